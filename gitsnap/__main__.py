@@ -1,0 +1,5 @@
+"""``python -m gitsnap`` is the same as ``gitsnap``."""
+
+from gitsnap.cli import main
+
+main()

@@ -1,0 +1,166 @@
+"""Every failure that gitsnap reports, with its exit code.
+
+    GitsnapError
+    ├── UsageError                2   the command line cannot be understood
+    ├── InputError                3   a file, a policy or a manifest is not valid
+    ├── NotFoundError             4   a policy, sample, kind or object that does not exist
+    │   └── KindNotInstalledError     … a kind that the API server does not serve
+    ├── ArchiveError              5   not an archive, of a newer format, or damaged
+    ├── StorageError              6   the storage folder cannot be read or written
+    ├── SecretsError              7   a key or an identity is missing or does not fit
+    ├── ClusterError              8   the cluster cannot be reached or answers wrongly
+    │   ├── ClusterUnreachableError
+    │   ├── GoneError                 … a resource version is too old or not yet known
+    │   └── RejectedError             … the server refused a write as invalid
+    ├── AccessDeniedError         9   401 or 403
+    ├── ConflictError            10   somebody else changed it meanwhile
+    │   └── AlreadyExistsError
+    ├── WrongClusterError        11   another cluster than the one the archive belongs to
+    ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
+    ├── RefusedError             14   a rollback plan that must not be carried out as it is
+    ├── RollbackFailedError      15   a rollback that stopped half-way
+    └── AbortedError            130   the person at the terminal said no
+
+Exit codes are an interface (docs/SCRIPTING.md): 0 done, 1 differences with ``--exit-code``, 2 usage.
+This module must not import anything of gitsnap.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_DIFFERENCES = 1
+"""``gitsnap diff --exit-code`` found differences."""
+
+EXIT_INCOMPLETE = 13
+"""A sample was taken, but a kind in it was carried forward or is missing."""
+
+
+class GitsnapError(Exception):
+    """What failed, on which object, and what to do; printed as it is, so never a value of a Secret.
+
+    ``hint`` is one sentence that says what to do next.
+    """
+
+    exit_code: ClassVar[int] = 70
+    retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody doing something."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(GitsnapError):
+    """The command line cannot be understood."""
+
+    exit_code = 2
+
+
+class InputError(GitsnapError):
+    """A file, a policy or a manifest is not valid; the message names the field or the line."""
+
+    exit_code = 3
+
+
+class NotFoundError(GitsnapError):
+    """A policy, sample, kind or object does not exist."""
+
+    exit_code = 4
+
+
+class KindNotInstalledError(NotFoundError):
+    """The API server does not serve this kind (its CRD is not installed)."""
+
+
+class ArchiveError(GitsnapError):
+    """Not a gitsnap archive, an archive of a newer format, or a damaged one."""
+
+    exit_code = 5
+
+
+class StorageError(GitsnapError):
+    """The storage folder is missing, not a folder, not writable, or full."""
+
+    exit_code = 6
+
+
+class SecretsError(GitsnapError):
+    """A fingerprint key, a recipient or an identity is missing or does not fit."""
+
+    exit_code = 7
+
+
+class ClusterError(GitsnapError):
+    """The cluster cannot be reached, or its answer is not one gitsnap understands."""
+
+    exit_code = 8
+
+
+class ClusterUnreachableError(ClusterError):
+    """No connection, a time-out, or an answer of class 5xx."""
+
+    retryable = True
+
+
+class GoneError(ClusterError):
+    """The resource version asked for is too old (410) or not yet known to the server (504)."""
+
+    retryable = True
+
+
+class RejectedError(ClusterError):
+    """The server refused a write as invalid: schema, CEL, immutability, admission, quota (400, 422)."""
+
+
+class AccessDeniedError(GitsnapError):
+    """The server does not know this user (401) or forbids the request (403)."""
+
+    exit_code = 9
+
+
+class ConflictError(GitsnapError):
+    """The object, or the archive, was changed by somebody else since it was read (409)."""
+
+    exit_code = 10
+    retryable = True
+
+
+class AlreadyExistsError(ConflictError):
+    """An object of this name was created meanwhile (409)."""
+
+    retryable = False
+
+
+class WrongClusterError(GitsnapError):
+    """The archive belongs to another cluster than the one that answers."""
+
+    exit_code = 11
+
+
+class IncompleteError(GitsnapError):
+    """A kind could not be read, and a complete sample was required; nothing was written."""
+
+    exit_code = 12
+
+
+class RefusedError(GitsnapError):
+    """A rollback plan that must not be carried out as it is; nothing was written."""
+
+    exit_code = 14
+
+
+class RollbackFailedError(GitsnapError):
+    """A rollback stopped half-way; the report says what was and what was not applied."""
+
+    exit_code = 15
+
+
+class AbortedError(GitsnapError):
+    """The person at the terminal said no, or pressed Ctrl-C."""
+
+    exit_code = 130

@@ -1,0 +1,254 @@
+"""The frozen values that the rooms of gitsnap pass to each other; the words are those of docs/ARCHITECTURE.md.
+
+Ordering is defined here, once. This module must not do I/O, read a clock, or know bytes and paths.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NewType
+
+JsonObject = dict[str, Any]
+"""A JSON object as ``json.loads`` returns it."""
+
+BlobId = NewType("BlobId", str)
+"""The id of file content in the archive: 40 hexadecimal digits (a git blob id)."""
+
+CommitId = NewType("CommitId", str)
+TagId = NewType("TagId", str)
+"""The object id of an annotated tag, not its name."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """A kind of object whatever its API version: ``Kind("apps", "Deployment")``; the core group is ``""``."""
+
+    group: str
+    name: str
+
+    def __str__(self) -> str:
+        """``ClusterProfile.config.projectsveltos.io``, or ``ConfigMap`` for the core group."""
+        return f"{self.name}.{self.group}" if self.group else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> Kind:
+        """The inverse of ``str``: what stands before the first dot is the kind, the rest its group."""
+        name, _, group = text.partition(".")
+        return cls(group, name)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Kind:
+        """The kind of an API object, from its ``apiVersion`` and ``kind``."""
+        group, slash, _ = str(document.get("apiVersion", "")).rpartition("/")
+        return cls(group if slash else "", str(document.get("kind", "")))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectKey:
+    """What identifies an object in a cluster. ``namespace`` is ``""`` for a cluster-scoped object."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """``ConfigMap default/database``, ``ClusterProfile.config.projectsveltos.io guestbook``."""
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {place}"
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> ObjectKey:
+        """The key of an API object; a missing name is ``""``."""
+        metadata = document.get("metadata") or {}
+        return cls(Kind.of(document), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A kind as the API server serves it: version and plural were found by discovery."""
+
+    kind: Kind
+    version: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """``v1`` for the core group, otherwise ``<group>/<version>``."""
+        return f"{self.kind.group}/{self.version}" if self.kind.group else self.version
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """Which cluster answers. ``uid`` is the uid of its kube-system namespace."""
+
+    uid: str
+    server: str
+    """The URL of the API server, or the path of a directory cluster."""
+    context: str
+    """The kubeconfig context, ``in-cluster``, or ``directory``."""
+    version: str
+    """The server's git version (``v1.37.2``), ``""`` where unknown."""
+    user: str = ""
+
+
+class Area(enum.StrEnum):
+    """The top-level folders of an archive's tree that hold one file for each object."""
+
+    CONFIGURATION = "configuration"
+    INVENTORY = "inventory"
+    SEALED = "sealed"
+
+
+class Trigger(enum.StrEnum):
+    """Why a sample was taken."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    BEFORE_ROLLBACK = "before-rollback"
+    AFTER_ROLLBACK = "after-rollback"
+
+
+class Consistency(enum.StrEnum):
+    """Whether all lists of a sample were read at one resource version."""
+
+    EXACT = "exact"
+    PER_KIND = "per-kind"
+
+
+class SecretsMode(enum.StrEnum):
+    """What an archive keeps of Secrets."""
+
+    ENCRYPT = "encrypt"
+    REDACT = "redact"
+    OMIT = "omit"
+    PLAINTEXT = "plaintext"
+
+
+class Substitute(enum.StrEnum):
+    """What stands in a sample for a kind that could not be read."""
+
+    CARRIED = "carried"
+    """The objects of the previous sample."""
+    MISSING = "missing"
+    """Nothing: there is no previous sample that has the kind."""
+
+
+class IncompleteReason(enum.StrEnum):
+    """Why a kind could not be read; a closed set, never the server's text."""
+
+    FORBIDDEN = "forbidden"
+    UNREACHABLE = "unreachable"
+    DISCOVERY_FAILED = "discovery-failed"
+    BAD_ANSWER = "bad-answer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IncompleteKind:
+    """A kind that a sample holds only as a substitute."""
+
+    kind: Kind
+    substitute: Substitute
+    reason: IncompleteReason
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCounts:
+    """Objects below ``configuration/`` that differ from the previous commit."""
+
+    added: int = 0
+    modified: int = 0
+    deleted: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.modified or self.deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleMetadata:
+    """What the tag of a sample says about it; see docs/FORMAT.md for the text it is written as."""
+
+    policy: str
+    time: datetime
+    """The moment of the capture, UTC, whole seconds."""
+    sequence: int
+    """1, 2, 3 …: the order of samples; never reused."""
+    trigger: Trigger
+    cluster: str
+    """Uid of the cluster's kube-system namespace."""
+    objects: int
+    """Files below ``configuration/``."""
+    content_sha256: str
+    previous: TagId | None = None
+    server: str = ""
+    changes: ChangeCounts = field(default_factory=ChangeCounts)
+    """Against the previous commit; all zero in a sample that found nothing changed."""
+    consistency: Consistency = Consistency.EXACT
+    incomplete: tuple[IncompleteKind, ...] = ()
+    unresolved: int = 0
+    """References that could not be followed."""
+    pruned: str = ""
+    """What retention took between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
+    format: int = 1
+    extra: tuple[tuple[str, str], ...] = ()
+    """Keys of a later version that this one does not know, kept as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One capture: its tag, the commit that the tag points at, and what the tag says."""
+
+    tag: str
+    """The full tag name, ``hourly/2023-08-26T05-20-00Z``."""
+    tag_id: TagId
+    commit: CommitId
+    metadata: SampleMetadata
+
+    @property
+    def moment(self) -> str:
+        """How ``list`` prints the sample: ``2023-08-26:05:20:00``, with ``-2`` where there are several."""
+        stamp = self.tag.rpartition("/")[2]
+        base, suffix = stamp[:20], stamp[20:]
+        return base[:10] + ":" + base[11:19].replace("-", ":") + suffix
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsInfo:
+    """What a tree says about how its Secrets are kept."""
+
+    mode: SecretsMode
+    fingerprint_key: str = ""
+    """Id of the key, ``""`` in the modes without fingerprints."""
+    recipients: tuple[str, ...] = ()
+    """age recipients (public keys), sorted; only in mode encrypt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSelector:
+    """One entry of ``spec.resources``: further kinds to capture, beyond those of Sveltos."""
+
+    kind: Kind
+    namespaces: tuple[str, ...] = ()
+    """Globs; none means all namespaces."""
+    label_selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeInfo:
+    """The file ``gitsnap.yaml``: what is needed to interpret the tree it stands in."""
+
+    policy: str
+    branch: str
+    """Name of the branch and prefix of the tags: the policy's name behind an optional prefix."""
+    kinds: tuple[Kind, ...]
+    """Sorted: the kinds that a capture asked for, installed or not."""
+    secrets: SecretsInfo
+    resources: tuple[ResourceSelector, ...] = ()
+    rules: int = 1
+    """Number of the normalization rules."""
+    format: int = 1
+    requires: tuple[str, ...] = ()
+    """Features a reader must know to read the tree rightly."""

@@ -1,0 +1,202 @@
+"""The seams: what the use cases ask of a cluster, of an archive and of the keeper of secrets.
+
+Adapters stand behind them: ``gitsnap.cluster`` (the Kubernetes API, a directory of YAML files),
+``gitsnap.archive`` (git) and ``gitsnap.secrets`` (age). This module must not import any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gitsnap.model import (
+    Area,
+    BlobId,
+    ChangeCounts,
+    ClusterInfo,
+    Consistency,
+    IncompleteKind,
+    JsonObject,
+    Kind,
+    ObjectKey,
+    ResourceType,
+    Sample,
+    TreeInfo,
+    Trigger,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. ``items`` carry ``apiVersion`` and ``kind``, whatever the server left out."""
+
+    items: Sequence[JsonObject]
+    resource_version: str
+    """``metadata.resourceVersion`` of the answer."""
+
+
+class Cluster(Protocol):
+    """A Kubernetes API, as much of it as gitsnap needs.
+
+    Every call may raise ClusterUnreachableError, AccessDeniedError or ClusterError.
+    """
+
+    def info(self) -> ClusterInfo:
+        """Which cluster this is."""
+
+    def resource_type(self, kind: Kind) -> ResourceType | None:
+        """The served form of a kind, None if it is not installed.
+
+        Raises ClusterError when discovery itself failed: a kind that could not be asked for is not absent.
+        """
+
+    def list(
+        self,
+        resource: ResourceType,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+    ) -> Iterator[Page]:
+        """All pages of a list, at least one.
+
+        ``resource_version`` asks for the state at exactly that version, and raises GoneError when the server
+        no longer has it, does not have it yet, or drops it between two pages. An empty ``namespace`` means all.
+        """
+
+    def get(self, key: ObjectKey) -> JsonObject:
+        """One object as it is now. Raises NotFoundError, KindNotInstalledError."""
+
+    def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Create; unknown fields are refused. Raises AlreadyExistsError, RejectedError, NotFoundError (namespace)."""
+
+    def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Replace; ``metadata.uid`` and ``metadata.resourceVersion`` must be those of the live object.
+
+        Raises ConflictError when the object moved or was recreated, RejectedError, NotFoundError.
+        """
+
+    def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """JSON merge patch (RFC 7386); uid and resource version in its ``metadata`` are preconditions."""
+
+    def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
+        """Delete with preconditions. Raises ConflictError, NotFoundError."""
+
+
+class Tree(Protocol):
+    """A configuration with its inventory, as files: the tree of a sample, or the cluster as it is now."""
+
+    @property
+    def info(self) -> TreeInfo:
+        """What the tree says of itself."""
+
+    @property
+    def incomplete(self) -> tuple[IncompleteKind, ...]:
+        """Kinds that the tree holds only as a substitute, sorted."""
+
+    def files(self, area: Area) -> Mapping[str, BlobId]:
+        """Path below the area's folder -> content id, sorted by path."""
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content behind an id that ``files`` of this tree gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """One line of a commit's change log."""
+
+    action: str
+    """``added``, ``modified`` or ``deleted``."""
+    path: str
+    """From the root of the tree, ``configuration/default/ConfigMap/database.yaml``."""
+    manager: str = ""
+    """The field manager that wrote the object last, ``""`` where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDraft:
+    """All that a capture knows of a sample; the archive adds sequence, chain, hashes and names."""
+
+    info: TreeInfo
+    files: Mapping[Area, Mapping[str, BlobId]]
+    time: datetime
+    trigger: Trigger
+    cluster: str
+    server: str = ""
+    consistency: Consistency = Consistency.EXACT
+    incomplete: tuple[IncompleteKind, ...] = ()
+    unresolved: int = 0
+    managers: Mapping[str, str] | None = None
+    """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSample:
+    """What ``record`` did."""
+
+    sample: Sample
+    new_commit: bool
+    """False when nothing had changed: the tag points at the commit that was there."""
+    changes: ChangeCounts
+    left_alone: tuple[str, ...] = ()
+    """Files of the working tree that were not updated because somebody else had changed them."""
+
+
+class ArchiveWriter(Protocol):
+    """An archive while this process holds its writer's lock."""
+
+    @property
+    def head(self) -> Tree | None:
+        """The tree of the branch's newest commit, None in an archive without one."""
+
+    def store(self, content: bytes) -> BlobId:
+        """Keep content (again, if need be) and give its id; durable only with ``record``."""
+
+    def record(self, draft: SampleDraft) -> RecordedSample:
+        """Write the sample: objects, branch, tag, working tree, in that order (docs/FORMAT.md)."""
+
+
+class Archive(Protocol):
+    """The git repository of one snapshot policy. Readers need no lock.
+
+    Every call may raise ArchiveError or StorageError.
+    """
+
+    @property
+    def policy(self) -> str:
+        """Name of the snapshot policy."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages."""
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, oldest first (by sequence)."""
+
+    def tree(self, sample: Sample) -> Tree:
+        """The tree of a sample. Raises ArchiveError when its format or a required feature is unknown."""
+
+    def writer(self) -> AbstractContextManager[ArchiveWriter]:
+        """Take the writer's lock. Raises ConflictError when another process holds it for too long."""
+
+
+class SecretsKeeper(Protocol):
+    """Knows the keys of an archive; the only one that sees values of Secrets besides the cluster."""
+
+    @property
+    def fingerprint_key(self) -> bytes:
+        """32 bytes. Raises SecretsError where it is missing."""
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """age recipients to encrypt to, sorted; empty unless the mode is encrypt."""
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """An age file for the recipients. Raises SecretsError; never returns anything unencrypted."""
+
+    def unseal(self, ciphertext: bytes) -> bytes:
+        """The inverse of ``seal``. Raises SecretsError when no identity fits."""
