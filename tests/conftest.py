@@ -1,0 +1,33 @@
+"""What every test gets: no home directory, no global git configuration and no kubeconfig of whoever runs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing of the person who runs the tests can be read or written by accident."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "GITSNAP_", "KUBECONFIG", "XDG_", "KUBERNETES_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KUBECONFIG", str(home / "no-kubeconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of published CRDs, examples and recordings; tests that need it skip where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder of published CRDs and recordings beside this checkout")
+    return SHARED
