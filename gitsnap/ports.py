@@ -171,6 +171,10 @@ class Archive(Protocol):
         """Name of the snapshot policy."""
 
     @property
+    def branch(self) -> str:
+        """Name of its branch and prefix of its tags: the policy's name behind an optional prefix."""
+
+    @property
     def location(self) -> str:
         """Where it is, for messages."""
 

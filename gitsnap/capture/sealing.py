@@ -1,0 +1,88 @@
+"""What a sample keeps of a Secret, by mode: fingerprints and ciphertext, fingerprints alone, or the plain object.
+
+A ciphertext is made anew only when the fingerprints, the type or the recipients changed: age's output differs every
+time, and a file that changes without reason would be a commit without reason.
+This module must not let a value leave except through the keeper of secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gitsnap import format as archive_format
+from gitsnap.errors import SecretsError
+from gitsnap.format import fingerprint
+from gitsnap.model import Area, BlobId, JsonObject, SecretsInfo, SecretsMode
+from gitsnap.ports import SecretsKeeper, Tree
+
+WRAPPED_KEY = "_fingerprint-key.age"
+"""Path below ``sealed/`` of the fingerprint key, encrypted to the recipients (docs/FORMAT.md)."""
+
+Store = Callable[[bytes], BlobId]
+
+
+class Sealer:
+    """Turns normalized Secrets into what the tree holds of them.
+
+    ``previous`` is the tree of the newest sample, whose ciphertexts are kept where they still say the same.
+    """
+
+    def __init__(
+        self, secrets: SecretsInfo, keeper: SecretsKeeper | None, *, previous: Tree | None, store: Store
+    ) -> None:
+        self._mode = secrets.mode
+        self._keeper = keeper
+        self._store = store
+        self._previous = previous
+        same_keys = (
+            previous is not None
+            and previous.info.secrets.mode is SecretsMode.ENCRYPT
+            and previous.info.secrets.recipients == secrets.recipients
+            and previous.info.secrets.fingerprint_key == secrets.fingerprint_key
+        )
+        self._sealed: Mapping[str, BlobId] = previous.files(Area.SEALED) if previous and same_keys else {}
+        self._masked: Mapping[str, BlobId] = previous.files(Area.CONFIGURATION) if previous and same_keys else {}
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether ``sealed/`` is filled."""
+        return self._mode is SecretsMode.ENCRYPT
+
+    def archived(self, secret: JsonObject) -> JsonObject:
+        """The form below ``configuration/``: with fingerprints in place of values, except in mode plaintext."""
+        if self._mode is SecretsMode.PLAINTEXT:
+            return secret
+        return fingerprint.mask(secret, self._require_keeper().fingerprint_key)
+
+    def sealed(self, secret: JsonObject, *, path: str, masked: JsonObject, blob: BlobId) -> BlobId:
+        """The ciphertext for ``path``: the one of the previous sample where it still holds these values."""
+        kept = self._sealed.get(path)
+        if kept is not None and self._says_the_same(path, masked, blob):
+            return kept
+        values = archive_format.encode(fingerprint.values_document(secret))
+        return self._store(self._require_keeper().seal(values))
+
+    def wrapped_key(self) -> BlobId:
+        """The fingerprint key, encrypted to the recipients: who can read the values can go on fingerprinting."""
+        kept = self._sealed.get(WRAPPED_KEY)
+        if kept is not None:
+            return kept
+        keeper = self._require_keeper()
+        return self._store(keeper.seal(keeper.fingerprint_key))
+
+    def _says_the_same(self, path: str, masked: JsonObject, blob: BlobId) -> bool:
+        before = self._masked.get(path)
+        if before is None or self._previous is None:
+            return False
+        if before == blob:
+            return True
+        old = archive_format.decode(self._previous.read(before))
+        return bool(old.get("data") == masked.get("data") and old.get("type") == masked.get("type"))
+
+    def _require_keeper(self) -> SecretsKeeper:
+        if self._keeper is None:
+            raise SecretsError(
+                f"Secrets cannot be kept in mode {self._mode}: there is no fingerprint key",
+                hint="Use --secrets-mode omit to leave Secrets out.",
+            )
+        return self._keeper

@@ -1,0 +1,42 @@
+"""The archive format, version 1: keys and paths, objects and bytes, metadata and text (docs/FORMAT.md).
+
+Nothing here does I/O. What is written for a released version can be read for ever.
+This package must not know git, a cluster, or what the objects mean.
+"""
+
+from gitsnap.format.constant import ATTRIBUTES, README
+from gitsnap.format.emitter import encode
+from gitsnap.format.metadata import (
+    FORMAT,
+    check_branch,
+    commit_message,
+    is_tag_of,
+    parse_tag_message,
+    tag_message,
+    tag_name,
+    tree_info_from_bytes,
+    tree_info_to_bytes,
+)
+from gitsnap.format.paths import CLUSTER_SCOPED, kind_folder, path_of
+from gitsnap.format.reader import decode, iterate_documents, load_documents
+
+__all__ = [
+    "ATTRIBUTES",
+    "CLUSTER_SCOPED",
+    "FORMAT",
+    "README",
+    "check_branch",
+    "commit_message",
+    "decode",
+    "encode",
+    "is_tag_of",
+    "iterate_documents",
+    "kind_folder",
+    "load_documents",
+    "parse_tag_message",
+    "path_of",
+    "tag_message",
+    "tag_name",
+    "tree_info_from_bytes",
+    "tree_info_to_bytes",
+]

@@ -1,0 +1,335 @@
+"""What a sample says about itself, as text: tag names, tag messages, commit messages, ``gitsnap.yaml``.
+
+Metadata is the last paragraph of a message: one ASCII line ``Gitsnap-Key: value`` each, no folding; names that come from
+outside are percent-encoded, so that none of them can begin a line (docs/FORMAT.md). This module must not know git.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from gitsnap.errors import ArchiveError, InputError
+from gitsnap.format.emitter import encode
+from gitsnap.format.reader import decode
+from gitsnap.model import (
+    ChangeCounts,
+    Consistency,
+    IncompleteKind,
+    IncompleteReason,
+    Kind,
+    ResourceSelector,
+    SampleMetadata,
+    SecretsInfo,
+    SecretsMode,
+    Substitute,
+    TagId,
+    TreeInfo,
+    Trigger,
+)
+from gitsnap.ports import ChangedFile
+
+FORMAT = 1
+"""The format version that this module writes, and the newest that it reads."""
+
+FEATURES: frozenset[str] = frozenset()
+"""What ``requires`` of a tree may name; version 1 as released needs none."""
+
+_LONGEST_SUBJECT = 120
+_MOST_LINES = 100
+_TAG_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-([2-9]|[1-9]\d+))?\Z")
+_REF_COMPONENT = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
+_TRAILER = re.compile(r"Gitsnap-([A-Za-z0-9-]+): ?(.*)\Z")
+_SIGNATURES = ("-----BEGIN SSH SIGNATURE-----", "-----BEGIN PGP SIGNATURE-----")
+
+
+def check_branch(policy: str, prefix: str = "") -> str:
+    """The branch of a policy, ``<prefix>/<policy>``. Raises InputError for names that git or file systems refuse."""
+    for component in [*(prefix.split("/") if prefix else []), policy]:
+        ok = _REF_COMPONENT.match(component) and ".." not in component and not component.endswith(".lock")
+        if not ok or len(component) > 100:
+            raise InputError(
+                f"{component!r} cannot name an archive: lower-case letters, digits, '-' and '.' only, at most 100 "
+                "characters, beginning and ending with a letter or digit, without '..' and not ending in '.lock'"
+            )
+    return f"{prefix}/{policy}" if prefix else policy
+
+
+def tag_name(branch: str, time: datetime, number: int = 1) -> str:
+    """``hourly/2023-08-26T05-20-00Z``; the second one within a second gets ``-2``. ``time`` is in UTC."""
+    stamp = time.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    return f"{branch}/{stamp}" if number == 1 else f"{branch}/{stamp}-{number}"
+
+
+def is_tag_of(tag: str, branch: str) -> bool:
+    """Whether a tag's name is that of a sample on this branch."""
+    return tag.startswith(f"{branch}/") and _TAG_STAMP.match(tag[len(branch) + 1 :]) is not None
+
+
+# Tag messages ---------------------------------------------------------------------------------------------------------
+
+
+def tag_message(metadata: SampleMetadata) -> str:
+    """The message of a sample's tag, with a trailing newline."""
+    lines = [("Format", str(metadata.format)), ("Policy", metadata.policy), ("Time", _time_text(metadata.time))]
+    lines.append(("Sequence", str(metadata.sequence)))
+    if metadata.previous:
+        lines.append(("Previous", metadata.previous))
+    if metadata.pruned:
+        lines.append(("Pruned", metadata.pruned))
+    lines += [("Cluster", _safe(metadata.cluster)), ("Server", _safe(metadata.server))]
+    lines += [("Trigger", metadata.trigger), ("Objects", str(metadata.objects))]
+    lines += _count_lines(metadata.changes)
+    lines.append(("Consistency", metadata.consistency))
+    lines += _incomplete_lines(metadata.incomplete)
+    lines += [("Unresolved", str(metadata.unresolved)), ("Content-SHA256", metadata.content_sha256)]
+    lines += [(key, _safe(value)) for key, value in metadata.extra]
+    return f"{_tag_subject(metadata)}\n\n{_trailers(lines)}"
+
+
+def parse_tag_message(message: str) -> SampleMetadata:
+    """What the tag of a sample says.
+
+    Raises ArchiveError when it is no gitsnap tag, when a key is missing or not valid, or when its format is newer.
+    """
+    fields = _fields(message)
+    version = _number(fields, "Format")
+    if version > FORMAT:
+        raise ArchiveError(
+            f"the sample is of archive format {version}; this gitsnap reads up to format {FORMAT}",
+            hint="Use a newer gitsnap to read it.",
+        )
+    known: set[str] = set()
+
+    def one(key: str, default: str | None = None) -> str:
+        known.add(key)
+        values = fields.get(key, [])
+        if len(values) == 1:
+            return values[0]
+        if not values and default is not None:
+            return default
+        raise ArchiveError(f"the tag of the sample has {len(values)} lines Gitsnap-{key} instead of one")
+
+    known |= {"Format", "Incomplete"}
+    try:
+        metadata = SampleMetadata(
+            format=version,
+            policy=one("Policy"),
+            time=datetime.strptime(one("Time"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+            sequence=int(one("Sequence")),
+            previous=TagId(one("Previous", "")) or None,
+            pruned=one("Pruned", ""),
+            cluster=one("Cluster"),
+            server=one("Server", ""),
+            trigger=Trigger(one("Trigger")),
+            objects=int(one("Objects")),
+            changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),
+            consistency=Consistency(one("Consistency")),
+            incomplete=tuple(sorted(_incomplete(line) for line in fields.get("Incomplete", []))),
+            unresolved=int(one("Unresolved", "0")),
+            content_sha256=one("Content-SHA256"),
+        )
+    except ValueError as error:
+        raise ArchiveError(f"the tag of the sample is not valid: {error}") from None
+    extra = tuple((key, value) for key, values in fields.items() if key not in known for value in values)
+    return replace(metadata, extra=extra)
+
+
+def _tag_subject(metadata: SampleMetadata) -> str:
+    counts = _counted(metadata.changes)
+    subject = f"{metadata.policy}: {metadata.objects} objects, {counts or 'unchanged'}"
+    return f"{subject}, incomplete" if metadata.incomplete else subject
+
+
+def _counted(changes: ChangeCounts) -> str:
+    parts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
+    return ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+def _count_lines(changes: ChangeCounts) -> list[tuple[str, str]]:
+    return [
+        ("Added", str(changes.added)),
+        ("Modified", str(changes.modified)),
+        ("Deleted", str(changes.deleted)),
+    ]
+
+
+def _incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:
+    return [("Incomplete", f"{_safe(str(one.kind))} {one.substitute} {one.reason}") for one in sorted(incomplete)]
+
+
+def _incomplete(line: str) -> IncompleteKind:
+    kind, substitute, reason = line.split(" ")
+    return IncompleteKind(Kind.parse(kind), Substitute(substitute), IncompleteReason(reason))
+
+
+def _fields(message: str) -> dict[str, list[str]]:
+    """Keys and values of the last paragraph, with a signature behind it cut off."""
+    for mark in _SIGNATURES:
+        message = message.partition(mark)[0]
+    paragraph = message.rstrip("\n").rpartition("\n\n")[2]
+    fields: dict[str, list[str]] = {}
+    for line in paragraph.split("\n"):
+        match = _TRAILER.match(line)
+        if match is None:
+            raise ArchiveError(
+                "the tag was not written by gitsnap: its message does not end in lines Gitsnap-Key: value"
+            )
+        fields.setdefault(match[1], []).append(match[2])
+    return fields
+
+
+def _number(fields: dict[str, list[str]], key: str) -> int:
+    values = fields.get(key, [])
+    if len(values) != 1 or not values[0].isdecimal():
+        raise ArchiveError(f"the tag of the sample has no valid line Gitsnap-{key}")
+    return int(values[0])
+
+
+def _trailers(lines: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"Gitsnap-{key}: {value}\n" for key, value in lines)
+
+
+def _time_text(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _safe(text: str) -> str:
+    """Text from outside on one ASCII line: everything but printable ASCII is percent-encoded."""
+    return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
+
+
+# Commit messages ------------------------------------------------------------------------------------------------------
+
+
+def commit_message(
+    policy: str,
+    changes: Sequence[ChangedFile],
+    *,
+    incomplete: Iterable[IncompleteKind] = (),
+    marks: Sequence[str] = (),
+    first: bool = False,
+) -> str:
+    """The message of a commit: a line of a change log, what changed and who wrote it last, and the counts.
+
+    ``marks`` name what of the interpretation changed (``scope``, ``rules``, ``secrets``): such a commit is no change
+    of the configuration alone.
+    """
+    own = [change for change in changes if change.path.startswith("configuration/")]
+    counts = ChangeCounts(*(sum(one.action == what for one in own) for what in ("added", "modified", "deleted")))
+    listed = sorted(changes, key=lambda one: one.path)
+    body = [f"{one.action} {one.path}" + (f" ({_safe(one.manager)})" if one.manager else "") for one in listed]
+    if len(body) > _MOST_LINES:
+        body[_MOST_LINES:] = [f"… and {len(body) - _MOST_LINES} more"]
+    trailers = [("Format", str(FORMAT)), *_count_lines(counts), *_incomplete_lines(incomplete)]
+    trailers += [("Changed", mark) for mark in marks]
+    paragraphs = [_commit_subject(policy, own, marks, first=first)]
+    if body:
+        paragraphs.append("\n".join(body))
+    return "\n\n".join(paragraphs) + "\n\n" + _trailers(trailers)
+
+
+def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str], *, first: bool) -> str:
+    if first:
+        noun = "object" if len(own) == 1 else "objects"
+        return f"{policy}: first sample, {len(own)} {noun}"
+    counts = Counter((_kind_name(change.path), change.action) for change in own)
+    parts = [f"{count} {_plural(kind, count)} {action}" for (kind, action), count in sorted(counts.items())]
+    parts += [f"{mark} changed" for mark in marks]
+    subject = f"{policy}: " + (", ".join(parts) or "inventory changed")
+    if len(subject) <= _LONGEST_SUBJECT:
+        return subject
+    return f"{policy}: {len(own)} objects of {len({kind for kind, _ in counts})} kinds changed"
+
+
+def _kind_name(path: str) -> str:
+    """The kind in a path ``configuration/<namespace>/<Kind>[.<group>]/<name>.yaml``."""
+    return path.split("/")[2].partition(".")[0]
+
+
+def _plural(kind: str, count: int) -> str:
+    if count == 1:
+        return kind
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith(("s", "ch")) else f"{kind}s"
+
+
+# gitsnap.yaml ---------------------------------------------------------------------------------------------------------
+
+
+def tree_info_to_bytes(info: TreeInfo) -> bytes:
+    """The content of ``gitsnap.yaml``."""
+    secrets: dict[str, Any] = {"mode": str(info.secrets.mode)}
+    if info.secrets.fingerprint_key:
+        secrets["fingerprintKey"] = info.secrets.fingerprint_key
+    if info.secrets.recipients:
+        secrets["recipients"] = sorted(info.secrets.recipients)
+    return encode(
+        {
+            "format": info.format,
+            "rules": info.rules,
+            "policy": info.policy,
+            "branch": info.branch,
+            "requires": sorted(info.requires),
+            "scope": {
+                "kinds": sorted(str(kind) for kind in info.kinds),
+                "resources": [_resource_document(one) for one in info.resources],
+            },
+            "secrets": secrets,
+        }
+    )
+
+
+def _resource_document(selector: ResourceSelector) -> dict[str, Any]:
+    document: dict[str, Any] = {"kind": str(selector.kind)}
+    if selector.namespaces:
+        document["namespaces"] = sorted(selector.namespaces)
+    if selector.label_selector:
+        document["labelSelector"] = selector.label_selector
+    return document
+
+
+def tree_info_from_bytes(data: bytes) -> TreeInfo:
+    """The inverse of ``tree_info_to_bytes``; keys it does not know are ignored unless ``requires`` names them.
+
+    Raises ArchiveError when the tree needs a newer gitsnap, or when the file is not valid.
+    """
+    try:
+        document = decode(data)
+        version = document["format"]
+        if version > FORMAT:
+            raise ArchiveError(
+                f"the tree is of archive format {version}; this gitsnap reads up to format {FORMAT}",
+                hint="Use a newer gitsnap.",
+            )
+        unknown = sorted(set(document.get("requires") or ()) - FEATURES)
+        if unknown:
+            raise ArchiveError(
+                f"the tree needs features that this gitsnap does not know: {', '.join(map(str, unknown))}",
+                hint="Use a newer gitsnap.",
+            )
+        secrets, scope = document["secrets"], document["scope"]
+        return TreeInfo(
+            policy=document["policy"],
+            branch=document["branch"],
+            kinds=tuple(sorted(Kind.parse(kind) for kind in scope["kinds"])),
+            resources=tuple(
+                ResourceSelector(
+                    Kind.parse(one["kind"]), tuple(one.get("namespaces", ())), one.get("labelSelector", "")
+                )
+                for one in scope.get("resources") or ()
+            ),
+            secrets=SecretsInfo(
+                SecretsMode(secrets["mode"]), secrets.get("fingerprintKey", ""), tuple(secrets.get("recipients", ()))
+            ),
+            rules=document["rules"],
+            format=version,
+        )
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArchiveError(f"gitsnap.yaml of the tree is not valid: {error}") from None

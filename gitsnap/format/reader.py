@@ -1,0 +1,185 @@
+"""Reads YAML: archived objects fast, and what people wrote (policies, manifests, documents in ConfigMaps) with care.
+
+The only importer of ruamel.yaml. Values are those of JSON: timestamps stay text, keys become text as Kubernetes makes
+them, and tags, duplicate keys and aliases that multiply are refused. YAML 1.2 rules: ``yes`` and ``on`` are text.
+This module must not know what the documents mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from gitsnap.errors import InputError
+from gitsnap.format import canonical
+
+LONGEST_TEXT = 64 * 1024 * 1024
+"""Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
+
+MOST_NODES = 20_000_000
+"""Values in one document after its aliases are followed: what keeps nested aliases from filling the memory."""
+
+DEEPEST = 200
+
+
+class _JsonConstructor(SafeConstructor):
+    """YAML's safe types without those that JSON lacks."""
+
+
+def _as_text(constructor: SafeConstructor, node: Any) -> Any:
+    return constructor.construct_scalar(node)
+
+
+def _refuse(_constructor: SafeConstructor, node: Any) -> NoReturn:
+    raise MarkedYAMLError(problem=f"the tag {node.tag} has no meaning in Kubernetes", problem_mark=node.start_mark)
+
+
+_JsonConstructor.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
+for _tag in ("binary", "omap", "pairs", "set"):
+    _JsonConstructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
+_JsonConstructor.add_constructor(None, _refuse)
+
+
+def decode(data: bytes) -> Any:
+    """The JSON value of an archived file.
+
+    Raises InputError when it is no YAML, is not UTF-8, or holds more than one document.
+    """
+    text = _text(data, "an archived object")
+    value = canonical.read(text)
+    if value is not canonical.NOT_CANONICAL:
+        return value
+    documents = load_documents(text, "an archived object")
+    if len(documents) != 1:
+        raise InputError(f"an archived file holds {len(documents)} documents instead of one")
+    return documents[0]
+
+
+def load_documents(text: str | bytes, source: str) -> list[Any]:
+    """The JSON values of all documents of a YAML or JSON text; empty documents are left out.
+
+    ``source`` names the text in messages. Raises InputError with the line of what cannot be read.
+    """
+    if isinstance(text, bytes):
+        text = _text(text, source)
+    if len(text) > LONGEST_TEXT:
+        raise InputError(f"{source}: more than {LONGEST_TEXT // 1024 // 1024} MiB of text; split the file")
+    if text.lstrip()[:1] == "{":
+        try:
+            return [json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant)]
+        except (ValueError, RecursionError):
+            pass  # a flow mapping of YAML, or several documents
+    _check_nesting(text, source)
+    yaml = YAML(typ="safe")
+    yaml.Constructor = _JsonConstructor
+    try:
+        return [_json_value(document, source) for document in yaml.load_all(text) if document is not None]
+    except DuplicateKeyError as error:
+        raise InputError(f"{source}: {_where(error)}{str(error.problem).split(' with value')[0]}") from None
+    except MarkedYAMLError as error:
+        raise InputError(f"{source}: {_where(error)}{error.problem or 'not valid YAML'}") from None
+    except (YAMLError, ValueError) as error:
+        raise InputError(f"{source}: not valid YAML ({type(error).__name__})") from None
+    except RecursionError:
+        raise InputError(f"{source}: nested too deeply") from None
+
+
+def _where(error: MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+
+
+def _text(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: not UTF-8 text (byte {error.start})") from None
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_nesting(text: str, source: str) -> None:
+    """Flow collections are parsed by recursion, in C: text that opens thousands of them is stopped here."""
+    depth = deepest = 0
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    for char in text:
+        if char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}" and depth:
+            depth -= 1
+    if deepest > DEEPEST * 10:
+        raise InputError(f"{source}: nested too deeply")
+
+
+def _json_value(document: Any, source: str) -> Any:
+    """The document with text keys; aliases are followed, within bounds."""
+    budget = iter(range(MOST_NODES))
+
+    def convert(value: Any, depth: int) -> Any:
+        if next(budget, None) is None:
+            raise InputError(f"{source}: its aliases multiply to more than {MOST_NODES:,} values")
+        if depth > DEEPEST:
+            raise InputError(f"{source}: nested more than {DEEPEST} levels deep")
+        if isinstance(value, dict):
+            return {_key(key, source): convert(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [convert(item, depth + 1) for item in value]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{source}: {value} has no form in JSON")
+        return value
+
+    return convert(document, 0)
+
+
+def _key(key: Any, source: str) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    if isinstance(key, int | float):
+        return str(key)
+    raise InputError(f"{source}: a key is a collection, which JSON has no form for")
+
+
+def iterate_documents(documents: list[Any], source: str) -> Iterator[dict[str, Any]]:
+    """The API objects among documents: the items of lists (as ``kubectl get -o yaml`` prints them), and single ones.
+
+    Raises InputError naming the source when a document is no API object.
+    """
+    for position, document in enumerate(documents, start=1):
+        where = f"{source}, document {position}"
+        if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
+            raise InputError(f"{where}: not a Kubernetes object: apiVersion and kind are needed")
+        if isinstance(document.get("items"), list) and str(document["kind"]).endswith("List"):
+            yield from _items(document, where)
+        else:
+            yield document
+
+
+def _items(document: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    """Items of a list; those of ``XyzList`` may leave out what the list says for all of them."""
+    own_kind = str(document["kind"])[: -len("List")]
+    for position, item in enumerate(document["items"]):
+        if not isinstance(item, dict):
+            raise InputError(f"{where}: items[{position}] is no object")
+        if own_kind and not item.get("kind"):
+            yield {"apiVersion": document["apiVersion"], "kind": own_kind, **item}
+        else:
+            yield from iterate_documents([item], f"{where}, items[{position}]")
