@@ -144,6 +144,8 @@ class RecordedSample:
     changes: ChangeCounts
     left_alone: tuple[str, ...] = ()
     """Files of the working tree that were not updated because somebody else had changed them."""
+    worktree_problem: str = ""
+    """Why the working tree could not be updated at all; the sample is safe all the same."""
 
 
 class ArchiveWriter(Protocol):

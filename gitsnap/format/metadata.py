@@ -1,7 +1,7 @@
 """What a sample says about itself, as text: tag names, tag messages, commit messages, ``gitsnap.yaml``.
 
-Metadata is the last paragraph of a message: one ASCII line ``Gitsnap-Key: value`` each, no folding; names that come from
-outside are percent-encoded, so that none of them can begin a line (docs/FORMAT.md). This module must not know git.
+Metadata is the last paragraph of a message: one ASCII line ``Gitsnap-Key: value`` each, no folding; names from outside
+are percent-encoded, so that none of them can begin a line (docs/FORMAT.md). This module must not know git.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ FEATURES: frozenset[str] = frozenset()
 """What ``requires`` of a tree may name; version 1 as released needs none."""
 
 _LONGEST_SUBJECT = 120
+_LONGEST_NAME = 100
 _MOST_LINES = 100
 _TAG_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-([2-9]|[1-9]\d+))?\Z")
 _REF_COMPONENT = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
@@ -52,7 +53,7 @@ def check_branch(policy: str, prefix: str = "") -> str:
     """The branch of a policy, ``<prefix>/<policy>``. Raises InputError for names that git or file systems refuse."""
     for component in [*(prefix.split("/") if prefix else []), policy]:
         ok = _REF_COMPONENT.match(component) and ".." not in component and not component.endswith(".lock")
-        if not ok or len(component) > 100:
+        if not ok or len(component) > _LONGEST_NAME:
             raise InputError(
                 f"{component!r} cannot name an archive: lower-case letters, digits, '-' and '.' only, at most 100 "
                 "characters, beginning and ending with a letter or digit, without '..' and not ending in '.lock'"
@@ -82,7 +83,9 @@ def tag_message(metadata: SampleMetadata) -> str:
         lines.append(("Previous", metadata.previous))
     if metadata.pruned:
         lines.append(("Pruned", metadata.pruned))
-    lines += [("Cluster", _safe(metadata.cluster)), ("Server", _safe(metadata.server))]
+    lines.append(("Cluster", _safe(metadata.cluster)))
+    if metadata.server:
+        lines.append(("Server", _safe(metadata.server)))
     lines += [("Trigger", metadata.trigger), ("Objects", str(metadata.objects))]
     lines += _count_lines(metadata.changes)
     lines.append(("Consistency", metadata.consistency))

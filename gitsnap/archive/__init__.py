@@ -1,0 +1,113 @@
+"""Archives: git repositories, one for each snapshot policy. The only room that imports pygit2.
+
+Layout, refs and messages are those of ``gitsnap.format``. This package must not know clusters, Sveltos or secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
+from gitsnap.archive.objects import remove_leftovers
+from gitsnap.archive.reading import GitTree, Problem, read_samples
+from gitsnap.archive.repository import (
+    archive_folders,
+    check_policy_name,
+    check_storage,
+    create_repository,
+    open_repository,
+)
+from gitsnap.archive.writing import GitWriter
+from gitsnap.errors import ArchiveError, StorageError
+from gitsnap.model import Sample
+
+__all__ = ["GitArchive", "GitTree", "Problem", "create_archive", "list_archives", "open_archive", "open_path"]
+
+
+class GitArchive:
+    """One archive (ports.Archive)."""
+
+    def __init__(self, repository: pygit2.Repository, folder: Path, branch: str) -> None:
+        self._repository = repository
+        self._folder = folder
+        self._branch = branch
+
+    @property
+    def policy(self) -> str:
+        """Name of the snapshot policy."""
+        return self._branch.rpartition("/")[2]
+
+    @property
+    def branch(self) -> str:
+        """Name of the branch and prefix of the tags."""
+        return self._branch
+
+    @property
+    def location(self) -> str:
+        """Path of the working tree."""
+        return str(self._folder)
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, oldest first."""
+        return read_samples(self._repository, self._branch)[0]
+
+    def problems(self) -> Sequence[Problem]:
+        """Tags that look like samples and cannot be read."""
+        return read_samples(self._repository, self._branch)[1]
+
+    def tree(self, sample: Sample) -> GitTree:
+        """The tree of a sample. Raises ArchiveError when it needs a newer gitsnap, or is damaged."""
+        tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete)
+        if tree.info.policy != sample.metadata.policy:
+            raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
+        return tree
+
+    @contextmanager
+    def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:
+        """Take the writer's lock for the duration of the context. ``patience`` in seconds."""
+        git_folder = Path(self._repository.path)
+        if not os.access(git_folder, os.W_OK):
+            raise StorageError(f"the archive {self._folder} is not writable for this user")
+        with writers_lock(git_folder, patience=patience):
+            clear_stale_locks(git_folder, self._branch)
+            remove_leftovers(git_folder / "objects")
+            writer = GitWriter(self._repository, self._branch)
+            try:
+                yield writer
+            finally:
+                writer.abandon()
+
+    def repository_bytes(self) -> int:
+        """Bytes of git's own data on disk, without the working tree."""
+        return sum(file.stat().st_size for file in Path(self._repository.path).rglob("*") if file.is_file())
+
+
+def open_archive(storage: Path, policy: str) -> GitArchive:
+    """The archive of a policy. Raises StorageError, NotFoundError, ArchiveError."""
+    check_storage(storage)
+    check_policy_name(policy)
+    return open_path(storage / policy)
+
+
+def create_archive(storage: Path, policy: str, *, prefix: str = "") -> GitArchive:
+    """The archive of a policy, made where it is not there yet. Raises StorageError, ArchiveError, InputError."""
+    check_policy_name(policy)
+    folder = storage / policy
+    repository, branch = create_repository(folder, policy=policy, prefix=prefix)
+    return GitArchive(repository, folder, branch)
+
+
+def open_path(folder: Path) -> GitArchive:
+    """The archive at this very folder: one below a storage, or a clone of one."""
+    repository, branch = open_repository(folder)
+    return GitArchive(repository, folder, branch)
+
+
+def list_archives(storage: Path) -> list[GitArchive]:
+    """All archives of a storage, by policy."""
+    return [open_path(folder) for folder in archive_folders(storage)]

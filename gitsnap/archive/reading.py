@@ -1,0 +1,150 @@
+"""Reads an archive: its samples in order, and the tree of each. Readers take no lock and are never in the way.
+
+This module must not write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.trees import read_tree
+from gitsnap.errors import ArchiveError
+from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
+from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, TagId, TreeInfo
+
+_LISTING_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A tag that looks like a sample's and cannot be read as one."""
+
+    tag: str
+    reason: str
+
+
+def read_samples(repository: pygit2.Repository, branch: str) -> tuple[tuple[Sample, ...], tuple[Problem, ...]]:
+    """All samples of a branch by sequence, and what could not be read."""
+    samples, problems = [], []
+    for name, target in _tags(repository, branch):
+        try:
+            samples.append(_sample(repository, name, target))
+        except ArchiveError as error:
+            problems.append(Problem(name, error.message))
+    return tuple(sorted(samples, key=_order)), tuple(sorted(problems, key=lambda one: one.tag))
+
+
+def _order(sample: Sample) -> tuple[int, str]:
+    return sample.metadata.sequence, sample.tag
+
+
+def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
+    """Names and targets of the branch's tags.
+
+    Listing while ``git pack-refs`` runs misses refs that move from files into ``packed-refs``: a listing counts only
+    if that file did not change meanwhile.
+    """
+    packed = Path(repository.path) / "packed-refs"
+    tags: list[tuple[str, str]] = []
+    for _ in range(_LISTING_ATTEMPTS):
+        before = _stamp(packed)
+        tags = [
+            (name[len("refs/tags/") :], str(repository.references[name].target))
+            for name in repository.references
+            if name.startswith("refs/tags/") and is_tag_of(name[len("refs/tags/") :], branch)
+        ]
+        if _stamp(packed) == before:
+            break
+    return tags
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
+    try:
+        tag = repository[target]
+    except (KeyError, pygit2.GitError):
+        raise ArchiveError(f"the tag {name} points at an object that is missing or damaged") from None
+    if not isinstance(tag, pygit2.Tag):
+        raise ArchiveError(f"the tag {name} is not an annotated one, so gitsnap did not make it")
+    metadata = parse_tag_message(tag.message or "")
+    return Sample(name, TagId(str(tag.id)), CommitId(str(tag.target)), metadata)
+
+
+class GitTree:
+    """The tree of a commit (ports.Tree)."""
+
+    def __init__(
+        self, repository: pygit2.Repository, commit: str, *, incomplete: tuple[IncompleteKind, ...] = ()
+    ) -> None:
+        self._repository = repository
+        self._commit = commit
+        self._incomplete = incomplete
+        self._files: dict[Area, Mapping[str, BlobId]] = {}
+
+    @property
+    def commit(self) -> CommitId:
+        """The commit whose tree this is."""
+        return CommitId(self._commit)
+
+    @property
+    def incomplete(self) -> tuple[IncompleteKind, ...]:
+        """Kinds that the sample holds only as a substitute."""
+        return self._incomplete
+
+    @cached_property
+    def info(self) -> TreeInfo:
+        """What ``gitsnap.yaml`` of the tree says."""
+        try:
+            entry = self._root["gitsnap.yaml"]
+        except KeyError:
+            raise ArchiveError(f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's") from None
+        return tree_info_from_bytes(self.read(BlobId(str(entry.id))))
+
+    def files(self, area: Area) -> Mapping[str, BlobId]:
+        """Path below the area -> content id, sorted by path."""
+        if area not in self._files:
+            entry = [one for one in self._root if one.name == area]
+            found = read_tree(self._repository, entry[0]) if entry and isinstance(entry[0], pygit2.Tree) else {}
+            self._files[area] = dict(sorted(found.items()))
+        return self._files[area]
+
+    def all_files(self) -> dict[str, BlobId]:
+        """Every file of the tree, by its whole path."""
+        return read_tree(self._repository, self._root)
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content behind an id. Raises ArchiveError when it is missing or damaged."""
+        try:
+            found = self._repository[blob]
+        except (KeyError, ValueError, pygit2.GitError):
+            raise ArchiveError(
+                f"the content {blob} is missing from the archive or damaged",
+                hint="`git fsck` in the archive tells more; a clone or the remote may still have it.",
+            ) from None
+        if not isinstance(found, pygit2.Blob):
+            raise ArchiveError(f"the object {blob} of the archive is no file")
+        return found.data
+
+    @cached_property
+    def _root(self) -> pygit2.Tree:
+        try:
+            return self._repository[self._commit].peel(pygit2.Tree)
+        except (KeyError, ValueError, pygit2.GitError):
+            raise ArchiveError(f"the commit {self._commit} is missing from the archive or damaged") from None
+
+
+def newest(samples: Sequence[Sample]) -> Sample | None:
+    """The newest of samples in order, if there is one."""
+    return samples[-1] if samples else None

@@ -1,0 +1,166 @@
+"""Finds, opens and makes archives: which folder is one, which is not, and why.
+
+An archive is an ordinary git repository that gitsnap made (``[gitsnap] format`` in its configuration) or a clone of one
+(a branch whose tree holds ``gitsnap.yaml``). This module must never initialise a repository over something else.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ConfigLevel
+
+from gitsnap.archive.objects import sync_folder
+from gitsnap.errors import ArchiveError, InputError, NotFoundError, StorageError
+from gitsnap.format import FORMAT, check_branch
+
+_OLD_FEATURE = "snapshot"
+_MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
+
+_SETTINGS = {
+    "core.autocrlf": "false",
+    "core.fileMode": "false",
+    "core.hooksPath": os.devnull,
+    "core.quotePath": "false",
+    "core.symlinks": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+}
+
+
+def ignore_machine_settings() -> None:
+    """Make libgit2 ignore the machine's and the user's configuration, and write durably.
+
+    A commit must not depend on who runs gitsnap. The owner of a repository is not checked, since a volume often has
+    another owner than the process: that check protects from hooks and configured programs, and libgit2 runs none.
+    """
+    for level in _MACHINE_LEVELS:
+        pygit2.settings.search_path[level] = ""
+    pygit2.settings.template_path = ""
+    pygit2.settings.owner_validation = False
+    pygit2.settings.enable_fsync_gitdir(True)
+
+
+def check_storage(storage: Path) -> None:
+    """Raises StorageError when the storage folder is missing, no folder, or not readable."""
+    if not storage.exists():
+        raise StorageError(
+            f"the storage folder {storage} does not exist",
+            hint="Create it, or name another one with --storage or GITSNAP_STORAGE.",
+        )
+    if not storage.is_dir():
+        raise StorageError(f"the storage {storage} is a file, not a folder")
+    if not os.access(storage, os.R_OK | os.X_OK):
+        raise StorageError(f"the storage folder {storage} is not readable for this user")
+
+
+def archive_folders(storage: Path) -> list[Path]:
+    """The folders in a storage that are archives, sorted by name."""
+    check_storage(storage)
+    return sorted(
+        folder
+        for folder in storage.iterdir()
+        if not folder.name.startswith(".") and (folder / ".git").exists() and _branch_of(folder) is not None
+    )
+
+
+def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:
+    """The repository of an archive, and the name of its branch.
+
+    Raises NotFoundError when there is nothing, ArchiveError when there is something else.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
+    if not (folder / ".git").exists() and not (folder / "objects").is_dir():
+        raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
+    branch = _branch_of(folder)
+    if branch is None:
+        raise ArchiveError(
+            f"{folder} is a git repository, but not a gitsnap archive",
+            hint="gitsnap never writes into a repository that it did not make. Name another --storage.",
+        )
+    return _repository(folder), branch
+
+
+def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[pygit2.Repository, str]:
+    """The repository of a new archive; opens what is there already if it is the archive asked for.
+
+    Raises ArchiveError when something else is in the way, StorageError when the folder cannot be written.
+    """
+    branch = check_branch(policy, prefix)
+    check_storage(folder.parent)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        repository, existing = open_repository(folder)
+        if prefix and existing != branch:
+            raise ArchiveError(
+                f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}"
+            )
+        return repository, existing
+    # Made beside and moved into place: a process killed in between leaves nothing that looks like an archive.
+    making = folder.parent / f".making-{folder.name}-{os.getpid()}"
+    try:
+        making.mkdir(mode=0o700)
+        repository = pygit2.init_repository(making, initial_head=branch)
+        for key, value in _SETTINGS.items():
+            repository.config[key] = value
+        repository.config["gitsnap.format"] = str(FORMAT)
+        repository.config["gitsnap.branch"] = branch
+        repository.free()
+        (making / ".git").chmod(0o700)
+        if folder.exists():
+            folder.rmdir()  # an empty folder, seen above
+        making.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise StorageError(f"cannot make an archive at {folder}: {error.strerror or error}") from error
+    return _repository(folder), branch
+
+
+def _repository(folder: Path) -> pygit2.Repository:
+    ignore_machine_settings()
+    try:
+        return pygit2.Repository(str(folder))
+    except pygit2.GitError as error:
+        raise ArchiveError(f"the git repository at {folder} cannot be opened: {error}") from error
+
+
+def _branch_of(folder: Path) -> str | None:
+    """The branch that holds the samples; None when the folder is no archive. Raises ArchiveError for a newer one."""
+    repository = _repository(folder)
+    config = repository.config
+    if "gitsnap.format" in config:
+        version = config["gitsnap.format"]
+        if not version.isdecimal() or int(version) > FORMAT:
+            raise ArchiveError(
+                f"the archive {folder} is of format {version}; this gitsnap knows formats up to {FORMAT}",
+                hint="Use a newer gitsnap.",
+            )
+        return str(config["gitsnap.branch"])
+    if repository.head_is_unborn:
+        return None
+    tree = repository.revparse_single("HEAD^{tree}")
+    if isinstance(tree, pygit2.Tree) and "gitsnap.yaml" in tree:
+        return str(repository.head.shorthand) if not repository.head_is_detached else folder.name
+    return None
+
+
+def _what_it_is(folder: Path) -> str:
+    entries = [entry.name for entry in folder.iterdir()]
+    if not entries:
+        return ": it is an empty folder"
+    if folder.name == _OLD_FEATURE or any(":" in name for name in entries):
+        return ": it looks like a folder of the old Sveltos Snapshot feature, which gitsnap does not write into"
+    return ": it holds other files"
+
+
+def check_policy_name(policy: str) -> None:
+    """Raises InputError for a name that cannot be an archive's."""
+    check_branch(policy)
+    if policy == _OLD_FEATURE:
+        raise InputError(
+            "a policy cannot be named 'snapshot': the old Sveltos Snapshot feature keeps its folders under that name"
+        )

@@ -1,0 +1,53 @@
+"""Trees: nested git tree objects from a flat mapping of paths, and back.
+
+This module must not know what the files mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pygit2
+
+from gitsnap.archive.objects import TREE
+from gitsnap.model import BlobId
+
+_Folder = dict[str, Any]
+"""Name -> content id of a file, or a folder below."""
+
+
+def write_tree(files: Mapping[str, BlobId], add: Callable[[bytes, bytes], str]) -> str:
+    """The id of the tree that holds these files; ``add`` takes each tree object in it. All files have mode 100644."""
+    root: _Folder = {}
+    for path, blob in files.items():
+        *folders, name = path.split("/")
+        place = root
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = blob
+    return _write(root, add)
+
+
+def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
+    entries = []
+    for name, value in folder.items():
+        raw = name.encode()
+        if isinstance(value, dict):
+            # git sorts folders as if their names ended in a slash
+            entries.append((raw + b"/", b"40000 " + raw + b"\0" + bytes.fromhex(_write(value, add))))
+        else:
+            entries.append((raw, b"100644 " + raw + b"\0" + bytes.fromhex(value)))
+    return add(TREE, b"".join(entry for _, entry in sorted(entries)))
+
+
+def read_tree(repository: pygit2.Repository, tree: pygit2.Tree, prefix: str = "") -> dict[str, BlobId]:
+    """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths."""
+    files: dict[str, BlobId] = {}
+    for entry in tree:
+        name = f"{prefix}{entry.name}"
+        if isinstance(entry, pygit2.Tree):
+            files.update(read_tree(repository, entry, f"{name}/"))
+        elif isinstance(entry, pygit2.Blob):
+            files[name] = BlobId(str(entry.id))
+    return files

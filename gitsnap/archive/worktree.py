@@ -1,0 +1,140 @@
+"""The working tree of an archive: shows the newest sample, and never at the cost of somebody's own changes.
+
+A file is gitsnap's to change only if it is what the last update wrote; the rest is left and reported. A failure here
+never fails a sample: the next update repairs it. This module must not follow symbolic links or move refs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.objects import BLOB, object_id
+from gitsnap.archive.trees import read_tree
+from gitsnap.model import BlobId
+
+_SHOWN = "gitsnap-worktree"
+"""File below ``.git``: id of the commit that the working tree shows."""
+
+
+def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str, ...]:
+    """Make the working tree show ``commit``; the paths that were left alone, sorted.
+
+    Does nothing where HEAD is another branch or detached, or where git is in the middle of something.
+    """
+    if repository.is_bare or repository.workdir is None:
+        return ()
+    if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
+        return ()
+    shown = Path(repository.path) / _SHOWN
+    before = _files(repository, _read(shown))
+    after = _files(repository, commit)
+    changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+    if not changed:
+        return ()
+    folder = _Folder(Path(repository.workdir))
+    left = [path for path in changed if not folder.change(repository, path, before.get(path), after.get(path))]
+    _update_index(repository, changed, after)
+    _replace(shown, f"{commit}\n".encode())
+    return tuple(left)
+
+
+def _read(path: Path) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip() or None
+    return None
+
+
+def _files(repository: pygit2.Repository, commit: str | None) -> Mapping[str, BlobId]:
+    if commit is None or commit not in repository:
+        return {}
+    tree = repository[commit].peel(pygit2.Tree)
+    return read_tree(repository, tree)
+
+
+def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapping[str, BlobId]) -> None:
+    """So that plain ``git status`` compares with the new commit. What an operator staged elsewhere stays staged."""
+    index = repository.index
+    index.read()
+    for path in changed:
+        if path in after:
+            index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=after[path]), pygit2.enums.FileMode.BLOB))
+        elif path in index:
+            index.remove(path)
+    index.write()
+
+
+class _Folder:
+    """Files below the working tree's root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._real: set[Path] = {root}
+
+    def change(self, repository: pygit2.Repository, path: str, before: BlobId | None, after: BlobId | None) -> bool:
+        """Write or remove one file. False when it is not what ``before`` says, so somebody else's."""
+        file = self._root / path
+        if not self._parents_are_folders(file.parent, create=after is not None):
+            return after is None and not os.path.lexists(file)
+        current = _id_on_disk(file)
+        if current == after:
+            return True
+        if current != before:
+            return False
+        if after is None:
+            file.unlink()
+            self._remove_empty(file.parent)
+            return True
+        _replace(file, repository[after].data)
+        return True
+
+    def _parents_are_folders(self, folder: Path, *, create: bool) -> bool:
+        if folder in self._real:
+            return True
+        if not self._parents_are_folders(folder.parent, create=create):
+            return False
+        if not os.path.lexists(folder):
+            if not create:
+                return False
+            folder.mkdir(mode=0o700)
+        if folder.is_symlink() or not folder.is_dir():
+            return False
+        self._real.add(folder)
+        return True
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty: something else lies there
+                return
+            self._real.discard(folder)
+            folder = folder.parent
+
+
+def _id_on_disk(file: Path) -> str | None:
+    """The id of the content on disk, None when there is no file; what is no regular file has an id of its own."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "not a file"
+    with os.fdopen(descriptor, "rb") as content:
+        try:
+            return object_id(BLOB, content.read())
+        except OSError:
+            return "not a file"
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Readers see the old file or the new one, whole."""
+    temporary = file.with_name(f".gitsnap-{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(content)
+    temporary.replace(file)

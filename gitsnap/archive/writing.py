@@ -1,0 +1,284 @@
+"""Writes samples: objects, then the branch, then the tag, then the working tree (docs/FORMAT.md, "Write order").
+
+The sample exists when its tag exists. Whatever is killed in between leaves an archive that opens, with all earlier
+samples as they were, and the next capture repairs the rest. This module must not decide what a sample holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive import worktree
+from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
+from gitsnap.archive.reading import GitTree, newest, read_samples
+from gitsnap.archive.trees import write_tree
+from gitsnap.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.format import (
+    ATTRIBUTES,
+    README,
+    check_branch,
+    commit_message,
+    tag_message,
+    tag_name,
+    tree_info_to_bytes,
+)
+from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId, TreeInfo
+from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft
+
+AUTHOR = "gitsnap <gitsnap@localhost>"
+_OWN_COMMIT = "\nGitsnap-Format: "
+_COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
+
+
+class GitWriter:
+    """The archive while this process holds its writer's lock (ports.ArchiveWriter)."""
+
+    def __init__(self, repository: pygit2.Repository, branch: str) -> None:
+        self._repository = repository
+        self._branch = branch
+        self._samples = read_samples(repository, branch)[0]
+        self._base = self._find_base()
+        self._in_head = self._head_contents()
+        self._sink = ObjectSink(Path(repository.path) / "objects", self._is_known)
+        self._digests: dict[str, bytes] = {}
+
+    @property
+    def head(self) -> GitTree | None:
+        """The tree that the next commit is compared with and built on."""
+        return GitTree(self._repository, self._base) if self._base else None
+
+    def store(self, content: bytes) -> BlobId:
+        """Keep content; durable only with ``record``. Raises StorageError."""
+        try:
+            blob = BlobId(self._sink.add(BLOB, content))
+        except OSError as error:
+            raise _storage_error(self._repository, error) from error
+        self._digests[blob] = hashlib.sha256(content).digest()
+        return blob
+
+    def abandon(self) -> None:
+        """Forget what was stored and not recorded."""
+        self._sink.abandon()
+
+    def record(self, draft: SampleDraft) -> RecordedSample:
+        """Write the sample. Raises StorageError, ConflictError when somebody moved the branch meanwhile."""
+        check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
+        head = self.head
+        files = self._whole_tree(draft)
+        changes = _changes(head, draft)
+        if head is not None and self._is_unchanged(head, files):
+            commit, new_commit, content = self._base or "", False, self._content_of(head.all_files())
+            counts = ChangeCounts()
+        else:
+            commit, new_commit, content = self._write_commit(draft, files, changes), True, self._content_of(files)
+            counts = _counts(changes)
+        metadata = self._metadata(draft, counts, content)
+        name = self._free_tag_name(draft)
+        tag_id = self._sink.add(TAG, _tag_object(commit, name, metadata))
+        try:
+            self._sink.finish()
+        except OSError as error:
+            self._sink.abandon()
+            raise _storage_error(self._repository, error) from error
+        self._move_refs(commit, name, tag_id)
+        sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
+        left, problem = self._show(commit)
+        return RecordedSample(sample, new_commit, counts, left_alone=left, worktree_problem=problem)
+
+    # What the branch holds --------------------------------------------------------------------------------------------
+
+    def _find_base(self) -> str | None:
+        """The commit to build on: the branch's head, unless somebody rewrote the branch without the newest sample."""
+        name = f"refs/heads/{self._branch}"
+        head = str(self._repository.references[name].target) if name in self._repository.references else None
+        last = newest(self._samples)
+        if last is None or head == last.commit:
+            return head
+        if head is None or not self._contains(head, last.commit):
+            if head is not None:
+                self._repository.references.create(f"refs/gitsnap/foreign/{head}", pygit2.Oid(hex=head), force=True)
+            self._repository.references.create(name, pygit2.Oid(hex=last.commit), force=True)
+            return last.commit
+        return head
+
+    def _contains(self, head: str, commit: str) -> bool:
+        try:
+            return bool(self._repository.descendant_of(head, commit))
+        except (KeyError, pygit2.GitError) as error:
+            raise ArchiveError(
+                f"the history of the archive is damaged: {error}", hint="Run `git fsck` in it."
+            ) from error
+
+    def _head_contents(self) -> frozenset[str]:
+        head = self.head
+        return frozenset(head.all_files().values()) if head else frozenset()
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._in_head or self._repository.odb.exists(pygit2.Oid(hex=name))
+
+    def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
+        """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
+        commit = self._repository[head.commit]
+        if not isinstance(commit, pygit2.Commit) or _OWN_COMMIT not in commit.message:
+            return False
+        before = head.all_files()
+        if head.info.secrets.recipients != self._info.secrets.recipients:
+            return False
+        return _without_sealed(before) == _without_sealed(files)
+
+    # What the next commit holds ---------------------------------------------------------------------------------------
+
+    def _whole_tree(self, draft: SampleDraft) -> dict[str, BlobId]:
+        self._info = draft.info
+        files = {f"{area}/{path}": blob for area, entries in draft.files.items() for path, blob in entries.items()}
+        files["gitsnap.yaml"] = self.store(tree_info_to_bytes(draft.info))
+        files["README.md"] = self.store(README)
+        files[".gitattributes"] = self.store(ATTRIBUTES)
+        return files
+
+    def _write_commit(self, draft: SampleDraft, files: Mapping[str, BlobId], changes: Sequence[ChangedFile]) -> str:
+        head = self.head
+        message = commit_message(
+            draft.info.policy,
+            changes,
+            incomplete=draft.incomplete,
+            marks=_marks(head, draft.info),
+            first=head is None,
+        )
+        tree = write_tree(files, self._sink.add)
+        parent = f"parent {self._base}\n" if self._base else ""
+        stamp = _stamp(draft)
+        text = f"tree {tree}\n{parent}author {stamp}\ncommitter {stamp}\n\n{message}"
+        return self._sink.add(COMMIT, text.encode())
+
+    def _content_of(self, files: Mapping[str, BlobId]) -> str:
+        """SHA-256 over the sorted paths and the SHA-256 of each content: what a signature holds on to."""
+        digest = hashlib.sha256()
+        for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
+            content = self._digests.get(blob)
+            if content is None:
+                content = hashlib.sha256(self._repository[blob].data).digest()
+            digest.update(path + b"\0" + content.hex().encode() + b"\n")
+        return digest.hexdigest()
+
+    def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
+        last = newest(self._samples)
+        return SampleMetadata(
+            policy=draft.info.policy,
+            time=draft.time.astimezone(UTC).replace(microsecond=0),
+            sequence=last.metadata.sequence + 1 if last else 1,
+            previous=last.tag_id if last else None,
+            trigger=draft.trigger,
+            cluster=draft.cluster,
+            server=draft.server,
+            objects=len(draft.files.get(Area.CONFIGURATION, {})),
+            changes=counts,
+            consistency=draft.consistency,
+            incomplete=tuple(sorted(draft.incomplete)),
+            unresolved=draft.unresolved,
+            content_sha256=content,
+        )
+
+    def _free_tag_name(self, draft: SampleDraft) -> str:
+        number = 1
+        while f"refs/tags/{tag_name(self._branch, draft.time, number)}" in self._repository.references:
+            number += 1
+        return tag_name(self._branch, draft.time, number)
+
+    # Making it so -----------------------------------------------------------------------------------------------------
+
+    def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
+        """Branch, then tag. Between the two lies a commit without a sample, which the next capture tags or builds on."""
+        references, name = self._repository.references, f"refs/heads/{self._branch}"
+        try:
+            if self._base is None:
+                references.create(name, pygit2.Oid(hex=commit))
+            elif commit != self._base:
+                branch = references[name]
+                if str(branch.target) != self._base:
+                    raise self._moved()
+                branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}")
+            references.create(f"refs/tags/{tag}", pygit2.Oid(hex=tag_id))
+        except pygit2.AlreadyExistsError as error:
+            raise self._moved() from error
+        except (pygit2.GitError, OSError) as error:
+            if "old reference value does not match" in str(error):
+                raise self._moved() from error
+            raise _storage_error(self._repository, error) from error
+
+    def _moved(self) -> ConflictError:
+        return ConflictError(
+            f"somebody else committed to the branch {self._branch} while the sample was written",
+            hint="Nothing is lost. Run the capture again: it builds on that commit.",
+        )
+
+    def _show(self, commit: str) -> tuple[tuple[str, ...], str]:
+        try:
+            return worktree.update(self._repository, self._branch, commit), ""
+        except (OSError, pygit2.GitError) as error:
+            return (), f"the working tree was not updated ({error}); the next capture tries again"
+
+
+def _changes(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]:
+    """The change log: files of ``configuration/`` and ``inventory/`` that differ from the head."""
+    changes = []
+    managers = draft.managers or {}
+    for area in _COMPARED:
+        before: Mapping[str, BlobId] = head.files(area) if head else {}
+        after = draft.files.get(area, {})
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) == after.get(path):
+                continue
+            action = "added" if path not in before else "deleted" if path not in after else "modified"
+            whole = f"{area}/{path}"
+            changes.append(ChangedFile(action, whole, managers.get(whole, "")))
+    return changes
+
+
+def _counts(changes: Sequence[ChangedFile]) -> ChangeCounts:
+    own = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
+    return ChangeCounts(own.count("added"), own.count("modified"), own.count("deleted"))
+
+
+def _marks(head: GitTree | None, info: TreeInfo) -> list[str]:
+    """What of the interpretation changed since the head: such a commit says so."""
+    if head is None:
+        return []
+    try:
+        before = head.info
+    except ArchiveError:  # somebody's own commit took gitsnap.yaml away
+        return []
+    marks = []
+    if (before.kinds, before.resources) != (info.kinds, info.resources):
+        marks.append("scope")
+    if before.rules != info.rules:
+        marks.append("rules")
+    if before.secrets != info.secrets:
+        marks.append("secrets")
+    return marks
+
+
+def _without_sealed(files: Mapping[str, BlobId]) -> dict[str, BlobId]:
+    return {path: blob for path, blob in files.items() if not path.startswith(f"{Area.SEALED}/")}
+
+
+def _stamp(draft: SampleDraft) -> str:
+    return f"{AUTHOR} {int(draft.time.timestamp())} +0000"
+
+
+def _tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:
+    stamp = f"{AUTHOR} {int(metadata.time.timestamp())} +0000"
+    return f"object {commit}\ntype commit\ntag {name}\ntagger {stamp}\n\n{tag_message(metadata)}".encode()
+
+
+def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return StorageError(
+        f"cannot write to the archive {repository.workdir or repository.path}: {reason}",
+        hint="The samples taken so far are unharmed. Free space or mend the permissions, and capture again.",
+    )
