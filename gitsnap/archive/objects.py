@@ -147,7 +147,7 @@ class _Pack:
             self._file.seek(8)
             self._file.write(struct.pack(">I", len(self.entries)))
             self._file.seek(0)
-            digest = hashlib.file_digest(self._file, "sha1").digest()
+            digest = self._digest()
             self._file.seek(0, os.SEEK_END)
             self._file.write(digest)
             _sync(self._file)
@@ -159,6 +159,12 @@ class _Pack:
         self._path.replace(stem.with_suffix(".pack"))
         index.replace(stem.with_suffix(".idx"))
         sync_folder(self._folder)
+
+    def _digest(self) -> bytes:
+        digest = hashlib.sha1(usedforsecurity=False)
+        while chunk := self._file.read(1 << 20):
+            digest.update(chunk)
+        return digest.digest()
 
     def abandon(self) -> None:
         self._file.close()

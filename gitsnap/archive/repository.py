@@ -133,7 +133,7 @@ def _branch_of(folder: Path) -> str | None:
     repository = _repository(folder)
     config = repository.config
     if "gitsnap.format" in config:
-        version = config["gitsnap.format"]
+        version = config["gitsnap.format"] or ""
         if not version.isdecimal() or int(version) > FORMAT:
             raise ArchiveError(
                 f"the archive {folder} is of format {version}; this gitsnap knows formats up to {FORMAT}",

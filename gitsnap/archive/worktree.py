@@ -89,7 +89,7 @@ class _Folder:
             file.unlink()
             self._remove_empty(file.parent)
             return True
-        _replace(file, repository[after].data)
+        _replace(file, repository[after].read_raw())
         return True
 
     def _parents_are_folders(self, folder: Path, *, create: bool) -> bool:

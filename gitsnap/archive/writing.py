@@ -162,7 +162,7 @@ class GitWriter:
         for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
-                content = hashlib.sha256(self._repository[blob].data).digest()
+                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
             digest.update(path + b"\0" + content.hex().encode() + b"\n")
         return digest.hexdigest()
 
