@@ -1,0 +1,103 @@
+"""What a capture learns while it reads, and needs to go on: clusters, sets, classifier labels, references.
+
+It keeps small facts, never whole objects. This module must not read a cluster or write files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.inventory import classifier_labels
+from gitsnap.sveltos.matching import ClusterRef, matching_clusters
+from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, UnresolvedReason, references
+
+_CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
+_SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one object teaches."""
+
+    controller_labels: frozenset[str] = frozenset()
+    cluster: tuple[ClusterRef, Mapping[str, str]] | None = None
+    members: tuple[ObjectKey, JsonObject] | None = None
+    references: tuple[Reference, ...] = ()
+
+
+class Knowledge:
+    """Facts in the order in which kinds are read (kinds.reading_order): clusters before what matches them."""
+
+    def __init__(self) -> None:
+        self.controller_labels: frozenset[str] = frozenset()
+        self._clusters: dict[ClusterRef, Mapping[str, str]] = {}
+        self._sets: dict[ObjectKey, JsonObject] = {}
+        self._references: list[Reference] = []
+
+    def study(self, document: JsonObject) -> Lesson | None:
+        """What an object teaches, None for nothing; ``document`` has its status, live or from the inventory."""
+        kind = Kind.of(document)
+        if kind in _CLASSIFIERS:
+            return Lesson(controller_labels=classifier_labels(document))
+        if kind in kinds.CLUSTER_KINDS:
+            labels = (document.get("metadata") or {}).get("labels") or {}
+            return Lesson(cluster=(ClusterRef.of(document), labels), references=self._references_of(document))
+        if kind in _SETS:
+            return Lesson(members=(ObjectKey.of(document), _set_facts(document)))
+        if kind in REFERENCE_PATHS:
+            found = self._references_of(document)
+            return Lesson(references=found) if found else None
+        return None
+
+    def learn(self, lesson: Lesson) -> None:
+        """Take over what was studied; done once the whole kind was read."""
+        self.controller_labels |= lesson.controller_labels
+        if lesson.cluster is not None:
+            self._clusters[lesson.cluster[0]] = lesson.cluster[1]
+        if lesson.members is not None:
+            self._sets[lesson.members[0]] = lesson.members[1]
+        self._references += lesson.references
+
+    def wanted(self, kind: Kind) -> dict[ObjectKey, list[Reference]]:
+        """The objects of a kind that something refers to, each with who does, sorted."""
+        found: dict[ObjectKey, list[Reference]] = {}
+        for reference in self._references:
+            if reference.target.kind == kind and reference.unresolved is None:
+                found.setdefault(reference.target, []).append(reference)
+        return dict(sorted(found.items()))
+
+    def unresolvable(self) -> list[Unresolved]:
+        """References whose target cannot be worked out."""
+        return [reference.as_unresolved() for reference in self._references if reference.unresolved is not None]
+
+    def _references_of(self, document: JsonObject) -> tuple[Reference, ...]:
+        return tuple(references(document, matching_clusters(document, self._clusters, self._sets)))
+
+
+def unresolved_documents(unresolved: Iterable[Unresolved]) -> list[JsonObject]:
+    """The entries of ``inventory/unresolved.yaml``, sorted (docs/FORMAT.md)."""
+    return [
+        {
+            "by": {"kind": str(one.by.kind), "namespace": one.by.namespace, "name": one.by.name},
+            "kind": str(one.target.kind),
+            "namespace": one.target.namespace,
+            "name": one.target.name,
+            "reason": str(one.reason),
+        }
+        for one in sorted(set(unresolved))
+    ]
+
+
+def counts_as_unresolved(one: Unresolved) -> bool:
+    """Whether a sample should warn: what was left out on purpose is recorded and no reason to."""
+    return one.reason is not UnresolvedReason.OMITTED
+
+
+def _set_facts(document: JsonObject) -> JsonObject:
+    """The part of a set that matching needs."""
+    return {
+        field: document[field] for field in ("apiVersion", "kind", "metadata", "spec", "status") if field in document
+    }

@@ -1,0 +1,160 @@
+"""What a comparison of two configurations says: rows for managed clusters, rows for the management cluster, raw diffs.
+
+Everything is sorted and compares by value, so that the same two samples always print the same bytes.
+This module must not read trees.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gitsnap.model import Kind, ObjectKey
+from gitsnap.sveltos.matching import ClusterRef
+
+HELM_RELEASE = "helm release"
+"""The resource type of a release."""
+
+SEE_RAW_DIFF = "use --raw-diff option to see diff"
+"""The message of a modified resource whose document is shown by a raw diff."""
+
+
+class Action(enum.StrEnum):
+    """What happened to an object, a resource or a release."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    NOW_REFERENCED = "now referenced"
+    """A ConfigMap or Secret that came into the configuration because something refers to it now."""
+    NO_LONGER_REFERENCED = "no longer referenced"
+    """A ConfigMap or Secret that left the configuration because nothing refers to it; it may well exist."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DiffRow:
+    """One row of the first table: a resource or a release in a managed cluster."""
+
+    cluster: str
+    """``<namespace>/<capi or sveltos>--<name>``."""
+    resource_type: str
+    """``apps/Deployment``, ``/Service``, or ``helm release``."""
+    namespace: str
+    name: str
+    action: Action
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ManagementRow:
+    """One row of the second table: an object of the management cluster."""
+
+    resource_type: str
+    namespace: str
+    name: str
+    action: Action
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NotComparable:
+    """A kind about which the two sides cannot tell what changed."""
+
+    kind: Kind
+    reason: str
+    """``not covered``: outside the scope of one side. ``not comparable``: one side could not read it. ``cannot tell``:
+    the values of Secrets are kept in different ways."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TextPair:
+    """Two texts of one document or object, None on the side that does not have it."""
+
+    title: str
+    """``/Service test/redis-follower``."""
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawDiff:
+    """A unified diff of one document or object."""
+
+    title: str
+    text: str
+    """With its two header lines; ends with a newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What of a comparison is wanted; empty means everything."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces of managed clusters, and of namespaced objects of the management cluster."""
+    clusters: tuple[str, ...] = ()
+    """Managed clusters: ``name``, ``ns/name``, ``capi--name`` or ``ns/capi--name``."""
+
+    def __bool__(self) -> bool:
+        return bool(self.namespaces or self.clusters)
+
+    def wants_cluster(self, cluster: ClusterRef) -> bool:
+        """Whether rows of a managed cluster are wanted."""
+        if self.namespaces and cluster.namespace not in self.namespaces:
+            return False
+        typed = f"{cluster.type}--{cluster.name}"
+        names = {cluster.name, typed, f"{cluster.namespace}/{cluster.name}", f"{cluster.namespace}/{typed}"}
+        return not self.clusters or not names.isdisjoint(self.clusters)
+
+    def wants_object(self, key: ObjectKey) -> bool:
+        """Whether a row of the management cluster is wanted, as far as namespaces go: cluster-scoped ones always are."""
+        return not self.namespaces or not key.namespace or key.namespace in self.namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two configurations."""
+
+    rows: tuple[DiffRow, ...] = ()
+    management: tuple[ManagementRow, ...] = ()
+    not_comparable: tuple[NotComparable, ...] = ()
+    texts: tuple[TextPair, ...] = ()
+    """Documents first, then objects of the management cluster; see raw_diffs."""
+
+    def __bool__(self) -> bool:
+        """Whether there are differences; what is not comparable is none."""
+        return bool(self.rows or self.management)
+
+    def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
+        """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
+        for pair in self.texts:
+            lines = difflib.unified_diff(
+                (pair.before or "").splitlines(),
+                (pair.after or "").splitlines(),
+                f"{pair.title} from {before_label}",
+                f"{pair.title} from {after_label}",
+                lineterm="",
+            )
+            if text := "\n".join(lines):
+                yield RawDiff(pair.title, text + "\n")
+
+
+def resource_type(kind: Kind) -> str:
+    """``apps/Deployment``, or ``/Service`` for the core group."""
+    return f"{kind.group}/{kind.name}"
+
+
+def object_title(key: ObjectKey) -> str:
+    """``/Service test/redis-follower``, ``config.projectsveltos.io/ClusterProfile guestbook``."""
+    return (
+        f"{resource_type(key.kind)} {key.namespace}/{key.name}"
+        if key.namespace
+        else f"{resource_type(key.kind)} {key.name}"
+    )
+
+
+def short_name(key: ObjectKey) -> str:
+    """How messages name an object: ``ConfigMap default/database``, ``ClusterProfile guestbook``."""
+    return f"{key.kind.name} {key.namespace}/{key.name}" if key.namespace else f"{key.kind.name} {key.name}"

@@ -1,0 +1,230 @@
+"""The YAML documents inside ConfigMaps and Secrets: split as Sveltos splits them, and told apart.
+
+A deployed resource comes from one document; which one, its kind and name tell, and a rule about namespaces. Templates
+are not evaluated here, so what they produce is recognised by what stands in the text around them.
+This module must not read objects, and must not raise for content that a user may have written wrongly, except in split.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.errors import InputError
+from gitsnap.format import load_documents
+from gitsnap.model import Kind, ObjectKey
+
+TEMPLATE_ANNOTATION = "projectsveltos.io/template"
+LUA_ANNOTATION = "projectsveltos.io/lua"
+INSTANTIATE_ANNOTATION = "projectsveltos.io/instantiate"
+RENDERED_ANNOTATIONS = (TEMPLATE_ANNOTATION, LUA_ANNOTATION, INSTANTIATE_ANNOTATION)
+"""Their presence, whatever their value, makes the content something that is evaluated before it is deployed."""
+
+DEFAULT_NAMESPACE = "default"
+"""Where Sveltos puts a namespaced resource whose document names no namespace."""
+
+CLUSTER_SCOPED_KINDS = frozenset(
+    {
+        Kind("", "Namespace"),
+        Kind("", "Node"),
+        Kind("", "PersistentVolume"),
+        Kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+        Kind("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+        Kind("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
+        Kind("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+        Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+        Kind("apiregistration.k8s.io", "APIService"),
+        Kind("networking.k8s.io", "IngressClass"),
+        Kind("rbac.authorization.k8s.io", "ClusterRole"),
+        Kind("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+        Kind("scheduling.k8s.io", "PriorityClass"),
+        Kind("storage.k8s.io", "CSIDriver"),
+        Kind("storage.k8s.io", "StorageClass"),
+    }
+)
+"""Kinds of Kubernetes itself without a namespace: for documents that no inventory lists."""
+
+_SEPARATOR = "---"
+_API_VERSION = re.compile(r"^apiVersion:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_KIND = re.compile(r"^kind:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n|[ \t]*#.*\n?)+)", re.MULTILINE)
+_ACTION = re.compile(r"{{.*?}}")
+
+
+def is_rendered(document: Mapping[str, Any]) -> bool:
+    """Whether Sveltos evaluates the content of a ConfigMap or Secret (template, Lua) instead of deploying it as it is."""
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    return any(annotation in annotations for annotation in RENDERED_ANNOTATIONS)
+
+
+def split(text: str) -> list[str]:
+    """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
+
+    Text without ``---`` is one document. Otherwise a separator is a line that starts with it and holds nothing else but
+    white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings holds
+    one manifest in each. Raises InputError where Sveltos refuses the whole text.
+    """
+    if _is_blank(text):
+        return []
+    if _SEPARATOR not in text:
+        return _expanded(text)
+    stream = _json_stream(text) if text.lstrip().startswith("{") else None
+    pieces = _at_separators(text) if stream is None else stream
+    return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece)]
+
+
+def _is_blank(text: str) -> bool:
+    """Nothing but white space, comments and separators."""
+    return all(not line or line.startswith(("#", _SEPARATOR)) for line in map(str.strip, text.splitlines()))
+
+
+def _at_separators(text: str) -> list[str]:
+    pieces: list[list[str]] = [[]]
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if not line.startswith(_SEPARATOR):
+            pieces[-1].append(line)
+            continue
+        rest = line[len(_SEPARATOR) :].strip()
+        if rest and not rest.startswith("#"):
+            raise InputError(f"line {number}: text after the document separator")
+        pieces.append([])
+    return ["".join(lines) for lines in pieces]
+
+
+def _json_stream(text: str) -> list[str] | None:
+    """The objects of a JSON stream, None where it is no JSON (a flow mapping of YAML)."""
+    decoder, position, objects = json.JSONDecoder(), 0, []
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
+            continue
+        try:
+            _, end = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return None
+        objects.append(text[position:end])
+        position = end
+    return objects
+
+
+def _expanded(piece: str) -> list[str]:
+    """A document, or the manifests that it lists as strings."""
+    if not _first_line(piece).startswith("-"):
+        return [_trimmed(piece)]
+    try:
+        loaded = load_documents(piece, "a list of manifests")
+    except InputError:
+        return [_trimmed(piece)]
+    if len(loaded) == 1 and isinstance(loaded[0], list) and all(isinstance(item, str) for item in loaded[0]):
+        return [document for item in loaded[0] for document in split(item)]
+    return [_trimmed(piece)]
+
+
+def _first_line(piece: str) -> str:
+    lines = (line.strip() for line in piece.splitlines())
+    return next((line for line in lines if line and not line.startswith("#")), "")
+
+
+def _trimmed(piece: str) -> str:
+    """Without the blank lines around it: they move with the separators and mean nothing."""
+    lines = piece.splitlines()
+    while lines and not lines[0].strip():
+        del lines[0]
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a document says it is: as written, before Sveltos adjusts the namespace."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    """May hold template actions; then it stands for every name that fits around them."""
+
+    def places(self) -> tuple[ObjectKey, ObjectKey]:
+        """Where the resource may have landed: namespaced (``default`` where none is given), or without a namespace."""
+        return (
+            ObjectKey(self.kind, self.namespace or DEFAULT_NAMESPACE, self.name),
+            ObjectKey(self.kind, "", self.name),
+        )
+
+    def place(self) -> ObjectKey:
+        """Where the resource lands as far as its kind is known to be cluster-scoped."""
+        return self.places()[self.kind in CLUSTER_SCOPED_KINDS]
+
+    def fits(self, key: ObjectKey) -> bool:
+        """Whether a deployed resource may have come from this document."""
+        if key.kind != self.kind or not _fits(self.name, key.name):
+            return False
+        return not key.namespace or _fits(self.namespace or DEFAULT_NAMESPACE, key.namespace)
+
+
+def _fits(written: str, found: str) -> bool:
+    if "{{" not in written:
+        return written == found
+    literal = [re.escape(part) for part in _ACTION.split(written)]
+    return re.fullmatch(".*".join(literal), found) is not None
+
+
+def load(text: str) -> Any:
+    """The value of one document, None where it is not YAML or not exactly one value."""
+    try:
+        loaded = load_documents(text, "a document")
+    except InputError:
+        return None
+    return loaded[0] if len(loaded) == 1 else None
+
+
+def identify(value: Any) -> Identity | None:
+    """What a parsed document is, None where it is no Kubernetes object with a name."""
+    if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
+        return None
+    metadata = value["metadata"]
+    name, kind = metadata.get("name"), Kind.of(value)
+    if not name or not kind.name:
+        return None
+    return Identity(kind, str(metadata.get("namespace") or ""), str(name))
+
+
+def identify_text(text: str) -> Identity | None:
+    """What a document is that cannot be parsed (a template, broken YAML), by the lines that say so in block style."""
+    api_version, kind, metadata = _API_VERSION.search(text), _KIND.search(text), _METADATA.search(text)
+    if api_version is None or kind is None or metadata is None:
+        return None
+    fields = _shallow_fields(metadata[1])
+    if not fields.get("name"):
+        return None
+    return Identity(
+        Kind.of({"apiVersion": _scalar(api_version[1]), "kind": _scalar(kind[1])}),
+        fields.get("namespace", ""),
+        fields["name"],
+    )
+
+
+def _shallow_fields(block: str) -> dict[str, str]:
+    """The scalar fields at the outer indentation of a block, first occurrence of each."""
+    fields: dict[str, str] = {}
+    indentation = None
+    for line in block.splitlines():
+        stripped = line.strip()
+        if not stripped or stripped.startswith(("#", "{{")):
+            continue
+        depth = len(line) - len(line.lstrip())
+        indentation = depth if indentation is None else indentation
+        name, separator, value = stripped.partition(":")
+        if depth == indentation and separator:
+            fields.setdefault(name, _scalar(value.strip()))
+    return fields
+
+
+def _scalar(text: str) -> str:
+    """A scalar as one would read it: without quotes, and without a comment after it."""
+    if len(text) > 1 and text[0] in "\"'" and text[0] in text[1:]:
+        return text[1 : text.index(text[0], 1)]
+    return text.partition(" #")[0].strip()

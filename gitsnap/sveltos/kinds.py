@@ -1,0 +1,164 @@
+"""The kinds that gitsnap knows: how they are served, and what they are to a person who keeps a configuration.
+
+One table; everything else here is derived from it. Its order is the order in which kinds are read, so that each kind
+finds what it needs: the labels that classifiers own before the clusters, clusters and sets before what matches them.
+This module must not know fields of objects.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gitsnap.model import Kind
+
+
+class Role(enum.StrEnum):
+    """What a kind is to a configuration."""
+
+    USER = "user"
+    """Written by people: captured, compared and rolled back."""
+    CLUSTER = "cluster"
+    """A managed cluster: of it only labels and annotations of the user's are rolled back."""
+    INVENTORY = "inventory"
+    """Written by Sveltos about what it deployed: captured in a stable form, never rolled back."""
+    REFERENCED = "referenced"
+    """Captured where something refers to it."""
+    SOURCE = "source"
+    """A Flux source that a reference may name; its content is not in the API, and it is not read yet."""
+    GENERATED = "generated"
+    """A report or another by-product of the controllers: never captured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SveltosKind:
+    """One row: a kind and how an API server serves it."""
+
+    kind: Kind
+    plural: str
+    namespaced: bool
+    role: Role
+    versions: tuple[str, ...] = ("v1beta1",)
+    """API versions that gitsnap understands, the preferred one first."""
+    status: bool = True
+    """Whether ``status`` is a subresource."""
+    since: str = ""
+    """The release of Sveltos that brought it, ``""`` for before 0.33."""
+
+
+CONFIG_GROUP = "config.projectsveltos.io"
+LIB_GROUP = "lib.projectsveltos.io"
+CAPI_GROUP = "cluster.x-k8s.io"
+FLUX_GROUP = "source.toolkit.fluxcd.io"
+
+CLASSIFIER = Kind(LIB_GROUP, "Classifier")
+MANAGEMENT_CLUSTER_CLASSIFIER = Kind(LIB_GROUP, "ManagementClusterClassifier")
+SVELTOS_CLUSTER = Kind(LIB_GROUP, "SveltosCluster")
+CAPI_CLUSTER = Kind(CAPI_GROUP, "Cluster")
+CLUSTER_SET = Kind(LIB_GROUP, "ClusterSet")
+SET = Kind(LIB_GROUP, "Set")
+CLUSTER_PROFILE = Kind(CONFIG_GROUP, "ClusterProfile")
+PROFILE = Kind(CONFIG_GROUP, "Profile")
+CLUSTER_PROMOTION = Kind(CONFIG_GROUP, "ClusterPromotion")
+EVENT_SOURCE = Kind(LIB_GROUP, "EventSource")
+EVENT_TRIGGER = Kind(LIB_GROUP, "EventTrigger")
+HEALTH_CHECK = Kind(LIB_GROUP, "HealthCheck")
+CLUSTER_HEALTH_CHECK = Kind(LIB_GROUP, "ClusterHealthCheck")
+ROLE_REQUEST = Kind(LIB_GROUP, "RoleRequest")
+TECHSUPPORT = Kind(LIB_GROUP, "Techsupport")
+DEBUGGING_CONFIGURATION = Kind(LIB_GROUP, "DebuggingConfiguration")
+CLUSTER_CONFIGURATION = Kind(CONFIG_GROUP, "ClusterConfiguration")
+CLUSTER_SUMMARY = Kind(CONFIG_GROUP, "ClusterSummary")
+CONFIG_MAP = Kind("", "ConfigMap")
+SECRET = Kind("", "Secret")
+GIT_REPOSITORY = Kind(FLUX_GROUP, "GitRepository")
+OCI_REPOSITORY = Kind(FLUX_GROUP, "OCIRepository")
+BUCKET = Kind(FLUX_GROUP, "Bucket")
+
+
+def _generated(group: str, name: str, plural: str, *, namespaced: bool = True, since: str = "") -> SveltosKind:
+    return SveltosKind(Kind(group, name), plural, namespaced, Role.GENERATED, since=since)
+
+
+KINDS: tuple[SveltosKind, ...] = (
+    SveltosKind(CLASSIFIER, "classifiers", namespaced=False, role=Role.USER),
+    SveltosKind(
+        MANAGEMENT_CLUSTER_CLASSIFIER,
+        "managementclusterclassifiers",
+        namespaced=False,
+        role=Role.USER,
+        since="1.12.0",
+    ),
+    SveltosKind(SVELTOS_CLUSTER, "sveltosclusters", namespaced=True, role=Role.CLUSTER),
+    SveltosKind(CAPI_CLUSTER, "clusters", namespaced=True, role=Role.CLUSTER, versions=("v1beta2", "v1beta1")),
+    SveltosKind(CLUSTER_SET, "clustersets", namespaced=False, role=Role.USER, since="0.33"),
+    SveltosKind(SET, "sets", namespaced=True, role=Role.USER, since="0.33"),
+    SveltosKind(CLUSTER_PROFILE, "clusterprofiles", namespaced=False, role=Role.USER),
+    SveltosKind(PROFILE, "profiles", namespaced=True, role=Role.USER),
+    SveltosKind(CLUSTER_PROMOTION, "clusterpromotions", namespaced=False, role=Role.USER, since="1.3.0"),
+    SveltosKind(EVENT_SOURCE, "eventsources", namespaced=False, role=Role.USER, status=False),
+    SveltosKind(EVENT_TRIGGER, "eventtriggers", namespaced=False, role=Role.USER),
+    SveltosKind(HEALTH_CHECK, "healthchecks", namespaced=False, role=Role.USER, status=False),
+    SveltosKind(CLUSTER_HEALTH_CHECK, "clusterhealthchecks", namespaced=False, role=Role.USER),
+    SveltosKind(ROLE_REQUEST, "rolerequests", namespaced=False, role=Role.USER),
+    SveltosKind(TECHSUPPORT, "techsupports", namespaced=False, role=Role.USER, since="0.45"),
+    SveltosKind(DEBUGGING_CONFIGURATION, "debuggingconfigurations", namespaced=False, role=Role.USER, status=False),
+    SveltosKind(CLUSTER_CONFIGURATION, "clusterconfigurations", namespaced=True, role=Role.INVENTORY),
+    SveltosKind(CLUSTER_SUMMARY, "clustersummaries", namespaced=True, role=Role.INVENTORY),
+    SveltosKind(CONFIG_MAP, "configmaps", namespaced=True, role=Role.REFERENCED, versions=("v1",), status=False),
+    SveltosKind(SECRET, "secrets", namespaced=True, role=Role.REFERENCED, versions=("v1",), status=False),
+    SveltosKind(GIT_REPOSITORY, "gitrepositories", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
+    SveltosKind(OCI_REPOSITORY, "ocirepositories", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
+    SveltosKind(BUCKET, "buckets", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
+    _generated(CONFIG_GROUP, "ClusterReport", "clusterreports"),
+    _generated(LIB_GROUP, "ClassifierReport", "classifierreports"),
+    _generated(LIB_GROUP, "ManagementClusterClassifierReport", "managementclusterclassifierreports", since="1.12.0"),
+    _generated(LIB_GROUP, "EventReport", "eventreports"),
+    _generated(LIB_GROUP, "HealthCheckReport", "healthcheckreports"),
+    _generated(LIB_GROUP, "ReloaderReport", "reloaderreports"),
+    _generated(LIB_GROUP, "ResourceSummary", "resourcesummaries"),
+    _generated(LIB_GROUP, "ConfigurationGroup", "configurationgroups", since="1.0"),
+    _generated(LIB_GROUP, "ConfigurationBundle", "configurationbundles", since="1.0"),
+    _generated(LIB_GROUP, "AccessRequest", "accessrequests"),
+    _generated(LIB_GROUP, "Reloader", "reloaders", namespaced=False),
+    _generated(LIB_GROUP, "SveltosLicense", "sveltoslicenses", namespaced=False, since="1.0"),
+)
+"""Every kind of Sveltos and what it refers to, in the order in which kinds are read."""
+
+BY_KIND: dict[Kind, SveltosKind] = {row.kind: row for row in KINDS}
+
+
+def of_role(*roles: Role) -> frozenset[Kind]:
+    """The kinds that have one of these roles."""
+    return frozenset(row.kind for row in KINDS if row.role in roles)
+
+
+USER_KINDS = of_role(Role.USER)
+CLUSTER_KINDS = of_role(Role.CLUSTER)
+INVENTORY_KINDS = of_role(Role.INVENTORY)
+REFERENCED_KINDS = of_role(Role.REFERENCED)
+SOURCE_KINDS = of_role(Role.SOURCE)
+GENERATED_KINDS = of_role(Role.GENERATED)
+LISTED_KINDS = USER_KINDS | CLUSTER_KINDS | INVENTORY_KINDS
+"""What a capture lists whole."""
+
+CAPTURED_KINDS = LISTED_KINDS | REFERENCED_KINDS
+"""What a tree holds at most, besides the kinds that a policy adds."""
+
+PROFILE_KINDS = frozenset({CLUSTER_PROFILE, PROFILE})
+
+_RANK = {row.kind: rank for rank, row in enumerate(KINDS)}
+
+
+def reading_order(kinds: Iterable[Kind]) -> list[Kind]:
+    """The kinds in an order in which each finds what it needs; unknown ones last, by group and name."""
+    return sorted(kinds, key=lambda kind: (_RANK.get(kind, len(_RANK)), kind))
+
+
+def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
+    """Which of the served API versions to use: the first that gitsnap prefers, else the first served, else None."""
+    offered = list(served)
+    row = BY_KIND.get(kind)
+    known = [version for version in row.versions if version in offered] if row else []
+    return next(iter(known + offered), None)
