@@ -170,17 +170,24 @@ class _Reader:
         for position, recipient in enumerate(recipients):
             if not _RECIPIENT.match(recipient):
                 self.problems.append(
-                    f"spec.secrets.recipients[{position}]: {recipient!r} is no age or SSH public key (age1…, ssh-ed25519 …)"
+                    f"spec.secrets.recipients[{position}]: {recipient!r} is no age or SSH public key (age1…, ssh-…)"
                 )
         return tuple(sorted(recipients))
 
     def _retention(self, retention: JsonObject) -> Retention:
         self._only(retention, "spec.retention", (*_KEEPS, "keepWithin"))
-        keeps = [self._count(retention, keep, "spec.retention") or 0 for keep in _KEEPS]
+        counts = {keep: self._count(retention, keep, "spec.retention") or 0 for keep in _KEEPS}
         within = self._text(retention, "keepWithin", "spec.retention")
         if within and not _WITHIN.match(within):
             self.problems.append(f"spec.retention.keepWithin: {within!r} is no duration such as 30d, 1y6m or 2h")
-        return Retention(*keeps, keep_within=within)
+        return Retention(
+            keep_last=counts["keepLast"],
+            keep_hourly=counts["keepHourly"],
+            keep_daily=counts["keepDaily"],
+            keep_weekly=counts["keepWeekly"],
+            keep_monthly=counts["keepMonthly"],
+            keep_within=within,
+        )
 
     def _push(self, spec: JsonObject) -> Push | None:
         if "push" not in spec:

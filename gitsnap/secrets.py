@@ -10,6 +10,7 @@ import os
 import secrets as random_source
 import stat
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def _read_identities(file: Path) -> list[Any]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         raise SecretsError(f"{file} holds no age identity")
-    return [_parsed(lambda line=line: pyrage.x25519.Identity.from_str(line), file) for line in lines]
+    return [_parsed(partial(pyrage.x25519.Identity.from_str, line), file) for line in lines]
 
 
 def _parsed(parse: Callable[[], Any], file: Path) -> Any:

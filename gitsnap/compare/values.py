@@ -109,7 +109,7 @@ class Filters:
         return not self.clusters or not names.isdisjoint(self.clusters)
 
     def wants_object(self, key: ObjectKey) -> bool:
-        """Whether a row of the management cluster is wanted, as far as namespaces go: cluster-scoped ones always are."""
+        """Whether a row of the management cluster is wanted, going by namespaces: cluster-scoped ones always are."""
         return not self.namespaces or not key.namespace or key.namespace in self.namespaces
 
 
@@ -131,14 +131,19 @@ class Comparison:
         """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
         for pair in self.texts:
             lines = difflib.unified_diff(
-                (pair.before or "").splitlines(),
-                (pair.after or "").splitlines(),
+                _lines(pair.before),
+                _lines(pair.after),
                 f"{pair.title} from {before_label}",
                 f"{pair.title} from {after_label}",
                 lineterm="",
             )
             if text := "\n".join(lines):
                 yield RawDiff(pair.title, text + "\n")
+
+
+def _lines(text: str | None) -> list[str]:
+    """Lines as git has them; other line ends of Unicode are text."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def resource_type(kind: Kind) -> str:

@@ -55,7 +55,7 @@ _ACTION = re.compile(r"{{.*?}}")
 
 
 def is_rendered(document: Mapping[str, Any]) -> bool:
-    """Whether Sveltos evaluates the content of a ConfigMap or Secret (template, Lua) instead of deploying it as it is."""
+    """Whether Sveltos evaluates the content of a ConfigMap or Secret (template, Lua) before it deploys it."""
     annotations = (document.get("metadata") or {}).get("annotations") or {}
     return any(annotation in annotations for annotation in RENDERED_ANNOTATIONS)
 
@@ -64,8 +64,8 @@ def split(text: str) -> list[str]:
     """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
 
     Text without ``---`` is one document. Otherwise a separator is a line that starts with it and holds nothing else but
-    white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings holds
-    one manifest in each. Raises InputError where Sveltos refuses the whole text.
+    white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings
+    holds one manifest in each. Raises InputError where Sveltos refuses the whole text.
     """
     if _is_blank(text):
         return []
@@ -78,12 +78,12 @@ def split(text: str) -> list[str]:
 
 def _is_blank(text: str) -> bool:
     """Nothing but white space, comments and separators."""
-    return all(not line or line.startswith(("#", _SEPARATOR)) for line in map(str.strip, text.splitlines()))
+    return all(not line or line.startswith(("#", _SEPARATOR)) for line in map(str.strip, text.split("\n")))
 
 
 def _at_separators(text: str) -> list[str]:
     pieces: list[list[str]] = [[]]
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.startswith(_SEPARATOR):
             pieces[-1].append(line)
             continue
@@ -91,7 +91,7 @@ def _at_separators(text: str) -> list[str]:
         if rest and not rest.startswith("#"):
             raise InputError(f"line {number}: text after the document separator")
         pieces.append([])
-    return ["".join(lines) for lines in pieces]
+    return ["\n".join(lines) for lines in pieces]
 
 
 def _json_stream(text: str) -> list[str] | None:
@@ -124,13 +124,13 @@ def _expanded(piece: str) -> list[str]:
 
 
 def _first_line(piece: str) -> str:
-    lines = (line.strip() for line in piece.splitlines())
+    lines = (line.strip() for line in piece.split("\n"))
     return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def _trimmed(piece: str) -> str:
     """Without the blank lines around it: they move with the separators and mean nothing."""
-    lines = piece.splitlines()
+    lines = piece.split("\n")
     while lines and not lines[0].strip():
         del lines[0]
     while lines and not lines[-1].strip():
@@ -211,7 +211,7 @@ def _shallow_fields(block: str) -> dict[str, str]:
     """The scalar fields at the outer indentation of a block, first occurrence of each."""
     fields: dict[str, str] = {}
     indentation = None
-    for line in block.splitlines():
+    for line in block.split("\n"):
         stripped = line.strip()
         if not stripped or stripped.startswith(("#", "{{")):
             continue

@@ -104,8 +104,11 @@ def classifier_labels(classifier: JsonObject) -> frozenset[str]:
 
 
 def cluster_of(document: JsonObject) -> ClusterRef:
-    """The cluster that a ClusterConfiguration or ClusterSummary is about: from its labels, else from its name."""
-    metadata = document["metadata"]
+    """The cluster that a ClusterConfiguration or ClusterSummary is about: from spec or labels, else from its name."""
+    metadata, spec = document["metadata"], document.get("spec") or {}
+    if spec.get("clusterName"):
+        kind = kinds.CAPI_CLUSTER if str(spec.get("clusterType")).lower() == "capi" else kinds.SVELTOS_CLUSTER
+        return ClusterRef(kind, str(spec.get("clusterNamespace") or ""), str(spec["clusterName"]))
     labels = metadata.get("labels") or {}
     cluster_type, separator, name = str(metadata.get("name", "")).partition("--")
     if not separator:

@@ -54,6 +54,8 @@ class Reference:
     """Whether a Secret of another type than ADD_ON_TYPE is of no use here (rule T)."""
     unresolved: UnresolvedReason | None = None
     """TEMPLATE when the name cannot be worked out; then ``target`` holds the template text."""
+    local: bool = False
+    """Whether the content is deployed to the management cluster (``deploymentType: Local``)."""
 
     def as_unresolved(self, reason: UnresolvedReason | None = None) -> Unresolved:
         """The record of a reference that could not be followed, for ``reason`` or for its own."""
@@ -168,7 +170,8 @@ def references(document: JsonObject, clusters: Iterable[ClusterRef]) -> Iterator
             required = row.typed and kind == kinds.SECRET
             optional = entry.get("optional") is True
             for target, unresolved in _targets(row, entry, kind, by, ordered):
-                yield Reference(by, target, row.path, optional, required, unresolved)
+                local = entry.get("deploymentType") == "Local"
+                yield Reference(by, target, row.path, optional, required, unresolved, local)
 
 
 def render(template: str, cluster: ClusterRef) -> str | None:

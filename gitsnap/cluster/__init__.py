@@ -1,0 +1,30 @@
+"""Clusters: the Kubernetes API, and a folder of YAML files that behaves like one. Both pass tests/contract.
+
+Importing this package costs nothing: the client is loaded by ``connect``. The only room that imports ``kubernetes``.
+This package must not know what the objects mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitsnap.ports import Cluster
+
+__all__ = ["connect", "open_directory"]
+
+
+def connect(*, kubeconfig: str = "", context: str = "") -> Cluster:
+    """The cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or the one this pod runs in.
+
+    Raises InputError when there is no usable configuration. Nothing is asked of the server yet.
+    """
+    from gitsnap.cluster.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - 0.3 s that most commands spare
+
+    return connect_to_server(kubeconfig=kubeconfig, context=context)
+
+
+def open_directory(folder: Path) -> Cluster:
+    """The folder of YAML files as a cluster. Raises InputError when it does not exist or a file cannot be read."""
+    from gitsnap.cluster.directory import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
+
+    return DirectoryCluster(folder)

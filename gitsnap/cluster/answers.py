@@ -1,0 +1,89 @@
+"""From an HTTP answer of an API server to gitsnap's typed errors.
+
+The server's own words are passed on where they help, except about Secrets: a rejection may quote a value.
+This module must not send requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ClusterError,
+    ClusterUnreachableError,
+    ConflictError,
+    GitsnapError,
+    GoneError,
+    NotFoundError,
+    RejectedError,
+)
+
+_LONGEST_MESSAGE = 2000
+_TOO_LARGE = "ResourceVersionTooLarge"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked, for messages."""
+
+    what: str
+    """``list configmaps``, ``update ClusterProfile.config.projectsveltos.io guestbook``."""
+    server: str
+    confidential: bool = False
+    """Whether the answer may quote a value of a Secret."""
+
+
+def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
+    """The error that an answer of this HTTP status stands for."""
+    answer = _status_object(body)
+    reason = str(answer.get("reason") or "")
+    message = _message(answer, request)
+    text = f"{request.server}: cannot {request.what}: {message or f'HTTP {status}'}"
+    if status == 401:
+        return AccessDeniedError(
+            f"{request.server} does not accept the credentials (401)",
+            hint="They may have expired. Does `kubectl get namespaces` work with the same context?",
+        )
+    if status == 403:
+        return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for that.")
+    if status == 404:
+        return NotFoundError(text)
+    if status == 409:
+        return AlreadyExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
+    if status == 410 or (status == 504 and _is_too_large(answer)):
+        return GoneError(text)
+    if status in (400, 405, 413, 415, 422):
+        return RejectedError(text)
+    if status == 429 or status >= 500:
+        return ClusterUnreachableError(text, hint="The API server is overloaded or out of order. Try again later.")
+    return ClusterError(text)
+
+
+def _is_too_large(answer: Mapping[str, Any]) -> bool:
+    causes = (answer.get("details") or {}).get("causes") or ()
+    return any(cause.get("reason") == _TOO_LARGE for cause in causes) or "Too large resource version" in str(
+        answer.get("message")
+    )
+
+
+def _message(answer: Mapping[str, Any], request: Request) -> str:
+    if request.confidential and answer.get("reason") not in ("Forbidden", "NotFound", "AlreadyExists", "Conflict"):
+        causes = (answer.get("details") or {}).get("causes") or ()
+        fields = ", ".join(sorted({str(cause.get("field")) for cause in causes if cause.get("field")}))
+        return f"{answer.get('reason') or 'rejected'}{f' ({fields})' if fields else ''}"
+    message = str(answer.get("message") or "")
+    return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
+
+
+def _status_object(body: bytes) -> dict[str, Any]:
+    """The Status object of an answer; anything else, such as a proxy's page, says nothing."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}

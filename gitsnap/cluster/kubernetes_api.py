@@ -1,0 +1,314 @@
+"""The Kubernetes API as a cluster: raw JSON over the official client's connection, no typed models.
+
+Reads are tried again when the server is busy, writes never: a write that timed out may have been carried out.
+Rules: Kubernetes API concepts (resource versions, pagination, dry run, field validation).
+This module must not interpret objects.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+import urllib3
+from kubernetes import client
+
+from gitsnap.cluster.answers import Request, error_of
+from gitsnap.errors import (
+    ClusterError,
+    ClusterUnreachableError,
+    InputError,
+    KindNotInstalledError,
+    NotFoundError,
+)
+from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.ports import Page
+from gitsnap.sveltos.kinds import preferred_version
+
+PAGE_SIZE = 500
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+_READ_ATTEMPTS = 4
+_LONGEST_PAUSE_SECONDS = 10.0
+_BUSY = frozenset({429, 500, 502, 503})
+_FIELD_MANAGER = "gitsnap"
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+class KubernetesCluster:
+    """One API server (ports.Cluster)."""
+
+    def __init__(self, api: client.ApiClient, *, context: str, user: str) -> None:
+        self._api = api
+        self._context = context
+        self._user = user
+        self._server = str(api.configuration.host)
+        self._types: dict[Kind, ResourceType | None] = {}
+        self._groups: dict[str, dict[str, dict[str, ResourceType]]] = {}
+        self._info: ClusterInfo | None = None
+        if not api.configuration.verify_ssl:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+    def info(self) -> ClusterInfo:
+        """Which cluster this is; asked once."""
+        if self._info is None:
+            namespace = self._json("GET", "/api/v1/namespaces/kube-system", "read the namespace kube-system")
+            version = self._json("GET", "/version", "read the server's version")
+            self._info = ClusterInfo(
+                uid=str(namespace["metadata"]["uid"]),
+                server=self._server,
+                context=self._context,
+                version=str(version.get("gitVersion", "")),
+                user=self._user,
+            )
+        return self._info
+
+    # Discovery --------------------------------------------------------------------------------------------------------
+
+    def resource_type(self, kind: Kind) -> ResourceType | None:
+        """The served form of a kind, None if its group or the kind itself is not there."""
+        if kind not in self._types:
+            by_version = self._served(kind.group)
+            versions = [version for version, kinds in by_version.items() if kind.name in kinds]
+            chosen = preferred_version(kind, versions)
+            self._types[kind] = by_version[chosen][kind.name] if chosen is not None else None
+        return self._types[kind]
+
+    def _served(self, group: str) -> dict[str, dict[str, ResourceType]]:
+        """Version -> name of kind -> resource, the server's preferred version first."""
+        if group not in self._groups:
+            if not group:
+                self._groups[group] = {"v1": self._resources("", "v1", "/api/v1")}
+            else:
+                self._groups[group] = {
+                    version: self._resources(group, version, f"/apis/{group}/{version}")
+                    for version in self._versions(group)
+                }
+        return self._groups[group]
+
+    def _versions(self, group: str) -> list[str]:
+        try:
+            answer = self._json("GET", f"/apis/{group}", f"discover the group {group}")
+        except NotFoundError:
+            return []
+        preferred = str((answer.get("preferredVersion") or {}).get("version", ""))
+        versions = [str(one["version"]) for one in answer.get("versions") or ()]
+        return sorted(versions, key=lambda version: (version != preferred, versions.index(version)))
+
+    def _resources(self, group: str, version: str, path: str) -> dict[str, ResourceType]:
+        answer = self._json("GET", path, f"discover {group or 'core'}/{version}")
+        return {
+            str(one["kind"]): ResourceType(
+                Kind(group, str(one["kind"])), version, str(one["name"]), bool(one["namespaced"])
+            )
+            for one in answer.get("resources") or ()
+            if "/" not in one["name"]
+        }
+
+    def _require(self, kind: Kind) -> ResourceType:
+        resource = self.resource_type(kind)
+        if resource is None:
+            raise KindNotInstalledError(f"{self._server} does not serve {kind}: its CRD is not installed")
+        return resource
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def list(
+        self,
+        resource: ResourceType,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+    ) -> Iterator[Page]:
+        """Pages of at most 500 objects; see ports.Cluster."""
+        path = _path(resource, namespace)
+        query = {"limit": str(PAGE_SIZE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        if field_selector:
+            query["fieldSelector"] = field_selector
+        if resource_version:
+            query |= {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
+        what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
+        while True:
+            answer = self._json("GET", path, what, query=query)
+            metadata = answer.get("metadata") or {}
+            items = answer.get("items")
+            if not isinstance(items, list):
+                raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
+            for item in items:
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind.name)
+            yield Page(items, str(metadata.get("resourceVersion", "")))
+            if not metadata.get("continue"):
+                return
+            # A continued list stays at the version that its first page was read at.
+            query.pop("resourceVersion", None)
+            query.pop("resourceVersionMatch", None)
+            query["continue"] = str(metadata["continue"])
+
+    def get(self, key: ObjectKey) -> JsonObject:
+        """One object as it is now."""
+        return self._json("GET", self._object_path(key), f"read {key}", confidential=_is_secret(key.kind))
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Create, with strict field validation."""
+        key = ObjectKey.of(document)
+        path = _path(self._require(key.kind), key.namespace)
+        return self._write("POST", path, f"create {key}", document, key.kind, dry_run=dry_run)
+
+    def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Replace, with the live uid and resource version as preconditions."""
+        key = ObjectKey.of(document)
+        return self._write("PUT", self._object_path(key), f"update {key}", document, key.kind, dry_run=dry_run)
+
+    def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """JSON merge patch."""
+        path = self._object_path(key)
+        return self._write("PATCH", path, f"patch {key}", patch, key.kind, dry_run=dry_run, content_type=_MERGE_PATCH)
+
+    def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
+        """Delete with preconditions."""
+        preconditions = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
+        body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        if dry_run:
+            body["dryRun"] = ["All"]
+        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=_is_secret(key.kind))
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: JsonObject,
+        kind: Kind,
+        *,
+        dry_run: bool,
+        content_type: str = "application/json",
+    ) -> JsonObject:
+        query = {"fieldManager": _FIELD_MANAGER, "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
+        confidential = _is_secret(kind)
+        return self._json(
+            method, path, what, query=query, body=body, content_type=content_type, confidential=confidential
+        )
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def _object_path(self, key: ObjectKey) -> str:
+        return f"{_path(self._require(key.kind), key.namespace)}/{quote(key.name, safe='')}"
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        confidential: bool = False,
+    ) -> JsonObject:
+        """The JSON object of an answer; raises the error that the answer stands for."""
+        request = Request(what, self._server, confidential=confidential)
+        attempts = _READ_ATTEMPTS if method == "GET" else 1
+        for attempt in range(attempts):
+            status, headers, content = self._send(method, path, query or {}, body, content_type, request)
+            if status in _BUSY and attempt + 1 < attempts:
+                time.sleep(_pause(headers, attempt))
+                continue
+            break
+        if not 200 <= status < 300:
+            raise error_of(status, content, request)
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            raise ClusterError(f"{self._server}: cannot {what}: the answer is not JSON") from None
+        if not isinstance(answer, dict):
+            raise ClusterError(f"{self._server}: cannot {what}: the answer is no JSON object")
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: JsonObject | None,
+        content_type: str,
+        request: Request,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            parameters = self._api.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+            return int(answer.status), dict(answer.getheaders() or {}), answer.read() or b""
+        except client.ApiException as error:
+            if not error.status:
+                raise ClusterUnreachableError(f"{request.server}: cannot {request.what}: {error.reason}") from None
+            content = error.body or b""
+            return (
+                int(error.status),
+                dict(error.headers or {}),
+                content.encode() if isinstance(content, str) else content,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unreachable(error, request) from None
+
+
+def _unreachable(error: Exception, request: Request) -> ClusterUnreachableError | InputError:
+    """Connection problems in words; the client's own text is long and repeats itself."""
+    cause: BaseException = error
+    while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason is not None:
+        cause = cause.reason
+    if isinstance(cause, urllib3.exceptions.SSLError | ssl.SSLError):
+        return ClusterUnreachableError(
+            f"{request.server}: the TLS connection failed: {cause}",
+            hint="Does the certificate authority in the kubeconfig belong to this server?",
+        )
+    if isinstance(cause, urllib3.exceptions.TimeoutError):
+        reason = "no answer in time"
+    elif isinstance(cause, urllib3.exceptions.NameResolutionError):
+        reason = "the host name cannot be resolved"
+    elif "refused" in str(cause):
+        reason = "connection refused"
+    else:
+        reason = str(cause) or type(cause).__name__
+    return ClusterUnreachableError(
+        f"{request.server}: cannot {request.what}: {reason}",
+        hint="Is the API server running, and is this the right context?",
+    )
+
+
+def _pause(headers: Mapping[str, str], attempt: int) -> float:
+    """Seconds to wait: what the server asks for, within bounds, else 0.5, 1, 2."""
+    asked = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    seconds = float(asked) if asked.isdecimal() else 0.5 * 2**attempt
+    return min(seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _path(resource: ResourceType, namespace: str) -> str:
+    group = resource.kind.group
+    root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
+    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"{root}{place}/{resource.plural}"
+
+
+def _is_secret(kind: Kind) -> bool:
+    return kind == Kind("", "Secret")

@@ -1,0 +1,123 @@
+"""Which files differ between two trees, which of them can be compared at all, and which fields of an object changed.
+
+Equal content ids are equal objects, so only what differs is read. This module must not know what the objects mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.compare.sides import Side
+from gitsnap.compare.values import Action, NotComparable
+from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey, SecretsMode
+from gitsnap.sveltos import kinds
+
+MOST_FIELDS = 3
+"""How many changed fields a message names before it counts."""
+
+NOT_COVERED = "not covered"
+NOT_COMPARABLE = "not comparable"
+CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object that differs; None on the side that does not have it."""
+
+    key: ObjectKey
+    before: JsonObject | None
+    after: JsonObject | None
+
+    @property
+    def action(self) -> Action:
+        """Added, deleted or modified, going by presence."""
+        if self.before is None:
+            return Action.ADDED
+        return Action.DELETED if self.after is None else Action.MODIFIED
+
+
+def differing(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> list[str]:
+    """The paths whose content differs or that only one side has, sorted."""
+    if before == after:
+        return []
+    paths = {path for path, blob in before.items() if after.get(path) != blob}
+    return sorted(paths.union(after.keys() - before.keys()))
+
+
+def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> list[Change]:
+    """The objects below ``configuration/`` that differ, without those of excluded kinds, sorted by path."""
+    masked = not same_fingerprints(before, after)
+    changes = []
+    for path in differing(before.configuration, after.configuration):
+        old, new = before.at(path), after.at(path)
+        key = ObjectKey.of(old or new or {})
+        if key.kind in excluded:
+            continue
+        if masked and key.kind == kinds.SECRET:
+            old, new = _without_values(old), _without_values(new)
+        if old != new:
+            changes.append(Change(key, old, new))
+    return changes
+
+
+def same_fingerprints(before: Side, after: Side) -> bool:
+    """Whether the values of Secrets can be compared: both as fingerprints of one key, or both as they are."""
+    first, second = before.info.secrets, after.info.secrets
+    plain = [secrets.mode is SecretsMode.PLAINTEXT for secrets in (first, second)]
+    return plain[0] == plain[1] and first.fingerprint_key == second.fingerprint_key
+
+
+def _without_values(secret: JsonObject | None) -> JsonObject | None:
+    return secret and {**secret, "data": dict.fromkeys(secret.get("data") or {})}
+
+
+def not_comparable(before: Side, after: Side) -> list[NotComparable]:
+    """The kinds that the two sides cannot be compared in, sorted."""
+    found = []
+    scopes = [_scope(side) for side in (before, after)]
+    for kind in scopes[0].keys() | scopes[1].keys():
+        if scopes[0].get(kind) != scopes[1].get(kind):
+            found.append(NotComparable(kind, NOT_COVERED, _scope_detail(kind, scopes[0], scopes[1])))
+    for kind in before.incomplete | after.incomplete:
+        sides = [name for name, side in (("before", before), ("after", after)) if kind in side.incomplete]
+        found.append(NotComparable(kind, NOT_COMPARABLE, f"could not be read {' and '.join(sides)}"))
+    covered = all(kinds.SECRET in scope for scope in scopes)
+    if covered and not same_fingerprints(before, after):
+        found.append(NotComparable(kinds.SECRET, CANNOT_TELL, "values are kept in different ways"))
+    return sorted(found)
+
+
+def _scope(side: Side) -> dict[Kind, tuple[Any, ...]]:
+    """Each kind of a scope with the selectors that narrow it."""
+    scope: dict[Kind, tuple[Any, ...]] = dict.fromkeys(side.info.kinds, ())
+    for selector in side.info.resources:
+        scope[selector.kind] = (*scope.get(selector.kind, ()), (selector.namespaces, selector.label_selector))
+    return scope
+
+
+def _scope_detail(kind: Kind, before: Mapping[Kind, Any], after: Mapping[Kind, Any]) -> str:
+    if kind in before and kind in after:
+        return "other namespaces or labels are captured"
+    return "captured only after" if kind in after else "captured only before"
+
+
+def changed_fields(before: Any, after: Any) -> str:
+    """The fields in which two objects differ, at most three by name: ``spec.policyRefs, metadata.labels.env``."""
+    fields = sorted(set(_fields(before, after, "")))
+    named = ", ".join(fields[:MOST_FIELDS])
+    return f"{named} and {len(fields) - MOST_FIELDS} more" if len(fields) > MOST_FIELDS else named
+
+
+def _fields(before: Any, after: Any, path: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            yield from _fields(before.get(name), after.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for position, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _fields(old, new, f"{path}[{position}]")
+    else:
+        yield path

@@ -1,0 +1,217 @@
+"""The two trees of a comparison, read lazily: what a side knows of an object, a profile, a cluster.
+
+A content id means the same bytes on both sides, so each content is decoded once. Most files are equal on both sides
+and never read; files that may name something are first searched as bytes. This module must not compare.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from gitsnap.format import decode, kind_folder, path_of
+from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, TreeInfo
+from gitsnap.normalize import RULES, normalize
+from gitsnap.ports import Tree
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.matching import ClusterRef, Selection, observed, selects
+from gitsnap.sveltos.references import Reference, UnresolvedReason, references
+
+UNRESOLVED_FILE = "unresolved.yaml"
+_ACTION = b"{{"
+
+
+class Contents:
+    """Decoded contents of both sides, by content id."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[BlobId, Any] = {}
+
+    def decode(self, tree: Tree, blob: BlobId) -> Any:
+        """The value behind an id. Raises InputError where the archive holds no YAML there."""
+        if blob not in self._decoded:
+            self._decoded[blob] = decode(tree.read(blob))
+        return self._decoded[blob]
+
+
+class Side:
+    """One tree, with what a comparison asks of it."""
+
+    def __init__(self, tree: Tree, contents: Contents) -> None:
+        self.tree = tree
+        self.configuration: Mapping[str, BlobId] = tree.files(Area.CONFIGURATION)
+        self.inventory: Mapping[str, BlobId] = tree.files(Area.INVENTORY)
+        self._contents = contents
+        self._selected: dict[ObjectKey, frozenset[ClusterRef]] = {}
+
+    @property
+    def info(self) -> TreeInfo:
+        """What the tree says of itself."""
+        return self.tree.info
+
+    @cached_property
+    def incomplete(self) -> frozenset[Kind]:
+        """Kinds that this side could not read."""
+        return frozenset(one.kind for one in self.tree.incomplete)
+
+    def at(self, path: str) -> JsonObject | None:
+        """The object at a path below ``configuration/``, brought to the newest rules; None where there is none."""
+        blob = self.configuration.get(path)
+        if blob is None:
+            return None
+        document: JsonObject = self._contents.decode(self.tree, blob)
+        return document if self.info.rules == RULES else normalize(document)
+
+    def get(self, key: ObjectKey) -> JsonObject | None:
+        """The object with a key, None where this side does not have it."""
+        return self.at(path_of(key))
+
+    def blob(self, key: ObjectKey) -> BlobId | None:
+        """The content id of the object with a key."""
+        return self.configuration.get(path_of(key))
+
+    def raw(self, path: str) -> bytes:
+        """The bytes at a path below ``configuration/``, ``b""`` where there are none."""
+        blob = self.configuration.get(path)
+        return b"" if blob is None else self.tree.read(blob)
+
+    def reported(self, key: ObjectKey) -> JsonObject | None:
+        """What the inventory says about an object, None where it says nothing."""
+        return self.reported_at(path_of(key))
+
+    def reported_at(self, path: str) -> JsonObject | None:
+        """What stands at a path below ``inventory/``."""
+        blob = self.inventory.get(path)
+        document: JsonObject | None = None if blob is None else self._contents.decode(self.tree, blob)
+        return document
+
+    def lacks(self, key: ObjectKey) -> UnresolvedReason | None:
+        """Why a reference to an object could not be followed when the sample was taken, None where none was tried."""
+        return self._unresolved.get(key)
+
+    @cached_property
+    def _unresolved(self) -> dict[ObjectKey, UnresolvedReason]:
+        listed = self.reported_at(UNRESOLVED_FILE) or {}
+        return {
+            ObjectKey(
+                Kind.parse(str(entry["kind"])), str(entry.get("namespace") or ""), str(entry["name"])
+            ): UnresolvedReason(entry["reason"])
+            for entry in listed.get("unresolved") or ()
+        }
+
+    # Objects of a kind ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _paths_of_kind(self) -> Mapping[str, list[str]]:
+        return _by_folder(self.configuration)
+
+    def paths(self, kind: Kind) -> list[str]:
+        """Paths below ``configuration/`` of the objects of a kind, sorted."""
+        return self._paths_of_kind.get(kind_folder(kind), [])
+
+    def naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:
+        """Paths of the objects of a kind whose text holds one of the names, or a template that may make one."""
+        needles = [name.encode() for name in names]
+        for path in self.paths(kind):
+            content = self.raw(path)
+            if _ACTION in content or any(needle in content for needle in needles):
+                yield path
+
+    # Clusters -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _summaries(self) -> list[tuple[str, str]]:
+        """(name, path) of the ClusterSummaries."""
+        folder = kind_folder(kinds.CLUSTER_SUMMARY)
+        paths = (path for path in self.inventory if f"/{folder}/" in path)
+        return [(path.rpartition("/")[2].removesuffix(".yaml"), path) for path in paths]
+
+    def clusters_of(self, profile: ObjectKey) -> frozenset[ClusterRef]:
+        """The clusters that a profile matched, going by what Sveltos reported: its status, and its ClusterSummaries."""
+        reported = self.reported(profile)
+        found = set(observed(reported)) if reported else set()
+        known = {path_of(summary_key(profile, cluster)) for cluster in found}
+        prefixes = tuple(f"{_summary_prefix(profile)}-{cluster_type}-" for cluster_type in ("capi", "sveltos"))
+        for name, path in self._summaries:
+            if name.startswith(prefixes) and path not in known:
+                summary = self.reported_at(path)
+                # A profile's name may begin like another's: the labels decide.
+                if summary is not None and inventory.profile_of(summary) == profile:
+                    found.add(inventory.cluster_of(summary))
+        return frozenset(found)
+
+    def matching(self, document: JsonObject) -> frozenset[ClusterRef]:
+        """The clusters that an object matches, by status and by its own rules; reads every cluster when first asked."""
+        key = ObjectKey.of(document)
+        if key not in self._selected:
+            self._selected[key] = self.clusters_of(key) | self._selection(document).clusters
+        return self._selected[key]
+
+    def _selection(self, document: JsonObject) -> Selection:
+        return selects(document, self._cluster_labels, self._sets)
+
+    @cached_property
+    def _cluster_labels(self) -> dict[ClusterRef, Mapping[str, str]]:
+        labels = {}
+        for document in self._documents(kinds.CLUSTER_KINDS):
+            owned = ((self.reported(ObjectKey.of(document)) or {}).get("metadata") or {}).get("labels") or {}
+            labels[ClusterRef.of(document)] = {**(document["metadata"].get("labels") or {}), **owned}
+        return labels
+
+    @cached_property
+    def _sets(self) -> dict[ObjectKey, JsonObject]:
+        sets = {}
+        for document in self._documents({kinds.SET, kinds.CLUSTER_SET}):
+            key = ObjectKey.of(document)
+            status = (self.reported(key) or {}).get("status") or {}
+            sets[key] = {**document, "status": status}
+        return sets
+
+    def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
+        for kind in sorted(of_kinds):
+            for path in self.paths(kind):
+                document = self.at(path)
+                if document is not None:
+                    yield document
+
+    # What Sveltos did -----------------------------------------------------------------------------------------
+
+    def summary(self, profile: ObjectKey, cluster: ClusterRef) -> JsonObject | None:
+        """The distilled ClusterSummary of a profile on a cluster."""
+        return self.reported(summary_key(profile, cluster))
+
+    def feature(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> Mapping[str, Any]:
+        """``{featureID, status, hash}`` of a feature, empty where nothing is reported."""
+        summary = self.summary(profile, cluster) or {}
+        listed = (summary.get("status") or {}).get("featureSummaries") or ()
+        return next((entry for entry in listed if entry.get("featureID") == feature), {})
+
+    def failed(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> bool:
+        """Whether the deployment of a feature failed: then the inventory lists only what came before the failure."""
+        return str(self.feature(profile, cluster, feature).get("status", "")).startswith("Failed")
+
+    def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
+        """What an object refers to for one cluster, references that cannot be resolved left out."""
+        if document is None:
+            return []
+        return [reference for reference in references(document, (cluster,)) if reference.unresolved is None]
+
+
+def summary_key(profile: ObjectKey, cluster: ClusterRef) -> ObjectKey:
+    """The key of the ClusterSummary that carries out a profile on a cluster."""
+    return ObjectKey(
+        kinds.CLUSTER_SUMMARY, cluster.namespace, f"{_summary_prefix(profile)}-{cluster.type}-{cluster.name}"
+    )
+
+
+def _summary_prefix(profile: ObjectKey) -> str:
+    return f"p--{profile.name}" if profile.kind == kinds.PROFILE else profile.name
+
+
+def _by_folder(files: Mapping[str, BlobId]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        found[path.split("/", 2)[1]].append(path)
+    return found

@@ -1,0 +1,197 @@
+"""Which documents changed inside the ConfigMaps and Secrets that a profile deploys to one cluster.
+
+Texts are compared before anything is parsed: equal documents cancel each other out wherever they stand, and what is
+left is told apart by kind and name. What cannot be told apart makes its source *opaque*.
+This module must not know inventories or rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.errors import InputError
+from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.sveltos import documents, kinds
+from gitsnap.sveltos.documents import Identity
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.references import render
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One value of a ConfigMap or Secret."""
+
+    source: ObjectKey
+    content: str
+    rendered: bool
+    """Evaluated by Sveltos before it is deployed."""
+    local: bool
+    """Deployed to the management cluster."""
+    secret: bool
+    """A value of a Secret: never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """A document that differs; None on the side that does not have it."""
+
+    identity: Identity
+    local: bool
+    before: str | None
+    after: str | None
+    sources: frozenset[ObjectKey]
+    isolated: bool
+    """False when the document is not valid YAML, so that where it begins and ends is a guess."""
+    secret: bool
+    """Comes from a Secret: its text must not be shown."""
+    equal: bool
+    """The texts differ, what they say does not: comments, order of keys, quoting."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanges:
+    """What changed in a group of sources."""
+
+    documents: tuple[DocumentChange, ...] = ()
+    opaque: frozenset[ObjectKey] = frozenset()
+    """Sources with a change that no document could be made out for."""
+
+
+def texts_of(document: JsonObject, *, local: bool) -> list[Text] | None:
+    """The values of a ConfigMap or Secret, None when the archive holds only fingerprints of them."""
+    key = ObjectKey.of(document)
+    rendered = documents.is_rendered(document)
+    secret = key.kind == kinds.SECRET
+    texts = []
+    for _, value in sorted((document.get("data") or {}).items()):
+        content = _decoded(value) if secret else str(value)
+        if content is None:
+            return None
+        texts.append(Text(key, content, rendered, local, secret))
+    return texts
+
+
+def _decoded(value: Any) -> str | None:
+    if is_fingerprint(value):
+        return None
+    try:
+        return base64.b64decode(str(value), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One document of a text, not yet told what it is."""
+
+    text: Text
+    content: str
+
+    @property
+    def meaning(self) -> tuple[str, bool, bool]:
+        """What must be equal for two pieces to be the same: a template means something else than the same plain text."""
+        return self.content, self.text.local, self.text.rendered and "{{" in self.content
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A piece that is known to be one document."""
+
+    piece: _Piece
+    identity: Identity
+    value: Any
+    """None when it could not be parsed."""
+
+    @property
+    def slot(self) -> tuple[ObjectKey, bool]:
+        return self.identity.places()[0], self.piece.text.local
+
+
+def compare_sources(before: Sequence[Text], after: Sequence[Text], cluster: ClusterRef | None) -> SourceChanges:
+    """What changed between the texts that one profile deploys to a cluster; templates are filled in for it if given."""
+    opaque: set[ObjectKey] = set()
+    old, new = _pieces(before, opaque), _pieces(after, opaque)
+    common = Counter(piece.meaning for piece in old) & Counter(piece.meaning for piece in new)
+    known_old = _identified(_remaining(old, common), cluster, opaque)
+    known_new = _identified(_remaining(new, common), cluster, opaque)
+    changes = [
+        _change(known_old.get(slot), known_new.get(slot)) for slot in sorted(known_old.keys() | known_new.keys())
+    ]
+    return SourceChanges(tuple(changes), frozenset(opaque))
+
+
+def identities(texts: Iterable[Text], cluster: ClusterRef) -> list[tuple[Identity, bool]]:
+    """What all documents of some texts are, each with whether it is Local; what cannot be made out is left out."""
+    ignored: set[ObjectKey] = set()
+    known = (_known(piece, cluster) for piece in _pieces(texts, ignored))
+    return [(one.identity, one.piece.text.local) for one in known if one is not None]
+
+
+def _pieces(texts: Iterable[Text], opaque: set[ObjectKey]) -> list[_Piece]:
+    pieces = []
+    for text in texts:
+        try:
+            pieces += [_Piece(text, content) for content in documents.split(text.content)]
+        except InputError:
+            opaque.add(text.source)
+    return pieces
+
+
+def _remaining(pieces: Iterable[_Piece], common: Counter[tuple[str, bool, bool]]) -> list[_Piece]:
+    """The pieces that the other side does not have."""
+    left = Counter(common)
+    remaining = []
+    for piece in pieces:
+        if left[piece.meaning] > 0:
+            left[piece.meaning] -= 1
+        else:
+            remaining.append(piece)
+    return remaining
+
+
+def _identified(
+    pieces: Iterable[_Piece], cluster: ClusterRef | None, opaque: set[ObjectKey]
+) -> dict[tuple[ObjectKey, bool], _Known]:
+    found: dict[tuple[ObjectKey, bool], _Known] = {}
+    for piece in pieces:
+        known = _known(piece, cluster)
+        if known is None:
+            opaque.add(piece.text.source)
+        else:
+            found[known.slot] = known
+    return found
+
+
+def _known(piece: _Piece, cluster: ClusterRef | None) -> _Known | None:
+    content = piece.content
+    if piece.text.rendered:
+        content = (render(content, cluster) if cluster is not None else None) or content
+        if "{{" in content:
+            identity = documents.identify_text(content)
+            return _Known(piece, identity, None) if identity else None
+    value = documents.load(content)
+    identity = documents.identify(value) or documents.identify_text(content)
+    return _Known(piece, identity, value) if identity else None
+
+
+def _change(old: _Known | None, new: _Known | None) -> DocumentChange:
+    present = [one for one in (old, new) if one is not None]
+    first = present[-1]
+    parsed = all(one.value is not None for one in present)
+    plain = not any(one.piece.text.rendered for one in present)
+    return DocumentChange(
+        identity=first.identity,
+        local=first.piece.text.local,
+        before=old.piece.content if old else None,
+        after=new.piece.content if new else None,
+        sources=frozenset(one.piece.text.source for one in present),
+        isolated=parsed or not plain,
+        secret=any(one.piece.text.secret for one in present),
+        equal=old is not None and new is not None and parsed and old.value == new.value,
+    )

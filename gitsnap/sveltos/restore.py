@@ -1,0 +1,287 @@
+"""What a rollback gives back of each kind, in which order, and whose objects it must leave alone.
+
+One table of kinds and one of owners; everything else is derived from them. What normalization strips belongs to
+controllers and servers: it stays as it is in the cluster, or is left out of an object that is created.
+This module must not decide what is selected, and must not read or write a cluster.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.model import JsonObject, Kind
+from gitsnap.sveltos import generated, kinds
+from gitsnap.sveltos.generated import Origin
+
+
+class Phase(enum.IntEnum):
+    """When a kind is written: content before what refers to it, what a selector reads beside what selects."""
+
+    NAMESPACE = 0
+    CONTENT = 1
+    """ConfigMaps and Secrets: a profile that is written later finds them."""
+    OTHER = 2
+    """Kinds that a policy adds; nothing is known of them."""
+    SUPPORT = 3
+    """What other objects name, without clusters being matched by it."""
+    MATCHING = 4
+    """What selectors read: labels of clusters, sets, and the classifiers that set such labels."""
+    SELECTING = 5
+    """What matches clusters. Changes places with MATCHING where that keeps a match that the other order loses."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRule:
+    """One row: what a kind gets back besides its labels and annotations."""
+
+    phase: Phase
+    fields: tuple[str, ...] | None = None
+    """Top-level fields; None means all of them but status."""
+    creates: bool = True
+    """Whether an object that is gone can be created from what is archived of it."""
+
+
+_CONTENT = RestoreRule(Phase.CONTENT, fields=("data", "binaryData", "type", "immutable"))
+_CLUSTER = RestoreRule(Phase.MATCHING, fields=(), creates=False)
+
+RESTORE_RULES: Mapping[Kind, RestoreRule] = {
+    Kind("", "Namespace"): RestoreRule(Phase.NAMESPACE, fields=()),
+    kinds.CONFIG_MAP: _CONTENT,
+    kinds.SECRET: _CONTENT,
+    kinds.EVENT_SOURCE: RestoreRule(Phase.SUPPORT),
+    kinds.HEALTH_CHECK: RestoreRule(Phase.SUPPORT),
+    kinds.TECHSUPPORT: RestoreRule(Phase.SUPPORT),
+    kinds.DEBUGGING_CONFIGURATION: RestoreRule(Phase.SUPPORT),
+    kinds.CLASSIFIER: RestoreRule(Phase.MATCHING),
+    kinds.MANAGEMENT_CLUSTER_CLASSIFIER: RestoreRule(Phase.MATCHING),
+    kinds.SVELTOS_CLUSTER: _CLUSTER,
+    kinds.CAPI_CLUSTER: _CLUSTER,
+    kinds.CLUSTER_SET: RestoreRule(Phase.MATCHING),
+    kinds.SET: RestoreRule(Phase.MATCHING),
+    kinds.CLUSTER_PROFILE: RestoreRule(Phase.SELECTING),
+    kinds.PROFILE: RestoreRule(Phase.SELECTING),
+    kinds.CLUSTER_PROMOTION: RestoreRule(Phase.SELECTING),
+    kinds.EVENT_TRIGGER: RestoreRule(Phase.SELECTING),
+    kinds.ROLE_REQUEST: RestoreRule(Phase.SELECTING),
+    kinds.CLUSTER_HEALTH_CHECK: RestoreRule(Phase.SELECTING),
+}
+"""Kinds in the order in which they are written."""
+
+_OTHER = RestoreRule(Phase.OTHER)
+_RANK = {kind: rank for rank, kind in enumerate(RESTORE_RULES)}
+
+DEFAULT_SECRET_TYPE = "Opaque"  # noqa: S105 - the name of a type
+
+
+def rule_of(kind: Kind) -> RestoreRule:
+    """The row of a kind; kinds that a policy adds get everything back but status."""
+    return RESTORE_RULES.get(kind, _OTHER)
+
+
+def order_of(kind: Kind) -> tuple[int, int, Kind]:
+    """Sorts kinds into the order in which they are written."""
+    return rule_of(kind).phase, _RANK.get(kind, len(_RANK)), kind
+
+
+def restorable(kind: Kind) -> bool:
+    """Whether objects of a kind are rolled back at all: not what Sveltos reports."""
+    return kind not in kinds.INVENTORY_KINDS | kinds.GENERATED_KINDS
+
+
+# Whose objects are left alone --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerMark:
+    """One row: how the objects of another tool are known, and what it will do about a change."""
+
+    owner: str
+    consequence: str
+    labels: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
+    managers: frozenset[str] = frozenset()
+    """Field managers, exactly as they stand in managedFields."""
+
+
+OWNERS: tuple[OwnerMark, ...] = (
+    OwnerMark(
+        "Argo CD",
+        "its next sync puts its own state back; change it in the Git repository that it reads",
+        labels=("argocd.argoproj.io/instance",),
+        annotations=("argocd.argoproj.io/tracking-id",),
+        managers=frozenset({"argocd-controller", "argocd-application-controller"}),
+    ),
+    OwnerMark(
+        "Flux",
+        "its next reconciliation puts its own state back; change it in the source that it reads",
+        labels=("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"),
+        managers=frozenset({"kustomize-controller", "helm-controller"}),
+    ),
+    OwnerMark(
+        "Helm",
+        "the next upgrade of its release puts the chart's state back; change the values of the release",
+        annotations=("meta.helm.sh/release-name",),
+        managers=frozenset({"helm"}),
+    ),
+)
+
+_FORCEABLE = frozenset({Origin.DEPLOYED, Origin.OWNED})
+"""Generated objects that a user may insist on; the rest is credentials, bookkeeping, and what one change of its own
+source makes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an object is not written."""
+
+    reason: str
+    forceable: bool = False
+    """Whether ``--force-owned`` overrides it."""
+
+
+def ownership(document: JsonObject) -> Refusal | None:
+    """Why an object, best as the API server gave it, is not a user's to roll back; None when it is."""
+    origin = generated.reason(document)
+    if origin is not None:
+        return Refusal(_origin_in_words(origin, document), forceable=origin in _FORCEABLE)
+    metadata = document.get("metadata") or {}
+    for mark in OWNERS:
+        if _marked(mark, metadata):
+            return Refusal(f"owned by {mark.owner}: {mark.consequence}", forceable=True)
+    return None
+
+
+def _origin_in_words(origin: Origin, document: JsonObject) -> str:
+    metadata = document.get("metadata") or {}
+    words = generated.DESCRIPTIONS[origin]
+    if origin is Origin.DEPLOYED:
+        annotations = metadata.get("annotations") or {}
+        kind, name = annotations["projectsveltos.io/owner-kind"], annotations["projectsveltos.io/owner-name"]
+        return f"{words} ({kind} {name}), which puts its own state back; roll that profile back instead"
+    if origin is Origin.OWNED:
+        owners = (owner for owner in metadata.get("ownerReferences") or () if owner.get("controller") is True)
+        owner = next(owners)
+        return f"{words} ({owner.get('kind', '')} {owner.get('name', '')}), which puts its own state back"
+    return words
+
+
+def _marked(mark: OwnerMark, metadata: Mapping[str, Any]) -> bool:
+    if any(key in (metadata.get("labels") or ()) for key in mark.labels):
+        return True
+    if any(key in (metadata.get("annotations") or ()) for key in mark.annotations):
+        return True
+    return any(
+        entry.get("manager") in mark.managers and not entry.get("subresource")
+        for entry in metadata.get("managedFields") or ()
+    )
+
+
+def needs_recreation(archived: JsonObject, live: JsonObject) -> str:
+    """Why an object can only be deleted and created anew, ``""`` where an update does; both normalized."""
+    if Kind.of(live) not in kinds.REFERENCED_KINDS:
+        return ""
+    if Kind.of(live) == kinds.SECRET:
+        wanted, found = (str(secret.get("type") or DEFAULT_SECRET_TYPE) for secret in (archived, live))
+        if wanted != found:
+            return f"its type is {found} and was {wanted}: a type cannot be changed, only by deleting and creating"
+    if live.get("immutable") and any(
+        (archived.get(field) or None) != (live.get(field) or None) for field in ("data", "binaryData", "immutable")
+    ):
+        return "it is immutable: its content cannot be changed, only by deleting and creating"
+    return ""
+
+
+# What is written ----------------------------------------------------------------------------------------------------
+
+
+def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
+    """What the live object is to be, both normalized: the archived fields that its kind gets back, the rest as it is.
+
+    The difference between the result and ``live`` is what a rollback changes.
+    """
+    rule = rule_of(Kind.of(live))
+    result = {field: value for field, value in live.items() if not _restored(rule, field)}
+    result |= {field: value for field, value in archived.items() if _restored(rule, field)}
+    metadata = {field: value for field, value in live["metadata"].items() if field not in _METADATA}
+    metadata |= {field: value for field, value in archived["metadata"].items() if field in _METADATA and value}
+    result["metadata"] = metadata
+    return result
+
+
+_METADATA = ("labels", "annotations")
+_IDENTITY = frozenset({"apiVersion", "kind", "metadata", "status"})
+
+
+def _restored(rule: RestoreRule, field: str) -> bool:
+    return field not in _IDENTITY if rule.fields is None else field in rule.fields
+
+
+def creation(archived: JsonObject, *, api_version: str) -> JsonObject:
+    """A new object from its archived form, which has no uid, owner, finalizer or status (normalization saw to that).
+
+    ``api_version`` is the one that the server serves.
+    """
+    return {**archived, "apiVersion": api_version}
+
+
+def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
+    """The whole object to write over ``live``.
+
+    ``target`` is from ``wanted``, ``live`` as the API server gave it, ``normalized`` the same without what belongs to
+    controllers. That part is taken over from ``live``, with the uid and resource version that are the preconditions.
+    """
+    rule = rule_of(Kind.of(live))
+    result = {field: value for field, value in live.items() if not _restored(rule, field)}
+    result |= {field: value for field, value in target.items() if _restored(rule, field)}
+    if Kind.of(live) == kinds.CLUSTER_PROMOTION:
+        result["spec"] = _with_approvals(result.get("spec") or {}, live.get("spec") or {})
+    metadata = dict(live["metadata"])
+    for field in _METADATA:
+        merged = _with_owned(target, live, normalized, field)
+        metadata.pop(field, None)
+        if merged:
+            metadata[field] = merged
+    result["metadata"] = metadata
+    return result
+
+
+def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
+    """A merge patch of the labels and annotations that differ; the arguments are those of ``update``.
+
+    Keys that controllers own are not in it, so that they cannot be lost even if they change meanwhile.
+    """
+    metadata: JsonObject = {field: live["metadata"][field] for field in ("uid", "resourceVersion")}
+    for field in _METADATA:
+        merged = _with_owned(target, live, normalized, field)
+        present = live["metadata"].get(field) or {}
+        changes = {key: value for key, value in merged.items() if present.get(key) != value}
+        changes |= dict.fromkeys(key for key in present if key not in merged)
+        if changes:
+            metadata[field] = changes
+    return {"metadata": metadata}
+
+
+def _with_owned(target: JsonObject, live: JsonObject, normalized: JsonObject, field: str) -> dict[str, Any]:
+    """Labels or annotations: those wanted, and over them the live ones that belong to controllers."""
+    mine = normalized["metadata"].get(field) or {}
+    owned = {key: value for key, value in (live["metadata"].get(field) or {}).items() if key not in mine}
+    return {**(target["metadata"].get(field) or {}), **owned}
+
+
+def _with_approvals(spec: JsonObject, live_spec: JsonObject) -> JsonObject:
+    """The approvals of a promotion as they are live, stage by stage: putting an old one back would promote again."""
+    approvals = {
+        stage.get("name"): manual["approved"]
+        for stage in live_spec.get("stages") or ()
+        if "approved" in (manual := (stage.get("trigger") or {}).get("manual") or {})
+    }
+    spec = copy.deepcopy(spec)
+    for stage in spec.get("stages") or ():
+        manual = (stage.get("trigger") or {}).get("manual")
+        if isinstance(manual, dict) and stage.get("name") in approvals:
+            manual["approved"] = approvals[stage.get("name")]
+    return spec
