@@ -15,16 +15,35 @@ from typing import Any
 from gitsnap.errors import GitsnapError, InputError
 from gitsnap.format import check_branch
 from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode
-from gitsnap.schedule import Schedule
+from gitsnap.schedule import Schedule, check_zone
 
 GROUP = "utils.projectsveltos.io"
 SNAPSHOT = Kind(GROUP, "Snapshot")
 API_VERSION = f"{GROUP}/v1beta1"
 
-_RECIPIENT = re.compile(r"age1[0-9a-z]{20,}\Z|ssh-(?:ed25519|rsa) \S+")
-_WITHIN = re.compile(r"(?=\d)(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?\Z")
-_URL = re.compile(r"(?:https?|ssh|git|file)://\S+\Z|[\w.-]+@[\w.-]+:\S+\Z|/\S*\Z")
+_MOST_SHOWN = 200
+_INT32 = 2**31 - 1
+_INT64 = 2**63 - 1
 _KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
+_RECIPIENT = re.compile(r"age1[0-9a-z]{20,}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
+_WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
+_HOST = r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*"
+_URL = re.compile(
+    rf"(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+"
+)
+_URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
+_STORAGE = re.compile(r"/[^\x00-\x1f\x7f]*")
+_GROUP = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
+_NAMESPACE_GLOB = re.compile(r"[a-z0-9*?-]{1,63}")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_LABEL_KEY = r"(?:[a-z0-9][a-z0-9.-]*/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
+_LABEL_VALUE = r"[A-Za-z0-9_.-]*"
+_REQUIREMENT = re.compile(
+    rf"!?{_LABEL_KEY}|{_LABEL_KEY} *(?:==|!=|=) *{_LABEL_VALUE}"
+    rf"|{_LABEL_KEY} +(?:in|notin) +\( *{_LABEL_VALUE}(?: *, *{_LABEL_VALUE})* *\)"
+)
+_COMMA_OUTSIDE = re.compile(r",(?![^(]*\))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +78,14 @@ class Policy:
     schedule: Schedule | None = None
     """None: samples are only taken on demand."""
     storage: str = ""
-    """Folder that holds the archive's folder, as the controller sees it."""
+    """Folder that holds the archive's folder, as the controller sees it; ``""`` where the file does not say."""
     starting_deadline_seconds: int | None = None
     successful_snapshot_limit: int | None = None
     suspend: bool = False
     resources: tuple[ResourceSelector, ...] = ()
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
     secrets_given: bool = False
-    """Whether the policy names a mode: an archive otherwise goes on in the mode it has."""
+    """Whether the policy names a mode, or recipients: an archive otherwise goes on in the mode it has."""
     recipients: tuple[str, ...] = ()
     secrets_secret: str = ""
     """``<namespace>/<name>`` of the Secret that holds the fingerprint key."""
@@ -82,10 +101,11 @@ def default(name: str) -> Policy:
     return Policy(name)
 
 
-def from_resource(document: JsonObject, *, source: str = "Snapshot") -> Policy:
+def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
     """The policy that a Snapshot resource describes.
 
-    ``source`` names the document in messages. Raises InputError that lists every field which is not valid.
+    ``source`` names the document in messages. A server's CRD refuses most of what is wrong, a file on the command line
+    is checked here alone. Raises InputError that lists every field which is not valid.
     """
     reader = _Reader(source)
     policy = reader.policy(document)
@@ -96,17 +116,23 @@ def from_resource(document: JsonObject, *, source: str = "Snapshot") -> Policy:
 
 
 class _Reader:
-    """Reads fields and collects what is wrong with them, so that a person mends a file once."""
+    """Reads fields and collects what is wrong with them, so that a person mends a file once.
+
+    A field that is null counts as absent, as it does on a server.
+    """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self.problems: list[str] = []
 
-    def policy(self, document: JsonObject) -> Policy:
-        if Kind.of(document) != SNAPSHOT:
-            raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {Kind.of(document)}")
+    def policy(self, document: object) -> Policy:
+        if not isinstance(document, dict) or Kind.of(document) != SNAPSHOT:
+            found = Kind.of(document) if isinstance(document, dict) else _type(document)
+            raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {found}")
+        if document["apiVersion"] != API_VERSION:
+            self.problems.append(f"apiVersion: {document['apiVersion']!r} is unknown; use {API_VERSION}")
         self._only(document, "", ("apiVersion", "kind", "metadata", "spec", "status"))
-        name = str((document.get("metadata") or {}).get("name") or "")
+        name = self._text(self._map(document, "metadata", "metadata"), "name", "metadata")
         self._try("metadata.name", lambda: check_branch(name))
         spec = self._map(document, "spec", "spec")
         known = (
@@ -116,27 +142,31 @@ class _Reader:
         self._only(spec, "spec", known)
         secrets = self._map(spec, "secrets", "spec.secrets")
         self._only(secrets, "spec.secrets", ("mode", "recipients", "secretRef"))
+        limit = self._count(spec, "successfulSnapshotLimit", "spec", lowest=1)
         return Policy(
             name=name,
             schedule=self._schedule(spec),
-            storage=self._text(spec, "storage", "spec"),
-            starting_deadline_seconds=self._count(spec, "startingDeadlineSeconds", "spec"),
-            successful_snapshot_limit=self._count(spec, "successfulSnapshotLimit", "spec"),
+            storage=self._matching(spec, "storage", "spec", _STORAGE, "an absolute path such as /collection"),
+            starting_deadline_seconds=self._count(spec, "startingDeadlineSeconds", "spec", highest=_INT64),
+            successful_snapshot_limit=limit,
             suspend=self._flag(spec, "suspend", "spec"),
             resources=self._resources(spec),
             secrets_mode=self._mode(secrets),
-            secrets_given="mode" in secrets,
+            secrets_given=bool(secrets.get("mode") or secrets.get("recipients")),
             recipients=self._recipients(secrets),
             secrets_secret=self._secret(secrets, "spec.secrets"),
-            retention=self._retention(self._map(spec, "retention", "spec.retention")),
+            retention=self._retention(self._map(spec, "retention", "spec.retention"), limit),
             push=self._push(spec),
-            signing_secret=self._secret(self._map(spec, "signing", "spec.signing"), "spec.signing"),
+            signing_secret=self._signing(spec),
             require_complete=self._flag(spec, "requireComplete", "spec"),
         )
 
     def _schedule(self, spec: JsonObject) -> Schedule | None:
-        text, zone = self._text(spec, "schedule", "spec"), self._text(spec, "timeZone", "spec")
-        if not text:
+        zone = self._text(spec, "timeZone", "spec")
+        if zone and not self._try("spec.timeZone", lambda: check_zone(zone)):
+            zone = ""
+        text = self._text(spec, "schedule", "spec")
+        if not text and spec.get("schedule") is None:
             return None
         found: list[Schedule] = []
         self._try("spec.schedule", lambda: found.append(Schedule.parse(text, time_zone=zone)))
@@ -150,64 +180,84 @@ class _Reader:
                 self.problems.append(f"{path}: an object with kind, group, namespaces and labelSelector is needed")
                 continue
             self._only(entry, path, ("group", "kind", "namespaces", "labelSelector"))
-            kind = Kind(self._text(entry, "group", path), self._text(entry, "kind", path))
-            if not kind.name:
-                self.problems.append(f"{path}.kind: is needed")
-            namespaces = tuple(str(one) for one in self._list(entry, "namespaces", path))
-            selectors.append(ResourceSelector(kind, namespaces, self._text(entry, "labelSelector", path)))
+            group = self._matching(entry, "group", path, _GROUP, "an API group without its version, such as apps")
+            kind = self._matching(entry, "kind", path, _KIND, "a kind such as Deployment", needed=True)
+            namespaces = self._texts(entry, "namespaces", path)
+            for number, namespace in enumerate(namespaces):
+                if not _NAMESPACE_GLOB.fullmatch(namespace):
+                    self._bad(f"{path}.namespaces[{number}]", namespace, "the name of a namespace, with * and ? or not")
+            selector = self._text(entry, "labelSelector", path)
+            if selector and not all(_REQUIREMENT.fullmatch(one.strip()) for one in _COMMA_OUTSIDE.split(selector)):
+                self._bad(f"{path}.labelSelector", selector, "a selector such as app=web,tier in (front, back),!old")
+            selectors.append(ResourceSelector(Kind(group, kind), tuple(namespaces), selector))
         return tuple(selectors)
 
     def _mode(self, secrets: JsonObject) -> SecretsMode:
         text = self._text(secrets, "mode", "spec.secrets") or SecretsMode.ENCRYPT
-        try:
-            return SecretsMode(text)
-        except ValueError:
-            self.problems.append(f"spec.secrets.mode: {text!r} is none of {', '.join(SecretsMode)}")
+        if text not in set(SecretsMode):
+            self._bad("spec.secrets.mode", text, f"one of {', '.join(SecretsMode)}")
             return SecretsMode.ENCRYPT
+        if text != SecretsMode.ENCRYPT and secrets.get("recipients"):
+            self.problems.append(f"spec.secrets.recipients: have no meaning in the mode {text}, only in encrypt")
+        return SecretsMode(text)
 
     def _recipients(self, secrets: JsonObject) -> tuple[str, ...]:
-        recipients = [str(one) for one in self._list(secrets, "recipients", "spec.secrets")]
+        recipients = self._texts(secrets, "recipients", "spec.secrets")
         for position, recipient in enumerate(recipients):
-            if not _RECIPIENT.match(recipient):
+            if not _RECIPIENT.fullmatch(recipient):  # not shown: somebody may have taken the private key for the public
                 self.problems.append(
-                    f"spec.secrets.recipients[{position}]: {recipient!r} is no age or SSH public key (age1…, ssh-…)"
+                    f"spec.secrets.recipients[{position}]: is no public key for age (age1…, ssh-ed25519 …, ssh-rsa …)"
                 )
-        return tuple(sorted(recipients))
+        return tuple(sorted(set(recipients)))
 
-    def _retention(self, retention: JsonObject) -> Retention:
+    def _retention(self, retention: JsonObject, limit: int | None) -> Retention:
         self._only(retention, "spec.retention", (*_KEEPS, "keepWithin"))
         counts = {keep: self._count(retention, keep, "spec.retention") or 0 for keep in _KEEPS}
-        within = self._text(retention, "keepWithin", "spec.retention")
-        if within and not _WITHIN.match(within):
-            self.problems.append(f"spec.retention.keepWithin: {within!r} is no duration such as 30d, 1y6m or 2h")
+        if limit is not None and retention.get("keepLast") is not None:
+            self.problems.append("spec.retention.keepLast: says the same as spec.successfulSnapshotLimit; give one")
+        allowed = "a duration such as 30d, 1y6m or 2h"
         return Retention(
             keep_last=counts["keepLast"],
             keep_hourly=counts["keepHourly"],
             keep_daily=counts["keepDaily"],
             keep_weekly=counts["keepWeekly"],
             keep_monthly=counts["keepMonthly"],
-            keep_within=within,
+            keep_within=self._matching(retention, "keepWithin", "spec.retention", _WITHIN, allowed),
         )
 
     def _push(self, spec: JsonObject) -> Push | None:
-        if "push" not in spec:
+        if spec.get("push") is None:
             return None
         push = self._map(spec, "push", "spec.push")
         self._only(push, "spec.push", ("url", "prefix", "secretRef", "prune"))
         url = self._text(push, "url", "spec.push")
-        if not _URL.match(url):
+        if _URL_WITH_PASSWORD.match(url):
+            self.problems.append("spec.push.url: must not hold a user name or password; put them into secretRef")
+        elif not _URL.fullmatch(url):  # not shown: what is wrong with it may be a password in an unexpected place
             self.problems.append("spec.push.url: a git URL is needed (https://…, ssh://… or user@host:path)")
+        prefix = self._text(push, "prefix", "spec.push")
+        if prefix:
+            self._try("spec.push.prefix", lambda: check_branch("any", prefix))
         return Push(
             url,
-            prefix=self._text(push, "prefix", "spec.push"),
+            prefix=prefix,
             secret=self._secret(push, "spec.push"),
             prune=self._flag(push, "prune", "spec.push"),
         )
 
+    def _signing(self, spec: JsonObject) -> str:
+        if spec.get("signing") is None:
+            return ""
+        signing = self._map(spec, "signing", "spec.signing")
+        self._only(signing, "spec.signing", ("secretRef",))
+        if not signing.get("secretRef"):
+            self.problems.append("spec.signing.secretRef: is needed, the Secret that holds the signing key")
+        return self._secret(signing, "spec.signing")
+
     # Fields of one type each ------------------------------------------------------------------------------------------
 
     def _only(self, entry: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
-        for name in sorted(set(entry) - set(known)):
+        for name in sorted(str(unknown) for unknown in entry if unknown not in known):
             place = f"{path}.{name}" if path else name
             self.problems.append(f"{place}: is unknown; known here: {', '.join(sorted(known))}")
 
@@ -236,36 +286,72 @@ class _Reader:
         self.problems.append(f"{path}.{name}: text is needed, not {_type(value)}")
         return ""
 
+    def _texts(self, entry: Mapping[str, Any], name: str, path: str) -> list[str]:
+        texts = []
+        for position, value in enumerate(self._list(entry, name, path)):
+            if isinstance(value, str):
+                texts.append(value)
+            else:
+                self.problems.append(f"{path}.{name}[{position}]: text is needed, not {_type(value)}")
+        return texts
+
+    def _matching(
+        self,
+        entry: Mapping[str, Any],
+        name: str,
+        path: str,
+        pattern: re.Pattern[str],
+        allowed: str,
+        *,
+        needed: bool = False,
+    ) -> str:
+        """A text of a form; a field that is absent is ``""``, and so is an empty one where it is not needed."""
+        text = self._text(entry, name, path)
+        if text and not pattern.fullmatch(text):
+            self._bad(f"{path}.{name}", text, allowed)
+        elif needed and not text:
+            self.problems.append(f"{path}.{name}: is needed, {allowed}")
+        return text
+
     def _flag(self, entry: Mapping[str, Any], name: str, path: str) -> bool:
-        value = entry.get(name, False)
-        if not isinstance(value, bool):
+        value = entry.get(name)
+        if value is not None and not isinstance(value, bool):
             self.problems.append(f"{path}.{name}: true or false is needed, not {_type(value)}")
         return value is True
 
-    def _count(self, entry: Mapping[str, Any], name: str, path: str) -> int | None:
+    def _count(
+        self, entry: Mapping[str, Any], name: str, path: str, *, lowest: int = 0, highest: int = _INT32
+    ) -> int | None:
         value = entry.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self.problems.append(f"{path}.{name}: a whole number of 0 or more is needed")
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            self.problems.append(f"{path}.{name}: a whole number from {lowest} to {highest} is needed")
             return None
         return value
 
     def _secret(self, entry: JsonObject, path: str) -> str:
-        reference = self._map(entry, "secretRef", f"{path}.secretRef")
-        if not reference:
+        """``<namespace>/<name>``; a Snapshot has no namespace of its own that could be meant."""
+        if entry.get("secretRef") is None:
             return ""
-        self._only(reference, f"{path}.secretRef", ("namespace", "name"))
-        names = [self._text(reference, part, f"{path}.secretRef") for part in ("namespace", "name")]
-        if not all(names):
-            self.problems.append(f"{path}.secretRef: namespace and name are needed")
-        return "/".join(names)
+        path = f"{path}.secretRef"
+        reference = self._map(entry, "secretRef", path)
+        self._only(reference, path, ("namespace", "name"))
+        parts = ("namespace", "name")
+        names = [self._matching(reference, part, path, _NAME, "a name", needed=True) for part in parts]
+        return "/".join(names) if all(names) else ""
 
-    def _try(self, path: str, check: Callable[[], object]) -> None:
+    def _bad(self, path: str, text: str, allowed: str) -> None:
+        shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+        self.problems.append(f"{path}: {shown!r} is not {allowed}")
+
+    def _try(self, path: str, check: Callable[[], object]) -> bool:
         try:
             check()
         except GitsnapError as error:
             self.problems.append(f"{path}: {error.message}")
+            return False
+        return True
 
 
 def _type(value: object) -> str:

@@ -6,13 +6,15 @@ library. This module must not let a value of a Secret into a message, and fails 
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets as random_source
 import stat
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyrage
 
@@ -24,24 +26,39 @@ KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
 IDENTITY_FILE = "identity.txt"
 
-_OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _NEEDS_KEY = (SecretsMode.ENCRYPT, SecretsMode.REDACT)
+_RECIPIENT = re.compile(r"age1[0-9a-z]+|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
+_SURELY_PUBLIC = re.compile(r"(?:age1|ssh-|ecdsa-|sk-)[^\x00-\x1f\x7f]{0,500}")
+_NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
+_LARGEST_FILE = 1 << 20
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity:
+    """A private key that was read. Its representation shows nothing of it."""
+
+    key: object
+    recipient: str
+    """The age recipient that belongs to it, ``""`` for an SSH key."""
 
 
 class Keeper:
-    """The keys at hand (ports.SecretsKeeper)."""
+    """The keys at hand (ports.SecretsKeeper). Raises SecretsError for a recipient that is none."""
 
     def __init__(
         self,
         key: bytes,
         *,
         recipients: Sequence[str] = (),
-        identities: Sequence[Any] = (),
+        identities: Sequence[Identity] = (),
         created_identity: Path | None = None,
     ) -> None:
         self._key = key
-        self._recipients = tuple(sorted(set(recipients)))
-        self._identities = list(identities)
+        stripped = [recipient.strip() for recipient in recipients]
+        self._parsed_recipients = [_recipient(text, number) for number, text in enumerate(stripped, start=1)]
+        self._recipients = tuple(sorted(set(stripped)))
+        self._identities = tuple(identities)
         self.created_identity = created_identity
         """The identity file that was made on this occasion, so that somebody can be told to keep a copy."""
 
@@ -64,10 +81,9 @@ class Keeper:
         """An age file for the recipients. Raises SecretsError; nothing unencrypted ever comes back."""
         if not self._recipients:
             raise SecretsError("there is no recipient to encrypt Secrets to", hint="Name one with --recipient.")
-        try:
-            return bytes(pyrage.encrypt(plaintext, [_recipient(one) for one in self._recipients]))
-        except pyrage.EncryptError:
-            raise SecretsError("a Secret could not be encrypted") from None
+        with suppress(pyrage.EncryptError):
+            return bytes(pyrage.encrypt(plaintext, self._parsed_recipients))
+        raise SecretsError("a Secret could not be encrypted")
 
     def unseal(self, ciphertext: bytes) -> bytes:
         """The inverse of ``seal``. Raises SecretsError when no identity fits or the file is damaged."""
@@ -76,13 +92,13 @@ class Keeper:
                 "the values of Secrets are encrypted, and there is no identity to decrypt them with",
                 hint=f"Give the age identity file with --identity (by default {IDENTITY_FILE} beside the archive).",
             )
-        try:
-            return bytes(pyrage.decrypt(ciphertext, self._identities))
-        except pyrage.DecryptError:
+        plaintext = _decrypted(ciphertext, self._identities)
+        if plaintext is None:
             raise SecretsError(
                 "the encrypted values cannot be read with the identities at hand, or the file is damaged",
                 hint="Give the identity whose public key is among the recipients in gitsnap.yaml, with --identity.",
-            ) from None
+            )
+        return plaintext
 
 
 def open_keeper(
@@ -100,146 +116,253 @@ def open_keeper(
     ``expected_key`` is the id of the key that the archive's fingerprints were made with; ``wrapped_key`` is the copy
     that the archive keeps of it, encrypted to the recipients. With ``create``, what is missing is made: the key, and an
     identity where the mode is encrypt and nobody is named as recipient. An archive that has fingerprints already never
-    gets a new key. Raises SecretsError, StorageError.
+    gets a new key, nor one that has ciphertexts a new identity. Raises SecretsError, StorageError.
     """
     if mode not in _NEEDS_KEY:
         return None
-    own_identity = folder / IDENTITY_FILE
-    created: Path | None = None
-    if mode is SecretsMode.ENCRYPT and not recipients and create and not own_identity.exists():
-        if expected_key:
+    _check_folder(folder)
+    own_file = folder / IDENTITY_FILE
+    own = _identities(own_file)
+    known = [identity for file in identities for identity in _required_identities(file)] + (own or [])
+    named = list(recipients) if mode is SecretsMode.ENCRYPT else []
+    Keeper(b"", recipients=named)  # refuses a bad recipient before anything is written
+    makes_identity = mode is SecretsMode.ENCRYPT and not named and own is None and create
+    if makes_identity and wrapped_key is not None:
+        raise SecretsError(
+            f"this archive's Secrets are encrypted, and its identity file {own_file} is missing",
+            hint="Put the identity file back, or name the recipients to encrypt to with --recipient.",
+        )
+    key = _key(folder / KEY_FILE, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
+    created = _create_private(own_file, _new_identity_text()) if makes_identity else False
+    if makes_identity:
+        own = _required_identities(own_file)
+        known += own
+    if mode is SecretsMode.ENCRYPT and not named:
+        named = [identity.recipient for identity in own or [] if identity.recipient]
+    return Keeper(key, recipients=named, identities=known, created_identity=own_file if created else None)
+
+
+# The fingerprint key --------------------------------------------------------------------------------------------------
+
+
+def _key(
+    file: Path, identities: Sequence[Identity], *, expected_key: str, wrapped_key: bytes | None, create: bool
+) -> bytes:
+    key = _stored_key(file)
+    if key is not None:
+        return _checked(key, str(file), expected_key)
+    missing = (
+        f"the archive's fingerprint key{f' {expected_key}' if expected_key else ''} is missing: there is no {file}"
+    )
+    if wrapped_key is not None and identities:
+        key = _decrypted(wrapped_key, identities)
+        if key is None or len(key) != KEY_BYTES:
             raise SecretsError(
-                f"this archive's Secrets are encrypted, and its identity file {own_identity} is missing",
-                hint="Put the identity file back, or name the recipients to encrypt to with --recipient.",
+                f"{missing}, and the archive's own copy of it cannot be decrypted with the identities at hand",
+                hint="Put the key file back, or give the identity that fits the recipients in gitsnap.yaml.",
             )
-        _create_identity(own_identity)
-        created = own_identity
-    files = [*identities, *([own_identity] if own_identity.exists() else [])]
-    known = [identity for file in files for identity in _read_identities(file)]
-    if mode is SecretsMode.ENCRYPT and not recipients and own_identity.exists():
-        recipients = [str(identity.to_public()) for identity in _read_identities(own_identity) if _is_native(identity)]
-    for recipient in recipients:
-        _recipient(recipient)
-    keeper = Keeper(b"", recipients=recipients, identities=known)
-    key = _key(folder / KEY_FILE, keeper, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
-    return Keeper(key, recipients=recipients, identities=known, created_identity=created)
-
-
-def _key(file: Path, keeper: Keeper, *, expected_key: str, wrapped_key: bytes | None, create: bool) -> bytes:
-    if file.exists():
-        key = _read_key(file)
-    elif wrapped_key is not None and keeper.can_unseal:
-        key = keeper.unseal(wrapped_key)
-        if len(key) != KEY_BYTES:
-            raise SecretsError("the archive's copy of its fingerprint key is damaged")
-        if create:
-            _write_key(file, key)
+        key = _checked(key, "the archive's own copy of its key", expected_key)
     elif create and not expected_key:
         key = random_source.token_bytes(KEY_BYTES)
-        _write_key(file, key)
     else:
         raise SecretsError(
-            f"the archive's fingerprint key{f' {expected_key}' if expected_key else ''} is missing: there is no {file}",
+            missing,
             hint="Put the key file back, or give an --identity that can decrypt the archive's own copy of it.",
         )
+    if create and not _create_private(file, _key_text(key)):
+        stored = _stored_key(file)  # another process was faster: there is one key for an archive
+        return _checked(stored, str(file), expected_key) if stored else key
+    return key
+
+
+def _checked(key: bytes, place: str, expected_key: str) -> bytes:
     if expected_key and key_id(key) != expected_key:
         raise SecretsError(
-            f"{file} is the fingerprint key {key_id(key)}, but this archive was made with the key {expected_key}",
+            f"{place} is the fingerprint key {key_id(key)}, but this archive was made with the key {expected_key}",
             hint="Put the archive's own key file back; with another one every Secret would look changed.",
         )
     return key
 
 
-def _read_key(file: Path) -> bytes:
-    for line in _private_text(file).splitlines():
-        if line and not line.startswith("#"):
-            try:
-                key = bytes.fromhex(line.strip())
-            except ValueError:
-                break
-            if len(key) == KEY_BYTES:
-                return key
-            break
+def _stored_key(file: Path) -> bytes | None:
+    """None where there is no such file."""
+    text = _private_text(file)
+    if text is None:
+        return None
+    lines = _content_lines(text)
+    if len(lines) == 1 and re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", lines[0]):
+        return bytes.fromhex(lines[0])
     raise SecretsError(f"{file} is not a gitsnap fingerprint key (one line of {KEY_BYTES * 2} hexadecimal digits)")
 
 
-def _write_key(file: Path, key: bytes) -> None:
-    text = f"# gitsnap fingerprint key {key_id(key)}: keep a copy, and keep it from others\n{key.hex()}\n"
-    _create_private(file, text)
+def _key_text(key: bytes) -> str:
+    return f"# gitsnap fingerprint key {key_id(key)}: keep a copy, and keep it from others\n{key.hex()}\n"
 
 
-def _create_identity(file: Path) -> None:
-    identity = pyrage.x25519.Identity.generate()
-    text = (
-        f"# made by gitsnap: keep a copy, and keep it from others\n# public key: {identity.to_public()}\n{identity}\n"
+# age ------------------------------------------------------------------------------------------------------------------
+# The library has no types and raises its own errors; both end here. Errors are raised after its own were dropped, so
+# that no chain of exceptions leads to what it was given.
+
+
+def _decrypted(ciphertext: bytes, identities: Sequence[Identity]) -> bytes | None:
+    """None where no identity fits, or the file is damaged."""
+    with suppress(pyrage.DecryptError):
+        return bytes(pyrage.decrypt(ciphertext, [identity.key for identity in identities]))
+    return None
+
+
+def _recipient(text: str, number: int) -> object:
+    """A public key may stand in a message; what does not begin like one may be a private key that was mistaken."""
+    if _RECIPIENT.fullmatch(text):
+        with suppress(pyrage.RecipientError):
+            parse = pyrage.ssh.Recipient.from_str if text.startswith("ssh-") else pyrage.x25519.Recipient.from_str
+            recipient: object = parse(text)
+            return recipient
+    shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
+    raise SecretsError(
+        f"{shown} is no recipient to encrypt to",
+        hint="An age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …) is one.",
     )
-    _create_private(file, text)
 
 
-def _read_identities(file: Path) -> list[Any]:
-    """The identities of an age identity file, or an unencrypted SSH private key."""
+def _required_identities(file: Path) -> list[Identity]:
+    found = _identities(file)
+    if found is None:
+        raise SecretsError(f"there is no identity file {file}")
+    return found
+
+
+def _identities(file: Path) -> list[Identity] | None:
+    """The identities of an age identity file, or an unencrypted SSH private key; None where there is no such file."""
     text = _private_text(file)
+    if text is None:
+        return None
+    if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED")):
+        raise SecretsError(
+            f"{file} is an identity file that is protected by a passphrase, which gitsnap cannot ask for",
+            hint=f"Decrypt it for the command alone: --identity <(age -d {file})",
+        )
     if text.startswith("-----BEGIN"):
-        return [_parsed(lambda: pyrage.ssh.Identity.from_buffer(text.encode()), file)]
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        raise SecretsError(f"{file} holds no age identity")
-    return [_parsed(partial(pyrage.x25519.Identity.from_str, line), file) for line in lines]
+        with suppress(pyrage.IdentityError):
+            return [Identity(pyrage.ssh.Identity.from_buffer(text.encode()), "")]
+    elif lines := _content_lines(text):
+        with suppress(pyrage.IdentityError):
+            return [_native(line) for line in lines]
+    raise SecretsError(
+        f"{file} is not an age identity file that gitsnap can read",
+        hint="Lines AGE-SECRET-KEY-1…, as age-keygen writes them, or an SSH private key without a passphrase.",
+    )
 
 
-def _parsed(parse: Callable[[], Any], file: Path) -> Any:
+def _native(line: str) -> Identity:
+    if not _NATIVE_IDENTITY.fullmatch(line):  # a plugin's, or something else
+        raise pyrage.IdentityError
+    key = pyrage.x25519.Identity.from_str(line)
+    return Identity(key, str(key.to_public()))
+
+
+def _new_identity_text() -> str:
+    """As age-keygen writes it, so that ``age -d -i`` reads it."""
+    key = pyrage.x25519.Identity.generate()
+    return f"# created by gitsnap: keep a copy, and keep it from others\n# public key: {key.to_public()}\n{key}\n"
+
+
+# Private files --------------------------------------------------------------------------------------------------------
+
+
+def _content_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises SecretsError where anybody could put another key in place of ours."""
     try:
-        return parse()
-    except pyrage.IdentityError:
-        raise SecretsError(
-            f"{file} is not an age identity file that gitsnap can read",
-            hint="Lines AGE-SECRET-KEY-1…, as age-keygen writes them, or an SSH private key without a passphrase.",
-        ) from None
-
-
-def _is_native(identity: Any) -> bool:
-    return isinstance(identity, pyrage.x25519.Identity)
-
-
-def _recipient(text: str) -> Any:
-    """A public key: it may stand in a message."""
-    parse = pyrage.ssh.Recipient.from_str if text.startswith("ssh-") else pyrage.x25519.Recipient.from_str
-    try:
-        return parse(text)
-    except pyrage.RecipientError:
-        raise SecretsError(
-            f"{text!r} is no recipient to encrypt to",
-            hint="An age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …).",
-        ) from None
-
-
-def _private_text(file: Path) -> str:
-    try:
-        mode = file.stat().st_mode
-        if mode & _OPEN_TO_OTHERS:
-            raise SecretsError(
-                f"{file} is a private key that others can read (mode {stat.S_IMODE(mode):04o})",
-                hint=f"chmod 600 {file}",
-            )
-        return file.read_text(encoding="utf-8")
+        mode = folder.stat().st_mode
     except FileNotFoundError:
-        raise SecretsError(f"there is no identity file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SecretsError(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+        return
+    except OSError as error:
+        raise SecretsError(f"cannot read {folder}: {error.strerror}") from None
+    if mode & stat.S_IWOTH:
+        raise SecretsError(
+            f"{folder} holds private keys, and everybody can write to it (mode {stat.S_IMODE(mode):04o})",
+            hint=f"chmod 700 {folder}",
+        )
 
 
-def _create_private(file: Path, text: str) -> None:
-    """A new file that only its owner can read, durable before it is used, and never in place of another."""
+def _private_text(file: Path) -> str | None:
+    """The text of a file that others cannot read, None where there is none. Raises SecretsError."""
+    problem = "it is no text"
+    try:
+        with file.open("rb") as source:
+            _check_private(file, os.fstat(source.fileno()))
+            content = source.read(_LARGEST_FILE + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SecretsError(f"cannot read {file}: {error.strerror}") from None
+    if len(content) > _LARGEST_FILE:
+        problem = "it is too large for a key"
+    else:
+        with suppress(UnicodeDecodeError):
+            return content.decode()
+    raise SecretsError(f"cannot read {file}: {problem}")
+
+
+def _check_private(file: Path, facts: os.stat_result) -> None:
+    """As ssh does, the group may read a file of another user: so Kubernetes mounts a Secret for a pod's fsGroup."""
+    too_open = stat.S_IRWXO | (stat.S_IRWXG if facts.st_uid == os.geteuid() else 0)
+    if stat.S_ISREG(facts.st_mode) and facts.st_mode & too_open:
+        raise SecretsError(
+            f"{file} is a private key that others can read (mode {stat.S_IMODE(facts.st_mode):04o})",
+            hint=f"chmod 600 {file}",
+        )
+
+
+def _create_private(file: Path, text: str) -> bool:
+    """A new file that only its owner can read, whole and durable before it has its name, never in place of another.
+
+    False where there is one already. Raises StorageError.
+    """
+    temporary = file.with_name(f".{file.name}.{random_source.token_hex(8)}")
     try:
         for folder in (file.parent.parent, file.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-            target.write(text)
-            target.flush()
-            os.fsync(target.fileno())
-        os.link(temporary, file)  # fails where the file is there already: a key is never replaced
-        temporary.unlink()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+                target.write(text)
+                target.flush()
+                os.fsync(target.fileno())
+            created = _publish(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
+            _sync_folder(folder)
     except OSError as error:
-        raise StorageError(f"cannot write {file}: {error.strerror}") from error
+        raise StorageError(f"cannot write {file}: {error.strerror}") from None
+    return created
+
+
+def _publish(temporary: Path, file: Path) -> bool:
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if file.exists():
+            return False
+        temporary.rename(file)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot do this for a folder
+            raise
+    finally:
+        os.close(descriptor)

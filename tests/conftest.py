@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.testbed.fixtures"]
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -17,6 +17,9 @@ from gitsnap.sveltos import kinds
 MOST_FIELDS = 3
 """How many changed fields a message names before it counts."""
 
+_NAMED_MAPS = frozenset({"metadata.labels", "metadata.annotations", "data", "binaryData"})
+"""Maps whose keys are named even when the other side has no such map."""
+
 NOT_COVERED = "not covered"
 NOT_COMPARABLE = "not comparable"
 CANNOT_TELL = "cannot tell"
@@ -75,11 +78,12 @@ def _without_values(secret: JsonObject | None) -> JsonObject | None:
 
 def not_comparable(before: Side, after: Side) -> list[NotComparable]:
     """The kinds that the two sides cannot be compared in, sorted."""
-    found = []
     scopes = [_scope(side) for side in (before, after)]
-    for kind in scopes[0].keys() | scopes[1].keys():
-        if scopes[0].get(kind) != scopes[1].get(kind):
-            found.append(NotComparable(kind, NOT_COVERED, _scope_detail(kind, scopes[0], scopes[1])))
+    found = [
+        NotComparable(kind, NOT_COVERED, _scope_detail(kind, scopes[0], scopes[1]))
+        for kind in scopes[0].keys() | scopes[1].keys()
+        if scopes[0].get(kind) != scopes[1].get(kind)
+    ]
     for kind in before.incomplete | after.incomplete:
         sides = [name for name, side in (("before", before), ("after", after)) if kind in side.incomplete]
         found.append(NotComparable(kind, NOT_COMPARABLE, f"could not be read {' and '.join(sides)}"))
@@ -113,6 +117,8 @@ def changed_fields(before: Any, after: Any) -> str:
 def _fields(before: Any, after: Any, path: str) -> Iterator[str]:
     if before == after:
         return
+    if path in _NAMED_MAPS:
+        before, after = before or {}, after or {}
     if isinstance(before, dict) and isinstance(after, dict):
         for name in sorted(before.keys() | after.keys()):
             yield from _fields(before.get(name), after.get(name), f"{path}.{name}" if path else name)

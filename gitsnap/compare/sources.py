@@ -64,7 +64,9 @@ class SourceChanges:
 
 
 def texts_of(document: JsonObject, *, local: bool) -> list[Text] | None:
-    """The values of a ConfigMap or Secret, None when the archive holds only fingerprints of them."""
+    """The values of a ConfigMap or Secret, None when they hold no documents: fingerprints, or a Lua program."""
+    if documents.is_program(document):
+        return None
     key = ObjectKey.of(document)
     rendered = documents.is_rendered(document)
     secret = key.kind == kinds.SECRET
@@ -95,7 +97,7 @@ class _Piece:
 
     @property
     def meaning(self) -> tuple[str, bool, bool]:
-        """What must be equal for two pieces to be the same: a template means something else than the same plain text."""
+        """What must be equal for two pieces to be the same: a template means something else than equal plain text."""
         return self.content, self.text.local, self.text.rendered and "{{" in self.content
 
 
@@ -116,7 +118,9 @@ class _Known:
 def compare_sources(before: Sequence[Text], after: Sequence[Text], cluster: ClusterRef | None) -> SourceChanges:
     """What changed between the texts that one profile deploys to a cluster; templates are filled in for it if given."""
     opaque: set[ObjectKey] = set()
-    old, new = _pieces(before, opaque), _pieces(after, opaque)
+    unchanged = frozenset(before) & frozenset(after)
+    old = _pieces([text for text in before if text not in unchanged], opaque)
+    new = _pieces([text for text in after if text not in unchanged], opaque)
     common = Counter(piece.meaning for piece in old) & Counter(piece.meaning for piece in new)
     known_old = _identified(_remaining(old, common), cluster, opaque)
     known_new = _identified(_remaining(new, common), cluster, opaque)

@@ -17,7 +17,7 @@ from gitsnap.format.metadata import (
     tree_info_from_bytes,
     tree_info_to_bytes,
 )
-from gitsnap.format.paths import CLUSTER_SCOPED, kind_folder, path_of
+from gitsnap.format.paths import CLUSTER_SCOPED, key_of, kind_folder, path_of
 from gitsnap.format.reader import decode, iterate_documents, load_documents
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "is_tag_of",
     "iterate_documents",
+    "key_of",
     "kind_folder",
     "load_documents",
     "parse_tag_message",

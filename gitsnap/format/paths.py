@@ -30,6 +30,15 @@ def path_of(key: ObjectKey) -> str:
     return f"{namespace}/{kind_folder(key.kind)}/{_component(key.name, EXTENSION)}"
 
 
+def key_of(path: str) -> ObjectKey | None:
+    """The inverse of ``path_of``; None where the path does not tell, and the key must be read from the content."""
+    parts = path.split("/")
+    if len(parts) != 3 or "%" in path or not parts[2].endswith(EXTENSION):
+        return None
+    namespace = "" if parts[0] == CLUSTER_SCOPED else parts[0]
+    return ObjectKey(Kind.parse(parts[1]), namespace, parts[2].removesuffix(EXTENSION))
+
+
 def kind_folder(kind: Kind) -> str:
     """``ConfigMap``, ``ClusterProfile.config.projectsveltos.io``.
 

@@ -60,6 +60,12 @@ def is_rendered(document: Mapping[str, Any]) -> bool:
     return any(annotation in annotations for annotation in RENDERED_ANNOTATIONS)
 
 
+def is_program(document: Mapping[str, Any]) -> bool:
+    """Whether the content of a ConfigMap or Secret is Lua that returns the documents; a template annotation wins."""
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    return LUA_ANNOTATION in annotations and TEMPLATE_ANNOTATION not in annotations
+
+
 def split(text: str) -> list[str]:
     """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
 

@@ -212,6 +212,13 @@ def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
     return result
 
 
+def concerned(normalized: JsonObject) -> JsonObject:
+    """The part of a normalized object that a rollback of its kind may change, to tell whether somebody else did."""
+    rule = rule_of(Kind.of(normalized))
+    part = {field: value for field, value in normalized.items() if _restored(rule, field)}
+    return part | {field: value for field in _METADATA if (value := normalized["metadata"].get(field))}
+
+
 _METADATA = ("labels", "annotations")
 _IDENTITY = frozenset({"apiVersion", "kind", "metadata", "status"})
 

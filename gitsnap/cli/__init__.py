@@ -1,0 +1,56 @@
+"""The command line: parses, wires, prints, exits. The only reader of the environment and of the clock of the day.
+
+Nothing costly is imported before a command needs it. This package must not decide anything about configurations.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from gitsnap.errors import AbortedError, GitsnapError
+
+_UNEXPECTED = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run gitsnap with these arguments (default: the process's own) and exit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:2] == ["show", "addons"]:  # the Sveltos CLI's name for it
+        words[:2] = ["addons"]
+    os.umask(0o077)  # whatever is written may hold configuration that is nobody else's business
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    """The exit code. Every error ends here, as a message on stderr."""
+    import typer
+
+    from gitsnap.cli.app import app
+
+    debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
+    try:
+        code = app(words, standalone_mode=False)
+    except GitsnapError as error:
+        if debug:
+            traceback.print_exc()
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        _complain("interrupted; what was already done is done, nothing was left half written", "")
+        return AbortedError.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `head`
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str) -> None:
+    from gitsnap.render import visible
+
+    sys.stdout.flush()
+    sys.stderr.write(f"error: {visible(message)}\n")
+    if hint:
+        sys.stderr.write(f"{visible(hint)}\n")

@@ -1,0 +1,157 @@
+"""``gitsnap capture``: take one sample now.
+
+This module must not decide what a sample holds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, capturing_keeper, find_policy
+from gitsnap.errors import EXIT_INCOMPLETE, InputError
+from gitsnap.model import SecretsMode, Trigger
+
+if TYPE_CHECKING:
+    from gitsnap.capture import CaptureResult
+    from gitsnap.policy import Policy
+
+_LISTED_REFERENCES = 10
+
+
+def capture(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    from_dir: options.FromDir = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the policy from.")
+    ] = None,
+    secrets_mode: Annotated[
+        SecretsMode | None,
+        typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt, then as the archive has it."),
+    ] = None,
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+    ] = None,
+    identity: options.Identity = None,
+    require_complete: Annotated[
+        bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
+    ] = False,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Take one sample: read the configuration and record it.
+
+    Exit status 13: a sample was taken, but a kind in it was carried forward or is missing.
+
+    Example: gitsnap capture --snapshot hourly --storage /var/lib/gitsnap
+    """
+    from gitsnap import capture as sampling
+    from gitsnap.archive import create_archive
+
+    cluster = ClusterChoice(kubeconfig, context, from_dir).open()
+    choice = ArchiveChoice(storage, snapshot)
+    policy = _overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
+    cluster.info()  # whether the cluster answers is known before anything is made on disk
+    archive = create_archive(choice.folder, policy.name)
+    policy, keeper = capturing_keeper(archive, policy, choice.keys_folder(archive), identities=identity or [])
+    info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+    progress = output.ProgressLine()
+    try:
+        taken = sampling.capture(
+            cluster,
+            archive,
+            info,
+            keeper=keeper,
+            time=datetime.now(UTC),
+            trigger=Trigger.MANUAL,
+            require_complete=policy.require_complete,
+            adopt=adopt,
+            progress=progress,
+        )
+    finally:
+        progress.clear()
+    if keeper is not None and keeper.created_identity is not None:
+        output.say(
+            f"Secrets are encrypted with the new key {keeper.created_identity.resolve()}: "
+            "keep a copy elsewhere, without it their values cannot be restored."
+        )
+    _report(taken, form)
+    if taken.recorded.sample.metadata.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _overridden(policy: Policy, mode: SecretsMode | None, recipients: list[str], require_complete: bool) -> Policy:
+    """The policy with what the command line says on top."""
+    from dataclasses import replace
+
+    if mode is not None:
+        policy = replace(policy, secrets_mode=mode, secrets_given=True)
+    if recipients:
+        if policy.secrets_given and policy.secrets_mode is not SecretsMode.ENCRYPT:
+            raise InputError(f"--recipient has no meaning in the secrets mode {policy.secrets_mode}")
+        policy = replace(
+            policy, recipients=tuple(sorted(recipients)), secrets_mode=SecretsMode.ENCRYPT, secrets_given=True
+        )
+    return replace(policy, require_complete=policy.require_complete or require_complete)
+
+
+def summary(taken: CaptureResult) -> str:
+    """``hourly/2023-08-26T05-20-00Z: 132 objects, 1 modified, commit 3f2a91c04b7e``, or ``unchanged``."""
+    sample = taken.recorded.sample
+    changes = taken.recorded.changes
+    counts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
+    listed = [f"{count} {what}" for count, what in counts if count]
+    if not taken.recorded.new_commit:
+        listed = ["unchanged"]
+    elif not listed:
+        listed = ["inventory changed"]
+    return f"{sample.tag}: {sample.metadata.objects} objects, {', '.join(listed)}, commit {sample.commit[:12]}"
+
+
+def _report(taken: CaptureResult, form: options.Output) -> None:
+    sample = taken.recorded.sample
+    for one in sample.metadata.incomplete:
+        output.say(f"warning: {one.kind} could not be read ({one.reason}): {_SUBSTITUTES[one.substitute]}")
+    unresolved = [one for one in taken.unresolved if one.reason != "omitted"]
+    for one in unresolved[:_LISTED_REFERENCES]:
+        output.say(f"warning: {one.by} refers to {one.target}, which is not in the sample ({one.reason})")
+    if len(unresolved) > _LISTED_REFERENCES:
+        output.say(f"warning: and {len(unresolved) - _LISTED_REFERENCES} more references that could not be followed")
+    if taken.recorded.left_alone:
+        output.say(f"left alone in the working tree, since changed by hand: {', '.join(taken.recorded.left_alone)}")
+    if taken.recorded.worktree_problem:
+        output.say(f"warning: {taken.recorded.worktree_problem}")
+    if form is options.Output.TABLE:
+        output.result(summary(taken))
+        return
+    output.structured(sample_document(taken), form)
+
+
+_SUBSTITUTES = {
+    "carried": "its objects were carried forward from the previous sample",
+    "missing": "the sample does not have it",
+}
+
+
+def sample_document(taken: CaptureResult) -> dict[str, object]:
+    """The result of a capture in JSON (docs/SCRIPTING.md)."""
+    from gitsnap.cli.samples import describe
+
+    return {
+        "kind": "Capture",
+        "sample": describe(taken.recorded.sample),
+        "newCommit": taken.recorded.new_commit,
+        "unresolved": [
+            {"by": str(one.by), "target": str(one.target), "reason": str(one.reason)} for one in taken.unresolved
+        ],
+    }

@@ -1,0 +1,165 @@
+"""``gitsnap diff``: what changed between two samples, or between a sample and the cluster now.
+
+This module must not work out differences; ``gitsnap.compare`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap import history
+from gitsnap.cli import options, output
+from gitsnap.cli.samples import describe
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, open_keeper
+from gitsnap.compare import Comparison, Filters, compare
+from gitsnap.errors import EXIT_DIFFERENCES
+from gitsnap.model import Sample
+from gitsnap.render import paint_diff, render_table, visible
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+    from gitsnap.ports import Tree
+
+LIVE = "live"
+_CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "message"]
+_OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
+
+
+def diff(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = None,
+    from_sample: Annotated[
+        str, typer.Option("--from-sample", metavar="SAMPLE", help="Default: the one before --to-sample.")
+    ] = "",
+    to_sample: Annotated[
+        str, typer.Option("--to-sample", metavar="SAMPLE", help="A sample, or `live` for the cluster now.")
+    ] = "latest",
+    raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
+    namespace: options.Namespaces = None,
+    clusters: options.Clusters = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")] = False,
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    from_dir: options.FromDir = None,
+    identity: options.Identity = None,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Show what changed between two samples: per managed cluster, and in the management cluster.
+
+    Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
+    """
+    choice = ArchiveChoice(storage, snapshot, archive)
+    opened = choice.open()
+    samples = opened.samples()
+    if to_sample == LIVE:
+        before = history.find_sample(samples, from_sample or "latest")
+        cluster = ClusterChoice(kubeconfig, context, from_dir)
+        after_tree = _live(opened, before, cluster, choice.keys_folder(opened), identity or [])
+        after: Sample | None = None
+    else:
+        after = history.find_sample(samples, to_sample)
+        before = history.find_sample(samples, from_sample) if from_sample else _one_before(samples, after)
+        after_tree = opened.tree(after)
+    filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
+    comparison = compare(opened.tree(before), after_tree, filters=filters)
+    labels = (before.tag, after.tag if after else LIVE)
+    if form is not options.Output.TABLE:
+        to = describe(after) if after else LIVE
+        output.structured(document(comparison, labels, describe(before), to, raw_diff=raw_diff), form)
+    elif raw_diff:
+        _print_raw(comparison, labels)
+    else:
+        _print_tables(comparison)
+    for one in comparison.not_comparable:
+        output.say(f"{one.reason}: {one.kind}{f' ({one.detail})' if one.detail else ''}")
+    if exit_code and comparison:
+        raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:
+    """The sample before another one; the first is compared with itself."""
+    return samples[max(0, samples.index(after) - 1)]
+
+
+def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, keys: Path, identities: list[Path]) -> Tree:
+    """The cluster now, in the scope and mode of the sample it is compared with."""
+    from gitsnap.capture import check_cluster, live_tree
+
+    cluster = choice.open()
+    check_cluster(archive, cluster.info())
+    keeper = open_keeper(archive, sample, keys, identities=identities)
+    progress = output.ProgressLine()
+    try:
+        return live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
+    finally:
+        progress.clear()
+
+
+def _print_tables(comparison: Comparison) -> None:
+    if not comparison:
+        output.result("no changes detected")
+        return
+    if comparison.rows:
+        rows = [
+            [row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
+            for row in comparison.rows
+        ]
+        output.result(render_table(_CLUSTER_HEADER, rows, columns=output.columns()))
+    if comparison.management:
+        rows = [
+            [row.resource_type, row.namespace, row.name, str(row.action), row.message] for row in comparison.management
+        ]
+        title = "\nmanagement cluster:\n" if comparison.rows else "management cluster:\n"
+        output.result(title + render_table(_OBJECT_HEADER, rows, columns=output.columns()))
+
+
+def _print_raw(comparison: Comparison, labels: tuple[str, str]) -> None:
+    texts = [visible(raw.text) for raw in comparison.raw_diffs(*labels)]
+    if not texts:
+        output.result("no changes detected" if not comparison else "no document changed; see diff without --raw-diff")
+        return
+    text = "\n".join(texts)
+    output.result(paint_diff(text) if output.colour() else text)
+
+
+def document(
+    comparison: Comparison, labels: tuple[str, str], before: object, after: object, *, raw_diff: bool
+) -> dict[str, object]:
+    """The result in JSON (docs/SCRIPTING.md)."""
+    result: dict[str, object] = {
+        "kind": "Diff",
+        "from": before,
+        "to": after,
+        "clusters": [
+            {
+                "cluster": row.cluster,
+                "resourceType": row.resource_type,
+                "namespace": row.namespace,
+                "name": row.name,
+                "action": str(row.action),
+                "message": row.message,
+            }
+            for row in comparison.rows
+        ],
+        "management": [
+            {
+                "resourceType": row.resource_type,
+                "namespace": row.namespace,
+                "name": row.name,
+                "action": str(row.action),
+                "message": row.message,
+            }
+            for row in comparison.management
+        ],
+        "notComparable": [
+            {"kind": str(one.kind), "reason": one.reason, "detail": one.detail} for one in comparison.not_comparable
+        ],
+    }
+    if raw_diff:
+        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in comparison.raw_diffs(*labels)]
+    return result

@@ -1,0 +1,83 @@
+"""``gitsnap list``: the samples of one archive, or of all.
+
+This module must not open a cluster.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated
+
+import typer
+
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice
+from gitsnap.model import Sample
+from gitsnap.render import render_table
+
+
+def list_samples(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit.")
+    ] = False,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """List samples, oldest first. Dates are in UTC.
+
+    Example: gitsnap list --snapshot hourly --wide
+    """
+    archives = ArchiveChoice(storage, snapshot, archive).all()
+    samples = [(one.policy, sample) for one in archives for sample in one.samples()]
+    for one in archives:
+        for problem in one.problems():
+            output.say(f"warning: {one.policy}: the tag {problem.tag} cannot be read: {problem.reason}")
+    if form is not options.Output.TABLE:
+        output.structured({"kind": "SampleList", "samples": [describe(sample) for _, sample in samples]}, form)
+        return
+    header = ["snapshot policy", "date"]
+    if wide:
+        header += ["changes", "objects", "complete", "commit", "trigger"]
+    rows = [[policy, sample.moment, *(_wide(sample) if wide else ())] for policy, sample in samples]
+    output.result(render_table(header, rows, columns=output.columns()))
+
+
+def _wide(sample: Sample) -> list[str]:
+    facts = sample.metadata
+    changes = facts.changes
+    signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
+    changed = " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
+    complete = ", ".join(f"{one.kind.name} {one.substitute}" for one in facts.incomplete) or "yes"
+    if facts.unresolved:
+        complete += f", {facts.unresolved} unresolved"
+    return [changed, str(facts.objects), complete, sample.commit[:12], str(facts.trigger)]
+
+
+def describe(sample: Sample) -> dict[str, object]:
+    """A sample in JSON (docs/SCRIPTING.md)."""
+    facts = sample.metadata
+    return {
+        "policy": facts.policy,
+        "date": sample.moment,
+        "time": facts.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "tag": sample.tag,
+        "commit": sample.commit,
+        "sequence": facts.sequence,
+        "trigger": str(facts.trigger),
+        "objects": facts.objects,
+        "changes": {
+            "added": facts.changes.added,
+            "modified": facts.changes.modified,
+            "deleted": facts.changes.deleted,
+        },
+        "consistency": str(facts.consistency),
+        "incomplete": [
+            {"kind": str(one.kind), "substitute": str(one.substitute), "reason": str(one.reason)}
+            for one in facts.incomplete
+        ],
+        "unresolved": facts.unresolved,
+        "cluster": facts.cluster,
+        "server": facts.server,
+    }

@@ -1,0 +1,141 @@
+"""``gitsnap show`` and ``gitsnap addons``: what one sample holds, or what is deployed now.
+
+This module must not compare or change anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap import history
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, open_keeper
+from gitsnap.errors import UsageError
+from gitsnap.format import decode, encode, fingerprint
+from gitsnap.model import Area, JsonObject, ObjectKey, SecretsMode
+from gitsnap.render import render_table
+
+if TYPE_CHECKING:
+    from gitsnap.ports import Tree
+    from gitsnap.secrets import Keeper
+
+SampleName = Annotated[
+    str,
+    typer.Option(
+        "--sample",
+        metavar="SAMPLE",
+        help="2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit.",
+    ),
+]
+
+
+def show(
+    objects: Annotated[
+        list[str] | None, typer.Argument(metavar="[KIND/[NS/]NAME]...", help="Objects; none for an overview.")
+    ] = None,
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = None,
+    sample: SampleName = "latest",
+    namespace: options.Namespaces = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All objects, as a YAML stream that kubectl apply takes.")
+    ] = False,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Show Secrets with their values.")] = False,
+    identity: options.Identity = None,
+) -> None:
+    """Show what a sample holds: an overview, single objects, or all of them as YAML.
+
+    A Secret shows fingerprints in place of its values, which kubectl apply refuses, unless --decrypt is given.
+
+    Example: gitsnap show ConfigMap/default/database --snapshot hourly --sample latest~1
+    """
+    choice = ArchiveChoice(storage, snapshot, archive)
+    opened = choice.open()
+    chosen = history.find_sample(opened.samples(), sample)
+    tree = opened.tree(chosen)
+    if not objects and not everything:
+        _overview(tree, chosen.tag, namespace or [])
+        return
+    if objects and everything:
+        raise UsageError("--all shows every object: leave out the names, or --all")
+    keeper = None
+    if decrypt:
+        keeper = open_keeper(opened, chosen, choice.keys_folder(opened), identities=identity or [])
+    found = [history.find_object(tree, name) for name in objects or ()] or list(
+        history.objects(tree, namespaces=namespace or ())
+    )
+    documents = [_revealed(tree, one.document, keeper) if decrypt else one.document for one in found]
+    output.result("---\n".join(encode(document).decode() for document in documents))
+
+
+def _overview(tree: Tree, tag: str, namespaces: list[str]) -> None:
+    """One line an object, by namespace and kind; then what the sample lacks."""
+    rows = [
+        [one.key.namespace or "-", str(one.key.kind), one.key.name]
+        for one in history.objects(tree, namespaces=namespaces)
+    ]
+    output.result(render_table(["namespace", "kind", "name"], rows, columns=output.columns()))
+    counted = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
+    output.say(f"{tag}: {counted}, Secrets: {tree.info.secrets.mode}")
+    for one in tree.incomplete:
+        output.say(f"incomplete: {one.kind} was {one.substitute} ({one.reason})")
+    blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
+    for entry in decode(tree.read(blob))["unresolved"] if blob else ():
+        target = f"{entry['kind']} {entry['namespace']}/{entry['name']}"
+        output.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
+
+
+def _revealed(tree: Tree, document: JsonObject, keeper: Keeper | None) -> JsonObject:
+    if document.get("kind") != "Secret" or tree.info.secrets.mode is SecretsMode.PLAINTEXT:
+        return document
+    if keeper is None or tree.info.secrets.mode is not SecretsMode.ENCRYPT:
+        raise UsageError(
+            f"{ObjectKey.of(document)}: the sample keeps no values of Secrets (mode {tree.info.secrets.mode})"
+        )
+
+    def unseal(masked: JsonObject, ciphertext: bytes) -> JsonObject:
+        return fingerprint.restore(masked, decode(keeper.unseal(ciphertext)), keeper.fingerprint_key)
+
+    return history.with_values(tree, document, unseal)
+
+
+def addons(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = None,
+    sample: Annotated[str, typer.Option("--sample", metavar="SAMPLE", help="A sample; without it, now.")] = "",
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    from_dir: options.FromDir = None,
+    namespace: options.Namespaces = None,
+    clusters: options.Clusters = None,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Show the add-ons deployed in each managed cluster: now, or by a sample's inventory.
+
+    Example: gitsnap addons --sample latest --snapshot hourly
+    """
+    if sample:
+        opened = ArchiveChoice(storage, snapshot, archive).open()
+        rows = history.addons_of_sample(opened.tree(history.find_sample(opened.samples(), sample)))
+    else:
+        rows = history.addons_of_cluster(ClusterChoice(kubeconfig, context, from_dir).open())
+    wanted = [name.replace("capi--", "").replace("sveltos--", "") for name in clusters or ()]
+    rows = [
+        row
+        for row in rows
+        if (not namespace or row.cluster.partition("/")[0] in namespace)
+        and (not wanted or row.cluster in wanted or row.cluster.partition("/")[2] in wanted)
+    ]
+    header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
+    cells = [
+        [row.cluster, row.resource_type, row.namespace, row.name, row.version, row.time, row.profiles] for row in rows
+    ]
+    if form is options.Output.TABLE:
+        output.result(render_table(header, cells, columns=output.columns()))
+        return
+    fields = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
+    output.structured({"kind": "AddOnList", "addons": [dict(zip(fields, row, strict=True)) for row in cells]}, form)

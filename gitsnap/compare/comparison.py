@@ -1,0 +1,120 @@
+"""The comparison of two trees: finds what differs, asks each part for its rows, filters and sorts.
+
+This module must not know fields of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, differing, not_comparable
+from gitsnap.compare.management import management_rows, management_texts
+from gitsnap.compare.pairs import Pairs
+from gitsnap.compare.releases import clusters_with_changed_values, compare_releases
+from gitsnap.compare.resources import compare_resources
+from gitsnap.compare.sides import Contents, Side
+from gitsnap.compare.values import Comparison, DiffRow, Filters, TextPair
+from gitsnap.format import kind_folder
+from gitsnap.model import Kind, ObjectKey
+from gitsnap.ports import Tree
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
+from gitsnap.sveltos.matching import ClusterRef
+
+_Entries = tuple[list[DeployedResource], list[DeployedRelease]]
+
+_EVERYTHING = Filters()
+
+
+def compare(before: Tree, after: Tree, *, filters: Filters = _EVERYTHING) -> Comparison:
+    """What differs between two configurations; deterministic and sorted.
+
+    Kinds that one side does not cover, or could not read, bring no rows and are listed as not comparable.
+    Raises InputError when an archived file cannot be read.
+    """
+    contents = Contents()
+    old, new = Side(before, contents), Side(after, contents)
+    unclear = not_comparable(old, new)
+    excluded = frozenset(one.kind for one in unclear if one.reason != CANNOT_TELL)
+    changes = changed_objects(old, new, excluded)
+    managed = _Managed(old, new, changes, excluded)
+    managed.run(filters)
+    wanted = [change for change in changes if _wanted(change.key, filters, managed.causes)]
+    objects = management_texts(wanted, managed.texts)
+    return Comparison(
+        rows=tuple(sorted(managed.rows)),
+        management=tuple(sorted(management_rows(old, new, wanted))),
+        not_comparable=tuple(unclear),
+        texts=(*sorted(managed.texts, key=_text_order), *sorted(objects, key=_text_order)),
+    )
+
+
+def _text_order(pair: TextPair) -> tuple[str, str, str]:
+    return pair.title, pair.before or "", pair.after or ""
+
+
+def _wanted(key: ObjectKey, filters: Filters, causes: Iterable[ObjectKey]) -> bool:
+    """Whether an object passes the filters; with clusters named, only they and what changed something on them do."""
+    if not filters.wants_object(key):
+        return False
+    if not filters.clusters:
+        return True
+    if key.kind in kinds.CLUSTER_KINDS:
+        return filters.wants_cluster(ClusterRef(key.kind, key.namespace, key.name))
+    return key in causes
+
+
+class _Managed:
+    """The first table: everything that changed in managed clusters."""
+
+    def __init__(self, before: Side, after: Side, changes: list[Change], excluded: frozenset[Kind]) -> None:
+        self._before = before
+        self._after = after
+        self._excluded = excluded
+        self._pairs = Pairs(before, after, changes, excluded)
+        self.rows: list[DiffRow] = []
+        self.texts: set[TextPair] = set()
+        self.causes: set[ObjectKey] = set()
+
+    def run(self, filters: Filters) -> None:
+        """Look at each cluster that a change may have reached, and that the filters want."""
+        for cluster in sorted(self._clusters()):
+            if filters.wants_cluster(cluster):
+                self._compare(cluster)
+
+    def _clusters(self) -> set[ClusterRef]:
+        found = set(self._pairs.by_cluster)
+        changed = differing(self._before.inventory, self._after.inventory)
+        configurations, summaries = (
+            [path for path in changed if path.split("/", 2)[1:2] == [kind_folder(kind)]]
+            for kind in (kinds.CLUSTER_CONFIGURATION, kinds.CLUSTER_SUMMARY)
+        )
+        for path in configurations:
+            document = self._after.reported_at(path) or self._before.reported_at(path)
+            if document is not None:
+                found.add(inventory.cluster_of(document))
+        if kinds.CLUSTER_SUMMARY not in self._excluded:
+            found.update(clusters_with_changed_values(self._before, self._after, summaries))
+        return found
+
+    def _compare(self, cluster: ClusterRef) -> None:
+        old, new = self._entries(self._before, cluster), self._entries(self._after, cluster)
+        if kinds.CLUSTER_CONFIGURATION in self._excluded:
+            # What one side could not read must not look deleted: take what the other one lists for both.
+            old = new = (old[0] or new[0], old[1] or new[1])
+        resources = compare_resources(self._before, self._after, self._pairs, cluster, (old[0], new[0]))
+        releases = compare_releases(self._before, self._after, self._pairs, cluster, (old[1], new[1]))
+        self.rows += [*resources.rows, *releases.rows]
+        self.texts |= resources.texts
+        self.causes |= resources.causes | releases.causes
+
+    @staticmethod
+    def _entries(side: Side, cluster: ClusterRef) -> _Entries:
+        """What the inventory of one side lists for a cluster."""
+        key = ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
+        document = side.reported(key)
+        listed = inventory.deployed(document) if document else []
+        return (
+            [entry for entry in listed if isinstance(entry, DeployedResource)],
+            [entry for entry in listed if isinstance(entry, DeployedRelease)],
+        )

@@ -1,0 +1,133 @@
+"""Rows and texts for the objects of the management cluster that changed.
+
+A ConfigMap or Secret is captured because something refers to it; when it comes or goes that says nothing about whether
+it exists, unless a reference to it could not be followed on the other side.
+This module must not know managed clusters, and masks whatever values of Secrets an archive may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gitsnap.compare.changes import Change, changed_fields
+from gitsnap.compare.sides import Side
+from gitsnap.compare.sources import compare_sources, texts_of
+from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
+from gitsnap.format import encode
+from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
+
+_GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.WRONG_TYPE})
+
+MASK = "(not shown)"
+MASK_BEFORE = "(not shown, before)"
+MASK_AFTER = "(not shown, after)"
+
+
+def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> list[ManagementRow]:
+    """One row for each object that changed."""
+    changes = list(changes)
+    actions = {change.key: _action(before, after, change) for change in changes}
+    came = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
+    went = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
+    referrers = {**_referrers(after, came), **_referrers(before, went)}
+    rows = []
+    for change in changes:
+        action = actions[change.key]
+        if action is None:
+            continue
+        if action is Action.MODIFIED:
+            message = changed_fields(change.before, change.after)
+        else:
+            message = _by(referrers.get(change.key, []))
+        key = change.key
+        rows.append(ManagementRow(resource_type(key.kind), key.namespace, key.name, action, message))
+    return rows
+
+
+def _action(before: Side, after: Side, change: Change) -> Action | None:
+    """What happened to an object, None where it cannot be told."""
+    action = change.action
+    if action is Action.MODIFIED or change.key.kind not in kinds.REFERENCED_KINDS:
+        return action
+    if any(selector.kind == change.key.kind for selector in after.info.resources):
+        # The policy captures this kind whether referred to or not; not_comparable lists differing selectors.
+        return action
+    lacking, other = (before, Action.NOW_REFERENCED) if action is Action.ADDED else (after, Action.NO_LONGER_REFERENCED)
+    reason = lacking.lacks(change.key)
+    if reason is None:
+        return other
+    return action if reason in _GONE else None
+
+
+def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:
+    """Who refers to each of some objects, sorted."""
+    found: dict[ObjectKey, list[ObjectKey]] = {}
+    if not keys:
+        return found
+    names = sorted({key.name for key in keys})
+    for kind in sorted(REFERENCE_PATHS):
+        for path in side.naming(kind, names):
+            document = side.at(path)
+            if document is not None:
+                for target in side.targets(document) & keys:
+                    found.setdefault(target, []).append(ObjectKey.of(document))
+    return {key: sorted(listed) for key, listed in found.items()}
+
+
+def _by(referrers: list[ObjectKey]) -> str:
+    if not referrers:
+        return ""
+    more = f" and {len(referrers) - 1} more" if len(referrers) > 1 else ""
+    return f"by {short_name(referrers[0])}{more}"
+
+
+def management_texts(changes: Iterable[Change], shown: set[TextPair]) -> list[TextPair]:
+    """The objects as they stand in the archive; without those of which ``shown`` documents say everything."""
+    texts = []
+    for change in changes:
+        if not _is_shown(change, shown):
+            old, new = _masked(change)
+            texts.append(TextPair(object_title(change.key), _text(old), _text(new)))
+    return texts
+
+
+def _is_shown(change: Change, shown: set[TextPair]) -> bool:
+    """Whether a ConfigMap differs in nothing but documents that are shown."""
+    if change.key.kind != kinds.CONFIG_MAP or change.before is None or change.after is None:
+        return False
+    if {**change.before, "data": None} != {**change.after, "data": None}:
+        return False
+    old, new = texts_of(change.before, local=False), texts_of(change.after, local=False)
+    if old is None or new is None:
+        return False
+    compared = compare_sources(old, new, None)
+    pairs = {(pair.before, pair.after) for pair in shown}
+    return not compared.opaque and all((one.before, one.after) in pairs for one in compared.documents)
+
+
+def _masked(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
+    """Both sides without values of Secrets; that two of them differ can still be seen."""
+    if change.key.kind != kinds.SECRET:
+        return change.before, change.after
+    old, new = ((side or {}).get("data") or {} for side in (change.before, change.after))
+    return _with_data(change.before, old, new, MASK_BEFORE), _with_data(change.after, new, old, MASK_AFTER)
+
+
+def _with_data(
+    secret: JsonObject | None, own: Mapping[str, Any], other: Mapping[str, Any], mark: str
+) -> JsonObject | None:
+    if secret is None or "data" not in secret:
+        return secret
+    data = {
+        name: value if is_fingerprint(value) else MASK if name not in other or other[name] == value else mark
+        for name, value in own.items()
+    }
+    return {**secret, "data": data}
+
+
+def _text(document: JsonObject | None) -> str | None:
+    return None if document is None else encode(document).decode()

@@ -1,0 +1,163 @@
+"""Rows for the Helm releases of one managed cluster.
+
+Versions go by the inventory; a change of values alone does not show there, so the profile, the objects that its values
+come from, and the hash in the ClusterSummary are asked. This module must not know other resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitsnap.compare.pairs import Pairs
+from gitsnap.compare.sides import Side
+from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, short_name
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.sveltos.inventory import DeployedRelease, cluster_of
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.references import references, render
+
+HELM = "Helm"
+VALUES_FROM = "spec.helmCharts[].valuesFrom[]"
+
+_Name = tuple[str, str]
+"""Namespace and name of a release."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Rows, and the objects that brought them about."""
+
+    rows: list[DiffRow] = field(default_factory=list)
+    causes: set[ObjectKey] = field(default_factory=set)
+
+
+def compare_releases(
+    before: Side,
+    after: Side,
+    pairs: Pairs,
+    cluster: ClusterRef,
+    entries: tuple[list[DeployedRelease], list[DeployedRelease]],
+) -> Found:
+    """What changed in the releases of one cluster. ``entries`` are those that the inventories of the two sides list."""
+    found = Found()
+    old, new = ({(entry.namespace, entry.name): entry for entry in listed} for listed in entries)
+    for name, entry in sorted({**old, **new}.items()):
+        first, second = old.get(name), new.get(name)
+        comparison = _Release(before, after, pairs, cluster, entry)
+        message: str | None
+        if first is not None and second is not None:
+            action, message = Action.MODIFIED, comparison.modification(first, second)
+        elif first is None:
+            action, message = Action.ADDED, None if comparison.runs_on(before) else ""
+        else:
+            action, message = Action.DELETED, None if comparison.runs_on(after) else ""
+        if message is not None:
+            found.rows.append(DiffRow(str(cluster), HELM_RELEASE, *name, action, message))
+            found.causes |= comparison.causes
+    return found
+
+
+class _Release:
+    """One release: what the inventory, the profile and the ClusterSummary of both sides say about it."""
+
+    def __init__(
+        self,
+        before: Side,
+        after: Side,
+        pairs: Pairs,
+        cluster: ClusterRef,
+        entry: DeployedRelease,
+    ) -> None:
+        self._sides = (before, after)
+        self._pairs = pairs
+        self._cluster = cluster
+        self._profile = entry.profile
+        self._name: _Name = (entry.namespace, entry.name)
+        self.causes = {entry.profile}
+
+    def modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
+        """The message of a release that both sides list, None where it is the same."""
+        if old.chart_version != new.chart_version:
+            return f"To version: {new.chart_version} From version {old.chart_version}"
+        if old.repo_url != new.repo_url:
+            return f"To repository: {new.repo_url} From repository {old.repo_url}"
+        if old.app_version != new.app_version:
+            return f"To app version: {new.app_version} From app version {old.app_version}"
+        charts = [self._chart(side) for side in self._sides]
+        versions = [str(chart.get("chartVersion", "")) for chart in charts]
+        if versions[0] != versions[1] and new.chart_version != versions[1]:
+            return (
+                f"To version: {versions[1]} From version {new.chart_version}{self._state(fallback='not applied yet')}"
+            )
+        return self._values(charts)
+
+    def runs_on(self, lacking: Side) -> bool:
+        """Whether the side that lacks a release lacks it only because its deployment failed there."""
+        return lacking.failed(self._profile, self._cluster, HELM) and bool(self._chart(lacking))
+
+    def _values(self, charts: list[Mapping[str, Any]]) -> str | None:
+        """The message when the values differ: where to look for the change."""
+        hashes = [self._values_hash(side) for side in self._sides]
+        applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
+        places: list[ObjectKey] = []
+        if any(charts[0].get(part) != charts[1].get(part) for part in ("values", "valuesFrom")):
+            places.append(self._profile)
+        places += sorted(
+            target
+            for target in self._sources(0, charts[0]) & self._sources(1, charts[1])
+            if self._pairs.content_changed(target)
+        )
+        if not places and not applied:
+            return None
+        self.causes |= set(places)
+        look = f", compare {', '.join(map(short_name, places))}" if places else ""
+        state = "" if applied else self._state(fallback="not applied yet" if all(hashes) else "")
+        return f"values changed{look}{state}"
+
+    def _state(self, *, fallback: str) -> str:
+        failed = self._sides[1].failed(self._profile, self._cluster, HELM)
+        state = "deployment failed" if failed else fallback
+        return f" ({state})" if state else ""
+
+    def _chart(self, side: Side) -> Mapping[str, Any]:
+        """The entry of the profile that asks for this release, empty where none does or it cannot be told which."""
+        spec = (side.get(self._profile) or {}).get("spec") or {}
+        return next((chart for chart in spec.get("helmCharts") or () if self._names(chart)), {})
+
+    def _names(self, chart: Mapping[str, Any]) -> bool:
+        names = (str(chart.get("releaseNamespace", "")), str(chart.get("releaseName", "")))
+        rendered = tuple(render(name, self._cluster) for name in names)
+        return rendered == self._name
+
+    def _sources(self, position: int, chart: Mapping[str, Any]) -> set[ObjectKey]:
+        """The ConfigMaps and Secrets that the values come from."""
+        profile: JsonObject = self._sides[position].get(self._profile) or {}
+        if not profile or not chart:
+            return set()
+        only = {**profile, "spec": {"helmCharts": [chart]}}
+        return {
+            reference.target
+            for reference in references(only, (self._cluster,))
+            if reference.path == VALUES_FROM and reference.unresolved is None
+        }
+
+    def _values_hash(self, side: Side) -> str:
+        summary = side.summary(self._profile, self._cluster) or {}
+        for release in (summary.get("status") or {}).get("helmReleaseSummaries") or ():
+            if (release.get("releaseNamespace", ""), release.get("releaseName", "")) == self._name:
+                return str(release.get("valuesHash", ""))
+        return ""
+
+
+def clusters_with_changed_values(before: Side, after: Side, paths: list[str]) -> Iterator[ClusterRef]:
+    """The clusters of the changed ClusterSummaries at ``paths`` in which the hash of some release's values differs."""
+    for path in paths:
+        if not before.inventory.get(path) or not after.inventory.get(path):
+            continue
+        if any(b"helmReleaseSummaries" in side.tree.read(side.inventory[path]) for side in (before, after)):
+            summaries = [side.reported_at(path) or {} for side in (before, after)]
+            releases = [(summary.get("status") or {}).get("helmReleaseSummaries") for summary in summaries]
+            if releases[0] != releases[1]:
+                yield cluster_of(summaries[1])

@@ -1,0 +1,215 @@
+"""Finds samples by name or moment, and answers what one of them holds.
+
+This module must not print, and must not know git: it sees samples and trees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gitsnap.errors import NotFoundError, UsageError
+from gitsnap.format import decode, path_of
+from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
+from gitsnap.ports import Cluster, Tree
+from gitsnap.sveltos import inventory, kinds
+
+_LATEST = re.compile(r"latest(?:~(\d+))?\Z")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
+_NEAREST = 3
+
+
+def find_sample(samples: Sequence[Sample], name: str) -> Sample:
+    """The sample that a person means.
+
+    ``2023-08-26:05:00:00`` (as ``list`` prints it), RFC 3339, ``latest``, ``latest~2``, ``@2023-08-26T05:10Z`` (the
+    newest at or before), a tag, or a commit. Raises NotFoundError naming the nearest samples, UsageError.
+    """
+    if not samples:
+        raise NotFoundError("the archive has no samples yet", hint="`gitsnap capture` takes one.")
+    if match := _LATEST.match(name):
+        back = int(match[1] or 0)
+        if back >= len(samples):
+            raise NotFoundError(f"{name} goes back beyond the first sample: there are {len(samples)}")
+        return samples[-1 - back]
+    if name.startswith("@"):
+        return _at(samples, name)
+    exact = [one for one in samples if name in (one.moment, one.tag, one.tag.rpartition("/")[2])]
+    if exact:
+        return exact[-1]
+    if _COMMIT.match(name):
+        of_commit = [one for one in samples if one.commit.startswith(name)]
+        if of_commit:
+            return of_commit[-1]
+    if match := _MOMENT.match(name):
+        return _by_moment(samples, name, match)
+    raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
+
+
+def _at(samples: Sequence[Sample], name: str) -> Sample:
+    match = _MOMENT.match(name[1:])
+    if match is None:
+        raise UsageError(f"{name} is no moment; write it like @2023-08-26T05:10Z or @2023-08-26")
+    moment = _time(name, match, end=True)
+    before = [one for one in samples if one.metadata.time <= moment]
+    if not before:
+        raise NotFoundError(f"there is no sample at or before {name[1:]}; the first is {samples[0].moment}")
+    return before[-1]
+
+
+def _by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) -> Sample:
+    """A moment in another notation, or its beginning where only one sample fits."""
+    start, end = _time(name, match, end=False), _time(name, match, end=True)
+    found = [one for one in samples if start <= one.metadata.time <= end]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(one.moment for one in found[:10])
+        raise NotFoundError(f"{len(found)} samples fit {name}: {listed}", hint="Write more of the moment.")
+    nearest = sorted(samples, key=lambda one: abs((one.metadata.time - start).total_seconds()))[:_NEAREST]
+    listed = ", ".join(sorted(one.moment for one in nearest))
+    raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {listed}")
+
+
+def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
+    """The first or the last second that a possibly shortened moment stands for; UTC unless it says otherwise."""
+    date, hour, minute, second, zone = match.groups()
+    text = f"{date}T{hour or '00'}:{minute or '00'}:{second or '00'}{zone or 'Z'}"
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise UsageError(f"{name} is no date: {date} {hour or ''}") from None
+    if not end or second:
+        return moment
+    span = timedelta(minutes=1) if minute else timedelta(hours=1) if hour else timedelta(days=1)
+    return moment + span - timedelta(seconds=1)
+
+
+def _known(samples: Sequence[Sample]) -> str:
+    newest = ", ".join(one.moment for one in samples[-_NEAREST:])
+    return f"The newest ones: {newest}. `gitsnap list` shows all."
+
+
+# Objects of a sample ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HeldObject:
+    """An object of a sample, and where it lies in the tree."""
+
+    key: ObjectKey
+    path: str
+    document: JsonObject
+
+
+def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name: str = "") -> Iterator[HeldObject]:
+    """The archived objects, by path; narrowed by namespaces, by kind (any case, plural too) and by name."""
+    for path, blob in tree.files(Area.CONFIGURATION).items():
+        if kind and not _kind_fits(kind, path.split("/")[1]):
+            continue
+        document: JsonObject = decode(tree.read(blob))
+        key = ObjectKey.of(document)
+        if (namespaces and key.namespace not in namespaces) or (name and key.name != name):
+            continue
+        yield HeldObject(key, path, document)
+
+
+def find_object(tree: Tree, reference: str) -> HeldObject:
+    """The object that ``KIND[/NAMESPACE]/NAME`` names.
+
+    Raises UsageError for another form, NotFoundError with what there is of that kind, or with the candidates.
+    """
+    parts = reference.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise UsageError(f"{reference!r} names no object; write KIND/NAME or KIND/NAMESPACE/NAME")
+    kind, name, namespaces = parts[0], parts[-1], parts[1:-1]
+    found = list(objects(tree, namespaces=namespaces, kind=kind, name=name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(str(one.key) for one in found)
+        raise NotFoundError(f"{reference} is ambiguous: {listed}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
+    same_kind = sorted({one.key.name for one in objects(tree, kind=kind)})
+    known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
+    hint = f"It has: {', '.join(same_kind[:10])}" if same_kind else f"Its kinds: {', '.join(known)}"
+    raise NotFoundError(f"the sample has no {reference}", hint=hint)
+
+
+def _kind_fits(wanted: str, folder: str) -> bool:
+    """Whether a person's word for a kind is the one of a folder ``Kind[.group]``."""
+    kind = Kind.parse(folder)
+    row = kinds.BY_KIND.get(kind)
+    names = {kind.name.lower(), str(kind).lower()} | ({row.plural, f"{row.plural}.{kind.group}"} if row else set())
+    return wanted.lower() in names
+
+
+# Deployed add-ons ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AddOn:
+    """A row of ``addons``, as the Sveltos CLI prints it."""
+
+    cluster: str
+    resource_type: str
+    namespace: str
+    name: str
+    version: str
+    time: str
+    profiles: str
+
+
+NOT_APPLICABLE = "N/A"
+
+
+def addons_of(documents: Iterator[JsonObject]) -> list[AddOn]:
+    """What ClusterConfigurations list, live or archived, sorted; the same add-on of several profiles is one row."""
+    profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
+    times: dict[tuple[str, str, str, str, str], str] = {}
+    for document in documents:
+        managed = inventory.cluster_of(document)
+        for entry in inventory.deployed(document):
+            if isinstance(entry, inventory.DeployedRelease):
+                what, version = "helm chart", entry.chart_version
+            else:
+                what, version = f"{entry.kind.group}:{entry.kind.name}", NOT_APPLICABLE
+            row = (f"{managed.namespace}/{managed.name}", what, entry.namespace, entry.name, version)
+            profiles.setdefault(row, set()).add(f"{entry.profile.kind.name}/{entry.profile.name}")
+            times[row] = max(times.get(row, ""), entry.applied)
+    return sorted(
+        AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names))) for row, names in profiles.items()
+    )
+
+
+def addons_of_sample(tree: Tree) -> list[AddOn]:
+    """The add-ons that the inventory of a sample lists; it keeps no times."""
+    return addons_of(_inventory(tree, kinds.CLUSTER_CONFIGURATION))
+
+
+def addons_of_cluster(cluster: Cluster) -> list[AddOn]:
+    """The add-ons that are deployed now. Raises the cluster's errors."""
+    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
+    if resource is None:
+        return []
+    return addons_of(item for page in cluster.list(resource) for item in page.items)
+
+
+def _inventory(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+    for path, blob in tree.files(Area.INVENTORY).items():
+        if path.split("/")[1:2] == [str(kind)]:
+            yield decode(tree.read(blob))
+
+
+# Secrets ------------------------------------------------------------------------------------------------------------
+
+
+def with_values(tree: Tree, document: JsonObject, unseal: Callable[[JsonObject, bytes], JsonObject]) -> JsonObject:
+    """A Secret of a sample with its values, through ``unseal(masked, ciphertext)``. Raises NotFoundError, SecretsError."""
+    path = path_of(ObjectKey.of(document))
+    blob = tree.files(Area.SEALED).get(path)
+    if blob is None:
+        raise NotFoundError(f"the sample holds no encrypted values of {ObjectKey.of(document)}")
+    return unseal(document, tree.read(blob))

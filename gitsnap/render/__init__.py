@@ -1,0 +1,10 @@
+"""Values to text: tables, JSON, YAML, unified diffs. Nothing here prints.
+
+This package must not decide what is shown.
+"""
+
+from gitsnap.render.structured import as_json, as_yaml
+from gitsnap.render.table import render_table
+from gitsnap.render.text import paint_diff, visible
+
+__all__ = ["as_json", "as_yaml", "paint_diff", "render_table", "visible"]

@@ -1,0 +1,66 @@
+"""Tables in the look of the Sveltos CLI; long cells wrap, nothing is cut off.
+
+This module must not know what a column means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitsnap.render.text import visible, width
+
+_NARROWEST = 8
+
+
+def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, columns: int = 0) -> str:
+    """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes."""
+    cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
+    widths = _fitted(natural, [width(name) for name in header], columns)
+    rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
+    lines = [rule, *_row([name.upper() for name in header], widths), rule]
+    for row in cells:
+        lines += _row(row, widths)
+    lines.append(rule)
+    return "\n".join(lines) + "\n"
+
+
+def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
+    """Column widths that fit: the widest column gives way first, down to its header or eight columns."""
+    widths = list(natural)
+    frame = 3 * len(widths) + 1
+    while columns and sum(widths) + frame > columns:
+        shrinkable = [place for place, size in enumerate(widths) if size > max(_NARROWEST, least[place])]
+        if not shrinkable:
+            break
+        widest = max(shrinkable, key=lambda place: (widths[place], -place))
+        widths[widest] -= 1
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    wrapped = [_wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    height = max(len(lines) for lines in wrapped)
+    result = []
+    for line in range(height):
+        parts = [lines[line] if line < len(lines) else "" for lines in wrapped]
+        padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
+        result.append("| " + " | ".join(padded) + " |")
+    return result
+
+
+def _wrap(text: str, size: int) -> list[str]:
+    """Lines of at most ``size`` columns, broken at spaces and behind slashes and dashes where there are any."""
+    lines: list[str] = []
+    rest = text
+    while width(rest) > size:
+        end = len(rest)
+        while width(rest[:end]) > size:
+            end -= 1
+        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in "/-")]
+        place = max(breaks)
+        if place < size // 3:
+            place = end
+        lines.append(rest[:place].rstrip())
+        rest = rest[place:].lstrip()
+    return [*lines, rest]

@@ -1,0 +1,37 @@
+"""Text for a terminal: names that come from outside cannot drive it, and a diff has its colours.
+
+This module must not know what a text means.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
+
+
+def visible(text: str) -> str:
+    """The text with control characters, and those that turn the direction of writing, as escapes; LF and tab stay."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def paint_diff(lines: str) -> str:
+    """A unified diff with additions green and deletions red."""
+    return "\n".join(_paint(line) for line in lines.split("\n"))
+
+
+def _paint(line: str) -> str:
+    if line.startswith(("---", "+++")):
+        return f"{_BOLD}{line}{_PLAIN}"
+    if line.startswith("-"):
+        return f"{_RED}{line}{_PLAIN}"
+    return f"{_GREEN}{line}{_PLAIN}" if line.startswith("+") else line

@@ -1,0 +1,117 @@
+"""Reads both sides, makes the plan, and says what would be withdrawn from managed clusters.
+
+This module must not write to a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gitsnap.errors import AccessDeniedError, NotFoundError, WrongClusterError
+from gitsnap.model import ClusterInfo, JsonObject, ObjectKey, Sample
+from gitsnap.plan import (
+    LiveState,
+    Options,
+    Plan,
+    SampleState,
+    Selection,
+    Unrestorable,
+    make_plan,
+    resolve,
+    with_deployed,
+)
+from gitsnap.plan.values import in_words
+from gitsnap.ports import Cluster, SecretsKeeper, Tree
+from gitsnap.rollback.live import read_live
+from gitsnap.rollback.sample import SampleObjects
+from gitsnap.sveltos import kinds
+
+
+def prepare(
+    cluster: Cluster,
+    tree: Tree,
+    *,
+    sample: Sample,
+    selection: Selection,
+    options: Options,
+    keeper: SecretsKeeper | None,
+    expected_cluster: str = "",
+) -> Plan:
+    """The plan of a rollback to a sample, not yet tried on the server.
+
+    ``tree`` is the sample's. ``keeper`` knows the archive's keys; without it, Secrets whose values are not in plain
+    text are refused. ``expected_cluster`` is the uid of the cluster to write to, where it must be that one.
+    Raises WrongClusterError, NotFoundError or UsageError for a selection that does not fit the sample, and the
+    cluster's errors when the live objects cannot be read.
+    """
+    check_identity(cluster.info(), expected_cluster)
+    objects = SampleObjects(tree, keeper)
+    selected = resolve(selection, objects.keys, incomplete=tree.incomplete)
+    referenced, notes = _referenced(objects, selected) if selection.with_references else (frozenset[ObjectKey](), ())
+    selected |= referenced
+    live, same = read_live(cluster, objects, selected, selection, tree.info.kinds)
+    documents, unrestorable = _documents(objects, selected - same, live)
+    state = SampleState(
+        tag=sample.tag,
+        keys=objects.keys,
+        documents=documents,
+        same=same,
+        unrestorable=unrestorable,
+        referenced=referenced,
+        incomplete=tree.incomplete,
+    )
+    plan = make_plan(state, live, selection, options)
+    return replace(say_what_goes(cluster, plan), notes=notes)
+
+
+def check_identity(info: ClusterInfo, expected: str) -> None:
+    """Raises WrongClusterError when another cluster answers than the one expected; ``""`` expects none."""
+    if expected and info.uid != expected:
+        raise WrongClusterError(
+            f"{info.server} (context {info.context}) is the cluster {info.uid}, and {expected} was expected",
+            hint="Choose the right --context. Nothing was changed.",
+        )
+
+
+def _referenced(objects: SampleObjects, selected: frozenset[ObjectKey]) -> tuple[frozenset[ObjectKey], tuple[str, ...]]:
+    """What selected objects refer to, as far as the sample has it, and a note for each thing that it does not have."""
+    found, notes = set[ObjectKey](), set[str]()
+    for reference in objects.referenced_by(selected):
+        if reference.unresolved is None and reference.target in objects.keys:
+            found.add(reference.target)
+        elif not reference.optional:
+            notes.add(f"{in_words(reference.by)} refers to {in_words(reference.target)}, which is not in the sample")
+    return frozenset(found) - selected, tuple(sorted(notes))
+
+
+def _documents(
+    objects: SampleObjects, wanted: frozenset[ObjectKey], live: LiveState
+) -> tuple[dict[ObjectKey, JsonObject], dict[ObjectKey, Unrestorable]]:
+    """The archived objects that differ; Secrets with their values, or the reason why these cannot be had."""
+    documents: dict[ObjectKey, JsonObject] = {}
+    unrestorable: dict[ObjectKey, Unrestorable] = {}
+    for key in sorted(wanted):
+        if key.kind != kinds.SECRET:
+            documents[key] = objects.document(key)
+            continue
+        restored = objects.restored(key, live.objects.get(key))
+        if isinstance(restored, Unrestorable):
+            unrestorable[key] = restored
+        else:
+            documents[key] = restored
+    return documents, unrestorable
+
+
+def say_what_goes(cluster: Cluster, plan: Plan) -> Plan:
+    """The plan whose withdraw lines say what is deployed."""
+    return with_deployed(plan, _configurations(cluster, plan))
+
+
+def _configurations(cluster: Cluster, plan: Plan) -> Iterator[JsonObject]:
+    """The live ClusterConfigurations of the clusters that something would be withdrawn from."""
+    for ref in sorted({withdraw.cluster for withdraw in plan.withdraws}):
+        try:
+            yield cluster.get(ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}"))
+        except (NotFoundError, AccessDeniedError):
+            continue  # the withdraw line then says that something goes, not how much

@@ -1,0 +1,166 @@
+"""The objects of a sample, read only as far as a plan needs them.
+
+Live objects are compared as bytes; only what differs is parsed. The values of a Secret are decrypted only where its
+fingerprints differ from those of the live one. This module must not talk to a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
+
+from gitsnap import format as archive_format
+from gitsnap.capture.previous import carried_documents
+from gitsnap.errors import ArchiveError, SecretsError
+from gitsnap.format import fingerprint
+from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
+from gitsnap.normalize import normalize
+from gitsnap.plan import Unrestorable
+from gitsnap.plan.changes import changed_fields
+from gitsnap.plan.matching import CLASSIFIER_KINDS, SET_KINDS
+from gitsnap.ports import SecretsKeeper, Tree
+from gitsnap.sveltos import inventory, kinds, restore
+from gitsnap.sveltos.matching import ClusterRef, matching_clusters
+from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
+
+_MASKING = frozenset({SecretsMode.ENCRYPT, SecretsMode.REDACT})
+
+
+class SampleObjects:
+    """What a tree holds below ``configuration/`` and ``sealed/``.
+
+    ``keeper`` knows the archive's keys; None where there are none.
+    """
+
+    def __init__(self, tree: Tree, keeper: SecretsKeeper | None) -> None:
+        self._tree = tree
+        self._keeper = keeper
+        self._files = tree.files(Area.CONFIGURATION)
+        self._paths = {self._key_at(path): path for path in self._files}
+
+    def _key_at(self, path: str) -> ObjectKey:
+        return archive_format.key_of(path) or ObjectKey.of(self._decoded(path))
+
+    def _decoded(self, path: str) -> JsonObject:
+        document: JsonObject = archive_format.decode(self._tree.read(self._files[path]))
+        return document
+
+    @property
+    def keys(self) -> frozenset[ObjectKey]:
+        """Every object of the configuration."""
+        return frozenset(self._paths)
+
+    def document(self, key: ObjectKey) -> JsonObject:
+        """An object as it is archived, a Secret with fingerprints in place of values.
+
+        Raises ArchiveError when the file holds another object: writing that would touch what nobody selected.
+        """
+        document = self._decoded(self._paths[key])
+        if ObjectKey.of(document) != key:
+            raise ArchiveError(
+                f"configuration/{self._paths[key]} of the sample holds {ObjectKey.of(document)}",
+                hint="Somebody edited the archive by hand; `git log` there shows who. Choose another sample.",
+            )
+        return document
+
+    def holds(self, raw: JsonObject, *, controller_labels: Collection[str]) -> bool:
+        """Whether the sample has a live object exactly as it is now."""
+        key = ObjectKey.of(raw)
+        path = self._paths.get(key)
+        if path is None:
+            return False
+        document = normalize(raw, controller_labels=controller_labels)
+        if key.kind == kinds.SECRET and self._masked:
+            if self._key_problem:
+                return False
+            document = self._mask(document)
+        return archive_format.encode(document) == self._tree.read(self._files[path])
+
+    @cached_property
+    def classifier_labels(self) -> frozenset[str]:
+        """The label keys that the classifiers of the sample own on clusters."""
+        classifiers = (self.document(key) for key in self._paths if key.kind in CLASSIFIER_KINDS)
+        return frozenset(label for document in classifiers for label in inventory.classifier_labels(document))
+
+    # Secrets --------------------------------------------------------------------------------------------------
+
+    @property
+    def _masked(self) -> bool:
+        return self._tree.info.secrets.mode in _MASKING
+
+    def restored(self, key: ObjectKey, live: JsonObject | None) -> JsonObject | Unrestorable:
+        """A Secret with its values, from the archive or, where the fingerprints are equal, from the live Secret."""
+        archived = self.document(key)
+        if not self._masked:
+            return _without_fingerprints(archived)
+        if self._key_problem:
+            return Unrestorable(self._key_problem)
+        changed: tuple[str, ...] = ()
+        if live is not None:
+            masked = self._mask(normalize(live))
+            if (masked.get("data") or {}) == (archived.get("data") or {}):
+                return {**archived, "data": live["data"]} if archived.get("data") else archived
+            changed = changed_fields(masked, restore.wanted(archived, masked))
+        if not archived.get("data"):
+            return archived
+        if self._tree.info.secrets.mode is SecretsMode.REDACT:
+            return Unrestorable("the archive keeps fingerprints of Secrets, not their values (mode redact)", changed)
+        try:
+            return _without_fingerprints(self._unsealed(key, archived))
+        except SecretsError as error:
+            return Unrestorable(error.message, changed)
+
+    @cached_property
+    def _key_problem(self) -> str:
+        """Why fingerprints cannot be computed, ``""`` where they can."""
+        if self._keeper is None:
+            return "the keys of the archive are not at hand, so that its Secrets can be neither compared nor decrypted"
+        try:
+            own = fingerprint.key_id(self._keeper.fingerprint_key)
+        except SecretsError as error:
+            return error.message
+        wanted = self._tree.info.secrets.fingerprint_key
+        if own != wanted:
+            return f"the sample was made with the fingerprint key {wanted}, and the key at hand is {own}"
+        return ""
+
+    def _mask(self, secret: JsonObject) -> JsonObject:
+        if self._keeper is None:
+            raise AssertionError("asked for fingerprints without a key")
+        return fingerprint.mask(secret, self._keeper.fingerprint_key)
+
+    def _unsealed(self, key: ObjectKey, archived: JsonObject) -> JsonObject:
+        if self._keeper is None:
+            raise AssertionError("asked for values without a key")
+        sealed = self._tree.files(Area.SEALED).get(self._paths[key])
+        if sealed is None:
+            raise SecretsError("the sample has no encrypted values of it")
+        values = archive_format.decode(self._keeper.unseal(self._tree.read(sealed)))
+        return fingerprint.restore(archived, values, self._keeper.fingerprint_key)
+
+    # References -----------------------------------------------------------------------------------------------
+
+    def referenced_by(self, selected: Collection[ObjectKey]) -> list[Reference]:
+        """What selected objects refer to, for the clusters that they matched when the sample was taken."""
+        clusters = {
+            ClusterRef.of(document): document["metadata"].get("labels") or {}
+            for document in self._documents(kinds.CLUSTER_KINDS)
+        }
+        sets = {ObjectKey.of(document): document for document in self._documents(SET_KINDS)}
+        found: list[Reference] = []
+        for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
+            if ObjectKey.of(document) in selected:
+                found += references(document, matching_clusters(document, clusters, sets))
+        return found
+
+    def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
+        """The objects of some kinds with the status that the inventory keeps of them."""
+        for kind in sorted(of_kinds):
+            yield from carried_documents(self._tree, kind)
+
+
+def _without_fingerprints(secret: JsonObject) -> JsonObject | Unrestorable:
+    """Whatever went wrong before: a fingerprint is never written to a cluster as if it were a value."""
+    if any(fingerprint.is_fingerprint(value) for value in (secret.get("data") or {}).values()):
+        return Unrestorable("the sample holds fingerprints of its values only")
+    return secret

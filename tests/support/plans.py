@@ -1,0 +1,102 @@
+"""Samples and live states for tests of plans, from objects as an API server has them.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
+
+from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.normalize import normalize
+from gitsnap.plan import LiveState, Options, Plan, SampleState, Selection, Step, make_plan
+from gitsnap.sveltos import inventory, kinds
+
+CLUSTER = ClusterInfo(uid="uid-of-kube-system", server="https://127.0.0.1:6443", context="test", version="v1.37.2")
+CORE_KINDS = (Kind("", "Namespace"), kinds.CONFIG_MAP, kinds.SECRET)
+
+
+def alive(document: JsonObject, *, version: str = "1", **metadata: Any) -> JsonObject:
+    """An object as a server has it: with a uid, a resource version, and what else is given for its metadata."""
+    key = ObjectKey.of(document)
+    server = {"uid": str(uuid.uuid5(uuid.NAMESPACE_URL, str(key))), "resourceVersion": version}
+    return {**document, "metadata": {**document["metadata"], **server, **metadata}}
+
+
+def changed(document: JsonObject, **fields: Any) -> JsonObject:
+    """A copy with other top-level fields."""
+    return {**document, **fields}
+
+
+def with_metadata(document: JsonObject, **metadata: Any) -> JsonObject:
+    """A copy with other metadata."""
+    return {**document, "metadata": {**document["metadata"], **metadata}}
+
+
+def sample_state(objects: Iterable[JsonObject], *, incomplete: tuple[IncompleteKind, ...] = ()) -> SampleState:
+    """The sample that a capture of these objects would be, Secrets with their values."""
+    raw = list(objects)
+    labels = _classifier_labels(raw)
+    documents = {ObjectKey.of(one): normalize(one, controller_labels=labels) for one in raw}
+    return SampleState("hourly/2023-08-26T05-00-00Z", frozenset(documents), documents, incomplete=incomplete)
+
+
+def live_state(objects: Iterable[JsonObject], *, classifiers: Iterable[JsonObject] = ()) -> LiveState:
+    """A cluster with these objects that serves every kind of Sveltos; all of it was read."""
+    raw = [one if "uid" in one["metadata"] else alive(one) for one in objects]
+    served = {row.kind: ResourceType(row.kind, row.versions[0], row.plural, row.namespaced) for row in kinds.KINDS}
+    served |= {kind: ResourceType(kind, "v1", f"{kind.name.lower()}s", kind.name != "Namespace") for kind in CORE_KINDS}
+    return LiveState(
+        cluster=CLUSTER,
+        objects={ObjectKey.of(one): one for one in raw},
+        served=served,
+        controller_labels=_classifier_labels([*raw, *classifiers]),
+        whole=frozenset(served),
+    )
+
+
+def _classifier_labels(objects: Iterable[JsonObject]) -> frozenset[str]:
+    classifiers = {kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER}
+    found = (inventory.classifier_labels(one) for one in objects if Kind.of(one) in classifiers)
+    return frozenset[str]().union(*found)
+
+
+def plan_of(
+    sample: Iterable[JsonObject] | SampleState,
+    live: Iterable[JsonObject] | LiveState,
+    selection: Selection | None = None,
+    *,
+    missing_namespaces: Collection[str] = (),
+    **options: bool,
+) -> Plan:
+    """The plan from one state to another."""
+    before = sample if isinstance(sample, SampleState) else sample_state(sample)
+    after = live if isinstance(live, LiveState) else live_state(live, classifiers=before.documents.values())
+    after = replace(after, missing_namespaces=frozenset(missing_namespaces))
+    return make_plan(before, after, selection or Selection(), Options(**options))
+
+
+def only_step(plan: Plan) -> Step:
+    """The one step of a plan."""
+    (step,) = plan.steps
+    return step
+
+
+def step_of(plan: Plan, name: str) -> Step:
+    """The step of the object with a name."""
+    (step,) = (one for one in plan.steps if one.key.name == name)
+    return step
+
+
+def custom(kind: Kind, name: str, spec: JsonObject, namespace: str = "", **metadata: Any) -> JsonObject:
+    """An object of any kind of Sveltos."""
+    version = kinds.BY_KIND[kind].versions[0]
+    return {
+        "apiVersion": f"{kind.group}/{version}",
+        "kind": kind.name,
+        "metadata": {"name": name, **({"namespace": namespace} if namespace else {}), **metadata},
+        "spec": spec,
+    }

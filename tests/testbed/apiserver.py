@@ -1,0 +1,312 @@
+"""A real kube-apiserver on a real etcd, in a folder of its own and on free loopback ports, for as long as a test run.
+
+Both die with the process that started them. It speaks to the server by the standard library alone, so that what it
+prepares and checks does not depend on the adapter under test. This module must not import gitsnap.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ATTEMPTS = 5
+"""A port that was free can be taken before the server binds it: then other ports are tried."""
+
+READY_SECONDS = 60.0
+USERS = 60
+"""Test users besides the administrator; each is handed out once."""
+
+_TIED = Path(__file__).resolve().parent / "tied.py"
+
+
+class StartError(Exception):
+    """The server did not come up; the message has the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody whom the server knows by a token."""
+
+    name: str
+    token: str
+
+
+class ApiServer:
+    """A running API server. Paths are those of the Kubernetes API, answers are parsed JSON."""
+
+    def __init__(self, *, port: int, etcd_port: int, folder: Path, users: Sequence[User]) -> None:
+        self.url = f"https://127.0.0.1:{port}"
+        self.folder = folder
+        self.ca = folder / "certificates" / "apiserver.crt"
+        self.admin, *self._unused = users
+        self._port = port
+        self._etcd_port = etcd_port
+        self._connection: http.client.HTTPSConnection | None = None
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user: User | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, Any]:
+        """HTTP status and answer, as the administrator unless another user is named."""
+        headers = {"Authorization": f"Bearer {(user or self.admin).token}", "Content-Type": content_type}
+        content = None if body is None else json.dumps(body)
+        for attempt in (1, 2):
+            if self._connection is None:
+                context = ssl.create_default_context(cafile=str(self.ca))
+                self._connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=context, timeout=30)
+            try:
+                self._connection.request(method, path, content, headers)
+                answer = self._connection.getresponse()
+                text = answer.read()
+                break
+            except (http.client.HTTPException, OSError):
+                self.disconnect()  # an idle connection that the server has closed
+                if attempt == 2:
+                    raise
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text.decode(errors="replace")
+
+    def ask(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
+        """The answer to a request of the administrator that must succeed."""
+        status, answer = self.request(method, path, body, content_type=content_type)
+        assert 200 <= status < 300, f"{method} {path}: {status} {answer}"
+        return answer
+
+    def disconnect(self) -> None:
+        """Drop the open connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # Users ------------------------------------------------------------------------------------------------------------
+
+    def new_user(self, *rules: Mapping[str, Sequence[str]]) -> User:
+        """A user with one ClusterRole of these rules, such as ``{"apiGroups": [""], "resources": …, "verbs": …}``.
+
+        Returns when the authorizer has seen them, which takes a moment.
+        """
+        user = self._unused.pop()
+        if not rules:
+            return user
+        metadata = {"name": f"testbed-{user.name}"}
+        root = "/apis/rbac.authorization.k8s.io/v1"
+        role = {"kind": "ClusterRole", "name": metadata["name"], "apiGroup": "rbac.authorization.k8s.io"}
+        subject = {"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}
+        self.ask("POST", f"{root}/clusterroles", {"metadata": metadata, "rules": list(rules)})
+        self.ask(
+            "POST", f"{root}/clusterrolebindings", {"metadata": metadata, "roleRef": role, "subjects": [subject]}
+        )
+        _wait("the rules of a test user", lambda: all(self._allowed(user, rule) for rule in rules))
+        return user
+
+    def _allowed(self, user: User, rule: Mapping[str, Sequence[str]]) -> bool:
+        attributes = {"group": rule["apiGroups"][0], "resource": rule["resources"][0], "verb": rule["verbs"][0]}
+        if rule.get("resourceNames"):
+            attributes["name"] = rule["resourceNames"][0]
+        review = {"spec": {"user": user.name, "resourceAttributes": attributes}}
+        answer = self.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])
+
+    def kubeconfig(self, user: User | None = None, *, cluster: Mapping[str, Any] | None = None) -> Path:
+        """A kubeconfig file with one context named after the user; ``cluster`` overrides fields of its cluster."""
+        user = user or self.admin
+        settings = {"server": self.url, "certificate-authority": str(self.ca), **(cluster or {})}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "testbed", "cluster": {k: v for k, v in settings.items() if v is not None}}],
+            "users": [{"name": user.name, "user": {"token": user.token}}],
+            "contexts": [{"name": user.name, "context": {"cluster": "testbed", "user": user.name}}],
+            "current-context": user.name,
+        }
+        path = self.folder / f"kubeconfig-{user.name}-{secrets.token_hex(4)}"
+        path.write_text(json.dumps(content))
+        path.chmod(0o600)
+        return path
+
+    # Kinds ------------------------------------------------------------------------------------------------------------
+
+    def install(self, definitions: Sequence[Mapping[str, Any]]) -> None:
+        """Install CustomResourceDefinitions and wait until all of them are served."""
+        root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        for definition in definitions:
+            status, answer = self.request("POST", root, definition)
+            assert status in (201, 409), f"{definition['metadata']['name']}: {status} {answer}"
+        waiting = {
+            f"/apis/{one['spec']['group']}/{version['name']}/{one['spec']['names']['plural']}?limit=1"
+            for one in definitions
+            for version in one["spec"]["versions"]
+            if version["served"]
+        }
+
+        def all_served() -> bool:
+            waiting.difference_update([path for path in waiting if self.request("GET", path)[0] == 200])
+            return not waiting and self._all_discovered(definitions)
+
+        _wait("the custom resources", all_served)
+
+    def _all_discovered(self, definitions: Sequence[Mapping[str, Any]]) -> bool:
+        wanted = {
+            (one["spec"]["group"], version["name"], one["spec"]["names"]["plural"])
+            for one in definitions
+            for version in one["spec"]["versions"]
+            if version["served"]
+        }
+        found = set()
+        for group, version in {(group, version) for group, version, _ in wanted}:
+            status, answer = self.request("GET", f"/apis/{group}/{version}")
+            if status == 200:
+                found |= {(group, version, one["name"]) for one in answer["resources"]}
+        return wanted <= found
+
+    # etcd -------------------------------------------------------------------------------------------------------------
+
+    def compact(self, revision: str) -> None:
+        """Make etcd forget everything before a revision, as it does every few minutes in a real cluster."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=30)
+        try:
+            connection.request("POST", "/v3/kv/compaction", json.dumps({"revision": revision, "physical": True}))
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def running(binaries: Path, folder: Path) -> Iterator[ApiServer]:
+    """A fresh API server, ready for requests; stopped and its data removed at the end. Raises StartError."""
+    for attempt in range(1, ATTEMPTS + 1):
+        with contextlib.ExitStack() as stack:
+            try:
+                server = _start(binaries, folder / f"attempt-{attempt}", stack)
+            except StartError:
+                if attempt == ATTEMPTS:
+                    raise
+                continue
+            stack.callback(server.disconnect)
+            yield server
+            return
+
+
+def _start(binaries: Path, folder: Path, stack: contextlib.ExitStack) -> ApiServer:
+    folder.mkdir(parents=True, mode=0o700)
+    etcd_port, port = _free_ports(2)
+    data = folder / "etcd"
+    stack.callback(shutil.rmtree, data, ignore_errors=True)
+    etcd = _spawn(
+        stack,
+        folder / "etcd.log",
+        str(binaries / "etcd"),
+        f"--data-dir={data}",
+        f"--listen-client-urls=http://127.0.0.1:{etcd_port}",
+        f"--advertise-client-urls=http://127.0.0.1:{etcd_port}",
+        "--listen-peer-urls=http://127.0.0.1:0",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    )
+    users = [User("admin", secrets.token_hex(16))]
+    users += [User(f"user-{number:02}", secrets.token_hex(16)) for number in range(USERS)]
+    tokens = folder / "tokens.csv"
+    tokens.write_text(
+        "".join(f'{u.token},{u.name},{u.name},"{"system:masters" if u.name == "admin" else ""}"\n' for u in users)
+    )
+    key = folder / "service-account.key"
+    key.write_text(_elliptic_curve_key())
+    api = _spawn(
+        stack,
+        folder / "kube-apiserver.log",
+        str(binaries / "kube-apiserver"),
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder / 'certificates'}",
+        f"--service-account-key-file={key}",
+        f"--service-account-signing-key-file={key}",
+        "--service-account-issuer=https://testbed.invalid",
+        f"--token-auth-file={tokens}",
+        "--authorization-mode=RBAC",
+        "--disable-admission-plugins=ServiceAccount",
+        "--service-cluster-ip-range=10.0.0.0/24",
+    )
+    server = ApiServer(port=port, etcd_port=etcd_port, folder=folder, users=users)
+
+    def ready() -> bool:
+        for process, name in ((etcd, "etcd"), (api, "kube-apiserver")):
+            if process.poll() is not None:
+                log = (folder / f"{name}.log").read_text(errors="replace")
+                raise StartError(f"{name} ended with {process.returncode}:\n{log[-3000:]}")
+        # The certificate and the token are this server's own: another one on the same port would not answer 200.
+        return all(_answers(server, path) for path in ("/readyz", "/api/v1/namespaces/kube-system"))
+
+    _wait("kube-apiserver", ready)
+    return server
+
+
+def _answers(server: ApiServer, path: str) -> bool:
+    try:
+        return server.request("GET", path)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _spawn(stack: contextlib.ExitStack, log: Path, *command: str) -> subprocess.Popen[bytes]:
+    """Start a program that ends with this process or with the stack, whichever is first."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+        )
+    stack.callback(process.wait)
+    stack.callback(process.kill)  # nothing of it is needed afterwards, so there is nothing to shut down in order
+    return process
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _elliptic_curve_key() -> str:
+    """A fresh P-256 private key in SEC 1 form (RFC 5915); the public key is optional in it, and Go computes it."""
+    scalar = secrets.token_bytes(31).rjust(32, b"\1")  # below the order of the group, which begins with ff ff ff ff
+    curve = bytes.fromhex("06082a8648ce3d030107")
+    content = b"\x02\x01\x01" + b"\x04\x20" + scalar + b"\xa0" + bytes([len(curve)]) + curve
+    encoded = base64.encodebytes(b"\x30" + bytes([len(content)]) + content).decode()
+    return f"-----BEGIN EC PRIVATE KEY-----\n{encoded}-----END EC PRIVATE KEY-----\n"
+
+
+def _wait(what: str, condition: Any, *, seconds: float = READY_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StartError(f"{what}: not ready after {seconds:.0f} s")
+        time.sleep(0.05)

@@ -1,0 +1,163 @@
+"""Where the API server and the etcd of the integration tests come from: given, cached, or built once with Go.
+
+Run it to have them before the tests (``python tests/testbed/binaries.py``); only the standard library is needed.
+``build/go.mod`` and ``build/go.sum`` pin every line that is compiled. This module must not start a server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROGRAMS = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+}
+"""Program -> the Go package that it is built from."""
+
+HOW_TO_GET_THEM = (
+    "no API server to test against: run `python tests/testbed/binaries.py` once (needs Go; about 8 minutes on two cores), "
+    "or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd"
+)
+
+_BUILD = Path(__file__).resolve().parent / "build"
+
+_ENVIRONMENT = dict(os.environ)
+"""As it was when the tests began: the tests themselves run with another HOME."""
+
+
+class MissingError(Exception):
+    """The programs are neither there nor can be built; the message says what to do."""
+
+
+def find() -> Path | None:
+    """The folder that has both programs, None where they have not been built yet.
+
+    Raises MissingError when KUBEBUILDER_ASSETS names a folder without them.
+    """
+    given = _ENVIRONMENT.get("KUBEBUILDER_ASSETS", "")
+    if given:
+        missing = [name for name in PROGRAMS if not _is_program(Path(given) / name)]
+        if missing:
+            raise MissingError(f"KUBEBUILDER_ASSETS={given} has no {' and no '.join(missing)}")
+        return Path(given)
+    folder = cache_folder()
+    return folder if all(_is_program(folder / name) for name in PROGRAMS) else None
+
+
+def obtain() -> Path:
+    """The folder that has both programs; builds them where they are missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    folder = find()
+    if folder is not None:
+        return folder
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / ".lock"):
+        for name, package in PROGRAMS.items():
+            if not _is_program(folder / name):  # another process may have built it while this one waited
+                _build(name, package, folder / name)
+    return folder
+
+
+def cache_folder() -> Path:
+    """One folder for each state of the pinned modules, build flags and machine; old ones can be deleted at any time."""
+    base = _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE") or os.path.join(  # noqa: PTH118 - joined only where it is needed
+        _ENVIRONMENT.get("XDG_CACHE_HOME") or str(Path(_ENVIRONMENT.get("HOME", "~")).expanduser() / ".cache"),
+        "gitsnap-testbed",
+    )
+    digest = hashlib.sha256()
+    for part in (_BUILD / "go.mod", _BUILD / "go.sum"):
+        digest.update(part.read_bytes())
+    digest.update(" ".join([*_flags(), platform.system(), platform.machine()]).encode())
+    return Path(base) / digest.hexdigest()[:16]
+
+
+def _flags() -> list[str]:
+    version = _pinned_version("k8s.io/kubernetes")
+    major, minor = version.removeprefix("v").split(".")[:2]
+    stamp = "-X k8s.io/component-base/version."
+    return [
+        "-trimpath",
+        "-ldflags",
+        f"-s -w {stamp}gitVersion={version} {stamp}gitMajor={major} {stamp}gitMinor={minor}",
+    ]
+
+
+def _pinned_version(module: str) -> str:
+    match = re.search(rf"^\s*{re.escape(module)} (v\S+)", (_BUILD / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
+        raise MissingError(f"{_BUILD / 'go.mod'} does not pin {module}")
+    return match[1]
+
+
+def _build(name: str, package: str, target: Path) -> None:
+    go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
+    if go is None:
+        raise MissingError(f"{name} must be built, and there is no Go on the PATH (version 1.21 or newer); {HOW_TO_GET_THEM}")
+    took = {"etcd": "half a minute", "kube-apiserver": "about 8 minutes"}[name]
+    _say(f"building {name} for the integration tests, once: {took} on two cores where Go has compiled nothing yet …")
+    before = time.monotonic()
+    # Settings of whoever runs this (a vendor mode, a workspace) must not change what is built.
+    environment = {**_ENVIRONMENT, "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
+        built = Path(scratch) / name
+        outcome = subprocess.run(
+            [go, "build", *_flags(), "-o", str(built), package],
+            cwd=_BUILD,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if outcome.returncode != 0 or not built.is_file():
+            raise MissingError(f"`go build {package}` failed:\n{outcome.stdout[-4000:]}")
+        built.replace(target)
+    _say(f"built {name} in {time.monotonic() - before:.0f} s: {target}")
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Test processes that start together build once; a lock dies with its holder."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"testbed: {text}\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    """Make sure that the programs are there; prints where."""
+    try:
+        folder = obtain()
+    except MissingError as error:
+        _say(str(error))
+        return 1
+    _say(f"kube-apiserver {_pinned_version('k8s.io/kubernetes')} and etcd are in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

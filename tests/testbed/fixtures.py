@@ -1,0 +1,108 @@
+"""The API server as pytest fixtures: one server a test process, and every test leaves it as empty as it was.
+
+``api`` is what most tests want: a server with the kinds of Sveltos, cleaned after the test.
+This module must not build anything unless the run is a CI run, where a missing server is a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gitsnap.sveltos.kinds import KINDS, preferred_version
+from tests.testbed import apiserver, binaries
+from tests.testbed.apiserver import ApiServer
+from tests.testbed.definitions import definitions
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+_CI = os.environ.get("CI") == "true"
+_OWN_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A running API server without custom resources. Skips where there are no binaries; fails with CI=true."""
+    try:
+        folder = binaries.obtain() if _CI else binaries.find()
+    except binaries.MissingError as error:
+        pytest.fail(str(error), pytrace=False)
+    if folder is None:
+        pytest.skip(binaries.HOW_TO_GET_THEM)
+    with apiserver.running(folder, tmp_path_factory.mktemp("api-server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sveltos_api(api_server: ApiServer) -> ApiServer:
+    """The server with all kinds of Sveltos, Cluster API's Cluster and the Flux sources."""
+    api_server.install(definitions(SHARED if SHARED.is_dir() else None))
+    return api_server
+
+
+@pytest.fixture
+def api(sveltos_api: ApiServer) -> Iterator[ApiServer]:
+    """The server with the kinds of Sveltos and no object of them, during this test and again after it."""
+    yield sveltos_api
+    clean(sveltos_api)
+
+
+@pytest.fixture
+def new_namespace(api: ApiServer) -> Callable[[], str]:
+    """Creates namespaces; each call gives the name of a fresh one."""
+
+    def create() -> str:
+        name = f"test-{next(_numbers)}"
+        api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return name
+
+    return create
+
+
+def clean(server: ApiServer) -> None:
+    """Delete what a test may have made: objects of gitsnap's kinds, ConfigMaps, Secrets, and namespaces."""
+    for path in _collections(server):
+        objects = server.ask("GET", path)["items"]
+        places = {one["metadata"].get("namespace", "") for one in objects} - {"kube-system"}
+        for one in objects:
+            if one["metadata"].get("finalizers"):
+                server.ask(
+                    "PATCH",
+                    _place(path, one["metadata"].get("namespace", "")) + f"/{one['metadata']['name']}",
+                    {"metadata": {"finalizers": None}},
+                    content_type="application/merge-patch+json",
+                )
+        for namespace in sorted(places):
+            server.ask("DELETE", _place(path, namespace))
+    for one in server.ask("GET", "/api/v1/namespaces")["items"]:
+        name = one["metadata"]["name"]
+        if name not in _OWN_NAMESPACES:
+            server.ask("DELETE", f"/api/v1/namespaces/{name}")
+            # No controller manager runs here that would finish the deletion.
+            one["spec"]["finalizers"] = []
+            del one["metadata"]["resourceVersion"]
+            server.ask("PUT", f"/api/v1/namespaces/{name}/finalize", one)
+
+
+def _collections(server: ApiServer) -> Iterator[str]:
+    yield "/api/v1/configmaps"
+    yield "/api/v1/secrets"
+    served = {
+        (group["name"], version["version"])
+        for group in server.ask("GET", "/apis")["groups"]
+        for version in group["versions"]
+    }
+    for row in KINDS:
+        version = preferred_version(row.kind, [version for group, version in served if group == row.kind.group])
+        if row.kind.group and version is not None:
+            yield f"/apis/{row.kind.group}/{version}/{row.plural}"
+
+
+def _place(path: str, namespace: str) -> str:
+    """The collection of one namespace, from the path of the one over all namespaces."""
+    root, _, plural = path.rpartition("/")
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else path

@@ -1,0 +1,317 @@
+"""Fingerprints of Secret values: the format that can never change, and the checks before a value is used again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import traceback
+from typing import Any
+
+import pytest
+
+from gitsnap.errors import InputError, SecretsError
+from gitsnap.format import encode, fingerprint
+from gitsnap.model import Kind, ObjectKey
+
+KEY = bytes(range(32))
+SECRET = ObjectKey(Kind("", "Secret"), "default", "database")
+CANARY = "canary-7f3a91"
+
+
+def b64(text: str) -> str:
+    """As ``data`` of a Secret holds it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def secret(**fields: Any) -> dict[str, Any]:
+    """A Secret with two values."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "database", "namespace": "default", "labels": {"app": "web"}},
+        "type": "Opaque",
+        "data": {"password": b64(CANARY), "user": b64("admin")},
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("object_key", "path", "value", "expected"),
+    [
+        (
+            SECRET,
+            ("data", "password"),
+            b"swordfish",
+            "5b56257670f7ee1e24d7b75317e8e111853e1de82cc0339af97e029983807bbe",
+        ),
+        (SECRET, ("data", "password"), b"", "f58c08e2b39436d903794a1d64b276ba895fca47f0d85771babf5738b5a82625"),
+        (
+            SECRET,
+            ("data", "password", "not base64"),
+            b"swordfish",
+            "d10dda2e68bfd9d959a0aa6c3eae51b881e19780f238c4556fbf78d656870834",
+        ),
+        (
+            SECRET,
+            ("data", "pässword"),
+            bytes(range(256)),
+            "ebf5f6011f2fe89d0c53a58273d12f79547413abb22c04339b97bbbda9a72225",
+        ),
+        (
+            ObjectKey(Kind("example.com", "Widget"), "", "w"),
+            (),
+            b"x",
+            "1dd87775e084a4c0ae1f04cf2ed80e4e4d67209baec274bc7b5d95e93d0410bc",
+        ),
+    ],
+)
+def test_golden_fingerprints(object_key: ObjectKey, path: tuple[str, ...], value: bytes, expected: str) -> None:
+    """Fingerprints of format version 1 are what they were when it was released."""
+    assert fingerprint.fingerprint(KEY, object_key, path, value) == f"gitsnap:hmac-sha256:{expected}"
+
+
+def test_the_specification_by_hand() -> None:
+    """A fingerprint is HMAC-SHA-256 over length-prefixed parts, as docs/FORMAT.md says in words."""
+    parts = [
+        b"gitsnap fingerprint 1",
+        b"",
+        b"Secret",
+        b"default",
+        b"database",
+        b"2",
+        b"data",
+        b"password",
+        b"swordfish",
+    ]
+    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+    expected = "gitsnap:hmac-sha256:" + hmac.new(KEY, message, hashlib.sha256).hexdigest()
+
+    assert fingerprint.fingerprint(KEY, SECRET, ("data", "password"), b"swordfish") == expected
+
+
+def test_golden_key_id() -> None:
+    """The id of a key is what it was when the format was released."""
+    assert fingerprint.key_id(KEY) == "7c280ee2b8584e4a"
+
+
+def test_golden_masked_secret() -> None:
+    """The archived form of a Secret is the same bytes for ever."""
+    masked = fingerprint.mask(secret(immutable=True), KEY)
+
+    assert encode(masked).decode() == (
+        "apiVersion: v1\n"
+        "kind: Secret\n"
+        "metadata:\n"
+        "  name: database\n"
+        "  namespace: default\n"
+        "  labels:\n"
+        "    app: web\n"
+        "data:\n"
+        "  password: gitsnap:hmac-sha256:c98ca047de0a2fa40e0de347c6ac9107b2cf112ab88eaecc637684c06c93d285\n"
+        "  user: gitsnap:hmac-sha256:77d7e04386429a0dbe20e4080dcd630e6ff96a447dbaf2f655ed736960db447f\n"
+        "immutable: true\n"
+        "type: Opaque\n"
+    )
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(31), bytes(33)])
+def test_a_key_of_another_length_is_refused(key: bytes) -> None:
+    """A fingerprint is never made with a missing or a short key."""
+    with pytest.raises(SecretsError, match="32 bytes"):
+        fingerprint.fingerprint(key, SECRET, ("data", "x"), b"value")
+
+
+def test_masking_leaves_everything_but_values() -> None:
+    """Metadata, type and immutable stay as they are, the argument too."""
+    original = secret(immutable=True)
+    copy = {**original, "data": dict(original["data"])}
+
+    masked = fingerprint.mask(original, KEY)
+
+    assert original == copy
+    assert {field: masked[field] for field in masked if field != "data"} == {
+        field: original[field] for field in original if field != "data"
+    }
+    assert list(masked["data"]) == ["password", "user"]
+    assert all(fingerprint.is_fingerprint(value) for value in masked["data"].values())
+
+
+def test_string_data_is_data() -> None:
+    """A Secret in a file with stringData masks as the server's form of it does, and stringData wins."""
+    in_file = secret(data={"user": b64("old"), "password": b64(CANARY)}, stringData={"user": "admin"})
+
+    assert fingerprint.mask(in_file, KEY) == fingerprint.mask(secret(), KEY)
+    assert fingerprint.values_document(in_file) == fingerprint.values_document(secret())
+
+
+def test_string_data_alone_is_masked() -> None:
+    """A Secret without data but with stringData leaves no value in plain."""
+    in_file = secret(stringData={"password": CANARY})
+    del in_file["data"]
+
+    assert fingerprint.mask(in_file, KEY)["data"]["password"] == fingerprint.mask(secret(), KEY)["data"]["password"]
+
+
+def test_a_misspelt_field_is_left_out() -> None:
+    """A field that no Secret has may hold values, so it is not archived."""
+    assert fingerprint.mask(secret(stringdata={"password": CANARY}), KEY) == fingerprint.mask(secret(), KEY)
+
+
+@pytest.mark.parametrize("data", [None, {}])
+def test_a_secret_without_values(data: dict[str, str] | None) -> None:
+    """A Secret without values keeps an empty data, and comes back from nothing."""
+    masked = fingerprint.mask(secret(data=data), KEY)
+
+    assert masked["data"] == {}
+    assert fingerprint.restore(masked, fingerprint.values_document(secret(data=data)), KEY) == masked
+
+
+def test_a_secret_without_data_stays_without() -> None:
+    """The field data does not appear where it was not."""
+    bare = secret()
+    del bare["data"]
+
+    assert fingerprint.mask(bare, KEY) == bare
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "not base64!",
+        "YQ",
+        "YQ=",
+        "=YQ=",
+        "YWJj=",
+        "ab==cd==",
+        "YWJj\x00",
+        "\ud800",
+        "päß",
+        1,
+        1.5,
+        True,
+        ["x"],
+        {"a": 1},
+    ],
+)
+def test_what_is_no_base64_is_masked_all_the_same(value: Any) -> None:
+    """No server holds such a Secret, but a file may: it is fingerprinted, marked, and comes back as it was."""
+    odd = secret(data={"key": value})
+
+    masked = fingerprint.mask(odd, KEY)
+
+    assert fingerprint.is_fingerprint(masked["data"]["key"])
+    assert fingerprint.restore(masked, fingerprint.values_document(odd), KEY)["data"] == {"key": value}
+
+
+def test_raw_text_does_not_look_like_the_value_it_decodes_to() -> None:
+    """Text that is no base64 has another fingerprint than a value of the same bytes."""
+    raw = fingerprint.mask(secret(data={"key": "päß"}), KEY)
+    decoded = fingerprint.mask(secret(data={"key": b64("päß")}), KEY)
+
+    assert raw["data"] != decoded["data"]
+
+
+def test_lines_within_base64_do_not_matter() -> None:
+    """An API server ignores line ends within base64, so the value is the same."""
+    wrapped = secret(data={"key": "c3dvcmRm\r\naXNo\n"})
+
+    assert fingerprint.mask(wrapped, KEY) == fingerprint.mask(secret(data={"key": b64("swordfish")}), KEY)
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+@pytest.mark.parametrize("value", [CANARY, [CANARY]])
+def test_data_that_is_no_map_is_refused(field: str, value: Any) -> None:
+    """Values in a shape that no server takes are refused by the object's name, without the value."""
+    with pytest.raises(InputError, match=f"Secret default/database: {field} is no map") as caught:
+        fingerprint.mask(secret(**{field: value}), KEY)
+
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_sealed_document_has_nothing_that_changes_by_itself() -> None:
+    """Labels and the like are not in it, so that a ciphertext is made anew only when values change."""
+    assert fingerprint.values_document(secret(immutable=True)) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "database", "namespace": "default"},
+        "type": "Opaque",
+        "data": {"password": b64(CANARY), "user": b64("admin")},
+    }
+
+
+def test_restoring_gives_the_secret_back() -> None:
+    """From fingerprints and values comes the Secret itself."""
+    original = secret()
+
+    masked = fingerprint.mask(original, KEY)
+
+    assert fingerprint.restore(masked, fingerprint.values_document(original), KEY) == original
+
+
+OTHER = secret(metadata={"name": "other", "namespace": "default"})
+
+
+@pytest.mark.parametrize(
+    ("masked", "values", "key", "message"),
+    [
+        (secret(), secret(data={"password": b64(CANARY + "x"), "user": b64("admin")}), KEY, "'password' does not fit"),
+        (secret(), secret(data={"password": b64(CANARY)}), KEY, "keys that differ: 'user'"),
+        (secret(), secret(data={**secret()["data"], "new": b64(CANARY)}), KEY, "keys that differ: 'new'"),
+        (secret(), secret(), bytes(32), "does not fit its fingerprint"),
+        (OTHER, secret(), KEY, "does not fit its fingerprint"),
+    ],
+    ids=["value", "missing", "extra", "key", "object"],
+)
+def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes, message: str) -> None:
+    """A replaced ciphertext is found out; the message names Secret and key, and never a value."""
+    archived = fingerprint.mask(masked, KEY)
+    if masked is OTHER:  # the ciphertext of another Secret was put in its place
+        archived = {**archived, "metadata": secret()["metadata"]}
+
+    with pytest.raises(SecretsError, match=message) as caught:
+        fingerprint.restore(archived, values, key)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "Secret default/database" in shown
+    assert CANARY not in shown
+    assert b64(CANARY) not in shown
+
+
+@pytest.mark.parametrize("values", [None, "text", [1], {"data": [CANARY]}, {"data": CANARY}])
+def test_decrypted_junk_is_refused(values: Any) -> None:
+    """Whatever a replaced ciphertext decrypts to is refused in words."""
+    with pytest.raises(SecretsError) as caught:
+        fingerprint.restore(fingerprint.mask(secret(), KEY), values, KEY)
+
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "forged", ["swordfish", "", None, 5, "gitsnap:hmac-sha256:é", "gitsnap:hmac-sha256:" + "0" * 64]
+)
+def test_what_is_no_fingerprint_fits_nothing(forged: Any) -> None:
+    """A tampered file below configuration/ never passes, whatever stands where the fingerprint was."""
+    archived = fingerprint.mask(secret(), KEY)
+    archived["data"]["user"] = forged
+
+    with pytest.raises(SecretsError, match="'user' does not fit"):
+        fingerprint.restore(archived, fingerprint.values_document(secret()), KEY)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gitsnap:hmac-sha256:" + "0" * 64, True),
+        ("gitsnap:hmac-sha256:" + "0" * 64 + "\n", False),
+        ("gitsnap:hmac-sha256:" + "0" * 63, False),
+        ("gitsnap:hmac-sha256:" + "A" * 64, False),
+        ("", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_what_a_fingerprint_looks_like(text: object, *, expected: bool) -> None:
+    """Only the full form is one."""
+    assert fingerprint.is_fingerprint(text) is expected

@@ -1,0 +1,376 @@
+"""The snapshot policy: every field is checked, everything that is wrong is told at once and by its path."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap import policy
+from gitsnap.errors import InputError
+from gitsnap.format import load_documents
+from gitsnap.model import Kind, ResourceSelector, SecretsMode
+from gitsnap.policy import Policy, Push, Retention
+from gitsnap.schedule import Schedule
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
+CANARY = "canary-7f3a91"
+KEYS, SIGNING = "gitsnap/nightly-keys", "gitsnap/nightly-signing"
+RECIPIENT = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+
+
+def snapshot(**spec: Any) -> dict[str, Any]:
+    """A Snapshot resource with this spec."""
+    return {
+        "apiVersion": "utils.projectsveltos.io/v1beta1",
+        "kind": "Snapshot",
+        "metadata": {"name": "hourly"},
+        "spec": spec,
+    }
+
+
+def problems(document: object) -> list[str]:
+    """What is told of a document, one line for each field."""
+    with pytest.raises(InputError) as caught:
+        policy.from_resource(document, source="snapshot.yaml")
+    first, *lines = caught.value.message.split("\n")
+    assert first == "snapshot.yaml is not valid:"
+    return [line.strip() for line in lines]
+
+
+# What is read ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_old_fields() -> None:
+    """A Snapshot of the old Sveltos feature is a policy as it is."""
+    document = snapshot(
+        schedule="TZ=Europe/Rome 0 5 * * *",
+        storage="/collection",
+        startingDeadlineSeconds=30,
+        successfulSnapshotLimit=5,
+    )
+
+    assert policy.from_resource(document) == Policy(
+        name="hourly",
+        schedule=Schedule.parse("0 5 * * *", time_zone="Europe/Rome"),
+        storage="/collection",
+        starting_deadline_seconds=30,
+        successful_snapshot_limit=5,
+    )
+
+
+def test_an_example_with_every_field() -> None:
+    """Every field arrives in the policy."""
+    file = EXAMPLES / "nightly-with-everything.yaml"
+    (document,) = load_documents(file.read_bytes(), file.name)
+
+    assert policy.from_resource(document) == Policy(
+        name="nightly",
+        schedule=Schedule.parse("30 2 * * 1-5", time_zone="Europe/Rome"),
+        storage="/collection",
+        starting_deadline_seconds=3600,
+        suspend=False,
+        resources=(
+            ResourceSelector(
+                Kind("monitoring.coreos.com", "PrometheusRule"), ("team-*",), "tier in (gold, silver),!experimental"
+            ),
+            ResourceSelector(Kind("", "Namespace")),
+        ),
+        secrets_mode=SecretsMode.ENCRYPT,
+        secrets_given=True,
+        recipients=(RECIPIENT,),
+        secrets_secret=KEYS,
+        retention=Retention(
+            keep_last=7, keep_hourly=0, keep_daily=31, keep_weekly=8, keep_monthly=24, keep_within="14d"
+        ),
+        push=Push("ssh://git@git.example.com/platform/sveltos-record.git", "prod-eu", "gitsnap/nightly-remote"),
+        signing_secret=SIGNING,
+        require_complete=True,
+    )
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
+def test_examples_are_valid(file: Path) -> None:
+    """What a reader copies from manifests/examples/ works."""
+    documents = load_documents(file.read_bytes(), file.name)
+
+    assert documents
+    for document in documents:
+        assert policy.from_resource(document).schedule is not None
+
+
+@pytest.mark.parametrize(
+    "spec", [{}, None, dict.fromkeys(["schedule", "storage", "push", "signing", "suspend", "secrets"])]
+)
+def test_absent_and_null_fields_have_defaults(spec: dict[str, Any] | None) -> None:
+    """A file for the command line need not say anything but a name; null counts as absent."""
+    assert policy.from_resource({**snapshot(), "spec": spec}) == policy.default("hourly")
+
+
+def test_what_a_server_adds_is_no_problem() -> None:
+    """Metadata and status may hold anything."""
+    document = snapshot(schedule="@hourly") | {
+        "metadata": {"name": "hourly", "uid": "1", "managedFields": [], "finalizers": ["x"]},
+        "status": {"lastRunStatus": "Collected", "whatever": 1},
+    }
+
+    assert policy.from_resource(document).name == "hourly"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "given", "mode"),
+    [
+        (None, False, SecretsMode.ENCRYPT),
+        ({}, False, SecretsMode.ENCRYPT),
+        ({"secretRef": {"namespace": "a", "name": "b"}}, False, SecretsMode.ENCRYPT),
+        ({"mode": "omit"}, True, SecretsMode.OMIT),
+        ({"recipients": [RECIPIENT]}, True, SecretsMode.ENCRYPT),
+        ({"mode": "redact", "recipients": []}, True, SecretsMode.REDACT),
+    ],
+)
+def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: SecretsMode, *, given: bool) -> None:
+    """An archive goes on in its mode unless a mode, or recipients, are named."""
+    read = policy.from_resource(snapshot(secrets=secrets))
+
+    assert (read.secrets_given, read.secrets_mode) == (given, mode)
+
+
+def test_recipients_are_sorted_and_told_once() -> None:
+    """The order in the file does not matter."""
+    ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@host"
+
+    assert policy.from_resource(snapshot(secrets={"recipients": [ssh, RECIPIENT, ssh]})).recipients == (RECIPIENT, ssh)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://git.example.com/platform/record.git",
+        "https://git.example.com:8443/a b".replace(" ", "%20"),
+        "http://[::1]:3000/x.git",
+        "ssh://git@git.example.com:2222/x.git",
+        "ssh://git.example.com/x.git",
+        "git@git.example.com:platform/record.git",
+        "file:///srv/git/record.git",
+        "/srv/git/record.git",
+    ],
+)
+def test_urls_that_git_takes(url: str) -> None:
+    """The usual forms of a remote."""
+    pushed = policy.from_resource(snapshot(push={"url": url})).push
+
+    assert pushed is not None
+    assert pushed.url == url
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["app=web", "app==web,tier!=old", "tier in (a, b),env notin (x)", "app", "!app", "example.com/app=", "a = b"],
+)
+def test_label_selectors(selector: str) -> None:
+    """The forms that kubectl -l takes."""
+    (resource,) = policy.from_resource(snapshot(resources=[{"kind": "Pod", "labelSelector": selector}])).resources
+
+    assert resource.label_selector == selector
+
+
+@pytest.mark.parametrize("within", ["30d", "1y6m", "2h", "1y5m7d2h", "0d"])
+def test_durations_of_retention(within: str) -> None:
+    """Years, months, days, hours, as restic has them."""
+    assert policy.from_resource(snapshot(retention={"keepWithin": within})).retention.keep_within == within
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 3])
+def test_what_is_no_object(document: object) -> None:
+    """A document of another shape is refused in words."""
+    with pytest.raises(InputError, match=r"expected a Snapshot of utils\.projectsveltos\.io/v1beta1, found"):
+        policy.from_resource(document)
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"kind": "ConfigMap", "apiVersion": "v1"}, "found ConfigMap"),
+        ({"apiVersion": "snapshot.storage.k8s.io/v1"}, r"found Snapshot\.snapshot\.storage\.k8s\.io"),
+        ({"apiVersion": None}, "found Snapshot"),
+    ],
+)
+def test_another_kind(fields: dict[str, Any], found: str) -> None:
+    """The message says which kind was found."""
+    with pytest.raises(InputError, match=f"snapshot.yaml: expected a Snapshot of .*{found}"):
+        policy.from_resource(snapshot() | fields, source="snapshot.yaml")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"apiVersion": "utils.projectsveltos.io/v1"}, "apiVersion: 'utils.projectsveltos.io/v1' is unknown"),
+        ({"data": {}}, "data: is unknown; known here: apiVersion, kind, metadata, spec, status"),
+        ({"metadata": {}}, "metadata.name: '' cannot name an archive"),
+        ({"metadata": [1]}, "metadata: an object is needed, not a list"),
+        ({"metadata": {"name": 5}}, "metadata.name: text is needed, not a number"),
+        ({"metadata": {"name": "Hourly"}}, "metadata.name: 'Hourly' cannot name an archive"),
+        ({"metadata": {"name": "a..b"}}, "metadata.name: 'a..b' cannot name an archive"),
+        ({"metadata": {"name": "a.lock"}}, "metadata.name: 'a.lock' cannot name an archive"),
+        ({"metadata": {"name": "../x"}}, "metadata.name: '../x' cannot name an archive"),
+        ({"metadata": {"name": "-x"}}, "metadata.name: '-x' cannot name an archive"),
+        ({"metadata": {"name": "x" * 101}}, "metadata.name:"),
+        ({"spec": []}, "spec: an object is needed, not a list"),
+        ({"spec": "x"}, "spec: an object is needed, not text"),
+    ],
+)
+def test_around_the_spec(fields: dict[str, Any], expected: str) -> None:
+    """Name, version and shape are checked; the path of the field comes first."""
+    assert any(line.startswith(expected) for line in problems(snapshot() | fields))
+
+
+REF = {"namespace": "gitsnap", "name": "keys"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"shedule": "@hourly"}, "spec.shedule: is unknown; known here: push, requireComplete, resources"),
+        ({"schedule": ""}, "spec.schedule: '' is no schedule"),
+        ({"schedule": 5}, "spec.schedule: text is needed, not a number"),
+        ({"schedule": "61 * * * *"}, "spec.schedule: '61 * * * *': the field minute is not valid"),
+        ({"schedule": "@hourly", "timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is no time zone"),
+        ({"timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is no time zone"),
+        ({"schedule": "TZ=UTC @daily", "timeZone": "UTC"}, "spec.schedule: 'TZ=UTC @daily': the time zone is given"),
+        ({"storage": "collection"}, "spec.storage: 'collection' is not an absolute path"),
+        ({"storage": "/a\nb"}, "spec.storage: '/a\\nb' is not an absolute path"),
+        ({"storage": True}, "spec.storage: text is needed, not true or false"),
+        ({"startingDeadlineSeconds": -1}, "spec.startingDeadlineSeconds: a whole number from 0 to"),
+        ({"startingDeadlineSeconds": "30"}, "spec.startingDeadlineSeconds: a whole number"),
+        ({"startingDeadlineSeconds": True}, "spec.startingDeadlineSeconds: a whole number"),
+        ({"startingDeadlineSeconds": 1.5}, "spec.startingDeadlineSeconds: a whole number"),
+        ({"startingDeadlineSeconds": 2**63}, "spec.startingDeadlineSeconds: a whole number"),
+        ({"successfulSnapshotLimit": 0}, "spec.successfulSnapshotLimit: a whole number from 1 to 2147483647"),
+        ({"successfulSnapshotLimit": 2**31}, "spec.successfulSnapshotLimit: a whole number from 1"),
+        (
+            {"successfulSnapshotLimit": 5, "retention": {"keepLast": 5}},
+            "spec.retention.keepLast: says the same as spec.successfulSnapshotLimit",
+        ),
+        ({"suspend": "yes"}, "spec.suspend: true or false is needed, not text"),
+        ({"requireComplete": 1}, "spec.requireComplete: true or false is needed, not a number"),
+        ({"resources": {}}, "spec.resources: a list is needed, not an object"),
+        ({"resources": ["Pod"]}, "spec.resources[0]: an object with kind, group, namespaces"),
+        ({"resources": [{"group": "apps"}]}, "spec.resources[0].kind: is needed, a kind such as Deployment"),
+        ({"resources": [{"kind": "pods"}]}, "spec.resources[0].kind: 'pods' is not a kind such as Deployment"),
+        ({"resources": [{"kind": "A", "group": "apps/v1"}]}, "spec.resources[0].group: 'apps/v1' is not an API group"),
+        ({"resources": [{"kind": "A", "name": "x"}]}, "spec.resources[0].name: is unknown; known here: group"),
+        (
+            {"resources": [{"kind": "A"}, {"kind": "A", "namespaces": ["x", 1]}]},
+            "spec.resources[1].namespaces[1]: text",
+        ),
+        ({"resources": [{"kind": "A", "namespaces": "x"}]}, "spec.resources[0].namespaces: a list is needed, not text"),
+        ({"resources": [{"kind": "A", "namespaces": ["X"]}]}, "spec.resources[0].namespaces[0]: 'X' is not the name"),
+        ({"resources": [{"kind": "A", "labelSelector": "a=b=c"}]}, "spec.resources[0].labelSelector: 'a=b=c' is not a"),
+        ({"resources": [{"kind": "A", "labelSelector": "a in b"}]}, "spec.resources[0].labelSelector: 'a in b' is not"),
+        ({"resources": [{"kind": "A", "labelSelector": "a,"}]}, "spec.resources[0].labelSelector: 'a,' is not"),
+        ({"secrets": "encrypt"}, "spec.secrets: an object is needed, not text"),
+        ({"secrets": {"mode": "hide"}}, "spec.secrets.mode: 'hide' is not one of encrypt, redact, omit, plaintext"),
+        ({"secrets": {"keys": []}}, "spec.secrets.keys: is unknown; known here: mode, recipients, secretRef"),
+        ({"secrets": {"recipients": ["age1x"]}}, "spec.secrets.recipients[0]: is no public key"),
+        ({"secrets": {"recipients": [f"{RECIPIENT}\nx"]}}, "spec.secrets.recipients[0]: is no public key"),
+        (
+            {"secrets": {"mode": "omit", "recipients": [RECIPIENT]}},
+            "spec.secrets.recipients: have no meaning in the mode",
+        ),
+        ({"secrets": {"secretRef": {}}}, "spec.secrets.secretRef.namespace: is needed"),
+        ({"secrets": {"secretRef": {"name": "x"}}}, "spec.secrets.secretRef.namespace: is needed"),
+        ({"secrets": {"secretRef": REF | {"key": "x"}}}, "spec.secrets.secretRef.key: is unknown; known here: name, n"),
+        ({"secrets": {"secretRef": REF | {"name": "a/b"}}}, "spec.secrets.secretRef.name: 'a/b' is not a name"),
+        ({"retention": {"keepYearly": 1}}, "spec.retention.keepYearly: is unknown; known here: keepDaily, keepHourly"),
+        ({"retention": {"keepDaily": -1}}, "spec.retention.keepDaily: a whole number from 0"),
+        ({"retention": {"keepWithin": "2w"}}, "spec.retention.keepWithin: '2w' is not a duration such as 30d"),
+        ({"retention": {"keepWithin": "d"}}, "spec.retention.keepWithin: 'd' is not a duration"),
+        ({"push": {}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "git.example.com/x"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "ext::sh -c id"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "-oProxyCommand=id@host:x"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "-x@host:y"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "ssh://-oProxyCommand=id/x"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "ssh://git@-x/y"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "git@-x:y"}}, "spec.push.url: a git URL is needed"),
+        (
+            {"push": {"url": "/x", "force": True}},
+            "spec.push.force: is unknown; known here: prefix, prune, secretRef, url",
+        ),
+        ({"push": {"url": "/x", "prefix": "Prod"}}, "spec.push.prefix: 'Prod' cannot name an archive"),
+        ({"push": {"url": "/x", "prune": "no"}}, "spec.push.prune: true or false is needed"),
+        ({"signing": {}}, "spec.signing.secretRef: is needed"),
+        ({"signing": {"key": "x"}}, "spec.signing.key: is unknown; known here: secretRef"),
+    ],
+)
+def test_fields_of_the_spec(spec: dict[str, Any], expected: str) -> None:
+    """Each bad field is named by its path, with what is allowed there, and alone."""
+    told = problems(snapshot(**spec))
+
+    assert any(line.startswith(expected) for line in told), told
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """A person mends a file once."""
+    told = problems(
+        snapshot(schedule="x", storage="x", suspend=1, secrets={"mode": "x"}, push={"url": "x"}, retention={"keep": 1})
+    )
+
+    assert [line.partition(":")[0] for line in told] == [
+        "spec.schedule",
+        "spec.storage",
+        "spec.suspend",
+        "spec.secrets.mode",
+        "spec.retention.keep",
+        "spec.push.url",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"secrets": {"recipients": [f"AGE-SECRET-KEY-1{CANARY.upper()}"]}},
+        {"push": {"url": f"https://{CANARY}@git.example.com/x"}},
+        {"push": {"url": f"https://user:{CANARY}@git.example.com/x"}},
+        {"push": {"url": f"ssh://user:{CANARY}@git.example.com/x"}},
+        {"push": {"url": f"https://:{CANARY}@git.example.com/x"}},
+        {"push": {"url": f"htps://user:{CANARY}@git.example.com/x"}},
+    ],
+)
+def test_passwords_and_private_keys_are_refused_and_not_shown(spec: dict[str, Any]) -> None:
+    """They do not belong into a resource that many can read, and never into a message."""
+    with pytest.raises(InputError) as caught:
+        policy.from_resource(snapshot(**spec))
+
+    assert CANARY not in "".join(traceback.format_exception(caught.value)).lower()
+
+
+def test_long_values_are_cut() -> None:
+    """A message stays readable."""
+    (told,) = problems(snapshot(storage="x" * 10_000))
+
+    assert len(told) < 400
+
+
+@pytest.mark.parametrize("name", ["manual", "a.b-c", "x" * 100])
+def test_default_policies(name: str) -> None:
+    """A capture on demand needs nothing but a name; Secrets are encrypted."""
+    made = policy.default(name)
+
+    assert (made.name, made.schedule, made.secrets_mode, made.secrets_given) == (
+        name,
+        None,
+        SecretsMode.ENCRYPT,
+        False,
+    )
+
+
+def test_a_default_policy_with_a_bad_name() -> None:
+    """The name becomes a branch and a folder."""
+    with pytest.raises(InputError, match="cannot name an archive"):
+        policy.default("..")
