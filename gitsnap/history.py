@@ -207,7 +207,7 @@ def _inventory(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
 
 
 def with_values(tree: Tree, document: JsonObject, unseal: Callable[[JsonObject, bytes], JsonObject]) -> JsonObject:
-    """A Secret of a sample with its values, through ``unseal(masked, ciphertext)``. Raises NotFoundError, SecretsError."""
+    """A Secret of a sample with its values, by ``unseal(masked, ciphertext)``. Raises NotFoundError, SecretsError."""
     path = path_of(ObjectKey.of(document))
     blob = tree.files(Area.SEALED).get(path)
     if blob is None:

@@ -39,6 +39,9 @@ CONTROLLER_ANNOTATIONS = frozenset(
         # What kubectl applied last, in clear text: for a Secret its values, and still those before a later replace.
         "kubectl.kubernetes.io/last-applied-configuration",
         "deployment.kubernetes.io/revision",
+        # Copies of the whole object, as kubectl's: for a Secret its values.
+        "kapp.k14s.io/original",
+        "objectset.rio.cattle.io/applied",
         "projectsveltos.io/deployed-by-sveltos",
         "projectsveltos.io/retrigger",
         "license.projectsveltos.io/payload",

@@ -193,7 +193,7 @@ class GitWriter:
     # Making it so -----------------------------------------------------------------------------------------------------
 
     def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
-        """Branch, then tag. Between the two lies a commit without a sample, which the next capture tags or builds on."""
+        """Branch, then tag; between them lies a commit without a sample, which the next capture tags or builds on."""
         references, name = self._repository.references, f"refs/heads/{self._branch}"
         try:
             if self._base is None:

@@ -123,8 +123,10 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     for one in sample.metadata.incomplete:
         output.say(f"warning: {one.kind} could not be read ({one.reason}): {_SUBSTITUTES[one.substitute]}")
     unresolved = [one for one in taken.unresolved if one.reason != "omitted"]
-    for one in unresolved[:_LISTED_REFERENCES]:
-        output.say(f"warning: {one.by} refers to {one.target}, which is not in the sample ({one.reason})")
+    for reference in unresolved[:_LISTED_REFERENCES]:
+        output.say(
+            f"warning: {reference.by} refers to {reference.target}, which is not in the sample ({reference.reason})"
+        )
     if len(unresolved) > _LISTED_REFERENCES:
         output.say(f"warning: and {len(unresolved) - _LISTED_REFERENCES} more references that could not be followed")
     if taken.recorded.left_alone:

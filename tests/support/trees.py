@@ -240,7 +240,9 @@ def inventory_of(ref: ClusterRef, *profiles: JsonObject) -> JsonObject:
     }
 
 
-def deployed_by(name: str, *resources: str, charts: Iterable[JsonObject] = (), feature: str = "Resources") -> JsonObject:
+def deployed_by(
+    name: str, *resources: str, charts: Iterable[JsonObject] = (), feature: str = "Resources"
+) -> JsonObject:
     """What a ClusterProfile deployed: resources as ``group/Kind namespace/name``, a leading ``Local `` for such."""
     features: list[JsonObject] = []
     if resources:

@@ -116,9 +116,7 @@ class ApiServer:
         role = {"kind": "ClusterRole", "name": metadata["name"], "apiGroup": "rbac.authorization.k8s.io"}
         subject = {"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}
         self.ask("POST", f"{root}/clusterroles", {"metadata": metadata, "rules": list(rules)})
-        self.ask(
-            "POST", f"{root}/clusterrolebindings", {"metadata": metadata, "roleRef": role, "subjects": [subject]}
-        )
+        self.ask("POST", f"{root}/clusterrolebindings", {"metadata": metadata, "roleRef": role, "subjects": [subject]})
         _wait("the rules of a test user", lambda: all(self._allowed(user, rule) for rule in rules))
         return user
 

@@ -27,7 +27,7 @@ PROGRAMS = {
 """Program -> the Go package that it is built from."""
 
 HOW_TO_GET_THEM = (
-    "no API server to test against: run `python tests/testbed/binaries.py` once (needs Go; about 8 minutes on two cores), "
+    "no API server to test against: run python tests/testbed/binaries.py once (needs Go; about 8 minutes on 2 cores), "
     "or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd"
 )
 
@@ -107,7 +107,9 @@ def _pinned_version(module: str) -> str:
 def _build(name: str, package: str, target: Path) -> None:
     go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
     if go is None:
-        raise MissingError(f"{name} must be built, and there is no Go on the PATH (version 1.21 or newer); {HOW_TO_GET_THEM}")
+        raise MissingError(
+            f"{name} must be built, and there is no Go on the PATH (version 1.21 or newer); {HOW_TO_GET_THEM}"
+        )
     took = {"etcd": "half a minute", "kube-apiserver": "about 8 minutes"}[name]
     _say(f"building {name} for the integration tests, once: {took} on two cores where Go has compiled nothing yet …")
     before = time.monotonic()

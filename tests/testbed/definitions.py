@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions that the test servers get: the published ones where they are at hand, else permissive ones.
+"""The CustomResourceDefinitions that the test servers get: published ones where they are at hand, else permissive ones.
 
 Permissive means: the kind is served, with status as a subresource where it is one, and any field is accepted.
 This module must not talk to a server.
@@ -37,7 +37,10 @@ def definitions(shared: Path | None) -> list[dict[str, Any]]:
 
 
 def _published(shared: Path) -> list[dict[str, Any]]:
-    files = [shared / "crds" / "sveltos-v1.14" / "sveltos_crds.yaml", *sorted((shared / "crds" / "other").glob("*.yaml"))]
+    files = [
+        shared / "crds" / "sveltos-v1.14" / "sveltos_crds.yaml",
+        *sorted((shared / "crds" / "other").glob("*.yaml")),
+    ]
     documents = (one for file in files for one in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))
     return [one for one in documents if one and one["kind"] == "CustomResourceDefinition"]
 
