@@ -1,0 +1,154 @@
+"""The main job by command line, as a user types it: on a real API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.testbed.apiserver import ApiServer
+
+_PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+_CLUSTERS = "/apis/lib.projectsveltos.io/v1beta1/namespaces/default/sveltosclusters"
+_DATABASE = """\
+# kept in a raw diff
+apiVersion: v1
+kind: Service
+metadata:
+  name: redis-follower
+  namespace: test
+spec:
+  selector:
+    app: redis
+"""
+
+
+def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDEVMODE": "", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "gitsnap", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _deploy(api: ApiServer) -> None:
+    api.ask(
+        "POST",
+        _CLUSTERS,
+        {
+            "apiVersion": "lib.projectsveltos.io/v1beta1",
+            "kind": "SveltosCluster",
+            "metadata": {"name": "clusterapi-workload", "labels": {"env": "fv"}},
+            "spec": {},
+        },
+    )
+    references = [{"kind": "ConfigMap", "name": "database", "namespace": "default"}]
+    api.ask(
+        "POST",
+        _PROFILES,
+        {
+            "apiVersion": "config.projectsveltos.io/v1beta1",
+            "kind": "ClusterProfile",
+            "metadata": {"name": "guestbook"},
+            "spec": {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": references},
+        },
+    )
+    _write_database(api, "POST", "/api/v1/namespaces/default/configmaps", _DATABASE)
+
+
+def _write_database(api: ApiServer, method: str, path: str, content: str) -> None:
+    document: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "database"}}
+    api.ask(method, path, {**document, "data": {"database.yaml": content}})
+
+
+def test_capture_diff_and_rollback(api: ApiServer, tmp_path: Path) -> None:
+    """A broken selector is seen as a change of the ConfigMap, and a rollback puts the very configuration back."""
+    _deploy(api)
+    server = ["--kubeconfig", str(api.kubeconfig())]
+    first = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", *server)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("hourly/")
+    tree = _tree_id(tmp_path)
+
+    _write_database(
+        api, "PUT", "/api/v1/namespaces/default/configmaps/database", _DATABASE.replace("app: redis", "app: broken")
+    )
+    second = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", *server)
+    assert "1 modified" in second.stdout
+    assert _tree_id(tmp_path) != tree
+
+    found = json.loads(_gitsnap(tmp_path, "diff", "--output", "json", "--from-sample", "latest~1").stdout)
+    assert [(row["name"], row["action"], row["message"]) for row in found["management"]] == [
+        ("database", "modified", "data.database.yaml")
+    ]
+    refused = _gitsnap(tmp_path, "rollback", "--sample", "latest~1", *server)
+    assert refused.returncode == 14
+    assert "--yes" in refused.stderr
+
+    done = _gitsnap(tmp_path, "rollback", "--sample", "latest~1", "--yes", *server)
+    assert done.returncode == 0, done.stderr
+    assert "updated ConfigMap default/database" in done.stdout
+    after = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", *server)
+    assert "unchanged" in after.stdout
+    assert _tree_id(tmp_path) == tree
+
+
+def test_a_user_without_rights_gets_words_and_an_exit_code(api: ApiServer, tmp_path: Path) -> None:
+    """403 for everything: nothing to capture from, nothing written."""
+    nobody = api.new_user()
+
+    done = _gitsnap(tmp_path, "capture", "--kubeconfig", str(api.kubeconfig(nobody)))
+
+    assert done.returncode == 9
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forbidden_kind_is_carried_forward(api: ApiServer, tmp_path: Path) -> None:
+    """A list that is refused is never a deletion: the objects stay, tag and exit code say so."""
+    _deploy(api)
+    storage = ["--snapshot", "hourly"]
+    assert _gitsnap(tmp_path, "capture", *storage, "--kubeconfig", str(api.kubeconfig())).returncode == 0
+    tree = _tree_id(tmp_path)
+    user = api.new_user(
+        {"apiGroups": [""], "resources": ["namespaces", "configmaps", "secrets"], "verbs": ["get", "list"]},
+        {"apiGroups": ["lib.projectsveltos.io", "cluster.x-k8s.io"], "resources": ["*"], "verbs": ["list"]},
+    )
+
+    done = _gitsnap(tmp_path, "capture", *storage, "--kubeconfig", str(api.kubeconfig(user)))
+
+    assert done.returncode == 13, done.stderr
+    assert "ClusterProfile.config.projectsveltos.io could not be read (forbidden)" in done.stderr
+    assert _tree_id(tmp_path) == tree
+    strict = _gitsnap(tmp_path, "capture", *storage, "--require-complete", "--kubeconfig", str(api.kubeconfig(user)))
+    assert strict.returncode == 12
+
+
+def test_the_demo_tells_its_story(tmp_path: Path) -> None:
+    """Every command of it succeeds, the broken Service is found, and no password is shown or stored."""
+    done = _gitsnap(tmp_path, "demo", "story")
+
+    assert done.returncode == 0, done.stderr
+    assert "| test      | redis-follower | modified | use --raw-diff option to see diff |" in done.stdout
+    assert "no changes detected" in done.stdout
+    assert "correct-horse" not in done.stdout
+    for file in (tmp_path / "story" / "archive").rglob("*"):
+        assert not file.is_file() or b"correct-horse" not in file.read_bytes()
+
+
+def _tree_id(folder: Path) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder / "hourly"), "rev-parse", "hourly:configuration"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

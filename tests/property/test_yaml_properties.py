@@ -1,0 +1,55 @@
+"""The archive's YAML for any JSON value, with two independent readers as oracles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from gitsnap.format import canonical, decode, encode
+
+_NASTY = [
+    "yes", "NO", "on", "y", "0o7", "012", "12:30:45", "1e3", "1_000", "0x1f", "~", "null", "NaN", ".inf", "=", "<<",
+    "2020-01-01", "\x85", "a\rb", "a\tb", "trailing \n space ", "😀", "- a\n- b", "# c\n", "  lead\nx", "\n\nx",
+    "x\n\n\n", "\ttab\nx", "a: b", "a #b", "%x", "@a", "`", "x:", "---", "...", "---\na\n", "a\n---\nb\n",
+    "a\u2028b\nc", "é\nü", "{}", "[]", "", "\n", " ", "a  b", "-", "?", "!x", "&a", "*a", "|", ">", "'", '"', "\\",
+    "k\n \nx", "\ufeffbom\nx", "-----BEGIN KEY-----\nabc=\n-----END KEY-----\n", "x" * 3000 + "\n" + "y" * 90,
+]  # fmt: skip
+_TEXT = st.one_of(
+    st.sampled_from(_NASTY), st.text(max_size=40), st.text(alphabet="ab \n\t:#-|>'\"\r\x85\u2028", max_size=20)
+)
+_SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), _TEXT)
+_VALUES = st.recursive(
+    _SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_TEXT, inner, max_size=4))
+)
+
+
+@settings(max_examples=800, deadline=None)
+@given(_VALUES)
+def test_readers_of_both_yaml_versions_read_the_value_back(value: Any) -> None:
+    """YAML 1.2 (ruamel.yaml) and YAML 1.1 (PyYAML) agree with what was written, and so does our own fast reader."""
+    written = encode(value)
+
+    assert YAML(typ="safe", pure=True).load(written.decode()) == value
+    assert yaml.safe_load(written) == value
+    fast = canonical.read(written.decode())
+    assert json.dumps(fast, sort_keys=True) == json.dumps(value, sort_keys=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(_TEXT, _VALUES, min_size=2, max_size=5))
+def test_order_of_keys_changes_nothing(value: dict[str, Any]) -> None:
+    """The same value gives the same bytes, whatever the order in which a server sent it."""
+    assert encode(dict(reversed(list(value.items())))) == encode(value)
+
+
+def test_a_key_past_a_thousand_characters_is_read_back() -> None:
+    """YAML needs another form for such a key."""
+    value = {"k" * 2000: {"b": 1}, "data": {"x": "y" * 100_000}}
+
+    assert yaml.safe_load(encode(value)) == value
+    assert decode(encode(value)) == value

@@ -1,0 +1,156 @@
+"""The archive as plain git sees it, and as gitsnap reads it back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gitsnap import archive
+from gitsnap.archive import GitArchive
+from gitsnap.errors import ArchiveError, ConflictError, NotFoundError, StorageError
+from gitsnap.format import encode
+from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.ports import RecordedSample, SampleDraft
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+
+
+@pytest.fixture
+def hourly(tmp_path: Path) -> GitArchive:
+    """A new archive."""
+    return archive.create_archive(tmp_path, "hourly")
+
+
+def _take(to: GitArchive, contents: dict[str, str], *, time: datetime = _NOON) -> RecordedSample:
+    with to.writer() as writer:
+        files = {path: writer.store(encode({"data": text})) for path, text in contents.items()}
+        return writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: files}, time, Trigger.MANUAL, "cluster-1"))
+
+
+def _git(of: GitArchive, *arguments: str) -> str:
+    environment = {**os.environ, "GIT_AUTHOR_NAME": "op", "GIT_AUTHOR_EMAIL": "op@example.org"}
+    environment |= {"GIT_COMMITTER_NAME": "op", "GIT_COMMITTER_EMAIL": "op@example.org"}
+    done = subprocess.run(
+        ["git", "-C", of.location, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_an_unchanged_configuration_makes_a_tag_and_no_commit(hourly: GitArchive) -> None:
+    """`git log` is the change log, `git tag` the list of samples."""
+    first = _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+    second = _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+
+    assert (first.new_commit, second.new_commit) == (True, False)
+    assert second.sample.commit == first.sample.commit
+    assert second.sample.tag == "hourly/2026-01-01T12-00-00Z-2"
+    assert [sample.metadata.sequence for sample in hourly.samples()] == [1, 2]
+    assert hourly.samples()[1].metadata.previous == first.sample.tag_id
+
+
+def test_git_finds_nothing_wrong_and_nothing_to_commit(hourly: GitArchive) -> None:
+    """Packs, trees and tags are those that git itself would write, and the working tree shows the newest sample."""
+    for number in range(3):
+        _take(hourly, {f"ns-{one}/ConfigMap/{one}.yaml": f"{number}{one}\n" * 3 for one in range(150)})
+
+    assert _git(hourly, "fsck", "--strict", "--full") == ""
+    assert _git(hourly, "status", "--porcelain") == ""
+    assert "22" in (Path(hourly.location) / "configuration/ns-2/ConfigMap/2.yaml").read_text()
+    assert len(hourly.tree(hourly.samples()[0]).files(Area.CONFIGURATION)) == 150
+
+
+def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> None:
+    """The id of configuration/ does not depend on time, order or archive."""
+    ids = []
+    for name, order in (("one", ["a", "b"]), ("two", ["b", "a"])):
+        storage = tmp_path / name
+        storage.mkdir()
+        made = archive.create_archive(storage, "hourly")
+        _take(made, {f"default/ConfigMap/{one}.yaml": one for one in order}, time=_NOON)
+        ids.append(_git(made, "rev-parse", "HEAD:configuration"))
+
+    assert ids[0] == ids[1]
+
+
+def test_what_an_operator_changed_is_neither_committed_nor_lost(hourly: GitArchive) -> None:
+    """A changed file is left and reported, a stray file stays, and neither becomes part of a sample."""
+    path = "default/ConfigMap/a.yaml"
+    _take(hourly, {path: "1", "default/ConfigMap/b.yaml": "1"})
+    mine = Path(hourly.location) / "configuration" / path
+    mine.write_text("mine")
+    stray = Path(hourly.location) / "notes.txt"
+    stray.write_text("notes")
+
+    taken = _take(hourly, {path: "2", "default/ConfigMap/b.yaml": "2"})
+
+    assert taken.left_alone == (f"configuration/{path}",)
+    assert (mine.read_text(), stray.read_text()) == ("mine", "notes")
+    assert _git(hourly, "show", f"HEAD:configuration/{path}") == 'data: "2"\n'
+    assert _git(hourly, "status", "--porcelain").split() == ["M", f"configuration/{path}", "??", "notes.txt"]
+
+
+def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
+    """Somebody's commit becomes the parent of the next one, which takes its change back."""
+    _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+    (Path(hourly.location) / "configuration/default/ConfigMap/a.yaml").write_text("by hand\n")
+    _git(hourly, "commit", "-aqm", "by hand")
+    foreign = _git(hourly, "rev-parse", "HEAD").strip()
+
+    taken = _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+
+    assert taken.new_commit
+    assert _git(hourly, "rev-parse", "HEAD^").strip() == foreign
+    assert foreign not in {str(sample.commit) for sample in hourly.samples()}
+
+
+def test_a_rewritten_branch_is_put_back_and_what_was_there_is_kept(hourly: GitArchive) -> None:
+    """History with the newest sample in it is never given up."""
+    _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+    second = _take(hourly, {"default/ConfigMap/a.yaml": "2"}).sample.commit
+    _git(hourly, "checkout", "-q", "--orphan", "other")
+    _git(hourly, "commit", "-qm", "other")
+    rewritten = _git(hourly, "rev-parse", "HEAD").strip()
+    _git(hourly, "branch", "-f", "hourly", "other")
+
+    taken = _take(hourly, {"default/ConfigMap/a.yaml": "3"})
+
+    assert _git(hourly, "rev-parse", f"{taken.sample.commit}^").strip() == second
+    assert _git(hourly, "rev-parse", f"refs/gitsnap/foreign/{rewritten}").strip() == rewritten
+
+
+def test_only_one_writer_at_a_time(hourly: GitArchive) -> None:
+    """A second one waits, and is told by whom it is kept waiting."""
+    other = archive.open_path(Path(hourly.location))
+    with hourly.writer(), pytest.raises(ConflictError, match=str(os.getpid())), other.writer(patience=0.2):
+        pass
+
+
+def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """Foreign repositories, other folders and missing ones are told apart."""
+    (tmp_path / "repository").mkdir()
+    subprocess.run(["git", "init", "-q", str(tmp_path / "repository")], check=True)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "x").touch()
+
+    with pytest.raises(ArchiveError, match="not a gitsnap archive"):
+        archive.create_archive(tmp_path, "repository")
+    with pytest.raises(ArchiveError, match="other files"):
+        archive.create_archive(tmp_path, "files")
+    with pytest.raises(NotFoundError, match="no archive"):
+        archive.open_archive(tmp_path, "nothing")
+    with pytest.raises(StorageError, match="does not exist"):
+        archive.open_archive(tmp_path / "missing", "hourly")
+    assert [path.name for path in (tmp_path / "files").iterdir()] == ["x"]
+
+
+def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
+    """In words, and before anything is written."""
+    _git(hourly, "config", "gitsnap.format", "2")
+
+    with pytest.raises(ArchiveError, match="format 2"):
+        archive.open_path(Path(hourly.location))
