@@ -10,9 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from gitsnap.errors import AbortedError, GitsnapError
-
-_UNEXPECTED = 70
+from gitsnap.errors import AbortedError, GitsnapError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     """The exit code. Every error ends here, as a message on stderr."""
     import typer
+    from typer.exceptions import TyperException
 
     from gitsnap.cli.app import app
 
@@ -38,6 +37,10 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         _complain(error.message, error.hint)
         return error.exit_code
+    except TyperException as error:
+        hint = "`gitsnap --help` and `gitsnap COMMAND --help` show what can be said."
+        _complain(error.format_message(), hint)
+        return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted; what was already done is done, nothing was left half written", "")
         return AbortedError.exit_code

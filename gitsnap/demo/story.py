@@ -82,7 +82,7 @@ class _Stage:
         time.sleep(1.1)
         self._gitsnap("capture --snapshot hourly --storage archive --from-dir cluster")
         self.tell("The cluster is again what the first sample says.")
-        self._gitsnap("diff --storage archive --from-sample latest --to-sample live --from-dir cluster")
+        self._gitsnap("diff --storage archive --from-sample latest~4 --to-sample latest")
         self._gitsnap("list --storage archive --wide")
         self._run("git -C archive/hourly log --oneline", ["git", "-C", "archive/hourly", "log", "--oneline"])
 
