@@ -1,0 +1,230 @@
+"""Capture and diff against `kubectl get -o yaml` of the same kinds, side by side in one run; prints ratios.
+
+    python benchmarks/capture.py [OBJECTS ...]      default: 1000 10000
+
+Fills a fresh API server (see tests/testbed) with a Sveltos mix: of ten objects about one is a ClusterProfile, one a
+SveltosCluster, one a ClusterConfiguration, one a ClusterSummary and six are ConfigMaps. Needs kubectl on PATH.
+Figures are of whole processes: wall and CPU seconds, peak memory in MiB, requests as the server counted them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.testbed import apiserver, binaries
+from tests.testbed.apiserver import ApiServer
+from tests.testbed.definitions import definitions
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+_WRITERS = 8
+_CHANGED = 10
+_CONFIG = "config.projectsveltos.io/v1beta1"
+_LIB = "lib.projectsveltos.io/v1beta1"
+_KINDS = "clusterprofiles,sveltosclusters,clusterconfigurations,clustersummaries,configmaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one process took."""
+
+    wall: float
+    cpu: float
+    memory: float
+    requests: int
+
+
+def main() -> None:
+    """Run the benchmark for each number of objects."""
+    for count in [int(argument) for argument in sys.argv[1:]] or [1000, 10_000]:
+        folder = Path(tempfile.mkdtemp(prefix="gitsnap-benchmark-"))
+        try:
+            with apiserver.running(binaries.obtain(), folder / "server") as server:
+                server.install(definitions(_SHARED if _SHARED.is_dir() else None))
+                _fill(server, count)
+                _measure(server, folder, count)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _measure(server: ApiServer, folder: Path, count: int) -> None:
+    kubeconfig = str(server.kubeconfig())
+    gitsnap = [sys.executable, "-m", "gitsnap"]
+    capture = [*gitsnap, "capture", "--snapshot", "bench", "--kubeconfig", kubeconfig]
+    kubectl = ["kubectl", "--kubeconfig", kubeconfig, "get", _KINDS, "-A", "-o", "yaml"]
+    _run(server, folder, [*kubectl[:-1], "name"])  # the first lists after a start are slow, whoever asks
+    rows: list[tuple[str, Figures]] = [("kubectl get -o yaml", _run(server, folder, kubectl))]
+    rows.append(("first capture", _run(server, folder, capture)))
+    size = _bytes(folder / "bench" / ".git")
+    rows.append(("unchanged capture", _run(server, folder, capture)))
+    for number in range(_CHANGED):
+        path = f"/api/v1/namespaces/ns-{number % 20}/configmaps/cm-{number}"
+        server.ask("PATCH", path, {"data": {"changed": "yes"}}, content_type="application/merge-patch+json")
+    rows.append((f"after {_CHANGED} changes", _run(server, folder, capture)))
+    rows.append((f"diff of {_CHANGED} changes", _run(server, folder, [*gitsnap, "diff", "--snapshot", "bench"])))
+    rows.append(("list", _run(server, folder, [*gitsnap, "list"])))
+    rows.append(("--help", _run(server, folder, [*gitsnap, "--help"])))
+    _print(count, rows, size, _bytes(folder / "bench" / ".git"))
+
+
+def _print(count: int, rows: list[tuple[str, Figures]], first: int, last: int) -> None:
+    base = rows[0][1]
+    print(f"\n{count} objects")
+    print(f"{'':<22}{'wall s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'MiB':>7}{'requests':>10}")
+    for name, one in rows:
+        print(
+            f"{name:<22}{one.wall:>8.2f}{one.wall / base.wall:>8.2f}{one.cpu:>8.2f}{one.cpu / base.cpu:>8.2f}"
+            f"{one.memory:>7.0f}{one.requests:>10}"
+        )
+    print(f"repository: {first / 1e6:.1f} MB after the first capture, +{(last - first) / 1e3:.0f} kB after two more")
+
+
+def _run(server: ApiServer, folder: Path, command: list[str]) -> Figures:
+    before = _requests(server)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    if status:
+        raise SystemExit(f"{' '.join(command[:6])} … failed")
+    requests = _requests(server) - before - 1
+    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, requests)
+
+
+def _requests(server: ApiServer) -> int:
+    """Requests that the server has answered so far, watches of its own included."""
+    status, _, text = _raw(server, "GET", "/metrics")
+    if status != 200:
+        raise SystemExit(f"the server does not show its metrics: {status}")
+    found = re.findall(r"^apiserver_request_total\{([^}]*)\} (\S+)$", text.decode(), re.MULTILINE)
+    return int(sum(float(value) for labels, value in found if 'verb="WATCH"' not in labels))
+
+
+def _raw(server: ApiServer, method: str, path: str, body: Any = None) -> tuple[int, Any, bytes]:
+    connection = _connection(server)
+    headers = {"Authorization": f"Bearer {server.admin.token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read()
+
+
+_local = threading.local()
+
+
+def _connection(server: ApiServer) -> http.client.HTTPSConnection:
+    if not hasattr(_local, "connection") or _local.url != server.url:
+        host, _, port = server.url.removeprefix("https://").partition(":")
+        context = ssl.create_default_context(cafile=str(server.ca))
+        _local.connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
+        _local.url = server.url
+    connection: http.client.HTTPSConnection = _local.connection
+    return connection
+
+
+def _fill(server: ApiServer, count: int) -> None:
+    for number in range(20):
+        _raw(server, "POST", "/api/v1/namespaces", {"metadata": {"name": f"ns-{number}"}})
+    work = _objects(count)
+    lock = threading.Lock()
+
+    def write() -> None:
+        while True:
+            with lock:
+                item = next(work, None)
+            if item is None:
+                return
+            path, document, status = item
+            made, _, answer = _raw(server, "POST", path, document)
+            if made != 201:
+                raise SystemExit(f"{path}: {made} {answer!r}")
+            if status is not None:
+                live = {**json.loads(answer), "status": status}
+                _raw(server, "PUT", f"{path}/{document['metadata']['name']}/status", live)
+
+    writers = [threading.Thread(target=write) for _ in range(_WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+
+def _objects(count: int) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] | None]]:
+    """Path, document and status of each object; a tenth of them profiles, each with six ConfigMaps of about 3 kB."""
+    tenth = count // 10
+    for number in range(tenth):
+        namespace = f"ns-{number % 20}"
+        name = f"cluster-{number}"
+        metadata = {"name": name, "namespace": namespace, "labels": {"group": f"g{number}"}}
+        yield _made(_LIB, "SveltosCluster", "sveltosclusters", metadata, spec={})
+        references = [
+            {"kind": "ConfigMap", "namespace": f"ns-{one % 20}", "name": f"cm-{one}"}
+            for one in range(number * 6, number * 6 + 6)
+        ]
+        spec = {"clusterSelector": {"matchLabels": {"group": f"g{number}"}}, "policyRefs": references}
+        yield _made(_CONFIG, "ClusterProfile", "clusterprofiles", {"name": f"profile-{number}"}, spec=spec)
+        labels = {"projectsveltos.io/cluster-name": name, "projectsveltos.io/cluster-type": "Sveltos"}
+        entries = [
+            {"group": "apps", "kind": "Deployment", "name": f"app-{one}", "namespace": "apps", "version": "v1",
+             "lastAppliedTime": "2026-01-01T00:00:00Z"}
+            for one in range(20)
+        ]  # fmt: skip
+        features = [{"featureID": "Resources", "resources": entries}]
+        yield _made(
+            _CONFIG,
+            "ClusterConfiguration",
+            "clusterconfigurations",
+            {"name": f"sveltos--{name}", "namespace": namespace, "labels": labels},
+            status={"clusterProfileResources": [{"clusterProfileName": f"profile-{number}", "Features": features}]},
+        )
+        summary = {"clusterName": name, "clusterNamespace": namespace, "clusterType": "Sveltos"}
+        yield _made(
+            _CONFIG,
+            "ClusterSummary",
+            "clustersummaries",
+            {"name": f"profile-{number}-sveltos-{name}", "namespace": namespace, "labels": labels},
+            spec={**summary, "clusterProfileSpec": spec},
+            status={"featureSummaries": [{"featureID": "Resources", "hash": "aGFzaA==", "status": "Provisioned"}]},
+        )
+    for number in range(tenth * 6):
+        data = {"app.yaml": "".join(f"key-{line}: value {number} {line}\n" for line in range(110))}
+        metadata = {"name": f"cm-{number}", "namespace": f"ns-{number % 20}"}
+        yield f"/api/v1/namespaces/{metadata['namespace']}/configmaps", {"metadata": metadata, "data": data}, None
+
+
+def _made(
+    version: str,
+    kind: str,
+    plural: str,
+    metadata: dict[str, Any],
+    *,
+    spec: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+    place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    document = {"apiVersion": version, "kind": kind, "metadata": metadata}
+    if spec is not None:
+        document["spec"] = spec
+    return f"/apis/{version}{place}/{plural}", document, status
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+if __name__ == "__main__":
+    main()
