@@ -5,6 +5,7 @@ Nothing costly is imported before a command needs it. This package must not deci
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:2] == ["show", "addons"]:  # the Sveltos CLI's name for it
         words[:2] = ["addons"]
+    gc.disable()  # a short process: walking a cluster's worth of JSON in search of cycles costs half of its decoding
     os.umask(0o077)  # whatever is written may hold configuration that is nobody else's business
     sys.exit(_run(words))
 
