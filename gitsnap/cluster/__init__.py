@@ -13,18 +13,22 @@ from gitsnap.ports import Cluster
 __all__ = ["connect", "open_directory"]
 
 
-def connect(*, kubeconfig: str = "", context: str = "") -> Cluster:
+def connect(*, kubeconfig: str | None = None, context: str | None = None) -> Cluster:
     """The cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or the one this pod runs in.
 
-    Raises InputError when there is no usable configuration. Nothing is asked of the server yet.
+    Raises InputError when there is no usable configuration. Nothing is asked of the server yet, but a credential
+    plugin of the kubeconfig is run.
     """
     from gitsnap.cluster.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - 0.3 s that most commands spare
 
-    return connect_to_server(kubeconfig=kubeconfig, context=context)
+    return connect_to_server(kubeconfig=kubeconfig or "", context=context or "")
 
 
-def open_directory(folder: Path) -> Cluster:
-    """The folder of YAML files as a cluster. Raises InputError when it does not exist or a file cannot be read."""
+def open_directory(folder: Path, *, read_only: bool = False) -> Cluster:
+    """The folder of YAML files as a cluster; ``read_only`` denies every write.
+
+    Raises InputError when it does not exist or a file is no valid YAML, AccessDeniedError when one cannot be read.
+    """
     from gitsnap.cluster.directory import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
 
-    return DirectoryCluster(folder)
+    return DirectoryCluster(folder, read_only=read_only)

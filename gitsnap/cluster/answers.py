@@ -7,6 +7,7 @@ This module must not send requests.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,18 @@ from gitsnap.errors import (
     ConflictError,
     GitsnapError,
     GoneError,
+    KindNotInstalledError,
     NotFoundError,
     RejectedError,
 )
 
 _LONGEST_MESSAGE = 2000
+_NAMES_ONLY = frozenset({"NotFound", "AlreadyExists"})
+"""Reasons whose message holds nothing but kinds and names."""
+
+_BY_RBAC = re.compile(r'[a-z.]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "[^"]*"[^:]*')
+"""How the authorizer refuses; admission, which may quote the object, uses the same status."""
+
 _TOO_LARGE = "ResourceVersionTooLarge"
 
 
@@ -52,11 +60,15 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
     if status == 403:
         return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for that.")
     if status == 404:
-        return NotFoundError(text)
+        # Without a Status, or without the name of what is missing in it, there is nothing at this path at all.
+        named = (answer.get("details") or {}).get("name")
+        return NotFoundError(text) if named else KindNotInstalledError(text)
     if status == 409:
         return AlreadyExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
     if status == 410 or (status == 504 and _is_too_large(answer)):
         return GoneError(text)
+    if status == 422 and "metadata.uid" in _fields(answer):
+        return ConflictError(f"{request.server}: cannot {request.what}: it was deleted and created again meanwhile")
     if status in (400, 405, 413, 415, 422):
         return RejectedError(text)
     if status == 429 or status >= 500:
@@ -71,12 +83,21 @@ def _is_too_large(answer: Mapping[str, Any]) -> bool:
     )
 
 
+def _fields(answer: Mapping[str, Any]) -> list[str]:
+    """The fields that the server complains about."""
+    causes = (answer.get("details") or {}).get("causes") or ()
+    return sorted({str(cause["field"]) for cause in causes if cause.get("field")})
+
+
 def _message(answer: Mapping[str, Any], request: Request) -> str:
-    if request.confidential and answer.get("reason") not in ("Forbidden", "NotFound", "AlreadyExists", "Conflict"):
-        causes = (answer.get("details") or {}).get("causes") or ()
-        fields = ", ".join(sorted({str(cause.get("field")) for cause in causes if cause.get("field")}))
-        return f"{answer.get('reason') or 'rejected'}{f' ({fields})' if fields else ''}"
+    reason = str(answer.get("reason") or "")
     message = str(answer.get("message") or "")
+    if request.confidential and reason not in _NAMES_ONLY:
+        by_rbac = _BY_RBAC.match(message) if reason == "Forbidden" else None
+        if by_rbac:
+            return by_rbac[0]
+        fields = ", ".join(_fields(answer))
+        return f"{reason}{f' ({fields})' if fields else ''}"
     return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"
 
 

@@ -5,7 +5,10 @@ This module must not send a request; a credential plugin of the kubeconfig may.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from gitsnap.cluster.kubernetes_api import KubernetesCluster
 from gitsnap.errors import InputError
+from gitsnap.format import load_documents
 
 IN_CLUSTER = "in-cluster"
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -22,43 +26,103 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 def connect(*, kubeconfig: str, context: str) -> KubernetesCluster:
     """See ``gitsnap.cluster.connect``."""
     settings = client.Configuration()
-    file = kubeconfig or os.environ.get("KUBECONFIG", "")
-    if not file and not context and _SERVICE_ACCOUNT.exists():
-        try:
-            config.load_incluster_config(client_configuration=settings)
-        except ConfigException as error:
-            raise InputError(f"the service account of this pod cannot be used: {error}") from None
-        return KubernetesCluster(client.ApiClient(settings), context=IN_CLUSTER, user="")
-    used = _load(settings, file, context)
-    settings.retries = False
-    name = str(used.get("name", ""))
-    return KubernetesCluster(
-        client.ApiClient(settings), context=name, user=str(used.get("context", {}).get("user", ""))
-    )
+    settings.retries = False  # a write that is sent twice may be carried out twice; reads are repeated by the adapter
+    named = kubeconfig or os.environ.get("KUBECONFIG", "")
+    paths = [Path(part).expanduser() for part in named.split(os.pathsep) if part] or [Path.home() / ".kube" / "config"]
+    if not named and not context and not paths[0].exists() and _SERVICE_ACCOUNT.exists():
+        return _in_this_pod(settings)
+    used, user = _load(settings, paths, context)
+    return KubernetesCluster(_client(settings), context=used, user=user)
 
 
-def _load(settings: Any, file: str, context: str) -> dict[str, Any]:
-    """Fill in the settings; the context that is used. Raises InputError in words."""
-    paths = [path for path in file.split(os.pathsep) if path] or [str(Path("~/.kube/config").expanduser())]
-    if not any(Path(path).expanduser().is_file() for path in paths):
+def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
+    try:
+        config.load_incluster_config(client_configuration=settings)
+    except (ConfigException, OSError) as error:
+        raise InputError(f"the service account of this pod cannot be used: {error}") from None
+    return KubernetesCluster(_client(settings), context=IN_CLUSTER, user="")
+
+
+def _client(settings: client.Configuration) -> client.ApiClient:
+    try:
+        return client.ApiClient(settings)
+    except ImportError:
         raise InputError(
-            f"there is no kubeconfig at {os.pathsep.join(paths)}",
+            f"the proxy {str(settings.proxy).partition('://')[0]}://… needs the Python package PySocks",
+            hint="Install it beside gitsnap: pip install PySocks",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"a certificate, key or proxy of the kubeconfig cannot be used: {error}") from None
+
+
+def _load(settings: client.Configuration, paths: list[Path], context: str) -> tuple[str, str]:
+    """Fill in the settings; the names of the context and of the user. Raises InputError in words."""
+    joined = os.pathsep.join(map(str, paths))
+    files = [_read(path) for path in paths if path.is_file()]
+    if not files:
+        raise InputError(
+            f"there is no kubeconfig at {joined}",
             hint="Name one with --kubeconfig or KUBECONFIG, or use --from-dir for a folder of YAML files.",
         )
-    joined = os.pathsep.join(paths)
-    try:
-        contexts, active = config.list_kube_config_contexts(config_file=joined)
-        by_name = {str(one.get("name")): one for one in contexts or ()}
-        if context and context not in by_name:
-            raise InputError(
-                f"the kubeconfig has no context {context!r}; it has: {', '.join(sorted(by_name)) or 'none'}"
-            )
-        config.load_kube_config(
-            config_file=joined, context=context or None, client_configuration=settings, persist_config=False
+    contexts: dict[str, dict[str, Any]] = {}
+    for one in (one for file in files for one in file.get("contexts") or ()):
+        if isinstance(one, dict) and isinstance(one.get("context"), dict):
+            contexts.setdefault(str(one.get("name")), one["context"])
+    # As kubectl does: the first file that names a current context decides.
+    chosen = context or next((str(file["current-context"]) for file in files if file.get("current-context")), "")
+    if chosen not in contexts:
+        what = f"has no context {chosen!r}" if chosen else "names no current context"
+        raise InputError(
+            f"the kubeconfig {joined} {what}; it has: {', '.join(sorted(contexts)) or 'none'}",
+            hint="Choose one with --context.",
         )
+    user = str(contexts[chosen].get("user", ""))
+    try:
+        with _complaints() as complaints:
+            config.load_kube_config(
+                config_file=joined, context=chosen, client_configuration=settings, persist_config=False
+            )
     except ConfigException as error:
         raise InputError(f"the kubeconfig {joined} cannot be used: {error}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"the kubeconfig {joined} cannot be read: {type(error).__name__}: {error}") from None
-    used: dict[str, Any] = by_name[context] if context else active
-    return used
+        raise InputError(f"the kubeconfig {joined} cannot be used: {type(error).__name__}: {error}") from None
+    if complaints:
+        raise InputError(
+            f"the credentials of the user {user} of the kubeconfig cannot be had: {'; '.join(complaints)}",
+            hint="The kubeconfig runs a program for them; it must work in this shell. "
+            "Does `kubectl get namespaces` work with the same context?",
+        )
+    return chosen, user
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        documents = load_documents(path.read_bytes(), f"the kubeconfig {path}")
+    except OSError as error:
+        raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise InputError(f"{path} is no kubeconfig")
+    return documents[0]
+
+
+class _Collector(logging.Handler):
+    """Keeps the messages of errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What the client logs as an error while it loads: it goes on without credentials when a plugin fails."""
+    collector = _Collector()
+    root = logging.getLogger()
+    root.addHandler(collector)
+    try:
+        yield collector.messages
+    finally:
+        root.removeHandler(collector)

@@ -15,12 +15,14 @@ from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
+from kubernetes.config.config_exception import ConfigException
 
 from gitsnap.cluster.answers import Request, error_of
+from gitsnap.cluster.semantics import refuse_version, require_identity
 from gitsnap.errors import (
+    AccessDeniedError,
     ClusterError,
     ClusterUnreachableError,
-    InputError,
     KindNotInstalledError,
     NotFoundError,
 )
@@ -99,7 +101,10 @@ class KubernetesCluster:
         return sorted(versions, key=lambda version: (version != preferred, versions.index(version)))
 
     def _resources(self, group: str, version: str, path: str) -> dict[str, ResourceType]:
-        answer = self._json("GET", path, f"discover {group or 'core'}/{version}")
+        try:
+            answer = self._json("GET", path, f"discover {group or 'core'}/{version}")
+        except NotFoundError:
+            return {}  # its CRD was removed between the two questions
         return {
             str(one["kind"]): ResourceType(
                 Kind(group, str(one["kind"])), version, str(one["name"]), bool(one["namespaced"])
@@ -161,12 +166,14 @@ class KubernetesCluster:
     def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
         """Create, with strict field validation."""
         key = ObjectKey.of(document)
+        refuse_version(key, document.get("metadata") or {})  # the server calls it an internal error
         path = _path(self._require(key.kind), key.namespace)
         return self._write("POST", path, f"create {key}", document, key.kind, dry_run=dry_run)
 
     def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
         """Replace, with the live uid and resource version as preconditions."""
         key = ObjectKey.of(document)
+        require_identity(key, document.get("metadata") or {})
         return self._write("PUT", self._object_path(key), f"update {key}", document, key.kind, dry_run=dry_run)
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
@@ -221,16 +228,21 @@ class KubernetesCluster:
         request = Request(what, self._server, confidential=confidential)
         attempts = _READ_ATTEMPTS if method == "GET" else 1
         for attempt in range(attempts):
-            status, headers, content = self._send(method, path, query or {}, body, content_type, request)
-            if status in _BUSY and attempt + 1 < attempts:
-                time.sleep(_pause(headers, attempt))
+            is_last = attempt + 1 == attempts
+            try:
+                status, headers, content = self._send(method, path, query or {}, body, content_type, request)
+            except _ConnectionLostError:
+                if is_last:
+                    raise
                 continue
-            break
+            if is_last or status not in _BUSY:
+                break
+            time.sleep(_pause(headers, attempt))
         if not 200 <= status < 300:
             raise error_of(status, content, request)
         try:
             answer = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ClusterError(f"{self._server}: cannot {what}: the answer is not JSON") from None
         if not isinstance(answer, dict):
             raise ClusterError(f"{self._server}: cannot {what}: the answer is no JSON object")
@@ -259,40 +271,54 @@ class KubernetesCluster:
             )
             answer = self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
             return int(answer.status), dict(answer.getheaders() or {}), answer.read() or b""
-        except client.ApiException as error:
-            if not error.status:
-                raise ClusterUnreachableError(f"{request.server}: cannot {request.what}: {error.reason}") from None
-            content = error.body or b""
-            return (
-                int(error.status),
-                dict(error.headers or {}),
-                content.encode() if isinstance(content, str) else content,
-            )
+        except client.ApiException as error:  # the client's way to say that the TLS connection failed
+            raise _tls_failure(str(error.reason or "").partition("\n")[2], request) from None
+        except ConfigException as error:
+            raise AccessDeniedError(f"{request.server}: the credentials cannot be renewed: {error}") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(error, request) from None
+            raise _unreachable(error, request, is_write=method != "GET") from None
 
 
-def _unreachable(error: Exception, request: Request) -> ClusterUnreachableError | InputError:
+class _ConnectionLostError(ClusterUnreachableError):
+    """The connection broke, often because the server closed an idle one: worth one more try of a read."""
+
+
+def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
+    return ClusterUnreachableError(
+        f"{request.server}: the TLS connection failed: {reason}",
+        hint="Does the certificate authority in the kubeconfig belong to this server?",
+    )
+
+
+def _unreachable(error: Exception, request: Request, *, is_write: bool) -> ClusterUnreachableError:
     """Connection problems in words; the client's own text is long and repeats itself."""
     cause: BaseException = error
-    while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason is not None:
-        cause = cause.reason
+    while isinstance(cause, urllib3.exceptions.MaxRetryError | urllib3.exceptions.ProxyError):
+        inner = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause.original_error
+        if inner is None:
+            break
+        cause = inner
     if isinstance(cause, urllib3.exceptions.SSLError | ssl.SSLError):
-        return ClusterUnreachableError(
-            f"{request.server}: the TLS connection failed: {cause}",
-            hint="Does the certificate authority in the kubeconfig belong to this server?",
-        )
-    if isinstance(cause, urllib3.exceptions.TimeoutError):
-        reason = "no answer in time"
+        return _tls_failure(str(cause), request)
+    kind = ClusterUnreachableError
+    unknown = False
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        reason = f"no connection within {CONNECT_SECONDS:.0f} s"
+    elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
+        reason, unknown = f"no answer within {READ_SECONDS:.0f} s", True
     elif isinstance(cause, urllib3.exceptions.NameResolutionError):
         reason = "the host name cannot be resolved"
     elif "refused" in str(cause):
         reason = "connection refused"
+    elif isinstance(cause, urllib3.exceptions.ProtocolError | ConnectionError):
+        kind, reason, unknown = _ConnectionLostError, "the connection broke", True
     else:
         reason = str(cause) or type(cause).__name__
-    return ClusterUnreachableError(
+    return kind(
         f"{request.server}: cannot {request.what}: {reason}",
-        hint="Is the API server running, and is this the right context?",
+        hint="It may have been carried out all the same: look before you repeat it."
+        if is_write and unknown
+        else "Is the API server running, and is this the right context?",
     )
 
 

@@ -180,6 +180,28 @@ class ApiServer:
                 found |= {(group, version, one["name"]) for one in answer["resources"]}
         return wanted <= found
 
+    def install_late_kind(self) -> tuple[str, str, str]:
+        """A new kind (group, kind, plural), installed now: the server's cache knows no state of it from before."""
+        number = secrets.token_hex(3)
+        group, kind, plural = f"late{number}.gitsnap.test", "Late", "lates"
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        self.install(
+            [
+                {
+                    "apiVersion": "apiextensions.k8s.io/v1",
+                    "kind": "CustomResourceDefinition",
+                    "metadata": {"name": f"{plural}.{group}"},
+                    "spec": {
+                        "group": group,
+                        "scope": "Namespaced",
+                        "names": {"kind": kind, "listKind": "LateList", "plural": plural, "singular": "late"},
+                        "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+                    },
+                }
+            ]
+        )
+        return group, kind, plural
+
     # etcd -------------------------------------------------------------------------------------------------------------
 
     def compact(self, revision: str) -> None:

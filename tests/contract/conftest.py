@@ -1,0 +1,27 @@
+"""Every test that asks for a ``bed`` runs on each kind of cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitsnap.cluster import directory, kubernetes_api
+from tests.support.beds import Bed, DirectoryBed, ServerBed
+
+
+@pytest.fixture(params=["directory", "server"])
+def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Bed:
+    """Either kind of cluster, empty but for its own namespaces."""
+    if request.param == "directory":
+        folder = tmp_path / "cluster"
+        folder.mkdir()
+        return DirectoryBed(folder)
+    return ServerBed(request.getfixturevalue("api"), request.getfixturevalue("new_namespace"))
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of three objects."""
+    monkeypatch.setattr(directory, "PAGE_SIZE", 3)
+    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)

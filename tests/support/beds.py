@@ -1,0 +1,150 @@
+"""The clusters that the contract tests run on, each with a way around the adapter to prepare it, and what goes there.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from gitsnap import cluster as adapters
+from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.ports import Cluster
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
+from tests.testbed.apiserver import ApiServer
+
+NAMESPACE = Kind("", "Namespace")
+UNKNOWN = Kind("gitsnap.test", "Unknown")
+
+
+class Bed(Protocol):
+    """A cluster under test, and a way around the adapter to prepare it."""
+
+    def connect(self) -> Cluster:
+        """A connection that may do everything; each call gives a new one."""
+
+    def connect_as_reader(self) -> Cluster:
+        """A connection that may read ConfigMaps and nothing else."""
+
+    def namespace(self) -> str:
+        """A fresh namespace."""
+
+    def set_status(self, cluster: Cluster, key: ObjectKey, status: JsonObject) -> None:
+        """Write status as a controller would."""
+
+    def gone_version(self, cluster: Cluster) -> tuple[ResourceType, str]:
+        """A kind, and a resource version at which it can no longer be listed."""
+
+
+@dataclass
+class DirectoryBed:
+    """A folder of YAML files."""
+
+    folder: Path
+    unused: list[str] = field(default_factory=lambda: ["test-3", "test-2", "test-1"])
+
+    def __post_init__(self) -> None:
+        items = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": f"uid-of-{name}"}}
+            for name in ("default", "kube-system", *self.unused)
+        ]
+        (self.folder / "namespaces.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    def connect(self) -> Cluster:
+        """See Bed."""
+        return adapters.open_directory(self.folder)
+
+    def connect_as_reader(self) -> Cluster:
+        """See Bed."""
+        return adapters.open_directory(self.folder, read_only=True)
+
+    def namespace(self) -> str:
+        """See Bed."""
+        return self.unused.pop()
+
+    def set_status(self, cluster: Cluster, key: ObjectKey, status: JsonObject) -> None:
+        """See Bed."""
+        live = cluster.get(key)
+        (path,) = self.folder.rglob(f"{key.name}.yaml")
+        path.write_text(json.dumps(live | {"status": status}))
+
+    def gone_version(self, cluster: Cluster) -> tuple[ResourceType, str]:
+        """See Bed."""
+        resource = served(cluster, CONFIG_MAP)
+        version = next(cluster.list(resource)).resource_version
+        cluster.create(config_map("later", "default"))
+        return resource, version
+
+
+@dataclass
+class ServerBed:
+    """A real API server."""
+
+    api: ApiServer
+    new_namespace: Callable[[], str]
+
+    def connect(self) -> Cluster:
+        """See Bed."""
+        return adapters.connect(kubeconfig=str(self.api.kubeconfig()))
+
+    def connect_as_reader(self) -> Cluster:
+        """See Bed."""
+        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
+        return adapters.connect(kubeconfig=str(self.api.kubeconfig(self.api.new_user(rule))))
+
+    def namespace(self) -> str:
+        """See Bed."""
+        return self.new_namespace()
+
+    def set_status(self, cluster: Cluster, key: ObjectKey, status: JsonObject) -> None:
+        """See Bed."""
+        resource = served(cluster, key.kind)
+        place = f"/namespaces/{key.namespace}" if key.namespace else ""
+        self.api.ask(
+            "PATCH",
+            f"/apis/{resource.api_version}{place}/{resource.plural}/{key.name}/status",
+            {"status": status},
+            content_type="application/merge-patch+json",
+        )
+
+    def gone_version(self, cluster: Cluster) -> tuple[ResourceType, str]:
+        """See Bed."""
+        # Versions that the server's cache never held are looked up in etcd, which has forgotten them.
+        before = next(cluster.list(served(cluster, CONFIG_MAP))).resource_version
+        self.new_namespace()
+        group, kind, plural = self.api.install_late_kind()
+        self.api.compact(next(cluster.list(served(cluster, CONFIG_MAP))).resource_version)
+        return ResourceType(Kind(group, kind), "v1", plural, namespaced=True), before
+
+
+def config_map(name: str, namespace: str, *, labels: dict[str, str] | None = None, **data: str) -> JsonObject:
+    """A ConfigMap to create."""
+    metadata: JsonObject = {"name": name, "namespace": namespace, **({"labels": labels} if labels else {})}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": "one", **data}}
+
+
+def profile(name: str, **spec: Any) -> JsonObject:
+    """A ClusterProfile to create."""
+    return {
+        "apiVersion": f"{CLUSTER_PROFILE.group}/v1beta1",
+        "kind": "ClusterProfile",
+        "metadata": {"name": name},
+        "spec": {"syncMode": "Continuous", **spec},
+    }
+
+
+def served(cluster: Cluster, kind: Kind) -> ResourceType:
+    """A kind that must be served."""
+    resource = cluster.resource_type(kind)
+    assert resource is not None
+    return resource
+
+
+def names(cluster: Cluster, kind: Kind, **arguments: str) -> list[str]:
+    """Names of what a list brings, in its order."""
+    pages = list(cluster.list(served(cluster, kind), **arguments))
+    return [one["metadata"]["name"] for page in pages for one in page.items]
