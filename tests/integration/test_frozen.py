@@ -1,0 +1,71 @@
+"""Archives that a released format wrote: every later version must read them.
+
+``tests/frozen/format-1.bundle`` is a git bundle of an archive with three samples (the last two of one configuration),
+made by `gitsnap capture` and `git bundle create --all`; the identity beside it belongs to this test alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitsnap import archive, history, secrets
+from gitsnap.archive import GitArchive
+from gitsnap.format import decode, fingerprint
+from gitsnap.model import Area, SecretsMode
+
+_FROZEN = Path(__file__).resolve().parents[1] / "frozen"
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> GitArchive:
+    """A clone of the frozen archive."""
+    folder = tmp_path / "hourly"
+    subprocess.run(
+        ["git", "clone", "-q", "-b", "hourly", str(_FROZEN / "format-1.bundle"), str(folder)],
+        check=True,
+        capture_output=True,
+    )
+    return archive.open_path(folder)
+
+
+def test_samples_and_objects_are_read(frozen: GitArchive) -> None:
+    """Order, counts and content are what was written."""
+    samples = frozen.samples()
+
+    assert [sample.metadata.sequence for sample in samples] == [1, 2, 3]
+    assert samples[1].commit == samples[2].commit
+    assert not frozen.problems()
+    texts = [
+        history.find_object(frozen.tree(sample), "ConfigMap/default/database").document["data"] for sample in samples
+    ]
+    assert [text["database.yaml"].split("\n")[0] for text in texts] == ["# first", "# second", "# second"]
+    assert texts[0]["odd: key"] == "yes"
+
+
+def test_secrets_are_decrypted_and_their_fingerprints_fit(frozen: GitArchive, tmp_path: Path) -> None:
+    """With the identity alone: the archive holds its fingerprint key, encrypted."""
+    identity = tmp_path / "identity"
+    shutil.copy(_FROZEN / "format-1.identity", identity)
+    identity.chmod(0o600)
+    tree = frozen.tree(frozen.samples()[0])
+    sealed = tree.files(Area.SEALED)
+    keeper = secrets.open_keeper(
+        tmp_path / "keys",
+        mode=SecretsMode.ENCRYPT,
+        recipients=tree.info.secrets.recipients,
+        identities=[identity],
+        expected_key=tree.info.secrets.fingerprint_key,
+        wrapped_key=tree.read(sealed["_fingerprint-key.age"]),
+    )
+    assert keeper is not None
+    masked = history.find_object(tree, "Secret/credentials").document
+
+    values = decode(keeper.unseal(tree.read(sealed["default/Secret/credentials.yaml"])))
+    restored = fingerprint.restore(masked, values, keeper.fingerprint_key)
+
+    assert restored["data"] == {"password": "ZnJvemVuLXBhc3N3b3Jk"}
+    assert fingerprint.is_fingerprint(masked["data"]["password"])
