@@ -1,0 +1,102 @@
+"""Published Sveltos examples on a real API server: captured there, and from a dump of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gitsnap import archive, cluster, policy
+from gitsnap.archive import GitArchive
+from gitsnap.capture import capture, tree_info
+from gitsnap.format import load_documents
+from gitsnap.model import Kind, SecretsMode, Trigger
+from gitsnap.policy import Policy
+from gitsnap.ports import Cluster
+from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.testbed.apiserver import ApiServer
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _post(api: ApiServer, document: dict[str, Any]) -> int:
+    kind = Kind.of(document)
+    row = BY_KIND[kind]
+    root = f"/apis/{document['apiVersion']}" if kind.group else "/api/v1"
+    place = f"/namespaces/{document['metadata'].get('namespace', 'default')}" if row.namespaced else ""
+    return api.request("POST", f"{root}{place}/{row.plural}?fieldValidation=Strict", document)[0]
+
+
+def _capture(source: Cluster, storage: Path) -> GitArchive:
+    storage.mkdir()
+    made = archive.create_archive(storage, "all")
+    everything: Policy = policy.default("all")
+    info = tree_info(
+        Policy(everything.name, secrets_mode=SecretsMode.PLAINTEXT, secrets_given=True), branch="all", keeper=None
+    )
+    capture(source, made, info, keeper=None, time=_NOON, trigger=Trigger.MANUAL)
+    return made
+
+
+def _tree_id(of: GitArchive) -> str:
+    command = ["git", "-C", of.location, "rev-parse", "HEAD:configuration"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _dump(api: ApiServer, folder: Path) -> None:
+    """The kinds of a capture as lists, one file a kind, as `kubectl get -A -o json` would print them."""
+    folder.mkdir()
+    (folder / "namespaces.json").write_text(json.dumps(_as_list(api, "/api/v1/namespaces", "v1", "Namespace")))
+    for kind in CAPTURED_KINDS:
+        row = BY_KIND[kind]
+        version = f"{kind.group}/{row.versions[0]}" if kind.group else "v1"
+        root = f"/apis/{version}" if kind.group else "/api/v1"
+        listed = _as_list(api, f"{root}/{row.plural}", version, kind.name)
+        if listed["items"]:
+            (folder / f"{row.plural}.json").write_text(json.dumps(listed))
+
+
+def _as_list(api: ApiServer, path: str, version: str, kind: str) -> dict[str, Any]:
+    items = [{"apiVersion": version, "kind": kind, **item} for item in api.ask("GET", path)["items"]]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def test_server_and_dump_give_the_same_tree(api: ApiServer, shared: Path, tmp_path: Path) -> None:
+    """Whether gitsnap reads a cluster or a dump of it makes no difference to configuration/."""
+    accepted = 0
+    for file in sorted([*(shared / "examples" / "sveltos").glob("*.yaml"), shared / "guestbook/clusterprofile.yaml"]):
+        for document in load_documents(file.read_bytes(), file.name):
+            if Kind.of(document) in BY_KIND:
+                accepted += _post(api, document) == 201
+    for name in ("database", "frontend"):
+        content = (shared / "guestbook" / f"{name}.yaml").read_text()
+        metadata = {"name": name, "namespace": "default"}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{name}.yaml": content}}
+        accepted += _post(api, document) == 201
+    assert accepted > 20
+    _dump(api, tmp_path / "dump")
+
+    live = _capture(cluster.connect(kubeconfig=str(api.kubeconfig())), tmp_path / "live")
+    dumped = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "dumped")
+
+    assert live.samples()[0].metadata.objects == dumped.samples()[0].metadata.objects > 20
+    assert _tree_id(live) == _tree_id(dumped)
+    assert live.samples()[0].metadata.consistency == "exact"
+
+
+def test_a_document_of_ten_megabytes(tmp_path: Path) -> None:
+    """A dump may hold one; it is read and archived like any other."""
+    (tmp_path / "dump").mkdir()
+    profile = {
+        "apiVersion": "config.projectsveltos.io/v1beta1",
+        "kind": "ClusterProfile",
+        "metadata": {"name": "large", "annotations": {"text": "x" * 10_000_000}},
+        "spec": {},
+    }
+    (tmp_path / "dump" / "large.json").write_text(json.dumps(profile))
+
+    made = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "storage")
+
+    assert made.samples()[0].metadata.objects == 1
