@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import classifier_labels
-from gitsnap.sveltos.matching import ClusterRef, matching_clusters
+from gitsnap.sveltos.matching import ClusterRef, LabelIndex, matching_clusters
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, UnresolvedReason, references
 
 _CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
@@ -33,7 +33,7 @@ class Knowledge:
 
     def __init__(self) -> None:
         self.controller_labels: frozenset[str] = frozenset()
-        self._clusters: dict[ClusterRef, Mapping[str, str]] = {}
+        self._clusters = LabelIndex()
         self._sets: dict[ObjectKey, JsonObject] = {}
         self._references: list[Reference] = []
 
@@ -56,7 +56,7 @@ class Knowledge:
         """Take over what was studied; done once the whole kind was read."""
         self.controller_labels |= lesson.controller_labels
         if lesson.cluster is not None:
-            self._clusters[lesson.cluster[0]] = lesson.cluster[1]
+            self._clusters.add(*lesson.cluster)
         if lesson.members is not None:
             self._sets[lesson.members[0]] = lesson.members[1]
         self._references += lesson.references

@@ -54,6 +54,25 @@ class ClusterRef:
 ClusterLabels = Mapping[ClusterRef, Mapping[str, str]]
 """Every registered cluster with its labels."""
 
+
+class LabelIndex(dict[ClusterRef, Mapping[str, str]]):
+    """ClusterLabels that know who has a label: with many profiles and clusters, asking each about each is slow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._having: dict[tuple[str, str], list[ClusterRef]] = {}
+
+    def add(self, cluster: ClusterRef, labels: Mapping[str, str]) -> None:
+        """Register a cluster; each is added once."""
+        self[cluster] = labels
+        for pair in labels.items():
+            self._having.setdefault(pair, []).append(cluster)
+
+    def having(self, key: str, value: str) -> Iterable[ClusterRef]:
+        """The clusters with this label."""
+        return self._having.get((key, value), ())
+
+
 Sets = Mapping[ObjectKey, JsonObject]
 """Every Set and ClusterSet, with its status where that is known."""
 
@@ -113,16 +132,17 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
     """
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
-    candidates = {
-        cluster: labels
-        for cluster, labels in clusters.items()
-        if not own_namespace or cluster.namespace == own_namespace
-    }
+    candidates = (
+        {cluster: labels for cluster, labels in clusters.items() if cluster.namespace == own_namespace}
+        if own_namespace
+        else clusters
+    )
     spec = document.get("spec") or {}
     selected: set[ClusterRef] = set()
     for path in SELECTOR_PATHS.get(kind, ()):
         for selector in values_at(spec, path):
-            selected |= {cluster for cluster, labels in candidates.items() if selector_matches(selector, labels)}
+            pool = _pool(selector, candidates)
+            selected.update(cluster for cluster in pool if selector_matches(selector, candidates[cluster]))
     for reference in spec.get("clusterRefs") or ():
         cluster = ClusterRef.of_reference(reference)
         # Sveltos forces the namespace of a Profile's and a Set's references to its own.
@@ -135,6 +155,14 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
         selected |= members.clusters
         certain = certain and members.certain
     return Selection(frozenset(selected), certain)
+
+
+def _pool(selector: Any, candidates: ClusterLabels) -> Iterable[ClusterRef]:
+    """Clusters that a selector may match: those with one of the labels it requires, where that can be looked up."""
+    required = selector.get("matchLabels") if isinstance(selector, dict) else None
+    if required and isinstance(candidates, LabelIndex):
+        return candidates.having(*next(iter(required.items())))
+    return candidates
 
 
 def _members(document: JsonObject | None, candidates: ClusterLabels) -> Selection:
