@@ -16,7 +16,7 @@ from gitsnap.errors import AbortedError, GitsnapError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run gitsnap with these arguments (default: the process's own) and exit."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if words[:2] == ["show", "addons"]:  # the Sveltos CLI's name for it
         words[:2] = ["addons"]
     gc.disable()  # a short process: walking a cluster's worth of JSON in search of cycles costs half of its decoding
@@ -29,11 +29,11 @@ def _run(words: list[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from gitsnap.cli.app import app
+    from gitsnap.cli.app import build
 
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:
-        code = app(words, standalone_mode=False)
+        code = build(words)(words, standalone_mode=False)
     except GitsnapError as error:
         if debug:
             traceback.print_exc()

@@ -1,28 +1,67 @@
 """The command line's shape: which commands there are, and their aliases.
 
+A command's module is imported when that command runs: `gitsnap list` pays for nothing of `gitsnap diff`.
 This module must not do what commands do.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
 
 from gitsnap import __version__
-from gitsnap.cli import capture, demo, diff, rollback, samples, show
 
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+COMMANDS = {
+    "capture": "gitsnap.cli.capture:capture",
+    "list": "gitsnap.cli.samples:list_samples",
+    "show": "gitsnap.cli.show:show",
+    "diff": "gitsnap.cli.diff:diff",
+    "rollback": "gitsnap.cli.rollback:rollback",
+    "addons": "gitsnap.cli.show:addons",
+    "demo": "gitsnap.cli.demo:demo",
+}
+"""Every command and the function behind it, in the order of the help."""
 
-app = typer.Typer(
-    name="gitsnap",
-    help="Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings=_SETTINGS,
-)
+ALIAS_GROUP = "snapshot"
+ALIASES = ("list", "diff", "rollback")
+"""The group that speaks the Sveltos CLI's words, and what is found in it."""
+
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The application for this command line: only the command that is called, or everything where that is not known.
+
+    words: the arguments as the user gave them.
+    """
+    called = next((word for word in words if not word.startswith("-")), "")
+    app = _group("Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back.")
+    app.callback()(_root)
+    if called != ALIAS_GROUP:
+        _add(app, [called] if called in COMMANDS else COMMANDS)
+    if called not in COMMANDS:
+        aliases = _group("The Sveltos CLI's words: snapshot list, diff and rollback.")
+        _add(aliases, ALIASES)
+        app.add_typer(aliases, name=ALIAS_GROUP)
+    return app
+
+
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        name="gitsnap",
+        help=help_text,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def _add(group: typer.Typer, names: Iterable[str]) -> None:
+    for name in names:
+        module, function = COMMANDS[name].split(":")
+        group.command(name)(getattr(importlib.import_module(module), function))
 
 
 def _print_version(value: bool) -> None:
@@ -31,7 +70,6 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -41,23 +79,3 @@ def _root(
     ] = False,
 ) -> None:
     """Options before the command; main() reads --debug."""
-
-
-app.command("capture")(capture.capture)
-app.command("list")(samples.list_samples)
-app.command("show")(show.show)
-app.command("diff")(diff.diff)
-app.command("rollback")(rollback.rollback)
-app.command("addons")(show.addons)
-app.command("demo")(demo.demo)
-
-_snapshot = typer.Typer(
-    help="The Sveltos CLI's words: snapshot list, diff and rollback.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings=_SETTINGS,
-)
-_snapshot.command("list")(samples.list_samples)
-_snapshot.command("diff")(diff.diff)
-_snapshot.command("rollback")(rollback.rollback)
-app.add_typer(_snapshot, name="snapshot")
