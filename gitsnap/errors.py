@@ -19,6 +19,7 @@
     ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
     ├── RefusedError             14   a rollback plan that must not be carried out as it is
     ├── RollbackFailedError      15   a rollback that stopped half-way
+    ├── InternalError            70   a defect of gitsnap itself
     └── AbortedError            130   the person at the terminal said no
 
 Exit codes are an interface (docs/SCRIPTING.md): 0 done, 1 differences with ``--exit-code``, 2 usage.
@@ -160,7 +161,13 @@ class RollbackFailedError(GitsnapError):
     exit_code = 15
 
 
+class InternalError(GitsnapError):
+    """A defect of gitsnap itself, in a process that goes on for its other work; the log has the traceback."""
+
+    retryable = True
+
+
 class AbortedError(GitsnapError):
-    """The person at the terminal said no, or pressed Ctrl-C."""
+    """The person at the terminal said no or pressed Ctrl-C, or the process is asked to stop."""
 
     exit_code = 130

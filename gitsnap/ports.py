@@ -87,6 +87,29 @@ class Cluster(Protocol):
         """Delete with preconditions. Raises ConflictError, NotFoundError."""
 
 
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch."""
+
+    change: str
+    """``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
+    document: JsonObject
+    """The object; of a bookmark only ``metadata.resourceVersion`` counts."""
+
+
+class ControlPlane(Cluster, Protocol):
+    """A cluster as a controller needs it: it tells what happens, and keeps the status of objects."""
+
+    def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
+        """What happens to a kind after a resource version, until the server ends the watch after about ``seconds``.
+
+        Raises GoneError when the server no longer has that version: then list, and watch from there.
+        """
+
+    def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
+        """JSON merge patch of the status subresource. Raises NotFoundError, RejectedError."""
+
+
 class Tree(Protocol):
     """A configuration with its inventory, as files: the tree of a sample, or the cluster as it is now."""
 

@@ -142,6 +142,34 @@ def open_keeper(
     return Keeper(key, recipients=named, identities=known, created_identity=own_file if created else None)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyTexts:
+    """Keys that are given as texts rather than files. Its representation shows nothing of them."""
+
+    source: str
+    """Where they come from, for messages: ``Secret gitsnap/keys``."""
+    fingerprint_key: str = ""
+    """What the file fingerprint.key would hold, ``""`` where there is none."""
+    identity: str = ""
+    """What the file identity.txt would hold."""
+
+
+def keeper_of(
+    given: KeyTexts, *, mode: SecretsMode, recipients: Sequence[str] = (), expected_key: str = ""
+) -> Keeper | None:
+    """The keys that are given; None in the modes that need none. Nothing is made. Raises SecretsError."""
+    if mode not in _NEEDS_KEY:
+        return None
+    if not given.fingerprint_key:
+        raise SecretsError(
+            f"{given.source} has no {KEY_FILE}",
+            hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
+        )
+    key = _checked(_key_in(given.fingerprint_key, f"{KEY_FILE} in {given.source}"), given.source, expected_key)
+    identities = _identities_in(given.identity, f"{IDENTITY_FILE} in {given.source}") if given.identity else []
+    return Keeper(key, recipients=recipients if mode is SecretsMode.ENCRYPT else (), identities=identities)
+
+
 # The fingerprint key --------------------------------------------------------------------------------------------------
 
 
@@ -187,12 +215,14 @@ def _checked(key: bytes, place: str, expected_key: str) -> bytes:
 def _stored_key(file: Path) -> bytes | None:
     """None where there is no such file."""
     text = _private_text(file)
-    if text is None:
-        return None
+    return None if text is None else _key_in(text, str(file))
+
+
+def _key_in(text: str, place: str) -> bytes:
     lines = _content_lines(text)
     if len(lines) == 1 and re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", lines[0]):
         return bytes.fromhex(lines[0])
-    raise SecretsError(f"{file} is not a gitsnap fingerprint key (one line of {KEY_BYTES * 2} hexadecimal digits)")
+    raise SecretsError(f"{place} is not a gitsnap fingerprint key (one line of {KEY_BYTES * 2} hexadecimal digits)")
 
 
 def _key_text(key: bytes) -> str:
@@ -235,12 +265,14 @@ def _required_identities(file: Path) -> list[Identity]:
 def _identities(file: Path) -> list[Identity] | None:
     """The identities of an age identity file, or an unencrypted SSH private key; None where there is no such file."""
     text = _private_text(file)
-    if text is None:
-        return None
+    return None if text is None else _identities_in(text, str(file))
+
+
+def _identities_in(text: str, place: str) -> list[Identity]:
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED")):
         raise SecretsError(
-            f"{file} is an identity file that is protected by a passphrase, which gitsnap cannot ask for",
-            hint=f"Decrypt it for the command alone: --identity <(age -d {file})",
+            f"{place} is an identity file that is protected by a passphrase, which gitsnap cannot ask for",
+            hint=f"Decrypt it for the command alone: --identity <(age -d {place})",
         )
     if text.startswith("-----BEGIN"):
         with suppress(pyrage.IdentityError):
@@ -249,7 +281,7 @@ def _identities(file: Path) -> list[Identity] | None:
         with suppress(pyrage.IdentityError):
             return [_native(line) for line in lines]
     raise SecretsError(
-        f"{file} is not an age identity file that gitsnap can read",
+        f"{place} is not an age identity file that gitsnap can read",
         hint="Lines AGE-SECRET-KEY-1…, as age-keygen writes them, or an SSH private key without a passphrase.",
     )
 

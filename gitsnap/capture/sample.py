@@ -30,6 +30,18 @@ class CaptureResult:
     skipped_generated: int
     """Objects left out because a controller generated them."""
 
+    @property
+    def summary(self) -> str:
+        """``hourly/2023-08-26T05-20-00Z: 132 objects, 1 modified, commit 3f2a91c04b7e``, or ``unchanged``."""
+        sample, changes = self.recorded.sample, self.recorded.changes
+        counts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
+        listed = [f"{count} {what}" for count, what in counts if count]
+        if not self.recorded.new_commit:
+            listed = ["unchanged"]
+        elif not listed:
+            listed = ["inventory changed"]
+        return f"{sample.tag}: {sample.metadata.objects} objects, {', '.join(listed)}, commit {sample.commit[:12]}"
+
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:
     """What a capture under this policy asks for, as the tree will say.

@@ -21,6 +21,7 @@ COMMANDS = {
     "diff": "gitsnap.cli.diff:diff",
     "rollback": "gitsnap.cli.rollback:rollback",
     "addons": "gitsnap.cli.show:addons",
+    "controller": "gitsnap.cli.controller:controller",
     "demo": "gitsnap.cli.demo:demo",
 }
 """Every command and the function behind it, in the order of the help."""

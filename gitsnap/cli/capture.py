@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, output
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, capturing_keeper, find_policy
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
 from gitsnap.errors import EXIT_INCOMPLETE, InputError
 from gitsnap.model import SecretsMode, Trigger
 
@@ -56,6 +56,7 @@ def capture(
     Example: gitsnap capture --snapshot hourly --storage /var/lib/gitsnap
     """
     from gitsnap import capture as sampling
+    from gitsnap import keys
     from gitsnap.archive import create_archive
 
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
@@ -63,7 +64,7 @@ def capture(
     policy = _overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
     cluster.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(choice.folder, policy.name)
-    policy, keeper = capturing_keeper(archive, policy, choice.keys_folder(archive), identities=identity or [])
+    policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
     progress = output.ProgressLine()
     try:
@@ -105,19 +106,6 @@ def _overridden(policy: Policy, mode: SecretsMode | None, recipients: list[str],
     return replace(policy, require_complete=policy.require_complete or require_complete)
 
 
-def summary(taken: CaptureResult) -> str:
-    """``hourly/2023-08-26T05-20-00Z: 132 objects, 1 modified, commit 3f2a91c04b7e``, or ``unchanged``."""
-    sample = taken.recorded.sample
-    changes = taken.recorded.changes
-    counts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
-    listed = [f"{count} {what}" for count, what in counts if count]
-    if not taken.recorded.new_commit:
-        listed = ["unchanged"]
-    elif not listed:
-        listed = ["inventory changed"]
-    return f"{sample.tag}: {sample.metadata.objects} objects, {', '.join(listed)}, commit {sample.commit[:12]}"
-
-
 def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
     for one in sample.metadata.incomplete:
@@ -134,7 +122,7 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     if taken.recorded.worktree_problem:
         output.say(f"warning: {taken.recorded.worktree_problem}")
     if form is options.Output.TABLE:
-        output.result(summary(taken))
+        output.result(taken.summary)
         return
     output.structured(sample_document(taken), form)
 

@@ -14,7 +14,7 @@ import typer
 from gitsnap import history
 from gitsnap.cli import options, output
 from gitsnap.cli.samples import describe
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, open_keeper
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare import Comparison, Filters, compare
 from gitsnap.errors import EXIT_DIFFERENCES
 from gitsnap.model import Sample
@@ -59,7 +59,7 @@ def diff(
     if to_sample == LIVE:
         before = history.find_sample(samples, from_sample or "latest")
         cluster = ClusterChoice(kubeconfig, context, from_dir)
-        after_tree = _live(opened, before, cluster, choice.keys_folder(opened), identity or [])
+        after_tree = _live(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
         after = history.find_sample(samples, to_sample)
@@ -86,13 +86,14 @@ def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:
     return samples[max(0, samples.index(after) - 1)]
 
 
-def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, keys: Path, identities: list[Path]) -> Tree:
+def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities: list[Path]) -> Tree:
     """The cluster now, in the scope and mode of the sample it is compared with."""
+    from gitsnap import keys
     from gitsnap.capture import check_cluster, live_tree
 
     cluster = choice.open()
     check_cluster(archive, cluster.info())
-    keeper = open_keeper(archive, sample, keys, identities=identities)
+    keeper = keys.for_reading(archive, sample, identities=identities)
     progress = output.ProgressLine()
     try:
         return live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)

@@ -14,7 +14,7 @@ import typer
 from gitsnap import history
 from gitsnap.cli import options, output
 from gitsnap.cli.show import SampleName
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, capturing_keeper, find_policy, open_keeper
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
 from gitsnap.errors import AbortedError, IncompleteError, RefusedError, RollbackFailedError
 from gitsnap.model import Sample, Trigger
 
@@ -68,6 +68,7 @@ def rollback(
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
+    from gitsnap import keys
     from gitsnap import rollback as rolling
     from gitsnap.capture import check_cluster
     from gitsnap.plan import Options, Selection
@@ -87,14 +88,13 @@ def rollback(
         resources=tuple(resource or ()),
         with_references=with_references,
     )
-    keys = choice.keys_folder(opened)
     plan = rolling.prepare(
         cluster,
         opened.tree(chosen),
         sample=chosen,
         selection=selection,
         options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
-        keeper=open_keeper(opened, chosen, keys, identities=identity or []),
+        keeper=keys.for_reading(opened, chosen, identities=identity or []),
     )
     plan = rolling.try_on_server(cluster, plan)
     _show(plan, form)
@@ -106,7 +106,7 @@ def rollback(
         output.say("nothing to do: the cluster already has what was selected")
         return
     _confirm(plan, yes=yes)
-    _apply(cluster, opened, plan, keys=keys, identities=identity or [])
+    _apply(cluster, opened, plan, identities=identity or [])
 
 
 def _show(plan: Plan, form: options.Output) -> None:
@@ -130,11 +130,11 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         raise AbortedError("nothing was changed")
 
 
-def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, keys: Path, identities: list[Path]) -> None:
+def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, identities: list[Path]) -> None:
     from gitsnap import rollback as rolling
     from gitsnap.cli.plan_output import report_text
 
-    take = _sampler(cluster, archive, keys, identities)
+    take = _sampler(cluster, archive, identities)
     try:
         report = rolling.apply(cluster, plan, take_sample=take)
     except rolling.StoppedError as error:
@@ -143,16 +143,15 @@ def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, keys: Path, ide
     output.result(report_text(report))
 
 
-def _sampler(
-    cluster: Cluster, archive: GitArchive, keys: Path, identities: list[Path]
-) -> Callable[[Trigger], Sample | None]:
+def _sampler(cluster: Cluster, archive: GitArchive, identities: list[Path]) -> Callable[[Trigger], Sample | None]:
     """Takes the samples before and after, under the archive's own policy."""
 
     def take(trigger: Trigger) -> Sample | None:
         from gitsnap import capture as sampling
+        from gitsnap import keys
 
         policy = find_policy(archive.policy, None, cluster)
-        policy, keeper = capturing_keeper(archive, policy, keys, identities=identities)
+        policy, keeper = keys.for_capture(archive, policy, identities=identities)
         info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
         taken = sampling.capture(cluster, archive, info, keeper=keeper, time=datetime.now(UTC), trigger=trigger)
         sample = taken.recorded.sample

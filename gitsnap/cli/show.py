@@ -11,7 +11,7 @@ import typer
 
 from gitsnap import history
 from gitsnap.cli import options, output
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, open_keeper
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, fingerprint
 from gitsnap.model import Area, JsonObject, ObjectKey, SecretsMode
@@ -63,7 +63,9 @@ def show(
         raise UsageError("--all shows every object: leave out the names, or --all")
     keeper = None
     if decrypt:
-        keeper = open_keeper(opened, chosen, choice.keys_folder(opened), identities=identity or [])
+        from gitsnap import keys
+
+        keeper = keys.for_reading(opened, chosen, identities=identity or [])
     found = [history.find_object(tree, name) for name in objects or ()] or list(
         history.objects(tree, namespaces=namespace or ())
     )

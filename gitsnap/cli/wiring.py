@@ -7,23 +7,19 @@ This module must not print.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitsnap.errors import InputError, KindNotInstalledError, NotFoundError, UsageError
-from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode
+from gitsnap.model import JsonObject, ObjectKey
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.policy import Policy
-    from gitsnap.ports import Cluster, Tree
-    from gitsnap.secrets import Keeper
+    from gitsnap.ports import Cluster
 
 DEFAULT_POLICY = "manual"
-KEYS_FOLDER = ".keys"
-WRAPPED_KEY = "_fingerprint-key.age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +74,6 @@ class ArchiveChoice:
                 hint=f"Archives there: {known}",
             ) from None
 
-    def keys_folder(self, archive: GitArchive) -> Path:
-        """Where the keys of an archive lie: beside it."""
-        return Path(archive.location).resolve().parent / KEYS_FOLDER / archive.policy
-
 
 @dataclass(frozen=True, slots=True)
 class ClusterChoice:
@@ -100,63 +92,6 @@ class ClusterChoice:
                 raise UsageError("--from-dir is a cluster of its own: leave out --kubeconfig and --context")
             return open_directory(self.directory)
         return connect(kubeconfig=self.kubeconfig, context=self.context)
-
-
-def open_keeper(
-    archive: GitArchive, sample: Sample | None, folder: Path, *, identities: Sequence[Path] = ()
-) -> Keeper | None:
-    """The keys for reading an archive; None where its newest sample needs none, or where there are none at hand."""
-    from gitsnap import secrets
-
-    if sample is None:
-        return None
-    tree = archive.tree(sample)
-    info = tree.info.secrets
-    return secrets.open_keeper(
-        folder,
-        mode=info.mode,
-        recipients=info.recipients,
-        identities=identities,
-        expected_key=info.fingerprint_key,
-        wrapped_key=_wrapped_key(tree),
-    )
-
-
-def capturing_keeper(
-    archive: GitArchive,
-    policy: Policy,
-    folder: Path,
-    *,
-    identities: Sequence[Path] = (),
-) -> tuple[Policy, Keeper | None]:
-    """The policy and the keys for the next sample: an archive goes on in its mode unless another one is asked for."""
-    from gitsnap import secrets
-
-    samples = archive.samples()
-    expected, wrapped = "", None
-    if samples:
-        tree = archive.tree(samples[-1])
-        before = tree.info.secrets
-        if not policy.secrets_given:
-            policy = replace(policy, secrets_mode=before.mode)
-        if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
-            policy = replace(policy, recipients=before.recipients)
-        expected, wrapped = before.fingerprint_key, _wrapped_key(tree)
-    keeper = secrets.open_keeper(
-        folder,
-        mode=policy.secrets_mode,
-        recipients=policy.recipients,
-        identities=identities,
-        expected_key=expected,
-        wrapped_key=wrapped,
-        create=True,
-    )
-    return policy, keeper
-
-
-def _wrapped_key(tree: Tree) -> bytes | None:
-    blob = tree.files(Area.SEALED).get(WRAPPED_KEY)
-    return tree.read(blob) if blob is not None else None
 
 
 def find_policy(name: str, file: Path | None, cluster: Cluster) -> Policy:

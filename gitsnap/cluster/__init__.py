@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitsnap.ports import Cluster
+from gitsnap.ports import Cluster, ControlPlane
 
 __all__ = ["connect", "open_directory"]
 
 
-def connect(*, kubeconfig: str | None = None, context: str | None = None) -> Cluster:
+def connect(*, kubeconfig: str | None = None, context: str | None = None) -> ControlPlane:
     """The cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or the one this pod runs in.
 
     Raises InputError when there is no usable configuration. Nothing is asked of the server yet, but a credential

@@ -8,33 +8,36 @@ This module must not interpret objects.
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
-from kubernetes.config.config_exception import ConfigException
+from kubernetes.client.rest import RESTResponse
 
 from gitsnap.cluster.answers import Request, error_of
+from gitsnap.cluster.failures import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    WATCH_READ_SECONDS,
+    ConnectionLostError,
+    connection_errors,
+    pause,
+)
 from gitsnap.cluster.semantics import refuse_version, require_identity
+from gitsnap.cluster.watching import watch_events
 from gitsnap.errors import (
-    AccessDeniedError,
     ClusterError,
-    ClusterUnreachableError,
     KindNotInstalledError,
     NotFoundError,
 )
 from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.ports import Page
+from gitsnap.ports import Page, WatchEvent
 from gitsnap.sveltos.kinds import preferred_version
 
 PAGE_SIZE = 500
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
 _READ_ATTEMPTS = 4
-_LONGEST_PAUSE_SECONDS = 10.0
 _BUSY = frozenset({429, 500, 502, 503})
 _FIELD_MANAGER = "gitsnap"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -161,6 +164,20 @@ class KubernetesCluster:
         """One object as it is now."""
         return self._json("GET", self._object_path(key), f"read {key}", confidential=_is_secret(key.kind))
 
+    def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
+        """Events after a resource version; the server ends the watch after ``seconds``. See ports.ControlPlane."""
+        request = Request(f"watch {resource.plural}", self._server)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        answer = self._open("GET", _path(resource, ""), query, None, "", request, read_seconds=WATCH_READ_SECONDS)
+        if answer.status != 200:
+            raise error_of(int(answer.status), answer.read() or b"", request)
+        yield from watch_events(answer.response, resource, request)
+
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
@@ -180,6 +197,12 @@ class KubernetesCluster:
         """JSON merge patch."""
         path = self._object_path(key)
         return self._write("PATCH", path, f"patch {key}", patch, key.kind, dry_run=dry_run, content_type=_MERGE_PATCH)
+
+    def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
+        """JSON merge patch of the status subresource."""
+        path = f"{self._object_path(key)}/status"
+        what = f"patch the status of {key}"
+        return self._write("PATCH", path, what, patch, key.kind, dry_run=False, content_type=_MERGE_PATCH)
 
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
         """Delete with preconditions."""
@@ -231,13 +254,13 @@ class KubernetesCluster:
             is_last = attempt + 1 == attempts
             try:
                 status, headers, content = self._send(method, path, query or {}, body, content_type, request)
-            except _ConnectionLostError:
+            except ConnectionLostError:
                 if is_last:
                     raise
                 continue
             if is_last or status not in _BUSY:
                 break
-            time.sleep(_pause(headers, attempt))
+            time.sleep(pause(headers, attempt))
         if not 200 <= status < 300:
             raise error_of(status, content, request)
         try:
@@ -257,10 +280,26 @@ class KubernetesCluster:
         content_type: str,
         request: Request,
     ) -> tuple[int, Mapping[str, str], bytes]:
+        answer = self._open(method, path, query, body, content_type, request)
+        with connection_errors(request, is_write=method != "GET"):
+            return int(answer.status), dict(answer.getheaders() or {}), answer.read() or b""
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: JsonObject | None,
+        content_type: str,
+        request: Request,
+        *,
+        read_seconds: float = READ_SECONDS,
+    ) -> RESTResponse:
+        """The answer with its body still to be read."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
-        try:
+        with connection_errors(request, is_write=method != "GET"):
             parameters = self._api.param_serialize(
                 method=method,
                 resource_path=path,
@@ -269,64 +308,7 @@ class KubernetesCluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
-            return int(answer.status), dict(answer.getheaders() or {}), answer.read() or b""
-        except client.ApiException as error:  # the client's way to say that the TLS connection failed
-            raise _tls_failure(str(error.reason or "").partition("\n")[2], request) from None
-        except ConfigException as error:
-            raise AccessDeniedError(f"{request.server}: the credentials cannot be renewed: {error}") from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(error, request, is_write=method != "GET") from None
-
-
-class _ConnectionLostError(ClusterUnreachableError):
-    """The connection broke, often because the server closed an idle one: worth one more try of a read."""
-
-
-def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
-    return ClusterUnreachableError(
-        f"{request.server}: the TLS connection failed: {reason}",
-        hint="Does the certificate authority in the kubeconfig belong to this server?",
-    )
-
-
-def _unreachable(error: Exception, request: Request, *, is_write: bool) -> ClusterUnreachableError:
-    """Connection problems in words; the client's own text is long and repeats itself."""
-    cause: BaseException = error
-    while isinstance(cause, urllib3.exceptions.MaxRetryError | urllib3.exceptions.ProxyError):
-        inner = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause.original_error
-        if inner is None:
-            break
-        cause = inner
-    if isinstance(cause, urllib3.exceptions.SSLError | ssl.SSLError):
-        return _tls_failure(str(cause), request)
-    kind = ClusterUnreachableError
-    unknown = False
-    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        reason = f"no connection within {CONNECT_SECONDS:.0f} s"
-    elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
-        reason, unknown = f"no answer within {READ_SECONDS:.0f} s", True
-    elif isinstance(cause, urllib3.exceptions.NameResolutionError):
-        reason = "the host name cannot be resolved"
-    elif "refused" in str(cause):
-        reason = "connection refused"
-    elif isinstance(cause, urllib3.exceptions.ProtocolError | ConnectionError):
-        kind, reason, unknown = _ConnectionLostError, "the connection broke", True
-    else:
-        reason = str(cause) or type(cause).__name__
-    return kind(
-        f"{request.server}: cannot {request.what}: {reason}",
-        hint="It may have been carried out all the same: look before you repeat it."
-        if is_write and unknown
-        else "Is the API server running, and is this the right context?",
-    )
-
-
-def _pause(headers: Mapping[str, str], attempt: int) -> float:
-    """Seconds to wait: what the server asks for, within bounds, else 0.5, 1, 2."""
-    asked = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    seconds = float(asked) if asked.isdecimal() else 0.5 * 2**attempt
-    return min(seconds, _LONGEST_PAUSE_SECONDS)
+            return self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, read_seconds))
 
 
 def _path(resource: ResourceType, namespace: str) -> str:

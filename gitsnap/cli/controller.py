@@ -1,0 +1,81 @@
+"""``gitsnap controller``: serve Snapshot resources until asked to stop.
+
+This module must not decide when a sample is due.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitsnap.cli import options
+from gitsnap.errors import UsageError
+
+_DEFAULT_STORAGE = "/collection"
+_DEFAULT_NAMESPACE = "gitsnap"
+
+
+def controller(
+    storage: options.Storage = None,
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="[HOST]:PORT", help="Where /healthz, /readyz and /metrics are.")
+    ] = "127.0.0.1:8080",
+    namespace: Annotated[
+        str, typer.Option("--lease-namespace", metavar="NS", envvar="POD_NAMESPACE", help="Where the Lease is.")
+    ] = _DEFAULT_NAMESPACE,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Samples taken at one time.")] = 2,
+    grace: Annotated[
+        float,
+        typer.Option("--grace-seconds", min=0, help="How long a running sample may go on after SIGTERM."),
+    ] = 20.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is only considered, too.")] = False,
+) -> None:
+    """Serve Snapshot resources: take samples on schedule and on request, and keep their status.
+
+    Runs until SIGTERM or Ctrl-C. Without --storage, Snapshots that name no folder are kept in /collection.
+
+    Example: gitsnap controller --storage /collection --listen :8080
+    """
+    from gitsnap.cluster import connect
+    from gitsnap.controller import Controller, Settings, configure_logging
+
+    configure_logging(verbose=verbose)
+    gc.enable()  # main() turns it off for processes that live for seconds
+    served = Controller(
+        Settings(
+            storage=storage or Path(_DEFAULT_STORAGE),
+            namespace=namespace,
+            identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            listen=_address(listen),
+            workers=workers,
+            grace_seconds=grace,
+        ),
+        lambda: connect(kubeconfig=kubeconfig, context=context),
+        now=lambda: datetime.now(UTC),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: served.stop())
+    connect(kubeconfig=kubeconfig, context=context)  # a kubeconfig that cannot be used is said at once
+    all_done = served.run()
+    sys.stderr.flush()
+    if not all_done:
+        os._exit(0)  # a thread that still waits for a server would keep the process; the archive is whole at any moment
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port; all addresses where no host is given. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--listen {text}: [HOST]:PORT is needed, such as :8080 or 127.0.0.1:8080")
+    return host.strip("[]"), int(port)

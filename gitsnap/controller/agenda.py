@@ -1,0 +1,112 @@
+"""What a policy waits for: pure arithmetic on moments, so that it can be tested without waiting.
+
+Nothing fires on creation, on the end of a suspension or on a new schedule; missed times collapse into one sample.
+This module must not read a clock, nor do anything about what is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gitsnap.model import Sample, Trigger
+from gitsnap.policy import Policy
+from gitsnap.schedule import Due, Schedule, due
+
+TRANSIENT_SECONDS = (5.0, 300.0)
+"""First and longest pause after a failure that may pass by itself."""
+
+PERSON_SECONDS = (60.0, 900.0)
+"""The same after a failure that somebody has to mend: nobody tells the controller when a full disk has room again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now, and when to look again."""
+
+    trigger: Trigger | None = None
+    """Why to take a sample now; None where nothing is due."""
+    request: str = ""
+    """The request that such a sample serves, ``""`` where it was the schedule."""
+    next: datetime | None = None
+    """The next scheduled time; None without a schedule, or while it is suspended."""
+    missed: datetime | None = None
+    """A scheduled time that is given up, since its starting deadline has passed."""
+    look_again: datetime | None = None
+    """The first moment at which the decision may be another one; None: only when something changes."""
+
+
+@dataclass(slots=True)
+class Agenda:
+    """What is known of a policy's runs. All moments are aware."""
+
+    served: datetime
+    """Everything that was scheduled until then is served, or was never due."""
+    handled_request: str = ""
+    """Value of the annotation that asks for a sample, as it was served last."""
+    schedule: Schedule | None = None
+    suspended: bool = False
+    failures: int = 0
+    not_before: datetime | None = None
+    """No attempt before then."""
+    newest_sequence: int = 0
+    _known: bool = field(default=False, repr=False)
+
+    def sync(self, policy: Policy, now: datetime) -> None:
+        """Take note of the policy as it is now: what a changed schedule or a suspension missed is not made up for."""
+        changed = self._known and self.schedule != policy.schedule
+        if changed or (self.suspended and not policy.suspend):
+            self.served = max(self.served, now)
+            self.not_before = None
+        if changed:
+            self.failures = 0
+        self.schedule, self.suspended, self._known = policy.schedule, policy.suspend, True
+
+    def saw(self, sample: Sample, now: datetime) -> None:
+        """Take note of the newest scheduled sample; one of the future (the clock went back) counts as now."""
+        if sample.metadata.sequence > self.newest_sequence:
+            self.newest_sequence = sample.metadata.sequence
+            self.served = max(self.served, min(sample.metadata.time, now))
+
+    def succeeded(self) -> None:
+        """Take note that a sample was taken."""
+        self.failures, self.not_before = 0, None
+
+    def failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
+        """Take note of a failure: the next attempt waits longer each time, but not beyond the next scheduled time.
+
+        ``jitter`` gives a number from 0 to 1, so that many policies do not try again at one moment.
+        """
+        first, longest = TRANSIENT_SECONDS if transient else PERSON_SECONDS
+        pause = min(first * 2 ** min(self.failures, 16), longest)
+        self.failures += 1
+        again = now + timedelta(seconds=pause * (0.75 + jitter() / 2))
+        if self.schedule is not None and not self.suspended:
+            again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=first)))
+        self.not_before = again
+
+
+def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> Decision:
+    """What is due at ``now``. ``request``: value of the annotation that asks for a sample, ``""`` without one."""
+    state = _scheduled(policy, agenda, now)
+    upcoming = state.next if state is not None else None
+    asked = bool(request) and request != agenda.handled_request
+    wanted = Trigger.MANUAL if asked else Trigger.SCHEDULE if state is not None and state.run is not None else None
+    missed = state.missed if state is not None else None
+    if wanted is not None and agenda.not_before is not None and now < agenda.not_before:
+        return Decision(None, "", upcoming, missed, agenda.not_before)
+    return Decision(wanted, request if asked else "", upcoming, missed, upcoming)
+
+
+def _scheduled(policy: Policy, agenda: Agenda, now: datetime) -> Due | None:
+    if policy.schedule is None or policy.suspend:
+        return None
+    agenda.served = min(agenda.served, now)  # else nothing would be due until a clock that went back has caught up
+    deadline = policy.starting_deadline_seconds
+    limit = None if deadline is None else timedelta(seconds=min(deadline, _LONGEST_DEADLINE))
+    return due(policy.schedule, last=agenda.served, now=now, starting_deadline=limit)
+
+
+_LONGEST_DEADLINE = 10 * 366 * 86400
+"""Seconds; a deadline beyond any schedule's distance is none."""

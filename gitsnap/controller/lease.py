@@ -1,0 +1,136 @@
+"""The Lease that keeps two controllers from working at once: a guard, not a fence.
+
+What really keeps samples whole is the lock of each archive. Rules: coordination.k8s.io/v1 as client-go's leader
+election uses it, except that clocks of two holders are never compared: only whether the Lease still moves.
+This module must not know what is guarded.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from gitsnap.controller.sampling import Connect
+from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.ports import Cluster
+
+LEASE = Kind("coordination.k8s.io", "Lease")
+DURATION_SECONDS = 30
+_RENEW_SECONDS = 8.0
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseGuard:
+    """Holds a Lease as long as it can; ``held`` says whether it does."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        on_change: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._connect = connect
+        self._key = ObjectKey(LEASE, namespace, name)
+        self._identity = identity
+        self._on_change = on_change
+        self._now = now
+        self._seen: tuple[str, float] = ("", 0.0)
+        """Resource version of another holder's Lease, and when it was seen first, by the monotonic clock."""
+        self._renewed = float("-inf")
+        self._released = False
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may work; it stops to be so when the Lease could not be renewed for its duration."""
+        return time.monotonic() - self._renewed < DURATION_SECONDS
+
+    def start(self) -> None:
+        """Acquire and renew in a thread that ends with the process."""
+        threading.Thread(target=self._forever, name="lease", daemon=True).start()
+
+    def release(self) -> None:
+        """Let the next one work at once. Failing that, it waits for the Lease's duration."""
+        with self._lock:
+            self._released = True
+            if not self.held:
+                return
+            self._renewed = float("-inf")
+            try:
+                cluster = self._connect()
+                lease = cluster.get(self._key)
+                if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
+                    lease["spec"]["holderIdentity"] = ""
+                    cluster.update(lease)
+            except GitsnapError as error:
+                _log.info("the lease could not be released: %s", error.message)
+
+    def _forever(self) -> None:
+        problem = ""
+        while True:
+            before = self.held
+            with self._lock:
+                if self._released:
+                    return
+                try:
+                    self._try(self._connect())
+                    problem = ""
+                except ConflictError:
+                    pass  # another one was faster: seen at the next look
+                except GitsnapError as error:
+                    if error.message != problem:
+                        _log.warning("the lease cannot be renewed: %s", error.message)
+                    problem = error.message
+            if self.held != before:
+                _log.info("the lease %s is %s", self._key.name, "held" if self.held else "not held any more")
+                self._on_change()
+            time.sleep(_RENEW_SECONDS if self.held else 2.0)
+
+    def _try(self, cluster: Cluster) -> None:
+        started = time.monotonic()
+        try:
+            lease = cluster.get(self._key)
+        except NotFoundError:
+            lease = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": self._key.name, "namespace": self._key.namespace},
+                "spec": self._spec({}),
+            }
+            cluster.create(lease)
+            self._renewed = started
+            return
+        spec = lease.get("spec") or {}
+        if spec.get("holderIdentity") not in (self._identity, "", None) and not self._expired(lease, started):
+            return
+        lease["spec"] = self._spec(spec)
+        cluster.update(lease)
+        self._renewed = started
+
+    def _expired(self, lease: JsonObject, at: float) -> bool:
+        """Whether a holder's Lease has not moved for its own duration, by this process's clock alone."""
+        version = str(lease["metadata"]["resourceVersion"])
+        if version != self._seen[0]:
+            _log.info("waiting for the lease that %s holds", lease["spec"].get("holderIdentity"))
+            self._seen = (version, at)
+        return at - self._seen[1] >= float(lease["spec"].get("leaseDurationSeconds") or DURATION_SECONDS)
+
+    def _spec(self, before: JsonObject) -> JsonObject:
+        moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        same = before.get("holderIdentity") == self._identity
+        return {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": DURATION_SECONDS,
+            "acquireTime": before.get("acquireTime") if same else moment,
+            "renewTime": moment,
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same else 1),
+        }

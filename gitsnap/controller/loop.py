@@ -1,0 +1,262 @@
+"""The controller's loop: hears of Snapshots, starts a run where one is due, and takes note of how it went.
+
+Only this thread touches what is known of a Snapshot; others talk to it through a queue.
+This module must not take samples itself, nor talk to a cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gitsnap.controller.agenda import decide
+from gitsnap.controller.endpoints import Endpoints
+from gitsnap.controller.lease import LeaseGuard
+from gitsnap.controller.metrics import Metrics
+from gitsnap.controller.policies import Desk, ServedPolicy
+from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
+from gitsnap.controller.sampling import Connect, Sampler, Taken
+from gitsnap.controller.watching import SnapshotWatch
+from gitsnap.errors import GitsnapError, InternalError
+from gitsnap.model import JsonObject, Trigger
+from gitsnap.policy import Policy
+
+LEASE_NAME = "gitsnap-controller"
+_LONGEST_WAIT = 10.0
+"""Seconds between two looks at the clock: so soon is a step of it noticed."""
+
+_STALLED_SECONDS = 120.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a controller runs."""
+
+    storage: Path
+    """Folder of the archives whose Snapshot names none."""
+    namespace: str
+    """Where the Lease is."""
+    identity: str
+    """Who holds the Lease: the pod's name."""
+    listen: tuple[str, int]
+    """Address and port of the probes and metrics."""
+    workers: int = 2
+    """Samples taken at one time."""
+    grace_seconds: float = 20.0
+    """How long a run may go on once the process is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    name: str
+    trigger: Trigger
+    request: str
+    outcome: Taken | GitsnapError
+
+
+class Controller:
+    """Serves the Snapshots of one cluster."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Connect,
+        *,
+        now: Callable[[], datetime],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._now = now
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._served: dict[str, ServedPolicy] = {}
+        self._metrics = Metrics()
+        self._reporter = Reporter(connect, instance=settings.identity)
+        self._desk = Desk(self._reporter, self._metrics, now, jitter)
+        self._sampler = Sampler(storage=settings.storage, connect=connect, now=now)
+        self._watch = SnapshotWatch(connect, self)
+        self._lease = LeaseGuard(
+            connect,
+            namespace=settings.namespace,
+            name=LEASE_NAME,
+            identity=settings.identity,
+            on_change=self.wake,
+            now=now,
+        )
+        self._endpoints = Endpoints(
+            *settings.listen, healthy=self._unhealthy, ready=self._not_ready, metrics=self._metrics.text
+        )
+        self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="sample")
+        self._stopping = False
+        self._abandon_at = float("inf")
+        self._beat = time.monotonic()
+
+    @property
+    def port(self) -> int:
+        """Where the probes and metrics are."""
+        return self._endpoints.port
+
+    # From other threads -----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask the loop to end: running samples are finished within the grace period, or abandoned."""
+        self._abandon_at = time.monotonic() + self._settings.grace_seconds
+        self._inbox.put(self._stop)
+
+    def wake(self) -> None:
+        """Make the loop look again."""
+        self._inbox.put(lambda: None)
+
+    def listed(self, documents: Sequence[JsonObject]) -> None:
+        """From the watch: all Snapshots there are."""
+        self._inbox.put(lambda: self._take_list(documents))
+
+    def changed(self, document: JsonObject) -> None:
+        """From the watch: a Snapshot is new, or another than before."""
+        self._inbox.put(lambda: self._take(document))
+
+    def gone(self, document: JsonObject) -> None:
+        """From the watch: a Snapshot was deleted."""
+        self._inbox.put(lambda: self._drop(str(document["metadata"]["name"])))
+
+    # The loop ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> bool:
+        """Serve until ``stop`` is called. Whether every run has ended; a process that waits for others may hang."""
+        self._endpoints.start()
+        self._lease.start()
+        self._reporter.start()
+        self._watch.start()
+        _log.info("serving Snapshots; probes and metrics on port %d", self.port)
+        wait = 0.0
+        while not self._stopping:
+            self._hear(wait)
+            if not self._stopping:
+                wait = self._look()
+        return self._finish()
+
+    def _hear(self, seconds: float) -> None:
+        """Do what other threads asked for: wait for the first, then take what is there."""
+        try:
+            self._inbox.get(timeout=max(seconds, 0.0) or 0.001)()
+            while not self._inbox.empty():
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            pass
+        self._beat = time.monotonic()
+
+    def _look(self) -> float:
+        """Start what is due; how many seconds to wait at most before the next look."""
+        now = self._now()
+        next_look = now + timedelta(seconds=_LONGEST_WAIT)
+        working = self._lease.held
+        for served in list(self._served.values()):
+            if served.policy is None or served.running or served.deleting:
+                continue
+            decision = decide(served.policy, served.agenda, now, request=served.request)
+            served.plan(decision)
+            if decision.trigger is not None and working:
+                self._start(served, served.policy, decision.trigger, decision.request)
+            elif decision.look_again is not None:
+                next_look = min(next_look, decision.look_again)
+        return (next_look - now).total_seconds()
+
+    def _start(self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str) -> None:
+        served.started()
+        name = served.name
+
+        def work() -> None:
+            outcome = self._outcome(policy, trigger)
+            self._inbox.put(lambda: self._note(_Finished(name, trigger, request, outcome)))
+
+        self._workers.submit(work)
+
+    def _outcome(self, policy: Policy, trigger: Trigger) -> Taken | GitsnapError:
+        try:
+            return self._sampler.take(policy, trigger, cancelled=self._cancelled)
+        except GitsnapError as error:
+            return error
+        except Exception as error:  # one policy's trouble, whatever it is, must not be that of the others
+            _log.exception("a defect of gitsnap", extra={"policy": policy.name})
+            return InternalError(f"a defect of gitsnap: {type(error).__name__} (the log has more)")
+
+    def _cancelled(self) -> bool:
+        return time.monotonic() >= self._abandon_at
+
+    def _note(self, finished: _Finished) -> None:
+        served = self._served.get(finished.name)
+        if served is None:  # deleted meanwhile; the sample stays
+            return
+        if isinstance(finished.outcome, Taken):
+            served.succeeded(finished.trigger, finished.request, finished.outcome)
+        else:
+            served.failed(finished.request, finished.outcome)
+
+    def _finish(self) -> bool:
+        """Wait for what runs; what does not end in time is left as the kill that follows would leave it."""
+        if any(one.running for one in self._served.values()):
+            _log.info("asked to stop: finishing the samples that are being taken")
+        deadline = self._abandon_at + 2.0
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        while any(one.running for one in self._served.values()) and time.monotonic() < deadline:
+            self._hear(0.2)
+        self._reporter.flush(2.0)
+        self._lease.release()
+        _log.info("stopped")
+        return not any(one.running for one in self._served.values())
+
+    # What the watch says ----------------------------------------------------------------------------------------------
+
+    def _take_list(self, documents: Sequence[JsonObject]) -> None:
+        names = {str(one["metadata"]["name"]) for one in documents}
+        for gone in sorted(set(self._served) - names):
+            self._drop(gone)
+        for document in documents:
+            self._take(document)
+
+    def _take(self, document: JsonObject) -> None:
+        name = str(document["metadata"]["name"])
+        known = self._served.get(name)
+        if known is not None and known.document["metadata"].get("uid") != document["metadata"].get("uid"):
+            self._drop(name)
+            known = None
+        served = known or ServedPolicy.new(document, self._desk)
+        self._served[name] = served
+        served.read(document)
+        if known is None and served.policy is not None:
+            self._find_newest(served, served.policy)
+        if served.deleting and OLD_FINALIZER in (document["metadata"].get("finalizers") or ()):
+            self._reporter.release(document)
+
+    def _find_newest(self, served: ServedPolicy, policy: Policy) -> None:
+        try:
+            served.found(self._sampler.newest_scheduled(policy))
+        except GitsnapError as error:  # the run that is due meets the same, and reports it
+            _log.warning("the archive cannot be read: %s", error, extra={"policy": served.name})
+
+    def _drop(self, name: str) -> None:
+        """A Snapshot is gone. Its archive stays."""
+        if self._served.pop(name, None) is not None:
+            _log.info("the Snapshot is gone; its archive stays", extra={"policy": name})
+        self._reporter.forget(name)
+        self._metrics.forget(name)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    # Probes -----------------------------------------------------------------------------------------------------------
+
+    def _unhealthy(self) -> str:
+        silent = time.monotonic() - self._beat
+        return f"the loop has been silent for {silent:.0f} s" if silent > _STALLED_SECONDS else ""
+
+    def _not_ready(self) -> str:
+        return self._unhealthy() or self._watch.problem

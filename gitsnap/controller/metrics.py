@@ -1,0 +1,91 @@
+"""What Prometheus scrapes: one series for each policy, gone when its Snapshot is. The only importer of its client.
+
+Names and units follow Prometheus's "Metric and label naming": base units, seconds and bytes.
+This module must not decide when a value changes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from gitsnap.controller.sampling import Taken
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All metrics of one controller."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._success = self._gauge("last_success_timestamp_seconds", "When the newest sample was taken.")
+        self._interval = self._gauge(
+            "expected_interval_seconds", "Time between two scheduled samples; absent without a schedule or suspended."
+        )
+        self._next = self._gauge("next_schedule_timestamp_seconds", "When the next sample is due.")
+        self._duration = self._gauge("capture_duration_seconds", "How long the newest capture took.")
+        self._objects = self._gauge("sample_objects", "Objects in the newest sample.")
+        self._incomplete = self._gauge("sample_incomplete_kinds", "Kinds that the newest sample could not read.")
+        self._unresolved = self._gauge("sample_unresolved_references", "References that could not be followed.")
+        self._samples = self._gauge("archive_samples", "Samples in the archive.")
+        self._bytes = self._gauge("archive_bytes", "Size of the archive on disk, without its working tree.")
+        self._ready = self._gauge("ready", "1 where the condition Ready is true, else 0.")
+        self._captures = self._counter("captures", "Samples taken.", "trigger")
+        self._changes = self._counter("changes", "Objects that changed between samples.", "action")
+        self._errors = self._counter("errors", "Runs that failed, by class of error.", "error")
+        self._by_policy = (
+            self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
+            self._unresolved, self._samples, self._bytes, self._ready,
+        )  # fmt: skip
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"gitsnap_{name}", text, ["policy"], registry=self._registry)
+
+    def _counter(self, name: str, text: str, label: str) -> Counter:
+        return Counter(f"gitsnap_{name}", text, ["policy", label], registry=self._registry)
+
+    def taken(self, policy: str, taken: Taken) -> None:
+        """A sample was taken."""
+        recorded, facts = taken.result.recorded, taken.result.recorded.sample.metadata
+        self._success.labels(policy).set(facts.time.timestamp())
+        self._duration.labels(policy).set(taken.seconds)
+        self._objects.labels(policy).set(facts.objects)
+        self._incomplete.labels(policy).set(len(facts.incomplete))
+        self._unresolved.labels(policy).set(facts.unresolved)
+        self._samples.labels(policy).set(taken.samples)
+        self._bytes.labels(policy).set(taken.repository_bytes)
+        self._captures.labels(policy, str(facts.trigger)).inc()
+        changes = recorded.changes
+        for action, count in (("added", changes.added), ("modified", changes.modified), ("deleted", changes.deleted)):
+            self._changes.labels(policy, action).inc(count)
+
+    def last_success(self, policy: str, time: datetime) -> None:
+        """What the archive says after a restart."""
+        self._success.labels(policy).set(time.timestamp())
+
+    def failed(self, policy: str, error: str) -> None:
+        """A run failed; ``error`` is the name of the error's class."""
+        self._errors.labels(policy, error).inc()
+
+    def planned(self, policy: str, *, upcoming: datetime | None, interval: float | None) -> None:
+        """When the next sample is due, and how many seconds lie between two."""
+        for gauge, value in ((self._next, upcoming.timestamp() if upcoming else None), (self._interval, interval)):
+            if value is None:
+                gauge.remove_by_labels({"policy": policy})
+            else:
+                gauge.labels(policy).set(value)
+
+    def ready(self, policy: str, *, ready: bool) -> None:
+        """The condition Ready."""
+        self._ready.labels(policy).set(1 if ready else 0)
+
+    def forget(self, policy: str) -> None:
+        """The Snapshot is gone, and with it its series."""
+        for metric in (*self._by_policy, self._captures, self._changes, self._errors):
+            metric.remove_by_labels({"policy": policy})
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,214 @@
+"""What the controller knows of one Snapshot, and what it says about it.
+
+This module must not start work: the loop does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gitsnap import policy as policies
+from gitsnap.controller import status as reports
+from gitsnap.controller.agenda import Agenda, Decision
+from gitsnap.controller.metrics import Metrics
+from gitsnap.controller.reporting import Happening, Reporter
+from gitsnap.controller.sampling import Taken
+from gitsnap.controller.status import Condition, Reason, Statement
+from gitsnap.errors import AbortedError, GitsnapError, InputError
+from gitsnap.model import JsonObject, Sample, Trigger
+
+REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
+INTERRUPTED = "the controller was stopped during the run"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where news of a Snapshot go: status and Events, metrics, log."""
+
+    reporter: Reporter
+    metrics: Metrics
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+
+@dataclass(slots=True)
+class ServedPolicy:
+    """One Snapshot as it is served."""
+
+    document: JsonObject
+    desk: Desk
+    agenda: Agenda
+    policy: policies.Policy | None = None
+    """None while the spec is not valid."""
+    running: bool = False
+    status: JsonObject = field(default_factory=dict)
+    """As it was told last."""
+    upcoming: datetime | None = None
+    spec: object = None
+    """What the policy was read from; None before it was."""
+
+    @classmethod
+    def new(cls, document: JsonObject, desk: Desk) -> ServedPolicy:
+        """A Snapshot that was not known. What an earlier controller said of it is believed."""
+        status = document.get("status") or {}
+        ready = reports.condition_of(status, Condition.READY)
+        created = reports.parsed(document["metadata"].get("creationTimestamp")) or desk.now()
+        since = reports.parsed(ready.get("lastTransitionTime"))
+        waiting = ready.get("reason") == Reason.SCHEDULED and since is not None
+        agenda = Agenda(
+            served=max(created, since) if waiting and since else created,
+            handled_request=str(status.get("lastHandledCaptureAt") or ""),
+            suspended=ready.get("reason") == Reason.SUSPENDED,
+        )
+        return cls(document, desk, agenda, status=dict(status))
+
+    @property
+    def name(self) -> str:
+        """Name of the Snapshot, and of its archive."""
+        return str(self.document["metadata"]["name"])
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody asked for its deletion; a finalizer may hold it for a while."""
+        return bool(self.document["metadata"].get("deletionTimestamp"))
+
+    @property
+    def request(self) -> str:
+        """Value of the annotation that asks for a sample now, ``""`` without one."""
+        annotations = self.document["metadata"].get("annotations") or {}
+        return str(annotations.get(REQUEST_ANNOTATION) or "")
+
+    def read(self, document: JsonObject) -> None:
+        """Take over what the Snapshot says now."""
+        self.document = document
+        if self.spec == (document.get("spec") or {}):
+            return
+        self.spec = document.get("spec") or {}
+        try:
+            self.policy = policies.from_resource(document, source=f"Snapshot {self.name}")
+        except InputError as error:
+            self.policy = None
+            self._say(Statement(Condition.READY, False, Reason.INVALID_SPEC, error.message), failure=error.message)
+            self.tell(next=None)
+            _log.warning("%s", error.message, extra={"policy": self.name})
+            return
+        was_suspended = self.agenda.suspended
+        self.agenda.sync(self.policy, self.desk.now())
+        if self.policy.suspend:
+            message = "spec.suspend is set: samples are taken on request only"
+            self._say(Statement(Condition.READY, False, Reason.SUSPENDED, message))
+        elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC):
+            self._say(Statement(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time"))
+
+    def found(self, newest: Sample | None) -> None:
+        """Take note of what the archive holds after a restart."""
+        if newest is not None:
+            self.agenda.saw(newest, self.desk.now())
+            self.desk.metrics.last_success(self.name, newest.metadata.time)
+        if self.status.get("lastRunStatus") == "InProgress":
+            self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+
+    def plan(self, decision: Decision) -> None:
+        """Take note of when it is due next."""
+        if decision.missed is not None:
+            self.agenda.served = max(self.agenda.served, decision.missed)
+            note = f"the sample of {reports.moment(decision.missed)} was missed, and its starting deadline has passed"
+            self._event("Missed", note, warning=True)
+            _log.warning("%s", note, extra={"policy": self.name})
+        schedule = self.policy.schedule if self.policy is not None else None
+        if decision.next != self.upcoming or "nextScheduleTime" not in self.status:
+            self.upcoming = decision.next
+            interval = None
+            if decision.next is not None and schedule is not None:
+                interval = (schedule.next_after(decision.next) - decision.next).total_seconds()
+            self.desk.metrics.planned(self.name, upcoming=decision.next, interval=interval)
+            self.tell(next=decision.next)
+
+    def started(self) -> None:
+        """A run begins."""
+        self.running = True
+        self.tell(lastRunTime=reports.moment(self.desk.now()), lastRunStatus="InProgress")
+
+    def succeeded(self, trigger: Trigger, request: str, taken: Taken) -> None:
+        """A run has taken a sample."""
+        self.running = False
+        sample = taken.result.recorded.sample
+        self.agenda.succeeded()
+        if request:
+            self.agenda.handled_request = request
+        if trigger is Trigger.SCHEDULE:
+            self.agenda.saw(sample, self.desk.now())
+        summary = taken.result.summary
+        self._say(
+            Statement(Condition.READY, True, Reason.COLLECTED, summary),
+            reports.of_completeness(sample.metadata.incomplete),
+            reports.of_secrets(taken.mode, asked_for=taken.mode_asked_for),
+            lastRunStatus="Collected",
+            lastSample=sample.tag,
+            lastCommit=sample.commit,
+            sampleCount=taken.samples,
+            repositoryBytes=taken.repository_bytes,
+            lastHandledCaptureAt=self.agenda.handled_request or None,
+        )
+        self.desk.metrics.taken(self.name, taken)
+        self._event("Captured", summary)
+        _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+
+    def failed(self, request: str, error: GitsnapError) -> None:
+        """A run has taken no sample."""
+        self.running = False
+        if isinstance(error, AbortedError):
+            self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+            return
+        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
+        if request and not error.retryable:
+            self.agenda.handled_request = request  # the answer is given: asking the same again needs a new value
+        self._say(
+            reports.of_failure(error, transient=error.retryable),
+            failure=str(error),
+            lastRunStatus="Failed",
+            lastHandledCaptureAt=self.agenda.handled_request or None,
+        )
+        self.desk.metrics.failed(self.name, type(error).__name__)
+        self._event("CaptureFailed", str(error), warning=True)
+        _log.warning("no sample was taken: %s", error, extra={"policy": self.name})
+
+    def tell(self, **fields: Any) -> None:
+        """Report these fields of the status, those that changed; ``next`` is a moment or None."""
+        if "next" in fields:
+            upcoming = fields.pop("next")
+            fields["nextScheduleTime"] = reports.moment(upcoming) if upcoming is not None else None
+        fields["observedGeneration"] = self._generation
+        if all(self.status.get(name, _ABSENT) == value for name, value in fields.items()):
+            return
+        self.status |= fields
+        self.desk.reporter.status(self.name, dict(self.status))
+
+    def _say(self, *statements: Statement, failure: str | None = None, **fields: Any) -> None:
+        conditions = reports.merged(
+            self.status.get("conditions") or (), statements, now=self.desk.now(), generation=self._generation
+        )
+        ready = reports.condition_of({"conditions": conditions}, Condition.READY)
+        self.desk.metrics.ready(self.name, ready=ready.get("status") == "True")
+        message = reports.shortened(failure) if failure is not None else None
+        self.tell(conditions=conditions, failureMessage=message, **fields)
+
+    def _event(self, reason: str, note: str, *, warning: bool = False) -> None:
+        uid = str(self.document["metadata"].get("uid") or "")
+        self.desk.reporter.event(Happening(self.name, uid, reason, note, self.desk.now(), warning=warning))
+
+    @property
+    def _generation(self) -> int:
+        return int(self.document["metadata"].get("generation") or 0)
+
+    def _ready_reason(self) -> str:
+        return str(reports.condition_of(self.status, Condition.READY).get("reason") or "")
+
+
+_ABSENT = object()

@@ -1,0 +1,97 @@
+"""Watches the Snapshots of a cluster for as long as the process lives: lists, watches on, and lists again when needed.
+
+This module must not look into a Snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gitsnap.controller.sampling import Connect
+from gitsnap.errors import GitsnapError, GoneError
+from gitsnap.model import JsonObject
+from gitsnap.policy import SNAPSHOT
+from gitsnap.ports import ControlPlane
+
+WATCH_SECONDS = 240
+_PAUSES = (1.0, 30.0)
+_MISSING_PAUSE = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who wants to know; called from the watch's own thread."""
+
+    def listed(self, documents: Sequence[JsonObject]) -> None:
+        """These are all Snapshots there are."""
+
+    def changed(self, document: JsonObject) -> None:
+        """A Snapshot is new, or another than before."""
+
+    def gone(self, document: JsonObject) -> None:
+        """A Snapshot was deleted."""
+
+
+class SnapshotWatch:
+    """The thread that watches."""
+
+    def __init__(self, connect: Connect, listener: Listener, *, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._connect = connect
+        self._listener = listener
+        self._sleep = sleep
+        self._heard = 0.0
+        self.problem = "Snapshots were not listed yet"
+        """What keeps the watch from working, ``""`` where nothing does."""
+
+    def start(self) -> None:
+        """Watch in a thread that ends with the process."""
+        threading.Thread(target=self._forever, name="watch", daemon=True).start()
+
+    def _forever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                cluster = self._connect()
+                pause = self._list_and_watch(cluster)
+                failures = 0
+            except GitsnapError as error:
+                failures += 1
+                if str(error) != self.problem:
+                    _log.warning("the Snapshots cannot be watched: %s", error)
+                self.problem = str(error)
+                first, longest = _PAUSES
+                pause = min(first * 2 ** min(failures - 1, 10), longest) * random.uniform(0.75, 1.25)  # noqa: S311
+            self._sleep(pause)
+
+    def _list_and_watch(self, cluster: ControlPlane) -> float:
+        """Until a new list is needed; the seconds to wait before it."""
+        resource = cluster.resource_type(SNAPSHOT)
+        if resource is None:
+            if "CRD" not in self.problem:
+                _log.warning("the kind Snapshot is not installed: waiting for its CRD")
+            self.problem = "the CRD of Snapshot is not installed"
+            self._listener.listed(())
+            return _MISSING_PAUSE
+        documents: list[JsonObject] = []
+        version = ""
+        for page in cluster.list(resource):
+            documents += page.items
+            version = page.resource_version
+        self._listener.listed(documents)
+        self.problem = ""
+        try:
+            while True:
+                for event in cluster.watch(resource, resource_version=version, seconds=WATCH_SECONDS):
+                    version = str(event.document["metadata"]["resourceVersion"])
+                    if event.change == "DELETED":
+                        self._listener.gone(event.document)
+                    elif event.change != "BOOKMARK":
+                        self._listener.changed(event.document)
+        except GoneError:
+            return 0.0  # the server has forgotten that version: list again

@@ -1,0 +1,119 @@
+"""Which keys an archive needs: what its newest sample says about them, and what lies beside it or is given.
+
+Keys lie at ``<storage>/.keys/<policy>/``, never inside an archive. This module must not read or write keys itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitsnap import secrets
+from gitsnap.model import Area, Sample, SecretsInfo, SecretsMode
+from gitsnap.policy import Policy
+from gitsnap.ports import Archive, SecretsKeeper, Tree
+
+WRAPPED_KEY = "_fingerprint-key.age"
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the newest sample of an archive says."""
+
+    info: SecretsInfo
+    wrapped_key: bytes | None
+    """Its own copy of the fingerprint key, encrypted to the recipients."""
+
+
+def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence[Path] = ()) -> secrets.Keeper | None:
+    """The keys for reading an archive; None where its newest sample needs none, or where there are none at hand."""
+    if sample is None:
+        return None
+    before = _said_by(archive.tree(sample))
+    return secrets.open_keeper(
+        _folder_of(archive),
+        mode=before.info.mode,
+        recipients=before.info.recipients,
+        identities=identities,
+        expected_key=before.info.fingerprint_key,
+        wrapped_key=before.wrapped_key,
+    )
+
+
+def for_capture(
+    archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
+) -> tuple[Policy, secrets.Keeper | None]:
+    """The policy and the keys for the next sample; what is missing is made.
+
+    An archive goes on in its mode, and to its recipients, unless the policy asks for others. Raises SecretsError.
+    """
+    before = _newest(archive)
+    policy = _going_on(policy, before)
+    keeper = secrets.open_keeper(
+        _folder_of(archive),
+        mode=policy.secrets_mode,
+        recipients=policy.recipients,
+        identities=identities,
+        expected_key=before.info.fingerprint_key if before else "",
+        wrapped_key=before.wrapped_key if before else None,
+        create=True,
+    )
+    return policy, keeper
+
+
+def for_unattended_capture(
+    archive: Archive, policy: Policy, *, given: secrets.KeyTexts | None
+) -> tuple[Policy, SecretsKeeper | None]:
+    """As ``for_capture``, where nobody is there to keep a copy of a new identity: none is ever made.
+
+    Without recipients Secrets are redacted. ``given``: the keys of the policy's own Secret, in place of those beside
+    the archive. Raises SecretsError.
+    """
+    before = _newest(archive)
+    policy = _going_on(policy, before)
+    if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
+        policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_given=False)
+    if given is None:
+        expected, wrapped = (before.info.fingerprint_key, before.wrapped_key) if before else ("", None)
+        keeper = secrets.open_keeper(
+            _folder_of(archive),
+            mode=policy.secrets_mode,
+            recipients=policy.recipients,
+            expected_key=expected,
+            wrapped_key=wrapped,
+            create=True,
+        )
+    else:
+        keeper = secrets.keeper_of(
+            given,
+            mode=policy.secrets_mode,
+            recipients=policy.recipients,
+            expected_key=before.info.fingerprint_key if before else "",
+        )
+    return policy, keeper
+
+
+def _going_on(policy: Policy, before: _Before | None) -> Policy:
+    if before is None:
+        return policy
+    if not policy.secrets_given:
+        policy = replace(policy, secrets_mode=before.info.mode)
+    if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
+        policy = replace(policy, recipients=before.info.recipients)
+    return policy
+
+
+def _newest(archive: Archive) -> _Before | None:
+    samples = archive.samples()
+    return _said_by(archive.tree(samples[-1])) if samples else None
+
+
+def _said_by(tree: Tree) -> _Before:
+    blob = tree.files(Area.SEALED).get(WRAPPED_KEY)
+    return _Before(tree.info.secrets, tree.read(blob) if blob is not None else None)
+
+
+def _folder_of(archive: Archive) -> Path:
+    """Where the keys of an archive lie: beside it."""
+    return Path(archive.location).resolve().parent / secrets.KEYS_FOLDER / archive.policy
