@@ -40,7 +40,8 @@ class CaptureResult:
             listed = ["unchanged"]
         elif not listed:
             listed = ["inventory changed"]
-        return f"{sample.tag}: {sample.metadata.objects} objects, {', '.join(listed)}, commit {sample.commit[:12]}"
+        objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
+        return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from gitsnap.controller.sampling import Taken
 
@@ -19,6 +19,7 @@ class Metrics:
     """All metrics of one controller."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each counter that nothing here asks for
         self._registry = CollectorRegistry()
         self._success = self._gauge("last_success_timestamp_seconds", "When the newest sample was taken.")
         self._interval = self._gauge(

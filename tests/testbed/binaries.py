@@ -1,4 +1,4 @@
-"""Where the API server and the etcd of the integration tests come from: given, cached, or built once with Go.
+"""Where the API server, etcd and kubectl of the integration tests come from: given, cached, or built once with Go.
 
 Run it to have them before the tests (``python tests/testbed/binaries.py``); only the standard library is needed.
 ``build/go.mod`` and ``build/go.sum`` pin every line that is compiled. This module must not start a server.
@@ -23,12 +23,13 @@ from pathlib import Path
 PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 """Program -> the Go package that it is built from."""
 
 HOW_TO_GET_THEM = (
     "no API server to test against: run python tests/testbed/binaries.py once (needs Go; about 8 minutes on 2 cores), "
-    "or set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd"
+    "or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl"
 )
 
 _BUILD = Path(__file__).resolve().parent / "build"
@@ -42,7 +43,7 @@ class MissingError(Exception):
 
 
 def find() -> Path | None:
-    """The folder that has both programs, None where they have not been built yet.
+    """The folder that has all programs, None where they have not been built yet.
 
     Raises MissingError when KUBEBUILDER_ASSETS names a folder without them.
     """
@@ -57,7 +58,7 @@ def find() -> Path | None:
 
 
 def obtain() -> Path:
-    """The folder that has both programs; builds them where they are missing.
+    """The folder that has all programs; builds them where they are missing.
 
     Raises MissingError when Go is missing or the build fails.
     """
@@ -110,7 +111,7 @@ def _build(name: str, package: str, target: Path) -> None:
         raise MissingError(
             f"{name} must be built, and there is no Go on the PATH (version 1.21 or newer); {HOW_TO_GET_THEM}"
         )
-    took = {"etcd": "half a minute", "kube-apiserver": "about 8 minutes"}[name]
+    took = {"etcd": "half a minute", "kube-apiserver": "about 8 minutes", "kubectl": "half a minute"}[name]
     _say(f"building {name} for the integration tests, once: {took} on two cores where Go has compiled nothing yet …")
     before = time.monotonic()
     # Settings of whoever runs this (a vendor mode, a workspace) must not change what is built.
@@ -157,7 +158,7 @@ def main() -> int:
     except MissingError as error:
         _say(str(error))
         return 1
-    _say(f"kube-apiserver {_pinned_version('k8s.io/kubernetes')} and etcd are in {folder}")
+    _say(f"kube-apiserver {_pinned_version('k8s.io/kubernetes')}, etcd and kubectl are in {folder}")
     return 0
 
 

@@ -1,0 +1,24 @@
+# The controller and the command line: docker build -t gitsnap .
+# Runs under any uid, with a read-only root file system; /collection holds the archives, /tmp must be writable.
+ARG PYTHON=3.13
+
+FROM python:${PYTHON}-slim AS build
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY gitsnap gitsnap
+RUN python -m venv /opt/gitsnap && /opt/gitsnap/bin/pip install --no-cache-dir .
+
+FROM python:${PYTHON}-slim
+# git pushes and maintains archives, ssh carries a push; libnss-wrapper gives ssh a user where the uid has none.
+RUN apt-get update \
+    && apt-get install --no-install-recommends --yes git openssh-client libnss-wrapper \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/gitsnap /opt/gitsnap
+COPY scripts/container-entrypoint /usr/local/bin/container-entrypoint
+ENV PATH=/opt/gitsnap/bin:$PATH GITSNAP_STORAGE=/collection HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+RUN mkdir /collection && chmod 1777 /collection
+VOLUME /collection
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["container-entrypoint"]
+CMD ["controller", "--listen=:8080"]

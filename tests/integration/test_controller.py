@@ -1,0 +1,291 @@
+"""The controller as it is installed: from the manifests, under its own ServiceAccount, on a real API server."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.archive import open_archive
+from gitsnap.model import Sample, Trigger
+from gitsnap.sveltos.kinds import CAPTURED_KINDS, KINDS, SOURCE_KINDS
+from tests.support.controllers import SERVICE_ACCOUNT, SNAPSHOTS, Installation, wait_for
+from tests.support.interruption import Switch
+from tests.testbed.apiserver import ApiServer
+
+_PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+
+
+@pytest.fixture
+def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
+    """The base of the manifests, and one ClusterProfile to capture."""
+    installation = Installation(api, tmp_path)
+    installation.apply()
+    _profile(api, "guestbook", tier=100)
+    yield installation
+    installation.remove()
+
+
+def _profile(api: ApiServer, name: str, *, tier: int) -> None:
+    metadata = {"name": name}
+    document = {
+        "apiVersion": "config.projectsveltos.io/v1beta1",
+        "kind": "ClusterProfile",
+        "metadata": metadata,
+        "spec": {"clusterSelector": {"matchLabels": {"env": "demo"}}, "tier": tier},
+    }
+    if api.request("POST", _PROFILES, document)[0] == 409:
+        patch = {"spec": {"tier": tier}}
+        api.ask("PATCH", f"{_PROFILES}/{name}", patch, content_type="application/merge-patch+json")
+
+
+def _samples(installed: Installation, policy: str, *, storage: Path | None = None) -> list[Sample]:
+    folder = storage or installed.storage
+    return list(open_archive(folder, policy).samples()) if (folder / policy / ".git").exists() else []
+
+
+def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
+    """Sample, status, conditions, Event, metrics and probes, with no more rights than the manifests give."""
+    installed.snapshot("often", {"schedule": "@every 2s"})
+    process = installed.start()
+
+    wait_for(lambda: installed.status("often").get("sampleCount", 0) >= 2, "two samples")
+
+    status = installed.status("often")
+    first, second, *_ = _samples(installed, "often")
+    assert (first.metadata.trigger, second.commit) == (Trigger.SCHEDULE, first.commit)
+    assert status["lastSample"] in {one.tag for one in _samples(installed, "often")}
+    assert status["lastRunStatus"] in ("Collected", "InProgress")
+    assert status["lastCommit"] == first.commit
+    assert status["repositoryBytes"] > 1000
+    assert status["observedGeneration"] == 1
+    assert installed.condition("often", "Ready") == ("True", "Collected")
+    assert installed.condition("often", "Complete") == ("True", "AllKindsRead")
+    assert installed.condition("often", "SecretsRestorable") == ("False", "NoRecipients")
+    assert ("Captured", f"{first.tag}: 1 object, 1 added, commit {first.commit[:12]}") in installed.events("often")
+    assert process.metric("gitsnap_archive_samples", "often") is not None
+    assert process.metric("gitsnap_expected_interval_seconds", "often") == 2
+    assert [process.get(path)[0] for path in ("/healthz", "/readyz", "/other")] == [200, 200, 404]
+
+
+def test_the_role_allows_its_work_and_nothing_else(installed: Installation) -> None:
+    """Every kind that a capture asks for can be listed; nothing that is captured can be changed."""
+
+    def allowed(verb: str, group: str, resource: str, **more: str) -> bool:
+        attributes = {"verb": verb, "group": group, "resource": resource, **more}
+        review = {"spec": {"user": SERVICE_ACCOUNT, "resourceAttributes": attributes}}
+        answer = installed.api.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])
+
+    others = {("", "pods"), ("", "nodes"), ("apps", "deployments"), ("rbac.authorization.k8s.io", "clusterroles")}
+    captured = {(row.kind.group, row.plural) for row in KINDS if row.kind in CAPTURED_KINDS | SOURCE_KINDS}
+    wait_for(lambda: allowed("list", "", "secrets"), "the authorizer to see the roles")
+
+    assert [one for one in sorted(captured) if not allowed("list", *one)] == []
+    writing = ("create", "update", "patch", "delete", "deletecollection")
+    assert [(verb, *one) for one in sorted(captured) for verb in writing if allowed(verb, *one)] == []
+    assert [one for one in sorted(others) if allowed("list", *one) or allowed("get", *one)] == []
+    snapshots = "utils.projectsveltos.io"
+    assert not any(allowed(verb, snapshots, "snapshots") for verb in ("create", "update", "delete"))
+    assert not allowed("get", "", "namespaces", name="default")
+    assert not allowed("update", "coordination.k8s.io", "leases", namespace="gitsnap", name="another")
+    assert not allowed("create", "", "serviceaccounts", subresource="token", namespace="gitsnap")
+
+
+def test_takes_a_sample_on_request(installed: Installation) -> None:
+    """The annotation asks for one sample, each new value for another; none is taken on creation."""
+    installed.snapshot("asked", {"schedule": "@yearly"})
+    installed.start()
+    wait_for(lambda: installed.condition("asked", "Ready") == ("True", "Scheduled"), "the Snapshot to be seen")
+    assert _samples(installed, "asked") == []
+
+    for value in ("first", "second"):
+        installed.change("asked", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": value}}})
+        wait_for(lambda: installed.status("asked").get("lastHandledCaptureAt") == value, "the request")  # noqa: B023
+
+    assert [one.metadata.trigger for one in _samples(installed, "asked")] == [Trigger.MANUAL, Trigger.MANUAL]
+
+
+def test_a_bad_snapshot_stops_no_other_and_can_be_mended(installed: Installation) -> None:
+    """What the schema cannot refuse is a condition that names the field; mending it is enough."""
+    installed.snapshot("bad", {"schedule": "61 * * * *"})
+    installed.snapshot("good", {"schedule": "@every 1s"})
+    installed.start()
+
+    wait_for(lambda: installed.condition("bad", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("good", "Ready") == ("True", "Collected"), "a sample of the other")
+    assert "spec.schedule" in installed.status("bad")["failureMessage"]
+
+    installed.change("bad", {"spec": {"schedule": "@every 1s"}})
+    wait_for(lambda: installed.condition("bad", "Ready") == ("True", "Collected"), "a sample after the mending")
+    assert "failureMessage" not in installed.status("bad")
+
+
+def test_defect_02_the_status_of_a_run_is_true(installed: Installation, tmp_path: Path) -> None:
+    """A run that fails ends as Failed with its reason, one that succeeds as Collected; none stays InProgress."""
+    storage = tmp_path / "not-there"
+    installed.snapshot("hourly", {"schedule": "@every 1s", "storage": str(storage)})
+    installed.start()
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "NeedsAttention"), "the failure")
+    status = installed.status("hourly")
+    assert (status["lastRunStatus"], str(storage) in status["failureMessage"]) == ("Failed", True)
+
+    storage.mkdir()
+    installed.change("hourly", {"spec": {"schedule": "@every 2s"}})  # looks again at once rather than in a minute
+
+    wait_for(lambda: installed.status("hourly").get("lastRunStatus") == "Collected", "the success")
+    assert "failureMessage" not in installed.status("hourly")
+
+
+def test_defect_15_deleting_a_snapshot_leaves_its_archive(installed: Installation) -> None:
+    """Even with the old feature's finalizer the Snapshot goes at once, and every sample stays."""
+    installed.snapshot("old", {"schedule": "@every 1s"}, finalizers=["snapshotfinalizer.projectsveltos.io"])
+    process = installed.start()
+    wait_for(lambda: _samples(installed, "old"), "a sample")
+
+    installed.api.ask("DELETE", f"{SNAPSHOTS}/old")
+
+    wait_for(lambda: installed.api.request("GET", f"{SNAPSHOTS}/old")[0] == 404, "the deletion")
+    wait_for(lambda: process.metric("gitsnap_ready", "old") is None, "the series to go")
+    assert _samples(installed, "old")
+
+
+def test_two_controllers_do_not_work_at_once(installed: Installation) -> None:
+    """The second waits for the Lease, and takes over when the first is asked to stop."""
+    installed.snapshot("often", {"schedule": "@every 1s"})
+    first = installed.start(name="gitsnap-a")
+    wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "a sample")
+    second = installed.start(name="gitsnap-b")
+    wait_for(lambda: any("waiting for the lease" in line["message"] for line in second.log), "the second to wait")
+    time.sleep(2.5)
+    assert not any("object" in line["message"] for line in second.log)
+
+    assert first.terminate() == 0
+
+    wait_for(lambda: any("object" in line["message"] for line in second.log), "the second to work")
+
+
+def test_recovers_when_the_api_server_was_away(installed: Installation) -> None:
+    """No sample is taken meanwhile, nothing is torn, and nobody has to help."""
+    switch = Switch(int(installed.api.url.rpartition(":")[2]))
+    installed.snapshot("often", {"schedule": "@every 1s"})
+    process = installed.start(server=f"https://127.0.0.1:{switch.port}")
+    wait_for(lambda: len(_samples(installed, "often")) >= 2, "two samples")
+
+    switch.off()
+    wait_for(lambda: process.get("/readyz")[0] == 503, "not being ready")
+    wait_for(lambda: process.metric("gitsnap_errors_total", "often") is not None, "a failed run")
+    before = len(_samples(installed, "often"))
+    _profile(installed.api, "guestbook", tier=7)
+    switch.on()
+
+    wait_for(lambda: len(_samples(installed, "often")) > before, "a sample afterwards", seconds=60)
+    wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=60)
+    wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "the status", seconds=60)
+    assert process.get("/healthz")[0] == 200
+    switch.close()
+
+
+def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Path) -> None:
+    """The status says so, the archive stays whole, and samples go on when there is room again."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", volume], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        installed.snapshot("often", {"schedule": "@every 1s", "storage": str(volume)})
+        installed.start()
+        wait_for(lambda: _samples(installed, "often", storage=volume), "a sample")
+        filler = volume / "filler"
+        _fill(filler)
+        _profile(installed.api, "guestbook", tier=8)
+        wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+        assert "space" in installed.status("often")["failureMessage"]
+        before = len(_samples(installed, "often", storage=volume))
+
+        filler.unlink()
+        installed.change("often", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}})
+
+        wait_for(lambda: len(_samples(installed, "often", storage=volume)) > before, "a sample", seconds=90)
+        _check_archive(volume / "often")
+    finally:
+        for process in installed.processes:
+            process.kill()
+        subprocess.run(["umount", volume], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
+
+
+def test_killed_at_random_no_sample_is_torn(installed: Installation) -> None:
+    """kill -9 while changes go on: every sample reads back, sequences have no gap, and the schedule goes on."""
+    randomness = random.Random(7)
+    installed.snapshot("often", {"schedule": "@every 1s"})
+    for round_number in range(6):
+        process = installed.start()
+        until = time.monotonic() + 1.5 + randomness.random() * 2
+        tier = 0
+        while time.monotonic() < until:
+            tier += 1
+            _profile(installed.api, f"profile-{tier % 5}", tier=round_number * 1000 + tier + 1)
+        process.kill()
+    before = len(_samples(installed, "often"))
+
+    installed.start()
+
+    wait_for(lambda: len(_samples(installed, "often")) >= before + 2, "the schedule to go on")
+    wait_for(lambda: installed.status("often")["lastRunStatus"] == "Collected", "a true status")
+    archive = open_archive(installed.storage, "often")
+    samples = archive.samples()
+    assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
+    assert not archive.problems()
+    _check_archive(installed.storage / "often")
+
+
+def _check_archive(folder: Path) -> None:
+    for words in (["fsck", "--strict", "--no-progress"], ["log", "--all", "--format=%H"]):
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_fifty_snapshots(installed: Installation) -> None:
+    """Many policies that are due at once are all served."""
+    names = [f"policy-{number:02}" for number in range(50)]
+    for number, name in enumerate(names):
+        installed.snapshot(name, {"schedule": f"@every {2 + number % 3}s"})
+    installed.start()
+
+    wait_for(lambda: all(_samples(installed, name) for name in names), "a sample of each", seconds=90)
+
+
+def test_encrypts_to_recipients_with_the_key_of_a_secret(installed: Installation) -> None:
+    """Recipients and a fingerprint key from a Secret: no private key comes onto the volume."""
+    recipient = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+    spec: dict[str, Any] = {
+        "schedule": "@every 1s",
+        "secrets": {"recipients": [recipient], "secretRef": {"namespace": "gitsnap", "name": "keys"}},
+    }
+    installed.snapshot("sealed", spec)
+    installed.start()
+    wait_for(lambda: "no Secret gitsnap/keys" in installed.status("sealed").get("failureMessage", ""), "the complaint")
+
+    secret = {"metadata": {"name": "keys"}, "stringData": {"fingerprint.key": "ab" * 32}}
+    installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
+    installed.change("sealed", {"spec": {"schedule": "@every 2s"}})
+
+    wait_for(lambda: installed.condition("sealed", "SecretsRestorable") == ("True", "Encrypted"), "a sample")
+    assert not (installed.storage / ".keys").exists()

@@ -1,0 +1,193 @@
+"""A controller as a process of its own, installed from the manifests and with no more rights than these give it.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.testbed import binaries
+from tests.testbed.apiserver import ApiServer, User
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+SNAPSHOTS = "/apis/utils.projectsveltos.io/v1beta1/snapshots"
+SERVICE_ACCOUNT = "system:serviceaccount:gitsnap:gitsnap"
+
+
+def kubectl(*arguments: str, kubeconfig: Path, stdin: str | None = None) -> str:
+    """What kubectl prints; it must succeed."""
+    folder = binaries.find()
+    assert folder is not None
+    done = subprocess.run(
+        [folder / "kubectl", "--kubeconfig", kubeconfig, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class Installation:
+    """The manifests, applied to an API server, and what is done with them."""
+
+    api: ApiServer
+    folder: Path
+    processes: list[ControllerProcess] = field(default_factory=list)
+
+    def apply(self, overlay: str = "base") -> None:
+        """`kubectl apply -k`, every field checked by the server."""
+        kubectl(
+            "apply", "--server-side", "--validate=strict", "-k", str(MANIFESTS / overlay),
+            kubeconfig=self.api.kubeconfig(),
+        )  # fmt: skip
+        wait_for(lambda: self.api.request("GET", SNAPSHOTS)[0] == 200, "the kind Snapshot to be served")
+
+    def token_kubeconfig(self, *, server: str = "") -> Path:
+        """A kubeconfig with a token of the ServiceAccount; ``server`` instead of the API server's own URL."""
+        path = "/api/v1/namespaces/gitsnap/serviceaccounts/gitsnap/token"
+        answer = self.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
+        user = User("gitsnap", str(answer["status"]["token"]))
+        return self.api.kubeconfig(user, cluster={"server": server} if server else None)
+
+    def start(self, *, server: str = "", storage: Path | None = None, name: str = "gitsnap-0") -> ControllerProcess:
+        """A controller under the ServiceAccount; ``name`` is that of its pod."""
+        process = ControllerProcess(
+            self.token_kubeconfig(server=server),
+            storage or self.storage,
+            log=self.folder / f"log-{len(self.processes)}",
+            name=name,
+        )
+        self.processes.append(process)
+        return process
+
+    @property
+    def storage(self) -> Path:
+        """The folder of the archives."""
+        folder = self.folder / "collection"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def snapshot(self, name: str, spec: dict[str, Any], **metadata: Any) -> None:
+        """Make a Snapshot; its storage is that of the installation unless the spec says otherwise."""
+        document = {
+            "apiVersion": "utils.projectsveltos.io/v1beta1",
+            "kind": "Snapshot",
+            "metadata": {"name": name, **metadata},
+            "spec": {"storage": str(self.storage), **spec},
+        }
+        self.api.ask("POST", SNAPSHOTS, document)
+
+    def change(self, name: str, patch: dict[str, Any]) -> None:
+        """Merge a patch into a Snapshot."""
+        self.api.ask("PATCH", f"{SNAPSHOTS}/{name}", patch, content_type="application/merge-patch+json")
+
+    def status(self, name: str) -> dict[str, Any]:
+        """The status of a Snapshot, empty where it has none yet."""
+        status: dict[str, Any] = self.api.ask("GET", f"{SNAPSHOTS}/{name}").get("status") or {}
+        return status
+
+    def condition(self, name: str, wanted: str) -> tuple[str, str]:
+        """Status and reason of a condition, empty where it is not there."""
+        for one in self.status(name).get("conditions") or ():
+            if one["type"] == wanted:
+                return one["status"], one["reason"]
+        return "", ""
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        """Reason and note of the Events about a Snapshot, oldest first."""
+        items = self.api.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+        mine = [one for one in items if one["regarding"]["name"] == name]
+        return [(one["reason"], one["note"]) for one in sorted(mine, key=lambda one: str(one["eventTime"]))]
+
+    def remove(self) -> None:
+        """End the processes; take away what the test's API server is not cleaned of by itself."""
+        for process in self.processes:
+            process.kill()
+        for one in self.api.ask("GET", SNAPSHOTS)["items"]:
+            name = one["metadata"]["name"]
+            self.change(name, {"metadata": {"finalizers": None}})
+            self.api.request("DELETE", f"{SNAPSHOTS}/{name}")
+        root = "/apis/rbac.authorization.k8s.io/v1"
+        for kind in ("clusterroles", "clusterrolebindings"):
+            for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
+                if one["metadata"]["name"].startswith("gitsnap-"):
+                    self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+        for kind in ("roles", "rolebindings"):
+            self.api.request("DELETE", f"{root}/namespaces/default/{kind}/gitsnap-events")
+        self.api.request("DELETE", "/apis/coordination.k8s.io/v1/namespaces/gitsnap/leases")
+        self.api.request("DELETE", "/apis/events.k8s.io/v1/namespaces/default/events")
+
+
+class ControllerProcess:
+    """One `gitsnap controller`."""
+
+    def __init__(self, kubeconfig: Path, storage: Path, *, log: Path, name: str) -> None:
+        self._log = log
+        environment = {**os.environ, "POD_NAME": name, "POD_NAMESPACE": "gitsnap", "GITSNAP_STORAGE": str(storage)}
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "gitsnap", "controller",
+                    "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--grace-seconds", "10",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )  # fmt: skip
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """What it logged so far; each line must be JSON."""
+        lines = self._log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a probe or of the metrics."""
+        wait_for(lambda: any("port" in line["message"] for line in self.log), "the controller to listen")
+        port = next(line["message"] for line in self.log if "port" in line["message"]).split()[-1]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str, policy: str) -> float | None:
+        """The first series of a metric for a policy, None where there is none."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(f"{name}{{") and f'policy="{policy}"' in line:
+                return float(line.rpartition(" ")[2])
+        return None
+
+    def terminate(self, *, seconds: float = 30.0) -> int:
+        """SIGTERM; the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+
+
+def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 30.0) -> None:
+    """Wait until a condition holds; what was waited for is said when it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.1)

@@ -1,0 +1,184 @@
+"""When a policy is due, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitsnap.controller.agenda import PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
+from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
+from gitsnap.policy import Policy
+from gitsnap.schedule import Schedule
+
+START = datetime(2023, 8, 26, 5, 10, tzinfo=UTC)
+HOURLY = Policy("hourly", schedule=Schedule.parse("@hourly"))
+
+
+def _agenda(policy: Policy = HOURLY, *, served: datetime = START) -> Agenda:
+    agenda = Agenda(served)
+    agenda.sync(policy, served)
+    return agenda
+
+
+def _at(agenda: Agenda, minutes: float, policy: Policy = HOURLY, request: str = "") -> Decision:
+    return decide(policy, agenda, START + timedelta(minutes=minutes), request=request)
+
+
+def _sample(minutes: float, sequence: int) -> Sample:
+    moment = START + timedelta(minutes=minutes)
+    facts = SampleMetadata("hourly", moment, sequence, Trigger.SCHEDULE, "uid", 1, "")
+    return Sample("hourly/x", TagId("t"), CommitId("c"), facts)
+
+
+def test_nothing_fires_on_creation() -> None:
+    """The first sample is taken at the first scheduled time after the creation."""
+    agenda = _agenda()
+
+    assert (_at(agenda, 0).trigger, _at(agenda, 49).trigger) == (None, None)
+    assert _at(agenda, 0).next == START + timedelta(minutes=50)
+    assert _at(agenda, 50).trigger is Trigger.SCHEDULE
+
+
+def test_a_sample_serves_its_time() -> None:
+    """Once taken, nothing is due until the next scheduled time."""
+    agenda = _agenda()
+    agenda.saw(_sample(50, 1), START + timedelta(minutes=50))
+
+    assert _at(agenda, 51).trigger is None
+    assert _at(agenda, 110).trigger is Trigger.SCHEDULE
+
+
+def test_missed_times_collapse_into_one() -> None:
+    """After a day without a controller one sample makes up for all."""
+    agenda = _agenda()
+    late = 60 * 24.0
+    assert _at(agenda, late).trigger is Trigger.SCHEDULE
+
+    agenda.saw(_sample(late, 1), START + timedelta(minutes=late))
+
+    assert _at(agenda, late + 1).trigger is None
+
+
+def test_defect_16_more_than_a_hundred_missed_starts_are_no_error() -> None:
+    """A year of missed minutes is one sample."""
+    every_minute = replace(HOURLY, schedule=Schedule.parse("* * * * *"))
+    agenda = _agenda(every_minute)
+
+    assert _at(agenda, 60 * 24 * 365, every_minute).trigger is Trigger.SCHEDULE
+
+
+def test_defect_16_a_starting_deadline_prevents_a_late_run() -> None:
+    """What is missed by more than the deadline is given up, and said so once."""
+    strict = replace(HOURLY, starting_deadline_seconds=60)
+    agenda = _agenda(strict)
+
+    decision = _at(agenda, 53, strict)
+
+    assert (decision.trigger, decision.missed) == (None, START + timedelta(minutes=50))
+    assert _at(agenda, 50.5, strict).trigger is Trigger.SCHEDULE
+
+
+def test_nothing_fires_when_a_suspension_ends() -> None:
+    """What would have been due meanwhile is not made up for."""
+    suspended = replace(HOURLY, suspend=True)
+    agenda = _agenda(suspended)
+    assert _at(agenda, 120, suspended) == Decision()
+
+    agenda.sync(HOURLY, START + timedelta(minutes=125))
+
+    assert _at(agenda, 126).trigger is None
+    assert _at(agenda, 170).trigger is Trigger.SCHEDULE
+
+
+def test_nothing_fires_when_the_schedule_changes() -> None:
+    """The times of the new schedule that lie in the past were never due."""
+    daily = replace(HOURLY, schedule=Schedule.parse("0 5 * * *"))
+    agenda = _agenda(daily)
+
+    agenda.sync(HOURLY, START + timedelta(minutes=175))
+
+    assert _at(agenda, 176).trigger is None
+    assert _at(agenda, 230).trigger is Trigger.SCHEDULE
+
+
+def test_a_request_is_served_once_and_while_suspended() -> None:
+    """A new value of the annotation asks for a sample, the one that was handled does not."""
+    agenda = _agenda()
+    decision = _at(agenda, 1, request="now")
+    assert (decision.trigger, decision.request) == (Trigger.MANUAL, "now")
+    assert _at(agenda, 1, replace(HOURLY, suspend=True), "now").trigger is Trigger.MANUAL
+
+    agenda.handled_request = "now"
+
+    assert _at(agenda, 2, request="now").trigger is None
+
+
+def test_a_clock_that_goes_back_does_not_stop_the_schedule() -> None:
+    """The newest sample lies in the future: the next scheduled time by the corrected clock is served."""
+    agenda = _agenda(served=START)
+    agenda.saw(_sample(60 * 24 * 365, 1), START)
+
+    assert _at(agenda, 1).trigger is None
+    assert _at(agenda, 50).trigger is Trigger.SCHEDULE
+
+
+def test_a_clock_that_goes_back_takes_nothing_twice() -> None:
+    """A step of an hour back, after a sample was taken, does not bring that sample again at once."""
+    agenda = _agenda()
+    agenda.saw(_sample(50, 1), START + timedelta(minutes=50))
+
+    assert _at(agenda, -9).trigger is None
+    assert _at(agenda, -8).trigger is None
+
+
+@pytest.mark.parametrize(("transient", "bounds"), [(True, TRANSIENT_SECONDS), (False, PERSON_SECONDS)])
+def test_failures_wait_longer_each_time(*, transient: bool, bounds: tuple[float, float]) -> None:
+    """Twice as long, up to the longest pause; no attempt before then."""
+    yearly = Policy("yearly", schedule=Schedule.parse("@yearly"))
+    agenda = _agenda(yearly)
+    pauses = []
+    for _ in range(12):
+        agenda.failed(START, transient=transient, jitter=lambda: 0.5)
+        assert agenda.not_before is not None
+        pauses.append((agenda.not_before - START).total_seconds())
+
+    assert pauses[:3] == [bounds[0], bounds[0] * 2, bounds[0] * 4]
+    assert pauses[-1] == bounds[1]
+    decision = decide(yearly, agenda, START, request="now")
+    assert (decision.trigger, decision.look_again) == (None, agenda.not_before)
+
+
+def test_a_failure_does_not_outlast_the_next_scheduled_time() -> None:
+    """The next scheduled time is an attempt whatever the pause; success ends the pause."""
+    agenda = _agenda()
+    for _ in range(10):
+        agenda.failed(START + timedelta(minutes=49), transient=False, jitter=lambda: 0.5)
+
+    assert _at(agenda, 50).trigger is Trigger.SCHEDULE
+    agenda.succeeded()
+    assert agenda.not_before is None
+
+
+@given(
+    steps=st.lists(st.integers(1, 7200), min_size=1, max_size=60),
+    cron=st.sampled_from(["@hourly", "*/5 * * * *", "0 3 * * *", "@every 7m", "TZ=Europe/Rome 30 2 * * *"]),
+)
+def test_every_time_is_served_at_most_once(steps: list[int], cron: str) -> None:
+    """However the loop looks, there is at most one sample for each scheduled time, and none without one."""
+    policy = Policy("any", schedule=Schedule.parse(cron))
+    agenda = _agenda(policy)
+    schedule = policy.schedule
+    assert schedule is not None
+    now, before = START, START
+    for sequence, step in enumerate(steps, start=1):
+        now += timedelta(seconds=step)
+        due = schedule.next_after(before) <= now
+        decision = decide(policy, agenda, now, request="")
+        assert (decision.trigger is not None) == due
+        if decision.trigger is not None:
+            agenda.saw(_sample((now - START).total_seconds() / 60, sequence), now)
+            before = now
