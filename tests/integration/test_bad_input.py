@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.testbed.apiserver import ApiServer, User
+
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
+
+
+_REFERRING = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: b\nspec:\n"
+    "  policyRefs:\n  - kind: Secret\n    namespace: default\n    name: s\n"
+)
+_SEALED = (
+    "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: default\n"
+    "type: addons.projectsveltos.io/cluster-profile\ndata:\n  k: aGVsbG8=\n"
+)
+
+
+def _git(folder: Path, *words: str, given: str | None = None) -> str:
+    done = subprocess.run(["git", "-C", folder, *words], input=given, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _kubeconfig(path: Path, server: str) -> None:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(content))
+    path.chmod(0o600)
 
 
 def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +159,151 @@ def test_a_missing_or_wrong_fingerprint_key_is_refused(place: Path) -> None:
     assert (wrong.returncode, missing.returncode) == (7, 7)
     assert "fingerprint" in wrong.stderr
     assert "identity" in missing.stderr
+
+
+def test_a_foreign_repository_is_no_archive(place: Path) -> None:
+    """Neither an empty repository nor somebody's own is written to."""
+    for name, prepare in (("empty", []), ("own", ["commit", "--allow-empty", "-m", "mine"])):
+        folder = place / "storage" / name
+        subprocess.run(["git", "init", "--quiet", folder], check=True)
+        if prepare:
+            identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
+            subprocess.run(["git", "-C", folder, *identity, *prepare], check=True, capture_output=True)
+        done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", name)
+        assert (done.returncode, name in done.stderr) == (5, True), done.stderr
+        assert sorted(path.name for path in folder.iterdir()) == [".git"]
+
+
+def test_a_sample_of_a_newer_format_is_refused_in_words(place: Path) -> None:
+    """The other samples can still be read; the newer one is named."""
+    archive = place / "storage" / "hourly"
+    tag = _git(archive, "tag").split()[0]
+    text = _git(archive, "cat-file", "tag", tag).replace("Gitsnap-Format: 1", "Gitsnap-Format: 9")
+    newer = text.replace(tag, "hourly/2099-01-01T00-00-00Z").replace("Sequence: 1", "Sequence: 2")
+    made = _git(archive, "mktag", given=newer).strip()
+    _git(archive, "update-ref", "refs/tags/hourly/2099-01-01T00-00-00Z", made)
+
+    done = _gitsnap(place, "list", "--storage", "storage")
+
+    assert done.returncode == 0
+    assert done.stdout.count("hourly") == 1
+    assert "format 9" in done.stderr
+
+
+def test_a_wrong_identity_cannot_decrypt(place: Path) -> None:
+    """The error says what is needed; no value is printed."""
+    (place / "cluster" / "b.yaml").write_text(_REFERRING + _SEALED)
+    taken = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    assert taken.returncode == 0, taken.stderr
+    own = place / "storage" / ".keys" / "hourly" / "identity.txt"
+    other = place / "storage" / ".keys" / "other" / "identity.txt"
+    _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "other")
+    own.write_bytes(other.read_bytes())
+
+    done = _gitsnap(place, "show", "Secret/default/s", "--decrypt", "--storage", "storage", "--snapshot", "hourly")
+
+    assert done.returncode == 7
+    assert "identit" in done.stderr
+    assert "aGVsbG8" not in done.stdout + done.stderr
+
+
+def test_a_storage_that_cannot_be_written(place: Path) -> None:
+    """A read-only folder is said to be one; nothing of the archive changes."""
+    archive = place / "storage" / "hourly"
+    mounted = subprocess.run(["mount", "--bind", archive, archive], capture_output=True, check=False).returncode == 0
+    if not mounted:
+        pytest.skip("mounting read-only needs root")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", archive], check=True)
+        done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    finally:
+        subprocess.run(["umount", archive], check=True)
+
+    assert done.returncode == 6, done.stderr
+    assert "Traceback" not in done.stderr
+    assert _gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "name.invalid"])
+def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
+    """No archive is made for a cluster that nobody has seen."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    _kubeconfig(place / "kubeconfig", f"https://{host}:{port}")
+
+    done = _gitsnap(place, "capture", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new")
+
+    assert done.returncode == 8
+    assert f"https://{host}:{port}" in done.stderr
+    assert "refused" in done.stderr or "resolved" in done.stderr
+    assert not (place / "storage" / "new").exists()
+
+
+def test_credentials_that_are_not_accepted(place: Path, api: ApiServer) -> None:
+    """401 is said as such, and no archive is made."""
+    config = api.kubeconfig(User("nobody", "not-a-token"))
+
+    done = _gitsnap(place, "capture", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new")
+
+    assert (done.returncode, "401" in done.stderr) == (9, True), done.stderr
+    assert not (place / "storage" / "new").exists()
+
+
+def test_a_large_document(place: Path) -> None:
+    """Ten megabytes in one ConfigMap that is referred to: archived, and shown again."""
+    large = "x: " + "y" * 1000 + "\n"
+    text = _REFERRING.replace("Secret", "ConfigMap") + (
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: s\n  namespace: default\ndata:\n  k: |\n"
+        + ("    " + large) * 10_000
+    )
+    (place / "cluster" / "b.yaml").write_text(text)
+
+    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    shown = _gitsnap(place, "show", "ConfigMap/default/s", "--storage", "storage")
+
+    assert done.returncode == 0, done.stderr
+    assert len(shown.stdout) > 10_000_000
+
+
+def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> None:
+    """A ConfigMap that Sveltos could not read itself: the diff is of its key, and says so."""
+    manifest = _REFERRING.replace("Secret", "ConfigMap") + (
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: s\n  namespace: default\n"
+        "data:\n  k: |\n    {VALUE: [\n"
+    )
+    for value in ("before", "after"):
+        (place / "cluster" / "b.yaml").write_text(manifest.replace("VALUE", value))
+        _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+
+    done = _gitsnap(place, "diff", "--storage", "storage")
+    raw = _gitsnap(place, "diff", "--raw-diff", "--storage", "storage")
+
+    assert done.returncode == 0, done.stderr
+    assert "ConfigMap" in done.stdout
+    assert "-    {before: [" in raw.stdout
+    assert "+    {after: [" in raw.stdout
+
+
+def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
+    """Ctrl-C at the question of a rollback: exit 130, and the file is as it was."""
+    profile = place / "cluster" / "a.yaml"
+    changed = _PROFILE.replace("spec: {}", "spec:\n  tier: 5")
+    profile.write_text(changed)
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "gitsnap", "rollback", "--from-dir", "cluster", "--storage", "storage"]
+    process = subprocess.Popen(
+        [*command, "--sample", "latest"],
+        cwd=place, env=dict(os.environ), stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(controller, 4096)
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    os.close(controller)
+    assert profile.read_text() == changed
 
 
 def test_the_old_features_folder_is_left_alone(place: Path) -> None:

@@ -1,0 +1,107 @@
+"""The manifests: every overlay renders, the API server takes them, and the roles fit what the code asks for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.controllers import MANIFESTS, Installation, kubectl
+from tests.testbed.apiserver import ApiServer
+
+_OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
+_CONFIG_MAP = "/api/v1/namespaces/default/configmaps/database"
+
+
+@pytest.fixture
+def installation(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
+    """Nothing applied yet."""
+    made = Installation(api, tmp_path)
+    made.apply()
+    yield made
+    made.remove()
+
+
+@pytest.mark.parametrize("overlay", [one for one in _OVERLAYS if one != "alerts"])
+def test_an_overlay_is_taken_by_the_server(installation: Installation, overlay: str) -> None:
+    """Every field is known to the API server, and every object has a namespace that is in it."""
+    installation.apply(f"overlays/{overlay}")
+
+    text = kubectl("kustomize", str(MANIFESTS / "overlays" / overlay), kubeconfig=installation.api.kubeconfig())
+    kinds = {one["kind"] for one in yaml.safe_load_all(text)}
+    assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition"} <= kinds
+
+
+def test_the_alerts_name_series_that_exist(installation: Installation) -> None:
+    """A rule about a metric that nothing exposes would never fire."""
+    source = (Path(__file__).resolve().parents[2] / "gitsnap" / "controller" / "metrics.py").read_text()
+    text = kubectl("kustomize", str(MANIFESTS / "overlays" / "alerts"), kubeconfig=installation.api.kubeconfig())
+    rules = next(one for one in yaml.safe_load_all(text) if one["kind"] == "PrometheusRule")
+    words = " ".join(rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"])
+    names = {word.strip("()") for word in words.split() if "gitsnap_" in word}
+
+    assert names
+    assert [one for one in sorted(names) if f'"{one.split("gitsnap_")[1].rstrip(")")}"' not in source] == []
+
+
+def test_without_secrets_nobody_reads_them(installation: Installation) -> None:
+    """The overlay takes away the one role that reads Secrets."""
+    folder = str(MANIFESTS / "overlays" / "without-secrets")
+    text = kubectl("kustomize", folder, kubeconfig=installation.api.kubeconfig())
+    roles = [one for one in yaml.safe_load_all(text) if one["kind"] in ("ClusterRole", "Role")]
+
+    assert roles
+    assert [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]] == []
+
+
+def _gitsnap(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gitsnap", *arguments],
+        env={
+            **os.environ,
+            "KUBECONFIG": str(installation.token_kubeconfig()),
+            "GITSNAP_STORAGE": str(installation.storage),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_rolling_back_takes_the_role_of_its_overlay(installation: Installation) -> None:
+    """As `kubectl exec` runs it in the pod: refused, naming the overlay; with the overlay it works."""
+    api = installation.api
+    profile = {
+        "apiVersion": "config.projectsveltos.io/v1beta1",
+        "kind": "ClusterProfile",
+        "metadata": {"name": "guestbook"},
+        "spec": {
+            "clusterSelector": {"matchLabels": {"env": "demo"}},
+            "policyRefs": [{"kind": "ConfigMap", "namespace": "default", "name": "database"}],
+        },
+    }
+    api.ask("POST", "/apis/config.projectsveltos.io/v1beta1/clusterprofiles", profile)
+    api.ask("POST", _CONFIG_MAP.rpartition("/")[0], {"metadata": {"name": "database"}, "data": {"a": "right"}})
+    captured = _gitsnap(installation, "capture", "--snapshot", "hourly", "--secrets-mode", "redact")
+    assert captured.returncode == 0, captured.stderr
+    change = {"data": {"a": "wrong"}}
+    api.ask("PATCH", _CONFIG_MAP, change, content_type="application/merge-patch+json")
+    rollback = ("rollback", "--snapshot=hourly", "--sample=latest", "--yes")
+
+    refused = _gitsnap(installation, *rollback)
+
+    assert refused.returncode != 0
+    assert "manifests/overlays/rollback" in refused.stderr
+    assert api.ask("GET", _CONFIG_MAP)["data"] == change["data"]
+
+    installation.apply("overlays/rollback")
+    done = _gitsnap(installation, *rollback)
+
+    assert done.returncode == 0, done.stderr
+    assert api.ask("GET", _CONFIG_MAP)["data"] == {"a": "right"}

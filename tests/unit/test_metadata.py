@@ -1,0 +1,179 @@
+"""The texts of tags, commits and gitsnap.yaml: golden files of format 1, and what a reader makes of odd ones.
+
+Set GITSNAP_UPDATE_GOLDEN=1 to write the golden files anew: only a new format may change them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitsnap.errors import ArchiveError
+from gitsnap.format import (
+    commit_message,
+    parse_tag_message,
+    tag_message,
+    tree_info_from_bytes,
+    tree_info_to_bytes,
+)
+from gitsnap.model import (
+    ChangeCounts,
+    Consistency,
+    IncompleteKind,
+    IncompleteReason,
+    Kind,
+    ResourceSelector,
+    SampleMetadata,
+    SecretsInfo,
+    SecretsMode,
+    Substitute,
+    TagId,
+    TreeInfo,
+    Trigger,
+)
+from gitsnap.ports import ChangedFile
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, PROFILE, SECRET
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format"
+_UPDATE = os.environ.get("GITSNAP_UPDATE_GOLDEN") == "1"
+
+METADATA = SampleMetadata(
+    policy="hourly",
+    time=datetime(2023, 8, 26, 5, 20, tzinfo=UTC),
+    sequence=17,
+    trigger=Trigger.SCHEDULE,
+    cluster="0b8f7a52-5c0f-4d0e-a9a5-0d8f3a4f8c11",
+    objects=132,
+    content_sha256="5f" * 32,
+    previous=TagId("3f" * 20),
+    server="v1.37.2",
+    changes=ChangeCounts(added=2, modified=1),
+    consistency=Consistency.PER_KIND,
+    incomplete=(
+        IncompleteKind(SECRET, Substitute.MISSING, IncompleteReason.FORBIDDEN),
+        IncompleteKind(PROFILE, Substitute.CARRIED, IncompleteReason.UNREACHABLE),
+    ),
+    unresolved=3,
+    pruned="4 " + "ab" * 32,
+)
+INFO = TreeInfo(
+    policy="hourly",
+    branch="prod-eu/hourly",
+    kinds=(CONFIG_MAP, SECRET, CLUSTER_PROFILE),
+    secrets=SecretsInfo(SecretsMode.ENCRYPT, "0123456789abcdef", ("age1aaa", "age1bbb")),
+    resources=(ResourceSelector(Kind("apps", "Deployment"), ("team-*",), "tier=gold"),),
+)
+
+
+def _golden(name: str, content: bytes) -> None:
+    path = GOLDEN / name
+    if _UPDATE:
+        path.write_bytes(content)
+    assert content.decode() == path.read_bytes().decode()
+
+
+def test_golden_tag() -> None:
+    """The message of a sample's tag with everything in it."""
+    _golden("tag.txt", tag_message(METADATA).encode())
+
+
+def test_golden_tag_of_a_first_sample() -> None:
+    """The message of a sample's tag with as little as possible."""
+    bare = replace(
+        METADATA, previous=None, pruned="", server="", changes=ChangeCounts(), incomplete=(), sequence=1, unresolved=0
+    )
+    _golden("tag-first.txt", tag_message(bare).encode())
+
+
+def test_golden_commit() -> None:
+    """Subject in the words of a change log, a line for each object with who changed it, then the counts."""
+    changes = [
+        ChangedFile("modified", "configuration/default/ConfigMap/database.yaml", "kubectl-edit"),
+        ChangedFile("added", "configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml", "argocd"),
+        ChangedFile("added", "configuration/_cluster/ClusterProfile.config.projectsveltos.io/b.yaml"),
+        ChangedFile("deleted", "inventory/default/ClusterSummary.config.projectsveltos.io/a.yaml"),
+    ]
+    message = commit_message("hourly", changes, incomplete=METADATA.incomplete, marks=["scope"], first=False)
+    _golden("commit.txt", message.encode())
+
+
+def test_golden_long_commit() -> None:
+    """The list of objects ends after a hundred lines; the counts are those of all."""
+    changes = [ChangedFile("modified", f"configuration/default/ConfigMap/c-{number:03}.yaml") for number in range(250)]
+    message = commit_message("hourly", changes, incomplete=(), marks=[], first=False)
+    assert len(message.splitlines()) < 120
+    _golden("commit-long.txt", message.encode())
+
+
+def test_golden_tree_info() -> None:
+    """The file gitsnap.yaml with everything in it."""
+    _golden("gitsnap.yaml", tree_info_to_bytes(INFO))
+
+
+def test_texts_read_back() -> None:
+    """What was written is what is read."""
+    assert parse_tag_message(tag_message(METADATA)) == replace(METADATA, incomplete=tuple(sorted(METADATA.incomplete)))
+    assert tree_info_from_bytes(tree_info_to_bytes(INFO)) == INFO
+
+
+@given(text=st.text(max_size=80))
+def test_a_name_from_outside_cannot_add_a_line(text: str) -> None:
+    """Whatever the server says its version is, the tag has the lines that it had."""
+    lines = tag_message(METADATA).count("\n")
+
+    message = tag_message(replace(METADATA, server=text or "x"))
+
+    assert message.count("\n") == lines
+    assert message.isascii()
+    assert parse_tag_message(message).sequence == METADATA.sequence
+
+
+def test_a_reader_ignores_keys_of_later_versions() -> None:
+    """An unknown key is kept, and no reason to refuse a sample of the same format."""
+    message = tag_message(replace(METADATA, extra=(("Weather", "fine"),)))
+
+    assert parse_tag_message(message).extra == (("Weather", "fine"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Gitsnap-Format: 1", "Gitsnap-Format: 2", "format 2"),
+        ("Gitsnap-Sequence: 17", "Gitsnap-Sequence: many", "many"),
+        ("Gitsnap-Time: 2023", "Gitsnap-Time: MMXX", "MMXX"),
+        ("Gitsnap-Trigger: schedule", "Gitsnap-Trigger: whim", "rigger"),
+        ("Gitsnap-Policy: hourly\n", "", "Policy"),
+        ("Gitsnap-Policy: hourly\n", "Gitsnap-Policy: hourly\nGitsnap-Policy: daily\n", "Policy"),
+    ],
+)
+def test_a_tag_that_cannot_be_understood(old: str, new: str, said: str) -> None:
+    """A typed error that names the key; a newer format is refused in words."""
+    message = tag_message(METADATA)
+    assert old in message
+
+    with pytest.raises(ArchiveError, match=said):
+        parse_tag_message(message.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"format: 1", b"format: 2", "format 2"),
+        (b"requires: []", b"requires:\n- time-travel", "time-travel"),
+        (b"mode: encrypt", b"mode: rot13", "rot13"),
+        (b"rules: 1\n", b"", "rules"),
+    ],
+)
+def test_a_tree_info_that_cannot_be_understood(old: bytes, new: bytes, said: str) -> None:
+    """A newer format or a feature that is required and unknown is refused in words."""
+    content = tree_info_to_bytes(INFO)
+    assert old in content
+
+    with pytest.raises(ArchiveError, match=said):
+        tree_info_from_bytes(content.replace(old, new))
