@@ -60,14 +60,15 @@ def _unreachable(error: Exception, request: Request, *, is_write: bool) -> Clust
         return _tls_failure(str(cause), request)
     kind = ClusterUnreachableError
     unknown = False
-    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        reason = f"no connection within {CONNECT_SECONDS:.0f} s"
-    elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
-        reason, unknown = f"no answer within {READ_SECONDS:.0f} s", True
-    elif isinstance(cause, urllib3.exceptions.NameResolutionError):
+    # Refused and unknown hosts first: their classes may be, as the library's version has it, those of time-outs too.
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
         reason = "the host name cannot be resolved"
     elif "refused" in str(cause):
         reason = "connection refused"
+    elif isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        reason = f"no connection within {CONNECT_SECONDS:.0f} s"
+    elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
+        reason, unknown = f"no answer within {READ_SECONDS:.0f} s", True
     elif isinstance(cause, urllib3.exceptions.ProtocolError | ConnectionError):
         kind, reason, unknown = ConnectionLostError, "the connection broke", True
     else:
