@@ -10,6 +10,7 @@ from datetime import datetime
 
 from gitsnap.capture.collect import Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
+from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
 from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TreeInfo, Trigger
@@ -42,6 +43,21 @@ class CaptureResult:
             listed = ["inventory changed"]
         objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
         return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """What may be said about a capture besides its policy."""
+
+    require_complete: bool = False
+    """Take no sample when a kind cannot be read."""
+    adopt: bool = False
+    """Go on with another cluster than the one the archive belongs to."""
+    full: bool = False
+    """Look at every object, also at those that seem unchanged."""
+
+
+_NO_OPTIONS = CaptureOptions()
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:
@@ -99,24 +115,32 @@ def capture(
     keeper: SecretsKeeper | None,
     time: datetime,
     trigger: Trigger,
-    require_complete: bool = False,
-    adopt: bool = False,
+    options: CaptureOptions = _NO_OPTIONS,
     progress: Progress = lambda _what, _count: None,
 ) -> CaptureResult:
     """Take one sample.
 
-    ``time`` is the moment of the sample (aware). Raises WrongClusterError unless ``adopt``, IncompleteError with
-    ``require_complete``, and whatever keeps the cluster from being read or the archive from being written; then
-    nothing is recorded.
+    ``time`` is the moment of the sample (aware). Raises WrongClusterError, IncompleteError, and whatever keeps the
+    cluster from being read or the archive from being written; then nothing is recorded.
     """
     facts = cluster.info()
-    if not adopt:
+    if not options.adopt:
         check_cluster(archive, facts)
     with archive.writer() as writer:
         previous = _previous(archive)
         _check_key(previous, info)
-        collected = collect(cluster, info, keeper=keeper, previous=previous, store=writer.store, progress=progress)
-        if collected.incomplete and require_complete:
+        seen = writer.seen if facts.keeps_versions and not options.full else None
+        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(time.timestamp()))
+        collected = collect(
+            cluster,
+            info,
+            keeper=keeper,
+            previous=previous,
+            store=writer.store,
+            unchanged=unchanged,
+            progress=progress,
+        )
+        if collected.incomplete and options.require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
             raise IncompleteError(
                 f"no sample was taken, since these kinds could not be read: {kinds_missing}",
@@ -134,6 +158,7 @@ def capture(
                 incomplete=collected.incomplete,
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
                 managers=collected.managers,
+                seen=unchanged.result() if facts.keeps_versions else None,
             )
         )
     return CaptureResult(recorded, collected.unresolved, collected.skipped)

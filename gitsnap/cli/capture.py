@@ -47,6 +47,9 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
+    ] = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Take one sample: read the configuration and record it.
@@ -75,8 +78,7 @@ def capture(
             keeper=keeper,
             time=datetime.now(UTC),
             trigger=Trigger.MANUAL,
-            require_complete=policy.require_complete,
-            adopt=adopt,
+            options=sampling.CaptureOptions(policy.require_complete, adopt=adopt, full=full),
             progress=progress,
         )
     finally:

@@ -80,7 +80,7 @@ class Sampler:
             keeper=keeper,
             time=self._now(),
             trigger=trigger,
-            require_complete=policy.require_complete,
+            options=capture.CaptureOptions(require_complete=policy.require_complete),
             progress=progress,
         )
         return Taken(

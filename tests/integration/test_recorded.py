@@ -121,6 +121,6 @@ def test_no_value_of_a_secret_is_in_the_archive(recorded: GitArchive, shared: Pa
 
     for sample in recorded.samples():
         tree = recorded.tree(sample)
-        for area in tree.all_files().values():
+        for area in tree.all_files.values():
             content = tree.read(area)
             assert not any(value.encode() in content for value in values)
