@@ -17,6 +17,7 @@ from gitsnap.model import (
     BlobId,
     ChangeCounts,
     ClusterInfo,
+    CommitId,
     Consistency,
     IncompleteKind,
     JsonObject,
@@ -138,6 +139,28 @@ class ChangedFile:
     """From the root of the tree, ``configuration/default/ConfigMap/database.yaml``."""
     manager: str = ""
     """The field manager that wrote the object last, ``""`` where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFile:
+    """A file that a commit changed."""
+
+    action: str
+    """``added``, ``modified`` or ``deleted``."""
+    path: str
+    """From the root of the tree."""
+    before: BlobId | None
+    after: BlobId | None
+    manager: str = ""
+    """The field manager that wrote the object last, ``""`` where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCommit:
+    """A commit, and what it changed."""
+
+    id: CommitId
+    files: tuple[LoggedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.changelog import read_log
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
 from gitsnap.archive.reading import GitTree, Problem, read_samples
@@ -24,7 +25,8 @@ from gitsnap.archive.repository import (
 )
 from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
-from gitsnap.model import Sample
+from gitsnap.model import BlobId, Sample
+from gitsnap.ports import LoggedCommit
 
 __all__ = ["GitArchive", "GitTree", "Problem", "create_archive", "list_archives", "open_archive", "open_path"]
 
@@ -66,6 +68,14 @@ class GitArchive:
         if tree.info.policy != sample.metadata.policy:
             raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
         return tree
+
+    def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+        """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""
+        return read_log(self._repository, self._branch, patterns)
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content behind an id that ``log`` gave. Raises ArchiveError when it is missing or damaged."""
+        return GitTree(self._repository, "").read(blob)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

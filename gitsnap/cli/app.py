@@ -18,6 +18,7 @@ COMMANDS = {
     "capture": "gitsnap.cli.capture:capture",
     "list": "gitsnap.cli.samples:list_samples",
     "show": "gitsnap.cli.show:show",
+    "log": "gitsnap.cli.log:log",
     "diff": "gitsnap.cli.diff:diff",
     "rollback": "gitsnap.cli.rollback:rollback",
     "addons": "gitsnap.cli.show:addons",
