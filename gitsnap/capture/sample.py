@@ -12,7 +12,7 @@ from gitsnap.capture.collect import Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -91,6 +91,24 @@ def check_cluster(archive: Archive, info: ClusterInfo) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which sample is to be taken: of what, when and why."""
+
+    info: TreeInfo
+    keeper: SecretsKeeper | None
+    time: datetime
+    """The moment of the sample (aware)."""
+    trigger: Trigger
+    target: TagId | None = None
+    """Before a rollback: the tag of the sample that it goes back to."""
+    imported: str = ""
+    """The folder of the old feature that stands in for the cluster, ``""`` for a cluster."""
+    require_complete: bool = False
+    adopt: bool = False
+    """Whether the archive goes on with another cluster than before."""
+
+
 def capture(
     cluster: Cluster,
     archive: Archive,
@@ -103,20 +121,29 @@ def capture(
     adopt: bool = False,
     progress: Progress = lambda _what, _count: None,
 ) -> CaptureResult:
+    """Take one sample of a cluster; ``take`` with the parts of an ordinary request."""
+    request = Request(info, keeper, time, trigger, require_complete=require_complete, adopt=adopt)
+    return take(cluster, archive, request, progress=progress)
+
+
+def take(
+    cluster: Cluster, archive: Archive, request: Request, *, progress: Progress = lambda _what, _count: None
+) -> CaptureResult:
     """Take one sample.
 
-    ``time`` is the moment of the sample (aware). Raises WrongClusterError unless ``adopt``, IncompleteError with
-    ``require_complete``, and whatever keeps the cluster from being read or the archive from being written; then
-    nothing is recorded.
+    Raises WrongClusterError unless it is to be adopted, IncompleteError where a complete one is required, and whatever
+    keeps the cluster from being read or the archive from being written; then nothing is recorded.
     """
     facts = cluster.info()
-    if not adopt:
+    if not request.adopt:
         check_cluster(archive, facts)
     with archive.writer() as writer:
-        previous = _previous(archive)
+        info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        collected = collect(cluster, info, keeper=keeper, previous=previous, store=writer.store, progress=progress)
-        if collected.incomplete and require_complete:
+        collected = collect(
+            cluster, info, keeper=request.keeper, previous=previous, store=writer.store, progress=progress
+        )
+        if collected.incomplete and request.require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
             raise IncompleteError(
                 f"no sample was taken, since these kinds could not be read: {kinds_missing}",
@@ -126,8 +153,10 @@ def capture(
             SampleDraft(
                 info=info,
                 files=collected.files,
-                time=time,
-                trigger=trigger,
+                time=request.time,
+                trigger=request.trigger,
+                target=request.target,
+                imported=request.imported,
                 cluster=facts.uid,
                 server=facts.version,
                 consistency=collected.consistency,

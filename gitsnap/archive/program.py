@@ -1,0 +1,45 @@
+"""Runs the git program, for what libgit2 does not do safely; nothing of the machine's or the user's settings counts.
+
+This module must not know what the commands are for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from gitsnap.errors import StorageError
+
+_SETTINGS = ("safe.directory=*", f"core.hooksPath={os.devnull}", "core.fsync=all", "gc.auto=0")
+
+
+def run_git(git_folder: Path, *arguments: str, given: str = "", lock: int) -> subprocess.CompletedProcess[str]:
+    """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
+
+    It inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the next writer waits
+    until git is done. Raises StorageError where there is no git.
+    """
+    program = shutil.which("git")
+    if program is None:
+        raise StorageError("the program git was not found", hint="Install git: samples are removed by it.")
+    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": os.devnull,
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    return subprocess.run(
+        [program, f"--git-dir={git_folder}", *settings, *arguments],
+        input=given,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        pass_fds=(lock,),
+    )
