@@ -17,7 +17,7 @@
     │   └── AlreadyExistsError
     ├── WrongClusterError        11   another cluster than the one the archive belongs to
     ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
-    ├── RefusedError             14   a rollback plan that must not be carried out as it is
+    ├── RefusedError             14   a plan, of a rollback or a prune, that must not be carried out as it is
     ├── RollbackFailedError      15   a rollback that stopped half-way
     ├── InternalError            70   a defect of gitsnap itself
     └── AbortedError            130   the person at the terminal said no
@@ -150,7 +150,7 @@ class IncompleteError(GitsnapError):
 
 
 class RefusedError(GitsnapError):
-    """A rollback plan that must not be carried out as it is; nothing was written."""
+    """A plan, of a rollback or a prune, that must not be carried out as it is; nothing was written."""
 
     exit_code = 14
 

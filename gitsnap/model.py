@@ -194,6 +194,10 @@ class SampleMetadata:
     """References that could not be followed."""
     pruned: str = ""
     """What retention took between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
+    target: TagId | None = None
+    """Of a sample before a rollback: the tag of the sample that it goes back to."""
+    imported: str = ""
+    """Of a sample that ``gitsnap import`` took: the folder of the old feature that it was read from."""
     format: int = 1
     extra: tuple[tuple[str, str], ...] = ()
     """Keys of a later version that this one does not know, kept as they are."""

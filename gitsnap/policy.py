@@ -26,7 +26,8 @@ _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 _KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
 _RECIPIENT = re.compile(r"age1[0-9a-z]{20,}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
-_WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
+WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
+"""A duration of ``keepWithin``: years, months, days, hours."""
 _HOST = r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*"
 _URL = re.compile(
     rf"(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+"
@@ -222,7 +223,7 @@ class _Reader:
             keep_daily=counts["keepDaily"],
             keep_weekly=counts["keepWeekly"],
             keep_monthly=counts["keepMonthly"],
-            keep_within=self._matching(retention, "keepWithin", "spec.retention", _WITHIN, allowed),
+            keep_within=self._matching(retention, "keepWithin", "spec.retention", WITHIN, allowed),
         )
 
     def _push(self, spec: JsonObject) -> Push | None:

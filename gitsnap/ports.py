@@ -25,6 +25,7 @@ from gitsnap.model import (
     ObjectKey,
     ResourceType,
     Sample,
+    TagId,
     TreeInfo,
     Trigger,
 )
@@ -194,6 +195,10 @@ class SampleDraft:
     """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
     seen: Seen | None = None
     """Kept beside the archive, for the next capture."""
+    target: TagId | None = None
+    """Before a rollback: the tag of the sample that it goes back to."""
+    imported: str = ""
+    """The folder of the old feature that the sample was read from, ``""`` for a sample of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +232,24 @@ class ArchiveWriter(Protocol):
     def record(self, draft: SampleDraft) -> RecordedSample:
         """Write the sample: objects, branch, tag, working tree, in that order (docs/FORMAT.md)."""
 
+    def samples(self) -> Sequence[Sample]:
+        """All samples, oldest first (by sequence)."""
+
+    def marked(self) -> frozenset[str]:
+        """Tags of the samples that no retention may remove."""
+
+    def mark(self, sample: Sample) -> None:
+        """Mark a sample so; once more does nothing."""
+
+    def unmark(self, sample: Sample) -> None:
+        """Take the mark away, where there is one."""
+
+    def remove(self, samples: Sequence[Sample]) -> None:
+        """Remove samples, all or none; the next sample tells how many and which (docs/FORMAT.md).
+
+        Raises ArchiveError for the newest sample, ConflictError when somebody else is changing them.
+        """
+
 
 class Archive(Protocol):
     """The git repository of one snapshot policy. Readers need no lock.
@@ -248,6 +271,9 @@ class Archive(Protocol):
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first (by sequence)."""
+
+    def marked(self) -> frozenset[str]:
+        """Tags of the samples that no retention may remove."""
 
     def tree(self, sample: Sample) -> Tree:
         """The tree of a sample. Raises ArchiveError when its format or a required feature is unknown."""

@@ -15,7 +15,7 @@ import pygit2
 from gitsnap.archive.changelog import read_log
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
-from gitsnap.archive.reading import GitTree, Problem, read_samples
+from gitsnap.archive.reading import GitTree, Problem, read_marks, read_samples
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -62,6 +62,10 @@ class GitArchive:
         """Tags that look like samples and cannot be read."""
         return read_samples(self._repository, self._branch)[1]
 
+    def marked(self) -> frozenset[str]:
+        """Tags of the samples that ``gitsnap keep`` marked."""
+        return read_marks(self._repository, self._branch)
+
     def tree(self, sample: Sample) -> GitTree:
         """The tree of a sample. Raises ArchiveError when it needs a newer gitsnap, or is damaged."""
         tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete)
@@ -83,10 +87,10 @@ class GitArchive:
         git_folder = Path(self._repository.path)
         if not os.access(git_folder, os.W_OK):
             raise StorageError(f"the archive {self._folder} is not writable for this user")
-        with writers_lock(git_folder, patience=patience):
+        with writers_lock(git_folder, patience=patience) as lock:
             clear_stale_locks(git_folder, self._branch)
             remove_leftovers(git_folder / "objects")
-            writer = GitWriter(self._repository, self._branch)
+            writer = GitWriter(self._repository, self._branch, lock=lock)
             try:
                 yield writer
             finally:

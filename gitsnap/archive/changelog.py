@@ -78,7 +78,6 @@ def _blob(name: str) -> BlobId | None:
 
 def _managers(repository: pygit2.Repository, commit: str) -> dict[str, str]:
     """Path -> who wrote it last, as the message of the commit says."""
-    found = repository[commit]
-    message = found.message if isinstance(found, pygit2.Commit) else ""
+    message = repository[commit].peel(pygit2.Commit).message
     matches = (_LINE.match(line) for line in message.splitlines())
     return {match[1]: match[2] for match in matches if match}

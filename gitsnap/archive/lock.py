@@ -22,8 +22,11 @@ _SETTLED_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the archive's lock. Raises ConflictError, naming the holder, when it is not free within ``patience``."""
+def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Iterator[int]:
+    """Hold the archive's lock, by the descriptor that is given: a child that inherits it holds the lock as well.
+
+    Raises ConflictError, naming the holder, when it is not free within ``patience``.
+    """
     path = git_folder / LOCK_NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -33,7 +36,7 @@ def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Ite
         _acquire(descriptor, git_folder, patience)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)  # the kernel lets go of the lock with it
 
@@ -61,13 +64,14 @@ def _acquire(descriptor: int, git_folder: Path, patience: float) -> None:
 
 
 def clear_stale_locks(git_folder: Path, branch: str) -> None:
-    """Remove lock files of the branch, its tags and the index that no live process holds.
+    """Remove lock files of the branch, its tags, gitsnap's own refs and the index that no live process holds.
 
     Only to be called under the writer's lock. A git that was killed leaves them, and they make every retry fail.
     """
     candidates = [git_folder / "index.lock", git_folder / "packed-refs.lock", git_folder / "HEAD.lock"]
     candidates.append(git_folder / "refs" / "heads" / f"{branch}.lock")
     candidates += (git_folder / "refs" / "tags" / branch).glob("*.lock")
+    candidates += (git_folder / "refs" / "gitsnap").rglob("*.lock")
     stale = [path for path in candidates if _settled(path)]
     if stale:
         held = _open_files()

@@ -17,6 +17,10 @@ from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, TagId, TreeInfo
 
+TAGS = "refs/tags/"
+KEEP = "refs/gitsnap/keep/"
+"""Below it lies, for each tag that ``gitsnap keep`` marked, a ref of the tag's name to the tag."""
+
 _LISTING_ATTEMPTS = 5
 
 
@@ -43,24 +47,34 @@ def _order(sample: Sample) -> tuple[int, str]:
     return sample.metadata.sequence, sample.tag
 
 
+def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:
+    """The tags that ``gitsnap keep`` marked, whether or not they are still there."""
+    marks = refs_below(repository, f"{KEEP}{branch}/")
+    return frozenset(name.removeprefix(KEEP) for name, _ in marks)
+
+
 def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
-    """Names and targets of the branch's tags.
+    """Names and targets of the branch's tags."""
+    refs = ((name.removeprefix(TAGS), target) for name, target in refs_below(repository, f"{TAGS}{branch}/"))
+    return [(tag, target) for tag, target in refs if is_tag_of(tag, branch)]
+
+
+def refs_below(repository: pygit2.Repository, prefix: str) -> list[tuple[str, str]]:
+    """Whole names and targets of the refs whose names begin so.
 
     Listing while ``git pack-refs`` runs misses refs that move from files into ``packed-refs``: a listing counts only
     if that file did not change meanwhile.
     """
     packed = Path(repository.path) / "packed-refs"
-    tags: list[tuple[str, str]] = []
+    refs: list[tuple[str, str]] = []
     for _ in range(_LISTING_ATTEMPTS):
         before = _stamp(packed)
-        tags = [
-            (name[len("refs/tags/") :], str(repository.references[name].target))
-            for name in repository.references
-            if name.startswith("refs/tags/") and is_tag_of(name[len("refs/tags/") :], branch)
+        refs = [
+            (name, str(repository.references[name].target)) for name in repository.references if name.startswith(prefix)
         ]
         if _stamp(packed) == before:
             break
-    return tags
+    return refs
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

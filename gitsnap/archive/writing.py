@@ -1,4 +1,4 @@
-"""Writes samples: objects, then the branch, then the tag, then the working tree (docs/FORMAT.md, "Write order").
+"""Writes samples, and removes them: objects, then the branch, then the tag, then the working tree (docs/FORMAT.md).
 
 The sample exists when its tag exists. Whatever is killed in between leaves an archive that opens, with all earlier
 samples as they were, and the next capture repairs the rest. This module must not decide what a sample holds.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import memory, worktree
+from gitsnap.archive import memory, removal, worktree
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
-from gitsnap.archive.reading import GitTree, newest, read_samples
+from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples
 from gitsnap.archive.trees import write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
@@ -24,6 +24,7 @@ from gitsnap.format import (
     README,
     check_branch,
     commit_message,
+    pruned_text,
     tag_message,
     tag_name,
     tree_info_to_bytes,
@@ -39,9 +40,10 @@ _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 class GitWriter:
     """The archive while this process holds its writer's lock (ports.ArchiveWriter)."""
 
-    def __init__(self, repository: pygit2.Repository, branch: str) -> None:
+    def __init__(self, repository: pygit2.Repository, branch: str, *, lock: int) -> None:
         self._repository = repository
         self._branch = branch
+        self._lock = lock
         self._samples = read_samples(repository, branch)[0]
         self._base = self._find_base()
         self._in_head = self._head_contents()
@@ -99,6 +101,42 @@ class GitWriter:
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
         return RecordedSample(sample, new_commit, counts, left_alone=left, worktree_problem=problem)
+
+    # Samples that are there -------------------------------------------------------------------------------------------
+
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples, oldest first, with what this writer wrote and removed."""
+        self._samples = read_samples(self._repository, self._branch)[0]
+        return self._samples
+
+    def marked(self) -> frozenset[str]:
+        """Tags of the samples that ``gitsnap keep`` marked."""
+        return read_marks(self._repository, self._branch)
+
+    def mark(self, sample: Sample) -> None:
+        """Mark a sample, so that no retention removes it; once more does nothing. Raises StorageError."""
+        try:
+            self._repository.references.create(f"{KEEP}{sample.tag}", pygit2.Oid(hex=sample.tag_id), force=True)
+        except (pygit2.GitError, OSError) as error:
+            raise _storage_error(self._repository, error) from error
+
+    def unmark(self, sample: Sample) -> None:
+        """Take the mark away again, where there is one. Raises StorageError, ConflictError."""
+        if sample.tag in self.marked():
+            removal.unmark(self._repository, sample, lock=self._lock)
+
+    def remove(self, samples: Sequence[Sample]) -> None:
+        """Remove the tags of samples, all or none; the next sample's tag will tell. Raises StorageError, ConflictError.
+
+        The newest sample is never removed: the branch and the order of samples hang on it.
+        """
+        present = self.samples()
+        last = newest(present)
+        if last is not None and any(one.tag == last.tag for one in samples):
+            raise ArchiveError(f"the newest sample {last.tag} cannot be removed")
+        if samples:
+            removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
+            self.samples()
 
     # What the branch holds --------------------------------------------------------------------------------------------
 
@@ -195,7 +233,10 @@ class GitWriter:
             time=draft.time.astimezone(UTC).replace(microsecond=0),
             sequence=last.metadata.sequence + 1 if last else 1,
             previous=last.tag_id if last else None,
+            pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
+            target=draft.target,
+            imported=draft.imported,
             cluster=draft.cluster,
             server=draft.server,
             objects=len(draft.files.get(Area.CONFIGURATION, {})),

@@ -13,7 +13,7 @@ from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -43,21 +43,6 @@ class CaptureResult:
             listed = ["inventory changed"]
         objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
         return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureOptions:
-    """What may be said about a capture besides its policy."""
-
-    require_complete: bool = False
-    """Take no sample when a kind cannot be read."""
-    adopt: bool = False
-    """Go on with another cluster than the one the archive belongs to."""
-    full: bool = False
-    """Look at every object, also at those that seem unchanged."""
-
-
-_NO_OPTIONS = CaptureOptions()
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:
@@ -107,40 +92,52 @@ def check_cluster(archive: Archive, info: ClusterInfo) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which sample is to be taken: of what, when and why."""
+
+    info: TreeInfo
+    keeper: SecretsKeeper | None
+    time: datetime
+    """The moment of the sample (aware)."""
+    trigger: Trigger
+    target: TagId | None = None
+    """Before a rollback: the tag of the sample that it goes back to."""
+    imported: str = ""
+    """The folder of the old feature that stands in for the cluster, ``""`` for a cluster."""
+    require_complete: bool = False
+    adopt: bool = False
+    """Whether the archive goes on with another cluster than before."""
+    full: bool = False
+    """Whether objects are looked at that seem unchanged."""
+
+
 def capture(
-    cluster: Cluster,
-    archive: Archive,
-    info: TreeInfo,
-    *,
-    keeper: SecretsKeeper | None,
-    time: datetime,
-    trigger: Trigger,
-    options: CaptureOptions = _NO_OPTIONS,
-    progress: Progress = lambda _what, _count: None,
+    cluster: Cluster, archive: Archive, request: Request, *, progress: Progress = lambda _what, _count: None
 ) -> CaptureResult:
     """Take one sample.
 
-    ``time`` is the moment of the sample (aware). Raises WrongClusterError, IncompleteError, and whatever keeps the
-    cluster from being read or the archive from being written; then nothing is recorded.
+    Raises WrongClusterError unless it is to be adopted, IncompleteError where a complete one is required, and whatever
+    keeps the cluster from being read or the archive from being written; then nothing is recorded.
     """
     facts = cluster.info()
-    if not options.adopt:
+    if not request.adopt:
         check_cluster(archive, facts)
     with archive.writer() as writer:
-        previous = _previous(archive)
+        info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        seen = writer.seen if facts.keeps_versions and not options.full else None
-        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(time.timestamp()))
+        seen = writer.seen if facts.keeps_versions and not request.full else None
+        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
         collected = collect(
             cluster,
             info,
-            keeper=keeper,
+            keeper=request.keeper,
             previous=previous,
             store=writer.store,
             unchanged=unchanged,
             progress=progress,
         )
-        if collected.incomplete and options.require_complete:
+        if collected.incomplete and request.require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
             raise IncompleteError(
                 f"no sample was taken, since these kinds could not be read: {kinds_missing}",
@@ -150,8 +147,10 @@ def capture(
             SampleDraft(
                 info=info,
                 files=collected.files,
-                time=time,
-                trigger=trigger,
+                time=request.time,
+                trigger=request.trigger,
+                target=request.target,
+                imported=request.imported,
                 cluster=facts.uid,
                 server=facts.version,
                 consistency=collected.consistency,

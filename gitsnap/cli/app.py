@@ -22,6 +22,8 @@ COMMANDS = {
     "diff": "gitsnap.cli.diff:diff",
     "rollback": "gitsnap.cli.rollback:rollback",
     "addons": "gitsnap.cli.show:addons",
+    "keep": "gitsnap.cli.prune:keep",
+    "prune": "gitsnap.cli.prune:prune",
     "controller": "gitsnap.cli.controller:controller",
     "demo": "gitsnap.cli.demo:demo",
 }

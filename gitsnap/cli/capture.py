@@ -19,6 +19,7 @@ from gitsnap.model import SecretsMode, Trigger
 if TYPE_CHECKING:
     from gitsnap.capture import CaptureResult
     from gitsnap.policy import Policy
+    from gitsnap.secrets import Keeper
 
 _LISTED_REFERENCES = 10
 
@@ -64,36 +65,43 @@ def capture(
 
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     choice = ArchiveChoice(storage, snapshot)
-    policy = _overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
+    policy = overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
     cluster.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(choice.folder, policy.name)
     policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+    request = sampling.Request(
+        info,
+        keeper,
+        datetime.now(UTC),
+        Trigger.MANUAL,
+        require_complete=policy.require_complete,
+        adopt=adopt,
+        full=full,
+    )
     progress = output.ProgressLine()
     try:
-        taken = sampling.capture(
-            cluster,
-            archive,
-            info,
-            keeper=keeper,
-            time=datetime.now(UTC),
-            trigger=Trigger.MANUAL,
-            options=sampling.CaptureOptions(policy.require_complete, adopt=adopt, full=full),
-            progress=progress,
-        )
+        taken = sampling.capture(cluster, archive, request, progress=progress)
     finally:
         progress.clear()
-    if keeper is not None and keeper.created_identity is not None:
-        output.say(
-            f"Secrets are encrypted with the new key {keeper.created_identity.resolve()}: "
-            "keep a copy elsewhere, without it their values cannot be restored."
-        )
+    say_new_identity(keeper)
     _report(taken, form)
     if taken.recorded.sample.metadata.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _overridden(policy: Policy, mode: SecretsMode | None, recipients: list[str], require_complete: bool) -> Policy:
+def say_new_identity(keeper: Keeper | None) -> None:
+    """Tell of an identity that was made, since everything hangs on a copy of it."""
+    if keeper is not None and keeper.created_identity is not None:
+        output.say(
+            f"Secrets are encrypted with the new key {keeper.created_identity.resolve()}: "
+            "keep a copy elsewhere, without it their values cannot be restored."
+        )
+
+
+def overridden(
+    policy: Policy, mode: SecretsMode | None, recipients: list[str], require_complete: bool = False
+) -> Policy:
     """The policy with what the command line says on top."""
     from dataclasses import replace
 

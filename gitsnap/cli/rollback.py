@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,7 +148,7 @@ def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, identities: lis
     from gitsnap import rollback as rolling
     from gitsnap.cli.plan_output import report_text
 
-    take = _sampler(cluster, archive, identities)
+    take = _sampler(cluster, archive, identities, target=plan.sample)
     try:
         report = rolling.apply(cluster, plan, take_sample=take)
     except rolling.StoppedError as error:
@@ -156,8 +157,10 @@ def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, identities: lis
     output.result(report_text(report))
 
 
-def _sampler(cluster: Cluster, archive: GitArchive, identities: list[Path]) -> Callable[[Trigger], Sample | None]:
-    """Takes the samples before and after, under the archive's own policy."""
+def _sampler(
+    cluster: Cluster, archive: GitArchive, identities: list[Path], *, target: str
+) -> Callable[[Trigger], Sample | None]:
+    """Takes the samples before and after, under the archive's own policy; the first names the sample ``target``."""
 
     def take(trigger: Trigger) -> Sample | None:
         from gitsnap import capture as sampling
@@ -166,7 +169,11 @@ def _sampler(cluster: Cluster, archive: GitArchive, identities: list[Path]) -> C
         policy = find_policy(archive.policy, None, cluster)
         policy, keeper = keys.for_capture(archive, policy, identities=identities)
         info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
-        taken = sampling.capture(cluster, archive, info, keeper=keeper, time=datetime.now(UTC), trigger=trigger)
+        request = sampling.Request(info, keeper, datetime.now(UTC), trigger)
+        if trigger is Trigger.BEFORE_ROLLBACK:
+            goal = next((one.tag_id for one in archive.samples() if one.tag == target), None)
+            request = replace(request, target=goal)
+        taken = sampling.capture(cluster, archive, request)
         sample = taken.recorded.sample
         if sample.metadata.incomplete and trigger is Trigger.BEFORE_ROLLBACK:
             listed = ", ".join(str(one.kind) for one in sample.metadata.incomplete)

@@ -21,7 +21,7 @@ def list_samples(
     storage: options.Storage = None,
     archive: options.ArchivePath = None,
     wide: Annotated[
-        bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit.")
+        bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit, marks.")
     ] = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
@@ -31,20 +31,24 @@ def list_samples(
     """
     archives = ArchiveChoice(storage, snapshot, archive).all()
     samples = [(one.policy, sample) for one in archives for sample in one.samples()]
+    kept = {tag for one in archives for tag in one.marked()}
     for one in archives:
         for problem in one.problems():
             output.say(f"warning: {one.policy}: the tag {problem.tag} cannot be read: {problem.reason}")
     if form is not options.Output.TABLE:
-        output.structured({"kind": "SampleList", "samples": [describe(sample) for _, sample in samples]}, form)
+        listed = [{**describe(sample), "kept": sample.tag in kept} for _, sample in samples]
+        output.structured({"kind": "SampleList", "samples": listed}, form)
         return
     header = ["snapshot policy", "date"]
     if wide:
-        header += ["changes", "objects", "complete", "commit", "trigger"]
-    rows = [[policy, sample.moment, *(_wide(sample) if wide else ())] for policy, sample in samples]
+        header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
+    rows = [
+        [policy, sample.moment, *(_wide(sample, kept=sample.tag in kept) if wide else ())] for policy, sample in samples
+    ]
     output.result(render_table(header, rows, columns=output.columns()))
 
 
-def _wide(sample: Sample) -> list[str]:
+def _wide(sample: Sample, *, kept: bool) -> list[str]:
     facts = sample.metadata
     changes = facts.changes
     signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
@@ -52,7 +56,8 @@ def _wide(sample: Sample) -> list[str]:
     complete = ", ".join(f"{one.kind.name} {one.substitute}" for one in facts.incomplete) or "yes"
     if facts.unresolved:
         complete += f", {facts.unresolved} unresolved"
-    return [changed, str(facts.objects), complete, sample.commit[:12], str(facts.trigger)]
+    trigger = f"{facts.trigger}, imported" if facts.imported else str(facts.trigger)
+    return [changed, str(facts.objects), complete, sample.commit[:12], trigger, "yes" if kept else ""]
 
 
 def describe(sample: Sample) -> dict[str, object]:

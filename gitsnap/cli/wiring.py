@@ -97,21 +97,28 @@ class ClusterChoice:
 def find_policy(name: str, file: Path | None, cluster: Cluster) -> Policy:
     """The policy to capture under: from a file, else the cluster's Snapshot of that name, else one made of flags."""
     from gitsnap import policy
-    from gitsnap.format import iterate_documents, load_documents
 
     if file is not None:
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {file}: {error.strerror}") from None
-        documents = list(iterate_documents(load_documents(content, str(file)), str(file)))
-        wanted = [one for one in documents if not name or ObjectKey.of(one).name == name]
-        if len(wanted) != 1:
-            raise InputError(f"{file}: one Snapshot{f' named {name}' if name else ''} is needed, found {len(wanted)}")
-        return policy.from_resource(wanted[0], source=str(file))
+        return policy_from_file(name, file)
     name = name or DEFAULT_POLICY
     found = _snapshot_resource(cluster, name)
     return policy.from_resource(found, source=f"Snapshot {name}") if found else policy.default(name)
+
+
+def policy_from_file(name: str, file: Path) -> Policy:
+    """The one Snapshot in a file, of this name if there is one. Raises InputError."""
+    from gitsnap import policy
+    from gitsnap.format import iterate_documents, load_documents
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    documents = list(iterate_documents(load_documents(content, str(file)), str(file)))
+    wanted = [one for one in documents if not name or ObjectKey.of(one).name == name]
+    if len(wanted) != 1:
+        raise InputError(f"{file}: one Snapshot{f' named {name}' if name else ''} is needed, found {len(wanted)}")
+    return policy.from_resource(wanted[0], source=str(file))
 
 
 def _snapshot_resource(cluster: Cluster, name: str) -> JsonObject | None:

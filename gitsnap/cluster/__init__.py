@@ -24,11 +24,12 @@ def connect(*, kubeconfig: str | None = None, context: str | None = None) -> Con
     return connect_to_server(kubeconfig=kubeconfig or "", context=context or "")
 
 
-def open_directory(folder: Path, *, read_only: bool = False) -> Cluster:
+def open_directory(folder: Path, *, read_only: bool = False, uid: str = "") -> Cluster:
     """The folder of YAML files as a cluster; ``read_only`` denies every write.
 
+    ``uid``: the identity of the cluster that the files came from, where they do not tell.
     Raises InputError when it does not exist or a file is no valid YAML, AccessDeniedError when one cannot be read.
     """
     from gitsnap.cluster.directory import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
 
-    return DirectoryCluster(folder, read_only=read_only)
+    return DirectoryCluster(folder, read_only=read_only, uid=uid)

@@ -71,11 +71,12 @@ class DirectoryCluster:
     read or written by its name, or when the folder is opened again.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, uid: str = "") -> None:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder of YAML files", hint="Name one with --from-dir.")
         self._folder = folder
         self._read_only = read_only
+        self._uid = uid
         self._files: dict[Path, ObjectFile] = {}
         self._kinds: dict[Kind, dict[ObjectKey, _Held]] = {}
         self._served: dict[Kind, ServedKind] = {}
@@ -86,7 +87,7 @@ class DirectoryCluster:
     def info(self) -> ClusterInfo:
         """The uid of kube-system where the folder has that namespace; otherwise one that all such folders share."""
         held = self._kinds.get(_NAMESPACE, {}).get(_KUBE_SYSTEM)
-        uid = str(held.document["metadata"]["uid"]) if held else UNKNOWN_CLUSTER
+        uid = str(held.document["metadata"]["uid"]) if held else self._uid or UNKNOWN_CLUSTER
         return ClusterInfo(uid=uid, server=str(self._folder), context="directory", version="", keeps_versions=False)
 
     def resource_type(self, kind: Kind) -> ResourceType | None:

@@ -73,16 +73,9 @@ class Sampler:
             if cancelled():
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
-        result = capture.capture(
-            cluster,
-            archive,
-            capture.tree_info(effective, branch=archive.branch, keeper=keeper),
-            keeper=keeper,
-            time=self._now(),
-            trigger=trigger,
-            options=capture.CaptureOptions(require_complete=policy.require_complete),
-            progress=progress,
-        )
+        info = capture.tree_info(effective, branch=archive.branch, keeper=keeper)
+        request = capture.Request(info, keeper, self._now(), trigger, require_complete=policy.require_complete)
+        result = capture.capture(cluster, archive, request, progress=progress)
         return Taken(
             result=result,
             mode=effective.secrets_mode,

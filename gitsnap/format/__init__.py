@@ -18,6 +18,13 @@ from gitsnap.format.metadata import (
     tree_info_to_bytes,
 )
 from gitsnap.format.paths import CLUSTER_SCOPED, key_of, kind_folder, path_of
+from gitsnap.format.pruned import (
+    PrunedSample,
+    PruneRecord,
+    prune_record_from_bytes,
+    prune_record_to_bytes,
+    pruned_text,
+)
 from gitsnap.format.reader import decode, iterate_documents, load_documents
 
 __all__ = [
@@ -25,6 +32,8 @@ __all__ = [
     "CLUSTER_SCOPED",
     "FORMAT",
     "README",
+    "PruneRecord",
+    "PrunedSample",
     "check_branch",
     "commit_message",
     "decode",
@@ -36,6 +45,9 @@ __all__ = [
     "load_documents",
     "parse_tag_message",
     "path_of",
+    "prune_record_from_bytes",
+    "prune_record_to_bytes",
+    "pruned_text",
     "tag_message",
     "tag_name",
     "tree_info_from_bytes",

@@ -86,7 +86,12 @@ def tag_message(metadata: SampleMetadata) -> str:
     lines.append(("Cluster", _safe(metadata.cluster)))
     if metadata.server:
         lines.append(("Server", _safe(metadata.server)))
-    lines += [("Trigger", metadata.trigger), ("Objects", str(metadata.objects))]
+    lines.append(("Trigger", metadata.trigger))
+    if metadata.target:
+        lines.append(("Target", metadata.target))
+    if metadata.imported:
+        lines.append(("Imported", _safe(metadata.imported)))
+    lines.append(("Objects", str(metadata.objects)))
     lines += _count_lines(metadata.changes)
     lines.append(("Consistency", metadata.consistency))
     lines += _incomplete_lines(metadata.incomplete)
@@ -130,6 +135,8 @@ def parse_tag_message(message: str) -> SampleMetadata:
             cluster=one("Cluster"),
             server=one("Server", ""),
             trigger=Trigger(one("Trigger")),
+            target=TagId(one("Target", "")) or None,
+            imported=one("Imported", ""),
             objects=int(one("Objects")),
             changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),
             consistency=Consistency(one("Consistency")),

@@ -32,15 +32,10 @@ class _Bench:
     def capture(self, *, kubeconfig: Path | None = None, full: bool = False) -> Sample:
         """Take the next sample, a minute after the one before."""
         self._count += 1
-        taken = sampling.capture(
-            connect(kubeconfig=str(kubeconfig or self._api.kubeconfig())),
-            self.archive,
-            sampling.tree_info(policy.default("hourly"), branch="hourly", keeper=self._keeper),
-            keeper=self._keeper,
-            time=_START + timedelta(minutes=self._count),
-            trigger=Trigger.MANUAL,
-            options=sampling.CaptureOptions(full=full),
-        )
+        info = sampling.tree_info(policy.default("hourly"), branch="hourly", keeper=self._keeper)
+        moment = _START + timedelta(minutes=self._count)
+        request = sampling.Request(info, self._keeper, moment, Trigger.MANUAL, full=full)
+        taken = sampling.capture(connect(kubeconfig=str(kubeconfig or self._api.kubeconfig())), self.archive, request)
         return taken.recorded.sample
 
     @property

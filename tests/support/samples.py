@@ -1,0 +1,42 @@
+"""Samples without an archive: what retention decides over. This module must not be imported by the package."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from gitsnap.format import tag_name
+from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def sample(
+    sequence: int, time: datetime, trigger: Trigger = Trigger.SCHEDULE, *, target: TagId | None = None
+) -> Sample:
+    """A sample of the policy ``hourly``; its tag's name is unique by its sequence."""
+    tag = tag_name("hourly", time, sequence + 1)
+    metadata = SampleMetadata(
+        policy="hourly",
+        time=time,
+        sequence=sequence,
+        trigger=trigger,
+        cluster="cluster-1",
+        objects=1,
+        content_sha256="0" * 64,
+        target=target,
+    )
+    return Sample(
+        tag, TagId(hashlib.sha1(tag.encode(), usedforsecurity=False).hexdigest()), CommitId("1" * 40), metadata
+    )
+
+
+def every(step: timedelta, count: int, *, start: datetime = NOON) -> list[Sample]:
+    """Scheduled samples at even steps, oldest first."""
+    return [sample(number, start + (number - 1) * step) for number in range(1, count + 1)]
+
+
+def tags(samples: Iterable[Sample]) -> set[str]:
+    """Names of their tags."""
+    return {one.tag for one in samples}

@@ -1,0 +1,294 @@
+"""Retention on a real archive: what goes, what plain git sees afterwards, and what the chain of samples tells."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pygit2
+import pytest
+
+from gitsnap import archive, pruning
+from gitsnap.archive import GitArchive, removal
+from gitsnap.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.format import PrunedSample, encode, pruned_text
+from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.policy import Retention
+from gitsnap.ports import SampleDraft
+from gitsnap.retention import Rules
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+_TWO = Rules(Retention(keep_last=2))
+
+
+@pytest.fixture
+def hourly(tmp_path: Path) -> GitArchive:
+    """A new archive."""
+    return archive.create_archive(tmp_path, "hourly")
+
+
+def _take(to: GitArchive, count: int = 1, trigger: Trigger = Trigger.SCHEDULE, target: TagId | None = None) -> Sample:
+    sample = None
+    for _ in range(count):
+        number = (to.samples()[-1].metadata.sequence if to.samples() else 0) + 1
+        with to.writer() as writer:
+            files = {"default/ConfigMap/a.yaml": writer.store(encode({"data": str(number // 2)}))}
+            moment = _NOON + number * timedelta(hours=1)
+            draft = SampleDraft(_INFO, {Area.CONFIGURATION: files}, moment, trigger, "cluster-1", target=target)
+            sample = writer.record(draft).sample
+    assert sample is not None
+    return sample
+
+
+def _prune(of: GitArchive, rules: Rules = _TWO) -> list[Sample]:
+    with of.writer() as writer:
+        return [one.sample for one in pruning.prune(writer, rules) if not one.keep]
+
+
+def _sequences(of: GitArchive) -> list[int]:
+    return [one.metadata.sequence for one in of.samples()]
+
+
+def _git(of: GitArchive, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", of.location, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _told(samples: list[Sample]) -> str:
+    return pruned_text(PrunedSample(one.tag, one.tag_id) for one in samples)
+
+
+@pytest.mark.parametrize("refs", ["loose", "packed"])
+def test_tags_go_and_the_history_stays(hourly: GitArchive, refs: str) -> None:
+    """Loose or packed: the tags are gone, the commits are not, and git finds nothing wrong."""
+    _take(hourly, 6)
+    commits = _git(hourly, "rev-list", "hourly")
+    if refs == "packed":
+        _git(hourly, "pack-refs", "--all")
+
+    gone = _prune(hourly)
+
+    assert [one.metadata.sequence for one in gone] == [1, 2, 3, 4]
+    assert _sequences(hourly) == [5, 6]
+    assert len(_git(hourly, "tag", "-l").split()) == 2
+    assert _git(hourly, "rev-list", "hourly") == commits
+    assert _git(hourly, "fsck", "--strict", "--full", "--no-dangling") == ""
+    assert _git(hourly, "status", "--porcelain") == ""
+
+
+def test_the_next_sample_tells_what_was_taken(hourly: GitArchive) -> None:
+    """Count and digest of all that went since the last sample, once; and Previous names the sample before."""
+    _take(hourly, 6)
+    gone = _prune(hourly, Rules(Retention(keep_last=4))) + _prune(hourly)
+    last = hourly.samples()[-1]
+
+    first, second = _take(hourly), _take(hourly)
+
+    assert first.metadata.pruned == _told(gone)
+    assert first.metadata.previous == last.tag_id
+    assert (second.metadata.pruned, second.metadata.previous) == ("", first.tag_id)
+    assert [one.metadata.sequence for one in _prune(hourly)] == [5, 6]
+
+
+def test_pruning_twice_removes_nothing_more(hourly: GitArchive) -> None:
+    """And does not add to the record."""
+    _take(hourly, 5)
+    gone = _prune(hourly)
+
+    assert _prune(hourly) == []
+    assert _take(hourly).metadata.pruned == _told(gone)
+
+
+def test_a_limit_on_a_fresh_archive_takes_the_first_sample(tmp_path: Path) -> None:
+    """SVELTOS.md §6 defect 1: with a limit set, the old feature never took any; pruning comes after the new sample."""
+    fresh = archive.create_archive(tmp_path, "hourly")
+    assert _prune(fresh) == []
+
+    kept = []
+    for _ in range(4):
+        _take(fresh)
+        _prune(fresh)
+        kept.append(_sequences(fresh))
+
+    assert kept == [[1], [1, 2], [2, 3], [3, 4]]
+
+
+def test_marks_and_rollbacks_hold_samples(hourly: GitArchive) -> None:
+    """A mark is a ref beside the tag; taken away, retention has its way."""
+    _take(hourly, 6)
+    first, second = hourly.samples()[:2]
+    _take(hourly, trigger=Trigger.BEFORE_ROLLBACK, target=second.tag_id)
+    with hourly.writer() as writer:
+        writer.mark(first)
+        writer.mark(first)
+    assert _git(hourly, "rev-parse", f"refs/gitsnap/keep/{first.tag}").strip() == first.tag_id
+    assert hourly.marked() == {first.tag}
+
+    _prune(hourly)
+    held = _sequences(hourly)
+    _take(hourly, trigger=Trigger.AFTER_ROLLBACK)
+    with hourly.writer() as writer:
+        writer.unmark(first)
+        writer.unmark(first)
+    _prune(hourly)
+
+    assert held == [1, 2, 5, 6, 7]
+    assert _sequences(hourly) == [5, 6, 7, 8]
+    assert hourly.marked() == frozenset()
+
+
+def test_the_newest_is_never_removed(hourly: GitArchive) -> None:
+    """Not even where a caller asks for it."""
+    newest = _take(hourly, 2)
+
+    with hourly.writer() as writer, pytest.raises(ArchiveError, match="newest"):
+        writer.remove(hourly.samples())
+    assert hourly.samples()[-1] == newest
+
+
+def test_only_what_was_confirmed_is_removed(hourly: GitArchive) -> None:
+    """A sample that a later one pushes out in the meantime waits for the next time."""
+    _take(hourly, 4)
+    shown = {one.sample.tag for one in pruning.plan(hourly, _TWO) if not one.keep}
+    _take(hourly)
+
+    with hourly.writer() as writer:
+        decisions = pruning.prune(writer, _TWO, only=shown)
+
+    assert [one.keep for one in decisions] == [False, False, True, True, True]
+    assert decisions[2].reasons == ("not confirmed",)
+
+
+def test_nothing_is_removed_where_one_tag_is_held(hourly: GitArchive) -> None:
+    """All or nothing; a lock that nobody holds any more is cleared the next time, and the record stays right."""
+    _take(hourly, 5)
+    lock = Path(hourly.location) / ".git" / "refs" / "tags" / f"{hourly.samples()[1].tag}.lock"
+    lock.touch()
+
+    with pytest.raises(ConflictError, match="Run the command again"):
+        _prune(hourly)
+    assert _sequences(hourly) == [1, 2, 3, 4, 5]
+    untold = _take(hourly)
+    os.utime(lock, (0, 0))
+    gone = _prune(hourly)
+
+    assert untold.metadata.pruned == ""
+    assert [one.metadata.sequence for one in gone] == [1, 2, 3, 4]
+    assert _take(hourly).metadata.pruned == _told(gone)
+
+
+def test_without_git_nothing_is_removed(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The missing program is named."""
+    _take(hourly, 5)
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(StorageError, match="program git"):
+        _prune(hourly)
+    assert _sequences(hourly) == [1, 2, 3, 4, 5]
+
+
+def test_hooks_and_settings_of_the_machine_are_not_obeyed(
+    hourly: GitArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook in a clone, or a global configuration, has no say in a removal."""
+    _take(hourly, 3)
+    hooks = Path(hourly.location) / ".git" / "hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "reference-transaction").chmod(0o755)
+    _git(hourly, "config", "core.hooksPath", str(hooks))
+    broken = tmp_path / "gitconfig"
+    broken.write_text("[broken")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(broken))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+
+    assert len(_prune(hourly)) == 1
+
+
+@pytest.mark.parametrize("at", ["record", "transaction", "half", "after"])
+def test_killed_at_any_point_the_record_covers_what_is_gone(
+    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Before the record, before the removal, in the middle of it and after: the next sample tells exactly what went."""
+    _take(hourly, 6)
+    before = list(hourly.samples())
+    remove, delete = removal.remove, removal._delete
+
+    class KilledError(BaseException):
+        """Stands for kill -9."""
+
+    def killed_before(*_arguments: object, **_more: object) -> None:
+        raise KilledError
+
+    def killed_while(repository: pygit2.Repository, refs: list[tuple[str, str]], *, lock: int) -> None:
+        if done := {"transaction": 0, "half": 2, "after": len(refs)}[at]:
+            delete(repository, refs[:done], lock=lock)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "remove", killed_before if at == "record" else remove)
+        patch.setattr(removal, "_delete", killed_while)
+        with pytest.raises(KilledError):
+            _prune(hourly)
+    gone = [one for one in before if one not in hourly.samples()]
+    assert len(gone) == {"record": 0, "transaction": 0, "half": 2, "after": 4}[at]
+
+    told = _take(hourly)
+    rest = _prune(hourly)
+
+    assert told.metadata.pruned == _told(gone)
+    assert _take(hourly).metadata.pruned == _told(rest)
+    assert _sequences(hourly) == [6, 7, 8]
+
+
+def test_a_killed_process_leaves_no_gap(hourly: GitArchive) -> None:
+    """kill -9 at twelve moments: every tag that is gone is told of by exactly one sample, and nothing needs mending."""
+    _take(hourly, 4)
+    seen = {one.tag_id: one for one in hourly.samples()}
+    told: list[str] = []
+    gone_by_now: set[str] = set()
+    for turn in range(12):
+        _take(hourly, 2)
+        seen.update({one.tag_id: one for one in hourly.samples()})
+        _kill_a_prune(hourly, after=0.1 + turn * 0.05)
+        gone = {tag_id for tag_id in seen if tag_id not in {one.tag_id for one in hourly.samples()}} - gone_by_now
+        newest = _take(hourly)
+        seen[newest.tag_id] = newest
+        told.append(newest.metadata.pruned)
+        assert newest.metadata.pruned == _told([seen[tag_id] for tag_id in gone])
+        gone_by_now |= gone
+
+    assert _git(hourly, "fsck", "--strict", "--full", "--no-dangling") == ""
+    _make_locks_old(hourly)
+    _prune(hourly)
+    assert len(_sequences(hourly)) == 2
+
+
+def _kill_a_prune(of: GitArchive, *, after: float) -> None:
+    script = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from gitsnap import archive, pruning
+        from gitsnap.policy import Retention
+        from gitsnap.retention import Rules
+        with archive.open_path(Path({of.location!r})).writer() as writer:
+            pruning.prune(writer, Rules(Retention(keep_last=2)))
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _make_locks_old(of)
+
+
+def _make_locks_old(of: GitArchive) -> None:
+    for lock in (Path(of.location) / ".git").rglob("*.lock"):
+        os.utime(lock, (0, 0))

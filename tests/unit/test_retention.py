@@ -1,0 +1,199 @@
+"""Retention's decisions, as tables that a person can check: golden files of rules over known histories.
+
+Set GITSNAP_UPDATE_GOLDEN=1 to write the golden files anew.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gitsnap.errors import InputError
+from gitsnap.model import Sample, TagId, Trigger
+from gitsnap.policy import Policy, Retention, from_resource
+from gitsnap.retention import Decision, Rules, decide
+from gitsnap.schedule import Schedule
+from tests.support.samples import NOON, every, sample
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "retention"
+_UPDATE = os.environ.get("GITSNAP_UPDATE_GOLDEN") == "1"
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def _mixed() -> list[Sample]:
+    """Scheduled samples every seven hours, with a rollback and a sample by hand among them."""
+    samples = every(7 * _HOUR, 20)
+    samples.insert(9, sample(10, samples[8].metadata.time + _HOUR, Trigger.MANUAL))
+    goal = samples[2].tag_id
+    samples.insert(12, sample(13, samples[11].metadata.time + _HOUR, Trigger.BEFORE_ROLLBACK, target=goal))
+    return [sample(number, one.metadata.time, one.metadata.trigger, target=one.metadata.target)
+            for number, one in enumerate(samples, 1)]  # fmt: skip
+
+
+_HISTORIES = {
+    "hours": every(20 * timedelta(minutes=1), 40),
+    "days": every(9 * _HOUR, 40, start=datetime(2026, 2, 20, 3, tzinfo=UTC)),
+    "months": every(5 * _DAY, 40, start=datetime(2025, 10, 30, 23, 30, tzinfo=UTC)),
+    "mixed": _mixed(),
+}
+
+_CASES = [
+    ("last-5", "hours", Rules(Retention(keep_last=5))),
+    ("hourly-4", "hours", Rules(Retention(keep_hourly=4))),
+    ("hourly-24-oldest", "hours", Rules(Retention(keep_hourly=24))),
+    ("daily-7", "days", Rules(Retention(keep_daily=7))),
+    ("daily-7-tokyo", "days", Rules(Retention(keep_daily=7), "Asia/Tokyo")),
+    ("weekly-2-monthly-2", "days", Rules(Retention(keep_weekly=2, keep_monthly=2))),
+    ("monthly-4-within-1m", "months", Rules(Retention(keep_monthly=4, keep_within="1m"))),
+    ("all-rules", "days", Rules(Retention(2, 3, 3, 2, 2, "1d12h"))),
+    ("mixed", "mixed", Rules(Retention(keep_last=3, keep_daily=2))),
+    ("no-rule", "mixed", Rules()),
+]
+
+
+def _table(decisions: tuple[Decision, ...]) -> str:
+    lines = [
+        f"{one.sample.metadata.sequence:>3}  {one.sample.metadata.time:%a %Y-%m-%d %H:%M}  "
+        f"{'keep' if one.keep else 'remove':<6}  {', '.join(one.reasons)}\n"
+        for one in decisions
+    ]
+    return "".join(lines)
+
+
+@pytest.mark.parametrize(("name", "history", "rules"), _CASES, ids=[name for name, _, _ in _CASES])
+def test_decisions(name: str, history: str, rules: Rules) -> None:
+    """Every sample, what becomes of it, and why."""
+    table = _table(decide(_HISTORIES[history], rules))
+    golden = GOLDEN / f"{name}.txt"
+    if _UPDATE:
+        golden.write_text(table)
+
+    assert table == golden.read_text()
+
+
+def _kept(samples: list[Sample], rules: Rules, *, marked: frozenset[str] = frozenset()) -> list[int]:
+    return [one.sample.metadata.sequence for one in decide(samples, rules, marked=marked) if one.keep]
+
+
+def test_samples_are_ordered_by_sequence_and_not_by_name_or_clock() -> None:
+    """After the clock was put back, the newest samples are those that were taken last."""
+    samples = every(_HOUR, 5)
+    samples += [sample(6, NOON - _DAY), sample(7, NOON - _DAY + _HOUR)]
+
+    assert _kept(samples, Rules(Retention(keep_last=2))) == [6, 7]
+    assert _kept(list(reversed(samples)), Rules(Retention(keep_last=3))) == [5, 6, 7]
+
+
+def test_a_limit_of_n_keeps_exactly_n() -> None:
+    """SVELTOS.md §6 defect 1: the old feature kept one more, and with a limit of 0 lost its history first."""
+    policy = from_resource(
+        {
+            "apiVersion": "utils.projectsveltos.io/v1beta1",
+            "kind": "Snapshot",
+            "metadata": {"name": "hourly"},
+            "spec": {"schedule": "@hourly", "storage": "/collection", "successfulSnapshotLimit": 3},
+        }
+    )
+
+    assert _kept(every(_HOUR, 10), Rules.of(policy)) == [8, 9, 10]
+    assert _kept(every(_HOUR, 3), Rules.of(policy)) == [1, 2, 3]
+    assert _kept(every(_HOUR, 4), Rules(Retention(keep_last=0))) == [1, 2, 3, 4]
+
+
+def test_names_in_local_time_mean_nothing() -> None:
+    """SVELTOS.md §6 defect 17: the old retention took local names for UTC, and lost order when clocks went back."""
+    rome = ZoneInfo("Europe/Rome")
+    back = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 in Rome, and an hour later 02:30 once more
+    samples = [sample(number, back + (number - 1) * _HOUR) for number in (1, 2, 3)]
+    assert [one.metadata.time.astimezone(rome).hour for one in samples] == [2, 2, 3]
+
+    assert _kept(samples, Rules(Retention(keep_hourly=2), "Europe/Rome")) == [2, 3]
+    assert _kept(samples, Rules(Retention(keep_hourly=3), "Europe/Rome")) == [1, 2, 3]
+    assert _kept(samples, Rules(Retention(keep_within="2h"), "Europe/Rome")) == [2, 3]
+
+
+def test_days_are_those_of_the_schedules_time_zone() -> None:
+    """A day of the policy's zone, else of UTC: these samples are of 21:00, 01:00 and 02:00 in Tokyo."""
+    schedule = Schedule.parse("@hourly", time_zone="Asia/Tokyo")
+    samples = [
+        sample(1, NOON),
+        sample(2, NOON + 4 * _HOUR),
+        sample(3, NOON + 5 * _HOUR),
+    ]
+
+    assert _kept(samples, Rules.of(Policy("p", schedule, retention=Retention(keep_daily=2)))) == [1, 3]
+    assert _kept(samples[1:], Rules.of(Policy("p", retention=Retention(keep_daily=1)))) == [3]
+
+
+@pytest.mark.parametrize(
+    ("newest", "within", "border"),
+    [
+        (datetime(2026, 3, 31, 12, tzinfo=UTC), "1m", datetime(2026, 2, 28, 12, tzinfo=UTC)),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "1y", datetime(2023, 2, 28, 12, tzinfo=UTC)),
+        (datetime(2026, 1, 31, 12, tzinfo=UTC), "2m3d4h", datetime(2025, 11, 27, 8, tzinfo=UTC)),
+        (datetime(2026, 1, 1, tzinfo=UTC), "7d", datetime(2025, 12, 25, tzinfo=UTC)),
+    ],
+)
+def test_within_is_measured_by_the_calendar_from_the_newest(newest: datetime, within: str, border: datetime) -> None:
+    """Less than so much older is kept; at the very border is not, as with restic."""
+    second = timedelta(seconds=1)
+    samples = [sample(1, border), sample(2, border + second), sample(3, newest)]
+
+    assert _kept(samples, Rules(Retention(keep_within=within))) == [2, 3]
+
+
+def test_within_longer_than_the_calendar_keeps_all() -> None:
+    """A duration that leads before the year 1 is no error."""
+    assert _kept(every(_DAY, 3), Rules(Retention(keep_within="99999y"))) == [1, 2, 3]
+
+
+def test_what_nobody_scheduled_is_kept_and_not_counted() -> None:
+    """Samples by hand take no place from scheduled ones."""
+    samples = [*every(_HOUR, 4), sample(5, NOON + 5 * _HOUR, Trigger.MANUAL)]
+
+    decisions = decide(samples, Rules(Retention(keep_last=2)))
+
+    assert [one.keep for one in decisions] == [False, False, True, True, True]
+    assert decisions[4].reasons == ("newest sample", "not scheduled")
+
+
+def test_an_unfinished_rollback_holds_what_it_goes_back_to() -> None:
+    """Until a sample after a rollback is there."""
+    samples = every(_HOUR, 6)
+    before = sample(7, NOON + 7 * _HOUR, Trigger.BEFORE_ROLLBACK, target=samples[1].tag_id)
+    rest = [sample(number, NOON + number * _HOUR) for number in (8, 9)]
+    after = sample(10, NOON + 10 * _HOUR, Trigger.AFTER_ROLLBACK)
+    rules = Rules(Retention(keep_last=1))
+
+    assert _kept([*samples, before, *rest], rules) == [2, 7, 9]
+    assert _kept([*samples, before, *rest, after], rules) == [7, 9, 10]
+    assert _kept([*samples, sample(7, NOON, Trigger.BEFORE_ROLLBACK, target=TagId("a" * 40)), *rest], rules) == [7, 9]
+
+
+def test_a_mark_holds() -> None:
+    """A sample that `gitsnap keep` marked stays, beside what the rules keep."""
+    samples = every(_HOUR, 4)
+
+    decisions = decide(samples, Rules(Retention(keep_last=1)), marked={samples[0].tag})
+
+    assert [one.keep for one in decisions] == [True, False, False, True]
+    assert decisions[0].reasons == ("marked by gitsnap keep",)
+
+
+@pytest.mark.parametrize(
+    ("retention", "zone"),
+    [(Retention(keep_within="7 days"), "UTC"), (Retention(keep_last=-1), "UTC"), (Retention(), "Mars/Olympus")],
+)
+def test_rules_that_mean_nothing(retention: Retention, zone: str) -> None:
+    """Refused in words, before anything is decided."""
+    with pytest.raises(InputError):
+        Rules(retention, zone)
+
+
+def test_no_samples() -> None:
+    """Nothing to decide is no error."""
+    assert decide([], Rules(Retention(keep_last=1))) == ()
