@@ -33,7 +33,9 @@ from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMe
 from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft, Seen
 
 AUTHOR = "gitsnap <gitsnap@localhost>"
-_OWN_COMMIT = "\nGitsnap-Format: "
+OWN_COMMIT = "\nGitsnap-Format: "
+"""What the message of a commit by gitsnap holds."""
+
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 
 
@@ -172,7 +174,7 @@ class GitWriter:
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
         commit = self._repository[head.commit]
-        if not isinstance(commit, pygit2.Commit) or _OWN_COMMIT not in commit.message:
+        if not isinstance(commit, pygit2.Commit) or OWN_COMMIT not in commit.message:
             return False
         before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:
