@@ -23,6 +23,7 @@ COMMANDS = {
     "addons": "gitsnap.cli.show:addons",
     "keep": "gitsnap.cli.prune:keep",
     "prune": "gitsnap.cli.prune:prune",
+    "import": "gitsnap.cli.importing:import_",
     "controller": "gitsnap.cli.controller:controller",
     "demo": "gitsnap.cli.demo:demo",
 }
