@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "gitsnap.cli.verify:verify",
     "keep": "gitsnap.cli.prune:keep",
     "prune": "gitsnap.cli.prune:prune",
+    "import": "gitsnap.cli.importing:import_",
     "controller": "gitsnap.cli.controller:controller",
     "demo": "gitsnap.cli.demo:demo",
 }

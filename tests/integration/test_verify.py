@@ -26,7 +26,7 @@ def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _git(folder: Path, *words: str, given: str | None = None) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "advice.detachedHead=false"]
-    command = ["git", "-C", folder, *identity, *words]
+    command = ["git", "-C", str(folder), *identity, *words]
     return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -162,7 +162,7 @@ def test_what_retention_took_is_accounted_for(archive: Path) -> None:
     assert _verify(archive.parent) == (0, [])
 
     (archive.parent / "clones").mkdir()
-    subprocess.run(["git", "clone", "--quiet", archive, archive.parent / "clones" / "hourly"], check=True)
+    subprocess.run(["git", "clone", "--quiet", f"file://{archive}", archive.parent / "clones" / "hourly"], check=True)
     code, found = _verify(archive.parent / "clones")
     assert code == 0
     assert any("cannot be followed in this copy" in one["message"] for one in found)

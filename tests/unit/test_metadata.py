@@ -122,6 +122,16 @@ def test_texts_read_back() -> None:
     assert tree_info_from_bytes(tree_info_to_bytes(INFO)) == INFO
 
 
+def test_what_a_sample_is_for_is_told_where_there_is_something_to_tell() -> None:
+    """The sample that a rollback goes back to, and the folder that an import read; other tags have no such line."""
+    told = replace(METADATA, target=TagId("7e" * 20), imported="2023-08-26:05:20:00", incomplete=())
+
+    message = tag_message(told)
+
+    assert f"Gitsnap-Target: {'7e' * 20}\nGitsnap-Imported: 2023-08-26:05:20:00\n" in message
+    assert parse_tag_message(message) == told
+
+
 @given(text=st.text(max_size=80))
 def test_a_name_from_outside_cannot_add_a_line(text: str) -> None:
     """Whatever the server says its version is, the tag has the lines that it had."""

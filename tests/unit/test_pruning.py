@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -271,7 +273,71 @@ def test_a_killed_process_leaves_no_gap(hourly: GitArchive) -> None:
     assert len(_sequences(hourly)) == 2
 
 
+def test_a_git_that_outlives_its_gitsnap_holds_the_lock(hourly: GitArchive, tmp_path: Path) -> None:
+    """The next writer waits for it, instead of taking its lock files for leftovers."""
+    _take(hourly, 3)
+    slow, entered, go_on = tmp_path / "bin" / "git", tmp_path / "entered", tmp_path / "go-on"
+    slow.parent.mkdir()
+    slow.write_text(
+        f'#!/bin/sh\ntouch {entered}\nuntil [ -e {go_on} ]; do sleep 0.05; done\nexec {shutil.which("git")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    process = _start_a_prune(hourly, path=f"{slow.parent}:{os.environ['PATH']}")
+    while not entered.exists():
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+    with pytest.raises(ConflictError), hourly.writer(patience=0.3):
+        pass
+    go_on.touch()
+    with hourly.writer(patience=10) as writer:
+        assert [one.metadata.sequence for one in writer.samples()] == [2, 3]
+
+
+def test_no_tag_comes_back_beside_pack_refs(hourly: GitArchive) -> None:
+    """`git pack-refs` of an operator, all the while: what is removed stays so, and what stays is seen."""
+    stop = threading.Event()
+
+    def pack() -> None:
+        while not stop.is_set():
+            subprocess.run(["git", "-C", hourly.location, "pack-refs", "--all"], capture_output=True, check=False)
+
+    packing = threading.Thread(target=pack)
+    packing.start()
+    try:
+        for _ in range(15):
+            _until_it_works(lambda: _take(hourly, 3))
+            _until_it_works(lambda: _prune(hourly))
+    finally:
+        stop.set()
+        packing.join()
+    _prune(hourly)
+
+    newest = hourly.samples()[-1].metadata.sequence
+    assert _sequences(hourly) == [newest - 1, newest]
+    assert len(_git(hourly, "for-each-ref", "refs/tags").splitlines()) == 2
+
+
+def _until_it_works(attempt: Callable[[], object]) -> None:
+    """A ref that is being packed is locked for a moment, and git says so."""
+    for _ in range(100):
+        try:
+            attempt()
+        except (ConflictError, StorageError):
+            continue
+        return
+
+
 def _kill_a_prune(of: GitArchive, *, after: float) -> None:
+    process = _start_a_prune(of, path=os.environ["PATH"])
+    time.sleep(after)
+    process.kill()
+    process.wait()
+    _make_locks_old(of)
+
+
+def _start_a_prune(of: GitArchive, *, path: str) -> subprocess.Popen[bytes]:
     script = textwrap.dedent(
         f"""
         from pathlib import Path
@@ -282,11 +348,8 @@ def _kill_a_prune(of: GitArchive, *, after: float) -> None:
             pruning.prune(writer, Rules(Retention(keep_last=2)))
         """
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    time.sleep(after)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    _make_locks_old(of)
+    environment = {**os.environ, "PATH": path}
+    return subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
 
 
 def _make_locks_old(of: GitArchive) -> None:

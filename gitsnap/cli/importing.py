@@ -1,0 +1,137 @@
+"""``gitsnap import``: take over the samples of the old Sveltos Snapshot feature.
+
+This module must not read objects; ``gitsnap.importing`` has them captured.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap.cli import options, output
+from gitsnap.cli.capture import overridden, say_new_identity
+from gitsnap.cli.samples import describe
+from gitsnap.cli.wiring import ArchiveChoice
+from gitsnap.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
+from gitsnap.model import SecretsMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitsnap.archive import GitArchive
+    from gitsnap.cluster.dated import DatedFolder
+    from gitsnap.importing import Imported
+    from gitsnap.policy import Policy
+
+
+def import_(
+    source: Annotated[
+        Path,
+        typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`."),
+    ],
+    snapshot: Annotated[
+        str,
+        typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Can be left out where there is one."),
+    ] = "",
+    storage: options.Storage = None,
+    into: Annotated[
+        str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")
+    ] = "",
+    time_zone: Annotated[
+        str, typer.Option("--time-zone", metavar="ZONE", help="Zone of the dates: where the old feature ran.")
+    ] = "UTC",
+    cluster_uid: Annotated[
+        str,
+        typer.Option(
+            "--cluster-uid",
+            metavar="UID",
+            help="Uid of the cluster's kube-system namespace, so that captures of it can go on in the archive.",
+        ),
+    ] = "",
+    secrets_mode: Annotated[
+        SecretsMode | None, typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt.")
+    ] = None,
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+    ] = None,
+    identity: options.Identity = None,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Take over samples of the old Sveltos Snapshot feature, with their dates; the old folders are only read.
+
+    Import before the first capture: samples are ordered as they are recorded. A second run imports what is new.
+    Exit status 13: a folder could not be read, or is older than what the archive has, and was left out.
+
+    Example: gitsnap import --from /collection --snapshot hourly --time-zone America/Los_Angeles
+    """
+    from gitsnap.archive import create_archive
+    from gitsnap.cluster.dated import dated_folders
+    from gitsnap.policy import default
+
+    name = _chosen(source, snapshot)
+    folders, others = dated_folders(source, name, zone=time_zone)
+    for other in others:
+        output.say(f"warning: {name}/{other} is left out: its name is no date")
+    if not folders:
+        raise NotFoundError(f"{source} has no samples of the Snapshot {name}")
+    policy = overridden(default(into or name), secrets_mode, recipient or [])
+    archive = create_archive(ArchiveChoice(storage).folder, policy.name)
+    done = []
+    for one in _imported(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
+        done.append(one)
+        if form is options.Output.TABLE:
+            output.result(_line(one))
+    if form is not options.Output.TABLE:
+        output.structured(
+            {"kind": "Import", "policy": archive.policy, "folders": [_document(one) for one in done]}, form
+        )
+    if any(one.outcome in ("unreadable", "too old") for one in done):
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _chosen(source: Path, snapshot: str) -> str:
+    """The Snapshot whose folders are meant. Raises UsageError when it could be several, NotFoundError when none."""
+    from gitsnap.cluster.dated import old_snapshots
+
+    known = old_snapshots(source)
+    if snapshot in known or (len(known) == 1 and not snapshot):
+        return snapshot or known[0]
+    listed = ", ".join(known) or "none"
+    if snapshot:
+        raise NotFoundError(f"{source} has no samples of a Snapshot {snapshot}", hint=f"Snapshots there: {listed}")
+    raise UsageError(f"--snapshot is needed: {source} has samples of the Snapshots {listed}")
+
+
+def _imported(
+    folders: list[DatedFolder], archive: GitArchive, policy: Policy, *, cluster_uid: str, identities: list[Path]
+) -> Iterator[Imported]:
+    from gitsnap import keys
+    from gitsnap.capture import tree_info
+    from gitsnap.cluster import open_directory
+    from gitsnap.importing import import_samples
+
+    samples = archive.samples()
+    uid = cluster_uid or (samples[-1].metadata.cluster if samples else "")
+    policy, keeper = keys.for_capture(archive, policy, identities=identities)
+    say_new_identity(keeper)
+    yield from import_samples(
+        folders,
+        archive,
+        tree_info(policy, branch=archive.branch, keeper=keeper),
+        keeper=keeper,
+        open_folder=lambda folder: open_directory(folder, read_only=True, uid=uid),
+    )
+
+
+def _line(one: Imported) -> str:
+    if one.result is not None:
+        return f"{one.folder}: {one.result.summary}"
+    return f"{one.folder}: left out, {one.outcome}{f': {one.reason}' if one.reason else ''}"
+
+
+def _document(one: Imported) -> dict[str, object]:
+    sample = describe(one.result.recorded.sample) if one.result is not None else None
+    return {"folder": one.folder, "outcome": str(one.outcome), "reason": one.reason, "sample": sample}
