@@ -19,6 +19,9 @@
     ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
     ├── RefusedError             14   a plan, of a rollback or a prune, that must not be carried out as it is
     ├── RollbackFailedError      15   a rollback that stopped half-way
+    ├── RemoteError              16   a remote refuses, or has another history
+    │   ├── RemoteUnreachableError
+    │   └── RemoteDivergedError
     ├── InternalError            70   a defect of gitsnap itself
     └── AbortedError            130   the person at the terminal said no
 
@@ -159,6 +162,22 @@ class RollbackFailedError(GitsnapError):
     """A rollback stopped half-way; the report says what was and what was not applied."""
 
     exit_code = 15
+
+
+class RemoteError(GitsnapError):
+    """A remote does not take what is pushed, does not accept the credentials, or is not the one that is expected."""
+
+    exit_code = 16
+
+
+class RemoteUnreachableError(RemoteError):
+    """No connection to the remote, or it broke."""
+
+    retryable = True
+
+
+class RemoteDivergedError(RemoteError):
+    """The remote has commits or tags that the archive has not: a person has to decide."""
 
 
 class InternalError(GitsnapError):

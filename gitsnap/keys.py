@@ -5,14 +5,18 @@ Keys lie at ``<storage>/.keys/<policy>/``, never inside an archive. This module 
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitsnap import secrets
-from gitsnap.model import Area, Sample, SecretsInfo, SecretsMode
+from gitsnap.errors import NotFoundError, SecretsError
+from gitsnap.model import Area, ObjectKey, Sample, SecretsInfo, SecretsMode
 from gitsnap.policy import Policy
-from gitsnap.ports import Archive, SecretsKeeper, Tree
+from gitsnap.ports import Archive, Cluster, SecretsKeeper, Tree
+from gitsnap.sveltos.kinds import SECRET
 
 WRAPPED_KEY = "_fingerprint-key.age"
 
@@ -117,3 +121,16 @@ def _said_by(tree: Tree) -> _Before:
 def _folder_of(archive: Archive) -> Path:
     """Where the keys of an archive lie: beside it."""
     return Path(archive.location).resolve().parent / secrets.KEYS_FOLDER / archive.policy
+
+
+def named_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:
+    """The values of the Secret ``<namespace>/<name>`` that a field of the policy names. Raises SecretsError."""
+    namespace, _, name = reference.partition("/")
+    try:
+        secret = cluster.get(ObjectKey(SECRET, namespace, name))
+    except NotFoundError:
+        raise SecretsError(f"{field}: there is no Secret {reference}") from None
+    try:
+        return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
+    except (binascii.Error, TypeError, ValueError):
+        raise SecretsError(f"{field}: the Secret {reference} cannot be decoded") from None

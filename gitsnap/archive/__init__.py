@@ -35,6 +35,7 @@ __all__ = [
     "GitTree",
     "Problem",
     "create_archive",
+    "create_at",
     "list_archives",
     "open_archive",
     "open_path",
@@ -63,6 +64,11 @@ class GitArchive:
     def location(self) -> str:
         """Path of the working tree."""
         return str(self._folder)
+
+    @property
+    def git_folder(self) -> Path:
+        """Where git keeps its data."""
+        return Path(self._repository.path)
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
@@ -125,7 +131,11 @@ def open_archive(storage: Path, policy: str) -> GitArchive:
 def create_archive(storage: Path, policy: str, *, prefix: str = "") -> GitArchive:
     """The archive of a policy, made where it is not there yet. Raises StorageError, ArchiveError, InputError."""
     check_policy_name(policy)
-    folder = storage / policy
+    return create_at(storage / policy, policy=policy, prefix=prefix)
+
+
+def create_at(folder: Path, *, policy: str, prefix: str = "") -> GitArchive:
+    """The archive of a policy at this very folder, made where it is not there yet."""
     repository, branch = create_repository(folder, policy=policy, prefix=prefix)
     return GitArchive(repository, folder, branch)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.program import run_git
 from gitsnap.errors import ArchiveError
+from gitsnap.git import run_git
 from gitsnap.model import BlobId, CommitId
 from gitsnap.ports import LoggedCommit, LoggedFile
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.program import run_git
 from gitsnap.archive.reading import GitTree, Problem, read_samples
 from gitsnap.archive.removal import pending
 from gitsnap.archive.writing import OWN_COMMIT
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message
+from gitsnap.git import run_git
 from gitsnap.model import Area, BlobId, Sample, SampleMetadata
 
 Progress = Callable[[str, int], None]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.objects import BLOB, ObjectSink
-from gitsnap.archive.program import run_git
 from gitsnap.archive.reading import KEEP, TAGS
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
+from gitsnap.git import run_git
 from gitsnap.model import Sample
 
 RECORD = "refs/gitsnap/pruned/"

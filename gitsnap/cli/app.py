@@ -22,6 +22,7 @@ COMMANDS = {
     "diff": "gitsnap.cli.diff:diff",
     "rollback": "gitsnap.cli.rollback:rollback",
     "addons": "gitsnap.cli.show:addons",
+    "push": "gitsnap.cli.push:push",
     "verify": "gitsnap.cli.verify:verify",
     "keep": "gitsnap.cli.prune:keep",
     "prune": "gitsnap.cli.prune:prune",

@@ -32,7 +32,7 @@ _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 def diff(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     from_sample: Annotated[
         str, typer.Option("--from-sample", metavar="SAMPLE", help="Default: the one before --to-sample.")
     ] = "",

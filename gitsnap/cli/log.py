@@ -34,7 +34,7 @@ def log(
     ] = "",
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"Not before: {_MOMENT}")] = "",
     until: Annotated[str, typer.Option("--until", metavar="MOMENT", help="Not after.")] = "",
     clusters: options.Clusters = None,

@@ -40,7 +40,7 @@ Storage = Annotated[
     ),
 ]
 ArchivePath = Annotated[
-    Path | None, typer.Option("--archive", metavar="DIR", help="One archive itself, or a clone of one.")
+    str, typer.Option("--archive", metavar="DIR|URL", help="One archive itself, a clone of one, or a git URL to read.")
 ]
 Kubeconfig = Annotated[
     str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig. Default: $KUBECONFIG, or the pod's own.")

@@ -35,7 +35,7 @@ def rollback(
     sample: SampleName,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
     from_dir: options.FromDir = None,
@@ -77,7 +77,7 @@ def rollback(
     from gitsnap.plan import Options, Selection
 
     choice = ArchiveChoice(storage, snapshot, archive)
-    opened = choice.open()
+    opened = choice.open_to_write()
     chosen = history.find_sample(opened.samples(), sample)
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     check_cluster(opened, cluster.info())

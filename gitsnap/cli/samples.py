@@ -19,7 +19,7 @@ from gitsnap.render import render_table
 def list_samples(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     wide: Annotated[
         bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit, marks.")
     ] = False,

@@ -37,7 +37,7 @@ def show(
     ] = None,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     sample: SampleName = "latest",
     namespace: options.Namespaces = None,
     everything: Annotated[
@@ -107,7 +107,7 @@ def _revealed(tree: Tree, document: JsonObject, keeper: Keeper | None) -> JsonOb
 def addons(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     sample: Annotated[str, typer.Option("--sample", metavar="SAMPLE", help="A sample; without it, now.")] = "",
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def verify(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = None,
+    archive: options.ArchivePath = "",
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Check archives: every object, the chain of samples, and that each sample holds what its tag says.

@@ -28,7 +28,8 @@ class ArchiveChoice:
 
     storage: Path | None = None
     snapshot: str = ""
-    path: Path | None = None
+    path: str = ""
+    """A folder, or the URL of a remote, which is read from a copy."""
 
     @property
     def folder(self) -> Path:
@@ -39,8 +40,8 @@ class ArchiveChoice:
         """The one archive that is meant. Raises UsageError when it could be several, NotFoundError when none."""
         from gitsnap.archive import list_archives, open_path
 
-        if self.path is not None:
-            return open_path(self.path)
+        if self.path:
+            return self._remote() if self.is_remote else open_path(Path(self.path))
         if self.snapshot:
             return self._named()
         archives = list_archives(self.folder)
@@ -58,9 +59,27 @@ class ArchiveChoice:
         """Every archive that is meant: the named one, or all of the storage."""
         from gitsnap.archive import list_archives
 
-        if self.path is not None or self.snapshot:
+        if self.path or self.snapshot:
             return [self.open()]
         return list_archives(self.folder)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the archive is somewhere else: it can be read, but not written."""
+        from gitsnap.remote import is_url
+
+        return is_url(self.path)
+
+    def open_to_write(self) -> GitArchive:
+        """As ``open``. Raises UsageError for a remote: a copy of it is no place to write to."""
+        if self.is_remote:
+            raise UsageError(f"--archive {self.path}: an archive behind a URL can be read only")
+        return self.open()
+
+    def _remote(self) -> GitArchive:
+        from gitsnap.remote import Remote, cache_folder, cached_clone
+
+        return cached_clone(Remote(self.path), cache_folder(os.environ), self.snapshot)
 
     def _named(self) -> GitArchive:
         from gitsnap.archive import list_archives, open_archive

@@ -5,8 +5,6 @@ This module must not know when runs are due, nor what is reported about them.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +13,12 @@ from pathlib import Path
 
 from gitsnap import capture, keys, pruning
 from gitsnap.archive import GitArchive, create_archive, open_archive
-from gitsnap.errors import AbortedError, NotFoundError, SecretsError
-from gitsnap.model import ObjectKey, Sample, SecretsMode, Trigger
+from gitsnap.errors import AbortedError, NotFoundError
+from gitsnap.model import Sample, SecretsMode, Trigger
 from gitsnap.policy import Policy
 from gitsnap.ports import Cluster, ControlPlane
 from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
-from gitsnap.sveltos.kinds import SECRET
 
 Connect = Callable[[], ControlPlane]
 
@@ -111,19 +108,6 @@ def _given_keys(cluster: Cluster, policy: Policy) -> KeyTexts | None:
     """The keys in the Secret that the policy names, None where it names none."""
     if not policy.secrets_secret:
         return None
-    data = secret_data(cluster, policy.secrets_secret, field="spec.secrets.secretRef")
+    data = keys.named_secret(cluster, policy.secrets_secret, field="spec.secrets.secretRef")
     texts = {name: data.get(name, b"").decode("ascii", "replace") for name in (KEY_FILE, IDENTITY_FILE)}
     return KeyTexts(f"the Secret {policy.secrets_secret}", texts[KEY_FILE], texts[IDENTITY_FILE])
-
-
-def secret_data(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:
-    """The values of the Secret ``<namespace>/<name>`` that a field of the policy names. Raises SecretsError."""
-    namespace, _, name = reference.partition("/")
-    try:
-        secret = cluster.get(ObjectKey(SECRET, namespace, name))
-    except NotFoundError:
-        raise SecretsError(f"{field}: there is no Secret {reference}") from None
-    try:
-        return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
-    except (binascii.Error, TypeError, ValueError):
-        raise SecretsError(f"{field}: the Secret {reference} cannot be decoded") from None

@@ -1,0 +1,93 @@
+"""``gitsnap push``: bring a remote up to the archive.
+
+This module must not decide what is pushed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
+from gitsnap.errors import UsageError
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+    from gitsnap.remote import Pushed, Remote
+
+
+def push(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="URL", help="The remote. Default: spec.push.url of the Snapshot.")
+    ] = "",
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the remote from.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove from the remote, too, what retention removed here.")
+    ] = False,
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Push an archive's branch and the samples that the remote lacks; never forced.
+
+    With --to, ssh and git use your own keys and agent. Otherwise the Snapshot names the remote, and the Secret with
+    its credentials is read from the cluster.
+
+    Example: gitsnap push --snapshot hourly --to ssh://git@git.example.com/platform/record.git
+    """
+    from gitsnap import remote as remotes
+
+    opened = ArchiveChoice(storage, snapshot).open()
+    if to:
+        if file is not None:
+            raise UsageError("--to and --file both name a remote: give one")
+        remote, wanted = remotes.Remote(to), prune
+    else:
+        remote, wanted = _of_policy(opened, file, ClusterChoice(kubeconfig, context))
+    done = remotes.push(opened.git_folder, opened.branch, remote, prune=prune or wanted)
+    _report(opened, remote.shown, done, form)
+
+
+def _of_policy(archive: GitArchive, file: Path | None, choice: ClusterChoice) -> tuple[Remote, bool]:
+    from gitsnap import keys
+    from gitsnap import remote as remotes
+
+    cluster = choice.open()
+    policy = find_policy(archive.policy, file, cluster)
+    if policy.push is None:
+        raise UsageError(f"the Snapshot {policy.name} names no remote (spec.push.url): give one with --to")
+    named = policy.push.secret
+    credentials = None
+    if named:
+        values = keys.named_secret(cluster, named, field="spec.push.secretRef")
+        credentials = remotes.Credentials(f"Secret {named}", values)
+    return remotes.Remote(policy.push.url, credentials), policy.push.prune
+
+
+def _report(archive: GitArchive, shown: str, done: Pushed, form: options.Output) -> None:
+    if done.problem:
+        output.say(f"warning: nothing was removed from the remote: {done.problem}")
+    if form is not options.Output.TABLE:
+        output.structured(
+            {
+                "kind": "Push",
+                "policy": archive.policy,
+                "url": shown,
+                "commit": done.commit,
+                "samples": done.tags,
+                "removed": done.removed,
+            },
+            form,
+        )
+        return
+    noun = "sample" if done.tags == 1 else "samples"
+    what = f"pushed {done.tags} {noun}" if done.tags else "up to date"
+    removed = f", removed {done.removed}" if done.removed else ""
+    output.result(f"{archive.policy}: {what}{removed}, commit {done.commit[:12]}, at {shown}")

@@ -1,0 +1,11 @@
+"""Remotes: an archive's branch and tags are pushed, never forced, and fetched, by the git program.
+
+What the remote holds is read back before a push counts. This package must not decide when to push.
+"""
+
+from gitsnap.remote.credentials import Credentials
+from gitsnap.remote.fetching import cache_folder, cached_clone, clone, is_url
+from gitsnap.remote.pushing import Pushed, behind, push
+from gitsnap.remote.talking import Remote
+
+__all__ = ["Credentials", "Pushed", "Remote", "behind", "cache_folder", "cached_clone", "clone", "is_url", "push"]

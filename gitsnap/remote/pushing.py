@@ -1,0 +1,139 @@
+"""Pushes an archive: its branch and the tags that the remote lacks, each by name, all or none of a batch, never forced.
+
+A push counts when the remote's refs were read back. This module must not remove anything from a remote unless told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitsnap.errors import ArchiveError, GitsnapError, RemoteDivergedError, RemoteError
+from gitsnap.git import run_git
+from gitsnap.remote.talking import Remote
+
+_BATCH = 1000
+"""Tags of one atomic push: what a command line holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did."""
+
+    commit: str
+    """The commit that the remote's branch has now."""
+    tags: int
+    """How many samples were sent; 0 where the remote had them all."""
+    removed: int = 0
+    """How many samples were removed from the remote, since retention took them here."""
+    problem: str = ""
+    """Why none were removed although that was asked for; the push itself has succeeded."""
+
+
+def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) -> Pushed:
+    """Bring the remote up to the archive.
+
+    Raises RemoteDivergedError when the remote has what the archive has not, RemoteUnreachableError, RemoteError.
+    """
+    here = _local_refs(git_folder, branch)
+    head = here.get(f"refs/heads/{branch}")
+    if head is None:
+        raise ArchiveError(f"the archive has no branch {branch}: there is nothing to push yet")
+    there = remote.refs(git_folder, branch)
+    _check_history(git_folder, remote, branch, here, there)
+    missing = {name: target for name, target in here.items() if there.get(name) != target}
+    for batch in _batches(missing):
+        remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *batch)
+    if missing:
+        _read_back(remote.refs(git_folder, branch), missing, remote)
+    tags = sum(name.startswith("refs/tags/") for name in missing)
+    removed, problem = _remove(git_folder, branch, remote, here, there) if prune else (0, "")
+    return Pushed(head, tags, removed, problem)
+
+
+def behind(git_folder: Path, branch: str, remote: Remote) -> int:
+    """How many samples the remote lacks."""
+    here, there = _local_refs(git_folder, branch), remote.refs(git_folder, branch)
+    return sum(name not in there for name in here if name.startswith("refs/tags/"))
+
+
+def _local_refs(git_folder: Path, branch: str) -> dict[str, str]:
+    wanted = (f"refs/heads/{branch}", f"refs/tags/{branch}/")
+    done = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", *wanted)
+    if done.returncode != 0:
+        raise ArchiveError(f"the refs of the archive cannot be read: {done.stderr.strip()}")
+    pairs = (line.split(" ", 1) for line in done.stdout.splitlines())
+    return {name: target for target, name in pairs}
+
+
+def _check_history(
+    git_folder: Path, remote: Remote, branch: str, here: Mapping[str, str], there: Mapping[str, str]
+) -> None:
+    """Raises RemoteDivergedError unless the remote's history is the beginning of the archive's."""
+    name = f"refs/heads/{branch}"
+    ours, theirs = here[name], there.get(name)
+    if theirs is not None and theirs != ours:
+        done = run_git(git_folder, "merge-base", "--is-ancestor", theirs, ours)
+        if done.returncode != 0:  # 1: not an ancestor; 128: not known here at all
+            raise RemoteDivergedError(
+                f"{remote.shown}: the branch {branch} is at {theirs[:12]} there, which is not in the history of "
+                f"{ours[:12]} here",
+                hint="Somebody else writes there, or one of the two was rewritten. Compare them in a clone; then push "
+                "to another repository, or put the right history back by hand. gitsnap never forces.",
+            )
+    for tag in sorted(here.keys() & there.keys()):
+        if tag.startswith("refs/tags/") and here[tag] != there[tag]:
+            raise RemoteDivergedError(
+                f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {there[tag][:12]} there and "
+                f"{here[tag][:12]} here",
+                hint="Tags of samples are never moved: `gitsnap verify` tells which of the two is the right one.",
+            )
+
+
+def _batches(missing: Mapping[str, str]) -> Iterator[Sequence[str]]:
+    """Refspecs by object, so that a capture meanwhile changes nothing; the branch goes with the first tags."""
+    names = sorted(missing)
+    for start in range(0, len(names), _BATCH):
+        yield [f"{missing[name]}:{name}" for name in names[start : start + _BATCH]]
+
+
+def _read_back(there: Mapping[str, str], wanted: Mapping[str, str], remote: Remote) -> None:
+    wrong = sorted(name for name, target in wanted.items() if there.get(name) != target)
+    if wrong:
+        raise RemoteError(
+            f"{remote.shown}: the push was accepted, but {wrong[0]} is not there"
+            + (f", nor are {len(wrong) - 1} others" if len(wrong) > 1 else ""),
+            hint="Look at what the server does with pushed refs (hooks, mirrors).",
+        )
+
+
+def _remove(
+    git_folder: Path, branch: str, remote: Remote, here: Mapping[str, str], there: Mapping[str, str]
+) -> tuple[int, str]:
+    """Delete on the remote the tags that retention took here: those that this archive has had itself.
+
+    The object of a tag that is gone stays in the archive, so that an archive which was restored from an older copy
+    never takes for removed what it has not seen yet.
+    """
+    candidates = {
+        name: target for name, target in there.items() if name.startswith(f"refs/tags/{branch}/") and name not in here
+    }
+    gone = {name: target for name, target in candidates.items() if target in _known(git_folder, candidates.values())}
+    try:
+        for batch in _batches(gone):
+            names = [spec.partition(":")[2] for spec in batch]
+            leases = [f"--force-with-lease={name}:{gone[name]}" for name in names]
+            deletions = [f":{name}" for name in names]
+            remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", *leases, remote.url, *deletions)
+    except GitsnapError as error:
+        return 0, error.message
+    return len(gone), ""
+
+
+def _known(git_folder: Path, objects: Iterable[str]) -> frozenset[str]:
+    given = "".join(f"{one}\n" for one in sorted(set(objects)))
+    if not given:
+        return frozenset()
+    done = run_git(git_folder, "cat-file", "--batch-check=%(objectname) %(objecttype)", given=given)
+    return frozenset(line.split(" ")[0] for line in done.stdout.splitlines() if line.endswith(" tag"))

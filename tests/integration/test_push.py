@@ -1,0 +1,429 @@
+"""Pushing to real servers on loopback, by ssh and by https: what gets there, and what each refusal is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gitsnap import remote as remotes
+from gitsnap.archive import GitArchive, create_archive
+from gitsnap.capture import Request, capture, tree_info
+from gitsnap.cluster import open_directory
+from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteUnreachableError, SecretsError
+from gitsnap.model import SecretsMode, Trigger
+from gitsnap.policy import from_resource
+from gitsnap.remote import Credentials, Remote, behind, clone, push
+from tests.support.interruption import Switch
+from tests.support.remotes import HttpServer, SshServer, bare_repository, generate_key, http_server, ssh_server
+
+_PROFILE = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
+)
+_POLICY = {
+    "apiVersion": "utils.projectsveltos.io/v1beta1",
+    "kind": "Snapshot",
+    "metadata": {"name": "hourly"},
+    "spec": {"secrets": {"mode": "omit"}},
+}
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_PASSWORD = "correct-horse-battery"
+
+
+class _Source:
+    """An archive, and a cluster that changes before every sample."""
+
+    def __init__(self, folder: Path) -> None:
+        self.storage = folder / "storage"
+        self.storage.mkdir(parents=True)
+        self._cluster = folder / "cluster"
+        self._cluster.mkdir()
+        self.archive: GitArchive = create_archive(self.storage, "hourly")
+        self._count = 0
+
+    def sample(self, count: int = 1) -> None:
+        """Take so many samples."""
+        info = tree_info(from_resource(_POLICY), branch="hourly", keeper=None)
+        assert info.secrets.mode is SecretsMode.OMIT
+        for _ in range(count):
+            self._count += 1
+            (self._cluster / "a.yaml").write_text(_PROFILE.format(self._count))
+            moment = _START + timedelta(hours=self._count)
+            capture(open_directory(self._cluster), self.archive, Request(info, None, moment, Trigger.SCHEDULE))
+
+    @property
+    def git(self) -> Path:
+        return self.archive.git_folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> _Source:
+    """An archive with two samples."""
+    made = _Source(tmp_path / "source")
+    made.sample(2)
+    return made
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """The empty repository of a server."""
+    (tmp_path / "server").mkdir()
+    return bare_repository(tmp_path / "server" / "record.git")
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[SshServer]:
+    """A server that lets the key ``allowed`` in."""
+    with ssh_server(tmp_path / "sshd") as server:
+        server.authorize(generate_key(tmp_path / "allowed"))
+        yield server
+
+
+@pytest.fixture
+def https(target: Path) -> Iterator[HttpServer]:
+    """A server that takes a password or a token."""
+    with http_server(target.parent, password=_PASSWORD, token="a-bearer-token") as server:
+        yield server
+
+
+def _key(server: SshServer, path: Path, **more: bytes) -> Credentials:
+    values = {"identity": path.read_bytes(), "known_hosts": server.known_hosts.encode(), **more}
+    return Credentials("Secret gitsnap/remote", values)
+
+
+def _refs(folder: Path) -> dict[str, str]:
+    done = subprocess.run(
+        ["git", "-C", folder, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return dict(line.split(" ") for line in done.stdout.splitlines())
+
+
+def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
+    """The remote then has the archive's refs; a second push finds nothing to do, a third only what is new."""
+    remote = Remote(sshd.url(target), _key(sshd, tmp_path / "allowed"))
+
+    first = push(source.git, "hourly", remote)
+    again = push(source.git, "hourly", remote)
+    source.sample(2)
+    assert behind(source.git, "hourly", remote) == 2
+    third = push(source.git, "hourly", remote)
+
+    assert (first.tags, again.tags, third.tags) == (2, 0, 2)
+    assert _refs(target) == _refs(source.git)
+    assert behind(source.git, "hourly", remote) == 0
+
+
+def test_a_key_with_a_passphrase(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
+    """The passphrase is in the Secret as well; a wrong one is said to be not accepted."""
+    sshd.authorize(generate_key(tmp_path / "locked", passphrase="open sesame"))
+    right = _key(sshd, tmp_path / "locked", password=b"open sesame")
+    wrong = _key(sshd, tmp_path / "locked", password=b"open barley")
+
+    with pytest.raises(RemoteError, match="does not accept the credentials") as refused:
+        push(source.git, "hourly", Remote(sshd.url(target), wrong))
+    assert "barley" not in str(refused.value)
+    assert push(source.git, "hourly", Remote(sshd.url(target), right)).tags == 2
+
+
+def test_ssh_refusals_have_names(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
+    """A key that is not let in, a host key that is another or unknown, a Secret without one of them."""
+    generate_key(tmp_path / "stranger")
+    other_host = " ".join(generate_key(tmp_path / "other-host").split()[:2])
+    url = sshd.url(target)
+    allowed = (tmp_path / "allowed").read_bytes()
+
+    def refused(**values: bytes) -> Exception:
+        with pytest.raises((RemoteError, SecretsError)) as error:
+            push(source.git, "hourly", Remote(url, Credentials("Secret gitsnap/remote", values)))
+        return error.value
+
+    hosts = sshd.known_hosts.encode()
+    assert "does not accept the credentials" in str(
+        refused(identity=(tmp_path / "stranger").read_bytes(), known_hosts=hosts)
+    )
+    impostor = f"[127.0.0.1]:{sshd.port} {other_host}\n".encode()
+    assert "host key" in str(refused(identity=allowed, known_hosts=impostor))
+    assert "host key" in str(refused(identity=allowed, known_hosts=b"elsewhere ssh-ed25519 AAAA\n"))
+    assert "known_hosts" in str(refused(identity=allowed))
+    assert "identity" in str(refused(known_hosts=hosts))
+    assert _refs(target) == {}
+
+
+def test_by_https_with_password_or_token(source: _Source, https: HttpServer) -> None:
+    """Both ways; what was sent is in no message, and the certificate authority is the Secret's."""
+    url = f"{https.url}/record.git"
+    authority = https.authority.encode()
+    by_password = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": authority}
+    by_token = {"bearerToken": b"a-bearer-token", "caFile": authority}
+
+    assert push(source.git, "hourly", Remote(url, Credentials("s", by_password))).tags == 2
+    source.sample()
+    assert push(source.git, "hourly", Remote(url, Credentials("s", by_token))).tags == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"password": b"wrong-horse-battery"}, "does not accept the credentials"),
+        ({"password": b""}, "does not accept the credentials"),
+        ({"ca.crt": b""}, "TLS certificate is not trusted"),
+    ],
+)
+def test_https_refusals_have_names(
+    source: _Source, https: HttpServer, target: Path, changed: dict[str, bytes], said: str
+) -> None:
+    """A wrong password, none, a server that nobody vouches for; the password is in no message."""
+    values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": https.authority.encode(), **changed}
+
+    with pytest.raises(RemoteError, match=said) as error:
+        push(source.git, "hourly", Remote(f"{https.url}/record.git", Credentials("s", values)))
+
+    assert not error.value.retryable
+    assert "horse" not in str(error.value)
+    assert _refs(target) == {}
+
+
+def test_no_repository_there(source: _Source, https: HttpServer, target: Path) -> None:
+    """It must be made first: gitsnap does not make repositories on servers."""
+    values = {"password": _PASSWORD.encode(), "ca.crt": https.authority.encode()}
+    with pytest.raises(RemoteError, match="no such repository"):
+        push(source.git, "hourly", Remote(f"{https.url}/nothing.git", Credentials("s", values)))
+    with pytest.raises(RemoteError, match="no such repository"):
+        push(source.git, "hourly", Remote(str(target.parent / "nothing.git")))
+
+
+def _other_history(tmp_path: Path, target: Path) -> None:
+    other = _Source(tmp_path / "other")
+    other.sample(3)
+    push(other.git, "hourly", Remote(str(target)))
+
+
+def test_a_diverged_remote_is_left_alone(source: _Source, target: Path, tmp_path: Path) -> None:
+    """Both commits are named, and nothing is forced."""
+    _other_history(tmp_path, target)
+    before = _refs(target)
+
+    with pytest.raises(RemoteDivergedError) as error:
+        push(source.git, "hourly", Remote(str(target)))
+
+    assert before["refs/heads/hourly"][:12] in error.value.message
+    assert _refs(source.git)["refs/heads/hourly"][:12] in error.value.message
+    assert _refs(target) == before
+
+
+def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> None:
+    """The push is atomic: without the tags the branch does not go either."""
+    hook = target / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo "no tags here" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+
+    with pytest.raises(RemoteError, match="refuses what is pushed") as error:
+        push(source.git, "hourly", Remote(str(target)))
+
+    assert not error.value.retryable
+    assert _refs(target) == {}
+
+
+def test_a_hook_that_takes_and_drops_is_noticed(source: _Source, target: Path) -> None:
+    """Success is what the remote's refs say afterwards."""
+    hook = target / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nfor ref in $(git for-each-ref --format='%(refname)' refs/tags); do\n"
+                    "  git update-ref -d $ref; done\n")  # fmt: skip
+    hook.chmod(0o755)
+
+    with pytest.raises(RemoteError, match="is not there"):
+        push(source.git, "hourly", Remote(str(target)))
+
+
+def test_a_connection_that_breaks(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
+    """Worth another try; afterwards nothing is missing."""
+    switch = Switch(sshd.port)
+    url = sshd.url(target).replace(f":{sshd.port}/", f":{switch.port}/")
+    hosts = sshd.known_hosts.replace(str(sshd.port), str(switch.port)).encode()
+    remote = Remote(url, Credentials("s", {"identity": (tmp_path / "allowed").read_bytes(), "known_hosts": hosts}))
+    hook = target / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {target}/receiving\nsleep 3\n")
+    hook.chmod(0o755)
+    cutter = threading.Thread(target=_cut, args=(switch, target / "receiving"))
+    cutter.start()
+
+    with pytest.raises(RemoteUnreachableError) as error:
+        push(source.git, "hourly", remote)
+    cutter.join()
+    assert error.value.retryable
+    with pytest.raises(RemoteUnreachableError):
+        push(source.git, "hourly", remote)
+
+    hook.unlink()
+    switch.on()
+    push(source.git, "hourly", remote)
+    assert _refs(target) == _refs(source.git)
+    switch.close()
+
+
+def _cut(switch: Switch, mark: Path) -> None:
+    for _ in range(200):
+        if mark.exists():
+            break
+        threading.Event().wait(0.05)
+    switch.off()
+
+
+def test_a_full_disk_at_the_remote(source: _Source, tmp_path: Path) -> None:
+    """Said as a refusal; nothing half there, and later it works."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(volume)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        full = bare_repository(volume / "record.git")
+        filler = volume / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError:
+                pass
+        with pytest.raises(RemoteError):
+            push(source.git, "hourly", Remote(str(full)))
+        assert _refs(full) == {}
+        filler.unlink()
+        assert push(source.git, "hourly", Remote(str(full))).tags == 2
+    finally:
+        subprocess.run(["umount", volume], check=True)
+
+
+def test_two_pushes_at_once(source: _Source, target: Path) -> None:
+    """One wins, the other finds it done or is told to try again; the remote is whole."""
+    source.sample(3)
+    failures: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            push(source.git, "hourly", Remote(str(target)))
+        except RemoteError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(failures) < 4
+    push(source.git, "hourly", Remote(str(target)))
+    assert _refs(target) == _refs(source.git)
+
+
+def test_what_retention_took_goes_only_when_asked(source: _Source, target: Path) -> None:
+    """Without the word nothing is removed from a remote; with it, exactly what this archive has had and removed."""
+    remote = Remote(str(target))
+    source.sample(2)
+    push(source.git, "hourly", remote)
+    with source.archive.writer() as writer:
+        writer.remove(source.archive.samples()[:2])
+
+    assert push(source.git, "hourly", remote).removed == 0
+    foreign = "refs/tags/hourly/1999-01-01T00-00-00Z"
+    subprocess.run(["git", "-C", target, "tag", "-a", "-m", "x", foreign.removeprefix("refs/tags/"), "hourly"],
+                   check=True, env={**os.environ, "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a"})  # fmt: skip
+    assert push(source.git, "hourly", remote, prune=True).removed == 2
+
+    assert set(_refs(target)) - set(_refs(source.git)) == {foreign}
+
+
+def test_removing_may_fail_without_failing_the_push(source: _Source, target: Path) -> None:
+    """A server that forbids deletions: the push has succeeded, the rest is said."""
+    remote = Remote(str(target))
+    push(source.git, "hourly", remote)
+    with source.archive.writer() as writer:
+        writer.remove(source.archive.samples()[:1])
+    hook = target / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\nif [ "$3" = {"0" * 40} ]; then echo "no deletions" >&2; exit 1; fi\n')
+    hook.chmod(0o755)
+    source.sample()
+
+    done = push(source.git, "hourly", remote, prune=True)
+
+    assert (done.tags, done.removed) == (1, 0)
+    assert "refuses" in done.problem
+
+
+def test_a_lost_volume_is_cloned_back(source: _Source, target: Path, tmp_path: Path) -> None:
+    """History goes on where it was; only where the branch is proved absent does an archive begin anew."""
+    remote = Remote(str(target))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert clone(remote, empty, "hourly") is False
+    assert list(empty.iterdir()) == []
+    with pytest.raises(RemoteError):
+        clone(Remote(str(target.parent / "away.git")), empty, "hourly")
+    assert list(empty.iterdir()) == []
+
+    push(source.git, "hourly", remote)
+    assert clone(remote, empty, "hourly") is True
+
+    assert _refs(empty / "hourly") == _refs(source.git)
+    restored = create_archive(empty, "hourly")
+    assert [one.tag for one in restored.samples()] == [one.tag for one in source.archive.samples()]
+
+
+def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: Path) -> None:
+    """`--archive URL`: a copy is made, brought up to date, and never written to."""
+    push(source.git, "hourly", Remote(str(target)))
+    url = f"file://{target}"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def gitsnap(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gitsnap", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert gitsnap("list", "--archive", url).stdout.count("2026-01-01") == 2
+    source.sample()
+    push(source.git, "hourly", Remote(str(target)))
+    listed = gitsnap("list", "--archive", url, "--snapshot", "hourly")
+    assert (listed.stdout.count("2026-01-01"), listed.returncode) == (3, 0)
+    shown = gitsnap("diff", "--archive", url)
+    assert "spec.tier" in shown.stdout
+    refused = gitsnap("rollback", "--archive", url, "--sample", "latest", "--from-dir", "source/cluster")
+    assert (refused.returncode, "read only" in refused.stderr) == (2, True)
+    unknown = gitsnap("list", "--archive", url, "--snapshot", "daily")
+    assert (unknown.returncode, "hourly" in unknown.stderr) == (4, True)
+
+
+def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
+    """One line about what was done; the URL's user and password never appear."""
+
+    def gitsnap(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gitsnap", *words, "--storage", str(source.storage)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = gitsnap("push", "--to", str(target))
+    again = gitsnap("push", "--to", str(target))
+    away = gitsnap("push", "--to", "https://somebody:hunter22@127.0.0.1:1/record.git")
+
+    commit = source.archive.samples()[-1].commit[:12]
+    assert done.stdout == f"hourly: pushed 2 samples, commit {commit}, at {target}\n"
+    assert again.stdout == f"hourly: up to date, commit {commit}, at {target}\n"
+    assert (away.returncode, "127.0.0.1" in away.stderr) == (16, True)
+    assert "hunter22" not in away.stdout + away.stderr
+
+
+def test_credentials_show_nothing_of_themselves() -> None:
+    """Not even in a debugger's or a log's representation."""
+    credentials = remotes.Credentials("Secret a/b", {"password": b"hunter22"})
+
+    assert "hunter22" not in repr(credentials)
+    assert "hunter22" not in repr(Remote("https://example.com", credentials))
