@@ -56,7 +56,7 @@ def main() -> None:
         try:
             with apiserver.running(binaries.obtain(), folder / "server") as server:
                 server.install(definitions(_SHARED if _SHARED.is_dir() else None))
-                _fill(server, count)
+                fill(server, count)
                 _measure(server, folder, count)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -72,14 +72,19 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
     rows.append(("first capture", _run(server, folder, capture)))
     size = _bytes(folder / "bench" / ".git")
     rows.append(("unchanged capture", _run(server, folder, capture)))
-    for number in range(_CHANGED):
-        path = f"/api/v1/namespaces/ns-{number % 20}/configmaps/cm-{number}"
-        server.ask("PATCH", path, {"data": {"changed": "yes"}}, content_type="application/merge-patch+json")
+    change(server, "yes")
     rows.append((f"after {_CHANGED} changes", _run(server, folder, capture)))
     rows.append((f"diff of {_CHANGED} changes", _run(server, folder, [*gitsnap, "diff", "--snapshot", "bench"])))
     rows.append(("list", _run(server, folder, [*gitsnap, "list"])))
     rows.append(("--help", _run(server, folder, [*gitsnap, "--help"])))
     _print(count, rows, size, _bytes(folder / "bench" / ".git"))
+
+
+def change(server: ApiServer, value: str) -> None:
+    """Change a few ConfigMaps."""
+    for number in range(_CHANGED):
+        path = f"/api/v1/namespaces/ns-{number % 20}/configmaps/cm-{number}"
+        server.ask("PATCH", path, {"data": {"changed": value}}, content_type="application/merge-patch+json")
 
 
 def _print(count: int, rows: list[tuple[str, Figures]], first: int, last: int) -> None:
@@ -136,7 +141,8 @@ def _connection(server: ApiServer) -> http.client.HTTPSConnection:
     return connection
 
 
-def _fill(server: ApiServer, count: int) -> None:
+def fill(server: ApiServer, count: int) -> None:
+    """Make about so many objects, in twenty namespaces."""
     for number in range(20):
         _raw(server, "POST", "/api/v1/namespaces", {"metadata": {"name": f"ns-{number}"}})
     work = _objects(count)

@@ -15,6 +15,7 @@ from gitsnap.format import decode, path_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import Cluster, Tree
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.kinds import means_kind
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
@@ -47,6 +48,14 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
     if match := _MOMENT.match(name):
         return _by_moment(samples, name, match)
     raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
+
+
+def moment(name: str, *, end: bool) -> datetime:
+    """The first or, with ``end``, the last second that a possibly shortened moment stands for. Raises UsageError."""
+    match = _MOMENT.match(name)
+    if match is None:
+        raise UsageError(f"{name} is no moment; write it like 2023-08-26T05:10Z or 2023-08-26")
+    return _time(name, match, end=end)
 
 
 def _at(samples: Sequence[Sample], name: str) -> Sample:
@@ -108,7 +117,7 @@ class HeldObject:
 def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name: str = "") -> Iterator[HeldObject]:
     """The archived objects, by path; narrowed by namespaces, by kind (any case, plural too) and by name."""
     for path, blob in tree.files(Area.CONFIGURATION).items():
-        if kind and not _kind_fits(kind, path.split("/")[1]):
+        if kind and not means_kind(kind, Kind.parse(path.split("/")[1])):
             continue
         document: JsonObject = decode(tree.read(blob))
         key = ObjectKey.of(document)
@@ -136,14 +145,6 @@ def find_object(tree: Tree, reference: str) -> HeldObject:
     known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
     hint = f"It has: {', '.join(same_kind[:10])}" if same_kind else f"Its kinds: {', '.join(known)}"
     raise NotFoundError(f"the sample has no {reference}", hint=hint)
-
-
-def _kind_fits(wanted: str, folder: str) -> bool:
-    """Whether a person's word for a kind is the one of a folder ``Kind[.group]``."""
-    kind = Kind.parse(folder)
-    row = kinds.BY_KIND.get(kind)
-    names = {kind.name.lower(), str(kind).lower()} | ({row.plural, f"{row.plural}.{kind.group}"} if row else set())
-    return wanted.lower() in names
 
 
 # Deployed add-ons ---------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def import_samples(
             folder.check()
             cluster = open_folder(folder.path)
             request = capture.Request(scope(info), keeper, folder.time, Trigger.SCHEDULE, imported=folder.name)
-            taken = capture.take(cluster, archive, request)
+            taken = capture.capture(cluster, archive, request)
         except (InputError, AccessDeniedError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
         except _MISSHAPEN as error:

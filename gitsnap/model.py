@@ -93,6 +93,8 @@ class ClusterInfo:
     version: str
     """The server's git version (``v1.37.2``), ``""`` where unknown."""
     user: str = ""
+    keeps_versions: bool = True
+    """Whether an equal uid and resource version prove an equal object; not so for files that people edit."""
 
 
 class Area(enum.StrEnum):

@@ -17,6 +17,7 @@ from gitsnap.model import (
     BlobId,
     ChangeCounts,
     ClusterInfo,
+    CommitId,
     Consistency,
     IncompleteKind,
     JsonObject,
@@ -142,6 +143,42 @@ class ChangedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedFile:
+    """A file that a commit changed."""
+
+    action: str
+    """``added``, ``modified`` or ``deleted``."""
+    path: str
+    """From the root of the tree."""
+    before: BlobId | None
+    after: BlobId | None
+    manager: str = ""
+    """The field manager that wrote the object last, ``""`` where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCommit:
+    """A commit, and what it changed."""
+
+    id: CommitId
+    files: tuple[LoggedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a capture saw of each object, for the next one to skip what has not changed. Not part of a sample."""
+
+    key: str
+    """What the archived objects depend on besides themselves; of another key nothing is believed."""
+    revision: int
+    """The server's revision that they were seen at, 0 where it has none."""
+    checked_at: int
+    """When everything was looked at last, in seconds since 1970."""
+    versions: Mapping[str, str]
+    """Path below an area -> version of the object."""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleDraft:
     """All that a capture knows of a sample; the archive adds sequence, chain, hashes and names."""
 
@@ -156,6 +193,8 @@ class SampleDraft:
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
     """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
+    seen: Seen | None = None
+    """Kept beside the archive, for the next capture."""
     target: TagId | None = None
     """Before a rollback: the tag of the sample that it goes back to."""
     imported: str = ""
@@ -182,6 +221,10 @@ class ArchiveWriter(Protocol):
     @property
     def head(self) -> Tree | None:
         """The tree of the branch's newest commit, None in an archive without one."""
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the capture of the newest sample saw; None where that is not known any more."""
 
     def store(self, content: bytes) -> BlobId:
         """Keep content (again, if need be) and give its id; durable only with ``record``."""

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.changelog import read_log
+from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
 from gitsnap.archive.reading import GitTree, Problem, read_marks, read_samples
@@ -24,9 +26,19 @@ from gitsnap.archive.repository import (
 )
 from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
-from gitsnap.model import Sample
+from gitsnap.model import BlobId, Sample
+from gitsnap.ports import LoggedCommit
 
-__all__ = ["GitArchive", "GitTree", "Problem", "create_archive", "list_archives", "open_archive", "open_path"]
+__all__ = [
+    "Finding",
+    "GitArchive",
+    "GitTree",
+    "Problem",
+    "create_archive",
+    "list_archives",
+    "open_archive",
+    "open_path",
+]
 
 
 class GitArchive:
@@ -70,6 +82,18 @@ class GitArchive:
         if tree.info.policy != sample.metadata.policy:
             raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
         return tree
+
+    def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+        """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""
+        return read_log(self._repository, self._branch, patterns)
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content behind an id that ``log`` gave. Raises ArchiveError when it is missing or damaged."""
+        return GitTree(self._repository, "").read(blob)
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> list[Finding]:
+        """Whatever is wrong with the archive, then what is worth knowing. Raises StorageError where there is no git."""
+        return check(self._repository, self._branch, progress)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

@@ -1,4 +1,4 @@
-"""Runs the git program, for what libgit2 does not do safely; nothing of the machine's or the user's settings counts.
+"""Runs the git program, for what libgit2 does not do safely or fast; no setting of the machine or of the user counts.
 
 This module must not know what the commands are for.
 """
@@ -15,15 +15,17 @@ from gitsnap.errors import StorageError
 _SETTINGS = ("safe.directory=*", f"core.hooksPath={os.devnull}", "core.fsync=all", "gc.auto=0")
 
 
-def run_git(git_folder: Path, *arguments: str, given: str = "", lock: int) -> subprocess.CompletedProcess[str]:
+def run_git(
+    git_folder: Path, *arguments: str, given: str = "", lock: int | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
 
-    It inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the next writer waits
-    until git is done. Raises StorageError where there is no git.
+    A command that writes inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the
+    next writer waits until git is done. Raises StorageError where there is no git.
     """
     program = shutil.which("git")
     if program is None:
-        raise StorageError("the program git was not found", hint="Install git: samples are removed by it.")
+        raise StorageError("the program git was not found", hint="Install git.")
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -39,7 +41,7 @@ def run_git(git_folder: Path, *arguments: str, given: str = "", lock: int) -> su
         env=environment,
         capture_output=True,
         text=True,
-        errors="replace",
+        errors="surrogateescape",
         check=False,
-        pass_fds=(lock,),
+        pass_fds=() if lock is None else (lock,),
     )

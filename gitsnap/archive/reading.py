@@ -134,7 +134,8 @@ class GitTree:
             self._files[area] = dict(sorted(found.items()))
         return self._files[area]
 
-    def all_files(self) -> dict[str, BlobId]:
+    @cached_property
+    def all_files(self) -> Mapping[str, BlobId]:
         """Every file of the tree, by its whole path."""
         return read_tree(self._repository, self._root)
 

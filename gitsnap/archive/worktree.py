@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,10 +37,10 @@ def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str
     changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     if not changed:
         return ()
-    folder = _Folder(Path(repository.workdir))
+    folder = _Folder(repository.workdir.rstrip("/"))
     left = [path for path in changed if not folder.change(repository, path, before.get(path), after.get(path))]
     _update_index(repository, changed, after)
-    _replace(shown, f"{commit}\n".encode())
+    _replace(str(shown), f"{commit}\n".encode())
     return tuple(left)
 
 
@@ -69,54 +70,58 @@ def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapp
 
 
 class _Folder:
-    """Files below the working tree's root."""
+    """Files below the working tree's root. Paths are strings here: the first sample writes every file there is."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str) -> None:
         self._root = root
-        self._real: set[Path] = {root}
+        self._real = {root}
+        self._new: set[str] = set()
+        """Folders made just now: there is nothing of anybody's in them."""
 
     def change(self, repository: pygit2.Repository, path: str, before: BlobId | None, after: BlobId | None) -> bool:
         """Write or remove one file. False when it is not what ``before`` says, so somebody else's."""
-        file = self._root / path
-        if not self._parents_are_folders(file.parent, create=after is not None):
+        file = f"{self._root}/{path}"
+        folder = file.rpartition("/")[0]
+        if not self._parents_are_folders(folder, create=after is not None):
             return after is None and not os.path.lexists(file)
-        current = _id_on_disk(file)
+        current = _id_on_disk(file) if folder not in self._new else None
         if current == after:
             return True
         if current != before:
             return False
         if after is None:
-            file.unlink()
-            self._remove_empty(file.parent)
+            os.unlink(file)
+            self._remove_empty(folder)
             return True
         _replace(file, repository[after].read_raw())
         return True
 
-    def _parents_are_folders(self, folder: Path, *, create: bool) -> bool:
+    def _parents_are_folders(self, folder: str, *, create: bool) -> bool:
         if folder in self._real:
             return True
-        if not self._parents_are_folders(folder.parent, create=create):
+        if not self._parents_are_folders(folder.rpartition("/")[0], create=create):
             return False
         if not os.path.lexists(folder):
             if not create:
                 return False
-            folder.mkdir(mode=0o700)
-        if folder.is_symlink() or not folder.is_dir():
+            os.mkdir(folder, mode=0o700)
+            self._new.add(folder)
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
             return False
         self._real.add(folder)
         return True
 
-    def _remove_empty(self, folder: Path) -> None:
+    def _remove_empty(self, folder: str) -> None:
         while folder != self._root:
             try:
-                folder.rmdir()
+                os.rmdir(folder)
             except OSError:  # not empty: something else lies there
                 return
             self._real.discard(folder)
-            folder = folder.parent
+            folder = folder.rpartition("/")[0]
 
 
-def _id_on_disk(file: Path) -> str | None:
+def _id_on_disk(file: str) -> str | None:
     """The id of the content on disk, None when there is no file; what is no regular file has an id of its own."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -131,10 +136,10 @@ def _id_on_disk(file: Path) -> str | None:
             return "not a file"
 
 
-def _replace(file: Path, content: bytes) -> None:
+def _replace(file: str, content: bytes) -> None:
     """Readers see the old file or the new one, whole."""
-    temporary = file.with_name(f".gitsnap-{os.getpid()}.tmp")
+    temporary = f"{file.rpartition('/')[0]}/.gitsnap-{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as target:
         target.write(content)
-    temporary.replace(file)
+    os.replace(temporary, file)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from functools import cached_property
 from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import removal, worktree
+from gitsnap.archive import memory, removal, worktree
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples
 from gitsnap.archive.trees import write_tree
@@ -29,10 +30,12 @@ from gitsnap.format import (
     tree_info_to_bytes,
 )
 from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId, TreeInfo
-from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft
+from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft, Seen
 
 AUTHOR = "gitsnap <gitsnap@localhost>"
-_OWN_COMMIT = "\nGitsnap-Format: "
+OWN_COMMIT = "\nGitsnap-Format: "
+"""What the message of a commit by gitsnap holds."""
+
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 
 
@@ -47,12 +50,20 @@ class GitWriter:
         self._base = self._find_base()
         self._in_head = self._head_contents()
         self._sink = ObjectSink(Path(repository.path) / "objects", self._is_known)
-        self._digests: dict[str, bytes] = {}
+        self._memory = memory.load(Path(repository.path))
+        self._digests: dict[str, str] = dict(self._memory.digests)
 
-    @property
+    @cached_property
     def head(self) -> GitTree | None:
         """The tree that the next commit is compared with and built on."""
         return GitTree(self._repository, self._base) if self._base else None
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the capture of the newest sample saw, where the branch still is at its commit."""
+        last = newest(self._samples)
+        believed = last is not None and last.commit == self._base == self._memory.commit
+        return self._memory.seen if believed else None
 
     def store(self, content: bytes) -> BlobId:
         """Keep content; durable only with ``record``. Raises StorageError."""
@@ -60,7 +71,7 @@ class GitWriter:
             blob = BlobId(self._sink.add(BLOB, content))
         except OSError as error:
             raise _storage_error(self._repository, error) from error
-        self._digests[blob] = hashlib.sha256(content).digest()
+        self._digests[blob] = hashlib.sha256(content).hexdigest()
         return blob
 
     def abandon(self) -> None:
@@ -74,7 +85,7 @@ class GitWriter:
         files = self._whole_tree(draft)
         changes = _changes(head, draft)
         if head is not None and self._is_unchanged(head, files):
-            commit, new_commit, content = self._base or "", False, self._content_of(head.all_files())
+            commit, new_commit, content = self._base or "", False, self._content_of(head.all_files)
             counts = ChangeCounts()
         else:
             commit, new_commit, content = self._write_commit(draft, files, changes), True, self._content_of(files)
@@ -89,6 +100,7 @@ class GitWriter:
             raise _storage_error(self._repository, error) from error
         self._move_refs(commit, name, tag_id)
         sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
+        self._remember(commit, draft, files)
         left, problem = self._show(commit)
         return RecordedSample(sample, new_commit, counts, left_alone=left, worktree_problem=problem)
 
@@ -154,7 +166,7 @@ class GitWriter:
 
     def _head_contents(self) -> frozenset[str]:
         head = self.head
-        return frozenset(head.all_files().values()) if head else frozenset()
+        return frozenset(head.all_files.values()) if head else frozenset()
 
     def _is_known(self, name: str) -> bool:
         return name in self._in_head or self._repository.odb.exists(pygit2.Oid(hex=name))
@@ -162,9 +174,9 @@ class GitWriter:
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
         commit = self._repository[head.commit]
-        if not isinstance(commit, pygit2.Commit) or _OWN_COMMIT not in commit.message:
+        if not isinstance(commit, pygit2.Commit) or OWN_COMMIT not in commit.message:
             return False
-        before = head.all_files()
+        before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:
             return False
         return _without_sealed(before) == _without_sealed(files)
@@ -200,9 +212,21 @@ class GitWriter:
         for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
-                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
-            digest.update(path + b"\0" + content.hex().encode() + b"\n")
+                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).hexdigest()
+                self._digests[blob] = content
+            digest.update(path + b"\0" + content.encode() + b"\n")
         return digest.hexdigest()
+
+    def _remember(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
+        """Keep what was seen for the next capture, where it is not what is kept already."""
+        if draft.seen is None:
+            return
+        before, seen = self._memory, draft.seen
+        same = before.seen is not None and before.commit == commit and before.seen.versions == seen.versions
+        if same and before.seen is not None and before.seen.checked_at == seen.checked_at:
+            return
+        digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
+        memory.save(Path(self._repository.path), memory.Memory(commit, seen, digests))
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)

@@ -17,6 +17,7 @@ from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.capture.previous import carried_documents, carries, files_of_kind
 from gitsnap.capture.referenced import Found, ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
+from gitsnap.capture.unchanged import Unchanged, version_of
 from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError
 from gitsnap.model import (
     Area,
@@ -51,6 +52,7 @@ class Batch:
 
     files: dict[Area, dict[str, BlobId]] = field(default_factory=lambda: {area: {} for area in Area})
     managers: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     lessons: list[Lesson] = field(default_factory=list)
     skipped: int = 0
 
@@ -77,18 +79,22 @@ def collect(
     keeper: SecretsKeeper | None,
     previous: Tree | None,
     store: Store,
+    unchanged: Unchanged,
     progress: Progress,
     pause: Callable[[float], None] = time.sleep,
 ) -> Collected:
     """Read everything that ``info`` asks for.
 
-    ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it.
+    ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it; ``unchanged`` knows
+    which objects are still as they are there.
     Raises SecretsError when Secrets cannot be kept in the mode asked for, ClusterUnreachableError when the server
     does not answer at all: a sample of nothing but carried kinds would only pretend that somebody had looked.
     """
     for exact in (True, False):
         lister = Lister(cluster, exact=exact, pause=pause)
-        collector = _Collector(cluster, lister, info, keeper=keeper, previous=previous, store=store)
+        collector = _Collector(
+            cluster, lister, info, keeper=keeper, previous=previous, store=store, unchanged=unchanged
+        )
         try:
             return collector.run(progress)
         except InstantLostError:
@@ -108,12 +114,14 @@ class _Collector:
         keeper: SecretsKeeper | None,
         previous: Tree | None,
         store: Store,
+        unchanged: Unchanged,
     ) -> None:
         self._cluster = cluster
         self._lister = lister
         self._info = info
         self._previous = previous
         self._store = store
+        self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
         self._incomplete: dict[Kind, IncompleteKind] = {}
@@ -162,6 +170,7 @@ class _Collector:
             batch = Batch()
             try:
                 for page in self._lister.pages(resource):
+                    self._unchanged.at(page.resource_version)
                     for raw in page.items:
                         self._take(batch, raw)
             except InstantLostError:
@@ -177,18 +186,34 @@ class _Collector:
             return
         key = ObjectKey.of(raw)
         path = archive_format.path_of(key)
+        if not self._take_over(batch, path, raw) and not self._look_at(batch, key.kind, path, raw):
+            return
+        lesson = self._knowledge.study(raw)
+        if lesson is not None:
+            batch.lessons.append(lesson)
+
+    def _take_over(self, batch: Batch, path: str, raw: JsonObject) -> bool:
+        """Use the files of the previous sample for an object that has not changed; whether there are any."""
+        version = version_of(raw, self._knowledge.controller_labels)
+        batch.versions[path] = version
+        files = self._unchanged.files(path, version)
+        for area, blob in files.items():
+            batch.files[area][path] = blob
+        return bool(files)
+
+    def _look_at(self, batch: Batch, kind: Kind, path: str, raw: JsonObject) -> bool:
+        """Write what is configuration and what is inventory; False for an object that is left out."""
         owned = self._knowledge.controller_labels
-        if key.kind not in kinds.INVENTORY_KINDS:
+        if kind not in kinds.INVENTORY_KINDS:
             if generated.reason(raw) is not None:
                 batch.skipped += 1
-                return
+                del batch.versions[path]
+                return False
             self._put(batch, path, raw, normalize(raw, controller_labels=owned))
         distilled = inventory.distill(raw, controller_labels=owned)
         if distilled is not None:
             batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))
-        lesson = self._knowledge.study(raw)
-        if lesson is not None:
-            batch.lessons.append(lesson)
+        return True
 
     def _put(self, batch: Batch, path: str, raw: JsonObject, document: JsonObject) -> BlobId:
         blob = self._store(archive_format.encode(document))
@@ -200,6 +225,7 @@ class _Collector:
         for area, files in batch.files.items():
             self._files[area].update(files)
         self._managers.update(batch.managers)
+        self._unchanged.note(batch.versions)
         self._skipped += batch.skipped
         for lesson in batch.lessons:
             self._knowledge.learn(lesson)
@@ -245,12 +271,15 @@ class _Collector:
     def _take_referenced(self, batch: Batch, raw: JsonObject) -> None:
         if terminating(raw):
             return
-        if generated.reason(raw) is not None:
-            batch.skipped += 1
-            return
-        document = normalize(raw)
         key = ObjectKey.of(raw)
         path = archive_format.path_of(key)
+        if self._take_over(batch, path, raw):
+            return
+        if generated.reason(raw) is not None:
+            batch.skipped += 1
+            del batch.versions[path]
+            return
+        document = normalize(raw)
         if key.kind != kinds.SECRET:
             self._put(batch, path, raw, document)
             return

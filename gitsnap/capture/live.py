@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gitsnap.capture.collect import Collected, Progress, collect
+from gitsnap.capture.unchanged import Unchanged
 from gitsnap.model import Area, BlobId, IncompleteKind, SecretsInfo, SecretsMode, TreeInfo
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
@@ -63,7 +64,13 @@ def live_tree(
         return blob
 
     collected = collect(
-        cluster, _comparable(info, keeper), keeper=keeper, previous=previous, store=store, progress=progress
+        cluster,
+        _comparable(info, keeper),
+        keeper=keeper,
+        previous=previous,
+        store=store,
+        unchanged=Unchanged(info, seen=None, previous=None, now=0),
+        progress=progress,
     )
     return MemoryTree(collected, contents)
 

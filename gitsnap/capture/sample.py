@@ -10,6 +10,7 @@ from datetime import datetime
 
 from gitsnap.capture.collect import Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
+from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
 from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
@@ -107,26 +108,11 @@ class Request:
     require_complete: bool = False
     adopt: bool = False
     """Whether the archive goes on with another cluster than before."""
+    full: bool = False
+    """Whether objects are looked at that seem unchanged."""
 
 
 def capture(
-    cluster: Cluster,
-    archive: Archive,
-    info: TreeInfo,
-    *,
-    keeper: SecretsKeeper | None,
-    time: datetime,
-    trigger: Trigger,
-    require_complete: bool = False,
-    adopt: bool = False,
-    progress: Progress = lambda _what, _count: None,
-) -> CaptureResult:
-    """Take one sample of a cluster; ``take`` with the parts of an ordinary request."""
-    request = Request(info, keeper, time, trigger, require_complete=require_complete, adopt=adopt)
-    return take(cluster, archive, request, progress=progress)
-
-
-def take(
     cluster: Cluster, archive: Archive, request: Request, *, progress: Progress = lambda _what, _count: None
 ) -> CaptureResult:
     """Take one sample.
@@ -140,8 +126,16 @@ def take(
     with archive.writer() as writer:
         info, previous = request.info, _previous(archive)
         _check_key(previous, info)
+        seen = writer.seen if facts.keeps_versions and not request.full else None
+        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
         collected = collect(
-            cluster, info, keeper=request.keeper, previous=previous, store=writer.store, progress=progress
+            cluster,
+            info,
+            keeper=request.keeper,
+            previous=previous,
+            store=writer.store,
+            unchanged=unchanged,
+            progress=progress,
         )
         if collected.incomplete and request.require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
@@ -163,6 +157,7 @@ def take(
                 incomplete=collected.incomplete,
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
                 managers=collected.managers,
+                seen=unchanged.result() if facts.keeps_versions else None,
             )
         )
     return CaptureResult(recorded, collected.unresolved, collected.skipped)

@@ -48,6 +48,9 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
+    ] = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Take one sample: read the configuration and record it.
@@ -67,19 +70,18 @@ def capture(
     archive = create_archive(choice.folder, policy.name)
     policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+    request = sampling.Request(
+        info,
+        keeper,
+        datetime.now(UTC),
+        Trigger.MANUAL,
+        require_complete=policy.require_complete,
+        adopt=adopt,
+        full=full,
+    )
     progress = output.ProgressLine()
     try:
-        taken = sampling.capture(
-            cluster,
-            archive,
-            info,
-            keeper=keeper,
-            time=datetime.now(UTC),
-            trigger=Trigger.MANUAL,
-            require_complete=policy.require_complete,
-            adopt=adopt,
-            progress=progress,
-        )
+        taken = sampling.capture(cluster, archive, request, progress=progress)
     finally:
         progress.clear()
     say_new_identity(keeper)

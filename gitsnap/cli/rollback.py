@@ -5,6 +5,8 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from gitsnap import history
 from gitsnap.cli import options, output
 from gitsnap.cli.show import SampleName
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
-from gitsnap.errors import AbortedError, IncompleteError, RefusedError, RollbackFailedError
+from gitsnap.errors import AbortedError, AccessDeniedError, IncompleteError, RefusedError, RollbackFailedError
 from gitsnap.model import Sample, Trigger
 
 if TYPE_CHECKING:
@@ -89,14 +91,15 @@ def rollback(
         resources=tuple(resource or ()),
         with_references=with_references,
     )
-    plan = rolling.prepare(
-        cluster,
-        opened.tree(chosen),
-        sample=chosen,
-        selection=selection,
-        options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
-        keeper=keys.for_reading(opened, chosen, identities=identity or []),
-    )
+    with _role_explained():
+        plan = rolling.prepare(
+            cluster,
+            opened.tree(chosen),
+            sample=chosen,
+            selection=selection,
+            options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
+            keeper=keys.for_reading(opened, chosen, identities=identity or []),
+        )
     plan = rolling.try_on_server(cluster, plan)
     _show(plan, form)
     if plan.blocked:
@@ -108,6 +111,16 @@ def rollback(
         return
     _confirm(plan, yes=yes)
     _apply(cluster, opened, plan, identities=identity or [])
+
+
+@contextmanager
+def _role_explained() -> Iterator[None]:
+    """The controller's own role reads lists only: who rolls back in its pod needs another one."""
+    try:
+        yield
+    except AccessDeniedError as error:
+        hint = f"{error.hint} In the controller's pod, manifests/overlays/rollback gives the role for a rollback."
+        raise AccessDeniedError(error.message, hint=hint) from error
 
 
 def _show(plan: Plan, form: options.Output) -> None:
@@ -160,7 +173,7 @@ def _sampler(
         if trigger is Trigger.BEFORE_ROLLBACK:
             goal = next((one.tag_id for one in archive.samples() if one.tag == target), None)
             request = replace(request, target=goal)
-        taken = sampling.take(cluster, archive, request)
+        taken = sampling.capture(cluster, archive, request)
         sample = taken.recorded.sample
         if sample.metadata.incomplete and trigger is Trigger.BEFORE_ROLLBACK:
             listed = ", ".join(str(one.kind) for one in sample.metadata.incomplete)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import urllib3
@@ -133,32 +134,32 @@ class KubernetesCluster:
         field_selector: str = "",
         resource_version: str = "",
     ) -> Iterator[Page]:
-        """Pages of at most 500 objects; see ports.Cluster."""
+        """Pages of at most 500 objects, the next one fetched while one is worked on; see ports.Cluster."""
         path = _path(resource, namespace)
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
         if field_selector:
             query["fieldSelector"] = field_selector
-        if resource_version:
-            query |= {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"}
+        at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
-        while True:
-            answer = self._json("GET", path, what, query=query)
-            metadata = answer.get("metadata") or {}
-            items = answer.get("items")
-            if not isinstance(items, list):
-                raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
-            for item in items:
-                item.setdefault("apiVersion", resource.api_version)
-                item.setdefault("kind", resource.kind.name)
-            yield Page(items, str(metadata.get("resourceVersion", "")))
-            if not metadata.get("continue"):
-                return
-            # A continued list stays at the version that its first page was read at.
-            query.pop("resourceVersion", None)
-            query.pop("resourceVersionMatch", None)
-            query["continue"] = str(metadata["continue"])
+        with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
+            coming = ahead.submit(self._json, "GET", path, what, query={**query, **at})
+            while True:
+                answer = coming.result()
+                metadata = answer.get("metadata") or {}
+                items = answer.get("items")
+                if not isinstance(items, list):
+                    raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
+                for item in items:
+                    item.setdefault("apiVersion", resource.api_version)
+                    item.setdefault("kind", resource.kind.name)
+                more = metadata.get("continue")
+                if more:  # a continued list stays at the version that its first page was read at
+                    coming = ahead.submit(self._json, "GET", path, what, query={**query, "continue": str(more)})
+                yield Page(items, str(metadata.get("resourceVersion", "")))
+                if not more:
+                    return
 
     def get(self, key: ObjectKey) -> JsonObject:
         """One object as it is now."""

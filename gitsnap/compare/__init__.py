@@ -4,6 +4,7 @@ Pure: it reads trees and says what differs in them, so the same two trees always
 This package must not format for people beyond the words of a message, and never shows a value of a Secret.
 """
 
+from gitsnap.compare.changes import changed_fields
 from gitsnap.compare.comparison import compare
 from gitsnap.compare.values import (
     HELM_RELEASE,
@@ -29,5 +30,6 @@ __all__ = [
     "NotComparable",
     "RawDiff",
     "TextPair",
+    "changed_fields",
     "compare",
 ]

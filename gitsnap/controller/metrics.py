@@ -35,6 +35,9 @@ class Metrics:
         self._ready = self._gauge("ready", "1 where the condition Ready is true, else 0.")
         self._captures = self._counter("captures", "Samples taken.", "trigger")
         self._changes = self._counter("changes", "Objects that changed between samples.", "action")
+        self._removed = Counter(
+            "gitsnap_removed_samples", "Samples that retention took.", ["policy"], registry=self._registry
+        )
         self._errors = self._counter("errors", "Runs that failed, by class of error.", "error")
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
@@ -62,6 +65,10 @@ class Metrics:
         for action, count in (("added", changes.added), ("modified", changes.modified), ("deleted", changes.deleted)):
             self._changes.labels(policy, action).inc(count)
 
+    def removed(self, policy: str, count: int) -> None:
+        """Retention took so many samples."""
+        self._removed.labels(policy).inc(count)
+
     def last_success(self, policy: str, time: datetime) -> None:
         """What the archive says after a restart."""
         self._success.labels(policy).set(time.timestamp())
@@ -84,7 +91,7 @@ class Metrics:
 
     def forget(self, policy: str) -> None:
         """The Snapshot is gone, and with it its series."""
-        for metric in (*self._by_policy, self._captures, self._changes, self._errors):
+        for metric in (*self._by_policy, self._captures, self._changes, self._removed, self._errors):
             metric.remove_by_labels({"policy": policy})
 
     def text(self) -> bytes:

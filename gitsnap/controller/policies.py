@@ -159,6 +159,10 @@ class ServedPolicy:
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+        for one in taken.removed:
+            reasons = ", ".join(one.reasons)
+            _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
+        self.desk.metrics.removed(self.name, len(taken.removed))
 
     def failed(self, request: str, error: GitsnapError) -> None:
         """A run has taken no sample."""

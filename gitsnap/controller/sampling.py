@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gitsnap import capture, keys
+from gitsnap import capture, keys, pruning
 from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.errors import AbortedError, NotFoundError, SecretsError
 from gitsnap.model import ObjectKey, Sample, SecretsMode, Trigger
 from gitsnap.policy import Policy
 from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
 from gitsnap.sveltos.kinds import SECRET
 
@@ -30,6 +31,8 @@ class Taken:
     """What a run did."""
 
     result: capture.CaptureResult
+    removed: tuple[Decision, ...]
+    """What retention took of the older samples."""
     mode: SecretsMode
     mode_asked_for: bool
     """Whether the policy names the mode, rather than it following from the lack of recipients."""
@@ -73,18 +76,13 @@ class Sampler:
             if cancelled():
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
-        result = capture.capture(
-            cluster,
-            archive,
-            capture.tree_info(effective, branch=archive.branch, keeper=keeper),
-            keeper=keeper,
-            time=self._now(),
-            trigger=trigger,
-            require_complete=policy.require_complete,
-            progress=progress,
-        )
+        info = capture.tree_info(effective, branch=archive.branch, keeper=keeper)
+        request = capture.Request(info, keeper, self._now(), trigger, require_complete=policy.require_complete)
+        result = capture.capture(cluster, archive, request, progress=progress)
+        removed = _prune(archive, policy)
         return Taken(
             result=result,
+            removed=removed,
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
             samples=len(archive.samples()),
@@ -98,6 +96,15 @@ class Sampler:
 
     def _folder(self, policy: Policy) -> Path:
         return Path(policy.storage) if policy.storage else self._storage
+
+
+def _prune(archive: GitArchive, policy: Policy) -> tuple[Decision, ...]:
+    """What retention took, now that the new sample is safe."""
+    rules = Rules.of(policy)
+    if not rules:
+        return ()
+    with archive.writer() as writer:
+        return tuple(one for one in pruning.prune(writer, rules) if not one.keep)
 
 
 def _given_keys(cluster: Cluster, policy: Policy) -> KeyTexts | None:

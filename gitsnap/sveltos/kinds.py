@@ -162,3 +162,10 @@ def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
     row = BY_KIND.get(kind)
     known = [version for version in row.versions if version in offered] if row else []
     return next(iter(known + offered), None)
+
+
+def means_kind(word: str, kind: Kind) -> bool:
+    """Whether a person's word for a kind is this one: name or plural, any case, with its group or without."""
+    row = BY_KIND.get(kind)
+    names = {kind.name.lower(), str(kind).lower()} | ({row.plural, f"{row.plural}.{kind.group}"} if row else set())
+    return word.lower() in names

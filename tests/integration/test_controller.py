@@ -155,6 +155,20 @@ def test_defect_15_deleting_a_snapshot_leaves_its_archive(installed: Installatio
     assert _samples(installed, "old")
 
 
+def test_defect_01_a_limit_keeps_exactly_as_many(installed: Installation) -> None:
+    """On a fresh folder the first sample is taken, and older ones go only once a new one is safe; manual ones stay."""
+    installed.snapshot("few", {"schedule": "@every 1s", "successfulSnapshotLimit": 3})
+    installed.change("few", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}})
+    process = installed.start()
+
+    wait_for(lambda: (process.metric("gitsnap_removed_samples_total", "few") or 0) >= 2, "samples to be removed")
+
+    samples = _samples(installed, "few")
+    scheduled = [one for one in samples if one.metadata.trigger is Trigger.SCHEDULE]
+    assert len(scheduled) in (3, 4)  # the next one may just have been taken
+    assert [one.metadata.sequence for one in samples if one.metadata.trigger is Trigger.MANUAL] == [1]
+
+
 def test_two_controllers_do_not_work_at_once(installed: Installation) -> None:
     """The second waits for the Lease, and takes over when the first is asked to stop."""
     installed.snapshot("often", {"schedule": "@every 1s"})

@@ -10,7 +10,7 @@ from typing import Any
 
 from gitsnap import archive, cluster, policy
 from gitsnap.archive import GitArchive
-from gitsnap.capture import capture, tree_info
+from gitsnap.capture import Request, capture, tree_info
 from gitsnap.format import load_documents
 from gitsnap.model import Kind, SecretsMode, Trigger
 from gitsnap.policy import Policy
@@ -36,7 +36,7 @@ def _capture(source: Cluster, storage: Path) -> GitArchive:
     info = tree_info(
         Policy(everything.name, secrets_mode=SecretsMode.PLAINTEXT, secrets_given=True), branch="all", keeper=None
     )
-    capture(source, made, info, keeper=None, time=_NOON, trigger=Trigger.MANUAL)
+    capture(source, made, Request(info, None, _NOON, Trigger.MANUAL))
     return made
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gitsnap import archive, cluster, policy
 from gitsnap.archive import GitArchive
-from gitsnap.capture import capture, tree_info
+from gitsnap.capture import Request, capture, tree_info
 from gitsnap.model import Trigger
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
@@ -63,7 +63,7 @@ def place(tmp_path: Path) -> Path:
     live = cluster.open_directory(tmp_path / "cluster")
     for hour in range(4):
         moment = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hour)
-        capture(live, made, info, keeper=None, time=moment, trigger=Trigger.SCHEDULE)
+        capture(live, made, Request(info, None, moment, Trigger.SCHEDULE))
     return tmp_path
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gitsnap import archive, cluster, policy, secrets
 from gitsnap.archive import GitArchive
-from gitsnap.capture import capture, tree_info
+from gitsnap.capture import Request, capture, tree_info
 from gitsnap.compare import Comparison, compare
 from gitsnap.model import SecretsMode, Trigger
 
@@ -74,7 +74,7 @@ def recorded(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> GitArchi
     info = tree_info(policy.default("hourly"), branch=made.branch, keeper=keeper)
     time = datetime(2026, 1, 1, tzinfo=UTC)
     for stage in sorted((shared / "recorded").glob("[0-9]*")):
-        capture(cluster.open_directory(stage), made, info, keeper=keeper, time=time, trigger=Trigger.MANUAL)
+        capture(cluster.open_directory(stage), made, Request(info, keeper, time, Trigger.MANUAL))
         time += timedelta(minutes=5)
     return made
 
@@ -121,6 +121,6 @@ def test_no_value_of_a_secret_is_in_the_archive(recorded: GitArchive, shared: Pa
 
     for sample in recorded.samples():
         tree = recorded.tree(sample)
-        for area in tree.all_files().values():
+        for area in tree.all_files.values():
             content = tree.read(area)
             assert not any(value.encode() in content for value in values)

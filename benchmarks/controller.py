@@ -1,0 +1,117 @@
+"""The controller at rest and at work: memory and CPU idle, and what each sample of it costs.
+
+    python benchmarks/controller.py [OBJECTS]      default: 10000
+
+Runs `gitsnap controller` against a fresh API server filled as benchmarks/capture.py fills it. Prints seconds of CPU and
+MiB of resident memory: idle for a minute without a Snapshot, idle for a minute with one that is due once a year, and
+for each of ten samples taken on request, with ten changed objects before each.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.capture import change, fill
+from tests.testbed import apiserver, binaries
+from tests.testbed.apiserver import ApiServer
+from tests.testbed.definitions import definitions
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_SHARED = _PROJECT.parent / "shared"
+_SNAPSHOTS = "/apis/utils.projectsveltos.io/v1beta1/snapshots"
+_IDLE_SECONDS = 60
+_SAMPLES = 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Run the benchmark once."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory(prefix="gitsnap-benchmark-") as name:
+        folder = Path(name)
+        with apiserver.running(binaries.obtain(), folder / "server") as server:
+            crd = yaml.safe_load((_PROJECT / "manifests/crd/utils.projectsveltos.io_snapshots.yaml").read_text())
+            server.install([*definitions(_SHARED if _SHARED.is_dir() else None), crd])
+            server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "gitsnap"}})
+            fill(server, count)
+            _measure(server, folder, count)
+
+
+def _measure(server: ApiServer, folder: Path, count: int) -> None:
+    storage = folder / "collection"
+    storage.mkdir()
+    command = [sys.executable, "-m", "gitsnap", "controller", "--kubeconfig", str(server.kubeconfig())]
+    with subprocess.Popen(
+        [*command, "--storage", str(storage), "--listen", "127.0.0.1:0"],
+        cwd=_PROJECT,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            time.sleep(5)
+            _idle(process.pid, "no Snapshot")
+            spec = {"schedule": "@yearly", "storage": str(storage), "secrets": {"mode": "redact"}}
+            body = {
+                "apiVersion": "utils.projectsveltos.io/v1beta1",
+                "kind": "Snapshot",
+                "metadata": {"name": "bench"},
+                "spec": spec,
+            }
+            server.ask("POST", _SNAPSHOTS, body)
+            time.sleep(2)
+            _idle(process.pid, "one Snapshot")
+            print(f"\n{count} objects{'':>12}{'wall s':>8}{'CPU s':>8}{'MiB':>7}{'peak':>7}")
+            for number in range(_SAMPLES):
+                _sample(server, process.pid, number)
+        finally:
+            process.terminate()
+
+
+def _idle(process: int, what: str) -> None:
+    before = _cpu(process)
+    time.sleep(_IDLE_SECONDS)
+    used = (_cpu(process) - before) / _IDLE_SECONDS
+    resident, _ = _memory(process)
+    print(f"idle, {what:<14} {used * 1000:6.1f} ms of CPU a second, {resident:.0f} MiB")
+
+
+def _sample(server: ApiServer, process: int, number: int) -> None:
+    change(server, str(number))
+    before, started = _cpu(process), time.perf_counter()
+    asked = str(number)
+    patch = {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": asked}}}
+    server.ask("PATCH", f"{_SNAPSHOTS}/bench", patch, content_type="application/merge-patch+json")
+    while True:
+        status = server.ask("GET", f"{_SNAPSHOTS}/bench").get("status") or {}
+        if status.get("lastHandledCaptureAt") == asked:
+            break
+        if status.get("lastRunStatus") == "Failed":
+            raise SystemExit(f"the sample failed: {status.get('failureMessage')}")
+        time.sleep(0.05)
+    wall = time.perf_counter() - started
+    resident, peak = _memory(process)
+    print(f"sample {number + 1:<14}{wall:>8.2f}{_cpu(process) - before:>8.2f}{resident:>7.0f}{peak:>7.0f}")
+
+
+def _cpu(process: int) -> float:
+    """Seconds of CPU that a process has used (proc_pid_stat(5): utime and stime)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _memory(process: int) -> tuple[float, float]:
+    """Resident memory now and at most, in MiB."""
+    values = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(values["VmRSS"].split()[0]) / 1024, int(values["VmHWM"].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()

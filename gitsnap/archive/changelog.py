@@ -1,0 +1,83 @@
+"""Reads the history of a branch as a change log: which files each commit changed, newest first.
+
+By the git program: with a commit-graph it answers for one path among thousands of commits at once.
+This module must not look into files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.program import run_git
+from gitsnap.errors import ArchiveError
+from gitsnap.model import BlobId, CommitId
+from gitsnap.ports import LoggedCommit, LoggedFile
+
+_NOTHING = "0" * 40
+_ACTIONS = {"A": "added", "D": "deleted", "M": "modified", "T": "modified"}
+_LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
+"""A line of a commit's change log that says who wrote an object (docs/FORMAT.md)."""
+
+
+def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+    """The commits that changed files which fit one of the patterns (git's pathspecs), newest first.
+
+    Raises ArchiveError when the history cannot be read.
+    """
+    done = run_git(
+        Path(repository.path),
+        "log",
+        "--first-parent",
+        "--no-renames",
+        "--raw",
+        "--no-abbrev",
+        "-z",
+        "--format=format:commit %H",
+        f"refs/heads/{branch}",
+        "--",
+        *patterns,
+    )
+    if done.returncode != 0:
+        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint="Run `git fsck`.")
+    for commit, files in _commits(done.stdout):
+        managers = _managers(repository, commit)
+        yield LoggedCommit(
+            CommitId(commit),
+            tuple(
+                LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
+                for action, before, after, path in files
+            ),
+        )
+
+
+_Raw = tuple[str, BlobId | None, BlobId | None, str]
+
+
+def _commits(text: str) -> list[tuple[str, list[_Raw]]]:
+    """The records of ``git log --raw -z``: a line that names the commit, then pairs of facts and path."""
+    commits: list[tuple[str, list[_Raw]]] = []
+    tokens = iter(text.split("\0"))
+    for token in tokens:
+        facts = token
+        if token.startswith("commit "):
+            head, _, facts = token.partition("\n")
+            commits.append((head.removeprefix("commit "), []))
+        if facts.startswith(":"):
+            _, _, before, after, action = facts.split(" ")
+            commits[-1][1].append((action[:1], _blob(before), _blob(after), next(tokens)))
+    return commits
+
+
+def _blob(name: str) -> BlobId | None:
+    return None if name == _NOTHING else BlobId(name)
+
+
+def _managers(repository: pygit2.Repository, commit: str) -> dict[str, str]:
+    """Path -> who wrote it last, as the message of the commit says."""
+    message = repository[commit].peel(pygit2.Commit).message
+    matches = (_LINE.match(line) for line in message.splitlines())
+    return {match[1]: match[2] for match in matches if match}

@@ -1,0 +1,226 @@
+"""Looks for whatever is wrong with an archive: damage, a broken chain of samples, refs that somebody moved.
+
+It only reads, and goes on after what it finds: one damaged object must not hide another. What it cannot prove it says
+as a note (docs/SECURITY.md). This module must not repair anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+
+from gitsnap.archive.program import run_git
+from gitsnap.archive.reading import GitTree, Problem, read_samples
+from gitsnap.archive.removal import pending
+from gitsnap.archive.writing import OWN_COMMIT
+from gitsnap.errors import ArchiveError
+from gitsnap.format import parse_tag_message
+from gitsnap.model import Area, BlobId, Sample, SampleMetadata
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a person should know."""
+
+    wrong: bool
+    """False for a note: worth knowing, but no damage."""
+    subject: str
+    """A tag, a commit, a branch, ``git`` or ``working tree``."""
+    message: str
+
+
+def check(repository: pygit2.Repository, branch: str, progress: Progress = lambda _what, _count: None) -> list[Finding]:
+    """Everything that is wrong, then what is worth knowing; each once, in the order of samples."""
+    samples, problems = read_samples(repository, branch)
+    checker = _Checker(repository, branch, samples, progress)
+    found = [_unreadable(one) for one in problems]
+    found += checker.objects()
+    found += checker.branch_and_commits()
+    found += checker.chain()
+    found += checker.contents()
+    found += checker.working_tree()
+    return sorted(dict.fromkeys(found), key=lambda one: not one.wrong)
+
+
+def _unreadable(problem: Problem) -> Finding:
+    return Finding(True, problem.tag, f"cannot be read as a sample: {problem.reason}")
+
+
+class _Checker:
+    def __init__(
+        self, repository: pygit2.Repository, branch: str, samples: Sequence[Sample], progress: Progress
+    ) -> None:
+        self._repository = repository
+        self._branch = branch
+        self._samples = samples
+        self._progress = progress
+        self._digests: dict[str, str] = {}
+
+    def objects(self) -> Iterator[Finding]:
+        """What git itself says of its objects."""
+        self._progress("git fsck", 0)
+        done = run_git(Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress")
+        for line in (done.stdout + done.stderr).splitlines():
+            if line and not line.startswith("notice:"):
+                yield Finding(True, "git", line.removeprefix("error: "))
+
+    def branch_and_commits(self) -> Iterator[Finding]:
+        """Whether the branch has every sample's commit, and who else committed to it."""
+        name = f"refs/heads/{self._branch}"
+        if name not in self._repository.references:
+            if self._samples:
+                yield Finding(True, self._branch, "the branch is missing; the next capture puts it back")
+            return
+        try:
+            on_branch = {
+                str(commit.id): commit.message
+                for commit in self._repository.walk(self._repository.references[name].target)
+            }
+        except (KeyError, pygit2.GitError) as error:
+            yield Finding(True, self._branch, f"the history cannot be walked: {error}")
+            return
+        for sample in self._samples:
+            if sample.commit not in on_branch:
+                yield Finding(
+                    True, sample.tag, f"its commit {sample.commit[:12]} is not on the branch: it was rewritten"
+                )
+        for commit, message in on_branch.items():
+            if OWN_COMMIT not in message:
+                subject = message.splitlines()[0] if message.strip() else "without a message"
+                yield Finding(False, commit[:12], f"a commit by somebody else, which is no sample: {subject}")
+
+    # The chain --------------------------------------------------------------------------------------------------------
+
+    def chain(self) -> Iterator[Finding]:
+        """Whether each sample names the one before it, and whether retention accounts for those that are gone."""
+        gone = 0
+        before: Sample | None = None
+        for sample in self._samples:
+            own_name = self._repository[sample.tag_id].peel(pygit2.Tag).name
+            if own_name != sample.tag:
+                yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
+            sequence = sample.metadata.sequence
+            expected = before.metadata.sequence + 1 if before else 1
+            if before is not None and sequence == before.metadata.sequence:
+                yield Finding(True, sample.tag, f"has the number {sequence}, as {before.tag} has")
+            elif sequence == expected:
+                yield from self._neighbours(before, sample)
+            else:
+                gone += sequence - expected
+                yield from self._gap(before, sample, sequence - expected)
+            before = sample
+        yield from self._accounted(gone)
+
+    def _neighbours(self, before: Sample | None, sample: Sample) -> Iterator[Finding]:
+        named, there = sample.metadata.previous, before.tag_id if before else None
+        if named != there:
+            culprit = before.tag if before else sample.tag
+            yield Finding(
+                True,
+                culprit,
+                f"was moved or made anew: {sample.tag} names {named or 'no sample'} as the one before it, "
+                f"and the tag is {there or 'not there'}",
+            )
+
+    def _gap(self, before: Sample | None, sample: Sample, count: int) -> Iterator[Finding]:
+        """Tags that are gone can still be followed where git keeps their objects, which gitsnap never removes."""
+        named = sample.metadata.previous
+        steps = 0
+        while named and (before is None or named != before.tag_id) and steps <= count:
+            facts = self._tag_facts(named)
+            if facts is None:
+                noun = "sample" if count == 1 else "samples"
+                yield Finding(
+                    False,
+                    sample.tag,
+                    f"{count} {noun} before it are gone, and cannot be followed in this copy of the archive",
+                )
+                return
+            named, steps = facts.previous, steps + 1
+        if named != (before.tag_id if before else None) or steps != count:
+            yield Finding(True, sample.tag, "the chain to the sample before it is broken: a tag was moved or made anew")
+
+    def _tag_facts(self, tag: str) -> SampleMetadata | None:
+        try:
+            found = self._repository[tag]
+            return parse_tag_message(found.message or "") if isinstance(found, pygit2.Tag) else None
+        except (KeyError, ValueError, pygit2.GitError, ArchiveError):
+            return None
+
+    def _accounted(self, gone: int) -> Iterator[Finding]:
+        """As many samples as are gone must have been taken by retention, as far as the tags can tell."""
+        try:
+            told = len(pending(self._repository, self._branch, self._samples))
+        except ArchiveError as error:
+            yield Finding(True, self._branch, error.message)
+            told = 0
+        followed = True
+        metadata: SampleMetadata | None = self._samples[-1].metadata if self._samples else None
+        while metadata is not None:
+            told += int(metadata.pruned.split(" ")[0]) if metadata.pruned else 0
+            following = self._tag_facts(metadata.previous) if metadata.previous else None
+            followed = followed and (following is not None or metadata.previous is None)
+            metadata = following
+        lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
+        if gone > told and followed:
+            yield Finding(True, self._branch, f"{lost}, and retention took {told}")
+        elif gone > told:
+            message = f"{lost}; what is left of the chain tells of {told} that retention took"
+            yield Finding(False, self._branch, message)
+
+    # What samples hold ------------------------------------------------------------------------------------------------
+
+    def contents(self) -> Iterator[Finding]:
+        """Whether each sample reads back, and is what its tag says: samples of one commit are read once."""
+        known: dict[str, tuple[str, int] | str] = {}
+        for number, sample in enumerate(self._samples, start=1):
+            self._progress("samples", number)
+            if sample.commit not in known:
+                known[sample.commit] = self._content(sample)
+            facts = known[sample.commit]
+            if isinstance(facts, str):
+                yield Finding(True, sample.tag, facts)
+            elif facts != (sample.metadata.content_sha256, sample.metadata.objects):
+                yield Finding(True, sample.tag, "its content is not what its tag says (Content-SHA256, Objects)")
+
+    def _content(self, sample: Sample) -> tuple[str, int] | str:
+        """Hash and number of objects, or what keeps them from being read."""
+        tree = GitTree(self._repository, sample.commit)
+        try:
+            if tree.info.policy != sample.metadata.policy:
+                return f"its commit is of the policy {tree.info.policy}"
+            files = tree.all_files
+            digest = hashlib.sha256()
+            for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
+                digest.update(path + b"\0" + self._digest(tree, blob).encode() + b"\n")
+            return digest.hexdigest(), len(tree.files(Area.CONFIGURATION))
+        except ArchiveError as error:
+            return error.message
+
+    def _digest(self, tree: GitTree, blob: str) -> str:
+        if blob not in self._digests:
+            content = tree.read(BlobId(blob))
+            self._digests[blob] = hashlib.sha256(content).hexdigest()
+        return self._digests[blob]
+
+    # The working tree -------------------------------------------------------------------------------------------------
+
+    def working_tree(self) -> Iterator[Finding]:
+        """What somebody changed there; gitsnap leaves it alone."""
+        if self._repository.is_bare or self._repository.workdir is None:
+            return
+        try:
+            status: Mapping[str, int] = self._repository.status()
+        except pygit2.GitError as error:
+            yield Finding(False, "working tree", f"cannot be compared: {error}")
+            return
+        changed = sorted(path for path, flags in status.items() if flags != pygit2.enums.FileStatus.IGNORED)
+        if changed:
+            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+            yield Finding(False, "working tree", f"changed by hand, and left alone: {shown}")

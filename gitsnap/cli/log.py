@@ -1,0 +1,119 @@
+"""``gitsnap log``: the change log of everything, of one object, or of one managed cluster.
+
+This module must not open a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap import changelog, history
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice
+from gitsnap.compare import Comparison, Filters
+from gitsnap.errors import UsageError
+from gitsnap.model import Sample
+from gitsnap.render import render_table
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+
+_HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
+_CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
+_MOMENT = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; UTC unless it says otherwise."
+
+
+def log(
+    wanted: Annotated[
+        str, typer.Argument(metavar="[KIND[/NAMESPACE]/NAME]", help="Only this kind or object. Default: everything.")
+    ] = "",
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = None,
+    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"Not before: {_MOMENT}")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="MOMENT", help="Not after.")] = "",
+    clusters: options.Clusters = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many changes; 0 for all.")] = 0,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Show when objects changed, in which fields, and who changed them; newest first, deleted objects too.
+
+    With --cluster: what changed for that managed cluster.
+
+    Example: gitsnap log ClusterProfile/guestbook --since 2023-08-01
+    """
+    opened = ArchiveChoice(storage, snapshot, archive).open()
+    bounds = {
+        "since": history.moment(since, end=False) if since else None,
+        "until": history.moment(until, end=True) if until else None,
+    }
+    if clusters:
+        if wanted:
+            raise UsageError("--cluster shows what changed for a cluster: leave out the object, or --cluster")
+        _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
+        return
+    chosen = changelog.Wanted.parse(wanted)
+    found = changelog.entries(opened.log(chosen.patterns()), opened.samples(), opened.read, chosen, **bounds)
+    _show_objects(islice(found, limit or None), form)
+
+
+def _show_objects(found: Iterable[changelog.LogEntry], form: options.Output) -> None:
+    if form is options.Output.TABLE:
+        rows = [
+            [
+                one.sample.moment if one.sample else "(by hand)",
+                f"{one.key.kind.group}/{one.key.kind.name}",
+                one.key.namespace,
+                one.key.name,
+                one.action,
+                one.fields,
+                one.manager,
+            ]
+            for one in found
+        ]
+        output.result(render_table(_HEADER, rows, columns=output.columns()) if rows else "no changes found")
+        return
+    changes = [
+        {
+            "date": one.sample.moment if one.sample else None,
+            "sample": one.sample.tag if one.sample else None,
+            "kind": str(one.key.kind),
+            "namespace": one.key.namespace,
+            "name": one.key.name,
+            "action": one.action,
+            "fields": one.fields,
+            "manager": one.manager,
+        }
+        for one in found
+    ]
+    output.structured({"kind": "ChangeLog", "changes": changes}, form)
+
+
+def _show_clusters(
+    archive: GitArchive,
+    filters: Filters,
+    bounds: dict[str, datetime | None],
+    limit: int,
+    form: options.Output,
+) -> None:
+    found = islice(changelog.cluster_changes(archive.samples(), archive.tree, filters, **bounds), limit or None)
+    rows = [row for sample, comparison in found for row in _cluster_rows(sample, comparison)]
+    if form is options.Output.TABLE:
+        output.result(render_table(_CLUSTER_HEADER, rows, columns=output.columns()) if rows else "no changes found")
+        return
+    names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
+    output.structured(
+        {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
+    )
+
+
+def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
+    return [
+        [sample.moment, row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
+        for row in comparison.rows
+    ]

@@ -1,0 +1,140 @@
+"""The change log: when, what, which fields, who; of everything, of one object, of one cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.changelog import Wanted
+from gitsnap.errors import UsageError
+from gitsnap.model import ObjectKey
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
+
+_PROFILE = """apiVersion: config.projectsveltos.io/v1beta1
+kind: ClusterProfile
+metadata:
+  name: guestbook
+  managedFields:
+  - manager: kubectl-edit
+    operation: Update
+    time: "2023-08-26T05:00:00Z"
+spec:
+  tier: {tier}
+  policyRefs:
+  - kind: ConfigMap
+    namespace: default
+    name: Upper.Case
+"""
+_CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: default\ndata:\n  a: b\n"
+
+
+def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gitsnap", *arguments]
+    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+
+def _changes(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = _gitsnap(folder, "log", *arguments, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    changes: list[dict[str, Any]] = json.loads(done.stdout)["changes"]
+    return changes
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An archive in the current folder: a profile is made, changed and deleted, its ConfigMap leaves with it."""
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    (cluster / "content.yaml").write_text(_CONTENT.format(name="Upper.Case"))
+    (cluster / "other.yaml").write_text(_PROFILE.format(tier=1).replace("guestbook", "other").partition("  policy")[0])
+    for tier in (1, 2, None):
+        profile = cluster / "profile.yaml"
+        if tier is None:
+            profile.unlink()
+        else:
+            profile.write_text(_PROFILE.format(tier=tier))
+        done = _gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
+        assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_everything_newest_first(place: Path) -> None:
+    """Each change of each object, with its sample, its fields and who made it; deleted objects are there."""
+    found = [(one["action"], one["kind"], one["name"], one["fields"], one["manager"]) for one in _changes(place)]
+
+    profile = str(CLUSTER_PROFILE)
+    assert found == [
+        ("deleted", profile, "guestbook", "", ""),
+        ("deleted", "ConfigMap", "Upper.Case", "", ""),
+        ("modified", profile, "guestbook", "spec.tier", "kubectl-edit"),
+        ("added", profile, "guestbook", "", "kubectl-edit"),
+        ("added", profile, "other", "", "kubectl-edit"),
+        ("added", "ConfigMap", "Upper.Case", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ("ClusterProfile/guestbook", 3),
+        ("clusterprofiles/guestbook", 3),
+        ("clusterprofile", 4),
+        ("ConfigMap/default/Upper.Case", 2),
+        ("configmap/Upper.Case", 2),
+        ("configmap/other-namespace/Upper.Case", 0),
+        ("Nothing", 0),
+    ],
+)
+def test_one_object_by_a_persons_words(place: Path, wanted: str, count: int) -> None:
+    """Kinds in any case and as plurals, the namespace or not; an object that is gone as well."""
+    assert len(_changes(place, wanted)) == count
+
+
+def test_bounds_and_limit(place: Path) -> None:
+    """Moments bound the samples, a limit the rows; nothing found is no error."""
+    assert len(_changes(place, "--limit", "2")) == 2
+    assert _changes(place, "--until", "2001-01-01") == []
+    assert len(_changes(place, "--since", "2001-01-01")) == 6
+    done = _gitsnap(place, "log", "Nothing")
+    assert (done.returncode, done.stdout) == (0, "no changes found\n")
+
+
+@pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["a/b/c/d"], ["ClusterProfile/x", "--cluster", "c"]])
+def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
+    """A usage error that names what cannot be understood."""
+    done = _gitsnap(place, "log", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_commit_by_somebody_else_is_shown_as_such(place: Path) -> None:
+    """What was committed by hand has no sample; the next capture takes it back, and that has one."""
+    archive = place / "hourly"
+    path = next(archive.glob("configuration/_cluster/*/other.yaml"))
+    path.write_text(path.read_text().replace("tier: 1", "tier: 9"))
+    identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
+    subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
+
+    found = _changes(place, "ClusterProfile/other")
+
+    assert [(one["date"] is None, one["fields"]) for one in found] == [(True, "spec.tier"), (False, "")]
+
+
+def test_patterns_are_whole_paths_where_they_can_be() -> None:
+    """git finds a literal path by its filters; anything else it has to search for."""
+    assert Wanted.parse("ClusterProfile/a").patterns() == [
+        ":(literal)configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
+    ]
+    assert Wanted.parse("cm/default/a").patterns()[0].startswith(":(glob,icase)")
+    assert Wanted.parse("ConfigMap/default/a*b").patterns() == [":(literal)configuration/default/ConfigMap/a%2Ab.yaml"]
+    assert Wanted.parse("").patterns() == ["configuration"]
+    assert Wanted.parse("ConfigMap/x/a").fits(ObjectKey(CONFIG_MAP, "x", "a"))
+    with pytest.raises(UsageError):
+        Wanted.parse("a//b")

@@ -1,0 +1,195 @@
+"""Every kind of damage and tampering is found and said of the right sample; the other samples can still be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.archive import open_path
+
+_PROFILE = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
+)
+_SAMPLES = 4
+
+
+def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gitsnap", *arguments]
+    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+
+def _git(folder: Path, *words: str, given: str | None = None) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "advice.detachedHead=false"]
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _verify(folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    done = _gitsnap(folder, "verify", "-o", "json")
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)["archives"][0]["findings"]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Four samples, each with a commit of its own."""
+    (tmp_path / "cluster").mkdir()
+    for tier in range(_SAMPLES):
+        (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
+        done = _gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        assert done.returncode == 0, done.stderr
+    return tmp_path / "hourly"
+
+
+def _tags(archive: Path) -> list[str]:
+    listed = json.loads(_gitsnap(archive.parent, "list", "-o", "json").stdout)["samples"]
+    return [one["tag"] for one in listed]
+
+
+def _blob(archive: Path, tag: str) -> str:
+    path = "configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
+    return _git(archive, "rev-parse", f"{tag}:{path}")
+
+
+def test_a_whole_archive(archive: Path) -> None:
+    """Nothing is wrong, and nothing is worth knowing."""
+    assert _verify(archive.parent) == (0, [])
+    assert _gitsnap(archive.parent, "verify").stdout == "hourly: 4 samples, nothing wrong\n"
+
+
+def _loosen(archive: Path) -> None:
+    """Every object in a file of its own, so that a single one can be damaged."""
+    packs = list((archive / ".git/objects/pack").glob("*.pack"))
+    moved = [pack.rename(archive.parent / pack.name) for pack in packs]
+    for index in (archive / ".git/objects/pack").glob("*.idx"):
+        index.unlink()
+    for pack in moved:
+        with pack.open("rb") as content:
+            subprocess.run(["git", "-C", archive, "unpack-objects", "-q"], stdin=content, check=True)
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_a_damaged_object(archive: Path, damage: str) -> None:
+    """The samples that need it are named; every other one reads back."""
+    first, *others = _tags(archive)
+    _loosen(archive)
+    blob = _blob(archive, first)
+    file = archive / ".git/objects" / blob[:2] / blob[2:]
+    file.chmod(0o600)
+    if damage == "missing":
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+
+    code, found = _verify(archive.parent)
+
+    assert code == 5
+    assert {one["subject"] for one in found if one["wrong"]} == {"git", first}
+    for tag in others:
+        shown = _gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", tag)
+        assert shown.returncode == 0, shown.stderr
+    assert _gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", first).returncode == 5
+
+
+def test_a_truncated_pack(archive: Path) -> None:
+    """Said by git's own check, without a traceback."""
+    pack = next((archive / ".git/objects/pack").glob("*.pack"), None)
+    if pack is None:
+        _git(archive, "repack", "-adq")
+        pack = next((archive / ".git/objects/pack").glob("*.pack"))
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])
+
+    done = _gitsnap(archive.parent, "verify")
+
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+
+
+def test_a_moved_tag(archive: Path) -> None:
+    """A tag that points at another sample's is found by its own name and by the chain."""
+    first, second, *_ = _tags(archive)
+    _git(archive, "update-ref", f"refs/tags/{first}", _git(archive, "rev-parse", f"refs/tags/{second}"))
+
+    code, found = _verify(archive.parent)
+
+    assert code == 5
+    assert any(one["subject"] == first and "was moved" in one["message"] for one in found)
+
+
+def test_a_tag_made_anew(archive: Path) -> None:
+    """The same name, the same commit, another object: the sample after it names the one that was."""
+    second, third = _tags(archive)[1:3]
+    text = _git(archive, "cat-file", "tag", second).replace("Gitsnap-Objects: 1", "Gitsnap-Objects: 7")
+    _git(archive, "update-ref", f"refs/tags/{second}", _git(archive, "mktag", given=f"{text}\n"))
+
+    code, found = _verify(archive.parent)
+
+    assert code == 5
+    assert any(one["subject"] == second and third in one["message"] for one in found)
+    assert any(one["subject"] == second and "not what its tag says" in one["message"] for one in found)
+
+
+def test_a_deleted_tag(archive: Path) -> None:
+    """Nobody's retention took it."""
+    second = _tags(archive)[1]
+    _git(archive, "tag", "-d", second)
+
+    code, found = _verify(archive.parent)
+
+    assert code == 5
+    assert [one["message"] for one in found if one["wrong"]] == ["1 sample is gone, and retention took 0"]
+
+
+def test_what_retention_took_is_accounted_for(archive: Path) -> None:
+    """Before the next sample's tag tells of it, and after; in a clone, as far as can be told there."""
+    opened = open_path(archive)
+    with opened.writer() as writer:
+        writer.remove(opened.samples()[1:3])
+    assert _verify(archive.parent) == (0, [])
+
+    (archive.parent / "cluster" / "a.yaml").write_text(_PROFILE.format("9"))
+    taken = _gitsnap(archive.parent, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
+    assert taken.returncode == 0, taken.stderr
+    assert _verify(archive.parent) == (0, [])
+
+    (archive.parent / "clones").mkdir()
+    subprocess.run(["git", "clone", "--quiet", archive, archive.parent / "clones" / "hourly"], check=True)
+    code, found = _verify(archive.parent / "clones")
+    assert code == 0
+    assert any("cannot be followed in this copy" in one["message"] for one in found)
+
+
+def test_a_rewritten_branch(archive: Path) -> None:
+    """The samples whose commits are no longer on the branch are named."""
+    _git(archive, "checkout", "--quiet", "--orphan", "other")
+    _git(archive, "commit", "--quiet", "-m", "another history")
+    _git(archive, "branch", "-f", "hourly", "other")
+
+    code, found = _verify(archive.parent)
+
+    assert code == 5
+    assert {one["subject"] for one in found if "rewritten" in one["message"]} == set(_tags(archive))
+
+
+def test_what_people_do_is_noted(archive: Path) -> None:
+    """A commit by hand and a changed file are no damage."""
+    (archive / "notes.txt").write_text("mine\n")
+    _git(archive, "add", "notes.txt")
+    _git(archive, "commit", "--quiet", "-m", "a note of mine")
+    (archive / "notes.txt").write_text("changed\n")
+
+    code, found = _verify(archive.parent)
+
+    assert code == 0
+    assert [one["wrong"] for one in found] == [False, False]
+    assert "a note of mine" in found[0]["message"]
+    assert "notes.txt" in found[1]["message"]

@@ -1,0 +1,106 @@
+"""What a capture believes of the one before, and when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from gitsnap.capture.unchanged import LONGEST_SECONDS, Unchanged, version_of
+from gitsnap.model import Area, BlobId, IncompleteKind, SecretsInfo, SecretsMode, TreeInfo
+from gitsnap.ports import Seen
+from gitsnap.sveltos.kinds import CONFIG_MAP
+
+INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1a",)))
+PATH = "default/ConfigMap/a.yaml"
+
+
+@dataclass
+class _Tree:
+    info: TreeInfo = INFO
+    incomplete: tuple[IncompleteKind, ...] = ()
+
+    def files(self, area: Area) -> Mapping[str, BlobId]:
+        return {PATH: BlobId("b1")} if area is Area.CONFIGURATION else {}
+
+    def read(self, blob: BlobId) -> bytes:
+        raise AssertionError(blob)
+
+
+def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Seen:
+    first = Unchanged(info, seen=None, previous=None, now=now)
+    first.at(revision)
+    first.note({PATH: "u 7"})
+    return first.result()
+
+
+def _files(seen: Seen, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7") -> Any:
+    second = Unchanged(info, seen=seen, previous=_Tree(), now=now)
+    second.at(revision)
+    return second.files(PATH, version)
+
+
+def test_an_object_of_the_same_version_has_not_changed() -> None:
+    """Its files are those of the previous sample, area by area."""
+    assert _files(_seen()) == {Area.CONFIGURATION: "b1"}
+
+
+@pytest.mark.parametrize("version", ["u 8", "other 7", ""])
+def test_another_version_is_looked_at(version: str) -> None:
+    """Changed, made anew under the same name, or without a version."""
+    assert _files(_seen(), version=version) == {}
+
+
+def test_a_revision_that_went_back_is_not_believed() -> None:
+    """A restored etcd gives the same resource version to another content."""
+    assert _files(_seen(), revision="49") == {}
+    assert _files(_seen(), revision="50") != {}
+    assert _files(_seen(), revision="") == {}
+
+
+def test_the_first_list_decides() -> None:
+    """Later lists of the same capture, at whatever revision, change nothing."""
+    second = Unchanged(INFO, seen=_seen(), previous=_Tree(), now=2000)
+    second.at("60")
+    second.at("10")
+
+    assert second.files(PATH, "u 7") != {}
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        replace(INFO, rules=2),
+        replace(INFO, secrets=SecretsInfo(SecretsMode.REDACT, "0123")),
+        replace(INFO, secrets=SecretsInfo(SecretsMode.ENCRYPT, "4567", ("age1a",))),
+        replace(INFO, secrets=SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1b",))),
+    ],
+)
+def test_other_rules_modes_or_keys_are_not_believed(info: TreeInfo) -> None:
+    """What an archived object depends on besides itself has changed."""
+    assert _files(_seen(info)) == {}
+
+
+def test_a_day_later_everything_is_looked_at() -> None:
+    """Counted from the last look at everything, not from the last capture; a clock that went back counts too."""
+    seen = _seen(now=1000)
+    second = Unchanged(INFO, seen=seen, previous=_Tree(), now=5000)
+    second.at("60")
+    second.note({PATH: "u 7"})
+    again = second.result()
+
+    assert again.checked_at == 1000
+    assert _files(again, now=1000 + LONGEST_SECONDS - 1) != {}
+    assert _files(again, now=1000 + LONGEST_SECONDS) == {}
+    assert _files(again, now=999) == {}
+
+
+def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
+    """A new classifier changes what is archived of a cluster that did not change itself."""
+    raw = {"kind": "SveltosCluster", "metadata": {"uid": "u", "resourceVersion": "7"}}
+
+    assert version_of(raw, {"a"}) != version_of(raw, {"a", "b"})
+    assert version_of(raw, ["b", "a"]) == version_of(raw, ["a", "b"])
+    assert version_of({"kind": "ConfigMap", "metadata": raw["metadata"]}, {"a"}) == "u 7"
