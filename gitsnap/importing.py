@@ -29,10 +29,6 @@ OLD_KINDS = frozenset(
 """What the old feature collected. Other kinds are not covered by its samples, which is not the same as absent."""
 
 
-_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
-"""What an object leads to that no API server would have taken: a file that was cut off between two lines."""
-
-
 class OldSample(Protocol):
     """A folder of the old feature."""
 
@@ -101,8 +97,6 @@ def import_samples(
             taken = capture.capture(cluster, archive, request)
         except (InputError, AccessDeniedError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
-        except _MISSHAPEN as error:
-            yield Imported(folder.name, Outcome.UNREADABLE, f"an object in it is not whole ({type(error).__name__})")
         else:
             yield Imported(folder.name, Outcome.IMPORTED, result=taken)
 

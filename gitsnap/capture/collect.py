@@ -18,7 +18,7 @@ from gitsnap.capture.previous import carried_documents, carries, files_of_kind
 from gitsnap.capture.referenced import Found, ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
 from gitsnap.capture.unchanged import Unchanged, version_of
-from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError
+from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError, InputError
 from gitsnap.model import (
     Area,
     BlobId,
@@ -39,6 +39,9 @@ from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, Unres
 
 Progress = Callable[[str, int], None]
 """Called with what is being read and the number of objects kept so far."""
+
+_MISSHAPEN = (AttributeError, KeyError, TypeError)
+"""What an object leads to that no API server would have taken, such as a spec that is a text."""
 
 UNRESOLVED_FILE = "unresolved.yaml"
 """Path below ``inventory/`` of the references that could not be followed."""
@@ -172,7 +175,7 @@ class _Collector:
                 for page in self._lister.pages(resource):
                     self._unchanged.at(page.resource_version)
                     for raw in page.items:
-                        self._take(batch, raw)
+                        _well_formed(self._take, batch, raw)
             except InstantLostError:
                 raise
             except GoneError:
@@ -250,7 +253,7 @@ class _Collector:
         found = ReferencedReader(self._lister, resource).read(list(wanted))
         batch = Batch()
         for raw in found.objects:
-            self._take_referenced(batch, raw)
+            _well_formed(self._take_referenced, batch, raw)
         self._merge(batch)
         for failure, keys in found.failures:
             self._carry_wanted(kind, keys, self._reason(failure))
@@ -339,3 +342,14 @@ class _Collector:
         if self._unresolved:
             document = {"unresolved": unresolved_documents(self._unresolved)}
             self._files[Area.INVENTORY][UNRESOLVED_FILE] = self._store(archive_format.encode(document))
+
+
+def _well_formed(take: Callable[[Batch, JsonObject], None], batch: Batch, raw: JsonObject) -> None:
+    """Take an object. Raises InputError naming one that has not the form of its kind: files may hold anything."""
+    try:
+        take(batch, raw)
+    except _MISSHAPEN as error:
+        raise InputError(
+            f"{ObjectKey.of(raw)} has not the form of its kind ({type(error).__name__})",
+            hint="An API server would not have taken it. Mend it, or take it out of the folder.",
+        ) from error

@@ -118,6 +118,20 @@ def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, said: s
     assert _gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
 
 
+@pytest.mark.parametrize(
+    "spec", ["spec: text", "spec:\n  policyRefs: text", "spec:\n  clusterSelector: [1]", "spec: [1]"]
+)
+def test_an_object_that_no_server_would_take(place: Path, spec: str) -> None:
+    """A folder may hold anything: the object is named, or archived as it is, and there is never a traceback."""
+    (place / "cluster" / "b.yaml").write_text(_PROFILE.replace("name: a", "name: b").replace("spec: {}", spec))
+
+    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+
+    assert done.returncode in (0, 3)
+    assert done.returncode == 0 or "ClusterProfile" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_schedule_that_is_no_schedule(place: Path) -> None:
     """The policy file's field is named."""
     (place / "policy.yaml").write_text(

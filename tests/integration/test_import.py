@@ -170,7 +170,7 @@ def test_an_object_that_no_server_would_have_taken_is_no_end_of_the_import(place
     folders = _import(place)
 
     assert _outcomes(folders) == ["imported", "unreadable", "imported"]
-    assert "not whole" in folders[1]["reason"]
+    assert "the form of its kind" in folders[1]["reason"]
 
 
 def test_local_times_that_come_twice_stay_in_the_order_of_folders(place: Path) -> None:

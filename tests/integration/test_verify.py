@@ -162,7 +162,7 @@ def test_what_retention_took_is_accounted_for(archive: Path) -> None:
     assert _verify(archive.parent) == (0, [])
 
     (archive.parent / "clones").mkdir()
-    subprocess.run(["git", "clone", "--quiet", archive, archive.parent / "clones" / "hourly"], check=True)
+    subprocess.run(["git", "clone", "--quiet", f"file://{archive}", archive.parent / "clones" / "hourly"], check=True)
     code, found = _verify(archive.parent / "clones")
     assert code == 0
     assert any("cannot be followed in this copy" in one["message"] for one in found)
