@@ -70,14 +70,20 @@ def clear_stale_locks(git_folder: Path, branch: str) -> None:
     """
     candidates = [git_folder / "index.lock", git_folder / "packed-refs.lock", git_folder / "HEAD.lock"]
     candidates.append(git_folder / "refs" / "heads" / f"{branch}.lock")
-    candidates += (git_folder / "refs" / "tags" / branch).glob("*.lock")
-    candidates += (git_folder / "refs" / "gitsnap").rglob("*.lock")
+    candidates += _locks_below(git_folder / "refs" / "tags" / branch)
+    candidates += _locks_below(git_folder / "refs" / "gitsnap")
     stale = [path for path in candidates if _settled(path)]
     if stale:
         held = _open_files()
         for path in stale:
             if str(path.resolve()) not in held:
                 path.unlink(missing_ok=True)
+
+
+def _locks_below(folder: Path) -> Iterator[Path]:
+    """Lock files in a folder of refs. ``git pack-refs`` may take folders away meanwhile, which os.walk passes over."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if name.endswith(".lock"))
 
 
 def _settled(path: Path) -> bool:

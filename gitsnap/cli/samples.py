@@ -85,4 +85,6 @@ def describe(sample: Sample) -> dict[str, object]:
         "unresolved": facts.unresolved,
         "cluster": facts.cluster,
         "server": facts.server,
+        "imported": facts.imported,
+        "pruned": facts.pruned,
     }

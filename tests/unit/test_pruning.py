@@ -334,6 +334,8 @@ def _kill_a_prune(of: GitArchive, *, after: float) -> None:
     time.sleep(after)
     process.kill()
     process.wait()
+    with of.writer(patience=10):
+        pass  # its git may go on for a moment, and holds the lock
     _make_locks_old(of)
 
 
