@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gitsnap.model import Sample, Trigger
-from gitsnap.policy import Policy
+from gitsnap.policy import Policy, Push
 from gitsnap.schedule import Due, Schedule, due
 
 TRANSIENT_SECONDS = (5.0, 300.0)
@@ -33,6 +33,8 @@ class Decision:
     """The next scheduled time; None without a schedule, or while it is suspended."""
     missed: datetime | None = None
     """A scheduled time that is given up, since its starting deadline has passed."""
+    push: bool = False
+    """Whether to push what is there now; a sample is pushed with the run that takes it."""
     look_again: datetime | None = None
     """The first moment at which the decision may be another one; None: only when something changes."""
 
@@ -51,6 +53,10 @@ class Agenda:
     not_before: datetime | None = None
     """No attempt before then."""
     newest_sequence: int = 0
+    push: Push | None = None
+    push_failures: int = 0
+    push_at: datetime | None = None
+    """When to push again; None where the remote has everything, or a person has to decide."""
     _known: bool = field(default=False, repr=False)
 
     def sync(self, policy: Policy, now: datetime) -> None:
@@ -61,7 +67,9 @@ class Agenda:
             self.not_before = None
         if changed:
             self.failures = 0
-        self.schedule, self.suspended, self._known = policy.schedule, policy.suspend, True
+        if self.push != policy.push:  # a remote that was not known, or that is another one now
+            self.push_failures, self.push_at = 0, now if policy.push is not None else None
+        self.schedule, self.suspended, self.push, self._known = policy.schedule, policy.suspend, policy.push, True
 
     def saw(self, sample: Sample, now: datetime) -> None:
         """Take note of the newest scheduled sample; one of the future (the clock went back) counts as now."""
@@ -73,15 +81,23 @@ class Agenda:
         """Take note that a sample was taken."""
         self.failures, self.not_before = 0, None
 
+    def pushed(self) -> None:
+        """Take note that the remote has everything."""
+        self.push_failures, self.push_at = 0, None
+
+    def push_failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
+        """Take note that the remote lacks something: the next attempt waits longer each time."""
+        self.push_at = now + _pause(self.push_failures, transient=transient, jitter=jitter)
+        self.push_failures += 1
+
     def failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
         """Take note of a failure: the next attempt waits longer each time, but not beyond the next scheduled time.
 
         ``jitter`` gives a number from 0 to 1, so that many policies do not try again at one moment.
         """
-        first, longest = TRANSIENT_SECONDS if transient else PERSON_SECONDS
-        pause = min(first * 2 ** min(self.failures, 16), longest)
+        again = now + _pause(self.failures, transient=transient, jitter=jitter)
         self.failures += 1
-        again = now + timedelta(seconds=pause * (0.75 + jitter() / 2))
+        first = (TRANSIENT_SECONDS if transient else PERSON_SECONDS)[0]
         if self.schedule is not None and not self.suspended:
             again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=first)))
         self.not_before = again
@@ -94,9 +110,23 @@ def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> De
     asked = bool(request) and request != agenda.handled_request
     wanted = Trigger.MANUAL if asked else Trigger.SCHEDULE if state is not None and state.run is not None else None
     missed = state.missed if state is not None else None
-    if wanted is not None and agenda.not_before is not None and now < agenda.not_before:
-        return Decision(None, "", upcoming, missed, agenda.not_before)
-    return Decision(wanted, request if asked else "", upcoming, missed, upcoming)
+    held = wanted is not None and agenda.not_before is not None and now < agenda.not_before
+    trigger = None if held else wanted
+    push = trigger is None and agenda.push_at is not None and now >= agenda.push_at
+    moments = [agenda.not_before if held else upcoming, None if push else agenda.push_at]
+    return Decision(
+        trigger,
+        request if asked and trigger is not None else "",
+        upcoming,
+        missed,
+        push,
+        min((one for one in moments if one is not None), default=None),
+    )
+
+
+def _pause(failures: int, *, transient: bool, jitter: Callable[[], float]) -> timedelta:
+    first, longest = TRANSIENT_SECONDS if transient else PERSON_SECONDS
+    return timedelta(seconds=min(first * 2 ** min(failures, 16), longest) * (0.75 + jitter() / 2))
 
 
 def _scheduled(policy: Policy, agenda: Agenda, now: datetime) -> Due | None:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from gitsnap.controller.agenda import decide
 from gitsnap.controller.endpoints import Endpoints
@@ -22,7 +23,7 @@ from gitsnap.controller.lease import LeaseGuard
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.policies import Desk, ServedPolicy
 from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
-from gitsnap.controller.sampling import Connect, Sampler, Taken
+from gitsnap.controller.sampling import Connect, PushReport, Sampler, Taken
 from gitsnap.controller.watching import SnapshotWatch
 from gitsnap.errors import GitsnapError, InternalError
 from gitsnap.model import JsonObject, Trigger
@@ -34,6 +35,7 @@ _LONGEST_WAIT = 10.0
 
 _STALLED_SECONDS = 120.0
 
+_R = TypeVar("_R")
 _log = logging.getLogger(__name__)
 
 
@@ -55,12 +57,14 @@ class Settings:
     """How long a run may go on once the process is asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    name: str
-    trigger: Trigger
-    request: str
-    outcome: Taken | GitsnapError
+def _outcome(policy: Policy, job: Callable[[], _R]) -> _R | GitsnapError:
+    try:
+        return job()
+    except GitsnapError as error:
+        return error
+    except Exception as error:  # one policy's trouble, whatever it is, must not be that of the others
+        _log.exception("a defect of gitsnap", extra={"policy": policy.name})
+        return InternalError(f"a defect of gitsnap: {type(error).__name__} (the log has more)")
 
 
 class Controller:
@@ -164,41 +168,52 @@ class Controller:
             decision = decide(served.policy, served.agenda, now, request=served.request)
             served.plan(decision)
             if decision.trigger is not None and working:
-                self._start(served, served.policy, decision.trigger, decision.request)
+                self._start_sample(served, served.policy, decision.trigger, decision.request)
+            elif decision.push and working:
+                self._start_push(served, served.policy)
             elif decision.look_again is not None:
                 next_look = min(next_look, decision.look_again)
         return (next_look - now).total_seconds()
 
-    def _start(self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str) -> None:
+    def _start_sample(self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str) -> None:
         served.started()
-        name = served.name
+
+        def note(known: ServedPolicy, outcome: Taken | GitsnapError) -> None:
+            if isinstance(outcome, Taken):
+                known.succeeded(trigger, request, outcome)
+            else:
+                known.failed(request, outcome)
+
+        self._work(policy, lambda: self._sampler.take(policy, trigger, cancelled=self._cancelled), note)
+
+    def _start_push(self, served: ServedPolicy, policy: Policy) -> None:
+        served.running = True
+
+        def note(known: ServedPolicy, outcome: PushReport | GitsnapError | None) -> None:
+            if isinstance(outcome, GitsnapError):
+                outcome = PushReport(None, outcome, 0)
+            known.pushed(outcome)
+
+        self._work(policy, lambda: self._sampler.push(policy), note)
+
+    def _work(
+        self, policy: Policy, job: Callable[[], _R], note: Callable[[ServedPolicy, _R | GitsnapError], None]
+    ) -> None:
+        """Do a job in another thread, and take note of its outcome in this one."""
 
         def work() -> None:
-            outcome = self._outcome(policy, trigger)
-            self._inbox.put(lambda: self._note(_Finished(name, trigger, request, outcome)))
+            outcome = _outcome(policy, job)
+            self._inbox.put(lambda: self._note(policy.name, lambda known: note(known, outcome)))
 
         self._workers.submit(work)
-
-    def _outcome(self, policy: Policy, trigger: Trigger) -> Taken | GitsnapError:
-        try:
-            return self._sampler.take(policy, trigger, cancelled=self._cancelled)
-        except GitsnapError as error:
-            return error
-        except Exception as error:  # one policy's trouble, whatever it is, must not be that of the others
-            _log.exception("a defect of gitsnap", extra={"policy": policy.name})
-            return InternalError(f"a defect of gitsnap: {type(error).__name__} (the log has more)")
 
     def _cancelled(self) -> bool:
         return time.monotonic() >= self._abandon_at
 
-    def _note(self, finished: _Finished) -> None:
-        served = self._served.get(finished.name)
-        if served is None:  # deleted meanwhile; the sample stays
-            return
-        if isinstance(finished.outcome, Taken):
-            served.succeeded(finished.trigger, finished.request, finished.outcome)
-        else:
-            served.failed(finished.request, finished.outcome)
+    def _note(self, name: str, note: Callable[[ServedPolicy], None]) -> None:
+        served = self._served.get(name)
+        if served is not None:  # else deleted meanwhile; the sample stays
+            note(served)
 
     def _finish(self) -> bool:
         """Wait for what runs; what does not end in time is left as the kill that follows would leave it."""

@@ -32,6 +32,7 @@ class Metrics:
         self._unresolved = self._gauge("sample_unresolved_references", "References that could not be followed.")
         self._samples = self._gauge("archive_samples", "Samples in the archive.")
         self._bytes = self._gauge("archive_bytes", "Size of the archive on disk, without its working tree.")
+        self._lag = self._gauge("push_lag_samples", "Samples that the remote lacks; absent without a remote.")
         self._ready = self._gauge("ready", "1 where the condition Ready is true, else 0.")
         self._captures = self._counter("captures", "Samples taken.", "trigger")
         self._changes = self._counter("changes", "Objects that changed between samples.", "action")
@@ -41,7 +42,7 @@ class Metrics:
         self._errors = self._counter("errors", "Runs that failed, by class of error.", "error")
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
-            self._unresolved, self._samples, self._bytes, self._ready,
+            self._unresolved, self._samples, self._bytes, self._ready, self._lag,
         )  # fmt: skip
 
     def _gauge(self, name: str, text: str) -> Gauge:
@@ -68,6 +69,10 @@ class Metrics:
     def removed(self, policy: str, count: int) -> None:
         """Retention took so many samples."""
         self._removed.labels(policy).inc(count)
+
+    def push_lag(self, policy: str, samples: int) -> None:
+        """How many samples the remote lacks."""
+        self._lag.labels(policy).set(samples)
 
     def last_success(self, policy: str, time: datetime) -> None:
         """What the archive says after a restart."""

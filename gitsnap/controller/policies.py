@@ -16,9 +16,9 @@ from gitsnap.controller import status as reports
 from gitsnap.controller.agenda import Agenda, Decision
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.reporting import Happening, Reporter
-from gitsnap.controller.sampling import Taken
+from gitsnap.controller.sampling import PushReport, Taken
 from gitsnap.controller.status import Condition, Reason, Statement
-from gitsnap.errors import AbortedError, GitsnapError, InputError
+from gitsnap.errors import AbortedError, GitsnapError, InputError, RemoteDivergedError
 from gitsnap.model import JsonObject, Sample, Trigger
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
@@ -163,6 +163,45 @@ class ServedPolicy:
             reasons = ", ".join(one.reasons)
             _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
         self.desk.metrics.removed(self.name, len(taken.removed))
+        if taken.push is not None:
+            self.pushed(taken.push)
+
+    def pushed(self, report: PushReport | None) -> None:
+        """The remote was brought up to the archive, or was not."""
+        self.running = False
+        if report is None:  # there is nothing to push yet
+            self.agenda.pushed()
+            return
+        self.desk.metrics.push_lag(self.name, report.lag)
+        if report.error is not None:
+            self._push_failed(report.error, report.lag)
+            return
+        self.agenda.pushed()
+        done = report.pushed
+        if done is None:
+            return
+        statement = Statement(Condition.PUSHED, True, Reason.PUSHED, f"the remote is at {done.commit[:12]}")
+        self._say(statement, keep_failure=True, lastPushedCommit=done.commit)
+        if done.tags:
+            note = f"pushed {done.tags} {'sample' if done.tags == 1 else 'samples'}, commit {done.commit[:12]}"
+            self._event("Pushed", note)
+            _log.info("%s", note, extra={"policy": self.name})
+        if done.problem:
+            _log.warning("nothing was removed from the remote: %s", done.problem, extra={"policy": self.name})
+
+    def _push_failed(self, error: GitsnapError, lag: int) -> None:
+        self.agenda.push_failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
+        reason = Reason.BEHIND if error.retryable else Reason.PUSH_REFUSED
+        if isinstance(error, RemoteDivergedError):
+            reason = Reason.DIVERGED
+        noun = "sample is" if lag == 1 else "samples are"
+        message = f"{lag} {noun} not on the remote: {error}"
+        before = reports.condition_of(self.status, Condition.PUSHED)
+        self._say(Statement(Condition.PUSHED, False, reason, message), keep_failure=True)
+        self.desk.metrics.failed(self.name, type(error).__name__)
+        if before.get("reason") != reason:  # once for each kind of trouble, not for each attempt
+            self._event("PushFailed", message, warning=True)
+        _log.warning("%s", message, extra={"policy": self.name})
 
     def failed(self, request: str, error: GitsnapError) -> None:
         """A run has taken no sample."""
@@ -194,14 +233,23 @@ class ServedPolicy:
         self.status |= fields
         self.desk.reporter.status(self.name, dict(self.status))
 
-    def _say(self, *statements: Statement, failure: str | None = None, **fields: Any) -> None:
+    def _say(
+        self, *statements: Statement, failure: str | None = None, keep_failure: bool = False, **fields: Any
+    ) -> None:
+        """Report conditions, and ``failureMessage`` with them unless it is about something else."""
+        dropped = () if self.policy is None or self.policy.push is not None else (Condition.PUSHED,)
         conditions = reports.merged(
-            self.status.get("conditions") or (), statements, now=self.desk.now(), generation=self._generation
+            self.status.get("conditions") or (),
+            statements,
+            now=self.desk.now(),
+            generation=self._generation,
+            dropped=dropped,
         )
         ready = reports.condition_of({"conditions": conditions}, Condition.READY)
         self.desk.metrics.ready(self.name, ready=ready.get("status") == "True")
-        message = reports.shortened(failure) if failure is not None else None
-        self.tell(conditions=conditions, failureMessage=message, **fields)
+        if not keep_failure:
+            fields["failureMessage"] = reports.shortened(failure) if failure is not None else None
+        self.tell(conditions=conditions, **fields)
 
     def _event(self, reason: str, note: str, *, warning: bool = False) -> None:
         uid = str(self.document["metadata"].get("uid") or "")

@@ -12,11 +12,13 @@ from datetime import datetime
 from pathlib import Path
 
 from gitsnap import capture, keys, pruning
+from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, open_archive
-from gitsnap.errors import AbortedError, NotFoundError
+from gitsnap.errors import AbortedError, GitsnapError, NotFoundError
 from gitsnap.model import Sample, SecretsMode, Trigger
-from gitsnap.policy import Policy
+from gitsnap.policy import Policy, Push
 from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.remote import Pushed
 from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
 
@@ -28,6 +30,8 @@ class Taken:
     """What a run did."""
 
     result: capture.CaptureResult
+    push: PushReport | None
+    """None where the policy names no remote."""
     removed: tuple[Decision, ...]
     """What retention took of the older samples."""
     mode: SecretsMode
@@ -38,6 +42,17 @@ class Taken:
     repository_bytes: int
     seconds: float
     """How long it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushReport:
+    """How a push went."""
+
+    pushed: Pushed | None
+    """None where it failed."""
+    error: GitsnapError | None
+    lag: int
+    """Samples that the remote lacks."""
 
 
 class Sampler:
@@ -65,7 +80,7 @@ class Sampler:
         started = time.monotonic()
         cluster = self._connect()
         cluster.info()  # whether the cluster answers is known before anything is made on disk
-        archive = self._archive(policy)
+        archive = self._archive(policy, cluster)
         given = _given_keys(cluster, policy)
         effective, keeper = keys.for_unattended_capture(archive, policy, given=given)
 
@@ -79,6 +94,7 @@ class Sampler:
         removed = _prune(archive, policy)
         return Taken(
             result=result,
+            push=_pushed(archive, policy, cluster),
             removed=removed,
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
@@ -87,12 +103,47 @@ class Sampler:
             seconds=time.monotonic() - started,
         )
 
-    def _archive(self, policy: Policy) -> GitArchive:
+    def push(self, policy: Policy) -> PushReport | None:
+        """Bring the remote up to the archive, without a new sample; None where there is nothing to push."""
+        try:
+            archive = open_archive(self._folder(policy), policy.name)
+        except NotFoundError:
+            return None
+        return _pushed(archive, policy, self._connect())
+
+    def _archive(self, policy: Policy, cluster: Cluster) -> GitArchive:
+        """The archive; one whose volume was lost is brought back from the remote first.
+
+        It begins anew only where the remote has no such branch. Raises RemoteError where that cannot be told.
+        """
+        folder = self._folder(policy)
         prefix = policy.push.prefix if policy.push is not None else ""
-        return create_archive(self._folder(policy), policy.name, prefix=prefix)
+        if policy.push is not None and folder.is_dir() and not (folder / policy.name).exists():
+            remotes.clone(_remote(policy.push, cluster), folder, policy.name, prefix=prefix)
+        return create_archive(folder, policy.name, prefix=prefix)
 
     def _folder(self, policy: Policy) -> Path:
         return Path(policy.storage) if policy.storage else self._storage
+
+
+def _pushed(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:
+    """Push, where the policy names a remote. A sample is a sample whether or not it could be pushed."""
+    if policy.push is None:
+        return None
+    pushed, problem = None, None
+    try:
+        remote = _remote(policy.push, cluster)
+        pushed = remotes.push(archive.git_folder, archive.branch, remote, prune=policy.push.prune)
+    except GitsnapError as error:
+        problem = error
+    return PushReport(pushed, problem, remotes.unpushed(archive.git_folder, archive.branch))
+
+
+def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
+    if not push.secret:
+        return remotes.Remote(push.url, remotes.Credentials("policy without spec.push.secretRef"))
+    values = keys.named_secret(cluster, push.secret, field="spec.push.secretRef")
+    return remotes.Remote(push.url, remotes.Credentials(f"Secret {push.secret}", values))
 
 
 def _prune(archive: GitArchive, policy: Policy) -> tuple[Decision, ...]:

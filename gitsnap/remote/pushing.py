@@ -13,6 +13,9 @@ from gitsnap.errors import ArchiveError, GitsnapError, RemoteDivergedError, Remo
 from gitsnap.git import run_git
 from gitsnap.remote.talking import Remote
 
+_PUSHED = "refs/gitsnap/pushed/"
+"""Below it lies, for each branch, a ref to a list of the tags that the remote had after the last push."""
+
 _BATCH = 1000
 """Tags of one atomic push: what a command line holds."""
 
@@ -47,15 +50,17 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
         remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *batch)
     if missing:
         _read_back(remote.refs(git_folder, branch), missing, remote)
-    tags = sum(name.startswith("refs/tags/") for name in missing)
+    _remember(git_folder, branch, here)
+    tags = sum(map(_is_tag, missing))
     removed, problem = _remove(git_folder, branch, remote, here, there) if prune else (0, "")
     return Pushed(head, tags, removed, problem)
 
 
-def behind(git_folder: Path, branch: str, remote: Remote) -> int:
-    """How many samples the remote lacks."""
-    here, there = _local_refs(git_folder, branch), remote.refs(git_folder, branch)
-    return sum(name not in there for name in here if name.startswith("refs/tags/"))
+def unpushed(git_folder: Path, branch: str) -> int:
+    """How many samples were taken since the last push that succeeded; asks nobody."""
+    done = run_git(git_folder, "for-each-ref", "--format=%(objectname)", f"{_PUSHED}{branch}")
+    known = set(run_git(git_folder, "cat-file", "blob", done.stdout.strip()).stdout.split()) if done.stdout else set()
+    return sum(target not in known for name, target in _local_refs(git_folder, branch).items() if _is_tag(name))
 
 
 def _local_refs(git_folder: Path, branch: str) -> dict[str, str]:
@@ -65,6 +70,18 @@ def _local_refs(git_folder: Path, branch: str) -> dict[str, str]:
         raise ArchiveError(f"the refs of the archive cannot be read: {done.stderr.strip()}")
     pairs = (line.split(" ", 1) for line in done.stdout.splitlines())
     return {name: target for target, name in pairs}
+
+
+def _remember(git_folder: Path, branch: str, here: Mapping[str, str]) -> None:
+    """Keep what the remote has now, for ``unpushed``. What cannot be kept shows as not pushed, no more."""
+    listed = "".join(f"{target}\n" for name, target in sorted(here.items()) if _is_tag(name))
+    blob = run_git(git_folder, "hash-object", "-w", "--stdin", given=listed).stdout.strip()
+    if blob:
+        run_git(git_folder, "update-ref", f"{_PUSHED}{branch}", blob)
+
+
+def _is_tag(name: str) -> bool:
+    return name.startswith("refs/tags/")
 
 
 def _check_history(
@@ -83,7 +100,7 @@ def _check_history(
                 "to another repository, or put the right history back by hand. gitsnap never forces.",
             )
     for tag in sorted(here.keys() & there.keys()):
-        if tag.startswith("refs/tags/") and here[tag] != there[tag]:
+        if _is_tag(tag) and here[tag] != there[tag]:
             raise RemoteDivergedError(
                 f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {there[tag][:12]} there and "
                 f"{here[tag][:12]} here",

@@ -19,7 +19,7 @@ from gitsnap.cluster import open_directory
 from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteUnreachableError, SecretsError
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
-from gitsnap.remote import Credentials, Remote, behind, clone, push
+from gitsnap.remote import Credentials, Remote, clone, push, unpushed
 from tests.support.interruption import Switch
 from tests.support.remotes import HttpServer, SshServer, bare_repository, generate_key, http_server, ssh_server
 
@@ -112,12 +112,12 @@ def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: S
     first = push(source.git, "hourly", remote)
     again = push(source.git, "hourly", remote)
     source.sample(2)
-    assert behind(source.git, "hourly", remote) == 2
+    assert unpushed(source.git, "hourly") == 2
     third = push(source.git, "hourly", remote)
 
     assert (first.tags, again.tags, third.tags) == (2, 0, 2)
     assert _refs(target) == _refs(source.git)
-    assert behind(source.git, "hourly", remote) == 0
+    assert unpushed(source.git, "hourly") == 0
 
 
 def test_a_key_with_a_passphrase(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:

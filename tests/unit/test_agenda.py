@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitsnap.controller.agenda import PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
 from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
-from gitsnap.policy import Policy
+from gitsnap.policy import Policy, Push
 from gitsnap.schedule import Schedule
 
 START = datetime(2023, 8, 26, 5, 10, tzinfo=UTC)
@@ -161,6 +161,24 @@ def test_a_failure_does_not_outlast_the_next_scheduled_time() -> None:
     assert _at(agenda, 50).trigger is Trigger.SCHEDULE
     agenda.succeeded()
     assert agenda.not_before is None
+
+
+def test_a_push_that_failed_is_tried_again_without_a_new_sample() -> None:
+    """Later each time; a new remote is tried at once, and none once the remote has everything."""
+    pushing = Policy("yearly", schedule=Schedule.parse("@yearly"), push=Push("ssh://git@example.com/a.git"))
+    agenda = _agenda(pushing)
+    assert decide(pushing, agenda, START, request="").push
+    agenda.push_failed(START, transient=True, jitter=lambda: 0.5)
+    later = START + timedelta(seconds=TRANSIENT_SECONDS[0])
+    assert decide(pushing, agenda, START, request="") == Decision(
+        None, "", _at(agenda, 0, pushing).next, None, False, later
+    )
+    assert decide(pushing, agenda, later, request="").push
+    assert not decide(pushing, agenda, later, request="now").push
+
+    agenda.pushed()
+
+    assert not decide(pushing, agenda, later, request="").push
 
 
 @given(
