@@ -40,7 +40,7 @@ from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, Unres
 Progress = Callable[[str, int], None]
 """Called with what is being read and the number of objects kept so far."""
 
-_MISSHAPEN = (AttributeError, KeyError, TypeError)
+_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
 """What an object leads to that no API server would have taken, such as a spec that is a text."""
 
 UNRESOLVED_FILE = "unresolved.yaml"

@@ -162,10 +162,16 @@ def test_folders_that_are_not_whole_are_left_out_and_said_so(place: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_an_object_that_no_server_would_have_taken_is_no_end_of_the_import(place: Path) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["config.projectsveltos.io/v1beta1 ClusterProfile", "lib.projectsveltos.io/v1beta1 SveltosCluster default"],
+)
+def test_an_object_that_no_server_would_have_taken_is_no_end_of_the_import(place: Path, kind: str) -> None:
     """The folder is named; nothing of it is recorded."""
-    profile = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: x\nspec: text\n"
-    (place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00" / "x.yaml").write_text(profile)
+    version, name, *namespace = kind.split()
+    lines = [f"apiVersion: {version}", f"kind: {name}", "metadata:", "  name: x"]
+    lines += [*(f"  namespace: {one}" for one in namespace), "spec: text", ""]
+    (place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00" / "x.yaml").write_text("\n".join(lines))
 
     folders = _import(place)
 
