@@ -5,6 +5,7 @@ This module must not know when runs are due, nor what is reported about them.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from gitsnap.ports import Cluster, ControlPlane
 from gitsnap.remote import Pushed
 from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
+
+_log = logging.getLogger(__name__)
 
 Connect = Callable[[], ControlPlane]
 
@@ -151,8 +154,12 @@ def _prune(archive: GitArchive, policy: Policy) -> tuple[Decision, ...]:
     rules = Rules.of(policy)
     if not rules:
         return ()
-    with archive.writer() as writer:
-        return tuple(one for one in pruning.prune(writer, rules) if not one.keep)
+    try:
+        with archive.writer() as writer:
+            return tuple(one for one in pruning.prune(writer, rules) if not one.keep)
+    except GitsnapError as error:  # the sample is safe; what is too much goes after the next one
+        _log.warning("nothing was removed by retention: %s", error, extra={"policy": policy.name})
+        return ()
 
 
 def _given_keys(cluster: Cluster, policy: Policy) -> KeyTexts | None:

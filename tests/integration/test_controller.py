@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from gitsnap.model import Sample, Trigger
 from gitsnap.sveltos.kinds import CAPTURED_KINDS, KINDS, SOURCE_KINDS
 from tests.support.controllers import SERVICE_ACCOUNT, SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch
+from tests.support.remotes import bare_repository, generate_key, ssh_server
 from tests.testbed.apiserver import ApiServer
 
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
@@ -303,3 +305,87 @@ def test_encrypts_to_recipients_with_the_key_of_a_secret(installed: Installation
 
     wait_for(lambda: installed.condition("sealed", "SecretsRestorable") == ("True", "Encrypted"), "a sample")
     assert not (installed.storage / ".keys").exists()
+
+
+def test_pushes_to_a_remote_by_ssh(installed: Installation, tmp_path: Path) -> None:
+    """Each sample reaches the remote; while it is away samples pile up, and follow by themselves."""
+    record = bare_repository(tmp_path / "record.git")
+    with ssh_server(tmp_path / "sshd") as server:
+        switch = Switch(server.port)
+        server.authorize(generate_key(tmp_path / "identity"))
+        url = server.url(record).replace(f":{server.port}/", f":{switch.port}/")
+        hosts = server.known_hosts.replace(str(server.port), str(switch.port))
+        data = {"identity": (tmp_path / "identity").read_text(), "known_hosts": hosts}
+        secret = {"metadata": {"name": "remote"}, "stringData": data}
+        installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
+        push = {"url": url, "secretRef": {"namespace": "gitsnap", "name": "remote"}}
+        installed.snapshot("often", {"schedule": "@every 2s", "push": push})
+        process = installed.start()
+        wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "a push")
+        assert installed.status("often")["lastPushedCommit"] == _samples(installed, "often")[0].commit
+
+        switch.off()
+        _profile(installed.api, "guestbook", tier=9)
+        wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Behind"), "the lag to be seen")
+        wait_for(lambda: (process.metric("gitsnap_push_lag_samples", "often") or 0) >= 2, "the lag to be measured")
+        assert installed.condition("often", "Ready") == ("True", "Collected")
+        installed.change("often", {"spec": {"suspend": True}})
+        switch.on()
+
+        wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "catching up", seconds=60)
+        wait_for(lambda: process.metric("gitsnap_push_lag_samples", "often") == 0, "no lag")
+        assert _refs(record) == _refs(installed.storage / "often")
+        assert ("PushFailed" in dict(installed.events("often"))) is True
+        switch.close()
+
+
+def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_path: Path) -> None:
+    """History goes on where it was; while the remote cannot be asked, no archive begins anew."""
+    record = bare_repository(tmp_path / "record.git")
+    installed.snapshot("often", {"schedule": "@every 1s", "push": {"url": str(record)}})
+    first = installed.start()
+    wait_for(lambda: installed.status("often").get("sampleCount", 0) >= 2, "two samples")
+    wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "a push")
+    assert first.terminate() == 0
+    before = _refs(record)
+    shutil.rmtree(installed.storage / "often")
+    hidden = record.rename(tmp_path / "away.git")
+
+    installed.start()
+    wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+    assert not (installed.storage / "often").exists()
+    hidden.rename(record)
+    installed.change("often", {"spec": {"schedule": "@every 2s"}})
+
+    wait_for(lambda: len(_samples(installed, "often")) > len(before) - 1, "a sample after the old ones", seconds=60)
+    samples = _samples(installed, "often")
+    assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
+    wait_for(lambda: len(_refs(record)) > len(before), "the new one to be pushed")
+
+
+def test_a_diverged_remote_is_a_condition(installed: Installation, tmp_path: Path) -> None:
+    """Samples go on; the condition names both commits."""
+    record = bare_repository(tmp_path / "record.git")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-C"]
+    tree = subprocess.run([*git, record, "mktree"], input=b"", capture_output=True, check=True).stdout.decode().strip()
+    made = subprocess.run([*git, record, "commit-tree", "-m", "x", tree], capture_output=True, check=True)
+    commit = made.stdout.decode().strip()
+    subprocess.run([*git, record, "update-ref", "refs/heads/often", commit], check=True)
+    # An archive that is there already: otherwise what the remote has would be taken for its history.
+    installed.snapshot("often", {"schedule": "@every 1s"})
+    installed.start()
+    wait_for(lambda: _samples(installed, "often"), "a sample")
+
+    installed.change("often", {"spec": {"push": {"url": str(record)}}})
+
+    wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the complaint")
+    conditions = {one["type"]: one["message"] for one in installed.status("often")["conditions"]}
+    assert commit[:12] in conditions["Pushed"]
+    count = len(_samples(installed, "often"))
+    wait_for(lambda: len(_samples(installed, "often")) > count, "samples to go on")
+
+
+def _refs(folder: Path) -> dict[str, str]:
+    command = ["git", "-C", str(folder), "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(line.split(" ") for line in done.stdout.splitlines())

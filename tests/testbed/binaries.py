@@ -105,6 +105,26 @@ def _pinned_version(module: str) -> str:
     return match[1]
 
 
+def install_ssh_server() -> None:
+    """sshd, which the tests of pushing run against: from the distribution's packages, where that is possible.
+
+    Raises MissingError when it is not there and cannot be installed.
+    """
+    path = f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    if shutil.which("sshd", path=path) is not None:
+        return
+    if shutil.which("apt-get", path=path) is None or os.geteuid() != 0:
+        raise MissingError("there is no sshd: install openssh-server (the tests of pushing by ssh need it)")
+    _say("installing openssh-server for the tests of pushing by ssh …")
+    environment = {**_ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", "openssh-server"]):
+        done = subprocess.run(
+            ["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True, check=False
+        )
+    if shutil.which("sshd", path=path) is None:
+        raise MissingError(f"openssh-server could not be installed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
 def _build(name: str, package: str, target: Path) -> None:
     go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
     if go is None:
@@ -151,10 +171,21 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _with_ssh_server() -> None:
+    """Elsewhere than in CI a machine without sshd is no reason not to test the rest."""
+    try:
+        install_ssh_server()
+    except MissingError as error:
+        if _ENVIRONMENT.get("CI") == "true":
+            raise
+        _say(str(error))
+
+
 def main() -> int:
     """Make sure that the programs are there; prints where."""
     try:
         folder = obtain()
+        _with_ssh_server()
     except MissingError as error:
         _say(str(error))
         return 1
