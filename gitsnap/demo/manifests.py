@@ -5,6 +5,8 @@ This module must not do anything.
 
 from __future__ import annotations
 
+import base64
+
 from gitsnap.model import JsonObject
 
 CLUSTER = """\
@@ -140,6 +142,7 @@ def inventory(*, revision: int, time: str) -> list[JsonObject]:
         "metadata": {"name": "capi--clusterapi-workload", "namespace": "default", "labels": _LABELS},
         "status": {"clusterProfileResources": [{"clusterProfileName": "guestbook", "Features": features}]},
     }
+    content = base64.b64encode(f"content-{revision}".encode()).decode()
     summary: JsonObject = {
         "apiVersion": "config.projectsveltos.io/v1beta1",
         "kind": "ClusterSummary",
@@ -149,8 +152,6 @@ def inventory(*, revision: int, time: str) -> list[JsonObject]:
             "labels": {**_LABELS, "projectsveltos.io/cluster-profile-name": "guestbook"},
         },
         "spec": {"clusterNamespace": "default", "clusterName": "clusterapi-workload", "clusterType": "Capi"},
-        "status": {
-            "featureSummaries": [{"featureID": "Resources", "hash": f"content-{revision}", "status": "Provisioned"}]
-        },
+        "status": {"featureSummaries": [{"featureID": "Resources", "hash": content, "status": "Provisioned"}]},
     }
     return [configuration, summary]

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gitsnap.demo import manifests
+from tests.support.controllers import kubectl
 from tests.testbed.apiserver import ApiServer
 
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
@@ -99,6 +101,58 @@ def test_capture_diff_and_rollback(api: ApiServer, tmp_path: Path) -> None:
     after = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", *server)
     assert "unchanged" in after.stdout
     assert _tree_id(tmp_path) == tree
+
+
+_DUMPED = (
+    "namespaces,configmaps,secrets,clusterprofiles.config.projectsveltos.io,clusters.cluster.x-k8s.io,"
+    "clusterconfigurations.config.projectsveltos.io,clustersummaries.config.projectsveltos.io"
+)
+_STORY_ROW = (
+    "| default/capi--clusterapi-workload | /Service      | test      | redis-follower | modified "
+    "| use --raw-diff option to see diff |"
+)
+
+
+def _apply(api: ApiServer, text: str) -> None:
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", kubeconfig=api.kubeconfig(), stdin=text)
+
+
+def _report(api: ApiServer, *, revision: int, time: str) -> None:
+    """What Sveltos would write once it has deployed; status takes a request of its own."""
+    for document in manifests.inventory(revision=revision, time=time):
+        _apply(api, json.dumps({field: value for field, value in document.items() if field != "status"}))
+        plural = f"{document['kind'].lower()}s".replace("summarys", "summaries")
+        path = f"/apis/config.projectsveltos.io/v1beta1/namespaces/default/{plural}/{document['metadata']['name']}"
+        status = {"status": document["status"]}
+        api.ask("PATCH", f"{path}/status", status, content_type="application/merge-patch+json")
+
+
+def test_the_story_on_a_server_and_on_a_dump_of_it(api: ApiServer, tmp_path: Path) -> None:
+    """A selector broken by mistake is one row, its comment kept in the raw diff; a dump gives the same trees."""
+    documents = [manifests.CLUSTER.partition("---\n")[2].partition("---\n")[2], manifests.PROFILE, manifests.FRONTEND]
+    _apply(api, "---\n".join([*documents, manifests.DATABASE, manifests.CREDENTIALS.format(password="hidden")]))
+    live, dumped = tmp_path / "live", tmp_path / "dumped"
+    broken = manifests.DATABASE.removesuffix("app: redis\n") + "app: nobody\n"
+    for step, database in enumerate((manifests.DATABASE, broken)):
+        _apply(api, database)
+        _report(api, revision=step, time=f"2026-01-01T00:0{step}:00Z")
+        kubeconfig = api.kubeconfig()
+        (tmp_path / "dump").mkdir(exist_ok=True)
+        text = kubectl("get", _DUMPED, "-A", "-o", "yaml", kubeconfig=kubeconfig)
+        (tmp_path / "dump" / "all.yaml").write_text(text)
+        for folder, source in ((live, ["--kubeconfig", str(kubeconfig)]), (dumped, ["--from-dir", "../dump"])):
+            folder.mkdir(exist_ok=True)
+            taken = _gitsnap(folder, "capture", "--snapshot", "hourly", "--secrets-mode", "omit", *source)
+            assert taken.returncode == 0, taken.stderr
+        assert _tree_id(live) == _tree_id(dumped)
+
+    for folder in (live, dumped):
+        rows = [line for line in _gitsnap(folder, "diff").stdout.splitlines() if "capi--" in line]
+        assert rows == [_STORY_ROW]
+        raw = _gitsnap(folder, "diff", "--raw-diff").stdout
+        assert raw.count("--- /Service test/redis-follower from hourly/") == 1
+        assert "+    app: nobody" in raw
+        assert raw.count("\n--- ") == 0  # that one document and nothing else
 
 
 def test_a_user_without_rights_gets_words_and_an_exit_code(api: ApiServer, tmp_path: Path) -> None:
