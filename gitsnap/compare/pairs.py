@@ -146,7 +146,7 @@ class Pairs:
         if slot not in self._compared:
             self._compared[slot] = compare_sources(texts_before, texts_after, cluster if rendered else None)
         compared = self._compared[slot]
-        unreadable = {target for target in unreadable_before & unreadable_after if self.content_changed(target)}
+        unreadable = {target for target in unreadable_before | unreadable_after if self.content_changed(target)}
         return SourceChanges(compared.documents, compared.opaque | unreadable)
 
 

@@ -1,0 +1,113 @@
+"""Documents inside ConfigMaps and Secrets, split as Sveltos splits them (libsveltos: deployer.CustomSplit)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitsnap.errors import InputError
+from gitsnap.model import Kind, ObjectKey
+from gitsnap.sveltos.documents import Identity, identify, identify_text, is_program, is_rendered, load, split
+
+_PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "documents"),
+    [
+        ("", []),
+        ("# only\n\n# comments\n", []),
+        ("---\n---\n# a\n---\n", []),
+        ("a: 1", ["a: 1\n"]),
+        ("a: 1\n---\nb: 2\n", ["a: 1\n", "b: 2\n"]),
+        ("a: 1\n---   # why\nb: 2\n", ["a: 1\n", "b: 2\n"]),
+        ("# kept\na: 1\n---\n\n# kept too\nb: 2\n", ["# kept\na: 1\n", "# kept too\nb: 2\n"]),
+        ("a: |\n  ---\n  text\n", ["a: |\n  ---\n  text\n"]),
+        ("- |\n  a: 1\n- |\n  b: 2\n", ["a: 1\n", "b: 2\n"]),
+        ("- a: 1\n- b: 2\n", ["- a: 1\n- b: 2\n"]),
+        ('{"a": 1}\n{"b": "---"}\n', ['{"a": 1}\n', '{"b": "---"}\n']),
+    ],
+)
+def test_split(text: str, documents: list[str]) -> None:
+    """Separators, comments, lists of manifests, streams of JSON."""
+    assert split(text) == documents
+
+
+def test_defect_11_a_certificate_is_no_separator() -> None:
+    """Dashes inside a value, indented as YAML has it, part nothing."""
+    indented = "".join(f"    {line}\n" for line in _PEM.splitlines())
+    first = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  tls.crt: |\n{indented}"
+
+    assert split(f"{first}---\nb: 2\n") == [first, "b: 2\n"]
+
+
+def test_text_after_a_separator_is_refused() -> None:
+    """Sveltos refuses the whole content, and so it is said, with the line."""
+    with pytest.raises(InputError, match="line 2"):
+        split("a: 1\n--- b: 2\nc: 3\n")
+
+
+@given(st.lists(st.text("abc: \n#{}[]-'\"", max_size=30), max_size=5))
+def test_any_content_is_split_or_refused(pieces: list[str]) -> None:
+    """Nothing that people write makes it fail in another way, and no line of content is lost."""
+    text = "\n---\n".join(pieces)
+    try:
+        documents = split(text)
+    except InputError:
+        return
+    for document in documents:
+        load(document)
+        identify_text(document)
+
+
+def test_defect_11_documents_are_told_apart_by_all_of_their_identity() -> None:
+    """Group, kind, namespace and name, whole: not as parts of a text."""
+    found = identify(load("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: shop\n"))
+
+    assert found == Identity(Kind("apps", "Deployment"), "shop", "web")
+    assert found.fits(ObjectKey(Kind("apps", "Deployment"), "shop", "web"))
+    for other in (
+        ObjectKey(Kind("", "Deployment"), "shop", "web"),
+        ObjectKey(Kind("apps", "Deployment"), "shop", "web-2"),
+        ObjectKey(Kind("apps", "Deployment"), "shop-2", "web"),
+        ObjectKey(Kind("apps", "DaemonSet"), "shop", "web"),
+    ):
+        assert not found.fits(other)
+
+
+def test_namespaces_are_adjusted_as_sveltos_does() -> None:
+    """A namespaced resource without a namespace lands in default; a cluster-scoped one has none whatever is written."""
+    without = Identity(Kind("", "Service"), "", "a")
+    scoped = Identity(Kind("", "Namespace"), "written", "a")
+
+    assert without.fits(ObjectKey(Kind("", "Service"), "default", "a"))
+    assert not without.fits(ObjectKey(Kind("", "Service"), "other", "a"))
+    assert scoped.fits(ObjectKey(Kind("", "Namespace"), "", "a"))
+    assert scoped.place() == ObjectKey(Kind("", "Namespace"), "", "a")
+
+
+def test_templates_fit_around_their_actions() -> None:
+    """What cannot be parsed is identified by its lines, and by what stands around the actions of a template."""
+    text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web-{{ .Cluster.metadata.name }}\n  labels: {{ $x }}\n"
+    found = identify_text(text)
+
+    assert found is not None
+    assert found.fits(ObjectKey(Kind("", "Service"), "default", "web-west"))
+    assert not found.fits(ObjectKey(Kind("", "Service"), "default", "db-west"))
+
+
+def test_annotations_change_the_meaning_by_their_presence() -> None:
+    """Their values do not matter; a template wins over Lua."""
+
+    def annotated(*names: str) -> dict[str, object]:
+        return {"metadata": {"annotations": {f"projectsveltos.io/{name}": "" for name in names}}}
+
+    assert [is_rendered(annotated(name)) for name in ("template", "lua", "instantiate", "subresources")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert is_program(annotated("lua"))
+    assert not is_program(annotated("lua", "template"))
