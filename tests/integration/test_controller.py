@@ -21,6 +21,9 @@ from tests.support.interruption import Switch
 from tests.support.remotes import bare_repository, generate_key, ssh_server
 from tests.testbed.apiserver import ApiServer
 
+_SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
+"""Read before a test begins, which sees nothing of the environment of whoever runs it."""
+
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
 
 
@@ -253,7 +256,6 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
 
     `scripts/soak` makes it last ten minutes.
     """
-    seconds = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
     randomness = random.Random(7)
     record = bare_repository(tmp_path / "record.git")
     with ssh_server(tmp_path / "sshd") as server:
@@ -263,7 +265,7 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
         push = {"url": server.url(record), "secretRef": {"namespace": "gitsnap", "name": "remote"}}
         installed.snapshot("often", {"schedule": "@every 1s", "push": push})
-        ends = time.monotonic() + seconds
+        ends = time.monotonic() + _SOAK_SECONDS
         tier = 0
         while time.monotonic() < ends:
             process = installed.start()
