@@ -6,7 +6,7 @@ Adapters stand behind them: ``gitsnap.cluster`` (the Kubernetes API, a directory
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -195,6 +195,8 @@ class SampleDraft:
     """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
     seen: Seen | None = None
     """Kept beside the archive, for the next capture."""
+    signer: Callable[[bytes], bytes] | None = None
+    """Gives the signature of the tag's content; None for a tag without one."""
     target: TagId | None = None
     """Before a rollback: the tag of the sample that it goes back to."""
     imported: str = ""

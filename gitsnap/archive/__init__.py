@@ -97,9 +97,11 @@ class GitArchive:
         """The content behind an id that ``log`` gave. Raises ArchiveError when it is missing or damaged."""
         return GitTree(self._repository, "").read(blob)
 
-    def check(self, progress: Progress = lambda _what, _count: None) -> list[Finding]:
+    def check(
+        self, *, allowed_signers: Path | None = None, progress: Progress = lambda _what, _count: None
+    ) -> list[Finding]:
         """Whatever is wrong with the archive, then what is worth knowing. Raises StorageError where there is no git."""
-        return check(self._repository, self._branch, progress)
+        return check(self._repository, self._branch, allowed_signers=allowed_signers, progress=progress)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

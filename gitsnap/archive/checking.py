@@ -35,8 +35,17 @@ class Finding:
     message: str
 
 
-def check(repository: pygit2.Repository, branch: str, progress: Progress = lambda _what, _count: None) -> list[Finding]:
-    """Everything that is wrong, then what is worth knowing; each once, in the order of samples."""
+def check(
+    repository: pygit2.Repository,
+    branch: str,
+    *,
+    allowed_signers: Path | None = None,
+    progress: Progress = lambda _what, _count: None,
+) -> list[Finding]:
+    """Everything that is wrong, then what is worth knowing; each once, in the order of samples.
+
+    ``allowed_signers``: a file as ssh-keygen(1) describes it; every sample must be signed by somebody in it.
+    """
     samples, problems = read_samples(repository, branch)
     checker = _Checker(repository, branch, samples, progress)
     found = [_unreadable(one) for one in problems]
@@ -44,6 +53,8 @@ def check(repository: pygit2.Repository, branch: str, progress: Progress = lambd
     found += checker.branch_and_commits()
     found += checker.chain()
     found += checker.contents()
+    if allowed_signers is not None:
+        found += checker.signatures(allowed_signers)
     found += checker.working_tree()
     return sorted(dict.fromkeys(found), key=lambda one: not one.wrong)
 
@@ -208,6 +219,16 @@ class _Checker:
             content = tree.read(BlobId(blob))
             self._digests[blob] = hashlib.sha256(content).hexdigest()
         return self._digests[blob]
+
+    def signatures(self, allowed_signers: Path) -> Iterator[Finding]:
+        """Whether somebody who may has signed each tag; git and ssh-keygen decide."""
+        settings = ("-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={allowed_signers}")
+        for number, sample in enumerate(self._samples, start=1):
+            self._progress("signatures", number)
+            done = run_git(Path(self._repository.path), *settings, "verify-tag", sample.tag_id)
+            if done.returncode != 0:
+                said = done.stderr.strip().splitlines()[-1:] or ["no signature"]
+                yield Finding(True, sample.tag, f"is not signed by anybody in {allowed_signers} ({said[0]})")
 
     # The working tree -------------------------------------------------------------------------------------------------
 

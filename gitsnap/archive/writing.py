@@ -92,7 +92,8 @@ class GitWriter:
             counts = _counts(changes)
         metadata = self._metadata(draft, counts, content)
         name = self._free_tag_name(draft)
-        tag_id = self._sink.add(TAG, _tag_object(commit, name, metadata))
+        tag = _tag_object(commit, name, metadata)
+        tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
         try:
             self._sink.finish()
         except OSError as error:

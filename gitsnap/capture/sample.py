@@ -5,6 +5,7 @@ This module must not know how an archive or a cluster does its work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,6 +111,8 @@ class Request:
     """Whether the archive goes on with another cluster than before."""
     full: bool = False
     """Whether objects are looked at that seem unchanged."""
+    signer: Callable[[bytes], bytes] | None = None
+    """What signs the tag; None for a tag without a signature."""
 
 
 def capture(
@@ -158,6 +161,7 @@ def capture(
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
                 managers=collected.managers,
                 seen=unchanged.result() if facts.keeps_versions else None,
+                signer=request.signer,
             )
         )
     return CaptureResult(recorded, collected.unresolved, collected.skipped)

@@ -48,6 +48,10 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the sample's tag with."),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
     ] = False,
@@ -62,6 +66,7 @@ def capture(
     from gitsnap import capture as sampling
     from gitsnap import keys
     from gitsnap.archive import create_archive
+    from gitsnap.signing import signer_from_file
 
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     choice = ArchiveChoice(storage, snapshot)
@@ -78,6 +83,7 @@ def capture(
         require_complete=policy.require_complete,
         adopt=adopt,
         full=full,
+        signer=signer_from_file(signing_key) if signing_key is not None else None,
     )
     progress = output.ProgressLine()
     try:

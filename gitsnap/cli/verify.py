@@ -5,13 +5,14 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
-from gitsnap.errors import ArchiveError
+from gitsnap.errors import ArchiveError, InputError
 
 if TYPE_CHECKING:
     from gitsnap.archive import Finding
@@ -21,6 +22,10 @@ def verify(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: options.ArchivePath = "",
+    allowed_signers: Annotated[
+        Path | None,
+        typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by somebody in it."),
+    ] = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Check archives: every object, the chain of samples, and that each sample holds what its tag says.
@@ -29,12 +34,14 @@ def verify(
 
     Example: gitsnap verify --storage /collection --output json
     """
+    if allowed_signers is not None and not allowed_signers.is_file():
+        raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
     found: dict[str, list[Finding]] = {}
     counts: dict[str, int] = {}
     for one in ArchiveChoice(storage, snapshot, archive).all():
         progress = output.ProgressLine()
         try:
-            found[one.policy] = one.check(progress)
+            found[one.policy] = one.check(allowed_signers=allowed_signers, progress=progress)
             counts[one.policy] = len(one.samples())
         finally:
             progress.clear()

@@ -15,13 +15,14 @@ from pathlib import Path
 from gitsnap import capture, keys, pruning
 from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, open_archive
-from gitsnap.errors import AbortedError, GitsnapError, NotFoundError
+from gitsnap.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
 from gitsnap.model import Sample, SecretsMode, Trigger
 from gitsnap.policy import Policy, Push
 from gitsnap.ports import Cluster, ControlPlane
 from gitsnap.remote import Pushed
 from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
+from gitsnap.signing import SshSigner
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,14 @@ class Sampler:
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
         info = capture.tree_info(effective, branch=archive.branch, keeper=keeper)
-        request = capture.Request(info, keeper, self._now(), trigger, require_complete=policy.require_complete)
+        request = capture.Request(
+            info,
+            keeper,
+            self._now(),
+            trigger,
+            require_complete=policy.require_complete,
+            signer=_signer(cluster, policy),
+        )
         result = capture.capture(cluster, archive, request, progress=progress)
         removed = _prune(archive, policy)
         return Taken(
@@ -127,6 +135,17 @@ class Sampler:
 
     def _folder(self, policy: Policy) -> Path:
         return Path(policy.storage) if policy.storage else self._storage
+
+
+def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
+    """The key in the Secret that the policy names, under ``identity`` as for a push; None where it names none."""
+    if not policy.signing_secret:
+        return None
+    values = keys.named_secret(cluster, policy.signing_secret, field="spec.signing.secretRef")
+    key = values.get("identity") or values.get("ssh-privatekey")
+    if key is None:
+        raise SecretsError(f"spec.signing.secretRef: the Secret {policy.signing_secret} has no identity")
+    return SshSigner(key, source=f"the Secret {policy.signing_secret}")
 
 
 def _pushed(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:

@@ -305,12 +305,17 @@ def test_fifty_snapshots(installed: Installation) -> None:
     wait_for(lambda: all(_samples(installed, name) for name in names), "a sample of each", seconds=90)
 
 
-def test_encrypts_to_recipients_with_the_key_of_a_secret(installed: Installation) -> None:
-    """Recipients and a fingerprint key from a Secret: no private key comes onto the volume."""
+def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tmp_path: Path) -> None:
+    """Recipients, a fingerprint key and a signing key from Secrets: no private key comes onto the volume."""
+    public = generate_key(tmp_path / "signing")
+    (tmp_path / "allowed").write_text(f"platform@example.com {public}")
+    signing = {"metadata": {"name": "signing"}, "stringData": {"identity": (tmp_path / "signing").read_text()}}
+    installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", signing)
     recipient = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
     spec: dict[str, Any] = {
         "schedule": "@every 1s",
         "secrets": {"recipients": [recipient], "secretRef": {"namespace": "gitsnap", "name": "keys"}},
+        "signing": {"secretRef": {"namespace": "gitsnap", "name": "signing"}},
     }
     installed.snapshot("sealed", spec)
     installed.start()
@@ -322,6 +327,8 @@ def test_encrypts_to_recipients_with_the_key_of_a_secret(installed: Installation
 
     wait_for(lambda: installed.condition("sealed", "SecretsRestorable") == ("True", "Encrypted"), "a sample")
     assert not (installed.storage / ".keys").exists()
+    found = open_archive(installed.storage, "sealed").check(allowed_signers=tmp_path / "allowed")
+    assert not [one for one in found if one.wrong]
 
 
 def test_pushes_to_a_remote_by_ssh(installed: Installation, tmp_path: Path) -> None:

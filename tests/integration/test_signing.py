@@ -1,0 +1,80 @@
+"""Signed tags: plain git verifies them, a reader ignores the signature, and forgery is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import open_path
+from gitsnap.errors import SecretsError
+from gitsnap.signing import SshSigner
+from tests.support.remotes import generate_key
+
+_PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
+
+
+def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gitsnap", *arguments]
+    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A signed sample, the key that signed it, and a file that allows that key."""
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE)
+    public = generate_key(tmp_path / "key")
+    (tmp_path / "allowed").write_text(f"platform@example.com {public}")
+    done = _capture(tmp_path, "--signing-key", "key")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def _capture(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return _gitsnap(folder, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", *more)
+
+
+def _verify_tag(folder: Path, allowed: str) -> bool:
+    tag = open_path(folder / "hourly").samples()[-1].tag
+    settings = ["-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={folder / allowed}"]
+    command = ["git", "-C", str(folder / "hourly"), *settings, "verify-tag", tag]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_plain_git_verifies_it(place: Path) -> None:
+    """With an allowed signers file that has the key, and not with one that has another."""
+    other = generate_key(place / "other")
+    (place / "others").write_text(f"platform@example.com {other}")
+
+    assert _verify_tag(place, "allowed")
+    assert not _verify_tag(place, "others")
+    assert _gitsnap(place, "list").stdout.count("hourly") == 1
+
+
+def test_verify_demands_a_signature_of_every_sample(place: Path) -> None:
+    """One that is not signed, and one that was changed after it was signed."""
+    assert _gitsnap(place, "verify", "--allowed-signers", "allowed").returncode == 0
+    _capture(place)
+
+    unsigned = _gitsnap(place, "verify", "--allowed-signers", "allowed")
+
+    assert unsigned.returncode == 5
+    assert unsigned.stdout.count("is not signed by anybody") == 1
+    assert _gitsnap(place, "verify").returncode == 0
+    assert _gitsnap(place, "verify", "--allowed-signers", "missing").returncode == 3
+
+
+def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
+    """Nothing is recorded, and nothing of the key is in the message."""
+    generate_key(place / "locked", passphrase="open sesame")
+    for name in ("locked", "cluster/a.yaml", "missing"):
+        done = _capture(place, "--signing-key", name)
+        assert (done.returncode, name in done.stderr) == (7, True), done.stderr
+        assert "PRIVATE" not in done.stderr
+    assert _gitsnap(place, "list").stdout.count("hourly") == 1
+    with pytest.raises(SecretsError, match="Secret a/b"):
+        SshSigner(b"no key", source="Secret a/b")(b"payload")
