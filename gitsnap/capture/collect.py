@@ -8,56 +8,43 @@ This module must not write to an archive or know that there is one: contents go 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from gitsnap import format as archive_format
-from gitsnap.capture.knowledge import Knowledge, Lesson, unresolved_documents
+from gitsnap.capture.batch import Batch, Converter
+from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.capture.previous import carried_documents, carries, files_of_kind
 from gitsnap.capture.referenced import Found, ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
-from gitsnap.capture.unchanged import Unchanged, version_of
-from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError, InputError
+from gitsnap.capture.unchanged import Unchanged
+from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError
 from gitsnap.model import (
     Area,
     BlobId,
     Consistency,
     IncompleteKind,
     IncompleteReason,
-    JsonObject,
     Kind,
     ObjectKey,
     ResourceType,
     Substitute,
     TreeInfo,
 )
-from gitsnap.normalize import last_manager, normalize, terminating
+from gitsnap.normalize import terminating
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
-from gitsnap.sveltos import generated, inventory, kinds
+from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, UnresolvedReason
 
 Progress = Callable[[str, int], None]
 """Called with what is being read and the number of objects kept so far."""
 
-_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
-"""What an object leads to that no API server would have taken, such as a spec that is a text."""
-
 UNRESOLVED_FILE = "unresolved.yaml"
 """Path below ``inventory/`` of the references that could not be followed."""
 
 _LIST_ATTEMPTS = 3
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one list brings."""
-
-    files: dict[Area, dict[str, BlobId]] = field(default_factory=lambda: {area: {} for area in Area})
-    managers: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    lessons: list[Lesson] = field(default_factory=list)
-    skipped: int = 0
+_NAMESPACE = Kind("", "Namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,33 +114,40 @@ class _Collector:
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
+        self._converter = Converter(self._knowledge, self._sealer, store, unchanged)
         self._incomplete: dict[Kind, IncompleteKind] = {}
         self._unresolved: list[Unresolved] = []
-        self._files: dict[Area, dict[str, BlobId]] = {area: {} for area in Area}
-        self._managers: dict[str, str] = {}
-        self._skipped = 0
+        self._kept = Batch()
         self._answered = False
 
     def run(self, progress: Progress) -> Collected:
         """Listed kinds first, in an order in which each finds what it needs; then what they refer to."""
         for kind in kinds.reading_order(self._info.kinds):
-            if kind not in kinds.REFERENCED_KINDS:
+            if kind in kinds.LISTED_KINDS:
                 self._read_kind(kind)
-                progress(kind.name, len(self._files[Area.CONFIGURATION]))
+                progress(kind.name, self._count)
+        self._read_controllers()
         self._unresolved += self._knowledge.unresolvable()
-        for kind in sorted(kinds.REFERENCED_KINDS):
-            self._read_referenced(kind)
-            progress(kind.name, len(self._files[Area.CONFIGURATION]))
+        for kind, wanted in self._knowledge.wanted().items():
+            if kind in kinds.LISTED_KINDS:
+                self._look_up(kind, wanted)
+            else:
+                self._read_referenced(kind, wanted)
+                progress(kind.name, self._count)
         self._add_extras()
         return Collected(
             info=self._info,
-            files={area: dict(sorted(files.items())) for area, files in self._files.items()},
-            managers=self._managers,
+            files={area: dict(sorted(files.items())) for area, files in self._kept.files.items()},
+            managers=self._kept.managers,
             incomplete=tuple(sorted(self._incomplete.values())),
             unresolved=tuple(sorted(set(self._unresolved))),
             consistency=self._lister.consistency,
-            skipped=self._skipped,
+            skipped=len(self._kept.generated),
         )
+
+    @property
+    def _count(self) -> int:
+        return len(self._kept.files[Area.CONFIGURATION])
 
     # Kinds that are listed whole --------------------------------------------------------------------------------------
 
@@ -175,7 +169,7 @@ class _Collector:
                 for page in self._lister.pages(resource):
                     self._unchanged.at(page.resource_version)
                     for raw in page.items:
-                        _well_formed(self._take, batch, raw)
+                        self._converter.take(batch, raw)
             except InstantLostError:
                 raise
             except GoneError:
@@ -183,65 +177,49 @@ class _Collector:
             return batch
         raise GoneError(f"the list of {resource.plural} was cut off {_LIST_ATTEMPTS} times")
 
-    def _take(self, batch: Batch, raw: JsonObject) -> None:
-        """One object as the server gave it: what is configuration, what is inventory, what is learnt from it."""
-        if terminating(raw):
-            return
-        key = ObjectKey.of(raw)
-        path = archive_format.path_of(key)
-        if not self._take_over(batch, path, raw) and not self._look_at(batch, key.kind, path, raw):
-            return
-        lesson = self._knowledge.study(raw)
-        if lesson is not None:
-            batch.lessons.append(lesson)
-
-    def _take_over(self, batch: Batch, path: str, raw: JsonObject) -> bool:
-        """Use the files of the previous sample for an object that has not changed; whether there are any."""
-        version = version_of(raw, self._knowledge.controller_labels)
-        batch.versions[path] = version
-        files = self._unchanged.files(path, version)
-        for area, blob in files.items():
-            batch.files[area][path] = blob
-        return bool(files)
-
-    def _look_at(self, batch: Batch, kind: Kind, path: str, raw: JsonObject) -> bool:
-        """Write what is configuration and what is inventory; False for an object that is left out."""
-        owned = self._knowledge.controller_labels
-        if kind not in kinds.INVENTORY_KINDS:
-            if generated.reason(raw) is not None:
-                batch.skipped += 1
-                del batch.versions[path]
-                return False
-            self._put(batch, path, raw, normalize(raw, controller_labels=owned))
-        distilled = inventory.distill(raw, controller_labels=owned)
-        if distilled is not None:
-            batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))
-        return True
-
-    def _put(self, batch: Batch, path: str, raw: JsonObject, document: JsonObject) -> BlobId:
-        blob = self._store(archive_format.encode(document))
-        batch.files[Area.CONFIGURATION][path] = blob
-        batch.managers[f"{Area.CONFIGURATION}/{path}"] = last_manager(raw)
-        return blob
-
     def _merge(self, batch: Batch) -> None:
-        for area, files in batch.files.items():
-            self._files[area].update(files)
-        self._managers.update(batch.managers)
+        self._kept.merge(batch)
         self._unchanged.note(batch.versions)
-        self._skipped += batch.skipped
         for lesson in batch.lessons:
             self._knowledge.learn(lesson)
 
+    def _read_controllers(self) -> None:
+        """Sveltos' own Deployments: flags of theirs name ConfigMaps. They are read for that alone, and not archived."""
+        try:
+            if not any(self._cluster.resource_type(kind) for kind in kinds.PROFILE_KINDS):
+                return
+            resource = self._cluster.resource_type(kinds.DEPLOYMENT)
+            if resource is None:
+                return
+            for page in self._lister.pages(resource, namespace=kinds.SVELTOS_NAMESPACE):
+                for raw in page.items:
+                    lesson = self._knowledge.study(raw)
+                    if lesson is not None:
+                        self._knowledge.learn(lesson)
+        except InstantLostError:
+            raise
+        except (AccessDeniedError, ClusterError):
+            by = ObjectKey(_NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
+            target = ObjectKey(kinds.DEPLOYMENT, kinds.SVELTOS_NAMESPACE, kinds.ADDON_CONTROLLER)
+            self._unresolved.append(Unresolved(by, target, UnresolvedReason.FORBIDDEN))
+
     # Objects that others refer to -------------------------------------------------------------------------------------
 
-    def _read_referenced(self, kind: Kind) -> None:
-        wanted = self._knowledge.wanted(kind)
-        if kind not in self._info.kinds:
-            reason = UnresolvedReason.OMITTED
-            self._unresolved += [one.as_unresolved(reason) for found in wanted.values() for one in found]
-            return
-        if not wanted:
+    def _look_up(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
+        """References to a kind that was listed whole: which of them lead nowhere?"""
+        incomplete = self._incomplete.get(kind)
+        if incomplete is not None and incomplete.substitute is Substitute.MISSING:
+            return  # the sample says so of the kind; of a single object nothing is known
+        present = self._kept.files[Area.CONFIGURATION]
+        for key, found in wanted.items():
+            if archive_format.path_of(key) not in present:
+                self._note(found, UnresolvedReason.OMITTED if key in self._kept.generated else None)
+
+    def _read_referenced(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
+        omitted = kind in kinds.NOT_CONFIGURATION or (kind in kinds.CAPTURED_KINDS and kind not in self._info.kinds)
+        if omitted:
+            for found in wanted.values():
+                self._note(found, UnresolvedReason.OMITTED)
             return
         try:
             resource = self._cluster.resource_type(kind)
@@ -249,15 +227,21 @@ class _Collector:
             self._carry_wanted(kind, list(wanted), self._reason(error))
             return
         if resource is None:
-            raise ClusterError(f"the API server does not serve {kind}", hint="Is this a Kubernetes API server?")
-        found = ReferencedReader(self._lister, resource).read(list(wanted))
+            if not kind.group:
+                raise ClusterError(f"the API server does not serve {kind}", hint="Is this a Kubernetes API server?")
+            for found in wanted.values():
+                self._note(found)
+            return
+        if not resource.namespaced:
+            wanted = _cluster_scoped(wanted)
+        found_objects = ReferencedReader(self._lister, resource).read(list(wanted))
         batch = Batch()
-        for raw in found.objects:
-            _well_formed(self._take_referenced, batch, raw)
+        for raw in found_objects.objects:
+            self._converter.take(batch, raw)
         self._merge(batch)
-        for failure, keys in found.failures:
+        for failure, keys in found_objects.failures:
             self._carry_wanted(kind, keys, self._reason(failure))
-        self._note_unresolved(kind, wanted, found)
+        self._note_unresolved(kind, wanted, found_objects)
 
     def _note_unresolved(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]], found: Found) -> None:
         failed = {key for _, keys in found.failures for key in keys}
@@ -266,30 +250,15 @@ class _Collector:
             if key in failed:
                 continue
             if key not in types:
-                self._unresolved += [one.as_unresolved(UnresolvedReason.NOT_FOUND) for one in references]
+                self._note(references)
+            elif key in self._kept.generated:
+                self._note(references, UnresolvedReason.OMITTED)
             elif kind == kinds.SECRET and types[key] != ADD_ON_TYPE:
-                wrong = UnresolvedReason.WRONG_TYPE
-                self._unresolved += [one.as_unresolved(wrong) for one in references if one.secret_type_required]
+                self._note([one for one in references if one.secret_type_required], UnresolvedReason.WRONG_TYPE)
 
-    def _take_referenced(self, batch: Batch, raw: JsonObject) -> None:
-        if terminating(raw):
-            return
-        key = ObjectKey.of(raw)
-        path = archive_format.path_of(key)
-        if self._take_over(batch, path, raw):
-            return
-        if generated.reason(raw) is not None:
-            batch.skipped += 1
-            del batch.versions[path]
-            return
-        document = normalize(raw)
-        if key.kind != kinds.SECRET:
-            self._put(batch, path, raw, document)
-            return
-        archived = self._sealer.archived(document)
-        blob = self._put(batch, path, raw, archived)
-        if self._sealer.encrypts:
-            batch.files[Area.SEALED][path] = self._sealer.sealed(document, path=path, masked=archived, blob=blob)
+    def _note(self, references: Iterable[Reference], reason: UnresolvedReason | None = None) -> None:
+        """Record references as unresolved; without a reason, because their target does not exist."""
+        self._unresolved += [one.as_unresolved(reason) for one in references]
 
     # What could not be read -------------------------------------------------------------------------------------------
 
@@ -311,7 +280,7 @@ class _Collector:
             return
         self._incomplete[kind] = IncompleteKind(kind, Substitute.CARRIED, reason)
         for area, path, blob in files_of_kind(previous, kind):
-            self._files[area][path] = self._store(previous.read(blob))
+            self._kept.files[area][path] = self._store(previous.read(blob))
         for document in carried_documents(previous, kind):
             lesson = self._knowledge.study(document)
             if lesson is not None:
@@ -327,10 +296,10 @@ class _Collector:
             if previous is None or not held:
                 substitute = Substitute.MISSING
                 continue
-            for area in (Area.CONFIGURATION, Area.SEALED):
+            for area in Area:
                 blob = previous.files(area).get(path)
                 if blob is not None:
-                    self._files[area][path] = self._store(previous.read(blob))
+                    self._kept.files[area][path] = self._store(previous.read(blob))
         before = self._incomplete.get(kind)
         if before is not None and before.substitute is Substitute.MISSING:
             substitute = Substitute.MISSING
@@ -338,18 +307,16 @@ class _Collector:
 
     def _add_extras(self) -> None:
         if self._sealer.encrypts:
-            self._files[Area.SEALED][WRAPPED_KEY] = self._sealer.wrapped_key()
+            self._kept.files[Area.SEALED][WRAPPED_KEY] = self._sealer.wrapped_key()
         if self._unresolved:
             document = {"unresolved": unresolved_documents(self._unresolved)}
-            self._files[Area.INVENTORY][UNRESOLVED_FILE] = self._store(archive_format.encode(document))
+            self._kept.files[Area.INVENTORY][UNRESOLVED_FILE] = self._store(archive_format.encode(document))
 
 
-def _well_formed(take: Callable[[Batch, JsonObject], None], batch: Batch, raw: JsonObject) -> None:
-    """Take an object. Raises InputError naming one that has not the form of its kind: files may hold anything."""
-    try:
-        take(batch, raw)
-    except _MISSHAPEN as error:
-        raise InputError(
-            f"{ObjectKey.of(raw)} has not the form of its kind ({type(error).__name__})",
-            hint="An API server would not have taken it. Mend it, or take it out of the folder.",
-        ) from error
+def _cluster_scoped(wanted: Mapping[ObjectKey, list[Reference]]) -> dict[ObjectKey, list[Reference]]:
+    """The same objects without the namespace that a reference to a cluster-scoped kind may give and Sveltos ignores."""
+    found: dict[ObjectKey, list[Reference]] = {}
+    for key, references in wanted.items():
+        place = ObjectKey(key.kind, "", key.name)
+        found.setdefault(place, []).extend(replace(one, target=place) for one in references)
+    return found

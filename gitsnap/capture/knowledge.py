@@ -16,6 +16,7 @@ from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, U
 
 _CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
+_NO_WARNING = frozenset({UnresolvedReason.OMITTED, UnresolvedReason.OPTIONAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Knowledge:
             labels = (document.get("metadata") or {}).get("labels") or {}
             return Lesson(cluster=(ClusterRef.of(document), labels), references=self._references_of(document))
         if kind in _SETS:
-            return Lesson(members=(ObjectKey.of(document), _set_facts(document)))
+            return Lesson(
+                members=(ObjectKey.of(document), _set_facts(document)), references=self._references_of(document)
+            )
         if kind in REFERENCE_PATHS:
             found = self._references_of(document)
             return Lesson(references=found) if found else None
@@ -61,13 +64,14 @@ class Knowledge:
             self._sets[lesson.members[0]] = lesson.members[1]
         self._references += lesson.references
 
-    def wanted(self, kind: Kind) -> dict[ObjectKey, list[Reference]]:
-        """The objects of a kind that something refers to, each with who does, sorted."""
-        found: dict[ObjectKey, list[Reference]] = {}
+    def wanted(self) -> dict[Kind, dict[ObjectKey, list[Reference]]]:
+        """The objects that something refers to, each with who does, by kind; sorted."""
+        found: dict[Kind, dict[ObjectKey, list[Reference]]] = {}
         for reference in self._references:
-            if reference.target.kind == kind and reference.unresolved is None:
-                found.setdefault(reference.target, []).append(reference)
-        return dict(sorted(found.items()))
+            if reference.unresolved is None:
+                of_kind = found.setdefault(reference.target.kind, {})
+                of_kind.setdefault(reference.target, []).append(reference)
+        return {kind: dict(sorted(of_kind.items())) for kind, of_kind in sorted(found.items())}
 
     def unresolvable(self) -> list[Unresolved]:
         """References whose target cannot be worked out."""
@@ -92,8 +96,8 @@ def unresolved_documents(unresolved: Iterable[Unresolved]) -> list[JsonObject]:
 
 
 def counts_as_unresolved(one: Unresolved) -> bool:
-    """Whether a sample should warn: what was left out on purpose is recorded and no reason to."""
-    return one.reason is not UnresolvedReason.OMITTED
+    """Whether a sample should warn: what was left out on purpose, and what Sveltos does without, is recorded only."""
+    return one.reason not in _NO_WARNING
 
 
 def _set_facts(document: JsonObject) -> JsonObject:

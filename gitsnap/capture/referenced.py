@@ -1,4 +1,4 @@
-"""Reads ConfigMaps and Secrets that something refers to, and no others: never all Secrets of a cluster.
+"""Reads objects that something refers to, and no others: never all Secrets of a cluster.
 
 Secrets of Sveltos' own type come in one list (a field selector on ``type``); every other Secret by a list of one name,
 so that no other value ever reaches this process. A GET would do, but ignores the capture's resource version.
@@ -7,6 +7,7 @@ This module must not decide what is kept of an object.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -17,9 +18,13 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 _FEW = 3
-"""Up to this many ConfigMaps of a namespace are asked for by name; more are worth a list of the namespace."""
+"""Up to this many objects of a namespace are asked for by name; more are worth a list of the namespace."""
 
 _ATTEMPTS = 3
+
+_NAME = re.compile(r"[A-Za-z0-9:._-]{1,253}")
+"""What may be the name of an object, or of a namespace. A reference may hold any text, such as commas, which would say
+something else in a field selector; nothing can exist under it."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class ReferencedReader:
     def read(self, keys: list[ObjectKey]) -> Found:
         """The objects behind ``keys`` that exist, and the keys that could not be asked for. Raises InstantLostError."""
         found = Found()
+        keys = [key for key in keys if _NAME.fullmatch(key.name) and _NAME.fullmatch(key.namespace or "-")]
         if self._resource.kind == kinds.SECRET:
             keys = self._read_add_ons(keys, found)
         by_namespace: dict[str, list[ObjectKey]] = defaultdict(list)

@@ -126,7 +126,7 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
     for one in sample.metadata.incomplete:
         output.say(f"warning: {one.kind} could not be read ({one.reason}): {_SUBSTITUTES[one.substitute]}")
-    unresolved = [one for one in taken.unresolved if one.reason != "omitted"]
+    unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]
     for reference in unresolved[:_LISTED_REFERENCES]:
         output.say(
             f"warning: {reference.by} refers to {reference.target}, which is not in the sample ({reference.reason})"

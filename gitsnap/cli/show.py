@@ -86,7 +86,8 @@ def _overview(tree: Tree, tag: str, namespaces: list[str]) -> None:
         output.say(f"incomplete: {one.kind} was {one.substitute} ({one.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
     for entry in decode(tree.read(blob))["unresolved"] if blob else ():
-        target = f"{entry['kind']} {entry['namespace']}/{entry['name']}"
+        place = f"{entry['namespace']}/" if entry["namespace"] else ""
+        target = f"{entry['kind']} {place}{entry['name']}"
         output.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
 
 

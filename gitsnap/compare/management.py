@@ -16,11 +16,11 @@ from gitsnap.compare.sources import compare_sources, texts_of
 from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
 from gitsnap.format import encode
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
 
-_GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.WRONG_TYPE})
+_GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
 
 MASK = "(not shown)"
 MASK_BEFORE = "(not shown, before)"
@@ -51,7 +51,7 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
 def _action(before: Side, after: Side, change: Change) -> Action | None:
     """What happened to an object, None where it cannot be told."""
     action = change.action
-    if action is Action.MODIFIED or change.key.kind not in kinds.REFERENCED_KINDS:
+    if action is Action.MODIFIED or not _only_by_reference(change.key.kind, before, after):
         return action
     if any(selector.kind == change.key.kind for selector in after.info.resources):
         # The policy captures this kind whether referred to or not; not_comparable lists differing selectors.
@@ -61,6 +61,14 @@ def _action(before: Side, after: Side, change: Change) -> Action | None:
     if reason is None:
         return other
     return action if reason in _GONE else None
+
+
+def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
+    """Whether objects of a kind are captured because something refers to them: any kind outside the scope is."""
+    if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        return True
+    scopes = [{*side.info.kinds, *(selector.kind for selector in side.info.resources)} for side in (before, after)]
+    return not any(kind in scope for scope in scopes)
 
 
 def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:

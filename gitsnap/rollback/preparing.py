@@ -48,6 +48,8 @@ def prepare(
     check_identity(cluster.info(), expected_cluster)
     objects = SampleObjects(tree, keeper)
     selected = resolve(selection, objects.keys, incomplete=tree.incomplete)
+    outside = _outside_scope(selected, tree) if selection.everything else frozenset[ObjectKey]()
+    selected -= outside
     referenced, notes = _referenced(objects, selected) if selection.with_references else (frozenset[ObjectKey](), ())
     selected |= referenced
     live, same = read_live(cluster, objects, selected, selection, tree.info.kinds)
@@ -62,6 +64,7 @@ def prepare(
         incomplete=tree.incomplete,
     )
     plan = make_plan(state, live, selection, options)
+    notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))
     return replace(say_what_goes(cluster, plan), notes=notes)
 
 
@@ -72,6 +75,12 @@ def check_identity(info: ClusterInfo, expected: str) -> None:
             f"{info.server} (context {info.context}) is the cluster {info.uid}, and {expected} was expected",
             hint="Choose the right --context. Nothing was changed.",
         )
+
+
+def _outside_scope(selected: frozenset[ObjectKey], tree: Tree) -> frozenset[ObjectKey]:
+    """Objects of kinds that the policy does not ask for: templates read them, and a whole sample does not mean them."""
+    scope = {*tree.info.kinds, *(selector.kind for selector in tree.info.resources)}
+    return frozenset(key for key in selected if key.kind not in scope)
 
 
 def _referenced(objects: SampleObjects, selected: frozenset[ObjectKey]) -> tuple[frozenset[ObjectKey], tuple[str, ...]]:

@@ -141,7 +141,10 @@ class SampleObjects:
     # References -----------------------------------------------------------------------------------------------
 
     def referenced_by(self, selected: Collection[ObjectKey]) -> list[Reference]:
-        """What selected objects refer to, for the clusters that they matched when the sample was taken."""
+        """The content that selected objects refer to, for the clusters that they matched when the sample was taken.
+
+        Other profiles, clusters and sets that they name are objects in their own right, and not meant.
+        """
         clusters = {
             ClusterRef.of(document): document["metadata"].get("labels") or {}
             for document in self._documents(kinds.CLUSTER_KINDS)
@@ -151,7 +154,7 @@ class SampleObjects:
         for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
             if ObjectKey.of(document) in selected:
                 found += references(document, matching_clusters(document, clusters, sets))
-        return found
+        return [one for one in found if one.target.kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS]
 
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
         """The objects of some kinds with the status that the inventory keeps of them."""

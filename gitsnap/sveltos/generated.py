@@ -16,9 +16,6 @@ from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
-SVELTOS_NAMESPACE = "projectsveltos"
-"""Where Sveltos runs unless somebody installed it elsewhere."""
-
 
 class Origin(enum.StrEnum):
     """Who made a generated object; the values are codes, DESCRIPTIONS has the words."""
@@ -69,7 +66,7 @@ def _kubeconfig(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> boo
 
 
 def _sharding(_document: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    return metadata.get("namespace") == SVELTOS_NAMESPACE and str(metadata.get("name", "")).startswith(
+    return metadata.get("namespace") == kinds.SVELTOS_NAMESPACE and str(metadata.get("name", "")).startswith(
         "clustersharding-"
     )
 

@@ -26,7 +26,7 @@ class Role(enum.StrEnum):
     REFERENCED = "referenced"
     """Captured where something refers to it."""
     SOURCE = "source"
-    """A Flux source that a reference may name; its content is not in the API, and it is not read yet."""
+    """A Flux source, captured where something refers to it; its content is not in the API, only a fingerprint of it."""
     GENERATED = "generated"
     """A report or another by-product of the controllers: never captured."""
 
@@ -75,6 +75,13 @@ SECRET = Kind("", "Secret")
 GIT_REPOSITORY = Kind(FLUX_GROUP, "GitRepository")
 OCI_REPOSITORY = Kind(FLUX_GROUP, "OCIRepository")
 BUCKET = Kind(FLUX_GROUP, "Bucket")
+DEPLOYMENT = Kind("apps", "Deployment")
+
+SVELTOS_NAMESPACE = "projectsveltos"
+"""Where Sveltos runs unless somebody installed it elsewhere."""
+
+ADDON_CONTROLLER = "addon-controller"
+"""The Deployment there whose flags name ConfigMaps that hold for every profile."""
 
 
 def _generated(group: str, name: str, plural: str, *, namespaced: bool = True, since: str = "") -> SveltosKind:
@@ -143,8 +150,11 @@ GENERATED_KINDS = of_role(Role.GENERATED)
 LISTED_KINDS = USER_KINDS | CLUSTER_KINDS | INVENTORY_KINDS
 """What a capture lists whole."""
 
-CAPTURED_KINDS = LISTED_KINDS | REFERENCED_KINDS
+CAPTURED_KINDS = LISTED_KINDS | REFERENCED_KINDS | SOURCE_KINDS
 """What a tree holds at most, besides the kinds that a policy adds."""
+
+NOT_CONFIGURATION = GENERATED_KINDS | INVENTORY_KINDS
+"""What Sveltos writes: a reference to it is followed by Sveltos, and not by a capture."""
 
 PROFILE_KINDS = frozenset({CLUSTER_PROFILE, PROFILE})
 
@@ -154,6 +164,12 @@ _RANK = {row.kind: rank for rank, row in enumerate(KINDS)}
 def reading_order(kinds: Iterable[Kind]) -> list[Kind]:
     """The kinds in an order in which each finds what it needs; unknown ones last, by group and name."""
     return sorted(kinds, key=lambda kind: (_RANK.get(kind, len(_RANK)), kind))
+
+
+def is_namespaced(kind: Kind) -> bool:
+    """Whether objects of a kind stand in namespaces; a kind that is not in the table is taken to."""
+    row = BY_KIND.get(kind)
+    return row is None or row.namespaced
 
 
 def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:

@@ -1,8 +1,8 @@
-"""Which ConfigMaps and Secrets an object refers to, resolved for the clusters that it matches.
+"""Which objects an object refers to, resolved for the clusters that it matches.
 
-Where a kind keeps its references is a table; how they are resolved is three rules. Rule R: an empty namespace is that
-of each matching cluster, and names may be templates. Rule P: a Profile forces most namespaces to its own. Rule T: a
-Secret must be of Sveltos' own type. This module must not read objects or know whether a target exists.
+Where a kind keeps its references is a table (``reference_paths``); how they are resolved is three rules. Rule R: an
+empty namespace is that of each matching cluster, and names may be templates. Rule P: a Profile forces most namespaces
+to its own. Rule T: a Secret must be of Sveltos' own type. This module must not know whether a target exists.
 """
 
 from __future__ import annotations
@@ -11,11 +11,23 @@ import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import ClusterRef, values_at
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form, Namespace, ReferencePath
+
+__all__ = [
+    "ADD_ON_TYPE",
+    "REFERENCE_PATHS",
+    "Reference",
+    "Unresolved",
+    "UnresolvedReason",
+    "references",
+    "render",
+]
 
 ADD_ON_TYPE = "addons.projectsveltos.io/cluster-profile"
 """The only type of Secret that Sveltos reads content from (rule T)."""
@@ -25,10 +37,13 @@ class UnresolvedReason(enum.StrEnum):
     """Why a reference could not be followed; a closed set."""
 
     NOT_FOUND = "not-found"
+    OPTIONAL = "optional"
+    """Not found, and Sveltos does without it."""
     FORBIDDEN = "forbidden"
     TEMPLATE = "template"
     WRONG_TYPE = "wrong-type"
     OMITTED = "omitted"
+    """Left out on purpose: by the secrets mode, or because a controller generated it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,100 +74,32 @@ class Reference:
 
     def as_unresolved(self, reason: UnresolvedReason | None = None) -> Unresolved:
         """The record of a reference that could not be followed, for ``reason`` or for its own."""
-        return Unresolved(self.by, self.target, reason or self.unresolved or UnresolvedReason.NOT_FOUND)
+        return Unresolved(self.by, self.target, reason or self.unresolved or self.absent)
 
-
-class Namespace(enum.Enum):
-    """What a reference's namespace field means."""
-
-    CLUSTER = enum.auto()
-    """Rule R: empty is the namespace of each matching cluster."""
-    LITERAL = enum.auto()
-    """As written; an empty one refers to nothing."""
-    OWN = enum.auto()
-    """The namespace of the object that refers, whatever is written."""
+    @property
+    def absent(self) -> UnresolvedReason:
+        """The reason when the target does not exist."""
+        return UnresolvedReason.OPTIONAL if self.optional else UnresolvedReason.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
-class ReferencePath:
-    """One row: a place where a kind keeps references."""
+class _Written:
+    """A reference as it stands in an object."""
 
-    path: str
-    """Below the object, ``[]`` after a list."""
-    kind: Kind | None = None
-    """The kind referred to; None where the ``kind`` field of the reference says it."""
-    namespace: Namespace = Namespace.CLUSTER
-    forced: bool = False
-    """Rule P: in a Profile, the namespace is the Profile's."""
-    typed: bool = True
-    """Rule T applies."""
+    kind: Kind
+    namespace: str
+    name: str
+    optional: bool = False
+    local: bool = False
 
-
-_CHECKS = ("preDeployChecks", "validateHealths", "preDeleteChecks", "postDeleteChecks")
-
-_ADD_ONS: tuple[ReferencePath, ...] = (
-    ReferencePath("policyRefs[]", forced=True),
-    ReferencePath("policyRefs[].remoteURL.secretRef", kinds.SECRET, forced=True),
-    ReferencePath("kustomizationRefs[]", forced=True),
-    ReferencePath("kustomizationRefs[].valuesFrom[]", forced=True),
-    ReferencePath("kustomizationRefs[].remoteURL.secretRef", kinds.SECRET),
-    ReferencePath("helmCharts[].valuesFrom[]"),
-    ReferencePath("helmCharts[].registryCredentialsConfig.credentials", kinds.SECRET, forced=True, typed=False),
-    ReferencePath("helmCharts[].registryCredentialsConfig.ca", kinds.SECRET, forced=True, typed=False),
-    ReferencePath("helmCharts[].signatureVerification.secretRef", kinds.SECRET, typed=False),
-    ReferencePath("helmCharts[].provenanceVerification.keyringSecretRef", kinds.SECRET, typed=False),
-    ReferencePath("patchesFrom[]"),
-    *(ReferencePath(f"{checks}[].jobCheck.jobRef", typed=False) for checks in _CHECKS),
-)
-"""The references of the part that profiles, promotions and event triggers have in common."""
-
-_PROMOTION_STAGES = tuple(
-    row
-    for trigger in ("spec.stages[].trigger.auto", "spec.stages[].trigger.manual")
-    for row in (
-        ReferencePath(f"{trigger}.preHealthCheckDeployment[]"),
-        ReferencePath(f"{trigger}.preHealthCheckDeployment[].remoteURL.secretRef", kinds.SECRET),
-        ReferencePath(f"{trigger}.postDelayHealthChecks[].jobCheck.jobRef", typed=False),
-    )
-)
-
-
-def _below(prefix: str, rows: Iterable[ReferencePath]) -> tuple[ReferencePath, ...]:
-    return tuple(
-        ReferencePath(f"{prefix}.{row.path}", row.kind, row.namespace, forced=row.forced, typed=row.typed)
-        for row in rows
-    )
-
-
-REFERENCE_PATHS: Mapping[Kind, tuple[ReferencePath, ...]] = {
-    kinds.CLUSTER_PROFILE: _below("spec", _ADD_ONS),
-    kinds.PROFILE: _below("spec", _ADD_ONS),
-    kinds.CLUSTER_PROMOTION: _below("spec.profileSpec", _ADD_ONS) + _PROMOTION_STAGES,
-    kinds.EVENT_TRIGGER: (
-        *_below("spec", _ADD_ONS),
-        ReferencePath("spec.configMapGenerator[]", kinds.CONFIG_MAP),
-        ReferencePath("spec.secretGenerator[]", kinds.SECRET),
-    ),
-    kinds.ROLE_REQUEST: (ReferencePath("spec.roleRefs[]"),),
-    kinds.CLUSTER_HEALTH_CHECK: (
-        ReferencePath("spec.notifications[].notificationRef", namespace=Namespace.LITERAL, typed=False),
-    ),
-    kinds.TECHSUPPORT: (
-        ReferencePath("spec.deliveryMethods[].secretRef", kinds.SECRET, Namespace.LITERAL, typed=False),
-    ),
-    kinds.SVELTOS_CLUSTER: (
-        ReferencePath("spec.workloadIdentity.caSecretRef", kinds.SECRET, Namespace.OWN, typed=False),
-    ),
-}
-"""Where each kind refers to ConfigMaps and Secrets. Flux sources, Helm repository URLs and template resources are not
-here: their content is not in these two kinds."""
-
-_KIND_BY_NAME = {kind.name: kind for kind in kinds.REFERENCED_KINDS}
 
 _TEMPLATE = "{{"
 _PLAIN_FIELD = re.compile(
     r"{{\s*\.(Cluster\.metadata\.name|Cluster\.metadata\.namespace|ClusterName|ClusterNamespace)\s*}}"
 )
+_PART = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+_SOURCE_SCHEMES = {kind.name.lower(): kind for kind in kinds.SOURCE_KINDS}
+_FORCING = frozenset({kinds.PROFILE, kinds.SET})
 
 
 def references(document: JsonObject, clusters: Iterable[ClusterRef]) -> Iterator[Reference]:
@@ -161,17 +108,18 @@ def references(document: JsonObject, clusters: Iterable[ClusterRef]) -> Iterator
     A reference without a template and with its namespace given is there even when no cluster matches.
     """
     by = ObjectKey.of(document)
-    ordered = sorted(clusters)
+    ordered: list[ClusterRef] | None = None
     for row in REFERENCE_PATHS.get(by.kind, ()):
-        for entry in values_at(document, row.path):
-            kind = _kind(row, entry)
-            if kind is None:
+        for value, holder in _entries(document, row.path):
+            written = _written(row, value)
+            if written is None:
                 continue
-            required = row.typed and kind == kinds.SECRET
-            optional = entry.get("optional") is True
-            for target, unresolved in _targets(row, entry, kind, by, ordered):
-                local = entry.get("deploymentType") == "Local"
-                yield Reference(by, target, row.path, optional, required, unresolved, local)
+            if ordered is None:
+                ordered = sorted(clusters)
+            required = row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder)
+            optional = row.optional or written.optional or holder.get("optional") is True
+            for target, unresolved in _targets(row, written, by, ordered):
+                yield Reference(by, target, row.path, optional, required, unresolved, written.local)
 
 
 def render(template: str, cluster: ClusterRef) -> str | None:
@@ -188,32 +136,170 @@ def render(template: str, cluster: ClusterRef) -> str | None:
     return None if _TEMPLATE in rendered else rendered
 
 
-def _kind(row: ReferencePath, entry: Any) -> Kind | None:
-    """The kind a reference names, None where it is no reference to a ConfigMap or Secret (a URL, a Flux source)."""
-    if not isinstance(entry, dict) or not entry.get("name"):
+# What is written ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def _parts(path: str) -> tuple[str, ...]:
+    """``a.b[].c[d.e]`` as ``a, b, [], c, d.e``."""
+    return tuple(name or key or "[]" for name, key in _PART.findall(path))
+
+
+def _entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Every value at a path, each with the innermost list entry that it stands in; other shapes give none."""
+    found: list[tuple[Any, Mapping[str, Any]]] = [(document, document)]
+    for part in _parts(path):
+        found = [one for value, holder in found for one in _step(value, holder, part)]
+        if not found:
+            break
+    yield from found
+
+
+def _step(value: Any, holder: Mapping[str, Any], part: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """What stands one part of a path further down."""
+    if isinstance(value, dict):
+        if value.get(part) is not None:
+            yield value[part], holder
+    elif isinstance(value, list):
+        if part == "[]":
+            yield from ((item, item if isinstance(item, dict) else holder) for item in value)
+        elif part.startswith("--"):
+            yield from ((flag, holder) for flag in _flags(value, part))
+
+
+def _flags(words: list[Any], flag: str) -> Iterator[str]:
+    """The values of a flag among the words of a command: ``--flag=value`` or ``--flag value``."""
+    texts = [str(word) for word in words]
+    for word, following in zip(texts, [*texts[1:], ""], strict=True):
+        if word.startswith(f"{flag}="):
+            yield word.partition("=")[2]
+        elif word == flag:
+            yield following
+
+
+def _is_exempt(row: ReferencePath, holder: Mapping[str, Any]) -> bool:
+    field, value = row.untyped_where
+    return bool(field) and holder.get(field) == value
+
+
+def _written(row: ReferencePath, value: Any) -> _Written | None:
+    """A reference in whichever form, None where there is none: another kind, a plain URL, a wrong shape."""
+    if row.form is Form.OBJECT:
+        return _written_object(row, value)
+    if not isinstance(value, str) or not value:
         return None
-    return row.kind or _KIND_BY_NAME.get(str(entry.get("kind", "")))
+    if row.form is Form.PLACE:
+        namespace, _, name = value.rpartition("/")
+        return _Written(row.kinds[0], namespace, name)
+    if row.form is Form.SOURCE_URL:
+        return _source_in_text(value)
+    return _Written(row.kinds[0], "", value)
+
+
+def _written_object(row: ReferencePath, value: Any) -> _Written | None:
+    if not isinstance(value, dict):
+        return None
+    kind = _kind(row, value)
+    name = value.get("name")
+    # Rule R fills in an empty name, too, where the kind says that an object is meant and not a URL.
+    quirk = row.namespace is Namespace.CLUSTER and row.templated and bool(value.get("kind"))
+    if kind is None or not (name or quirk):
+        return None
+    return _Written(
+        kind,
+        str(value.get("namespace") or ""),
+        str(name or ""),
+        value.get("optional") is True,
+        value.get("deploymentType") == "Local",
+    )
+
+
+def _kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
+    if len(row.kinds) == 1:
+        return row.kinds[0]
+    named = str(value.get("kind") or "")
+    if not row.kinds:
+        return Kind.of(value) if named else None
+    return next((kind for kind in row.kinds if kind.name == named), None)
+
+
+def _source_in_text(url: str) -> _Written | None:
+    """A chart's repository URL that names a Flux source, or may do so once it is rendered; its text is kept whole."""
+    if _TEMPLATE not in url:
+        return _Written(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
+    scheme = url.partition("://")[0]
+    kind = kinds.GIT_REPOSITORY if _TEMPLATE in scheme else _SOURCE_SCHEMES.get(scheme.lower())
+    return _Written(kind, "", url) if kind else None
+
+
+def _source_of_url(url: str) -> _Written | None:
+    """The Flux source that a chart's repository URL names, None for any other URL."""
+    scheme, separator, rest = url.partition("://")
+    kind = _SOURCE_SCHEMES.get(scheme.lower())
+    parts = rest.split("/")
+    if not separator or kind is None or len(parts) < 2 or not parts[0] or not parts[1]:
+        return None
+    return _Written(kind, parts[0], parts[1])
+
+
+# What is meant --------------------------------------------------------------------------------------------------------
 
 
 def _targets(
-    row: ReferencePath, entry: Mapping[str, Any], kind: Kind, by: ObjectKey, clusters: list[ClusterRef]
+    row: ReferencePath, written: _Written, by: ObjectKey, clusters: list[ClusterRef]
 ) -> Iterator[tuple[ObjectKey, UnresolvedReason | None]]:
-    name, namespace = str(entry["name"]), str(entry.get("namespace") or "")
-    if row.namespace is Namespace.OWN or (row.forced and by.kind == kinds.PROFILE):
-        namespace = by.namespace
-    if row.namespace is Namespace.LITERAL and not namespace:
+    namespace = _given_namespace(row, written, by)
+    if namespace is None:
         return
-    if namespace and _TEMPLATE not in namespace + name:
-        yield ObjectKey(kind, namespace, name), None
+    templated = row.templated and _TEMPLATE in namespace + written.name
+    if not templated and (written.name and (namespace or not _by_cluster(row, written.kind))):
+        found = _source_of_url(written.name) if row.form is Form.SOURCE_URL else written
+        if found is not None:
+            place = found.namespace if row.form is Form.SOURCE_URL else namespace
+            yield ObjectKey(found.kind, place, found.name), None
         return
-    seen: set[ObjectKey] = set()
-    for cluster in clusters:
-        rendered_name = render(name, cluster)
-        rendered_namespace = render(namespace, cluster) if namespace else cluster.namespace
-        if rendered_name is None or rendered_namespace is None:
-            yield ObjectKey(kind, namespace, name), UnresolvedReason.TEMPLATE
-            return
-        target = ObjectKey(kind, rendered_namespace, rendered_name)
-        if target not in seen:
+    # A managed cluster's own references are about that cluster.
+    own = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
+    seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
+    for cluster in own:
+        target = _rendered(row, written, namespace, cluster)
+        if target is not None and target not in seen:
             seen.add(target)
-            yield target, None
+            yield target
+
+
+def _given_namespace(row: ReferencePath, written: _Written, by: ObjectKey) -> str | None:
+    """The namespace before rule R, ``""`` where that rule or the kind's scope decides; None refers to nothing."""
+    if row.namespace is Namespace.OWN or (row.forced and by.kind in _FORCING):
+        return by.namespace
+    if row.namespace is Namespace.SVELTOS:
+        return kinds.SVELTOS_NAMESPACE
+    if not kinds.is_namespaced(written.kind):
+        return ""
+    if row.namespace is Namespace.LITERAL and not written.namespace and row.form is not Form.SOURCE_URL:
+        return None
+    return written.namespace
+
+
+def _by_cluster(row: ReferencePath, kind: Kind) -> bool:
+    """Whether an empty namespace stands for that of each matching cluster."""
+    return row.namespace is Namespace.CLUSTER and kinds.is_namespaced(kind)
+
+
+def _rendered(
+    row: ReferencePath, written: _Written, namespace: str, cluster: ClusterRef
+) -> tuple[ObjectKey, UnresolvedReason | None] | None:
+    """The target for one cluster, None where the rendered text is no reference after all."""
+    template = ObjectKey(written.kind, namespace, written.name)
+    name = render(written.name, cluster) if row.templated else written.name
+    place: str | None = namespace
+    if row.templated and namespace:
+        place = render(namespace, cluster)
+    if name is None or place is None:
+        return template, UnresolvedReason.TEMPLATE
+    if row.form is Form.SOURCE_URL:
+        source = _source_of_url(name)
+        return (ObjectKey(source.kind, source.namespace, source.name), None) if source else None
+    if not namespace and _by_cluster(row, written.kind):
+        place = cluster.namespace
+    return ObjectKey(written.kind, place, name or cluster.namespace), None

@@ -88,7 +88,7 @@ def test_the_role_allows_its_work_and_nothing_else(installed: Installation) -> N
         answer = installed.api.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return bool(answer["status"]["allowed"])
 
-    others = {("", "pods"), ("", "nodes"), ("apps", "deployments"), ("rbac.authorization.k8s.io", "clusterroles")}
+    others = {("", "pods"), ("", "nodes"), ("apps", "statefulsets"), ("rbac.authorization.k8s.io", "clusterroles")}
     captured = {(row.kind.group, row.plural) for row in KINDS if row.kind in CAPTURED_KINDS | SOURCE_KINDS}
     wait_for(lambda: allowed("list", "", "secrets"), "the authorizer to see the roles")
 

@@ -1,0 +1,113 @@
+"""What lists bring, as the files of a tree: each object normalized, distilled, sealed, stored, and learnt from.
+
+A batch counts only when its whole list was read. This module must not read a cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gitsnap import format as archive_format
+from gitsnap.capture.knowledge import Knowledge, Lesson
+from gitsnap.capture.sealing import Sealer, Store
+from gitsnap.capture.unchanged import Unchanged, version_of
+from gitsnap.errors import InputError
+from gitsnap.model import Area, BlobId, JsonObject, ObjectKey
+from gitsnap.normalize import last_manager, normalize, terminating
+from gitsnap.sveltos import generated, inventory, kinds
+
+_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
+"""What an object leads to that no API server would have taken, such as a spec that is a text."""
+
+
+def _no_files() -> dict[Area, dict[str, BlobId]]:
+    return {area: {} for area in Area}
+
+
+@dataclass(slots=True)
+class Batch:
+    """Files by area and path, who wrote the objects last, what was learnt, and what is not a user's."""
+
+    files: dict[Area, dict[str, BlobId]] = field(default_factory=_no_files)
+    managers: dict[str, str] = field(default_factory=dict)
+    """Path from the root of the tree -> field manager."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Path below an area -> version of the object, for the next capture."""
+    lessons: list[Lesson] = field(default_factory=list)
+    generated: set[ObjectKey] = field(default_factory=set)
+    """Objects left out because a controller generated them."""
+
+    def merge(self, other: Batch) -> None:
+        """Take over the files of another batch; its lessons are for the caller."""
+        for area, files in other.files.items():
+            self.files[area].update(files)
+        self.managers.update(other.managers)
+        self.generated |= other.generated
+
+
+class Converter:
+    """Turns objects as a server gives them into the files of a batch."""
+
+    def __init__(self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged) -> None:
+        self._knowledge = knowledge
+        self._sealer = sealer
+        self._store = store
+        self._unchanged = unchanged
+
+    def take(self, batch: Batch, raw: JsonObject) -> None:
+        """One object: what is configuration, what is inventory, what is learnt from it.
+
+        Raises InputError naming an object that has not the form of its kind: a folder of files may hold anything.
+        """
+        try:
+            self._take(batch, raw)
+        except _MISSHAPEN as error:
+            raise InputError(
+                f"{ObjectKey.of(raw)} has not the form of its kind ({type(error).__name__})",
+                hint="An API server would not have taken it. Mend it, or take it out of the folder.",
+            ) from error
+
+    def _take(self, batch: Batch, raw: JsonObject) -> None:
+        if terminating(raw):
+            return
+        key = ObjectKey.of(raw)
+        path = archive_format.path_of(key)
+        version = version_of(raw, self._knowledge.controller_labels)
+        files = self._unchanged.files(path, version)
+        for area, blob in files.items():
+            batch.files[area][path] = blob
+        if not files and not self._look_at(batch, key, path, raw):
+            return
+        batch.versions[path] = version
+        lesson = self._knowledge.study(raw)
+        if lesson is not None:
+            batch.lessons.append(lesson)
+
+    def _look_at(self, batch: Batch, key: ObjectKey, path: str, raw: JsonObject) -> bool:
+        """Write what is configuration and what is inventory; False for an object that is left out."""
+        owned = self._knowledge.controller_labels
+        if key.kind not in kinds.INVENTORY_KINDS:
+            if generated.reason(raw) is not None:
+                batch.generated.add(key)
+                return False
+            document = normalize(raw, controller_labels=owned)
+            if key.kind == kinds.SECRET:
+                self._put_secret(batch, path, document)
+            else:
+                self._put(batch, path, document)
+            batch.managers[f"{Area.CONFIGURATION}/{path}"] = last_manager(raw)
+        distilled = inventory.distill(raw, controller_labels=owned)
+        if distilled is not None:
+            batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))
+        return True
+
+    def _put(self, batch: Batch, path: str, document: JsonObject) -> BlobId:
+        blob = self._store(archive_format.encode(document))
+        batch.files[Area.CONFIGURATION][path] = blob
+        return blob
+
+    def _put_secret(self, batch: Batch, path: str, secret: JsonObject) -> None:
+        archived = self._sealer.archived(secret)
+        blob = self._put(batch, path, archived)
+        if self._sealer.encrypts:
+            batch.files[Area.SEALED][path] = self._sealer.sealed(secret, path=path, masked=archived, blob=blob)
