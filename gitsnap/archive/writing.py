@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import memory, removal, worktree
+from gitsnap.archive import maintenance, memory, removal, worktree
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples
 from gitsnap.archive.trees import write_tree
@@ -103,6 +103,9 @@ class GitWriter:
         sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
+        git_folder = Path(self._repository.path)
+        if maintenance.is_due(git_folder, self._branch):
+            problem = problem or maintenance.maintain(git_folder, self._branch, lock=self._lock)
         return RecordedSample(sample, new_commit, counts, left_alone=left, worktree_problem=problem)
 
     # Samples that are there -------------------------------------------------------------------------------------------

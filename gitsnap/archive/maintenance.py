@@ -1,0 +1,43 @@
+"""Keeps an archive small and quick: refs and objects are packed, and the commit-graph learns which paths changed.
+
+Nothing is ever removed: unreachable objects are packed with the rest, since the chain of samples leads through tags
+that retention took. Runs under the writer's lock, by the git program. This module must not decide about samples.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from gitsnap.archive.lock import clear_stale_locks
+from gitsnap.git import run_git
+
+LOOSE_TAGS = 500
+"""So many tags in files of their own are packed: listing them takes five to eight times as long as packed ones."""
+
+_SECONDS = 900.0
+
+_COMMANDS = (
+    ("pack-refs", "--all"),
+    ("repack", "--geometric=2", "-d", "-q"),
+    ("commit-graph", "write", "--reachable", "--changed-paths", "--split", "--no-progress"),
+)
+
+
+def is_due(git_folder: Path, branch: str) -> bool:
+    """Whether enough has piled up."""
+    folder = git_folder / "refs" / "tags" / branch
+    return folder.is_dir() and sum(1 for _ in folder.iterdir()) >= LOOSE_TAGS
+
+
+def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
+    """Pack; what went wrong in words, ``""`` where nothing did. A failure costs speed, never a sample."""
+    for command in _COMMANDS:
+        try:
+            done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS)
+        except subprocess.TimeoutExpired:
+            clear_stale_locks(git_folder, branch)
+            return f"git {command[0]} did not end within {_SECONDS:.0f} s"
+        if done.returncode != 0:
+            return f"git {command[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"
+    return ""

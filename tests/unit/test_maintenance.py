@@ -1,0 +1,69 @@
+"""Refs and objects do not pile up, and packing loses nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import GitArchive, create_archive, maintenance
+from gitsnap.format import encode
+from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.ports import RecordedSample, SampleDraft
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+
+
+def _sample(archive: GitArchive, number: int) -> RecordedSample:
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    with archive.writer() as writer:
+        blob = writer.store(encode({**document, "data": {"number": str(number)}}))
+        files = {Area.CONFIGURATION: {"default/ConfigMap/a.yaml": blob}}
+        moment = _START + timedelta(minutes=number)
+        return writer.record(SampleDraft(_INFO, files, moment, Trigger.SCHEDULE, cluster="uid"))
+
+
+def _loose_tags(archive: GitArchive) -> int:
+    return len(list((archive.git_folder / "refs" / "tags" / "hourly").glob("*")))
+
+
+def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sample reads back, tags that retention took stay as objects, and git finds nothing wrong."""
+    monkeypatch.setattr(maintenance, "LOOSE_TAGS", 8)
+    archive = create_archive(tmp_path, "hourly")
+    for number in range(5):
+        _sample(archive, number)
+    first = archive.samples()[0]
+    with archive.writer() as writer:
+        writer.remove([first])
+    assert _loose_tags(archive) == 4
+
+    for number in range(5, 20):
+        assert _sample(archive, number).worktree_problem == ""
+
+    assert _loose_tags(archive) < 8
+    samples = archive.samples()
+    assert [one.metadata.sequence for one in samples] == list(range(2, 21))
+    assert not [one for one in archive.check() if one.wrong]
+    kept = subprocess.run(
+        ["git", "-C", tmp_path / "hourly", "cat-file", "-t", first.tag_id], capture_output=True, check=True
+    )
+    assert kept.stdout == b"tag\n"
+    for number, sample in enumerate(samples, start=1):
+        tree = archive.tree(sample)
+        assert f'"{number}"'.encode() in tree.read(tree.files(Area.CONFIGURATION)["default/ConfigMap/a.yaml"])
+
+
+def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample is there, and what went wrong is said."""
+    monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
+    monkeypatch.setattr(maintenance, "_COMMANDS", (("pack-refs", "--nonsense"),))
+    archive = create_archive(tmp_path, "hourly")
+
+    recorded = _sample(archive, 1)
+
+    assert "pack-refs" in recorded.worktree_problem
+    assert [one.tag for one in archive.samples()] == [recorded.sample.tag]
