@@ -18,7 +18,8 @@
     ├── WrongClusterError        11   another cluster than the one the archive belongs to
     ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
     ├── RefusedError             14   a rollback plan that must not be carried out as it is
-    ├── RollbackFailedError      15   a rollback that stopped half-way
+    ├── RollbackFailedError      15   a rollback that stopped half-way (16: one that left objects out)
+    │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
     └── AbortedError            130   the person at the terminal said no
 
 Exit codes are an interface (docs/SCRIPTING.md): 0 done, 1 differences with ``--exit-code``, 2 usage.
@@ -34,6 +35,9 @@ EXIT_DIFFERENCES = 1
 
 EXIT_INCOMPLETE = 13
 """A sample was taken, but a kind in it was carried forward or is missing."""
+
+EXIT_LEFT_OUT = 16
+"""A rollback was carried out, but left out objects that differ and cannot be rolled back (``--skip-refused``)."""
 
 
 class GitsnapError(Exception):
@@ -158,6 +162,12 @@ class RollbackFailedError(GitsnapError):
     """A rollback stopped half-way; the report says what was and what was not applied."""
 
     exit_code = 15
+
+
+class TakenBackError(RollbackFailedError):
+    """A rollback failed half-way, and all that it had written was undone: the cluster is as it was before."""
+
+    exit_code = 17
 
 
 class AbortedError(GitsnapError):

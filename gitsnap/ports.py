@@ -132,6 +132,8 @@ class SampleDraft:
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
     """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further keys of the tag, with their values encoded: what a rollback says of itself."""
 
 
 @dataclass(frozen=True, slots=True)

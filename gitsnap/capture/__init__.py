@@ -5,6 +5,6 @@ This package must not parse command lines, print, or ask what time it is: the mo
 
 from gitsnap.capture.collect import Progress
 from gitsnap.capture.live import live_tree
-from gitsnap.capture.sample import CaptureResult, capture, check_cluster, tree_info
+from gitsnap.capture.sample import CaptureResult, Occasion, capture, check_cluster, tree_info
 
-__all__ = ["CaptureResult", "Progress", "capture", "check_cluster", "live_tree", "tree_info"]
+__all__ = ["CaptureResult", "Occasion", "Progress", "capture", "check_cluster", "live_tree", "tree_info"]

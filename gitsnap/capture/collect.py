@@ -8,7 +8,7 @@ This module must not write to an archive or know that there is one: contents go 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from gitsnap import format as archive_format
@@ -78,17 +78,19 @@ def collect(
     previous: Tree | None,
     store: Store,
     progress: Progress,
+    also: Collection[ObjectKey] = (),
     pause: Callable[[float], None] = time.sleep,
 ) -> Collected:
     """Read everything that ``info`` asks for.
 
-    ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it.
+    ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it. ``also`` are
+    objects that are kept even if nothing refers to them or a controller generated them.
     Raises SecretsError when Secrets cannot be kept in the mode asked for, ClusterUnreachableError when the server
     does not answer at all: a sample of nothing but carried kinds would only pretend that somebody had looked.
     """
     for exact in (True, False):
         lister = Lister(cluster, exact=exact, pause=pause)
-        collector = _Collector(cluster, lister, info, keeper=keeper, previous=previous, store=store)
+        collector = _Collector(cluster, lister, info, keeper=keeper, previous=previous, store=store, also=also)
         try:
             return collector.run(progress)
         except InstantLostError:
@@ -108,7 +110,9 @@ class _Collector:
         keeper: SecretsKeeper | None,
         previous: Tree | None,
         store: Store,
+        also: Collection[ObjectKey],
     ) -> None:
+        self._also = frozenset(also)
         self._cluster = cluster
         self._lister = lister
         self._info = info
@@ -179,7 +183,7 @@ class _Collector:
         path = archive_format.path_of(key)
         owned = self._knowledge.controller_labels
         if key.kind not in kinds.INVENTORY_KINDS:
-            if generated.reason(raw) is not None:
+            if generated.reason(raw) is not None and key not in self._also:
                 batch.skipped += 1
                 return
             self._put(batch, path, raw, normalize(raw, controller_labels=owned))
@@ -207,7 +211,8 @@ class _Collector:
     # Objects that others refer to -------------------------------------------------------------------------------------
 
     def _read_referenced(self, kind: Kind) -> None:
-        wanted = self._knowledge.wanted(kind)
+        wanted = {key: list[Reference]() for key in sorted(self._also) if key.kind == kind}
+        wanted |= self._knowledge.wanted(kind)
         if kind not in self._info.kinds:
             reason = UnresolvedReason.OMITTED
             self._unresolved += [one.as_unresolved(reason) for found in wanted.values() for one in found]
@@ -245,11 +250,11 @@ class _Collector:
     def _take_referenced(self, batch: Batch, raw: JsonObject) -> None:
         if terminating(raw):
             return
-        if generated.reason(raw) is not None:
+        key = ObjectKey.of(raw)
+        if generated.reason(raw) is not None and key not in self._also:
             batch.skipped += 1
             return
         document = normalize(raw)
-        key = ObjectKey.of(raw)
         path = archive_format.path_of(key)
         if key.kind != kinds.SECRET:
             self._put(batch, path, raw, document)

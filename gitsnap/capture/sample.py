@@ -12,7 +12,7 @@ from gitsnap.capture.collect import Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.model import ClusterInfo, ObjectKey, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -29,6 +29,17 @@ class CaptureResult:
     """References that could not be followed, those omitted on purpose included."""
     skipped_generated: int
     """Objects left out because a controller generated them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why a sample is taken, and what it must hold and say on that account."""
+
+    trigger: Trigger
+    also: frozenset[ObjectKey] = frozenset()
+    """Objects to hold even if nothing refers to them or a controller generated them: what a rollback is to write."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further keys of the tag, with their values encoded."""
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:
@@ -85,7 +96,7 @@ def capture(
     *,
     keeper: SecretsKeeper | None,
     time: datetime,
-    trigger: Trigger,
+    trigger: Trigger | Occasion,
     require_complete: bool = False,
     adopt: bool = False,
     progress: Progress = lambda _what, _count: None,
@@ -96,13 +107,16 @@ def capture(
     ``require_complete``, and whatever keeps the cluster from being read or the archive from being written; then
     nothing is recorded.
     """
+    occasion = Occasion(trigger) if isinstance(trigger, Trigger) else trigger
     facts = cluster.info()
     if not adopt:
         check_cluster(archive, facts)
     with archive.writer() as writer:
         previous = _previous(archive)
         _check_key(previous, info)
-        collected = collect(cluster, info, keeper=keeper, previous=previous, store=writer.store, progress=progress)
+        collected = collect(
+            cluster, info, keeper=keeper, previous=previous, store=writer.store, also=occasion.also, progress=progress
+        )
         if collected.incomplete and require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
             raise IncompleteError(
@@ -114,13 +128,14 @@ def capture(
                 info=info,
                 files=collected.files,
                 time=time,
-                trigger=trigger,
+                trigger=occasion.trigger,
                 cluster=facts.uid,
                 server=facts.version,
                 consistency=collected.consistency,
                 incomplete=collected.incomplete,
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
                 managers=collected.managers,
+                extra=occasion.extra,
             )
         )
     return CaptureResult(recorded, collected.unresolved, collected.skipped)

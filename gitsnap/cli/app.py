@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gitsnap import __version__
-from gitsnap.cli import capture, demo, diff, rollback, samples, show
+from gitsnap.cli import capture, demo, diff, rollback, samples, show, undo
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -48,6 +48,7 @@ app.command("list")(samples.list_samples)
 app.command("show")(show.show)
 app.command("diff")(diff.diff)
 app.command("rollback")(rollback.rollback)
+app.command("undo")(undo.undo)
 app.command("addons")(show.addons)
 app.command("demo")(demo.demo)
 

@@ -19,12 +19,15 @@ from gitsnap.format.metadata import (
 )
 from gitsnap.format.paths import CLUSTER_SCOPED, key_of, kind_folder, path_of
 from gitsnap.format.reader import decode, iterate_documents, load_documents
+from gitsnap.format.rollbacks import Result, RollbackRecord, parse_record, record_lines
 
 __all__ = [
     "ATTRIBUTES",
     "CLUSTER_SCOPED",
     "FORMAT",
     "README",
+    "Result",
+    "RollbackRecord",
     "check_branch",
     "commit_message",
     "decode",
@@ -34,8 +37,10 @@ __all__ = [
     "key_of",
     "kind_folder",
     "load_documents",
+    "parse_record",
     "parse_tag_message",
     "path_of",
+    "record_lines",
     "tag_message",
     "tag_name",
     "tree_info_from_bytes",
