@@ -18,8 +18,9 @@
     ├── WrongClusterError        11   another cluster than the one the archive belongs to
     ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
     ├── RefusedError             14   a plan, of a rollback or a prune, that must not be carried out as it is
-    ├── RollbackFailedError      15   a rollback that stopped half-way
-    ├── RemoteError              16   a remote refuses, or has another history
+    ├── RollbackFailedError      15   a rollback that stopped half-way (16: one that left objects out)
+    │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
+    ├── RemoteError              18   a remote refuses, or has another history
     │   ├── RemoteUnreachableError
     │   └── RemoteDivergedError
     ├── InternalError            70   a defect of gitsnap itself
@@ -38,6 +39,9 @@ EXIT_DIFFERENCES = 1
 
 EXIT_INCOMPLETE = 13
 """A sample was taken, but a kind in it was carried forward or is missing."""
+
+EXIT_LEFT_OUT = 16
+"""A rollback was carried out, but left out objects that differ and cannot be rolled back (``--skip-refused``)."""
 
 
 class GitsnapError(Exception):
@@ -164,10 +168,16 @@ class RollbackFailedError(GitsnapError):
     exit_code = 15
 
 
+class TakenBackError(RollbackFailedError):
+    """A rollback failed half-way, and all that it had written was undone: the cluster is as it was before."""
+
+    exit_code = 17
+
+
 class RemoteError(GitsnapError):
     """A remote does not take what is pushed, does not accept the credentials, or is not the one that is expected."""
 
-    exit_code = 16
+    exit_code = 18
 
 
 class RemoteUnreachableError(RemoteError):

@@ -201,6 +201,8 @@ class SampleDraft:
     """Before a rollback: the tag of the sample that it goes back to."""
     imported: str = ""
     """The folder of the old feature that the sample was read from, ``""`` for a sample of a cluster."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further keys of the tag, with their values encoded: what a rollback says of itself."""
 
 
 @dataclass(frozen=True, slots=True)

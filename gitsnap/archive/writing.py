@@ -251,6 +251,7 @@ class GitWriter:
             incomplete=tuple(sorted(draft.incomplete)),
             unresolved=draft.unresolved,
             content_sha256=content,
+            extra=draft.extra,
         )
 
     def _free_tag_name(self, draft: SampleDraft) -> str:

@@ -48,11 +48,15 @@ class Batch:
 class Converter:
     """Turns objects as a server gives them into the files of a batch."""
 
-    def __init__(self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged) -> None:
+    def __init__(
+        self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged, *, also: frozenset[ObjectKey]
+    ) -> None:
+        """``also``: objects that are kept whoever made them."""
         self._knowledge = knowledge
         self._sealer = sealer
         self._store = store
         self._unchanged = unchanged
+        self._also = also
 
     def take(self, batch: Batch, raw: JsonObject) -> None:
         """One object: what is configuration, what is inventory, what is learnt from it.
@@ -87,7 +91,7 @@ class Converter:
         """Write what is configuration and what is inventory; False for an object that is left out."""
         owned = self._knowledge.controller_labels
         if key.kind not in kinds.INVENTORY_KINDS:
-            if generated.reason(raw) is not None:
+            if generated.reason(raw) is not None and key not in self._also:
                 batch.generated.add(key)
                 return False
             document = normalize(raw, controller_labels=owned)

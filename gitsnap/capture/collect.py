@@ -8,7 +8,7 @@ This module must not write to an archive or know that there is one: contents go 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gitsnap import format as archive_format
@@ -71,19 +71,28 @@ def collect(
     store: Store,
     unchanged: Unchanged,
     progress: Progress,
+    also: Collection[ObjectKey] = (),
     pause: Callable[[float], None] = time.sleep,
 ) -> Collected:
     """Read everything that ``info`` asks for.
 
     ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it; ``unchanged`` knows
-    which objects are still as they are there.
+    which objects are still as they are there. ``also`` are objects that are kept even if nothing refers to them or a
+    controller generated them.
     Raises SecretsError when Secrets cannot be kept in the mode asked for, ClusterUnreachableError when the server
     does not answer at all: a sample of nothing but carried kinds would only pretend that somebody had looked.
     """
     for exact in (True, False):
         lister = Lister(cluster, exact=exact, pause=pause)
         collector = _Collector(
-            cluster, lister, info, keeper=keeper, previous=previous, store=store, unchanged=unchanged
+            cluster,
+            lister,
+            info,
+            keeper=keeper,
+            previous=previous,
+            store=store,
+            unchanged=unchanged,
+            also=frozenset(also),
         )
         try:
             return collector.run(progress)
@@ -105,7 +114,9 @@ class _Collector:
         previous: Tree | None,
         store: Store,
         unchanged: Unchanged,
+        also: frozenset[ObjectKey],
     ) -> None:
+        self._also = also
         self._cluster = cluster
         self._lister = lister
         self._info = info
@@ -114,7 +125,7 @@ class _Collector:
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
-        self._converter = Converter(self._knowledge, self._sealer, store, unchanged)
+        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also)
         self._incomplete: dict[Kind, IncompleteKind] = {}
         self._unresolved: list[Unresolved] = []
         self._kept = Batch()
@@ -128,7 +139,7 @@ class _Collector:
                 progress(kind.name, self._count)
         self._read_controllers()
         self._unresolved += self._knowledge.unresolvable()
-        for kind, wanted in self._knowledge.wanted().items():
+        for kind, wanted in self._wanted().items():
             if kind in kinds.LISTED_KINDS:
                 self._look_up(kind, wanted)
             else:
@@ -144,6 +155,14 @@ class _Collector:
             consistency=self._lister.consistency,
             skipped=len(self._kept.generated),
         )
+
+    def _wanted(self) -> Mapping[Kind, Mapping[ObjectKey, list[Reference]]]:
+        """What something refers to, and what is wanted whether or not anything does."""
+        wanted = {kind: dict(found) for kind, found in self._knowledge.wanted().items()}
+        for key in sorted(self._also):
+            if key.kind not in kinds.LISTED_KINDS:
+                wanted.setdefault(key.kind, {}).setdefault(key, [])
+        return dict(sorted(wanted.items()))
 
     @property
     def _count(self) -> int:

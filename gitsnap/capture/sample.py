@@ -14,7 +14,7 @@ from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.model import ClusterInfo, ObjectKey, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -113,6 +113,10 @@ class Request:
     """Whether objects are looked at that seem unchanged."""
     signer: Callable[[bytes], bytes] | None = None
     """What signs the tag; None for a tag without a signature."""
+    also: frozenset[ObjectKey] = frozenset()
+    """Objects to hold even if nothing refers to them or a controller generated them: what a rollback is to write."""
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further keys of the tag, with their values encoded."""
 
 
 def capture(
@@ -138,6 +142,7 @@ def capture(
             previous=previous,
             store=writer.store,
             unchanged=unchanged,
+            also=request.also,
             progress=progress,
         )
         if collected.incomplete and request.require_complete:
@@ -160,8 +165,9 @@ def capture(
                 incomplete=collected.incomplete,
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
                 managers=collected.managers,
-                seen=unchanged.result() if facts.keeps_versions else None,
+                seen=unchanged.result() if facts.keeps_versions and not request.also else None,
                 signer=request.signer,
+                extra=request.extra,
             )
         )
     return CaptureResult(recorded, collected.unresolved, collected.skipped)

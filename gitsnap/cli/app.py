@@ -21,6 +21,7 @@ COMMANDS = {
     "log": "gitsnap.cli.log:log",
     "diff": "gitsnap.cli.diff:diff",
     "rollback": "gitsnap.cli.rollback:rollback",
+    "undo": "gitsnap.cli.undo:undo",
     "addons": "gitsnap.cli.show:addons",
     "push": "gitsnap.cli.push:push",
     "verify": "gitsnap.cli.verify:verify",

@@ -62,3 +62,14 @@ Clusters = Annotated[
     list[str] | None,
     typer.Option("--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME."),
 ]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and try, change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take back what was already written.")]
+AllowWithdraw = Annotated[
+    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters.")
+]
+ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
+SkipRefused = Annotated[
+    bool, typer.Option("--skip-refused", help="Leave out what is refused, and do the rest (exit 16).")
+]

@@ -5,11 +5,24 @@ This module must not decide anything about a plan.
 
 from __future__ import annotations
 
+from gitsnap.model import ObjectKey
 from gitsnap.plan import Action, Plan, Step
 from gitsnap.render import render_table, visible
-from gitsnap.rollback import Report
+from gitsnap.rollback import Report, plan_hash
 
 _MOST_FIELDS = 4
+_MOST_STAYING = 10
+_ALWAYS = frozenset({Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.REFUSE})
+"""What the last line counts even if there is none."""
+
+_DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.RECREATE: "deleted and created anew",
+    Action.DELETE: "deleted",
+    Action.HOLD: "paused",
+    Action.RELEASE: "no longer paused",
+}
 
 
 def plan_text(plan: Plan, *, columns: int) -> str:
@@ -28,9 +41,17 @@ def plan_text(plan: Plan, *, columns: int) -> str:
     lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
     lines += [f"note: {visible(one)}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
-    counts = [f"{plan.counts.get(action, 0)} {action}" for action in Action]
-    lines.append(f"plan: {', '.join(counts)}; {plan.stay} not in the sample and left alone")
+    lines += _staying(plan)
+    counts = [f"{plan.counts[action]} {action}" for action in Action if plan.counts[action] or action in _ALWAYS]
+    lines.append(f"plan: {', '.join(counts)}; {len(plan.stays)} not in the sample and left alone")
     return "\n".join(lines) + "\n"
+
+
+def _staying(plan: Plan) -> list[str]:
+    """What is not in the sample and stays, with the reason."""
+    lines = [f"stays: {one.key}: {visible(one.reason)}" for one in plan.stays[:_MOST_STAYING]]
+    more = len(plan.stays) - _MOST_STAYING
+    return [*lines, f"stays: and {more} more"] if more > 0 else lines
 
 
 def _cells(step: Step) -> list[str]:
@@ -44,11 +65,16 @@ def _cells(step: Step) -> list[str]:
 
 def report_text(report: Report) -> str:
     """What was and what was not applied."""
-    lines = [f"{step.action}d {step.key}" for step in report.applied]
+    lines = [f"{_DONE[step.action]} {step.key}" for step in report.applied]
     if report.failed is not None:
         lines.append(f"FAILED {report.failed.key}: {visible(report.failure)}")
-    lines += [f"not tried: {step.key}" for step in report.not_tried]
-    lines += [f"left out: {step.key}: {visible(step.reason)}" for step in report.left_out]
+    lines += [f"not tried: {step.action} {step.key}" for step in report.not_tried]
+    lines += [f"left out: {step.key}: {visible(step.why_not)}" for step in report.left_out]
+    lines += [f"still paused: {key}" for key in report.held]
+    if report.gone_back is not None:
+        lines += [f"taken back: {key}" for key in report.gone_back.reversed]
+        lines += [f"left there: {key}" for key in report.gone_back.left]
+        lines += [f"NOT taken back: {key}" for key in report.gone_back.still]
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
     if report.after is not None:
@@ -58,22 +84,27 @@ def report_text(report: Report) -> str:
     done = f"{len(report.applied)} applied"
     if report.failed is not None:
         done += f", 1 failed, {len(report.not_tried)} not tried"
+    if report.gone_back is not None:
+        done += f", {len(report.gone_back.reversed)} taken back"
     if report.left_out:
         done += f", {len(report.left_out)} left out"
     lines.append(f"rollback: {done}")
     return "\n".join(lines) + "\n"
 
 
-def plan_document(plan: Plan) -> dict[str, object]:
-    """The plan in JSON (docs/SCRIPTING.md); it holds no values."""
-    return {
+def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, object]:
+    """The plan in JSON (docs/SCRIPTING.md), with the report once it was carried out; it holds no values."""
+    document: dict[str, object] = {
         "kind": "RollbackPlan",
         "cluster": {"context": plan.cluster.context, "server": plan.cluster.server, "uid": plan.cluster.uid},
         "sample": plan.sample,
+        "hash": plan_hash(plan),
         "steps": [
             {
                 "action": str(step.action),
-                "object": {"kind": str(step.key.kind), "namespace": step.key.namespace, "name": step.key.name},
+                "object": _object(step.key),
+                "uid": step.uid,
+                "resourceVersion": step.resource_version,
                 "changed": list(step.changed),
                 "reason": step.reason,
                 "trial": None if step.trial is None else {"outcome": step.trial.outcome, "message": step.trial.message},
@@ -83,5 +114,44 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "withdraws": [str(one) for one in plan.withdraws],
         "uncertain": [str(one) for one in plan.doubts],
         "blocked": list(plan.blocked),
-        "staying": plan.stay,
+        "notes": list(plan.notes),
+        "staying": len(plan.stays),
+        "stays": [{"object": _object(one.key), "reason": one.reason} for one in plan.stays],
     }
+    if report is not None:
+        document["report"] = report_document(report)
+    return document
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """What a rollback did, in JSON."""
+    back = report.gone_back
+    return {
+        "applied": [{"action": str(step.action), "object": _object(step.key)} for step in report.applied],
+        "failed": None
+        if report.failed is None
+        else {
+            "action": str(report.failed.action),
+            "object": _object(report.failed.key),
+            "message": report.failure,
+            "unknown": report.unknown,
+        },
+        "notTried": [{"action": str(step.action), "object": _object(step.key)} for step in report.not_tried],
+        "leftOut": [{"object": _object(step.key), "reason": step.why_not} for step in report.left_out],
+        "stillPaused": [_object(key) for key in report.held],
+        "takenBack": None
+        if back is None
+        else {
+            "objects": [_object(key) for key in back.reversed],
+            "left": [_object(key) for key in back.left],
+            "still": [_object(key) for key in back.still],
+            "problem": back.problem,
+        },
+        "before": report.before.tag if report.before else "",
+        "after": report.after.tag if report.after else "",
+        "afterProblem": report.after_problem,
+    }
+
+
+def _object(key: ObjectKey) -> dict[str, str]:
+    return {"kind": str(key.kind), "namespace": key.namespace, "name": key.name}

@@ -5,30 +5,22 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap import history
-from gitsnap.cli import options, output
+from gitsnap.cli import options
+from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained, say_unfinished
 from gitsnap.cli.show import SampleName
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
-from gitsnap.errors import AbortedError, AccessDeniedError, IncompleteError, RefusedError, RollbackFailedError
-from gitsnap.model import Sample, Trigger
+from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gitsnap.archive import GitArchive
-    from gitsnap.plan import Plan
-    from gitsnap.ports import Cluster
+    from gitsnap.plan import Options, Selection
 
 _Names = list[str] | None
+_MAX_DELETE = 10
 
 
 def rollback(
@@ -48,39 +40,48 @@ def rollback(
     resource: Annotated[
         _Names, typer.Option("--resource", metavar="KIND[/NS]/NAME", help="Any object of the sample.")
     ] = None,
+    excepted: Annotated[
+        _Names, typer.Option("--except", metavar="KIND[/NS]/NAME", help="Leave this object of the selection alone.")
+    ] = None,
     with_references: Annotated[
         bool, typer.Option("--with-references", help="Also what the selected objects refer to.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and try, change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    allow_withdraw: Annotated[
-        bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters.")
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    atomic: options.Atomic = False,
+    allow_withdraw: options.AllowWithdraw = False,
+    force_owned: options.ForceOwned = False,
+    skip_refused: options.SkipRefused = False,
+    recreate: Annotated[
+        bool,
+        typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable)."),
     ] = False,
-    force_owned: Annotated[
-        bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")
+    create_namespaces: Annotated[
+        bool, typer.Option("--create-namespaces", help="Create namespaces that objects need.")
     ] = False,
-    skip_refused: Annotated[
-        bool, typer.Option("--skip-refused", help="Leave out what is refused, and do the rest.")
-    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete selected objects made after the sample.")] = False,
+    max_delete: Annotated[
+        int, typer.Option("--max-delete", metavar="N", min=0, help="How many objects --prune may delete at most.")
+    ] = _MAX_DELETE,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Put objects back as a sample has them; all of them, or those that are named.
 
-    A plan is shown and tried on the server first. Nothing outside the selection is touched, and nothing is deleted.
+    A plan is shown and tried on the server first. Nothing outside the selection is touched, and nothing is deleted
+    without --prune. `gitsnap undo` takes it back.
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
     from gitsnap import keys
     from gitsnap import rollback as rolling
-    from gitsnap.capture import check_cluster
     from gitsnap.plan import Options, Selection
 
-    choice = ArchiveChoice(storage, snapshot, archive)
-    opened = choice.open_to_write()
-    chosen = history.find_sample(opened.samples(), sample)
-    cluster = ClusterChoice(kubeconfig, context, from_dir).open()
-    check_cluster(opened, cluster.info())
+    place = Place.open(
+        ArchiveChoice(storage, snapshot, archive), ClusterChoice(kubeconfig, context, from_dir), identity or []
+    )
+    chosen = history.find_sample(place.archive.samples(), sample)
+    say_unfinished(place)
     selection = Selection(
         namespaces=tuple(namespace or ()),
         clusters=tuple(clusters or ()),
@@ -89,98 +90,57 @@ def rollback(
         classifiers=tuple(classifier or ()),
         rolerequests=tuple(rolerequest or ()),
         resources=tuple(resource or ()),
+        excepted=tuple(excepted or ()),
         with_references=with_references,
     )
-    with _role_explained():
+    allowed = Options(
+        allow_withdraw=allow_withdraw,
+        force_owned=force_owned,
+        skip_refused=skip_refused,
+        recreate=recreate,
+        create_namespaces=create_namespaces,
+        prune=prune,
+        max_delete=max_delete,
+    )
+    with role_explained():
         plan = rolling.prepare(
-            cluster,
-            opened.tree(chosen),
+            place.cluster,
+            place.archive.tree(chosen),
             sample=chosen,
             selection=selection,
-            options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
-            keeper=keys.for_reading(opened, chosen, identities=identity or []),
+            options=allowed,
+            keeper=keys.for_reading(place.archive, chosen, identities=place.identities),
         )
-    plan = rolling.try_on_server(cluster, plan)
-    _show(plan, form)
-    if plan.blocked:
-        raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
-    if dry_run:
-        return
-    if not plan.writes:
-        output.say("nothing to do: the cluster already has what was selected")
-        return
-    _confirm(plan, yes=yes)
-    _apply(cluster, opened, plan, identities=identity or [])
+    plan = rolling.try_on_server(place.cluster, plan)
+    asked = rolling.Asked(command=shlex.join(_command(chosen.tag, selection, allowed, atomic=atomic)))
+    carry_out(place, plan, asked, Manner(dry_run=dry_run, yes=yes, atomic=atomic, form=form))
 
 
-@contextmanager
-def _role_explained() -> Iterator[None]:
-    """The controller's own role reads lists only: who rolls back in its pod needs another one."""
-    try:
-        yield
-    except AccessDeniedError as error:
-        hint = f"{error.hint} In the controller's pod, manifests/overlays/rollback gives the role for a rollback."
-        raise AccessDeniedError(error.message, hint=hint) from error
-
-
-def _show(plan: Plan, form: options.Output) -> None:
-    from gitsnap.cli.plan_output import plan_document, plan_text
-
-    if form is options.Output.TABLE:
-        output.result(plan_text(plan, columns=output.columns()))
-    else:
-        output.structured(plan_document(plan), form)
-
-
-def _confirm(plan: Plan, *, yes: bool) -> None:
-    """Ask the person at the terminal. Raises RefusedError where there is none, AbortedError for a no."""
-    if yes:
-        return
-    if not output.can_ask():
-        raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
-    count = len(plan.writes)
-    noun = "object" if count == 1 else "objects"
-    if not typer.confirm(f"Write {count} {noun} to {plan.cluster.context} ({plan.cluster.server})?", err=True):
-        raise AbortedError("nothing was changed")
-
-
-def _apply(cluster: Cluster, archive: GitArchive, plan: Plan, *, identities: list[Path]) -> None:
-    from gitsnap import rollback as rolling
-    from gitsnap.cli.plan_output import report_text
-
-    take = _sampler(cluster, archive, identities, target=plan.sample)
-    try:
-        report = rolling.apply(cluster, plan, take_sample=take)
-    except rolling.StoppedError as error:
-        output.result(report_text(error.report))
-        raise RollbackFailedError(error.message, hint=error.hint) from error
-    output.result(report_text(report))
-
-
-def _sampler(
-    cluster: Cluster, archive: GitArchive, identities: list[Path], *, target: str
-) -> Callable[[Trigger], Sample | None]:
-    """Takes the samples before and after, under the archive's own policy; the first names the sample ``target``."""
-
-    def take(trigger: Trigger) -> Sample | None:
-        from gitsnap import capture as sampling
-        from gitsnap import keys
-
-        policy = find_policy(archive.policy, None, cluster)
-        policy, keeper = keys.for_capture(archive, policy, identities=identities)
-        info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
-        request = sampling.Request(info, keeper, datetime.now(UTC), trigger)
-        if trigger is Trigger.BEFORE_ROLLBACK:
-            goal = next((one.tag_id for one in archive.samples() if one.tag == target), None)
-            request = replace(request, target=goal)
-        taken = sampling.capture(cluster, archive, request)
-        sample = taken.recorded.sample
-        if sample.metadata.incomplete and trigger is Trigger.BEFORE_ROLLBACK:
-            listed = ", ".join(str(one.kind) for one in sample.metadata.incomplete)
-            raise IncompleteError(
-                f"nothing was changed: the sample before the rollback lacks {listed}",
-                hint="Without it the rollback could not be taken back. Mend what keeps these kinds from being read.",
-            )
-        return sample
-
-    return take
+def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) -> list[str]:
+    """The arguments that ask for the same again, wherever the archive and the cluster are."""
+    named = (
+        ("--namespace", selection.namespaces),
+        ("--cluster", selection.clusters),
+        ("--clusterprofile", selection.clusterprofiles),
+        ("--profile", selection.profiles),
+        ("--classifier", selection.classifiers),
+        ("--rolerequest", selection.rolerequests),
+        ("--resource", selection.resources),
+        ("--except", selection.excepted),
+    )
+    switches = (
+        ("--with-references", selection.with_references),
+        ("--atomic", atomic),
+        ("--allow-withdraw", allowed.allow_withdraw),
+        ("--force-owned", allowed.force_owned),
+        ("--skip-refused", allowed.skip_refused),
+        ("--recreate", allowed.recreate),
+        ("--create-namespaces", allowed.create_namespaces),
+        ("--prune", allowed.prune),
+    )
+    words = ["rollback", "--sample", tag]
+    words += [word for flag, names in named for name in names for word in (flag, name)]
+    words += [flag for flag, given in switches if given]
+    if allowed.prune and allowed.max_delete != _MAX_DELETE:
+        words += ["--max-delete", str(allowed.max_delete)]
+    return words

@@ -26,6 +26,7 @@ from gitsnap.format.pruned import (
     pruned_text,
 )
 from gitsnap.format.reader import decode, iterate_documents, load_documents
+from gitsnap.format.rollbacks import Result, RollbackRecord, parse_record, record_lines
 
 __all__ = [
     "ATTRIBUTES",
@@ -34,6 +35,8 @@ __all__ = [
     "README",
     "PruneRecord",
     "PrunedSample",
+    "Result",
+    "RollbackRecord",
     "check_branch",
     "commit_message",
     "decode",
@@ -43,11 +46,13 @@ __all__ = [
     "key_of",
     "kind_folder",
     "load_documents",
+    "parse_record",
     "parse_tag_message",
     "path_of",
     "prune_record_from_bytes",
     "prune_record_to_bytes",
     "pruned_text",
+    "record_lines",
     "tag_message",
     "tag_name",
     "tree_info_from_bytes",

@@ -96,7 +96,7 @@ def tag_message(metadata: SampleMetadata) -> str:
     lines.append(("Consistency", metadata.consistency))
     lines += _incomplete_lines(metadata.incomplete)
     lines += [("Unresolved", str(metadata.unresolved)), ("Content-SHA256", metadata.content_sha256)]
-    lines += [(key, _safe(value)) for key, value in metadata.extra]
+    lines += [(key, _kept(value)) for key, value in metadata.extra]
     return f"{_tag_subject(metadata)}\n\n{_trailers(lines)}"
 
 
@@ -212,6 +212,11 @@ def _time_text(time: datetime) -> str:
 def _safe(text: str) -> str:
     """Text from outside on one ASCII line: everything but printable ASCII is percent-encoded."""
     return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
+
+
+def _kept(text: str) -> str:
+    """The value of a key that this module does not know, which is encoded already; still it cannot begin a line."""
+    return quote(text, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ", errors="surrogatepass")
 
 
 # Commit messages ------------------------------------------------------------------------------------------------------

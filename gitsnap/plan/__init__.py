@@ -3,17 +3,35 @@
 Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or let a value of a Secret into a text.
 """
 
-from gitsnap.plan.making import LiveState, SampleState, Unrestorable, arranged, make_plan, with_deployed
+from gitsnap.plan.deleting import PRUNED_KINDS
+from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
-from gitsnap.plan.values import Action, Doubt, Moment, Options, Outcome, Plan, Step, Trial, Withdraw
-from gitsnap.plan.writing import Create, MergePatch, Replace, has_no_effect, moved, request_of
+from gitsnap.plan.states import LiveState, SampleState, Unrestorable
+from gitsnap.plan.values import (
+    Action,
+    Doubt,
+    Hold,
+    Moment,
+    Options,
+    Outcome,
+    Plan,
+    Stay,
+    Step,
+    Trial,
+    Withdraw,
+    in_words,
+)
+from gitsnap.plan.writing import Create, Delete, MergePatch, Replace, has_no_effect, moved, request_of
 
 __all__ = [
     "CONCERNED_KINDS",
+    "PRUNED_KINDS",
     "Action",
     "Create",
+    "Delete",
     "Doubt",
+    "Hold",
     "LiveState",
     "MergePatch",
     "Moment",
@@ -23,14 +41,17 @@ __all__ = [
     "Replace",
     "SampleState",
     "Selection",
+    "Stay",
     "Step",
     "Trial",
     "Unrestorable",
     "Withdraw",
     "arranged",
     "has_no_effect",
+    "in_words",
     "make_plan",
     "moved",
+    "released",
     "request_of",
     "resolve",
     "with_deployed",

@@ -37,13 +37,17 @@ class Selection:
     rolerequests: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     """``KIND[/NS]/NAME``: the kind in any case, as its plural, or with its group."""
+    excepted: tuple[str, ...] = ()
+    """Objects to leave alone, written like ``resources``."""
     with_references: bool = False
     """Also the ConfigMaps and Secrets that the selected objects refer to."""
+    keys: tuple[ObjectKey, ...] = ()
+    """Exactly these objects and nothing else: what an undo is about. What the sample does not have is left out."""
 
     @property
     def everything(self) -> bool:
         """Whether nothing in particular was named."""
-        return not self.namespaces and not self._names
+        return not self.namespaces and not self._names and not self.keys
 
     @property
     def _names(self) -> bool:
@@ -58,11 +62,21 @@ class Selection:
 
     def covers_kind(self, kind: Kind) -> bool:
         """Whether all objects of a kind are meant, whatever their names."""
+        if self.keys:
+            return False
         return self.everything or (bool(self.namespaces) and not self._names and kind in _OF_A_NAMESPACE)
 
     def covers_namespace(self, namespace: str) -> bool:
         """Whether a namespace is meant."""
         return not self.namespaces or namespace in self.namespaces
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Whether an object is meant without being named."""
+        return self.covers_kind(key.kind) and (not key.namespace or self.covers_namespace(key.namespace))
+
+    def named_kinds(self, keys: Collection[ObjectKey]) -> frozenset[Kind]:
+        """The kinds that something is named of; ``keys`` tell kinds that only the sample knows."""
+        return frozenset[Kind]().union(*(term.kinds for term in _terms(self, keys)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +107,17 @@ def resolve(
     ``incomplete`` are the kinds that the sample does not have or holds from an earlier one. Raises NotFoundError for
     a name that fits nothing, UsageError for one that fits several objects or cannot be understood.
     """
+    if selection.keys:
+        return frozenset(key for key in selection.keys if key in keys)
+    left_alone = {
+        _found(_resource_term("--except", text, keys), selection, keys, incomplete) for text in selection.excepted
+    }
     if selection.everything:
-        return frozenset(key for key in keys if restorable(key.kind))
+        return frozenset(key for key in keys if restorable(key.kind)) - left_alone
     terms = list(_terms(selection, keys))
     if not terms:
-        return frozenset(_of_namespaces(selection, keys))
-    return frozenset(_found(term, selection, keys, incomplete) for term in terms)
+        return frozenset(_of_namespaces(selection, keys)) - left_alone
+    return frozenset(_found(term, selection, keys, incomplete) for term in terms) - left_alone
 
 
 def _of_namespaces(selection: Selection, keys: Iterable[ObjectKey]) -> Iterator[ObjectKey]:
@@ -126,11 +145,11 @@ def _terms(selection: Selection, keys: Collection[ObjectKey]) -> Iterator[_Term]
             namespace, _, name = text.rpartition("/")
             yield _checked(_Term(f"{flag} {text}", of_kinds, namespace, name))
     for text in selection.resources:
-        yield _resource_term(text, keys)
+        yield _resource_term("--resource", text, keys)
 
 
-def _resource_term(text: str, keys: Collection[ObjectKey]) -> _Term:
-    typed = f"--resource {text}"
+def _resource_term(flag: str, text: str, keys: Collection[ObjectKey]) -> _Term:
+    typed = f"{flag} {text}"
     parts = text.split("/")
     if len(parts) not in {2, 3}:
         raise UsageError(f"{typed}: give it as KIND/NAME or KIND/NAMESPACE/NAME")

@@ -16,6 +16,8 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 
+_MOST_CLUSTERS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -27,6 +29,14 @@ class Options:
     """Objects that Argo CD, Flux, Helm or another controller will write again may be written."""
     skip_refused: bool = False
     """What cannot be rolled back is left out; without it, one such object holds up the whole rollback."""
+    recreate: bool = False
+    """A Secret of another type and an immutable object may be deleted and created anew."""
+    create_namespaces: bool = False
+    """Namespaces that objects need and that do not exist may be created."""
+    prune: bool = False
+    """Selected objects that the sample does not have may be deleted."""
+    max_delete: int = 10
+    """How many objects ``prune`` may delete at most."""
 
 
 class Action(enum.StrEnum):
@@ -34,8 +44,19 @@ class Action(enum.StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    RECREATE = "recreate"
+    """Deleted and created anew, since it cannot be updated."""
+    DELETE = "delete"
+    HOLD = "hold"
+    """A profile is paused for the time of the rollback, so that it loses no match between two steps."""
+    RELEASE = "release"
     UNCHANGED = "unchanged"
     REFUSE = "refuse"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is a write."""
+        return self not in {Action.UNCHANGED, Action.REFUSE}
 
 
 class Outcome(enum.StrEnum):
@@ -69,7 +90,7 @@ class Step:
     changed: tuple[str, ...] = ()
     """Paths of the fields that differ, sorted."""
     needs: tuple[ObjectKey, ...] = ()
-    """Objects that earlier steps create and without which this one fails."""
+    """Objects that earlier steps write and without which this one fails."""
     trial: Trial | None = None
     archived: JsonObject | None = field(default=None, repr=False)
     """The object as the sample holds it, normalized, with real values."""
@@ -91,7 +112,7 @@ class Step:
     @property
     def writes(self) -> bool:
         """Whether carrying out the plan writes this object."""
-        return self.action in {Action.CREATE, Action.UPDATE} and not self.failed
+        return self.action.writes and not self.failed
 
     @property
     def failed(self) -> bool:
@@ -113,6 +134,20 @@ class Moment(enum.StrEnum):
     """After the rollback."""
     BETWEEN = "between"
     """Between two steps, although it matches before and after."""
+    PASSING = "passing"
+    """Between two steps, after it came to match between two others: it matches neither before nor after."""
+
+    @property
+    def words(self) -> str:
+        """What happens to the match."""
+        return _MOMENTS[self]
+
+
+_MOMENTS = {
+    Moment.END: "stops matching",
+    Moment.BETWEEN: "stops matching for a moment, between two steps",
+    Moment.PASSING: "matches for a moment, between two steps, and then no longer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +178,11 @@ class Withdraw:
         return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
 
     def __str__(self) -> str:
-        when = "stops matching" if self.moment is Moment.END else "stops matching for a moment, between two steps"
-        return f"{in_words(self.profile)} {when} {self.cluster}: {self._consequence()}"
+        return f"{in_words(self.profile)} {self.moment.words}: {self.cluster}; {self._consequence()}"
 
     def _consequence(self) -> str:
+        if self.moment is Moment.PASSING:
+            return "what is deployed there meanwhile is withdrawn again"
         if self.leaves:
             return "what it deployed stays (stopMatchingBehavior LeavePolicies)"
         if self.deployed is None or self.profile.kind not in kinds.PROFILE_KINDS:
@@ -157,6 +193,29 @@ class Withdraw:
         parts = [_counted(releases, "Helm release")] if releases else []
         parts += [_counted(resources, "resource")] if resources else []
         return f"{' and '.join(parts)} withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A profile that is paused while the steps that decide about its matches are written."""
+
+    profile: ObjectKey
+    clusters: tuple[ClusterRef, ...]
+    """The clusters that it matches before and after, and is not to lose in between."""
+
+    def __str__(self) -> str:
+        clusters = ", ".join(str(cluster) for cluster in self.clusters[:_MOST_CLUSTERS])
+        more = len(self.clusters) - _MOST_CLUSTERS
+        return f"paused meanwhile, to keep {clusters}{f' and {more} more' if more > 0 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A live object that the selection covers and the sample does not have, and that is left alone."""
+
+    key: ObjectKey
+    reason: str
+    """Why it is not deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +242,9 @@ class Plan:
     """Every selected object, those that are written in the order of writing."""
     withdraws: tuple[Withdraw, ...] = ()
     doubts: tuple[Doubt, ...] = ()
-    stay: int = 0
-    """Live objects of the selected kinds that the sample does not have; a rollback leaves them alone."""
+    holds: tuple[Hold, ...] = ()
+    stays: tuple[Stay, ...] = ()
+    """Live objects of the selected kinds that the sample does not have, and that this plan leaves alone."""
     incomplete: tuple[IncompleteKind, ...] = ()
     """Kinds that could not be read when the sample was taken; objects of them are refused."""
     notes: tuple[str, ...] = ()
@@ -192,6 +252,8 @@ class Plan:
     """Label keys that classifiers own on clusters."""
     standing: tuple[JsonObject, ...] = field(default=(), repr=False)
     """The live objects that decide which clusters match, to judge the plan anew when a step falls out of it."""
+    holdable: frozenset[ObjectKey] = frozenset()
+    """Selected profiles that may be paused for the time of the rollback."""
 
     @property
     def writes(self) -> tuple[Step, ...]:
@@ -216,6 +278,11 @@ class Plan:
         if self.refused and not self.options.skip_refused:
             reasons.append(
                 f"{_counted(len(self.refused), 'object')} cannot be rolled back; --skip-refused leaves them out"
+            )
+        deletions = self.counts[Action.DELETE]
+        if self.options.prune and deletions > self.options.max_delete:
+            reasons.append(
+                f"{_counted(deletions, 'object')} would be deleted; --max-delete allows {self.options.max_delete}"
             )
         if self.withdraws and not self.options.allow_withdraw:
             reasons.append(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
-from gitsnap.plan.values import Step
-from gitsnap.sveltos import kinds, restore
+from gitsnap.plan.values import Action, Step
+from gitsnap.sveltos import kinds, pausing, restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,30 @@ class MergePatch:
     patch: JsonObject
 
 
-def request_of(
-    step: Step, live: JsonObject | None, *, controller_labels: Collection[str]
-) -> Create | Replace | MergePatch:
-    """What to send for a step that writes; ``live`` is the object as it is now, None for one to create."""
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """An object that goes, if it still is the one with this uid and resource version."""
+
+    key: ObjectKey
+    uid: str
+    resource_version: str
+
+
+Request = Create | Replace | MergePatch | Delete
+
+
+def request_of(step: Step, live: JsonObject | None, *, controller_labels: Collection[str]) -> Request:
+    """What to send for a step that writes; ``live`` is the object as it is now, None for one to create.
+
+    A recreation is asked for twice: its deletion with the live object, its creation without.
+    """
+    if live is not None and step.action in {Action.DELETE, Action.RECREATE}:
+        metadata = live["metadata"]
+        return Delete(step.key, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+    if live is not None and step.action is Action.HOLD:
+        return MergePatch(step.key, pausing.hold_patch(live))
+    if live is not None and step.action is Action.RELEASE:
+        return MergePatch(step.key, pausing.release_patch(live))
     if step.archived is None:
         raise AssertionError("a step that writes has an archived object")
     if live is None:

@@ -1,9 +1,27 @@
-"""Puts objects back as a sample holds them: prepare a plan, try it on the server, carry it out, report.
+"""Puts objects back as a sample holds them: prepare a plan, try it on the server, carry it out, report; and back again.
 
 Written against ports.Cluster and ports.Tree. This package must not print, ask, or read a clock.
 """
 
-from gitsnap.rollback.carrying_out import Report, StoppedError, TakeSample, apply, try_on_server
+from gitsnap.rollback.carrying_out import Report, StoppedError, TakeSample, UndoneError, apply
 from gitsnap.rollback.preparing import prepare
+from gitsnap.rollback.records import Asked, Past, past_rollbacks, plan_hash, rollback_to_undo, unfinished
+from gitsnap.rollback.trying import try_on_server
+from gitsnap.rollback.undoing import prepare_undo
 
-__all__ = ["Report", "StoppedError", "TakeSample", "apply", "prepare", "try_on_server"]
+__all__ = [
+    "Asked",
+    "Past",
+    "Report",
+    "StoppedError",
+    "TakeSample",
+    "UndoneError",
+    "apply",
+    "past_rollbacks",
+    "plan_hash",
+    "prepare",
+    "prepare_undo",
+    "rollback_to_undo",
+    "try_on_server",
+    "unfinished",
+]

@@ -1,53 +1,34 @@
-"""Tries a plan on the server, and carries it out: step by step, never over what somebody else changed.
+"""Carries out a plan: a sample before, the steps in their order, a sample after; it stops at the first failure.
 
-Every write carries the live uid and resource version. Where only status moved since the plan (Sveltos writes it all the
-time), the step is built anew; where the object itself moved, it is a conflict. It stops at the first failure and says
-what was and what was not written. This module must not decide what is written; the plan has done so.
+What was and was not written is said exactly, and what the rollback held is released where that loses no match.
+This module must not decide what is written; the plan has done so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from gitsnap.errors import (
-    AccessDeniedError,
-    AlreadyExistsError,
     ClusterUnreachableError,
-    ConflictError,
     GitsnapError,
     NotFoundError,
     RefusedError,
-    RejectedError,
     RollbackFailedError,
+    TakenBackError,
 )
-from gitsnap.model import JsonObject, ObjectKey, Sample, Trigger
-from gitsnap.plan import (
-    Action,
-    Create,
-    MergePatch,
-    Outcome,
-    Plan,
-    Replace,
-    Step,
-    Trial,
-    arranged,
-    has_no_effect,
-    moved,
-    request_of,
-)
-from gitsnap.plan.values import in_words
+from gitsnap.format import Result, RollbackRecord
+from gitsnap.model import ObjectKey, Sample, Trigger
+from gitsnap.plan import Action, Plan, Step, in_words, released
 from gitsnap.ports import Cluster
-from gitsnap.rollback.preparing import check_identity, say_what_goes
+from gitsnap.rollback.going_back import GoneBack, go_back
+from gitsnap.rollback.preparing import check_identity
+from gitsnap.rollback.records import Asked, record_after, record_before
+from gitsnap.rollback.sending import RecreationError, Sender, Written
+from gitsnap.sveltos import pausing
 
-TakeSample = Callable[[Trigger], Sample | None]
-"""Takes a sample of everything that the archive's policy captures."""
-
-_ATTEMPTS = 5
-"""How often a step is built anew after a controller wrote status in between."""
-
-_NO_DRY_RUN = "does not support dry run"
-"""In the answer of an API server about an admission webhook with side effects."""
+TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
+"""Takes a sample of everything that the archive's policy captures and of these objects; its tag gets the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +44,10 @@ class Report:
     not_tried: tuple[Step, ...] = ()
     left_out: tuple[Step, ...] = ()
     """Objects that differ and could not be rolled back (``--skip-refused``)."""
+    held: tuple[ObjectKey, ...] = ()
+    """Profiles that are still paused, since they would lose matches in the state that the failure left."""
+    gone_back: GoneBack | None = None
+    """What ``--atomic`` did after a failure."""
     before: Sample | None = None
     after: Sample | None = None
     after_problem: str = ""
@@ -73,151 +58,162 @@ class StoppedError(RollbackFailedError):
     """A rollback stopped half-way."""
 
     def __init__(self, report: Report) -> None:
-        done, left = len(report.applied), len(report.not_tried)
+        super().__init__(_stopped_in_words(report))
+        self.report = report
+
+
+class UndoneError(TakenBackError):
+    """A rollback failed half-way and was taken back."""
+
+    def __init__(self, report: Report) -> None:
         where = in_words(report.failed.key) if report.failed else "the start"
-        certain = "; whether that one was written is not known" if report.unknown else ""
         super().__init__(
-            f"the rollback stopped at {where}: {report.failure}{certain}. {done} written, {left} not tried",
-            hint=_way_out(report),
+            f"the rollback failed at {where}: {report.failure}. All that it had written was taken back",
+            hint="The cluster is as it was before.",
         )
         self.report = report
 
 
-def _way_out(report: Report) -> str:
-    back = f" Rolling back to {report.before.tag} undoes what was written." if report.before else ""
-    return f"The same rollback again goes on from here.{back}"
+def _stopped_in_words(report: Report) -> str:
+    where = in_words(report.failed.key) if report.failed else "the start"
+    certain = "; whether that one was written is not known" if report.unknown else ""
+    done, left = len(report.applied), len(report.not_tried)
+    text = f"the rollback stopped at {where}: {report.failure}{certain}. {done} written, {left} not tried"
+    if report.gone_back is not None:
+        text += f". Taking it back failed too, at {report.gone_back.where}: {report.gone_back.problem}"
+    if report.held:
+        names = ", ".join(in_words(key) for key in report.held)
+        text += f". Still paused, since it would lose matches now: {names}"
+    return text
 
 
-# Trying ---------------------------------------------------------------------------------------------------------------
-
-
-def try_on_server(cluster: Cluster, plan: Plan) -> Plan:
-    """The plan with the server's opinion of each step that writes: admission, schema, immutability, RBAC.
-
-    An update that would change nothing, because the server fills in what differs, becomes ``unchanged``.
-    Raises ClusterUnreachableError when the server does not answer.
-    """
-    steps: list[Step] = []
-    hopeless: set[ObjectKey] = set()
-    for step in plan.steps:
-        tried = _tried(cluster, plan, step, hopeless) if step.writes else step
-        if tried.failed:
-            hopeless.add(step.key)
-        steps.append(tried)
-    tried_plan = replace(plan, steps=tuple(steps))
-    if len(tried_plan.writes) == len(plan.writes):
-        return tried_plan
-    return say_what_goes(cluster, arranged(tried_plan))
-
-
-def _tried(cluster: Cluster, plan: Plan, step: Step, hopeless: set[ObjectKey]) -> Step:
-    if step.needs:
-        needed = ", ".join(in_words(key) for key in step.needs)
-        if not hopeless.isdisjoint(step.needs):
-            return replace(step, trial=Trial(Outcome.FAILED, f"it needs {needed}, which cannot be created"))
-        return replace(step, trial=Trial(Outcome.NOT_TRIED, f"an earlier step creates {needed}"))
-    try:
-        live, result = _send(cluster, plan, step, dry_run=True)
-    except RejectedError as error:
-        if _NO_DRY_RUN in error.message:
-            return replace(step, trial=Trial(Outcome.NOT_TRIED, "an admission webhook does not support dry run"))
-        return replace(step, trial=Trial(Outcome.FAILED, error.message))
-    except (AccessDeniedError, NotFoundError, ConflictError) as error:
-        return replace(step, trial=Trial(Outcome.FAILED, error.message))
-    if live is not None and has_no_effect(live, result, controller_labels=plan.controller_labels):
-        return replace(
-            step, action=Action.UNCHANGED, reason="only defaults that the server fills in differ", changed=()
-        )
-    return replace(step, trial=Trial(Outcome.OK))
-
-
-# Carrying out ---------------------------------------------------------------------------------------------------------
-
-
-def apply(cluster: Cluster, plan: Plan, *, take_sample: TakeSample | None = None) -> Report:
+def apply(
+    cluster: Cluster,
+    plan: Plan,
+    *,
+    take_sample: TakeSample | None = None,
+    asked: Asked | None = None,
+    atomic: bool = False,
+) -> Report:
     """Carry out a plan.
 
     ``take_sample`` is called before the first write and after the last; when the first call fails, nothing is changed.
+    ``asked`` is what the samples say of who asked for what. With ``atomic``, a failure takes back what was written.
     Raises RefusedError for a plan that is blocked, WrongClusterError, the cluster's own error when the very first
-    write was refused (nothing is changed then), and StoppedError with the report when it stopped half-way.
+    write was refused (nothing is changed then), StoppedError with the report when it stopped half-way, and UndoneError
+    when it then was taken back.
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not carried out: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
     check_identity(cluster.info(), plan.cluster.uid)
     if not plan.writes:
         return Report(left_out=plan.refused)
-    before = take_sample(Trigger.BEFORE_ROLLBACK) if take_sample else None
-    applied = _write_all(cluster, plan, Report(left_out=plan.refused, before=before))
-    report = Report(applied=tuple(applied), left_out=plan.refused, before=before)
-    return _with_after(report, take_sample) if take_sample else report
+    return _Run(cluster, plan, take_sample, asked or Asked(), atomic=atomic).run()
 
 
-def _write_all(cluster: Cluster, plan: Plan, report: Report) -> list[Step]:
-    steps = plan.writes
-    applied: list[Step] = []
-    for position, step in enumerate(steps):
-        rest = steps[position + 1 :]
+@dataclass(slots=True)
+class _Run:
+    """One rollback while it is carried out."""
+
+    cluster: Cluster
+    plan: Plan
+    take_sample: TakeSample | None
+    asked: Asked
+    atomic: bool
+    written: list[Written] = field(default_factory=list)
+    before: Sample | None = None
+
+    def run(self) -> Report:
+        if self.take_sample is not None:
+            record = record_before(self.plan, self.asked)
+            self.before = self.take_sample(Trigger.BEFORE_ROLLBACK, record, self._touched)
+        sender = Sender(self.cluster, self.plan)
+        steps = self.plan.writes
         try:
-            _send(cluster, plan, step, dry_run=False)
+            for step in steps:
+                self.written.append(sender.send(step))
         except KeyboardInterrupt:
-            raise StoppedError(_stopped(report, applied, step, rest, failure="interrupted", unknown=True)) from None
+            self._failed(sender, steps, "interrupted", unknown=True)
+            raise AssertionError("a failure always raises") from None
         except GitsnapError as error:
             unknown = isinstance(error, ClusterUnreachableError)
-            if not applied and not unknown:
+            if not self._wrote_something(unknown, error) and self._release(sender):
+                self._sample_after(self._report(), Result.NOTHING)
                 raise
-            raise StoppedError(_stopped(report, applied, step, rest, failure=error.message, unknown=unknown)) from error
-        applied.append(step)
-    return applied
+            self._failed(sender, steps, error.message, unknown=unknown)
+        return self._sample_after(self._report(), Result.DONE)
 
+    @property
+    def _touched(self) -> frozenset[ObjectKey]:
+        return frozenset(step.key for step in self.plan.writes)
 
-def _stopped(
-    report: Report, applied: Sequence[Step], step: Step, rest: Sequence[Step], *, failure: str, unknown: bool
-) -> Report:
-    return replace(report, applied=tuple(applied), failed=step, failure=failure, unknown=unknown, not_tried=tuple(rest))
+    def _wrote_something(self, unknown: bool, error: GitsnapError) -> bool:  # noqa: FBT001
+        content = any(one.step.action is not Action.HOLD for one in self.written)
+        return unknown or content or isinstance(error, RecreationError)
 
+    # Failures -------------------------------------------------------------------------------------------------
 
-def _with_after(report: Report, take_sample: TakeSample) -> Report:
-    try:
-        return replace(report, after=take_sample(Trigger.AFTER_ROLLBACK))
-    except GitsnapError as error:
-        return replace(report, after_problem=error.message)
+    def _failed(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> None:
+        """Raises StoppedError or UndoneError, after what can still be done was done."""
+        position = len(self.written)
+        step = steps[position] if position < len(steps) else None
+        report = replace(
+            self._report(), failed=step, failure=failure, unknown=unknown, not_tried=tuple(steps[position + 1 :])
+        )
+        if self.atomic:
+            gone_back = go_back(sender, self.written, step if unknown else None)
+            report = replace(report, gone_back=gone_back)
+            if not gone_back.problem:
+                raise UndoneError(self._sample_after(report, Result.TAKEN_BACK))
+        else:
+            self._release(sender, in_doubt=step if unknown else None)
+        candidates = self._held(step if unknown else None)
+        raise StoppedError(replace(report, held=tuple(key for key in candidates if self._is_held(key))))
 
+    def _release(self, sender: Sender, *, in_doubt: Step | None = None) -> bool:
+        """Release the held profiles that lose no match by it as things are; whether none is left."""
+        done = [one.step for one in self.written]
+        safe = released(self.plan, done)
+        if in_doubt is not None:
+            safe &= released(self.plan, [*done, in_doubt])
+        for key in self._held(in_doubt):
+            if key in safe:
+                try:
+                    self.written.append(sender.send(Step(Action.RELEASE, key)))
+                except GitsnapError:
+                    return False
+        return not self._held()
 
-def _send(cluster: Cluster, plan: Plan, step: Step, *, dry_run: bool) -> tuple[JsonObject | None, JsonObject]:
-    """Send one step; gives the live object that it was built on, and the server's answer.
+    def _held(self, in_doubt: Step | None = None) -> tuple[ObjectKey, ...]:
+        """The profiles that were paused, or may have been, and that no later step let go."""
+        held: dict[ObjectKey, None] = {}
+        for step in (*(one.step for one in self.written), *([in_doubt] if in_doubt is not None else [])):
+            if step.action is Action.HOLD:
+                held[step.key] = None
+            elif step is not in_doubt:
+                held.pop(step.key, None)
+        return tuple(held)
 
-    Raises ConflictError when the object's own content moved since the plan was made.
-    """
-    live = step.live
-    for _ in range(_ATTEMPTS):
-        request = request_of(step, live, controller_labels=plan.controller_labels)
+    def _is_held(self, key: ObjectKey) -> bool:
+        """Whether a profile is held, as far as the server still answers."""
         try:
-            return live, _sent(cluster, request, dry_run=dry_run)
-        except AlreadyExistsError:
-            raise
-        except ConflictError as error:
-            conflict = error
-        live = _unmoved(cluster, plan, step)
-    raise conflict
+            return pausing.held(self.cluster.get(key))
+        except NotFoundError:
+            return False
+        except GitsnapError:
+            return True
 
+    # The end --------------------------------------------------------------------------------------------------
 
-def _sent(cluster: Cluster, request: Create | Replace | MergePatch, *, dry_run: bool) -> JsonObject:
-    match request:
-        case Create(document):
-            return cluster.create(document, dry_run=dry_run)
-        case Replace(document):
-            return cluster.update(document, dry_run=dry_run)
-        case MergePatch(key, patch):
-            return cluster.patch(key, patch, dry_run=dry_run)
+    def _report(self) -> Report:
+        applied = tuple(one.step for one in self.written)
+        return Report(applied=applied, left_out=self.plan.refused, before=self.before)
 
-
-def _unmoved(cluster: Cluster, plan: Plan, step: Step) -> JsonObject:
-    """The object as it is now, if what the plan was made for still holds."""
-    again = "Make the plan again, to see what it would do now."
-    try:
-        fresh = cluster.get(step.key)
-    except NotFoundError:
-        raise ConflictError(f"{in_words(step.key)} was deleted since the plan was made", hint=again) from None
-    if moved(step, fresh, controller_labels=plan.controller_labels):
-        raise ConflictError(f"{in_words(step.key)} was changed since the plan was made", hint=again)
-    return fresh
+    def _sample_after(self, report: Report, result: Result) -> Report:
+        if self.take_sample is None:
+            return report
+        try:
+            record = record_after(self.plan, self.asked, self.before, result)
+            return replace(report, after=self.take_sample(Trigger.AFTER_ROLLBACK, record, self._touched))
+        except GitsnapError as error:
+            return replace(report, after_problem=error.message)

@@ -5,23 +5,24 @@ This module must not write to a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from gitsnap.errors import AccessDeniedError, NotFoundError, WrongClusterError
 from gitsnap.model import ClusterInfo, JsonObject, ObjectKey, Sample
 from gitsnap.plan import (
+    PRUNED_KINDS,
     LiveState,
     Options,
     Plan,
     SampleState,
     Selection,
     Unrestorable,
+    in_words,
     make_plan,
     resolve,
     with_deployed,
 )
-from gitsnap.plan.values import in_words
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.rollback.live import read_live
 from gitsnap.rollback.sample import SampleObjects
@@ -47,25 +48,66 @@ def prepare(
     """
     check_identity(cluster.info(), expected_cluster)
     objects = SampleObjects(tree, keeper)
-    selected = resolve(selection, objects.keys, incomplete=tree.incomplete)
-    outside = _outside_scope(selected, tree) if selection.everything else frozenset[ObjectKey]()
-    selected -= outside
-    referenced, notes = _referenced(objects, selected) if selection.with_references else (frozenset[ObjectKey](), ())
-    selected |= referenced
-    live, same = read_live(cluster, objects, selected, selection, tree.info.kinds)
-    documents, unrestorable = _documents(objects, selected - same, live)
+    live_keys = _live_keys(cluster, tree, selection, objects.keys) if options.prune else frozenset[ObjectKey]()
+    meant = resolve(selection, objects.keys | live_keys, incomplete=tree.incomplete)
+    outside = _outside_scope(meant, tree) if selection.everything else frozenset[ObjectKey]()
+    meant -= outside
+    referenced, notes = frozenset[ObjectKey](), tuple[str, ...]()
+    if selection.with_references:
+        referenced, notes = _referenced(objects, meant & objects.keys)
+    wanted = Wanted(objects, meant & objects.keys | referenced, others=meant - objects.keys, referenced=referenced)
+    plan = planned(cluster, tree, wanted, sample=sample, selection=selection, options=options)
+    notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))
+    return replace(plan, notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The objects that a plan is about."""
+
+    objects: SampleObjects
+    selected: frozenset[ObjectKey]
+    """Those that the sample has."""
+    others: frozenset[ObjectKey] = frozenset()
+    """Those that it does not have."""
+    referenced: frozenset[ObjectKey] = frozenset()
+    made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
+    """See SampleState."""
+
+
+def planned(
+    cluster: Cluster, tree: Tree, wanted: Wanted, *, sample: Sample, selection: Selection, options: Options
+) -> Plan:
+    """Read the live side and make the plan, with what it would withdraw."""
+    objects = wanted.objects
+    live, same = read_live(cluster, objects, wanted.selected | wanted.others, selection, tree.info.kinds)
+    documents, unrestorable = _documents(objects, wanted.selected - same, live)
     state = SampleState(
         tag=sample.tag,
         keys=objects.keys,
         documents=documents,
         same=same,
         unrestorable=unrestorable,
-        referenced=referenced,
+        referenced=wanted.referenced,
         incomplete=tree.incomplete,
+        time=sample.metadata.time,
+        scope=frozenset(tree.info.kinds),
+        made=wanted.made,
     )
-    plan = make_plan(state, live, selection, options)
-    notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))
-    return replace(say_what_goes(cluster, plan), notes=notes)
+    return say_what_goes(cluster, make_plan(state, live, selection, options))
+
+
+def _live_keys(cluster: Cluster, tree: Tree, selection: Selection, keys: frozenset[ObjectKey]) -> frozenset[ObjectKey]:
+    """The live objects of the kinds that something is named of: what came after the sample can be named too."""
+    named = selection.named_kinds(keys) & PRUNED_KINDS & frozenset(tree.info.kinds)
+    resources = [cluster.resource_type(kind) for kind in sorted(named)]
+    return frozenset(
+        ObjectKey.of(item)
+        for resource in resources
+        if resource is not None
+        for page in cluster.list(resource)
+        for item in page.items
+    )
 
 
 def check_identity(info: ClusterInfo, expected: str) -> None:

@@ -417,7 +417,7 @@ def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
     commit = source.archive.samples()[-1].commit[:12]
     assert done.stdout == f"hourly: pushed 2 samples, commit {commit}, at {target}\n"
     assert again.stdout == f"hourly: up to date, commit {commit}, at {target}\n"
-    assert (away.returncode, "127.0.0.1" in away.stderr) == (16, True)
+    assert (away.returncode, "127.0.0.1" in away.stderr) == (18, True)
     assert "hunter22" not in away.stdout + away.stderr
 
 

@@ -70,7 +70,7 @@ def plan_of(
     selection: Selection | None = None,
     *,
     missing_namespaces: Collection[str] = (),
-    **options: bool,
+    **options: Any,
 ) -> Plan:
     """The plan from one state to another."""
     before = sample if isinstance(sample, SampleState) else sample_state(sample)

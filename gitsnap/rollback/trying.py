@@ -1,0 +1,69 @@
+"""Tries a plan on the server before anything is changed: admission, schema, immutability and RBAC speak first.
+
+All problems are collected, not only the first. This module must not change anything in a cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitsnap.errors import AccessDeniedError, ConflictError, NotFoundError, RejectedError
+from gitsnap.model import ObjectKey
+from gitsnap.plan import Action, Outcome, Plan, Step, Trial, arranged, has_no_effect, in_words
+from gitsnap.ports import Cluster
+from gitsnap.rollback.preparing import say_what_goes
+from gitsnap.rollback.sending import Sender
+
+_NO_DRY_RUN = "does not support dry run"
+"""In the answer of an API server about an admission webhook with side effects."""
+
+
+def try_on_server(cluster: Cluster, plan: Plan) -> Plan:
+    """The plan with the server's opinion of each step that writes.
+
+    An update that would change nothing, because the server fills in what differs, becomes ``unchanged``.
+    Raises ClusterUnreachableError when the server does not answer.
+    """
+    hopeless: set[ObjectKey] = set()
+    while any(step.writes and step.trial is None for step in plan.steps):
+        before = [(step.action, step.key) for step in plan.writes]
+        steps: list[Step] = []
+        for step in plan.steps:
+            tried = _tried(cluster, plan, step, hopeless) if step.writes and step.trial is None else step
+            if tried.failed:
+                hopeless.add(step.key)
+            steps.append(tried)
+        plan = replace(plan, steps=tuple(steps), holdable=plan.holdable - _unholdable(steps))
+        if [(step.action, step.key) for step in plan.writes] != before:
+            # Without the steps that fell out, others may lose matches, or need to be held: those are tried next.
+            plan = say_what_goes(cluster, arranged(plan))
+    return plan
+
+
+def _unholdable(steps: list[Step]) -> frozenset[ObjectKey]:
+    return frozenset(step.key for step in steps if step.action is Action.HOLD and step.failed)
+
+
+def _tried(cluster: Cluster, plan: Plan, step: Step, hopeless: set[ObjectKey]) -> Step:
+    if step.action is Action.RELEASE:
+        return replace(step, trial=Trial(Outcome.NOT_TRIED, "it takes back an earlier step"))
+    if step.needs:
+        needed = ", ".join(in_words(key) for key in step.needs)
+        if not hopeless.isdisjoint(step.needs):
+            return replace(step, trial=Trial(Outcome.FAILED, f"it needs {needed}, which cannot be created"))
+        return replace(step, trial=Trial(Outcome.NOT_TRIED, f"an earlier step creates {needed}"))
+    try:
+        live, result = Sender(cluster, plan).request(step, dry_run=True)
+    except RejectedError as error:
+        if _NO_DRY_RUN in error.message:
+            return replace(step, trial=Trial(Outcome.NOT_TRIED, "an admission webhook does not support dry run"))
+        return replace(step, trial=Trial(Outcome.FAILED, error.message))
+    except (AccessDeniedError, NotFoundError, ConflictError) as error:
+        return replace(step, trial=Trial(Outcome.FAILED, error.message))
+    if step.action is Action.RECREATE:
+        return replace(step, trial=Trial(Outcome.NOT_TRIED, "the old object is in the way; its deletion was tried"))
+    same = live is not None and result is not None and step.action is Action.UPDATE
+    if same and has_no_effect(live or {}, result or {}, controller_labels=plan.controller_labels):
+        reason = "only defaults that the server fills in differ"
+        return replace(step, action=Action.UNCHANGED, reason=reason, changed=())
+    return replace(step, trial=Trial(Outcome.OK))

@@ -1,0 +1,301 @@
+"""Rollback and undo with a real archive, on the real API server and on a folder of YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.cluster import connect, open_directory
+from gitsnap.errors import NotFoundError
+from gitsnap.model import JsonObject, Kind, ObjectKey, Trigger
+from gitsnap.plan import Action, Selection
+from gitsnap.rollback import past_rollbacks, unfinished
+from gitsnap.sveltos import kinds
+from tests.support.plans import changed, custom, with_metadata
+from tests.support.rollbacks import Story, delete, put
+
+DATABASE: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "database", "namespace": "default", "labels": {"app": "redis"}},
+    "data": {"database.yaml": "a: 1\n"},
+}
+FRONTEND = {**DATABASE, "metadata": {"name": "frontend", "namespace": "default"}, "data": {"frontend.yaml": "b: 1\n"}}
+PASSWORD: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "password", "namespace": "default"},
+    "type": "addons.projectsveltos.io/cluster-profile",
+    "data": {"password": "Y29ycmVjdC1ob3JzZQ=="},
+}
+WEST = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"})
+
+
+def _profile(*names: str, env: str = "fv", **metadata: Any) -> JsonObject:
+    references = [
+        {"kind": kind, "name": name, "namespace": "default"}
+        for kind, name in (("Secret" if name == "password" else "ConfigMap", name) for name in names)
+    ]
+    spec = {"clusterSelector": {"matchLabels": {"env": env}}, "policyRefs": references}
+    return custom(kinds.CLUSTER_PROFILE, "guestbook", spec, **metadata)
+
+
+@pytest.fixture(params=["folder", "server"])
+def story(request: pytest.FixtureRequest, tmp_path: Path) -> Story:
+    """A cluster with an archive beside it."""
+    if request.param == "server":
+        api = request.getfixturevalue("api")
+        return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
+    (tmp_path / "cluster").mkdir()
+    return Story(tmp_path, open_directory(tmp_path / "cluster"))
+
+
+def _deploy(story: Story) -> None:
+    for document in (WEST, _profile("database", "password"), DATABASE, PASSWORD):
+        put(story.cluster, document)
+
+
+def test_undo_brings_the_very_configuration_back(story: Story) -> None:
+    """What was updated, created and relabelled is as before; and an undo of the undo rolls back again."""
+    _deploy(story)
+    first = story.capture()
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "a: 2\n", "more": "x"}))
+    put(story.cluster, changed(PASSWORD, data={"password": "YmF0dGVyeS1zdGFwbGU="}))
+    put(story.cluster, _profile("database", "password", labels={"team": "x"}))
+    before = story.capture()
+
+    done = story.roll_back(first)
+    assert done.after is not None
+    assert story.configuration(done.after) == story.configuration(first)
+    undone = story.undo()
+    assert undone.after is not None
+    assert story.configuration(undone.after) == story.configuration(before)
+    again = story.undo()
+    assert again.after is not None
+    assert story.configuration(again.after) == story.configuration(first)
+
+
+def test_undo_is_about_what_the_rollback_changed_and_nothing_else(story: Story) -> None:
+    """What somebody changed after the rollback, elsewhere, stays."""
+    _deploy(story)
+    put(story.cluster, FRONTEND)
+    put(story.cluster, _profile("database", "frontend"))
+    first = story.capture()
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "a: 2\n"}))
+    put(story.cluster, changed(FRONTEND, data={"frontend.yaml": "b: 2\n"}))
+    story.roll_back(first, Selection(resources=("configmap/database",)))
+    put(story.cluster, changed(FRONTEND, data={"frontend.yaml": "b: 3\n"}))
+
+    plan = story.plan_undo()
+    story.apply(plan)
+
+    assert [str(step.key) for step in plan.writes] == ["ConfigMap default/database"]
+    assert story.cluster.get(ObjectKey.of(FRONTEND))["data"] == {"frontend.yaml": "b: 3\n"}
+    assert story.cluster.get(ObjectKey.of(DATABASE))["data"] == {"database.yaml": "a: 2\n"}
+
+
+def test_the_sample_before_has_what_nothing_refers_to_any_more(story: Story) -> None:
+    """An object that is about to be overwritten is in the sample before, referred to or not: else no undo."""
+    _deploy(story)
+    first = story.capture()
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "precious: 1\n"}))
+    put(story.cluster, changed(PASSWORD, data={"password": "YmF0dGVyeS1zdGFwbGU="}))
+    put(story.cluster, _profile("elsewhere"))
+
+    story.roll_back(first)
+    story.undo()
+
+    assert story.cluster.get(ObjectKey.of(DATABASE))["data"] == {"database.yaml": "precious: 1\n"}
+    assert story.cluster.get(ObjectKey.of(PASSWORD))["data"] == {"password": "YmF0dGVyeS1zdGFwbGU="}
+
+
+def test_undo_deletes_what_the_rollback_created(story: Story) -> None:
+    """The cluster had neither of them, and has neither of them again."""
+    _deploy(story)
+    first = story.capture()
+    delete(story.cluster, DATABASE)
+    delete(story.cluster, PASSWORD)
+    done = story.roll_back(first)
+
+    plan = story.plan_undo()
+    assert [(step.action, step.key.name) for step in plan.writes] == [
+        (Action.DELETE, "database"),
+        (Action.DELETE, "password"),
+    ]
+    story.apply(plan)
+
+    assert len(done.applied) == 2
+    for document in (DATABASE, PASSWORD):
+        with pytest.raises(NotFoundError):
+            story.cluster.get(ObjectKey.of(document))
+
+
+def test_undo_does_not_delete_what_was_changed_since(story: Story) -> None:
+    """Somebody's later change of a created object is not thrown away: it is refused in words."""
+    _deploy(story)
+    first = story.capture()
+    delete(story.cluster, DATABASE)
+    story.roll_back(first)
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "mine: 1\n"}))
+
+    plan = story.plan_undo()
+
+    (step,) = plan.refused
+    assert "changed since" in step.reason
+    assert step.changed == ("data.database.yaml",)
+
+
+def test_prune_and_its_undo(story: Story) -> None:
+    """What came after the sample goes, and comes back with all it had."""
+    _deploy(story)
+    first = story.capture()
+    event = custom(
+        kinds.EVENT_SOURCE,
+        "late",
+        {"resourceSelectors": [{"group": "", "version": "v1", "kind": "Service"}]},
+        creationTimestamp="2099-01-01T00:00:00Z",
+        annotations={"note": "mine"},
+    )
+    put(story.cluster, event)
+    before = story.capture()
+
+    plan = story.plan(first, prune=True)
+    assert [(step.action, step.key.name) for step in plan.writes] == [(Action.DELETE, "late")]
+    done = story.apply(plan)
+    assert done.after is not None
+    assert story.configuration(done.after) == story.configuration(first)
+    undone = story.undo()
+    assert undone.after is not None
+    assert story.configuration(undone.after) == story.configuration(before)
+
+
+def test_recreate_and_its_undo(story: Story) -> None:
+    """A Secret of another type and an immutable ConfigMap are deleted and created anew, both ways."""
+    _deploy(story)
+    first = story.capture()
+    delete(story.cluster, PASSWORD)
+    put(story.cluster, changed(PASSWORD, type="Opaque", data={"other": "eA=="}))
+    put(story.cluster, changed(DATABASE, data={"database.yaml": "x: 1\n"}, immutable=True))
+    before = story.capture()
+
+    assert len(story.plan(first).refused) == 2
+    done = story.roll_back(first, recreate=True)
+    assert [step.action for step in done.applied] == [Action.RECREATE, Action.RECREATE]
+    assert done.after is not None
+    assert story.configuration(done.after) == story.configuration(first)
+    undone = story.undo()
+    assert undone.after is not None
+    assert story.configuration(undone.after) == story.configuration(before)
+
+
+def test_a_label_and_a_selector_that_changed_together(story: Story) -> None:
+    """The profile is paused for the two writes, and neither before nor after."""
+    _deploy(story)
+    first = story.capture()
+    put(story.cluster, with_metadata(WEST, labels={"env": "prod"}))
+    put(story.cluster, _profile("database", env="prod"))
+
+    done = story.roll_back(first)
+
+    assert [step.action for step in done.applied] == [Action.HOLD, Action.UPDATE, Action.UPDATE]
+    profile = story.cluster.get(ObjectKey.of(_profile()))
+    assert "annotations" not in profile["metadata"]
+    assert done.after is not None
+    assert story.configuration(done.after) == story.configuration(first)
+
+
+def test_the_samples_tell_who_asked_for_what(story: Story) -> None:
+    """Plan, target, objects, command and user are in the tags, and the rollback is known to be finished."""
+    _deploy(story)
+    first = story.capture()
+    put(story.cluster, changed(DATABASE, data={}))
+
+    done = story.roll_back(first)
+
+    (past,) = past_rollbacks(story.archive.samples())
+    assert done.before is not None
+    assert past.before.tag == done.before.tag
+    assert past.before.metadata.trigger is Trigger.BEFORE_ROLLBACK
+    assert past.record.target == first.tag
+    assert past.record.objects == (("update", ObjectKey.of(DATABASE)),)
+    assert past.record.user == "tester"
+    assert past.record.command == "rollback --sample x"
+    assert len(past.record.plan) == 64
+    assert past.result == "done"
+    assert unfinished(story.archive.samples()) is None
+
+
+# On the real server only ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(api: Any, tmp_path: Path) -> Story:
+    """The real API server with an archive beside it."""
+    return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
+
+
+def test_a_missing_namespace_is_created(server: Story, new_namespace: Callable[[], str], api: Any) -> None:
+    """With `--create-namespaces` the namespace comes first; it is not deleted by an undo."""
+    namespace = new_namespace()
+    document = with_metadata(DATABASE, namespace=namespace)
+    put(server.cluster, WEST)
+    reference = {"kind": "ConfigMap", "name": "database", "namespace": namespace}
+    spec = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": [reference]}
+    put(server.cluster, custom(kinds.CLUSTER_PROFILE, "guestbook", spec))
+    put(server.cluster, document)
+    first = server.capture()
+    _remove_namespace(server, api, document, namespace)
+
+    refused = server.plan(first)
+    done = server.roll_back(first, create_namespaces=True)
+    undo = server.plan_undo()
+
+    assert [step.reason for step in refused.refused] == [
+        f"the namespace {namespace} does not exist (--create-namespaces creates it)"
+    ]
+    assert [str(step.key) for step in done.applied] == [f"Namespace {namespace}", f"ConfigMap {namespace}/database"]
+    assert [str(step.key) for step in undo.writes] == [f"ConfigMap {namespace}/database"]
+    assert [str(one.key) for one in undo.stays] == [f"Namespace {namespace}"]
+
+
+def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: str) -> None:
+    delete(server.cluster, document)
+    live = server.cluster.get(ObjectKey(Kind("", "Namespace"), "", namespace))
+    api.ask("DELETE", f"/api/v1/namespaces/{namespace}")
+    del live["metadata"]["resourceVersion"]
+    live["spec"]["finalizers"] = []  # no controller manager runs here that would finish the deletion
+    api.ask("PUT", f"/api/v1/namespaces/{namespace}/finalize", live)
+
+
+def test_all_refusals_are_listed_at_once(server: Story) -> None:
+    """A CEL rule, an immutable ConfigMap, another type of Secret: each with its object, and nothing is written."""
+    trigger = custom(
+        kinds.EVENT_TRIGGER,
+        "t",
+        {"eventSourceName": "e", "oneForEvent": True, "sourceClusterSelector": {"matchLabels": {"a": "b"}}},
+    )
+    _deploy(server)
+    put(server.cluster, trigger)
+    first = server.capture()
+    delete(server.cluster, trigger)
+    put(server.cluster, {**trigger, "spec": {**trigger["spec"], "oneForEvent": False}})
+    delete(server.cluster, PASSWORD)
+    put(server.cluster, changed(PASSWORD, type="Opaque"))
+    put(server.cluster, changed(DATABASE, data={"x": "y"}, immutable=True))
+    versions = _versions(server, trigger, PASSWORD, DATABASE)
+
+    plan = server.plan(first)
+
+    said = {step.key.name: step.why_not for step in plan.refused}
+    assert "oneForEvent" in said["t"]
+    assert "its type is Opaque" in said["password"]
+    assert "it is immutable" in said["database"]
+    assert plan.blocked
+    assert _versions(server, trigger, PASSWORD, DATABASE) == versions
+
+
+def _versions(story: Story, *documents: JsonObject) -> list[str]:
+    return [story.cluster.get(ObjectKey.of(one))["metadata"]["resourceVersion"] for one in documents]

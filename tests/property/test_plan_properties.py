@@ -1,0 +1,308 @@
+"""What must hold for every plan, on random configurations: no match lost unsaid, nothing outside the selection written.
+
+The rollback is really carried out, on a cluster in memory; a simulated Sveltos acts after each write.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from gitsnap.errors import ClusterUnreachableError, GitsnapError, RejectedError
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.normalize import normalize
+from gitsnap.plan import Options, SampleState, Selection, make_plan, resolve
+from gitsnap.rollback import StoppedError, apply, try_on_server
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import alive, custom, live_state, sample_state
+from tests.support.sveltos_simulator import Pair, Simulator
+
+_LABELS = ("env", "tier")
+_VALUES = ("a", "b")
+_NAMESPACES = ("one", "two")
+_PAUSED = "profile.projectsveltos.io/paused"
+_SAMPLE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+_labels = st.dictionaries(st.sampled_from(_LABELS), st.sampled_from(_VALUES), max_size=2)
+_terms = st.one_of(
+    st.builds(
+        lambda key, operator, value: {"key": key, "operator": operator, "values": [value]},
+        st.sampled_from(_LABELS),
+        st.sampled_from(("In", "NotIn")),
+        st.sampled_from(_VALUES),
+    ),
+    st.builds(
+        lambda key, operator: {"key": key, "operator": operator},
+        st.sampled_from(_LABELS),
+        st.sampled_from(("Exists", "DoesNotExist")),
+    ),
+)
+_selectors = st.one_of(
+    st.builds(lambda labels: {"matchLabels": labels}, _labels),
+    st.builds(lambda terms: {"matchExpressions": terms}, st.lists(_terms, min_size=1, max_size=2)),
+)
+_references = st.lists(
+    st.builds(
+        lambda namespace, name: {
+            "apiVersion": "lib.projectsveltos.io/v1beta1",
+            "kind": "SveltosCluster",
+            "namespace": namespace,
+            "name": name,
+        },
+        st.sampled_from(_NAMESPACES),
+        st.sampled_from(("east", "west")),
+    ),
+    max_size=1,
+)
+
+
+def _spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[JsonObject]:
+    return st.fixed_dictionaries({"clusterSelector": _selectors}, optional={"clusterRefs": _references, **fields})
+
+
+_set_references = st.lists(st.sampled_from(("s", "t")), max_size=2, unique=True)
+_annotations = st.sampled_from([{}, {}, {}, {_PAUSED: "true"}])
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> list[JsonObject]:
+    """A management cluster: two clusters in each of two namespaces, sets, and profiles of both kinds."""
+    objects = [
+        custom(kinds.SVELTOS_CLUSTER, name, {}, namespace, labels=draw(_labels))
+        for namespace in _NAMESPACES
+        for name in ("east", "west")
+    ]
+    objects += [custom(kinds.CLUSTER_SET, name, draw(_spec())) for name in draw(_some("s", "t"))]
+    objects += [custom(kinds.SET, name, draw(_spec()), "one") for name in draw(_some("s", "t"))]
+    for name in draw(_some("p", "q", "r")):
+        spec = draw(_spec(setRefs=_set_references, tier=st.integers(1, 3)))
+        objects.append(custom(kinds.CLUSTER_PROFILE, name, spec, annotations=draw(_annotations)))
+    for name in draw(_some("p", "q")):
+        spec = draw(_spec(setRefs=_set_references))
+        objects.append(custom(kinds.PROFILE, name, spec, "one", annotations=draw(_annotations)))
+    return objects
+
+
+def _some(*names: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(names), unique=True)
+
+
+selections = st.one_of(
+    st.just(Selection()),
+    st.builds(
+        lambda keys: Selection(keys=tuple(keys)),
+        st.lists(
+            st.one_of(
+                st.builds(lambda name: ObjectKey(kinds.CLUSTER_PROFILE, "", name), st.sampled_from(("p", "q", "r"))),
+                st.builds(lambda name: ObjectKey(kinds.PROFILE, "one", name), st.sampled_from(("p", "q"))),
+                st.builds(lambda name: ObjectKey(kinds.CLUSTER_SET, "", name), st.sampled_from(("s", "t"))),
+                st.builds(lambda name: ObjectKey(kinds.SET, "one", name), st.sampled_from(("s", "t"))),
+                st.builds(
+                    lambda namespace, name: ObjectKey(kinds.SVELTOS_CLUSTER, namespace, name),
+                    st.sampled_from(_NAMESPACES),
+                    st.sampled_from(("east", "west")),
+                ),
+            ),
+            min_size=1,
+            unique=True,
+        ),
+    ),
+)
+_settings = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class _Story:
+    """A sample, a live state that came after it, and the plan from one to the other."""
+
+    def __init__(self, sample: list[JsonObject], live: list[JsonObject], selection: Selection, **options: Any) -> None:
+        self.cluster = MemoryCluster.of(alive(one, creationTimestamp="2026-06-01T00:00:00Z") for one in live)
+        self.simulator = Simulator(self.cluster.objects)
+        self.simulator.act()
+        for document in self.cluster.objects.values():
+            _report(document, self.simulator)
+        state = sample_state(sample)
+        self.selected = resolve(selection, state.keys)
+        self.sample_keys = state.keys
+        state = _with_time(state)
+        self.plan = make_plan(
+            state,
+            live_state(copy.deepcopy(list(self.cluster.objects.values()))),
+            selection,
+            Options(allow_withdraw=True, skip_refused=True, **options),
+        )
+        self.start = copy.deepcopy(self.cluster.objects)
+        self.cluster.after_write = self._after_write
+
+    def _after_write(self, _verb: str, _key: ObjectKey) -> None:
+        self.simulator.objects = self.cluster.objects
+        self.simulator.act()
+
+    @property
+    def named(self) -> set[Pair]:
+        """The pairs that the plan said would be lost."""
+        return {(one.profile, one.cluster.key) for one in self.plan.withdraws}
+
+
+def _with_time(state: SampleState) -> SampleState:
+    return replace(state, time=_SAMPLE_TIME, scope=frozenset(kinds.CAPTURED_KINDS))
+
+
+def _report(document: JsonObject, simulator: Simulator) -> None:
+    """What Sveltos wrote into the status of a profile before it was paused."""
+    key = ObjectKey.of(document)
+    if key in simulator.deployed:
+        document["status"] = {
+            "matchingClusters": [
+                {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster"}
+                | {"namespace": cluster.namespace, "name": cluster.name}
+                for cluster in sorted(simulator.deployed[key])
+            ]
+        }
+
+
+@_settings
+@given(configurations(), configurations(), selections, st.integers(0, 1))
+def test_no_state_of_a_plan_loses_a_pair_that_it_did_not_name(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection, prune: int
+) -> None:
+    """After every single write, what Sveltos withdraws is a line of the plan."""
+    story = _Story(sample, live, selection, prune=bool(prune), max_delete=100)
+    plan = try_on_server(story.cluster, story.plan)
+    named = story.named
+
+    apply(story.cluster, plan)
+
+    assert story.simulator.lost <= named
+
+
+@_settings
+@given(configurations(), configurations(), selections, st.integers(0, 1))
+def test_nothing_outside_the_selection_is_written(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection, prune: int
+) -> None:
+    """Every object that was not selected is in the end the very one it was, resource version included."""
+    story = _Story(sample, live, selection, prune=bool(prune), max_delete=100)
+
+    apply(story.cluster, try_on_server(story.cluster, story.plan))
+
+    surplus = {key for key in story.start.keys() - story.sample_keys if selection.everything or key in selection.keys}
+    surplus = surplus if prune else set()
+    touched = {key for _, key in story.cluster.writes}
+    assert touched <= story.selected | surplus
+    for key in story.start.keys() - story.selected - surplus:
+        assert story.cluster.objects[key] == story.start[key]
+
+
+@_settings
+@given(configurations(), configurations(), selections)
+def test_what_was_selected_is_as_the_sample_has_it(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection
+) -> None:
+    """After a rollback each selected object is as in the sample or was refused by name, and nothing is still held."""
+    story = _Story(sample, live, selection)
+    plan = try_on_server(story.cluster, story.plan)
+    wanted = {ObjectKey.of(one): normalize(one) for one in sample}
+
+    apply(story.cluster, plan)
+
+    refused = {step.key for step in plan.refused}
+    for key in story.selected - refused:
+        found = normalize(story.cluster.objects[key])
+        assert found["metadata"].get("labels") == wanted[key]["metadata"].get("labels")
+        assert found["metadata"].get("annotations") == wanted[key]["metadata"].get("annotations")
+        if key.kind not in kinds.CLUSTER_KINDS:
+            assert found["spec"] == wanted[key]["spec"]
+
+
+@_settings
+@given(configurations(), configurations(), selections, st.integers(0, 12), st.integers(0, 1))
+def test_a_failure_at_any_write_loses_no_pair_unsaid(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection, position: int, answered: int
+) -> None:
+    """Wherever a rollback stops, what was held and must stay so is held and named; all else is released."""
+    story = _Story(sample, live, selection)
+    assume(position < len(story.plan.writes))
+    _fail_at(story, position, before=bool(answered))
+    named = story.named
+
+    failure = _failure(story)
+
+    if isinstance(failure, StoppedError):
+        held = set(failure.report.held)
+    else:
+        held = set()
+        assert _contents(story.cluster.objects) == _contents(story.start)
+    assert story.simulator.lost <= named
+    assert _held(story.cluster) == held
+
+
+@_settings
+@given(configurations(), configurations(), selections, st.integers(0, 12), st.integers(0, 1))
+def test_atomic_goes_back_from_any_failure(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection, position: int, answered: int
+) -> None:
+    """With `--atomic`, a failure at any write leaves the configuration as it was before, and nothing is held."""
+    story = _Story(sample, live, selection, prune=True, max_delete=100)
+    assume(position < len(story.plan.writes))
+    _fail_at(story, position, before=bool(answered))
+    named = story.named
+
+    failure = _failure(story, atomic=True)
+
+    assert not isinstance(failure, StoppedError), failure
+    assert _contents(story.cluster.objects) == _contents(story.start)
+    assert not _held(story.cluster)
+    assert story.simulator.lost <= named | _gained(story)
+
+
+def _gained(story: _Story) -> set[Pair]:
+    """Pairs that did not match at the start: going back takes away what the way there had brought."""
+    before = Simulator(story.start)
+    before.act()
+    return {pair for pair in story.simulator.lost if pair[1] not in before.deployed.get(pair[0], set())}
+
+
+def _failure(story: _Story, *, atomic: bool = False) -> GitsnapError:
+    """How carrying out the plan ends."""
+    with pytest.raises(GitsnapError) as caught:
+        apply(story.cluster, story.plan, atomic=atomic)
+    return caught.value
+
+
+def _fail_at(story: _Story, position: int, *, before: bool) -> None:
+    """The write of this number is refused, or carried out while its answer is lost."""
+    count = {"writes": 0}
+    watch: Callable[[str, ObjectKey], None] = story.cluster.after_write
+
+    def refuse(_verb: str, key: ObjectKey) -> None:
+        count["writes"] += 1
+        if before and count["writes"] == position + 1:
+            raise RejectedError(f"{key} is refused")
+
+    def lose(verb: str, key: ObjectKey) -> None:
+        watch(verb, key)
+        if not before and count["writes"] == position + 1:
+            raise ClusterUnreachableError("the connection broke")
+
+    story.cluster.before_write = refuse
+    story.cluster.after_write = lose
+
+
+def _contents(objects: dict[ObjectKey, JsonObject]) -> dict[ObjectKey, JsonObject]:
+    return {key: normalize(document) for key, document in objects.items()}
+
+
+def _held(cluster: MemoryCluster) -> set[ObjectKey]:
+    return {
+        key
+        for key, document in cluster.objects.items()
+        if (document["metadata"].get("annotations") or {}).get(_PAUSED) == "gitsnap-rollback"
+    }

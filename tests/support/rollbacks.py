@@ -1,0 +1,115 @@
+"""Rollbacks as the command line wires them, in this process: a cluster, an archive, keys, samples, plans, undo.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gitsnap import archive, rollback, secrets
+from gitsnap import capture as sampling
+from gitsnap.archive import GitArchive
+from gitsnap.errors import NotFoundError
+from gitsnap.format import RollbackRecord, record_lines
+from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trigger
+from gitsnap.plan import Options, Plan, Selection
+from gitsnap.policy import default
+from gitsnap.ports import Cluster
+from gitsnap.rollback import Asked, Report
+from gitsnap.secrets import Keeper
+
+
+@dataclass
+class Story:
+    """One cluster and its archive."""
+
+    folder: Path
+    cluster: Cluster
+    mode: SecretsMode = SecretsMode.ENCRYPT
+    time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    """The moment of the newest sample; a server's objects are all younger than that."""
+
+    def __post_init__(self) -> None:
+        self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
+        self.keeper: Keeper | None = secrets.open_keeper(self.folder / ".keys" / "hourly", mode=self.mode, create=True)
+
+    def capture(
+        self,
+        trigger: Trigger = Trigger.MANUAL,
+        record: RollbackRecord | None = None,
+        also: Collection[ObjectKey] = (),
+    ) -> Sample:
+        """Take a sample, a second after the one before it."""
+        self.time += timedelta(seconds=1)
+        policy = replace(default("hourly"), secrets_mode=self.mode, secrets_given=True)
+        info = sampling.tree_info(policy, branch=self.archive.branch, keeper=self.keeper)
+        lines = record_lines(record) if record else ()
+        request = sampling.Request(info, self.keeper, self.time, trigger, also=frozenset(also), extra=lines)
+        taken = sampling.capture(self.cluster, self.archive, request)
+        return taken.recorded.sample
+
+    def configuration(self, sample: Sample) -> dict[str, str]:
+        """Path and content id of every object of a sample."""
+        return dict(self.archive.tree(sample).files(Area.CONFIGURATION))
+
+    def plan(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Plan:
+        """The plan of a rollback, tried on the server."""
+        plan = rollback.prepare(
+            self.cluster,
+            self.archive.tree(sample),
+            sample=sample,
+            selection=selection or Selection(),
+            options=Options(**options),
+            keeper=self.keeper,
+        )
+        return rollback.try_on_server(self.cluster, plan)
+
+    def plan_undo(self, of: str = "", **options: Any) -> Plan:
+        """The plan of an undo of the last rollback, tried on the server."""
+        samples = self.archive.samples()
+        past = rollback.rollback_to_undo(samples, of)
+        target = next((one for one in samples if one.tag == past.record.target), None)
+        plan = rollback.prepare_undo(
+            self.cluster,
+            past,
+            self.archive.tree(past.before),
+            target=self.archive.tree(target) if target else None,
+            options=Options(**options),
+            keeper=self.keeper,
+        )
+        return rollback.try_on_server(self.cluster, plan)
+
+    def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
+        """Carry out a plan, with its two samples."""
+        asked = Asked(command="rollback --sample x", user="tester", undoes=undoes)
+        return rollback.apply(self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic)
+
+    def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:
+        """Plan, try and carry out."""
+        return self.apply(self.plan(sample, selection, **options))
+
+    def undo(self, **options: Any) -> Report:
+        """Undo the last rollback."""
+        plan = self.plan_undo(**options)
+        return self.apply(plan, undoes=plan.sample)
+
+
+def put(cluster: Cluster, document: JsonObject) -> JsonObject:
+    """Create an object, or replace the one that is there, keeping what controllers wrote."""
+    try:
+        live = cluster.get(ObjectKey.of(document))
+    except NotFoundError:
+        return cluster.create(document)
+    kept = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
+    return cluster.update({**document, "metadata": {**document["metadata"], **kept}})
+
+
+def delete(cluster: Cluster, document: JsonObject) -> None:
+    """Delete an object."""
+    key = ObjectKey.of(document)
+    cluster.delete(key, uid=cluster.get(key)["metadata"]["uid"])

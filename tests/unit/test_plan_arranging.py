@@ -1,0 +1,255 @@
+"""The order of a plan's steps: what is withdrawn, what is held, and what cannot be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitsnap.errors import RejectedError
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.rollback import try_on_server
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import alive, custom, live_state, plan_of, with_metadata
+
+_PAUSED = "profile.projectsveltos.io/paused"
+
+
+def _cluster(name: str = "west", **labels: str) -> JsonObject:
+    return custom(kinds.SVELTOS_CLUSTER, name, {}, "default", labels=labels)
+
+
+def _profile(name: str = "guestbook", *, annotations: dict[str, str] | None = None, **spec: Any) -> JsonObject:
+    return custom(kinds.CLUSTER_PROFILE, name, spec, annotations=annotations or {})
+
+
+def _matching(**labels: str) -> dict[str, Any]:
+    return {"clusterSelector": {"matchLabels": labels}}
+
+
+_ANY_ENV: dict[str, Any] = {"clusterSelector": {"matchExpressions": [{"key": "env", "operator": "Exists"}]}}
+
+
+def _words(plan: Plan) -> list[str]:
+    return [f"{step.action} {step.key.name}" for step in plan.writes]
+
+
+def _withdraws(plan: Plan) -> list[tuple[str, str, Moment]]:
+    return [(one.profile.name, one.cluster.name, one.moment) for one in plan.withdraws]
+
+
+# Orders -----------------------------------------------------------------------------------------------------------
+
+
+def test_content_comes_before_what_refers_to_it() -> None:
+    """A ConfigMap is written before the profile that reads it, whatever their names."""
+    database = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "z", "namespace": "default"}}
+    plan = plan_of([_profile("a", **_matching(a="b")), database], live_state([]))
+    assert _words(plan) == ["create z", "create a"]
+
+
+def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
+    """In neither order do the two writes keep the match, so the profile is paused first; its own step ends that."""
+    plan = plan_of(
+        [_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
+    )
+    assert _words(plan) == ["hold guestbook", "update west", "update guestbook"]
+    assert not plan.withdraws
+    assert not plan.blocked
+    assert "default/sveltos--west" in plan.writes[0].reason
+
+
+def test_a_selector_that_grows_comes_before_the_label() -> None:
+    """Where an order keeps the match, nothing is held: here the selector must come first."""
+    plan = plan_of(
+        [_cluster(env="fv"), _profile(**_ANY_ENV)], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
+    )
+    assert _words(plan) == ["update guestbook", "update west"]
+    assert not plan.withdraws
+
+
+def test_a_selector_that_shrinks_comes_after_the_label() -> None:
+    """The other way round the label must come first."""
+    plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_ANY_ENV)])
+    assert _words(plan) == ["update west", "update guestbook"]
+    assert not plan.withdraws
+
+
+def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one() -> None:
+    """A set's selector and a label that changed together hold the profile that names the set."""
+    profile = _profile(setRefs=["s"])
+    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
+    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    plan = plan_of(before, after)
+    assert _words(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
+    assert not plan.withdraws
+
+
+def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
+    """Nothing outside the selection is written, not even for a moment: the loss in between is a withdraw line."""
+    profile = _profile(setRefs=["s"])
+    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
+    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    plan = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
+    assert _words(plan) == ["update west", "update s"]
+    assert _withdraws(plan) == [("guestbook", "west", Moment.BETWEEN)]
+    assert plan.blocked
+
+
+def test_a_match_in_between_only_is_held_or_named() -> None:
+    """What would be deployed and withdrawn again within the rollback is avoided by a hold, or else is a line."""
+    selected = plan_of(
+        [_cluster(env="a"), _profile(**_matching(env="b"))], [_cluster(env="b"), _profile(**_matching(env="a"))]
+    )
+    assert _words(selected) == ["hold guestbook", "update west", "update guestbook"]
+    assert not selected.withdraws
+    profile = _profile(setRefs=["s"])
+    before = [_cluster(env="a"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="b"))]
+    after = [_cluster(env="b"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="a"))]
+    outside = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
+    assert _withdraws(outside) == [("guestbook", "west", Moment.PASSING)]
+
+
+def test_a_paused_profile_stays_paused_until_its_clusters_match() -> None:
+    """A profile that somebody paused is let go by its own step only after the label is back."""
+    paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
+    live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
+    plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
+    assert _words(plan) == ["update west", "update guestbook"]
+    assert not plan.withdraws
+
+
+def test_a_paused_profile_that_would_lose_a_cluster_when_let_go_says_so() -> None:
+    """What it has deployed where its selector no longer matches goes with the pause."""
+    paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
+    live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
+    plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
+    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+
+
+def _reference(name: str) -> JsonObject:
+    kind = kinds.SVELTOS_CLUSTER
+    return {"apiVersion": f"{kind.group}/v1beta1", "kind": kind.name, "namespace": "default", "name": name}
+
+
+def test_a_profile_that_argo_cd_owns_is_not_held() -> None:
+    """Somebody else would take the annotation away; the loss is named instead."""
+    argo = {"argocd.argoproj.io/instance": "apps"}
+    profile = with_metadata(_profile(setRefs=["s"]), labels=argo)
+    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
+    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    assert _withdraws(plan_of(before, after)) == [("guestbook", "west", Moment.BETWEEN)]
+    assert _words(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
+
+
+def test_a_hold_that_the_server_refuses_becomes_a_withdraw_line() -> None:
+    """The plan is made again without it, and nothing is held behind anybody's back."""
+    live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
+    plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], live)
+    cluster = _Refusing.of(live)
+    tried = try_on_server(cluster, plan)
+    assert "hold guestbook" not in _words(tried)
+    assert ("guestbook", "west", Moment.BETWEEN) in _withdraws(tried)
+
+
+class _Refusing(MemoryCluster):
+    """Refuses to patch profiles, as a policy engine might."""
+
+    def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        if key.kind == kinds.CLUSTER_PROFILE:
+            raise RejectedError("pausing is forbidden here")
+        return super().patch(key, patch, dry_run=dry_run)
+
+
+# What goes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_match_that_the_sample_lacks_is_a_withdraw() -> None:
+    """It needs `--allow-withdraw`, and names the cluster."""
+    arguments = ([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    plan = plan_of(*arguments)
+    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+    assert any("--allow-withdraw" in reason for reason in plan.blocked)
+    assert not plan_of(*arguments, allow_withdraw=True).blocked
+
+
+def test_a_withdraw_line_counts_what_goes() -> None:
+    """Releases and resources of that profile on that cluster, and of no other profile."""
+    plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    entries = {"charts": [{"repoURL": "u", "releaseName": "r", "chartVersion": "1"}], "featureID": "Helm"}
+    resources = {
+        "resources": [{"kind": "Service", "name": "s", "version": "v1", "group": ""}],
+        "featureID": "Resources",
+    }
+    configuration = {
+        "apiVersion": "config.projectsveltos.io/v1beta1",
+        "kind": "ClusterConfiguration",
+        "metadata": {"name": "sveltos--west", "namespace": "default"},
+        "status": {
+            "clusterProfileResources": [
+                {"clusterProfileName": "guestbook", "Features": [entries, resources]},
+                {"clusterProfileName": "other", "Features": [resources]},
+            ]
+        },
+    }
+    (line,) = with_deployed(plan, [configuration]).withdraws
+    assert str(line).endswith("default/sveltos--west; 1 Helm release and 1 resource withdrawn")
+
+
+def test_leave_policies_says_that_what_was_deployed_stays() -> None:
+    """`stopMatchingBehavior: LeavePolicies` before and after takes nothing away."""
+    leave: dict[str, Any] = {"stopMatchingBehavior": "LeavePolicies"}
+    plan = plan_of(
+        [_profile(**_matching(env="fv"), **leave)], [_cluster(env="prod"), _profile(**_matching(env="prod"), **leave)]
+    )
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+
+
+# What cannot be told ----------------------------------------------------------------------------------------------
+
+
+def test_a_set_with_max_replicas_is_a_doubt() -> None:
+    """Sveltos chooses among its candidates, so the plan says that it cannot tell."""
+    profile, clusters = _profile(setRefs=["s"]), [_cluster(env="fv"), _cluster("east", env="fv")]
+    before = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 1})
+    after = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 2})
+    plan = plan_of([*clusters, profile, before], [*clusters, profile, after])
+    assert [one.key.name for one in plan.doubts] == ["guestbook"]
+    assert any("cannot be told" in reason for reason in plan.blocked)
+
+
+def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
+    """The labels that it will set are not known before Sveltos acts."""
+
+    def classifier(value: str) -> JsonObject:
+        return custom(kinds.CLASSIFIER, "c", {"classifierLabels": [{"key": "gpu", "value": value}]})
+
+    others = [_cluster(gpu="yes"), _profile(**_matching(gpu="yes")), _profile("other", **_matching(env="fv"))]
+    plan = plan_of([classifier("yes"), *others], [classifier("no"), *others])
+    assert [one.key.name for one in plan.doubts] == ["guestbook"]
+    assert "Classifier c sets" in plan.doubts[0].reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        (kinds.EVENT_TRIGGER, {"eventSourceName": "a"}, {"eventSourceName": "b"}),
+        (kinds.CLUSTER_PROMOTION, {"stages": [{"name": "a"}]}, {"stages": [{"name": "b"}]}),
+    ],
+)
+def test_what_generates_profiles_is_a_doubt(kind: Any, before: JsonObject, after: JsonObject) -> None:
+    """What becomes of generated profiles is not in the API yet."""
+    plan = plan_of([custom(kind, "x", before)], [custom(kind, "x", after)])
+    assert "profiles that Sveltos generates" in str(plan.doubts[0])
+
+
+def test_the_steps_of_holding_say_what_was_tried() -> None:
+    """The hold is tried on the server; its release takes back an earlier step and is not."""
+    profile = _profile(setRefs=["s"])
+    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
+    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
+    outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
+    assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}
