@@ -6,9 +6,9 @@ This module must not decide anything about a plan.
 from __future__ import annotations
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Plan, Step
+from gitsnap.plan import Action, Plan, Step, plan_hash
 from gitsnap.render import render_table, visible
-from gitsnap.rollback import Report, plan_hash
+from gitsnap.rollback import Report
 
 _MOST_FIELDS = 4
 _MOST_STAYING = 10

@@ -6,25 +6,29 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap import history
 from gitsnap.cli import options
+from gitsnap.cli.plan_files import agreed, load_plan, save_plan
 from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained, say_unfinished
-from gitsnap.cli.show import SampleName
+from gitsnap.cli.show import SAMPLE_HELP
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
+from gitsnap.errors import UsageError
+from gitsnap.model import Sample
 
 if TYPE_CHECKING:
-    from gitsnap.plan import Options, Selection
+    from gitsnap.plan import Options, Plan, PlanFile, Selection
 
 _Names = list[str] | None
 _MAX_DELETE = 10
 
 
 def rollback(
-    sample: SampleName,
+    sample: Annotated[str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP)] = "",
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: options.ArchivePath = "",
@@ -43,6 +47,9 @@ def rollback(
     excepted: Annotated[
         _Names, typer.Option("--except", metavar="KIND[/NS]/NAME", help="Leave this object of the selection alone.")
     ] = None,
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
+    ] = "",
     with_references: Annotated[
         bool, typer.Option("--with-references", help="Also what the selected objects refer to.")
     ] = False,
@@ -63,6 +70,12 @@ def rollback(
     max_delete: Annotated[
         int, typer.Option("--max-delete", metavar="N", min=0, help="How many objects --prune may delete at most.")
     ] = _MAX_DELETE,
+    plan_out: Annotated[
+        Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")
+    ] = None,
+    plan_from: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
+    ] = None,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
@@ -73,15 +86,11 @@ def rollback(
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
-    from gitsnap import keys
-    from gitsnap import rollback as rolling
     from gitsnap.plan import Options, Selection
 
     place = Place.open(
         ArchiveChoice(storage, snapshot, archive), ClusterChoice(kubeconfig, context, from_dir), identity or []
     )
-    chosen = history.find_sample(place.archive.samples(), sample)
-    say_unfinished(place)
     selection = Selection(
         namespaces=tuple(namespace or ()),
         clusters=tuple(clusters or ()),
@@ -91,6 +100,7 @@ def rollback(
         rolerequests=tuple(rolerequest or ()),
         resources=tuple(resource or ()),
         excepted=tuple(excepted or ()),
+        labels=selector,
         with_references=with_references,
     )
     allowed = Options(
@@ -102,18 +112,47 @@ def rollback(
         prune=prune,
         max_delete=max_delete,
     )
+    file = load_plan(plan_from) if plan_from is not None else None
+    if file is not None:
+        if sample or selection != Selection() or allowed != Options():
+            raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
+        sample, selection, allowed = file.sample, file.selection, file.options
+    chosen = _sample(place, sample)
+    manner = Manner(dry_run=dry_run or plan_out is not None, yes=yes, atomic=atomic, form=form)
+    plan = _carry_out(place, chosen, selection, allowed, manner, file)
+    if plan_out is not None:
+        save_plan(plan_out, plan, selection, chosen)
+
+
+def _carry_out(
+    place: Place, sample: Sample, selection: Selection, allowed: Options, manner: Manner, file: PlanFile | None
+) -> Plan:
+    """Plan, try, and do what ``manner`` says; with a plan file only if the plan is still the one of the file."""
+    from gitsnap import keys
+    from gitsnap import rollback as rolling
+
+    say_unfinished(place)
     with role_explained():
         plan = rolling.prepare(
             place.cluster,
-            place.archive.tree(chosen),
-            sample=chosen,
+            place.archive.tree(sample),
+            sample=sample,
             selection=selection,
             options=allowed,
-            keeper=keys.for_reading(place.archive, chosen, identities=place.identities),
+            keeper=keys.for_reading(place.archive, sample, identities=place.identities),
         )
     plan = rolling.try_on_server(place.cluster, plan)
-    asked = rolling.Asked(command=shlex.join(_command(chosen.tag, selection, allowed, atomic=atomic)))
-    carry_out(place, plan, asked, Manner(dry_run=dry_run, yes=yes, atomic=atomic, form=form))
+    if file is not None:
+        agreed(file, plan, sample)
+    asked = rolling.Asked(command=shlex.join(_command(sample.tag, selection, allowed, atomic=manner.atomic)))
+    carry_out(place, plan, asked, manner)
+    return plan
+
+
+def _sample(place: Place, name: str) -> Sample:
+    if not name:
+        raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows them.")
+    return history.find_sample(place.archive.samples(), name)
 
 
 def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) -> list[str]:
@@ -127,6 +166,7 @@ def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) 
         ("--rolerequest", selection.rolerequests),
         ("--resource", selection.resources),
         ("--except", selection.excepted),
+        ("--selector", (selection.labels,) if selection.labels else ()),
     )
     switches = (
         ("--with-references", selection.with_references),

@@ -21,14 +21,8 @@ if TYPE_CHECKING:
     from gitsnap.ports import Tree
     from gitsnap.secrets import Keeper
 
-SampleName = Annotated[
-    str,
-    typer.Option(
-        "--sample",
-        metavar="SAMPLE",
-        help="2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit.",
-    ),
-]
+SAMPLE_HELP = "2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit."
+SampleName = Annotated[str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP)]
 
 
 def show(

@@ -4,6 +4,8 @@ Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or
 """
 
 from gitsnap.plan.deleting import PRUNED_KINDS
+from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.plan.labels import labels_match
 from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
@@ -38,6 +40,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Plan",
+    "PlanFile",
     "Replace",
     "SampleState",
     "Selection",
@@ -47,10 +50,15 @@ __all__ = [
     "Unrestorable",
     "Withdraw",
     "arranged",
+    "differences",
     "has_no_effect",
     "in_words",
+    "labels_match",
     "make_plan",
     "moved",
+    "plan_file",
+    "plan_hash",
+    "read_plan_file",
     "released",
     "request_of",
     "resolve",

@@ -141,13 +141,16 @@ class _Arranger:
     ) -> tuple[list[Change] | None, list[frozenset[ObjectKey]]]:
         """Always the first change in the preferred order that does no harm; else whom each of those left would harm."""
         state, rows, order, pending = self._start, dict(self._rows), list[Change](), list(preferred)
-        frozen = self._paused | held
+        frozen, deployed = self._paused | held, dict(self._before)
         while pending:
             obstacles = []
             for change in pending:
                 following = state.after(change)
                 changed = self._rows_after(following, rows, change, frozen)
-                harmed = self._harmed(change, changed, frozen, strict=strict)
+                seen = self._seen(change, changed, frozen)
+                harmed = frozenset(
+                    key for key in seen if not self._harmless(key, deployed[key], seen[key], strict=strict)
+                )
                 if not harmed:
                     break
                 obstacles.append(harmed)
@@ -155,16 +158,15 @@ class _Arranger:
                 return None, obstacles
             state, frozen = following, frozen - self._thaws(change, frozen)
             rows.update(changed)
+            deployed.update(seen)
             order.append(change)
             pending.remove(change)
         return order, []
 
-    def _harmed(
-        self, change: Change, changed: Rows, frozen: frozenset[ObjectKey], *, strict: bool
-    ) -> frozenset[ObjectKey]:
-        thaws = self._thaws(change, frozen)
-        seen = (key for key in changed if key not in frozen or key in thaws)
-        return frozenset(key for key in seen if not self._harmless(key, changed[key], strict=strict))
+    def _seen(self, change: Change, changed: Rows, frozen: frozenset[ObjectKey]) -> Rows:
+        """The rows that Sveltos acts on after a change: not those of paused profiles."""
+        blind = frozen - self._thaws(change, frozen)
+        return {key: row for key, row in changed.items() if key not in blind}
 
     def _rows_after(self, state: State, rows: Rows, change: Change, frozen: frozenset[ObjectKey]) -> Rows:
         concerned = self._concerns[change.key]
@@ -178,8 +180,10 @@ class _Arranger:
         still = change.after is not None and paused(change.after)
         return frozenset() if still else frozen & {change.key}
 
-    def _harmless(self, key: ObjectKey, row: Row, *, strict: bool) -> bool:
-        return row >= self._keep[key] and (not strict or row <= self._before[key] | self._after[key])
+    def _harmless(self, key: ObjectKey, deployed: Row, row: Row, *, strict: bool) -> bool:
+        """Whether nothing is withdrawn that is to be there in the end, be it from before or from an earlier step."""
+        after = self._after[key]
+        return row >= deployed & after and (not strict or row <= self._before[key] | after)
 
     def _least_bad(self, order: Sequence[Change]) -> _Way:
         """Where matches are lost in any case: all is held that can be, and its own step comes last."""
@@ -189,20 +193,21 @@ class _Arranger:
 
     def _costs(self, way: _Way) -> tuple[Rows, Rows]:
         """What an order loses in between, and what it matches in between only."""
-        state, rows = self._start, dict(self._rows)
+        state, rows, deployed = self._start, dict(self._rows), dict(self._before)
         lost, passing = dict[ObjectKey, Row](), dict[ObjectKey, Row]()
         frozen = self._paused | way.held
         for change in way.order:
             state = state.after(change)
             changed = self._rows_after(state, rows, change, frozen)
             rows.update(changed)
+            for key, row in self._seen(change, changed, frozen).items():
+                gone, extra = (deployed[key] & self._after[key]) - row, row - self._before[key] - self._after[key]
+                if gone:
+                    lost[key] = lost.get(key, frozenset()) | gone
+                if extra:
+                    passing[key] = passing.get(key, frozenset()) | extra
+                deployed[key] = row
             frozen -= self._thaws(change, frozen)
-            for key in changed.keys() - frozen:
-                row = changed[key]
-                if self._keep[key] - row:
-                    lost[key] = lost.get(key, frozenset()) | (self._keep[key] - row)
-                if row - self._before[key] - self._after[key]:
-                    passing[key] = passing.get(key, frozenset()) | (row - self._before[key] - self._after[key])
         return lost, passing
 
     # What cannot be evaluated -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.changes import changed_fields
 from gitsnap.plan.judging import NAMESPACE, Judge
+from gitsnap.plan.labels import labels_match
 from gitsnap.plan.selection import Selection
 from gitsnap.plan.values import Action, Stay, Step
 from gitsnap.sveltos import generated, kinds, restore
@@ -30,6 +31,8 @@ def surplus(judge: Judge, selection: Selection, named: Collection[ObjectKey]) ->
             continue
         if key.kind in kinds.REFERENCED_KINDS:
             continue  # most of them are nobody's business here, and only some were read
+        if not labels_match(selection.labels, document) or selection.excepts(key, judge.sample.keys):
+            continue
         if key in named or (key.kind in judge.live.whole and selection.covers(key)):
             reason = _why_not(judge, key, document, named=key in named)
             found.append(Stay(key, reason) if reason else Step(Action.DELETE, key, _YOUNGER, live=document))

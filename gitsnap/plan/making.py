@@ -26,10 +26,12 @@ Deployed = inventory.DeployedResource | inventory.DeployedRelease
 
 def make_plan(sample: SampleState, live: LiveState, selection: Selection, options: Options) -> Plan:
     """The plan, untried. Raises NotFoundError or UsageError for a selection that does not fit the sample."""
-    surplus_keys = live.objects.keys() - sample.keys if options.prune else frozenset[ObjectKey]()
-    known = sample.keys | {key for key in surplus_keys if key.kind in PRUNED_KINDS}
-    meant = resolve(selection, known, incomplete=sample.incomplete)
-    selected = (meant & sample.keys) | sample.referenced
+    meant = sample.selected
+    if meant is None:
+        others = live.objects.keys() - sample.keys if options.prune else frozenset[ObjectKey]()
+        known = sample.keys | {key for key in others if key.kind in PRUNED_KINDS}
+        meant = resolve(selection, known, incomplete=sample.incomplete)
+    selected = meant & sample.keys
     named = frozenset[ObjectKey]() if selection.everything else meant - sample.keys
     standing = tuple(
         document
@@ -37,13 +39,13 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         if key.kind in CONCERNED_KINDS and not terminating(document)
     )
     judge = Judge(sample, live, options)
-    others = [*surplus(judge, selection, named), *unmade(judge)]
+    more = [*surplus(judge, selection, named), *unmade(judge)]
     plan = Plan(
         cluster=live.cluster,
         sample=sample.tag,
         options=options,
-        steps=(*_judged(judge, selected), *(one for one in others if isinstance(one, Step))),
-        stays=tuple(one for one in others if isinstance(one, Stay)),
+        steps=(*_judged(judge, selected), *(one for one in more if isinstance(one, Step))),
+        stays=tuple(one for one in more if isinstance(one, Stay)),
         incomplete=sample.incomplete,
         controller_labels=live.controller_labels,
         standing=standing,

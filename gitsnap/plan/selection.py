@@ -39,6 +39,8 @@ class Selection:
     """``KIND[/NS]/NAME``: the kind in any case, as its plural, or with its group."""
     excepted: tuple[str, ...] = ()
     """Objects to leave alone, written like ``resources``."""
+    labels: str = ""
+    """Of all that, only objects with these labels in the sample, as ``kubectl -l`` has it."""
     with_references: bool = False
     """Also the ConfigMaps and Secrets that the selected objects refer to."""
     keys: tuple[ObjectKey, ...] = ()
@@ -76,7 +78,12 @@ class Selection:
 
     def named_kinds(self, keys: Collection[ObjectKey]) -> frozenset[Kind]:
         """The kinds that something is named of; ``keys`` tell kinds that only the sample knows."""
-        return frozenset[Kind]().union(*(term.kinds for term in _terms(self, keys)))
+        excepted = (_resource_term("--except", text, keys) for text in self.excepted)
+        return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *excepted)))
+
+    def excepts(self, key: ObjectKey, keys: Collection[ObjectKey]) -> bool:
+        """Whether an object is to be left alone; ``keys`` as above."""
+        return any(_resource_term("--except", text, keys).fits(key) for text in self.excepted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ class SampleState:
     same: frozenset[ObjectKey] = frozenset()
     """Selected objects that are known to be in the cluster exactly as they are in the sample."""
     unrestorable: Mapping[ObjectKey, Unrestorable] = field(default_factory=dict)
-    referenced: frozenset[ObjectKey] = frozenset()
-    """Objects of the sample that are selected because another selected object refers to them."""
+    selected: frozenset[ObjectKey] | None = None
+    """What is selected, where more than names decides about that: labels, references. None where names alone do."""
     incomplete: tuple[IncompleteKind, ...] = ()
     time: datetime | None = None
     """The moment of the sample. What is not known to be younger is never deleted."""

@@ -81,6 +81,7 @@ def _carried_out(sender: Sender, step: Step) -> Written | None:
 
     Raises ConflictError for an object that is neither as it was nor as the step makes it.
     """
+    step = sender.up_to_date(step)
     try:
         fresh: JsonObject | None = sender.cluster.get(step.key)
     except NotFoundError:

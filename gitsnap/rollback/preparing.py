@@ -19,6 +19,7 @@ from gitsnap.plan import (
     Selection,
     Unrestorable,
     in_words,
+    labels_match,
     make_plan,
     resolve,
     with_deployed,
@@ -52,10 +53,14 @@ def prepare(
     meant = resolve(selection, objects.keys | live_keys, incomplete=tree.incomplete)
     outside = _outside_scope(meant, tree) if selection.everything else frozenset[ObjectKey]()
     meant -= outside
+    if selection.labels:
+        meant = frozenset(
+            key for key in meant if key not in objects.keys or labels_match(selection.labels, objects.document(key))
+        )
     referenced, notes = frozenset[ObjectKey](), tuple[str, ...]()
     if selection.with_references:
         referenced, notes = _referenced(objects, meant & objects.keys)
-    wanted = Wanted(objects, meant & objects.keys | referenced, others=meant - objects.keys, referenced=referenced)
+    wanted = Wanted(objects, meant & objects.keys | referenced, others=meant - objects.keys)
     plan = planned(cluster, tree, wanted, sample=sample, selection=selection, options=options)
     notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))
     return replace(plan, notes=notes)
@@ -70,7 +75,6 @@ class Wanted:
     """Those that the sample has."""
     others: frozenset[ObjectKey] = frozenset()
     """Those that it does not have."""
-    referenced: frozenset[ObjectKey] = frozenset()
     made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
     """See SampleState."""
 
@@ -88,7 +92,7 @@ def planned(
         documents=documents,
         same=same,
         unrestorable=unrestorable,
-        referenced=wanted.referenced,
+        selected=wanted.selected | (frozenset() if wanted.made else wanted.others),
         incomplete=tree.incomplete,
         time=sample.metadata.time,
         scope=frozenset(tree.info.kinds),

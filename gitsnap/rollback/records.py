@@ -5,15 +5,13 @@ This module must not take samples.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitsnap.errors import NotFoundError
 from gitsnap.format import Result, RollbackRecord, parse_record
 from gitsnap.model import Sample, Trigger
-from gitsnap.plan import Action, Plan
+from gitsnap.plan import Action, Plan, plan_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +24,6 @@ class Asked:
     """The user of the operating system."""
     undoes: str = ""
     """Tag of the sample before the rollback that this one undoes."""
-
-
-def plan_hash(plan: Plan) -> str:
-    """SHA-256 of what a plan does: cluster, sample, and each write with the uid and version that it was made for."""
-    steps = [
-        [step.action, str(step.key), step.uid, step.resource_version, list(step.changed)]
-        for step in plan.steps
-        if step.writes
-    ]
-    content = json.dumps([plan.cluster.uid, plan.sample, steps], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 def record_before(plan: Plan, asked: Asked) -> RollbackRecord:

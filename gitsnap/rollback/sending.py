@@ -53,11 +53,14 @@ class Sender:
 
         Raises ConflictError when the object's own content moved since the plan was made, or since the last answer.
         """
-        if step.key in self._answers:
-            step = replace(step, live=self._answers[step.key])
+        step = self.up_to_date(step)
         written = self._released(step) if step.action is Action.RELEASE else self._sent(step)
         self._answers[step.key] = written.after
         return written
+
+    def up_to_date(self, step: Step) -> Step:
+        """A step over what an earlier one made of its object."""
+        return replace(step, live=self._answers[step.key]) if step.key in self._answers else step
 
     def remember(self, key: ObjectKey, answer: JsonObject | None) -> None:
         """What the server has by now of an object, where its answer was lost."""

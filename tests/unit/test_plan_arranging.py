@@ -98,6 +98,18 @@ def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
     assert plan.blocked
 
 
+def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
+    """A cluster that comes to match by the old rules must not drop out before the new ones take over."""
+    nothing: dict[str, Any] = {"clusterSelector": {"matchLabels": {}}}
+    before = [_cluster(env="a"), _profile(**_matching(env="a")), custom(kinds.CLUSTER_SET, "s", nothing)]
+    after = [_cluster(), _profile(**nothing, setRefs=["s"]), custom(kinds.CLUSTER_SET, "s", _matching(env="a"))]
+    words = _words(plan_of(before, after))
+    assert words.index("update s") > min(words.index("update guestbook"), words.index("update west"))
+    assert words.index("update guestbook") < words.index("update s") or words.index("update s") < words.index(
+        "update west"
+    )
+
+
 def test_a_match_in_between_only_is_held_or_named() -> None:
     """What would be deployed and withdrawn again within the rollback is avoided by a hold, or else is a line."""
     selected = plan_of(

@@ -1,0 +1,66 @@
+"""Plan files on disk: for the owner's eyes only, and carried out only if nothing moved since.
+
+This module must not decide what a plan says; ``gitsnap.plan`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitsnap.cli import output
+from gitsnap.errors import ConflictError, InputError, StorageError, WrongClusterError
+from gitsnap.model import Sample
+
+if TYPE_CHECKING:
+    from gitsnap.plan import Plan, PlanFile, Selection
+
+_AGAIN = "Nothing was changed. Make the plan again with --plan-out, and look at what it would do now."
+
+
+def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample) -> None:
+    """Write a plan to a file of mode 0600. Raises StorageError."""
+    from gitsnap.plan import plan_file
+
+    text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror}") from None
+    output.say(f"the plan is in {path}; `gitsnap rollback --plan {path}` carries out exactly this one")
+
+
+def load_plan(path: Path) -> PlanFile:
+    """Read a plan file. Raises InputError."""
+    from gitsnap.plan import read_plan_file
+
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is no JSON") from None
+    return read_plan_file(document, str(path))
+
+
+def agreed(file: PlanFile, plan: Plan, sample: Sample) -> None:
+    """Raises ConflictError, naming the objects, unless the plan that was made now is the one of the file."""
+    from gitsnap.plan import differences
+
+    if file.cluster != plan.cluster.uid:
+        raise WrongClusterError(
+            f"the plan was made for the cluster {file.cluster}; {plan.cluster.server} is {plan.cluster.uid}",
+            hint=_AGAIN,
+        )
+    if file.sample_id != sample.tag_id:
+        raise ConflictError(f"the tag {sample.tag} was made anew since the plan: it is another sample", hint=_AGAIN)
+    found = differences(file, plan)
+    if found:
+        raise ConflictError("the plan no longer holds:\n  " + "\n  ".join(found), hint=_AGAIN)

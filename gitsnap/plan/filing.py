@@ -1,0 +1,140 @@
+"""A plan as a file: to be read, approved, and later carried out exactly as it stands there, or not at all.
+
+It names objects, fields and versions, never values; what is written then comes from the sample, whose tag it pins.
+This module must not read or write files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitsnap.errors import InputError
+from gitsnap.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.plan.selection import Selection
+from gitsnap.plan.values import Action, Options, Plan, Step, in_words
+
+_KIND = "RollbackPlanFile"
+_VERSION = 1
+_AGAIN = "Make the plan again, and look at what it would do now."
+
+
+def plan_hash(plan: Plan) -> str:
+    """SHA-256 of what a plan does: cluster, sample, and each write with the uid and version that it was made for."""
+    steps = [[step.action, str(step.key), step.uid, step.resource_version, list(step.changed)] for step in plan.writes]
+    content = json.dumps([plan.cluster.uid, plan.sample, steps], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """What a plan file says."""
+
+    hash: str
+    cluster: str
+    """Uid of the cluster."""
+    sample: str
+    """Tag of the sample."""
+    sample_id: str
+    """Object id of that tag."""
+    selection: Selection
+    options: Options
+    steps: Mapping[ObjectKey, tuple[Any, ...]]
+    """For each object that is written: actions with the versions and fields they were planned for."""
+    withdraws: tuple[str, ...] = ()
+
+
+def plan_file(plan: Plan, selection: Selection, sample: Sample) -> JsonObject:
+    """The content of the file."""
+    return {
+        "kind": _KIND,
+        "version": _VERSION,
+        "hash": plan_hash(plan),
+        "cluster": plan.cluster.uid,
+        "sample": sample.tag,
+        "sampleId": sample.tag_id,
+        "selection": {
+            field.name: value for field in dataclasses.fields(Selection) if (value := getattr(selection, field.name))
+        },
+        "options": dataclasses.asdict(plan.options),
+        "steps": [
+            {
+                "action": str(step.action),
+                "object": {"kind": str(step.key.kind), "namespace": step.key.namespace, "name": step.key.name},
+                "uid": step.uid,
+                "resourceVersion": step.resource_version,
+                "changed": list(step.changed),
+            }
+            for step in plan.writes
+        ],
+        "withdraws": [str(one) for one in (*plan.withdraws, *plan.doubts)],
+    }
+
+
+def read_plan_file(document: object, source: str) -> PlanFile:
+    """The inverse. Raises InputError for anything but a plan file of this version."""
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise InputError(f"{source} is no plan of a rollback", hint="`gitsnap rollback --plan-out FILE` writes one.")
+    if document.get("version") != _VERSION:
+        raise InputError(f"{source} is a plan of version {document.get('version')}; this gitsnap reads {_VERSION}")
+    try:
+        steps: dict[ObjectKey, tuple[Any, ...]] = {}
+        for step in document["steps"]:
+            named = step["object"]
+            key = ObjectKey(Kind.parse(named["kind"]), named["namespace"], named["name"])
+            facts = (Action(step["action"]), step["uid"], step["resourceVersion"], tuple(step["changed"]))
+            steps[key] = (*steps.get(key, ()), facts)
+        selection: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in document["selection"].items()
+        }
+        return PlanFile(
+            hash=document["hash"],
+            cluster=document["cluster"],
+            sample=document["sample"],
+            sample_id=document["sampleId"],
+            selection=Selection(**selection),
+            options=Options(**document["options"]),
+            steps=steps,
+            withdraws=tuple(document["withdraws"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{source} is damaged: {error}", hint=_AGAIN) from None
+
+
+def differences(file: PlanFile, plan: Plan) -> list[str]:
+    """Why a plan that was made now is not the one of the file, object by object; empty when it is."""
+    found = list(_differing_steps(file, plan))
+    now = [str(one) for one in (*plan.withdraws, *plan.doubts)]
+    found += [f"not in the plan: {line}" for line in now if line not in file.withdraws]
+    found += [f"no longer so: {line}" for line in file.withdraws if line not in now]
+    if not found and plan_hash(plan) != file.hash:
+        found.append("the steps are in another order")
+    return found
+
+
+def _differing_steps(file: PlanFile, plan: Plan) -> Iterator[str]:
+    writes: dict[ObjectKey, tuple[Any, ...]] = {}
+    for step in plan.writes:
+        writes[step.key] = (*writes.get(step.key, ()), (step.action, step.uid, step.resource_version, step.changed))
+    others = {step.key: step for step in plan.steps if not step.writes}
+    for key in sorted(file.steps.keys() | writes.keys()):
+        planned, now = file.steps.get(key, ()), writes.get(key, ())
+        if planned != now:
+            yield f"{in_words(key)} {_what(planned, now, others.get(key))}"
+
+
+def _what(planned: tuple[Any, ...], now: tuple[Any, ...], other: Step | None) -> str:
+    if not now:
+        return f"would not be written now: {other.why_not or 'it no longer differs'}" if other else "is gone"
+    if not planned:
+        return "was not in the plan and would be written now"
+    (_, uid, version, _), (_, live_uid, live_version, _) = planned[0], now[0]
+    if uid != live_uid:
+        return "was created or deleted since" if not uid or not live_uid else "was deleted and created again since"
+    if version != live_version:
+        return f"was changed since: its resource version was {version} and is {live_version}"
+    return "would be written differently now"
