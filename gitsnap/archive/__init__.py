@@ -148,6 +148,17 @@ def open_path(folder: Path) -> GitArchive:
     return GitArchive(repository, folder, branch)
 
 
-def list_archives(storage: Path) -> list[GitArchive]:
-    """All archives of a storage, by policy."""
-    return [open_path(folder) for folder in archive_folders(storage)]
+def list_archives(storage: Path, *, problems: list[ArchiveError] | None = None) -> list[GitArchive]:
+    """All archives of a storage, by policy.
+
+    One that cannot be opened hides no other: its error is added to ``problems``, and raised only where there are none.
+    """
+    archives = []
+    for folder, error in archive_folders(storage):
+        if error is None:
+            archives.append(open_path(folder))
+        elif problems is None:
+            raise error
+        else:
+            problems.append(error)
+    return archives

@@ -7,6 +7,7 @@ An archive is an ordinary git repository that gitsnap made (``[gitsnap] format``
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pygit2
@@ -58,14 +59,17 @@ def check_storage(storage: Path) -> None:
         raise StorageError(f"the storage folder {storage} is not readable for this user")
 
 
-def archive_folders(storage: Path) -> list[Path]:
-    """The folders in a storage that are archives, sorted by name."""
+def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]:
+    """The folders in a storage that are archives, by name; each with what keeps it from being opened."""
     check_storage(storage)
-    return sorted(
-        folder
-        for folder in storage.iterdir()
-        if not folder.name.startswith(".") and (folder / ".git").exists() and _branch_of(folder) is not None
-    )
+    for folder in sorted(storage.iterdir()):
+        if folder.name.startswith(".") or not (folder / ".git").exists():
+            continue
+        try:
+            if _branch_of(folder) is not None:
+                yield folder, None
+        except ArchiveError as error:
+            yield folder, error
 
 
 def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:

@@ -12,6 +12,7 @@ import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
+from gitsnap.errors import ArchiveError
 from gitsnap.model import Sample
 from gitsnap.render import render_table
 
@@ -29,7 +30,8 @@ def list_samples(
 
     Example: gitsnap list --snapshot hourly --wide
     """
-    archives = ArchiveChoice(storage, snapshot, archive).all()
+    damaged: list[ArchiveError] = []
+    archives = ArchiveChoice(storage, snapshot, archive).all(damaged)
     samples = [(one.policy, sample) for one in archives for sample in one.samples()]
     kept = {tag for one in archives for tag in one.marked()}
     for one in archives:
@@ -38,14 +40,19 @@ def list_samples(
     if form is not options.Output.TABLE:
         listed = [{**describe(sample), "kept": sample.tag in kept} for _, sample in samples]
         output.structured({"kind": "SampleList", "samples": listed}, form)
-        return
-    header = ["snapshot policy", "date"]
-    if wide:
-        header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
-    rows = [
-        [policy, sample.moment, *(_wide(sample, kept=sample.tag in kept) if wide else ())] for policy, sample in samples
-    ]
-    output.result(render_table(header, rows, columns=output.columns()))
+    else:
+        header = ["snapshot policy", "date"]
+        if wide:
+            header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
+        rows = [
+            [policy, sample.moment, *(_wide(sample, kept=sample.tag in kept) if wide else ())]
+            for policy, sample in samples
+        ]
+        output.result(render_table(header, rows, columns=output.columns()))
+    for error in damaged:  # the others are listed all the same
+        output.say(f"error: {error}")
+    if damaged:
+        raise typer.Exit(ArchiveError.exit_code)
 
 
 def _wide(sample: Sample, *, kept: bool) -> list[str]:

@@ -38,7 +38,8 @@ def verify(
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
     found: dict[str, list[Finding]] = {}
     counts: dict[str, int] = {}
-    for one in ArchiveChoice(storage, snapshot, archive).all():
+    damaged: list[ArchiveError] = []
+    for one in ArchiveChoice(storage, snapshot, archive).all(damaged):
         progress = output.ProgressLine()
         try:
             found[one.policy] = one.check(allowed_signers=allowed_signers, progress=progress)
@@ -58,7 +59,9 @@ def verify(
             for policy, findings in found.items()
         ]
         output.structured({"kind": "Verification", "archives": archives}, form)
-    if any(one.wrong for findings in found.values() for one in findings):
+    for error in damaged:
+        output.say(f"error: {error}")
+    if damaged or any(one.wrong for findings in found.values() for one in findings):
         raise typer.Exit(ArchiveError.exit_code)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitsnap.errors import InputError, KindNotInstalledError, NotFoundError, UsageError
+from gitsnap.errors import ArchiveError, InputError, KindNotInstalledError, NotFoundError, UsageError
 from gitsnap.model import JsonObject, ObjectKey
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ class ArchiveChoice:
         names = ", ".join(archive.policy for archive in archives)
         raise UsageError(f"--snapshot is needed: {self.folder.resolve()} has the archives {names}")
 
-    def all(self) -> list[GitArchive]:
-        """Every archive that is meant: the named one, or all of the storage."""
+    def all(self, problems: list[ArchiveError]) -> list[GitArchive]:
+        """Every archive that is meant, the named one or all of the storage; errors of others go to ``problems``."""
         from gitsnap.archive import list_archives
 
         if self.path or self.snapshot:
             return [self.open()]
-        return list_archives(self.folder)
+        return list_archives(self.folder, problems=problems)
 
     @property
     def is_remote(self) -> bool:
@@ -87,7 +87,7 @@ class ArchiveChoice:
         try:
             return open_archive(self.folder, self.snapshot)
         except NotFoundError:
-            known = ", ".join(archive.policy for archive in list_archives(self.folder)) or "none"
+            known = ", ".join(one.policy for one in list_archives(self.folder, problems=[])) or "none"
             raise NotFoundError(
                 f"there is no snapshot policy {self.snapshot} in {self.folder.resolve()}",
                 hint=f"Archives there: {known}",

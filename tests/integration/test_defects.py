@@ -1,0 +1,133 @@
+"""Defects of the old Sveltos Snapshot feature that gitsnap does right, those that no other test is named after."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import open_archive
+from gitsnap.model import Area
+from tests.testbed.apiserver import ApiServer
+from tests.testbed.definitions import definitions
+from tests.testbed.fixtures import SHARED
+
+_PROFILE = """apiVersion: config.projectsveltos.io/v1beta1
+kind: ClusterProfile
+metadata:
+  name: p
+spec:
+  clusterSelector:
+    matchLabels:
+      env: a
+  policyRefs:
+  - {kind: ConfigMap, namespace: "", name: "{{ .ClusterName }}-content"}
+"""
+_CLUSTER = """---
+apiVersion: lib.projectsveltos.io/v1beta1
+kind: SveltosCluster
+metadata:
+  name: CLUSTER
+  namespace: NAMESPACE
+  labels: {env: a}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: CLUSTER-content
+  namespace: NAMESPACE
+data: {a: b}
+"""
+
+
+def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gitsnap", *arguments]
+    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+
+def _capture(folder: Path, *arguments: str, policy: str = "hourly") -> subprocess.CompletedProcess[str]:
+    return _gitsnap(folder, "capture", "--snapshot", policy, "--secrets-mode", "omit", *arguments)
+
+
+def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) -> None:
+    """One reference, two clusters in two namespaces, a name that is a template: both ConfigMaps are captured."""
+    clusters = (("west", "team-a"), ("east", "team-b"))
+    text = "".join(_CLUSTER.replace("CLUSTER", name).replace("NAMESPACE", place) for name, place in clusters)
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "all.yaml").write_text(_PROFILE + text)
+
+    done = _capture(tmp_path, "--from-dir", "cluster")
+
+    assert done.returncode == 0, done.stderr
+    archive = open_archive(tmp_path, "hourly")
+    files = archive.tree(archive.samples()[-1]).files(Area.CONFIGURATION)
+    assert {"team-a/ConfigMap/west-content.yaml", "team-b/ConfigMap/east-content.yaml"} <= set(files)
+
+
+@pytest.fixture
+def api_without_capi(api: ApiServer) -> Iterator[ApiServer]:
+    """The server without Cluster API's Cluster, for as long as the test runs."""
+    name = "clusters.cluster.x-k8s.io"
+    api.ask("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    for _ in range(200):
+        if api.request("GET", "/apis/cluster.x-k8s.io")[0] == 404:
+            break
+        threading.Event().wait(0.1)
+    yield api
+    wanted = [one for one in definitions(SHARED if SHARED.is_dir() else None) if one["metadata"]["name"] == name]
+    for _ in range(200):  # the name is free once the old one is gone
+        if api.request("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")[0] == 404:
+            break
+        threading.Event().wait(0.1)
+    api.install(wanted)
+
+
+def test_defect_04_a_cluster_without_cluster_api_is_captured(api_without_capi: ApiServer, tmp_path: Path) -> None:
+    """A kind that is not installed is empty: no error, and nothing incomplete."""
+    done = _capture(tmp_path, "--kubeconfig", str(api_without_capi.kubeconfig()), "-o", "json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sample"]["incomplete"] == []
+
+
+def test_defect_14_a_damaged_archive_hides_no_other(tmp_path: Path) -> None:
+    """The others are listed, the damaged one is named, and the exit code says that something is wrong."""
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "p.yaml").write_text(_PROFILE)
+    for policy in ("daily", "hourly"):
+        assert _capture(tmp_path, "--from-dir", "cluster", policy=policy).returncode == 0
+    shutil.rmtree(tmp_path / "daily" / ".git" / "objects")
+
+    done = _gitsnap(tmp_path, "list")
+
+    assert "| hourly" in done.stdout
+    assert "daily" in done.stderr
+    assert done.returncode == 5
+    assert "Traceback" not in done.stderr
+    checked = _gitsnap(tmp_path, "verify")
+    assert (checked.returncode, "hourly: 1 sample, nothing wrong" in checked.stdout) == (5, True)
+
+
+def test_defect_17_names_are_utc_and_two_in_a_second_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the zone of the machine; the second sample within a second has a number."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "p.yaml").write_text(_PROFILE)
+    for _ in range(3):
+        assert _capture(tmp_path, "--from-dir", "cluster").returncode == 0
+
+    listed = json.loads(_gitsnap(tmp_path, "list", "-o", "json").stdout)["samples"]
+
+    for one in listed:
+        stamp = one["tag"].partition("/")[2]
+        assert stamp.startswith(one["time"].replace(":", "-"))
+        assert one["time"].endswith("Z")
+    assert [one["sequence"] for one in listed] == [1, 2, 3]
+    assert len({one["tag"] for one in listed}) == 3
