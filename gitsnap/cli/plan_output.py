@@ -6,9 +6,10 @@ This module must not decide anything about a plan.
 from __future__ import annotations
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Plan, Step, plan_hash
+from gitsnap.plan import Action, Moment, Plan, Step, in_words, plan_hash
 from gitsnap.render import render_table, visible
 from gitsnap.rollback import Report
+from gitsnap.sveltos import kinds
 
 _MOST_FIELDS = 4
 _MOST_STAYING = 10
@@ -35,9 +36,13 @@ def plan_text(plan: Plan, *, columns: int) -> str:
     shown = [step for step in plan.steps if step.action is not Action.UNCHANGED]
     if shown:
         rows = [[str(number), *_cells(step)] for number, step in enumerate(shown, start=1)]
-        header = ["#", "action", "object", "changes", "server dry run"]
+        header = ["#", "action", "object", "changes", "tried"]
         lines.append(render_table(header, rows, columns=columns).rstrip("\n"))
     lines += [f"withdraw: {visible(str(one))}" for one in plan.withdraws]
+    if any(one.moment is not Moment.END and one.profile.kind in kinds.PROFILE_KINDS for one in plan.withdraws):
+        lines.append(
+            "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
+        )
     lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
     lines += [f"note: {visible(one)}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
@@ -49,7 +54,7 @@ def plan_text(plan: Plan, *, columns: int) -> str:
 
 def _staying(plan: Plan) -> list[str]:
     """What is not in the sample and stays, with the reason."""
-    lines = [f"stays: {one.key}: {visible(one.reason)}" for one in plan.stays[:_MOST_STAYING]]
+    lines = [f"stays: {_name(one.key)}: {visible(one.reason)}" for one in plan.stays[:_MOST_STAYING]]
     more = len(plan.stays) - _MOST_STAYING
     return [*lines, f"stays: and {more} more"] if more > 0 else lines
 
@@ -59,22 +64,28 @@ def _cells(step: Step) -> list[str]:
     fields = ", ".join(changed[:_MOST_FIELDS])
     if len(changed) > _MOST_FIELDS:
         fields += f" and {len(changed) - _MOST_FIELDS} more"
-    text = "; ".join(part for part in (fields, step.reason) if part)
-    return [str(step.action), str(step.key), text, str(step.trial) if step.trial else "-"]
+    trial = step.trial
+    text = "; ".join(part for part in (fields, step.reason, trial.message if trial else "") if part)
+    return [str(step.action), _name(step.key), text, str(trial.outcome) if trial else "-"]
+
+
+def _name(key: ObjectKey) -> str:
+    """As people say it; with its group for a kind that gitsnap does not know, and another group may have too."""
+    return in_words(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
 
 
 def report_text(report: Report) -> str:
     """What was and what was not applied."""
-    lines = [f"{_DONE[step.action]} {step.key}" for step in report.applied]
+    lines = [f"{_DONE[step.action]} {_name(step.key)}" for step in report.applied]
     if report.failed is not None:
-        lines.append(f"FAILED {report.failed.key}: {visible(report.failure)}")
-    lines += [f"not tried: {step.action} {step.key}" for step in report.not_tried]
-    lines += [f"left out: {step.key}: {visible(step.why_not)}" for step in report.left_out]
-    lines += [f"still paused: {key}" for key in report.held]
+        lines.append(f"FAILED {_name(report.failed.key)}: {visible(report.failure)}")
+    lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
+    lines += [f"left out: {_name(step.key)}: {visible(step.why_not)}" for step in report.left_out]
+    lines += [f"still paused: {_name(key)}" for key in report.held]
     if report.gone_back is not None:
-        lines += [f"taken back: {key}" for key in report.gone_back.reversed]
-        lines += [f"left there: {key}" for key in report.gone_back.left]
-        lines += [f"NOT taken back: {key}" for key in report.gone_back.still]
+        lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
+        lines += [f"left there: {_name(key)}" for key in report.gone_back.left]
+        lines += [f"NOT taken back: {_name(key)}" for key in report.gone_back.still]
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
     if report.after is not None:

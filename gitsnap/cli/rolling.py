@@ -27,7 +27,7 @@ from gitsnap.errors import (
     RefusedError,
     RollbackFailedError,
 )
-from gitsnap.model import ObjectKey, Sample, TagId, Trigger
+from gitsnap.model import ObjectKey, Sample, SecretsMode, TagId, Trigger
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -156,10 +156,25 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         return
     if not output.can_ask():
         raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
-    count = len(plan.writes)
-    noun = "object" if count == 1 else "objects"
-    if not typer.confirm(f"Write {count} {noun} to {plan.cluster.context} ({plan.cluster.server})?", err=True):
+    if not typer.confirm(f"{_question(plan)} {plan.cluster.context} ({plan.cluster.server})?", err=True):
         raise AbortedError("nothing was changed")
+
+
+def _question(plan: Plan) -> str:
+    """What a yes means, the worst of it included."""
+    from gitsnap.plan import Action
+
+    deleted, clusters = plan.counts[Action.DELETE], len({one.cluster for one in plan.withdraws})
+    parts = [f"Write {_counted(len(plan.writes) - deleted, 'object')}"]
+    if deleted:
+        parts.append(f"delete {_counted(deleted, 'object')}")
+    if clusters:
+        parts.append(f"take add-ons from {_counted(clusters, 'managed cluster')}")
+    return f"{', '.join(parts)}: in"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
@@ -168,7 +183,9 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
     text = manner.form is options.Output.TABLE
     asked = replace(asked, user=_user())
     try:
-        report = rolling.apply(place.cluster, plan, take_sample=_Sampler(place), asked=asked, atomic=manner.atomic)
+        report = rolling.apply(
+            place.cluster, plan, take_sample=_Sampler(place, _at_risk(plan)), asked=asked, atomic=manner.atomic
+        )
     except rolling.StoppedError as error:
         if text:
             output.result(report_text(error.report))
@@ -209,6 +226,18 @@ class _Sampler:
     """Takes the samples before and after, under the archive's own policy."""
 
     place: Place
+    at_risk: tuple[ObjectKey, ...]
+    """Secrets whose values the sample before must hold."""
+
+    def _check(self, mode: SecretsMode) -> None:
+        """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""
+        if self.at_risk and mode not in (SecretsMode.ENCRYPT, SecretsMode.PLAINTEXT):
+            listed = ", ".join(str(key) for key in self.at_risk)
+            raise RefusedError(
+                f"nothing was changed: samples are taken in the secrets mode {mode}, so that the present values of "
+                f"{listed} could not be brought back",
+                hint="Capture once with --secrets-mode encrypt, or leave these Secrets out with --except.",
+            )
 
     def __call__(self, trigger: Trigger, record: RollbackRecord, also: Collection[ObjectKey]) -> Sample | None:
         from gitsnap import capture as sampling
@@ -218,6 +247,7 @@ class _Sampler:
         place = self.place
         policy = find_policy(place.archive.policy, None, place.cluster)
         policy, keeper = keys.for_capture(place.archive, policy, identities=place.identities)
+        self._check(policy.secrets_mode)
         request = sampling.Request(
             sampling.tree_info(policy, branch=place.archive.branch, keeper=keeper),
             keeper,
@@ -241,3 +271,15 @@ class _Sampler:
         """The tag of the sample that is rolled back to: retention keeps it while the rollback is unfinished."""
         samples = self.place.archive.samples()
         return next((one.tag_id for one in samples if one.tag == record.target), None)
+
+
+def _at_risk(plan: Plan) -> tuple[ObjectKey, ...]:
+    """The Secrets whose present values go: an undo needs them."""
+    from gitsnap.plan import Action
+
+    secrets = [step for step in plan.writes if step.key.kind.name == "Secret" and step.action is not Action.CREATE]
+    return tuple(
+        step.key
+        for step in secrets
+        if step.action is not Action.UPDATE or any(field.startswith("data") for field in step.changed)
+    )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gitsnap.cli import options, output
-from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained
+from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 
 
@@ -49,9 +49,9 @@ def undo(
     )
     samples = place.archive.samples()
     past = rolling.rollback_to_undo(samples, of)
+    say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
-    state = "" if past.finished else ", which was not finished"
-    output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC{state}")
+    output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
     target = next((sample for sample in samples if sample.tag == past.record.target), None)
     with role_explained():
         plan = rolling.prepare_undo(

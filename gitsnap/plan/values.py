@@ -137,16 +137,15 @@ class Moment(enum.StrEnum):
     PASSING = "passing"
     """Between two steps, after it came to match between two others: it matches neither before nor after."""
 
-    @property
-    def words(self) -> str:
-        """What happens to the match."""
-        return _MOMENTS[self]
+    def of(self, cluster: ClusterRef) -> str:
+        """What happens to the match of a cluster, in words."""
+        return _MOMENTS[self].format(cluster)
 
 
 _MOMENTS = {
-    Moment.END: "stops matching",
-    Moment.BETWEEN: "stops matching for a moment, between two steps",
-    Moment.PASSING: "matches for a moment, between two steps, and then no longer",
+    Moment.END: "stops matching {}",
+    Moment.BETWEEN: "stops matching {} for a moment, between two steps",
+    Moment.PASSING: "matches {} for a moment only, between two steps",
 }
 
 
@@ -178,7 +177,7 @@ class Withdraw:
         return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
 
     def __str__(self) -> str:
-        return f"{in_words(self.profile)} {self.moment.words}: {self.cluster}; {self._consequence()}"
+        return f"{in_words(self.profile)} {self.moment.of(self.cluster)}: {self._consequence()}"
 
     def _consequence(self) -> str:
         if self.moment is Moment.PASSING:

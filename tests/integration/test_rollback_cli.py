@@ -243,6 +243,16 @@ def test_without_a_terminal_nothing_is_done_unasked(place: _Place) -> None:
     assert "a: 1" in place.read("database")
 
 
+def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(place: _Place) -> None:
+    """Samples are taken without values by now: there would be no way back, so nothing is written."""
+    place.run("capture --snapshot hourly --secrets-mode redact")
+    refused = place.run("rollback --sample latest~1 --yes", 14)
+    assert "could not be brought back" in refused.stderr
+    assert "a: 2" in place.read("database")
+    place.run("rollback --sample latest~1 --yes --except secret/password")
+    assert "a: 1" in place.read("database")
+
+
 # Failures half-way ------------------------------------------------------------------------------------------------
 
 

@@ -207,7 +207,7 @@ def test_a_withdraw_line_counts_what_goes() -> None:
         },
     }
     (line,) = with_deployed(plan, [configuration]).withdraws
-    assert str(line).endswith("default/sveltos--west; 1 Helm release and 1 resource withdrawn")
+    assert str(line).endswith("stops matching default/sveltos--west: 1 Helm release and 1 resource withdrawn")
 
 
 def test_leave_policies_says_that_what_was_deployed_stays() -> None:
