@@ -24,6 +24,8 @@ from tests.testbed.apiserver import ApiServer
 _SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
 """Read before a test begins, which sees nothing of the environment of whoever runs it."""
 
+_OUTAGE_SECONDS = float(os.environ.get("GITSNAP_OUTAGE_SECONDS", "1"))
+
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
 
 
@@ -200,12 +202,13 @@ def test_recovers_when_the_api_server_was_away(installed: Installation) -> None:
     switch.off()
     wait_for(lambda: process.get("/readyz")[0] == 503, "not being ready")
     wait_for(lambda: process.metric("gitsnap_errors_total", "often") is not None, "a failed run")
+    time.sleep(_OUTAGE_SECONDS)
     before = len(_samples(installed, "often"))
     _profile(installed.api, "guestbook", tier=7)
     switch.on()
 
-    wait_for(lambda: len(_samples(installed, "often")) > before, "a sample afterwards", seconds=60)
-    wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=60)
+    wait_for(lambda: len(_samples(installed, "often")) > before, "a sample afterwards", seconds=90)
+    wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=90)
     wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "the status", seconds=60)
     assert process.get("/healthz")[0] == 200
     switch.close()

@@ -236,6 +236,7 @@ class _Counter:
         self.count = 0
         self.pause = 0.0
         self.overwritten: list[str] = []
+        self._noted = -1
         self._cluster = connect(kubeconfig=str(api.kubeconfig()))
         self._key = key
         self._stop = threading.Event()
@@ -251,12 +252,8 @@ class _Counter:
         self._thread.join()
 
     def _loop(self) -> None:
-        noted = -1
         while not self._stop.wait(self.pause):
-            live = self._cluster.get(self._key)
-            if "count" not in live["data"] and noted != self.count:
-                noted = self.count
-                self.overwritten.append(str(self.count))
+            live = self._look()
             live["data"] = {"count": str(self.count + 1)}
             try:
                 self._cluster.update(live)
@@ -264,3 +261,12 @@ class _Counter:
                 continue
             self.count += 1
             self._begun.set()
+        self._look()  # what was replaced last
+
+    def _look(self) -> JsonObject:
+        """The object as it is, and whether somebody replaced the count since the last look."""
+        live = self._cluster.get(self._key)
+        if "count" not in live["data"] and self._noted != self.count:
+            self._noted = self.count
+            self.overwritten.append(str(self.count))
+        return live
