@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.inventory import classifier_labels
 from gitsnap.sveltos.matching import ClusterRef, LabelIndex, matching_clusters
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, UnresolvedReason, references
@@ -25,6 +26,8 @@ class Lesson:
 
     controller_labels: frozenset[str] = frozenset()
     cluster: tuple[ClusterRef, Mapping[str, str]] | None = None
+    cluster_object: JsonObject | None = None
+    """What templates see of the cluster."""
     members: tuple[ObjectKey, JsonObject] | None = None
     references: tuple[Reference, ...] = ()
 
@@ -35,6 +38,7 @@ class Knowledge:
     def __init__(self) -> None:
         self.controller_labels: frozenset[str] = frozenset()
         self._clusters = LabelIndex()
+        self._objects: dict[ClusterRef, JsonObject] = {}
         self._sets: dict[ObjectKey, JsonObject] = {}
         self._references: list[Reference] = []
 
@@ -45,7 +49,9 @@ class Knowledge:
             return Lesson(controller_labels=classifier_labels(document))
         if kind in kinds.CLUSTER_KINDS:
             labels = (document.get("metadata") or {}).get("labels") or {}
-            return Lesson(cluster=(ClusterRef.of(document), labels), references=self._references_of(document))
+            ref, seen = ClusterRef.of(document), template_view(document)
+            found = tuple(references(document, (), lambda _: seen))
+            return Lesson(cluster=(ref, labels), cluster_object=seen, references=found)
         if kind in _SETS:
             return Lesson(
                 members=(ObjectKey.of(document), _set_facts(document)), references=self._references_of(document)
@@ -60,6 +66,8 @@ class Knowledge:
         self.controller_labels |= lesson.controller_labels
         if lesson.cluster is not None:
             self._clusters.add(*lesson.cluster)
+            if lesson.cluster_object is not None:
+                self._objects[lesson.cluster[0]] = lesson.cluster_object
         if lesson.members is not None:
             self._sets[lesson.members[0]] = lesson.members[1]
         self._references += lesson.references
@@ -78,7 +86,7 @@ class Knowledge:
         return [reference.as_unresolved() for reference in self._references if reference.unresolved is not None]
 
     def _references_of(self, document: JsonObject) -> tuple[Reference, ...]:
-        return tuple(references(document, matching_clusters(document, self._clusters, self._sets)))
+        return tuple(references(document, matching_clusters(document, self._clusters, self._sets), self._objects.get))
 
 
 def unresolved_documents(unresolved: Iterable[Unresolved]) -> list[JsonObject]:

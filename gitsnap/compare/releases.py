@@ -124,11 +124,11 @@ class _Release:
     def _chart(self, side: Side) -> Mapping[str, Any]:
         """The entry of the profile that asks for this release, empty where none does or it cannot be told which."""
         spec = (side.get(self._profile) or {}).get("spec") or {}
-        return next((chart for chart in spec.get("helmCharts") or () if self._names(chart)), {})
+        return next((chart for chart in spec.get("helmCharts") or () if self._names(side, chart)), {})
 
-    def _names(self, chart: Mapping[str, Any]) -> bool:
+    def _names(self, side: Side, chart: Mapping[str, Any]) -> bool:
         names = (str(chart.get("releaseNamespace", "")), str(chart.get("releaseName", "")))
-        rendered = tuple(render(name, self._cluster) for name in names)
+        rendered = tuple(render(name, self._cluster, side.cluster_object) for name in names)
         return rendered == self._name
 
     def _sources(self, position: int, chart: Mapping[str, Any]) -> set[ObjectKey]:
@@ -139,7 +139,7 @@ class _Release:
         only = {**profile, "spec": {"helmCharts": [chart]}}
         return {
             reference.target
-            for reference in references(only, (self._cluster,))
+            for reference in references(only, (self._cluster,), self._sides[position].cluster_object)
             if reference.path == VALUES_FROM and reference.unresolved is None
         }
 

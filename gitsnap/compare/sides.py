@@ -17,6 +17,7 @@ from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, TreeInfo
 from gitsnap.normalize import RULES, normalize
 from gitsnap.ports import Tree
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, Selection, observed, selects
 from gitsnap.sveltos.references import Reference, UnresolvedReason, references
 
@@ -188,7 +189,7 @@ class Side:
         """Everything that an object refers to, for all clusters that it matches."""
         return {
             reference.target
-            for reference in references(document, self.matching(document))
+            for reference in references(document, self.matching(document), self.cluster_object)
             if reference.unresolved is None
         }
 
@@ -208,11 +209,24 @@ class Side:
         """Whether the deployment of a feature failed: then the inventory lists only what came before the failure."""
         return str(self.feature(profile, cluster, feature).get("status", "")).startswith("Failed")
 
+    def cluster_object(self, cluster: ClusterRef) -> JsonObject | None:
+        """What templates see of a managed cluster; the labels of controllers are in the inventory."""
+        key = ObjectKey(cluster.kind, cluster.namespace, cluster.name)
+        document = self.get(key)
+        if document is None:
+            return None
+        controllers = ((self.reported(key) or {}).get("metadata") or {}).get("labels")
+        return template_view(document, more_labels=controllers)
+
     def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
         """What an object refers to for one cluster, references that cannot be resolved left out."""
         if document is None:
             return []
-        return [reference for reference in references(document, (cluster,)) if reference.unresolved is None]
+        return [
+            reference
+            for reference in references(document, (cluster,), self.cluster_object)
+            if reference.unresolved is None
+        ]
 
 
 def summary_key(profile: ObjectKey, cluster: ClusterRef) -> ObjectKey:

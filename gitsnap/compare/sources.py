@@ -175,7 +175,7 @@ def _identified(
 def _known(piece: _Piece, cluster: ClusterRef | None) -> _Known | None:
     content = piece.content
     if piece.text.rendered:
-        content = (render(content, cluster) if cluster is not None else None) or content
+        content = (render(content, cluster, escape=False) if cluster is not None else None) or content
         if "{{" in content:
             identity = documents.identify_text(content)
             return _Known(piece, identity, None) if identity else None

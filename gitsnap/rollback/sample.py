@@ -6,7 +6,7 @@ fingerprints differ from those of the live one. This module must not talk to a c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from gitsnap import format as archive_format
@@ -20,6 +20,7 @@ from gitsnap.plan.changes import changed_fields
 from gitsnap.plan.matching import CLASSIFIER_KINDS, SET_KINDS
 from gitsnap.ports import SecretsKeeper, Tree
 from gitsnap.sveltos import inventory, kinds, restore
+from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 
@@ -145,15 +146,17 @@ class SampleObjects:
 
         Other profiles, clusters and sets that they name are objects in their own right, and not meant.
         """
-        clusters = {
-            ClusterRef.of(document): document["metadata"].get("labels") or {}
-            for document in self._documents(kinds.CLUSTER_KINDS)
-        }
+        clusters: dict[ClusterRef, Mapping[str, str]] = {}
+        objects: dict[ClusterRef, JsonObject] = {}
+        for document in self._documents(kinds.CLUSTER_KINDS):
+            ref = ClusterRef.of(document)
+            clusters[ref] = document["metadata"].get("labels") or {}
+            objects[ref] = template_view(document)
         sets = {ObjectKey.of(document): document for document in self._documents(SET_KINDS)}
         found: list[Reference] = []
         for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
             if ObjectKey.of(document) in selected:
-                found += references(document, matching_clusters(document, clusters, sets))
+                found += references(document, matching_clusters(document, clusters, sets), objects.get)
         return [one for one in found if one.target.kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS]
 
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:

@@ -16,8 +16,11 @@ from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.clusters import ClusterObjects, no_objects
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form, Namespace, ReferencePath
+from gitsnap.sveltos.templates import Root, TemplateError
+from gitsnap.sveltos.templates import render as render_template
 
 __all__ = [
     "ADD_ON_TYPE",
@@ -94,18 +97,18 @@ class _Written:
 
 
 _TEMPLATE = "{{"
-_PLAIN_FIELD = re.compile(
-    r"{{\s*\.(Cluster\.metadata\.name|Cluster\.metadata\.namespace|ClusterName|ClusterNamespace)\s*}}"
-)
 _PART = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 _SOURCE_SCHEMES = {kind.name.lower(): kind for kind in kinds.SOURCE_KINDS}
 _FORCING = frozenset({kinds.PROFILE, kinds.SET})
 
 
-def references(document: JsonObject, clusters: Iterable[ClusterRef]) -> Iterator[Reference]:
+def references(
+    document: JsonObject, clusters: Iterable[ClusterRef], objects: ClusterObjects = no_objects
+) -> Iterator[Reference]:
     """What an object refers to when it matches ``clusters``; each target once for each place, in the object's order.
 
-    A reference without a template and with its namespace given is there even when no cluster matches.
+    ``objects`` gives what templates see of a cluster besides its name. A reference without a template and with its
+    namespace given is there even when no cluster matches.
     """
     by = ObjectKey.of(document)
     ordered: list[ClusterRef] | None = None
@@ -118,22 +121,24 @@ def references(document: JsonObject, clusters: Iterable[ClusterRef]) -> Iterator
                 ordered = sorted(clusters)
             required = row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder)
             optional = row.optional or written.optional or holder.get("optional") is True
-            for target, unresolved in _targets(row, written, by, ordered):
+            for target, unresolved in _targets(row, written, by, ordered, objects):
                 yield Reference(by, target, row.path, optional, required, unresolved, written.local)
 
 
-def render(template: str, cluster: ClusterRef) -> str | None:
-    """A name or namespace for one cluster, None when only Sveltos can work it out.
+def render(
+    template: str, cluster: ClusterRef, objects: ClusterObjects = no_objects, *, escape: bool = True
+) -> str | None:
+    """A template for one cluster, None when only Sveltos can work it out. Text without an action stands for itself.
 
-    Text without a template stands for itself. The plain fields that name the cluster are filled in; names of
-    Kubernetes objects hold nothing that Sveltos' HTML escaping would change. Functions and pipelines are not evaluated.
+    ``escape``: as Sveltos does with names and namespaces (html/template), not with content (text/template).
     """
     if _TEMPLATE not in template:
         return template
-    rendered = _PLAIN_FIELD.sub(
-        lambda match: cluster.namespace if match[1].lower().endswith("namespace") else cluster.name, template
-    )
-    return None if _TEMPLATE in rendered else rendered
+    root = Root(name=cluster.name, namespace=cluster.namespace, fetch=lambda: objects(cluster))
+    try:
+        return render_template(template, root, escape=escape)
+    except TemplateError:
+        return None
 
 
 # What is written ------------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ def _source_of_url(url: str) -> _Written | None:
 
 
 def _targets(
-    row: ReferencePath, written: _Written, by: ObjectKey, clusters: list[ClusterRef]
+    row: ReferencePath, written: _Written, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
 ) -> Iterator[tuple[ObjectKey, UnresolvedReason | None]]:
     namespace = _given_namespace(row, written, by)
     if namespace is None:
@@ -262,7 +267,7 @@ def _targets(
     own = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
     seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
     for cluster in own:
-        target = _rendered(row, written, namespace, cluster)
+        target = _rendered(row, written, namespace, cluster, objects)
         if target is not None and target not in seen:
             seen.add(target)
             yield target
@@ -287,14 +292,14 @@ def _by_cluster(row: ReferencePath, kind: Kind) -> bool:
 
 
 def _rendered(
-    row: ReferencePath, written: _Written, namespace: str, cluster: ClusterRef
+    row: ReferencePath, written: _Written, namespace: str, cluster: ClusterRef, objects: ClusterObjects
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
     """The target for one cluster, None where the rendered text is no reference after all."""
     template = ObjectKey(written.kind, namespace, written.name)
-    name = render(written.name, cluster) if row.templated else written.name
+    name = render(written.name, cluster, objects) if row.templated else written.name
     place: str | None = namespace
     if row.templated and namespace:
-        place = render(namespace, cluster)
+        place = render(namespace, cluster, objects)
     if name is None or place is None:
         return template, UnresolvedReason.TEMPLATE
     if row.form is Form.SOURCE_URL:

@@ -71,6 +71,22 @@ def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) ->
     assert {"team-a/ConfigMap/west-content.yaml", "team-b/ConfigMap/east-content.yaml"} <= set(files)
 
 
+def test_names_made_of_labels_are_followed(tmp_path: Path) -> None:
+    """A template over the cluster's object: the ConfigMap that Sveltos would deploy is the one that is captured."""
+    template = '{{ printf "%s-content" (index .Cluster.metadata.labels "zone") | lower }}'
+    profile = _PROFILE.replace("{{ .ClusterName }}-content", template.replace('"', '\\"'))
+    cluster = _CLUSTER.replace("{env: a}", "{env: a, zone: EU-1}").replace("NAMESPACE", "team-a")
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "all.yaml").write_text(profile + cluster.replace("CLUSTER-content", "eu-1-content"))
+
+    done = _capture(tmp_path, "--from-dir", "cluster", "-o", "json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["unresolved"] == []
+    archive = open_archive(tmp_path, "hourly")
+    assert "team-a/ConfigMap/eu-1-content.yaml" in archive.tree(archive.samples()[-1]).files(Area.CONFIGURATION)
+
+
 @pytest.fixture
 def api_without_capi(api: ApiServer) -> Iterator[ApiServer]:
     """The server without Cluster API's Cluster, for as long as the test runs."""
