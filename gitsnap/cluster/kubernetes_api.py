@@ -1,6 +1,7 @@
 """The Kubernetes API as a cluster: raw JSON over the official client's connection, no typed models.
 
-Reads are tried again when the server is busy, writes never: a write that timed out may have been carried out.
+Reads are tried again when the server is busy; writes only where it said that it did nothing (429), since one that timed
+out may have been carried out.
 Rules: Kubernetes API concepts (resource versions, pagination, dry run, field validation).
 This module must not interpret objects.
 """
@@ -33,9 +34,12 @@ from gitsnap.sveltos.kinds import preferred_version
 PAGE_SIZE = 500
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
-_READ_ATTEMPTS = 4
+_ATTEMPTS = 4
 _LONGEST_PAUSE_SECONDS = 10.0
-_BUSY = frozenset({429, 500, 502, 503})
+_REFUSED = frozenset({429})
+"""What the server answers before it does anything."""
+
+_BUSY = _REFUSED | {500, 502, 503}
 _FIELD_MANAGER = "gitsnap"
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -226,16 +230,16 @@ class KubernetesCluster:
     ) -> JsonObject:
         """The JSON object of an answer; raises the error that the answer stands for."""
         request = Request(what, self._server, confidential=confidential)
-        attempts = _READ_ATTEMPTS if method == "GET" else 1
-        for attempt in range(attempts):
-            is_last = attempt + 1 == attempts
+        reading = method == "GET"
+        for attempt in range(_ATTEMPTS):
+            is_last = attempt + 1 == _ATTEMPTS
             try:
                 status, headers, content = self._send(method, path, query or {}, body, content_type, request)
             except _ConnectionLostError:
-                if is_last:
+                if is_last or not reading:
                     raise
                 continue
-            if is_last or status not in _BUSY:
+            if is_last or status not in (_BUSY if reading else _REFUSED):
                 break
             time.sleep(_pause(headers, attempt))
         if not 200 <= status < 300:
