@@ -10,6 +10,7 @@
     ├── SecretsError              7   a key or an identity is missing or does not fit
     ├── ClusterError              8   the cluster cannot be reached or answers wrongly
     │   ├── ClusterUnreachableError
+    │   │   └── BusyError             … it refused to do anything for now (429)
     │   ├── GoneError                 … a resource version is too old or not yet known
     │   └── RejectedError             … the server refused a write as invalid
     ├── AccessDeniedError         9   401 or 403
@@ -113,6 +114,10 @@ class ClusterUnreachableError(ClusterError):
     """No connection, a time-out, or an answer of class 5xx."""
 
     retryable = True
+
+
+class BusyError(ClusterUnreachableError):
+    """The server has too much to do and refused the request before it did anything (429)."""
 
 
 class GoneError(ClusterError):

@@ -15,6 +15,7 @@ from typing import Any
 from gitsnap.errors import (
     AccessDeniedError,
     AlreadyExistsError,
+    BusyError,
     ClusterError,
     ClusterUnreachableError,
     ConflictError,
@@ -31,6 +32,9 @@ _NAMES_ONLY = frozenset({"NotFound", "AlreadyExists"})
 
 _BY_RBAC = re.compile(r'[a-z.]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "[^"]*"[^:]*')
 """How the authorizer refuses; admission, which may quote the object, uses the same status."""
+
+NO_DRY_RUN = "does not support dry run"
+"""How the server refuses to try a write on an admission webhook with side effects."""
 
 _TOO_LARGE = "ResourceVersionTooLarge"
 
@@ -71,7 +75,9 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
         return ConflictError(f"{request.server}: cannot {request.what}: it was deleted and created again meanwhile")
     if status in (400, 405, 413, 415, 422):
         return RejectedError(text)
-    if status == 429 or status >= 500:
+    if status == 429:
+        return BusyError(text, hint="The API server is overloaded. Try again later.")
+    if status >= 500:
         return ClusterUnreachableError(text, hint="The API server is overloaded or out of order. Try again later.")
     return ClusterError(text)
 
@@ -96,6 +102,8 @@ def _message(answer: Mapping[str, Any], request: Request) -> str:
         by_rbac = _BY_RBAC.match(message) if reason == "Forbidden" else None
         if by_rbac:
             return by_rbac[0]
+        if NO_DRY_RUN in message:
+            return f"{reason}: an admission webhook {NO_DRY_RUN}"
         fields = ", ".join(_fields(answer))
         return f"{reason}{f' ({fields})' if fields else ''}"
     return message if len(message) <= _LONGEST_MESSAGE else message[:_LONGEST_MESSAGE] + "…"

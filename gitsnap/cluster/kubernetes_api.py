@@ -1,6 +1,7 @@
 """The Kubernetes API as a cluster: raw JSON over the official client's connection, no typed models.
 
-Reads are tried again when the server is busy, writes never: a write that timed out may have been carried out.
+Reads are tried again when the server is busy; writes only where it said that it did nothing (429), since one that timed
+out may have been carried out.
 Rules: Kubernetes API concepts (resource versions, pagination, dry run, field validation).
 This module must not interpret objects.
 """
@@ -38,8 +39,11 @@ from gitsnap.ports import Page, WatchEvent
 from gitsnap.sveltos.kinds import preferred_version
 
 PAGE_SIZE = 500
-_READ_ATTEMPTS = 4
-_BUSY = frozenset({429, 500, 502, 503})
+_ATTEMPTS = 4
+_REFUSED = frozenset({429})
+"""What the server answers before it does anything."""
+
+_BUSY = _REFUSED | {500, 502, 503}
 _FIELD_MANAGER = "gitsnap"
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -250,16 +254,16 @@ class KubernetesCluster:
     ) -> JsonObject:
         """The JSON object of an answer; raises the error that the answer stands for."""
         request = Request(what, self._server, confidential=confidential)
-        attempts = _READ_ATTEMPTS if method == "GET" else 1
-        for attempt in range(attempts):
-            is_last = attempt + 1 == attempts
+        reading = method == "GET"
+        for attempt in range(_ATTEMPTS):
+            is_last = attempt + 1 == _ATTEMPTS
             try:
                 status, headers, content = self._send(method, path, query or {}, body, content_type, request)
             except ConnectionLostError:
-                if is_last:
+                if is_last or not reading:
                     raise
                 continue
-            if is_last or status not in _BUSY:
+            if is_last or status not in (_BUSY if reading else _REFUSED):
                 break
             time.sleep(pause(headers, attempt))
         if not 200 <= status < 300:

@@ -66,7 +66,9 @@ _TEXTS = {
 def record_lines(record: RollbackRecord) -> tuple[tuple[str, str], ...]:
     """Keys and values for a tag, without the ``Gitsnap-`` that all keys have."""
     texts = ((key, str(getattr(record, name))) for key, name in _TEXTS.items())
-    lines = [(f"{_PREFIX}{key}", _encoded(text, keep="/ ").strip()) for key, text in texts if text]
+    lines = [
+        (f"{_PREFIX}{key}", _encoded(text, keep="/ " if text == text.strip() else "/")) for key, text in texts if text
+    ]
     lines += [(_OBJECT, f"{action} {_spelled(key)}") for action, key in record.objects]
     return tuple(lines)
 
@@ -98,6 +100,11 @@ def _key(spelled: str) -> ObjectKey | None:
     if len(parts) not in (2, 3) or not all(parts):
         return None
     return ObjectKey(Kind.parse(parts[0]), parts[1] if len(parts) == 3 else "", parts[-1])
+
+
+def _line(text: str) -> str:
+    """Readable, but for spaces at either end, which somebody's editor might take away."""
+    return _encoded(text, keep="/ " if text == text.strip() else "/")
 
 
 def _encoded(text: str, *, keep: str = "") -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitsnap.errors import (
+    BusyError,
     ClusterUnreachableError,
     GitsnapError,
     NotFoundError,
@@ -136,7 +137,7 @@ class _Run:
             self._failed(sender, steps, "interrupted", unknown=True)
             raise AssertionError("a failure always raises") from None
         except GitsnapError as error:
-            unknown = isinstance(error, ClusterUnreachableError)
+            unknown = isinstance(error, ClusterUnreachableError) and not isinstance(error, BusyError)
             if not self._wrote_something(unknown, error) and self._release(sender):
                 self._sample_after(self._report(), Result.NOTHING)
                 raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitsnap.errors import AccessDeniedError, ConflictError, NotFoundError, RejectedError
+from gitsnap.errors import AccessDeniedError, ConflictError, GitsnapError, NotFoundError, RejectedError
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Action, Outcome, Plan, Step, Trial, arranged, has_no_effect, in_words
 from gitsnap.ports import Cluster
@@ -16,6 +16,9 @@ from gitsnap.rollback.sending import Sender
 
 _NO_DRY_RUN = "does not support dry run"
 """In the answer of an API server about an admission webhook with side effects."""
+
+_BROKEN_WEBHOOK = "failed calling webhook"
+"""In the answer, of class 5xx, about an admission webhook that does not answer: the server itself is well."""
 
 
 def try_on_server(cluster: Cluster, plan: Plan) -> Plan:
@@ -54,12 +57,8 @@ def _tried(cluster: Cluster, plan: Plan, step: Step, hopeless: set[ObjectKey]) -
         return replace(step, trial=Trial(Outcome.NOT_TRIED, f"an earlier step creates {needed}"))
     try:
         live, result = Sender(cluster, plan).request(step, dry_run=True)
-    except RejectedError as error:
-        if _NO_DRY_RUN in error.message:
-            return replace(step, trial=Trial(Outcome.NOT_TRIED, "an admission webhook does not support dry run"))
-        return replace(step, trial=Trial(Outcome.FAILED, error.message))
-    except (AccessDeniedError, NotFoundError, ConflictError) as error:
-        return replace(step, trial=Trial(Outcome.FAILED, error.message))
+    except GitsnapError as error:
+        return replace(step, trial=_refusal(error))
     if step.action is Action.RECREATE:
         return replace(step, trial=Trial(Outcome.NOT_TRIED, "the old object is in the way; its deletion was tried"))
     same = live is not None and result is not None and step.action is Action.UPDATE
@@ -67,3 +66,13 @@ def _tried(cluster: Cluster, plan: Plan, step: Step, hopeless: set[ObjectKey]) -
         reason = "only defaults that the server fills in differ"
         return replace(step, action=Action.UNCHANGED, reason=reason, changed=())
     return replace(step, trial=Trial(Outcome.OK))
+
+
+def _refusal(error: GitsnapError) -> Trial:
+    """What the server's answer says of a step. Raises the error itself where it says nothing of that."""
+    if isinstance(error, RejectedError) and _NO_DRY_RUN in error.message:
+        return Trial(Outcome.NOT_TRIED, "an admission webhook does not support dry run")
+    about_the_step = isinstance(error, RejectedError | AccessDeniedError | NotFoundError | ConflictError)
+    if about_the_step or _BROKEN_WEBHOOK in error.message:
+        return Trial(Outcome.FAILED, error.message)
+    raise error

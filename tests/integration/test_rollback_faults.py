@@ -12,6 +12,7 @@ import pytest
 
 from gitsnap.errors import (
     AccessDeniedError,
+    BusyError,
     ClusterUnreachableError,
     ConflictError,
     GitsnapError,
@@ -109,7 +110,7 @@ _ERRORS: list[Callable[[], GitsnapError]] = [
     lambda: ConflictError("409"),
     lambda: GoneError("410"),
     lambda: RejectedError("422"),
-    lambda: ClusterUnreachableError("429"),
+    lambda: BusyError("429"),
     lambda: ClusterUnreachableError("500"),
 ]
 
@@ -144,6 +145,7 @@ def test_a_failure_stops_and_says_what_was_written(
     assert [step for step in report.applied if step.action is not Action.RELEASE] == list(steps[:position])
     assert not released
     assert report.failed == steps[position]
+    assert report.unknown is (type(error()) is ClusterUnreachableError)
     assert report.not_tried == steps[position + 1 :]
     assert scene.held() is bool(report.held)
     scene.story.undo()
@@ -155,7 +157,7 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-@pytest.mark.parametrize("error", _ERRORS[:4], ids=["403", "409", "410", "422"])
+@pytest.mark.parametrize("error", _ERRORS[:5], ids=["403", "409", "410", "422", "429"])
 def test_a_first_write_that_is_refused_changes_nothing(scene: _Scene, error: Callable[[], GitsnapError]) -> None:
     """The cluster's own error is passed on, and the archive does not take it for an unfinished rollback."""
     key = scene.plan.writes[0].key

@@ -1,0 +1,107 @@
+"""The dry run of a plan: what the server says of each step, and what then becomes of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitsnap.errors import AccessDeniedError, ClusterUnreachableError, GitsnapError, RejectedError
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Action, Outcome, Step
+from gitsnap.rollback import try_on_server
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import changed, custom, live_state, plan_of, step_of
+
+
+def _config_map(name: str, text: str) -> JsonObject:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": text}}
+
+
+class _Strict(MemoryCluster):
+    """Has something to say about updates of some objects."""
+
+    says: dict[str, GitsnapError]
+
+    def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        if document["metadata"]["name"] in self.says:
+            raise self.says[document["metadata"]["name"]]
+        return super().update(document, dry_run=dry_run)
+
+
+def _tried(says: dict[str, GitsnapError]) -> list[Step]:
+    before = [_config_map(name, "1") for name in ("a", "b", "c")]
+    live = [_config_map(name, "2") for name in ("a", "b", "c")]
+    cluster = _Strict.of(live)
+    assert isinstance(cluster, _Strict)
+    cluster.says = says
+    plan = try_on_server(cluster, plan_of(before, live_state(list(cluster.objects.values()))))
+    assert not cluster.writes
+    return sorted(plan.steps, key=lambda step: step.key)
+
+
+def test_all_problems_are_listed() -> None:
+    """Not the first one alone; the steps that are well are tried too."""
+    steps = _tried({"a": RejectedError("the schema says no"), "c": AccessDeniedError("exceeded quota")})
+    assert [step.why_not for step in steps] == ["the schema says no", "", "exceeded quota"]
+    assert steps[1].trial is not None
+    assert steps[1].trial.outcome is Outcome.OK
+
+
+def test_a_webhook_that_refuses_dry_runs_does_not_block() -> None:
+    """It is shown as not tried."""
+    (step, *_) = _tried({"a": RejectedError("admission webhook x does not support dry run")})
+    assert step.trial is not None
+    assert step.trial.outcome is Outcome.NOT_TRIED
+    assert step.writes
+
+
+def test_a_webhook_that_does_not_answer_is_a_problem_of_its_step() -> None:
+    """The server is well: the other steps are tried."""
+    error = ClusterUnreachableError('Internal error occurred: failed calling webhook "x"')
+    (first, second, _) = _tried({"a": error})
+    assert first.failed
+    assert not second.failed
+
+
+def test_a_server_that_does_not_answer_ends_the_trial() -> None:
+    """Nothing is known of any step then."""
+    with pytest.raises(ClusterUnreachableError):
+        _tried({"b": ClusterUnreachableError("connection refused")})
+
+
+def test_what_needs_a_step_that_failed_fails_too() -> None:
+    """An object in a namespace that cannot be created."""
+
+    class NoNamespaces(MemoryCluster):
+        def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+            if document["kind"] == "Namespace":
+                raise AccessDeniedError("no namespaces")
+            return super().create(document, dry_run=dry_run)
+
+    plan = plan_of([_config_map("a", "1")], live_state([]), missing_namespaces=["default"], create_namespaces=True)
+    tried = try_on_server(NoNamespaces(), plan)
+    assert [step.why_not for step in tried.refused] == [
+        "no namespaces",
+        "it needs Namespace default, which cannot be created",
+    ]
+
+
+def test_only_defaults_that_differ_are_no_change() -> None:
+    """An old sample lacks what newer CRDs fill in: the server's answer to the dry run is the live object."""
+    spec = {"clusterSelector": {"matchLabels": {"a": "b"}}}
+    live = custom(kinds.CLUSTER_PROFILE, "p", {**spec, "continueOnError": False})
+
+    class Filling(MemoryCluster):
+        def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
+            filled = {"continueOnError": False, **document["spec"]}
+            return super().update(changed(document, spec=filled), dry_run=dry_run)
+
+    cluster = Filling.of([live])
+    plan = plan_of([custom(kinds.CLUSTER_PROFILE, "p", spec)], live_state(list(cluster.objects.values())))
+    assert step_of(plan, "p").action is Action.UPDATE
+
+    tried = try_on_server(cluster, plan)
+
+    assert step_of(tried, "p").action is Action.UNCHANGED
+    assert cluster.get(ObjectKey.of(live))["spec"] == live["spec"]
