@@ -13,12 +13,17 @@ from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
 from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
+from gitsnap.sveltos.defaults import without_defaults
 
 MOST_FIELDS = 3
 """How many changed fields a message names before it counts."""
 
 _NAMED_MAPS = frozenset({"metadata.labels", "metadata.annotations", "data", "binaryData"})
 """Maps whose keys are named even when the other side has no such map."""
+
+ARCHIVE_FIELD = f"binaryData.{ARCHIVE_KEY}"
+"""Where a ConfigMap holds a Kustomize archive."""
 
 NOT_COVERED = "not covered"
 NOT_COMPARABLE = "not comparable"
@@ -39,6 +44,19 @@ class Change:
         if self.before is None:
             return Action.ADDED
         return Action.DELETED if self.after is None else Action.MODIFIED
+
+    @property
+    def fields(self) -> str:
+        """The fields that differ in words, ``""`` where only defaults came or went: an upgrade of Sveltos."""
+        old, new = (comparable(document or {}) for document in (self.before, self.after))
+        if old == new and self.before != self.after and ARCHIVE_FIELD in _fields(self.before, self.after, ""):
+            return f"{ARCHIVE_FIELD}, packed anew with the same files"
+        return changed_fields(old, new)
+
+
+def comparable(document: JsonObject) -> JsonObject:
+    """An object for comparisons: without what says nothing, and with what is packed taken apart."""
+    return listed(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
 
 
 def differing(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> list[str]:
@@ -61,7 +79,9 @@ def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> lis
         if masked and key.kind == kinds.SECRET:
             old, new = _without_values(old), _without_values(new)
         if old != new:
-            changes.append(Change(key, old, new))
+            change = Change(key, old, new)
+            if change.action is not Action.MODIFIED or change.fields:
+                changes.append(change)
     return changes
 
 

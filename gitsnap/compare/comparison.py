@@ -105,7 +105,7 @@ class _Managed:
         resources = compare_resources(self._before, self._after, self._pairs, cluster, (old[0], new[0]))
         releases = compare_releases(self._before, self._after, self._pairs, cluster, (old[1], new[1]))
         self.rows += [*resources.rows, *releases.rows]
-        self.texts |= resources.texts
+        self.texts |= resources.texts | releases.texts
         self.causes |= resources.causes | releases.causes
 
     @staticmethod

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gitsnap.compare.changes import Change, changed_fields
+from gitsnap.compare.changes import MOST_FIELDS, Change
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import compare_sources, texts_of
 from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
 from gitsnap.format import encode
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.sveltos import kinds
+from gitsnap.sveltos import archives, kinds
+from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
 
 _GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
@@ -34,16 +35,19 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
     came = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
     went = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
     referrers = {**_referrers(after, came), **_referrers(before, went)}
+    matches = _matches(before, after, changes)
     rows = []
     for change in changes:
         action = actions[change.key]
         if action is None:
             continue
-        if action is Action.MODIFIED:
-            message = changed_fields(change.before, change.after)
-        else:
-            message = _by(referrers.get(change.key, []))
         key = change.key
+        if key.kind in kinds.CLUSTER_KINDS:
+            message = "; ".join([*([change.fields] if action is Action.MODIFIED else []), *matches.get(key, [])])
+        elif action is Action.MODIFIED:
+            message = change.fields
+        else:
+            message = _by(referrers.get(key, []))
         rows.append(ManagementRow(resource_type(key.kind), key.namespace, key.name, action, message))
     return rows
 
@@ -86,6 +90,46 @@ def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectK
     return {key: sorted(listed) for key, listed in found.items()}
 
 
+def _matches(before: Side, after: Side, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
+    """Which profiles start or stop matching a cluster because of what changed in the cluster itself.
+
+    The profiles are those of the newer side, so that a change of a profile's selector is told by its own row.
+    """
+    clusters = {ClusterRef.of(change.after or change.before or {}) for change in changes if _is_relabelled(change)}
+    if not clusters:
+        return {}
+    came: dict[ClusterRef, list[ObjectKey]] = {}
+    went: dict[ClusterRef, list[ObjectKey]] = {}
+    earlier = dict(after.selected(before.cluster_labels))
+    for profile, selected in sorted(after.selected(after.cluster_labels)):
+        if profile not in earlier:
+            continue
+        for cluster in clusters & (selected - earlier[profile]):
+            came.setdefault(cluster, []).append(profile)
+        for cluster in clusters & (earlier[profile] - selected):
+            went.setdefault(cluster, []).append(profile)
+    return {
+        cluster.key: [
+            f"{words} {_first_names(found[cluster])}"
+            for words, found in (("now matched by", came), ("no longer matched by", went))
+            if cluster in found
+        ]
+        for cluster in clusters
+    }
+
+
+def _is_relabelled(change: Change) -> bool:
+    if change.key.kind not in kinds.CLUSTER_KINDS:
+        return False
+    old, new = (((side or {}).get("metadata") or {}).get("labels") for side in (change.before, change.after))
+    return change.action is not Action.MODIFIED or old != new
+
+
+def _first_names(profiles: list[ObjectKey]) -> str:
+    named = ", ".join(short_name(profile) for profile in profiles[:MOST_FIELDS])
+    return f"{named} and {len(profiles) - MOST_FIELDS} more" if len(profiles) > MOST_FIELDS else named
+
+
 def _by(referrers: list[ObjectKey]) -> str:
     if not referrers:
         return ""
@@ -98,7 +142,7 @@ def management_texts(changes: Iterable[Change], shown: set[TextPair]) -> list[Te
     texts = []
     for change in changes:
         if not _is_shown(change, shown):
-            old, new = _masked(change)
+            old, new = _shown(change)
             texts.append(TextPair(object_title(change.key), _text(old), _text(new)))
     return texts
 
@@ -117,8 +161,12 @@ def _is_shown(change: Change, shown: set[TextPair]) -> bool:
     return not compared.opaque and all((one.before, one.after) in pairs for one in compared.documents)
 
 
-def _masked(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
-    """Both sides without values of Secrets; that two of them differ can still be seen."""
+def _shown(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
+    """Both sides as they are shown: archives by file, Secrets without values, though one sees which differ."""
+    if change.key.kind == kinds.CONFIG_MAP:
+        old_files, new_files = (side and archives.listed(side) for side in (change.before, change.after))
+        # The files say more than a blob, except where only the packing differs.
+        return (change.before, change.after) if old_files == new_files else (old_files, new_files)
     if change.key.kind != kinds.SECRET:
         return change.before, change.after
     old, new = ((side or {}).get("data") or {} for side in (change.before, change.after))

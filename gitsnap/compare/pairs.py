@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gitsnap.compare.changes import Change
+from gitsnap.compare.patches import Patch, changed_patches
 from gitsnap.compare.sides import Side
-from gitsnap.compare.sources import DocumentChange, SourceChanges, Text, compare_sources, identities, texts_of
+from gitsnap.compare.sources import Described, DocumentChange, SourceChanges, Text, compare_sources, described, texts_of
 from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey
-from gitsnap.sveltos import documents, kinds
-from gitsnap.sveltos.documents import Identity
-from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos import archives, documents, kinds
+from gitsnap.sveltos.defaults import without_defaults
+from gitsnap.sveltos.matching import ClusterRef, values_at
 from gitsnap.sveltos.references import Reference
 
 POLICY = "spec.policyRefs[]"
@@ -38,16 +39,20 @@ class PairChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What the documents of a pair say they are, each with whether it is deployed to the management cluster."""
+class Content:
+    """The documents of a pair on one side."""
 
-    identities: tuple[tuple[Identity, bool], ...]
+    documents: tuple[Described, ...]
     complete: bool
     """Whether every source could be read."""
 
     def explains(self, key: ObjectKey, *, local: bool) -> bool:
         """Whether a deployed resource may have come from one of the documents."""
-        return any(is_local == local and identity.fits(key) for identity, is_local in self.identities)
+        return self.find(key, local=local) is not None
+
+    def find(self, key: ObjectKey, *, local: bool) -> Described | None:
+        """The document that a deployed resource came from."""
+        return next((document for document in self.documents if document.explains(key, local=local)), None)
 
 
 class Pairs:
@@ -59,7 +64,8 @@ class Pairs:
         self._excluded = excluded
         self._changed = {change.key: change for change in changes}
         self._compared: dict[tuple[frozenset[_Print], frozenset[_Print], ClusterRef | None], SourceChanges] = {}
-        self._identities: dict[tuple[_Print, ClusterRef], list[tuple[Identity, bool]]] = {}
+        self._described: dict[tuple[_Print, ClusterRef | None], list[Described]] = {}
+        self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
 
     def change(self, key: ObjectKey) -> Change | None:
         """How an object changed, None where it did not."""
@@ -101,23 +107,43 @@ class Pairs:
         new = self._references(self._after, profile, cluster)
         policies = self._policies(_of_path(old, POLICY), _of_path(new, POLICY), cluster)
         kept = _targets_below(old, KUSTOMIZATION) & _targets_below(new, KUSTOMIZATION)
-        kustomizations = frozenset(target for target in kept if self.content_changed(target))
-        return PairChanges(policies.documents, policies.opaque, kustomizations)
+        kustomizations = {target for target in kept if self.content_changed(target)}
+        if _asked_otherwise(self._before.get(profile), self._after.get(profile)):
+            kustomizations.add(profile)
+        return PairChanges(policies.documents, policies.opaque, frozenset(kustomizations))
 
-    def described(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Described:
-        """What the documents of a pair are on one side."""
-        found: list[tuple[Identity, bool]] = []
+    def between(self, former: ObjectKey, profile: ObjectKey, cluster: ClusterRef) -> SourceChanges:
+        """What differs between what one profile deployed to a cluster and what another one deploys there now."""
+        old = self._references(self._before, former, cluster)
+        new = self._references(self._after, profile, cluster)
+        return self._policies(_of_path(old, POLICY), _of_path(new, POLICY), cluster)
+
+    def patches(self, profile: ObjectKey, cluster: ClusterRef) -> tuple[Patch, ...]:
+        """The patches that only one side has for a pair."""
+        return changed_patches(
+            (side, side.get(profile), self._references(side, profile, cluster)) for side in (self._before, self._after)
+        )
+
+    def content(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Content:
+        """The documents of a pair on one side."""
+        pair = side is self._before, profile, cluster
+        if pair not in self._contents:
+            self._contents[pair] = self._read_content(side, profile, cluster)
+        return self._contents[pair]
+
+    def _read_content(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Content:
+        found: list[Described] = []
         complete = True
         for reference in _of_path(self._references(side, profile, cluster), POLICY):
-            slot = (_print(side, reference), cluster)
-            if slot not in self._identities:
-                texts = _texts(side, reference)
-                if texts is None:
-                    complete = False
-                    continue
-                self._identities[slot] = identities(texts, cluster)
-            found += self._identities[slot]
-        return Described(tuple(found), complete)
+            texts = _texts(side, reference)
+            if texts is None:
+                complete = False
+                continue
+            slot = (_print(side, reference), cluster if any(text.evaluated for text in texts) else None)
+            if slot not in self._described:
+                self._described[slot] = described(texts, cluster)
+            found += self._described[slot]
+        return Content(tuple(found), complete)
 
     def content_changed(self, key: ObjectKey) -> bool:
         """Whether what is deployed of a ConfigMap or Secret changed, rather than its labels; it is on both sides."""
@@ -146,7 +172,10 @@ class Pairs:
         if slot not in self._compared:
             self._compared[slot] = compare_sources(texts_before, texts_after, cluster if rendered else None)
         compared = self._compared[slot]
-        unreadable = {target for target in unreadable_before | unreadable_after if self.content_changed(target)}
+        kept = {reference.target for reference in old} & {reference.target for reference in new}
+        unreadable = {
+            target for target in (unreadable_before | unreadable_after) & kept if self.content_changed(target)
+        }
         return SourceChanges(compared.documents, compared.opaque | unreadable)
 
 
@@ -182,4 +211,22 @@ def _targets_below(references: Iterable[Reference], path: str) -> set[ObjectKey]
 
 
 def _content(document: JsonObject) -> tuple[object, ...]:
-    return document.get("data") or {}, document.get("binaryData") or {}, documents.is_rendered(document)
+    listed = archives.listed(document)
+    return (
+        listed.get("data") or {},
+        listed.get("binaryData") or {},
+        documents.is_rendered(document),
+        documents.is_program(document),
+    )
+
+
+def _asked_otherwise(old: JsonObject | None, new: JsonObject | None) -> bool:
+    """Whether a kustomization that a profile kept is to be built otherwise: another path, another target namespace."""
+    before, after = (
+        {
+            tuple(str(entry.get(field, "")) for field in ("kind", "namespace", "name", "remoteURL")): entry
+            for entry in values_at(without_defaults(document or {}), KUSTOMIZATION)
+        }
+        for document in (old, new)
+    )
+    return any(before[kept] != after[kept] for kept in before.keys() & after.keys())

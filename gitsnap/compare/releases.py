@@ -12,8 +12,10 @@ from typing import Any
 
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
-from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, short_name
+from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, TextPair, short_name
+from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.inventory import DeployedRelease, cluster_of
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import references, render
@@ -27,9 +29,10 @@ _Name = tuple[str, str]
 
 @dataclass(slots=True)
 class Found:
-    """Rows, and the objects that brought them about."""
+    """Rows, the texts behind them, and the objects that brought them about."""
 
     rows: list[DiffRow] = field(default_factory=list)
+    texts: set[TextPair] = field(default_factory=set)
     causes: set[ObjectKey] = field(default_factory=set)
 
 
@@ -45,7 +48,7 @@ def compare_releases(
     old, new = ({(entry.namespace, entry.name): entry for entry in listed} for listed in entries)
     for name, entry in sorted({**old, **new}.items()):
         first, second = old.get(name), new.get(name)
-        comparison = _Release(before, after, pairs, cluster, entry)
+        comparison = _Release(before, after, pairs, cluster, (first or entry, second or entry))
         message: str | None
         if first is not None and second is not None:
             action, message = Action.MODIFIED, comparison.modification(first, second)
@@ -56,6 +59,8 @@ def compare_releases(
         if message is not None:
             found.rows.append(DiffRow(str(cluster), HELM_RELEASE, *name, action, message))
             found.causes |= comparison.causes
+            if (texts := comparison.texts()) is not None:
+                found.texts.add(texts)
     return found
 
 
@@ -68,14 +73,14 @@ class _Release:
         after: Side,
         pairs: Pairs,
         cluster: ClusterRef,
-        entry: DeployedRelease,
+        entries: tuple[DeployedRelease, DeployedRelease],
     ) -> None:
         self._sides = (before, after)
         self._pairs = pairs
         self._cluster = cluster
-        self._profile = entry.profile
-        self._name: _Name = (entry.namespace, entry.name)
-        self.causes = {entry.profile}
+        self._profiles = (entries[0].profile, entries[1].profile)
+        self._name: _Name = (entries[1].namespace, entries[1].name)
+        self.causes = set(self._profiles)
 
     def modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
         """The message of a release that both sides list, None where it is the same."""
@@ -85,25 +90,36 @@ class _Release:
             return f"To repository: {new.repo_url} From repository {old.repo_url}"
         if old.app_version != new.app_version:
             return f"To app version: {new.app_version} From app version {old.app_version}"
-        charts = [self._chart(side) for side in self._sides]
-        versions = [str(chart.get("chartVersion", "")) for chart in charts]
-        if versions[0] != versions[1] and new.chart_version != versions[1]:
-            return (
-                f"To version: {versions[1]} From version {new.chart_version}{self._state(fallback='not applied yet')}"
-            )
+        charts = self._charts()
+        if all(charts):
+            for field, word, deployed in (
+                ("chartName", "chart", ""),
+                ("chartVersion", "version", new.chart_version),
+                ("repositoryURL", "repository", new.repo_url),
+            ):
+                former, asked = (str(chart.get(field, "")) for chart in charts)
+                if asked not in (former, deployed) and "{{" not in former + asked:
+                    state = self._state(fallback="not applied yet" if deployed else "")
+                    return f"To {word}: {asked} From {word} {deployed or former}{state}"
         return self._values(charts)
 
+    def texts(self) -> TextPair | None:
+        """The entries of the profiles that ask for the release, None where they are the same."""
+        before, after = (encode(dict(chart)).decode() if chart else None for chart in self._charts())
+        title = f"{HELM_RELEASE} {'/'.join(self._name)}"
+        return None if before == after else TextPair(title, before, after)
+
     def runs_on(self, lacking: Side) -> bool:
-        """Whether the side that lacks a release lacks it only because its deployment failed there."""
-        return lacking.failed(self._profile, self._cluster, HELM) and bool(self._chart(lacking))
+        """Whether the side that lacks a release lacks it only because a deployment failed there."""
+        return any(self._chart(lacking, profile) for profile in lacking.failing(self._cluster, HELM))
 
     def _values(self, charts: list[Mapping[str, Any]]) -> str | None:
         """The message when the values differ: where to look for the change."""
-        hashes = [self._values_hash(side) for side in self._sides]
+        hashes = self._hashes()
         applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
         places: list[ObjectKey] = []
         if any(charts[0].get(part) != charts[1].get(part) for part in ("values", "valuesFrom")):
-            places.append(self._profile)
+            places.append(self._profiles[1])
         places += sorted(
             target
             for target in self._sources(0, charts[0]) & self._sources(1, charts[1])
@@ -117,13 +133,16 @@ class _Release:
         return f"values changed{look}{state}"
 
     def _state(self, *, fallback: str) -> str:
-        failed = self._sides[1].failed(self._profile, self._cluster, HELM)
+        failed = self._sides[1].failed(self._profiles[1], self._cluster, HELM)
         state = "deployment failed" if failed else fallback
         return f" ({state})" if state else ""
 
-    def _chart(self, side: Side) -> Mapping[str, Any]:
-        """The entry of the profile that asks for this release, empty where none does or it cannot be told which."""
-        spec = (side.get(self._profile) or {}).get("spec") or {}
+    def _charts(self) -> list[Mapping[str, Any]]:
+        return [self._chart(side, profile) for side, profile in zip(self._sides, self._profiles, strict=True)]
+
+    def _chart(self, side: Side, profile: ObjectKey) -> Mapping[str, Any]:
+        """The entry of a profile that asks for this release, empty where none does or it cannot be told which."""
+        spec = without_defaults(side.get(profile) or {}).get("spec") or {}
         return next((chart for chart in spec.get("helmCharts") or () if self._names(side, chart)), {})
 
     def _names(self, side: Side, chart: Mapping[str, Any]) -> bool:
@@ -133,7 +152,7 @@ class _Release:
 
     def _sources(self, position: int, chart: Mapping[str, Any]) -> set[ObjectKey]:
         """The ConfigMaps and Secrets that the values come from."""
-        profile: JsonObject = self._sides[position].get(self._profile) or {}
+        profile: JsonObject = self._sides[position].get(self._profiles[position]) or {}
         if not profile or not chart:
             return set()
         only = {**profile, "spec": {"helmCharts": [chart]}}
@@ -143,8 +162,11 @@ class _Release:
             if reference.path == VALUES_FROM and reference.unresolved is None
         }
 
-    def _values_hash(self, side: Side) -> str:
-        summary = side.summary(self._profile, self._cluster) or {}
+    def _hashes(self) -> list[str]:
+        return [self._values_hash(side, profile) for side, profile in zip(self._sides, self._profiles, strict=True)]
+
+    def _values_hash(self, side: Side, profile: ObjectKey) -> str:
+        summary = side.summary(profile, self._cluster) or {}
         for release in (summary.get("status") or {}).get("helmReleaseSummaries") or ():
             if (release.get("releaseNamespace", ""), release.get("releaseName", "")) == self._name:
                 return str(release.get("valuesHash", ""))

@@ -18,7 +18,7 @@ from gitsnap.normalize import RULES, normalize
 from gitsnap.ports import Tree
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, Selection, observed, selects
+from gitsnap.sveltos.matching import ClusterRef, LabelIndex, Selection, observed, selects
 from gitsnap.sveltos.references import Reference, UnresolvedReason, references
 
 UNRESOLVED_FILE = "unresolved.yaml"
@@ -48,6 +48,7 @@ class Side:
         self.inventory: Mapping[str, BlobId] = tree.files(Area.INVENTORY)
         self._contents = contents
         self._selected: dict[ObjectKey, frozenset[ClusterRef]] = {}
+        self._failing: dict[tuple[ClusterRef, str], list[ObjectKey]] = {}
 
     @property
     def info(self) -> TreeInfo:
@@ -159,14 +160,22 @@ class Side:
         return self._selected[key]
 
     def _selection(self, document: JsonObject) -> Selection:
-        return selects(document, self._cluster_labels, self._sets)
+        return selects(document, self.cluster_labels, self._sets)
+
+    def selected(self, clusters: LabelIndex) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
+        """What the profiles select by their own rules among clusters, by key; left out where Sveltos chooses."""
+        for document in self._documents(kinds.PROFILE_KINDS):
+            selection = selects(document, clusters, self._sets)
+            if selection.certain:
+                yield ObjectKey.of(document), selection.clusters
 
     @cached_property
-    def _cluster_labels(self) -> dict[ClusterRef, Mapping[str, str]]:
-        labels: dict[ClusterRef, Mapping[str, str]] = {}
+    def cluster_labels(self) -> LabelIndex:
+        """Every managed cluster with its labels, those of classifiers included."""
+        labels = LabelIndex()
         for document in self._documents(kinds.CLUSTER_KINDS):
             owned = ((self.reported(ObjectKey.of(document)) or {}).get("metadata") or {}).get("labels") or {}
-            labels[ClusterRef.of(document)] = {**(document["metadata"].get("labels") or {}), **owned}
+            labels.add(ClusterRef.of(document), {**(document["metadata"].get("labels") or {}), **owned})
         return labels
 
     @cached_property
@@ -217,6 +226,38 @@ class Side:
             return None
         controllers = ((self.reported(key) or {}).get("metadata") or {}).get("labels")
         return template_view(document, more_labels=controllers)
+
+    def failing(self, cluster: ClusterRef, feature: str) -> list[ObjectKey]:
+        """The profiles whose deployment of a feature to a cluster failed, sorted."""
+        if (cluster, feature) not in self._failing:
+            self._failing[cluster, feature] = sorted(self._find_failing(cluster, feature))
+        return self._failing[cluster, feature]
+
+    def _find_failing(self, cluster: ClusterRef, feature: str) -> set[ObjectKey]:
+        end = f"-{cluster.type}-{cluster.name}.yaml"
+        folder = f"{cluster.namespace}/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
+        found = set()
+        for path in self._summaries_by_folder.get(folder, ()):
+            # A cluster's name may end like another's: the summary decides.
+            summary = self.reported_at(path) if path.endswith(end) else None
+            profile = inventory.profile_of(summary) if summary else None
+            if (
+                summary
+                and profile
+                and inventory.cluster_of(summary) == cluster
+                and self.failed(profile, cluster, feature)
+            ):
+                found.add(profile)
+        return found
+
+    @cached_property
+    def _summaries_by_folder(self) -> Mapping[str, list[str]]:
+        folder = f"/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self.inventory:
+            if folder in path:
+                found[path.rpartition("/")[0] + "/"].append(path)
+        return found
 
     def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
         """What an object refers to for one cluster, references that cannot be resolved left out."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from gitsnap.errors import InputError
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.documents import Identity
 from gitsnap.sveltos.matching import ClusterRef
@@ -36,6 +36,11 @@ class Text:
     secret: bool
     """A value of a Secret: never shown."""
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether the evaluation makes a difference."""
+        return self.rendered and "{{" in self.content
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentChange:
@@ -52,6 +57,28 @@ class DocumentChange:
     """Comes from a Secret: its text must not be shown."""
     equal: bool
     """The texts differ, what they say does not: comments, order of keys, quoting."""
+    former: Identity | None = None
+    """What the document before it said it was, where that differs: in its namespace."""
+    reread: bool = False
+    """The text is the same, but it is evaluated on one side only: an annotation of its source changed."""
+
+    def fits(self, key: ObjectKey) -> bool:
+        """Whether a deployed resource may have come from the document, on each side that has it."""
+        return self.identity.fits(key) and (self.former is None or self.former.fits(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A document of one side, and what it says it is."""
+
+    identity: Identity
+    local: bool
+    content: str
+    secret: bool
+
+    def explains(self, key: ObjectKey, *, local: bool) -> bool:
+        """Whether a deployed resource may have come from the document."""
+        return self.local == local and self.identity.fits(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +124,11 @@ class _Piece:
 
     @property
     def meaning(self) -> tuple[str, bool, bool]:
-        """What must be equal for two pieces to be the same: a template means something else than equal plain text."""
-        return self.content, self.text.local, self.text.rendered and "{{" in self.content
+        """What must be equal for two pieces to be the same: a template means something else than equal plain text.
+
+        A value is one template, so that an action in one of its documents may decide about the others.
+        """
+        return self.content, self.text.local, self.text.evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +154,45 @@ def compare_sources(before: Sequence[Text], after: Sequence[Text], cluster: Clus
     common = Counter(piece.meaning for piece in old) & Counter(piece.meaning for piece in new)
     known_old = _identified(_remaining(old, common), cluster, opaque)
     known_new = _identified(_remaining(new, common), cluster, opaque)
-    changes = [
-        _change(known_old.get(slot), known_new.get(slot)) for slot in sorted(known_old.keys() | known_new.keys())
-    ]
-    return SourceChanges(tuple(changes), frozenset(opaque))
+    pairs = [(known_old.get(slot), known_new.get(slot)) for slot in sorted(known_old.keys() | known_new.keys())]
+    return SourceChanges(tuple(_change(*pair) for pair in _with_moved_namespaces(pairs)), frozenset(opaque))
 
 
-def identities(texts: Iterable[Text], cluster: ClusterRef) -> list[tuple[Identity, bool]]:
-    """What all documents of some texts are, each with whether it is Local; what cannot be made out is left out."""
+def described(texts: Iterable[Text], cluster: ClusterRef) -> list[Described]:
+    """All documents of some texts; what cannot be made out is left out."""
     ignored: set[ObjectKey] = set()
     known = (_known(piece, cluster) for piece in _pieces(texts, ignored))
-    return [(one.identity, one.piece.text.local) for one in known if one is not None]
+    return [
+        Described(one.identity, one.piece.text.local, one.piece.content, one.piece.text.secret)
+        for one in known
+        if one is not None
+    ]
+
+
+_Pair = tuple[_Known | None, _Known | None]
+
+
+def _with_moved_namespaces(pairs: Iterable[_Pair]) -> list[_Pair]:
+    """Pairs up what differs in nothing but the namespace: for a cluster-scoped kind that is the same resource.
+
+    Which kinds are cluster-scoped only the inventory knows (``fits``).
+    """
+    complete: list[_Pair] = []
+    alone: dict[tuple[Kind, str, bool], tuple[list[_Known], list[_Known]]] = {}
+    for old, new in pairs:
+        if old is not None and new is not None:
+            complete.append((old, new))
+            continue
+        for position, one in enumerate((old, new)):
+            if one is not None:
+                nameless = (one.identity.kind, one.identity.name, one.piece.text.local)
+                alone.setdefault(nameless, ([], []))[position].append(one)
+    for gone, come in alone.values():
+        if len(gone) == len(come) == 1:
+            complete.append((gone[0], come[0]))
+        else:
+            complete += [(one, None) for one in gone] + [(None, one) for one in come]
+    return complete
 
 
 def _pieces(texts: Iterable[Text], opaque: set[ObjectKey]) -> list[_Piece]:
@@ -187,15 +245,27 @@ def _known(piece: _Piece, cluster: ClusterRef | None) -> _Known | None:
 def _change(old: _Known | None, new: _Known | None) -> DocumentChange:
     present = [one for one in (old, new) if one is not None]
     first = present[-1]
+    texts = [one.piece.text for one in present]
     parsed = all(one.value is not None for one in present)
-    plain = not any(one.piece.text.rendered for one in present)
+    plain = not any(text.rendered for text in texts)
+    both = old is not None and new is not None
+    same = present[0].piece.content == first.piece.content
+    reread = both and texts[0].rendered != texts[-1].rendered and any(text.evaluated for text in texts)
     return DocumentChange(
         identity=first.identity,
         local=first.piece.text.local,
         before=old.piece.content if old else None,
         after=new.piece.content if new else None,
-        sources=frozenset(one.piece.text.source for one in present),
+        sources=frozenset(text.source for text in texts),
         isolated=parsed or not plain,
-        secret=any(one.piece.text.secret for one in present),
-        equal=old is not None and new is not None and parsed and old.value == new.value,
+        secret=any(text.secret for text in texts),
+        equal=both and not reread and (same or (parsed and _value(present[0]) == _value(first))),
+        former=present[0].identity if present[0].identity != first.identity else None,
+        reread=reread and same,
     )
+
+
+def _value(known: _Known) -> Any:
+    """What a document says apart from its namespace, which ``fits`` compares."""
+    metadata = {field: value for field, value in known.value["metadata"].items() if field != "namespace"}
+    return {**known.value, "metadata": metadata}

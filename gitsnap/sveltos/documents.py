@@ -48,6 +48,7 @@ CLUSTER_SCOPED_KINDS = frozenset(
 """Kinds of Kubernetes itself without a namespace: for documents that no inventory lists."""
 
 _SEPARATOR = "---"
+_SEPARATOR_LINE = re.compile(r"---\s*(?:#.*)?")
 _API_VERSION = re.compile(r"^apiVersion:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _KIND = re.compile(r"^kind:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n|[ \t]*#.*\n?)+)", re.MULTILINE)
@@ -83,8 +84,11 @@ def split(text: str) -> list[str]:
 
 
 def _is_blank(text: str) -> bool:
-    """Nothing but white space, comments and separators."""
-    return all(not line or line.startswith(("#", _SEPARATOR)) for line in map(str.strip, text.split("\n")))
+    """Nothing but white space, comments and separators; a separator with text behind it is an error, not blank."""
+    return all(
+        not line.strip() or line.lstrip().startswith("#") or _SEPARATOR_LINE.fullmatch(line)
+        for line in text.split("\n")
+    )
 
 
 def _at_separators(text: str) -> list[str]:
@@ -93,8 +97,7 @@ def _at_separators(text: str) -> list[str]:
         if not line.startswith(_SEPARATOR):
             pieces[-1].append(line)
             continue
-        rest = line[len(_SEPARATOR) :].strip()
-        if rest and not rest.startswith("#"):
+        if not _SEPARATOR_LINE.fullmatch(line):
             raise InputError(f"line {number}: text after the document separator")
         pieces.append([])
     return ["\n".join(lines) for lines in pieces]

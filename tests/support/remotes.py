@@ -130,7 +130,9 @@ def http_server(folder: Path, *, password: str = "", token: str = "") -> Iterato
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folder, allowed, seen))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # The handshake is made by the handler's thread. A client that went away between select and accept blocks nothing.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.socket.settimeout(1.0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
