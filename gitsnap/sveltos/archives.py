@@ -51,9 +51,13 @@ def _unpacked(content: bytes) -> dict[str, str]:
     plain = decompressor.decompress(content, MOST_BYTES)
     if decompressor.unconsumed_tail:
         raise ValueError("the archive is too large")
+    left = MOST_BYTES
     found: dict[str, str] = {}
     with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
         for member in archive:
+            left -= member.size  # of a sparse file, far more than the archive holds
+            if left < 0:
+                raise ValueError("the files are too large")
             path = member.name.removeprefix("./")
             if member.issym() or member.islnk():
                 found[path] = f"-> {member.linkname}"

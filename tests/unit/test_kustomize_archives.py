@@ -1,0 +1,115 @@
+"""Kustomize archives in ConfigMaps: compared by file, and never trusted."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import tarfile
+from typing import Any
+
+import pytest
+
+from gitsnap.compare import compare
+from gitsnap.model import JsonObject
+from gitsnap.sveltos import archives
+from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
+
+
+def _packed(files: dict[str, str], *, time: int = 0) -> bytes:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as archive:
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mtime = len(content.encode()), time
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return gzip.compress(plain.getvalue(), mtime=time)
+
+
+def _config_map(packed: bytes, **more: Any) -> JsonObject:
+    content = base64.b64encode(packed).decode()
+    metadata = {"namespace": "default", "name": "kustomize"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "binaryData": {archives.ARCHIVE_KEY: content, **more},
+    }
+
+
+def _stage(packed: bytes) -> list[JsonObject]:
+    spec = {"kustomizationRefs": [policy_ref("kustomize", path="./")]}
+    deployed = deployed_by("p", "apps/Deployment shop/web", feature="Kustomize")
+    return [cluster(W), profile("p", spec, W), _config_map(packed), inventory_of(W, deployed)]
+
+
+_FILES = {"kustomization.yaml": "resources: [web.yaml]\n", "./web.yaml": "replicas: 1\n"}
+
+
+def test_the_files_of_an_archive() -> None:
+    """By path, sorted; what is no text by its digest, links by where they lead."""
+    assert archives.files_of(_config_map(_packed(_FILES))) == {
+        "kustomization.yaml": "resources: [web.yaml]\n",
+        "web.yaml": "replicas: 1\n",
+    }
+
+
+def test_another_file_is_a_change_and_shown_as_such() -> None:
+    """The row names the file, and the lines of it are in the raw diff rather than a blob's."""
+    before, after = _stage(_packed(_FILES)), _stage(_packed({**_FILES, "./web.yaml": "replicas: 2\n"}))
+
+    found = compare(build(before), build(after))
+
+    assert [(row.resource_type, row.name, str(row.action)) for row in found.rows] == [
+        ("apps/Deployment", "web", "modified")
+    ]
+    assert [row.message for row in found.management] == [f"binaryData.{archives.ARCHIVE_KEY}/web.yaml"]
+    (text,) = found.texts
+    assert text.before is not None
+    assert text.after is not None
+    assert "replicas: 1" in text.before
+    assert "replicas: 2" in text.after
+
+
+def test_the_same_files_packed_anew_modify_no_resource() -> None:
+    """The ConfigMap differs, and its row says in what."""
+    found = compare(build(_stage(_packed(_FILES))), build(_stage(_packed(_FILES, time=1_000_000))))
+
+    assert found.rows == ()
+    (row,) = found.management
+    assert row.message == "binaryData.kustomize.tar.gz, packed anew with the same files"
+
+
+def _sparse(size: int) -> bytes:
+    """A tarball of one header that claims to be a file of this size."""
+    member = tarfile.TarInfo("huge")
+    member.size = size
+    return gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"no archive",
+        b"",
+        gzip.compress(b"no tarball"),
+        _packed(_FILES)[:40],
+        gzip.compress(b"\0" * (archives.MOST_BYTES + 1)),
+        _sparse(2**60),
+    ],
+    ids=["nonsense", "empty", "no tarball", "cut off", "bomb", "claims to be huge"],
+)
+def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
+    """No error, no unpacking without a limit; the bytes decide."""
+    assert not archives.files_of(_config_map(packed))
+    found = compare(build(_stage(packed)), build(_stage(_packed(_FILES))))
+
+    assert [row.name for row in found.rows] == ["web"]
+    assert len(found.management) == 1
+
+
+def test_not_even_base64() -> None:
+    """A server refuses such an object, a file of YAML may hold it."""
+    document = _config_map(b"")
+    document["binaryData"][archives.ARCHIVE_KEY] = "%%%"
+    assert archives.listed(document) is document
