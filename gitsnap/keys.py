@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitsnap import secrets
 from gitsnap.errors import NotFoundError, SecretsError
-from gitsnap.model import Area, ObjectKey, Sample, SecretsInfo, SecretsMode
+from gitsnap.model import Area, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, SecretsKeeper, Tree
 from gitsnap.sveltos.kinds import SECRET
@@ -26,6 +26,7 @@ class _Before:
     """What the newest sample of an archive says."""
 
     info: SecretsInfo
+    resources: tuple[ResourceSelector, ...]
     wrapped_key: bytes | None
     """Its own copy of the fingerprint key, encrypted to the recipients."""
 
@@ -50,7 +51,8 @@ def for_capture(
 ) -> tuple[Policy, secrets.Keeper | None]:
     """The policy and the keys for the next sample; what is missing is made.
 
-    An archive goes on in its mode, and to its recipients, unless the policy asks for others. Raises SecretsError.
+    An archive goes on in its mode, to its recipients and with the kinds that were added, unless the policy asks for
+    others. Raises SecretsError.
     """
     before = _newest(archive)
     policy = _going_on(policy, before)
@@ -105,6 +107,8 @@ def _going_on(policy: Policy, before: _Before | None) -> Policy:
         policy = replace(policy, secrets_mode=before.info.mode)
     if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
         policy = replace(policy, recipients=before.info.recipients)
+    if not policy.resources_given:
+        policy = replace(policy, resources=before.resources)
     return policy
 
 
@@ -115,7 +119,7 @@ def _newest(archive: Archive) -> _Before | None:
 
 def _said_by(tree: Tree) -> _Before:
     blob = tree.files(Area.SEALED).get(WRAPPED_KEY)
-    return _Before(tree.info.secrets, tree.read(blob) if blob is not None else None)
+    return _Before(tree.info.secrets, tree.info.resources, tree.read(blob) if blob is not None else None)
 
 
 def _folder_of(archive: Archive) -> Path:

@@ -6,9 +6,10 @@ Ordering is defined here, once. This module must not do I/O, read a clock, or kn
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any, NewType
 
 JsonObject = dict[str, Any]
@@ -232,7 +233,7 @@ class SecretsInfo:
     """age recipients (public keys), sorted; only in mode encrypt."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class ResourceSelector:
     """One entry of ``spec.resources``: further kinds to capture, beyond those of Sveltos."""
 
@@ -240,6 +241,23 @@ class ResourceSelector:
     namespaces: tuple[str, ...] = ()
     """Globs; none means all namespaces."""
     label_selector: str = ""
+    exclude_namespaces: tuple[str, ...] = ()
+    """Globs."""
+    exclude_names: tuple[str, ...] = ()
+    """Globs."""
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Whether an object is meant, going by its kind, namespace and name; labels are for the server."""
+        return (
+            key.kind == self.kind
+            and (not self.namespaces or not key.namespace or _fits(key.namespace, self.namespaces))
+            and not _fits(key.namespace, self.exclude_namespaces)
+            and not _fits(key.name, self.exclude_names)
+        )
+
+
+def _fits(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)

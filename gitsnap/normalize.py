@@ -10,11 +10,12 @@ import base64
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from gitsnap import kubernetes_rules
 from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import K8S_VERSION_LABEL
 
-RULES = 1
+RULES = 2
 """Number of the rules below; raised with every change that gives another archived object."""
 
 SERVER_METADATA = frozenset(
@@ -28,6 +29,7 @@ SERVER_METADATA = frozenset(
         "managedFields",
         "selfLink",
         # Finalizers and owners belong to controllers: a stale owner uid lets the garbage collector delete the object.
+        # Of kinds that a policy adds, finalizers that are not Kubernetes' own are kept.
         "ownerReferences",
         "finalizers",
     }
@@ -38,7 +40,6 @@ CONTROLLER_ANNOTATIONS = frozenset(
     {
         # What kubectl applied last, in clear text: for a Secret its values, and still those before a later replace.
         "kubectl.kubernetes.io/last-applied-configuration",
-        "deployment.kubernetes.io/revision",
         # Copies of the whole object, as kubectl's: for a Secret its values.
         "kapp.k14s.io/original",
         "objectset.rio.cattle.io/applied",
@@ -46,6 +47,7 @@ CONTROLLER_ANNOTATIONS = frozenset(
         "projectsveltos.io/retrigger",
         "license.projectsveltos.io/payload",
         "license.projectsveltos.io/signature",
+        *kubernetes_rules.CONTROLLER_ANNOTATIONS,
     }
 )
 
@@ -68,6 +70,11 @@ def normalize(document: JsonObject, *, controller_labels: Collection[str] = ()) 
         _strip_cluster_spec(result)
     elif kind == kinds.CLUSTER_PROMOTION:
         _strip_approvals(result)
+    elif kind not in kinds.CAPTURED_KINDS:
+        own = kubernetes_rules.own_finalizers(document)
+        if own:
+            result["metadata"]["finalizers"] = own
+        result = kubernetes_rules.without_filled(document, result)
     return result
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitsnap import scope
 from gitsnap.errors import GitsnapError, InputError
 from gitsnap.format import check_branch
 from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode
@@ -34,17 +35,7 @@ _URL = re.compile(
 )
 _URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
 _STORAGE = re.compile(r"/[^\x00-\x1f\x7f]*")
-_GROUP = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
-_KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
-_NAMESPACE_GLOB = re.compile(r"[a-z0-9*?-]{1,63}")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-_LABEL_KEY = r"(?:[a-z0-9][a-z0-9.-]*/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
-_LABEL_VALUE = r"[A-Za-z0-9_.-]*"
-_REQUIREMENT = re.compile(
-    rf"!?{_LABEL_KEY}|{_LABEL_KEY} *(?:==|!=|=) *{_LABEL_VALUE}"
-    rf"|{_LABEL_KEY} +(?:in|notin) +\( *{_LABEL_VALUE}(?: *, *{_LABEL_VALUE})* *\)"
-)
-_COMMA_OUTSIDE = re.compile(r",(?![^(]*\))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +75,8 @@ class Policy:
     successful_snapshot_limit: int | None = None
     suspend: bool = False
     resources: tuple[ResourceSelector, ...] = ()
+    resources_given: bool = True
+    """Whether the policy says which kinds it adds, be it none: an archive otherwise goes on with those it has."""
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
     secrets_given: bool = False
     """Whether the policy names a mode, or recipients: an archive otherwise goes on in the mode it has."""
@@ -99,7 +92,7 @@ class Policy:
 def default(name: str) -> Policy:
     """The policy of a capture on demand that has no Snapshot resource. Raises InputError for a bad name."""
     check_branch(name)
-    return Policy(name)
+    return Policy(name, resources_given=False)
 
 
 def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
@@ -180,18 +173,22 @@ class _Reader:
             if not isinstance(entry, dict):
                 self.problems.append(f"{path}: an object with kind, group, namespaces and labelSelector is needed")
                 continue
-            self._only(entry, path, ("group", "kind", "namespaces", "labelSelector"))
-            group = self._matching(entry, "group", path, _GROUP, "an API group without its version, such as apps")
-            kind = self._matching(entry, "kind", path, _KIND, "a kind such as Deployment", needed=True)
-            namespaces = self._texts(entry, "namespaces", path)
-            for number, namespace in enumerate(namespaces):
-                if not _NAMESPACE_GLOB.fullmatch(namespace):
-                    self._bad(f"{path}.namespaces[{number}]", namespace, "the name of a namespace, with * and ? or not")
-            selector = self._text(entry, "labelSelector", path)
-            if selector and not all(_REQUIREMENT.fullmatch(one.strip()) for one in _COMMA_OUTSIDE.split(selector)):
-                self._bad(f"{path}.labelSelector", selector, "a selector such as app=web,tier in (front, back),!old")
-            selectors.append(ResourceSelector(Kind(group, kind), tuple(namespaces), selector))
-        return tuple(selectors)
+            self._only(
+                entry, path, ("group", "kind", "namespaces", "labelSelector", "excludeNamespaces", "excludeNames")
+            )
+            selector = ResourceSelector(
+                Kind(self._text(entry, "group", path), self._text(entry, "kind", path)),
+                self._globs(entry, "namespaces", path),
+                self._text(entry, "labelSelector", path),
+                self._globs(entry, "excludeNamespaces", path),
+                self._globs(entry, "excludeNames", path),
+            )
+            self.problems += [f"{path}.{field}: {problem}" for field, problem in scope.problems(selector)]
+            selectors.append(scope.in_order(selector))
+        return tuple(sorted(set(selectors)))
+
+    def _globs(self, entry: Mapping[str, Any], name: str, path: str) -> tuple[str, ...]:
+        return tuple(self._texts(entry, name, path))
 
     def _mode(self, secrets: JsonObject) -> SecretsMode:
         text = self._text(secrets, "mode", "spec.secrets") or SecretsMode.ENCRYPT

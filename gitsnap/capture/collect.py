@@ -8,7 +8,7 @@ This module must not write to an archive or know that there is one: contents go 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gitsnap import format as archive_format
@@ -18,6 +18,7 @@ from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.capture.previous import carried_documents, carries, files_of_kind
 from gitsnap.capture.referenced import Found, ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
+from gitsnap.capture.selected import selected_pages, selectors_by_kind
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError
 from gitsnap.model import (
@@ -26,14 +27,16 @@ from gitsnap.model import (
     Consistency,
     IncompleteKind,
     IncompleteReason,
+    JsonObject,
     Kind,
     ObjectKey,
+    ResourceSelector,
     ResourceType,
     Substitute,
     TreeInfo,
 )
 from gitsnap.normalize import terminating
-from gitsnap.ports import Cluster, SecretsKeeper, Tree
+from gitsnap.ports import Cluster, Page, SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, UnresolvedReason
 
@@ -60,6 +63,8 @@ class Collected:
     consistency: Consistency
     skipped: int
     """Objects left out because a controller generated them."""
+    not_served: tuple[Kind, ...]
+    """Kinds that the policy adds and the server does not know, sorted."""
 
 
 def collect(
@@ -130,6 +135,7 @@ class _Collector:
         self._unresolved: list[Unresolved] = []
         self._kept = Batch()
         self._answered = False
+        self._not_served: list[Kind] = []
 
     def run(self, progress: Progress) -> Collected:
         """Listed kinds first, in an order in which each finds what it needs; then what they refer to."""
@@ -137,6 +143,9 @@ class _Collector:
             if kind in kinds.LISTED_KINDS:
                 self._read_kind(kind)
                 progress(kind.name, self._count)
+        for kind, selectors in selectors_by_kind(self._info.resources).items():
+            self._read_kind(kind, selectors)
+            progress(kind.name, self._count)
         self._read_controllers()
         self._unresolved += self._knowledge.unresolvable()
         for kind, wanted in self._wanted().items():
@@ -154,6 +163,7 @@ class _Collector:
             unresolved=tuple(sorted(set(self._unresolved))),
             consistency=self._lister.consistency,
             skipped=len(self._kept.generated),
+            not_served=tuple(self._not_served),
         )
 
     def _wanted(self) -> Mapping[Kind, Mapping[ObjectKey, list[Reference]]]:
@@ -170,24 +180,27 @@ class _Collector:
 
     # Kinds that are listed whole --------------------------------------------------------------------------------------
 
-    def _read_kind(self, kind: Kind) -> None:
+    def _read_kind(self, kind: Kind, selectors: Sequence[ResourceSelector] = ()) -> None:
+        """All objects of a kind, or those that the selectors of a kind which the policy adds mean."""
         try:
             resource = self._cluster.resource_type(kind)
             if resource is not None:
-                self._merge(self._read_list(resource))
+                self._merge(self._read_list(resource, selectors))
+            elif selectors:
+                self._not_served.append(kind)
             self._answered = True
         except InstantLostError:
             raise
         except (AccessDeniedError, ClusterError) as error:
             self._substitute(kind, self._reason(error))
 
-    def _read_list(self, resource: ResourceType) -> Batch:
+    def _read_list(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Batch:
         for _ in range(_LIST_ATTEMPTS):
             batch = Batch()
             try:
-                for page in self._lister.pages(resource):
+                for page, objects in self._pages(resource, selectors):
                     self._unchanged.at(page.resource_version)
-                    for raw in page.items:
+                    for raw in objects:
                         self._converter.take(batch, raw)
             except InstantLostError:
                 raise
@@ -195,6 +208,13 @@ class _Collector:
                 continue
             return batch
         raise GoneError(f"the list of {resource.plural} was cut off {_LIST_ATTEMPTS} times")
+
+    def _pages(
+        self, resource: ResourceType, selectors: Sequence[ResourceSelector]
+    ) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+        if selectors:
+            return selected_pages(self._lister, resource, selectors)
+        return ((page, page.items) for page in self._lister.pages(resource))
 
     def _merge(self, batch: Batch) -> None:
         self._kept.merge(batch)
@@ -251,8 +271,7 @@ class _Collector:
             for found in wanted.values():
                 self._note(found)
             return
-        if not resource.namespaced:
-            wanted = _cluster_scoped(wanted)
+        wanted = self._unread(resource, wanted)
         found_objects = ReferencedReader(self._lister, resource).read(list(wanted))
         batch = Batch()
         for raw in found_objects.objects:
@@ -261,6 +280,17 @@ class _Collector:
         for failure, keys in found_objects.failures:
             self._carry_wanted(kind, keys, self._reason(failure))
         self._note_unresolved(kind, wanted, found_objects)
+
+    def _unread(
+        self, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]
+    ) -> Mapping[ObjectKey, list[Reference]]:
+        """What a list of the kinds that the policy adds has not brought already."""
+        if not resource.namespaced:
+            wanted = _cluster_scoped(wanted)
+        if resource.kind == kinds.SECRET:
+            return wanted  # their type has to be looked at
+        present = self._kept.files[Area.CONFIGURATION]
+        return {key: found for key, found in wanted.items() if archive_format.path_of(key) not in present}
 
     def _note_unresolved(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]], found: Found) -> None:
         failed = {key for _, keys in found.failures for key in keys}
@@ -294,7 +324,7 @@ class _Collector:
     def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:
         """Carry a kind forward from the previous sample, and learn from its objects as if they had been read."""
         previous = self._previous
-        if previous is None or not carries(previous, kind):
+        if previous is None or not carries(previous, kind, self._info.resources):
             self._incomplete[kind] = IncompleteKind(kind, Substitute.MISSING, reason)
             return
         self._incomplete[kind] = IncompleteKind(kind, Substitute.CARRIED, reason)

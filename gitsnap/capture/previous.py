@@ -5,17 +5,21 @@ This module must not decide when a substitute is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gitsnap import format as archive_format
-from gitsnap.model import Area, BlobId, JsonObject, Kind, Substitute
+from gitsnap.model import Area, BlobId, JsonObject, Kind, ResourceSelector, Substitute
 from gitsnap.ports import Tree
 
 
-def carries(previous: Tree, kind: Kind) -> bool:
-    """Whether a tree can stand in for a kind: it asked for the kind, and has not missed it itself."""
+def carries(previous: Tree, kind: Kind, resources: Iterable[ResourceSelector]) -> bool:
+    """Whether a tree can stand in for a kind: it asked for the same of the kind, and has not missed it itself.
+
+    ``resources`` are the selectors of the kinds that the policy adds now.
+    """
     missed = {one.kind for one in previous.incomplete if one.substitute is Substitute.MISSING}
-    return kind in previous.info.kinds and kind not in missed
+    wanted, asked = ({one for one in listed if one.kind == kind} for listed in (resources, previous.info.resources))
+    return (kind in previous.info.kinds or bool(asked)) and wanted == asked and kind not in missed
 
 
 def files_of_kind(tree: Tree, kind: Kind) -> Iterator[tuple[Area, str, BlobId]]:

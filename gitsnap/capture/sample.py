@@ -14,7 +14,7 @@ from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, ObjectKey, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.model import ClusterInfo, Kind, ObjectKey, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -31,6 +31,8 @@ class CaptureResult:
     """References that could not be followed, those omitted on purpose included."""
     skipped_generated: int
     """Objects left out because a controller generated them."""
+    not_served: tuple[Kind, ...] = ()
+    """Kinds that the policy adds and the server does not know."""
 
     @property
     def summary(self) -> str:
@@ -51,18 +53,19 @@ def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> T
 
     Raises InputError for what this version cannot capture, SecretsError when the mode needs a key and there is none.
     """
-    if policy.resources:
-        raise InputError(
-            "spec.resources: this version of gitsnap captures Sveltos configuration and what it refers to only",
-            hint="Take spec.resources out of the policy.",
-        )
     mode = policy.secrets_mode
+    if mode is SecretsMode.OMIT and any(selector.kind == kinds.SECRET for selector in policy.resources):
+        raise InputError(
+            "the policy adds Secrets (resources), and leaves all Secrets out (secrets mode omit)",
+            hint="Take one of the two out of the policy.",
+        )
     captured = kinds.CAPTURED_KINDS - ({kinds.SECRET} if mode is SecretsMode.OMIT else frozenset())
     return TreeInfo(
         policy=policy.name,
         branch=branch,
         kinds=tuple(sorted(captured)),
         secrets=_secrets_info(mode, keeper),
+        resources=policy.resources,
         rules=RULES,
     )
 
@@ -170,7 +173,7 @@ def capture(
                 extra=request.extra,
             )
         )
-    return CaptureResult(recorded, collected.unresolved, collected.skipped)
+    return CaptureResult(recorded, collected.unresolved, collected.skipped, collected.not_served)
 
 
 def _previous(archive: Archive) -> Tree | None:

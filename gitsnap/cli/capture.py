@@ -41,6 +41,14 @@ def capture(
         list[str] | None,
         typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
     ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resources",
+            metavar="KIND",
+            help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
+        ),
+    ] = None,
     identity: options.Identity = None,
     require_complete: Annotated[
         bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
@@ -62,6 +70,8 @@ def capture(
     Exit status 13: a sample was taken, but a kind in it was carried forward or is missing.
 
     Example: gitsnap capture --snapshot hourly --storage /var/lib/gitsnap
+
+    Example: gitsnap capture --resources 'Deployment.apps in team-*' --resources NetworkPolicy.networking.k8s.io
     """
     from gitsnap import capture as sampling
     from gitsnap import keys
@@ -71,6 +81,7 @@ def capture(
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     choice = ArchiveChoice(storage, snapshot)
     policy = overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
+    policy = _with_resources(policy, resources or [])
     cluster.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(choice.folder, policy.name)
     policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
@@ -122,10 +133,24 @@ def overridden(
     return replace(policy, require_complete=policy.require_complete or require_complete)
 
 
+def _with_resources(policy: Policy, words: list[str]) -> Policy:
+    """The policy with the kinds of the command line in place of its own."""
+    from dataclasses import replace
+
+    from gitsnap import scope
+
+    if not words:
+        return policy
+    selectors = () if words == ["none"] else tuple(sorted({scope.parse(one) for one in words}))
+    return replace(policy, resources=selectors, resources_given=True)
+
+
 def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
     for one in sample.metadata.incomplete:
         output.say(f"warning: {one.kind} could not be read ({one.reason}): {_SUBSTITUTES[one.substitute]}")
+    for kind in taken.not_served:
+        output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
     unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]
     for reference in unresolved[:_LISTED_REFERENCES]:
         output.say(
@@ -157,6 +182,7 @@ def sample_document(taken: CaptureResult) -> dict[str, object]:
         "kind": "Capture",
         "sample": describe(taken.recorded.sample),
         "newCommit": taken.recorded.new_commit,
+        "notServed": [str(kind) for kind in taken.not_served],
         "unresolved": [
             {"by": str(one.by), "target": str(one.target), "reason": str(one.reason)} for one in taken.unresolved
         ],

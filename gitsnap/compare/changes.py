@@ -117,7 +117,7 @@ def _scope(side: Side) -> dict[Kind, tuple[Any, ...]]:
     """Each kind of a scope with the selectors that narrow it."""
     scope: dict[Kind, tuple[Any, ...]] = dict.fromkeys(side.info.kinds, ())
     for selector in side.info.resources:
-        scope[selector.kind] = (*scope.get(selector.kind, ()), (selector.namespaces, selector.label_selector))
+        scope[selector.kind] = (*scope.get(selector.kind, ()), selector)
     return scope
 
 

@@ -307,6 +307,10 @@ def _resource_document(selector: ResourceSelector) -> dict[str, Any]:
         document["namespaces"] = sorted(selector.namespaces)
     if selector.label_selector:
         document["labelSelector"] = selector.label_selector
+    if selector.exclude_namespaces:
+        document["excludeNamespaces"] = sorted(selector.exclude_namespaces)
+    if selector.exclude_names:
+        document["excludeNames"] = sorted(selector.exclude_names)
     return document
 
 
@@ -336,7 +340,11 @@ def tree_info_from_bytes(data: bytes) -> TreeInfo:
             kinds=tuple(sorted(Kind.parse(kind) for kind in scope["kinds"])),
             resources=tuple(
                 ResourceSelector(
-                    Kind.parse(one["kind"]), tuple(one.get("namespaces", ())), one.get("labelSelector", "")
+                    Kind.parse(one["kind"]),
+                    tuple(one.get("namespaces", ())),
+                    one.get("labelSelector", ""),
+                    tuple(one.get("excludeNamespaces", ())),
+                    tuple(one.get("excludeNames", ())),
                 )
                 for one in scope.get("resources") or ()
             ),

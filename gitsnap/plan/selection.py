@@ -172,7 +172,7 @@ def _checked(term: _Term) -> _Term:
 
 def _kinds_called(text: str, keys: Collection[ObjectKey], typed: str) -> frozenset[Kind]:
     known = {key.kind for key in keys} | set(kinds.BY_KIND)
-    called = frozenset(kind for kind in known if text.lower() in _names_of(kind))
+    called = frozenset(kind for kind in known if kinds.means_kind(text, kind))
     if not called:
         raise NotFoundError(
             f"{typed}: no such kind", hint=_nearest(text, {kind.name for kind in known if restorable(kind)})
@@ -180,13 +180,6 @@ def _kinds_called(text: str, keys: Collection[ObjectKey], typed: str) -> frozens
     if not any(restorable(kind) for kind in called):
         raise UsageError(f"{typed}: {text} is what Sveltos reports or generates; it is never rolled back")
     return frozenset(kind for kind in called if restorable(kind))
-
-
-def _names_of(kind: Kind) -> frozenset[str]:
-    row = kinds.BY_KIND.get(kind)
-    singular = kind.name.lower()
-    plural = row.plural if row else f"{singular}s"
-    return frozenset({singular, plural, f"{singular}.{kind.group}", f"{plural}.{kind.group}"})
 
 
 def _found(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.kubernetes_rules import is_helm_release, is_made_by_kubernetes
 from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
@@ -27,6 +28,8 @@ class Origin(enum.StrEnum):
     ACCESS_REQUEST = "access-request"
     KUBECONFIG = "kubeconfig"
     SHARDING = "sharding"
+    KUBERNETES = "kubernetes"
+    HELM_RELEASE = "helm-release"
     OWNED = "owned"
 
 
@@ -38,6 +41,8 @@ DESCRIPTIONS: Mapping[Origin, str] = {
     Origin.ACCESS_REQUEST: "credentials generated for an AccessRequest",
     Origin.KUBECONFIG: "credentials of a managed cluster",
     Origin.SHARDING: "bookkeeping of the addon-controller",
+    Origin.KUBERNETES: "made by Kubernetes itself",
+    Origin.HELM_RELEASE: "where Helm keeps the state of a release",
     Origin.OWNED: "owned by a controller",
 }
 
@@ -90,6 +95,8 @@ RULES: tuple[Rule, ...] = (
     Rule(Origin.ACCESS_REQUEST, _labelled("projectsveltos.io/access-request-name"), _SECRETS),
     Rule(Origin.KUBECONFIG, _kubeconfig, _SECRETS),
     Rule(Origin.SHARDING, _sharding, frozenset({kinds.CONFIG_MAP})),
+    Rule(Origin.KUBERNETES, lambda document, _metadata: is_made_by_kubernetes(document)),
+    Rule(Origin.HELM_RELEASE, lambda document, _metadata: is_helm_release(document), _SECRETS),
     Rule(Origin.OWNED, _owned),
 )
 

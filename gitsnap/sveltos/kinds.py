@@ -182,6 +182,19 @@ def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
 
 def means_kind(word: str, kind: Kind) -> bool:
     """Whether a person's word for a kind is this one: name or plural, any case, with its group or without."""
+    return word.lower() in names_of(kind)
+
+
+def names_of(kind: Kind) -> frozenset[str]:
+    """What people may call a kind, in lower case: singular and plural, with its group and without."""
     row = BY_KIND.get(kind)
-    names = {kind.name.lower(), str(kind).lower()} | ({row.plural, f"{row.plural}.{kind.group}"} if row else set())
-    return word.lower() in names
+    singular = kind.name.lower()
+    plural = row.plural if row else _plural(singular)
+    return frozenset({singular, plural, f"{singular}.{kind.group}", f"{plural}.{kind.group}"})
+
+
+def _plural(singular: str) -> str:
+    """As API servers name the resources of a kind: ``networkpolicies``, ``ingresses``, ``deployments``."""
+    if singular.endswith("y") and singular[-2:-1] not in "aeiou":
+        return f"{singular[:-1]}ies"
+    return f"{singular}es" if singular.endswith(("s", "x", "ch", "sh")) else f"{singular}s"

@@ -208,7 +208,8 @@ def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
     result |= {field: value for field, value in archived.items() if _restored(rule, field)}
     metadata = {field: value for field, value in live["metadata"].items() if field not in _METADATA}
     metadata |= {field: value for field, value in archived["metadata"].items() if field in _METADATA and value}
-    result["metadata"] = metadata
+    finalizers = _with_finalizers(archived, metadata)
+    result["metadata"] = {**metadata, "finalizers": finalizers} if finalizers else metadata
     return result
 
 
@@ -216,7 +217,13 @@ def concerned(normalized: JsonObject) -> JsonObject:
     """The part of a normalized object that a rollback of its kind may change, to tell whether somebody else did."""
     rule = rule_of(Kind.of(normalized))
     part = {field: value for field, value in normalized.items() if _restored(rule, field)}
-    return part | {field: value for field in _METADATA if (value := normalized["metadata"].get(field))}
+    return part | {field: value for field in (*_METADATA, "finalizers") if (value := normalized["metadata"].get(field))}
+
+
+def _with_finalizers(target: JsonObject, metadata: Mapping[str, Any]) -> list[str]:
+    """The finalizers of an object and those that it is to have. None is taken away: data may be safe because of it."""
+    present = list(metadata.get("finalizers") or ())
+    return [*present, *(name for name in target["metadata"].get("finalizers") or () if name not in present)]
 
 
 _METADATA = ("labels", "annotations")
@@ -242,8 +249,12 @@ def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> J
     controllers. That part is taken over from ``live``, with the uid and resource version that are the preconditions.
     """
     rule = rule_of(Kind.of(live))
-    result = {field: value for field, value in live.items() if not _restored(rule, field)}
-    result |= {field: value for field, value in target.items() if _restored(rule, field)}
+    result = {field: value for field, value in live.items() if not _restored(rule, field) or field not in normalized}
+    result |= {
+        field: _with_filled(value, live.get(field), normalized.get(field))
+        for field, value in target.items()
+        if _restored(rule, field)
+    }
     if Kind.of(live) == kinds.CLUSTER_PROMOTION:
         result["spec"] = _with_approvals(result.get("spec") or {}, live.get("spec") or {})
     metadata = dict(live["metadata"])
@@ -252,8 +263,37 @@ def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> J
         metadata.pop(field, None)
         if merged:
             metadata[field] = merged
+    finalizers = _with_finalizers(target, metadata)
+    if finalizers:
+        metadata["finalizers"] = finalizers
     result["metadata"] = metadata
     return result
+
+
+def _with_filled(target: Any, live: Any, normalized: Any) -> Any:
+    """What is to be written, with the fields of the live object that normalization left out: the server's.
+
+    Elements of lists are told apart by their names, else by their places where nothing came or went.
+    """
+    if isinstance(target, dict) and isinstance(live, dict) and isinstance(normalized, dict):
+        filled = {name: value for name, value in live.items() if name not in normalized and name not in target}
+        return filled | {
+            name: _with_filled(value, live.get(name), normalized.get(name)) for name, value in target.items()
+        }
+    if isinstance(target, list) and isinstance(live, list) and isinstance(normalized, list):
+        if len(live) != len(normalized):
+            return target
+        pairs = dict(zip(map(_name_of, live), zip(live, normalized, strict=True), strict=True))
+        if None not in pairs and len(pairs) == len(live):
+            return [_with_filled(entry, *pairs.get(_name_of(entry), (None, None))) for entry in target]
+        if len(target) == len(live):
+            return [_with_filled(*entries) for entries in zip(target, live, normalized, strict=True)]
+    return target
+
+
+def _name_of(entry: Any) -> str | None:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:

@@ -73,10 +73,14 @@ def test_an_example_with_every_field() -> None:
         starting_deadline_seconds=3600,
         suspend=False,
         resources=(
-            ResourceSelector(
-                Kind("monitoring.coreos.com", "PrometheusRule"), ("team-*",), "tier in (gold, silver),!experimental"
-            ),
             ResourceSelector(Kind("", "Namespace")),
+            ResourceSelector(
+                Kind("monitoring.coreos.com", "PrometheusRule"),
+                ("team-*",),
+                "tier in (gold, silver),!experimental",
+                ("team-tmp",),
+                ("test-*",),
+            ),
         ),
         secrets_mode=SecretsMode.ENCRYPT,
         secrets_given=True,
@@ -106,7 +110,7 @@ def test_examples_are_valid(file: Path) -> None:
 )
 def test_absent_and_null_fields_have_defaults(spec: dict[str, Any] | None) -> None:
     """A file for the command line need not say anything but a name; null counts as absent."""
-    assert policy.from_resource({**snapshot(), "spec": spec}) == policy.default("hourly")
+    assert policy.from_resource({**snapshot(), "spec": spec}) == Policy("hourly")
 
 
 def test_what_a_server_adds_is_no_problem() -> None:
@@ -263,7 +267,7 @@ REF = {"namespace": "gitsnap", "name": "keys"}
         ({"resources": [{"group": "apps"}]}, "spec.resources[0].kind: is needed, a kind such as Deployment"),
         ({"resources": [{"kind": "pods"}]}, "spec.resources[0].kind: 'pods' is not a kind such as Deployment"),
         ({"resources": [{"kind": "A", "group": "apps/v1"}]}, "spec.resources[0].group: 'apps/v1' is not an API group"),
-        ({"resources": [{"kind": "A", "name": "x"}]}, "spec.resources[0].name: is unknown; known here: group"),
+        ({"resources": [{"kind": "A", "name": "x"}]}, "spec.resources[0].name: is unknown; known here: exclude"),
         (
             {"resources": [{"kind": "A"}, {"kind": "A", "namespaces": ["x", 1]}]},
             "spec.resources[1].namespaces[1]: text",
@@ -362,12 +366,8 @@ def test_default_policies(name: str) -> None:
     """A capture on demand needs nothing but a name; Secrets are encrypted."""
     made = policy.default(name)
 
-    assert (made.name, made.schedule, made.secrets_mode, made.secrets_given) == (
-        name,
-        None,
-        SecretsMode.ENCRYPT,
-        False,
-    )
+    assert (made.name, made.schedule, made.secrets_mode) == (name, None, SecretsMode.ENCRYPT)
+    assert (made.secrets_given, made.resources_given) == (False, False)
 
 
 def test_a_default_policy_with_a_bad_name() -> None:

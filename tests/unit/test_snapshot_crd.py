@@ -113,6 +113,7 @@ TEXTS = {
     "spec.schedule": ([], [""]),
     "spec.storage": (["/", "/collection", "/a b"], ["x", "./x", "/a\nb"]),
     "spec.resources[].group": (["apps", "a.b-c.io"], ["apps/v1", "Apps", "-x"]),
+    "spec.resources[].excludeNames[]": (["kube-root-ca.crt", "system:*"], ["a/b", ""]),
     "spec.resources[].namespaces[]": (["x", "team-*", "a?"], ["X", "a/b", ""]),
     "spec.secrets.secretRef.name": ([], ["a/b", "X"]),
     "spec.push.prefix": (["prod-eu", "a/b.c"], ["Prod", "/a", "a/"]),

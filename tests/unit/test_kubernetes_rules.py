@@ -1,0 +1,193 @@
+"""Kinds of Kubernetes itself: what a server fills in is left out and stays as it is live; what people wrote is kept."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from gitsnap.kubernetes_rules import FILLED_FIELDS
+from gitsnap.model import JsonObject
+from gitsnap.normalize import normalize
+from gitsnap.sveltos import generated, kinds, restore
+from gitsnap.sveltos.generated import Origin
+
+
+def _object(api_version: str, kind: str, *, metadata: Any = None, **fields: Any) -> JsonObject:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "x", "namespace": "n", **(metadata or {})},
+        **fields,
+    }
+
+
+def _managed(*paths: str, manager: str = "kubectl", subresource: str = "") -> JsonObject:
+    fields: JsonObject = {}
+    for path in paths:
+        inner = fields
+        for name in path.split("."):
+            inner = inner.setdefault(f"f:{name}", {})
+    entry = {"manager": manager, "operation": "Update", "fieldsV1": fields}
+    return {"managedFields": [{**entry, "subresource": subresource} if subresource else entry]}
+
+
+_ANNOTATED = {"annotations": {"pv.kubernetes.io/bound-by-controller": "yes"}}
+_INJECTED = {"annotations": {"cert-manager.io/inject-ca-from": "n/c"}}
+_HOOK: JsonObject = {"name": "a.example.com", "clientConfig": {"caBundle": "QQ==", "url": "https://x"}}
+
+CASES: list[tuple[JsonObject, str, Any]] = [
+    (
+        _object("v1", "Service", metadata=_managed("spec.ports"), spec={"clusterIP": "10.0.0.1", "a": 1}),
+        "spec",
+        {"a": 1},
+    ),
+    (
+        _object("v1", "Service", metadata=_managed("spec.clusterIP"), spec={"clusterIP": "10.0.0.1"}),
+        "spec",
+        {"clusterIP": "10.0.0.1"},
+    ),
+    (_object("v1", "Service", metadata=_managed(), spec={"clusterIP": "None"}), "spec", {"clusterIP": "None"}),
+    (_object("v1", "Service", spec={"clusterIP": "10.0.0.1"}), "spec", {"clusterIP": "10.0.0.1"}),
+    (_object("v1", "Namespace", spec={"finalizers": ["kubernetes"]}), "spec", None),
+    (
+        _object("v1", "PersistentVolumeClaim", metadata=_ANNOTATED, spec={"volumeName": "v", "volumeMode": "Block"}),
+        "spec",
+        {"volumeMode": "Block"},
+    ),
+    (_object("v1", "PersistentVolumeClaim", spec={"volumeName": "v"}), "spec", {"volumeName": "v"}),
+    (
+        _object("v1", "PersistentVolume", spec={"claimRef": {"name": "c", "uid": "u", "resourceVersion": "1"}}),
+        "spec",
+        {"claimRef": {"name": "c"}},
+    ),
+    (
+        _object(
+            "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", metadata=_INJECTED, webhooks=[_HOOK]
+        ),
+        "webhooks",
+        [{"name": "a.example.com", "clientConfig": {"url": "https://x"}}],
+    ),
+    (_object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", webhooks=[_HOOK]), "webhooks", [_HOOK]),
+    (
+        _object(
+            "apps/v1",
+            "Deployment",
+            metadata=_managed("spec.replicas", manager="kube-controller-manager", subresource="scale"),
+            spec={"replicas": 7, "paused": False},
+        ),
+        "spec",
+        {"paused": False},
+    ),
+    (
+        _object("apps/v1", "Deployment", metadata=_managed("spec.replicas", subresource="scale"), spec={"replicas": 7}),
+        "spec",
+        {"replicas": 7},
+    ),
+    (
+        _object(
+            "apps/v1", "StatefulSet", spec={"template": {"metadata": {"creationTimestamp": None, "labels": {"a": "b"}}}}
+        ),
+        "spec",
+        {"template": {"metadata": {"labels": {"a": "b"}}}},
+    ),
+    (
+        _object("rbac.authorization.k8s.io/v1", "ClusterRole", aggregationRule={"clusterRoleSelectors": []}, rules=[1]),
+        "rules",
+        None,
+    ),
+    (_object("rbac.authorization.k8s.io/v1", "ClusterRole", rules=[{"verbs": ["get"]}]), "rules", [{"verbs": ["get"]}]),
+    (_object("cert-manager.io/v1", "Issuer", spec={"selfSigned": {}}), "spec", {"selfSigned": {}}),
+    (
+        _object(
+            "apps/v1", "Deployment", spec={"revisionHistoryLimit": 2, "progressDeadlineSeconds": 9, "strategy": {}}
+        ),
+        "spec",
+        {"revisionHistoryLimit": 2, "progressDeadlineSeconds": 9, "strategy": {}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "field", "kept"), CASES)
+def test_what_is_archived(raw: JsonObject, field: str, kept: Any) -> None:
+    """The row of the table and its condition; the object itself is not touched, and once is enough."""
+    before = copy.deepcopy(raw)
+    archived = normalize(raw)
+
+    assert archived.get(field) == kept
+    assert raw == before
+    assert normalize(archived) == archived
+
+
+@pytest.mark.parametrize(("raw", "field", "kept"), CASES)
+def test_writing_back_what_is_archived_changes_nothing(raw: JsonObject, field: str, kept: Any) -> None:  # noqa: ARG001
+    """What the server filled in goes along as it is live."""
+    live = {**raw, "metadata": {**raw["metadata"], "uid": "u", "resourceVersion": "1"}}
+    normalized = normalize(live)
+
+    assert restore.update(restore.wanted(normalized, normalized), live=live, normalized=normalized) == live
+
+
+def test_elements_of_lists_are_told_apart_by_name() -> None:
+    """A webhook that comes back before another one does not get the certificate of that."""
+    other = {"name": "b.example.com", "clientConfig": {"caBundle": "Qg==", "url": "https://y"}}
+    live = _object(
+        "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", metadata=_INJECTED, webhooks=[other]
+    )
+    archived = normalize({**live, "webhooks": [_HOOK, {**other, "timeoutSeconds": 3}]})
+    normalized = normalize(live)
+
+    written = restore.update(restore.wanted(archived, normalized), live=live, normalized=normalized)
+
+    assert [hook["clientConfig"] for hook in written["webhooks"]] == [
+        {"url": "https://x"},
+        {"url": "https://y", "caBundle": "Qg=="},
+    ]
+
+
+def test_finalizers() -> None:
+    """Own ones are intent, those of Kubernetes bookkeeping; a rollback adds, and never takes one away."""
+    names = ["foregroundDeletion", "kubernetes.io/pvc-protection", "x.k8s.io/y", "example.com/own"]
+    archived = normalize(_object("apps/v1", "Deployment", metadata={"finalizers": names}, spec={}))
+    assert archived["metadata"]["finalizers"] == ["example.com/own"]
+    assert "finalizers" not in normalize(_object("v1", "ConfigMap", metadata={"finalizers": names}))["metadata"]
+
+    live = _object("apps/v1", "Deployment", metadata={"finalizers": ["example.com/live", "orphan"]}, spec={})
+    normalized = normalize(live)
+    written = restore.update(restore.wanted(archived, normalized), live=live, normalized=normalized)
+    assert written["metadata"]["finalizers"] == ["example.com/live", "orphan", "example.com/own"]
+
+
+@pytest.mark.parametrize(
+    ("document", "origin"),
+    [
+        (_object("v1", "ConfigMap", metadata={"name": "kube-root-ca.crt"}), Origin.KUBERNETES),
+        (_object("v1", "Service", metadata={"name": "kubernetes", "namespace": "default"}), Origin.KUBERNETES),
+        (_object("v1", "Service", metadata={"name": "kubernetes", "namespace": "own"}), None),
+        (_object("v1", "Secret", type="kubernetes.io/service-account-token"), Origin.KUBERNETES),
+        (_object("v1", "Secret", type="helm.sh/release.v1"), Origin.HELM_RELEASE),
+        (_object("v1", "Secret", type="Opaque"), None),
+        (_object("scheduling.k8s.io/v1", "PriorityClass", metadata={"name": "system-x"}), Origin.KUBERNETES),
+        (
+            _object(
+                "rbac.authorization.k8s.io/v1",
+                "ClusterRole",
+                metadata={"labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+            ),
+            Origin.KUBERNETES,
+        ),
+        (
+            _object("apps/v1", "ReplicaSet", metadata={"ownerReferences": [{"controller": True}]}),
+            Origin.OWNED,
+        ),
+    ],
+)
+def test_what_nobody_wrote(document: JsonObject, origin: Origin | None) -> None:
+    """Objects of every cluster, credentials, and state of tools are left out of a capture."""
+    assert generated.reason(document) is origin
+
+
+def test_every_row_is_of_a_kind_that_a_policy_can_add() -> None:
+    """The table is asked for no kind of Sveltos, whose rules are its own."""
+    assert all(row.kind not in kinds.CAPTURED_KINDS for row in FILLED_FIELDS)
