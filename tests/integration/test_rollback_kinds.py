@@ -85,10 +85,11 @@ SPECS: list[tuple[Kind, JsonObject, JsonObject]] = [
 _NAMES = [kind.name for kind, _, _ in SPECS]
 
 
-@pytest.fixture
-def story(api: ApiServer, tmp_path: Path) -> Story:
-    """The real API server with an archive beside it."""
-    return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
+@pytest.fixture(params=["api", "old_api"])
+def story(request: pytest.FixtureRequest, tmp_path: Path) -> Story:
+    """The real API server, with the definitions of each era, and an archive beside it."""
+    server: ApiServer = request.getfixturevalue(request.param)
+    return Story(tmp_path, connect(kubeconfig=str(server.kubeconfig())))
 
 
 def _object(kind: Kind, spec: JsonObject, **metadata: Any) -> JsonObject:

@@ -17,9 +17,13 @@ from gitsnap.sveltos.kinds import KINDS
 _ANY_FIELDS = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-def definitions(shared: Path | None) -> list[dict[str, Any]]:
+NEW_ERA, OLD_ERA = "sveltos-v1.14", "sveltos-v0.57"
+"""The releases whose definitions are at hand."""
+
+
+def definitions(shared: Path | None, era: str = NEW_ERA) -> list[dict[str, Any]]:
     """One definition for each kind of gitsnap's table that is no core kind, and whatever else is published."""
-    found = _published(shared) if shared is not None else []
+    found = _published(shared, era) if shared is not None else []
     names = {one["metadata"]["name"] for one in found}
     for row in KINDS:
         if row.kind.group and f"{row.plural}.{row.kind.group}" not in names:
@@ -36,11 +40,8 @@ def definitions(shared: Path | None) -> list[dict[str, Any]]:
     return found
 
 
-def _published(shared: Path) -> list[dict[str, Any]]:
-    files = [
-        shared / "crds" / "sveltos-v1.14" / "sveltos_crds.yaml",
-        *sorted((shared / "crds" / "other").glob("*.yaml")),
-    ]
+def _published(shared: Path, era: str) -> list[dict[str, Any]]:
+    files = [file for folder in (era, "other") for file in sorted((shared / "crds" / folder).glob("*.yaml"))]
     documents = (one for file in files for one in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))
     return [one for one in documents if one and one["kind"] == "CustomResourceDefinition"]
 

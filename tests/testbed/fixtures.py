@@ -16,7 +16,7 @@ import pytest
 from gitsnap.sveltos.kinds import KINDS, preferred_version
 from tests.testbed import apiserver, binaries
 from tests.testbed.apiserver import ApiServer
-from tests.testbed.definitions import definitions
+from tests.testbed.definitions import OLD_ERA, definitions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 _CI = os.environ.get("CI") == "true"
@@ -27,14 +27,35 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A running API server without custom resources. Skips where there are no binaries; fails with CI=true."""
+    with apiserver.running(_binaries(), tmp_path_factory.mktemp("api-server")) as server:
+        yield server
+
+
+def _binaries() -> Path:
     try:
         folder = binaries.obtain() if _CI else binaries.find()
     except binaries.MissingError as error:
         pytest.fail(str(error), pytrace=False)
     if folder is None:
         pytest.skip(binaries.HOW_TO_GET_THEM)
-    with apiserver.running(folder, tmp_path_factory.mktemp("api-server")) as server:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A second server with the definitions of an old Sveltos; skips where these are not at hand."""
+    if not SHARED.is_dir():
+        pytest.skip("the published definitions are not here")
+    with apiserver.running(_binaries(), tmp_path_factory.mktemp("old-api-server")) as server:
+        server.install(definitions(SHARED, OLD_ERA))
         yield server
+
+
+@pytest.fixture
+def old_api(old_server: ApiServer) -> Iterator[ApiServer]:
+    """The server of the old era, left as empty as it was."""
+    yield old_server
+    clean(old_server)
 
 
 @pytest.fixture(scope="session")
