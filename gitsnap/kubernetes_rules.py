@@ -129,6 +129,11 @@ class FilledField:
     """``spec.clusterIP``; ``[]`` stands for every element of a list."""
     when: Condition = _always
 
+    @property
+    def conditional(self) -> bool:
+        """Whether a mark on the object decides."""
+        return self.when is not _always
+
 
 _TEMPLATES = (
     (Kind(APPS, "DaemonSet"), "spec.template"),

@@ -15,6 +15,7 @@ from gitsnap.errors import InputError
 from gitsnap.model import Area, BlobId, JsonObject, ObjectKey
 from gitsnap.normalize import last_manager, normalize, terminating
 from gitsnap.sveltos import generated, inventory, kinds
+from gitsnap.sveltos.generated import Origin
 
 _MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
 """What an object leads to that no API server would have taken, such as a spec that is a text."""
@@ -34,15 +35,15 @@ class Batch:
     versions: dict[str, str] = field(default_factory=dict)
     """Path below an area -> version of the object, for the next capture."""
     lessons: list[Lesson] = field(default_factory=list)
-    generated: set[ObjectKey] = field(default_factory=set)
-    """Objects left out because a controller generated them."""
+    generated: dict[ObjectKey, Origin] = field(default_factory=dict)
+    """Objects left out because a controller generated them, and which."""
 
     def merge(self, other: Batch) -> None:
         """Take over the files of another batch; its lessons are for the caller."""
         for area, files in other.files.items():
             self.files[area].update(files)
         self.managers.update(other.managers)
-        self.generated |= other.generated
+        self.generated.update(other.generated)
 
 
 class Converter:
@@ -91,8 +92,9 @@ class Converter:
         """Write what is configuration and what is inventory; False for an object that is left out."""
         owned = self._knowledge.controller_labels
         if key.kind not in kinds.INVENTORY_KINDS:
-            if generated.reason(raw) is not None and key not in self._also:
-                batch.generated.add(key)
+            origin = generated.reason(raw)
+            if origin is not None and key not in self._also:
+                batch.generated[key] = origin
                 return False
             document = normalize(raw, controller_labels=owned)
             if key.kind == kinds.SECRET:

@@ -38,6 +38,7 @@ from gitsnap.model import (
 from gitsnap.normalize import terminating
 from gitsnap.ports import Cluster, Page, SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.generated import Origin
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, UnresolvedReason
 
 Progress = Callable[[str, int], None]
@@ -61,8 +62,8 @@ class Collected:
     incomplete: tuple[IncompleteKind, ...]
     unresolved: tuple[Unresolved, ...]
     consistency: Consistency
-    skipped: int
-    """Objects left out because a controller generated them."""
+    generated: Mapping[ObjectKey, Origin]
+    """Objects left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...]
     """Kinds that the policy adds and the server does not know, sorted."""
 
@@ -162,7 +163,7 @@ class _Collector:
             incomplete=tuple(sorted(self._incomplete.values())),
             unresolved=tuple(sorted(set(self._unresolved))),
             consistency=self._lister.consistency,
-            skipped=len(self._kept.generated),
+            generated=dict(sorted(self._kept.generated.items())),
             not_served=tuple(self._not_served),
         )
 

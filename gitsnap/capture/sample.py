@@ -5,7 +5,7 @@ This module must not know how an archive or a cluster does its work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.generated import Origin
 from gitsnap.sveltos.references import Unresolved
 
 
@@ -29,8 +30,8 @@ class CaptureResult:
     recorded: RecordedSample
     unresolved: tuple[Unresolved, ...]
     """References that could not be followed, those omitted on purpose included."""
-    skipped_generated: int
-    """Objects left out because a controller generated them."""
+    generated: Mapping[ObjectKey, Origin]
+    """Objects left out because a controller generated them, and which, sorted."""
     not_served: tuple[Kind, ...] = ()
     """Kinds that the policy adds and the server does not know."""
 
@@ -173,7 +174,7 @@ def capture(
                 extra=request.extra,
             )
         )
-    return CaptureResult(recorded, collected.unresolved, collected.skipped, collected.not_served)
+    return CaptureResult(recorded, collected.unresolved, collected.generated, collected.not_served)
 
 
 def _previous(archive: Archive) -> Tree | None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "gitsnap.cli.show:show",
     "log": "gitsnap.cli.log:log",
     "diff": "gitsnap.cli.diff:diff",
+    "drift": "gitsnap.cli.diff:drift",
     "rollback": "gitsnap.cli.rollback:rollback",
     "undo": "gitsnap.cli.undo:undo",
     "addons": "gitsnap.cli.show:addons",

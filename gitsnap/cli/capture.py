@@ -63,6 +63,9 @@ def capture(
     full: Annotated[
         bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
     ] = False,
+    include_generated: Annotated[
+        bool, typer.Option("--include-generated", help="Also say what was left out because a controller made it.")
+    ] = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Take one sample: read the configuration and record it.
@@ -77,6 +80,7 @@ def capture(
     from gitsnap import keys
     from gitsnap.archive import create_archive
     from gitsnap.signing import signer_from_file
+    from gitsnap.sveltos.generated import DESCRIPTIONS
 
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     choice = ArchiveChoice(storage, snapshot)
@@ -102,6 +106,9 @@ def capture(
     finally:
         progress.clear()
     say_new_identity(keeper)
+    if include_generated:
+        for key, origin in taken.generated.items():
+            output.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
     _report(taken, form)
     if taken.recorded.sample.metadata.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
@@ -182,6 +189,7 @@ def sample_document(taken: CaptureResult) -> dict[str, object]:
         "kind": "Capture",
         "sample": describe(taken.recorded.sample),
         "newCommit": taken.recorded.new_commit,
+        "generated": [{"object": str(key), "by": str(origin)} for key, origin in taken.generated.items()],
         "notServed": [str(kind) for kind in taken.not_served],
         "unresolved": [
             {"by": str(one.by), "target": str(one.target), "reason": str(one.reason)} for one in taken.unresolved

@@ -16,7 +16,7 @@ from gitsnap.cli import options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare import Comparison, Filters, compare
-from gitsnap.errors import EXIT_DIFFERENCES
+from gitsnap.errors import EXIT_DIFFERENCES, UsageError
 from gitsnap.model import Sample
 from gitsnap.render import paint_diff, render_table, visible
 
@@ -32,7 +32,10 @@ _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 def diff(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    archive: Annotated[
+        list[str] | None,
+        typer.Option("--archive", metavar="DIR|URL", help="The archive's own folder, or a git URL; two are compared."),
+    ] = None,
     from_sample: Annotated[
         str, typer.Option("--from-sample", metavar="SAMPLE", help="Default: the one before --to-sample.")
     ] = "",
@@ -52,21 +55,81 @@ def diff(
     """Show what changed between two samples: per managed cluster, and in the management cluster.
 
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
+
+    Example: gitsnap diff --archive staging/hourly --archive production/hourly
     """
-    choice = ArchiveChoice(storage, snapshot, archive)
-    opened = choice.open()
+    opened, other = _archives(storage, snapshot, archive or [])
     samples = opened.samples()
     if to_sample == LIVE:
+        if other is not opened:
+            raise UsageError("--to-sample live compares with a cluster: give one --archive")
         before = history.find_sample(samples, from_sample or "latest")
         cluster = ClusterChoice(kubeconfig, context, from_dir)
         after_tree = _live(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
-        after = history.find_sample(samples, to_sample)
+        after = history.find_sample(other.samples(), to_sample)
+        if other is not opened:
+            from_sample = from_sample or "latest"
         before = history.find_sample(samples, from_sample) if from_sample else _one_before(samples, after)
-        after_tree = opened.tree(after)
+        after_tree = other.tree(after)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     comparison = compare(opened.tree(before), after_tree, filters=filters)
+    _print(comparison, before, after, raw_diff=raw_diff, form=form)
+    if exit_code and comparison:
+        raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def drift(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    archive: options.ArchivePath = "",
+    sample: Annotated[
+        str, typer.Option("--sample", metavar="SAMPLE", help="What the cluster is to be like.")
+    ] = "latest",
+    raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
+    namespace: options.Namespaces = None,
+    clusters: options.Clusters = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")] = False,
+    kubeconfig: options.Kubeconfig = "",
+    context: options.Context = "",
+    from_dir: options.FromDir = None,
+    identity: options.Identity = None,
+    form: options.OutputForm = options.Output.TABLE,
+) -> None:
+    """Show in what the cluster differs now from a sample: `diff --to-sample live`, for cron and CI.
+
+    Example: gitsnap drift --snapshot hourly --sample latest --exit-code
+    """
+    diff(
+        snapshot=snapshot,
+        storage=storage,
+        archive=[archive] if archive else None,
+        from_sample=sample,
+        to_sample=LIVE,
+        raw_diff=raw_diff,
+        namespace=namespace,
+        clusters=clusters,
+        exit_code=exit_code,
+        kubeconfig=kubeconfig,
+        context=context,
+        from_dir=from_dir,
+        identity=identity,
+        form=form,
+    )
+
+
+def _archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
+    """The archives of both sides: one and the same, unless two were named."""
+    if len(paths) > 2:
+        raise UsageError("--archive: two archives can be compared, not more")
+    opened = [ArchiveChoice(storage, snapshot, path).open() for path in paths or [""]]
+    return opened[0], opened[-1]
+
+
+def _print(
+    comparison: Comparison, before: Sample, after: Sample | None, *, raw_diff: bool, form: options.Output
+) -> None:
     labels = (before.tag, after.tag if after else LIVE)
     if form is not options.Output.TABLE:
         to = describe(after) if after else LIVE
@@ -77,8 +140,6 @@ def diff(
         _print_tables(comparison)
     for one in comparison.not_comparable:
         output.say(f"{one.reason}: {one.kind}{f' ({one.detail})' if one.detail else ''}")
-    if exit_code and comparison:
-        raise typer.Exit(EXIT_DIFFERENCES)
 
 
 def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:

@@ -12,6 +12,7 @@ import typer
 from gitsnap import history
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
+from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, fingerprint
 from gitsnap.model import Area, JsonObject, ObjectKey, SecretsMode
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
     from gitsnap.ports import Tree
     from gitsnap.secrets import Keeper
 
+_REFERENCES = "references"
 SAMPLE_HELP = "2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit."
 SampleName = Annotated[str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP)]
 
 
 def show(
     objects: Annotated[
-        list[str] | None, typer.Argument(metavar="[KIND/[NS/]NAME]...", help="Objects; none for an overview.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[references] [KIND/[NS/]NAME]...",
+            help="Objects, or behind the word `references` what these refer to; none for an overview.",
+        ),
     ] = None,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
@@ -39,19 +45,25 @@ def show(
     ] = False,
     decrypt: Annotated[bool, typer.Option("--decrypt", help="Show Secrets with their values.")] = False,
     identity: options.Identity = None,
+    form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Show what a sample holds: an overview, single objects, or all of them as YAML.
 
     A Secret shows fingerprints in place of its values, which kubectl apply refuses, unless --decrypt is given.
 
     Example: gitsnap show ConfigMap/default/database --snapshot hourly --sample latest~1
+
+    Example: gitsnap show references ClusterProfile/guestbook
     """
     choice = ArchiveChoice(storage, snapshot, archive)
     opened = choice.open()
     chosen = history.find_sample(opened.samples(), sample)
     tree = opened.tree(chosen)
     if not objects and not everything:
-        _overview(tree, chosen.tag, namespace or [])
+        _overview(tree, chosen.tag, namespace or [], form)
+        return
+    if objects and objects[0] == _REFERENCES:
+        _references(tree, objects[1:], form)
         return
     if objects and everything:
         raise UsageError("--all shows every object: leave out the names, or --all")
@@ -64,11 +76,19 @@ def show(
         history.objects(tree, namespaces=namespace or ())
     )
     documents = [_revealed(tree, one.document, keeper) if decrypt else one.document for one in found]
+    if form is options.Output.JSON:
+        output.structured({"apiVersion": "v1", "kind": "List", "items": documents}, form)
+        return
     output.result("---\n".join(encode(document).decode() for document in documents))
 
 
-def _overview(tree: Tree, tag: str, namespaces: list[str]) -> None:
+def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output) -> None:
     """One line an object, by namespace and kind; then what the sample lacks."""
+    if form is not options.Output.TABLE:
+        keys = [one.key for one in history.objects(tree, namespaces=namespaces)]
+        listed = [{"kind": str(key.kind), "namespace": key.namespace, "name": key.name} for key in keys]
+        output.structured({"kind": "ObjectList", "sample": tag, "objects": listed}, form)
+        return
     rows = [
         [one.key.namespace or "-", str(one.key.kind), one.key.name]
         for one in history.objects(tree, namespaces=namespaces)
@@ -83,6 +103,38 @@ def _overview(tree: Tree, tag: str, namespaces: list[str]) -> None:
         place = f"{entry['namespace']}/" if entry["namespace"] else ""
         target = f"{entry['kind']} {place}{entry['name']}"
         output.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
+
+
+def _references(tree: Tree, names: list[str], form: options.Output) -> None:
+    """What objects refer to: for which clusters, where it stands, and whether the sample has it."""
+    from gitsnap.referring import referred
+
+    if not names:
+        raise UsageError("show references: name an object, such as ClusterProfile/guestbook")
+    documents = [history.find_object(tree, name).document for name in names]
+    found = [(ObjectKey.of(document), one) for document in documents for one in referred(tree, document)]
+    if form is not options.Output.TABLE:
+        listed = [
+            {
+                "by": str(by),
+                "path": one.path,
+                "target": str(one.target),
+                "clusters": [str(cluster) for cluster in one.clusters],
+                "state": one.state,
+                "missing": one.missing,
+            }
+            for by, one in found
+        ]
+        output.structured({"kind": "ReferenceList", "references": listed}, form)
+        return
+    if not found:
+        output.result("it refers to nothing" if len(names) == 1 else "they refer to nothing")
+        return
+    rows = [
+        [", ".join(map(str, one.clusters)) or "all", one.path.removeprefix("spec."), short_name(one.target), one.state]
+        for _, one in found
+    ]
+    output.result(render_table(["cluster", "field", "refers to", "state"], rows, columns=output.columns()))
 
 
 def _revealed(tree: Tree, document: JsonObject, keeper: Keeper | None) -> JsonObject:

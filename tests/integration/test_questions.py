@@ -1,0 +1,161 @@
+"""Questions to an archive as a user types them: what refers to what, drift, two archives side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.trees import O, W, cluster, config_map, policy_ref, profile, secret
+
+_PROFILE = profile(
+    "base",
+    {
+        "policyRefs": [
+            policy_ref("shared"),
+            policy_ref("{{ .ClusterName }}-own", namespace=""),
+            policy_ref("{{ .Event.metadata.name }}"),
+            policy_ref("maybe", optional=True),
+            policy_ref("password", "Secret"),
+        ]
+    },
+    W,
+    O,
+)
+
+
+class _Place:
+    """A cluster in a folder, and commands run beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "cluster").mkdir()
+
+    def put(self, *objects: dict[str, Any]) -> None:
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        (self.folder / "cluster" / "all.json").write_text(text)
+
+    def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gitsnap", *words]
+        done = subprocess.run(
+            command, cwd=self.folder, env=dict(os.environ), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def capture(self, storage: str = ".") -> None:
+        words = ("--storage", storage, "--from-dir", "cluster", "--secrets-mode", "redact")
+        self.run("capture", "--snapshot", "hourly", *words)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """Two clusters that a profile matches, with some of what it refers to."""
+    found = _Place(tmp_path)
+    found.put(
+        cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "b"}), config_map("west-own", {"a": "b"}),
+        secret("password", {"a": "b"}) | {"type": "Opaque"},
+    )  # fmt: skip
+    found.capture()
+    return found
+
+
+def test_what_a_profile_refers_to(place: _Place) -> None:
+    """For which clusters, where it stands, and what is missing."""
+    found = json.loads(place.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
+
+    assert [(one["target"], one["clusters"], one["state"], one["missing"]) for one in found] == [
+        ("ConfigMap default/maybe", [], "not found, optional", False),
+        ("ConfigMap default/shared", [], "in the sample", False),
+        ("ConfigMap default/west-own", [str(W)], "in the sample", False),
+        (
+            "ConfigMap default/{{ .Event.metadata.name }}",
+            [str(O), str(W)],
+            "a template that only Sveltos can evaluate",
+            True,
+        ),
+        ("ConfigMap tenant-a/orders-own", [str(O)], "not found", True),
+        ("Secret default/password", [], "a Secret of another type than Sveltos reads", True),
+    ]
+    assert {one["path"] for one in found} == {"spec.policyRefs[]"}
+
+
+def test_the_table_of_references(place: _Place) -> None:
+    """One line each, with words that need no explanation; an object without references says so."""
+    shown = place.run("show", "references", "clusterprofile/base").stdout
+    assert "| default/sveltos--west" in shown
+    assert place.run("show", "references", "ConfigMap/shared").stdout.strip() == "it refers to nothing"
+    assert "name an object" in place.run("show", "references", code=2).stderr
+    assert "the sample has no" in place.run("show", "references", "ClusterProfile/x", code=4).stderr
+
+
+def test_drift(place: _Place) -> None:
+    """Nothing right after a sample; a change is a row and, when asked for, an exit status."""
+    words = ("drift", "--from-dir", "cluster", "--exit-code")
+    assert "no changes" in place.run(*words).stdout
+
+    place.put(cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "c"}))
+    changed = json.loads(place.run(*words, "-o", "json", code=1).stdout)
+
+    assert changed["to"] == "live"
+    assert ("shared", "data.a") in [(row["name"], row["message"]) for row in changed["management"]]
+
+
+def test_two_archives(place: _Place) -> None:
+    """Staging and production, compared with the rows of a diff; Secrets of two keys cannot be told."""
+    (place.folder / "production").mkdir()
+    place.put(cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "c"}), secret("password", {"a": "b"}))
+    place.capture("production")
+
+    done = place.run("diff", "--archive", "hourly", "--archive", "production/hourly", "-o", "json")
+
+    found = json.loads(done.stdout)
+    assert ("shared", "modified") in [(row["name"], row["action"]) for row in found["management"]]
+    assert [one["reason"] for one in found["notComparable"]] == ["cannot tell"]
+    same = place.run("diff", "--archive", "hourly", "--archive", "hourly", "--exit-code")
+    assert "no changes" in same.stdout
+
+
+def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:
+    """Words that mean nothing together are refused."""
+    two = ("diff", "--archive", "hourly", "--archive", "hourly")
+    assert "not more" in place.run(*two, "--archive", "hourly", code=2).stderr
+    assert "give one --archive" in place.run(*two, "--to-sample", "live", code=2).stderr
+
+
+def test_what_was_left_out(place: _Place) -> None:
+    """`--include-generated` names each object, and who made it."""
+    made = profile("made", {}) | {
+        "metadata": {"name": "made", "labels": {"eventtrigger.lib.projectsveltos.io/eventtriggername": "x"}}
+    }
+    place.put(cluster(W), _PROFILE, made)
+
+    done = place.run("capture", "--snapshot", "hourly", "--from-dir", "cluster", "--include-generated")
+
+    assert "left out: ClusterProfile.config.projectsveltos.io made, generated by an EventTrigger" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_objects_in_other_forms(place: _Place, form: str) -> None:
+    """The overview and single objects can be read by programs."""
+    overview = place.run("show", "-o", form).stdout
+    assert "ObjectList" in overview
+    shown = place.run("show", "ConfigMap/shared", "-o", form).stdout
+    assert ("List" in shown) is (form == "json")
+
+
+def test_cluster_api_of_an_older_version(tmp_path: Path) -> None:
+    """Only v1beta1 is there: the clusters are captured as they are, and matched."""
+    found = _Place(tmp_path)
+    older = cluster(O) | {"apiVersion": "cluster.x-k8s.io/v1beta1"}
+    found.put(older, _PROFILE, config_map("orders-own", {"a": "b"}, "tenant-a"))
+    found.capture()
+
+    references = json.loads(found.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
+
+    assert ("ConfigMap tenant-a/orders-own", "in the sample") in [(one["target"], one["state"]) for one in references]

@@ -1,0 +1,36 @@
+"""Documents say what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitsnap.cli.app import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def test_the_tables_of_sveltos_are_those_of_the_code() -> None:
+    """Run scripts/docs-tables after changing a table."""
+    command = [sys.executable, str(ROOT / "scripts" / "docs-tables"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_every_command_in_a_document_exists(file: Path) -> None:
+    """`gitsnap WORD` in a document is a command."""
+    words = re.findall(r"`gitsnap ([a-z][a-z-]*)", file.read_text())
+    assert set(words) <= {*COMMANDS, "snapshot", "fingerprint"}  # the last one is a constant of the format
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_every_file_that_a_document_links_to_exists(file: Path) -> None:
+    """Links inside the repository lead somewhere."""
+    for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
+        assert (file.parent / link).exists(), link
