@@ -201,13 +201,19 @@ class _Cluster:
         """Whether the side that lacks an entry lacks it only because a deployment failed there.
 
         Then the resource runs on, unless its document is not configured on that side either. Sources that cannot be
-        read leave the benefit of the doubt, but only to the profile that deployed it on the other side.
+        read leave the benefit of the doubt, but only to the profile that deployed it on the other side, and only where
+        nothing tells that it came from one that can be read.
         """
         if lacking.failed(entry.profile, self._cluster, entry.feature):
             if entry.feature != RESOURCES:
                 return True
+            local = entry.deployment_type == LOCAL
             content = self._pairs.content(lacking, entry.profile, self._cluster)
-            if not content.complete or content.explains(_key(entry), local=entry.deployment_type == LOCAL):
+            if content.explains(_key(entry), local=local):
+                return True
+            having = self._before if lacking is self._after else self._after
+            known = self._pairs.content(having, entry.profile, self._cluster).explains(_key(entry), local=local)
+            if not content.complete and not known:
                 return True
         return any(
             self._pairs.content(lacking, profile, self._cluster).explains(
