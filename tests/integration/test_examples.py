@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gitsnap import archive, cluster, policy
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
@@ -63,8 +65,12 @@ def _as_list(api: ApiServer, path: str, version: str, kind: str) -> dict[str, An
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def test_server_and_dump_give_the_same_tree(api: ApiServer, shared: Path, tmp_path: Path) -> None:
-    """Whether gitsnap reads a cluster or a dump of it makes no difference to configuration/."""
+@pytest.mark.parametrize("server", ["api", "old_api"])
+def test_server_and_dump_give_the_same_tree(
+    request: pytest.FixtureRequest, server: str, shared: Path, tmp_path: Path
+) -> None:
+    """Whether gitsnap reads a cluster or a dump of it makes no difference to configuration/, in both eras."""
+    api: ApiServer = request.getfixturevalue(server)
     accepted = 0
     for file in sorted([*(shared / "examples" / "sveltos").glob("*.yaml"), shared / "guestbook/clusterprofile.yaml"]):
         for document in load_documents(file.read_bytes(), file.name):

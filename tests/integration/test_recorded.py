@@ -11,7 +11,10 @@ from gitsnap import archive, cluster, policy, secrets
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.compare import Comparison, compare
-from gitsnap.model import SecretsMode, Trigger
+from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
+from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.sveltos.kinds import CAPTURED_KINDS
+from tests.testbed.apiserver import ApiServer
 
 _W, _O = "default/sveltos--clusterapi-workload", "tenant-a/capi--orders"
 _RAW = "use --raw-diff option to see diff"
@@ -77,6 +80,56 @@ def recorded(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> GitArchi
         capture(cluster.open_directory(stage), made, Request(info, keeper, time, Trigger.MANUAL))
         time += timedelta(minutes=5)
     return made
+
+
+_ASSIGNED = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers", "selfLink")
+
+
+def _mirror(stage: Path, target: ControlPlane) -> None:
+    """Bring a server to a stage of the recording, statuses included."""
+    source = cluster.open_directory(stage)
+    for kind in [Kind("", "Namespace"), *sorted(CAPTURED_KINDS)]:
+        resource = target.resource_type(kind)
+        assert resource is not None
+        wanted = {ObjectKey.of(one): one for one in _all(source, kind)}
+        live = {ObjectKey.of(one): one for one in _all(target, kind)}
+        for key in live.keys() - wanted.keys() if kind.name != "Namespace" else ():
+            target.delete(key, uid=live[key]["metadata"]["uid"])
+        for key, one in wanted.items():
+            metadata = {field: value for field, value in one["metadata"].items() if field not in _ASSIGNED}
+            document = {**one, "apiVersion": resource.api_version, "metadata": metadata}
+            status = document.pop("status", None)
+            if key not in live:
+                target.create(document)
+            elif kind.name != "Namespace":
+                precondition = {name: live[key]["metadata"][name] for name in ("uid", "resourceVersion")}
+                target.update({**document, "metadata": metadata | precondition})
+            if status and kind.group:
+                target.patch_status(key, {"status": None})
+                target.patch_status(key, {"status": status})
+
+
+def _all(of: Cluster, kind: Kind) -> list[JsonObject]:
+    resource = of.resource_type(kind)
+    return [one for page in of.list(resource) for one in page.items] if resource else []
+
+
+def test_rows_of_the_recording_on_a_real_server(api: ApiServer, shared: Path, tmp_path: Path) -> None:
+    """The same stages, one after the other on one API server: the same rows as from folders."""
+    target = cluster.connect(kubeconfig=str(api.kubeconfig()))
+    made = archive.create_archive(tmp_path, "hourly")
+    keeper = secrets.open_keeper(tmp_path / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
+    info = tree_info(policy.default("hourly"), branch=made.branch, keeper=keeper)
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    for number, stage in enumerate(sorted((shared / "recorded").glob("[0-9]*"))):
+        _mirror(stage, target)
+        time += timedelta(minutes=5)
+        taken = capture(target, made, Request(info, keeper, time, Trigger.MANUAL))
+        assert taken.recorded.sample.metadata.consistency == "exact"
+        if number:
+            rows = _between(made, number - 1, number).rows
+            found = [(row.cluster, row.resource_type, row.namespace, row.name, str(row.action)) for row in rows]
+            assert sorted(found) == sorted(EXPECTED[number]), stage.name
 
 
 def _between(recorded: GitArchive, before: int, after: int) -> Comparison:

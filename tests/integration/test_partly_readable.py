@@ -1,0 +1,86 @@
+"""Who may read everything but Secrets: what can be had is captured, and the sample says what is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.archive import open_archive
+from gitsnap.cluster import connect
+from gitsnap.model import Area
+from tests.support.trees import config_map, policy_ref, profile, secret
+from tests.testbed.apiserver import ApiServer
+
+_GROUPS = ["config.projectsveltos.io", "lib.projectsveltos.io", "cluster.x-k8s.io", "source.toolkit.fluxcd.io", "apps"]
+_ALL_BUT_SECRETS = (
+    {"apiGroups": _GROUPS, "resources": ["*"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["namespaces", "configmaps"], "verbs": ["get", "list"]},
+)
+_ONE_SECRET = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["named"], "verbs": ["get", "list"]}
+
+
+def _capture(folder: Path, kubeconfig: Path, *words: str, code: int) -> Any:
+    command = [sys.executable, "-m", "gitsnap", "capture", "--snapshot", "hourly", "-o", "json", *words]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+@pytest.fixture
+def filled(api: ApiServer) -> ApiServer:
+    """A profile that refers to a ConfigMap and two Secrets."""
+    cluster = connect(kubeconfig=str(api.kubeconfig()))
+    refs = [policy_ref("content"), policy_ref("named", "Secret"), policy_ref("other", "Secret")]
+    for one in (
+        {key: value for key, value in profile("base", {"policyRefs": refs}).items() if key != "status"},
+        config_map("content", {"a": "b"}),
+        secret("named", {"a": "b"}),
+        secret("other", {"a": "b"}),
+    ):
+        cluster.create(one)
+    return api
+
+
+def _secrets(folder: Path) -> list[str]:
+    archive = open_archive(folder, "hourly")
+    return [path for path in archive.tree(archive.samples()[-1]).files(Area.CONFIGURATION) if "/Secret/" in path]
+
+
+def test_no_secret_may_be_read(filled: ApiServer, tmp_path: Path) -> None:
+    """Everything else is there; with --require-complete there is no sample."""
+    reader = filled.kubeconfig(filled.new_user(*_ALL_BUT_SECRETS))
+
+    taken = _capture(tmp_path, reader, "--secrets-mode", "redact", code=13)
+
+    assert taken["sample"]["incomplete"] == [{"kind": "Secret", "substitute": "missing", "reason": "forbidden"}]
+    assert taken["sample"]["objects"] == 2
+    _capture(tmp_path, reader, "--require-complete", code=12)
+    assert len(open_archive(tmp_path, "hourly").samples()) == 1
+
+
+def test_secrets_that_were_read_before_are_carried_forward(filled: ApiServer, tmp_path: Path) -> None:
+    """Rights that were taken away delete nothing from the record."""
+    _capture(tmp_path, filled.kubeconfig(), "--secrets-mode", "redact", code=0)
+    before = _secrets(tmp_path)
+
+    taken = _capture(tmp_path, filled.kubeconfig(filled.new_user(*_ALL_BUT_SECRETS)), code=13)
+
+    assert taken["sample"]["incomplete"] == [{"kind": "Secret", "substitute": "carried", "reason": "forbidden"}]
+    assert _secrets(tmp_path) == before == ["default/Secret/named.yaml", "default/Secret/other.yaml"]
+    assert taken["newCommit"] is False or taken["sample"]["changes"] == {"added": 0, "modified": 0, "deleted": 0}
+
+
+def test_rights_to_single_secrets_are_used(filled: ApiServer, tmp_path: Path) -> None:
+    """Who may not list Secrets is asked for each by its name."""
+    reader = filled.kubeconfig(filled.new_user(*_ALL_BUT_SECRETS, _ONE_SECRET))
+
+    _capture(tmp_path, reader, "--secrets-mode", "redact", code=13)
+
+    assert _secrets(tmp_path) == ["default/Secret/named.yaml"]
