@@ -16,7 +16,7 @@ from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
-from gitsnap.archive.reading import GitTree, Problem, read_marks, read_samples
+from gitsnap.archive.reading import GitTree, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -49,6 +49,7 @@ class GitArchive:
         self._repository = repository
         self._folder = folder
         self._branch = branch
+        self._samples = SampleReader(repository, branch)
 
     @property
     def policy(self) -> str:
@@ -72,11 +73,11 @@ class GitArchive:
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
-        return read_samples(self._repository, self._branch)[0]
+        return self._samples.read()[0]
 
     def problems(self) -> Sequence[Problem]:
         """Tags that look like samples and cannot be read."""
-        return read_samples(self._repository, self._branch)[1]
+        return self._samples.read()[1]
 
     def marked(self) -> frozenset[str]:
         """Tags of the samples that ``gitsnap keep`` marked."""

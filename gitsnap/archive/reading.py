@@ -32,10 +32,35 @@ class Problem:
     reason: str
 
 
-def read_samples(repository: pygit2.Repository, branch: str) -> tuple[tuple[Sample, ...], tuple[Problem, ...]]:
-    """All samples of a branch by sequence, and what could not be read."""
+Listing = tuple[tuple[Sample, ...], tuple[Problem, ...]]
+"""Samples by sequence, and what could not be read."""
+
+
+class SampleReader:
+    """Reads the samples of one branch; as long as no tag came, went or moved, what was read is given again."""
+
+    def __init__(self, repository: pygit2.Repository, branch: str) -> None:
+        self._repository = repository
+        self._branch = branch
+        self._tags: list[tuple[str, str]] = []
+        self._listing: Listing | None = None
+
+    def read(self) -> Listing:
+        """All samples, and what could not be read."""
+        tags = _tags(self._repository, self._branch)
+        if self._listing is None or tags != self._tags or self._listing[1]:
+            self._listing, self._tags = _read(self._repository, tags), tags
+        return self._listing
+
+
+def read_samples(repository: pygit2.Repository, branch: str) -> Listing:
+    """All samples of a branch, and what could not be read."""
+    return _read(repository, _tags(repository, branch))
+
+
+def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> Listing:
     samples, problems = [], []
-    for name, target in _tags(repository, branch):
+    for name, target in tags:
         try:
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:

@@ -40,12 +40,16 @@ def compare(before: Tree, after: Tree, *, filters: Filters = _EVERYTHING) -> Com
     managed = _Managed(old, new, changes, excluded)
     managed.run(filters)
     wanted = [change for change in changes if _wanted(change.key, filters, managed.causes)]
-    objects = management_texts(wanted, managed.texts)
+
+    def texts() -> tuple[TextPair, ...]:
+        objects = management_texts(wanted, managed.texts)
+        return (*sorted(managed.texts, key=_text_order), *sorted(objects, key=_text_order))
+
     return Comparison(
         rows=tuple(sorted(managed.rows)),
         management=tuple(sorted(management_rows(old, new, wanted))),
         not_comparable=tuple(unclear),
-        texts=(*sorted(managed.texts, key=_text_order), *sorted(objects, key=_text_order)),
+        make_texts=texts,
     )
 
 

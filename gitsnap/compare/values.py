@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from gitsnap.model import Kind, ObjectKey
 from gitsnap.sveltos.matching import ClusterRef
@@ -120,8 +120,13 @@ class Comparison:
     rows: tuple[DiffRow, ...] = ()
     management: tuple[ManagementRow, ...] = ()
     not_comparable: tuple[NotComparable, ...] = ()
-    texts: tuple[TextPair, ...] = ()
-    """Documents first, then objects of the management cluster; see raw_diffs."""
+    make_texts: Callable[[], tuple[TextPair, ...]] = field(default=tuple, compare=False, repr=False)
+    """Only a raw diff needs them, and they cost more than the rows."""
+
+    @property
+    def texts(self) -> tuple[TextPair, ...]:
+        """Documents first, then objects of the management cluster; see raw_diffs."""
+        return self.make_texts()
 
     def __bool__(self) -> bool:
         """Whether there are differences; what is not comparable is none."""

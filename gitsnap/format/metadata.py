@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -45,7 +45,15 @@ _LONGEST_NAME = 100
 _MOST_LINES = 100
 _TAG_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-([2-9]|[1-9]\d+))?\Z")
 _REF_COMPONENT = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
-_TRAILER = re.compile(r"Gitsnap-([A-Za-z0-9-]+): ?(.*)\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+_NEEDED_KEYS = frozenset(
+    {"Policy", "Time", "Sequence", "Cluster", "Trigger", "Objects", "Consistency", "Content-SHA256"}
+)
+_SINGLE_KEYS = _NEEDED_KEYS | {
+    "Added", "Deleted", "Format", "Imported", "Modified", "Previous", "Pruned", "Server", "Target", "Unresolved",
+}  # fmt: skip
+_KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete"}
+_TRAILER = re.compile(r"^Gitsnap-([A-Za-z0-9-]+): ?(.*)$", re.MULTILINE)
 _SIGNATURES = ("-----BEGIN SSH SIGNATURE-----", "-----BEGIN PGP SIGNATURE-----")
 
 
@@ -100,54 +108,55 @@ def tag_message(metadata: SampleMetadata) -> str:
     return f"{_tag_subject(metadata)}\n\n{_trailers(lines)}"
 
 
+@lru_cache(maxsize=1 << 15)
 def parse_tag_message(message: str) -> SampleMetadata:
-    """What the tag of a sample says.
+    """What the tag of a sample says; remembered, since a command asks for all samples more than once.
 
     Raises ArchiveError when it is no gitsnap tag, when a key is missing or not valid, or when its format is newer.
     """
-    fields = _fields(message)
-    version = _number(fields, "Format")
+    lines = _lines(message)
+    fields = dict(lines)
+    version = _format_of(fields)
     if version > FORMAT:
         raise ArchiveError(
             f"the sample is of archive format {version}; this gitsnap reads up to format {FORMAT}",
             hint="Use a newer gitsnap to read it.",
         )
-    known: set[str] = set()
+    _check_keys(lines, fields)
 
-    def one(key: str, default: str | None = None) -> str:
-        known.add(key)
-        values = fields.get(key, [])
-        if len(values) == 1:
-            return values[0]
-        if not values and default is not None:
-            return default
-        raise ArchiveError(f"the tag of the sample has {len(values)} lines Gitsnap-{key} instead of one")
+    def one(key: str, default: str = "") -> str:
+        return fields.get(key, default)
 
-    known |= {"Format", "Incomplete"}
     try:
-        metadata = SampleMetadata(
+        return SampleMetadata(
             format=version,
             policy=one("Policy"),
-            time=datetime.strptime(one("Time"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+            time=_time(one("Time")),
             sequence=int(one("Sequence")),
-            previous=TagId(one("Previous", "")) or None,
-            pruned=one("Pruned", ""),
+            previous=TagId(one("Previous")) or None,
+            pruned=one("Pruned"),
             cluster=one("Cluster"),
-            server=one("Server", ""),
+            server=one("Server"),
             trigger=Trigger(one("Trigger")),
-            target=TagId(one("Target", "")) or None,
-            imported=one("Imported", ""),
+            target=TagId(one("Target")) or None,
+            imported=one("Imported"),
             objects=int(one("Objects")),
             changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),
             consistency=Consistency(one("Consistency")),
-            incomplete=tuple(sorted(_incomplete(line) for line in fields.get("Incomplete", []))),
+            incomplete=tuple(sorted(_incomplete(value) for key, value in lines if key == "Incomplete")),
             unresolved=int(one("Unresolved", "0")),
             content_sha256=one("Content-SHA256"),
+            extra=tuple(line for line in lines if line[0] not in _KNOWN_KEYS),
         )
     except ValueError as error:
         raise ArchiveError(f"the tag of the sample is not valid: {error}") from None
-    extra = tuple((key, value) for key, values in fields.items() if key not in known for value in values)
-    return replace(metadata, extra=extra)
+
+
+def _time(text: str) -> datetime:
+    """The inverse of ``_time_text``, whose one form is far cheaper to check than any form. Raises ValueError."""
+    if not _TIME.match(text):
+        raise ValueError(f"time data {text!r} does not have the form 2023-08-26T05:20:00Z")
+    return datetime.fromisoformat(text)
 
 
 def _tag_subject(metadata: SampleMetadata) -> str:
@@ -178,27 +187,34 @@ def _incomplete(line: str) -> IncompleteKind:
     return IncompleteKind(Kind.parse(kind), Substitute(substitute), IncompleteReason(reason))
 
 
-def _fields(message: str) -> dict[str, list[str]]:
+def _lines(message: str) -> list[tuple[str, str]]:
     """Keys and values of the last paragraph, with a signature behind it cut off."""
-    for mark in _SIGNATURES:
-        message = message.partition(mark)[0]
+    if "-----BEGIN " in message:
+        for mark in _SIGNATURES:
+            message = message.partition(mark)[0]
     paragraph = message.rstrip("\n").rpartition("\n\n")[2]
-    fields: dict[str, list[str]] = {}
-    for line in paragraph.split("\n"):
-        match = _TRAILER.match(line)
-        if match is None:
-            raise ArchiveError(
-                "the tag was not written by gitsnap: its message does not end in lines Gitsnap-Key: value"
-            )
-        fields.setdefault(match[1], []).append(match[2])
-    return fields
+    lines: list[tuple[str, str]] = _TRAILER.findall(paragraph)
+    if len(lines) != paragraph.count("\n") + 1:
+        raise ArchiveError("the tag was not written by gitsnap: its message does not end in lines Gitsnap-Key: value")
+    return lines
 
 
-def _number(fields: dict[str, list[str]], key: str) -> int:
-    values = fields.get(key, [])
-    if len(values) != 1 or not values[0].isdecimal():
-        raise ArchiveError(f"the tag of the sample has no valid line Gitsnap-{key}")
-    return int(values[0])
+def _check_keys(lines: Sequence[tuple[str, str]], fields: Mapping[str, str]) -> None:
+    """Raises ArchiveError for a key that is missing, or there twice."""
+    if len(fields) < len(lines):
+        for key, count in Counter(key for key, _ in lines).items():
+            if count > 1 and key in _SINGLE_KEYS:
+                raise ArchiveError(f"the tag of the sample has {count} lines Gitsnap-{key} instead of one")
+    if not fields.keys() >= _NEEDED_KEYS:
+        missing = min(_NEEDED_KEYS - fields.keys())
+        raise ArchiveError(f"the tag of the sample has 0 lines Gitsnap-{missing} instead of one")
+
+
+def _format_of(fields: Mapping[str, str]) -> int:
+    text = fields.get("Format", "")
+    if not text.isdecimal():
+        raise ArchiveError("the tag of the sample has no valid line Gitsnap-Format")
+    return int(text)
 
 
 def _trailers(lines: Iterable[tuple[str, str]]) -> str:

@@ -19,6 +19,15 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from gitsnap.errors import InputError
 from gitsnap.format import canonical
 
+
+class _Yaml(YAML):
+    """Looks for no plug-ins: finding that there are none costs more than reading a short document."""
+
+    def official_plug_ins(self) -> list[str]:
+        """None."""
+        return []
+
+
 LONGEST_TEXT = 64 * 1024 * 1024
 """Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
 
@@ -76,7 +85,7 @@ def load_documents(text: str | bytes, source: str) -> list[Any]:
         except (ValueError, RecursionError):
             pass  # a flow mapping of YAML, or several documents
     _check_nesting(text, source)
-    yaml = YAML(typ="safe")
+    yaml = _Yaml(typ="safe")
     yaml.Constructor = _JsonConstructor
     try:
         return [_json_value(document, source) for document in yaml.load_all(text) if document is not None]

@@ -1,0 +1,159 @@
+"""Questions to an archive with a long history; prints seconds of whole processes, the best of three.
+
+    python benchmarks/history.py [SAMPLES [OBJECTS]]      default: 20000 5000
+
+The archive is made by `git fast-import`: each sample changes three ConfigMaps of its objects. Start-up is the time of
+`gitsnap list --help`, which every command has in it. Pushing goes to a bare repository on the same disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from gitsnap.archive import create_archive
+from gitsnap.format import encode, path_of, tag_message, tag_name, tree_info_to_bytes
+from gitsnap.model import (
+    ChangeCounts,
+    ObjectKey,
+    SampleMetadata,
+    SecretsInfo,
+    SecretsMode,
+    TagId,
+    TreeInfo,
+    Trigger,
+)
+from gitsnap.normalize import RULES
+from gitsnap.sveltos.kinds import CAPTURED_KINDS, CONFIG_MAP, SECRET
+
+_CHANGES = 3
+_START = datetime(2020, 1, 1, tzinfo=UTC)
+_STEP = timedelta(hours=1)
+_POLICY = "hourly"
+
+
+def main() -> None:
+    """Make the archive, then ask it."""
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    samples, objects = (*numbers, *(20_000, 5_000)[len(numbers) :])
+    folder = Path(tempfile.mkdtemp(prefix="gitsnap-history-"))
+    try:
+        began = time.perf_counter()
+        make(folder, samples, objects)
+        git(folder, "gc", "--quiet")
+        print(f"{samples} samples over {objects} objects, made in {time.perf_counter() - began:.0f} s")
+        print(f"archive: {_size(folder / _POLICY / '.git') / 1e6:.0f} MB")
+        ask(folder, samples)
+    finally:
+        shutil.rmtree(folder)
+
+
+def make(storage: Path, samples: int, objects: int) -> None:
+    """An archive with this many samples; the working tree is left empty."""
+    create_archive(storage, _POLICY)
+    command = ["git", "-C", str(storage / _POLICY), "fast-import", "--quiet"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        if process.stdin is not None:
+            process.stdin.writelines(_stream(samples, objects))
+    if process.returncode:
+        raise SystemExit("git fast-import failed")
+    git(storage, "pack-refs", "--all")
+
+
+def _stream(samples: int, objects: int) -> Iterator[bytes]:
+    kinds = tuple(sorted(CAPTURED_KINDS - {SECRET}))
+    info = TreeInfo(_POLICY, _POLICY, kinds, SecretsInfo(SecretsMode.OMIT), rules=RULES)
+    for number in range(samples):
+        moment = _START + number * _STEP
+        seconds = int(moment.timestamp())
+        changed = range(objects) if number == 0 else [(number * _CHANGES + one) % objects for one in range(_CHANGES)]
+        subject = f"{_POLICY}: {len(changed)} ConfigMaps modified\n\nGitsnap-Format: 1\n"
+        yield f"commit refs/heads/{_POLICY}\nmark :{number + 1}\n".encode()
+        yield f"author gitsnap <gitsnap@localhost> {seconds} +0000\n".encode()
+        yield f"committer gitsnap <gitsnap@localhost> {seconds} +0000\n".encode() + _data(subject.encode())
+        if number == 0:
+            yield b"M 100644 inline gitsnap.yaml\n" + _data(tree_info_to_bytes(info))
+        for one in changed:
+            key = ObjectKey(CONFIG_MAP, f"team-{one % 20}", f"map-{one}")
+            yield f"M 100644 inline configuration/{path_of(key)}\n".encode() + _data(_config_map(key, number))
+        yield b"\n"
+        metadata = SampleMetadata(
+            policy=_POLICY,
+            time=moment,
+            sequence=number + 1,
+            trigger=Trigger.SCHEDULE,
+            cluster="c0ffee00-0000-4000-8000-000000000000",
+            objects=objects,
+            content_sha256=f"{number:064x}",
+            previous=TagId(f"{number:040x}") if number else None,
+            changes=ChangeCounts(modified=len(changed)),
+        )
+        yield f"tag {tag_name(_POLICY, moment)}\nfrom :{number + 1}\n".encode()
+        yield f"tagger gitsnap <gitsnap@localhost> {seconds} +0000\n".encode() + _data(tag_message(metadata).encode())
+
+
+def _config_map(key: ObjectKey, number: int) -> bytes:
+    metadata = {"name": key.name, "namespace": key.namespace}
+    data = {"number": str(number), "text": f"{key.name}\n" * 20}
+    return encode({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n%s\n" % (len(content), content)
+
+
+def ask(storage: Path, samples: int) -> None:
+    """Every question, timed."""
+    middle = (_START + samples // 2 * _STEP).strftime("%Y-%m-%dT%H:%MZ")
+    questions = {
+        "start-up": ["list", "--help"],
+        "list": ["list"],
+        "diff of the newest two": ["diff"],
+        "diff of the first and the last": ["diff", "--from-sample", f"latest~{samples - 1}"],
+        "show an object at a moment": ["show", "ConfigMap/team-1/map-1", "--sample", f"@{middle}"],
+        "log of one object": ["log", "ConfigMap/team-1/map-1"],
+    }
+    for what, words in questions.items():
+        print(f"{what:32} {min(_seconds(storage, words) for _ in range(3)):6.2f} s")
+    remote = storage / "remote.git"
+    git(storage, "clone", "--quiet", "--bare", ".", str(remote))
+    dump = storage / "dump"
+    dump.mkdir()
+    (dump / "namespace.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n")
+    capture = ["capture", "--from-dir", str(dump), "--secrets-mode", "omit", "--adopt"]
+    print(f"{'capture of another cluster':32} {_seconds(storage, capture):6.2f} s")
+    print(f"{'push of that sample':32} {_seconds(storage, ['push', '--to', str(remote)]):6.2f} s")
+    began = time.perf_counter()
+    git(storage, "ls-remote", "--quiet", str(remote))
+    print(f"{'git ls-remote, the floor of it':32} {time.perf_counter() - began:6.2f} s")
+
+
+def _seconds(storage: Path, words: list[str]) -> float:
+    command = [sys.executable, "-m", "gitsnap", *words]
+    if "--help" not in words:
+        command += ["--storage", str(storage), "--snapshot", _POLICY]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, env=dict(os.environ), stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def git(storage: Path, *words: str) -> None:
+    """Run git in the archive."""
+    subprocess.run(["git", "-C", storage / _POLICY, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    main()
