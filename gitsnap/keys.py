@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,6 +98,37 @@ def for_unattended_capture(
             expected_key=before.info.fingerprint_key if before else "",
         )
     return policy, keeper
+
+
+def for_rotation(
+    archive: Archive, *, recipients: Sequence[str], identities: Sequence[Path] = ()
+) -> tuple[secrets.Keeper, secrets.Keeper]:
+    """The keys of the newest sample, and the same with other recipients. Raises SecretsError, NotFoundError."""
+    old = _of_newest(archive, identities)
+    return old, old.with_recipients(recipients)
+
+
+def for_rekeying(
+    archive: Archive, *, identities: Sequence[Path] = ()
+) -> tuple[secrets.Keeper, secrets.Keeper, Callable[[], Path]]:
+    """The keys of the newest sample, the same with a new fingerprint key, and what puts that key into its place.
+
+    To be called once the new sample is there: until then, the sample's own copy of the key is the only one.
+    """
+    old = _of_newest(archive, identities)
+    new = old.with_new_key()
+    return old, new, lambda: secrets.replace_key(_folder_of(archive), new)
+
+
+def _of_newest(archive: Archive, identities: Sequence[Path]) -> secrets.Keeper:
+    samples = archive.samples()
+    if not samples:
+        raise NotFoundError(f"the archive {archive.location} has no sample yet")
+    keeper = for_reading(archive, samples[-1], identities=identities)
+    if keeper is None:
+        mode = archive.tree(samples[-1]).info.secrets.mode
+        raise SecretsError(f"the newest sample keeps its Secrets in mode {mode}: it has no keys")
+    return keeper
 
 
 def _going_on(policy: Policy, before: _Before | None) -> Policy:

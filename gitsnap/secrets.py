@@ -6,11 +6,8 @@ library. This module must not let a value of a Secret into a message, and fails 
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import secrets as random_source
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +15,10 @@ from pathlib import Path
 
 import pyrage
 
-from gitsnap.errors import SecretsError, StorageError
+from gitsnap.errors import SecretsError
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
 from gitsnap.model import SecretsMode
+from gitsnap.private_files import check_folder, create_private, private_text, replace_private
 
 KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
@@ -30,8 +28,6 @@ _NEEDS_KEY = (SecretsMode.ENCRYPT, SecretsMode.REDACT)
 _RECIPIENT = re.compile(r"age1[0-9a-z]+|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
 _SURELY_PUBLIC = re.compile(r"(?:age1|ssh-|ecdsa-|sk-)[^\x00-\x1f\x7f]{0,500}")
 _NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
-_LARGEST_FILE = 1 << 20
-_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,6 +73,15 @@ class Keeper:
         """Whether there is any identity to try."""
         return bool(self._identities)
 
+    def with_recipients(self, recipients: Sequence[str]) -> Keeper:
+        """The same keys, encrypting to others. Raises SecretsError for a recipient that is none."""
+        return Keeper(self._key, recipients=recipients, identities=self._identities)
+
+    def with_new_key(self) -> Keeper:
+        """A new fingerprint key, with the same recipients and identities."""
+        key = random_source.token_bytes(KEY_BYTES)
+        return Keeper(key, recipients=self._recipients, identities=self._identities)
+
     def seal(self, plaintext: bytes) -> bytes:
         """An age file for the recipients. Raises SecretsError; nothing unencrypted ever comes back."""
         if not self._recipients:
@@ -120,7 +125,7 @@ def open_keeper(
     """
     if mode not in _NEEDS_KEY:
         return None
-    _check_folder(folder)
+    check_folder(folder)
     own_file = folder / IDENTITY_FILE
     own = _identities(own_file)
     known = [identity for file in identities for identity in _required_identities(file)] + (own or [])
@@ -133,7 +138,7 @@ def open_keeper(
             hint="Put the identity file back, or name the recipients to encrypt to with --recipient.",
         )
     key = _key(folder / KEY_FILE, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
-    created = _create_private(own_file, _new_identity_text()) if makes_identity else False
+    created = create_private(own_file, _new_identity_text()) if makes_identity else False
     if makes_identity:
         own = _required_identities(own_file)
         known += own
@@ -177,6 +182,9 @@ def _key(
     file: Path, identities: Sequence[Identity], *, expected_key: str, wrapped_key: bytes | None, create: bool
 ) -> bytes:
     key = _stored_key(file)
+    if key is not None and expected_key and key_id(key) != expected_key:
+        older = _stored_key(_kept(file, expected_key)) or (wrapped_key and _decrypted(wrapped_key, identities)) or key
+        key = older if key_id(older) == expected_key else key
     if key is not None:
         return _checked(key, str(file), expected_key)
     missing = (
@@ -197,10 +205,26 @@ def _key(
             missing,
             hint="Put the key file back, or give an --identity that can decrypt the archive's own copy of it.",
         )
-    if create and not _create_private(file, _key_text(key)):
+    if create and not create_private(file, _key_text(key)):
         stored = _stored_key(file)  # another process was faster: there is one key for an archive
         return _checked(stored, str(file), expected_key) if stored else key
     return key
+
+
+def replace_key(folder: Path, keeper: Keeper) -> Path:
+    """Put a keeper's fingerprint key into the place of the one in ``folder``, which stays for older samples.
+
+    Returns the key's file. Raises StorageError.
+    """
+    file = folder / KEY_FILE
+    old = _stored_key(file)
+    replace_private(file, _key_text(keeper.fingerprint_key), keep=_kept(file, key_id(old) if old else "none"))
+    return file
+
+
+def _kept(file: Path, key: str) -> Path:
+    """Where the key with an id lies once it was replaced."""
+    return file.with_name(f"{file.name}.{key}")
 
 
 def _checked(key: bytes, place: str, expected_key: str) -> bytes:
@@ -214,7 +238,7 @@ def _checked(key: bytes, place: str, expected_key: str) -> bytes:
 
 def _stored_key(file: Path) -> bytes | None:
     """None where there is no such file."""
-    text = _private_text(file)
+    text = private_text(file)
     return None if text is None else _key_in(text, str(file))
 
 
@@ -264,7 +288,7 @@ def _required_identities(file: Path) -> list[Identity]:
 
 def _identities(file: Path) -> list[Identity] | None:
     """The identities of an age identity file, or an unencrypted SSH private key; None where there is no such file."""
-    text = _private_text(file)
+    text = private_text(file)
     return None if text is None else _identities_in(text, str(file))
 
 
@@ -304,97 +328,3 @@ def _new_identity_text() -> str:
 
 def _content_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises SecretsError where anybody could put another key in place of ours."""
-    try:
-        mode = folder.stat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise SecretsError(f"cannot read {folder}: {error.strerror}") from None
-    if mode & stat.S_IWOTH:
-        raise SecretsError(
-            f"{folder} holds private keys, and everybody can write to it (mode {stat.S_IMODE(mode):04o})",
-            hint=f"chmod 700 {folder}",
-        )
-
-
-def _private_text(file: Path) -> str | None:
-    """The text of a file that others cannot read, None where there is none. Raises SecretsError."""
-    problem = "it is no text"
-    try:
-        with file.open("rb") as source:
-            _check_private(file, os.fstat(source.fileno()))
-            content = source.read(_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SecretsError(f"cannot read {file}: {error.strerror}") from None
-    if len(content) > _LARGEST_FILE:
-        problem = "it is too large for a key"
-    else:
-        with suppress(UnicodeDecodeError):
-            return content.decode()
-    raise SecretsError(f"cannot read {file}: {problem}")
-
-
-def _check_private(file: Path, facts: os.stat_result) -> None:
-    """As ssh does, the group may read a file of another user: so Kubernetes mounts a Secret for a pod's fsGroup."""
-    too_open = stat.S_IRWXO | (stat.S_IRWXG if facts.st_uid == os.geteuid() else 0)
-    if stat.S_ISREG(facts.st_mode) and facts.st_mode & too_open:
-        raise SecretsError(
-            f"{file} is a private key that others can read (mode {stat.S_IMODE(facts.st_mode):04o})",
-            hint=f"chmod 600 {file}",
-        )
-
-
-def _create_private(file: Path, text: str) -> bool:
-    """A new file that only its owner can read, whole and durable before it has its name, never in place of another.
-
-    False where there is one already. Raises StorageError.
-    """
-    temporary = file.with_name(f".{file.name}.{random_source.token_hex(8)}")
-    try:
-        for folder in (file.parent.parent, file.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-                target.write(text)
-                target.flush()
-                os.fsync(target.fileno())
-            created = _publish(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
-        for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
-            _sync_folder(folder)
-    except OSError as error:
-        raise StorageError(f"cannot write {file}: {error.strerror}") from None
-    return created
-
-
-def _publish(temporary: Path, file: Path) -> bool:
-    try:
-        os.link(temporary, file)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        if file.exists():
-            return False
-        temporary.rename(file)
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot do this for a folder
-            raise
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@ This module must not do what commands do.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -34,6 +34,14 @@ COMMANDS = {
 }
 """Every command and the function behind it, in the order of the help."""
 
+GROUPS = {
+    "secrets": (
+        "Other recipients, or another fingerprint key, for an archive's Secrets.",
+        {"rotate": "gitsnap.cli.secrets:rotate", "rekey": "gitsnap.cli.secrets:rekey"},
+    )
+}
+"""Commands of two words: the help of the first, and the functions behind the second."""
+
 ALIAS_GROUP = "snapshot"
 ALIASES = ("list", "diff", "rollback")
 """The group that speaks the Sveltos CLI's words, and what is found in it."""
@@ -47,11 +55,16 @@ def build(words: Sequence[str]) -> typer.Typer:
     called = next((word for word in words if not word.startswith("-")), "")
     app = _group("Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back.")
     app.callback()(_root)
-    if called != ALIAS_GROUP:
-        _add(app, [called] if called in COMMANDS else COMMANDS)
-    if called not in COMMANDS:
+    if called not in (ALIAS_GROUP, *GROUPS):
+        _add(app, {called: COMMANDS[called]} if called in COMMANDS else COMMANDS)
+    for name, (help_text, commands) in GROUPS.items():
+        if called == name or called not in COMMANDS:
+            group = _group(help_text)
+            _add(group, commands)
+            app.add_typer(group, name=name)
+    if called not in (*COMMANDS, *GROUPS):
         aliases = _group("The Sveltos CLI's words: snapshot list, diff and rollback.")
-        _add(aliases, ALIASES)
+        _add(aliases, {name: COMMANDS[name] for name in ALIASES})
         app.add_typer(aliases, name=ALIAS_GROUP)
     return app
 
@@ -67,9 +80,9 @@ def _group(help_text: str) -> typer.Typer:
     )
 
 
-def _add(group: typer.Typer, names: Iterable[str]) -> None:
-    for name in names:
-        module, function = COMMANDS[name].split(":")
+def _add(group: typer.Typer, commands: Mapping[str, str]) -> None:
+    for name, place in commands.items():
+        module, function = place.split(":")
         group.command(name)(getattr(importlib.import_module(module), function))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.cli.app import COMMANDS
+from gitsnap.cli.app import COMMANDS, GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -26,7 +26,7 @@ def test_the_tables_of_sveltos_are_those_of_the_code() -> None:
 def test_every_command_in_a_document_exists(file: Path) -> None:
     """`gitsnap WORD` in a document is a command."""
     words = re.findall(r"`gitsnap ([a-z][a-z-]*)", file.read_text())
-    assert set(words) <= {*COMMANDS, "snapshot", "fingerprint"}  # the last one is a constant of the format
+    assert set(words) <= {*COMMANDS, *GROUPS, "snapshot", "fingerprint"}  # the last one is a constant of the format
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)

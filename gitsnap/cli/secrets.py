@@ -1,0 +1,66 @@
+"""``gitsnap secrets rotate`` and ``gitsnap secrets rekey``: other recipients, another fingerprint key.
+
+This module must not see a key or a value.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gitsnap.cli import options, output
+from gitsnap.cli.wiring import ArchiveChoice
+from gitsnap.errors import UsageError
+
+
+def rotate(
+    recipient: Annotated[
+        list[str],
+        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt to from now on; repeatable."),
+    ],
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    identity: options.Identity = None,
+) -> None:
+    """Encrypt the newest sample's Secrets to other recipients, and all samples to come.
+
+    Older samples stay encrypted to the recipients that they had. No cluster is asked. A Snapshot that names recipients
+    must be changed too.
+
+    Example: gitsnap secrets rotate --snapshot hourly --recipient age1… --identity old-identity.txt
+    """
+    from gitsnap import keys, rotation
+
+    archive = ArchiveChoice(storage, snapshot).open_to_write()
+    old, new = keys.for_rotation(archive, recipients=recipient, identities=identity or [])
+    recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC))
+    output.result(f"{recorded.sample.tag}: Secrets are encrypted to {_counted(len(new.recipients))} now")
+
+
+def rekey(
+    snapshot: options.Snapshot = "",
+    storage: options.Storage = None,
+    identity: options.Identity = None,
+) -> None:
+    """Give the archive a new fingerprint key, because somebody may have learnt the old one.
+
+    The newest sample's fingerprints are made anew; those of older samples cannot be compared with them, and stay
+    readable. Who has the old key can go on guessing at the values of older samples.
+
+    Example: gitsnap secrets rekey --snapshot hourly
+    """
+    from gitsnap import keys, rotation
+
+    archive = ArchiveChoice(storage, snapshot).open_to_write()
+    old, new, install = keys.for_rekeying(archive, identities=identity or [])
+    if not old.can_unseal:
+        raise UsageError("the values must be decrypted: give an --identity that can")
+    recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC))
+    place = install()
+    output.result(f"{recorded.sample.tag}: fingerprints are of a new key now, {place}: keep a copy elsewhere")
+
+
+def _counted(number: int) -> str:
+    return "1 recipient" if number == 1 else f"{number} recipients"

@@ -1,0 +1,180 @@
+"""`gitsnap secrets rotate` and `rekey`, as typed: who can read what afterwards, and what a diff says about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from gitsnap.archive import open_archive
+from gitsnap.model import Area
+from tests.support.trees import policy_ref, profile, secret
+
+_VALUE = "correct-horse-battery"
+
+
+class _Place:
+    """A cluster in a folder with one Secret, and an archive that encrypts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "cluster").mkdir()
+        self.put(_VALUE)
+        self.run("capture --snapshot hourly --from-dir cluster")
+
+    def put(self, value: str) -> None:
+        objects = [profile("p", {"policyRefs": [policy_ref("s", "Secret")]}), secret("s", {"password": value})]
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        (self.folder / "cluster" / "all.json").write_text(text)
+
+    def run(self, command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "gitsnap", *shlex.split(command)]
+        done = subprocess.run(words, cwd=self.folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert _VALUE not in done.stdout + done.stderr or "--decrypt" in command
+        return done
+
+    def decrypted(self, sample: str, *, identity: str = "", code: int = 0) -> str:
+        """What `show --decrypt` prints of the Secret."""
+        more = f" --identity {identity}" if identity else ""
+        done = self.run(f"show Secret/s --decrypt --sample {sample}{more}", code)
+        return done.stdout + done.stderr
+
+    def identity(self, name: str) -> str:
+        """Make an identity; its public key."""
+        key = pyrage.x25519.Identity.generate()
+        (self.folder / name).write_text(f"{key}\n")
+        (self.folder / name).chmod(0o600)
+        return str(key.to_public())
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=self.folder / "hourly", capture_output=True, text=True, check=True)
+        return done.stdout
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """One sample with a Secret."""
+    return _Place(tmp_path)
+
+
+_IN_BASE64 = "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
+
+
+def test_other_recipients(place: _Place) -> None:
+    """The newest sample is for the new identity, the older one for the old; a diff has no row; captures go on so."""
+    public = place.identity("new.txt")
+
+    said = place.run(f"secrets rotate --recipient {public}").stdout
+
+    assert "encrypted to 1 recipient now" in said
+    assert "no changes" in place.run("diff").stdout
+    assert _IN_BASE64 in place.decrypted("latest", identity="new.txt")
+    assert _IN_BASE64 in place.decrypted("latest~1")
+    (place.folder / ".keys" / "hourly" / "identity.txt").unlink()
+    assert "cannot be read with the identities at hand" in place.decrypted("latest~1", identity="new.txt", code=7)
+    assert "Gitsnap-Changed: secrets" in place.git("log", "-1", "--format=%B")
+    place.run("capture --snapshot hourly --from-dir cluster")
+    assert _IN_BASE64 in place.decrypted("latest", identity="new.txt")
+    place.run("verify")
+
+
+def test_another_fingerprint_key(place: _Place) -> None:
+    """New fingerprints, the same values; older samples stay readable, and the old key is kept for them."""
+    file = place.folder / ".keys" / "hourly" / "fingerprint.key"
+    old_key, old_tree = file.read_text(), place.run("show Secret/s").stdout
+
+    place.run("secrets rekey")
+
+    assert file.read_text() != old_key
+    assert [one.read_text() for one in file.parent.glob("fingerprint.key.*")] == [old_key]
+    assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
+    assert place.run("show Secret/s").stdout != old_tree
+    assert _IN_BASE64 in place.decrypted("latest")
+    assert _IN_BASE64 in place.decrypted("latest~1")
+    shown = place.run("diff")
+    assert "no changes" in shown.stdout
+    assert "cannot tell: Secret" in shown.stderr
+    place.run("capture --snapshot hourly --from-dir cluster")
+    assert "no changes" in place.run("diff").stdout
+    place.put("another-value-altogether")
+    place.run("capture --snapshot hourly --from-dir cluster")
+    assert "data.password" in place.run("diff").stdout
+    place.run("verify")
+
+
+def test_old_samples_are_readable_without_the_old_key_file(place: _Place) -> None:
+    """Each sample has its own copy of its key, for who can decrypt it."""
+    place.run("secrets rekey")
+    for file in (place.folder / ".keys" / "hourly").glob("fingerprint.key.*"):
+        file.unlink()
+
+    assert _IN_BASE64 in place.decrypted("latest~1")
+
+
+def test_a_rollback_to_a_sample_from_before(place: _Place) -> None:
+    """Values from before a new key are put back like any other."""
+    place.run("secrets rekey")
+    place.put("another-value-altogether")
+    place.run("capture --snapshot hourly --from-dir cluster")
+
+    place.run("rollback --snapshot hourly --from-dir cluster --sample latest~2 --yes")
+
+    written = [file.read_text() for file in (place.folder / "cluster").iterdir()]
+    assert any(_IN_BASE64 in text for text in written)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("secrets rotate --recipient AGE-SECRET-KEY-1X", 7, "recipient"),
+        ("secrets rotate", 2, "--recipient"),
+        ("secrets rotate --recipient PUBLIC --identity none.txt", 7, "none.txt"),
+    ],
+)
+def test_words_that_cannot_be_carried_out(place: _Place, command: str, code: int, said: str) -> None:
+    """Refused, and nothing is recorded."""
+    before = place.git("rev-parse", "HEAD")
+
+    done = place.run(command.replace("PUBLIC", place.identity("new.txt")), code)
+
+    assert said in done.stderr
+    assert place.git("rev-parse", "HEAD") == before
+
+
+def test_an_archive_without_ciphertexts(tmp_path: Path) -> None:
+    """In the mode redact there is nothing to encrypt anew, and the message says so."""
+    place = _Place(tmp_path)
+    place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
+
+    done = place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
+
+    assert "there is nothing to encrypt anew" in done.stderr
+
+
+def test_a_replaced_ciphertext_is_not_taken_over(place: _Place) -> None:
+    """Who can write the archive cannot have a value of theirs encrypted to the new recipients."""
+    public = place.identity("new.txt")
+    own = open_archive(place.folder, "hourly")
+    recipient = pyrage.x25519.Identity.from_str(
+        (place.folder / ".keys" / "hourly" / "identity.txt").read_text().strip().splitlines()[-1]
+    ).to_public()
+    (path,) = [one for one in own.tree(own.samples()[-1]).files(Area.SEALED) if "/Secret/" in one]
+    forged = b'apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: default\ndata:\n  password: "QUFB"\n'
+    (place.folder / "hourly" / "sealed" / path).write_bytes(pyrage.encrypt(forged, [recipient]))
+    identity = ("-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false")
+    place.git(*identity, "commit", "-qam", "forged")
+    tag = own.samples()[-1].tag
+    message = place.git("for-each-ref", "--format=%(contents)", f"refs/tags/{tag}")
+    place.git(*identity, "tag", "-f", "-a", tag, "-m", message)
+
+    done = place.run(f"secrets rotate --recipient {public}", 7)
+
+    assert "Secret default/s" in done.stderr
