@@ -22,8 +22,8 @@ def rotate(archive: Archive, *, old: SecretsKeeper, new: SecretsKeeper, time: da
     """Take a sample that is the newest one with its Secrets kept by ``new`` instead of ``old``.
 
     Every value is held against its fingerprint on the way, so that nothing replaced is taken over. Raises SecretsError
-    where the archive keeps no ciphertexts or one cannot be read (then nothing is recorded), NotFoundError where it has no
-    sample.
+    where the archive keeps no ciphertexts or one cannot be read (then nothing is recorded), NotFoundError where there
+    is no sample.
     """
     with archive.writer() as writer:
         samples = archive.samples()
