@@ -21,6 +21,7 @@ _TYPE_NUMBERS = {COMMIT: 1, TREE: 2, BLOB: 3, TAG: 4}
 _MOST_LOOSE = 100
 _LEVEL = 1  # of zlib: half the time of the default for a tenth more bytes
 _TEMPORARY = "tmp_gitsnap_"
+_FOLDER_ATTEMPTS = 10
 
 
 def object_id(kind: bytes, data: bytes) -> str:
@@ -87,15 +88,29 @@ def remove_leftovers(objects: Path) -> None:
 def _write_loose(objects: Path, name: str, kind: bytes, data: bytes) -> None:
     folder = objects / name[:2]
     target = folder / name[2:]
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(objects)
     temporary = objects / f"{_TEMPORARY}{name}"
     with _create(temporary) as file:
         file.write(zlib.compress(b"%s %d\0" % (kind, len(data)) + data, _LEVEL))
         _sync(file)
-    temporary.replace(target)
-    sync_folder(folder)
+    _into_place(temporary, target)
+
+
+def _into_place(temporary: Path, target: Path) -> None:
+    """Give a loose object its name; ``git gc`` beside removes folders that are empty, or that it has packed."""
+    for attempt in range(_FOLDER_ATTEMPTS):
+        is_new = not target.parent.is_dir()
+        try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            temporary.replace(target)
+        except FileNotFoundError:
+            if attempt + 1 == _FOLDER_ATTEMPTS or not temporary.exists():
+                raise
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            sync_folder(target.parent)
+        if is_new:
+            sync_folder(target.parent.parent)
+        return
 
 
 def _create(path: Path) -> BinaryIO:

@@ -7,7 +7,8 @@ samples as they were, and the next capture repairs the rest. This module must no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,26 @@ OWN_COMMIT = "\nGitsnap-Format: "
 """What the message of a commit by gitsnap holds."""
 
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
+_LOCK_ATTEMPTS = 40
+_LOCK_SECONDS = 0.05
+
+
+def _patiently(move: Callable[[], object]) -> None:
+    """Move a ref, again for a while where git holds a lock: an operator's ``git pack-refs`` or ``git gc`` beside.
+
+    A ref that is locked has not been moved, so that trying again is safe.
+    """
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            move()
+        except pygit2.AlreadyExistsError:
+            raise
+        except (pygit2.GitError, OSError) as error:
+            if "lock" not in str(error) or attempt + 1 == _LOCK_ATTEMPTS:
+                raise
+            time.sleep(_LOCK_SECONDS)
+        else:
+            return
 
 
 class GitWriter:
@@ -267,13 +288,13 @@ class GitWriter:
         references, name = self._repository.references, f"refs/heads/{self._branch}"
         try:
             if self._base is None:
-                references.create(name, pygit2.Oid(hex=commit))
+                _patiently(lambda: references.create(name, pygit2.Oid(hex=commit)))
             elif commit != self._base:
                 branch = references[name]
                 if str(branch.target) != self._base:
                     raise self._moved()
-                branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}")
-            references.create(f"refs/tags/{tag}", pygit2.Oid(hex=tag_id))
+                _patiently(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
+            _patiently(lambda: references.create(f"refs/tags/{tag}", pygit2.Oid(hex=tag_id)))
         except pygit2.AlreadyExistsError as error:
             raise self._moved() from error
         except (pygit2.GitError, OSError) as error:

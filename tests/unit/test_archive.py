@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,3 +155,41 @@ def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
 
     with pytest.raises(ArchiveError, match="format 2"):
         archive.open_path(Path(hourly.location))
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/hourly", "refs/tags/hourly/2026-01-01T12-00-00Z-2"])
+def test_a_ref_that_git_holds_for_a_moment(hourly: GitArchive, ref: str) -> None:
+    """An operator's `git pack-refs` beside a capture delays it, and does not fail it."""
+    _take(hourly, {"default/ConfigMap/a.yaml": "1"})
+    lock = hourly.git_folder / f"{ref}.lock"
+
+    with hourly.writer() as writer:
+        files = {"default/ConfigMap/a.yaml": writer.store(encode({"data": "2"}))}
+        lock.touch()  # a stale one would have been cleared by now
+        threading.Timer(0.3, lock.unlink).start()
+        writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.MANUAL, "cluster-1"))
+
+    assert len(hourly.samples()) == 2
+    assert _git(hourly, "fsck", "--strict") == ""
+
+
+def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
+    """`git pack-refs` and `git gc` all the while: every sample is there, and none was lost or torn."""
+    done = threading.Event()
+
+    def pack() -> None:
+        while not done.is_set():
+            subprocess.run(["git", "-C", hourly.location, "pack-refs", "--all"], check=False, capture_output=True)
+            subprocess.run(["git", "-C", hourly.location, "gc", "--quiet"], check=False, capture_output=True)
+
+    operator = threading.Thread(target=pack)
+    operator.start()
+    try:
+        for number in range(30):
+            _take(hourly, {"default/ConfigMap/a.yaml": str(number)})
+    finally:
+        done.set()
+        operator.join()
+
+    assert [sample.metadata.sequence for sample in hourly.samples()] == list(range(1, 31))
+    assert _git(hourly, "fsck", "--strict") == ""
