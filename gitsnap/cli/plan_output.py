@@ -5,11 +5,15 @@ This module must not decide anything about a plan.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Action, Moment, Plan, Step, in_words, plan_hash
 from gitsnap.render import render_table, visible
-from gitsnap.rollback import Report
 from gitsnap.sveltos import kinds
+
+if TYPE_CHECKING:
+    from gitsnap.rollback import Report
 
 _MOST_FIELDS = 4
 _MOST_STAYING = 10
