@@ -7,12 +7,11 @@ come from, and the hash in the ClusterSummary are asked. This module must not kn
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
-from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, TextPair, short_name
+from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, Found, TextPair, short_name
 from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos.defaults import without_defaults
@@ -25,15 +24,6 @@ VALUES_FROM = "spec.helmCharts[].valuesFrom[]"
 
 _Name = tuple[str, str]
 """Namespace and name of a release."""
-
-
-@dataclass(slots=True)
-class Found:
-    """Rows, the texts behind them, and the objects that brought them about."""
-
-    rows: list[DiffRow] = field(default_factory=list)
-    texts: set[TextPair] = field(default_factory=set)
-    causes: set[ObjectKey] = field(default_factory=set)
 
 
 def compare_releases(

@@ -7,7 +7,6 @@ deployment failed is neither. Times and order mean nothing. This module must not
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
@@ -16,6 +15,7 @@ from gitsnap.compare.values import (
     SEE_RAW_DIFF,
     Action,
     DiffRow,
+    Found,
     TextPair,
     object_title,
     resource_type,
@@ -34,15 +34,6 @@ IN_MANAGEMENT_CLUSTER = "in the management cluster"
 
 _Slot = tuple[ObjectKey, str]
 """What a resource is in a cluster: its key, and whether it went there or to the management cluster."""
-
-
-@dataclass(slots=True)
-class Found:
-    """Rows, the texts behind them, and the objects that brought them about."""
-
-    rows: list[DiffRow] = field(default_factory=list)
-    texts: set[TextPair] = field(default_factory=set)
-    causes: set[ObjectKey] = field(default_factory=set)
 
 
 def compare_resources(

@@ -113,6 +113,15 @@ class Filters:
         return not self.namespaces or not key.namespace or key.namespace in self.namespaces
 
 
+@dataclass(slots=True)
+class Found:
+    """What one part of a comparison found: rows, the texts behind them, and the objects that brought them about."""
+
+    rows: list[DiffRow] = field(default_factory=list)
+    texts: set[TextPair] = field(default_factory=set)
+    causes: set[ObjectKey] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What differs between two configurations."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer, User
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
@@ -47,25 +48,13 @@ def _kubeconfig(path: Path, server: str) -> None:
     path.chmod(0o600)
 
 
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gitsnap", *arguments],
-        cwd=folder,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with a cluster, and storage with one sample of it."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE)
     (tmp_path / "storage").mkdir()
-    done = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", "--storage", "storage", "--from-dir", "cluster")
+    done = gitsnap(tmp_path, "capture", "--snapshot", "hourly", "--storage", "storage", "--from-dir", "cluster")
     assert done.returncode == 0, done.stderr
     return tmp_path
 
@@ -92,7 +81,7 @@ def place(tmp_path: Path) -> Path:
 )
 def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) -> None:
     """The message names what is wrong; there is no traceback, and stdout stays empty."""
-    done = _gitsnap(place, *arguments.split())
+    done = gitsnap(place, *arguments.split())
 
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
@@ -111,12 +100,12 @@ def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, said: s
     """The file is named; no sample is taken."""
     (place / "cluster" / "bad.yaml").write_text(content)
 
-    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
 
     assert done.returncode == 3
     assert "bad.yaml" in done.stderr
     assert said in done.stderr
-    assert _gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
+    assert gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
 
 
 @pytest.mark.parametrize(
@@ -126,7 +115,7 @@ def test_an_object_that_no_server_would_take(place: Path, spec: str) -> None:
     """A folder may hold anything: the object is named, or archived as it is, and there is never a traceback."""
     (place / "cluster" / "b.yaml").write_text(_PROFILE.replace("name: a", "name: b").replace("spec: {}", spec))
 
-    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
 
     assert done.returncode in (0, 3)
     assert done.returncode == 0 or "ClusterProfile" in done.stderr
@@ -140,7 +129,7 @@ def test_a_schedule_that_is_no_schedule(place: Path) -> None:
         "spec:\n  schedule: every hour\n  storage: /collection\n"
     )
 
-    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "-f", "policy.yaml")
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "-f", "policy.yaml")
 
     assert done.returncode == 3
     assert "spec.schedule" in done.stderr
@@ -153,8 +142,8 @@ def test_another_cluster_is_refused_until_adopted(place: Path) -> None:
     )
     command = ["capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly"]
 
-    refused = _gitsnap(place, *command)
-    adopted = _gitsnap(place, *command, "--adopt")
+    refused = gitsnap(place, *command)
+    adopted = gitsnap(place, *command, "--adopt")
 
     assert refused.returncode == 11
     assert "--adopt" in refused.stderr
@@ -166,10 +155,10 @@ def test_a_missing_or_wrong_fingerprint_key_is_refused(place: Path) -> None:
     key = place / "storage" / ".keys" / "hourly" / "fingerprint.key"
     command = ["capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly"]
     key.write_text("00" * 32 + "\n")
-    wrong = _gitsnap(place, *command)
+    wrong = gitsnap(place, *command)
     key.unlink()
     (key.parent / "identity.txt").unlink()
-    missing = _gitsnap(place, *command)
+    missing = gitsnap(place, *command)
 
     assert (wrong.returncode, missing.returncode) == (7, 7)
     assert "fingerprint" in wrong.stderr
@@ -184,7 +173,7 @@ def test_a_foreign_repository_is_no_archive(place: Path) -> None:
         if prepare:
             identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
             subprocess.run(["git", "-C", folder, *identity, *prepare], check=True, capture_output=True)
-        done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", name)
+        done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", name)
         assert (done.returncode, name in done.stderr) == (5, True), done.stderr
         assert sorted(path.name for path in folder.iterdir()) == [".git"]
 
@@ -198,7 +187,7 @@ def test_a_sample_of_a_newer_format_is_refused_in_words(place: Path) -> None:
     made = _git(archive, "mktag", given=newer).strip()
     _git(archive, "update-ref", "refs/tags/hourly/2099-01-01T00-00-00Z", made)
 
-    done = _gitsnap(place, "list", "--storage", "storage")
+    done = gitsnap(place, "list", "--storage", "storage")
 
     assert done.returncode == 0
     assert done.stdout.count("hourly") == 1
@@ -208,14 +197,14 @@ def test_a_sample_of_a_newer_format_is_refused_in_words(place: Path) -> None:
 def test_a_wrong_identity_cannot_decrypt(place: Path) -> None:
     """The error says what is needed; no value is printed."""
     (place / "cluster" / "b.yaml").write_text(_REFERRING + _SEALED)
-    taken = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    taken = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
     assert taken.returncode == 0, taken.stderr
     own = place / "storage" / ".keys" / "hourly" / "identity.txt"
     other = place / "storage" / ".keys" / "other" / "identity.txt"
-    _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "other")
+    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "other")
     own.write_bytes(other.read_bytes())
 
-    done = _gitsnap(place, "show", "Secret/default/s", "--decrypt", "--storage", "storage", "--snapshot", "hourly")
+    done = gitsnap(place, "show", "Secret/default/s", "--decrypt", "--storage", "storage", "--snapshot", "hourly")
 
     assert done.returncode == 7
     assert "identit" in done.stderr
@@ -230,13 +219,13 @@ def test_a_storage_that_cannot_be_written(place: Path) -> None:
         pytest.skip("mounting read-only needs root")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", archive], check=True)
-        done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+        done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
     finally:
         subprocess.run(["umount", archive], check=True)
 
     assert done.returncode == 6, done.stderr
     assert "Traceback" not in done.stderr
-    assert _gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
+    assert gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "name.invalid"])
@@ -246,7 +235,7 @@ def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
         port = unused.getsockname()[1]
     _kubeconfig(place / "kubeconfig", f"https://{host}:{port}")
 
-    done = _gitsnap(place, "capture", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new")
+    done = gitsnap(place, "capture", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new")
 
     assert done.returncode == 8
     assert f"https://{host}:{port}" in done.stderr
@@ -258,7 +247,7 @@ def test_credentials_that_are_not_accepted(place: Path, api: ApiServer) -> None:
     """401 is said as such, and no archive is made."""
     config = api.kubeconfig(User("nobody", "not-a-token"))
 
-    done = _gitsnap(place, "capture", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new")
+    done = gitsnap(place, "capture", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new")
 
     assert (done.returncode, "401" in done.stderr) == (9, True), done.stderr
     assert not (place / "storage" / "new").exists()
@@ -273,8 +262,8 @@ def test_a_large_document(place: Path) -> None:
     )
     (place / "cluster" / "b.yaml").write_text(text)
 
-    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
-    shown = _gitsnap(place, "show", "ConfigMap/default/s", "--storage", "storage")
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    shown = gitsnap(place, "show", "ConfigMap/default/s", "--storage", "storage")
 
     assert done.returncode == 0, done.stderr
     assert len(shown.stdout) > 10_000_000
@@ -288,10 +277,10 @@ def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> Non
     )
     for value in ("before", "after"):
         (place / "cluster" / "b.yaml").write_text(manifest.replace("VALUE", value))
-        _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+        gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
 
-    done = _gitsnap(place, "diff", "--storage", "storage")
-    raw = _gitsnap(place, "diff", "--raw-diff", "--storage", "storage")
+    done = gitsnap(place, "diff", "--storage", "storage")
+    raw = gitsnap(place, "diff", "--raw-diff", "--storage", "storage")
 
     assert done.returncode == 0, done.stderr
     assert "ConfigMap" in done.stdout
@@ -333,7 +322,7 @@ def test_the_old_features_folder_is_left_alone(place: Path) -> None:
     """gitsnap never initialises over the old Sveltos Snapshot folders."""
     (place / "storage" / "snapshot" / "hourly" / "2023-08-26:05:00:00").mkdir(parents=True)
 
-    done = _gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "snapshot")
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "snapshot")
 
     assert done.returncode == 3
     assert "old Sveltos Snapshot feature" in done.stderr

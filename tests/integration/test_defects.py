@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.model import Area
+from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import definitions
 from tests.testbed.fixtures import SHARED
@@ -47,13 +46,8 @@ data: {a: b}
 """
 
 
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gitsnap", *arguments]
-    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
-
-
 def _capture(folder: Path, *arguments: str, policy: str = "hourly") -> subprocess.CompletedProcess[str]:
-    return _gitsnap(folder, "capture", "--snapshot", policy, "--secrets-mode", "omit", *arguments)
+    return gitsnap(folder, "capture", "--snapshot", policy, "--secrets-mode", "omit", *arguments)
 
 
 def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) -> None:
@@ -121,13 +115,13 @@ def test_defect_14_a_damaged_archive_hides_no_other(tmp_path: Path) -> None:
         assert _capture(tmp_path, "--from-dir", "cluster", policy=policy).returncode == 0
     shutil.rmtree(tmp_path / "daily" / ".git" / "objects")
 
-    done = _gitsnap(tmp_path, "list")
+    done = gitsnap(tmp_path, "list")
 
     assert "| hourly" in done.stdout
     assert "daily" in done.stderr
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
-    checked = _gitsnap(tmp_path, "verify")
+    checked = gitsnap(tmp_path, "verify")
     assert (checked.returncode, "hourly: 1 sample, nothing wrong" in checked.stdout) == (5, True)
 
 
@@ -139,7 +133,7 @@ def test_defect_17_names_are_utc_and_two_in_a_second_are_two(tmp_path: Path, mon
     for _ in range(3):
         assert _capture(tmp_path, "--from-dir", "cluster").returncode == 0
 
-    listed = json.loads(_gitsnap(tmp_path, "list", "-o", "json").stdout)["samples"]
+    listed = json.loads(gitsnap(tmp_path, "list", "-o", "json").stdout)["samples"]
 
     for one in listed:
         stamp = one["tag"].partition("/")[2]

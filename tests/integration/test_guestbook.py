@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from gitsnap.demo import manifests
+from tests.support.commands import gitsnap
 from tests.support.controllers import kubectl
 from tests.testbed.apiserver import ApiServer
 
@@ -29,16 +28,7 @@ spec:
 
 
 def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDEVMODE": "", "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "gitsnap", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return gitsnap(folder, *arguments, PYTHONDEVMODE="", NO_COLOR="1")
 
 
 def _deploy(api: ApiServer) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +13,11 @@ from gitsnap.archive import GitArchive
 from gitsnap.model import Area, Kind, Trigger
 from gitsnap.sveltos import kinds
 from tests.support import old_snapshots
-
-
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gitsnap", *arguments],
-        cwd=folder,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+from tests.support.commands import gitsnap
 
 
 def _import(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    done = _gitsnap(folder, "import", "--from", "old", "--storage", "new", "--output", "json", *arguments)
+    done = gitsnap(folder, "import", "--from", "old", "--storage", "new", "--output", "json", *arguments)
     assert done.returncode in (0, 13), done.stderr
     folders: list[dict[str, Any]] = json.loads(done.stdout)["folders"]
     return folders
@@ -59,7 +45,7 @@ def place(tmp_path: Path) -> Path:
 def test_samples_keep_their_dates_and_order(place: Path) -> None:
     """Local time of the old feature becomes UTC; each line names the folder and the sample."""
     zone = ["--time-zone", "America/Los_Angeles"]
-    done = _gitsnap(place, "import", "--from", "old", "--storage", "new", "--cluster-uid", "uid-1", *zone)
+    done = gitsnap(place, "import", "--from", "old", "--storage", "new", "--cluster-uid", "uid-1", *zone)
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -96,7 +82,7 @@ def test_imported_samples_are_compared_as_others_are(place: Path) -> None:
     """A change between two of them is a row of diff."""
     _import(place)
 
-    shown = _gitsnap(place, "diff", "--storage", "new", "--from-sample", "latest~2", "--to-sample", "latest~1")
+    shown = gitsnap(place, "diff", "--storage", "new", "--from-sample", "latest~2", "--to-sample", "latest~1")
 
     assert "/Service" in shown.stdout
     assert "redis" in shown.stdout
@@ -118,7 +104,7 @@ def test_a_second_run_imports_only_what_is_new(place: Path) -> None:
 def test_after_retention_took_some_they_do_not_come_back(place: Path) -> None:
     """Imported samples count as scheduled ones, which they were."""
     _import(place)
-    done = _gitsnap(place, "prune", "--storage", "new", "--keep-last", "1", "--yes")
+    done = gitsnap(place, "prune", "--storage", "new", "--keep-last", "1", "--yes")
     assert done.returncode == 0, done.stderr
 
     assert _outcomes(_import(place)) == ["too old", "too old", "already imported"]
@@ -148,7 +134,7 @@ def test_folders_that_are_not_whole_are_left_out_and_said_so(place: Path) -> Non
             (folder / "x.yaml").write_bytes(content)
     (place / "old" / "snapshot" / "hourly" / "lost+found").mkdir()
 
-    done = _gitsnap(place, "import", "--from", "old", "--storage", "new")
+    done = gitsnap(place, "import", "--from", "old", "--storage", "new")
 
     assert done.returncode == 13
     outcomes = [line.split(": ", 2)[1].partition(" ")[0] for line in done.stdout.splitlines()]
@@ -198,8 +184,8 @@ def test_captures_go_on_where_the_import_ended(place: Path) -> None:
     (cluster / "ns.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: uid-1\n")
     command = ["capture", "--snapshot", "hourly", "--storage", "new", "--from-dir", str(cluster)]
 
-    done = _gitsnap(place, *command)
-    shown = _gitsnap(place, "diff", "--storage", "new")
+    done = gitsnap(place, *command)
+    shown = gitsnap(place, "diff", "--storage", "new")
 
     assert done.returncode == 0, done.stderr
     assert "no changes detected" in shown.stdout
@@ -209,7 +195,7 @@ def test_captures_go_on_where_the_import_ended(place: Path) -> None:
 def test_an_archive_that_went_on_takes_nothing_older(place: Path) -> None:
     """Samples are ordered as they are recorded: the import goes into an archive of its own, or comes first."""
     cluster = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00"
-    _gitsnap(place, "capture", "--snapshot", "hourly", "--storage", "new", "--from-dir", str(cluster))
+    gitsnap(place, "capture", "--snapshot", "hourly", "--storage", "new", "--from-dir", str(cluster))
 
     assert _outcomes(_import(place)) == ["too old"] * 3
     assert len(_opened(place).samples()) == 1
@@ -231,7 +217,7 @@ def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) 
     for name in ("daily", "hourly"):
         (place / "two" / "snapshot" / name).mkdir(parents=True)
 
-    done = _gitsnap(place, "import", "--storage", "new", *arguments.split())
+    done = gitsnap(place, "import", "--storage", "new", *arguments.split())
 
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr

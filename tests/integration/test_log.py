@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from gitsnap.changelog import Wanted
 from gitsnap.errors import UsageError
 from gitsnap.model import ObjectKey
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
+from tests.support.commands import gitsnap
 
 _PROFILE = """apiVersion: config.projectsveltos.io/v1beta1
 kind: ClusterProfile
@@ -34,13 +33,8 @@ spec:
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: default\ndata:\n  a: b\n"
 
 
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gitsnap", *arguments]
-    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
-
-
 def _changes(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    done = _gitsnap(folder, "log", *arguments, "-o", "json")
+    done = gitsnap(folder, "log", *arguments, "-o", "json")
     assert done.returncode == 0, done.stderr
     changes: list[dict[str, Any]] = json.loads(done.stdout)["changes"]
     return changes
@@ -59,7 +53,7 @@ def place(tmp_path: Path) -> Path:
             profile.unlink()
         else:
             profile.write_text(_PROFILE.format(tier=tier))
-        done = _gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
+        done = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
         assert done.returncode == 0, done.stderr
     return tmp_path
 
@@ -101,14 +95,14 @@ def test_bounds_and_limit(place: Path) -> None:
     assert len(_changes(place, "--limit", "2")) == 2
     assert _changes(place, "--until", "2001-01-01") == []
     assert len(_changes(place, "--since", "2001-01-01")) == 6
-    done = _gitsnap(place, "log", "Nothing")
+    done = gitsnap(place, "log", "Nothing")
     assert (done.returncode, done.stdout) == (0, "no changes found\n")
 
 
 @pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["a/b/c/d"], ["ClusterProfile/x", "--cluster", "c"]])
 def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
     """A usage error that names what cannot be understood."""
-    done = _gitsnap(place, "log", *arguments)
+    done = gitsnap(place, "log", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.commands import gitsnap
 from tests.support.controllers import MANIFESTS, Installation, kubectl
 from tests.testbed.apiserver import ApiServer
 
@@ -60,18 +59,9 @@ def test_without_secrets_nobody_reads_them(installation: Installation) -> None:
 
 
 def _gitsnap(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gitsnap", *arguments],
-        env={
-            **os.environ,
-            "KUBECONFIG": str(installation.token_kubeconfig()),
-            "GITSNAP_STORAGE": str(installation.storage),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    storage = str(installation.storage)
+    kubeconfig = str(installation.token_kubeconfig())
+    return gitsnap(installation.storage, *arguments, KUBECONFIG=kubeconfig, GITSNAP_STORAGE=storage)
 
 
 def test_rolling_back_takes_the_role_of_its_overlay(installation: Installation) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 from gitsnap.archive import open_archive
 from gitsnap.cluster import connect
 from gitsnap.model import Area
+from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile, secret
 from tests.testbed.apiserver import ApiServer
 
@@ -26,10 +24,8 @@ _ONE_SECRET = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["n
 
 
 def _capture(folder: Path, kubeconfig: Path, *words: str, code: int) -> Any:
-    command = [sys.executable, "-m", "gitsnap", "capture", "--snapshot", "hourly", "-o", "json", *words]
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
+    arguments = ("capture", "--snapshot", "hourly", "-o", "json", *words)
+    done = gitsnap(folder, *arguments, code=code, KUBECONFIG=str(kubeconfig))
     return json.loads(done.stdout) if done.stdout else done.stderr
 
 

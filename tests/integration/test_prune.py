@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from gitsnap import archive, cluster, policy
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.model import Trigger
+from tests.support.commands import gitsnap
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
 _POLICY = """\
@@ -32,15 +31,7 @@ spec:
 
 
 def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gitsnap", *arguments],
-        cwd=folder,
-        env={**os.environ, "GITSNAP_STORAGE": "storage"},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return gitsnap(folder, *arguments, GITSNAP_STORAGE="storage")
 
 
 @pytest.fixture

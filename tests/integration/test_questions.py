@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.commands import gitsnap
 from tests.support.trees import O, W, cluster, config_map, policy_ref, profile, secret
 
 _PROFILE = profile(
@@ -41,12 +40,7 @@ class _Place:
         (self.folder / "cluster" / "all.json").write_text(text)
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gitsnap", *words]
-        done = subprocess.run(
-            command, cwd=self.folder, env=dict(os.environ), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        return gitsnap(self.folder, *words, code=code)
 
     def capture(self, storage: str = ".") -> None:
         words = ("--storage", storage, "--from-dir", "cluster", "--secrets-mode", "redact")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from gitsnap.format import decode
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey
 from gitsnap.ports import Tree
 from tests.support.beds import ServerBed, config_map
+from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer
 
 DEPLOYMENT = Kind("apps", "Deployment")
@@ -67,11 +66,7 @@ class _Story:
         self.kubeconfig = str(api.kubeconfig())
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gitsnap", *arguments]
-        environment = {**os.environ, "KUBECONFIG": self.kubeconfig}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        return gitsnap(self.folder, *arguments, code=code, KUBECONFIG=self.kubeconfig)
 
     def capture(self, *arguments: str) -> Any:
         return json.loads(self.run("capture", "--secrets-mode", "omit", "-o", "json", *arguments).stdout)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pyrage
@@ -14,6 +12,7 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.model import Area
+from tests.support.commands import gitsnap
 from tests.support.trees import policy_ref, profile, secret
 
 _VALUE = "correct-horse-battery"
@@ -34,10 +33,7 @@ class _Place:
         (self.folder / "cluster" / "all.json").write_text(text)
 
     def run(self, command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "gitsnap", *shlex.split(command)]
-        done = subprocess.run(words, cwd=self.folder, env=dict(os.environ), capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        done = gitsnap(self.folder, *shlex.split(command), code=code)
         assert _VALUE not in done.stdout + done.stderr or "--decrypt" in command
         return done
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +10,10 @@ import pytest
 from gitsnap.archive import open_path
 from gitsnap.errors import SecretsError
 from gitsnap.signing import SshSigner
+from tests.support.commands import gitsnap
 from tests.support.remotes import generate_key
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
-
-
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gitsnap", *arguments]
-    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def _capture(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return _gitsnap(folder, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", *more)
+    return gitsnap(folder, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", *more)
 
 
 def _verify_tag(folder: Path, allowed: str) -> bool:
@@ -52,20 +46,20 @@ def test_plain_git_verifies_it(place: Path) -> None:
 
     assert _verify_tag(place, "allowed")
     assert not _verify_tag(place, "others")
-    assert _gitsnap(place, "list").stdout.count("hourly") == 1
+    assert gitsnap(place, "list").stdout.count("hourly") == 1
 
 
 def test_verify_demands_a_signature_of_every_sample(place: Path) -> None:
     """One that is not signed, and one that was changed after it was signed."""
-    assert _gitsnap(place, "verify", "--allowed-signers", "allowed").returncode == 0
+    assert gitsnap(place, "verify", "--allowed-signers", "allowed").returncode == 0
     _capture(place)
 
-    unsigned = _gitsnap(place, "verify", "--allowed-signers", "allowed")
+    unsigned = gitsnap(place, "verify", "--allowed-signers", "allowed")
 
     assert unsigned.returncode == 5
     assert unsigned.stdout.count("is not signed by anybody") == 1
-    assert _gitsnap(place, "verify").returncode == 0
-    assert _gitsnap(place, "verify", "--allowed-signers", "missing").returncode == 3
+    assert gitsnap(place, "verify").returncode == 0
+    assert gitsnap(place, "verify", "--allowed-signers", "missing").returncode == 3
 
 
 def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
@@ -75,6 +69,6 @@ def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
         done = _capture(place, "--signing-key", name)
         assert (done.returncode, name in done.stderr) == (7, True), done.stderr
         assert "PRIVATE" not in done.stderr
-    assert _gitsnap(place, "list").stdout.count("hourly") == 1
+    assert gitsnap(place, "list").stdout.count("hourly") == 1
     with pytest.raises(SecretsError, match="Secret a/b"):
         SshSigner(b"no key", source="Secret a/b")(b"payload")

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gitsnap.archive import open_path
+from tests.support.commands import gitsnap
 
 _PROFILE = (
     "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
 )
 _SAMPLES = 4
-
-
-def _gitsnap(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gitsnap", *arguments]
-    return subprocess.run(command, cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False)
 
 
 def _git(folder: Path, *words: str, given: str | None = None) -> str:
@@ -31,7 +25,7 @@ def _git(folder: Path, *words: str, given: str | None = None) -> str:
 
 
 def _verify(folder: Path) -> tuple[int, list[dict[str, Any]]]:
-    done = _gitsnap(folder, "verify", "-o", "json")
+    done = gitsnap(folder, "verify", "-o", "json")
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout)["archives"][0]["findings"]
 
@@ -42,13 +36,13 @@ def archive(tmp_path: Path) -> Path:
     (tmp_path / "cluster").mkdir()
     for tier in range(_SAMPLES):
         (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
-        done = _gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        done = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
         assert done.returncode == 0, done.stderr
     return tmp_path / "hourly"
 
 
 def _tags(archive: Path) -> list[str]:
-    listed = json.loads(_gitsnap(archive.parent, "list", "-o", "json").stdout)["samples"]
+    listed = json.loads(gitsnap(archive.parent, "list", "-o", "json").stdout)["samples"]
     return [one["tag"] for one in listed]
 
 
@@ -60,7 +54,7 @@ def _blob(archive: Path, tag: str) -> str:
 def test_a_whole_archive(archive: Path) -> None:
     """Nothing is wrong, and nothing is worth knowing."""
     assert _verify(archive.parent) == (0, [])
-    assert _gitsnap(archive.parent, "verify").stdout == "hourly: 4 samples, nothing wrong\n"
+    assert gitsnap(archive.parent, "verify").stdout == "hourly: 4 samples, nothing wrong\n"
 
 
 def _loosen(archive: Path) -> None:
@@ -94,9 +88,9 @@ def test_a_damaged_object(archive: Path, damage: str) -> None:
     assert code == 5
     assert {one["subject"] for one in found if one["wrong"]} == {"git", first}
     for tag in others:
-        shown = _gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", tag)
+        shown = gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", tag)
         assert shown.returncode == 0, shown.stderr
-    assert _gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", first).returncode == 5
+    assert gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", first).returncode == 5
 
 
 def test_a_truncated_pack(archive: Path) -> None:
@@ -108,7 +102,7 @@ def test_a_truncated_pack(archive: Path) -> None:
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])
 
-    done = _gitsnap(archive.parent, "verify")
+    done = gitsnap(archive.parent, "verify")
 
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
@@ -157,7 +151,7 @@ def test_what_retention_took_is_accounted_for(archive: Path) -> None:
     assert _verify(archive.parent) == (0, [])
 
     (archive.parent / "cluster" / "a.yaml").write_text(_PROFILE.format("9"))
-    taken = _gitsnap(archive.parent, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
+    taken = gitsnap(archive.parent, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
     assert taken.returncode == 0, taken.stderr
     assert _verify(archive.parent) == (0, [])
 
