@@ -16,7 +16,7 @@ from gitsnap.capture.batch import Batch, Converter
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.capture.previous import carried_documents, carries, files_of_kind
-from gitsnap.capture.referenced import Found, ReferencedReader
+from gitsnap.capture.referenced import ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
 from gitsnap.capture.selected import selected_pages, selectors_by_kind
 from gitsnap.capture.unchanged import Unchanged
@@ -272,15 +272,25 @@ class _Collector:
             for found in wanted.values():
                 self._note(found)
             return
-        wanted = self._unread(resource, wanted)
-        found_objects = ReferencedReader(self._lister, resource).read(list(wanted))
-        batch = Batch()
-        for raw in found_objects.objects:
-            self._converter.take(batch, raw)
-        self._merge(batch)
-        for failure, keys in found_objects.failures:
+        self._read_named(kind, resource, self._unread(resource, wanted))
+
+    def _read_named(self, kind: Kind, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
+        types: dict[ObjectKey, object] = {}
+
+        def receive(objects: Iterator[JsonObject]) -> None:
+            batch, found = Batch(), {}
+            for raw in objects:
+                self._converter.take(batch, raw)
+                if not terminating(raw):
+                    found[ObjectKey.of(raw)] = raw.get("type")
+            self._merge(batch)
+            types.update(found)
+
+        failures = ReferencedReader(self._lister, resource, receive).read(list(wanted))
+        for failure, keys in failures:
             self._carry_wanted(kind, keys, self._reason(failure))
-        self._note_unresolved(kind, wanted, found_objects)
+        failed = {key for _, keys in failures for key in keys}
+        self._note_unresolved({key: found for key, found in wanted.items() if key not in failed}, types)
 
     def _unread(
         self, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]
@@ -293,17 +303,14 @@ class _Collector:
         present = self._kept.files[Area.CONFIGURATION]
         return {key: found for key, found in wanted.items() if archive_format.path_of(key) not in present}
 
-    def _note_unresolved(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]], found: Found) -> None:
-        failed = {key for _, keys in found.failures for key in keys}
-        types = {ObjectKey.of(raw): raw.get("type") for raw in found.objects if not terminating(raw)}
-        for key, references in wanted.items():
-            if key in failed:
-                continue
+    def _note_unresolved(self, asked: Mapping[ObjectKey, list[Reference]], types: Mapping[ObjectKey, object]) -> None:
+        """Which references lead nowhere, or to something of no use. ``types``: of the objects that are there."""
+        for key, references in asked.items():
             if key not in types:
                 self._note(references)
             elif key in self._kept.generated:
                 self._note(references, UnresolvedReason.OMITTED)
-            elif kind == kinds.SECRET and types[key] != ADD_ON_TYPE:
+            elif key.kind == kinds.SECRET and types[key] != ADD_ON_TYPE:
                 self._note([one for one in references if one.secret_type_required], UnresolvedReason.WRONG_TYPE)
 
     def _note(self, references: Iterable[Reference], reason: UnresolvedReason | None = None) -> None:

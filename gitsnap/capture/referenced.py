@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
@@ -27,69 +27,73 @@ _NAME = re.compile(r"[A-Za-z0-9:._-]{1,253}")
 something else in a field selector; nothing can exist under it."""
 
 
-@dataclass(slots=True)
-class Found:
-    """What was read, and what could not be."""
+Failure = tuple[GitsnapError, list[ObjectKey]]
+"""Why a list failed, and the objects that it was asked for."""
 
-    objects: list[JsonObject] = field(default_factory=list)
-    failures: list[tuple[GitsnapError, list[ObjectKey]]] = field(default_factory=list)
+Receive = Callable[[Iterator[JsonObject]], None]
+"""Takes the objects of one list while they are read; called again from the start where the list was lost half-way."""
 
 
 class ReferencedReader:
-    """Reads objects of one kind by their keys."""
+    """Reads objects of one kind by their keys, page by page: a namespace may hold more than fits into memory."""
 
-    def __init__(self, lister: Lister, resource: ResourceType) -> None:
+    def __init__(self, lister: Lister, resource: ResourceType, receive: Receive) -> None:
+        """``receive`` may keep what it took only when the iterator has ended: an error of the list comes out of it."""
         self._lister = lister
         self._resource = resource
+        self._receive = receive
+        self._brought: set[ObjectKey] = set()
 
-    def read(self, keys: list[ObjectKey]) -> Found:
-        """The objects behind ``keys`` that exist, and the keys that could not be asked for. Raises InstantLostError."""
-        found = Found()
+    def read(self, keys: list[ObjectKey]) -> list[Failure]:
+        """Hand over the objects behind ``keys`` that exist; what could not be asked for. Raises InstantLostError."""
         keys = [key for key in keys if _NAME.fullmatch(key.name) and _NAME.fullmatch(key.namespace or "-")]
         if self._resource.kind == kinds.SECRET:
-            keys = self._read_add_ons(keys, found)
+            # Where that list is not allowed, or not possible, for the whole cluster, each is asked for by name.
+            self._read_list(keys, field_selector=f"type={ADD_ON_TYPE}")
+            keys = [key for key in keys if key not in self._brought]
         by_namespace: dict[str, list[ObjectKey]] = defaultdict(list)
         for key in keys:
             by_namespace[key.namespace].append(key)
-        for namespace, group in by_namespace.items():
-            if self._resource.kind != kinds.SECRET and len(group) > _FEW:
-                self._read_list(found, group, namespace=namespace)
-            else:
-                for key in group:
-                    self._read_list(found, [key], namespace=namespace, field_selector=f"metadata.name={key.name}")
-        return found
+        return [failure for group in by_namespace.values() for failure in self._read_group(group)]
 
-    def _read_add_ons(self, keys: list[ObjectKey], found: Found) -> list[ObjectKey]:
-        """One list for all Secrets that Sveltos reads content from; the keys that it did not bring."""
-        before = len(found.failures)
-        self._read_list(found, keys, field_selector=f"type={ADD_ON_TYPE}")
-        if len(found.failures) > before:
-            # Not allowed, or not possible, for the whole cluster: ask for each by name instead.
-            del found.failures[before:]
-            return keys
-        brought = {ObjectKey.of(raw) for raw in found.objects}
-        return [key for key in keys if key not in brought]
+    def _read_group(self, group: list[ObjectKey]) -> Iterator[Failure]:
+        """The wanted objects of one namespace."""
+        namespace = group[0].namespace
+        if self._resource.kind != kinds.SECRET and len(group) > _FEW:
+            lists = [(group, "")]
+        else:
+            lists = [([key], f"metadata.name={key.name}") for key in group]
+        for keys, selector in lists:
+            error = self._read_list(keys, namespace=namespace, field_selector=selector)
+            if error is not None:
+                yield error, keys
 
-    def _read_list(self, found: Found, keys: list[ObjectKey], *, namespace: str = "", field_selector: str = "") -> None:
-        wanted = set(keys)
+    def _read_list(
+        self, keys: list[ObjectKey], *, namespace: str = "", field_selector: str = ""
+    ) -> GitsnapError | None:
+        wanted = frozenset(keys)
         error: GitsnapError | None = None
         for _ in range(_ATTEMPTS):
+            brought: set[ObjectKey] = set()
             try:
-                objects = [
-                    raw
-                    for page in self._lister.pages(self._resource, namespace=namespace, field_selector=field_selector)
-                    for raw in page.items
-                    if ObjectKey.of(raw) in wanted
-                ]
+                self._receive(self._objects(wanted, brought, namespace=namespace, field_selector=field_selector))
             except InstantLostError:
                 raise
             except GoneError as gone:
                 error = gone
-                continue
             except (AccessDeniedError, ClusterError) as failure:
-                error = failure
-                break
-            found.objects += objects
-            return
-        if error is not None:
-            found.failures.append((error, keys))
+                return failure
+            else:
+                self._brought |= brought
+                return None
+        return error
+
+    def _objects(
+        self, wanted: frozenset[ObjectKey], brought: set[ObjectKey], *, namespace: str, field_selector: str
+    ) -> Iterator[JsonObject]:
+        for page in self._lister.pages(self._resource, namespace=namespace, field_selector=field_selector):
+            for raw in page.items:
+                key = ObjectKey.of(raw)
+                if key in wanted:
+                    brought.add(key)
+                    yield raw
