@@ -16,7 +16,7 @@ from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
-from gitsnap.archive.reading import GitTree, Problem, SampleReader, read_marks
+from gitsnap.archive.reading import GitTree, Listing, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -75,9 +75,12 @@ class GitArchive:
         """All samples, oldest first."""
         return self._samples.read()[0]
 
-    def problems(self) -> Sequence[Problem]:
-        """Tags that look like samples and cannot be read."""
-        return self._samples.read()[1]
+    def listing(self) -> Listing:
+        """All samples, and the tags that look like samples and cannot be read.
+
+        Tags that an earlier command has read are taken as read; ``check`` reads every one of them.
+        """
+        return self._samples.read()
 
     def marked(self) -> frozenset[str]:
         """Tags of the samples that ``gitsnap keep`` marked."""
