@@ -105,6 +105,11 @@ def _refs(folder: Path) -> dict[str, str]:
     return dict(line.split(" ") for line in done.stdout.splitlines())
 
 
+def _objects(folder: Path) -> set[str]:
+    command = ["git", "-C", folder, "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
     """The remote then has the archive's refs; a second push finds nothing to do, a third only what is new."""
     remote = Remote(sshd.url(target), _key(sshd, tmp_path / "allowed"))
@@ -117,6 +122,16 @@ def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: S
 
     assert (first.tags, again.tags, third.tags) == (2, 0, 2)
     assert _refs(target) == _refs(source.git)
+    assert unpushed(source.git, "hourly") == 0
+
+
+def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> None:
+    """Nothing that gitsnap writes is ever pruned: what it remembers of a push must not pile up beside the samples."""
+    before = _objects(source.git)
+
+    push(source.git, "hourly", Remote(str(target)))
+
+    assert _objects(source.git) == before
     assert unpushed(source.git, "hourly") == 0
 
 
