@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive import maintenance
 from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
@@ -121,6 +122,15 @@ class GitArchive:
                 yield writer
             finally:
                 writer.abandon()
+
+    def tidy(self) -> None:
+        """Pack what has piled up, where it is enough: for a copy of a remote, which no writer looks after.
+
+        Raises ConflictError when another process is at it.
+        """
+        if maintenance.is_due(self.git_folder, self._branch):
+            with writers_lock(self.git_folder) as lock:
+                maintenance.maintain(self.git_folder, self._branch, lock=lock)
 
     def repository_bytes(self) -> int:
         """Bytes of git's own data on disk, without the working tree."""
