@@ -63,10 +63,10 @@ def _at(samples: Sequence[Sample], name: str) -> Sample:
     if match is None:
         raise UsageError(f"{name} is no moment; write it like @2023-08-26T05:10Z or @2023-08-26")
     moment = _time(name, match, end=True)
-    before = [one for one in samples if one.time <= moment]
-    if not before:
+    newest = next((one for one in reversed(samples) if one.time <= moment), None)
+    if newest is None:
         raise NotFoundError(f"there is no sample at or before {name[1:]}; the first is {samples[0].moment}")
-    return before[-1]
+    return newest
 
 
 def _by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) -> Sample:

@@ -5,10 +5,12 @@ This module must not write, but for the index of samples, which readers keep up 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import pygit2
 
@@ -31,7 +33,35 @@ class Problem:
     reason: str
 
 
-Listing = tuple[tuple[Sample, ...], tuple[Problem, ...]]
+Row = tuple[int, str, TagId, CommitId, datetime]
+"""Sequence, name, object id, commit and time of a sample: rows are in the order of samples."""
+
+
+class Samples(Sequence[Sample]):
+    """Samples in their order, each made when it is asked for: of tens of thousands most commands want two."""
+
+    def __init__(self, rows: Iterable[Row], ask: Callable[[Sample], SampleMetadata]) -> None:
+        self._rows = sorted(rows)
+        self._ask = ask
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(place, slice):
+            return [self._sample(row) for row in self._rows[place]]
+        return self._sample(self._rows[place])
+
+    def _sample(self, row: Row) -> Sample:
+        sequence, tag, tag_id, commit, time = row
+        return Sample(tag, tag_id, commit, sequence, time, self._ask)
+
+
+Listing = tuple[Sequence[Sample], tuple[Problem, ...]]
 """Samples by sequence, and what could not be read."""
 
 
@@ -55,14 +85,21 @@ class SampleReader:
     def _list(self, tags: list[tuple[str, str]]) -> Listing:
         git_folder = Path(self._repository.path)
         known = sample_index.load(git_folder)
-        samples = [
-            Sample(name, TagId(target), *known[target], self._metadata) for name, target in tags if target in known
-        ]
-        read, problems = _read(self._repository, [(name, target) for name, target in tags if target not in known])
-        samples = sorted([*samples, *read], key=_order)
+        rows = []
+        others = []
+        for name, target in tags:
+            if entry := known.get(target):
+                commit, sequence, time = entry
+                rows.append((sequence, name, TagId(target), commit, time))
+            else:
+                others.append((name, target))
+        read, problems = _read(self._repository, others)
+        self._told.update((one.tag_id, one.metadata) for one in read)
+        rows += [(one.sequence, one.tag, one.tag_id, one.commit, one.time) for one in read]
+        samples = Samples(rows, self._metadata)
         if len(read) >= _WORTH_KEEPING:
             sample_index.save(git_folder, samples)
-        return tuple(samples), problems
+        return samples, problems
 
     def _metadata(self, sample: Sample) -> SampleMetadata:
         """What the tag of a sample says, once the index has found it. Raises ArchiveError."""
@@ -81,7 +118,7 @@ class SampleReader:
 def read_samples(repository: pygit2.Repository, branch: str) -> Listing:
     """All samples of a branch, each read from its tag, and what could not be read."""
     samples, problems = _read(repository, _tags(repository, branch))
-    return tuple(sorted(samples, key=_order)), problems
+    return tuple(sorted(samples, key=lambda one: (one.sequence, one.tag))), problems
 
 
 def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[list[Sample], tuple[Problem, ...]]:
@@ -92,10 +129,6 @@ def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[l
         except ArchiveError as error:
             problems.append(Problem(name, error.message))
     return samples, tuple(sorted(problems, key=lambda one: one.tag))
-
-
-def _order(sample: Sample) -> tuple[int, str]:
-    return sample.sequence, sample.tag
 
 
 def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:

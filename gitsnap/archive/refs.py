@@ -22,8 +22,9 @@ def refs_below(git_folder: Path, prefix: str) -> list[tuple[str, str]]:
     """
     folder = _common_folder(git_folder)
     loose = dict(_loose(folder, prefix))
-    packed = dict(_packed(folder / "packed-refs", prefix))
-    return sorted((packed | loose).items())
+    refs = _packed(folder / "packed-refs", prefix)
+    refs.update(loose)
+    return sorted(refs.items())
 
 
 def _common_folder(git_folder: Path) -> Path:
@@ -46,12 +47,10 @@ def _loose(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
                 continue  # deleted, or packed: then packed-refs has it
 
 
-def _packed(path: Path, prefix: str) -> Iterator[tuple[str, str]]:
+def _packed(path: Path, prefix: str) -> dict[str, str]:
     """Lines ``<id> <name>``; those that begin with ``#`` or ``^`` are no refs."""
     try:
         text = path.read_text("utf-8", "surrogateescape")
     except FileNotFoundError:
-        return
-    for line in text.split("\n"):
-        if line.startswith(prefix, 41):
-            yield line[41:], line[:40]
+        return {}
+    return {line[41:]: line[:40] for line in text.split("\n") if line.startswith(prefix, 41)}

@@ -133,7 +133,7 @@ class GitWriter:
 
     # Samples that are there -------------------------------------------------------------------------------------------
 
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> Sequence[Sample]:
         """All samples, oldest first, with what this writer wrote and removed."""
         self._samples = self._reader.read()[0]
         return self._samples
