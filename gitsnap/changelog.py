@@ -125,8 +125,7 @@ def _first_samples(samples: Sequence[Sample]) -> Mapping[str, Sample]:
 def _within(sample: Sample | None, since: datetime | None, until: datetime | None) -> bool:
     if sample is None:
         return since is None and until is None
-    time = sample.metadata.time
-    return (since is None or time >= since) and (until is None or time <= until)
+    return (since is None or sample.time >= since) and (until is None or sample.time <= until)
 
 
 def _document(blob: BlobId | None, read: Callable[[BlobId], bytes]) -> JsonObject | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.format import decode, path_of
+from gitsnap.format import decode, file_of, path_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import Cluster, Tree
 from gitsnap.sveltos import inventory, kinds
@@ -63,22 +63,22 @@ def _at(samples: Sequence[Sample], name: str) -> Sample:
     if match is None:
         raise UsageError(f"{name} is no moment; write it like @2023-08-26T05:10Z or @2023-08-26")
     moment = _time(name, match, end=True)
-    before = [one for one in samples if one.metadata.time <= moment]
-    if not before:
+    newest = next((one for one in reversed(samples) if one.time <= moment), None)
+    if newest is None:
         raise NotFoundError(f"there is no sample at or before {name[1:]}; the first is {samples[0].moment}")
-    return before[-1]
+    return newest
 
 
 def _by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) -> Sample:
     """A moment in another notation, or its beginning where only one sample fits."""
     start, end = _time(name, match, end=False), _time(name, match, end=True)
-    found = [one for one in samples if start <= one.metadata.time <= end]
+    found = [one for one in samples if start <= one.time <= end]
     if len(found) == 1:
         return found[0]
     if found:
         listed = ", ".join(one.moment for one in found[:10])
         raise NotFoundError(f"{len(found)} samples fit {name}: {listed}", hint="Write more of the moment.")
-    nearest = sorted(samples, key=lambda one: abs((one.metadata.time - start).total_seconds()))[:_NEAREST]
+    nearest = sorted(samples, key=lambda one: abs((one.time - start).total_seconds()))[:_NEAREST]
     listed = ", ".join(sorted(one.moment for one in nearest))
     raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {listed}")
 
@@ -116,7 +116,10 @@ class HeldObject:
 
 def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name: str = "") -> Iterator[HeldObject]:
     """The archived objects, by path; narrowed by namespaces, by kind (any case, plural too) and by name."""
+    file_name = file_of(name) if name else ""
     for path, blob in tree.files(Area.CONFIGURATION).items():
+        if file_name and not path.endswith(f"/{file_name}"):
+            continue
         if kind and not means_kind(kind, Kind.parse(path.split("/")[1])):
             continue
         document: JsonObject = decode(tree.read(blob))

@@ -6,7 +6,7 @@ Ordering is defined here, once. This module must not do I/O, read a clock, or kn
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -206,13 +206,31 @@ class SampleMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One capture: its tag, the commit that the tag points at, and what the tag says."""
+    """One capture: its tag, the commit that the tag points at, and what the tag says; two are equal if their tags are.
+
+    Among tens of thousands of samples most are only passed by: what a tag says is read when it is asked for.
+    """
 
     tag: str
     """The full tag name, ``hourly/2023-08-26T05-20-00Z``."""
     tag_id: TagId
-    commit: CommitId
-    metadata: SampleMetadata
+    commit: CommitId = field(compare=False)
+    sequence: int = field(compare=False)
+    """As in the metadata: the order of samples."""
+    time: datetime = field(compare=False)
+    """As in the metadata: the moment of the capture."""
+    ask: Callable[[Sample], SampleMetadata] = field(compare=False, repr=False)
+    """Gives the metadata; see there."""
+
+    @classmethod
+    def of(cls, tag: str, tag_id: TagId, commit: CommitId, metadata: SampleMetadata) -> Sample:
+        """A sample whose metadata is at hand."""
+        return cls(tag, tag_id, commit, metadata.sequence, metadata.time, lambda _: metadata)
+
+    @property
+    def metadata(self) -> SampleMetadata:
+        """What the tag says. Raises ArchiveError where the tag is missing or damaged."""
+        return self.ask(self)
 
     @property
     def moment(self) -> str:

@@ -63,7 +63,7 @@ class Decision:
 
 def decide(samples: Iterable[Sample], rules: Rules, *, marked: Collection[str] = ()) -> tuple[Decision, ...]:
     """A decision for every sample of one archive, oldest first. ``marked``: tags that ``gitsnap keep`` protects."""
-    ordered = sorted(samples, key=lambda one: (one.metadata.sequence, one.tag))
+    ordered = sorted(samples, key=lambda one: (one.sequence, one.tag))
     reasons: dict[str, list[str]] = defaultdict(list)
     scheduled = [one for one in reversed(ordered) if one.metadata.trigger is Trigger.SCHEDULE]
     for sample, reason in _kept_by_rules(scheduled, rules):
@@ -114,7 +114,7 @@ def _kept_by_rules(scheduled: Sequence[Sample], rules: Rules) -> Iterator[tuple[
     retention, zone = rules.retention, check_zone(rules.zone)
 
     def by(period: Callable[[datetime], Hashable]) -> Callable[[Sample], Hashable]:
-        return lambda sample: period(sample.metadata.time.astimezone(zone))
+        return lambda sample: period(sample.time.astimezone(zone))
 
     yield from _newest_of_each("last", retention.keep_last, scheduled, lambda sample: sample.tag)
     yield from _newest_of_each("hourly", retention.keep_hourly, scheduled, by(_hour))
@@ -122,9 +122,9 @@ def _kept_by_rules(scheduled: Sequence[Sample], rules: Rules) -> Iterator[tuple[
     yield from _newest_of_each("weekly", retention.keep_weekly, scheduled, by(lambda at: tuple(at.isocalendar())[:2]))
     yield from _newest_of_each("monthly", retention.keep_monthly, scheduled, by(lambda at: (at.year, at.month)))
     if scheduled and any(_parts(retention.keep_within)):
-        border = _before(scheduled[0].metadata.time, retention.keep_within, zone)
+        border = _before(scheduled[0].time, retention.keep_within, zone)
         reason = f"within {retention.keep_within}"
-        yield from ((one, reason) for one in scheduled if one.metadata.time > border)
+        yield from ((one, reason) for one in scheduled if one.time > border)
 
 
 def _hour(moment: datetime) -> Hashable:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive import maintenance
 from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
 from gitsnap.archive.objects import remove_leftovers
-from gitsnap.archive.reading import GitTree, Problem, SampleReader, read_marks
+from gitsnap.archive.reading import GitTree, Listing, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -75,9 +76,12 @@ class GitArchive:
         """All samples, oldest first."""
         return self._samples.read()[0]
 
-    def problems(self) -> Sequence[Problem]:
-        """Tags that look like samples and cannot be read."""
-        return self._samples.read()[1]
+    def listing(self) -> Listing:
+        """All samples, and the tags that look like samples and cannot be read.
+
+        Tags that an earlier command has read are taken as read; ``check`` reads every one of them.
+        """
+        return self._samples.read()
 
     def marked(self) -> frozenset[str]:
         """Tags of the samples that ``gitsnap keep`` marked."""
@@ -118,6 +122,15 @@ class GitArchive:
                 yield writer
             finally:
                 writer.abandon()
+
+    def tidy(self) -> None:
+        """Pack what has piled up, where it is enough: for a copy of a remote, which no writer looks after.
+
+        Raises ConflictError when another process is at it.
+        """
+        if maintenance.is_due(self.git_folder, self._branch):
+            with writers_lock(self.git_folder) as lock:
+                maintenance.maintain(self.git_folder, self._branch, lock=lock)
 
     def repository_bytes(self) -> int:
         """Bytes of git's own data on disk, without the working tree."""

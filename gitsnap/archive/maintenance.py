@@ -20,7 +20,8 @@ _SECONDS = 900.0
 _COMMANDS = (
     ("pack-refs", "--all"),
     ("repack", "--geometric=2", "-d", "-q"),
-    ("commit-graph", "write", "--reachable", "--changed-paths", "--split", "--no-progress"),
+    # Replaced: to a graph without changed paths, which an operator's `git gc` makes, `--split` alone adds none.
+    ("commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress"),
 )
 
 

@@ -1,27 +1,28 @@
 """Reads an archive: its samples in order, and the tree of each. Readers take no lock and are never in the way.
 
-This module must not write.
+This module must not write, but for the index of samples, which readers keep up as well (``sample_index``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import pygit2
 
+from gitsnap.archive import sample_index
+from gitsnap.archive.refs import KEEP, TAGS, refs_below
 from gitsnap.archive.trees import read_tree
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
-from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, TagId, TreeInfo
+from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
 
-TAGS = "refs/tags/"
-KEEP = "refs/gitsnap/keep/"
-"""Below it lies, for each tag that ``gitsnap keep`` marked, a ref of the tag's name to the tag."""
-
-_LISTING_ATTEMPTS = 5
+_WORTH_KEEPING = 200
+"""So many tags that the index does not know take ten milliseconds to read: then it is written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,35 @@ class Problem:
     reason: str
 
 
-Listing = tuple[tuple[Sample, ...], tuple[Problem, ...]]
+Row = tuple[int, str, TagId, CommitId, datetime]
+"""Sequence, name, object id, commit and time of a sample: rows are in the order of samples."""
+
+
+class Samples(Sequence[Sample]):
+    """Samples in their order, each made when it is asked for: of tens of thousands most commands want two."""
+
+    def __init__(self, rows: Iterable[Row], ask: Callable[[Sample], SampleMetadata]) -> None:
+        self._rows = sorted(rows)
+        self._ask = ask
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(place, slice):
+            return [self._sample(row) for row in self._rows[place]]
+        return self._sample(self._rows[place])
+
+    def _sample(self, row: Row) -> Sample:
+        sequence, tag, tag_id, commit, time = row
+        return Sample(tag, tag_id, commit, sequence, time, self._ask)
+
+
+Listing = tuple[Sequence[Sample], tuple[Problem, ...]]
 """Samples by sequence, and what could not be read."""
 
 
@@ -44,81 +73,85 @@ class SampleReader:
         self._branch = branch
         self._tags: list[tuple[str, str]] = []
         self._listing: Listing | None = None
+        self._told: dict[TagId, SampleMetadata] = {}
 
     def read(self) -> Listing:
-        """All samples, and what could not be read."""
+        """All samples, and what could not be read. Of a tag that the index knows, the object is not looked at."""
         tags = _tags(self._repository, self._branch)
         if self._listing is None or tags != self._tags or self._listing[1]:
-            self._listing, self._tags = _read(self._repository, tags), tags
+            self._listing, self._tags = self._list(tags), tags
         return self._listing
+
+    def _list(self, tags: list[tuple[str, str]]) -> Listing:
+        git_folder = Path(self._repository.path)
+        known = sample_index.load(git_folder)
+        rows = []
+        others = []
+        for name, target in tags:
+            if entry := known.get(target):
+                commit, sequence, time = entry
+                rows.append((sequence, name, TagId(target), commit, time))
+            else:
+                others.append((name, target))
+        read, problems = _read(self._repository, others)
+        self._told.update((one.tag_id, one.metadata) for one in read)
+        rows += [(one.sequence, one.tag, one.tag_id, one.commit, one.time) for one in read]
+        samples = Samples(rows, self._metadata)
+        if len(read) >= _WORTH_KEEPING:
+            sample_index.save(git_folder, samples)
+        return samples, problems
+
+    def _metadata(self, sample: Sample) -> SampleMetadata:
+        """What the tag of a sample says, once the index has found it. Raises ArchiveError."""
+        if sample.tag_id not in self._told:
+            found = _sample(self._repository, sample.tag, sample.tag_id)
+            if (found.commit, found.sequence, found.time) != (sample.commit, sample.sequence, sample.time):
+                sample_index.discard(Path(self._repository.path))
+                raise ArchiveError(
+                    f"the index of the archive's samples says something else than the tag {sample.tag}",
+                    hint="The index was thrown away. Run the command again.",
+                )
+            self._told[sample.tag_id] = found.metadata
+        return self._told[sample.tag_id]
 
 
 def read_samples(repository: pygit2.Repository, branch: str) -> Listing:
-    """All samples of a branch, and what could not be read."""
-    return _read(repository, _tags(repository, branch))
+    """All samples of a branch, each read from its tag, and what could not be read."""
+    samples, problems = _read(repository, _tags(repository, branch))
+    return tuple(sorted(samples, key=lambda one: (one.sequence, one.tag))), problems
 
 
-def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> Listing:
+def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[list[Sample], tuple[Problem, ...]]:
     samples, problems = [], []
     for name, target in tags:
         try:
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:
             problems.append(Problem(name, error.message))
-    return tuple(sorted(samples, key=_order)), tuple(sorted(problems, key=lambda one: one.tag))
-
-
-def _order(sample: Sample) -> tuple[int, str]:
-    return sample.metadata.sequence, sample.tag
+    return samples, tuple(sorted(problems, key=lambda one: one.tag))
 
 
 def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:
     """The tags that ``gitsnap keep`` marked, whether or not they are still there."""
-    marks = refs_below(repository, f"{KEEP}{branch}/")
+    marks = refs_below(Path(repository.path), f"{KEEP}{branch}/")
     return frozenset(name.removeprefix(KEEP) for name, _ in marks)
 
 
 def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
     """Names and targets of the branch's tags."""
-    refs = ((name.removeprefix(TAGS), target) for name, target in refs_below(repository, f"{TAGS}{branch}/"))
-    return [(tag, target) for tag, target in refs if is_tag_of(tag, branch)]
-
-
-def refs_below(repository: pygit2.Repository, prefix: str) -> list[tuple[str, str]]:
-    """Whole names and targets of the refs whose names begin so.
-
-    Listing while ``git pack-refs`` runs misses refs that move from files into ``packed-refs``: a listing counts only
-    if that file did not change meanwhile.
-    """
-    packed = Path(repository.path) / "packed-refs"
-    refs: list[tuple[str, str]] = []
-    for _ in range(_LISTING_ATTEMPTS):
-        before = _stamp(packed)
-        refs = [
-            (name, str(repository.references[name].target)) for name in repository.references if name.startswith(prefix)
-        ]
-        if _stamp(packed) == before:
-            break
-    return refs
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    refs = refs_below(Path(repository.path), f"{TAGS}{branch}/")
+    return [(tag, target) for name, target in refs if is_tag_of(tag := name[len(TAGS) :], branch)]
 
 
 def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
     try:
         tag = repository[target]
-    except (KeyError, pygit2.GitError):
+    except (KeyError, ValueError, pygit2.GitError):
         raise ArchiveError(f"the tag {name} points at an object that is missing or damaged") from None
     if not isinstance(tag, pygit2.Tag):
         raise ArchiveError(f"the tag {name} is not an annotated one, so gitsnap did not make it")
     metadata = parse_tag_message(tag.message or "")
-    return Sample(name, TagId(str(tag.id)), CommitId(str(tag.target)), metadata)
+    return Sample.of(name, TagId(str(tag.id)), CommitId(str(tag.target)), metadata)
 
 
 class GitTree:

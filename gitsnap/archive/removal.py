@@ -14,7 +14,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.objects import BLOB, ObjectSink
-from gitsnap.archive.reading import KEEP, TAGS
+from gitsnap.archive.refs import KEEP, TAGS
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
 from gitsnap.git import run_git
@@ -27,7 +27,7 @@ _MOVED = re.compile(r"but expected|unable to resolve reference|File exists")
 def pending(repository: pygit2.Repository, branch: str, samples: Sequence[Sample]) -> tuple[PrunedSample, ...]:
     """What retention took and no tag tells of yet. ``samples``: those that are there. Raises ArchiveError."""
     record = _read(repository, branch)
-    if record is None or any(one.metadata.sequence > record.since and one.metadata.pruned for one in samples):
+    if record is None or any(one.sequence > record.since and one.metadata.pruned for one in samples):
         return ()
     there = {(one.tag, one.tag_id) for one in samples}
     return tuple(one for one in record.samples if (one.tag, one.tag_id) not in there)
@@ -41,7 +41,7 @@ def remove(
     Raises ConflictError when somebody moved one of them meanwhile, StorageError.
     """
     taken = [*pending(repository, branch, samples), *(PrunedSample(one.tag, one.tag_id) for one in going)]
-    record = PruneRecord(samples[-1].metadata.sequence, tuple(taken))
+    record = PruneRecord(samples[-1].sequence, tuple(taken))
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:
         blob = sink.add(BLOB, prune_record_to_bytes(record))

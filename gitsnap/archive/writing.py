@@ -17,7 +17,8 @@ import pygit2
 
 from gitsnap.archive import maintenance, memory, removal, worktree
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
-from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples
+from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks
+from gitsnap.archive.refs import KEEP
 from gitsnap.archive.trees import write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
@@ -67,7 +68,8 @@ class GitWriter:
         self._repository = repository
         self._branch = branch
         self._lock = lock
-        self._samples = read_samples(repository, branch)[0]
+        self._reader = SampleReader(repository, branch)
+        self._samples = self._reader.read()[0]
         self._base = self._find_base()
         self._in_head = self._head_contents()
         self._sink = ObjectSink(Path(repository.path) / "objects", self._is_known)
@@ -121,7 +123,7 @@ class GitWriter:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
         self._move_refs(commit, name, tag_id)
-        sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
+        sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
         git_folder = Path(self._repository.path)
@@ -131,9 +133,9 @@ class GitWriter:
 
     # Samples that are there -------------------------------------------------------------------------------------------
 
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> Sequence[Sample]:
         """All samples, oldest first, with what this writer wrote and removed."""
-        self._samples = read_samples(self._repository, self._branch)[0]
+        self._samples = self._reader.read()[0]
         return self._samples
 
     def marked(self) -> frozenset[str]:
@@ -258,7 +260,7 @@ class GitWriter:
         return SampleMetadata(
             policy=draft.info.policy,
             time=draft.time.astimezone(UTC).replace(microsecond=0),
-            sequence=last.metadata.sequence + 1 if last else 1,
+            sequence=last.sequence + 1 if last else 1,
             previous=last.tag_id if last else None,
             pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,

@@ -5,6 +5,7 @@ This module must not work out differences; ``gitsnap.compare`` does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +69,7 @@ def diff(
         after_tree = _live(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
-        after = history.find_sample(other.samples(), to_sample)
+        after = history.find_sample(samples if other is opened else other.samples(), to_sample)
         if other is not opened:
             from_sample = from_sample or "latest"
         before = history.find_sample(samples, from_sample) if from_sample else _one_before(samples, after)
@@ -144,7 +145,8 @@ def _print(
 
 def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:
     """The sample before another one; the first is compared with itself."""
-    return samples[max(0, samples.index(after) - 1)]
+    place = bisect_left(samples, (after.sequence, after.tag), key=lambda one: (one.sequence, one.tag))
+    return samples[max(0, place - 1)]
 
 
 def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities: list[Path]) -> Tree:

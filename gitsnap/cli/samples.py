@@ -32,11 +32,12 @@ def list_samples(
     """
     damaged: list[ArchiveError] = []
     archives = ArchiveChoice(storage, snapshot, archive).all(damaged)
-    samples = [(one.policy, sample) for one in archives for sample in one.samples()]
+    listings = [(one.policy, *one.listing()) for one in archives]
+    samples = [(policy, sample) for policy, found, _ in listings for sample in found]
     kept = {tag for one in archives for tag in one.marked()}
-    for one in archives:
-        for problem in one.problems():
-            output.say(f"warning: {one.policy}: the tag {problem.tag} cannot be read: {problem.reason}")
+    for policy, _, problems in listings:
+        for problem in problems:
+            output.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
     if form is not options.Output.TABLE:
         listed = [{**describe(sample), "kept": sample.tag in kept} for _, sample in samples]
         output.structured({"kind": "SampleList", "samples": listed}, form)

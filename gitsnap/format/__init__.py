@@ -17,7 +17,7 @@ from gitsnap.format.metadata import (
     tree_info_from_bytes,
     tree_info_to_bytes,
 )
-from gitsnap.format.paths import CLUSTER_SCOPED, key_of, kind_folder, path_of
+from gitsnap.format.paths import CLUSTER_SCOPED, file_of, key_of, kind_folder, path_of
 from gitsnap.format.pruned import (
     PrunedSample,
     PruneRecord,
@@ -41,6 +41,7 @@ __all__ = [
     "commit_message",
     "decode",
     "encode",
+    "file_of",
     "is_tag_of",
     "iterate_documents",
     "key_of",

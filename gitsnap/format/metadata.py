@@ -77,7 +77,7 @@ def tag_name(branch: str, time: datetime, number: int = 1) -> str:
 
 def is_tag_of(tag: str, branch: str) -> bool:
     """Whether a tag's name is that of a sample on this branch."""
-    return tag.startswith(f"{branch}/") and _TAG_STAMP.match(tag[len(branch) + 1 :]) is not None
+    return tag.startswith(f"{branch}/") and _TAG_STAMP.match(tag, len(branch) + 1) is not None
 
 
 # Tag messages ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,12 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)")
 def path_of(key: ObjectKey) -> str:
     """The path of an object below an area's folder."""
     namespace = _component(key.namespace, "") if key.namespace else CLUSTER_SCOPED
-    return f"{namespace}/{kind_folder(key.kind)}/{_component(key.name, EXTENSION)}"
+    return f"{namespace}/{kind_folder(key.kind)}/{file_of(key.name)}"
+
+
+def file_of(name: str) -> str:
+    """The last part of an object's path, which hangs on its name alone."""
+    return _component(name, EXTENSION)
 
 
 def key_of(path: str) -> ObjectKey | None:

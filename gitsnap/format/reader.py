@@ -1,7 +1,7 @@
 """Reads YAML: archived objects fast, and what people wrote (policies, manifests, documents in ConfigMaps) with care.
 
-The only importer of ruamel.yaml. Values are those of JSON: timestamps stay text, keys become text as Kubernetes makes
-them, and tags, duplicate keys and aliases that multiply are refused. YAML 1.2 rules: ``yes`` and ``on`` are text.
+Values are those of JSON: keys become text as Kubernetes makes them, and aliases that multiply are refused. What gitsnap
+wrote itself needs no parser of YAML, so that most commands load none. YAML 1.2 rules: ``yes`` and ``on`` are text.
 This module must not know what the documents mean.
 """
 
@@ -12,21 +12,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
 from gitsnap.errors import InputError
 from gitsnap.format import canonical
-
-
-class _Yaml(YAML):
-    """Looks for no plug-ins: finding that there are none costs more than reading a short document."""
-
-    def official_plug_ins(self) -> list[str]:
-        """None."""
-        return []
-
 
 LONGEST_TEXT = 64 * 1024 * 1024
 """Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
@@ -35,24 +22,6 @@ MOST_NODES = 20_000_000
 """Values in one document after its aliases are followed: what keeps nested aliases from filling the memory."""
 
 DEEPEST = 200
-
-
-class _JsonConstructor(SafeConstructor):
-    """YAML's safe types without those that JSON lacks."""
-
-
-def _as_text(constructor: SafeConstructor, node: Any) -> Any:
-    return constructor.construct_scalar(node)
-
-
-def _refuse(_constructor: SafeConstructor, node: Any) -> NoReturn:
-    raise MarkedYAMLError(problem=f"the tag {node.tag} has no meaning in Kubernetes", problem_mark=node.start_mark)
-
-
-_JsonConstructor.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
-for _tag in ("binary", "omap", "pairs", "set"):
-    _JsonConstructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
-_JsonConstructor.add_constructor(None, _refuse)
 
 
 def decode(data: bytes) -> Any:
@@ -85,23 +54,9 @@ def load_documents(text: str | bytes, source: str) -> list[Any]:
         except (ValueError, RecursionError):
             pass  # a flow mapping of YAML, or several documents
     _check_nesting(text, source)
-    yaml = _Yaml(typ="safe")
-    yaml.Constructor = _JsonConstructor
-    try:
-        return [_json_value(document, source) for document in yaml.load_all(text) if document is not None]
-    except DuplicateKeyError as error:
-        raise InputError(f"{source}: {_where(error)}{str(error.problem).split(' with value')[0]}") from None
-    except MarkedYAMLError as error:
-        raise InputError(f"{source}: {_where(error)}{error.problem or 'not valid YAML'}") from None
-    except (YAMLError, ValueError) as error:
-        raise InputError(f"{source}: not valid YAML ({type(error).__name__})") from None
-    except RecursionError:
-        raise InputError(f"{source}: nested too deeply") from None
+    from gitsnap.format.yaml_loading import load_all
 
-
-def _where(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return [_json_value(document, source) for document in load_all(text, source)]
 
 
 def _text(data: bytes, source: str) -> str:

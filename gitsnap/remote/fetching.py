@@ -64,7 +64,9 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
         prefix, _, name = branch.rpartition("/")
         create_at(place, policy=name, prefix=prefix)
     _fetch(remote, place / ".git", branch)
-    return open_path(place)
+    copy = open_path(place)
+    copy.tidy()
+    return copy
 
 
 def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:

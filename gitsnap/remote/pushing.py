@@ -5,6 +5,8 @@ A push counts when the remote's refs were read back. This module must not remove
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ from gitsnap.errors import ArchiveError, GitsnapError, RemoteDivergedError, Remo
 from gitsnap.git import run_git
 from gitsnap.remote.talking import Remote
 
-_PUSHED = "refs/gitsnap/pushed/"
-"""Below it lies, for each branch, a ref to a list of the tags that the remote had after the last push."""
+_PUSHED = "gitsnap-pushed"
+"""A file beside git's own that lists the tags which the remote had after the last push; no object of git's: it would
+stay in the archive for ever, as large as the list of all samples, for every push."""
 
 _BATCH = 1000
 """Tags of one atomic push: what a command line holds."""
@@ -50,7 +53,7 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
         remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *batch)
     if missing:
         _read_back(remote.refs(git_folder, branch), missing, remote)
-    _remember(git_folder, branch, here)
+    _remember(git_folder, here)
     tags = sum(map(_is_tag, missing))
     removed, problem = _remove(git_folder, branch, remote, here, there) if prune else (0, "")
     return Pushed(head, tags, removed, problem)
@@ -58,8 +61,10 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
 
 def unpushed(git_folder: Path, branch: str) -> int:
     """How many samples were taken since the last push that succeeded; asks nobody."""
-    done = run_git(git_folder, "for-each-ref", "--format=%(objectname)", f"{_PUSHED}{branch}")
-    known = set(run_git(git_folder, "cat-file", "blob", done.stdout.strip()).stdout.split()) if done.stdout else set()
+    try:
+        known = frozenset((git_folder / _PUSHED).read_text("ascii", "replace").split())
+    except OSError:
+        known = frozenset()
     return sum(target not in known for name, target in _local_refs(git_folder, branch).items() if _is_tag(name))
 
 
@@ -72,12 +77,16 @@ def _local_refs(git_folder: Path, branch: str) -> dict[str, str]:
     return {name: target for target, name in pairs}
 
 
-def _remember(git_folder: Path, branch: str, here: Mapping[str, str]) -> None:
+def _remember(git_folder: Path, here: Mapping[str, str]) -> None:
     """Keep what the remote has now, for ``unpushed``. What cannot be kept shows as not pushed, no more."""
     listed = "".join(f"{target}\n" for name, target in sorted(here.items()) if _is_tag(name))
-    blob = run_git(git_folder, "hash-object", "-w", "--stdin", given=listed).stdout.strip()
-    if blob:
-        run_git(git_folder, "update-ref", f"{_PUSHED}{branch}", blob)
+    temporary = git_folder / f".{_PUSHED}-{os.getpid()}"
+    with contextlib.suppress(OSError):
+        try:
+            temporary.write_text(listed, "ascii")
+            temporary.replace(git_folder / _PUSHED)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _is_tag(name: str) -> bool:

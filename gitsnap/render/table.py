@@ -6,6 +6,7 @@ This module must not know what a column means.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from gitsnap.render.text import visible, width
 
@@ -39,14 +40,13 @@ def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [_wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
-    height = max(len(lines) for lines in wrapped)
-    result = []
-    for line in range(height):
-        parts = [lines[line] if line < len(lines) else "" for lines in wrapped]
-        padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
-        result.append("| " + " | ".join(padded) + " |")
-    return result
+    wrapped = [[cell] if width(cell) <= size else _wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    return [_line(parts, widths) for parts in zip_longest(*wrapped, fillvalue="")]
+
+
+def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
+    return f"| {' | '.join(padded)} |"
 
 
 def _wrap(text: str, size: int) -> list[str]:

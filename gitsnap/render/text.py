@@ -14,6 +14,8 @@ _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 def visible(text: str) -> str:
     """The text with control characters, and those that turn the direction of writing, as escapes; LF and tab stay."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from gitsnap import remote as remotes
-from gitsnap.archive import GitArchive, create_archive
+from gitsnap.archive import GitArchive, create_archive, maintenance
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.cluster import open_directory
 from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteUnreachableError, SecretsError
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
-from gitsnap.remote import Credentials, Remote, clone, push, unpushed
+from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, unpushed
 from tests.support.interruption import Switch
 from tests.support.remotes import HttpServer, SshServer, bare_repository, generate_key, http_server, ssh_server
 
@@ -105,6 +105,11 @@ def _refs(folder: Path) -> dict[str, str]:
     return dict(line.split(" ") for line in done.stdout.splitlines())
 
 
+def _objects(folder: Path) -> set[str]:
+    command = ["git", "-C", folder, "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
     """The remote then has the archive's refs; a second push finds nothing to do, a third only what is new."""
     remote = Remote(sshd.url(target), _key(sshd, tmp_path / "allowed"))
@@ -117,6 +122,16 @@ def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: S
 
     assert (first.tags, again.tags, third.tags) == (2, 0, 2)
     assert _refs(target) == _refs(source.git)
+    assert unpushed(source.git, "hourly") == 0
+
+
+def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> None:
+    """Nothing that gitsnap writes is ever pruned: what it remembers of a push must not pile up beside the samples."""
+    before = _objects(source.git)
+
+    push(source.git, "hourly", Remote(str(target)))
+
+    assert _objects(source.git) == before
     assert unpushed(source.git, "hourly") == 0
 
 
@@ -427,3 +442,18 @@ def test_credentials_show_nothing_of_themselves() -> None:
 
     assert "hunter22" not in repr(credentials)
     assert "hunter22" not in repr(Remote("https://example.com", credentials))
+
+
+def test_a_copy_of_a_remote_is_kept_tidy(
+    source: _Source, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch writes a file for each tag, and no writer ever packs a copy: reading one does."""
+    monkeypatch.setattr(maintenance, "LOOSE_TAGS", 2)
+    remote = Remote(f"file://{target}")
+    push(source.git, "hourly", remote)
+
+    copy = cached_clone(remote, tmp_path / "cache", "")
+
+    assert "refs/tags/hourly/" in (copy.git_folder / "packed-refs").read_text()
+    assert not list((copy.git_folder / "refs/tags").rglob("*Z"))
+    assert [one.tag for one in copy.samples()] == [one.tag for one in source.archive.samples()]

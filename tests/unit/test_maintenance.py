@@ -67,3 +67,20 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
 
     assert "pack-refs" in recorded.worktree_problem
     assert [one.tag for one in archive.samples()] == [recorded.sample.tag]
+
+
+def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`git gc` makes a commit-graph without changed paths; maintenance puts them in for every commit."""
+    archive = create_archive(tmp_path, "hourly")
+    for number in range(3):
+        _sample(archive, number)
+    subprocess.run(["git", "-C", archive.location, "-c", "gc.writeCommitGraph=true", "gc", "-q"], check=True)
+    graph = archive.git_folder / "objects" / "info" / "commit-graph"
+    assert b"BDAT" not in graph.read_bytes()
+
+    monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
+    assert _sample(archive, 3).worktree_problem == ""
+
+    graphs = list((archive.git_folder / "objects" / "info" / "commit-graphs").glob("*.graph"))
+    assert [b"BDAT" in one.read_bytes() for one in graphs] == [True]  # the chunk of git's format that holds them
+    assert not graph.exists()
