@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
@@ -120,8 +120,13 @@ class GitArchive:
                 writer.abandon()
 
     def repository_bytes(self) -> int:
-        """Bytes of git's own data on disk, without the working tree."""
-        return sum(file.stat().st_size for file in Path(self._repository.path).rglob("*") if file.is_file())
+        """Bytes of git's own data on disk, without the working tree. Files may come and go meanwhile."""
+        size = 0
+        for folder, _, names in os.walk(self._repository.path):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    size += Path(folder, name).lstat().st_size
+        return size
 
 
 def open_archive(storage: Path, policy: str) -> GitArchive:

@@ -25,9 +25,11 @@ _COMMANDS = (
 
 
 def is_due(git_folder: Path, branch: str) -> bool:
-    """Whether enough has piled up."""
-    folder = git_folder / "refs" / "tags" / branch
-    return folder.is_dir() and sum(1 for _ in folder.iterdir()) >= LOOSE_TAGS
+    """Whether enough has piled up. An operator's ``git pack-refs`` may take the folder away at any moment."""
+    try:
+        return sum(1 for _ in (git_folder / "refs" / "tags" / branch).iterdir()) >= LOOSE_TAGS
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
