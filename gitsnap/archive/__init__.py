@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive import leftovers
 from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
-from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
-from gitsnap.archive.objects import remove_leftovers
+from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
 from gitsnap.archive.reading import GitTree, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
@@ -111,8 +111,7 @@ class GitArchive:
         if not os.access(git_folder, os.W_OK):
             raise StorageError(f"the archive {self._folder} is not writable for this user")
         with writers_lock(git_folder, patience=patience) as lock:
-            clear_stale_locks(git_folder, self._branch)
-            remove_leftovers(git_folder / "objects")
+            leftovers.clear(git_folder, self._branch)
             writer = GitWriter(self._repository, self._branch, lock=lock)
             try:
                 yield writer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from gitsnap.archive.lock import clear_stale_locks
+from gitsnap.archive import leftovers
 from gitsnap.git import run_git
 
 LOOSE_TAGS = 500
@@ -19,7 +19,7 @@ _SECONDS = 900.0
 
 _COMMANDS = (
     ("pack-refs", "--all"),
-    ("repack", "--geometric=2", "-d", "-q"),
+    ("repack", "--geometric=2", "-d", "-q", "-n"),
     ("commit-graph", "write", "--reachable", "--changed-paths", "--split", "--no-progress"),
 )
 
@@ -38,7 +38,7 @@ def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
         try:
             done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS)
         except subprocess.TimeoutExpired:
-            clear_stale_locks(git_folder, branch)
+            leftovers.clear_git(git_folder, branch)
             return f"git {command[0]} did not end within {_SECONDS:.0f} s"
         if done.returncode != 0:
             return f"git {command[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"
