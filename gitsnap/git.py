@@ -17,6 +17,8 @@ _SETTINGS = (
     "safe.directory=*",
     f"core.hooksPath={os.devnull}",
     "core.fsync=all",
+    "core.filesRefLockTimeout=3000",
+    "core.packedRefsTimeout=5000",
     "gc.auto=0",
     "maintenance.auto=false",
 )

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import maintenance
+from gitsnap.archive import leftovers, maintenance
 from gitsnap.archive.changelog import read_log
 from gitsnap.archive.checking import Finding, Progress, check
-from gitsnap.archive.lock import PATIENCE_SECONDS, clear_stale_locks, writers_lock
-from gitsnap.archive.objects import remove_leftovers
+from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
 from gitsnap.archive.reading import GitTree, Listing, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
@@ -115,8 +114,7 @@ class GitArchive:
         if not os.access(git_folder, os.W_OK):
             raise StorageError(f"the archive {self._folder} is not writable for this user")
         with writers_lock(git_folder, patience=patience) as lock:
-            clear_stale_locks(git_folder, self._branch)
-            remove_leftovers(git_folder / "objects")
+            leftovers.clear(git_folder, self._branch)
             writer = GitWriter(self._repository, self._branch, lock=lock)
             try:
                 yield writer
@@ -133,8 +131,13 @@ class GitArchive:
                 maintenance.maintain(self.git_folder, self._branch, lock=lock)
 
     def repository_bytes(self) -> int:
-        """Bytes of git's own data on disk, without the working tree."""
-        return sum(file.stat().st_size for file in Path(self._repository.path).rglob("*") if file.is_file())
+        """Bytes of git's own data on disk, without the working tree. Files may come and go meanwhile."""
+        size = 0
+        for folder, _, names in os.walk(self._repository.path):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    size += Path(folder, name).lstat().st_size
+        return size
 
 
 def open_archive(storage: Path, policy: str) -> GitArchive:

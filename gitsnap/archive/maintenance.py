@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from gitsnap.archive.lock import clear_stale_locks
+from gitsnap.archive import leftovers
 from gitsnap.git import run_git
 
 LOOSE_TAGS = 500
@@ -19,16 +19,18 @@ _SECONDS = 900.0
 
 _COMMANDS = (
     ("pack-refs", "--all"),
-    ("repack", "--geometric=2", "-d", "-q"),
+    ("repack", "--geometric=2", "-d", "-q", "-n"),
     # Replaced: to a graph without changed paths, which an operator's `git gc` makes, `--split` alone adds none.
     ("commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress"),
 )
 
 
 def is_due(git_folder: Path, branch: str) -> bool:
-    """Whether enough has piled up."""
-    folder = git_folder / "refs" / "tags" / branch
-    return folder.is_dir() and sum(1 for _ in folder.iterdir()) >= LOOSE_TAGS
+    """Whether enough has piled up. An operator's ``git pack-refs`` may take the folder away at any moment."""
+    try:
+        return sum(1 for _ in (git_folder / "refs" / "tags" / branch).iterdir()) >= LOOSE_TAGS
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
@@ -37,7 +39,7 @@ def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
         try:
             done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS)
         except subprocess.TimeoutExpired:
-            clear_stale_locks(git_folder, branch)
+            leftovers.clear_git(git_folder, branch)
             return f"git {command[0]} did not end within {_SECONDS:.0f} s"
         if done.returncode != 0:
             return f"git {command[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"

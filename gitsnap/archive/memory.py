@@ -17,6 +17,7 @@ from pathlib import Path
 from gitsnap.ports import Seen
 
 _NAME = "gitsnap-seen.json"
+UNFINISHED_MEMORY = f".{_NAME}"
 _LAYOUT = 1
 
 
@@ -61,7 +62,7 @@ def save(git_folder: Path, memory: Memory) -> None:
         "versions": dict(seen.versions),
         "digests": memory.digests,
     }
-    temporary = git_folder / f".{_NAME}"
+    temporary = git_folder / UNFINISHED_MEMORY
     with contextlib.suppress(OSError):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -15,12 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from gitsnap.archive.durable import sync_folder
+
 BLOB, COMMIT, TREE, TAG = b"blob", b"commit", b"tree", b"tag"
 
 _TYPE_NUMBERS = {COMMIT: 1, TREE: 2, BLOB: 3, TAG: 4}
 _MOST_LOOSE = 100
 _LEVEL = 1  # of zlib: half the time of the default for a tenth more bytes
-_TEMPORARY = "tmp_gitsnap_"
+UNFINISHED_OBJECT = "tmp_gitsnap_"
+"""How names of files begin that are not whole yet, in ``objects`` and ``objects/pack``."""
 _FOLDER_ATTEMPTS = 10
 
 
@@ -77,18 +80,10 @@ class ObjectSink:
             self._pack = None
 
 
-def remove_leftovers(objects: Path) -> None:
-    """Remove temporary files that a killed process left; only to be called under the writer's lock."""
-    for folder in (objects / "pack", objects):
-        with contextlib.suppress(FileNotFoundError):
-            for leftover in folder.glob(f"{_TEMPORARY}*"):
-                leftover.unlink(missing_ok=True)
-
-
 def _write_loose(objects: Path, name: str, kind: bytes, data: bytes) -> None:
     folder = objects / name[:2]
     target = folder / name[2:]
-    temporary = objects / f"{_TEMPORARY}{name}"
+    temporary = objects / f"{UNFINISHED_OBJECT}{name}"
     with _create(temporary) as file:
         file.write(zlib.compress(b"%s %d\0" % (kind, len(data)) + data, _LEVEL))
         _sync(file)
@@ -122,21 +117,12 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class _Pack:
     """A pack that is being written, and what its index needs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / f"{_TEMPORARY}pack"
+        self._path = folder / f"{UNFINISHED_OBJECT}pack"
         self._file = _create(self._path)
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._end = 12
@@ -167,7 +153,7 @@ class _Pack:
             self._file.write(digest)
             _sync(self._file)
         stem = self._folder / f"pack-{digest.hex()}"
-        index = self._folder / f"{_TEMPORARY}idx"
+        index = self._folder / f"{UNFINISHED_OBJECT}idx"
         with _create(index) as file:
             file.write(self._index(digest))
             _sync(file)

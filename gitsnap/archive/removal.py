@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, ObjectSink
 from gitsnap.archive.refs import KEEP, TAGS
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
@@ -46,7 +47,7 @@ def remove(
     try:
         blob = sink.add(BLOB, prune_record_to_bytes(record))
         sink.finish()
-        repository.references.create(f"{RECORD}{branch}", pygit2.Oid(hex=blob), force=True)
+        create_ref(repository, f"{RECORD}{branch}", blob, force=True)
     except (OSError, pygit2.GitError) as error:
         raise StorageError(f"nothing was removed: the archive cannot be written ({error})") from error
     _delete(repository, [(f"{TAGS}{one.tag}", one.tag_id) for one in going], lock=lock)

@@ -7,13 +7,15 @@ An archive is an ordinary git repository that gitsnap made (``[gitsnap] format``
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pygit2
 from pygit2.enums import ConfigLevel
 
-from gitsnap.archive.objects import sync_folder
+from gitsnap.archive.durable import sync_folder
+from gitsnap.archive.lock import LOCK_NAME, writers_lock
 from gitsnap.errors import ArchiveError, InputError, NotFoundError, StorageError
 from gitsnap.format import FORMAT, check_branch
 
@@ -97,31 +99,72 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
     """
     branch = check_branch(policy, prefix)
     check_storage(folder.parent)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        repository, existing = open_repository(folder)
-        if prefix and existing != branch:
-            raise ArchiveError(
-                f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}"
-            )
-        return repository, existing
-    # Made beside and moved into place: a process killed in between leaves nothing that looks like an archive.
-    making = folder.parent / f".making-{folder.name}-{os.getpid()}"
-    try:
-        making.mkdir(mode=0o700)
-        repository = pygit2.init_repository(making, initial_head=branch)
-        for key, value in _SETTINGS.items():
-            repository.config[key] = value
-        repository.config["gitsnap.format"] = str(FORMAT)
-        repository.config["gitsnap.branch"] = branch
-        repository.free()
-        (making / ".git").chmod(0o700)
+    if _is_free(folder):
+        try:
+            _make(folder, branch)
+        except (OSError, pygit2.GitError, StorageError) as error:
+            if _is_free(folder):  # else another process was faster, and moved it away from under this one
+                reason = getattr(error, "strerror", None) or str(error)
+                raise StorageError(f"cannot make an archive at {folder}: {reason}") from error
+    repository, existing = open_repository(folder)
+    if prefix and existing != branch:
+        raise ArchiveError(f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}")
+    return repository, existing
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _make(folder: Path, branch: str) -> None:
+    """Made beside and moved into place: a process killed in between leaves nothing that looks like an archive.
+
+    By one process at a time: the lock that the others wait for is the archive's own, which moves with it.
+    """
+    making = folder.parent / f".making-{folder.name}"
+    git_folder = making / ".git"
+    for part in (making, git_folder):
+        part.mkdir(mode=0o700, exist_ok=True)
+    with writers_lock(git_folder):
+        if not _is_free(folder):  # another process was faster
+            shutil.rmtree(making, ignore_errors=True)
+            return
+        _empty(making)
+        _initialise(making, branch)
+        _sync_all(making)
         if folder.exists():
             folder.rmdir()  # an empty folder, seen above
         making.rename(folder)
         sync_folder(folder.parent)
-    except OSError as error:
-        raise StorageError(f"cannot make an archive at {folder}: {error.strerror or error}") from error
-    return _repository(folder), branch
+
+
+def _empty(making: Path) -> None:
+    """Remove what a killed process had begun."""
+    for entry in (*making.iterdir(), *(making / ".git").iterdir()):
+        if entry.is_dir() and entry.name != ".git":
+            shutil.rmtree(entry)
+        elif entry.name not in (".git", LOCK_NAME):
+            entry.unlink()
+
+
+def _initialise(making: Path, branch: str) -> None:
+    ignore_machine_settings()
+    repository = pygit2.init_repository(making, initial_head=branch)
+    for key, value in _SETTINGS.items():
+        repository.config[key] = value
+    repository.config["gitsnap.format"] = str(FORMAT)
+    repository.config["gitsnap.branch"] = branch
+    repository.free()
+    (making / ".git").chmod(0o700)
+
+
+def _sync_all(folder: Path) -> None:
+    """Make everything in a folder durable, names and contents."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with Path(place, name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(place))
 
 
 def _repository(folder: Path) -> pygit2.Repository:

@@ -11,7 +11,11 @@ from typing import Any
 import pygit2
 
 from gitsnap.archive.objects import TREE
+from gitsnap.errors import ArchiveError
 from gitsnap.model import BlobId
+
+DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
+"""What to do about an object that cannot be read."""
 
 _Folder = dict[str, Any]
 """Name -> content id of a file, or a folder below."""
@@ -42,9 +46,18 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
 
 
 def read_tree(repository: pygit2.Repository, tree: pygit2.Tree, prefix: str = "") -> dict[str, BlobId]:
-    """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths."""
+    """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+
+    Raises ArchiveError where a tree object is missing or damaged.
+    """
     files: dict[str, BlobId] = {}
-    for entry in tree:
+    try:
+        entries = list(tree)
+    except (KeyError, ValueError, pygit2.GitError):
+        raise ArchiveError(
+            f"the folder {prefix or '/'} ({tree.id}) is missing from the archive or damaged", hint=DAMAGED
+        ) from None
+    for entry in entries:
         name = f"{prefix}{entry.name}"
         if isinstance(entry, pygit2.Tree):
             files.update(read_tree(repository, entry, f"{name}/"))

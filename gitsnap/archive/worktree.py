@@ -20,6 +20,8 @@ from gitsnap.model import BlobId
 
 _SHOWN = "gitsnap-worktree"
 """File below ``.git``: id of the commit that the working tree shows."""
+UNFINISHED_FILE = "gitsnap-file.tmp"
+"""File below ``.git``: the file being written, which gets its name when it is whole; one writer writes at a time."""
 
 
 def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str, ...]:
@@ -37,10 +39,10 @@ def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str
     changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     if not changed:
         return ()
-    folder = _Folder(repository.workdir.rstrip("/"))
-    left = [path for path in changed if not folder.change(repository, path, before.get(path), after.get(path))]
+    folder = _Folder(repository)
+    left = [path for path in changed if not folder.change(path, before.get(path), after.get(path))]
     _update_index(repository, changed, after)
-    _replace(str(shown), f"{commit}\n".encode())
+    _replace(repository, str(shown), f"{commit}\n".encode())
     return tuple(left)
 
 
@@ -72,13 +74,14 @@ def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapp
 class _Folder:
     """Files below the working tree's root. Paths are strings here: the first sample writes every file there is."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._real = {root}
+    def __init__(self, repository: pygit2.Repository) -> None:
+        self._repository = repository
+        self._root = repository.workdir.rstrip("/")
+        self._real = {self._root}
         self._new: set[str] = set()
         """Folders made just now: there is nothing of anybody's in them."""
 
-    def change(self, repository: pygit2.Repository, path: str, before: BlobId | None, after: BlobId | None) -> bool:
+    def change(self, path: str, before: BlobId | None, after: BlobId | None) -> bool:
         """Write or remove one file. False when it is not what ``before`` says, so somebody else's."""
         file = f"{self._root}/{path}"
         folder = file.rpartition("/")[0]
@@ -93,7 +96,7 @@ class _Folder:
             os.unlink(file)
             self._remove_empty(folder)
             return True
-        _replace(file, repository[after].read_raw())
+        _replace(self._repository, file, self._repository[after].read_raw())
         return True
 
     def _parents_are_folders(self, folder: str, *, create: bool) -> bool:
@@ -136,9 +139,9 @@ def _id_on_disk(file: str) -> str | None:
             return "not a file"
 
 
-def _replace(file: str, content: bytes) -> None:
-    """Readers see the old file or the new one, whole."""
-    temporary = f"{file.rpartition('/')[0]}/.gitsnap-{os.getpid()}.tmp"
+def _replace(repository: pygit2.Repository, file: str, content: bytes) -> None:
+    """Readers see the old file or the new one, whole; what a killed process leaves is not in an operator's way."""
+    temporary = os.path.join(repository.path, UNFINISHED_FILE)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as target:
         target.write(content)

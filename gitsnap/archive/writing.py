@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import maintenance, memory, removal, worktree
+from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
+from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks
 from gitsnap.archive.refs import KEEP
@@ -39,26 +40,8 @@ OWN_COMMIT = "\nGitsnap-Format: "
 """What the message of a commit by gitsnap holds."""
 
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
-_LOCK_ATTEMPTS = 40
+_LOCK_ATTEMPTS = 80
 _LOCK_SECONDS = 0.05
-
-
-def _patiently(move: Callable[[], object]) -> None:
-    """Move a ref, again for a while where git holds a lock: an operator's ``git pack-refs`` or ``git gc`` beside.
-
-    A ref that is locked has not been moved, so that trying again is safe.
-    """
-    for attempt in range(_LOCK_ATTEMPTS):
-        try:
-            move()
-        except pygit2.AlreadyExistsError:
-            raise
-        except (pygit2.GitError, OSError) as error:
-            if "lock" not in str(error) or attempt + 1 == _LOCK_ATTEMPTS:
-                raise
-            time.sleep(_LOCK_SECONDS)
-        else:
-            return
 
 
 class GitWriter:
@@ -145,7 +128,7 @@ class GitWriter:
     def mark(self, sample: Sample) -> None:
         """Mark a sample, so that no retention removes it; once more does nothing. Raises StorageError."""
         try:
-            self._repository.references.create(f"{KEEP}{sample.tag}", pygit2.Oid(hex=sample.tag_id), force=True)
+            create_ref(self._repository, f"{KEEP}{sample.tag}", sample.tag_id, force=True)
         except (pygit2.GitError, OSError) as error:
             raise _storage_error(self._repository, error) from error
 
@@ -178,8 +161,8 @@ class GitWriter:
             return head
         if head is None or not self._contains(head, last.commit):
             if head is not None:
-                self._repository.references.create(f"refs/gitsnap/foreign/{head}", pygit2.Oid(hex=head), force=True)
-            self._repository.references.create(name, pygit2.Oid(hex=last.commit), force=True)
+                create_ref(self._repository, f"refs/gitsnap/foreign/{head}", head, force=True)
+            create_ref(self._repository, name, last.commit, force=True)
             return last.commit
         return head
 
@@ -287,22 +270,40 @@ class GitWriter:
 
     def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
         """Branch, then tag; between them lies a commit without a sample, which the next capture tags or builds on."""
-        references, name = self._repository.references, f"refs/heads/{self._branch}"
+        name = f"refs/heads/{self._branch}"
         try:
             if self._base is None:
-                _patiently(lambda: references.create(name, pygit2.Oid(hex=commit)))
+                self._patiently(lambda: create_ref(self._repository, name, commit))
             elif commit != self._base:
-                branch = references[name]
+                branch = self._repository.references[name]
                 if str(branch.target) != self._base:
                     raise self._moved()
-                _patiently(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
-            _patiently(lambda: references.create(f"refs/tags/{tag}", pygit2.Oid(hex=tag_id)))
+                self._patiently(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
+            self._patiently(lambda: create_ref(self._repository, f"refs/tags/{tag}", tag_id))
         except pygit2.AlreadyExistsError as error:
             raise self._moved() from error
         except (pygit2.GitError, OSError) as error:
             if "old reference value does not match" in str(error):
                 raise self._moved() from error
             raise _storage_error(self._repository, error) from error
+
+    def _patiently(self, move: Callable[[], object]) -> None:
+        """Move a ref, again for a while where git holds a lock: an operator's ``git pack-refs`` or ``git gc`` beside.
+
+        A ref that is locked has not been moved, so that trying again is safe. A lock may turn out to be a leftover.
+        """
+        for attempt in range(_LOCK_ATTEMPTS):
+            try:
+                move()
+            except pygit2.AlreadyExistsError:
+                raise
+            except (pygit2.GitError, OSError) as error:
+                if "lock" not in str(error) or attempt + 1 == _LOCK_ATTEMPTS:
+                    raise
+                time.sleep(_LOCK_SECONDS)
+                leftovers.clear_git(Path(self._repository.path), self._branch)
+            else:
+                return
 
     def _moved(self) -> ConflictError:
         return ConflictError(
@@ -313,7 +314,7 @@ class GitWriter:
     def _show(self, commit: str) -> tuple[tuple[str, ...], str]:
         try:
             return worktree.update(self._repository, self._branch, commit), ""
-        except (OSError, pygit2.GitError) as error:
+        except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,3 +87,39 @@ def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch
     graphs = list((archive.git_folder / "objects" / "info" / "commit-graphs").glob("*.graph"))
     assert [b"BDAT" in one.read_bytes() for one in graphs] == [True]  # the chunk of git's format that holds them
     assert not graph.exists()
+
+
+def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`git pack-refs` removes it between two looks at it: nothing is due, and no capture fails."""
+    archive = create_archive(tmp_path, "hourly")
+    _sample(archive, 1)
+    folder = archive.git_folder / "refs" / "tags" / "hourly"
+    iterdir = Path.iterdir
+
+    def pack_first(path: Path) -> Iterator[Path]:
+        subprocess.run(["git", "-C", archive.location, "pack-refs", "--all"], check=True)
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", pack_first)
+
+    assert not maintenance.is_due(archive.git_folder, "hourly")
+    assert not folder.exists()
+
+
+def test_the_size_of_an_archive_whose_files_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is gone between its listing and the look at it does not count, and is no error."""
+    archive = create_archive(tmp_path, "hourly")
+    _sample(archive, 1)
+    whole = archive.repository_bytes()
+    objects = archive.git_folder / "objects"
+    size = sum(file.stat().st_size for file in objects.rglob("*") if file.is_file())
+    lstat = Path.lstat
+
+    def vanish_first(path: Path) -> os.stat_result:
+        if objects in path.parents:
+            shutil.rmtree(objects, ignore_errors=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", vanish_first)
+
+    assert archive.repository_bytes() == whole - size

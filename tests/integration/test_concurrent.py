@@ -1,0 +1,223 @@
+"""Eight writers at once, in processes and threads, readers and retention beside them; writers that die or hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gitsnap import archive, pruning
+from gitsnap.archive import GitArchive
+from gitsnap.errors import ConflictError
+from gitsnap.format import encode
+from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.policy import Retention
+from gitsnap.ports import SampleDraft
+from gitsnap.retention import Rules
+from tests.support.commands import gitsnap
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+_PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  by: {}\n"
+_EACH = 3
+_PAUSE = 0.05
+"""Seconds between two looks of a reader, so that it leaves the machine to the writers."""
+_FILES = 5
+"""Files of a sample, which all hold the same text: a sample with two texts would be torn."""
+
+
+def _take(to: GitArchive, text: str) -> None:
+    with to.writer() as writer:
+        names = [f"default/ConfigMap/{number}.yaml" for number in range(_FILES)]
+        files = {name: writer.store(encode({"name": name, "data": text})) for name in names}
+        writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.SCHEDULE, "cluster-1"))
+
+
+def _texts(of: GitArchive) -> list[str]:
+    """The one text of each sample, oldest first."""
+    found = []
+    for sample in of.samples():
+        tree = of.tree(sample)
+        files = tree.files(Area.CONFIGURATION)
+        assert len(files) == _FILES
+        texts = {tree.read(blob).splitlines()[0] for blob in files.values()}
+        assert len(texts) == 1
+        found.append(texts.pop().decode())
+    return found
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.integration.test_concurrent import _EACH, _take
+from gitsnap import archive
+to = archive.create_archive(Path({storage!r}), "hourly")
+for number in range(_EACH):
+    _take(to, f"process {name} {{number}}")
+"""
+
+
+def _start(storage: Path, name: int) -> subprocess.Popen[bytes]:
+    script = _WRITER.format(root=str(Path(__file__).parents[2]), storage=str(storage), name=name)
+    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+
+
+@contextmanager
+def _beside(storage: Path) -> Iterator[list[int]]:
+    """A reader all the while, in a thread: how many samples it saw, each time it looked."""
+    done, counts = threading.Event(), []
+
+    def read() -> None:
+        seen: list[str] = []
+        while not done.is_set():
+            if (storage / "hourly").exists():
+                now = _texts(archive.open_archive(storage, "hourly"))
+                assert now[: len(seen)] == seen  # what was there stays, in its order
+                counts.append(len(now))
+                seen = now
+            time.sleep(_PAUSE)
+
+    with ThreadPoolExecutor() as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            yield counts
+        finally:
+            done.set()
+        for reader in readers:
+            reader.result()
+
+
+def test_eight_writers_of_an_archive_that_is_not_there_yet(tmp_path: Path) -> None:
+    """Every sample of each is there, whole, once; readers see each one stay; and git finds nothing wrong."""
+    processes = [_start(tmp_path, name) for name in range(4)]
+
+    def write(name: int) -> None:
+        to = archive.create_archive(tmp_path, "hourly")
+        for number in range(_EACH):
+            _take(to, f"thread {name} {number}")
+
+    with _beside(tmp_path) as counts, ThreadPoolExecutor(4) as pool:
+        for written in [pool.submit(write, name) for name in range(4)]:
+            written.result()
+        said = [process.communicate()[1] for process in processes]
+
+    assert said == [b""] * 4
+    hourly = archive.open_archive(tmp_path, "hourly")
+    wanted = [
+        f"data: {kind} {name} {number}"
+        for kind in ("process", "thread")
+        for name in range(4)
+        for number in range(_EACH)
+    ]
+    assert sorted(_texts(hourly)) == sorted(wanted)
+    assert [one.metadata.sequence for one in hourly.samples()] == list(range(1, len(wanted) + 1))
+    assert hourly.check() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["hourly"]
+    assert counts
+
+
+def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> None:
+    """Tags come, go and are packed all the while: each listing has no gap, and each sample in it is whole."""
+    hourly = archive.create_archive(tmp_path, "hourly")
+    done, looked = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            opened = archive.open_path(tmp_path / "hourly")
+            samples = opened.samples()
+            sequences = [one.metadata.sequence for one in samples]
+            assert sequences == list(range(sequences[0], sequences[-1] + 1)) if sequences else True
+            for sample in samples:
+                assert len(opened.tree(sample).files(Area.CONFIGURATION)) == _FILES
+            looked.append(len(samples))
+            time.sleep(_PAUSE)
+
+    def pack() -> None:
+        while not done.is_set():
+            subprocess.run(["git", "-C", hourly.location, "pack-refs", "--all"], capture_output=True, check=False)
+
+    with ThreadPoolExecutor() as pool:
+        beside = [pool.submit(read), pool.submit(read), pool.submit(pack)]
+        try:
+            for number in range(16):
+                _take(hourly, str(number))
+                if number % 3 == 2:
+                    with hourly.writer() as writer:
+                        pruning.prune(writer, Rules(Retention(keep_last=4)))
+        finally:
+            done.set()
+        for one in beside:
+            one.result()
+
+    assert [one.metadata.sequence for one in hourly.samples()] == [12, 13, 14, 15, 16]
+    assert not [one for one in hourly.check() if one.wrong]
+    assert len(looked) > 5
+
+
+def test_a_writer_that_dies_leaves_no_lock(tmp_path: Path) -> None:
+    """The kernel drops it at once, whatever the writer was doing."""
+    hourly = archive.create_archive(tmp_path, "hourly")
+    with _holding(hourly) as process:
+        with pytest.raises(ConflictError), hourly.writer(patience=0):
+            pass
+        process.kill()
+        process.wait()
+
+    with hourly.writer(patience=0):
+        pass
+
+
+def test_a_writer_that_hangs(tmp_path: Path) -> None:
+    """Its process is named and nothing is written; once somebody has ended it, captures go on."""
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format("me"))
+    command = ["capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit"]
+    gitsnap(tmp_path, *command, code=0)
+    hourly = archive.open_path(tmp_path / "hourly")
+    with _holding(hourly) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(ConflictError, match=f"pid {process.pid} on ") as refused, hourly.writer(patience=0.3):
+            pass
+        assert len(hourly.samples()) == 1
+        process.kill()
+        process.wait()
+
+    assert "end it" in refused.value.hint
+    gitsnap(tmp_path, *command, code=0)
+    assert hourly.check() == []
+
+
+@contextmanager
+def _holding(hourly: GitArchive) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the writer's lock, and stored something."""
+    script = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from gitsnap.archive import open_path
+        with open_path(Path({hourly.location!r})).writer() as writer:
+            writer.store(b"unfinished")
+            print("ready", flush=True)
+            sys.stdin.read()
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

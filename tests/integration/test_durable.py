@@ -1,0 +1,96 @@
+"""What docs/FORMAT.md promises of a power loss: each step of a capture is on the disk before the next one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import open_path
+from tests.support.power_loss import Call, Disk
+from tests.support.write_points import Ran, WritePoints, write_points
+
+pytestmark = pytest.mark.xdist_group("write points")
+
+_PROFILE = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WritePoints]:
+    """The server that runs gitsnap."""
+    with write_points(tmp_path_factory.mktemp("points") / "server") as made:
+        if made is None:
+            pytest.skip("a library cannot be preloaded here: no Linux, or no C compiler")
+        yield made
+
+
+def _capture(server: WritePoints, place: Path, tier: int, settings: Mapping[str, float] | None = None) -> Ran:
+    (place / "cluster").mkdir(exist_ok=True)
+    (place / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
+    words = ("capture", "--from-dir", f"{place}/cluster", "--storage", str(place), "--snapshot", "hourly")
+    ran = server.run(*words, log=True, settings=settings)
+    assert ran.code == 0, ran.said
+    return ran
+
+
+@pytest.mark.parametrize("way", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
+def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> None:
+    """Keys and the archive before objects, objects before the branch, the branch before the tag, the tag at the end."""
+    place = server.below / way.replace(" ", "-")
+    place.mkdir()
+    if way != "first":
+        _capture(server, place, 1, {"loose_tags": 1} if way == "refs were packed" else None)
+    disk = Disk(place.rglob("*"))
+    git = f"{place}/hourly/.git"
+    seen = []
+
+    def check(call: Call) -> None:
+        target = call[2] or call[1]
+        if call[0] == "create" and target.startswith(f"{git}/objects/"):
+            seen.append("object")
+            assert disk.at_risk(f"{place}/.keys") == []
+            assert [one for one in disk.at_risk(git) if not one.startswith(f"{git}/objects")] == [f"{git}/gitsnap.lock"]
+        elif call[0] in ("link", "rename") and target.startswith(f"{git}/refs/heads/"):
+            seen.append("branch")
+            assert disk.at_risk(f"{git}/objects") == []
+        elif call[0] in ("link", "rename") and target.startswith(f"{git}/refs/tags/"):
+            seen.append("tag")
+            assert disk.at_risk(f"{git}/refs/heads/hourly") == []
+            assert disk.at_risk(f"{git}/objects") == []
+
+    settings = {"most_loose": 3} if way == "as a pack" else None
+    ran = _capture(server, place, 1 if way == "unchanged" else 2, settings)
+    disk.replay(ran.calls, check)
+
+    assert list(dict.fromkeys(seen)) == (["object", "tag"] if way == "unchanged" else ["object", "branch", "tag"])
+    newest = open_path(place / "hourly").samples()[-1]
+    assert disk.at_risk(f"{git}/refs/tags/{newest.tag}") == []
+    assert disk.at_risk(f"{git}/refs") == []
+
+
+def test_what_retention_took_is_on_record_before_it_goes(server: WritePoints) -> None:
+    """The record is on the disk before the first tag is removed."""
+    place = server.below / "retention"
+    place.mkdir()
+    for tier in range(3):
+        (place / "cluster").mkdir(exist_ok=True)
+        (place / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
+        words = ("capture", "--from-dir", f"{place}/cluster", "--storage", str(place), "--snapshot", "hourly")
+        assert server.run(*words, scheduled=True).code == 0
+    disk = Disk(place.rglob("*"))
+    git = f"{place}/hourly/.git"
+    removed = []
+
+    def check(call: Call) -> None:
+        if call[0] == "unlink" and call[1].startswith(f"{git}/refs/tags/") and not call[1].endswith(".lock"):
+            removed.append(call[1])
+            assert disk.at_risk(f"{git}/refs/gitsnap/pruned/hourly") == []
+            assert disk.at_risk(f"{git}/objects") == []
+
+    ran = server.run("prune", "--storage", str(place), "--keep-last", "1", "--yes", log=True)
+    disk.replay(ran.calls, check)
+
+    assert len(removed) == 2, ran.said

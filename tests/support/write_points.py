@@ -1,0 +1,222 @@
+"""Runs gitsnap so that it dies, or that the disk fails, at exactly the n-th call that changes a file.
+
+A server process has a C library preloaded (``write_points.c``) and forks once for each run, so that a run costs no
+start of Python. Runs are what ``python -m tests.support.write_points`` reads from its standard input.
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import mmap
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from gitsnap import cli
+from gitsnap.model import Trigger
+
+_SOURCE = Path(__file__).with_name("write_points.c")
+_PATH_MAX = 4096
+
+
+class Fault(IntEnum):
+    """What happens at the point."""
+
+    NONE = 0
+    KILL = 1
+    """SIGKILL for gitsnap and the git that it runs."""
+    FAIL = 2
+    """This call and all later ones fail with the error given."""
+
+
+class _Control(ctypes.Structure):
+    """``struct control`` of the library."""
+
+    _fields_ = (
+        ("count", ctypes.c_long),
+        ("limit", ctypes.c_long),
+        ("action", ctypes.c_int),
+        ("error", ctypes.c_int),
+        ("log", ctypes.c_int),
+        ("below", ctypes.c_char * _PATH_MAX),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a run."""
+
+    code: int
+    """Exit code, or the signal that ended it as a negative number."""
+    points: int
+    """Calls that changed a file below the folder."""
+    said: str
+    """Standard output and standard error."""
+    calls: tuple[tuple[str, str, str], ...] = ()
+    """Name of the call, path, and a second path; where they were asked for."""
+
+
+class WritePoints:
+    """The server, and the one folder below which calls are counted."""
+
+    def __init__(self, place: Path, library: Path) -> None:
+        self.place = place
+        self.below = place / "runs"
+        self.below.mkdir()
+        self._control = place / "control"
+        self._control.write_bytes(bytes(ctypes.sizeof(_Control)))
+        self._log = place / "control.log"
+        variables = f"LD_PRELOAD='{library}' WRITE_POINTS='{self._control}'"
+        wrapper = place / "bin" / "git"
+        wrapper.parent.mkdir()
+        # Python gives git an environment of its own, so that the library gets there by the way of PATH.
+        wrapper.write_text(f'#!/bin/sh\n{variables} exec "{shutil.which("git")}" "$@"\n')
+        wrapper.chmod(0o755)
+        environment = {**os.environ, "LD_PRELOAD": str(library), "WRITE_POINTS": str(self._control)}
+        environment["PATH"] = f"{wrapper.parent}:{os.environ['PATH']}"
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.write_points"],
+            cwd=Path(__file__).parents[2], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(
+        self,
+        *words: str,
+        fault: Fault = Fault.NONE,
+        at: int = 0,
+        error: int = 0,
+        log: bool = False,
+        scheduled: bool = False,
+        settings: Mapping[str, float] | None = None,
+    ) -> Ran:
+        """Run ``gitsnap WORDS`` below the folder; ``at`` is the number of the point, from 1 on.
+
+        ``scheduled``: a capture is one that retention may remove.
+        ``settings`` are constants of the archive that a small archive needs other values of (``_SETTINGS``).
+        """
+        self._log.unlink(missing_ok=True)
+        request = {
+            "words": words,
+            "below": str(self.below),
+            "fault": fault,
+            "at": at,
+            "error": error,
+            "log": log,
+            "scheduled": scheduled,
+            "settings": settings or {},
+        }
+        pipe_in, pipe_out = self._server.stdin, self._server.stdout
+        assert pipe_in is not None
+        assert pipe_out is not None
+        pipe_in.write(json.dumps(request) + "\n")
+        pipe_in.flush()
+        answer = json.loads(pipe_out.readline())
+        calls = self._log.read_text().splitlines() if log else []
+        return Ran(
+            answer["code"],
+            answer["points"],
+            answer["said"],
+            tuple((name, path, other) for name, path, other in (line.split("\t") for line in calls)),
+        )
+
+    def close(self) -> None:
+        """End the server."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.close()
+        self._server.wait(30)
+        self._server.stdout.close()
+
+
+@contextlib.contextmanager
+def write_points(place: Path) -> Iterator[WritePoints | None]:
+    """The server, in a folder of its own; None where there is no C compiler or no way to preload a library."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        yield None
+        return
+    place.mkdir()
+    library = place / "write_points.so"
+    subprocess.run([compiler, "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE], check=True)
+    server = WritePoints(place, library)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+# The server -----------------------------------------------------------------------------------------------------------
+
+_SETTINGS = {
+    "loose_tags": "gitsnap.archive.maintenance.LOOSE_TAGS",
+    "most_loose": "gitsnap.archive.objects._MOST_LOOSE",
+    "settled": "gitsnap.archive.leftovers._SETTLED_SECONDS",
+}
+_SCHEDULED = SimpleNamespace(MANUAL=Trigger.SCHEDULE)
+"""What the command line gets in place of the enumeration: its own captures are never scheduled."""
+_MODULES = ("capture", "cli.app", "cli.capture", "cli.prune", "pruning", "secrets", "signing")
+
+
+def _serve() -> None:
+    """Answer requests until the input ends."""
+    for name in _MODULES:
+        importlib.import_module(f"gitsnap.{name}")
+    shared = Path(os.environ["WRITE_POINTS"])
+    with shared.open("r+b") as file:
+        control = _Control.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(_Control)))
+    said = shared.with_name("said")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _run(json.loads(line), control, said)
+        _, status = os.waitpid(child, 0)
+        control.below = b""
+        code, text = os.waitstatus_to_exitcode(status), said.read_text(errors="replace")
+        print(json.dumps({"code": code, "points": control.count, "said": text}), flush=True)
+
+
+def _run(request: dict[str, Any], control: _Control, said: Path) -> NoReturn:
+    """One run, in a process group of its own."""
+    code = 70
+    try:
+        os.setsid()
+        output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.chdir(request["below"])
+        if request["scheduled"]:
+            command: Any = importlib.import_module("gitsnap.cli.capture")
+            command.Trigger = _SCHEDULED
+        for name, value in request["settings"].items():
+            owner, _, attribute = _SETTINGS[name].rpartition(".")
+            setattr(pkgutil.resolve_name(owner), attribute, value)
+        control.count, control.limit = 0, request["at"]
+        control.action, control.error, control.log = request["fault"], request["error"], request["log"]
+        control.below = request["below"].encode()
+        cli.main(request["words"])
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        control.below = b""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,112 @@
+"""Lock files and temporary files that a killed git leaves: removed once nobody can be using them, and not before."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gitsnap import archive
+from gitsnap.archive import GitArchive
+from gitsnap.format import encode
+from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.ports import RecordedSample, SampleDraft
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+_LEFT = (
+    "index.lock",
+    "HEAD.lock",
+    "packed-refs.lock",
+    "packed-refs.new",
+    "refs/heads/hourly.lock",
+    "refs/tags/hourly/2026-01-01T12-00-00Z.lock",
+    "refs/gitsnap/pruned/hourly.lock",
+    "objects/pack/tmp_pack_abc123",
+    "objects/pack/.tmp-17-pack-0123456789abcdef0123456789abcdef01234567.pack",
+    "objects/info/commit-graphs/commit-graph-chain.lock",
+)
+
+
+@pytest.fixture
+def hourly(tmp_path: Path) -> GitArchive:
+    """A new archive."""
+    return archive.create_archive(tmp_path, "hourly")
+
+
+def _take(to: GitArchive, text: str) -> RecordedSample:
+    with to.writer() as writer:
+        files = {"default/ConfigMap/a.yaml": writer.store(encode({"data": text}))}
+        return writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: files}, _NOON, Trigger.MANUAL, "cluster-1"))
+
+
+def _leave(of: GitArchive, name: str, *, age: float) -> Path:
+    file = of.git_folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file, (time.time() - age, time.time() - age))
+    return file
+
+
+def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
+    """All of it, so that the capture succeeds, and nothing piles up."""
+    left = [_leave(hourly, name, age=60) for name in _LEFT]
+
+    taken = _take(hourly, "1")
+
+    assert taken.worktree_problem == ""
+    assert [file for file in left if file.exists()] == []
+
+
+def test_a_lock_that_was_left_just_now(hourly: GitArchive) -> None:
+    """It may be a git's that is running; the capture waits until it cannot be any more."""
+    _leave(hourly, "refs/heads/hourly.lock", age=0)
+
+    assert _take(hourly, "1").new_commit
+
+
+def test_a_file_that_a_process_has_open_is_not_touched(hourly: GitArchive) -> None:
+    """However old it is."""
+    file = _leave(hourly, "objects/pack/tmp_pack_abc123", age=3600)
+
+    with file.open("rb"):
+        _take(hourly, "1")
+        assert file.exists()
+    _take(hourly, "2")
+    assert not file.exists()
+
+
+def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
+    """`git commit` with an open editor holds the index's lock without having it open: its commit is not spoilt."""
+    _take(hourly, "1")
+    place = Path(hourly.location)
+    (place / "configuration/default/ConfigMap/a.yaml").write_text("by hand\n")
+    editor = place.parent / "editor"
+    editor.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[0] + '.open', 'w').close()\nsys.stdin.read()\n"
+                      "open(sys.argv[1], 'w').write('by hand')\n")  # fmt: skip
+    editor.chmod(0o755)
+    identity = ["-c", "user.name=op", "-c", "user.email=op@example.org", "-c", f"core.editor={editor}"]
+    commit = subprocess.Popen(
+        ["git", *identity, "commit", "-a", "-q"], cwd=place, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not editor.with_name("editor.open").exists():
+        time.sleep(0.02)
+    lock = hourly.git_folder / "index.lock"
+    os.utime(lock, (0, 0))
+
+    taken = _take(hourly, "2")
+    was_there = lock.exists()
+    _, said = commit.communicate(timeout=60)
+
+    assert was_there
+    assert "working tree was not updated" in taken.worktree_problem
+    # The branch moved while the editor was open, so that git refuses the commit in words; the change is not lost.
+    assert b"cannot lock ref" in said
+    assert (place / "configuration/default/ConfigMap/a.yaml").read_text() == "by hand\n"
+    assert [one.metadata.sequence for one in hourly.samples()] == [1, 2]
+    assert not [one for one in hourly.check() if one.wrong]
