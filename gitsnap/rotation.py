@@ -6,6 +6,7 @@ are, readable with the identity that could read them. This module must not read 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,9 +19,18 @@ from gitsnap.ports import Archive, RecordedSample, SampleDraft, SecretsKeeper, T
 from gitsnap.sveltos import kinds
 
 
-def rotate(archive: Archive, *, old: SecretsKeeper, new: SecretsKeeper, time: datetime) -> RecordedSample:
+def rotate(
+    archive: Archive,
+    *,
+    old: SecretsKeeper,
+    new: SecretsKeeper,
+    time: datetime,
+    signer: Callable[[bytes], bytes] | None = None,
+    before_recording: Callable[[], None] = lambda: None,
+) -> RecordedSample:
     """Take a sample that is the newest one with its Secrets kept by ``new`` instead of ``old``.
 
+    ``signer`` signs its tag; ``before_recording`` is called once all is read and before anything is recorded.
     Every value is held against its fingerprint on the way, so that nothing replaced is taken over. Raises SecretsError
     where the archive keeps no ciphertexts or one cannot be read (then nothing is recorded), NotFoundError where there
     is no sample.
@@ -44,6 +54,7 @@ def rotate(archive: Archive, *, old: SecretsKeeper, new: SecretsKeeper, time: da
             files[Area.SEALED][path] = writer.store(values)
         files[Area.SEALED][WRAPPED_KEY] = writer.store(new.seal(new.fingerprint_key))
         key = fingerprint.key_id(new.fingerprint_key)
+        before_recording()
         return writer.record(
             SampleDraft(
                 info=replace(tree.info, secrets=SecretsInfo(mode, key, tuple(sorted(new.recipients)))),
@@ -55,6 +66,7 @@ def rotate(archive: Archive, *, old: SecretsKeeper, new: SecretsKeeper, time: da
                 consistency=newest.consistency,
                 incomplete=newest.incomplete,
                 unresolved=newest.unresolved,
+                signer=signer,
             )
         )
 

@@ -56,10 +56,7 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
-    signing_key: Annotated[
-        Path | None,
-        typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the sample's tag with."),
-    ] = None,
+    signing_key: options.SigningKey = None,
     full: Annotated[
         bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
     ] = False,
@@ -98,7 +95,7 @@ def capture(
         require_complete=policy.require_complete,
         adopt=adopt,
         full=full,
-        signer=signer_from_file(signing_key) if signing_key is not None else None,
+        signer=signer_from_file(signing_key),
     )
     progress = output.ProgressLine()
     try:
