@@ -149,6 +149,8 @@ def _going_on(policy: Policy, before: _Before | None) -> Policy:
         policy = replace(policy, secrets_mode=before.info.mode)
     if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
         policy = replace(policy, recipients=before.info.recipients)
+    if not policy.sensitive_given:
+        policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
     if not policy.resources_given:
         policy = replace(policy, resources=before.resources)
     return policy
