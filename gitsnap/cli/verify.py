@@ -54,9 +54,9 @@ def verify(
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
-    for one in pinned or ():
-        if not _ID.fullmatch(one):
-            raise UsageError(f"--pinned {one}: the id of a tag is needed, 7 to 40 hexadecimal digits")
+    for noted in pinned or ():
+        if not _ID.fullmatch(noted):
+            raise UsageError(f"--pinned {noted}: the id of a tag is needed, 7 to 40 hexadecimal digits")
     found: dict[str, list[Finding]] = {}
     samples: dict[str, Sequence[Sample]] = {}
     damaged: list[ArchiveError] = []
