@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,16 +108,27 @@ def for_rotation(
     return old, old.with_recipients(recipients)
 
 
-def for_rekeying(
-    archive: Archive, *, identities: Sequence[Path] = ()
-) -> tuple[secrets.Keeper, secrets.Keeper, Callable[[], Path]]:
-    """The keys of the newest sample, the same with a new fingerprint key, and what puts that key into its place.
+@dataclass(frozen=True, slots=True)
+class Rekeying:
+    """The keys of the newest sample, the same with a new fingerprint key, and where that is kept."""
 
-    To be called once the new sample is there: until then, the sample's own copy of the key is the only one.
-    """
+    old: secrets.Keeper
+    new: secrets.Keeper
+    folder: Path
+
+    def lay_down(self) -> None:
+        """Keep the new key beside the old one: before a sample is made with it, so that no sample is without a key."""
+        secrets.lay_down_key(self.folder, self.new)
+
+    def put_in_place(self) -> Path:
+        """Make the new key the one in use, once there is a sample of it; returns its file."""
+        return secrets.put_key_in_place(self.folder, self.new)
+
+
+def for_rekeying(archive: Archive, *, identities: Sequence[Path] = ()) -> Rekeying:
+    """What a new fingerprint key takes. Raises SecretsError, NotFoundError."""
     old = _of_newest(archive, identities)
-    new = old.with_new_key()
-    return old, new, lambda: secrets.replace_key(_folder_of(archive), new)
+    return Rekeying(old, old.with_new_key(), _folder_of(archive))
 
 
 def _of_newest(archive: Archive, identities: Sequence[Path]) -> secrets.Keeper:
@@ -138,6 +149,8 @@ def _going_on(policy: Policy, before: _Before | None) -> Policy:
         policy = replace(policy, secrets_mode=before.info.mode)
     if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
         policy = replace(policy, recipients=before.info.recipients)
+    if not policy.sensitive_given:
+        policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
     if not policy.resources_given:
         policy = replace(policy, resources=before.resources)
     return policy

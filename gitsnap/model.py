@@ -240,6 +240,18 @@ class Sample:
         return base[:10] + ":" + base[11:19].replace("-", ":") + suffix
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class SensitiveField:
+    """A field, beside those of Secrets, whose values are kept like theirs."""
+
+    kind: Kind
+    path: str
+    """``spec.helmCharts[].values``; the grammar is that of docs/FORMAT.md."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class SecretsInfo:
     """What a tree says about how its Secrets are kept."""
@@ -249,6 +261,8 @@ class SecretsInfo:
     """Id of the key, ``""`` in the modes without fingerprints."""
     recipients: tuple[str, ...] = ()
     """age recipients (public keys), sorted; only in mode encrypt."""
+    sensitive_fields: tuple[SensitiveField, ...] = ()
+    """Sorted; only in the modes with fingerprints."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -292,5 +306,3 @@ class TreeInfo:
     rules: int = 1
     """Number of the normalization rules."""
     format: int = 1
-    requires: tuple[str, ...] = ()
-    """Features a reader must know to read the tree rightly."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitsnap import scope
+from gitsnap import scope, sensitive
 from gitsnap.errors import GitsnapError, InputError
 from gitsnap.format import check_branch
-from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode
+from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
 from gitsnap.schedule import Schedule, check_zone
 
 GROUP = "utils.projectsveltos.io"
@@ -81,6 +81,9 @@ class Policy:
     secrets_given: bool = False
     """Whether the policy names a mode, or recipients: an archive otherwise goes on in the mode it has."""
     recipients: tuple[str, ...] = ()
+    sensitive_fields: tuple[SensitiveField, ...] = ()
+    sensitive_given: bool = False
+    """Whether the policy says which fields it hides, be it none: an archive otherwise goes on with those it has."""
     secrets_secret: str = ""
     """``<namespace>/<name>`` of the Secret that holds the fingerprint key."""
     retention: Retention = field(default_factory=Retention)
@@ -135,7 +138,7 @@ class _Reader:
         )  # fmt: skip
         self._only(spec, "spec", known)
         secrets = self._map(spec, "secrets", "spec.secrets")
-        self._only(secrets, "spec.secrets", ("mode", "recipients", "secretRef"))
+        self._only(secrets, "spec.secrets", ("mode", "recipients", "sensitiveFields", "secretRef"))
         limit = self._count(spec, "successfulSnapshotLimit", "spec", lowest=1)
         return Policy(
             name=name,
@@ -148,6 +151,8 @@ class _Reader:
             secrets_mode=self._mode(secrets),
             secrets_given=bool(secrets.get("mode") or secrets.get("recipients")),
             recipients=self._recipients(secrets),
+            sensitive_fields=self._sensitive_fields(secrets),
+            sensitive_given=secrets.get("sensitiveFields") is not None,
             secrets_secret=self._secret(secrets, "spec.secrets"),
             retention=self._retention(self._map(spec, "retention", "spec.retention"), limit),
             push=self._push(spec),
@@ -207,6 +212,25 @@ class _Reader:
                     f"spec.secrets.recipients[{position}]: is no public key for age (age1…, ssh-ed25519 …, ssh-rsa …)"
                 )
         return tuple(sorted(set(recipients)))
+
+    def _sensitive_fields(self, secrets: JsonObject) -> tuple[SensitiveField, ...]:
+        fields = []
+        for position, entry in enumerate(self._list(secrets, "sensitiveFields", "spec.secrets")):
+            path = f"spec.secrets.sensitiveFields[{position}]"
+            if not isinstance(entry, dict):
+                self.problems.append(f"{path}: an object with kind, group and path is needed")
+                continue
+            self._only(entry, path, ("group", "kind", "path"))
+            kind = Kind(self._text(entry, "group", path), self._text(entry, "kind", path))
+            field = SensitiveField(kind, self._text(entry, "path", path))
+            found = [f"{path}.{part}: {problem}" for part, problem in sensitive.problems(field)]
+            self.problems += found
+            fields += [] if found else [field]
+        for one, other in sensitive.overlapping(sorted(set(fields))):
+            self.problems.append(f"spec.secrets.sensitiveFields: {one.path} and {other.path} overlap: give one")
+        if fields and secrets.get("mode") in (SecretsMode.OMIT, SecretsMode.PLAINTEXT):
+            self.problems.append(f"spec.secrets.sensitiveFields: have no meaning in the mode {secrets['mode']}")
+        return tuple(sorted(set(fields)))
 
     def _retention(self, retention: JsonObject, limit: int | None) -> Retention:
         self._only(retention, "spec.retention", (*_KEEPS, "keepWithin"))

@@ -87,17 +87,13 @@ def create_private(file: Path, text: str) -> bool:
     return created
 
 
-def replace_private(file: Path, text: str, *, keep: Path) -> None:
-    """Put a new file into the place of one, which stays under another name. Raises StorageError."""
+def rename_private(file: Path, target: Path) -> None:
+    """Give a file another name, in place of what has that name. Raises StorageError."""
     try:
-        if file.exists() and not keep.exists():
-            os.link(file, keep)
-        fresh = file.with_name(f".{file.name}.{random_source.token_hex(8)}")
-        create_private(fresh, text)
-        fresh.replace(file)
-        _sync_folder(file.parent)
+        file.replace(target)
+        _sync_folder(target.parent)
     except OSError as error:
-        raise StorageError(f"cannot write {file}: {error.strerror}") from None
+        raise StorageError(f"cannot write {target}: {error.strerror}") from None
 
 
 def _publish(temporary: Path, file: Path) -> bool:

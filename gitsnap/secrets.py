@@ -18,7 +18,7 @@ import pyrage
 from gitsnap.errors import SecretsError
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
 from gitsnap.model import SecretsMode
-from gitsnap.private_files import check_folder, create_private, private_text, replace_private
+from gitsnap.private_files import check_folder, create_private, private_text, rename_private
 
 KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
@@ -183,8 +183,11 @@ def _key(
 ) -> bytes:
     key = _stored_key(file)
     if key is not None and expected_key and key_id(key) != expected_key:
-        older = _stored_key(_kept(file, expected_key)) or (wrapped_key and _decrypted(wrapped_key, identities)) or key
-        key = older if key_id(older) == expected_key else key
+        # Keys from before and after a rekey lie beside it. A writer takes no other way: a wrong key file has a reason.
+        copies = [_stored_key(_under_its_id(file, expected_key))]
+        if wrapped_key is not None and not create:
+            copies.append(_decrypted(wrapped_key, identities))
+        key = next((copy for copy in copies if copy is not None and key_id(copy) == expected_key), key)
     if key is not None:
         return _checked(key, str(file), expected_key)
     missing = (
@@ -211,19 +214,27 @@ def _key(
     return key
 
 
-def replace_key(folder: Path, keeper: Keeper) -> Path:
-    """Put a keeper's fingerprint key into the place of the one in ``folder``, which stays for older samples.
+def lay_down_key(folder: Path, keeper: Keeper) -> None:
+    """Keep a new fingerprint key beside the one in use, before anything is written with it. Raises StorageError."""
+    key = keeper.fingerprint_key
+    create_private(_under_its_id(folder / KEY_FILE, key_id(key)), _key_text(key))
 
-    Returns the key's file. Raises StorageError.
+
+def put_key_in_place(folder: Path, keeper: Keeper) -> Path:
+    """Make the key that was laid down the one in use; the one before stays beside it, for older samples.
+
+    Returns the key's file. Raises StorageError, SecretsError.
     """
     file = folder / KEY_FILE
     old = _stored_key(file)
-    replace_private(file, _key_text(keeper.fingerprint_key), keep=_kept(file, key_id(old) if old else "none"))
+    if old is not None:
+        create_private(_under_its_id(file, key_id(old)), _key_text(old))
+    rename_private(_under_its_id(file, key_id(keeper.fingerprint_key)), file)
     return file
 
 
-def _kept(file: Path, key: str) -> Path:
-    """Where the key with an id lies once it was replaced."""
+def _under_its_id(file: Path, key: str) -> Path:
+    """Where a key lies that is not the one in use: one from before a rekey, or one that is about to be used."""
     return file.with_name(f"{file.name}.{key}")
 
 

@@ -51,8 +51,10 @@ class SshSigner:
         return done.stdout
 
 
-def signer_from_file(file: Path) -> SshSigner:
-    """The key in a file. Raises SecretsError."""
+def signer_from_file(file: Path | None) -> SshSigner | None:
+    """The key in a file; None where there is no file to sign with. Raises SecretsError."""
+    if file is None:
+        return None
     try:
         return SshSigner(file.read_bytes(), source=str(file))
     except OSError as error:

@@ -102,10 +102,14 @@ class GitArchive:
         return GitTree(self._repository, "").read(blob)
 
     def check(
-        self, *, allowed_signers: Path | None = None, progress: Progress = lambda _what, _count: None
+        self,
+        *,
+        allowed_signers: Path | None = None,
+        pinned: Sequence[str] = (),
+        progress: Progress = lambda _what, _count: None,
     ) -> list[Finding]:
         """Whatever is wrong with the archive, then what is worth knowing. Raises StorageError where there is no git."""
-        return check(self._repository, self._branch, allowed_signers=allowed_signers, progress=progress)
+        return check(self._repository, self._branch, allowed_signers=allowed_signers, pinned=pinned, progress=progress)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:

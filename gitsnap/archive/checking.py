@@ -40,11 +40,13 @@ def check(
     branch: str,
     *,
     allowed_signers: Path | None = None,
+    pinned: Sequence[str] = (),
     progress: Progress = lambda _what, _count: None,
 ) -> list[Finding]:
     """Everything that is wrong, then what is worth knowing; each once, in the order of samples.
 
     ``allowed_signers``: a file as ssh-keygen(1) describes it; every sample must be signed by somebody in it.
+    ``pinned``: ids of tags that were noted earlier, and that the chain must hold.
     """
     samples, problems = read_samples(repository, branch)
     checker = _Checker(repository, branch, samples, progress)
@@ -52,6 +54,7 @@ def check(
     found += checker.objects()
     found += checker.branch_and_commits()
     found += checker.chain()
+    found += checker.pinned(pinned)
     found += checker.contents()
     if allowed_signers is not None:
         found += checker.signatures(allowed_signers)
@@ -156,6 +159,19 @@ class _Checker:
             named, steps = facts.previous, steps + 1
         if named != (before.tag_id if before else None) or steps != count:
             yield Finding(True, sample.tag, "the chain to the sample before it is broken: a tag was moved or made anew")
+
+    def pinned(self, wanted: Sequence[str]) -> Iterator[Finding]:
+        """Whether what somebody noted outside of the archive is still part of it: samples or those before them."""
+        missing = [one for one in wanted if not any(sample.tag_id.startswith(one) for sample in self._samples)]
+        named: str | None = self._samples[0].metadata.previous if self._samples else None
+        while missing and named:
+            missing = [one for one in missing if not named.startswith(one)]
+            facts = self._tag_facts(named)
+            named = facts.previous if facts else None
+        for one in missing:
+            yield Finding(
+                True, self._branch, f"no sample has the id {one}: the history it was noted from is another one"
+            )
 
     def _tag_facts(self, tag: str) -> SampleMetadata | None:
         try:

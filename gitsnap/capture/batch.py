@@ -97,23 +97,16 @@ class Converter:
                 batch.generated[key] = origin
                 return False
             document = normalize(raw, controller_labels=owned)
-            if key.kind == kinds.SECRET:
-                self._put_secret(batch, path, document)
-            else:
-                self._put(batch, path, document)
+            self._put(batch, path, document)
             batch.managers[f"{Area.CONFIGURATION}/{path}"] = last_manager(raw)
         distilled = inventory.distill(raw, controller_labels=owned)
         if distilled is not None:
             batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))
         return True
 
-    def _put(self, batch: Batch, path: str, document: JsonObject) -> BlobId:
-        blob = self._store(archive_format.encode(document))
-        batch.files[Area.CONFIGURATION][path] = blob
-        return blob
-
-    def _put_secret(self, batch: Batch, path: str, secret: JsonObject) -> None:
-        archived = self._sealer.archived(secret)
-        blob = self._put(batch, path, archived)
-        if self._sealer.encrypts:
-            batch.files[Area.SEALED][path] = self._sealer.sealed(secret, path=path, masked=archived, blob=blob)
+    def _put(self, batch: Batch, path: str, document: JsonObject) -> None:
+        archived = self._sealer.archived(document)
+        blob = batch.files[Area.CONFIGURATION][path] = self._store(archive_format.encode(archived))
+        sealed = self._sealer.sealed(document, path=path, masked=archived, blob=blob)
+        if sealed is not None:
+            batch.files[Area.SEALED][path] = sealed

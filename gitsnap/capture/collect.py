@@ -15,7 +15,7 @@ from gitsnap import format as archive_format
 from gitsnap.capture.batch import Batch, Converter
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.listing import InstantLostError, Lister
-from gitsnap.capture.previous import carried_documents, carries, files_of_kind
+from gitsnap.capture.previous import carried_documents, carries, files_of_kind, hides_the_same
 from gitsnap.capture.referenced import ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
 from gitsnap.capture.selected import selected_pages, selectors_by_kind
@@ -332,7 +332,7 @@ class _Collector:
     def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:
         """Carry a kind forward from the previous sample, and learn from its objects as if they had been read."""
         previous = self._previous
-        if previous is None or not carries(previous, kind, self._info.resources):
+        if previous is None or not carries(previous, kind, self._info):
             self._incomplete[kind] = IncompleteKind(kind, Substitute.MISSING, reason)
             return
         self._incomplete[kind] = IncompleteKind(kind, Substitute.CARRIED, reason)
@@ -347,10 +347,10 @@ class _Collector:
         """Carry single objects forward; the kind is *missing* when the previous sample does not have them all."""
         previous = self._previous
         substitute = Substitute.CARRIED
+        same_fields = previous is not None and hides_the_same(previous, kind, self._info)
         for key in keys:
             path = archive_format.path_of(key)
-            held = previous is not None and path in previous.files(Area.CONFIGURATION)
-            if previous is None or not held:
+            if previous is None or not same_fields or path not in previous.files(Area.CONFIGURATION):
                 substitute = Substitute.MISSING
                 continue
             for area in Area:

@@ -81,4 +81,4 @@ def _comparable(info: TreeInfo, keeper: SecretsKeeper | None) -> TreeInfo:
     if keeper is None:
         without = tuple(kind for kind in info.kinds if kind != kinds.SECRET)
         return replace(info, kinds=without, secrets=SecretsInfo(SecretsMode.OMIT))
-    return replace(info, secrets=SecretsInfo(SecretsMode.REDACT, info.secrets.fingerprint_key))
+    return replace(info, secrets=replace(info.secrets, mode=SecretsMode.REDACT, recipients=()))

@@ -5,21 +5,30 @@ This module must not decide when a substitute is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from gitsnap import format as archive_format
-from gitsnap.model import Area, BlobId, JsonObject, Kind, ResourceSelector, Substitute
+from gitsnap.format.masking import fields_of
+from gitsnap.model import Area, BlobId, JsonObject, Kind, Substitute, TreeInfo
 from gitsnap.ports import Tree
 
 
-def carries(previous: Tree, kind: Kind, resources: Iterable[ResourceSelector]) -> bool:
+def carries(previous: Tree, kind: Kind, info: TreeInfo) -> bool:
     """Whether a tree can stand in for a kind: it asked for the same of the kind, and has not missed it itself.
 
-    ``resources`` are the selectors of the kinds that the policy adds now.
+    ``info`` is of the sample that is being taken. What hides other fields of the kind is no substitute either.
     """
+    if not hides_the_same(previous, kind, info):
+        return False
     missed = {one.kind for one in previous.incomplete if one.substitute is Substitute.MISSING}
-    wanted, asked = ({one for one in listed if one.kind == kind} for listed in (resources, previous.info.resources))
+    selectors = (info.resources, previous.info.resources)
+    wanted, asked = ({one for one in listed if one.kind == kind} for listed in selectors)
     return (kind in previous.info.kinds or bool(asked)) and wanted == asked and kind not in missed
+
+
+def hides_the_same(previous: Tree, kind: Kind, info: TreeInfo) -> bool:
+    """Whether a tree has fingerprints in the same fields of a kind."""
+    return fields_of(kind, previous.info.secrets) == fields_of(kind, info.secrets)
 
 
 def files_of_kind(tree: Tree, kind: Kind) -> Iterator[tuple[Area, str, BlobId]]:

@@ -65,14 +65,21 @@ def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> T
         policy=policy.name,
         branch=branch,
         kinds=tuple(sorted(captured)),
-        secrets=_secrets_info(mode, keeper),
+        secrets=_secrets_info(policy, keeper),
         resources=policy.resources,
         rules=RULES,
     )
 
 
-def _secrets_info(mode: SecretsMode, keeper: SecretsKeeper | None) -> SecretsInfo:
+def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
+    mode = policy.secrets_mode
     if mode in (SecretsMode.OMIT, SecretsMode.PLAINTEXT):
+        if policy.sensitive_fields:
+            listed = ", ".join(map(str, policy.sensitive_fields))
+            raise InputError(
+                f"in the secrets mode {mode} no field can be hidden, and these are to be: {listed}",
+                hint="Choose the mode redact or encrypt, or say that no field is hidden (--sensitive-field none).",
+            )
         return SecretsInfo(mode)
     if keeper is None:
         raise SecretsError(f"the secrets mode {mode} needs a fingerprint key, and there is none")
@@ -82,7 +89,7 @@ def _secrets_info(mode: SecretsMode, keeper: SecretsKeeper | None) -> SecretsInf
             "Secrets cannot be encrypted: there is no recipient",
             hint="Name one with --recipient, or choose --secrets-mode redact.",
         )
-    return SecretsInfo(mode, key_id(keeper.fingerprint_key), tuple(sorted(recipients)))
+    return SecretsInfo(mode, key_id(keeper.fingerprint_key), tuple(sorted(recipients)), policy.sensitive_fields)
 
 
 def check_cluster(archive: Archive, info: ClusterInfo) -> None:

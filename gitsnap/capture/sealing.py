@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from gitsnap import format as archive_format
 from gitsnap.errors import SecretsError
-from gitsnap.format import fingerprint
-from gitsnap.model import Area, BlobId, JsonObject, SecretsInfo, SecretsMode
+from gitsnap.format import masking
+from gitsnap.model import Area, BlobId, JsonObject, Kind, SecretsInfo, SecretsMode
 from gitsnap.ports import SecretsKeeper, Tree
 
 WRAPPED_KEY = "_fingerprint-key.age"
@@ -22,7 +22,7 @@ Store = Callable[[bytes], BlobId]
 
 
 class Sealer:
-    """Turns normalized Secrets into what the tree holds of them.
+    """Turns normalized Secrets, and objects with sensitive fields, into what the tree holds of them.
 
     ``previous`` is the tree of the newest sample, whose ciphertexts are kept where they still say the same.
     """
@@ -30,6 +30,7 @@ class Sealer:
     def __init__(
         self, secrets: SecretsInfo, keeper: SecretsKeeper | None, *, previous: Tree | None, store: Store
     ) -> None:
+        self._secrets = secrets
         self._mode = secrets.mode
         self._keeper = keeper
         self._store = store
@@ -39,6 +40,7 @@ class Sealer:
             and previous.info.secrets.mode is SecretsMode.ENCRYPT
             and previous.info.secrets.recipients == secrets.recipients
             and previous.info.secrets.fingerprint_key == secrets.fingerprint_key
+            and previous.info.secrets.sensitive_fields == secrets.sensitive_fields
         )
         self._sealed: Mapping[str, BlobId] = previous.files(Area.SEALED) if previous and same_keys else {}
         self._masked: Mapping[str, BlobId] = previous.files(Area.CONFIGURATION) if previous and same_keys else {}
@@ -48,19 +50,26 @@ class Sealer:
         """Whether ``sealed/`` is filled."""
         return self._mode is SecretsMode.ENCRYPT
 
-    def archived(self, secret: JsonObject) -> JsonObject:
-        """The form below ``configuration/``: with fingerprints in place of values, except in mode plaintext."""
-        if self._mode is SecretsMode.PLAINTEXT:
-            return secret
-        return fingerprint.mask(secret, self._require_keeper().fingerprint_key)
+    def archived(self, document: JsonObject) -> JsonObject:
+        """The form below ``configuration/``: with fingerprints in place of what is not for everybody."""
+        if not masking.masks(Kind.of(document), self._secrets):
+            return document
+        return masking.mask(document, self._secrets, self._require_keeper().fingerprint_key)
 
-    def sealed(self, secret: JsonObject, *, path: str, masked: JsonObject, blob: BlobId) -> BlobId:
-        """The ciphertext for ``path``: the one of the previous sample where it still holds these values."""
+    def sealed(self, document: JsonObject, *, path: str, masked: JsonObject, blob: BlobId) -> BlobId | None:
+        """The ciphertext for ``path``: the one of the previous sample where it still holds these values.
+
+        None for an object that has nothing to be sealed, or where nothing is sealed in this mode.
+        """
+        if not self.encrypts or not masking.masks(Kind.of(document), self._secrets):
+            return None
+        values = masking.values_document(document, self._secrets)
+        if values is None:
+            return None
         kept = self._sealed.get(path)
         if kept is not None and self._says_the_same(path, masked, blob):
             return kept
-        values = archive_format.encode(fingerprint.values_document(secret))
-        return self._store(self._require_keeper().seal(values))
+        return self._store(self._require_keeper().seal(archive_format.encode(values)))
 
     def wrapped_key(self) -> BlobId:
         """The fingerprint key, encrypted to the recipients: who can read the values can go on fingerprinting."""
@@ -77,7 +86,8 @@ class Sealer:
         if before == blob:
             return True
         old = archive_format.decode(self._previous.read(before))
-        return bool(old.get("data") == masked.get("data") and old.get("type") == masked.get("type"))
+        same_values = masking.sealed_part(old, self._secrets) == masking.sealed_part(masked, self._secrets)
+        return bool(same_values and old.get("type") == masked.get("type"))
 
     def _require_keeper(self) -> SecretsKeeper:
         if self._keeper is None:

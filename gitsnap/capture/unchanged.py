@@ -70,6 +70,7 @@ def _key(info: TreeInfo) -> str:
     """Everything that an archived object depends on besides the object itself."""
     secrets = info.secrets
     parts = [__version__, info.format, info.rules, secrets.mode, secrets.fingerprint_key, *secrets.recipients]
+    parts += map(str, secrets.sensitive_fields)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

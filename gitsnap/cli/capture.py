@@ -49,6 +49,14 @@ def capture(
             help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
         ),
     ] = None,
+    sensitive_fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sensitive-field",
+            metavar="FIELD",
+            help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
+        ),
+    ] = None,
     identity: options.Identity = None,
     require_complete: Annotated[
         bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
@@ -56,10 +64,7 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
-    signing_key: Annotated[
-        Path | None,
-        typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the sample's tag with."),
-    ] = None,
+    signing_key: options.SigningKey = None,
     full: Annotated[
         bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
     ] = False,
@@ -85,7 +90,7 @@ def capture(
     cluster = ClusterChoice(kubeconfig, context, from_dir).open()
     choice = ArchiveChoice(storage, snapshot)
     policy = overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
-    policy = _with_resources(policy, resources or [])
+    policy = _with_sensitive_fields(_with_resources(policy, resources or []), sensitive_fields or [])
     cluster.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(choice.folder, policy.name)
     policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
@@ -98,7 +103,7 @@ def capture(
         require_complete=policy.require_complete,
         adopt=adopt,
         full=full,
-        signer=signer_from_file(signing_key) if signing_key is not None else None,
+        signer=signer_from_file(signing_key),
     )
     progress = output.ProgressLine()
     try:
@@ -150,6 +155,19 @@ def _with_resources(policy: Policy, words: list[str]) -> Policy:
         return policy
     selectors = () if words == ["none"] else tuple(sorted({scope.parse(one) for one in words}))
     return replace(policy, resources=selectors, resources_given=True)
+
+
+def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
+    """The policy with the sensitive fields of the command line in place of its own."""
+    from dataclasses import replace
+
+    from gitsnap import sensitive
+
+    if not words:
+        return policy
+    fields = () if words == ["none"] else tuple(sorted({sensitive.parse(one) for one in words}))
+    sensitive.check(fields, "--sensitive-field")
+    return replace(policy, sensitive_fields=fields, sensitive_given=True)
 
 
 def _report(taken: CaptureResult, form: options.Output) -> None:

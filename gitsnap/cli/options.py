@@ -54,6 +54,9 @@ Identity = Annotated[
     list[Path] | None,
     typer.Option("--identity", metavar="FILE", help="age identity file or SSH key to decrypt Secrets with."),
 ]
+SigningKey = Annotated[
+    Path | None, typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the sample's tag with.")
+]
 OutputForm = Annotated[Output, typer.Option("--output", "-o", help="Form of the result (docs/SCRIPTING.md).")]
 Namespaces = Annotated[
     list[str] | None, typer.Option("--namespace", "-n", metavar="NS", help="Only this namespace; can be repeated.")

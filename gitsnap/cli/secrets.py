@@ -23,6 +23,7 @@ def rotate(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     identity: options.Identity = None,
+    signing_key: options.SigningKey = None,
 ) -> None:
     """Encrypt the newest sample's Secrets to other recipients, and all samples to come.
 
@@ -32,10 +33,11 @@ def rotate(
     Example: gitsnap secrets rotate --snapshot hourly --recipient age1… --identity old-identity.txt
     """
     from gitsnap import keys, rotation
+    from gitsnap.signing import signer_from_file
 
     archive = ArchiveChoice(storage, snapshot).open_to_write()
     old, new = keys.for_rotation(archive, recipients=recipient, identities=identity or [])
-    recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC))
+    recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC), signer=signer_from_file(signing_key))
     output.result(f"{recorded.sample.tag}: Secrets are encrypted to {_counted(len(new.recipients))} now")
 
 
@@ -43,6 +45,7 @@ def rekey(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     identity: options.Identity = None,
+    signing_key: options.SigningKey = None,
 ) -> None:
     """Give the archive a new fingerprint key, because somebody may have learnt the old one.
 
@@ -52,13 +55,21 @@ def rekey(
     Example: gitsnap secrets rekey --snapshot hourly
     """
     from gitsnap import keys, rotation
+    from gitsnap.signing import signer_from_file
 
     archive = ArchiveChoice(storage, snapshot).open_to_write()
-    old, new, install = keys.for_rekeying(archive, identities=identity or [])
-    if not old.can_unseal:
+    rekeying = keys.for_rekeying(archive, identities=identity or [])
+    if not rekeying.old.can_unseal:
         raise UsageError("the values must be decrypted: give an --identity that can")
-    recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC))
-    place = install()
+    recorded = rotation.rotate(
+        archive,
+        old=rekeying.old,
+        new=rekeying.new,
+        time=datetime.now(UTC),
+        signer=signer_from_file(signing_key),
+        before_recording=rekeying.lay_down,
+    )
+    place = rekeying.put_in_place()
     output.result(f"{recorded.sample.tag}: fingerprints are of a new key now, {place}: keep a copy elsewhere")
 
 

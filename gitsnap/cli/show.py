@@ -14,8 +14,8 @@ from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
-from gitsnap.format import decode, encode, fingerprint
-from gitsnap.model import Area, JsonObject, ObjectKey, SecretsMode
+from gitsnap.format import decode, encode, masking
+from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.render import render_table
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ def show(
     if form is options.Output.JSON:
         output.structured({"apiVersion": "v1", "kind": "List", "items": documents}, form)
         return
+    if not decrypt and any(
+        document.get("kind") != "Secret" and masking.shows_fingerprints(document) for document in documents
+    ):
+        output.say("note: fingerprints stand in place of values here: do not apply this, --decrypt shows the values")
     output.result("---\n".join(encode(document).decode() for document in documents))
 
 
@@ -138,15 +142,14 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
 
 
 def _revealed(tree: Tree, document: JsonObject, keeper: Keeper | None) -> JsonObject:
-    if document.get("kind") != "Secret" or tree.info.secrets.mode is SecretsMode.PLAINTEXT:
+    info = tree.info.secrets
+    if not masking.masks(Kind.of(document), info) or not masking.hides(document, info):
         return document
-    if keeper is None or tree.info.secrets.mode is not SecretsMode.ENCRYPT:
-        raise UsageError(
-            f"{ObjectKey.of(document)}: the sample keeps no values of Secrets (mode {tree.info.secrets.mode})"
-        )
+    if keeper is None or info.mode is not SecretsMode.ENCRYPT:
+        raise UsageError(f"{ObjectKey.of(document)}: the sample keeps no values of Secrets (mode {info.mode})")
 
     def unseal(masked: JsonObject, ciphertext: bytes) -> JsonObject:
-        return fingerprint.restore(masked, decode(keeper.unseal(ciphertext)), keeper.fingerprint_key)
+        return masking.restore(masked, decode(keeper.unseal(ciphertext)), info, keeper.fingerprint_key)
 
     return history.with_values(tree, document, unseal)
 

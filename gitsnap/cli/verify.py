@@ -5,6 +5,7 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,15 @@ import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
-from gitsnap.errors import ArchiveError, InputError
+from gitsnap.errors import ArchiveError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitsnap.archive import Finding
+    from gitsnap.model import Sample
+
+_ID = re.compile(r"[0-9a-f]{7,40}")
 
 
 def verify(
@@ -26,38 +32,49 @@ def verify(
         Path | None,
         typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by somebody in it."),
     ] = None,
+    remote: Annotated[
+        str, typer.Option("--remote", metavar="URL", help="A remote that must hold the same history.")
+    ] = "",
+    pinned: Annotated[
+        list[str] | None,
+        typer.Option("--pinned", metavar="ID", help="A newest id as printed earlier, that must be there; repeatable."),
+    ] = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Check archives: every object, the chain of samples, and that each sample holds what its tag says.
 
+    Each sample vouches for those before it. For the newest one, only something outside of the archive can: its
+    signature (--allowed-signers), a remote (--remote), or its id that you noted (--pinned).
+
     Exit status 5: something is wrong. Without --snapshot, all archives of the storage are checked. Repairs nothing.
 
     Example: gitsnap verify --storage /collection --output json
+
+    Example: gitsnap verify --snapshot hourly --remote ssh://git@git.example.com/platform/record.git
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
+    for noted in pinned or ():
+        if not _ID.fullmatch(noted):
+            raise UsageError(f"--pinned {noted}: the id of a tag is needed, 7 to 40 hexadecimal digits")
     found: dict[str, list[Finding]] = {}
-    counts: dict[str, int] = {}
+    samples: dict[str, Sequence[Sample]] = {}
     damaged: list[ArchiveError] = []
     for one in ArchiveChoice(storage, snapshot, archive).all(damaged):
         progress = output.ProgressLine()
         try:
-            found[one.policy] = one.check(allowed_signers=allowed_signers, progress=progress)
-            counts[one.policy] = len(one.samples())
+            samples[one.policy] = one.samples()
+            findings = one.check(allowed_signers=allowed_signers, pinned=pinned or (), progress=progress)
+            if remote:
+                findings += _compared(one.git_folder, one.branch, samples[one.policy], remote)
+            found[one.policy] = sorted(findings, key=lambda finding: not finding.wrong)
         finally:
             progress.clear()
     if form is options.Output.TABLE:
         for policy, findings in found.items():
-            _print(policy, counts[policy], findings)
+            _print(policy, samples[policy], findings)
     else:
-        archives = [
-            {
-                "policy": policy,
-                "samples": counts[policy],
-                "findings": [{"wrong": one.wrong, "subject": one.subject, "message": one.message} for one in findings],
-            }
-            for policy, findings in found.items()
-        ]
+        archives = [_document(policy, samples[policy], findings) for policy, findings in found.items()]
         output.structured({"kind": "Verification", "archives": archives}, form)
     for error in damaged:
         output.say(f"error: {error}")
@@ -65,10 +82,26 @@ def verify(
         raise typer.Exit(ArchiveError.exit_code)
 
 
-def _print(policy: str, samples: int, findings: list[Finding]) -> None:
+def _compared(git_folder: Path, branch: str, samples: Sequence[Sample], url: str) -> list[Finding]:
+    from gitsnap import remote as remotes
+
+    return remotes.compare_history(git_folder, branch, samples, remotes.Remote(url))
+
+
+def _document(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> dict[str, object]:
+    return {
+        "policy": policy,
+        "samples": len(samples),
+        "newest": {"tag": samples[-1].tag, "id": samples[-1].tag_id} if samples else None,
+        "findings": [{"wrong": one.wrong, "subject": one.subject, "message": one.message} for one in findings],
+    }
+
+
+def _print(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> None:
     wrong = sum(one.wrong for one in findings)
-    noun = "sample" if samples == 1 else "samples"
+    noun = "sample" if len(samples) == 1 else "samples"
     verdict = f"{wrong} {'finding' if wrong == 1 else 'findings'}" if wrong else "nothing wrong"
-    output.result(f"{policy}: {samples} {noun}, {verdict}")
+    newest = f", newest {samples[-1].tag_id}" if samples else ""
+    output.result(f"{policy}: {len(samples)} {noun}{newest}, {verdict}")
     for one in findings:
         output.result(f"  {'WRONG' if one.wrong else 'note '} {one.subject}: {one.message}")

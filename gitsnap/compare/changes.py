@@ -11,7 +11,7 @@ from typing import Any
 
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
-from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey, SecretsMode
+from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
@@ -92,6 +92,13 @@ def same_fingerprints(before: Side, after: Side) -> bool:
     return plain[0] == plain[1] and first.fingerprint_key == second.fingerprint_key
 
 
+def unlike_fields(before: SecretsInfo, after: SecretsInfo) -> tuple[SensitiveField, ...]:
+    """The sensitive fields that cannot be compared: hidden on one side only, or with another key."""
+    fields = set(before.sensitive_fields), set(after.sensitive_fields)
+    same_key = before.fingerprint_key == after.fingerprint_key
+    return tuple(sorted(fields[0] ^ fields[1] if same_key else fields[0] | fields[1]))
+
+
 def _without_values(secret: JsonObject | None) -> JsonObject | None:
     return secret and {**secret, "data": dict.fromkeys(secret.get("data") or {})}
 
@@ -110,6 +117,12 @@ def not_comparable(before: Side, after: Side) -> list[NotComparable]:
     covered = all(kinds.SECRET in scope for scope in scopes)
     if covered and not same_fingerprints(before, after):
         found.append(NotComparable(kinds.SECRET, CANNOT_TELL, "values are kept in different ways"))
+    unlike = {one.kind for one in unlike_fields(before.info.secrets, after.info.secrets)} - {kinds.SECRET}
+    found += [
+        NotComparable(kind, CANNOT_TELL, "some fields are kept in different ways")
+        for kind in unlike
+        if all(kind in scope for scope in scopes)
+    ]
     return sorted(found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, differing, not_comparable
+from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, differing, not_comparable, unlike_fields
 from gitsnap.compare.management import management_rows, management_texts
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.releases import clusters_with_changed_values, compare_releases
@@ -33,7 +33,8 @@ def compare(before: Tree, after: Tree, *, filters: Filters = _EVERYTHING) -> Com
     Raises InputError when an archived file cannot be read.
     """
     contents = Contents()
-    old, new = Side(before, contents), Side(after, contents)
+    blank = unlike_fields(before.info.secrets, after.info.secrets)
+    old, new = Side(before, contents, blank=blank), Side(after, contents, blank=blank)
     unclear = not_comparable(old, new)
     excluded = frozenset(one.kind for one in unclear if one.reason != CANNOT_TELL)
     changes = changed_objects(old, new, excluded)

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from gitsnap.format import decode, kind_folder, path_of
-from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, TreeInfo
+from gitsnap.format.masking import blanked
+from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
 from gitsnap.normalize import RULES, normalize
 from gitsnap.ports import Tree
 from gitsnap.sveltos import inventory, kinds
@@ -42,8 +43,10 @@ class Contents:
 class Side:
     """One tree, with what a comparison asks of it."""
 
-    def __init__(self, tree: Tree, contents: Contents) -> None:
+    def __init__(self, tree: Tree, contents: Contents, *, blank: tuple[SensitiveField, ...] = ()) -> None:
+        """``blank``: fields whose values cannot be compared with those of the other side."""
         self.tree = tree
+        self._blank = {kind: [one for one in blank if one.kind == kind] for kind in {one.kind for one in blank}}
         self.configuration: Mapping[str, BlobId] = tree.files(Area.CONFIGURATION)
         self.inventory: Mapping[str, BlobId] = tree.files(Area.INVENTORY)
         self._contents = contents
@@ -66,7 +69,8 @@ class Side:
         if blob is None:
             return None
         document: JsonObject = self._contents.decode(self.tree, blob)
-        return document if self.info.rules == RULES else normalize(document)
+        document = document if self.info.rules == RULES else normalize(document)
+        return blanked(document, self._blank.get(Kind.of(document), ())) if self._blank else document
 
     def get(self, key: ObjectKey) -> JsonObject | None:
         """The object with a key, None where this side does not have it."""

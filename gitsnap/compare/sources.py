@@ -99,7 +99,7 @@ def texts_of(document: JsonObject, *, local: bool) -> list[Text] | None:
     secret = key.kind == kinds.SECRET
     texts = []
     for _, value in sorted((document.get("data") or {}).items()):
-        content = _decoded(value) if secret else str(value)
+        content = _decoded(value) if secret or is_fingerprint(value) else str(value)
         if content is None:
             return None
         texts.append(Text(key, content, rendered, local, secret))

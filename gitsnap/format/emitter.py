@@ -31,7 +31,7 @@ _LITERAL = re.compile(r"[\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff0
 """Text that a literal block can hold: printable in YAML, and with LF as its only line break."""
 
 _LITERAL_ASCII = b"\t\n" + bytes(range(0x20, 0x7F))
-"""The same in ASCII, where most text is all of it: bytes are looked through three times faster than by the expression."""
+"""The same in ASCII, as most text is: bytes are looked through three times faster than by the expression."""
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\uffff\ufffe]')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from gitsnap.errors import ArchiveError, InputError
 from gitsnap.format.emitter import encode
+from gitsnap.format.masking import steps_of
 from gitsnap.format.reader import decode
 from gitsnap.model import (
     ChangeCounts,
@@ -27,6 +28,7 @@ from gitsnap.model import (
     SampleMetadata,
     SecretsInfo,
     SecretsMode,
+    SensitiveField,
     Substitute,
     TagId,
     TreeInfo,
@@ -37,8 +39,11 @@ from gitsnap.ports import ChangedFile
 FORMAT = 1
 """The format version that this module writes, and the newest that it reads."""
 
-FEATURES: frozenset[str] = frozenset()
-"""What ``requires`` of a tree may name; version 1 as released needs none."""
+SENSITIVE_FIELDS = "sensitive-fields"
+"""Objects that are no Secrets hold fingerprints: who does not know that would take them for values."""
+
+FEATURES = frozenset({SENSITIVE_FIELDS})
+"""What ``requires`` of a tree may name."""
 
 _LONGEST_SUBJECT = 120
 _LONGEST_NAME = 100
@@ -301,13 +306,17 @@ def tree_info_to_bytes(info: TreeInfo) -> bytes:
         secrets["fingerprintKey"] = info.secrets.fingerprint_key
     if info.secrets.recipients:
         secrets["recipients"] = sorted(info.secrets.recipients)
+    if info.secrets.sensitive_fields:
+        secrets["sensitiveFields"] = [
+            {"kind": str(one.kind), "path": one.path} for one in sorted(info.secrets.sensitive_fields)
+        ]
     return encode(
         {
             "format": info.format,
             "rules": info.rules,
             "policy": info.policy,
             "branch": info.branch,
-            "requires": sorted(info.requires),
+            "requires": [SENSITIVE_FIELDS] if info.secrets.sensitive_fields else [],
             "scope": {
                 "kinds": sorted(str(kind) for kind in info.kinds),
                 "resources": [_resource_document(one) for one in info.resources],
@@ -364,11 +373,22 @@ def tree_info_from_bytes(data: bytes) -> TreeInfo:
                 )
                 for one in scope.get("resources") or ()
             ),
-            secrets=SecretsInfo(
-                SecretsMode(secrets["mode"]), secrets.get("fingerprintKey", ""), tuple(secrets.get("recipients", ()))
-            ),
+            secrets=_secrets_info(secrets),
             rules=document["rules"],
             format=version,
         )
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(f"gitsnap.yaml of the tree is not valid: {error}") from None
+
+
+def _secrets_info(secrets: Mapping[str, Any]) -> SecretsInfo:
+    listed = secrets.get("sensitiveFields") or ()
+    fields = sorted(SensitiveField(Kind.parse(one["kind"]), one["path"]) for one in listed)
+    for one in fields:
+        steps_of(one.path)
+    return SecretsInfo(
+        SecretsMode(secrets["mode"]),
+        secrets.get("fingerprintKey", ""),
+        tuple(secrets.get("recipients", ())),
+        tuple(fields),
+    )

@@ -3,9 +3,21 @@
 What the remote holds is read back before a push counts. This package must not decide when to push.
 """
 
+from gitsnap.remote.comparing import compare_history
 from gitsnap.remote.credentials import Credentials
 from gitsnap.remote.fetching import cache_folder, cached_clone, clone, is_url
 from gitsnap.remote.pushing import Pushed, push, unpushed
 from gitsnap.remote.talking import Remote
 
-__all__ = ["Credentials", "Pushed", "Remote", "cache_folder", "cached_clone", "clone", "is_url", "push", "unpushed"]
+__all__ = [
+    "Credentials",
+    "Pushed",
+    "Remote",
+    "cache_folder",
+    "cached_clone",
+    "clone",
+    "compare_history",
+    "is_url",
+    "push",
+    "unpushed",
+]

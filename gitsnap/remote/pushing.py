@@ -42,7 +42,7 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
 
     Raises RemoteDivergedError when the remote has what the archive has not, RemoteUnreachableError, RemoteError.
     """
-    here = _local_refs(git_folder, branch)
+    here = local_refs(git_folder, branch)
     head = here.get(f"refs/heads/{branch}")
     if head is None:
         raise ArchiveError(f"the archive has no branch {branch}: there is nothing to push yet")
@@ -61,14 +61,20 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
 
 def unpushed(git_folder: Path, branch: str) -> int:
     """How many samples were taken since the last push that succeeded; asks nobody."""
+    known = pushed_tags(git_folder)
+    return sum(target not in known for name, target in local_refs(git_folder, branch).items() if _is_tag(name))
+
+
+def pushed_tags(git_folder: Path) -> frozenset[str]:
+    """Ids of the tags that the remote had after the last push that succeeded; asks nobody."""
     try:
-        known = frozenset((git_folder / _PUSHED).read_text("ascii", "replace").split())
+        return frozenset((git_folder / _PUSHED).read_text("ascii", "replace").split())
     except OSError:
-        known = frozenset()
-    return sum(target not in known for name, target in _local_refs(git_folder, branch).items() if _is_tag(name))
+        return frozenset()
 
 
-def _local_refs(git_folder: Path, branch: str) -> dict[str, str]:
+def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
+    """Name -> object of the branch and of its tags, as the archive has them. Raises ArchiveError."""
     wanted = (f"refs/heads/{branch}", f"refs/tags/{branch}/")
     done = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", *wanted)
     if done.returncode != 0:
@@ -145,7 +151,8 @@ def _remove(
     candidates = {
         name: target for name, target in there.items() if name.startswith(f"refs/tags/{branch}/") and name not in here
     }
-    gone = {name: target for name, target in candidates.items() if target in _known(git_folder, candidates.values())}
+    once_here = known_tags(git_folder, candidates.values())
+    gone = {name: target for name, target in candidates.items() if target in once_here}
     try:
         for batch in _batches(gone):
             names = [spec.partition(":")[2] for spec in batch]
@@ -157,7 +164,8 @@ def _remove(
     return len(gone), ""
 
 
-def _known(git_folder: Path, objects: Iterable[str]) -> frozenset[str]:
+def known_tags(git_folder: Path, objects: Iterable[str]) -> frozenset[str]:
+    """Those of some objects that the archive has as tags, whether or not a ref still names them."""
     given = "".join(f"{one}\n" for one in sorted(set(objects)))
     if not given:
         return frozenset()

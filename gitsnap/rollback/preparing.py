@@ -143,13 +143,10 @@ def _referenced(objects: SampleObjects, selected: frozenset[ObjectKey]) -> tuple
 def _documents(
     objects: SampleObjects, wanted: frozenset[ObjectKey], live: LiveState
 ) -> tuple[dict[ObjectKey, JsonObject], dict[ObjectKey, Unrestorable]]:
-    """The archived objects that differ; Secrets with their values, or the reason why these cannot be had."""
+    """The archived objects that differ, with their values, or the reason why these cannot be had."""
     documents: dict[ObjectKey, JsonObject] = {}
     unrestorable: dict[ObjectKey, Unrestorable] = {}
     for key in sorted(wanted):
-        if key.kind != kinds.SECRET:
-            documents[key] = objects.document(key)
-            continue
         restored = objects.restored(key, live.objects.get(key))
         if isinstance(restored, Unrestorable):
             unrestorable[key] = restored

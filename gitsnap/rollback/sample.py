@@ -12,7 +12,7 @@ from functools import cached_property
 from gitsnap import format as archive_format
 from gitsnap.capture.previous import carried_documents
 from gitsnap.errors import ArchiveError, SecretsError
-from gitsnap.format import fingerprint
+from gitsnap.format import fingerprint, masking
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.normalize import normalize
 from gitsnap.plan import Unrestorable
@@ -23,8 +23,6 @@ from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
-
-_MASKING = frozenset({SecretsMode.ENCRYPT, SecretsMode.REDACT})
 
 
 class SampleObjects:
@@ -71,7 +69,7 @@ class SampleObjects:
         if path is None:
             return False
         document = normalize(raw, controller_labels=controller_labels)
-        if key.kind == kinds.SECRET and self._masked:
+        if self.masks(key.kind):
             if self._key_problem:
                 return False
             document = self._mask(document)
@@ -85,25 +83,24 @@ class SampleObjects:
 
     # Secrets --------------------------------------------------------------------------------------------------
 
-    @property
-    def _masked(self) -> bool:
-        return self._tree.info.secrets.mode in _MASKING
+    def masks(self, kind: Kind) -> bool:
+        """Whether the sample may have fingerprints in place of values in objects of a kind."""
+        return masking.masks(kind, self._tree.info.secrets)
 
     def restored(self, key: ObjectKey, live: JsonObject | None) -> JsonObject | Unrestorable:
-        """A Secret with its values, from the archive or, where the fingerprints are equal, from the live Secret."""
+        """An object with its values, from the archive or, where the fingerprints are equal, from the live object."""
         archived = self.document(key)
-        if not self._masked:
+        if not self.masks(key.kind) or not masking.hides(archived, self._tree.info.secrets):
             return _without_fingerprints(archived)
         if self._key_problem:
             return Unrestorable(self._key_problem)
         changed: tuple[str, ...] = ()
         if live is not None:
-            masked = self._mask(normalize(live))
-            if (masked.get("data") or {}) == (archived.get("data") or {}):
-                return {**archived, "data": live["data"]} if archived.get("data") else archived
+            secrets, plain = self._tree.info.secrets, normalize(live)
+            masked = self._mask(plain)
+            if masking.sealed_part(masked, secrets) == masking.sealed_part(archived, secrets):
+                return self._restored(archived, masking.values_document(plain, secrets))
             changed = changed_fields(masked, restore.wanted(archived, masked))
-        if not archived.get("data"):
-            return archived
         if self._tree.info.secrets.mode is SecretsMode.REDACT:
             return Unrestorable("the archive keeps fingerprints of Secrets, not their values (mode redact)", changed)
         try:
@@ -125,19 +122,23 @@ class SampleObjects:
             return f"the sample was made with the fingerprint key {wanted}, and the key at hand is {own}"
         return ""
 
-    def _mask(self, secret: JsonObject) -> JsonObject:
+    def _mask(self, document: JsonObject) -> JsonObject:
         if self._keeper is None:
             raise AssertionError("asked for fingerprints without a key")
-        return fingerprint.mask(secret, self._keeper.fingerprint_key)
+        return masking.mask(document, self._tree.info.secrets, self._keeper.fingerprint_key)
 
     def _unsealed(self, key: ObjectKey, archived: JsonObject) -> JsonObject:
-        if self._keeper is None:
-            raise AssertionError("asked for values without a key")
         sealed = self._tree.files(Area.SEALED).get(self._paths[key])
         if sealed is None:
             raise SecretsError("the sample has no encrypted values of it")
-        values = archive_format.decode(self._keeper.unseal(self._tree.read(sealed)))
-        return fingerprint.restore(archived, values, self._keeper.fingerprint_key)
+        if self._keeper is None:
+            raise AssertionError("asked for values without a key")
+        return self._restored(archived, archive_format.decode(self._keeper.unseal(self._tree.read(sealed))))
+
+    def _restored(self, archived: JsonObject, values: object) -> JsonObject:
+        if self._keeper is None:
+            raise AssertionError("asked for values without a key")
+        return masking.restore(archived, values, self._tree.info.secrets, self._keeper.fingerprint_key)
 
     # References -----------------------------------------------------------------------------------------------
 
@@ -165,8 +166,8 @@ class SampleObjects:
             yield from carried_documents(self._tree, kind)
 
 
-def _without_fingerprints(secret: JsonObject) -> JsonObject | Unrestorable:
+def _without_fingerprints(document: JsonObject) -> JsonObject | Unrestorable:
     """Whatever went wrong before: a fingerprint is never written to a cluster as if it were a value."""
-    if any(fingerprint.is_fingerprint(value) for value in (secret.get("data") or {}).values()):
+    if masking.shows_fingerprints(document):
         return Unrestorable("the sample holds fingerprints of its values only")
-    return secret
+    return document

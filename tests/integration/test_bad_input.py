@@ -151,7 +151,7 @@ def test_another_cluster_is_refused_until_adopted(place: Path) -> None:
 
 
 def test_a_missing_or_wrong_fingerprint_key_is_refused(place: Path) -> None:
-    """A new key would show every Secret as changed."""
+    """A new key would show every Secret as changed; this holds even where the archive's own copy could be decrypted."""
     key = place / "storage" / ".keys" / "hourly" / "fingerprint.key"
     command = ["capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly"]
     key.write_text("00" * 32 + "\n")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pyrage
 import pytest
 
+from gitsnap import keys, rotation
 from gitsnap.archive import open_archive
 from gitsnap.model import Area
 from tests.support.commands import gitsnap
+from tests.support.remotes import generate_key
 from tests.support.trees import policy_ref, profile, secret
 
 _VALUE = "correct-horse-battery"
@@ -104,6 +107,43 @@ def test_another_fingerprint_key(place: _Place) -> None:
     place.run("capture --snapshot hourly --from-dir cluster")
     assert "data.password" in place.run("diff").stdout
     place.run("verify")
+
+
+def test_a_rekey_that_was_killed_leaves_no_sample_without_its_key(place: _Place) -> None:
+    """Killed between the sample and the renaming of the key's file: captures go on, with nothing to decrypt at hand."""
+    archive = open_archive(place.folder, "hourly")
+    rekeying = keys.for_rekeying(archive)
+    moment = archive.samples()[-1].metadata.time + timedelta(seconds=5)
+    rotation.rotate(archive, old=rekeying.old, new=rekeying.new, time=moment, before_recording=rekeying.lay_down)
+    (place.folder / ".keys" / "hourly" / "identity.txt").rename(place.folder / "elsewhere.txt")
+    recipient = archive.tree(archive.samples()[-1]).info.secrets.recipients[0]
+
+    place.run(f"capture --snapshot hourly --from-dir cluster --recipient {recipient}")
+
+    assert "no changes" in place.run("diff").stdout
+    assert _IN_BASE64 in place.decrypted("latest", identity="elsewhere.txt")
+    assert _IN_BASE64 in place.decrypted("latest~2", identity="elsewhere.txt")
+
+
+def test_a_sample_of_a_rotation_can_be_signed(place: _Place) -> None:
+    """An archive of signed samples stays one."""
+    public = generate_key(place.folder / "key")
+    (place.folder / "allowed").write_text(f"platform@example.com {public}")
+
+    place.run("secrets rekey --signing-key key")
+    place.run(f"secrets rotate --recipient {place.identity('new.txt')} --signing-key key")
+
+    unsigned = place.run("verify --allowed-signers allowed", 5).stdout
+    assert unsigned.count("is not signed") == 1  # the first sample
+
+
+def test_a_rekey_that_is_refused_leaves_nothing_behind(place: _Place) -> None:
+    """No key file lies beside the one in use."""
+    place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
+
+    place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
+
+    assert [one.name for one in (place.folder / ".keys" / "other").iterdir()] == ["fingerprint.key"]
 
 
 def test_old_samples_are_readable_without_the_old_key_file(place: _Place) -> None:

@@ -54,7 +54,8 @@ def _blob(archive: Path, tag: str) -> str:
 def test_a_whole_archive(archive: Path) -> None:
     """Nothing is wrong, and nothing is worth knowing."""
     assert _verify(archive.parent) == (0, [])
-    assert gitsnap(archive.parent, "verify").stdout == "hourly: 4 samples, nothing wrong\n"
+    newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
+    assert gitsnap(archive.parent, "verify").stdout == f"hourly: 4 samples, newest {newest}, nothing wrong\n"
 
 
 def _loosen(archive: Path) -> None:

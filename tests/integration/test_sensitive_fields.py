@@ -1,0 +1,207 @@
+"""Fields that a policy names are kept as Secrets are: through capture, diff, show, log, rollback and new keys."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.archive import open_archive
+from gitsnap.capture.previous import carries
+from gitsnap.model import Area
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE
+from tests.support.commands import gitsnap
+from tests.support.trees import config_map, policy_ref, profile
+
+_VALUE = "adminPassword: canary-in-values"
+_VALUES = "'ClusterProfile.config.projectsveltos.io spec.helmCharts[].values'"
+_CHART = {
+    "releaseName": "r",
+    "releaseNamespace": "ns",
+    "chartName": "c",
+    "chartVersion": "1",
+    "repositoryURL": "https://x",
+}
+_PATH = "_cluster/ClusterProfile.config.projectsveltos.io/p.yaml"
+
+
+class _Place:
+    """A cluster in a folder with a profile that has values of a chart in it, and an archive that hides them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "cluster").mkdir()
+        self.put(_VALUE)
+        self.run(f"capture --snapshot hourly --from-dir cluster --sensitive-field {_VALUES}")
+
+    def put(self, *values: str, **spec: Any) -> None:
+        charts = [{**_CHART, "releaseName": f"r{number}", "values": text} for number, text in enumerate(values)]
+        objects = [
+            profile("p", {"helmCharts": charts, "policyRefs": [policy_ref("open")], **spec}),
+            config_map("open", {"a": "b"}),
+        ]
+        for one in objects:
+            one.pop("status", None)
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        (self.folder / "cluster" / "all.json").write_text(text)
+
+    def capture(self, more: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+        return self.run(f"capture --snapshot hourly --from-dir cluster {more}", code)
+
+    def run(self, command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = gitsnap(self.folder, *shlex.split(command), code=code)
+        assert "canary" not in done.stdout + done.stderr or "--decrypt" in command
+        return done
+
+    def live(self) -> str:
+        return "".join(file.read_text() for file in sorted((self.folder / "cluster").iterdir()))
+
+    def everything(self) -> bytes:
+        """Every object of the repository, whatever it is."""
+        command = ["git", "cat-file", "--batch-all-objects", "--batch"]
+        return subprocess.run(command, cwd=self.folder / "hourly", capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """One sample."""
+    return _Place(tmp_path)
+
+
+def test_the_value_is_nowhere_but_in_the_ciphertext(place: _Place) -> None:
+    """A fingerprint stands in its place, and captures without the option go on so."""
+    place.capture()
+    place.put(_VALUE.replace("values", "other-values"))
+    place.capture()
+
+    archive = open_archive(place.folder, "hourly")
+    tree = archive.tree(archive.samples()[-1])
+    assert b"canary" not in place.everything()
+    assert b"gitsnap:hmac-sha256:" in tree.read(tree.files(Area.CONFIGURATION)[_PATH])
+    assert sorted(tree.files(Area.SEALED)) == [_PATH, "_fingerprint-key.age"]
+    assert len(archive.samples()) == 3
+    assert archive.samples()[0].commit == archive.samples()[1].commit
+    place.run("verify")
+
+
+def test_show_decrypts_on_request(place: _Place) -> None:
+    """Without, a fingerprint and a warning not to apply it; a ciphertext from elsewhere is refused."""
+    shown = place.run("show ClusterProfile/p")
+    assert "gitsnap:hmac-sha256:" in shown.stdout
+    assert "do not apply" in shown.stderr
+    assert _VALUE in place.run("show ClusterProfile/p --decrypt").stdout
+    assert "a: b" in place.run("show ConfigMap/open --decrypt").stdout
+
+
+def test_a_diff_says_that_the_values_changed(place: _Place) -> None:
+    """By its field, without the value; a chart that only moved has not changed."""
+    place.put(f"{_VALUE}-two")
+    place.capture()
+
+    assert "spec.helmCharts[0].values" in place.run("diff").stdout
+    assert "gitsnap:hmac-sha256:" in place.run("diff --raw-diff").stdout
+    assert "spec.helmCharts[0].values" in place.run("log").stdout
+    assert "spec.helmCharts[0].values" in place.run("drift --from-dir cluster --sample latest~1").stdout
+    assert "no changes" in place.run("drift --from-dir cluster").stdout
+
+
+def test_a_rollback_brings_the_value_back(place: _Place) -> None:
+    """From the ciphertext; the plan names the field only. Without an identity it is refused, and nothing written."""
+    place.put(f"{_VALUE}-two", syncMode="OneTime")
+    place.capture()
+    identity = place.folder / ".keys" / "hourly" / "identity.txt"
+    identity.rename(place.folder / "elsewhere.txt")
+    command = "rollback --snapshot hourly --from-dir cluster --sample latest~1"
+
+    refused = place.run(f"{command} --yes", 14)
+    assert "ClusterProfile p" in refused.stdout + refused.stderr
+    assert f"{_VALUE}-two" in place.live()
+    planned = place.run(f"{command} --dry-run --identity elsewhere.txt -o json --plan-out plan.json")
+    assert "spec.helmCharts[0].values" in planned.stdout
+    assert "canary" not in (place.folder / "plan.json").read_text()
+    place.run(f"{command} --yes --identity elsewhere.txt")
+
+    assert f"{_VALUE}-two" not in place.live()
+    assert _VALUE in place.live()
+    place.run("undo --snapshot hourly --from-dir cluster --yes --identity elsewhere.txt")
+    assert f"{_VALUE}-two" in place.live()
+
+
+def test_another_field_can_be_rolled_back_without_an_identity(place: _Place) -> None:
+    """Where the fingerprints are equal the value is that of the live object."""
+    place.put(_VALUE, syncMode="OneTime")
+    place.capture()
+    (place.folder / ".keys" / "hourly" / "identity.txt").unlink()
+
+    place.run("rollback --snapshot hourly --from-dir cluster --sample latest~1 --yes")
+
+    assert "OneTime" not in place.live()
+    assert _VALUE in place.live()
+    assert "hmac-sha256" not in place.live()
+
+
+def test_the_rule_itself_is_no_change(place: _Place) -> None:
+    """With a field hidden from now on, or no longer, a diff cannot tell, and shows neither side's value."""
+    place.put(_VALUE)
+    place.capture("--sensitive-field none")
+    assert b"canary" in place.everything()
+
+    told = place.run("diff --raw-diff")
+
+    assert "no changes" in told.stdout
+    assert "cannot tell: ClusterProfile" in told.stderr
+    place.put(f"{_VALUE}-two", syncMode="OneTime")
+    place.capture(f"--sensitive-field {_VALUES}")
+    told = place.run("diff --raw-diff")
+    assert "OneTime" in told.stdout
+    assert "cannot tell: ClusterProfile" in told.stderr
+
+
+def test_new_recipients_and_a_new_key(place: _Place) -> None:
+    """Hidden fields are encrypted and fingerprinted anew like Secrets, and both samples read back."""
+    before = place.run("show ClusterProfile/p").stdout
+
+    place.run("secrets rekey")
+
+    assert place.run("show ClusterProfile/p").stdout != before
+    assert _VALUE in place.run("show ClusterProfile/p --decrypt").stdout
+    assert _VALUE in place.run("show ClusterProfile/p --decrypt --sample latest~1").stdout
+    assert "cannot tell: ClusterProfile" in place.run("diff").stderr
+    place.capture()
+    assert "no changes" in place.run("diff").stdout
+
+
+def test_in_mode_redact_changes_show_and_nothing_is_restored(tmp_path: Path) -> None:
+    """There is no ciphertext then; a rollback of that field is refused and says why."""
+    place = _Place(tmp_path)
+    place.run(f"capture --snapshot other --from-dir cluster --secrets-mode redact --sensitive-field {_VALUES}")
+    place.put(f"{_VALUE}-two")
+    place.run("capture --snapshot other --from-dir cluster")
+
+    assert "spec.helmCharts[0].values" in place.run("diff --snapshot other").stdout
+    done = place.run("rollback --snapshot other --from-dir cluster --sample latest~1 --yes", 14)
+    assert "mode redact" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("mode", ["omit", "plaintext"])
+def test_a_mode_that_hides_nothing_is_refused(place: _Place, mode: str) -> None:
+    """Somebody who changes the mode does not lay the fields open by accident."""
+    done = place.capture(f"--secrets-mode {mode}", 3)
+
+    assert "--sensitive-field none" in done.stderr
+
+
+def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Place) -> None:
+    """Else a sample would hold plain values in fields that it says are hidden, or fingerprints unknown to it."""
+    place.capture("--sensitive-field none")
+    archive = open_archive(place.folder, "hourly")
+    hidden, shown = (archive.tree(one) for one in archive.samples())
+
+    assert carries(hidden, CLUSTER_PROFILE, hidden.info)
+    assert carries(shown, CLUSTER_PROFILE, shown.info)
+    assert not carries(hidden, CLUSTER_PROFILE, shown.info)
+    assert not carries(shown, CLUSTER_PROFILE, hidden.info)

@@ -1,0 +1,200 @@
+"""What an archive cannot say of itself: a remote must hold the same history, an id noted elsewhere must be there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.archive import open_path
+from tests.support.commands import gitsnap
+from tests.support.remotes import bare_repository
+
+_PROFILE = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
+)
+
+
+class _Place:
+    """An archive of three samples, pushed to a repository beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.archive = folder / "hourly"
+        (folder / "cluster").mkdir()
+        self.remote = bare_repository(folder / "record.git")
+        for _ in range(3):
+            self.capture()
+        self.push()
+
+    def capture(self) -> None:
+        tier = len(list(self.folder.glob("hourly/.git/refs/tags/hourly/*")))
+        (self.folder / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
+        words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        gitsnap(self.folder, *words, code=0)
+
+    def push(self) -> None:
+        gitsnap(self.folder, "push", "--snapshot", "hourly", "--to", f"file://{self.remote}", code=0)
+
+    def git(self, where: Path, *words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+        command = ["git", "-C", str(where), *identity, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def tags(self) -> list[str]:
+        listed = json.loads(gitsnap(self.folder, "list", "-o", "json").stdout)["samples"]
+        return [one["tag"] for one in listed]
+
+    def verify(self, *more: str) -> tuple[int, dict[str, Any]]:
+        words = ("verify", "--snapshot", "hourly", "-o", "json", "--remote", f"file://{self.remote}", *more)
+        done = gitsnap(self.folder, *words)
+        (found,) = json.loads(done.stdout)["archives"]
+        return done.returncode, found
+
+    def wrong(self) -> list[tuple[str, str]]:
+        """Subject and message of what is wrong; the exit code agrees."""
+        code, found = self.verify()
+        listed = [(one["subject"], one["message"]) for one in found["findings"] if one["wrong"]]
+        assert code == (5 if listed else 0)
+        return listed
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """See _Place."""
+    return _Place(tmp_path)
+
+
+def test_the_same_history(place: _Place) -> None:
+    """Nothing to say; samples that were not pushed yet are a note."""
+    assert place.verify()[1]["findings"] == []
+    place.capture()
+
+    code, found = place.verify()
+
+    assert code == 0
+    assert [one["message"] for one in found["findings"]] == [f"1 sample is not at file://{place.remote} yet"]
+
+
+def test_nothing_is_written(place: _Place) -> None:
+    """Neither refs nor objects come to the archive or to the remote, also where their histories part."""
+
+    def state() -> list[str]:
+        return [
+            place.git(where, *words)
+            for where in (place.archive, place.remote)
+            for words in (("for-each-ref",), ("count-objects", "-v"))
+        ]
+
+    place.git(place.remote, "update-ref", "refs/heads/hourly", _forged(place))
+    before = state()
+
+    assert place.wrong()
+    assert state() == before
+
+
+def _forged(place: _Place) -> str:
+    """A commit in the remote that is no descendant of anything."""
+    tree = place.git(place.remote, "rev-parse", "hourly^{tree}")
+    return place.git(place.remote, "commit-tree", tree, "-m", "another history")
+
+
+def test_a_rewritten_remote(place: _Place) -> None:
+    """Its branch has another history."""
+    place.git(place.remote, "update-ref", "refs/heads/hourly", _forged(place))
+
+    ((subject, message),) = place.wrong()
+
+    assert subject == "hourly"
+    assert "another history from the beginning" in message
+
+
+def test_a_shortened_remote(place: _Place) -> None:
+    """What was pushed is not there any more: the branch, and each sample that it lost."""
+    place.git(place.remote, "update-ref", "refs/heads/hourly", "hourly~2")
+    newest = place.tags()[-1]
+    place.git(place.remote, "update-ref", "-d", f"refs/tags/{newest}")
+
+    found = dict(place.wrong())
+
+    assert "was put back" in found["hourly"]
+    assert "has lost it" in found[newest]
+    assert len(found) == 2
+
+
+def test_an_emptied_remote(place: _Place) -> None:
+    """There is no branch."""
+    place.git(place.remote, "update-ref", "-d", "refs/heads/hourly")
+
+    assert "has no branch" in dict(place.wrong())["hourly"]
+
+
+def test_an_archive_that_was_put_back(place: _Place) -> None:
+    """Here it is whole, with one sample less: the remote knows better."""
+    newest = place.tags()[-1]
+    place.git(place.archive, "update-ref", "-d", f"refs/tags/{newest}")
+    place.git(place.archive, "reset", "--hard", "--quiet", "hourly~1")
+    assert gitsnap(place.folder, "verify").returncode == 0
+    other = place.folder / "restored"
+    place.git(place.folder, "init", "--quiet", str(other))
+    place.git(
+        other, "fetch", "--quiet", f"file://{place.archive}", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"
+    )
+    place.git(other, "checkout", "--quiet", "hourly")
+
+    words = ("verify", "--archive", "restored", "--remote", f"file://{place.remote}", "-o", "json")
+    done = gitsnap(place.folder, *words, code=5)
+
+    (found,) = json.loads(done.stdout)["archives"]
+    told = {one["subject"]: one["message"] for one in found["findings"] if one["wrong"]}
+    assert "has 1 commit more" in told["hourly"]
+    assert "never had it, or lost it" in told[newest]
+
+
+def test_a_tag_that_differs(place: _Place) -> None:
+    """The same name, another object."""
+    first, second, _ = place.tags()
+    place.git(
+        place.remote, "update-ref", f"refs/tags/{first}", place.git(place.remote, "rev-parse", f"refs/tags/{second}")
+    )
+
+    ((subject, message),) = place.wrong()
+
+    assert subject == first
+    assert "one was made anew" in message
+
+
+def test_what_retention_took_here_is_a_note(place: _Place) -> None:
+    """The remote keeps more, which is no contradiction."""
+    opened = open_path(place.archive)
+    with opened.writer() as writer:
+        writer.remove(opened.samples()[:1])
+
+    code, found = place.verify()
+
+    assert code == 0
+    assert ["still has 1 sample" in one["message"] for one in found["findings"]] == [True]
+
+
+def test_a_remote_that_cannot_be_asked(place: _Place) -> None:
+    """That is an error of its own, and no verdict."""
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--remote", f"file://{place.folder}/none.git", code=18)
+
+
+def test_a_noted_id(place: _Place) -> None:
+    """The id that `verify` printed must be in the chain later; a history that was made anew does not have it."""
+    noted = place.verify()[1]["newest"]["id"]
+    place.capture()
+
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", noted, code=0)
+    other = gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", "0" * 40, code=5)
+    assert "no sample has the id" in other.stdout
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", "nonsense", code=2)
+    place.git(place.archive, "update-ref", "-d", f"refs/tags/{place.tags()[-1]}")
+    place.git(place.archive, "update-ref", "-d", f"refs/tags/{place.tags()[-1]}")
+    place.git(place.archive, "reset", "--hard", "--quiet", "hourly~2")
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", code=0)
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", noted, code=5)

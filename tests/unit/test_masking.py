@@ -1,0 +1,220 @@
+"""Fields that a policy names are hidden as values of Secrets are, and come back only with their fingerprints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gitsnap import sensitive
+from gitsnap.errors import ArchiveError, InputError, SecretsError
+from gitsnap.format import masking, tree_info_from_bytes, tree_info_to_bytes
+from gitsnap.format.fingerprint import is_fingerprint, key_id
+from gitsnap.model import JsonObject, Kind, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
+from gitsnap.policy import from_resource
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
+from tests.support.trees import KEY, profile, secret
+
+_CANARY = "canary-6f1d"
+_NOTE = 'metadata.annotations["example.com/note"]'
+
+
+def _info(*fields: tuple[Kind, str]) -> SecretsInfo:
+    named = tuple(sorted(SensitiveField(kind, path) for kind, path in fields))
+    return SecretsInfo(SecretsMode.ENCRYPT, key_id(KEY), ("age1x",), named)
+
+
+def _charts(*values: str) -> JsonObject:
+    return profile("p", {"helmCharts": [{"releaseName": str(n), "values": text} for n, text in enumerate(values)]})
+
+
+VALUES = _info((CLUSTER_PROFILE, "spec.helmCharts[].values"))
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        ("spec.helmCharts[].values", ("spec", "helmCharts", "[]", "values")),
+        ("data.*", ("data", "*")),
+        (_NOTE, ("metadata", "annotations", "example.com/note")),
+        ('data["a.b"][].c-d', ("data", "a.b", "[]", "c-d")),
+    ],
+)
+def test_paths(path: str, steps: tuple[str, ...]) -> None:
+    """Names, elements of lists, values of maps, and keys with dots in them."""
+    assert masking.steps_of(path) == steps
+
+
+@pytest.mark.parametrize("path", ["", ".a", "a.", "a..b", "a[0]", 'a["', 'a[""]', "*", "[]", "a b", "a\n", "a.b\n"])
+def test_texts_that_are_no_paths(path: str) -> None:
+    """Refused, by name."""
+    with pytest.raises(InputError, match="is no path"):
+        masking.steps_of(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["text", "", 7, 1.5, True, ["a", {"b": 1}], {"b": 2, "a": None}, "\ud800", "gitsnap:hmac-sha256:" + "0" * 64],
+)
+def test_any_value_comes_back(value: Any) -> None:
+    """Whatever JSON has in a field, it is hidden and put back as it was."""
+    document = profile("p", {"x": {"y": value}, "z": 1})
+    info = _info((CLUSTER_PROFILE, "spec.x.y"))
+
+    masked = masking.mask(document, info, KEY)
+    values = masking.values_document(document, info)
+
+    assert is_fingerprint(masked["spec"]["x"]["y"])
+    assert masked["spec"]["x"]["y"] != value
+    assert document["spec"]["x"]["y"] == value
+    assert masking.restore(masked, values, info, KEY) == document
+
+
+def test_what_is_absent_or_null_stays_so() -> None:
+    """Nothing is hidden where nothing is, and then there is nothing to encrypt."""
+    for spec in ({}, {"helmCharts": None}, {"helmCharts": [{"values": None}]}, {"helmCharts": "text"}):
+        document = profile("p", spec)
+        assert masking.mask(document, VALUES, KEY) == document
+        assert masking.values_document(document, VALUES) is None
+        assert not masking.hides(document, VALUES)
+
+
+def test_a_chart_that_moves_keeps_its_fingerprint() -> None:
+    """Elements of a list are not told apart by their places, so that a new first one changes no other."""
+    before = masking.mask(_charts("a", "b"), VALUES, KEY)["spec"]["helmCharts"]
+    after = masking.mask(_charts("new", "a", "b"), VALUES, KEY)["spec"]["helmCharts"]
+
+    assert [chart["values"] for chart in after[1:]] == [chart["values"] for chart in before]
+    assert after[0]["values"] not in {chart["values"] for chart in before}
+
+
+def test_a_text_and_what_it_would_be_as_json_differ() -> None:
+    """The number 7 has another fingerprint than the text 7."""
+    info = _info((CLUSTER_PROFILE, "spec.x"))
+    found = [masking.mask(profile("p", {"x": value}), info, KEY)["spec"]["x"] for value in (7, "7")]
+
+    assert found[0] != found[1]
+
+
+def test_an_annotation_of_a_secret_is_hidden_beside_its_values() -> None:
+    """Both come back from one file."""
+    document = secret("s", {"password": "x"})
+    document["metadata"]["annotations"] = {"example.com/note": _CANARY}
+    info = _info((SECRET, _NOTE))
+
+    masked = masking.mask(document, info, KEY)
+
+    assert _CANARY not in json.dumps(masked)
+    restored = masking.restore(masked, masking.values_document(document, info), info, KEY)
+    assert restored["metadata"]["annotations"] == {"example.com/note": _CANARY}
+    assert restored["data"] == document["data"]
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda _: [],
+        lambda fields: [{**fields[0], "value": "forged"}],
+        lambda fields: [{**fields[0], "path": ["spec", "helmCharts", 1, "values"]}],
+        lambda fields: [*fields, {"path": ["spec", "syncMode"], "value": "forged"}],
+        lambda _: "text",
+        lambda fields: [{"path": fields[0]["path"]}],
+    ],
+)
+def test_values_that_do_not_fit_are_refused(forge: Any) -> None:
+    """Somebody who can write the archive cannot have another value restored, nor one in another place."""
+    masked, values = masking.mask(_charts(_CANARY), VALUES, KEY), masking.values_document(_charts(_CANARY), VALUES)
+    assert values is not None
+
+    with pytest.raises(SecretsError, match="ClusterProfile") as caught:
+        masking.restore(masked, {**values, "fields": forge(values["fields"])}, VALUES, KEY)
+
+    assert _CANARY not in str(caught.value)
+
+
+def test_a_plain_value_in_place_of_a_fingerprint_is_refused() -> None:
+    """Hand-written text in a hidden field is not taken for a value."""
+    with pytest.raises(SecretsError, match=r"spec\.helmCharts\[0\]\.values"):
+        masking.restore(_charts("forged"), masking.values_document(_charts("forged"), VALUES), VALUES, KEY)
+
+
+def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
+    """They would take fingerprints for values: `requires` stops them. A tree without such fields has no such line."""
+    tree = TreeInfo("hourly", "hourly", (CLUSTER_PROFILE,), VALUES)
+    content = tree_info_to_bytes(tree)
+
+    assert b"requires:\n- sensitive-fields\n" in content
+    assert tree_info_from_bytes(content) == tree
+    assert b"requires: []" in tree_info_to_bytes(TreeInfo("hourly", "hourly", (), SecretsInfo(SecretsMode.OMIT)))
+    with pytest.raises(ArchiveError, match=r"gitsnap\.yaml"):
+        tree_info_from_bytes(content.replace(b"spec.helmCharts[].values", b"spec..values"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "part"),
+    [
+        (Kind("", ""), "spec.x", "kind"),
+        (CLUSTER_PROFILE, "spec", "path"),
+        (CLUSTER_PROFILE, "spec.helmCharts[]", "path"),
+        (CLUSTER_PROFILE, "spec.clusterSelector.matchLabels", "path"),
+        (CLUSTER_PROFILE, "spec.policyRefs[].name", "path"),
+        (CLUSTER_PROFILE, "spec.helmCharts[].releaseName", "path"),
+        (CLUSTER_PROFILE, "spec.*", "path"),
+        (CLUSTER_PROFILE, "metadata.labels.env", "path"),
+        (CLUSTER_PROFILE, "metadata.annotations", "path"),
+        (CLUSTER_PROFILE, "status.x", "path"),
+        (CLUSTER_PROFILE, "spec..x", "path"),
+        (SECRET, "data.password", "path"),
+        (Kind("config.projectsveltos.io", "ClusterSummary"), "spec.x", "kind"),
+    ],
+)
+def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
+    """What gitsnap reads itself, identities, and what it hides anyway."""
+    assert [found for found, _ in sensitive.problems(SensitiveField(kind, path))][:1] == [part]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (CLUSTER_PROFILE, "spec.helmCharts[].values"),
+        (CLUSTER_PROFILE, "spec.patches[].patch"),
+        (CLUSTER_PROFILE, _NOTE),
+        (CONFIG_MAP, "data.*"),
+        (SECRET, _NOTE),
+        (Kind("apps", "Deployment"), "spec.template.spec.containers[].env[].value"),
+    ],
+)
+def test_fields_that_can(kind: Kind, path: str) -> None:
+    """Whatever holds values and no references."""
+    assert list(sensitive.problems(SensitiveField(kind, path))) == []
+
+
+def test_a_policy_names_them() -> None:
+    """Sorted and once each; wrong ones are reported with their paths, all at once."""
+    entry = {"group": "config.projectsveltos.io", "kind": "ClusterProfile", "path": "spec.helmCharts[].values"}
+    document = {
+        "apiVersion": "utils.projectsveltos.io/v1beta1",
+        "kind": "Snapshot",
+        "metadata": {"name": "hourly"},
+        "spec": {"secrets": {"sensitiveFields": [entry, {"kind": "ConfigMap", "path": "data.*"}, entry]}},
+    }
+
+    policy = from_resource(document)
+
+    assert policy.sensitive_given
+    assert list(map(str, policy.sensitive_fields)) == [
+        "ConfigMap data.*",
+        "ClusterProfile.config.projectsveltos.io spec.helmCharts[].values",
+    ]
+    bad = [
+        {**entry, "path": "spec"},
+        "text",
+        {"kind": "ConfigMap", "path": "data.a"},
+        {"kind": "ConfigMap", "path": "data.*"},
+    ]
+    document["spec"] = {"secrets": {"mode": "omit", "sensitiveFields": bad}}
+    with pytest.raises(InputError) as caught:
+        from_resource(document)
+    for part in ("[0].path", "[1]: an object", "overlap", "no meaning in the mode omit"):
+        assert part in caught.value.message
