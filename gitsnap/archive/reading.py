@@ -21,6 +21,9 @@ TAGS = "refs/tags/"
 KEEP = "refs/gitsnap/keep/"
 """Below it lies, for each tag that ``gitsnap keep`` marked, a ref of the tag's name to the tag."""
 
+UNSENT = "refs/gitsnap/unsent/"
+"""Below it lies, in a copy of an archive, a ref of the tag's name to each sample that its remote does not have yet."""
+
 _LISTING_ATTEMPTS = 5
 
 
@@ -65,11 +68,7 @@ def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> Listing
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:
             problems.append(Problem(name, error.message))
-    return tuple(sorted(samples, key=_order)), tuple(sorted(problems, key=lambda one: one.tag))
-
-
-def _order(sample: Sample) -> tuple[int, str]:
-    return sample.metadata.sequence, sample.tag
+    return tuple(sorted(samples, key=lambda one: one.order)), tuple(sorted(problems, key=lambda one: one.tag))
 
 
 def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:
@@ -186,5 +185,5 @@ class GitTree:
 
 
 def newest(samples: Sequence[Sample]) -> Sample | None:
-    """The newest of samples in order, if there is one."""
-    return samples[-1] if samples else None
+    """The newest of samples in order that the branch has, if there is one."""
+    return next((one for one in reversed(samples) if one.metadata.beside is None), None)

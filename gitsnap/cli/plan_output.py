@@ -95,7 +95,7 @@ def report_text(report: Report) -> str:
     if report.after is not None:
         lines.append(f"after:  {report.after.tag}")
     if report.after_problem:
-        lines.append(f"warning: no sample was taken afterwards: {visible(report.after_problem)}")
+        lines.append(f"warning: the sample after it is missing: {visible(report.after_problem)}")
     done = f"{len(report.applied)} applied"
     if report.failed is not None:
         done += f", 1 failed, {len(report.not_tried)} not tried"

@@ -33,10 +33,13 @@ class Story:
     mode: SecretsMode = SecretsMode.ENCRYPT
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     """The moment of the newest sample; a server's objects are all younger than that."""
+    keys: Path | None = None
+    """Where the archive's keys are, None for beside it."""
 
     def __post_init__(self) -> None:
         self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
-        self.keeper: Keeper | None = secrets.open_keeper(self.folder / ".keys" / "hourly", mode=self.mode, create=True)
+        keys = self.keys or self.folder / ".keys" / "hourly"
+        self.keeper: Keeper | None = secrets.open_keeper(keys, mode=self.mode, create=True)
 
     def capture(
         self,
