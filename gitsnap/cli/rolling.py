@@ -15,7 +15,8 @@ import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
-from gitsnap.cli.plan_output import plan_document, plan_text, report_text
+from gitsnap.cli.plan_document import plan_document
+from gitsnap.cli.plan_text import plan_text, report_text
 from gitsnap.cli.record import Sampler, values_at_risk
 from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
 
@@ -137,14 +138,14 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
         )
     except rolling.StoppedError as error:
         if text:
-            output.result(report_text(error.report))
+            output.result(report_text(error.report, columns=output.columns()))
         raise HalfWayError(error, _ways(place, asked, error.report)) from error
     except rolling.UndoneError as error:
         if text:
-            output.result(report_text(error.report))
+            output.result(report_text(error.report, columns=output.columns()))
         raise
     if text:
-        output.result(report_text(report))
+        output.result(report_text(report, columns=output.columns()))
     return report
 
 

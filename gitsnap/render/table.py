@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gitsnap.render.text import visible, width
+from gitsnap.render.text import visible, width, wrap
 
 _NARROWEST = 8
 
@@ -39,7 +39,7 @@ def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [_wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    wrapped = [wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
     height = max(len(lines) for lines in wrapped)
     result = []
     for line in range(height):
@@ -47,20 +47,3 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
         padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
         result.append("| " + " | ".join(padded) + " |")
     return result
-
-
-def _wrap(text: str, size: int) -> list[str]:
-    """Lines of at most ``size`` columns, broken at spaces and behind slashes and dashes where there are any."""
-    lines: list[str] = []
-    rest = text
-    while width(rest) > size:
-        end = len(rest)
-        while width(rest[:end]) > size:
-            end -= 1
-        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in "/-")]
-        place = max(breaks)
-        if place < size // 3:
-            place = end
-        lines.append(rest[:place].rstrip())
-        rest = rest[place:].lstrip()
-    return [*lines, rest]
