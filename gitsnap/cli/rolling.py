@@ -87,17 +87,11 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Repo
         raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
     if manner.dry_run:
         return None
-    if not plan.writes:
+    if plan.writes:
+        _confirm(plan, yes=manner.yes)
+    else:
         output.say("nothing to do: the cluster already has what was selected")
-        return _nothing(plan)
-    _confirm(plan, yes=manner.yes)
     return _apply(place, plan, asked, manner)
-
-
-def _nothing(plan: Plan) -> Report:
-    from gitsnap.rollback import Report
-
-    return Report(left_out=plan.refused)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -134,7 +128,12 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
     asked = replace(asked, user=_user())
     try:
         report = rolling.apply(
-            place.cluster, plan, take_sample=Sampler(place, values_at_risk(plan)), asked=asked, atomic=manner.atomic
+            place.cluster,
+            plan,
+            take_sample=Sampler(place, values_at_risk(plan)),
+            asked=asked,
+            atomic=manner.atomic,
+            unfinished=rolling.unfinished(place.archive.samples()),
         )
     except rolling.StoppedError as error:
         if text:
@@ -144,7 +143,7 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
         if text:
             output.result(report_text(error.report, columns=output.columns()))
         raise
-    if text:
+    if text and (plan.writes or report.after is not None):
         output.result(report_text(report, columns=output.columns()))
     return report
 

@@ -15,7 +15,7 @@ from gitsnap import archive, rollback, secrets
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive
 from gitsnap.errors import NotFoundError
-from gitsnap.format import RollbackRecord, record_lines
+from gitsnap.format import RollbackRecord, path_of, record_lines
 from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trigger
 from gitsnap.plan import Options, Plan, Selection
 from gitsnap.policy import default
@@ -60,6 +60,10 @@ class Story:
         """Path and content id of every object of a sample."""
         return dict(self.archive.tree(sample).files(Area.CONFIGURATION))
 
+    def holds(self, sample: Sample, key: ObjectKey) -> bool:
+        """Whether a sample has an object."""
+        return path_of(key) in self.archive.tree(sample).files(Area.CONFIGURATION)
+
     def plan(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Plan:
         """The plan of a rollback, tried on the server."""
         plan = rollback.prepare(
@@ -90,7 +94,10 @@ class Story:
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
         """Carry out a plan, with its two samples."""
         asked = Asked(command="rollback --sample x", user="tester", undoes=undoes)
-        return rollback.apply(self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic)
+        unfinished = rollback.unfinished(self.archive.samples())
+        return rollback.apply(
+            self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic, unfinished=unfinished
+        )
 
     def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:
         """Plan, try and carry out."""
