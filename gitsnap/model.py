@@ -197,6 +197,9 @@ class SampleMetadata:
     """What retention took between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
     target: TagId | None = None
     """Of a sample before a rollback: the tag of the sample that it goes back to."""
+    beside: CommitId | None = None
+    """Of a sample that was taken through a copy of the archive: the commit of the branch that it stands beside. Its own
+    commit is that one or a child of it, and never on the branch."""
     imported: str = ""
     """Of a sample that ``gitsnap import`` took: the folder of the old feature that it was read from."""
     format: int = 1
@@ -231,6 +234,11 @@ class Sample:
     def metadata(self) -> SampleMetadata:
         """What the tag says. Raises ArchiveError where the tag is missing or damaged."""
         return self.ask(self)
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """What samples are sorted by: their sequence; time decides only beside the branch, where numbers repeat."""
+        return self.sequence, self.time, self.tag
 
     @property
     def moment(self) -> str:

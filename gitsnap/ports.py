@@ -199,6 +199,8 @@ class SampleDraft:
     """Gives the signature of the tag's content; None for a tag without one."""
     target: TagId | None = None
     """Before a rollback: the tag of the sample that it goes back to."""
+    beside: bool = False
+    """Whether the branch stays where it is, since somebody else writes it and this is a copy: the tag alone is new."""
     imported: str = ""
     """The folder of the old feature that the sample was read from, ``""`` for a sample of a cluster."""
     extra: tuple[tuple[str, str], ...] = ()

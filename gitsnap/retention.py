@@ -63,7 +63,7 @@ class Decision:
 
 def decide(samples: Iterable[Sample], rules: Rules, *, marked: Collection[str] = ()) -> tuple[Decision, ...]:
     """A decision for every sample of one archive, oldest first. ``marked``: tags that ``gitsnap keep`` protects."""
-    ordered = sorted(samples, key=lambda one: (one.sequence, one.tag))
+    ordered = sorted(samples, key=lambda one: one.order)
     reasons: dict[str, list[str]] = defaultdict(list)
     scheduled = [one for one in reversed(ordered) if one.metadata.trigger is Trigger.SCHEDULE]
     for sample, reason in _kept_by_rules(scheduled, rules):
@@ -81,8 +81,10 @@ def decide(samples: Iterable[Sample], rules: Rules, *, marked: Collection[str] =
 
 def _protected(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[tuple[Sample, str]]:
     goals = _unfinished_goals(ordered)
+    on_branch = [one for one in ordered if one.metadata.beside is None]
+    newest = {one.tag for one in (*ordered[-1:], *on_branch[-1:])}
     for one in ordered:
-        if one is ordered[-1]:
+        if one.tag in newest:
             yield one, "newest sample"
         if one.tag in marked:
             yield one, "marked by gitsnap keep"

@@ -7,13 +7,13 @@ as a note (docs/SECURITY.md). This module must not repair anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.reading import GitTree, Problem, read_samples
+from gitsnap.archive.reading import GitTree, Problem, newest, read_samples
 from gitsnap.archive.removal import pending
 from gitsnap.archive.writing import OWN_COMMIT
 from gitsnap.errors import ArchiveError
@@ -100,7 +100,7 @@ class _Checker:
             yield Finding(True, self._branch, f"the history cannot be walked: {error}")
             return
         for sample in self._samples:
-            if sample.commit not in on_branch:
+            if sample.commit not in on_branch and not self._is_beside(sample, on_branch):
                 yield Finding(
                     True, sample.tag, f"its commit {sample.commit[:12]} is not on the branch: it was rewritten"
                 )
@@ -108,6 +108,14 @@ class _Checker:
             if OWN_COMMIT not in message:
                 subject = message.splitlines()[0] if message.strip() else "without a message"
                 yield Finding(False, commit[:12], f"a commit by somebody else, which is no sample: {subject}")
+
+    def _is_beside(self, sample: Sample, on_branch: Collection[str]) -> bool:
+        """Whether a commit that is not on the branch is where its tag says: a child of one that is."""
+        beside = sample.metadata.beside
+        if beside is None or beside not in on_branch:
+            return False
+        commit = self._repository.get(sample.commit)
+        return isinstance(commit, pygit2.Commit) and [str(one) for one in commit.parent_ids] == [beside]
 
     # The chain --------------------------------------------------------------------------------------------------------
 
@@ -119,6 +127,8 @@ class _Checker:
             own_name = self._repository[sample.tag_id].peel(pygit2.Tag).name
             if own_name != sample.tag:
                 yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
+            if sample.metadata.beside is not None:
+                continue
             sequence = sample.metadata.sequence
             expected = before.metadata.sequence + 1 if before else 1
             if before is not None and sequence == before.metadata.sequence:
@@ -188,7 +198,8 @@ class _Checker:
             yield Finding(True, self._branch, error.message)
             told = 0
         followed = True
-        metadata: SampleMetadata | None = self._samples[-1].metadata if self._samples else None
+        last = newest(self._samples)
+        metadata: SampleMetadata | None = last.metadata if last else None
         while metadata is not None:
             told += int(metadata.pruned.split(" ")[0]) if metadata.pruned else 0
             following = self._tag_facts(metadata.previous) if metadata.previous else None

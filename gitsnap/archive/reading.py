@@ -33,8 +33,8 @@ class Problem:
     reason: str
 
 
-Row = tuple[int, str, TagId, CommitId, datetime]
-"""Sequence, name, object id, commit and time of a sample: rows are in the order of samples."""
+Row = tuple[int, datetime, str, TagId, CommitId]
+"""Sequence, time, name, object id and commit of a sample: rows are in the order of samples (Sample.order)."""
 
 
 class Samples(Sequence[Sample]):
@@ -57,7 +57,7 @@ class Samples(Sequence[Sample]):
         return self._sample(self._rows[place])
 
     def _sample(self, row: Row) -> Sample:
-        sequence, tag, tag_id, commit, time = row
+        sequence, time, tag, tag_id, commit = row
         return Sample(tag, tag_id, commit, sequence, time, self._ask)
 
 
@@ -90,12 +90,12 @@ class SampleReader:
         for name, target in tags:
             if entry := known.get(target):
                 commit, sequence, time = entry
-                rows.append((sequence, name, TagId(target), commit, time))
+                rows.append((sequence, time, name, TagId(target), commit))
             else:
                 others.append((name, target))
         read, problems = _read(self._repository, others)
         self._told.update((one.tag_id, one.metadata) for one in read)
-        rows += [(one.sequence, one.tag, one.tag_id, one.commit, one.time) for one in read]
+        rows += [(*one.order, one.tag_id, one.commit) for one in read]
         samples = Samples(rows, self._metadata)
         if len(read) >= _WORTH_KEEPING:
             sample_index.save(git_folder, samples)
@@ -118,7 +118,7 @@ class SampleReader:
 def read_samples(repository: pygit2.Repository, branch: str) -> Listing:
     """All samples of a branch, each read from its tag, and what could not be read."""
     samples, problems = _read(repository, _tags(repository, branch))
-    return tuple(sorted(samples, key=lambda one: (one.sequence, one.tag))), problems
+    return tuple(sorted(samples, key=lambda one: one.order)), problems
 
 
 def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[list[Sample], tuple[Problem, ...]]:
@@ -219,5 +219,5 @@ class GitTree:
 
 
 def newest(samples: Sequence[Sample]) -> Sample | None:
-    """The newest of samples in order, if there is one."""
-    return samples[-1] if samples else None
+    """The newest of samples in order that the branch has, if there is one."""
+    return next((one for one in reversed(samples) if one.metadata.beside is None), None)

@@ -13,6 +13,9 @@ TAGS = "refs/tags/"
 KEEP = "refs/gitsnap/keep/"
 """Below it lies, for each tag that ``gitsnap keep`` marked, a ref of the tag's name to the tag."""
 
+UNSENT = "refs/gitsnap/unsent/"
+"""Below it lies, in a copy of an archive, a ref of the tag's name to each sample that its remote does not have yet."""
+
 
 def refs_below(git_folder: Path, prefix: str) -> list[tuple[str, str]]:
     """Whole names and targets of the refs below a prefix that ends in a slash, by name.

@@ -15,6 +15,7 @@ import pygit2
 
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, ObjectSink
+from gitsnap.archive.reading import newest
 from gitsnap.archive.refs import KEEP, TAGS
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
@@ -42,7 +43,8 @@ def remove(
     Raises ConflictError when somebody moved one of them meanwhile, StorageError.
     """
     taken = [*pending(repository, branch, samples), *(PrunedSample(one.tag, one.tag_id) for one in going)]
-    record = PruneRecord(samples[-1].sequence, tuple(taken))
+    last = newest(samples)
+    record = PruneRecord(last.sequence if last else 0, tuple(taken))
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:
         blob = sink.add(BLOB, prune_record_to_bytes(record))

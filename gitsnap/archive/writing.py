@@ -7,10 +7,11 @@ samples as they were, and the next capture repairs the rest. This module must no
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pygit2
@@ -19,7 +20,7 @@ from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks
-from gitsnap.archive.refs import KEEP
+from gitsnap.archive.refs import KEEP, TAGS, UNSENT
 from gitsnap.archive.trees import write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
@@ -40,6 +41,9 @@ OWN_COMMIT = "\nGitsnap-Format: "
 """What the message of a commit by gitsnap holds."""
 
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
+_FIRST_BESIDE = 1000
+"""The lowest number of a tag beside the branch: the branch's own writer does not take as many samples in a second."""
+
 _LOCK_ATTEMPTS = 80
 _LOCK_SECONDS = 0.05
 
@@ -97,7 +101,7 @@ class GitWriter:
             commit, new_commit, content = self._write_commit(draft, files, changes), True, self._content_of(files)
             counts = _counts(changes)
         metadata = self._metadata(draft, counts, content)
-        name = self._free_tag_name(draft)
+        name = self._free_name_beside(draft) if draft.beside else self._free_tag_name(draft)
         tag = _tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
         try:
@@ -105,8 +109,11 @@ class GitWriter:
         except OSError as error:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
-        self._move_refs(commit, name, tag_id)
         sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
+        if draft.beside:
+            self._add_tag(sample)
+            return RecordedSample(sample, new_commit, counts)
+        self._move_refs(commit, name, tag_id)
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
         git_folder = Path(self._repository.path)
@@ -248,6 +255,7 @@ class GitWriter:
             pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
             target=draft.target,
+            beside=CommitId(self._base) if draft.beside and self._base else None,
             imported=draft.imported,
             cluster=draft.cluster,
             server=draft.server,
@@ -264,6 +272,14 @@ class GitWriter:
         number = 1
         while f"refs/tags/{tag_name(self._branch, draft.time, number)}" in self._repository.references:
             number += 1
+        return tag_name(self._branch, draft.time, number)
+
+    def _free_name_beside(self, draft: SampleDraft) -> str:
+        """A name that nobody else takes who cannot be asked: by chance, and behind an earlier one of this second."""
+        beginning = f"refs/tags/{tag_name(self._branch, draft.time)}-"
+        there = [name.removeprefix(beginning) for name in self._repository.references if name.startswith(beginning)]
+        taken = [int(number) for number in there if number.isdecimal() and int(number) >= _FIRST_BESIDE]
+        number = max(taken) + 1 if taken else _FIRST_BESIDE + secrets.randbelow(_FIRST_BESIDE)
         return tag_name(self._branch, draft.time, number)
 
     # Making it so -----------------------------------------------------------------------------------------------------
@@ -285,6 +301,14 @@ class GitWriter:
         except (pygit2.GitError, OSError) as error:
             if "old reference value does not match" in str(error):
                 raise self._moved() from error
+            raise _storage_error(self._repository, error) from error
+
+    def _add_tag(self, sample: Sample) -> None:
+        """A tag beside the branch; first the note that the remote has it not, so that a fetch does not lose it."""
+        try:
+            for below in (UNSENT, TAGS):
+                self._patiently(partial(create_ref, self._repository, f"{below}{sample.tag}", sample.tag_id))
+        except (pygit2.GitError, OSError) as error:
             raise _storage_error(self._repository, error) from error
 
     def _patiently(self, move: Callable[[], object]) -> None:

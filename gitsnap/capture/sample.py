@@ -115,6 +115,8 @@ class Request:
     trigger: Trigger
     target: TagId | None = None
     """Before a rollback: the tag of the sample that it goes back to."""
+    beside: bool = False
+    """Whether the archive is a copy of one that somebody else writes: the branch stays, and the tag alone is new."""
     imported: str = ""
     """The folder of the old feature that stands in for the cluster, ``""`` for a cluster."""
     require_complete: bool = False
@@ -169,6 +171,7 @@ def capture(
                 time=request.time,
                 trigger=request.trigger,
                 target=request.target,
+                beside=request.beside,
                 imported=request.imported,
                 cluster=facts.uid,
                 server=facts.version,

@@ -40,7 +40,7 @@ Storage = Annotated[
     ),
 ]
 ArchivePath = Annotated[
-    str, typer.Option("--archive", metavar="DIR|URL", help="One archive itself, a clone of one, or a git URL to read.")
+    str, typer.Option("--archive", metavar="DIR|URL", help="One archive itself, a clone of one, or a git URL.")
 ]
 Kubeconfig = Annotated[
     str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig. Default: $KUBECONFIG, or the pod's own.")

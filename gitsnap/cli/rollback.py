@@ -13,8 +13,9 @@ import typer
 
 from gitsnap import history
 from gitsnap.cli import options
+from gitsnap.cli.place import Place
 from gitsnap.cli.plan_files import agreed, load_plan, save_plan
-from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained, say_unfinished
+from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.show import SAMPLE_HELP
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.errors import UsageError

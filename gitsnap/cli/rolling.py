@@ -6,73 +6,23 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 from __future__ import annotations
 
 import getpass
-import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from gitsnap.cli import options, output
-from gitsnap.cli.plan_output import plan_document, plan_text, report_text
-from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
-from gitsnap.errors import (
-    EXIT_LEFT_OUT,
-    AbortedError,
-    AccessDeniedError,
-    IncompleteError,
-    RefusedError,
-    RollbackFailedError,
-)
-from gitsnap.model import ObjectKey, Sample, SecretsMode, TagId, Trigger
+from gitsnap.cli.place import Place
+from gitsnap.cli.plan_document import plan_document
+from gitsnap.cli.plan_text import plan_text, report_text
+from gitsnap.cli.record import Sampler, values_at_risk
+from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
 
 if TYPE_CHECKING:
-    from gitsnap.archive import GitArchive
-    from gitsnap.format import RollbackRecord
     from gitsnap.plan import Plan
-    from gitsnap.ports import Cluster
     from gitsnap.rollback import Asked, Report
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The archive and the cluster of one command, and how they were named."""
-
-    archive_choice: ArchiveChoice
-    cluster_choice: ClusterChoice
-    archive: GitArchive
-    cluster: Cluster
-    identities: tuple[Path, ...] = ()
-
-    @classmethod
-    def open(cls, archive: ArchiveChoice, cluster: ClusterChoice, identities: Collection[Path]) -> Place:
-        """Open both. Raises WrongClusterError when the archive belongs to another cluster."""
-        from gitsnap.capture import check_cluster
-
-        opened = archive.open_to_write()
-        connected = cluster.open()
-        check_cluster(opened, connected.info())
-        return cls(archive, cluster, opened, connected, tuple(identities))
-
-    def command(self, words: str) -> str:
-        """A command that works from here: ``gitsnap undo --snapshot hourly --storage …``, with the places as typed."""
-        archive, cluster = self.archive_choice, self.cluster_choice
-        places = (
-            ("--storage", archive.storage),
-            ("--archive", archive.path),
-            ("--kubeconfig", cluster.kubeconfig),
-            ("--context", cluster.context),
-            ("--from-dir", cluster.directory),
-        )
-        typed = [word for flag, value in places if value for word in (flag, str(value))]
-        for identity in self.identities:
-            typed += ["--identity", str(identity)]
-        policy = [] if archive.path else ["--snapshot", self.archive.policy]
-        command, _, rest = words.partition(" ")
-        return " ".join(part for part in ("gitsnap", command, shlex.join([*policy, *typed]), rest) if part)
 
 
 def say_unfinished(place: Place) -> None:
@@ -137,17 +87,11 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Repo
         raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
     if manner.dry_run:
         return None
-    if not plan.writes:
+    if plan.writes:
+        _confirm(plan, yes=manner.yes)
+    else:
         output.say("nothing to do: the cluster already has what was selected")
-        return _nothing(plan)
-    _confirm(plan, yes=manner.yes)
     return _apply(place, plan, asked, manner)
-
-
-def _nothing(plan: Plan) -> Report:
-    from gitsnap.rollback import Report
-
-    return Report(left_out=plan.refused)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -184,18 +128,23 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
     asked = replace(asked, user=_user())
     try:
         report = rolling.apply(
-            place.cluster, plan, take_sample=_Sampler(place, _at_risk(plan)), asked=asked, atomic=manner.atomic
+            place.cluster,
+            plan,
+            take_sample=Sampler(place, values_at_risk(plan)),
+            asked=asked,
+            atomic=manner.atomic,
+            unfinished=rolling.unfinished(place.archive.samples()),
         )
     except rolling.StoppedError as error:
         if text:
-            output.result(report_text(error.report))
+            output.result(report_text(error.report, columns=output.columns()))
         raise HalfWayError(error, _ways(place, asked, error.report)) from error
     except rolling.UndoneError as error:
         if text:
-            output.result(report_text(error.report))
+            output.result(report_text(error.report, columns=output.columns()))
         raise
-    if text:
-        output.result(report_text(report))
+    if text and (plan.writes or report.after is not None):
+        output.result(report_text(report, columns=output.columns()))
     return report
 
 
@@ -219,67 +168,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a random uid without a passwd entry
         return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampler:
-    """Takes the samples before and after, under the archive's own policy."""
-
-    place: Place
-    at_risk: tuple[ObjectKey, ...]
-    """Secrets whose values the sample before must hold."""
-
-    def _check(self, mode: SecretsMode) -> None:
-        """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""
-        if self.at_risk and mode not in (SecretsMode.ENCRYPT, SecretsMode.PLAINTEXT):
-            listed = ", ".join(str(key) for key in self.at_risk)
-            raise RefusedError(
-                f"nothing was changed: samples are taken in the secrets mode {mode}, so that the present values of "
-                f"{listed} could not be brought back",
-                hint="Capture once with --secrets-mode encrypt, or leave these Secrets out with --except.",
-            )
-
-    def __call__(self, trigger: Trigger, record: RollbackRecord, also: Collection[ObjectKey]) -> Sample | None:
-        from gitsnap import capture as sampling
-        from gitsnap import keys
-        from gitsnap.format import record_lines
-
-        place = self.place
-        policy = find_policy(place.archive.policy, None, place.cluster)
-        policy, keeper = keys.for_capture(place.archive, policy, identities=place.identities)
-        self._check(policy.secrets_mode)
-        request = sampling.Request(
-            sampling.tree_info(policy, branch=place.archive.branch, keeper=keeper),
-            keeper,
-            datetime.now(UTC),
-            trigger,
-            target=self._target(record) if trigger is Trigger.BEFORE_ROLLBACK else None,
-            also=frozenset(also),
-            extra=record_lines(record),
-        )
-        taken = sampling.capture(place.cluster, place.archive, request)
-        sample = taken.recorded.sample
-        if sample.metadata.incomplete and trigger is Trigger.BEFORE_ROLLBACK:
-            listed = ", ".join(str(one.kind) for one in sample.metadata.incomplete)
-            raise IncompleteError(
-                f"nothing was changed: the sample before the rollback lacks {listed}",
-                hint="Without it the rollback could not be taken back. Mend what keeps these kinds from being read.",
-            )
-        return sample
-
-    def _target(self, record: RollbackRecord) -> TagId | None:
-        """The tag of the sample that is rolled back to: retention keeps it while the rollback is unfinished."""
-        samples = self.place.archive.samples()
-        return next((one.tag_id for one in samples if one.tag == record.target), None)
-
-
-def _at_risk(plan: Plan) -> tuple[ObjectKey, ...]:
-    """The Secrets whose present values go: an undo needs them."""
-    from gitsnap.plan import Action
-
-    secrets = [step for step in plan.writes if step.key.kind.name == "Secret" and step.action is not Action.CREATE]
-    return tuple(
-        step.key
-        for step in secrets
-        if step.action is not Action.UPDATE or any(field.startswith("data") for field in step.changed)
-    )

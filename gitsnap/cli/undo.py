@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from gitsnap.cli import options, output
-from gitsnap.cli.rolling import Manner, Place, carry_out, role_explained, say_unfinished
+from gitsnap.cli.place import Place
+from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.policy import Policy
     from gitsnap.ports import Cluster
+    from gitsnap.remote import Remote
 
 DEFAULT_POLICY = "manual"
 
@@ -41,7 +42,8 @@ class ArchiveChoice:
         from gitsnap.archive import list_archives, open_path
 
         if self.path:
-            return self._remote() if self.is_remote else open_path(Path(self.path))
+            remote = self.remote
+            return open_path(Path(self.path)) if remote is None else self._copy(remote)
         if self.snapshot:
             return self._named()
         archives = list_archives(self.folder)
@@ -65,7 +67,7 @@ class ArchiveChoice:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the archive is somewhere else: it can be read, but not written."""
+        """Whether the archive is somewhere else: it is read from a copy, and only a rollback adds to it."""
         from gitsnap.remote import is_url
 
         return is_url(self.path)
@@ -73,13 +75,20 @@ class ArchiveChoice:
     def open_to_write(self) -> GitArchive:
         """As ``open``. Raises UsageError for a remote: a copy of it is no place to write to."""
         if self.is_remote:
-            raise UsageError(f"--archive {self.path}: an archive behind a URL can be read only")
+            raise UsageError(f"--archive {self.path}: this cannot be done to an archive behind a URL")
         return self.open()
 
-    def _remote(self) -> GitArchive:
-        from gitsnap.remote import Remote, cache_folder, cached_clone
+    @property
+    def remote(self) -> Remote | None:
+        """The remote that is meant, None for an archive that is at hand."""
+        from gitsnap.remote import Remote
 
-        return cached_clone(Remote(self.path), cache_folder(os.environ), self.snapshot)
+        return Remote(self.path) if self.is_remote else None
+
+    def _copy(self, remote: Remote) -> GitArchive:
+        from gitsnap.remote import cache_folder, cached_clone
+
+        return cached_clone(remote, cache_folder(os.environ), self.snapshot)
 
     def _named(self) -> GitArchive:
         from gitsnap.archive import list_archives, open_archive

@@ -20,6 +20,7 @@ from gitsnap.format.masking import steps_of
 from gitsnap.format.reader import decode
 from gitsnap.model import (
     ChangeCounts,
+    CommitId,
     Consistency,
     IncompleteKind,
     IncompleteReason,
@@ -55,7 +56,8 @@ _NEEDED_KEYS = frozenset(
     {"Policy", "Time", "Sequence", "Cluster", "Trigger", "Objects", "Consistency", "Content-SHA256"}
 )
 _SINGLE_KEYS = _NEEDED_KEYS | {
-    "Added", "Deleted", "Format", "Imported", "Modified", "Previous", "Pruned", "Server", "Target", "Unresolved",
+    "Added", "Beside", "Deleted", "Format", "Imported", "Modified", "Previous", "Pruned", "Server", "Target",
+    "Unresolved",
 }  # fmt: skip
 _KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete"}
 _TRAILER = re.compile(r"^Gitsnap-([A-Za-z0-9-]+): ?(.*)$", re.MULTILINE)
@@ -102,6 +104,8 @@ def tag_message(metadata: SampleMetadata) -> str:
     lines.append(("Trigger", metadata.trigger))
     if metadata.target:
         lines.append(("Target", metadata.target))
+    if metadata.beside:
+        lines.append(("Beside", metadata.beside))
     if metadata.imported:
         lines.append(("Imported", _safe(metadata.imported)))
     lines.append(("Objects", str(metadata.objects)))
@@ -144,6 +148,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
             server=one("Server"),
             trigger=Trigger(one("Trigger")),
             target=TagId(one("Target")) or None,
+            beside=CommitId(one("Beside")) or None,
             imported=one("Imported"),
             objects=int(one("Objects")),
             changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),

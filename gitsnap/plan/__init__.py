@@ -12,7 +12,9 @@ from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
 from gitsnap.plan.values import (
     Action,
+    Doing,
     Doubt,
+    Effect,
     Hold,
     Moment,
     Options,
@@ -32,7 +34,9 @@ __all__ = [
     "Action",
     "Create",
     "Delete",
+    "Doing",
     "Doubt",
+    "Effect",
     "Hold",
     "LiveState",
     "MergePatch",

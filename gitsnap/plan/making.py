@@ -15,9 +15,10 @@ from gitsnap.plan.arranging import Arrangement, arrange, may_release
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
 from gitsnap.plan.judging import NAMESPACE, Judge
 from gitsnap.plan.matching import CONCERNED_KINDS, Change
+from gitsnap.plan.reaching import effects
 from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState
-from gitsnap.plan.values import Action, Options, Plan, Stay, Step
+from gitsnap.plan.values import Action, Effect, Options, Plan, Stay, Step
 from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.restore import Phase
 
@@ -46,6 +47,7 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         options=options,
         steps=(*_judged(judge, selected), *(one for one in more if isinstance(one, Step))),
         stays=tuple(one for one in more if isinstance(one, Stay)),
+        unread=live.unread,
         incomplete=sample.incomplete,
         controller_labels=live.controller_labels,
         standing=standing,
@@ -69,6 +71,8 @@ def arranged(plan: Plan) -> Plan:
         former.get((step.action, step.key), step)
         for step in _holding(arrangement, plan.standing, {step.key for step in late})
     ]
+    reach = effects(plan.standing, changes, _contents(steps))
+    steps = [replace(step, effects=_effects_of(step, reach)) for step in steps]
     return replace(
         plan,
         steps=tuple(sorted(steps, key=lambda step: _place(step, rank))),
@@ -76,6 +80,18 @@ def arranged(plan: Plan) -> Plan:
         doubts=arrangement.doubts,
         holds=arrangement.holds,
     )
+
+
+def _contents(steps: Iterable[Step]) -> frozenset[ObjectKey]:
+    """The objects to write that others refer to rather than match clusters themselves."""
+    return frozenset(
+        step.key for step in steps if step.writes and restore.rule_of(step.key.kind).phase < Phase.MATCHING
+    )
+
+
+def _effects_of(step: Step, reach: Mapping[ObjectKey, tuple[Effect, ...]]) -> tuple[Effect, ...]:
+    """Its own step is where a profile acts, not the pause before it."""
+    return () if step.action in {Action.HOLD, Action.RELEASE} else reach.get(step.key, ())
 
 
 def _holding(

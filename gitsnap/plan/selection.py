@@ -42,7 +42,7 @@ class Selection:
     labels: str = ""
     """Of all that, only objects with these labels in the sample, as ``kubectl -l`` has it."""
     with_references: bool = False
-    """Also the ConfigMaps and Secrets that the selected objects refer to."""
+    """Also what the selected objects refer to: ConfigMaps, Secrets, Flux sources, EventSources, HealthChecks."""
     keys: tuple[ObjectKey, ...] = ()
     """Exactly these objects and nothing else: what an undo is about. What the sample does not have is left out."""
 

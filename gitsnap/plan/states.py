@@ -57,5 +57,7 @@ class LiveState:
     """Namespaces of selected objects that are known not to exist."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers, live or of the sample, own on clusters."""
+    unread: frozenset[Kind] = frozenset()
+    """Kinds that would tell what a step reaches, and that this user may not read."""
     whole: frozenset[Kind] = frozenset()
     """Kinds of which ``objects`` has every object of the cluster."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, ObjectKey
+from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
@@ -79,6 +79,35 @@ class Trial:
         return f"{self.outcome}: {self.message}" if self.message else str(self.outcome)
 
 
+class Doing(enum.StrEnum):
+    """What Sveltos does on managed clusters after a step."""
+
+    DEPLOYS = "deploys"
+    """The clusters come to match."""
+    REDEPLOYS = "redeploys"
+    WITHDRAWS = "withdraws"
+    """The clusters stop matching."""
+    LEAVES = "leaves"
+    """They stop matching, and what is there stays (``stopMatchingBehavior: LeavePolicies``)."""
+    APPLIES = "applies"
+    """Of a kind that is no profile: it takes effect there."""
+    REPORTS = "reports"
+    """Nothing but a report (``syncMode: DryRun``)."""
+    ONCE = "once"
+    """Nothing where it was deployed before (``syncMode: OneTime``)."""
+    WAITS = "waits"
+    """Nothing as long as the profile is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one profile, or one object that acts like it, does after a step."""
+
+    doing: Doing
+    by: ObjectKey
+    clusters: tuple[ClusterRef, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One object of the selection."""
@@ -92,6 +121,8 @@ class Step:
     needs: tuple[ObjectKey, ...] = ()
     """Objects that earlier steps write and without which this one fails."""
     trial: Trial | None = None
+    effects: tuple[Effect, ...] = ()
+    """What Sveltos does after it, sorted."""
     archived: JsonObject | None = field(default=None, repr=False)
     """The object as the sample holds it, normalized, with real values."""
     live: JsonObject | None = field(default=None, repr=False)
@@ -203,9 +234,9 @@ class Hold:
     """The clusters that it matches before and after, and is not to lose in between."""
 
     def __str__(self) -> str:
-        clusters = ", ".join(str(cluster) for cluster in self.clusters[:_MOST_CLUSTERS])
-        more = len(self.clusters) - _MOST_CLUSTERS
-        return f"paused meanwhile, to keep {clusters}{f' and {more} more' if more > 0 else ''}"
+        few = len(self.clusters) <= _MOST_CLUSTERS
+        kept = ", ".join(map(str, self.clusters)) if few else f"its {len(self.clusters)} clusters"
+        return f"paused meanwhile, to keep {kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +275,8 @@ class Plan:
     holds: tuple[Hold, ...] = ()
     stays: tuple[Stay, ...] = ()
     """Live objects of the selected kinds that the sample does not have, and that this plan leaves alone."""
+    unread: frozenset[Kind] = frozenset()
+    """Kinds that this user may not read, so that it is not known what the steps reach by them."""
     incomplete: tuple[IncompleteKind, ...] = ()
     """Kinds that could not be read when the sample was taken; objects of them are refused."""
     notes: tuple[str, ...] = ()
@@ -253,6 +286,13 @@ class Plan:
     """The live objects that decide which clusters match, to judge the plan anew when a step falls out of it."""
     holdable: frozenset[ObjectKey] = frozenset()
     """Selected profiles that may be paused for the time of the rollback."""
+
+    @property
+    def reached(self) -> frozenset[ClusterRef]:
+        """The managed clusters on which Sveltos does something after the steps that are written."""
+        idle = {Doing.REPORTS, Doing.ONCE, Doing.WAITS}
+        found = (one.clusters for step in self.writes for one in step.effects if one.doing not in idle)
+        return frozenset(cluster for clusters in found for cluster in clusters)
 
     @property
     def writes(self) -> tuple[Step, ...]:

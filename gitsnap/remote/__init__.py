@@ -7,6 +7,7 @@ from gitsnap.remote.comparing import compare_history
 from gitsnap.remote.credentials import Credentials
 from gitsnap.remote.fetching import cache_folder, cached_clone, clone, is_url
 from gitsnap.remote.pushing import Pushed, push, unpushed
+from gitsnap.remote.sending import forget_unsent, send_samples
 from gitsnap.remote.talking import Remote
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "cached_clone",
     "clone",
     "compare_history",
+    "forget_unsent",
     "is_url",
     "push",
+    "send_samples",
     "unpushed",
 ]

@@ -15,6 +15,7 @@ from gitsnap.archive import GitArchive, create_at, open_path
 from gitsnap.errors import NotFoundError, StorageError, UsageError
 from gitsnap.format import check_branch
 from gitsnap.git import run_git
+from gitsnap.remote.sending import restore_unsent
 from gitsnap.remote.talking import Remote
 
 _URL = re.compile(r"\w+://|(?!/|\.)[\w.-]+@[\w.-]+:")
@@ -49,7 +50,7 @@ def clone(remote: Remote, storage: Path, policy: str, *, prefix: str = "") -> bo
 
 
 def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
-    """A copy of a remote's archive to read from, brought up to date. ``policy``: ``""`` where the remote has one only.
+    """A copy of a remote's archive, brought up to date. ``policy``: ``""`` where the remote has one only.
 
     Raises NotFoundError, UsageError naming the policies of the remote, and the errors of a remote.
     """
@@ -64,6 +65,7 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
         prefix, _, name = branch.rpartition("/")
         create_at(place, policy=name, prefix=prefix)
     _fetch(remote, place / ".git", branch)
+    restore_unsent(place / ".git", branch)
     copy = open_path(place)
     copy.tidy()
     return copy

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from gitsnap.render.text import visible, width
+from gitsnap.render.text import visible, width, wrap
 
 _NARROWEST = 8
 
@@ -40,27 +40,10 @@ def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [[cell] if width(cell) <= size else _wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+    wrapped = [[cell] if width(cell) <= size else wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
     return [_line(parts, widths) for parts in zip_longest(*wrapped, fillvalue="")]
 
 
 def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
     padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
     return f"| {' | '.join(padded)} |"
-
-
-def _wrap(text: str, size: int) -> list[str]:
-    """Lines of at most ``size`` columns, broken at spaces and behind slashes and dashes where there are any."""
-    lines: list[str] = []
-    rest = text
-    while width(rest) > size:
-        end = len(rest)
-        while width(rest[:end]) > size:
-            end -= 1
-        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in "/-")]
-        place = max(breaks)
-        if place < size // 3:
-            place = end
-        lines.append(rest[:place].rstrip())
-        rest = rest[place:].lstrip()
-    return [*lines, rest]

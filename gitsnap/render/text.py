@@ -28,6 +28,35 @@ def width(text: str) -> int:
     )
 
 
+def wrap(text: str, size: int, *, behind: str = "/-") -> list[str]:
+    """Lines of at most ``size`` columns, broken at spaces and behind some characters where there are any."""
+    lines: list[str] = []
+    rest = text
+    while width(rest) > size:
+        end = len(rest)
+        while width(rest[:end]) > size:
+            end -= 1
+        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in behind)]
+        place = max(breaks)
+        if place < size // 3:
+            place = end
+        lines.append(rest[:place].rstrip())
+        rest = rest[place:].lstrip()
+    return [*lines, rest]
+
+
+def wrapped(line: str, columns: int) -> str:
+    """A line broken so that it fits a terminal, its further lines below its text; 0 columns leave it as it is."""
+    if not columns or width(line) <= columns:
+        return line
+    text = line.lstrip(" ")
+    indent = " " * min(len(line) - len(text), columns // 2)
+    first = wrap(text, columns - len(indent), behind="")[0]
+    inner = indent or "  "
+    further = wrap(text[len(first) :].lstrip(), columns - len(inner), behind="")
+    return "\n".join([indent + first, *(inner + one for one in further)])
+
+
 def paint_diff(lines: str) -> str:
     """A unified diff with additions green and deletions red."""
     return "\n".join(_paint(line) for line in lines.split("\n"))

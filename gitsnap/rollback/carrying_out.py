@@ -24,7 +24,7 @@ from gitsnap.plan import Action, Plan, Step, in_words, released
 from gitsnap.ports import Cluster
 from gitsnap.rollback.going_back import GoneBack, go_back
 from gitsnap.rollback.preparing import check_identity
-from gitsnap.rollback.records import Asked, record_after, record_before
+from gitsnap.rollback.records import Asked, Past, record_after, record_before, record_end
 from gitsnap.rollback.sending import RecreationError, Sender, Written
 from gitsnap.sveltos import pausing
 
@@ -95,11 +95,14 @@ def apply(
     take_sample: TakeSample | None = None,
     asked: Asked | None = None,
     atomic: bool = False,
+    unfinished: Past | None = None,
 ) -> Report:
     """Carry out a plan.
 
     ``take_sample`` is called before the first write and after the last; when the first call fails, nothing is changed.
     ``asked`` is what the samples say of who asked for what. With ``atomic``, a failure takes back what was written.
+    ``unfinished`` is the newest rollback of the archive, if it never came to its end: where this plan finds nothing
+    left to write of it, or to take back, a sample records that it has ended.
     Raises RefusedError for a plan that is blocked, WrongClusterError, the cluster's own error when the very first
     write was refused (nothing is changed then), StoppedError with the report when it stopped half-way, and UndoneError
     when it then was taken back.
@@ -108,7 +111,9 @@ def apply(
         raise RefusedError(f"the plan is not carried out: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
     check_identity(cluster.info(), plan.cluster.uid)
     if not plan.writes:
-        return Report(left_out=plan.refused)
+        record = record_end(plan, asked or Asked(), unfinished) if unfinished is not None else None
+        after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
+        return Report(left_out=plan.refused, after=after)
     return _Run(cluster, plan, take_sample, asked or Asked(), atomic=atomic).run()
 
 

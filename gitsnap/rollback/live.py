@@ -39,6 +39,7 @@ class LiveReader:
     _types: dict[Kind, ResourceType] = field(default_factory=dict)
     _controller_labels: frozenset[str] = frozenset()
     _whole: set[Kind] = field(default_factory=set)
+    _unread: set[Kind] = field(default_factory=set)
 
     def read(self, selection: Selection, scope: Iterable[Kind]) -> LiveState:
         """Everything that the plan needs. ``scope`` are the kinds that the sample was to hold.
@@ -47,11 +48,15 @@ class LiveReader:
         """
         selected_kinds = {key.kind for key in self.selected}
         judged = CONCERNED_KINDS if selected_kinds & CONCERNED_KINDS else frozenset[Kind]()
+        told = CONCERNED_KINDS - judged if any(map(_is_referred_to, selected_kinds)) else frozenset[Kind]()
         if selected_kinds & kinds.CLUSTER_KINDS:
             self._controller_labels = self.sample.classifier_labels
         covered = {kind for kind in scope if selection.covers_kind(kind) and restore.restorable(kind)}
-        for kind in kinds.reading_order((judged | covered | selected_kinds) - kinds.REFERENCED_KINDS):
-            self._read_kind(kind, judged=kind in judged, covered=kind in covered)
+        for kind in kinds.reading_order((judged | told | covered | selected_kinds) - kinds.REFERENCED_KINDS):
+            if kind in told:
+                self._read_for_reach(kind)
+            else:
+                self._read_kind(kind, judged=kind in judged, covered=kind in covered)
         for kind in sorted(kinds.REFERENCED_KINDS & selected_kinds):
             self._read_referenced(kind)
         return LiveState(
@@ -61,6 +66,7 @@ class LiveReader:
             missing_namespaces=self._missing_namespaces(),
             controller_labels=self._controller_labels,
             whole=frozenset(self._whole),
+            unread=frozenset(self._unread),
         )
 
     # Kinds ----------------------------------------------------------------------------------------------------
@@ -81,6 +87,13 @@ class LiveReader:
                 raise
             return  # it would only have been counted
         self._whole.add(kind)
+
+    def _read_for_reach(self, kind: Kind) -> None:
+        """What tells which clusters content is deployed to: said where it can be, and no reason to stop."""
+        try:
+            self._read_kind(kind, judged=True, covered=False)
+        except AccessDeniedError:
+            self._unread.add(kind)
 
     def _read_referenced(self, kind: Kind) -> None:
         """ConfigMaps by namespace, Secrets by Sveltos' own type; what that does not bring, and few, one by one."""
@@ -155,6 +168,11 @@ class LiveReader:
         except AccessDeniedError:
             return False  # not everybody may read namespaces; the server's dry run will tell
         return False
+
+
+def _is_referred_to(kind: Kind) -> bool:
+    """Whether objects of a kind are what others deploy, rather than what matches clusters."""
+    return kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS | {kinds.EVENT_SOURCE}
 
 
 def _items(pages: Iterable[Page]) -> Iterator[JsonObject]:

@@ -52,6 +52,28 @@ def record_after(plan: Plan, asked: Asked, before: Sample | None, result: Result
     )
 
 
+def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
+    """What a sample says that ends a rollback which was killed, when a plan has found nothing to write any more.
+
+    None where the plan does not tell: it is about other objects, goes elsewhere, or was refused some of them.
+    """
+    undone = asked.undoes == past.before.tag
+    same_goal = not asked.undoes and plan.sample == past.record.target
+    looked_at = {step.key for step in plan.steps} | {one.key for one in plan.stays}
+    whole = looked_at >= {key for action, key in past.record.objects if action != Action.HOLD}
+    if plan.refused or not (undone or (same_goal and whole)):
+        return None
+    return RollbackRecord(
+        plan=past.record.plan,
+        target=past.record.target,
+        undoes=past.record.undoes,
+        user=asked.user,
+        cluster_user=plan.cluster.user,
+        before=past.before.tag,
+        result=Result.TAKEN_BACK if undone else Result.DONE,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """A rollback of the past, as the archive tells it."""

@@ -24,6 +24,9 @@ from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 
+_NEEDED_KINDS = kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS | {kinds.EVENT_SOURCE, kinds.HEALTH_CHECK}
+"""What others refer to and cannot work without. None of it refers to anything further, so one round is the closure."""
+
 
 class SampleObjects:
     """What a tree holds below ``configuration/`` and ``sealed/``.
@@ -143,7 +146,7 @@ class SampleObjects:
     # References -----------------------------------------------------------------------------------------------
 
     def referenced_by(self, selected: Collection[ObjectKey]) -> list[Reference]:
-        """The content that selected objects refer to, for the clusters that they matched when the sample was taken.
+        """What selected objects need, for the clusters that they matched when the sample was taken.
 
         Other profiles, clusters and sets that they name are objects in their own right, and not meant.
         """
@@ -158,7 +161,7 @@ class SampleObjects:
         for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
             if ObjectKey.of(document) in selected:
                 found += references(document, matching_clusters(document, clusters, sets), objects.get)
-        return [one for one in found if one.target.kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS]
+        return [one for one in found if one.target.kind in _NEEDED_KINDS]
 
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
         """The objects of some kinds with the status that the inventory keeps of them."""

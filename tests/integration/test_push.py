@@ -396,7 +396,7 @@ def test_a_lost_volume_is_cloned_back(source: _Source, target: Path, tmp_path: P
 
 
 def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: Path) -> None:
-    """`--archive URL`: a copy is made, brought up to date, and never written to."""
+    """`--archive URL`: a copy is made and brought up to date; what would change the branch is refused."""
     push(source.git, "hourly", Remote(str(target)))
     url = f"file://{target}"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -412,8 +412,8 @@ def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: 
     assert (listed.stdout.count("2026-01-01"), listed.returncode) == (3, 0)
     shown = gitsnap("diff", "--archive", url)
     assert "spec.tier" in shown.stdout
-    refused = gitsnap("rollback", "--archive", url, "--sample", "latest", "--from-dir", "source/cluster")
-    assert (refused.returncode, "read only" in refused.stderr) == (2, True)
+    refused = gitsnap("prune", "--archive", url, "--keep-last", "1")
+    assert (refused.returncode, "behind a URL" in refused.stderr) == (2, True)
     unknown = gitsnap("list", "--archive", url, "--snapshot", "daily")
     assert (unknown.returncode, "hourly" in unknown.stderr) == (4, True)
 

@@ -270,8 +270,13 @@ def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: 
     api.ask("PUT", f"/api/v1/namespaces/{namespace}/finalize", live)
 
 
-def test_all_refusals_are_listed_at_once(server: Story) -> None:
-    """A CEL rule, an immutable ConfigMap, another type of Secret: each with its object, and nothing is written."""
+def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[[], str], api: Any) -> None:
+    """CEL, an immutable ConfigMap, the type of a Secret, a quota: each with its object, and nothing is written."""
+    full = new_namespace()
+    over_quota = with_metadata(FRONTEND, namespace=full)
+    reference = {"kind": "ConfigMap", "name": "frontend", "namespace": full}
+    put(server.cluster, custom(kinds.CLUSTER_PROFILE, "crowded", {"policyRefs": [reference]}))
+    put(server.cluster, over_quota)
     trigger = custom(
         kinds.EVENT_TRIGGER,
         "t",
@@ -285,6 +290,8 @@ def test_all_refusals_are_listed_at_once(server: Story) -> None:
     delete(server.cluster, PASSWORD)
     put(server.cluster, changed(PASSWORD, type="Opaque"))
     put(server.cluster, changed(DATABASE, data={"x": "y"}, immutable=True))
+    delete(server.cluster, over_quota)
+    _fill(api, full)
     versions = _versions(server, trigger, PASSWORD, DATABASE)
 
     plan = server.plan(first)
@@ -293,8 +300,17 @@ def test_all_refusals_are_listed_at_once(server: Story) -> None:
     assert "oneForEvent" in said["t"]
     assert "its type is Opaque" in said["password"]
     assert "it is immutable" in said["database"]
+    assert "exceeded quota" in said["frontend"]
     assert plan.blocked
     assert _versions(server, trigger, PASSWORD, DATABASE) == versions
+
+
+def _fill(api: Any, namespace: str) -> None:
+    """A quota that allows no ConfigMap more; its status is what a controller would write."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = api.ask("POST", path, {"metadata": {"name": "full"}, "spec": {"hard": {"count/configmaps": "0"}}})
+    quota["status"] = {"hard": {"count/configmaps": "0"}, "used": {"count/configmaps": "0"}}
+    api.ask("PUT", f"{path}/full/status", quota)
 
 
 def _versions(story: Story, *documents: JsonObject) -> list[str]:

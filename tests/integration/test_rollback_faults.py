@@ -373,3 +373,34 @@ def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None
 
     assert not simulator.lost
     assert not scene.held()
+
+
+def test_a_rollback_that_was_killed_before_its_first_write_can_be_ended(scene: _Scene) -> None:
+    """Nothing is left to take back, and it is not called unfinished for ever: the undo says so in the archive."""
+    scene.fail(0, Killed(), answered=True)
+    with pytest.raises(Killed):
+        scene.story.apply(scene.plan)
+    assert unfinished(scene.story.archive.samples()) is not None
+
+    plan = scene.story.plan_undo()
+    scene.story.apply(plan, undoes=plan.sample)
+
+    assert not plan.writes
+    assert unfinished(scene.story.archive.samples()) is None
+    assert not past_rollbacks(scene.story.archive.samples())[-1].changed_something
+
+
+def test_a_rollback_that_was_killed_after_its_last_write_can_be_ended(scene: _Scene) -> None:
+    """Going on finds nothing left to write; from then on it is a finished rollback that undo takes back."""
+    scene.fail(5, Killed(), answered=False)
+    with pytest.raises(Killed):
+        scene.story.apply(scene.plan)
+
+    part = scene.story.plan(scene.first, Selection(resources=("configmap/one",)))
+    scene.story.apply(part)
+    assert unfinished(scene.story.archive.samples()) is not None
+    scene.story.apply(scene.story.plan(scene.first))
+
+    assert unfinished(scene.story.archive.samples()) is None
+    scene.story.undo(allow_withdraw=True)
+    assert scene.now() == scene.before

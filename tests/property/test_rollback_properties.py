@@ -66,7 +66,7 @@ def test_back_to_a_and_back_to_b(first: list[JsonObject], second: list[JsonObjec
         cluster = MemoryCluster.of(first)
         story = Story(Path(folder), cluster)
         sample = story.capture()
-        _become(cluster, second)
+        become(cluster, second)
         before = dict(cluster.objects)
         allowed: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "recreate": True}
 
@@ -89,7 +89,7 @@ def test_back_to_a_and_back_to_b(first: list[JsonObject], second: list[JsonObjec
         }
 
 
-def _become(cluster: MemoryCluster, documents: list[JsonObject]) -> None:
+def become(cluster: MemoryCluster, documents: list[JsonObject]) -> None:
     """The cluster as somebody else has made it since; what is new is younger than the sample."""
     present = {ObjectKey.of(document): document for document in documents}
     for key in [key for key in cluster.objects if key not in present]:

@@ -15,7 +15,7 @@ from gitsnap import archive, rollback, secrets
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive
 from gitsnap.errors import NotFoundError
-from gitsnap.format import RollbackRecord, record_lines
+from gitsnap.format import RollbackRecord, path_of, record_lines
 from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trigger
 from gitsnap.plan import Options, Plan, Selection
 from gitsnap.policy import default
@@ -33,10 +33,13 @@ class Story:
     mode: SecretsMode = SecretsMode.ENCRYPT
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     """The moment of the newest sample; a server's objects are all younger than that."""
+    keys: Path | None = None
+    """Where the archive's keys are, None for beside it."""
 
     def __post_init__(self) -> None:
         self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
-        self.keeper: Keeper | None = secrets.open_keeper(self.folder / ".keys" / "hourly", mode=self.mode, create=True)
+        keys = self.keys or self.folder / ".keys" / "hourly"
+        self.keeper: Keeper | None = secrets.open_keeper(keys, mode=self.mode, create=True)
 
     def capture(
         self,
@@ -56,6 +59,10 @@ class Story:
     def configuration(self, sample: Sample) -> dict[str, str]:
         """Path and content id of every object of a sample."""
         return dict(self.archive.tree(sample).files(Area.CONFIGURATION))
+
+    def holds(self, sample: Sample, key: ObjectKey) -> bool:
+        """Whether a sample has an object."""
+        return path_of(key) in self.archive.tree(sample).files(Area.CONFIGURATION)
 
     def plan(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Plan:
         """The plan of a rollback, tried on the server."""
@@ -87,7 +94,10 @@ class Story:
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
         """Carry out a plan, with its two samples."""
         asked = Asked(command="rollback --sample x", user="tester", undoes=undoes)
-        return rollback.apply(self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic)
+        unfinished = rollback.unfinished(self.archive.samples())
+        return rollback.apply(
+            self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic, unfinished=unfinished
+        )
 
     def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:
         """Plan, try and carry out."""

@@ -1,0 +1,60 @@
+"""Sends the samples that were taken beside a remote's branch, in a copy of its archive: their tags and nothing else.
+
+So whoever writes the branch goes on undisturbed, and nothing diverges. What the remote does not have yet is noted in
+refs of the copy, so that no fetch loses it. This module must not touch a branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gitsnap.archive.refs import TAGS, UNSENT
+from gitsnap.errors import RemoteError, StorageError
+from gitsnap.git import run_git
+from gitsnap.model import Sample
+from gitsnap.remote.talking import Remote
+
+
+def send_samples(git_folder: Path, branch: str, remote: Remote) -> None:
+    """Push all that the remote lacks, all or none, never over a tag that is there; it counts when it is read back.
+
+    Raises RemoteUnreachableError, RemoteDivergedError where another tag has the name, RemoteError.
+    """
+    unsent = _unsent(git_folder, branch)
+    if not unsent:
+        return
+    specs = [f"{target}:{TAGS}{tag}" for tag, target in unsent.items()]
+    remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *specs)
+    there = remote.refs(git_folder, branch)
+    for tag, target in unsent.items():
+        if there.get(f"{TAGS}{tag}") != target:
+            raise RemoteError(
+                f"{remote.shown}: the push was accepted, but the tag {tag} is not there",
+                hint="Look at what the server does with pushed refs (hooks, mirrors).",
+            )
+    _update(git_folder, (f"delete {UNSENT}{tag} {target}" for tag, target in unsent.items()))
+
+
+def restore_unsent(git_folder: Path, branch: str) -> None:
+    """Put back the tags that a fetch took away because the remote lacks them."""
+    _update(git_folder, (f"update {TAGS}{tag} {target}" for tag, target in _unsent(git_folder, branch).items()))
+
+
+def forget_unsent(git_folder: Path, sample: Sample) -> None:
+    """Undo the taking of a sample that could not be sent, and that nothing hangs on."""
+    _update(git_folder, (f"delete {below}{sample.tag} {sample.tag_id}" for below in (TAGS, UNSENT)))
+
+
+def _unsent(git_folder: Path, branch: str) -> dict[str, str]:
+    """Tag -> object of each sample that the remote is not known to have."""
+    listed = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", f"{UNSENT}{branch}/").stdout
+    pairs = (line.split(" ", 1) for line in listed.splitlines())
+    return {name.removeprefix(UNSENT): target for target, name in pairs}
+
+
+def _update(git_folder: Path, commands: Iterable[str]) -> None:
+    given = "".join(f"{command}\n" for command in commands)
+    done = run_git(git_folder, "update-ref", "--stdin", given=given)
+    if done.returncode != 0:
+        raise StorageError(f"the refs of {git_folder} cannot be written: {done.stderr.strip()}")

@@ -1,0 +1,139 @@
+"""A plan and its report as a person reads them: on 80 columns, and whole in a pipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitsnap.cli.plan_document import plan_document
+from gitsnap.cli.plan_text import plan_text, report_text
+from gitsnap.model import JsonObject, Kind
+from gitsnap.plan import Action, Outcome, Plan, Trial
+from gitsnap.rollback import Report
+from gitsnap.sveltos import kinds
+from tests.support.plans import alive, custom, live_state, plan_of
+
+_CLUSTERS = 12
+_PROFILES = 14
+
+
+def _stack(number: int, text: str) -> JsonObject:
+    metadata = {"name": f"observability-stack-{number:02}", "namespace": "platform-addons"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"grafana-dashboards.yaml": text}}
+
+
+def _profile(number: int, env: str) -> JsonObject:
+    references = [
+        {"kind": "ConfigMap", "name": f"observability-stack-{one % _PROFILES:02}", "namespace": "platform-addons"}
+        for one in range(number, number + 5)
+    ]
+    spec = {"clusterSelector": {"matchLabels": {"env": env}}, "policyRefs": references}
+    return custom(kinds.CLUSTER_PROFILE, f"platform-{number:02}", spec)
+
+
+def _cluster(number: int, env: str) -> JsonObject:
+    return custom(kinds.SVELTOS_CLUSTER, f"prod-eu-west-{number:02}", {}, "fleet", labels={"env": env})
+
+
+def _configuration(text: str, env: str) -> list[JsonObject]:
+    objects = [_stack(number, text) for number in range(_PROFILES)]
+    objects += [_profile(number, env) for number in range(_PROFILES)]
+    return objects + [_cluster(number, env) for number in range(_CLUSTERS)]
+
+
+def _plan() -> Plan:
+    """A rollback of more than forty steps: content, labels, and profiles that are paused meanwhile."""
+    live = _configuration("2", "prod")
+    live[0] = {**live[0], "immutable": True}
+    live.append(custom(kinds.CLUSTER_PROFILE, "late", {"clusterSelector": {"matchLabels": {"env": "prod"}}}))
+    return plan_of(_configuration("1", "fv"), live)
+
+
+def test_a_long_plan_fits_80_columns() -> None:
+    """No line is longer, and nothing is lost by that."""
+    plan = _plan()
+    assert len(plan.writes) > 40
+    text, whole = plan_text(plan, columns=80), plan_text(plan, columns=0)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.split() == whole.split()
+
+
+def test_what_a_person_must_know_comes_last() -> None:
+    """Behind the steps: what cannot be done with its reason, each loss by name, how far it reaches, the counts."""
+    lines = plan_text(_plan(), columns=0).splitlines()
+    last_step = max(place for place, line in enumerate(lines) if line.startswith("  53 "))
+    tail = lines[last_step + 3 :]
+    assert "CANNOT BE ROLLED BACK" in tail
+    assert any("it is immutable" in line for line in tail)
+    assert sum(line.startswith("withdraw: ClusterProfile late stops matching fleet/") for line in tail) == _CLUSTERS
+    assert tail[-2].startswith("reaches 12 managed clusters: fleet/sveltos--prod-eu-west-00, ")
+    assert tail[-1] == "plan: 0 create, 39 update, 14 hold, 0 unchanged, 1 refuse; 1 not in the sample and left alone"
+
+
+def test_a_step_says_what_sveltos_will_do() -> None:
+    """By which profiles, and on how many clusters; the document names every cluster."""
+    plan = _plan()
+    lines = plan_text(plan, columns=0).splitlines()
+    place = next(number for number, line in enumerate(lines) if "stack-05" in line)
+    profiles = "ClusterProfile platform-01, platform-02, platform-03 and 2 more"
+    assert [line.strip() for line in lines[place + 1 : place + 3]] == [
+        "data.grafana-dashboards.yaml",
+        f"redeployed on 12 clusters by {profiles}",
+    ]
+    document = plan_document(plan)
+    steps = document["steps"]
+    assert isinstance(steps, list)
+    step = next(one for one in steps if one["object"]["name"] == "observability-stack-05")
+    assert [(one["does"], one["by"]["name"], len(one["clusters"])) for one in step["effects"]] == [
+        ("redeploys", f"platform-{number:02}", 12) for number in range(1, 6)
+    ]
+    assert document["reaches"] == [f"fleet/sveltos--prod-eu-west-{number:02}" for number in range(_CLUSTERS)]
+
+
+def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
+    """A step that went well needs no words; the last lines count."""
+    plan = _plan()
+    steps = [
+        replace(step, trial=Trial(Outcome.NOT_TRIED, "a webhook") if step.action is Action.HOLD else Trial(Outcome.OK))
+        for step in plan.steps
+        if step.writes
+    ]
+    text = plan_text(replace(plan, steps=tuple(steps)), columns=0)
+    assert text.count("not tried on the server: a webhook") == 14
+    assert "tried on the server: 39 ok, 14 not tried" in text
+
+
+def test_a_kind_that_may_not_be_read_is_said() -> None:
+    """What is not known of a plan's reach is no silence."""
+    live = replace(live_state([_stack(0, "2")]), unread=frozenset({kinds.CLUSTER_PROFILE}))
+    plan = plan_of([_stack(0, "1")], live)
+    assert "it reaches is not known: you may not read ClusterProfile" in plan_text(plan, columns=0)
+    assert plan_document(plan)["unread"] == [str(kinds.CLUSTER_PROFILE)]
+
+
+def test_names_from_outside_cannot_drive_the_terminal() -> None:
+    """An escape sequence in a server's message is shown, not obeyed."""
+    plan = _plan()
+    failed = replace(plan.writes[0], trial=Trial(Outcome.FAILED, "no \x1b[2J"))
+    assert "\x1b" not in plan_text(replace(plan, steps=(failed,)), columns=80)
+
+
+def test_a_long_report_fits_80_columns() -> None:
+    """The failed step with its reason, and the counts at the end."""
+    steps = _plan().writes
+    failure = (
+        'ClusterProfile "platform-03" is invalid: spec.tier: Invalid value: 0: should be greater than or equal to 1'
+    )
+    report = Report(applied=steps[:20], failed=steps[20], failure=failure, not_tried=steps[21:])
+    text = report_text(report, columns=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.endswith("rollback: 20 applied, 1 failed, 32 not tried\n")
+
+
+def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
+    """A name of 253 characters on a narrow terminal."""
+    name = "x" * 253
+    live = alive(custom(Kind("lib.projectsveltos.io", "EventSource"), name, {"collectResources": False}))
+    plan = plan_of([custom(Kind("lib.projectsveltos.io", "EventSource"), name, {"collectResources": True})], [live])
+    text = plan_text(plan, columns=40)
+    assert max(map(len, text.splitlines())) <= 40
+    assert text.count("x") >= 253
