@@ -41,6 +41,7 @@ _PROFILE_LISTS = (
     ("clusterProfileResources", "clusterProfileName", kinds.CLUSTER_PROFILE),
     ("profileResources", "profileName", kinds.PROFILE),
 )
+_ARTIFACT_FIELDS = ("revision", "digest")
 _MATCH_FIELDS = ("matchingClusters", "matchingClusterRefs", "selectedClusterRefs", "destinationMatchingClusterRefs")
 
 LOCAL = "Local"
@@ -92,6 +93,8 @@ def distill(document: JsonObject, *, controller_labels: Collection[str] = ()) ->
         return _cluster_summary(document)
     if kind in kinds.CLUSTER_KINDS:
         return _controller_labels(document, controller_labels)
+    if kind in kinds.SOURCE_KINDS:
+        return _artifact(document)
     if kind in STATUS_FIELDS:
         return _matches(document)
     return None
@@ -279,6 +282,13 @@ def _controller_labels(document: JsonObject, controller_labels: Collection[str])
     labels = document["metadata"].get("labels") or {}
     owned = tuple(key for key in labels if key == K8S_VERSION_LABEL or key in controller_labels)
     return _projection(document, {}, labels=owned) if owned else None
+
+
+def _artifact(document: JsonObject) -> JsonObject | None:
+    """What a Flux source is at: all that the API says of its content."""
+    artifact = (document.get("status") or {}).get("artifact") or {}
+    kept = {field: artifact[field] for field in _ARTIFACT_FIELDS if artifact.get(field)}
+    return _projection(document, {"status": {"artifact": kept}}) if kept else None
 
 
 def _projection(document: JsonObject, body: JsonObject, labels: Iterable[str] = ()) -> JsonObject:

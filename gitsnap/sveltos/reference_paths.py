@@ -178,6 +178,7 @@ REFERENCE_PATHS: Mapping[Kind, tuple[ReferencePath, ...]] = {
         ),
     ),
     kinds.TECHSUPPORT: (
+        replace(_CLUSTER_REFS, path="spec.fromManaged.clusterRefs[]"),
         ReferencePath("spec.deliveryMethods[].secretRef", (kinds.SECRET,), Namespace.LITERAL, templated=False),
     ),
     kinds.SVELTOS_CLUSTER: (
