@@ -76,6 +76,11 @@ class Side:
         """The content id of the object with a key."""
         return self.configuration.get(path_of(key))
 
+    def state(self, key: ObjectKey) -> tuple[str, ...]:
+        """The ids of all that is archived of an object: itself, and what Sveltos or Flux reports about it."""
+        path = path_of(key)
+        return self.configuration.get(path, ""), self.inventory.get(path, "")
+
     def raw(self, path: str) -> bytes:
         """The bytes at a path below ``configuration/``, ``b""`` where there are none."""
         blob = self.configuration.get(path)

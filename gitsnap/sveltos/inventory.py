@@ -66,6 +66,11 @@ class DeployedResource:
     owner: ObjectKey | None = None
     """The ConfigMap, Secret or source it came from; only Sveltos before 1.0 said so."""
 
+    @property
+    def key(self) -> ObjectKey:
+        """What it is in its cluster."""
+        return ObjectKey(self.kind, self.namespace, self.name)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeployedRelease:
@@ -130,6 +135,11 @@ def profile_of(summary: JsonObject) -> ObjectKey | None:
     if name := labels.get("projectsveltos.io/profile-name"):
         return ObjectKey(kinds.PROFILE, str(metadata.get("namespace") or ""), str(name))
     return None
+
+
+def revision_of(source: JsonObject) -> str:
+    """What a Flux source is at, ``""`` where it does not say."""
+    return str(((source.get("status") or {}).get("artifact") or {}).get("revision") or "")
 
 
 def deployed(cluster_configuration: JsonObject) -> list[DeployedResource | DeployedRelease]:

@@ -1,4 +1,4 @@
-"""Every field of the published CRDs that may name another object is followed, or listed here with the reason why not."""
+"""Every field of the published CRDs that may name another object is followed, or listed here with a reason."""
 
 from __future__ import annotations
 
