@@ -211,8 +211,12 @@ class _Cluster:
         if any(self._all[slot].owner is not None for slot in candidates):
             candidates = [slot for slot in candidates if self._all[slot].owner in changed]
         elif feature == RESOURCES:
-            content = self._pairs.content(self._after, profile, self._cluster)
-            candidates = [slot for slot in candidates if not content.explains(slot[0], local=slot[1] == LOCAL)]
+            contents = [self._pairs.content(side, profile, self._cluster) for side in (self._before, self._after)]
+            candidates = [
+                slot
+                for slot in candidates
+                if not any(content.explains(slot[0], local=slot[1] == LOCAL) for content in contents)
+            ]
         # A resource that came or went may be the whole change.
         certain = len(candidates) == 1
         for slot in candidates:
