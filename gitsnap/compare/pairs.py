@@ -6,7 +6,7 @@ its references are resolved for the cluster. This module must not know inventori
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,9 +51,9 @@ class Content:
     complete: bool
     """Whether every source could be read."""
 
-    def explains(self, key: ObjectKey, *, local: bool) -> bool:
-        """Whether a deployed resource may have come from one of the documents."""
-        return self.find(key, local=local) is not None
+    def explains(self, key: ObjectKey, *, local: bool, besides: Container[ObjectKey] = ()) -> bool:
+        """Whether a deployed resource may have come from one of the documents, those of some sources left out."""
+        return any(one.explains(key, local=local) for one in self.documents if one.source not in besides)
 
     def find(self, key: ObjectKey, *, local: bool) -> Described | None:
         """The document that a deployed resource came from."""

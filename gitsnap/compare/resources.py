@@ -211,12 +211,7 @@ class _Cluster:
         if any(self._all[slot].owner is not None for slot in candidates):
             candidates = [slot for slot in candidates if self._all[slot].owner in changed]
         elif feature == RESOURCES:
-            contents = [self._pairs.content(side, profile, self._cluster) for side in (self._before, self._after)]
-            candidates = [
-                slot
-                for slot in candidates
-                if not any(content.explains(slot[0], local=slot[1] == LOCAL) for content in contents)
-            ]
+            candidates = [slot for slot in candidates if not self._is_explained(profile, slot, changed)]
         # A resource that came or went may be the whole change.
         certain = len(candidates) == 1
         for slot in candidates:
@@ -224,6 +219,12 @@ class _Cluster:
                 look = self._see(changed) if certain else f"may have changed, compare {self._pairs.names(changed)}"
                 self._modified[slot] = look + self._state(profile, feature)
                 self.found.causes |= {profile, *changed}
+
+    def _is_explained(self, profile: ObjectKey, slot: _Slot, changed: frozenset[ObjectKey]) -> bool:
+        """Whether a resource comes from a document that can be told, or came from one outside the ``changed`` sources."""
+        local = slot[1] == LOCAL
+        old, new = (self._pairs.content(side, profile, self._cluster) for side in (self._before, self._after))
+        return new.explains(slot[0], local=local) or old.explains(slot[0], local=local, besides=changed)
 
     def _take_patched(self, profile: ObjectKey) -> None:
         """Patches of a profile changed: what they select may have changed though its document did not."""

@@ -71,6 +71,7 @@ class Described:
     """A document of one side, and what it says it is."""
 
     identity: Identity
+    source: ObjectKey
     local: bool
     content: str
     secret: bool
@@ -180,7 +181,7 @@ def described(texts: Iterable[Text], filling: Filling) -> list[Described]:
     ignored: set[ObjectKey] = set()
     known = (_known(piece) for piece in _pieces(texts, filling, ignored))
     return [
-        Described(one.identity, one.piece.text.local, one.piece.written, one.piece.text.secret)
+        Described(one.identity, one.piece.text.source, one.piece.text.local, one.piece.written, one.piece.text.secret)
         for one in known
         if one is not None
     ]

@@ -180,3 +180,20 @@ def test_a_resource_that_is_to_move_to_a_new_profile() -> None:
     rows = _rows(_moving("p", 1, "p"), _moving("new", 2, "p"))
 
     assert rows == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
+
+
+def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
+    """What came from a document is none of the Secret's resources, while the inventory still lists it."""
+
+    def stage(password: str, *references: JsonObject) -> list[JsonObject]:
+        return [
+            cluster(W),
+            config_map("content", {"all.yaml": _service("a")}),
+            secret("hidden", {"all.yaml": password}),
+            profile("p", {"policyRefs": [policy_ref("hidden", "Secret"), *references]}, W),
+            inventory_of(W, deployed_by("p", "/Service test/a", "/Secret test/b")),
+        ]
+
+    rows = _rows(stage("one", policy_ref("content")), stage("another"))
+
+    assert rows == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
