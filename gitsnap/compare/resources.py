@@ -221,7 +221,7 @@ class _Cluster:
                 self.found.causes |= {profile, *changed}
 
     def _is_explained(self, profile: ObjectKey, slot: _Slot, changed: frozenset[ObjectKey]) -> bool:
-        """Whether a resource comes from a document that can be told, or came from one outside the ``changed`` sources."""
+        """Whether a resource comes from a document that can be told, or came from one outside ``changed`` sources."""
         local = slot[1] == LOCAL
         old, new = (self._pairs.content(side, profile, self._cluster) for side in (self._before, self._after))
         return new.explains(slot[0], local=local) or old.explains(slot[0], local=local, besides=changed)
