@@ -13,6 +13,7 @@ from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos import archives, documents, kinds
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.matching import values_at
+from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 
 _WHERE = ("kind", "namespace", "name")
 _HOW_IT_IS_APPLIED = frozenset({"optional", "tier", "force", "skipNamespaceCreation", "deploymentType", "remoteURL"})
@@ -65,7 +66,8 @@ def asked_otherwise(before: JsonObject | None, after: JsonObject | None, path: s
 def _asked(profile: JsonObject | None, path: str) -> Mapping[tuple[str, ...], list[str]]:
     """Source -> what is asked of it, once for each reference to it."""
     found: dict[tuple[str, ...], list[str]] = {}
-    for entry in values_at(without_defaults(profile or {}), path):
+    place = ADD_ONS_AT.get(Kind.of(profile or {}))
+    for entry in values_at(without_defaults(profile or {}), f"{place}.{path}"):
         if isinstance(entry, dict):
             url = str((entry.get("remoteURL") or {}).get("url") or "")
             where = (*(str(entry.get(field, "")) for field in _WHERE), url)

@@ -1,7 +1,8 @@
 """Which (profile, cluster) pairs a change can reach, and what changed in the documents that each pair deploys.
 
-A change reaches a pair through the profile itself or through a ConfigMap or Secret that the profile refers to, once
-its references are resolved for the cluster. This module must not know inventories or rows.
+A change reaches a pair through the profile, what it refers to once its references are resolved for the cluster, or the
+cluster itself. For the profiles that Sveltos makes of a ClusterPromotion or an EventTrigger, that object stands.
+This module must not know inventories or rows.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from gitsnap.format import kind_folder
 from gitsnap.model import Kind, ObjectKey
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.documents import is_rendered
+from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import Reference
 
-POLICY = "spec.policyRefs[]"
-KUSTOMIZATION = "spec.kustomizationRefs[]"
-TEMPLATE_INPUT = "spec.templateResourceRefs[].resource"
+POLICY = "policyRefs[]"
+KUSTOMIZATION = "kustomizationRefs[]"
+TEMPLATE_INPUT = "templateResourceRefs[].resource"
+
+_DEPLOYING = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
 
 _Print = tuple[ObjectKey, tuple[str, ...], bool]
 """What a reference brings: its target, the state of that, and whether it is deployed to the management cluster."""
@@ -81,9 +86,9 @@ class Pairs:
     def profiles(self) -> list[ObjectKey]:
         """The profiles that changed, or may refer to something that did, sorted."""
         changed = self._changed.keys() | self._moved_sources
-        names = {key.name for key in changed if key.kind not in kinds.PROFILE_KINDS | kinds.CLUSTER_KINDS}
-        found = {key for key in self._changed if key.kind in kinds.PROFILE_KINDS}
-        for kind in kinds.PROFILE_KINDS - self._excluded if names else ():
+        names = {key.name for key in changed if key.kind not in _DEPLOYING | kinds.CLUSTER_KINDS}
+        found = {key for key in self._changed if key.kind in _DEPLOYING}
+        for kind in _DEPLOYING - self._excluded if names else ():
             documents_of_kind = (self._after.at(path) for path in self._after.naming(kind, names))
             found |= {ObjectKey.of(document) for document in documents_of_kind if document is not None}
         return sorted(found)
@@ -119,10 +124,23 @@ class Pairs:
         for profile in self._all_profiles if self._changed_clusters else self.profiles:
             if self._before.blob(profile) is None or self._after.blob(profile) is None:
                 continue
-            for cluster in self._before.clusters_of(profile) & self._after.clusters_of(profile):
+            for cluster in self._clusters_of(self._before, profile) & self._clusters_of(self._after, profile):
                 if cluster in self._changed_clusters or (profile in reached and self._reaches(profile, cluster)):
                     found.setdefault(cluster, []).append(profile)
         return found
+
+    @staticmethod
+    def _clusters_of(side: Side, profile: ObjectKey) -> frozenset[ClusterRef]:
+        if profile.kind in kinds.PROFILE_KINDS:
+            return side.clusters_of(profile)
+        document = side.get(profile)
+        return frozenset() if document is None else side.matching(document) | side.destinations(document)
+
+    def is_from(self, entry: DeployedResource, profile: ObjectKey) -> bool:
+        """Whether a profile deployed a resource, or one may have done so that Sveltos made of ``profile``."""
+        if profile.kind in kinds.PROFILE_KINDS:
+            return entry.profile == profile
+        return all(side.blob(entry.profile) is None for side in self._sides)
 
     def new_profiles(self, cluster: ClusterRef) -> list[ObjectKey]:
         """The profiles that only the newer side has and that match a cluster there, sorted."""
@@ -135,7 +153,7 @@ class Pairs:
 
     @cached_property
     def _all_profiles(self) -> list[ObjectKey]:
-        of_kinds = sorted(kinds.PROFILE_KINDS - self._excluded)
+        of_kinds = sorted(_DEPLOYING - self._excluded)
         found = (self._after.at(path) for kind in of_kinds for path in self._after.paths(kind))
         return sorted(ObjectKey.of(document) for document in found if document is not None)
 
@@ -191,7 +209,7 @@ class Pairs:
 
     def _read_content(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Content:
         found: list[Described] = []
-        complete = True
+        complete = side.blob(profile) is not None
         references = self._references(side, profile, cluster)
         filling = self._filling(side, cluster, references)
         for reference in _of_path(references, POLICY):
@@ -288,8 +306,9 @@ def _texts(side: Side, reference: Reference) -> list[Text] | None:
 
 
 def _of_path(references: Iterable[Reference], path: str) -> list[Reference]:
-    return [reference for reference in references if reference.path == path]
+    """The references at a path below what is to be deployed."""
+    return [one for one in references if one.path == f"{ADD_ONS_AT.get(one.by.kind)}.{path}"]
 
 
 def _targets_below(references: Iterable[Reference], path: str) -> set[ObjectKey]:
-    return {reference.target for reference in references if reference.path.startswith(path)}
+    return {one.target for one in references if one.path.startswith(f"{ADD_ONS_AT.get(one.by.kind)}.{path}")}

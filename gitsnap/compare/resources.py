@@ -24,6 +24,7 @@ from gitsnap.compare.values import (
 )
 from gitsnap.model import ObjectKey
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
+from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
 
 RESOURCES = "Resources"
@@ -122,14 +123,18 @@ class _Cluster:
     def _deploys(self, profile: ObjectKey, slot: _Slot) -> bool:
         """Whether a resource came from this profile; one that moved between profiles is compared by itself."""
         entries = [entries[slot] for entries in (self._old, self._new) if slot in entries]
-        return all(entry.profile == profile and entry.feature == RESOURCES for entry in entries)
+        return all(self._pairs.is_from(entry, profile) and entry.feature == RESOURCES for entry in entries)
+
+    def _carrier(self, profile: ObjectKey, slot: _Slot) -> ObjectKey:
+        """The profile that deploys a resource: ``profile``, or one that Sveltos made of it."""
+        return profile if profile.kind in PROFILE_KINDS or slot not in self._all else self._all[slot].profile
 
     def _came_or_went(self, profile: ObjectKey, slot: _Slot) -> bool:
         """Whether the inventories say that a resource is on one side only, and can be believed."""
         if (slot in self._old) == (slot in self._new):
             return False
         lacking = self._before if slot in self._new else self._after
-        return not lacking.failed(profile, self._cluster, RESOURCES)
+        return not lacking.failed(self._carrier(profile, slot), self._cluster, RESOURCES)
 
     def _take(self, profile: ObjectKey, slot: _Slot, change: DocumentChange) -> None:
         self._modified[slot] = self._message(profile, slot, change)
@@ -179,11 +184,12 @@ class _Cluster:
     def _message(self, profile: ObjectKey, slot: _Slot, change: DocumentChange) -> str:
         shown = change.isolated and not change.secret and not change.reread
         look = SEE_RAW_DIFF if shown else self._see(change.sources)
-        failed = self._after.failed(profile, self._cluster, RESOURCES)
+        carrier = self._carrier(profile, slot)
+        failed = self._after.failed(carrier, self._cluster, RESOURCES)
         if slot not in self._new:
             return f"{DEPLOYMENT_FAILED if failed else NOT_DEPLOYED}; {look}"
-        applied = self._new[slot].profile == profile
-        return look + (self._state(profile, RESOURCES) if applied else NOT_APPLIED)
+        applied = self._new[slot].profile == carrier
+        return look + (self._state(carrier, RESOURCES) if applied else NOT_APPLIED)
 
     def _state(self, profile: ObjectKey, feature: str) -> str:
         """What must be said when the configuration differs but Sveltos has not carried it out."""
@@ -206,7 +212,7 @@ class _Cluster:
         candidates = [
             slot
             for slot, entry in self._all.items()
-            if entry.profile == profile and entry.feature == feature and slot not in self._modified
+            if self._pairs.is_from(entry, profile) and entry.feature == feature and slot not in self._modified
         ]
         if any(self._all[slot].owner is not None for slot in candidates):
             candidates = [slot for slot in candidates if self._all[slot].owner in changed]
@@ -217,7 +223,7 @@ class _Cluster:
         for slot in candidates:
             if slot in self._old and slot in self._new:
                 look = self._see(changed) if certain else f"may have changed, compare {self._pairs.names(changed)}"
-                self._modified[slot] = look + self._state(profile, feature)
+                self._modified[slot] = look + self._state(self._carrier(profile, slot), feature)
                 self.found.causes |= {profile, *changed}
 
     def _is_explained(self, profile: ObjectKey, slot: _Slot, changed: frozenset[ObjectKey]) -> bool:
@@ -231,8 +237,8 @@ class _Cluster:
         changed = self._pairs.patches(profile, self._cluster)
         for slot in sorted(self._old.keys() & self._new.keys()):
             sources = frozenset(patch.source for patch in changed if patch.selects(slot[0]))
-            if sources and self._new[slot].profile == profile and slot not in self._modified:
-                state = self._state(profile, self._new[slot].feature)
+            if sources and self._pairs.is_from(self._new[slot], profile) and slot not in self._modified:
+                state = self._state(self._carrier(profile, slot), self._new[slot].feature)
                 self._modified[slot] = f"patched otherwise, compare {self._pairs.names(sources)}{state}"
                 self.found.causes |= {profile, *sources}
 

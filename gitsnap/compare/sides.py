@@ -164,6 +164,12 @@ class Side:
             self._selected[key] = self.clusters_of(key) | self._selection(document).clusters
         return self._selected[key]
 
+    def destinations(self, document: JsonObject) -> frozenset[ClusterRef]:
+        """The clusters that Sveltos deploys to for an object though it matches others: those of an EventTrigger."""
+        reported = self.reported(ObjectKey.of(document)) or {}
+        listed = (reported.get("status") or {}).get("destinationMatchingClusterRefs") or ()
+        return frozenset(ClusterRef.of_reference(reference) for reference in listed)
+
     def _selection(self, document: JsonObject) -> Selection:
         return selects(document, self.cluster_labels, self._sets)
 
