@@ -5,7 +5,7 @@ This module must not know fields of objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, differing, not_comparable, unlike_fields
 from gitsnap.compare.management import management_rows, management_texts
@@ -89,7 +89,7 @@ class _Managed:
 
     def _clusters(self) -> set[ClusterRef]:
         found = set(self._pairs.by_cluster)
-        changed = differing(self._before.inventory, self._after.inventory)
+        changed = self._pairs.reported
         configurations, summaries = (
             [path for path in changed if path.split("/", 2)[1:2] == [kind_folder(kind)]]
             for kind in (kinds.CLUSTER_CONFIGURATION, kinds.CLUSTER_SUMMARY)
@@ -100,7 +100,16 @@ class _Managed:
                 found.add(inventory.cluster_of(document))
         if kinds.CLUSTER_SUMMARY not in self._excluded:
             found.update(clusters_with_changed_values(self._before, self._after, summaries))
+            found.update(self._failing(summaries))
         return found
+
+    def _failing(self, summaries: Iterable[str]) -> Iterator[ClusterRef]:
+        """The clusters in which a deployment failed, which may keep resources out of the inventory."""
+        for path in summaries:
+            for side in (self._before, self._after):
+                blob = side.inventory.get(path)
+                if blob is not None and b"status: Failed" in side.tree.read(blob):
+                    yield inventory.cluster_of(side.reported_at(path) or {})
 
     def _compare(self, cluster: ClusterRef) -> None:
         old, new = self._entries(self._before, cluster), self._entries(self._after, cluster)
@@ -108,7 +117,9 @@ class _Managed:
             # What one side could not read must not look deleted: take what the other one lists for both.
             old = new = (old[0] or new[0], old[1] or new[1])
         resources = compare_resources(self._before, self._after, self._pairs, cluster, (old[0], new[0]))
-        releases = compare_releases(self._before, self._after, self._pairs, cluster, (old[1], new[1]))
+        releases = compare_releases(
+            self._before, self._after, self._pairs, cluster, (old[1], new[1]), [*old[0], *new[0]]
+        )
         self.rows += [*resources.rows, *releases.rows]
         self.texts |= resources.texts | releases.texts
         self.causes |= resources.causes | releases.causes

@@ -156,7 +156,7 @@ def _is_shown(change: Change, shown: set[TextPair]) -> bool:
     old, new = texts_of(change.before, local=False), texts_of(change.after, local=False)
     if old is None or new is None:
         return False
-    compared = compare_sources(old, new, None)
+    compared = compare_sources(old, new)
     pairs = {(pair.before, pair.after) for pair in shown}
     return not compared.opaque and all((one.before, one.after) in pairs for one in compared.documents)
 

@@ -14,11 +14,11 @@ from typing import Any
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import texts_of
 from gitsnap.format import encode
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos.documents import load
+from gitsnap.sveltos.matching import values_at
+from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import Reference
-
-PATCHES_FROM = "spec.patchesFrom[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,11 @@ def changed_patches(sides: Iterable[tuple[Side, JsonObject | None, list[Referenc
 def _patches(side: Side, profile: JsonObject | None, references: Iterable[Reference]) -> Iterator[Patch]:
     if profile is None:
         return
-    for entry in (profile.get("spec") or {}).get("patches") or ():
+    place = ADD_ONS_AT.get(Kind.of(profile))
+    for entry in values_at(profile, f"{place}.patches[]"):
         yield _patch(ObjectKey.of(profile), entry)
     for reference in references:
-        document = side.get(reference.target) if reference.path == PATCHES_FROM else None
+        document = side.get(reference.target) if reference.path == f"{place}.patchesFrom[]" else None
         if document is None:
             continue
         texts = texts_of(document, local=False)

@@ -6,21 +6,30 @@ come from, and the hash in the ClusterSummary are asked. This module must not kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
-from gitsnap.compare.values import HELM_RELEASE, Action, DiffRow, Found, TextPair, short_name
+from gitsnap.compare.values import (
+    DEPLOYMENT_FAILED,
+    DEPLOYMENT_HAD_FAILED,
+    HELM_RELEASE,
+    Action,
+    DiffRow,
+    Found,
+    TextPair,
+)
 from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.inventory import DeployedRelease, cluster_of
+from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import references, render
 
 HELM = "Helm"
 VALUES_FROM = "spec.helmCharts[].valuesFrom[]"
+CHART_SOURCE = "spec.helmCharts[].repositoryURL"
 
 _Name = tuple[str, str]
 """Namespace and name of a release."""
@@ -32,26 +41,50 @@ def compare_releases(
     pairs: Pairs,
     cluster: ClusterRef,
     entries: tuple[list[DeployedRelease], list[DeployedRelease]],
+    resources: Collection[DeployedResource] = (),
 ) -> Found:
-    """What changed in the releases of one cluster. ``entries`` are those that the inventories of the two sides list."""
+    """What changed in the releases of one cluster. ``entries`` are those that the inventories of the two sides list.
+
+    ``resources`` are the other resources of the cluster, on either side: a patch may be for them.
+    """
     found = Found()
     old, new = ({(entry.namespace, entry.name): entry for entry in listed} for listed in entries)
-    for name, entry in sorted({**old, **new}.items()):
+    listed = [*entries[0], *entries[1], *_unlisted(before, cluster), *_unlisted(after, cluster)]
+    for name, entry in sorted({(entry.namespace, entry.name): entry for entry in reversed(listed)}.items()):
         first, second = old.get(name), new.get(name)
-        comparison = _Release(before, after, pairs, cluster, (first or entry, second or entry))
-        message: str | None
-        if first is not None and second is not None:
-            action, message = Action.MODIFIED, comparison.modification(first, second)
-        elif first is None:
-            action, message = Action.ADDED, None if comparison.runs_on(before) else ""
-        else:
-            action, message = Action.DELETED, None if comparison.runs_on(after) else ""
-        if message is not None:
-            found.rows.append(DiffRow(str(cluster), HELM_RELEASE, *name, action, message))
-            found.causes |= comparison.causes
-            if (texts := comparison.texts()) is not None:
+        release = _Release(before, after, pairs, cluster, (first or entry, second or entry), resources)
+        row = release.row(first, second)
+        if row is not None:
+            found.rows.append(DiffRow(str(cluster), HELM_RELEASE, *name, *row))
+            found.causes |= release.causes
+            if (texts := release.texts()) is not None:
                 found.texts.add(texts)
     return found
+
+
+def _unlisted(side: Side, cluster: ClusterRef) -> Iterator[DeployedRelease]:
+    """The releases that profiles ask for whose deployment failed: the inventory may not list them."""
+    for profile in side.failing(cluster, HELM):
+        for chart in ((side.get(profile) or {}).get("spec") or {}).get("helmCharts") or ():
+            name = _name_of(chart, cluster, side)
+            if name is not None and not _is_uninstalled(chart):
+                yield DeployedRelease(*name, profile, chart_version=str(chart.get("chartVersion", "")))
+
+
+def _name_of(chart: Mapping[str, Any], cluster: ClusterRef, side: Side) -> _Name | None:
+    """Namespace and name of the release that a chart is installed as, None where only Sveltos can tell."""
+    names = [
+        render(str(chart.get(field, "")), cluster, side.cluster_object) for field in ("releaseNamespace", "releaseName")
+    ]
+    return (names[0], names[1]) if names[0] is not None and names[1] is not None else None
+
+
+def _is_uninstalled(chart: Mapping[str, Any]) -> bool:
+    return chart.get("helmChartAction") == "Uninstall"
+
+
+def _modified(message: str | None) -> tuple[Action, str] | None:
+    return None if message is None else (Action.MODIFIED, message)
 
 
 class _Release:
@@ -64,15 +97,36 @@ class _Release:
         pairs: Pairs,
         cluster: ClusterRef,
         entries: tuple[DeployedRelease, DeployedRelease],
+        resources: Iterable[DeployedResource],
     ) -> None:
         self._sides = (before, after)
         self._pairs = pairs
         self._cluster = cluster
         self._profiles = (entries[0].profile, entries[1].profile)
+        self._others = [one.key for one in resources if one.profile in self._profiles]
         self._name: _Name = (entries[1].namespace, entries[1].name)
         self.causes = set(self._profiles)
 
-    def modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
+    def row(self, old: DeployedRelease | None, new: DeployedRelease | None) -> tuple[Action, str] | None:
+        """Action and message, None where nothing changed; ``old`` and ``new`` are what the inventories list."""
+        if old is not None and new is not None:
+            return _modified(self._modification(old, new))
+        if old is None and new is None:
+            configured = [self._is_configured(side) for side in self._sides]
+            if configured[0] == configured[1]:
+                return None
+            return (Action.ADDED, DEPLOYMENT_FAILED) if configured[1] else (Action.DELETED, DEPLOYMENT_HAD_FAILED)
+        lacking = self._sides[0] if old is None else self._sides[1]
+        if any(self._chart(lacking, profile) for profile in lacking.failing(self._cluster, HELM)):
+            # It runs on, or is no more than asked for on both sides.
+            return _modified(self._reconfiguration(None))
+        return (Action.ADDED if old is None else Action.DELETED), ""
+
+    def _is_configured(self, side: Side) -> bool:
+        profile = self._profiles[0]
+        return bool(self._chart(side, profile)) and self._cluster in side.clusters_of(profile)
+
+    def _modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
         """The message of a release that both sides list, None where it is the same."""
         if old.chart_version != new.chart_version:
             return f"To version: {new.chart_version} From version {old.chart_version}"
@@ -80,18 +134,22 @@ class _Release:
             return f"To repository: {new.repo_url} From repository {old.repo_url}"
         if old.app_version != new.app_version:
             return f"To app version: {new.app_version} From app version {old.app_version}"
+        return self._reconfiguration(new)
+
+    def _reconfiguration(self, listed: DeployedRelease | None) -> str | None:
+        """The message where the profiles ask for something else than what is ``listed``, or than they asked for."""
         charts = self._charts()
         if all(charts):
             for field, word, deployed in (
                 ("chartName", "chart", ""),
-                ("chartVersion", "version", new.chart_version),
-                ("repositoryURL", "repository", new.repo_url),
+                ("chartVersion", "version", listed.chart_version if listed else ""),
+                ("repositoryURL", "repository", listed.repo_url if listed else ""),
             ):
                 former, asked = (str(chart.get(field, "")) for chart in charts)
                 if asked not in (former, deployed) and "{{" not in former + asked:
                     state = self._state(fallback="not applied yet" if deployed else "")
                     return f"To {word}: {asked} From {word} {deployed or former}{state}"
-        return self._values(charts)
+        return self._content(charts) or self._values(charts) or self._patched()
 
     def texts(self) -> TextPair | None:
         """The entries of the profiles that ask for the release, None where they are the same."""
@@ -99,9 +157,12 @@ class _Release:
         title = f"{HELM_RELEASE} {'/'.join(self._name)}"
         return None if before == after else TextPair(title, before, after)
 
-    def runs_on(self, lacking: Side) -> bool:
-        """Whether the side that lacks a release lacks it only because a deployment failed there."""
-        return any(self._chart(lacking, profile) for profile in lacking.failing(self._cluster, HELM))
+    def _content(self, charts: list[Mapping[str, Any]]) -> str | None:
+        """The message when the Flux source that holds the chart is at another revision."""
+        sources = self._targets(0, charts[0], CHART_SOURCE) & self._targets(1, charts[1], CHART_SOURCE)
+        changed = sorted(source for source in sources if self._pairs.content_changed(source))
+        self.causes |= set(changed)
+        return f"source of the chart changed, compare {self._pairs.names(changed)}" if changed else None
 
     def _values(self, charts: list[Mapping[str, Any]]) -> str | None:
         """The message when the values differ: where to look for the change."""
@@ -112,15 +173,39 @@ class _Release:
             places.append(self._profiles[1])
         places += sorted(
             target
-            for target in self._sources(0, charts[0]) & self._sources(1, charts[1])
+            for target in self._targets(0, charts[0], VALUES_FROM) & self._targets(1, charts[1], VALUES_FROM)
             if self._pairs.content_changed(target)
         )
+        places += self._inputs(charts, applied=applied)
         if not places and not applied:
             return None
         self.causes |= set(places)
-        look = f", compare {', '.join(map(short_name, places))}" if places else ""
+        look = f", compare {self._pairs.names(places)}" if places else ""
         state = "" if applied else self._state(fallback="not applied yet" if all(hashes) else "")
         return f"values changed{look}{state}"
+
+    def _inputs(self, charts: list[Mapping[str, Any]], *, applied: bool) -> list[ObjectKey]:
+        """What the templates in the values of a chart read that changed: surely, or as far as they were ``applied``."""
+        texts = [str(chart.get("values", "")) for chart in charts]
+        if texts[0] != texts[1] or "{{" not in texts[0]:
+            return []
+        fillings = [
+            self._pairs.filling(side, profile, self._cluster)
+            for side, profile in zip(self._sides, self._profiles, strict=True)
+        ]
+        values = [filling.carry_out(texts[0]) for filling in fillings]
+        if values[0] == values[1] and values[0] is not None:
+            return []
+        read = {one.key for one in fillings[0].read_by(texts[0]) ^ fillings[1].read_by(texts[0])}
+        return sorted(read) if applied or None not in values else []
+
+    def _patched(self) -> str | None:
+        """The message when patches changed that may be for objects of the chart: no other resource is selected."""
+        changed = self._pairs.patches(self._profiles[1], self._cluster)
+        fitting = [patch for patch in changed if not patch.target or not any(map(patch.selects, self._others))]
+        sources = sorted({patch.source for patch in fitting})
+        self.causes |= set(sources)
+        return f"patched otherwise, compare {self._pairs.names(sources)}" if sources else None
 
     def _state(self, *, fallback: str) -> str:
         failed = self._sides[1].failed(self._profiles[1], self._cluster, HELM)
@@ -133,15 +218,17 @@ class _Release:
     def _chart(self, side: Side, profile: ObjectKey) -> Mapping[str, Any]:
         """The entry of a profile that asks for this release, empty where none does or it cannot be told which."""
         spec = without_defaults(side.get(profile) or {}).get("spec") or {}
-        return next((chart for chart in spec.get("helmCharts") or () if self._names(side, chart)), {})
+        return next(
+            (
+                chart
+                for chart in spec.get("helmCharts") or ()
+                if _name_of(chart, self._cluster, side) == self._name and not _is_uninstalled(chart)
+            ),
+            {},
+        )
 
-    def _names(self, side: Side, chart: Mapping[str, Any]) -> bool:
-        names = (str(chart.get("releaseNamespace", "")), str(chart.get("releaseName", "")))
-        rendered = tuple(render(name, self._cluster, side.cluster_object) for name in names)
-        return rendered == self._name
-
-    def _sources(self, position: int, chart: Mapping[str, Any]) -> set[ObjectKey]:
-        """The ConfigMaps and Secrets that the values come from."""
+    def _targets(self, position: int, chart: Mapping[str, Any], path: str) -> set[ObjectKey]:
+        """What a chart refers to at a path, such as where its values come from."""
         profile: JsonObject = self._sides[position].get(self._profiles[position]) or {}
         if not profile or not chart:
             return set()
@@ -149,7 +236,7 @@ class _Release:
         return {
             reference.target
             for reference in references(only, (self._cluster,), self._sides[position].cluster_object)
-            if reference.path == VALUES_FROM and reference.unresolved is None
+            if reference.path == path and reference.unresolved is None
         }
 
     def _hashes(self) -> list[str]:

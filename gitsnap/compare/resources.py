@@ -12,6 +12,8 @@ from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import DocumentChange
 from gitsnap.compare.values import (
+    DEPLOYMENT_FAILED,
+    DEPLOYMENT_HAD_FAILED,
     SEE_RAW_DIFF,
     Action,
     DiffRow,
@@ -19,21 +21,24 @@ from gitsnap.compare.values import (
     TextPair,
     object_title,
     resource_type,
-    short_name,
 )
 from gitsnap.model import ObjectKey
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
+from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
 
 RESOURCES = "Resources"
 KUSTOMIZE = "Kustomize"
 
-DEPLOYMENT_FAILED = "not in the inventory, since its deployment failed"
 NOT_DEPLOYED = "not in the inventory, not deployed yet"
+NOT_APPLIED = " (not applied yet)"
 IN_MANAGEMENT_CLUSTER = "in the management cluster"
 
 _Slot = tuple[ObjectKey, str]
 """What a resource is in a cluster: its key, and whether it went there or to the management cluster."""
+
+_Moves = dict[tuple[ObjectKey, ObjectKey], list[_Slot]]
+"""Resources by the profile that deployed them and the one that does now."""
 
 
 def compare_resources(
@@ -72,23 +77,32 @@ class _Cluster:
 
     def run(self) -> None:
         """Modified resources first, since a change explains what the inventory alone would misread."""
+        came: list[tuple[ObjectKey, DocumentChange]] = []
+        went: list[tuple[ObjectKey, DocumentChange]] = []
         for profile in self._pairs.by_cluster.get(self._cluster, ()):
             changes = self._pairs.changes(profile, self._cluster)
             for change in changes.documents:
-                if change.before is not None and change.after is not None and not change.equal:
+                if change.before is None or change.after is None:
+                    (went if change.after is None else came).append((profile, change))
+                elif not change.equal:
                     self._take_document(profile, change)
             self._take_opaque(profile, RESOURCES, changes.opaque)
             self._take_opaque(profile, KUSTOMIZE, changes.kustomizations)
             self._take_patched(profile)
-        self._take_moved()
+        self._take_moved(self._moved())
+        self._take_moved(self._moving(came, went))
         for slot in sorted(self._old.keys() - self._new.keys()):
             if slot not in self._modified and not self._lost_by_failure(self._old[slot], self._after):
                 self._add_row(slot, Action.DELETED)
                 self._add_text(self._old[slot], self._before)
         for slot in sorted(self._new.keys() - self._old.keys()):
-            if slot not in self._modified and not self._lost_by_failure(self._new[slot], self._before):
-                self._add_row(slot, Action.ADDED)
-                self._add_text(self._new[slot], self._after)
+            entry = self._new[slot]
+            if slot not in self._modified and not self._lost_by_failure(entry, self._before):
+                failed = self._before.failed(entry.profile, self._cluster, entry.feature)
+                self._add_row(slot, Action.ADDED, DEPLOYMENT_HAD_FAILED if failed else "")
+                self._add_text(entry, self._after)
+        self._take_unlisted(self._before, self._after, Action.ADDED, DEPLOYMENT_FAILED)
+        self._take_unlisted(self._after, self._before, Action.DELETED, DEPLOYMENT_HAD_FAILED)
         for slot, message in sorted(self._modified.items()):
             self._add_row(slot, Action.MODIFIED, message)
 
@@ -98,7 +112,7 @@ class _Cluster:
         """A document differs: which resource is that, and what does the inventory say of it?"""
         deployment = _deployment(local=change.local)
         fitting = [slot for slot in self._all if slot[1] == deployment and change.fits(slot[0])]
-        slots = [slot for slot in fitting if self._deploys(profile, slot)]
+        slots = [slot for slot in fitting if self._deploys(profile, slot) and not self._came_or_went(profile, slot)]
         if not fitting and change.former is None and self._is_expected(profile):
             # Deployed by nobody, so nobody else deploys it instead: it is on its way.
             key = change.identity.place()
@@ -109,7 +123,18 @@ class _Cluster:
     def _deploys(self, profile: ObjectKey, slot: _Slot) -> bool:
         """Whether a resource came from this profile; one that moved between profiles is compared by itself."""
         entries = [entries[slot] for entries in (self._old, self._new) if slot in entries]
-        return all(entry.profile == profile and entry.feature == RESOURCES for entry in entries)
+        return all(self._pairs.is_from(entry, profile) and entry.feature == RESOURCES for entry in entries)
+
+    def _carrier(self, profile: ObjectKey, slot: _Slot) -> ObjectKey:
+        """The profile that deploys a resource: ``profile``, or one that Sveltos made of it."""
+        return profile if profile.kind in PROFILE_KINDS or slot not in self._all else self._all[slot].profile
+
+    def _came_or_went(self, profile: ObjectKey, slot: _Slot) -> bool:
+        """Whether the inventories say that a resource is on one side only, and can be believed."""
+        if (slot in self._old) == (slot in self._new):
+            return False
+        lacking = self._before if slot in self._new else self._after
+        return not lacking.failed(self._carrier(profile, slot), self._cluster, RESOURCES)
 
     def _take(self, profile: ObjectKey, slot: _Slot, change: DocumentChange) -> None:
         self._modified[slot] = self._message(profile, slot, change)
@@ -117,35 +142,61 @@ class _Cluster:
         if not change.secret and not change.reread:
             self.found.texts.add(TextPair(object_title(slot[0]), change.before, change.after))
 
-    def _take_moved(self) -> None:
-        """Resources that another profile deploys now: what that one deploys may differ."""
-        moved: dict[tuple[ObjectKey, ObjectKey], list[_Slot]] = {}
+    def _moved(self) -> _Moves:
+        """Resources that another profile deploys now."""
+        moves: _Moves = {}
         for slot in sorted(self._old.keys() & self._new.keys()):
             old, new = self._old[slot], self._new[slot]
             if old.profile != new.profile and old.feature == new.feature == RESOURCES:
-                moved.setdefault((old.profile, new.profile), []).append(slot)
-        for (former, profile), slots in moved.items():
+                moves.setdefault((old.profile, new.profile), []).append(slot)
+        return moves
+
+    def _moving(
+        self, came: list[tuple[ObjectKey, DocumentChange]], went: list[tuple[ObjectKey, DocumentChange]]
+    ) -> _Moves:
+        """Resources that another profile is to deploy, as it is configured, while the inventory has not followed."""
+        moves: _Moves = {}
+        for former, change in went:
+            for slot in sorted(self._old.keys() & self._new.keys()):
+                if not self._is_of(slot, change) or self._new[slot].profile != former:
+                    continue
+                heirs = {profile for profile, other in came if self._is_of(slot, other)}
+                for profile in self._pairs.new_profiles(self._cluster):
+                    if self._pairs.content(self._after, profile, self._cluster).explains(slot[0], local=change.local):
+                        heirs.add(profile)
+                for profile in sorted(heirs - {former}):
+                    moves.setdefault((former, profile), []).append(slot)
+        return moves
+
+    def _is_of(self, slot: _Slot, change: DocumentChange) -> bool:
+        return slot[1] == _deployment(local=change.local) and change.fits(slot[0])
+
+    def _take_moved(self, moves: _Moves) -> None:
+        """What another profile deploys may differ from what was there."""
+        for (former, profile), slots in moves.items():
             for change in self._pairs.between(former, profile, self._cluster).documents:
                 if change.before is None or change.after is None or change.equal:
                     continue
                 for slot in slots:
-                    if slot[1] == _deployment(local=change.local) and change.fits(slot[0]):
+                    if self._is_of(slot, change):
                         self._take(profile, slot, change)
 
     def _message(self, profile: ObjectKey, slot: _Slot, change: DocumentChange) -> str:
         shown = change.isolated and not change.secret and not change.reread
-        look = SEE_RAW_DIFF if shown else _see(change.sources)
-        failed = self._after.failed(profile, self._cluster, RESOURCES)
+        look = SEE_RAW_DIFF if shown else self._see(change.sources)
+        carrier = self._carrier(profile, slot)
+        failed = self._after.failed(carrier, self._cluster, RESOURCES)
         if slot not in self._new:
             return f"{DEPLOYMENT_FAILED if failed else NOT_DEPLOYED}; {look}"
-        return look + self._state(profile, RESOURCES)
+        applied = self._new[slot].profile == carrier
+        return look + (self._state(carrier, RESOURCES) if applied else NOT_APPLIED)
 
     def _state(self, profile: ObjectKey, feature: str) -> str:
         """What must be said when the configuration differs but Sveltos has not carried it out."""
         if self._after.failed(profile, self._cluster, feature):
             return " (deployment failed)"
         hashes = [side.feature(profile, self._cluster, feature).get("hash") for side in (self._before, self._after)]
-        return " (not applied yet)" if hashes[0] and hashes[0] == hashes[1] else ""
+        return NOT_APPLIED if hashes[0] and hashes[0] == hashes[1] else ""
 
     def _is_expected(self, profile: ObjectKey) -> bool:
         """Whether Sveltos is about to deploy a profile that the inventory does not list: not on a dry run."""
@@ -161,58 +212,90 @@ class _Cluster:
         candidates = [
             slot
             for slot, entry in self._all.items()
-            if entry.profile == profile and entry.feature == feature and slot not in self._modified
+            if self._pairs.is_from(entry, profile) and entry.feature == feature and slot not in self._modified
         ]
         if any(self._all[slot].owner is not None for slot in candidates):
             candidates = [slot for slot in candidates if self._all[slot].owner in changed]
         elif feature == RESOURCES:
-            content = self._pairs.content(self._after, profile, self._cluster)
-            candidates = [slot for slot in candidates if not content.explains(slot[0], local=slot[1] == LOCAL)]
+            candidates = [slot for slot in candidates if not self._is_explained(profile, slot, changed)]
         # A resource that came or went may be the whole change.
         certain = len(candidates) == 1
         for slot in candidates:
             if slot in self._old and slot in self._new:
-                look = _see(changed) if certain else f"may have changed, compare {_names(changed)}"
-                self._modified[slot] = look + self._state(profile, feature)
+                look = self._see(changed) if certain else f"may have changed, compare {self._pairs.names(changed)}"
+                self._modified[slot] = look + self._state(self._carrier(profile, slot), feature)
                 self.found.causes |= {profile, *changed}
+
+    def _is_explained(self, profile: ObjectKey, slot: _Slot, changed: frozenset[ObjectKey]) -> bool:
+        """Whether a resource comes from a document that can be told, or came from one outside ``changed`` sources."""
+        local = slot[1] == LOCAL
+        old, new = (self._pairs.content(side, profile, self._cluster) for side in (self._before, self._after))
+        return new.explains(slot[0], local=local) or old.explains(slot[0], local=local, besides=changed)
 
     def _take_patched(self, profile: ObjectKey) -> None:
         """Patches of a profile changed: what they select may have changed though its document did not."""
         changed = self._pairs.patches(profile, self._cluster)
         for slot in sorted(self._old.keys() & self._new.keys()):
             sources = frozenset(patch.source for patch in changed if patch.selects(slot[0]))
-            if sources and self._new[slot].profile == profile and slot not in self._modified:
-                state = self._state(profile, self._new[slot].feature)
-                self._modified[slot] = f"patched otherwise, compare {_names(sources)}{state}"
+            if sources and self._pairs.is_from(self._new[slot], profile) and slot not in self._modified:
+                state = self._state(self._carrier(profile, slot), self._new[slot].feature)
+                self._modified[slot] = f"patched otherwise, compare {self._pairs.names(sources)}{state}"
                 self.found.causes |= {profile, *sources}
+
+    def _see(self, sources: Iterable[ObjectKey]) -> str:
+        return f"To see diff compare {self._pairs.names(sources)}"
 
     # Added and deleted ----------------------------------------------------------------------------------------
 
     def _lost_by_failure(self, entry: DeployedResource, lacking: Side) -> bool:
         """Whether the side that lacks an entry lacks it only because a deployment failed there.
 
-        Then the resource runs on, unless its document is not configured on that side either. Sources that cannot be
-        read leave the benefit of the doubt, but only to the profile that deployed it on the other side, and only where
-        nothing tells that it came from one that can be read.
+        Then the resource runs on, unless its document is not configured on that side either. What cannot be read leaves
+        the benefit of the doubt to what was deployed before, where nothing tells that it came from what can be read.
         """
         if lacking.failed(entry.profile, self._cluster, entry.feature):
+            ran = lacking is self._after
             if entry.feature != RESOURCES:
-                return True
+                return ran
             local = entry.deployment_type == LOCAL
             content = self._pairs.content(lacking, entry.profile, self._cluster)
-            if content.explains(_key(entry), local=local):
+            if content.explains(entry.key, local=local):
                 return True
-            having = self._before if lacking is self._after else self._after
-            known = self._pairs.content(having, entry.profile, self._cluster).explains(_key(entry), local=local)
-            if not content.complete and not known:
+            known = self._pairs.content(self._before, entry.profile, self._cluster).explains(entry.key, local=local)
+            if ran and not content.complete and not known:
                 return True
         return any(
             self._pairs.content(lacking, profile, self._cluster).explains(
-                _key(entry), local=entry.deployment_type == LOCAL
+                entry.key, local=entry.deployment_type == LOCAL
             )
             for profile in lacking.failing(self._cluster, RESOURCES)
             if profile != entry.profile
         )
+
+    def _take_unlisted(self, lacking: Side, having: Side, action: Action, message: str) -> None:
+        """Documents that are configured on one side only, where a failed deployment keeps them out of the inventory."""
+        failing = having.failing(self._cluster, RESOURCES)
+        if not failing:
+            return
+        others = {*failing, *lacking.failing(self._cluster, RESOURCES), *self._pairs.by_cluster.get(self._cluster, ())}
+        configured = [
+            self._pairs.content(lacking, profile, self._cluster)
+            for profile in sorted(others)
+            if self._cluster in lacking.clusters_of(profile)
+        ]
+        for profile in failing:
+            for document in self._pairs.content(having, profile, self._cluster).documents:
+                slot = document.identity.place(), _deployment(local=document.local)
+                listed = any(document.explains(one[0], local=one[1] == LOCAL) for one in self._all)
+                if listed or "{{" in slot[0].name + slot[0].namespace:
+                    continue
+                if any(content.explains(slot[0], local=document.local) for content in configured):
+                    continue
+                self._add_row(slot, action, message)
+                self.found.causes.add(profile)
+                if not document.secret:
+                    texts = (None, document.content) if action is Action.ADDED else (document.content, None)
+                    self.found.texts.add(TextPair(object_title(slot[0]), *texts))
 
     def _add_row(self, slot: _Slot, action: Action, message: str = "") -> None:
         key, deployment = slot
@@ -228,27 +311,15 @@ class _Cluster:
         if entry.feature != RESOURCES:
             return
         content = self._pairs.content(side, entry.profile, self._cluster)
-        document = content.find(_key(entry), local=entry.deployment_type == LOCAL)
+        document = content.find(entry.key, local=entry.deployment_type == LOCAL)
         if document is not None and not document.secret:
             before, after = (document.content, None) if side is self._before else (None, document.content)
-            self.found.texts.add(TextPair(object_title(_key(entry)), before, after))
-
-
-def _key(entry: DeployedResource) -> ObjectKey:
-    return ObjectKey(entry.kind, entry.namespace, entry.name)
+            self.found.texts.add(TextPair(object_title(entry.key), before, after))
 
 
 def _slot(entry: DeployedResource) -> _Slot:
-    return _key(entry), entry.deployment_type
+    return entry.key, entry.deployment_type
 
 
 def _deployment(*, local: bool) -> str:
     return LOCAL if local else REMOTE
-
-
-def _see(sources: Iterable[ObjectKey]) -> str:
-    return f"To see diff compare {_names(sources)}"
-
-
-def _names(sources: Iterable[ObjectKey]) -> str:
-    return ", ".join(short_name(source) for source in sorted(sources))

@@ -80,6 +80,11 @@ class Side:
         """The content id of the object with a key."""
         return self.configuration.get(path_of(key))
 
+    def state(self, key: ObjectKey) -> tuple[str, ...]:
+        """The ids of all that is archived of an object: itself, and what Sveltos or Flux reports about it."""
+        path = path_of(key)
+        return self.configuration.get(path, ""), self.inventory.get(path, "")
+
     def raw(self, path: str) -> bytes:
         """The bytes at a path below ``configuration/``, ``b""`` where there are none."""
         blob = self.configuration.get(path)
@@ -162,6 +167,12 @@ class Side:
         if key not in self._selected:
             self._selected[key] = self.clusters_of(key) | self._selection(document).clusters
         return self._selected[key]
+
+    def destinations(self, document: JsonObject) -> frozenset[ClusterRef]:
+        """The clusters that Sveltos deploys to for an object though it matches others: those of an EventTrigger."""
+        reported = self.reported(ObjectKey.of(document)) or {}
+        listed = (reported.get("status") or {}).get("destinationMatchingClusterRefs") or ()
+        return frozenset(ClusterRef.of_reference(reference) for reference in listed)
 
     def _selection(self, document: JsonObject) -> Selection:
         return selects(document, self.cluster_labels, self._sets)

@@ -14,13 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.compare.filling import NOTHING, Filling, Input
 from gitsnap.errors import InputError
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.documents import Identity
-from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.references import render
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class DocumentChange:
     former: Identity | None = None
     """What the document before it said it was, where that differs: in its namespace."""
     reread: bool = False
-    """The text is the same, but it is evaluated on one side only: an annotation of its source changed."""
+    """The text is the same, but means something else: it is evaluated on one side only, or reads what changed."""
 
     def fits(self, key: ObjectKey) -> bool:
         """Whether a deployed resource may have come from the document, on each side that has it."""
@@ -72,6 +71,7 @@ class Described:
     """A document of one side, and what it says it is."""
 
     identity: Identity
+    source: ObjectKey
     local: bool
     content: str
     secret: bool
@@ -121,14 +121,25 @@ class _Piece:
 
     text: Text
     content: str
+    """With the actions of a template carried out, where that could be done."""
+    written: str
+    """As it stands in its source."""
+    reads: frozenset[Input] = frozenset()
+    """What its actions may read, where they could not be carried out."""
+
+    evaluated: bool = False
+    """Whether only Sveltos can carry out the template that it is part of. A value is one template, so that an action in
+    one of its documents may decide about the others."""
 
     @property
-    def meaning(self) -> tuple[str, bool, bool]:
-        """What must be equal for two pieces to be the same: a template means something else than equal plain text.
+    def has_actions(self) -> bool:
+        """Whether only Sveltos knows what is deployed of it."""
+        return self.evaluated and "{{" in self.content
 
-        A value is one template, so that an action in one of its documents may decide about the others.
-        """
-        return self.content, self.text.local, self.text.evaluated
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What must be equal for two pieces to be the same: a template means something else than equal plain text."""
+        return self.content, self.text.local, self.evaluated, self.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +156,32 @@ class _Known:
         return self.identity.places()[0], self.piece.text.local
 
 
-def compare_sources(before: Sequence[Text], after: Sequence[Text], cluster: ClusterRef | None) -> SourceChanges:
-    """What changed between the texts that one profile deploys to a cluster; templates are filled in for it if given."""
+_Fillings = tuple[Filling, Filling]
+
+
+def compare_sources(
+    before: Sequence[Text], after: Sequence[Text], fillings: _Fillings = (NOTHING, NOTHING)
+) -> SourceChanges:
+    """What changed between the texts that one profile deploys to a cluster, for which its templates are filled in."""
     opaque: set[ObjectKey] = set()
-    unchanged = frozenset(before) & frozenset(after)
-    old = _pieces([text for text in before if text not in unchanged], opaque)
-    new = _pieces([text for text in after if text not in unchanged], opaque)
+    same = frozenset(before) & frozenset(after)
+    # Equal templates may come out differently.
+    unchanged = same if fillings[0] == fillings[1] else frozenset(text for text in same if not text.evaluated)
+    old = _pieces([text for text in before if text not in unchanged], fillings[0], opaque)
+    new = _pieces([text for text in after if text not in unchanged], fillings[1], opaque)
     common = Counter(piece.meaning for piece in old) & Counter(piece.meaning for piece in new)
-    known_old = _identified(_remaining(old, common), cluster, opaque)
-    known_new = _identified(_remaining(new, common), cluster, opaque)
+    known_old = _identified(_remaining(old, common), opaque)
+    known_new = _identified(_remaining(new, common), opaque)
     pairs = [(known_old.get(slot), known_new.get(slot)) for slot in sorted(known_old.keys() | known_new.keys())]
     return SourceChanges(tuple(_change(*pair) for pair in _with_moved_namespaces(pairs)), frozenset(opaque))
 
 
-def described(texts: Iterable[Text], cluster: ClusterRef) -> list[Described]:
+def described(texts: Iterable[Text], filling: Filling) -> list[Described]:
     """All documents of some texts; what cannot be made out is left out."""
     ignored: set[ObjectKey] = set()
-    known = (_known(piece, cluster) for piece in _pieces(texts, ignored))
+    known = (_known(piece) for piece in _pieces(texts, filling, ignored))
     return [
-        Described(one.identity, one.piece.text.local, one.piece.content, one.piece.text.secret)
+        Described(one.identity, one.piece.text.source, one.piece.text.local, one.piece.written, one.piece.text.secret)
         for one in known
         if one is not None
     ]
@@ -195,17 +213,41 @@ def _with_moved_namespaces(pairs: Iterable[_Pair]) -> list[_Pair]:
     return complete
 
 
-def _pieces(texts: Iterable[Text], opaque: set[ObjectKey]) -> list[_Piece]:
-    pieces = []
+def _pieces(texts: Iterable[Text], filling: Filling, opaque: set[ObjectKey]) -> list[_Piece]:
+    pieces: list[_Piece] = []
     for text in texts:
         try:
-            pieces += [_Piece(text, content) for content in documents.split(text.content)]
+            pieces += _template_pieces(text, filling) if text.evaluated else _plain_pieces(text)
         except InputError:
             opaque.add(text.source)
     return pieces
 
 
-def _remaining(pieces: Iterable[_Piece], common: Counter[tuple[str, bool, bool]]) -> list[_Piece]:
+def _plain_pieces(text: Text) -> list[_Piece]:
+    return [_Piece(text, content, content) for content in documents.split(text.content)]
+
+
+def _template_pieces(text: Text, filling: Filling) -> list[_Piece]:
+    """Sveltos carries out a value as a whole, and splits what comes of it. Raises InputError."""
+    whole = filling.carry_out(text.content)
+    if whole is None:
+        parts = documents.split(text.content)
+        contents = [filling.carry_out(part) or part for part in parts]
+        return [
+            _Piece(text, content, part, filling.read_by(part) if "{{" in content else frozenset(), evaluated=True)
+            for content, part in zip(contents, parts, strict=True)
+        ]
+    contents = documents.split(whole)
+    try:
+        written = documents.split(text.content)
+    except InputError:
+        written = []
+    if len(written) != len(contents):
+        written = contents
+    return [_Piece(text, content, part) for content, part in zip(contents, written, strict=True)]
+
+
+def _remaining(pieces: Iterable[_Piece], common: Counter[tuple[object, ...]]) -> list[_Piece]:
     """The pieces that the other side does not have."""
     left = Counter(common)
     remaining = []
@@ -217,12 +259,10 @@ def _remaining(pieces: Iterable[_Piece], common: Counter[tuple[str, bool, bool]]
     return remaining
 
 
-def _identified(
-    pieces: Iterable[_Piece], cluster: ClusterRef | None, opaque: set[ObjectKey]
-) -> dict[tuple[ObjectKey, bool], _Known]:
+def _identified(pieces: Iterable[_Piece], opaque: set[ObjectKey]) -> dict[tuple[ObjectKey, bool], _Known]:
     found: dict[tuple[ObjectKey, bool], _Known] = {}
     for piece in pieces:
-        known = _known(piece, cluster)
+        known = _known(piece)
         if known is None:
             opaque.add(piece.text.source)
         else:
@@ -230,39 +270,44 @@ def _identified(
     return found
 
 
-def _known(piece: _Piece, cluster: ClusterRef | None) -> _Known | None:
-    content = piece.content
-    if piece.text.rendered:
-        content = (render(content, cluster, escape=False) if cluster is not None else None) or content
-        if "{{" in content:
-            identity = documents.identify_text(content)
-            return _Known(piece, identity, None) if identity else None
-    value = documents.load(content)
-    identity = documents.identify(value) or documents.identify_text(content)
+def _known(piece: _Piece) -> _Known | None:
+    if piece.has_actions:
+        identity = documents.identify_text(piece.content)
+        return _Known(piece, identity, None) if identity else None
+    value = documents.load(piece.content)
+    identity = documents.identify(value) or documents.identify_text(piece.content)
     return _Known(piece, identity, value) if identity else None
 
 
 def _change(old: _Known | None, new: _Known | None) -> DocumentChange:
     present = [one for one in (old, new) if one is not None]
-    first = present[-1]
-    texts = [one.piece.text for one in present]
+    first, last = present[0], present[-1]
+    pieces = [one.piece for one in present]
     parsed = all(one.value is not None for one in present)
-    plain = not any(text.rendered for text in texts)
     both = old is not None and new is not None
-    same = present[0].piece.content == first.piece.content
-    reread = both and texts[0].rendered != texts[-1].rendered and any(text.evaluated for text in texts)
+    same = pieces[0].content == pieces[-1].content
+    reads = pieces[0].reads ^ pieces[-1].reads
+    reread = both and (bool(reads) or pieces[0].evaluated != pieces[-1].evaluated)
+    texts = _shown(old, new)
     return DocumentChange(
-        identity=first.identity,
-        local=first.piece.text.local,
-        before=old.piece.content if old else None,
-        after=new.piece.content if new else None,
-        sources=frozenset(text.source for text in texts),
-        isolated=parsed or not plain,
-        secret=any(text.secret for text in texts),
-        equal=both and not reread and (same or (parsed and _value(present[0]) == _value(first))),
-        former=present[0].identity if present[0].identity != first.identity else None,
+        identity=last.identity,
+        local=last.piece.text.local,
+        before=texts[0],
+        after=texts[1],
+        sources=frozenset(one.key for one in reads) if reads and same else frozenset(one.text.source for one in pieces),
+        isolated=parsed or any(piece.text.rendered for piece in pieces),
+        secret=any(piece.text.secret for piece in pieces),
+        equal=both and not reread and (same or (parsed and _value(first) == _value(last))),
+        former=first.identity if first.identity != last.identity else None,
         reread=reread and same,
     )
+
+
+def _shown(old: _Known | None, new: _Known | None) -> tuple[str | None, str | None]:
+    """Both texts as they are written; where that is the same, as they come out."""
+    if old is not None and new is not None and old.piece.written == new.piece.written:
+        return old.piece.content, new.piece.content
+    return old.piece.written if old else None, new.piece.written if new else None
 
 
 def _value(known: _Known) -> Any:

@@ -20,6 +20,9 @@ HELM_RELEASE = "helm release"
 SEE_RAW_DIFF = "use --raw-diff option to see diff"
 """The message of a modified resource whose document is shown by a raw diff."""
 
+DEPLOYMENT_FAILED = "not in the inventory, since its deployment failed"
+DEPLOYMENT_HAD_FAILED = "was not in the inventory, since its deployment had failed"
+
 
 class Action(enum.StrEnum):
     """What happened to an object, a resource or a release."""

@@ -41,6 +41,7 @@ _PROFILE_LISTS = (
     ("clusterProfileResources", "clusterProfileName", kinds.CLUSTER_PROFILE),
     ("profileResources", "profileName", kinds.PROFILE),
 )
+_ARTIFACT_FIELDS = ("revision", "digest")
 _MATCH_FIELDS = ("matchingClusters", "matchingClusterRefs", "selectedClusterRefs", "destinationMatchingClusterRefs")
 
 LOCAL = "Local"
@@ -64,6 +65,11 @@ class DeployedResource:
     """When it was applied last, as the API has it; ``""`` in an archived inventory."""
     owner: ObjectKey | None = None
     """The ConfigMap, Secret or source it came from; only Sveltos before 1.0 said so."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """What it is in its cluster."""
+        return ObjectKey(self.kind, self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,6 +98,8 @@ def distill(document: JsonObject, *, controller_labels: Collection[str] = ()) ->
         return _cluster_summary(document)
     if kind in kinds.CLUSTER_KINDS:
         return _controller_labels(document, controller_labels)
+    if kind in kinds.SOURCE_KINDS:
+        return _artifact(document)
     if kind in STATUS_FIELDS:
         return _matches(document)
     return None
@@ -127,6 +135,11 @@ def profile_of(summary: JsonObject) -> ObjectKey | None:
     if name := labels.get("projectsveltos.io/profile-name"):
         return ObjectKey(kinds.PROFILE, str(metadata.get("namespace") or ""), str(name))
     return None
+
+
+def revision_of(source: JsonObject) -> str:
+    """What a Flux source is at, ``""`` where it does not say."""
+    return str(((source.get("status") or {}).get("artifact") or {}).get("revision") or "")
 
 
 def deployed(cluster_configuration: JsonObject) -> list[DeployedResource | DeployedRelease]:
@@ -279,6 +292,13 @@ def _controller_labels(document: JsonObject, controller_labels: Collection[str])
     labels = document["metadata"].get("labels") or {}
     owned = tuple(key for key in labels if key == K8S_VERSION_LABEL or key in controller_labels)
     return _projection(document, {}, labels=owned) if owned else None
+
+
+def _artifact(document: JsonObject) -> JsonObject | None:
+    """What a Flux source is at: all that the API says of its content."""
+    artifact = (document.get("status") or {}).get("artifact") or {}
+    kept = {field: artifact[field] for field in _ARTIFACT_FIELDS if artifact.get(field)}
+    return _projection(document, {"status": {"artifact": kept}}) if kept else None
 
 
 def _projection(document: JsonObject, body: JsonObject, labels: Iterable[str] = ()) -> JsonObject:

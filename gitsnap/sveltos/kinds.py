@@ -157,6 +157,8 @@ NOT_CONFIGURATION = GENERATED_KINDS | INVENTORY_KINDS
 """What Sveltos writes: a reference to it is followed by Sveltos, and not by a capture."""
 
 PROFILE_KINDS = frozenset({CLUSTER_PROFILE, PROFILE})
+PRODUCER_KINDS = frozenset({CLUSTER_PROMOTION, EVENT_TRIGGER})
+"""What Sveltos makes ClusterProfiles of, which are no configuration."""
 
 _RANK = {row.kind: rank for rank, row in enumerate(KINDS)}
 

@@ -126,6 +126,14 @@ _OVERRIDES = tuple(
     for agent in ("driftdetection", "sveltosagent", "sveltosapplier")
 )
 
+ADD_ONS_AT: Mapping[Kind, str] = {
+    kinds.CLUSTER_PROFILE: "spec",
+    kinds.PROFILE: "spec",
+    kinds.CLUSTER_PROMOTION: "spec.profileSpec",
+    kinds.EVENT_TRIGGER: "spec",
+}
+"""Where a kind says what is to be deployed: profiles, and what Sveltos makes ClusterProfiles of."""
+
 
 def _below(prefix: str, rows: Iterable[ReferencePath]) -> tuple[ReferencePath, ...]:
     return tuple(row.below(prefix) for row in rows)
@@ -146,7 +154,7 @@ REFERENCE_PATHS: Mapping[Kind, tuple[ReferencePath, ...]] = {
     ),
     kinds.CLUSTER_PROMOTION: (
         _named("spec.profileSpec.dependsOn[]", kinds.CLUSTER_PROFILE),
-        *_below("spec.profileSpec", _ADD_ONS),
+        *_below(ADD_ONS_AT[kinds.CLUSTER_PROMOTION], _ADD_ONS),
         *_PROMOTION_STAGES,
     ),
     kinds.EVENT_TRIGGER: (
@@ -178,6 +186,7 @@ REFERENCE_PATHS: Mapping[Kind, tuple[ReferencePath, ...]] = {
         ),
     ),
     kinds.TECHSUPPORT: (
+        replace(_CLUSTER_REFS, path="spec.fromManaged.clusterRefs[]"),
         ReferencePath("spec.deliveryMethods[].secretRef", (kinds.SECRET,), Namespace.LITERAL, templated=False),
     ),
     kinds.SVELTOS_CLUSTER: (

@@ -74,6 +74,8 @@ class Reference:
     """TEMPLATE when the name cannot be worked out; then ``target`` holds the template text."""
     local: bool = False
     """Whether the content is deployed to the management cluster (``deploymentType: Local``)."""
+    identifier: str = ""
+    """How templates call the target (``templateResourceRefs[].identifier``)."""
 
     def as_unresolved(self, reason: UnresolvedReason | None = None) -> Unresolved:
         """The record of a reference that could not be followed, for ``reason`` or for its own."""
@@ -121,8 +123,9 @@ def references(
                 ordered = sorted(clusters)
             required = row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder)
             optional = row.optional or written.optional or holder.get("optional") is True
+            identifier = str(holder.get("identifier") or "")
             for target, unresolved in _targets(row, written, by, ordered, objects):
-                yield Reference(by, target, row.path, optional, required, unresolved, written.local)
+                yield Reference(by, target, row.path, optional, required, unresolved, written.local, identifier)
 
 
 def render(

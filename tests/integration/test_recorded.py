@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import itertools
+import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitsnap import archive, cluster, policy, secrets
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.compare import Comparison, compare
+from gitsnap.compare import Comparison, DiffRow, ManagementRow, compare
 from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.ports import Cluster, ControlPlane
-from gitsnap.sveltos.kinds import CAPTURED_KINDS
+from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
 from tests.testbed.apiserver import ApiServer
 
+_UPDATE = os.environ.get("GITSNAP_UPDATE_GOLDEN") == "1"
+_GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "recorded" / "rows.txt"
 _W, _O = "default/sveltos--clusterapi-workload", "tenant-a/capi--orders"
-_RAW = "use --raw-diff option to see diff"
 _GUESTBOOK = [
     (_W, "/Service", "test", "frontend"), (_W, "/Service", "test", "redis-follower"),
     (_W, "/Service", "test", "redis-leader"), (_W, "apps/Deployment", "test", "frontend"),
@@ -68,6 +75,43 @@ EXPECTED: dict[int, list[tuple[str, ...]]] = {
 """The rows between each stage and the one before it, from the recording's own account of what was done."""
 
 
+_Resource = tuple[str, ...]
+TIMELINE: dict[_Resource, list[tuple[int, str]]] = {
+    **{row: [(1, "as published")] for row in _GUESTBOOK if row not in (_FOLLOWER, _LEADER)},
+    _FOLLOWER: [(1, "app: redis"), (2, "app: redis-follower"), (3, "app: redis"), (15, "70000"), (16, "app: redis")],
+    _LEADER: [(1, "6.0.5"), (13, "6.2.14"), (22, "7.4.1")],
+    (_W, "/Service", "test", "frontend"): [(1, "as published"), (7, "")],
+    (_W, "apps/Deployment", "test", "frontend"): [(1, "as published"), (7, "")],
+    _DASHBOARD: [(4, "a dashboard"), (23, "")],
+    (_W, "/Secret", "test", "redis-auth"): [(4, "one password"), (17, "another")],
+    **{row: [(5, "for a team"), (18, "")] for row in _TEAM},
+    (_W, "/ConfigMap", "kube-public", "info-clusterapi-workload"): [(6, "info")],
+    (_W, "/ConfigMap", "kube-public", "settings"): [(6, "settings")],
+    (_O, "/ConfigMap", "kube-public", "info-orders"): [(6, "info")],
+    (_O, "/ConfigMap", "kube-public", "settings"): [(6, "settings")],
+    _PODINFO: [(8, "0.1.0"), (9, "0.2.0"), (10, "inline values"), (11, "values from a ConfigMap"), (19, "")],
+    (_W, "/ConfigMap", "eng", "production-the-map"): [(12, "kustomized")],
+    (_W, "/Service", "eng", "production-the-service"): [(12, "kustomized")],
+}
+"""Each resource, from which stage it was what it is called here; ``""`` is gone. From the recording's account."""
+
+
+def _state(stage: int) -> dict[_Resource, str]:
+    """What the two clusters have at a stage."""
+    found = {row: [what for since, what in moments if since <= stage] for row, moments in TIMELINE.items()}
+    return {row: states[-1] for row, states in found.items() if states and states[-1]}
+
+
+def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
+    """The rows that any two stages differ in, whatever happened between them."""
+    old, new = _state(before), _state(after)
+    words = {
+        row: "added" if row not in old else "deleted" if row not in new else "modified"
+        for row in old.keys() | new.keys()
+    }
+    return sorted((*row, word) for row, word in words.items() if old.get(row) != new.get(row))
+
+
 @pytest.fixture(scope="module")
 def recorded(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> GitArchive:
     """An archive with one sample of each stage."""
@@ -82,16 +126,22 @@ def recorded(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> GitArchi
     return made
 
 
+_NAMESPACE = Kind("", "Namespace")
 _ASSIGNED = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers", "selfLink")
 
 
-def _mirror(stage: Path, target: ControlPlane) -> None:
-    """Bring a server to a stage of the recording, statuses included."""
+def _mirror(stage: Path, target: ControlPlane, schemas: Mapping[Kind, JsonObject] | None) -> None:
+    """Bring a server to a stage of the recording, statuses included; an old one has ``schemas`` to go by."""
     source = cluster.open_directory(stage)
-    for kind in [Kind("", "Namespace"), *sorted(CAPTURED_KINDS)]:
+    for kind in [_NAMESPACE, *sorted(CAPTURED_KINDS)]:
         resource = target.resource_type(kind)
-        assert resource is not None
-        wanted = {ObjectKey.of(one): one for one in _all(source, kind)}
+        if resource is None:
+            assert schemas is not None, f"{kind} is not served"
+            continue
+        recorded = (
+            _all(source, kind) if schemas is None else [_as_of_0_57(one, schemas[kind]) for one in _all(source, kind)]
+        )
+        wanted = {ObjectKey.of(one): one for one in recorded}
         live = {ObjectKey.of(one): one for one in _all(target, kind)}
         for key in live.keys() - wanted.keys() if kind.name != "Namespace" else ():
             target.delete(key, uid=live[key]["metadata"]["uid"])
@@ -109,27 +159,96 @@ def _mirror(stage: Path, target: ControlPlane) -> None:
                 target.patch_status(key, {"status": status})
 
 
+_OWNERS = {
+    "redis-leader": "ConfigMap default/database",
+    "redis-follower": "ConfigMap default/database",
+    "frontend": "ConfigMap default/frontend",
+    "redis-auth": "Secret default/db-credentials",
+    **dict.fromkeys((name for *_, name in _TEAM), "ConfigMap tenant-a/team-base"),
+    "settings": "ConfigMap default/clusterapi-workload-cm",
+    "info-clusterapi-workload": "ConfigMap default/cluster-info",
+    "info-orders": "ConfigMap default/cluster-info",
+    "production-the-map": "ConfigMap default/kustomize",
+    "production-the-service": "ConfigMap default/kustomize",
+}
+
+
+def _as_of_0_57(document: JsonObject, schema: JsonObject) -> JsonObject:
+    """An object as Sveltos 0.57 had it: without the fields that came later, which its server would refuse.
+
+    Its inventory lists remote resources only, each with the source it came from.
+    """
+    if document["kind"] == "ClusterConfiguration":
+        return _with_owners(document)
+    pruned: JsonObject = (
+        _pruned(document, {"properties": {**schema["properties"], "metadata": {}}}) if schema else document
+    )
+    return pruned
+
+
+def _pruned(value: Any, schema: JsonObject) -> Any:
+    """A value without the fields that a schema does not have."""
+    fields, items = schema.get("properties"), schema.get("items")
+    if isinstance(value, dict) and fields:
+        return {name: _pruned(below, fields[name]) for name, below in value.items() if name in fields}
+    return [_pruned(entry, items) for entry in value] if isinstance(value, list) and items else value
+
+
+def _schema(api: ApiServer, kind: Kind) -> JsonObject:
+    """The schema that a server holds objects of a kind against, empty for its own kinds."""
+    if not kind.group:
+        return {}
+    name = f"{BY_KIND[kind].plural}.{kind.group}"
+    status, crd = api.request("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    assert status == 200
+    schema: JsonObject = crd["spec"]["versions"][-1]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def _with_owners(document: JsonObject) -> JsonObject:
+    document = copy.deepcopy(document)
+    for profile in itertools.chain.from_iterable(document.get("status", {}).values()):
+        for feature in profile.get("Features") or ():
+            listed = [one for one in feature.get("resources") or () if one.pop("deploymentType", "Remote") == "Remote"]
+            for one in listed:
+                kind, _, place = _OWNERS[one["name"]].partition(" ")
+                namespace, _, name = place.partition("/")
+                one["owner"] = {"kind": kind, "namespace": namespace, "name": name}
+            if listed:
+                feature["resources"] = listed
+    return document
+
+
 def _all(of: Cluster, kind: Kind) -> list[JsonObject]:
     resource = of.resource_type(kind)
     return [one for page in of.list(resource) for one in page.items] if resource else []
 
 
-def test_rows_of_the_recording_on_a_real_server(api: ApiServer, shared: Path, tmp_path: Path) -> None:
-    """The same stages, one after the other on one API server: the same rows as from folders."""
+@pytest.mark.parametrize("server", ["api", "old_api"])
+def test_rows_of_the_recording_on_a_real_server(
+    request: pytest.FixtureRequest, server: str, shared: Path, tmp_path: Path
+) -> None:
+    """The same stages, one after the other on one API server of either era: the same rows as from folders."""
+    api: ApiServer = request.getfixturevalue(server)
+    old = server == "old_api"
     target = cluster.connect(kubeconfig=str(api.kubeconfig()))
+    served = [kind for kind in (_NAMESPACE, *CAPTURED_KINDS) if target.resource_type(kind) is not None]
+    schemas = {kind: _schema(api, kind) for kind in served} if old else None
     made = archive.create_archive(tmp_path, "hourly")
     keeper = secrets.open_keeper(tmp_path / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
     info = tree_info(policy.default("hourly"), branch=made.branch, keeper=keeper)
     time = datetime(2026, 1, 1, tzinfo=UTC)
     for number, stage in enumerate(sorted((shared / "recorded").glob("[0-9]*"))):
-        _mirror(stage, target)
+        _mirror(stage, target, schemas)
         time += timedelta(minutes=5)
         taken = capture(target, made, Request(info, keeper, time, Trigger.MANUAL))
         assert taken.recorded.sample.metadata.consistency == "exact"
         if number:
             rows = _between(made, number - 1, number).rows
             found = [(row.cluster, row.resource_type, row.namespace, row.name, str(row.action)) for row in rows]
-            assert sorted(found) == sorted(EXPECTED[number]), stage.name
+            # 0.57 did not list what was deployed to the management cluster.
+            expected = [row for row in EXPECTED[number] if not (old and row[:4] == _DASHBOARD)]
+            assert sorted(found) == sorted(expected), stage.name
 
 
 def _between(recorded: GitArchive, before: int, after: int) -> Comparison:
@@ -146,22 +265,48 @@ def test_rows_of_a_stage(recorded: GitArchive, stage: int) -> None:
     assert sorted(found) == sorted(EXPECTED[stage])
 
 
+def test_rows_between_any_two_stages(recorded: GitArchive) -> None:
+    """All forwards and some backwards: what differs between the ends, whatever came and went between them."""
+    trees = [recorded.tree(sample) for sample in recorded.samples()]
+    assert len(trees) == 24
+
+    for before, after in itertools.permutations(range(len(trees)), 2):
+        if before > after and (before + after) % 5:
+            continue
+        rows = compare(trees[before], trees[after]).rows
+        found = [(row.cluster, row.resource_type, row.namespace, row.name, str(row.action)) for row in rows]
+        assert sorted(found) == _rows_between(before, after), (before, after)
+
+
+def test_the_timeline_is_that_of_the_stages() -> None:
+    """The two hand-made accounts of the recording agree."""
+    assert {stage: _rows_between(stage - 1, stage) for stage in EXPECTED} == {
+        stage: sorted(rows) for stage, rows in EXPECTED.items()
+    }
+
+
 def test_what_was_put_back_is_no_change(recorded: GitArchive) -> None:
     """Re-stamped times alone make no row, in neither table."""
     assert not _between(recorded, 1, 3)
     assert not _between(recorded, 14, 16)
 
 
-def test_messages(recorded: GitArchive) -> None:
-    """Who reads a row knows where to look on."""
-    messages = {stage: [row.message for row in _between(recorded, stage - 1, stage).rows] for stage in (2, 9, 17, 22)}
+def test_both_tables_with_their_messages(recorded: GitArchive) -> None:
+    """Between each stage and the one before: reviewed by hand once. GITSNAP_UPDATE_GOLDEN=1 writes the file anew."""
+    lines = []
+    for stage in EXPECTED:
+        found = _between(recorded, stage - 1, stage)
+        lines.append(f"== {stage - 1} -> {stage}")
+        lines += [" | ".join(_cells(row)) for row in found.rows]
+        lines += ["* " + " | ".join(_cells(row)) for row in found.management]
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    if _UPDATE:
+        _GOLDEN.write_text(text)
+    assert text == _GOLDEN.read_text()
 
-    assert messages == {
-        2: [_RAW],
-        9: ["To version: 0.2.0 From version 0.1.0"],
-        17: ["To see diff compare Secret default/db-credentials"],
-        22: [f"{_RAW} (not applied yet)"],
-    }
+
+def _cells(row: DiffRow | ManagementRow) -> list[str]:
+    return [str(getattr(row, field.name)) for field in dataclasses.fields(row)]
 
 
 def test_no_value_of_a_secret_is_in_the_archive(recorded: GitArchive, shared: Path) -> None:
