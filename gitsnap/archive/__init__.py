@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
@@ -121,7 +121,12 @@ class GitArchive:
 
     def repository_bytes(self) -> int:
         """Bytes of git's own data on disk, without the working tree."""
-        return sum(file.stat().st_size for file in Path(self._repository.path).rglob("*") if file.is_file())
+        total = 0
+        for folder, _, names in os.walk(self._repository.path):
+            for name in names:
+                with suppress(OSError):  # git renames and removes its temporary files meanwhile
+                    total += (Path(folder) / name).lstat().st_size
+        return total
 
 
 def open_archive(storage: Path, policy: str) -> GitArchive:

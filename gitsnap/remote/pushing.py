@@ -5,16 +5,20 @@ A push counts when the remote's refs were read back. This module must not remove
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.errors import ArchiveError, GitsnapError, RemoteDivergedError, RemoteError
+from gitsnap.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError, RemoteError
 from gitsnap.git import run_git
 from gitsnap.remote.talking import Remote
 
 _PUSHED = "refs/gitsnap/pushed/"
 """Below it lies, for each branch, a ref to a list of the tags that the remote had after the last push."""
+
+_ATTEMPTS = 3
+"""Looks at a remote that others write to at the same moment, before that is an error."""
 
 _BATCH = 1000
 """Tags of one atomic push: what a command line holds."""
@@ -39,6 +43,15 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
 
     Raises RemoteDivergedError when the remote has what the archive has not, RemoteUnreachableError, RemoteError.
     """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return _push_once(git_folder, branch, remote, prune=prune)
+        except RemoteChangedError:  # another push of this archive, or one of ours whose connection broke
+            time.sleep(attempt)
+    return _push_once(git_folder, branch, remote, prune=prune)
+
+
+def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) -> Pushed:
     here = _local_refs(git_folder, branch)
     head = here.get(f"refs/heads/{branch}")
     if head is None:
