@@ -16,7 +16,9 @@ RUN apt-get update \
 COPY --from=build /opt/gitsnap /opt/gitsnap
 COPY scripts/container-entrypoint /usr/local/bin/container-entrypoint
 ENV PATH=/opt/gitsnap/bin:$PATH GITSNAP_STORAGE=/collection HOME=/tmp PYTHONDONTWRITEBYTECODE=1
-RUN mkdir /collection && chmod 1777 /collection
+# The uid of the manifests has an entry, so that `kubectl exec … gitsnap push` works; the entrypoint gives others one.
+RUN mkdir /collection && chmod 1777 /collection \
+    && echo 'gitsnap:x:65532:65532:gitsnap:/tmp:/sbin/nologin' >> /etc/passwd && echo 'gitsnap:x:65532:' >> /etc/group
 VOLUME /collection
 USER 65532:65532
 EXPOSE 8080

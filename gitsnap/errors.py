@@ -23,6 +23,7 @@
     │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
     ├── RemoteError              18   a remote refuses, or has another history
     │   ├── RemoteUnreachableError
+    │   ├── RemoteChangedError        … somebody else pushed at the same moment
     │   └── RemoteDivergedError
     ├── InternalError            70   a defect of gitsnap itself
     └── AbortedError            130   the person at the terminal said no
@@ -187,6 +188,12 @@ class RemoteError(GitsnapError):
 
 class RemoteUnreachableError(RemoteError):
     """No connection to the remote, or it broke."""
+
+    retryable = True
+
+
+class RemoteChangedError(RemoteError):
+    """Somebody else wrote to the remote between a look at it and a push: another look tells what to do."""
 
     retryable = True
 

@@ -90,7 +90,10 @@ def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
     try:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        raise UsageError(f"{name} is no date: {date} {hour or ''}") from None
+        raise UsageError(
+            f"{name} is no date that a calendar has",
+            hint="Write it as `gitsnap list` prints it, 2023-08-26:05:00:00, or latest, latest~2, @2023-08-26T05:10Z.",
+        ) from None
     if not end or second:
         return moment
     span = timedelta(minutes=1) if minute else timedelta(hours=1) if hour else timedelta(days=1)

@@ -48,6 +48,8 @@ _ITEM = re.compile(
 )
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_LONGEST_DISTANCE = timedelta(days=9 * 366)
+"""Between two times of a schedule: the 29th of February, around a year such as 2100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,17 @@ class Schedule:
             if change is None:
                 return found
             start, offset = change - _SECOND, _offset(zone, change)
+
+    def interval_until(self, upcoming: datetime) -> timedelta:
+        """How long before a time of the schedule its last one was: on a Monday morning that may have been on Friday."""
+        if self.every:
+            return self.every
+        back = timedelta(minutes=2)
+        newest = None
+        while newest is None and back < _LONGEST_DISTANCE:
+            back = min(back * 8, _LONGEST_DISTANCE)
+            newest = _newest_until(self, upcoming - back, upcoming - _SECOND)
+        return back if newest is None else upcoming - newest
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gitsnap", deadline=None)  # a slow machine is no failure
+settings.load_profile("gitsnap")
 
 pytest_plugins = ["tests.testbed.fixtures"]
 

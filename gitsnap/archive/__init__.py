@@ -139,7 +139,7 @@ class GitArchive:
         size = 0
         for folder, _, names in os.walk(self._repository.path):
             for name in names:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     size += Path(folder, name).lstat().st_size
         return size
 

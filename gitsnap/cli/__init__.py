@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from gitsnap.errors import AbortedError, GitsnapError, UsageError
+from gitsnap.errors import AbortedError, GitsnapError, InternalError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,6 +49,13 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `head`
         return 0
+    except Exception as error:  # Python's own exit code would say that there are differences
+        if debug:
+            traceback.print_exc()
+        else:  # without the exception's words: they may be a value of a Secret
+            traceback.print_tb(error.__traceback__)
+        _complain(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
+        return InternalError.exit_code
     return code if isinstance(code, int) else 0
 
 

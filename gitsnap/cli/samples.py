@@ -6,6 +6,7 @@ This module must not open a cluster.
 from __future__ import annotations
 
 from datetime import UTC
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,10 +51,18 @@ def list_samples(
             for policy, sample in samples
         ]
         output.result(render_table(header, rows, columns=output.columns()))
+        if not archives and not damaged:
+            _say_empty(storage or Path())
     for error in damaged:  # the others are listed all the same
         output.say(f"error: {error}")
     if damaged:
         raise typer.Exit(ArchiveError.exit_code)
+
+
+def _say_empty(folder: Path) -> None:
+    output.say(f"there is no archive in {folder.resolve()} yet: `gitsnap capture` makes one")
+    if (folder / "snapshot").is_dir():
+        output.say(f"`gitsnap import --from {folder}` takes over what the old Sveltos feature left there")
 
 
 def _wide(sample: Sample, *, kept: bool) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, differing, not_comparable, unlike_fields
+from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, not_comparable, unlike_fields
 from gitsnap.compare.management import management_rows, management_texts
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.releases import clusters_with_changed_values, compare_releases

@@ -34,7 +34,7 @@ class Decision:
     missed: datetime | None = None
     """A scheduled time that is given up, since its starting deadline has passed."""
     push: bool = False
-    """Whether to push what is there now; a sample is pushed with the run that takes it."""
+    """Whether to push what is there now."""
     look_again: datetime | None = None
     """The first moment at which the decision may be another one; None: only when something changes."""
 
@@ -56,7 +56,7 @@ class Agenda:
     push: Push | None = None
     push_failures: int = 0
     push_at: datetime | None = None
-    """When to push again; None where the remote has everything, or a person has to decide."""
+    """When to push; None where the remote has everything, or is being brought up to it."""
     _known: bool = field(default=False, repr=False)
 
     def sync(self, policy: Policy, now: datetime) -> None:
@@ -81,9 +81,18 @@ class Agenda:
         """Take note that a sample was taken."""
         self.failures, self.not_before = 0, None
 
+    def push_due(self, now: datetime, *, at_once: bool) -> None:
+        """Take note of a new sample: it is pushed with what else is behind, at once where somebody asked for it."""
+        if at_once or not self.push_failures:
+            self.push_at = now
+
+    def push_started(self) -> None:
+        """Take note that a push begins; a sample that is taken meanwhile asks for another one."""
+        self.push_at = None
+
     def pushed(self) -> None:
-        """Take note that the remote has everything."""
-        self.push_failures, self.push_at = 0, None
+        """Take note that the remote has what there was when the push began."""
+        self.push_failures = 0
 
     def push_failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
         """Take note that the remote lacks something: the next attempt waits longer each time."""

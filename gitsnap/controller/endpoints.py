@@ -49,6 +49,7 @@ class Endpoints:
         except (OSError, OverflowError) as error:
             raise InputError(f"--listen {host}:{port}: {error}", hint="Choose another address or port.") from None
         self._server.daemon_threads = True
+        self._started = False
 
     @property
     def port(self) -> int:
@@ -56,5 +57,12 @@ class Endpoints:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Answer until the process ends."""
+        """Answer until ``close``."""
+        self._started = True
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more, and free the port."""
+        if self._started:
+            self._server.shutdown()
+        self._server.server_close()

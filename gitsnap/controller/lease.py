@@ -47,6 +47,12 @@ class LeaseGuard:
         """Resource version of another holder's Lease, and when it was seen first, by the monotonic clock."""
         self._renewed = float("-inf")
         self._released = False
+        self.term = 0
+        """Another number each time that this process takes the Lease after somebody else had it; 0 while another one
+        has it, or before it was held at all."""
+        self._terms = 0
+        self.problem = "the lease was not looked at yet"
+        """What keeps this process from taking the Lease, ``""`` where nothing does but another holder."""
         self._lock = threading.Lock()
 
     @property
@@ -58,10 +64,15 @@ class LeaseGuard:
         """Acquire and renew in a thread that ends with the process."""
         threading.Thread(target=self._forever, name="lease", daemon=True).start()
 
-    def release(self) -> None:
-        """Let the next one work at once. Failing that, it waits for the Lease's duration."""
+    def release(self, seconds: float) -> None:
+        """Let the next one work at once. Failing that within so long, it waits for the Lease's duration."""
+        self._released = True
+        releasing = threading.Thread(target=self._release, name="release", daemon=True)
+        releasing.start()
+        releasing.join(seconds)
+
+    def _release(self) -> None:
         with self._lock:
-            self._released = True
             if not self.held:
                 return
             self._renewed = float("-inf")
@@ -75,25 +86,40 @@ class LeaseGuard:
                 _log.info("the lease could not be released: %s", error.message)
 
     def _forever(self) -> None:
-        problem = ""
         while True:
-            before = self.held
+            before = self.held, self.term
             with self._lock:
                 if self._released:
                     return
-                try:
-                    self._try(self._connect())
-                    problem = ""
-                except ConflictError:
-                    pass  # another one was faster: seen at the next look
-                except GitsnapError as error:
-                    if error.message != problem:
-                        _log.warning("the lease cannot be renewed: %s", error.message)
-                    problem = error.message
-            if self.held != before:
+                self._attempt()
+            if (self.held, self.term) != before:
                 _log.info("the lease %s is %s", self._key.name, "held" if self.held else "not held any more")
                 self._on_change()
             time.sleep(_RENEW_SECONDS if self.held else 2.0)
+
+    def _attempt(self) -> None:
+        try:
+            self._try(self._connect())
+            self.problem = ""
+        except ConflictError:
+            pass  # another one was faster: seen at the next look
+        except GitsnapError as error:
+            self._failed(error.message)
+        except Exception as error:  # a thread that ends would leave the controller idle for ever
+            _log.exception("a defect of gitsnap")
+            self._failed(f"a defect of gitsnap: {type(error).__name__}")
+
+    def _failed(self, problem: str) -> None:
+        problem = f"the lease cannot be renewed: {problem}"
+        if problem != self.problem:
+            _log.warning("%s", problem)
+        self.problem = problem
+
+    def _took(self, at: float) -> None:
+        if not self.term:
+            self._terms += 1
+            self.term = self._terms
+        self._renewed = at
 
     def _try(self, cluster: Cluster) -> None:
         started = time.monotonic()
@@ -107,14 +133,16 @@ class LeaseGuard:
                 "spec": self._spec({}),
             }
             cluster.create(lease)
-            self._renewed = started
+            self._took(started)
             return
         spec = lease.get("spec") or {}
-        if spec.get("holderIdentity") not in (self._identity, "", None) and not self._expired(lease, started):
-            return
+        if spec.get("holderIdentity") != self._identity:
+            self.term, self._renewed = 0, float("-inf")
+            if spec.get("holderIdentity") and not self._expired(lease, started):
+                return
         lease["spec"] = self._spec(spec)
         cluster.update(lease)
-        self._renewed = started
+        self._took(started)
 
     def _expired(self, lease: JsonObject, at: float) -> bool:
         """Whether a holder's Lease has not moved for its own duration, by this process's clock alone."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from gitsnap.controller.policies import Desk, ServedPolicy
 from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
 from gitsnap.controller.sampling import Connect, PushReport, Sampler, Taken
 from gitsnap.controller.watching import SnapshotWatch
-from gitsnap.errors import GitsnapError, InternalError
+from gitsnap.errors import AbortedError, GitsnapError, InternalError
 from gitsnap.model import JsonObject, Trigger
 from gitsnap.policy import Policy
 
@@ -34,6 +35,9 @@ _LONGEST_WAIT = 10.0
 """Seconds between two looks at the clock: so soon is a step of it noticed."""
 
 _STALLED_SECONDS = 120.0
+
+_PUSHERS = 4
+"""Pushes at one time. They have workers of their own: a remote that hangs must not keep samples from being taken."""
 
 _R = TypeVar("_R")
 _log = logging.getLogger(__name__)
@@ -63,8 +67,13 @@ def _outcome(policy: Policy, job: Callable[[], _R]) -> _R | GitsnapError:
     except GitsnapError as error:
         return error
     except Exception as error:  # one policy's trouble, whatever it is, must not be that of the others
-        _log.exception("a defect of gitsnap", extra={"policy": policy.name})
-        return InternalError(f"a defect of gitsnap: {type(error).__name__} (the log has more)")
+        return InternalError(_defect(policy.name, error))
+
+
+def _defect(name: str, error: Exception) -> str:
+    """To be called where the exception is handled: it goes to the log, the words that are returned to the status."""
+    _log.exception("a defect of gitsnap", extra={"policy": name})
+    return f"a defect of gitsnap: {type(error).__name__} (the log has more)"
 
 
 class Controller:
@@ -81,7 +90,13 @@ class Controller:
         self._settings = settings
         self._now = now
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._documents: dict[str, JsonObject] = {}
+        """Every Snapshot as it was heard of last, also while another process serves them."""
+        self._unread: set[str] = set()
+        """Names of those that are new, changed or gone since they were taken over."""
         self._served: dict[str, ServedPolicy] = {}
+        self._term = 0
+        """The lease's term that ``_served`` was made in: what somebody else did since is known only to the cluster."""
         self._metrics = Metrics()
         self._reporter = Reporter(connect, instance=settings.identity)
         self._desk = Desk(self._reporter, self._metrics, now, jitter)
@@ -99,6 +114,7 @@ class Controller:
             *settings.listen, healthy=self._unhealthy, ready=self._not_ready, metrics=self._metrics.text
         )
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="sample")
+        self._pushers = ThreadPoolExecutor(_PUSHERS, thread_name_prefix="push")
         self._stopping = False
         self._abandon_at = float("inf")
         self._beat = time.monotonic()
@@ -121,15 +137,15 @@ class Controller:
 
     def listed(self, documents: Sequence[JsonObject]) -> None:
         """From the watch: all Snapshots there are."""
-        self._inbox.put(lambda: self._take_list(documents))
+        self._inbox.put(lambda: self._note_list(documents))
 
     def changed(self, document: JsonObject) -> None:
         """From the watch: a Snapshot is new, or another than before."""
-        self._inbox.put(lambda: self._take(document))
+        self._inbox.put(lambda: self._note_document(document))
 
     def gone(self, document: JsonObject) -> None:
         """From the watch: a Snapshot was deleted."""
-        self._inbox.put(lambda: self._drop(str(document["metadata"]["name"])))
+        self._inbox.put(lambda: self._note_gone(str(document["metadata"]["name"])))
 
     # The loop ---------------------------------------------------------------------------------------------------------
 
@@ -161,22 +177,35 @@ class Controller:
         """Start what is due; how many seconds to wait at most before the next look."""
         now = self._now()
         next_look = now + timedelta(seconds=_LONGEST_WAIT)
-        working = self._lease.held
-        for served in list(self._served.values()):
-            if served.policy is None or served.running or served.deleting:
-                continue
-            decision = decide(served.policy, served.agenda, now, request=served.request)
-            served.plan(decision)
-            if decision.trigger is not None and working:
-                self._start_sample(served, served.policy, decision.trigger, decision.request)
-            elif decision.push and working:
-                self._start_push(served, served.policy)
-            elif decision.look_again is not None:
-                next_look = min(next_look, decision.look_again)
+        if self._lease.term != self._term:
+            self._change_term()
+        self._metrics.leading(leading=self._lease.held)
+        if self._lease.held:
+            self._take_over()
+            for served in list(self._served.values()):
+                look_again = self._guarded(served, partial(self._serve, served, now))
+                next_look = min(next_look, look_again or next_look)
         return (next_look - now).total_seconds()
 
+    def _serve(self, served: ServedPolicy, now: datetime) -> datetime | None:
+        """Start what is due for one policy; when to look again, None where something else will make the loop look."""
+        if served.policy is None or served.running or served.deleting:
+            return None
+        decision = decide(served.policy, served.agenda, now, request=served.request)
+        served.plan(decision)
+        if decision.trigger is not None:
+            self._start_sample(served, served.policy, decision.trigger, decision.request)
+            return None
+        if decision.push and not served.pushing:
+            self._start_push(served, served.policy)
+        return decision.look_again
+
     def _start_sample(self, served: ServedPolicy, policy: Policy, trigger: Trigger, request: str) -> None:
-        served.started()
+        served.running = True
+
+        def job() -> Taken:
+            self._inbox.put(lambda: self._note(policy.name, ServedPolicy.started))
+            return self._sampler.take(policy, trigger, cancelled=self._cancelled)
 
         def note(known: ServedPolicy, outcome: Taken | GitsnapError) -> None:
             if isinstance(outcome, Taken):
@@ -184,28 +213,33 @@ class Controller:
             else:
                 known.failed(request, outcome)
 
-        self._work(policy, lambda: self._sampler.take(policy, trigger, cancelled=self._cancelled), note)
+        self._work(self._workers, policy, job, note)
 
     def _start_push(self, served: ServedPolicy, policy: Policy) -> None:
-        served.running = True
+        served.pushing = True
+        served.agenda.push_started()
 
         def note(known: ServedPolicy, outcome: PushReport | GitsnapError | None) -> None:
             if isinstance(outcome, GitsnapError):
-                outcome = PushReport(None, outcome, 0)
+                outcome = PushReport(None, outcome, None)
             known.pushed(outcome)
 
-        self._work(policy, lambda: self._sampler.push(policy), note)
+        self._work(self._pushers, policy, lambda: self._sampler.push(policy), note)
 
     def _work(
-        self, policy: Policy, job: Callable[[], _R], note: Callable[[ServedPolicy, _R | GitsnapError], None]
+        self,
+        pool: ThreadPoolExecutor,
+        policy: Policy,
+        job: Callable[[], _R],
+        note: Callable[[ServedPolicy, _R | GitsnapError], None],
     ) -> None:
         """Do a job in another thread, and take note of its outcome in this one."""
 
         def work() -> None:
-            outcome = _outcome(policy, job)
+            outcome = AbortedError("the controller is asked to stop") if self._stopping else _outcome(policy, job)
             self._inbox.put(lambda: self._note(policy.name, lambda known: note(known, outcome)))
 
-        self._workers.submit(work)
+        pool.submit(work)
 
     def _cancelled(self) -> bool:
         return time.monotonic() >= self._abandon_at
@@ -213,54 +247,91 @@ class Controller:
     def _note(self, name: str, note: Callable[[ServedPolicy], None]) -> None:
         served = self._served.get(name)
         if served is not None:  # else deleted meanwhile; the sample stays
-            note(served)
+            self._guarded(served, lambda: note(served))
+
+    def _guarded(self, served: ServedPolicy, action: Callable[[], _R]) -> _R | None:
+        """Do something for one policy: a defect with it must neither end the loop nor be met again at every look."""
+        try:
+            return action()
+        except Exception as error:
+            served.give_up(_defect(served.name, error))
+            return None
+
+    def _busy(self) -> bool:
+        return any(one.running or one.pushing for one in self._served.values())
 
     def _finish(self) -> bool:
         """Wait for what runs; what does not end in time is left as the kill that follows would leave it."""
-        if any(one.running for one in self._served.values()):
+        if self._busy():
             _log.info("asked to stop: finishing the samples that are being taken")
         deadline = self._abandon_at + 2.0
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        while any(one.running for one in self._served.values()) and time.monotonic() < deadline:
+        for pool in (self._workers, self._pushers):
+            pool.shutdown(wait=False)
+        while self._busy() and time.monotonic() < deadline:
             self._hear(0.2)
         self._reporter.flush(2.0)
-        self._lease.release()
+        self._lease.release(2.0)
+        self._endpoints.close()
         _log.info("stopped")
-        return not any(one.running for one in self._served.values())
+        return not self._busy()
 
     # What the watch says ----------------------------------------------------------------------------------------------
 
-    def _take_list(self, documents: Sequence[JsonObject]) -> None:
-        names = {str(one["metadata"]["name"]) for one in documents}
-        for gone in sorted(set(self._served) - names):
-            self._drop(gone)
-        for document in documents:
-            self._take(document)
+    def _note_list(self, documents: Sequence[JsonObject]) -> None:
+        self._unread |= self._documents.keys()
+        self._documents = {str(one["metadata"]["name"]): one for one in documents}
+        self._unread |= self._documents.keys()
 
-    def _take(self, document: JsonObject) -> None:
+    def _note_document(self, document: JsonObject) -> None:
         name = str(document["metadata"]["name"])
-        known = self._served.get(name)
-        if known is not None and known.document["metadata"].get("uid") != document["metadata"].get("uid"):
+        self._documents[name] = document
+        self._unread.add(name)
+
+    def _note_gone(self, name: str) -> None:
+        self._documents.pop(name, None)
+        self._unread.add(name)
+
+    def _change_term(self) -> None:
+        """Another process has had the lease, or has it now: what is known of the policies is known no more."""
+        for name in list(self._served):
             self._drop(name)
-            known = None
+        self._unread = set(self._documents)
+        self._term = self._lease.term
+
+    def _take_over(self) -> None:
+        """Read what the watch has told since."""
+        unread, self._unread = sorted(self._unread), set()
+        for name in unread:
+            document = self._documents.get(name)
+            known = self._served.get(name)
+            if known is not None and (
+                document is None or known.document["metadata"].get("uid") != document["metadata"].get("uid")
+            ):
+                _log.info("the Snapshot is gone; its archive stays", extra={"policy": name})
+                self._drop(name)
+            if document is not None:
+                self._take(name, document)
+
+    def _take(self, name: str, document: JsonObject) -> None:
+        known = self._served.get(name)
         served = known or ServedPolicy.new(document, self._desk)
         self._served[name] = served
-        served.read(document)
+        self._guarded(served, lambda: served.read(document))
         if known is None and served.policy is not None:
             self._find_newest(served, served.policy)
         if served.deleting and OLD_FINALIZER in (document["metadata"].get("finalizers") or ()):
             self._reporter.release(document)
 
     def _find_newest(self, served: ServedPolicy, policy: Policy) -> None:
-        try:
-            served.found(self._sampler.newest_scheduled(policy))
-        except GitsnapError as error:  # the run that is due meets the same, and reports it
-            _log.warning("the archive cannot be read: %s", error, extra={"policy": served.name})
+        outcome = _outcome(policy, lambda: self._sampler.find(policy))
+        if isinstance(outcome, GitsnapError):  # the run that is due meets the same, and reports it
+            _log.warning("the archive cannot be read: %s", outcome, extra={"policy": served.name})
+        else:
+            served.found(outcome)
 
     def _drop(self, name: str) -> None:
-        """A Snapshot is gone. Its archive stays."""
-        if self._served.pop(name, None) is not None:
-            _log.info("the Snapshot is gone; its archive stays", extra={"policy": name})
+        """Serve it no more. Its archive stays."""
+        del self._served[name]
         self._reporter.forget(name)
         self._metrics.forget(name)
 
@@ -274,4 +345,5 @@ class Controller:
         return f"the loop has been silent for {silent:.0f} s" if silent > _STALLED_SECONDS else ""
 
     def _not_ready(self) -> str:
-        return self._unhealthy() or self._watch.problem
+        """What keeps Snapshots from being served; a process that waits for another one's lease is ready to."""
+        return self._unhealthy() or self._watch.problem or self._lease.problem

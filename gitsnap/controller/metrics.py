@@ -11,6 +11,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
 from gitsnap.controller.sampling import Taken
+from gitsnap.model import SampleMetadata
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,12 +35,17 @@ class Metrics:
         self._bytes = self._gauge("archive_bytes", "Size of the archive on disk, without its working tree.")
         self._lag = self._gauge("push_lag_samples", "Samples that the remote lacks; absent without a remote.")
         self._ready = self._gauge("ready", "1 where the condition Ready is true, else 0.")
+        self._leading = Gauge(
+            "gitsnap_leading",
+            "1 while this process holds the Lease and takes samples, else 0.",
+            registry=self._registry,
+        )
         self._captures = self._counter("captures", "Samples taken.", "trigger")
         self._changes = self._counter("changes", "Objects that changed between samples.", "action")
         self._removed = Counter(
             "gitsnap_removed_samples", "Samples that retention took.", ["policy"], registry=self._registry
         )
-        self._errors = self._counter("errors", "Runs that failed, by class of error.", "error")
+        self._errors = self._counter("errors", "Captures, pushes and retentions that failed, by class.", "error")
         self._by_policy = (
             self._success, self._interval, self._next, self._duration, self._objects, self._incomplete,
             self._unresolved, self._samples, self._bytes, self._ready, self._lag,
@@ -54,13 +60,8 @@ class Metrics:
     def taken(self, policy: str, taken: Taken) -> None:
         """A sample was taken."""
         recorded, facts = taken.result.recorded, taken.result.recorded.sample.metadata
-        self._success.labels(policy).set(facts.time.timestamp())
+        self.archive(policy, facts, samples=taken.samples, repository_bytes=taken.repository_bytes)
         self._duration.labels(policy).set(taken.seconds)
-        self._objects.labels(policy).set(facts.objects)
-        self._incomplete.labels(policy).set(len(facts.incomplete))
-        self._unresolved.labels(policy).set(facts.unresolved)
-        self._samples.labels(policy).set(taken.samples)
-        self._bytes.labels(policy).set(taken.repository_bytes)
         self._captures.labels(policy, str(facts.trigger)).inc()
         changes = recorded.changes
         for action, count in (("added", changes.added), ("modified", changes.modified), ("deleted", changes.deleted)):
@@ -74,13 +75,26 @@ class Metrics:
         """How many samples the remote lacks."""
         self._lag.labels(policy).set(samples)
 
-    def last_success(self, policy: str, time: datetime) -> None:
-        """What the archive says after a restart."""
-        self._success.labels(policy).set(time.timestamp())
+    def archive(self, policy: str, newest: SampleMetadata, *, samples: int, repository_bytes: int) -> None:
+        """What the archive holds, after a sample as after a restart."""
+        self._success.labels(policy).set(newest.time.timestamp())
+        self._objects.labels(policy).set(newest.objects)
+        self._incomplete.labels(policy).set(len(newest.incomplete))
+        self._unresolved.labels(policy).set(newest.unresolved)
+        self._samples.labels(policy).set(samples)
+        self._bytes.labels(policy).set(repository_bytes)
+
+    def leading(self, *, leading: bool) -> None:
+        """Whether this process is the one that works."""
+        self._leading.set(1 if leading else 0)
 
     def failed(self, policy: str, error: str) -> None:
         """A run failed; ``error`` is the name of the error's class."""
         self._errors.labels(policy, error).inc()
+
+    def no_remote(self, policy: str) -> None:
+        """The policy names no remote, or none any more."""
+        self._lag.remove_by_labels({"policy": policy})
 
     def planned(self, policy: str, *, upcoming: datetime | None, interval: float | None) -> None:
         """When the next sample is due, and how many seconds lie between two."""

@@ -16,10 +16,10 @@ from gitsnap.controller import status as reports
 from gitsnap.controller.agenda import Agenda, Decision
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.reporting import Happening, Reporter
-from gitsnap.controller.sampling import PushReport, Taken
+from gitsnap.controller.sampling import Found, PushReport, Taken
 from gitsnap.controller.status import Condition, Reason, Statement
 from gitsnap.errors import AbortedError, GitsnapError, InputError, RemoteDivergedError
-from gitsnap.model import JsonObject, Sample, Trigger
+from gitsnap.model import JsonObject, Trigger
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
@@ -47,6 +47,8 @@ class ServedPolicy:
     policy: policies.Policy | None = None
     """None while the spec is not valid."""
     running: bool = False
+    """Whether a sample is being taken, or waits for a free worker."""
+    pushing: bool = False
     status: JsonObject = field(default_factory=dict)
     """As it was told last."""
     upcoming: datetime | None = None
@@ -90,14 +92,17 @@ class ServedPolicy:
         if self.spec == (document.get("spec") or {}):
             return
         self.spec = document.get("spec") or {}
+        self.desk.metrics.ready(self.name, ready=self._is_ready())
         try:
             self.policy = policies.from_resource(document, source=f"Snapshot {self.name}")
         except InputError as error:
             self.policy = None
             self._say(Statement(Condition.READY, False, Reason.INVALID_SPEC, error.message), failure=error.message)
-            self.tell(next=None)
+            self._plan_next(None)
             _log.warning("%s", error.message, extra={"policy": self.name})
             return
+        if self.policy.push is None:
+            self.desk.metrics.no_remote(self.name)
         was_suspended = self.agenda.suspended
         self.agenda.sync(self.policy, self.desk.now())
         if self.policy.suspend:
@@ -106,11 +111,13 @@ class ServedPolicy:
         elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC):
             self._say(Statement(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time"))
 
-    def found(self, newest: Sample | None) -> None:
+    def found(self, known: Found | None) -> None:
         """Take note of what the archive holds after a restart."""
-        if newest is not None:
-            self.agenda.saw(newest, self.desk.now())
-            self.desk.metrics.last_success(self.name, newest.metadata.time)
+        if known is not None:
+            if known.scheduled is not None:
+                self.agenda.saw(known.scheduled, self.desk.now())
+            facts = known.newest.metadata
+            self.desk.metrics.archive(self.name, facts, samples=known.samples, repository_bytes=known.repository_bytes)
         if self.status.get("lastRunStatus") == "InProgress":
             self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
 
@@ -121,18 +128,18 @@ class ServedPolicy:
             note = f"the sample of {reports.moment(decision.missed)} was missed, and its starting deadline has passed"
             self._event("Missed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
-        schedule = self.policy.schedule if self.policy is not None else None
-        if decision.next != self.upcoming or "nextScheduleTime" not in self.status:
-            self.upcoming = decision.next
-            interval = None
-            if decision.next is not None and schedule is not None:
-                interval = (schedule.next_after(decision.next) - decision.next).total_seconds()
-            self.desk.metrics.planned(self.name, upcoming=decision.next, interval=interval)
-            self.tell(next=decision.next)
+        self._plan_next(decision.next)
+
+    def _plan_next(self, upcoming: datetime | None) -> None:
+        if upcoming != self.upcoming:
+            schedule = self.policy.schedule if self.policy is not None else None
+            interval = schedule.interval_until(upcoming).total_seconds() if schedule and upcoming else None
+            self.desk.metrics.planned(self.name, upcoming=upcoming, interval=interval)
+            self.upcoming = upcoming
+        self.tell(next=upcoming)
 
     def started(self) -> None:
         """A run begins."""
-        self.running = True
         self.tell(lastRunTime=reports.moment(self.desk.now()), lastRunStatus="InProgress")
 
     def succeeded(self, trigger: Trigger, request: str, taken: Taken) -> None:
@@ -144,10 +151,12 @@ class ServedPolicy:
             self.agenda.handled_request = request
         if trigger is Trigger.SCHEDULE:
             self.agenda.saw(sample, self.desk.now())
+        if self.policy is not None and self.policy.push is not None:
+            self.agenda.push_due(self.desk.now(), at_once=bool(request))
         summary = taken.result.summary
         self._say(
             Statement(Condition.READY, True, Reason.COLLECTED, summary),
-            reports.of_completeness(sample.metadata.incomplete),
+            reports.of_completeness(sample.metadata.incomplete, taken.result.not_served),
             reports.of_secrets(taken.mode, asked_for=taken.mode_asked_for),
             lastRunStatus="Collected",
             lastSample=sample.tag,
@@ -159,20 +168,31 @@ class ServedPolicy:
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+        if taken.result.recorded.worktree_problem:
+            _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
         for one in taken.removed:
             reasons = ", ".join(one.reasons)
             _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
         self.desk.metrics.removed(self.name, len(taken.removed))
-        if taken.push is not None:
-            self.pushed(taken.push)
+        if taken.retention_error is not None:
+            self._not_removed(taken.retention_error)
+        if taken.lag is not None:
+            self.desk.metrics.push_lag(self.name, taken.lag)
+
+    def _not_removed(self, error: GitsnapError) -> None:
+        note = f"retention removed nothing: {error}"
+        self.desk.metrics.failed(self.name, type(error).__name__)
+        self._event("RetentionFailed", note, warning=True)
+        _log.warning("%s", note, extra={"policy": self.name})
 
     def pushed(self, report: PushReport | None) -> None:
         """The remote was brought up to the archive, or was not."""
-        self.running = False
+        self.pushing = False
         if report is None:  # there is nothing to push yet
             self.agenda.pushed()
             return
-        self.desk.metrics.push_lag(self.name, report.lag)
+        if report.lag is not None:
+            self.desk.metrics.push_lag(self.name, report.lag)
         if report.error is not None:
             self._push_failed(report.error, report.lag)
             return
@@ -181,6 +201,9 @@ class ServedPolicy:
         if done is None:
             return
         statement = Statement(Condition.PUSHED, True, Reason.PUSHED, f"the remote is at {done.commit[:12]}")
+        if done.problem:
+            message = f"{statement.message}; what retention removed here is still there: {done.problem}"
+            statement = Statement(Condition.PUSHED, True, Reason.NOT_PRUNED, message)
         self._say(statement, keep_failure=True, lastPushedCommit=done.commit)
         if done.tags:
             note = f"pushed {done.tags} {'sample' if done.tags == 1 else 'samples'}, commit {done.commit[:12]}"
@@ -189,13 +212,13 @@ class ServedPolicy:
         if done.problem:
             _log.warning("nothing was removed from the remote: %s", done.problem, extra={"policy": self.name})
 
-    def _push_failed(self, error: GitsnapError, lag: int) -> None:
+    def _push_failed(self, error: GitsnapError, lag: int | None) -> None:
         self.agenda.push_failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
         reason = Reason.BEHIND if error.retryable else Reason.PUSH_REFUSED
         if isinstance(error, RemoteDivergedError):
             reason = Reason.DIVERGED
-        noun = "sample is" if lag == 1 else "samples are"
-        message = f"{lag} {noun} not on the remote: {error}"
+        behind = "1 sample is" if lag == 1 else f"{'the newest' if lag is None else lag} samples are"
+        message = f"{behind} not on the remote: {error}"
         before = reports.condition_of(self.status, Condition.PUSHED)
         self._say(Statement(Condition.PUSHED, False, reason, message), keep_failure=True)
         self.desk.metrics.failed(self.name, type(error).__name__)
@@ -207,7 +230,8 @@ class ServedPolicy:
         """A run has taken no sample."""
         self.running = False
         if isinstance(error, AbortedError):
-            self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+            if self.status.get("lastRunStatus") == "InProgress":
+                self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
             return
         self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
         if request and not error.retryable:
@@ -258,6 +282,15 @@ class ServedPolicy:
     @property
     def _generation(self) -> int:
         return int(self.document["metadata"].get("generation") or 0)
+
+    def give_up(self, problem: str) -> None:
+        """A defect of gitsnap itself with this Snapshot: it waits for another spec, or another gitsnap."""
+        self.policy = None
+        self._say(Statement(Condition.READY, False, Reason.NEEDS_ATTENTION, problem), failure=problem)
+        self._plan_next(None)
+
+    def _is_ready(self) -> bool:
+        return reports.condition_of(self.status, Condition.READY).get("status") == "True"
 
     def _ready_reason(self) -> str:
         return str(reports.condition_of(self.status, Condition.READY).get("reason") or "")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gitsnap.controller.sampling import Connect
-from gitsnap.errors import GitsnapError, NotFoundError
+from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.policy import API_VERSION, SNAPSHOT
 from gitsnap.ports import ControlPlane
@@ -106,6 +106,9 @@ class Reporter:
             except GitsnapError as error:
                 failures += 1
                 _log.warning("what happened cannot be reported now: %s", error.message)
+            except Exception:  # a thread that ends would leave every status as it is for ever
+                failures += 1
+                _log.exception("a defect of gitsnap")
             finally:
                 with self._changed:
                     self._busy = False
@@ -127,7 +130,8 @@ class Reporter:
             except NotFoundError:
                 _log.info("the Snapshot %s is gone: its %s is not reported", place[1], place[0])
             except GitsnapError as error:
-                if error.retryable and place[0] != "finalizers":  # a moved object is seen, and released, anew
+                moved = isinstance(error, ConflictError) and place[0] == "finalizers"  # it is seen, and released, anew
+                if error.retryable and not moved:
                     with self._changed:
                         self._jobs.setdefault(place, job)
                     raise

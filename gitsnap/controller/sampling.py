@@ -5,7 +5,6 @@ This module must not know when runs are due, nor what is reported about them.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from gitsnap.retention import Decision, Rules
 from gitsnap.secrets import IDENTITY_FILE, KEY_FILE, KeyTexts
 from gitsnap.signing import SshSigner
 
-_log = logging.getLogger(__name__)
-
 Connect = Callable[[], ControlPlane]
 
 
@@ -34,10 +31,12 @@ class Taken:
     """What a run did."""
 
     result: capture.CaptureResult
-    push: PushReport | None
-    """None where the policy names no remote."""
+    lag: int | None
+    """Samples that the remote lacks now; None where the policy names no remote."""
     removed: tuple[Decision, ...]
     """What retention took of the older samples."""
+    retention_error: GitsnapError | None
+    """Why it took nothing, where it could not."""
     mode: SecretsMode
     mode_asked_for: bool
     """Whether the policy names the mode, rather than it following from the lack of recipients."""
@@ -55,8 +54,19 @@ class PushReport:
     pushed: Pushed | None
     """None where it failed."""
     error: GitsnapError | None
-    lag: int
-    """Samples that the remote lacks."""
+    lag: int | None
+    """Samples that the remote lacks; None where that could not be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an archive holds when a controller comes to it."""
+
+    newest: Sample
+    scheduled: Sample | None
+    """The newest one that the schedule asked for."""
+    samples: int
+    repository_bytes: int
 
 
 class Sampler:
@@ -67,17 +77,22 @@ class Sampler:
         self._connect = connect
         self._now = now
 
-    def newest_scheduled(self, policy: Policy) -> Sample | None:
-        """The newest sample that the schedule asked for; None without one. Raises ArchiveError, StorageError."""
+    def find(self, policy: Policy) -> Found | None:
+        """What is there already; None without any sample. Raises ArchiveError, StorageError."""
         try:
             archive = open_archive(self._folder(policy), policy.name)
         except NotFoundError:
             return None
         samples = archive.samples()
-        return next((one for one in reversed(samples) if one.metadata.trigger is Trigger.SCHEDULE), None)
+        if not samples:
+            return None
+        scheduled = next((one for one in reversed(samples) if one.metadata.trigger is Trigger.SCHEDULE), None)
+        return Found(samples[-1], scheduled, len(samples), archive.repository_bytes())
 
     def take(self, policy: Policy, trigger: Trigger, *, cancelled: Callable[[], bool]) -> Taken:
-        """Take one sample. Raises AbortedError soon after ``cancelled`` says so; then nothing is recorded.
+        """Take one sample, without pushing it: a remote that hangs must not hold up the next one.
+
+        Raises AbortedError soon after ``cancelled`` says so; then nothing is recorded.
 
         A connection of its own sees kinds that were installed since, and credentials that were renewed.
         """
@@ -102,11 +117,12 @@ class Sampler:
             signer=_signer(cluster, policy),
         )
         result = capture.capture(cluster, archive, request, progress=progress)
-        removed = _prune(archive, policy)
+        removed, retention_error = _prune(archive, policy)
         return Taken(
             result=result,
-            push=_pushed(archive, policy, cluster),
+            lag=remotes.unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
+            retention_error=retention_error,
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
             samples=len(archive.samples()),
@@ -115,7 +131,7 @@ class Sampler:
         )
 
     def push(self, policy: Policy) -> PushReport | None:
-        """Bring the remote up to the archive, without a new sample; None where there is nothing to push."""
+        """Bring the remote up to the archive; None where there is nothing to push. Raises ArchiveError."""
         try:
             archive = open_archive(self._folder(policy), policy.name)
         except NotFoundError:
@@ -149,7 +165,7 @@ def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
 
 
 def _pushed(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:
-    """Push, where the policy names a remote. A sample is a sample whether or not it could be pushed."""
+    """Push, where the policy names a remote; what keeps it from succeeding is part of the report."""
     if policy.push is None:
         return None
     pushed, problem = None, None
@@ -168,17 +184,16 @@ def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
     return remotes.Remote(push.url, remotes.Credentials(f"Secret {push.secret}", values))
 
 
-def _prune(archive: GitArchive, policy: Policy) -> tuple[Decision, ...]:
-    """What retention took, now that the new sample is safe."""
+def _prune(archive: GitArchive, policy: Policy) -> tuple[tuple[Decision, ...], GitsnapError | None]:
+    """What retention took, now that the new sample is safe; and why it could not, where that is so."""
     rules = Rules.of(policy)
     if not rules:
-        return ()
+        return (), None
     try:
         with archive.writer() as writer:
-            return tuple(one for one in pruning.prune(writer, rules) if not one.keep)
+            return tuple(one for one in pruning.prune(writer, rules) if not one.keep), None
     except GitsnapError as error:  # the sample is safe; what is too much goes after the next one
-        _log.warning("nothing was removed by retention: %s", error, extra={"policy": policy.name})
-        return ()
+        return (), error
 
 
 def _given_keys(cluster: Cluster, policy: Policy) -> KeyTexts | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitsnap.errors import GitsnapError
-from gitsnap.model import JsonObject, SecretsMode, Substitute
+from gitsnap.model import JsonObject, Kind, SecretsMode, Substitute
 
 LONGEST_MESSAGE = 2000
 
@@ -47,6 +47,8 @@ class Reason(enum.StrEnum):
     KINDS_MISSING = "KindsMissing"
     """Not complete: kinds that could not be read are missing."""
     PUSHED = "Pushed"
+    NOT_PRUNED = "NotPruned"
+    """Pushed, but what retention removed from the archive could not be removed from the remote (push.prune)."""
     BEHIND = "Behind"
     """Not pushed: the remote could not be reached; it is tried again."""
     DIVERGED = "Diverged"
@@ -106,10 +108,17 @@ def of_failure(error: GitsnapError, *, transient: bool) -> Statement:
     return Statement(Condition.READY, False, Reason.RETRYING if transient else Reason.NEEDS_ATTENTION, str(error))
 
 
-def of_completeness(incomplete: Sequence[Any]) -> Statement:
-    """Complete, from the kinds that a sample holds only as a substitute."""
+def of_completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) -> Statement:
+    """Complete, from the kinds that a sample holds only as a substitute.
+
+    ``not_served``: kinds that the policy adds and the cluster does not know. There is nothing of them to be read; but
+    it may be that somebody has misspelt one.
+    """
     if not incomplete:
-        return Statement(Condition.COMPLETE, True, Reason.ALL_KINDS_READ, "every kind was read")
+        message = "every kind was read"
+        if not_served:
+            message += f"; of spec.resources the cluster does not serve {', '.join(map(str, not_served))}"
+        return Statement(Condition.COMPLETE, True, Reason.ALL_KINDS_READ, message)
     missing = any(one.substitute is Substitute.MISSING for one in incomplete)
     named = ", ".join(f"{one.kind} ({one.substitute}, {one.reason})" for one in incomplete)
     return Statement(

@@ -21,6 +21,7 @@ from gitsnap.ports import ControlPlane
 WATCH_SECONDS = 240
 _PAUSES = (1.0, 30.0)
 _MISSING_PAUSE = 15.0
+_SHORTEST_WATCH = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,6 @@ class SnapshotWatch:
         self._connect = connect
         self._listener = listener
         self._sleep = sleep
-        self._heard = 0.0
         self.problem = "Snapshots were not listed yet"
         """What keeps the watch from working, ``""`` where nothing does."""
 
@@ -62,12 +62,20 @@ class SnapshotWatch:
                 failures = 0
             except GitsnapError as error:
                 failures += 1
-                if str(error) != self.problem:
-                    _log.warning("the Snapshots cannot be watched: %s", error)
-                self.problem = str(error)
-                first, longest = _PAUSES
-                pause = min(first * 2 ** min(failures - 1, 10), longest) * random.uniform(0.75, 1.25)  # noqa: S311
+                pause = self._failed(str(error), failures)
+            except Exception as error:  # a thread that ends would leave the controller deaf for ever
+                failures += 1
+                _log.exception("a defect of gitsnap")
+                pause = self._failed(f"a defect of gitsnap: {type(error).__name__}", failures)
             self._sleep(pause)
+
+    def _failed(self, problem: str, failures: int) -> float:
+        """Seconds to wait, longer each time."""
+        if problem != self.problem:
+            _log.warning("the Snapshots cannot be watched: %s", problem)
+        self.problem = problem
+        first, longest = _PAUSES
+        return min(first * 2.0 ** min(failures - 1, 10), longest) * random.uniform(0.75, 1.25)  # noqa: S311
 
     def _list_and_watch(self, cluster: ControlPlane) -> float:
         """Until a new list is needed; the seconds to wait before it."""
@@ -87,11 +95,14 @@ class SnapshotWatch:
         self.problem = ""
         try:
             while True:
+                started = time.monotonic()
                 for event in cluster.watch(resource, resource_version=version, seconds=WATCH_SECONDS):
                     version = str(event.document["metadata"]["resourceVersion"])
                     if event.change == "DELETED":
                         self._listener.gone(event.document)
                     elif event.change != "BOOKMARK":
                         self._listener.changed(event.document)
+                if time.monotonic() - started < _SHORTEST_WATCH:  # a proxy that ends watches must not be hammered
+                    self._sleep(_SHORTEST_WATCH)
         except GoneError:
             return 0.0  # the server has forgotten that version: list again

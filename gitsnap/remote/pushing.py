@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.errors import ArchiveError, GitsnapError, RemoteDivergedError, RemoteError
+from gitsnap.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError, RemoteError
 from gitsnap.git import run_git
 from gitsnap.remote.talking import Remote
 
 _PUSHED = "gitsnap-pushed"
 """A file beside git's own that lists the tags which the remote had after the last push; no object of git's: it would
 stay in the archive for ever, as large as the list of all samples, for every push."""
+
+_ATTEMPTS = 3
+"""Looks at a remote that others write to at the same moment, before that is an error."""
 
 _BATCH = 1000
 """Tags of one atomic push: what a command line holds."""
@@ -42,6 +46,15 @@ def push(git_folder: Path, branch: str, remote: Remote, *, prune: bool = False) 
 
     Raises RemoteDivergedError when the remote has what the archive has not, RemoteUnreachableError, RemoteError.
     """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return _push_once(git_folder, branch, remote, prune=prune)
+        except RemoteChangedError:  # another push of this archive, or one of ours whose connection broke
+            time.sleep(attempt)
+    return _push_once(git_folder, branch, remote, prune=prune)
+
+
+def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) -> Pushed:
     here = local_refs(git_folder, branch)
     head = here.get(f"refs/heads/{branch}")
     if head is None:

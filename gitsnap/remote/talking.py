@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.errors import GitsnapError, RemoteDivergedError, RemoteError, RemoteUnreachableError
+from gitsnap.errors import GitsnapError, RemoteChangedError, RemoteError, RemoteUnreachableError
 from gitsnap.git import run_git
 from gitsnap.remote.credentials import Credentials, git_environment
 
@@ -19,6 +19,9 @@ SECONDS = 900.0
 """How long one git command may take; ssh and http give up on a silent server long before."""
 
 _LONGEST = 500
+_SAYS_NOTHING = ("hint:", "Warning:", "Please make sure you have the correct access", "and the repository exists")
+"""Lines that git says whatever has happened."""
+
 _USER_INFO = re.compile(r"(\w+://)[^/@\s]+@")
 
 
@@ -61,7 +64,7 @@ _MEANINGS = (
     _Meaning(
         ("non-fast-forward", "fetch first", "stale info", r"\(already exists\)", "cannot lock ref"),
         "the remote has changed meanwhile",
-        RemoteDivergedError,
+        RemoteChangedError,
         "Push again: gitsnap compares the two first.",
     ),
     _Meaning(
@@ -90,7 +93,7 @@ _MEANINGS = (
         ),
         "the remote cannot be reached",
         RemoteUnreachableError,
-        "It is tried again; samples are safe in the archive meanwhile.",
+        "Is the server up, and the URL right? Samples are safe in the archive meanwhile.",
     ),
 )  # fmt: skip
 """In the order in which they are looked for."""
@@ -138,9 +141,7 @@ class Remote:
         return {name: target for target, name in pairs if not name.endswith("^{}")}
 
     def _redacted(self, said: str) -> str:
-        lines = [
-            line.strip() for line in said.splitlines() if line.strip() and not line.startswith(("hint:", "Warning:"))
-        ]
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]
         text = "; ".join(lines[-4:])
         for secret in self.credentials.secrets() if self.credentials else ():
             text = text.replace(secret, "…")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.model import Sample, Trigger
+from gitsnap.model import Trigger
 from gitsnap.sveltos.kinds import CAPTURED_KINDS, KINDS, SOURCE_KINDS
 from tests.support.controllers import SERVICE_ACCOUNT, SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch
@@ -26,35 +26,15 @@ _SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
 
 _OUTAGE_SECONDS = float(os.environ.get("GITSNAP_OUTAGE_SECONDS", "1"))
 
-_PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
-
 
 @pytest.fixture
 def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
     """The base of the manifests, and one ClusterProfile to capture."""
     installation = Installation(api, tmp_path)
     installation.apply()
-    _profile(api, "guestbook", tier=100)
+    installation.profile("guestbook", tier=100)
     yield installation
     installation.remove()
-
-
-def _profile(api: ApiServer, name: str, *, tier: int) -> None:
-    metadata = {"name": name}
-    document = {
-        "apiVersion": "config.projectsveltos.io/v1beta1",
-        "kind": "ClusterProfile",
-        "metadata": metadata,
-        "spec": {"clusterSelector": {"matchLabels": {"env": "demo"}}, "tier": tier},
-    }
-    if api.request("POST", _PROFILES, document)[0] == 409:
-        patch = {"spec": {"tier": tier}}
-        api.ask("PATCH", f"{_PROFILES}/{name}", patch, content_type="application/merge-patch+json")
-
-
-def _samples(installed: Installation, policy: str, *, storage: Path | None = None) -> list[Sample]:
-    folder = storage or installed.storage
-    return list(open_archive(folder, policy).samples()) if (folder / policy / ".git").exists() else []
 
 
 def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
@@ -65,9 +45,9 @@ def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
     wait_for(lambda: installed.status("often").get("sampleCount", 0) >= 2, "two samples")
 
     status = installed.status("often")
-    first, second, *_ = _samples(installed, "often")
+    first, second, *_ = installed.samples("often")
     assert (first.metadata.trigger, second.commit) == (Trigger.SCHEDULE, first.commit)
-    assert status["lastSample"] in {one.tag for one in _samples(installed, "often")}
+    assert status["lastSample"] in {one.tag for one in installed.samples("often")}
     assert status["lastRunStatus"] in ("Collected", "InProgress")
     assert status["lastCommit"] == first.commit
     assert status["repositoryBytes"] > 1000
@@ -110,13 +90,13 @@ def test_takes_a_sample_on_request(installed: Installation) -> None:
     installed.snapshot("asked", {"schedule": "@yearly"})
     installed.start()
     wait_for(lambda: installed.condition("asked", "Ready") == ("True", "Scheduled"), "the Snapshot to be seen")
-    assert _samples(installed, "asked") == []
+    assert installed.samples("asked") == []
 
     for value in ("first", "second"):
         installed.change("asked", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": value}}})
         wait_for(lambda: installed.status("asked").get("lastHandledCaptureAt") == value, "the request")  # noqa: B023
 
-    assert [one.metadata.trigger for one in _samples(installed, "asked")] == [Trigger.MANUAL, Trigger.MANUAL]
+    assert [one.metadata.trigger for one in installed.samples("asked")] == [Trigger.MANUAL, Trigger.MANUAL]
 
 
 def test_a_bad_snapshot_stops_no_other_and_can_be_mended(installed: Installation) -> None:
@@ -154,13 +134,13 @@ def test_defect_15_deleting_a_snapshot_leaves_its_archive(installed: Installatio
     """Even with the old feature's finalizer the Snapshot goes at once, and every sample stays."""
     installed.snapshot("old", {"schedule": "@every 1s"}, finalizers=["snapshotfinalizer.projectsveltos.io"])
     process = installed.start()
-    wait_for(lambda: _samples(installed, "old"), "a sample")
+    wait_for(lambda: installed.samples("old"), "a sample")
 
     installed.api.ask("DELETE", f"{SNAPSHOTS}/old")
 
     wait_for(lambda: installed.api.request("GET", f"{SNAPSHOTS}/old")[0] == 404, "the deletion")
     wait_for(lambda: process.metric("gitsnap_ready", "old") is None, "the series to go")
-    assert _samples(installed, "old")
+    assert installed.samples("old")
 
 
 def test_defect_01_a_limit_keeps_exactly_as_many(installed: Installation) -> None:
@@ -171,7 +151,7 @@ def test_defect_01_a_limit_keeps_exactly_as_many(installed: Installation) -> Non
 
     wait_for(lambda: (process.metric("gitsnap_removed_samples_total", "few") or 0) >= 2, "samples to be removed")
 
-    samples = _samples(installed, "few")
+    samples = installed.samples("few")
     scheduled = [one for one in samples if one.metadata.trigger is Trigger.SCHEDULE]
     assert len(scheduled) in (3, 4)  # the next one may just have been taken
     assert [one.metadata.sequence for one in samples if one.metadata.trigger is Trigger.MANUAL] == [1]
@@ -197,17 +177,17 @@ def test_recovers_when_the_api_server_was_away(installed: Installation) -> None:
     switch = Switch(int(installed.api.url.rpartition(":")[2]))
     installed.snapshot("often", {"schedule": "@every 1s"})
     process = installed.start(server=f"https://127.0.0.1:{switch.port}")
-    wait_for(lambda: len(_samples(installed, "often")) >= 2, "two samples")
+    wait_for(lambda: len(installed.samples("often")) >= 2, "two samples")
 
     switch.off()
     wait_for(lambda: process.get("/readyz")[0] == 503, "not being ready")
     wait_for(lambda: process.metric("gitsnap_errors_total", "often") is not None, "a failed run")
     time.sleep(_OUTAGE_SECONDS)
-    before = len(_samples(installed, "often"))
-    _profile(installed.api, "guestbook", tier=7)
+    before = len(installed.samples("often"))
+    installed.profile("guestbook", tier=7)
     switch.on()
 
-    wait_for(lambda: len(_samples(installed, "often")) > before, "a sample afterwards", seconds=90)
+    wait_for(lambda: len(installed.samples("often")) > before, "a sample afterwards", seconds=90)
     wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=90)
     wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "the status", seconds=60)
     assert process.get("/healthz")[0] == 200
@@ -226,18 +206,18 @@ def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Pa
     try:
         installed.snapshot("often", {"schedule": "@every 1s", "storage": str(volume)})
         installed.start()
-        wait_for(lambda: _samples(installed, "often", storage=volume), "a sample")
+        wait_for(lambda: installed.samples("often", storage=volume), "a sample")
         filler = volume / "filler"
         _fill(filler)
-        _profile(installed.api, "guestbook", tier=8)
+        installed.profile("guestbook", tier=8)
         wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
         assert "space" in installed.status("often")["failureMessage"]
-        before = len(_samples(installed, "often", storage=volume))
+        before = len(installed.samples("often", storage=volume))
 
         filler.unlink()
         installed.change("often", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}})
 
-        wait_for(lambda: len(_samples(installed, "often", storage=volume)) > before, "a sample", seconds=90)
+        wait_for(lambda: len(installed.samples("often", storage=volume)) > before, "a sample", seconds=90)
         _check_archive(volume / "often")
     finally:
         for process in installed.processes:
@@ -268,6 +248,9 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
         push = {"url": server.url(record), "secretRef": {"namespace": "gitsnap", "name": "remote"}}
         installed.snapshot("often", {"schedule": "@every 1s", "push": push})
+        first = installed.start()
+        wait_for(lambda: installed.samples("often"), "a first sample", seconds=90)
+        first.kill()
         ends = time.monotonic() + _SOAK_SECONDS
         tier = 0
         while time.monotonic() < ends:
@@ -275,13 +258,12 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
             until = time.monotonic() + 1.5 + randomness.random() * 3
             while time.monotonic() < until:
                 tier += 1
-                _profile(installed.api, f"profile-{tier % 5}", tier=tier)
+                installed.profile(f"profile-{tier % 5}", tier=tier)
             process.kill()
-        before = len(_samples(installed, "often"))
-        assert before > 0
+        before = len(installed.samples("often"))
 
         installed.start()
-        wait_for(lambda: len(_samples(installed, "often")) >= before + 2, "the schedule to go on", seconds=90)
+        wait_for(lambda: len(installed.samples("often")) >= before + 2, "the schedule to go on", seconds=90)
         wait_for(lambda: installed.status("often")["lastRunStatus"] == "Collected", "a true status")
         installed.change("often", {"spec": {"suspend": True}})
         wait_for(lambda: _refs(record) == _refs(installed.storage / "often"), "the remote to have it all", seconds=90)
@@ -305,7 +287,7 @@ def test_fifty_snapshots(installed: Installation) -> None:
         installed.snapshot(name, {"schedule": f"@every {2 + number % 3}s"})
     installed.start()
 
-    wait_for(lambda: all(_samples(installed, name) for name in names), "a sample of each", seconds=90)
+    wait_for(lambda: all(installed.samples(name) for name in names), "a sample of each", seconds=90)
 
 
 def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tmp_path: Path) -> None:
@@ -349,10 +331,10 @@ def test_pushes_to_a_remote_by_ssh(installed: Installation, tmp_path: Path) -> N
         installed.snapshot("often", {"schedule": "@every 2s", "push": push})
         process = installed.start()
         wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "a push")
-        assert installed.status("often")["lastPushedCommit"] == _samples(installed, "often")[0].commit
+        assert installed.status("often")["lastPushedCommit"] == installed.samples("often")[0].commit
 
         switch.off()
-        _profile(installed.api, "guestbook", tier=9)
+        installed.profile("guestbook", tier=9)
         wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Behind"), "the lag to be seen")
         wait_for(lambda: (process.metric("gitsnap_push_lag_samples", "often") or 0) >= 2, "the lag to be measured")
         assert installed.condition("often", "Ready") == ("True", "Collected")
@@ -384,8 +366,8 @@ def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_p
     hidden.rename(record)
     installed.change("often", {"spec": {"schedule": "@every 2s"}})
 
-    wait_for(lambda: len(_samples(installed, "often")) > len(before) - 1, "a sample after the old ones", seconds=60)
-    samples = _samples(installed, "often")
+    wait_for(lambda: len(installed.samples("often")) > len(before) - 1, "a sample after the old ones", seconds=60)
+    samples = installed.samples("often")
     assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
     wait_for(lambda: len(_refs(record)) > len(before), "the new one to be pushed")
 
@@ -401,15 +383,15 @@ def test_a_diverged_remote_is_a_condition(installed: Installation, tmp_path: Pat
     # An archive that is there already: otherwise what the remote has would be taken for its history.
     installed.snapshot("often", {"schedule": "@every 1s"})
     installed.start()
-    wait_for(lambda: _samples(installed, "often"), "a sample")
+    wait_for(lambda: installed.samples("often"), "a sample")
 
     installed.change("often", {"spec": {"push": {"url": str(record)}}})
 
     wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the complaint")
     conditions = {one["type"]: one["message"] for one in installed.status("often")["conditions"]}
     assert commit[:12] in conditions["Pushed"]
-    count = len(_samples(installed, "often"))
-    wait_for(lambda: len(_samples(installed, "often")) > count, "samples to go on")
+    count = len(installed.samples("often"))
+    wait_for(lambda: len(installed.samples("often")) > count, "samples to go on")
 
 
 def _refs(folder: Path) -> dict[str, str]:

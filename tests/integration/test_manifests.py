@@ -36,16 +36,10 @@ def test_an_overlay_is_taken_by_the_server(installation: Installation, overlay: 
     assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition"} <= kinds
 
 
-def test_the_alerts_name_series_that_exist(installation: Installation) -> None:
-    """A rule about a metric that nothing exposes would never fire."""
-    source = (Path(__file__).resolve().parents[2] / "gitsnap" / "controller" / "metrics.py").read_text()
+def test_the_alerts_render(installation: Installation) -> None:
+    """They are of the Prometheus Operator's kinds, which the test's server lacks; test_metrics.py reads the rules."""
     text = kubectl("kustomize", str(MANIFESTS / "overlays" / "alerts"), kubeconfig=installation.api.kubeconfig())
-    rules = next(one for one in yaml.safe_load_all(text) if one["kind"] == "PrometheusRule")
-    words = " ".join(rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"])
-    names = {word.strip("()") for word in words.split() if "gitsnap_" in word}
-
-    assert names
-    assert [one for one in sorted(names) if f'"{one.split("gitsnap_")[1].rstrip(")")}"' not in source] == []
+    assert {one["kind"] for one in yaml.safe_load_all(text)} == {"PodMonitor", "PrometheusRule"}
 
 
 def test_without_secrets_nobody_reads_them(installation: Installation) -> None:

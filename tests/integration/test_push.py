@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,13 @@ from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, maintenance
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.cluster import open_directory
-from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteUnreachableError, SecretsError
+from gitsnap.errors import (
+    RemoteChangedError,
+    RemoteDivergedError,
+    RemoteError,
+    RemoteUnreachableError,
+    SecretsError,
+)
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
 from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, unpushed
@@ -106,7 +113,7 @@ def _refs(folder: Path) -> dict[str, str]:
 
 
 def _objects(folder: Path) -> set[str]:
-    command = ["git", "-C", folder, "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
+    command = ["git", "-C", str(folder), "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
@@ -319,26 +326,29 @@ def test_a_full_disk_at_the_remote(source: _Source, tmp_path: Path) -> None:
         subprocess.run(["umount", volume], check=True)
 
 
-def test_two_pushes_at_once(source: _Source, target: Path) -> None:
-    """One wins, the other finds it done or is told to try again; the remote is whole."""
+def test_pushes_at_once(source: _Source, target: Path) -> None:
+    """Whoever loses looks again, and finds it done: nobody fails, and the remote is whole."""
     source.sample(3)
-    failures: list[Exception] = []
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: push(source.git, "hourly", Remote(str(target))), range(4)))
 
-    def attempt() -> None:
-        try:
-            push(source.git, "hourly", Remote(str(target)))
-        except RemoteError as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=attempt) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len(failures) < 4
-    push(source.git, "hourly", Remote(str(target)))
+    assert {one.commit for one in done} == {_refs(source.git)["refs/heads/hourly"]}
     assert _refs(target) == _refs(source.git)
+
+
+def test_a_remote_that_others_hold_is_worth_another_try(source: _Source, target: Path) -> None:
+    """A ref that stays locked there is no history of others: it may pass by itself."""
+    lock = target / "refs" / "heads" / "hourly.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+
+    with pytest.raises(RemoteChangedError) as error:
+        push(source.git, "hourly", Remote(str(target)))
+    assert error.value.retryable
+    assert _refs(target) == {}
+
+    lock.unlink()
+    assert push(source.git, "hourly", Remote(str(target))).tags == 2
 
 
 def test_what_retention_took_goes_only_when_asked(source: _Source, target: Path) -> None:

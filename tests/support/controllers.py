@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gitsnap.archive import open_archive
+from gitsnap.model import Sample
 from tests.testbed import binaries
 from tests.testbed.apiserver import ApiServer, User
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 SNAPSHOTS = "/apis/utils.projectsveltos.io/v1beta1/snapshots"
+PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
 SERVICE_ACCOUNT = "system:serviceaccount:gitsnap:gitsnap"
 
 
@@ -64,13 +67,16 @@ class Installation:
         user = User("gitsnap", str(answer["status"]["token"]))
         return self.api.kubeconfig(user, cluster={"server": server} if server else None)
 
-    def start(self, *, server: str = "", storage: Path | None = None, name: str = "gitsnap-0") -> ControllerProcess:
+    def start(
+        self, *, server: str = "", storage: Path | None = None, name: str = "gitsnap-0", grace: float = 10.0
+    ) -> ControllerProcess:
         """A controller under the ServiceAccount; ``name`` is that of its pod."""
         process = ControllerProcess(
             self.token_kubeconfig(server=server),
             storage or self.storage,
             log=self.folder / f"log-{len(self.processes)}",
             name=name,
+            grace=grace,
         )
         self.processes.append(process)
         return process
@@ -95,6 +101,28 @@ class Installation:
     def change(self, name: str, patch: dict[str, Any]) -> None:
         """Merge a patch into a Snapshot."""
         self.api.ask("PATCH", f"{SNAPSHOTS}/{name}", patch, content_type="application/merge-patch+json")
+
+    def request_sample(self, name: str, value: str) -> None:
+        """Ask for a sample, as OPERATIONS.md says."""
+        self.change(name, {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": value}}})
+
+    def profile(self, name: str, *, tier: int) -> None:
+        """Make a ClusterProfile, or give the one that there is another tier."""
+        spec = {"clusterSelector": {"matchLabels": {"env": "demo"}}, "tier": tier}
+        document = {
+            "apiVersion": "config.projectsveltos.io/v1beta1",
+            "kind": "ClusterProfile",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        if self.api.request("POST", PROFILES, document)[0] == 409:
+            patch = {"spec": {"tier": tier}}
+            self.api.ask("PATCH", f"{PROFILES}/{name}", patch, content_type="application/merge-patch+json")
+
+    def samples(self, policy: str, *, storage: Path | None = None) -> list[Sample]:
+        """The samples of an archive, oldest first; none where there is no archive yet."""
+        folder = storage or self.storage
+        return list(open_archive(folder, policy).samples()) if (folder / policy / ".git").exists() else []
 
     def status(self, name: str) -> dict[str, Any]:
         """The status of a Snapshot, empty where it has none yet."""
@@ -136,14 +164,14 @@ class Installation:
 class ControllerProcess:
     """One `gitsnap controller`."""
 
-    def __init__(self, kubeconfig: Path, storage: Path, *, log: Path, name: str) -> None:
+    def __init__(self, kubeconfig: Path, storage: Path, *, log: Path, name: str, grace: float) -> None:
         self._log = log
         environment = {**os.environ, "POD_NAME": name, "POD_NAMESPACE": "gitsnap", "GITSNAP_STORAGE": str(storage)}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "gitsnap", "controller",
-                    "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--grace-seconds", "10",
+                    "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--grace-seconds", str(grace),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -174,10 +202,18 @@ class ControllerProcess:
                 return float(line.rpartition(" ")[2])
         return None
 
+    def signal_stop(self) -> None:
+        """SIGTERM, as a kubelet sends it."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """The exit code, once it has ended."""
+        return self._process.wait(seconds)
+
     def terminate(self, *, seconds: float = 30.0) -> int:
         """SIGTERM; the exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(seconds)
+        self.signal_stop()
+        return self.wait(seconds)
 
     def kill(self) -> None:
         """SIGKILL, whatever it is doing."""

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can be switched off: what a server looks like that is away.
+"""A TCP proxy on loopback that can be switched off, or hold everything back: a server that is away, or hangs.
 
 This module must not know what passes through it.
 """
@@ -20,6 +20,8 @@ class Switch:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_on = True
+        self._flows = threading.Event()
+        self._flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -35,14 +37,20 @@ class Switch:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
 
+    def hold(self) -> None:
+        """Take connections and pass nothing on: what a client sees of a network that drops every packet."""
+        self._flows.clear()
+
     def on(self) -> None:
-        """Pass connections on again."""
+        """Pass connections on again, with what was held back."""
         with self._lock:
             self._is_on = True
+        self._flows.set()
 
     def close(self) -> None:
         """Stop listening."""
         self.off()
+        self._flows.set()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -58,9 +66,9 @@ class Switch:
             if not self._is_on:
                 return
             with socket.create_connection(("127.0.0.1", self._target)) as server, self._registered(client, server):
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
                 back.start()
-                _pump(client, server)
+                self._pump(client, server)
                 back.join()
 
     @contextlib.contextmanager
@@ -73,10 +81,10 @@ class Switch:
             with self._lock:
                 self._open.difference_update(sockets)
 
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._flows.wait()
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)

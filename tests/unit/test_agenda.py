@@ -176,9 +176,27 @@ def test_a_push_that_failed_is_tried_again_without_a_new_sample() -> None:
     assert decide(pushing, agenda, later, request="").push
     assert not decide(pushing, agenda, later, request="now").push
 
+    agenda.push_started()
     agenda.pushed()
 
     assert not decide(pushing, agenda, later, request="").push
+
+
+def test_a_sample_is_pushed_unless_the_remote_is_being_waited_for() -> None:
+    """One that is taken during a push asks for another; a pause after failures holds, except for somebody's request."""
+    pushing = Policy("yearly", schedule=Schedule.parse("@yearly"), push=Push("ssh://git@example.com/a.git"))
+    agenda = _agenda(pushing)
+    agenda.push_started()
+    agenda.push_due(START, at_once=False)
+    agenda.pushed()
+    assert decide(pushing, agenda, START, request="").push
+
+    agenda.push_started()
+    agenda.push_failed(START, transient=True, jitter=lambda: 0.5)
+    agenda.push_due(START, at_once=False)
+    assert not decide(pushing, agenda, START, request="").push
+    agenda.push_due(START, at_once=True)
+    assert decide(pushing, agenda, START, request="").push
 
 
 @given(

@@ -304,3 +304,19 @@ def test_due_every_ten_minutes() -> None:
     assert due(schedule, last=last, now=last + timedelta(minutes=39)) == Due(
         last + timedelta(minutes=30), last + timedelta(minutes=40)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "upcoming", "expected"),
+    [
+        ("0 9-17 * * 1-5", "2026-01-05T09:00:00Z", timedelta(days=2, hours=16)),
+        ("0 9-17 * * 1-5", "2026-01-05T10:00:00Z", timedelta(hours=1)),
+        ("*/5 * * * *", "2026-01-05T10:00:00Z", timedelta(minutes=5)),
+        ("@every 7m", "2026-01-05T10:01:00Z", timedelta(minutes=7)),
+        ("TZ=Europe/Rome 30 2 * * *", "2026-03-30T00:30:00Z", timedelta(hours=47)),
+        ("0 0 29 2 *", "2104-02-29T00:00:00Z", timedelta(days=8 * 365 + 1)),
+    ],
+)
+def test_the_interval_is_the_one_before_a_time(text: str, upcoming: str, expected: timedelta) -> None:
+    """After a weekend it is long, within a day short: what a sample may be late by follows the schedule."""
+    assert Schedule.parse(text).interval_until(datetime.fromisoformat(upcoming)) == expected

@@ -1,0 +1,221 @@
+"""docs/SCRIPTING.md holds: exit codes are those of the errors, and what is printed has the shapes that it tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap import errors
+from gitsnap.cli import _run
+from gitsnap.cli.app import COMMANDS, GROUPS
+from gitsnap.errors import GitsnapError, InternalError
+from tests.support import old_snapshots
+from tests.support.commands import gitsnap
+from tests.support.remotes import bare_repository
+
+_TEXT = (Path(__file__).resolve().parents[2] / "docs" / "SCRIPTING.md").read_text()
+
+
+# Exit codes -----------------------------------------------------------------------------------------------------------
+
+
+def _classes(base: type[GitsnapError] = GitsnapError) -> Iterator[type[GitsnapError]]:
+    for one in base.__subclasses__():
+        if one.__module__ == errors.__name__:
+            yield one
+            yield from _classes(one)
+
+
+def test_every_exit_code_is_documented() -> None:
+    """The table has the codes of all errors, those that commands end with otherwise, and no other."""
+    documented = [int(code) for code in re.findall(r"^\| (\d+) \|", _TEXT, re.MULTILINE)]
+    named = [value for name, value in vars(errors).items() if name.startswith("EXIT_")]
+
+    assert documented == sorted(set(documented))
+    assert set(documented) == {0, *named, *(one.exit_code for one in _classes())}
+
+
+def test_the_tree_of_errors_tells_their_codes() -> None:
+    """The picture at the top of errors.py has every class, with the code that it has."""
+    told = dict(re.findall(r"── (\w+)(?: +(\d+) )?", errors.__doc__ or ""))
+    assert set(told) == {one.__name__ for one in _classes()}
+    for one in _classes():
+        parent = one.__mro__[1]
+        assert one.exit_code == int(told[one.__name__] or getattr(parent, "exit_code", 0)), one
+
+
+def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody expected ends with a code of its own, since 1 means a difference; what it says may be secret."""
+
+    def defect() -> None:
+        raise KeyError("hunter22")
+
+    monkeypatch.setattr("gitsnap.cli.samples.list_samples", defect)
+
+    assert _run(["list"]) == InternalError.exit_code == 70
+    said = capsys.readouterr().err
+    assert "a defect of gitsnap: KeyError" in said
+    assert "in defect" in said
+    assert "hunter22" not in said.replace('KeyError("hunter22")', "")  # the line of the program is shown
+
+
+# Shapes ---------------------------------------------------------------------------------------------------------------
+
+Shape = Any
+"""A dictionary of shapes, a list of one, or None for a value that is not looked into."""
+
+
+@dataclass
+class _Reader:
+    """Reads ``{kind: Diff, from: SAMPLE, clusters: [{cluster, name}]}``."""
+
+    words: list[str]
+
+    @classmethod
+    def of(cls, text: str) -> _Reader:
+        return cls(re.findall(r'[{}\[\],:]|"[^"]*"|[\w-]+', text))
+
+    def shape(self) -> Shape:
+        alternatives = [self._one()]
+        while self.words and self.words[0] == "or":
+            self.words.pop(0)
+            alternatives.append(self._one())
+        return next((one for one in alternatives if one is not None), None)
+
+    def _one(self) -> Shape:
+        word = self.words.pop(0)
+        if word == "{":
+            return self._fields()
+        if word == "[":
+            inner = self.shape()
+            assert self.words.pop(0) == "]"
+            return [inner]
+        if self.words[:1] == ["and"]:  # SAMPLE and kept
+            self.words.pop(0)
+            return {**_SAMPLE, self.words.pop(0): None}
+        return {"SAMPLE": _SAMPLE, "OBJECT": {"kind": None, "namespace": None, "name": None}}.get(word)
+
+    def _fields(self) -> Shape:
+        fields: dict[str, Shape] = {}
+        while True:
+            name = self.words.pop(0)
+            fields[name] = None
+            if self.words[0] == ":":
+                self.words.pop(0)
+                fields[name] = self.shape()
+            if self.words.pop(0) == "}":
+                return fields
+
+
+def _documented(pattern: str) -> Shape:
+    match = re.search(pattern + r"`(\{.*?\})`", _TEXT, re.DOTALL)
+    assert match is not None, pattern
+    return _Reader.of(match[1]).shape()
+
+
+_SAMPLE: dict[str, Shape] = {}
+_SAMPLE.update(_documented(r"- SAMPLE: "))
+
+
+def _check(value: Any, shape: Shape, place: str) -> None:
+    """Every key that is documented is there, and no other."""
+    if shape is None or value is None or isinstance(value, str):
+        return
+    if isinstance(shape, list):
+        assert isinstance(value, list), place
+        for one in value:
+            _check(one, shape[0], f"{place}[]")
+        return
+    assert set(value) == set(shape), place
+    for name, inner in shape.items():
+        _check(value[name], inner, f"{place}.{name}")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the demo leaves, and one more sample with a change that is not rolled back."""
+    folder = tmp_path_factory.mktemp("shapes")
+    gitsnap(folder, "demo", "story", code=0)
+    database = folder / "story" / "cluster" / "database.yaml"
+    database.write_text(database.read_text().replace("port: 6379", "port: 6380"))
+    profile = folder / "story" / "cluster" / "guestbook.yaml"
+    profile.write_text(profile.read_text().replace("name: database", "name: not-there", 1))
+    gitsnap(folder / "story", "capture", "--storage", "archive", "--from-dir", "cluster", "--snapshot", "hourly")
+    bare_repository(folder / "story" / "remote.git")
+    (folder / "story" / "imported").mkdir()
+    old_snapshots.write(folder / "story" / "old", "daily", "2023-08-26:05:00:00")
+    return folder / "story"
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern", "more"),
+    [
+        ("capture --snapshot hourly --from-dir cluster", "- `capture`: ", ""),
+        ("list", "- `list`: ", ""),
+        ("show", "- `show`: ", ""),
+        ("show references ClusterProfile/guestbook", "`show references`: ", ""),
+        ("diff", "- `diff` and `drift`: ", ""),
+        ("diff --from-sample latest~3 --raw-diff", "- `diff` and `drift`: ", "rawDiff: [{title, text}]"),
+        ("drift --from-dir cluster", "- `diff` and `drift`: ", ""),
+        ("addons --from-dir cluster", "- `addons`: ", ""),
+        ("rollback --from-dir cluster --sample latest~1 --dry-run", "- `rollback` and `undo`: ", ""),
+        ("prune --keep-last 1 --dry-run", "- `prune`: ", ""),
+        ("log", "- `log`: ", ""),
+        ("log --cluster default/clusterapi-workload", r"with\s+`--cluster` ", ""),
+        ("verify", "- `verify`: ", ""),
+        ("push --to remote.git", "- `push`: ", ""),
+        ("import --from old", "- `import`: ", ""),
+    ],
+    ids=lambda value: value.split("--from-dir")[0].strip() if isinstance(value, str) else None,
+)
+def test_json_has_the_documented_shape(
+    story: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    pattern: str,
+    more: str,
+) -> None:
+    """Exactly the keys of docs/SCRIPTING.md, at every level."""
+    shape = _documented(pattern)
+    shape.update(_Reader.of(f"{{{more}}}").shape() if more else {})
+    monkeypatch.chdir(story)
+
+    code = _run([*words.split(), "--storage", "imported" if "import" in words else "archive", "-o", "json"])
+
+    printed, said = capsys.readouterr()
+    assert code == 0, said
+    printed = json.loads(printed)
+    assert f"{{kind: {printed['kind']}" in _TEXT
+    _check(printed, shape, words)
+
+
+# Help -----------------------------------------------------------------------------------------------------------------
+
+_WORDS = [*COMMANDS, *(f"{group} {word}" for group, (_, words) in GROUPS.items() for word in words)]
+
+
+@pytest.mark.parametrize("words", _WORDS)
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    """Each command's help shows how it is called."""
+    assert _run([*words.split(), "--help"]) == 0
+
+    assert f"Example: gitsnap {words}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_kubectl_plugin_is_the_same_program(story: Path) -> None:
+    """`kubectl gitsnap list` runs a program of this name: its results are those of gitsnap."""
+    plugin = Path(sysconfig.get_path("scripts")) / "kubectl-gitsnap"
+    words = ["list", "--storage", "archive", "-o", "json"]
+
+    done = subprocess.run([plugin, *words], cwd=story, capture_output=True, text=True, check=True)
+
+    assert done.stdout == gitsnap(story, *words, code=0).stdout

@@ -1,0 +1,182 @@
+"""The controller's loop by single steps, without threads of its own and without a cluster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.controller import Controller, Settings
+from gitsnap.controller import loop as loop_module
+from gitsnap.controller.agenda import Agenda, Decision, decide
+from gitsnap.controller.sampling import Sampler
+from gitsnap.errors import ClusterUnreachableError
+from gitsnap.model import JsonObject
+from gitsnap.policy import Policy
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class _Stage:
+    """A controller that holds the lease, and a clock that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = _START
+        settings = Settings(folder, "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
+        self.controller = Controller(settings, self._connect, now=lambda: self.now)
+        self.hold(term=1)
+
+    def _connect(self) -> Any:
+        raise ClusterUnreachableError("there is no cluster")
+
+    def hold(self, *, term: int) -> None:
+        """As if the lease had just been renewed; in no term it is somebody else's."""
+        self.controller._lease.term = term
+        self.controller._lease._renewed = time.monotonic() if term else float("-inf")
+
+    def listed(self, *names: str) -> None:
+        self.controller.listed([_snapshot(name) for name in names])
+        self.step()
+
+    def step(self) -> None:
+        """One turn of the loop."""
+        self.controller._hear(0)
+        self.controller._look()
+
+    def until_idle(self) -> None:
+        """Turns of the loop until no run is left."""
+        deadline = time.monotonic() + 20
+        while any(one.running for one in self.controller._served.values()):
+            assert time.monotonic() < deadline
+            self.controller._hear(0.1)
+
+    def conditions(self, name: str) -> dict[str, tuple[str, str]]:
+        found: list[JsonObject] = self.controller._served[name].status.get("conditions") or []
+        return {one["type"]: (one["reason"], one["message"]) for one in found}
+
+
+def _snapshot(name: str) -> JsonObject:
+    metadata = {"name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
+    return {
+        "apiVersion": "utils.projectsveltos.io/v1beta1",
+        "kind": "Snapshot",
+        "metadata": metadata,
+        "spec": {"schedule": "@hourly", "storage": "/collection"},
+    }
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[_Stage]:
+    """A controller; its worker ends with the test."""
+    made = _Stage(tmp_path)
+    yield made
+    for pool in (made.controller._workers, made.controller._pushers):
+        pool.shutdown()
+    made.controller._endpoints.close()
+
+
+def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told in the condition of that one, once, and its next spec is another chance."""
+    met = []
+
+    def broken(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> Decision:
+        if policy.name == "bad":
+            met.append(now)
+            raise KeyError("hunter22")
+        return decide(policy, agenda, now, request=request)
+
+    monkeypatch.setattr(loop_module, "decide", broken)
+    stage.listed("bad", "good")
+    stage.now += timedelta(hours=2)
+    stage.step()
+    stage.until_idle()
+
+    assert stage.conditions("bad")["Ready"] == ("NeedsAttention", "a defect of gitsnap: KeyError (the log has more)")
+    assert stage.conditions("good")["Ready"][0] == "Retrying"
+    assert len(met) == 1
+
+    monkeypatch.setattr(loop_module, "decide", decide)
+    mended = _snapshot("bad")
+    mended["spec"]["schedule"] = "@daily"
+    stage.controller.changed(mended)
+    stage.step()
+    assert stage.controller._served["bad"].status["nextScheduleTime"] == "2026-01-02T00:00:00Z"
+
+
+def test_nothing_is_served_under_somebody_elses_lease(stage: _Stage) -> None:
+    """What was known is dropped with the term; in the next one all is read anew."""
+    stage.hold(term=0)
+    stage.listed("hourly")
+    assert stage.controller._served == {}
+
+    stage.hold(term=1)
+    stage.step()
+    served = stage.controller._served["hourly"]
+    stage.hold(term=0)
+    stage.step()
+    assert stage.controller._served == {}
+    assert b'policy="hourly"' not in stage.controller._metrics.text()
+
+    stage.hold(term=2)
+    stage.step()
+    assert stage.controller._served["hourly"] is not served
+
+
+def test_a_lease_that_cannot_be_renewed_changes_nothing_known(stage: _Stage) -> None:
+    """While the API server is away nothing is started, and afterwards it goes on where it was."""
+    stage.listed("hourly")
+    served = stage.controller._served["hourly"]
+    stage.controller._lease._renewed = float("-inf")
+    stage.now += timedelta(hours=2)
+    stage.step()
+    assert not served.running
+
+    stage.hold(term=1)
+    stage.step()
+    assert stage.controller._served["hourly"] is served
+    assert served.running
+    stage.until_idle()
+
+
+def test_a_stop_waits_for_what_runs_and_not_for_what_waits(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that wait for a free worker are not begun; their status does not claim that they were."""
+    begun: list[str] = []
+    finish = threading.Event()
+
+    def take(_sampler: Sampler, policy: Policy, *_arguments: Any, **_options: Any) -> Any:
+        begun.append(policy.name)
+        finish.wait(20)
+        raise ClusterUnreachableError("there is no cluster")
+
+    monkeypatch.setattr(Sampler, "take", take)
+    stage.listed("a", "b", "c")
+    stage.now += timedelta(hours=2)
+    stage.step()
+    stage.controller.stop()
+    stage.controller._hear(0)
+    finish.set()
+
+    assert stage.controller._finish() is True
+
+    assert begun == ["a"]
+    assert "lastRunStatus" not in stage.controller._served["b"].status
+    assert stage.controller._served["a"].status["lastRunStatus"] == "Failed"
+
+
+def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
+    """The same name with another uid, and a name that is gone from a list: neither is served as before."""
+    stage.listed("a", "b")
+    before = dict(stage.controller._served)
+    again = _snapshot("a")
+    again["metadata"]["uid"] = "another"
+
+    stage.controller.listed([again])
+    stage.step()
+
+    assert set(stage.controller._served) == {"a"}
+    assert stage.controller._served["a"] is not before["a"]

@@ -1,0 +1,95 @@
+"""What Prometheus sees, and whether the alert rules are about it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from gitsnap.capture import CaptureResult
+from gitsnap.controller.metrics import Metrics
+from gitsnap.controller.sampling import Taken
+from gitsnap.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
+from gitsnap.ports import RecordedSample
+
+_ROOT = Path(__file__).resolve().parents[2]
+_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _taken() -> Taken:
+    facts = SampleMetadata("hourly", _MOMENT, 1, Trigger.SCHEDULE, "uid", 7, "")
+    sample = Sample.of("hourly/x", TagId("t"), CommitId("c"), facts)
+    recorded = RecordedSample(sample, new_commit=True, changes=ChangeCounts(1, 2, 3))
+    return Taken(
+        CaptureResult(recorded, (), {}),
+        lag=4,
+        removed=(),
+        retention_error=None,
+        mode=SecretsMode.OMIT,
+        mode_asked_for=True,
+        samples=1,
+        repository_bytes=5,
+        seconds=0.5,
+    )
+
+
+def _all_series() -> Metrics:
+    metrics = Metrics()
+    metrics.leading(leading=True)
+    metrics.taken("hourly", _taken())
+    metrics.planned("hourly", upcoming=_MOMENT, interval=3600)
+    metrics.ready("hourly", ready=True)
+    metrics.push_lag("hourly", 4)
+    metrics.removed("hourly", 2)
+    metrics.failed("hourly", "StorageError")
+    return metrics
+
+
+def _names(metrics: Metrics) -> set[str]:
+    return {re.split(r"[{ ]", line)[0] for line in metrics.text().decode().splitlines() if not line.startswith("#")}
+
+
+def test_alert_rules_are_about_series_that_exist() -> None:
+    """A rule about a series that nothing exposes would never fire."""
+    documents = yaml.safe_load_all((_ROOT / "manifests/overlays/alerts/alerts.yaml").read_text())
+    rules = next(one for one in documents if one["kind"] == "PrometheusRule")
+    expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+
+    assert len(expressions) >= 5
+    for expression in expressions:
+        named = set(re.findall(r"gitsnap_\w+", expression))
+        assert named
+        assert named <= _names(_all_series()), expression
+
+
+def test_the_manual_names_every_series() -> None:
+    """docs/OPERATIONS.md has all series and no other."""
+    text = (_ROOT / "docs" / "OPERATIONS.md").read_text()
+    table = text.partition("## Metrics and probes")[2].partition("\n## ")[0]
+    assert set(re.findall(r"gitsnap_\w+", table)) == _names(_all_series())
+
+
+def test_a_snapshot_that_is_gone_leaves_no_series() -> None:
+    """Else its last values would be alerted about for ever."""
+    metrics = _all_series()
+
+    metrics.forget("hourly")
+
+    assert "hourly" not in metrics.text().decode()
+
+
+def test_what_does_not_apply_is_absent() -> None:
+    """Without a schedule there is no interval, without a remote no lag."""
+    metrics = _all_series()
+
+    metrics.planned("hourly", upcoming=None, interval=None)
+    metrics.no_remote("hourly")
+
+    gone = {
+        "gitsnap_expected_interval_seconds",
+        "gitsnap_next_schedule_timestamp_seconds",
+        "gitsnap_push_lag_samples",
+    }
+    assert _names(_all_series()) - _names(metrics) == gone
