@@ -192,7 +192,7 @@ class SampleDraft:
     incomplete: tuple[IncompleteKind, ...] = ()
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
-    """Path from the root of the tree -> field manager that wrote the object last; only changed paths are looked up."""
+    """Path below ``configuration/`` -> field manager that wrote the object last; only changed paths are looked up."""
     seen: Seen | None = None
     """Kept beside the archive, for the next capture."""
     signer: Callable[[bytes], bytes] | None = None

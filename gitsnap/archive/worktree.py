@@ -96,7 +96,7 @@ class _Folder:
             os.unlink(file)
             self._remove_empty(folder)
             return True
-        _replace(self._repository, file, self._repository[after].read_raw())
+        _replace(self._repository, file, self._repository.odb.read(pygit2.Oid(hex=after))[1])
         return True
 
     def _parents_are_folders(self, folder: str, *, create: bool) -> bool:

@@ -345,16 +345,15 @@ class GitWriter:
 def _changes(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]:
     """The change log: files of ``configuration/`` and ``inventory/`` that differ from the head."""
     changes = []
-    managers = draft.managers or {}
     for area in _COMPARED:
+        managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
         before: Mapping[str, BlobId] = head.files(area) if head else {}
         after = draft.files.get(area, {})
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) == after.get(path):
                 continue
             action = "added" if path not in before else "deleted" if path not in after else "modified"
-            whole = f"{area}/{path}"
-            changes.append(ChangedFile(action, whole, managers.get(whole, "")))
+            changes.append(ChangedFile(action, f"{area}/{path}", managers.get(path, "")))
     return changes
 
 

@@ -5,6 +5,7 @@ A batch counts only when its whole list was read. This module must not read a cl
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from gitsnap import format as archive_format
@@ -31,7 +32,7 @@ class Batch:
 
     files: dict[Area, dict[str, BlobId]] = field(default_factory=_no_files)
     managers: dict[str, str] = field(default_factory=dict)
-    """Path from the root of the tree -> field manager."""
+    """Path below ``configuration/`` -> field manager."""
     versions: dict[str, str] = field(default_factory=dict)
     """Path below an area -> version of the object, for the next capture."""
     lessons: list[Lesson] = field(default_factory=list)
@@ -98,7 +99,7 @@ class Converter:
                 return False
             document = normalize(raw, controller_labels=owned)
             self._put(batch, path, document)
-            batch.managers[f"{Area.CONFIGURATION}/{path}"] = last_manager(raw)
+            batch.managers[path] = sys.intern(last_manager(raw))  # a few names, of ten thousand objects
         distilled = inventory.distill(raw, controller_labels=owned)
         if distilled is not None:
             batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))

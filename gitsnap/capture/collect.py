@@ -58,7 +58,7 @@ class Collected:
     info: TreeInfo
     files: Mapping[Area, Mapping[str, BlobId]]
     managers: Mapping[str, str]
-    """Path from the root of the tree -> field manager that wrote the object last."""
+    """Path below ``configuration/`` -> field manager that wrote the object last."""
     incomplete: tuple[IncompleteKind, ...]
     unresolved: tuple[Unresolved, ...]
     consistency: Consistency
