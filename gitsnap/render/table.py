@@ -10,14 +10,22 @@ from itertools import zip_longest
 
 from gitsnap.render.text import visible, width
 
-_NARROWEST = 8
+_NARROW = 8
+"""Columns give way down to this, unless a word of their header is longer …"""
+_NARROWEST = 4
+"""… and down to this where the table would not fit otherwise."""
 
 
 def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, columns: int = 0) -> str:
     """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes."""
     cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
     natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
-    widths = _fitted(natural, [width(name) for name in header], columns)
+    widths = natural
+    if columns:
+        words = [max(map(width, name.split())) for name in header]
+        widths = _fitted(widths, [max(_NARROW, word) for word in words], columns)
+        widths = _fitted(widths, [max(_NARROWEST, word) for word in words], columns)
+        widths = _fitted(widths, [_NARROWEST] * len(widths), columns)
     rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
     lines = [rule, *_row([name.upper() for name in header], widths), rule]
     for row in cells:
@@ -27,11 +35,11 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, column
 
 
 def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
-    """Column widths that fit: the widest column gives way first, down to its header or eight columns."""
+    """Column widths that fit, if they can: the widest column gives way first, as far as it may."""
     widths = list(natural)
     frame = 3 * len(widths) + 1
-    while columns and sum(widths) + frame > columns:
-        shrinkable = [place for place, size in enumerate(widths) if size > max(_NARROWEST, least[place])]
+    while sum(widths) + frame > columns:
+        shrinkable = [place for place, size in enumerate(widths) if size > least[place]]
         if not shrinkable:
             break
         widest = max(shrinkable, key=lambda place: (widths[place], -place))
@@ -50,17 +58,24 @@ def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _wrap(text: str, size: int) -> list[str]:
-    """Lines of at most ``size`` columns, broken at spaces and behind slashes and dashes where there are any."""
+    """Lines of at most ``size`` columns, broken at spaces and behind ``/``, ``-``, ``:``, ``.`` where there are any."""
     lines: list[str] = []
     rest = text
     while width(rest) > size:
-        end = len(rest)
-        while width(rest[:end]) > size:
-            end -= 1
-        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in "/-")]
-        place = max(breaks)
-        if place < size // 3:
+        end = _fits(rest, size)
+        place = max(rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in "/-:."))
+        if place <= size // 3:
             place = end
         lines.append(rest[:place].rstrip())
         rest = rest[place:].lstrip()
     return [*lines, rest]
+
+
+def _fits(text: str, size: int) -> int:
+    """How many characters of a text fit, one at least."""
+    taken = 0
+    for place, char in enumerate(text):
+        taken += width(char)
+        if taken > size:
+            return max(place, 1)
+    return len(text)

@@ -106,7 +106,7 @@ def _refs(folder: Path) -> dict[str, str]:
 
 
 def _objects(folder: Path) -> set[str]:
-    command = ["git", "-C", folder, "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
+    command = ["git", "-C", str(folder), "cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
