@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,10 +61,10 @@ def test_progress_is_for_terminals_and_for_what_takes_long(
 ) -> None:
     """Nothing within the first second, nothing in a log; what was shown is taken away again."""
     moment = 100.0
-    monkeypatch.setattr(output.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
     for terminal in (True, False):
         moment = 100.0
-        monkeypatch.setattr(output.sys.stderr, "isatty", lambda shown=terminal: shown)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=terminal: shown)
         line = output.ProgressLine()
         line("ConfigMap", 1)
         assert capsys.readouterr().err == ""
