@@ -30,10 +30,12 @@ def _run(words: list[str]) -> int:
     from typer.exceptions import TyperException
 
     from gitsnap.cli.app import build
+    from gitsnap.cli.completing import words_of_line
 
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:
-        code = build(words)(words, standalone_mode=False)
+        line = words_of_line(os.environ.items())
+        code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
     except GitsnapError as error:
         if debug:
             traceback.print_exc()
@@ -57,6 +59,12 @@ def _run(words: list[str]) -> int:
         _complain(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
         return InternalError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _program() -> str:
+    """The name that gitsnap was called by; a shell's completion is bound to it."""
+    name = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a file
+    return name if name in ("gitsnap", "kubectl-gitsnap") else "gitsnap"
 
 
 def _complain(message: str, hint: str) -> None:

@@ -53,7 +53,8 @@ def build(words: Sequence[str]) -> typer.Typer:
     words: the arguments as the user gave them.
     """
     called = next((word for word in words if not word.startswith("-")), "")
-    app = _group("Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back.")
+    text = "Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back."
+    app = _group(text, completion=True)
     app.callback()(_root)
     if called not in (ALIAS_GROUP, *GROUPS):
         _add(app, {called: COMMANDS[called]} if called in COMMANDS else COMMANDS)
@@ -69,13 +70,13 @@ def build(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _group(help_text: str) -> typer.Typer:
+def _group(help_text: str, *, completion: bool = False) -> typer.Typer:
     return typer.Typer(
         name="gitsnap",
         help=help_text,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=completion,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 

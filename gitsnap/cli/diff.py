@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap import history
-from gitsnap.cli import options, output
+from gitsnap.cli import completing, options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare import Comparison, Filters, compare
@@ -38,10 +38,22 @@ def diff(
         typer.Option("--archive", metavar="DIR|URL", help="The archive's own folder, or a git URL; two are compared."),
     ] = None,
     from_sample: Annotated[
-        str, typer.Option("--from-sample", metavar="SAMPLE", help="Default: the one before --to-sample.")
+        str,
+        typer.Option(
+            "--from-sample",
+            metavar="SAMPLE",
+            help="Default: the one before --to-sample.",
+            autocompletion=completing.samples,
+        ),
     ] = "",
     to_sample: Annotated[
-        str, typer.Option("--to-sample", metavar="SAMPLE", help="A sample, or `live` for the cluster now.")
+        str,
+        typer.Option(
+            "--to-sample",
+            metavar="SAMPLE",
+            help="A sample, or `live` for the cluster now.",
+            autocompletion=completing.samples,
+        ),
     ] = "latest",
     raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
     namespace: options.Namespaces = None,
@@ -86,7 +98,13 @@ def drift(
     storage: options.Storage = None,
     archive: options.ArchivePath = "",
     sample: Annotated[
-        str, typer.Option("--sample", metavar="SAMPLE", help="What the cluster is to be like.")
+        str,
+        typer.Option(
+            "--sample",
+            metavar="SAMPLE",
+            help="What the cluster is to be like.",
+            autocompletion=completing.samples,
+        ),
     ] = "latest",
     raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
     namespace: options.Namespaces = None,

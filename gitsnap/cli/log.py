@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap import changelog, history
-from gitsnap.cli import options, output
+from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.compare import Comparison, Filters
 from gitsnap.errors import UsageError
@@ -30,7 +30,12 @@ _MOMENT = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; UTC unless it says other
 
 def log(
     wanted: Annotated[
-        str, typer.Argument(metavar="[KIND[/NAMESPACE]/NAME]", help="Only this kind or object. Default: everything.")
+        str,
+        typer.Argument(
+            metavar="[KIND[/NAMESPACE]/NAME]",
+            help="Only this kind or object. Default: everything.",
+            autocompletion=completing.objects,
+        ),
     ] = "",
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from gitsnap.cli import completing
+
 
 class Output(enum.StrEnum):
     """Forms of a result."""
@@ -27,7 +29,12 @@ _SECRETS = "Secrets"
 
 Snapshot = Annotated[
     str,
-    typer.Option("--snapshot", metavar="POLICY", help="Snapshot policy. Can be left out where the storage holds one."),
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy. Can be left out where the storage holds one.",
+        autocompletion=completing.policies,
+    ),
 ]
 Storage = Annotated[
     Path | None,

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 
 import typer
 
 from gitsnap.cli.options import Output
 from gitsnap.render import as_json, as_yaml, visible
+
+_PATIENCE_SECONDS = 1.0
 
 
 def result(text: str) -> None:
@@ -43,15 +46,16 @@ def colour() -> bool:
 
 
 class ProgressLine:
-    """One line on stderr that is overwritten, if stderr is a terminal."""
+    """One line on stderr that is overwritten, if stderr is a terminal and the work takes longer than a second."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
         self._length = 0
+        self._begin = time.monotonic() + _PATIENCE_SECONDS
 
     def __call__(self, what: str, count: int) -> None:
         """Show what is being read and how many objects there are so far."""
-        if self._shown:
+        if self._shown and time.monotonic() >= self._begin:
             line = f"reading: {count} objects, {what}"
             sys.stderr.write(f"\r{line:<{self._length}}")
             sys.stderr.flush()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap import history
-from gitsnap.cli import options, output
+from gitsnap.cli import completing, options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, policy_from_file
 from gitsnap.errors import AbortedError, RefusedError, UsageError
@@ -86,7 +86,12 @@ def prune(
 
 
 def keep(
-    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="As --sample of the other commands takes it.")],
+    sample: Annotated[
+        str,
+        typer.Argument(
+            metavar="SAMPLE", help="As --sample of the other commands takes it.", autocompletion=completing.samples
+        ),
+    ],
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: options.ArchivePath = "",

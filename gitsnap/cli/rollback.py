@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gitsnap import history
-from gitsnap.cli import options
+from gitsnap.cli import completing, options
 from gitsnap.cli.place import Place
 from gitsnap.cli.plan_files import agreed, load_plan, save_plan
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
@@ -28,8 +28,21 @@ _Names = list[str] | None
 _MAX_DELETE = 10
 
 
+def _named(kind: str, *, metavar: str = "NAME") -> Any:
+    """An option for objects of one kind, by name."""
+    complete = completing.names_of(kind)
+    return typer.Option(f"--{kind.lower()}", metavar=metavar, help=f"{kind}.", autocompletion=complete)
+
+
+def _object(name: str, *, help_text: str) -> Any:
+    """An option for objects of any kind."""
+    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completing.objects)
+
+
 def rollback(
-    sample: Annotated[str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP)] = "",
+    sample: Annotated[
+        str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP, autocompletion=completing.samples)
+    ] = "",
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: options.ArchivePath = "",
@@ -38,16 +51,12 @@ def rollback(
     from_dir: options.FromDir = None,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
-    clusterprofile: Annotated[_Names, typer.Option("--clusterprofile", metavar="NAME", help="ClusterProfile.")] = None,
-    profile: Annotated[_Names, typer.Option("--profile", metavar="[NS/]NAME", help="Profile.")] = None,
-    classifier: Annotated[_Names, typer.Option("--classifier", metavar="NAME", help="Classifier.")] = None,
-    rolerequest: Annotated[_Names, typer.Option("--rolerequest", metavar="NAME", help="RoleRequest.")] = None,
-    resource: Annotated[
-        _Names, typer.Option("--resource", metavar="KIND[/NS]/NAME", help="Any object of the sample.")
-    ] = None,
-    excepted: Annotated[
-        _Names, typer.Option("--except", metavar="KIND[/NS]/NAME", help="Leave this object of the selection alone.")
-    ] = None,
+    clusterprofile: Annotated[_Names, _named("ClusterProfile")] = None,
+    profile: Annotated[_Names, _named("Profile", metavar="[NS/]NAME")] = None,
+    classifier: Annotated[_Names, _named("Classifier")] = None,
+    rolerequest: Annotated[_Names, _named("RoleRequest")] = None,
+    resource: Annotated[_Names, _object("--resource", help_text="Any object of the sample.")] = None,
+    excepted: Annotated[_Names, _object("--except", help_text="Leave this object of the selection alone.")] = None,
     selector: Annotated[
         str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
     ] = "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap import history
-from gitsnap.cli import options, output
+from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _REFERENCES = "references"
 SAMPLE_HELP = "2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit."
-SampleName = Annotated[str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP)]
+SampleName = Annotated[
+    str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP, autocompletion=completing.samples)
+]
 
 
 def show(
@@ -33,6 +35,7 @@ def show(
         typer.Argument(
             metavar="[references] [KIND/[NS/]NAME]...",
             help="Objects, or behind the word `references` what these refer to; none for an overview.",
+            autocompletion=completing.objects,
         ),
     ] = None,
     snapshot: options.Snapshot = "",
@@ -158,7 +161,12 @@ def addons(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: options.ArchivePath = "",
-    sample: Annotated[str, typer.Option("--sample", metavar="SAMPLE", help="A sample; without it, now.")] = "",
+    sample: Annotated[
+        str,
+        typer.Option(
+            "--sample", metavar="SAMPLE", help="A sample; without it, now.", autocompletion=completing.samples
+        ),
+    ] = "",
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
     from_dir: options.FromDir = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gitsnap.cli import options, output
+from gitsnap.cli import completing, options, output
 from gitsnap.cli.place import Place
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
@@ -23,7 +23,13 @@ def undo(
     context: options.Context = "",
     from_dir: options.FromDir = None,
     of: Annotated[
-        str, typer.Option("--of", metavar="SAMPLE", help="Undo the rollback that this sample was taken before.")
+        str,
+        typer.Option(
+            "--of",
+            metavar="SAMPLE",
+            help="Undo the rollback that this sample was taken before.",
+            autocompletion=completing.samples,
+        ),
     ] = "",
     dry_run: options.DryRun = False,
     yes: options.Yes = False,

@@ -10,14 +10,22 @@ from itertools import zip_longest
 
 from gitsnap.render.text import visible, width, wrap
 
-_NARROWEST = 8
+_NARROW = 8
+"""Columns give way down to this, unless a word of their header is longer …"""
+_NARROWEST = 4
+"""… and down to this where the table would not fit otherwise."""
 
 
 def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, columns: int = 0) -> str:
     """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes."""
     cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
     natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
-    widths = _fitted(natural, [width(name) for name in header], columns)
+    widths = natural
+    if columns:
+        words = [max(map(width, name.split())) for name in header]
+        widths = _fitted(widths, [max(_NARROW, word) for word in words], columns)
+        widths = _fitted(widths, [max(_NARROWEST, word) for word in words], columns)
+        widths = _fitted(widths, [_NARROWEST] * len(widths), columns)
     rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
     lines = [rule, *_row([name.upper() for name in header], widths), rule]
     for row in cells:
@@ -27,11 +35,11 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, column
 
 
 def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
-    """Column widths that fit: the widest column gives way first, down to its header or eight columns."""
+    """Column widths that fit, if they can: the widest column gives way first, as far as it may."""
     widths = list(natural)
     frame = 3 * len(widths) + 1
-    while columns and sum(widths) + frame > columns:
-        shrinkable = [place for place, size in enumerate(widths) if size > max(_NARROWEST, least[place])]
+    while sum(widths) + frame > columns:
+        shrinkable = [place for place, size in enumerate(widths) if size > least[place]]
         if not shrinkable:
             break
         widest = max(shrinkable, key=lambda place: (widths[place], -place))

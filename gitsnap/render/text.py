@@ -28,21 +28,28 @@ def width(text: str) -> int:
     )
 
 
-def wrap(text: str, size: int, *, behind: str = "/-") -> list[str]:
+def wrap(text: str, size: int, *, behind: str = "/-:.") -> list[str]:
     """Lines of at most ``size`` columns, broken at spaces and behind some characters where there are any."""
     lines: list[str] = []
     rest = text
     while width(rest) > size:
-        end = len(rest)
-        while width(rest[:end]) > size:
-            end -= 1
-        breaks = [rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in behind)]
-        place = max(breaks)
-        if place < size // 3:
+        end = _fitting(rest, size)
+        place = max([rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in behind)])
+        if place <= size // 3:
             place = end
         lines.append(rest[:place].rstrip())
         rest = rest[place:].lstrip()
     return [*lines, rest]
+
+
+def _fitting(text: str, size: int) -> int:
+    """How many characters of a text fit, one at least."""
+    taken = 0
+    for place, char in enumerate(text):
+        taken += width(char)
+        if taken > size:
+            return max(place, 1)
+    return len(text)
 
 
 def wrapped(line: str, columns: int) -> str:

@@ -34,3 +34,17 @@ def test_every_file_that_a_document_links_to_exists(file: Path) -> None:
     """Links inside the repository lead somewhere."""
     for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
         assert (file.parent / link).exists(), link
+
+
+def test_the_picture_shows_what_the_demo_prints() -> None:
+    """Run scripts/picture after changing what a diff looks like."""
+    command = [sys.executable, str(ROOT / "scripts" / "picture"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_picture_asks_no_host_for_anything() -> None:
+    """No font, image or style from elsewhere: only the name of the format looks like an address."""
+    picture = (ROOT / "docs" / "diff.svg").read_text()
+    assert set(re.findall(r"\w+://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"<(?:image|style|script|a)\b|@import|url\(", picture)

@@ -1,0 +1,41 @@
+"""gitsnap as a person runs it: a process on a terminal of some width.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+
+def on_terminal(folder: Path, *words: str, columns: int, code: int | None = 0, **environment: str) -> str:
+    """What the terminal shows, standard error included, with LF as the end of lines."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "gitsnap", *words],
+        cwd=folder,
+        env={**inherited, "TERM": "xterm-256color", **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:  # what Linux gives at the end of a terminal
+            pass
+    os.close(ours)
+    text = shown.decode().replace("\r\n", "\n")
+    assert code is None or process.returncode == code, text
+    return text
