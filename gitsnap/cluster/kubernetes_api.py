@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
@@ -60,6 +60,7 @@ class KubernetesCluster:
         self._types: dict[Kind, ResourceType | None] = {}
         self._groups: dict[str, dict[str, dict[str, ResourceType]]] = {}
         self._info: ClusterInfo | None = None
+        self._hushed = {Kind("", "Secret")}
         self._answered = False
         self._outage = OUTAGE_SECONDS
         if not api.configuration.verify_ssl:
@@ -170,7 +171,7 @@ class KubernetesCluster:
 
     def get(self, key: ObjectKey) -> JsonObject:
         """One object as it is now."""
-        return self._json("GET", self._object_path(key), f"read {key}", confidential=_is_secret(key.kind))
+        return self._json("GET", self._object_path(key), f"read {key}", confidential=key.kind in self._hushed)
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
         """Events after a resource version; the server ends the watch after ``seconds``. See ports.ControlPlane."""
@@ -218,7 +219,11 @@ class KubernetesCluster:
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         if dry_run:
             body["dryRun"] = ["All"]
-        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=_is_secret(key.kind))
+        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=key.kind in self._hushed)
+
+    def hush(self, kinds: Iterable[Kind]) -> None:
+        """Of rejections that concern these kinds, only reasons and names of fields are passed on."""
+        self._hushed.update(kinds)
 
     def _write(
         self,
@@ -234,7 +239,7 @@ class KubernetesCluster:
         query = {"fieldManager": _FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
-        confidential = _is_secret(kind)
+        confidential = kind in self._hushed
         return self._json(
             method, path, what, query=query, body=body, content_type=content_type, confidential=confidential
         )
@@ -342,7 +347,3 @@ def _path(resource: ResourceType, namespace: str) -> str:
     root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
     place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{root}{place}/{resource.plural}"
-
-
-def _is_secret(kind: Kind) -> bool:
-    return kind == Kind("", "Secret")
