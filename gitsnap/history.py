@@ -6,7 +6,7 @@ This module must not print, and must not know git: it sees samples and trees.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -208,15 +208,3 @@ def _inventory(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     for path, blob in tree.files(Area.INVENTORY).items():
         if path.split("/")[1:2] == [str(kind)]:
             yield decode(tree.read(blob))
-
-
-# Secrets ------------------------------------------------------------------------------------------------------------
-
-
-def with_values(tree: Tree, document: JsonObject, unseal: Callable[[JsonObject, bytes], JsonObject]) -> JsonObject:
-    """A Secret of a sample with its values, by ``unseal(masked, ciphertext)``. Raises NotFoundError, SecretsError."""
-    path = path_of(ObjectKey.of(document))
-    blob = tree.files(Area.SEALED).get(path)
-    if blob is None:
-        raise NotFoundError(f"the sample holds no encrypted values of {ObjectKey.of(document)}")
-    return unseal(document, tree.read(blob))

@@ -6,7 +6,7 @@ Adapters stand behind them: ``gitsnap.cluster`` (the Kubernetes API, a directory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,6 +87,9 @@ class Cluster(Protocol):
 
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
         """Delete with preconditions. Raises ConflictError, NotFoundError."""
+
+    def hush(self, kinds: Iterable[Kind]) -> None:
+        """From now on no error quotes what the server says about objects of these kinds, as none does about Secrets."""
 
 
 @dataclass(frozen=True, slots=True)

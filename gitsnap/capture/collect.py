@@ -183,8 +183,10 @@ class _Collector:
 
     def _read_kind(self, kind: Kind, selectors: Sequence[ResourceSelector] = ()) -> None:
         """All objects of a kind, or those that the selectors of a kind which the policy adds mean."""
+        discovered = False
         try:
             resource = self._cluster.resource_type(kind)
+            discovered = True
             if resource is not None:
                 self._merge(self._read_list(resource, selectors))
             elif selectors:
@@ -193,7 +195,7 @@ class _Collector:
         except InstantLostError:
             raise
         except (AccessDeniedError, ClusterError) as error:
-            self._substitute(kind, self._reason(error))
+            self._substitute(kind, self._reason(error, discovered=discovered))
 
     def _read_list(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Batch:
         for _ in range(_LIST_ATTEMPTS):
@@ -264,7 +266,7 @@ class _Collector:
         try:
             resource = self._cluster.resource_type(kind)
         except (AccessDeniedError, ClusterError) as error:
-            self._carry_wanted(kind, list(wanted), self._reason(error))
+            self._carry_wanted(kind, list(wanted), self._reason(error, discovered=False))
             return
         if resource is None:
             if not kind.group:
@@ -319,14 +321,14 @@ class _Collector:
 
     # What could not be read -------------------------------------------------------------------------------------------
 
-    def _reason(self, error: GitsnapError) -> IncompleteReason:
+    def _reason(self, error: GitsnapError, *, discovered: bool = True) -> IncompleteReason:
         """The code for a failure. Raises the failure itself when the server never answered anything."""
         if isinstance(error, AccessDeniedError):
             return IncompleteReason.FORBIDDEN
         if isinstance(error, ClusterUnreachableError):
             if not self._answered:
                 raise error
-            return IncompleteReason.UNREACHABLE
+            return IncompleteReason.UNREACHABLE if discovered else IncompleteReason.DISCOVERY_FAILED
         return IncompleteReason.BAD_ANSWER
 
     def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:

@@ -5,6 +5,7 @@ This module must not decide what a sample holds.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,15 +14,17 @@ import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
-from gitsnap.errors import EXIT_INCOMPLETE, InputError
+from gitsnap.errors import EXIT_INCOMPLETE, InputError, UsageError
 from gitsnap.model import SecretsMode, Trigger
 
 if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
     from gitsnap.capture import CaptureResult
     from gitsnap.policy import Policy
     from gitsnap.secrets import Keeper
 
 _LISTED_REFERENCES = 10
+_TAG_ID = re.compile(r"[0-9a-f]{40}")
 
 
 def capture(
@@ -64,6 +67,14 @@ def capture(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
     ] = False,
+    continues: Annotated[
+        str,
+        typer.Option(
+            "--continues",
+            metavar="ID",
+            help="For the first sample: the newest id of the archive that this one replaces.",
+        ),
+    ] = "",
     signing_key: options.SigningKey = None,
     full: Annotated[
         bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
@@ -104,6 +115,7 @@ def capture(
         adopt=adopt,
         full=full,
         signer=signer_from_file(signing_key),
+        extra=_continuing(archive, continues),
     )
     progress = output.ProgressLine()
     try:
@@ -117,6 +129,19 @@ def capture(
     _report(taken, form)
     if taken.recorded.sample.metadata.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _continuing(archive: GitArchive, continues: str) -> tuple[tuple[str, str], ...]:
+    """What the first sample says of the archive that this one replaces (docs/FORMAT.md)."""
+    if not continues:
+        return ()
+    if not _TAG_ID.fullmatch(continues):
+        raise UsageError(f"--continues {continues}: the id of a tag is needed, 40 hexadecimal digits")
+    if archive.samples():
+        raise UsageError(
+            f"--continues is for the first sample of an archive, and {archive.location} has samples already"
+        )
+    return (("Continues", continues),)
 
 
 def say_new_identity(keeper: Keeper | None) -> None:

@@ -6,8 +6,9 @@ This module must not work out differences; ``gitsnap.compare`` does.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from gitsnap.cli import completing, options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare import Comparison, Filters, compare
+from gitsnap.compare.values import RawDiff
 from gitsnap.errors import EXIT_DIFFERENCES, UsageError
 from gitsnap.model import Sample
 from gitsnap.render import paint_diff, render_table, visible
@@ -56,6 +58,9 @@ def diff(
         ),
     ] = "latest",
     raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
+    decrypt: Annotated[
+        bool, typer.Option("--decrypt", help="With --raw-diff: show values of Secrets and other hidden values.")
+    ] = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")] = False,
@@ -71,6 +76,8 @@ def diff(
 
     Example: gitsnap diff --archive staging/hourly --archive production/hourly
     """
+    if decrypt and (not raw_diff or to_sample == LIVE):
+        raise UsageError("--decrypt shows values in the --raw-diff of two samples")
     opened, other = _archives(storage, snapshot, archive or [])
     samples = opened.samples()
     if to_sample == LIVE:
@@ -88,7 +95,10 @@ def diff(
         after_tree = other.tree(after)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     comparison = compare(opened.tree(before), after_tree, filters=filters)
-    _print(comparison, before, after, raw_diff=raw_diff, form=form)
+    values: Mapping[str, RawDiff] = {}
+    if decrypt and after is not None:
+        values = _values((opened, before), (other, after), filters, identity or [])
+    _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
     if exit_code and comparison:
         raise typer.Exit(EXIT_DIFFERENCES)
 
@@ -147,23 +157,49 @@ def _archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[Gi
 
 
 def _print(
-    comparison: Comparison, before: Sample, after: Sample | None, *, raw_diff: bool, form: options.Output
+    comparison: Comparison,
+    before: Sample,
+    after: Sample | None,
+    *,
+    raw_diff: bool,
+    values: Mapping[str, RawDiff],
+    form: options.Output,
 ) -> None:
     labels = (before.tag, after.tag if after else LIVE)
     if form is not options.Output.TABLE:
         to = describe(after) if after else LIVE
-        output.structured(document(comparison, labels, describe(before), to, raw_diff=raw_diff), form)
+        output.structured(document(comparison, labels, describe(before), to, raw_diff=raw_diff, values=values), form)
     elif raw_diff:
-        _print_raw(comparison, labels)
+        _print_raw(comparison, labels, values)
     else:
         _print_tables(comparison)
     for one in comparison.not_comparable:
         output.say(f"{one.reason}: {one.kind}{f' ({one.detail})' if one.detail else ''}")
 
 
+def _values(
+    before: tuple[GitArchive, Sample], after: tuple[GitArchive, Sample], filters: Filters, identities: list[Path]
+) -> Mapping[str, RawDiff]:
+    """The raw diffs that show hidden values."""
+    from gitsnap import keys
+    from gitsnap.revealing import revealed_diffs
+
+    old, new = (
+        (opened.tree(sample), keys.for_reading(opened, sample, identities=identities))
+        for opened, sample in (before, after)
+    )
+    return revealed_diffs((old, new), filters=filters, labels=(before[1].tag, after[1].tag))
+
+
+def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:
+    """Those of the comparison, without the ones that are shown with values, and these."""
+    yield from (raw for raw in comparison.raw_diffs(*labels) if raw.title not in values)
+    yield from values.values()
+
+
 def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:
     """The sample before another one; the first is compared with itself."""
-    place = bisect_left(samples, (after.sequence, after.tag), key=lambda one: (one.sequence, one.tag))
+    place = bisect_left(samples, after.order, key=lambda one: one.order)
     return samples[max(0, place - 1)]
 
 
@@ -200,8 +236,8 @@ def _print_tables(comparison: Comparison) -> None:
         output.result(title + render_table(_OBJECT_HEADER, rows, columns=output.columns()))
 
 
-def _print_raw(comparison: Comparison, labels: tuple[str, str]) -> None:
-    texts = [visible(raw.text) for raw in comparison.raw_diffs(*labels)]
+def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> None:
+    texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, values)]
     if not texts:
         output.result("no changes detected" if not comparison else "no document changed; see diff without --raw-diff")
         return
@@ -210,7 +246,13 @@ def _print_raw(comparison: Comparison, labels: tuple[str, str]) -> None:
 
 
 def document(
-    comparison: Comparison, labels: tuple[str, str], before: object, after: object, *, raw_diff: bool
+    comparison: Comparison,
+    labels: tuple[str, str],
+    before: object,
+    after: object,
+    *,
+    raw_diff: bool,
+    values: Mapping[str, RawDiff] = MappingProxyType({}),
 ) -> dict[str, object]:
     """The result in JSON (docs/SCRIPTING.md)."""
     result: dict[str, object] = {
@@ -243,5 +285,5 @@ def document(
         ],
     }
     if raw_diff:
-        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in comparison.raw_diffs(*labels)]
+        result["rawDiff"] = [{"title": raw.title, "text": raw.text} for raw in _raw_diffs(comparison, labels, values)]
     return result

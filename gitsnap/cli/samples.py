@@ -14,7 +14,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import ArchiveError
-from gitsnap.model import Sample
+from gitsnap.model import Consistency, Sample
 from gitsnap.render import render_table
 
 
@@ -71,6 +71,8 @@ def _wide(sample: Sample, *, kept: bool) -> list[str]:
     signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
     changed = " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
     complete = ", ".join(f"{one.kind.name} {one.substitute}" for one in facts.incomplete) or "yes"
+    if facts.consistency is Consistency.PER_KIND:
+        complete += ", not at one instant"
     if facts.unresolved:
         complete += f", {facts.unresolved} unresolved"
     trigger = f"{facts.trigger}, imported" if facts.imported else str(facts.trigger)

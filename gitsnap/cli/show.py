@@ -15,12 +15,12 @@ from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, masking
-from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
+from gitsnap.model import Area, ObjectKey
 from gitsnap.render import render_table
+from gitsnap.revealing import reveal
 
 if TYPE_CHECKING:
     from gitsnap.ports import Tree
-    from gitsnap.secrets import Keeper
 
 _REFERENCES = "references"
 SAMPLE_HELP = "2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit."
@@ -78,7 +78,7 @@ def show(
     found = [history.find_object(tree, name) for name in objects or ()] or list(
         history.objects(tree, namespaces=namespace or ())
     )
-    documents = [_revealed(tree, one.document, keeper) if decrypt else one.document for one in found]
+    documents = [reveal(tree, one.document, keeper) if decrypt else one.document for one in found]
     if form is options.Output.JSON:
         output.structured({"apiVersion": "v1", "kind": "List", "items": documents}, form)
         return
@@ -142,19 +142,6 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
         for _, one in found
     ]
     output.result(render_table(["cluster", "field", "refers to", "state"], rows, columns=output.columns()))
-
-
-def _revealed(tree: Tree, document: JsonObject, keeper: Keeper | None) -> JsonObject:
-    info = tree.info.secrets
-    if not masking.masks(Kind.of(document), info) or not masking.hides(document, info):
-        return document
-    if keeper is None or info.mode is not SecretsMode.ENCRYPT:
-        raise UsageError(f"{ObjectKey.of(document)}: the sample keeps no values of Secrets (mode {info.mode})")
-
-    def unseal(masked: JsonObject, ciphertext: bytes) -> JsonObject:
-        return masking.restore(masked, decode(keeper.unseal(ciphertext)), info, keeper.fingerprint_key)
-
-    return history.with_values(tree, document, unseal)
 
 
 def addons(

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,9 @@ class DirectoryCluster:
         self._version = 0
         self._state_stamp: tuple[int, int, int] | None = None
         self._read_all()
+
+    def hush(self, kinds: Iterable[Kind]) -> None:
+        """Nothing to do: no error of a folder quotes a value."""
 
     def info(self) -> ClusterInfo:
         """The uid of kube-system where the folder has that namespace; otherwise one that all such folders share."""

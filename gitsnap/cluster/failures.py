@@ -24,8 +24,12 @@ WATCH_READ_SECONDS = 150.0
 _LONGEST_PAUSE_SECONDS = 10.0
 
 
+OUTAGE_SECONDS = 30.0
+"""For how long a server that answered before is waited for, in all: about as long as it takes to restart."""
+
+
 class ConnectionLostError(ClusterUnreachableError):
-    """The connection broke, often because the server closed an idle one: worth one more try of a read."""
+    """The connection broke or was refused: the server closed an idle one, or restarts. A read is worth another try."""
 
 
 @contextlib.contextmanager
@@ -64,7 +68,7 @@ def _unreachable(error: Exception, request: Request, *, is_write: bool) -> Clust
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         reason = "the host name cannot be resolved"
     elif "refused" in str(cause):
-        reason = "connection refused"
+        kind, reason = ConnectionLostError, "connection refused"
     elif isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
         reason = f"no connection within {CONNECT_SECONDS:.0f} s"
     elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from kubernetes.client.rest import RESTResponse
 from gitsnap.cluster.answers import Request, error_of
 from gitsnap.cluster.failures import (
     CONNECT_SECONDS,
+    OUTAGE_SECONDS,
     READ_SECONDS,
     WATCH_READ_SECONDS,
     ConnectionLostError,
@@ -59,6 +60,9 @@ class KubernetesCluster:
         self._types: dict[Kind, ResourceType | None] = {}
         self._groups: dict[str, dict[str, dict[str, ResourceType]]] = {}
         self._info: ClusterInfo | None = None
+        self._hushed = {Kind("", "Secret")}
+        self._answered = False
+        self._outage = OUTAGE_SECONDS
         if not api.configuration.verify_ssl:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
@@ -167,7 +171,7 @@ class KubernetesCluster:
 
     def get(self, key: ObjectKey) -> JsonObject:
         """One object as it is now."""
-        return self._json("GET", self._object_path(key), f"read {key}", confidential=_is_secret(key.kind))
+        return self._json("GET", self._object_path(key), f"read {key}", confidential=key.kind in self._hushed)
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
         """Events after a resource version; the server ends the watch after ``seconds``. See ports.ControlPlane."""
@@ -215,7 +219,11 @@ class KubernetesCluster:
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         if dry_run:
             body["dryRun"] = ["All"]
-        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=_is_secret(key.kind))
+        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=key.kind in self._hushed)
+
+    def hush(self, kinds: Iterable[Kind]) -> None:
+        """Of rejections that concern these kinds, only reasons and names of fields are passed on."""
+        self._hushed.update(kinds)
 
     def _write(
         self,
@@ -231,7 +239,7 @@ class KubernetesCluster:
         query = {"fieldManager": _FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
-        confidential = _is_secret(kind)
+        confidential = kind in self._hushed
         return self._json(
             method, path, what, query=query, body=body, content_type=content_type, confidential=confidential
         )
@@ -255,17 +263,20 @@ class KubernetesCluster:
         """The JSON object of an answer; raises the error that the answer stands for."""
         request = Request(what, self._server, confidential=confidential)
         reading = method == "GET"
-        for attempt in range(_ATTEMPTS):
-            is_last = attempt + 1 == _ATTEMPTS
+        lost = busy = 0
+        while True:
             try:
                 status, headers, content = self._send(method, path, query or {}, body, content_type, request)
             except ConnectionLostError:
-                if is_last or not reading:
+                if not reading or not self._waits_out(lost):
                     raise
+                lost += 1
                 continue
-            if is_last or status not in (_BUSY if reading else _REFUSED):
+            self._answered = True
+            if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
                 break
-            time.sleep(pause(headers, attempt))
+            time.sleep(pause(headers, busy))
+            busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
         try:
@@ -275,6 +286,21 @@ class KubernetesCluster:
         if not isinstance(answer, dict):
             raise ClusterError(f"{self._server}: cannot {what}: the answer is no JSON object")
         return answer
+
+    def _waits_out(self, lost: int) -> bool:
+        """Whether a read whose connection was lost so many times before is sent again; waits for that.
+
+        At once the first time, since it may have been an idle connection. Then only a server that was there before is
+        waited for, and over all requests no longer than a restart takes.
+        """
+        if lost == 0:
+            return True
+        seconds = pause({}, lost - 1)
+        if not self._answered or seconds > self._outage:
+            return False
+        self._outage -= seconds
+        time.sleep(seconds)
+        return True
 
     def _send(
         self,
@@ -321,7 +347,3 @@ def _path(resource: ResourceType, namespace: str) -> str:
     root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
     place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{root}{place}/{resource.plural}"
-
-
-def _is_secret(kind: Kind) -> bool:
-    return kind == Kind("", "Secret")

@@ -84,6 +84,7 @@ def planned(
     cluster: Cluster, tree: Tree, wanted: Wanted, *, sample: Sample, selection: Selection, options: Options
 ) -> Plan:
     """Read the live side and make the plan, with what it would withdraw."""
+    cluster.hush(one.kind for one in tree.info.secrets.sensitive_fields)
     objects = wanted.objects
     live, same = read_live(cluster, objects, wanted.selected | wanted.others, selection, tree.info.kinds)
     documents, unrestorable = _documents(objects, wanted.selected - same, live)

@@ -146,6 +146,25 @@ def test_a_rekey_that_is_refused_leaves_nothing_behind(place: _Place) -> None:
     assert [one.name for one in (place.folder / ".keys" / "other").iterdir()] == ["fingerprint.key"]
 
 
+def test_a_diff_shows_values_on_request(place: _Place) -> None:
+    """Only with --decrypt and an identity, in words and not in base64; also across a new fingerprint key."""
+    place.put("another-value-altogether")
+    place.run("capture --snapshot hourly --from-dir cluster")
+
+    shown = place.run("diff --raw-diff --decrypt").stdout
+
+    assert f"-  password: {_VALUE}" in shown
+    assert "+  password: another-value-altogether" in shown
+    assert shown.count("Secret default/s from") == 2
+    assert "another-value" not in place.run("diff --raw-diff").stdout
+    assert "another-value" in place.run("diff --raw-diff --decrypt -o json").stdout
+    place.run("diff --decrypt", 2)
+    place.run("secrets rekey")
+    assert "no changes" in place.run("diff --raw-diff --decrypt").stdout
+    (place.folder / ".keys" / "hourly" / "identity.txt").unlink()
+    place.run("diff --raw-diff --decrypt --from-sample latest~2", 7)
+
+
 def test_old_samples_are_readable_without_the_old_key_file(place: _Place) -> None:
     """Each sample has its own copy of its key, for who can decrypt it."""
     place.run("secrets rekey")

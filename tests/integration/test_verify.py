@@ -188,3 +188,35 @@ def test_what_people_do_is_noted(archive: Path) -> None:
     assert [one["wrong"] for one in found] == [False, False]
     assert "a note of mine" in found[0]["message"]
     assert "notes.txt" in found[1]["message"]
+
+
+def test_an_archive_that_replaces_another_says_so(archive: Path) -> None:
+    """To be rid of what history holds: a new folder, whose first sample names the last one of the old."""
+    newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
+    archive.rename(archive.parent / "old")
+    words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+    gitsnap(archive.parent, *words, "--continues", "nonsense", code=2)
+
+    gitsnap(archive.parent, *words, "--continues", newest, code=0)
+
+    (only,) = _git(archive, "tag").split()
+    assert f"Gitsnap-Continues: {newest}" in _git(archive, "cat-file", "tag", only)
+    gitsnap(archive.parent, "verify", "--snapshot", "hourly", code=0)
+    refused = gitsnap(archive.parent, *words, "--continues", newest, code=2)
+    assert "first sample" in refused.stderr
+    gitsnap(archive.parent, *words, code=0)
+
+
+def test_several_root_commits(archive: Path) -> None:
+    """A history that somebody joined with another one is read and built on; the foreign commits are noted."""
+    tree = _git(archive, "rev-parse", "hourly^{tree}")
+    other = _git(archive, "commit-tree", tree, "-m", "another root")
+    joined = _git(archive, "commit-tree", tree, "-p", "hourly", "-p", other, "-m", "joined")
+    _git(archive, "update-ref", "refs/heads/hourly", joined)
+
+    (archive.parent / "cluster" / "a.yaml").write_text(_PROFILE.format("9"))
+    gitsnap(archive.parent, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
+
+    code, found = _verify(archive.parent)
+    assert code == 0
+    assert sum("by somebody else" in one["message"] for one in found) == 2

@@ -41,6 +41,9 @@ class MemoryCluster:
         """See ports.Cluster."""
         return CLUSTER
 
+    def hush(self, kinds: Iterable[Kind]) -> None:
+        """See ports.Cluster; nothing is quoted."""
+
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """See ports.Cluster."""
         row = kinds.BY_KIND.get(kind)

@@ -1,0 +1,327 @@
+"""A server that answers late, wrongly or not at all: a capture is whole, says what it lacks, or there is none.
+
+On a real API server behind a proxy that does what it is told; nobody waits for real.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap import capture as sampling
+from gitsnap import policy
+from gitsnap.archive import GitArchive, create_archive
+from gitsnap.capture import listing
+from gitsnap.cluster import connect, kubernetes_api
+from gitsnap.errors import ClusterError, ClusterUnreachableError
+from gitsnap.model import Area, Consistency, Kind, ResourceSelector, Sample, SecretsMode, Trigger
+from tests.support.commands import gitsnap
+from tests.support.read_faults import Fault, FaultyProxy, faulty_proxy
+from tests.testbed.apiserver import ApiServer
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_SOURCES = "/eventsources"
+_OBJECTS = 7
+_BEHIND = Fault(504, message="Too large resource version: 99, current: 1")
+_ONCE = {
+    "busy": Fault(429, retry_after="1"),
+    "internal error": Fault(500),
+    "unavailable": Fault(503),
+    "behind": _BEHIND,
+    "reset": Fault(reset=True),
+    "truncated": Fault(truncate=True),
+}
+
+
+class _Bench:
+    """Seven objects of one kind in pages of three, and an archive."""
+
+    def __init__(self, api: ApiServer, proxy: FaultyProxy, folder: Path) -> None:
+        self.api = api
+        self.proxy = proxy
+        self.folder = folder
+        self.archive: GitArchive = create_archive(folder, "hourly")
+        self.resources: tuple[ResourceSelector, ...] = ()
+        for number in range(_OBJECTS):
+            self.put(number)
+
+    def put(self, number: int) -> None:
+        document = {
+            "apiVersion": "lib.projectsveltos.io/v1beta1",
+            "kind": "EventSource",
+            "metadata": {"name": f"s{number}"},
+            "spec": {"collectResources": True},
+        }
+        self.api.ask("POST", "/apis/lib.projectsveltos.io/v1beta1/eventsources", document)
+
+    def capture(self) -> Sample:
+        """Take the next sample through the proxy."""
+        made = policy.Policy("hourly", secrets_mode=SecretsMode.OMIT, resources=self.resources)
+        info = sampling.tree_info(made, branch="hourly", keeper=None)
+        moment = _START + timedelta(minutes=len(self.archive.samples()))
+        request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True)
+        cluster = connect(kubeconfig=str(self.proxy.kubeconfig(self.api)))
+        return sampling.capture(cluster, self.archive, request).recorded.sample
+
+    def names(self, sample: Sample, kind: str = "EventSource") -> list[str]:
+        files = self.archive.tree(sample).files(Area.CONFIGURATION)
+        return [Path(path).stem for path in files if f"/{kind}." in path]
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, none of them in fact."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def bench(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[_Bench]:
+    """See _Bench."""
+    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
+    assert not waits
+    with faulty_proxy(api) as proxy:
+        yield _Bench(api, proxy, tmp_path)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+@pytest.mark.parametrize("fault", _ONCE.values(), ids=_ONCE)
+def test_what_passes_is_waited_out(bench: _Bench, fault: Fault, page: int) -> None:
+    """One bad answer, on any page of a list: the sample is whole, and the one that there would have been."""
+    bench.proxy.once(fault, where=_SOURCES, at=page)
+
+    sample = bench.capture()
+
+    assert bench.names(sample) == [f"s{number}" for number in range(_OBJECTS)]
+    assert not sample.metadata.incomplete
+    bench.proxy.judge = lambda _path: None
+    again = bench.capture()
+    assert again.metadata.content_sha256 == sample.metadata.content_sha256
+
+
+def test_how_long_is_waited_is_the_servers_to_say(bench: _Bench, waits: list[float]) -> None:
+    """`Retry-After` is obeyed."""
+    bench.proxy.once(Fault(429, retry_after="7"), where=_SOURCES)
+
+    bench.capture()
+
+    assert waits == [7.0]
+
+
+_FOR_EVER = {
+    "busy": (Fault(429), "unreachable"),
+    "internal error": (Fault(500), "unreachable"),
+    "gateway timeout": (Fault(504), "unreachable"),
+    "reset": (Fault(reset=True), "unreachable"),
+    "truncated": (Fault(truncate=True), "unreachable"),
+    "garbage": (Fault(garbage=True), "bad-answer"),
+    "forbidden": (Fault(403), "forbidden"),
+}
+
+
+@pytest.mark.parametrize(("fault", "reason"), _FOR_EVER.values(), ids=_FOR_EVER)
+def test_a_kind_that_stays_unreadable_is_carried_forward(bench: _Bench, fault: Fault, reason: str) -> None:
+    """It looks neither deleted nor up to date, the other kinds are read, and the tries are bounded."""
+    before = bench.capture()
+    bench.put(_OBJECTS)
+    bench.api.ask(
+        "POST",
+        "/apis/config.projectsveltos.io/v1beta1/clusterprofiles",
+        {
+            "apiVersion": "config.projectsveltos.io/v1beta1",
+            "kind": "ClusterProfile",
+            "metadata": {"name": "new"},
+            "spec": {},
+        },
+    )
+    bench.proxy.asked.clear()
+    bench.proxy.always(fault, where=_SOURCES)
+
+    sample = bench.capture()
+
+    assert [(one.kind.name, one.substitute, one.reason) for one in sample.metadata.incomplete] == [
+        ("EventSource", "carried", reason)
+    ]
+    assert bench.names(sample) == bench.names(before)
+    assert bench.names(sample, "ClusterProfile") == ["new"]
+    assert sum(_SOURCES in path for path in bench.proxy.asked) <= 10
+
+
+@pytest.mark.parametrize("fault", [Fault(429), Fault(503), Fault(reset=True), Fault(garbage=True)], ids=str)
+def test_a_server_that_answers_nothing_gives_no_sample(bench: _Bench, fault: Fault) -> None:
+    """A clear error in bounded time, and the archive is as it was."""
+    bench.capture()
+    bench.proxy.asked.clear()
+    bench.proxy.always(fault, where="/")
+
+    with pytest.raises(ClusterError, match=r"127\.0\.0\.1"):
+        bench.capture()
+
+    assert len(bench.archive.samples()) == 1
+    assert len(bench.proxy.asked) <= 4
+
+
+def test_a_server_that_stops_answering_half_way(bench: _Bench, waits: list[float]) -> None:
+    """What could be read is the sample, the rest is carried; the waiting for a restart ends, once for all kinds."""
+    first = bench.capture()
+    count = 0
+
+    def judge(path: str) -> Fault | None:
+        nonlocal count
+        count += _SOURCES in path
+        return Fault(reset=True) if count else None
+
+    bench.proxy.judge = judge
+    waits.clear()
+
+    sample = bench.capture()
+
+    assert sample.metadata.objects == first.metadata.objects
+    assert sample.metadata.incomplete
+    assert {one.substitute for one in sample.metadata.incomplete} == {"carried"}
+    assert 0 < sum(waits) <= 30
+
+
+def test_a_server_that_restarts_is_waited_for(bench: _Bench, waits: list[float]) -> None:
+    """Half a dozen lost connections in the middle of a list: the sample is whole and at one instant."""
+    count = 0
+
+    def judge(path: str) -> Fault | None:
+        nonlocal count
+        count += _SOURCES in path
+        return Fault(reset=True) if 2 <= count <= 7 else None
+
+    bench.proxy.judge = judge
+
+    sample = bench.capture()
+
+    assert len(bench.names(sample)) == _OBJECTS
+    assert not sample.metadata.incomplete
+    assert sample.metadata.consistency is Consistency.EXACT
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while the kind is given up, not the capture."""
+    monkeypatch.setattr(kubernetes_api, "READ_SECONDS", 0.2)
+    over = threading.Event()
+    bench.proxy.always(Fault(silent=over), where=_SOURCES)
+    try:
+        sample = bench.capture()
+    finally:
+        over.set()
+
+    assert [str(one.reason) for one in sample.metadata.incomplete] == ["unreachable"]
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
+    """410, from the second list on or between two pages: read anew, each kind as it is now, and that is recorded."""
+    bench.proxy.once(Fault(410, message="The provided continue parameter is too old"), where=_SOURCES, at=page)
+
+    sample = bench.capture()
+
+    assert len(bench.names(sample)) == _OBJECTS
+    if page == 2:
+        assert sample.metadata.consistency is Consistency.PER_KIND
+        listed = gitsnap(bench.folder, "list", "--wide", code=0).stdout
+        assert "not at one instant" in listed
+
+
+def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for it ends; then each kind is read as it is, and that is recorded."""
+    monkeypatch.setattr(listing, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(listing, "PAUSE_SECONDS", 0.1)
+    bench.proxy.judge = lambda path: _BEHIND if _SOURCES in path and "resourceVersionMatch" in path else None
+
+    sample = bench.capture()
+
+    assert len(bench.names(sample)) == _OBJECTS
+    assert sample.metadata.consistency is Consistency.PER_KIND
+    assert sum(_SOURCES in path and "resourceVersionMatch" in path for path in bench.proxy.asked) == 4
+
+
+def test_broken_neighbours(api: ApiServer, bench: _Bench) -> None:
+    """A dead aggregated API, a dead conversion webhook and a forbidden kind: each is named, nothing else suffers."""
+    dead, converted = Kind("dead.gitsnap.test", "Thing"), Kind("converted.gitsnap.test", "Thing")
+    bench.resources = tuple(sorted(ResourceSelector(kind) for kind in (dead, converted)))
+    _install_dead_api(api, dead.group)
+    _install_dead_conversion(api, converted.group)
+    try:
+        bench.proxy.always(Fault(403), where=_SOURCES)
+        sample = bench.capture()
+    finally:
+        api.ask("DELETE", f"/apis/apiregistration.k8s.io/v1/apiservices/v1.{dead.group}")
+        api.ask("DELETE", f"{_DEFINITIONS}/things.{converted.group}")
+
+    assert {str(one.kind): (one.substitute, one.reason) for one in sample.metadata.incomplete} == {
+        "EventSource.lib.projectsveltos.io": ("missing", "forbidden"),
+        "Thing.dead.gitsnap.test": ("missing", "discovery-failed"),
+        "Thing.converted.gitsnap.test": ("missing", "unreachable"),
+    }
+    wide = gitsnap(bench.folder, "list", "--wide", code=0).stdout
+    shown = gitsnap(bench.folder, "show", code=0).stderr
+    for kind in ("EventSource", "Thing"):
+        assert f"{kind} missing" in wide
+    for kind in ("EventSource.lib.projectsveltos.io", "Thing.dead.gitsnap.test", "Thing.converted.gitsnap.test"):
+        assert f"incomplete: {kind} was missing" in shown
+
+
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def _install_dead_api(api: ApiServer, group: str) -> None:
+    """An API group that the server passes on to a Service which is not there."""
+    spec: dict[str, Any] = {
+        "group": group,
+        "version": "v1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+        "insecureSkipTLSVerify": True,
+        "service": {"name": "nobody", "namespace": "default"},
+    }
+    document = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": f"v1.{group}"}}
+    api.ask("POST", "/apis/apiregistration.k8s.io/v1/apiservices", {**document, "spec": spec})
+
+
+def _install_dead_conversion(api: ApiServer, group: str) -> None:
+    """A kind that is stored as v1, read as v2, and whose conversion webhook nobody answers for; with one object."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    client = {"url": "https://127.0.0.1:1/convert"}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Cluster",
+            "names": {"kind": "Thing", "listKind": "ThingList", "plural": "things", "singular": "thing"},
+            "versions": [
+                {"name": version, "served": True, "storage": version == "v1", "schema": schema}
+                for version in ("v1", "v2")
+            ],
+            "conversion": {
+                "strategy": "Webhook",
+                "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]},
+            },
+        },
+    }
+    api.install([definition])
+    thing = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "one"}}
+    api.ask("POST", f"/apis/{group}/v1/things", thing)
+
+
+def test_the_first_contact_is_not_waited_for(bench: _Bench, waits: list[float]) -> None:
+    """Who mistypes an address is told at once."""
+    bench.proxy.always(Fault(reset=True), where="/")
+
+    with pytest.raises(ClusterUnreachableError):
+        bench.capture()
+
+    assert not waits

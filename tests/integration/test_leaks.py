@@ -1,0 +1,349 @@
+"""A canary in every place a secret can come from, looked for wherever it could go: found in mode plaintext only.
+
+The commands of a day, on a real API server that quotes values when it refuses a write, with tracebacks switched on and
+the most generous umask.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.commands import gitsnap
+from tests.support.controllers import wait_for
+from tests.support.remotes import bare_repository
+from tests.support.trees import policy_ref, profile
+from tests.testbed.apiserver import ApiServer
+
+_PLACES = (
+    "data", "changed-data", "last-applied", "kapp-original", "rancher-applied", "values-from", "chart-values",
+    "changed-chart-values", "annotation", "binary-data",
+)  # fmt: skip
+_RUN = """
+import json, os, sys
+os.umask(0)
+from gitsnap.cli import main
+codes = []
+for words in json.loads(sys.stdin.read()):
+    try:
+        main(words)
+    except SystemExit as end:
+        codes.append(end.code)
+    os.umask(0)
+with open("codes.json", "w") as file:
+    json.dump(codes, file)
+"""
+_FIELDS = (
+    "ClusterProfile.config.projectsveltos.io spec.helmCharts[].values",
+    'ConfigMap metadata.annotations["example.com/token"]',
+    "ConfigMap binaryData.*",
+)
+
+
+def _canary(place: str) -> str:
+    """With characters that URLs, JSON and shells write in another way."""
+    return f'cAnary@{place} "7é/+'
+
+
+def _forms(text: str) -> Iterator[bytes]:
+    """A text as it may stand somewhere: plain, quoted, and in base64 whatever stands before it."""
+    plain = text.encode()
+    yield plain
+    yield quote(text, safe="").encode()
+    yield quote(text).encode()
+    yield json.dumps(text)[1:-1].encode()
+    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    yield repr(text)[1:-1].encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            coded = encode(b"x" * before + plain)
+            yield coded[(0, 2, 3)[before] : (before + len(plain)) * 8 // 6]
+    once = base64.b64encode(plain)
+    for before in range(3):
+        coded = base64.b64encode(b"x" * before + once)
+        yield coded[(0, 2, 3)[before] : (before + len(once)) * 8 // 6]
+
+
+class _Day:
+    """A cluster with canaries, and what the commands of a day say and leave behind."""
+
+    def __init__(self, api: ApiServer, folder: Path, mode: str) -> None:
+        self.api = api
+        self.folder = folder
+        self.mode = mode
+        self.said = b""
+        (folder / "tmp").mkdir()
+        self.storage = folder / "storage"
+        self.storage.mkdir()
+        self.remote = bare_repository(folder / "remote.git")
+        self._make("POST", changed="")
+        self.kubeconfig = api.kubeconfig()
+
+    def _make(self, method: str, *, changed: str) -> None:
+        text = _canary(f"{changed}data")
+        copies = {
+            "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"stringData": _canary("last-applied")}),
+            "kapp.k14s.io/original": json.dumps({"stringData": _canary("kapp-original")}),
+            "objectset.rio.cattle.io/applied": json.dumps({"stringData": _canary("rancher-applied")}),
+        }
+        chart = {
+            "repositoryURL": "https://charts.example.com",
+            "repositoryName": "r",
+            "chartName": "r/c",
+            "chartVersion": "1.0.0",
+            "releaseName": "r",
+            "releaseNamespace": "r",
+            "values": f"password: {_canary(f'{changed}chart-values')}\n",
+            "valuesFrom": [{"kind": "Secret", "name": "values", "namespace": "default"}],
+        }
+        refs = [policy_ref("typed", "Secret"), policy_ref("open")]
+        typed = "addons.projectsveltos.io/cluster-profile"
+        self._put(method, "Secret", "typed", {"type": typed, "stringData": {"password": text}}, annotations=copies)
+        values = _canary("values-from")
+        self._put(method, "Secret", "values", {"type": "Opaque", "stringData": {"values.yaml": f"a: {values}\n"}})
+        binary = base64.b64encode(_canary("binary-data").encode()).decode()
+        token = {"example.com/token": _canary("annotation")}
+        self._put(method, "ConfigMap", "open", {"data": {"a": "b"}, "binaryData": {"key": binary}}, annotations=token)
+        spec = {"helmCharts": [chart], "policyRefs": refs}
+        self._put(method, "ClusterProfile", "p", {"spec": spec})
+
+    def _put(
+        self, method: str, kind: str, name: str, content: dict[str, Any], *, annotations: dict[str, str] | None = None
+    ) -> None:
+        metadata: dict[str, Any] = {"name": name, "annotations": annotations or {}}
+        if kind == "ClusterProfile":
+            version, path = "config.projectsveltos.io/v1beta1", "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+        else:
+            version, path = "v1", f"/api/v1/namespaces/default/{kind.lower()}s"
+            metadata["namespace"] = "default"
+        document = {"apiVersion": version, "kind": kind, "metadata": metadata, **content}
+        if method == "POST":
+            self.api.ask("POST", path, document)
+        else:
+            content_type = "application/merge-patch+json"
+            self.api.ask("PATCH", f"{path}/{name}", document, content_type=content_type)
+
+    def change(self) -> None:
+        """Other values in a Secret and in a chart."""
+        self._make("PATCH", changed="changed-")
+
+    def run(self, *commands: tuple[int, str | list[str]]) -> None:
+        """Commands in one process, each with the exit code that it must have; tracebacks of errors are printed."""
+        listed = [words.split() if isinstance(words, str) else words for _, words in commands]
+        environment = {
+            **os.environ,
+            "GITSNAP_DEBUG": "1",
+            "GITSNAP_STORAGE": "storage",
+            "KUBECONFIG": str(self.kubeconfig),
+            "TMPDIR": str(self.folder / "tmp"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN],
+            input=json.dumps(listed).encode(),
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
+        self.said += done.stdout + done.stderr
+        codes = json.loads((self.folder / "codes.json").read_text())
+        assert codes == [code for code, _ in commands], done.stderr.decode()[-5000:]
+
+    def everything(self) -> Iterator[tuple[str, bytes]]:
+        """All that was printed or written, git's objects unpacked, reachable or not."""
+        yield "output", self.said
+        for file in sorted(self.folder.rglob("*")):
+            if file.is_file() and not file.is_symlink():
+                yield str(file.relative_to(self.folder)), file.read_bytes()
+        for repository in (self.storage / "hourly", self.remote):
+            command = ["git", "cat-file", "--batch-all-objects", "--batch", "--unordered"]
+            done = subprocess.run(command, cwd=repository, capture_output=True, check=True)
+            yield f"objects of {repository.name}", done.stdout
+
+    def found(self) -> dict[str, set[str]]:
+        """Canary -> where it is."""
+        forms = {place: tuple(dict.fromkeys(_forms(_canary(place)))) for place in _PLACES}
+        return {
+            place: where
+            for place, wanted in forms.items()
+            if (where := {name for name, content in self.everything() if any(form in content for form in wanted)})
+        }
+
+
+@contextlib.contextmanager
+def _quoting(api: ApiServer) -> Iterator[None]:
+    """An admission policy that refuses some objects and quotes what is in them, as webhooks do."""
+    root, name = "/apis/admissionregistration.k8s.io/v1", "gitsnap.test.quoting"
+    rule = {"operations": ["UPDATE"], "apiVersions": ["*"], "scope": "*"}
+    message = (
+        "'refused: ' + (has(object.data) && 'password' in object.data ? string(object.data['password']) : '')"
+        " + (has(object.spec) ? string(object.spec.helmCharts[0].values) : '')"
+    )
+    secrets, profiles = ("", "secrets"), ("config.projectsveltos.io", "clusterprofiles")
+    rules = [{**rule, "apiGroups": [group], "resources": [plural]} for group, plural in (secrets, profiles)]
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [{"expression": "false", "messageExpression": message}],
+    }
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    kinds = (("ValidatingAdmissionPolicy", "ies", policy), ("ValidatingAdmissionPolicyBinding", "ybindings", bound))
+    made = []
+    for kind, ending, spec in kinds:
+        path = f"{root}/validatingadmissionpolic{ending}"
+        document = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+        api.ask("POST", path, {**document, "spec": spec})
+        made.append(f"{path}/{name}")
+    try:
+        wait_for(lambda: all(_quoted(api, path) for path in _REFUSED), "the policy to be enforced")
+        yield
+    finally:
+        for path in reversed(made):
+            api.ask("DELETE", path)
+
+
+_REFUSED = (
+    "/api/v1/namespaces/default/secrets/typed",
+    "/apis/config.projectsveltos.io/v1beta1/clusterprofiles/p",
+)
+
+
+def _quoted(api: ApiServer, path: str) -> bool:
+    """Whether the server refuses a change and quotes the object's value."""
+    patch = {"metadata": {"labels": {"tried": "yes"}}}
+    status, answer = api.request("PATCH", path, patch, content_type="application/merge-patch+json")
+    said = json.dumps(answer, ensure_ascii=False)
+    return (status >= 400 and any(form.decode() in said for form in _forms(_canary("changed-data")) if form)) or (
+        status >= 400 and "changed-chart-values" in said
+    )
+
+
+def _capture(mode: str) -> list[str]:
+    words = ["capture", "--snapshot", "hourly", "--secrets-mode", mode]
+    for field in _FIELDS if mode in ("encrypt", "redact") else ():
+        words += ["--sensitive-field", field]
+    return words
+
+
+def _day(day: _Day) -> None:
+    """Everything that has to do with one archive."""
+    day.run((0, _capture(day.mode)))
+    day.change()
+    day.run(
+        (0, "capture --snapshot hourly"),
+        (0, "list --wide -o json"),
+        (0, "show --all"),
+        (0, "show --all -o json"),
+        (0, "show references ClusterProfile/p"),
+        (0, "diff"),
+        (0, "diff --raw-diff"),
+        (0, "diff --raw-diff -o json"),
+        (0, "drift --raw-diff --sample latest~1"),
+        (0, "log"),
+        (0, "log -o json"),
+        (0, "push --to remote.git"),
+        (3, "capture --snapshot hourly -f missing"),
+    )
+
+
+def _sensitive(day: _Day) -> set[str]:
+    """The canaries that the mode promises to keep: without fingerprints no field of another object is hidden."""
+    own = {"data", "changed-data", "last-applied", "kapp-original", "rancher-applied", "values-from"}
+    return set(_PLACES) if day.mode in ("encrypt", "redact") else own
+
+
+@pytest.mark.parametrize("mode", ["encrypt", "redact", "omit"])
+def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) -> None:
+    """Not in what is printed, nor in files, nor in git's objects here or at the remote; files are the owner's alone."""
+    day = _Day(api, tmp_path, mode)
+    _day(day)
+    back = ["rollback", "--snapshot", "hourly", "--sample", "latest~1"]
+    refused = 14 if mode == "redact" else 0
+    day.run(
+        (refused, [*back, "--dry-run", "-o", "json", "--plan-out", "plan.json"]),
+        (refused, [*back, "--yes"]),
+        (0, "secrets rekey" if mode == "encrypt" else "diff"),
+        (0, "verify"),
+    )
+
+    found = day.found()
+
+    assert {place: where for place, where in found.items() if place in _kept_by(mode)} == {}
+    for file in day.storage.rglob("*"):
+        bits = stat.S_IMODE(file.lstat().st_mode)
+        assert file.is_symlink() or not bits & 0o077, f"{file}: {bits:o}"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _kept_by(mode: str) -> set[str]:
+    """The canaries that a mode promises to keep: without fingerprints no field of another object is hidden."""
+    own = {"data", "changed-data", "last-applied", "kapp-original", "rancher-applied", "values-from"}
+    return own if mode == "omit" else set(_PLACES)
+
+
+def test_in_plain_text_the_same_search_finds_them(api: ApiServer, tmp_path: Path) -> None:
+    """So it can find something; copies in annotations are kept in no mode."""
+    day = _Day(api, tmp_path, "plaintext")
+    _day(day)
+
+    found = day.found()
+
+    copies = {"last-applied", "kapp-original", "rancher-applied"}
+    assert set(found) == set(_PLACES) - copies
+    for place in ("data", "changed-data", "values-from"):
+        assert {"objects of hourly", "objects of remote.git"} <= found[place]
+    assert "output" in found["changed-data"]  # `show` prints it; no diff ever does
+    assert "output" not in found["data"]
+
+
+def test_what_the_server_quotes_is_not_passed_on(api: ApiServer, tmp_path: Path) -> None:
+    """Writes of a rollback that are refused with the value in the message: ours names the object alone."""
+    day = _Day(api, tmp_path, "encrypt")
+    day.run((0, _capture("encrypt")))
+    day.change()
+    back = ["rollback", "--snapshot", "hourly", "--sample", "latest"]
+    with _quoting(api):
+        day.run((14, [*back, "--dry-run"]), (14, [*back, "--yes", "-o", "json"]))
+
+    assert day.found() == {}
+    assert b"ClusterProfile p" in day.said
+    assert b"Secret default/typed" in day.said
+
+
+def test_values_that_only_a_file_can_have(tmp_path: Path) -> None:
+    """`stringData`, a misspelt field, a value that is no base64: nothing of them is kept from a folder of files."""
+    (tmp_path / "cluster").mkdir()
+    document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "default"},
+        "type": "addons.projectsveltos.io/cluster-profile",
+        "stringData": {"a": _canary("data")},
+        "stringdata": {"b": _canary("changed-data")},
+        "data": {"c": _canary("values-from")},
+    }
+    refers = profile("p", {"policyRefs": [policy_ref("s", "Secret")]})
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [document, refers]})
+    (tmp_path / "cluster" / "all.json").write_text(text)
+    folder = tmp_path / "day"
+    folder.mkdir()
+
+    gitsnap(folder, "capture", "--snapshot", "hourly", "--from-dir", "../cluster", code=0)
+
+    command = ["git", "cat-file", "--batch-all-objects", "--batch"]
+    objects = subprocess.run(command, cwd=folder / "hourly", capture_output=True, check=True).stdout
+    contents = [objects, *(file.read_bytes() for file in folder.rglob("*") if file.is_file())]
+    for place in ("data", "changed-data", "values-from"):
+        assert not any(form in content for content in contents for form in _forms(_canary(place)))
+    assert b"gitsnap:hmac-sha256:" in objects
