@@ -50,6 +50,15 @@ def content_of(document: JsonObject) -> tuple[object, ...]:
     )
 
 
+def same_values(before: str, after: str) -> bool:
+    """Whether two texts with values of a chart say the same: comments, order and quoting aside."""
+    if before == after:
+        return True
+    old, new = documents.load(before), documents.load(after)
+    # An action of a template may stand where YAML has none to see, such as in a comment.
+    return old is not None and old == new and "{{" not in before + after
+
+
 def asked_otherwise(before: JsonObject | None, after: JsonObject | None, path: str) -> bool:
     """Whether something else is asked of a source that a profile kept, or of a URL.
 

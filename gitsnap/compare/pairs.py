@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gitsnap.compare.asked import asked_otherwise, content_of
+from gitsnap.compare.asked import asked_otherwise, content_of, same_values
 from gitsnap.compare.changes import Change, differing
 from gitsnap.compare.filling import CLUSTER, NOTHING, Filling, Input
 from gitsnap.compare.patches import Patch, changed_patches
@@ -235,6 +235,17 @@ class Pairs:
         if change.before is None or change.after is None:
             return False
         return moved or content_of(change.before) != content_of(change.after)
+
+    def values_changed(self, key: ObjectKey) -> bool:
+        """Whether the values of a chart that are taken from a ConfigMap or Secret changed."""
+        change = self._changed.get(key)
+        if change is None or not self.content_changed(key):
+            return False
+        old, new = (side or {} for side in (change.before, change.after))
+        texts = [document.get("data") or {} for document in (old, new)]
+        if key.kind == kinds.SECRET or is_rendered(old) != is_rendered(new) or texts[0].keys() != texts[1].keys():
+            return True
+        return not all(same_values(str(text), str(texts[1][name])) for name, text in texts[0].items())
 
     def names(self, sources: Iterable[ObjectKey]) -> str:
         """Objects to compare, as messages name them: a Flux source with what it was and is at."""
