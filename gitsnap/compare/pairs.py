@@ -53,8 +53,8 @@ class Content:
     """The documents of a pair on one side."""
 
     documents: tuple[Described, ...]
-    complete: bool
-    """Whether every source could be read."""
+    unreadable: frozenset[ObjectKey]
+    """Sources whose documents cannot be told: not in the archive, or refused by Sveltos, too."""
 
     def explains(self, key: ObjectKey, *, local: bool, besides: Container[ObjectKey] = ()) -> bool:
         """Whether a deployed resource may have come from one of the documents, those of some sources left out."""
@@ -75,7 +75,7 @@ class Pairs:
         self._excluded = excluded
         self._changed = {change.key: change for change in changes}
         self._compared: dict[tuple[frozenset[_Print], frozenset[_Print], Filling, Filling], SourceChanges] = {}
-        self._described: dict[tuple[_Print, Filling], list[Described]] = {}
+        self._described: dict[tuple[_Print, Filling], tuple[list[Described], frozenset[ObjectKey]]] = {}
         self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
 
     def change(self, key: ObjectKey) -> Change | None:
@@ -209,19 +209,21 @@ class Pairs:
 
     def _read_content(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Content:
         found: list[Described] = []
-        complete = side.blob(profile) is not None
+        # What Sveltos made of another object is not in the archive.
+        unreadable = {profile} if side.blob(profile) is None else set()
         references = self._references(side, profile, cluster)
         filling = self._filling(side, cluster, references)
         for reference in _of_path(references, POLICY):
             texts = _texts(side, reference)
             if texts is None:
-                complete = False
+                unreadable.add(reference.target)
                 continue
             slot = (_print(side, reference), filling if any(text.evaluated for text in texts) else NOTHING)
             if slot not in self._described:
                 self._described[slot] = described(texts, filling)
-            found += self._described[slot]
-        return Content(tuple(found), complete)
+            found += self._described[slot][0]
+            unreadable |= self._described[slot][1]
+        return Content(tuple(found), frozenset(unreadable))
 
     def content_changed(self, key: ObjectKey) -> bool:
         """Whether what is deployed of a source changed, rather than its labels; it is on both sides.
