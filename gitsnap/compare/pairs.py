@@ -21,7 +21,7 @@ from gitsnap.compare.values import short_name
 from gitsnap.format import kind_folder
 from gitsnap.model import Kind, ObjectKey
 from gitsnap.sveltos import inventory, kinds
-from gitsnap.sveltos.documents import is_rendered
+from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
@@ -121,11 +121,12 @@ class Pairs:
         """The pairs that a change may reach and that exist on both sides: cluster -> profiles, sorted."""
         found: dict[ClusterRef, list[ObjectKey]] = {}
         reached = frozenset(self.profiles)
-        for profile in self._all_profiles if self._changed_clusters else self.profiles:
+        for profile in sorted(reached | self._templated):
             if self._before.blob(profile) is None or self._after.blob(profile) is None:
                 continue
             for cluster in self._clusters_of(self._before, profile) & self._clusters_of(self._after, profile):
-                if cluster in self._changed_clusters or (profile in reached and self._reaches(profile, cluster)):
+                refilled = profile in self._templated and cluster in self._changed_clusters
+                if refilled or (profile in reached and self._reaches(profile, cluster)):
                     found.setdefault(cluster, []).append(profile)
         return found
 
@@ -152,10 +153,21 @@ class Pairs:
         return found
 
     @cached_property
-    def _all_profiles(self) -> list[ObjectKey]:
-        of_kinds = sorted(_DEPLOYING - self._excluded)
-        found = (self._after.at(path) for kind in of_kinds for path in self._after.paths(kind))
-        return sorted(ObjectKey.of(document) for document in found if document is not None)
+    def _templated(self) -> frozenset[ObjectKey]:
+        """The profiles that come out differently when a cluster changes: they, or what they name, are templates."""
+        if not self._changed_clusters:
+            return frozenset()
+        sources = (
+            self._after.at(path)
+            for kind in kinds.REFERENCED_KINDS - self._excluded
+            for path in self._after.paths(kind)
+            if any(mark.encode() in self._after.raw(path) for mark in RENDERED_ANNOTATIONS)
+        )
+        names = {ObjectKey.of(document).name for document in sources if document is not None}
+        found = (
+            self._after.at(path) for kind in _DEPLOYING - self._excluded for path in self._after.naming(kind, names)
+        )
+        return frozenset(ObjectKey.of(document) for document in found if document is not None)
 
     def _reaches(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
         """Whether the profile, or something that it refers to for this cluster, changed."""
