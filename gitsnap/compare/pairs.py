@@ -180,12 +180,12 @@ class Pairs:
     def changes(self, profile: ObjectKey, cluster: ClusterRef) -> PairChanges:
         """What changed in what a profile deploys to a cluster."""
         policies = self.between(profile, profile, cluster)
-        profiles = self._before.get(profile), self._after.get(profile)
+        old, new = ((side.get(profile), self.filling(side, profile, cluster)) for side in self._sides)
         kept = [_targets_below(self._references(side, profile, cluster), KUSTOMIZATION) for side in self._sides]
         kustomizations = {target for target in kept[0] & kept[1] if self.content_changed(target)}
-        if asked_otherwise(*profiles, KUSTOMIZATION):
+        if asked_otherwise(old, new, KUSTOMIZATION):
             kustomizations.add(profile)
-        opaque = policies.opaque | ({profile} if asked_otherwise(*profiles, POLICY) else set())
+        opaque = policies.opaque | ({profile} if asked_otherwise(old, new, POLICY) else set())
         return PairChanges(policies.documents, opaque, frozenset(kustomizations))
 
     def between(self, former: ObjectKey, profile: ObjectKey, cluster: ClusterRef) -> SourceChanges:
