@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gitsnap.compare.filling import Filling
 from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos import archives, documents, kinds
 from gitsnap.sveltos.defaults import without_defaults
@@ -50,31 +51,54 @@ def content_of(document: JsonObject) -> tuple[object, ...]:
     )
 
 
-def asked_otherwise(before: JsonObject | None, after: JsonObject | None, path: str) -> bool:
+def same_values(before: str, after: str) -> bool:
+    """Whether two texts with values of a chart say the same: comments, order and quoting aside."""
+    if before == after:
+        return True
+    old, new = documents.load(before), documents.load(after)
+    # An action of a template may stand where YAML has none to see, such as in a comment.
+    return old is not None and old == new and "{{" not in before + after
+
+
+_Asking = tuple[JsonObject | None, Filling]
+"""A profile, and what its templates are filled in with."""
+
+
+def asked_otherwise(before: _Asking, after: _Asking, path: str) -> bool:
     """Whether something else is asked of a source that a profile kept, or of a URL.
 
     That is another path in a repository, another target namespace of a kustomization; of a ConfigMap or Secret, whose
     documents are compared, nothing.
     """
-    old, new = _asked(before, path), _asked(after, path)
+    old, new = _asked(*before, path), _asked(*after, path)
     if any(old[kept] != new[kept] for kept in old.keys() & new.keys()):
         return True
     urls = [{where[-1] for where in side if where[-1]} for side in (old, new)]
     return bool(urls[0] and urls[1] and urls[0] != urls[1])
 
 
-def _asked(profile: JsonObject | None, path: str) -> Mapping[tuple[str, ...], list[str]]:
+def _asked(profile: JsonObject | None, filling: Filling, path: str) -> Mapping[tuple[str, ...], list[str]]:
     """Source -> what is asked of it, once for each reference to it."""
     found: dict[tuple[str, ...], list[str]] = {}
     place = ADD_ONS_AT.get(Kind.of(profile or {}))
     for entry in values_at(without_defaults(profile or {}), f"{place}.{path}"):
         if isinstance(entry, dict):
-            url = str((entry.get("remoteURL") or {}).get("url") or "")
+            url = _filled(str((entry.get("remoteURL") or {}).get("url") or ""), filling)
             where = (*(str(entry.get(field, "")) for field in _WHERE), url)
-            found.setdefault(where, []).append(_how(entry))
+            found.setdefault(where, []).append(_how(entry, filling))
     return {where: sorted(listed) for where, listed in found.items()}
 
 
-def _how(entry: Mapping[str, Any]) -> str:
-    fields = {field: value for field, value in entry.items() if field not in _HOW_IT_IS_APPLIED and field not in _WHERE}
+def _how(entry: Mapping[str, Any], filling: Filling) -> str:
+    fields = {
+        field: _filled(value, filling) if isinstance(value, str) else value
+        for field, value in entry.items()
+        if field not in _HOW_IT_IS_APPLIED and field not in _WHERE
+    }
     return repr(sorted(fields.items()))
+
+
+def _filled(text: str, filling: Filling) -> str:
+    """A path or an address for one cluster, the template itself where only Sveltos can tell."""
+    carried_out = filling.carry_out(text)
+    return text if carried_out is None else carried_out

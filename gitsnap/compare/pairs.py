@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gitsnap.compare.asked import asked_otherwise, content_of
+from gitsnap.compare.asked import asked_otherwise, content_of, same_values
 from gitsnap.compare.changes import Change, differing
 from gitsnap.compare.filling import CLUSTER, NOTHING, Filling, Input
 from gitsnap.compare.patches import Patch, changed_patches
@@ -21,7 +21,7 @@ from gitsnap.compare.values import short_name
 from gitsnap.format import kind_folder
 from gitsnap.model import Kind, ObjectKey
 from gitsnap.sveltos import inventory, kinds
-from gitsnap.sveltos.documents import is_rendered
+from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
@@ -53,8 +53,8 @@ class Content:
     """The documents of a pair on one side."""
 
     documents: tuple[Described, ...]
-    complete: bool
-    """Whether every source could be read."""
+    unreadable: frozenset[ObjectKey]
+    """Sources whose documents cannot be told: not in the archive, or refused by Sveltos, too."""
 
     def explains(self, key: ObjectKey, *, local: bool, besides: Container[ObjectKey] = ()) -> bool:
         """Whether a deployed resource may have come from one of the documents, those of some sources left out."""
@@ -75,7 +75,7 @@ class Pairs:
         self._excluded = excluded
         self._changed = {change.key: change for change in changes}
         self._compared: dict[tuple[frozenset[_Print], frozenset[_Print], Filling, Filling], SourceChanges] = {}
-        self._described: dict[tuple[_Print, Filling], list[Described]] = {}
+        self._described: dict[tuple[_Print, Filling], tuple[list[Described], frozenset[ObjectKey]]] = {}
         self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
 
     def change(self, key: ObjectKey) -> Change | None:
@@ -121,11 +121,12 @@ class Pairs:
         """The pairs that a change may reach and that exist on both sides: cluster -> profiles, sorted."""
         found: dict[ClusterRef, list[ObjectKey]] = {}
         reached = frozenset(self.profiles)
-        for profile in self._all_profiles if self._changed_clusters else self.profiles:
+        for profile in sorted(reached | self._templated):
             if self._before.blob(profile) is None or self._after.blob(profile) is None:
                 continue
             for cluster in self._clusters_of(self._before, profile) & self._clusters_of(self._after, profile):
-                if cluster in self._changed_clusters or (profile in reached and self._reaches(profile, cluster)):
+                refilled = profile in self._templated and cluster in self._changed_clusters
+                if refilled or (profile in reached and self._reaches(profile, cluster)):
                     found.setdefault(cluster, []).append(profile)
         return found
 
@@ -152,10 +153,21 @@ class Pairs:
         return found
 
     @cached_property
-    def _all_profiles(self) -> list[ObjectKey]:
-        of_kinds = sorted(_DEPLOYING - self._excluded)
-        found = (self._after.at(path) for kind in of_kinds for path in self._after.paths(kind))
-        return sorted(ObjectKey.of(document) for document in found if document is not None)
+    def _templated(self) -> frozenset[ObjectKey]:
+        """The profiles that come out differently when a cluster changes: they, or what they name, are templates."""
+        if not self._changed_clusters:
+            return frozenset()
+        sources = (
+            self._after.at(path)
+            for kind in kinds.REFERENCED_KINDS - self._excluded
+            for path in self._after.paths(kind)
+            if any(mark.encode() in self._after.raw(path) for mark in RENDERED_ANNOTATIONS)
+        )
+        names = {ObjectKey.of(document).name for document in sources if document is not None}
+        found = (
+            self._after.at(path) for kind in _DEPLOYING - self._excluded for path in self._after.naming(kind, names)
+        )
+        return frozenset(ObjectKey.of(document) for document in found if document is not None)
 
     def _reaches(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
         """Whether the profile, or something that it refers to for this cluster, changed."""
@@ -168,12 +180,12 @@ class Pairs:
     def changes(self, profile: ObjectKey, cluster: ClusterRef) -> PairChanges:
         """What changed in what a profile deploys to a cluster."""
         policies = self.between(profile, profile, cluster)
-        profiles = self._before.get(profile), self._after.get(profile)
+        old, new = ((side.get(profile), self.filling(side, profile, cluster)) for side in self._sides)
         kept = [_targets_below(self._references(side, profile, cluster), KUSTOMIZATION) for side in self._sides]
         kustomizations = {target for target in kept[0] & kept[1] if self.content_changed(target)}
-        if asked_otherwise(*profiles, KUSTOMIZATION):
+        if asked_otherwise(old, new, KUSTOMIZATION):
             kustomizations.add(profile)
-        opaque = policies.opaque | ({profile} if asked_otherwise(*profiles, POLICY) else set())
+        opaque = policies.opaque | ({profile} if asked_otherwise(old, new, POLICY) else set())
         return PairChanges(policies.documents, opaque, frozenset(kustomizations))
 
     def between(self, former: ObjectKey, profile: ObjectKey, cluster: ClusterRef) -> SourceChanges:
@@ -209,19 +221,21 @@ class Pairs:
 
     def _read_content(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> Content:
         found: list[Described] = []
-        complete = side.blob(profile) is not None
+        # What Sveltos made of another object is not in the archive.
+        unreadable = {profile} if side.blob(profile) is None else set()
         references = self._references(side, profile, cluster)
         filling = self._filling(side, cluster, references)
         for reference in _of_path(references, POLICY):
             texts = _texts(side, reference)
             if texts is None:
-                complete = False
+                unreadable.add(reference.target)
                 continue
             slot = (_print(side, reference), filling if any(text.evaluated for text in texts) else NOTHING)
             if slot not in self._described:
                 self._described[slot] = described(texts, filling)
-            found += self._described[slot]
-        return Content(tuple(found), complete)
+            found += self._described[slot][0]
+            unreadable |= self._described[slot][1]
+        return Content(tuple(found), frozenset(unreadable))
 
     def content_changed(self, key: ObjectKey) -> bool:
         """Whether what is deployed of a source changed, rather than its labels; it is on both sides.
@@ -235,6 +249,17 @@ class Pairs:
         if change.before is None or change.after is None:
             return False
         return moved or content_of(change.before) != content_of(change.after)
+
+    def values_changed(self, key: ObjectKey) -> bool:
+        """Whether the values of a chart that are taken from a ConfigMap or Secret changed."""
+        change = self._changed.get(key)
+        if change is None or not self.content_changed(key):
+            return False
+        old, new = (side or {} for side in (change.before, change.after))
+        texts = [document.get("data") or {} for document in (old, new)]
+        if key.kind == kinds.SECRET or is_rendered(old) != is_rendered(new) or texts[0].keys() != texts[1].keys():
+            return True
+        return not all(same_values(str(text), str(texts[1][name])) for name, text in texts[0].items())
 
     def names(self, sources: Iterable[ObjectKey]) -> str:
         """Objects to compare, as messages name them: a Flux source with what it was and is at."""

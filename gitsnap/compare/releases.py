@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from gitsnap.compare.asked import same_values
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import (
@@ -169,12 +170,13 @@ class _Release:
         hashes = self._hashes()
         applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
         places: list[ObjectKey] = []
-        if any(charts[0].get(part) != charts[1].get(part) for part in ("values", "valuesFrom")):
+        inline = (str(chart.get("values", "")) for chart in charts)
+        if charts[0].get("valuesFrom") != charts[1].get("valuesFrom") or not same_values(*inline):
             places.append(self._profiles[1])
         places += sorted(
             target
             for target in self._targets(0, charts[0], VALUES_FROM) & self._targets(1, charts[1], VALUES_FROM)
-            if self._pairs.content_changed(target)
+            if self._pairs.values_changed(target)
         )
         places += self._inputs(charts, applied=applied)
         if not places and not applied:

@@ -261,8 +261,9 @@ class _Cluster:
             content = self._pairs.content(lacking, entry.profile, self._cluster)
             if content.explains(entry.key, local=local):
                 return True
-            known = self._pairs.content(self._before, entry.profile, self._cluster).explains(entry.key, local=local)
-            if ran and not content.complete and not known:
+            former = self._pairs.content(self._before, entry.profile, self._cluster)
+            known = former.explains(entry.key, local=local, besides=content.unreadable)
+            if ran and content.unreadable and not known:
                 return True
         return any(
             self._pairs.content(lacking, profile, self._cluster).explains(

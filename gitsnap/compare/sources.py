@@ -176,15 +176,18 @@ def compare_sources(
     return SourceChanges(tuple(_change(*pair) for pair in _with_moved_namespaces(pairs)), frozenset(opaque))
 
 
-def described(texts: Iterable[Text], filling: Filling) -> list[Described]:
-    """All documents of some texts; what cannot be made out is left out."""
-    ignored: set[ObjectKey] = set()
-    known = (_known(piece) for piece in _pieces(texts, filling, ignored))
-    return [
-        Described(one.identity, one.piece.text.source, one.piece.text.local, one.piece.written, one.piece.text.secret)
-        for one in known
-        if one is not None
-    ]
+def described(texts: Iterable[Text], filling: Filling) -> tuple[list[Described], frozenset[ObjectKey]]:
+    """All documents of some texts, and the sources in which some cannot be made out."""
+    opaque: set[ObjectKey] = set()
+    found = []
+    for piece in _pieces(texts, filling, opaque):
+        known = _known(piece)
+        if known is None:
+            opaque.add(piece.text.source)
+        else:
+            text = piece.text
+            found.append(Described(known.identity, text.source, text.local, piece.written, text.secret))
+    return found, frozenset(opaque)
 
 
 _Pair = tuple[_Known | None, _Known | None]

@@ -53,6 +53,8 @@ _API_VERSION = re.compile(r"^apiVersion:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _KIND = re.compile(r"^kind:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n|[ \t]*#.*\n?)+)", re.MULTILINE)
 _ACTION = re.compile(r"{{.*?}}")
+_HIDDEN = "hidden-template-action-"
+_HIDDEN_ACTION = re.compile(rf"{_HIDDEN}([0-9]+)\.")
 
 
 def is_rendered(document: Mapping[str, Any]) -> bool:
@@ -202,7 +204,33 @@ def identify(value: Any) -> Identity | None:
 
 
 def identify_text(text: str) -> Identity | None:
-    """What a document is that cannot be parsed (a template, broken YAML), by the lines that say so in block style."""
+    """What a document is that cannot be parsed: a template, whose actions stay in its name, or broken YAML."""
+    return _identify_template(text) or _identify_lines(text)
+
+
+def _identify_template(text: str) -> Identity | None:
+    """By what is YAML around the actions of a template: one alone on its line leaves nothing, others a word."""
+    actions: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        actions.append(match[0])
+        return f"{_HIDDEN}{len(actions) - 1}."
+
+    def show(hidden: str) -> str:
+        return _HIDDEN_ACTION.sub(lambda match: actions[int(match[1])], hidden)
+
+    if _HIDDEN in text or "{{" not in text:
+        return None
+    lines = (line for line in text.split("\n") if _ACTION.sub("", line).strip() or not line.strip())
+    identity = identify(load(_ACTION.sub(hide, "\n".join(lines))))
+    if identity is None or _HIDDEN in str(identity.kind):
+        return None
+    return Identity(identity.kind, show(identity.namespace), show(identity.name))
+
+
+def _identify_lines(text: str) -> Identity | None:
+    """By the lines that say so in block style."""
+    text = text.replace("\r\n", "\n")
     api_version, kind, metadata = _API_VERSION.search(text), _KIND.search(text), _METADATA.search(text)
     if api_version is None or kind is None or metadata is None:
         return None

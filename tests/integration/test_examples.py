@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -13,11 +14,13 @@ import pytest
 from gitsnap import archive, cluster, policy
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.format import load_documents
-from gitsnap.model import Kind, SecretsMode, Trigger
+from gitsnap.compare import compare
+from gitsnap.format import decode, load_documents
+from gitsnap.model import Area, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.policy import Policy
 from gitsnap.ports import Cluster
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.support.trees import MemoryTree, build
 from tests.testbed.apiserver import ApiServer
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,6 +93,32 @@ def test_server_and_dump_give_the_same_tree(
     assert live.samples()[0].metadata.objects == dumped.samples()[0].metadata.objects > 20
     assert _tree_id(live) == _tree_id(dumped)
     assert live.samples()[0].metadata.consistency == "exact"
+
+
+def test_examples_against_each_other(shared: Path) -> None:
+    """From any example to any other: nothing is deployed anywhere, and each object is told of once."""
+    trees = {}
+    for file in sorted((shared / "examples" / "sveltos").glob("*.yaml")):
+        documents = [one for one in load_documents(file.read_bytes(), file.name) if one and Kind.of(one) in BY_KIND]
+        for one in documents:
+            if BY_KIND[Kind.of(one)].namespaced:
+                one["metadata"].setdefault("namespace", "default")
+        trees[file.name] = build(documents)
+    assert len(trees) > 20
+
+    for (old, before), (new, after) in itertools.combinations(trees.items(), 2):
+        found = compare(before, after)
+        told = [(row.resource_type, row.namespace, row.name) for row in found.management]
+        keys = [_keys(tree) for tree in (before, after)]
+        assert not found.rows, (old, new)
+        assert len(told) == len(set(told))
+        assert keys[0] ^ keys[1] <= set(told) <= keys[0] | keys[1], (old, new)
+
+
+def _keys(tree: MemoryTree) -> set[tuple[str, str, str]]:
+    documents = [decode(tree.read(blob)) for blob in tree.files(Area.CONFIGURATION).values()]
+    keys = [ObjectKey.of(document) for document in documents]
+    return {(f"{key.kind.group}/{key.kind.name}", key.namespace, key.name) for key in keys}
 
 
 def test_a_document_of_ten_megabytes(tmp_path: Path) -> None:

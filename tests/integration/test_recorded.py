@@ -19,7 +19,9 @@ from gitsnap.capture import Request, capture, tree_info
 from gitsnap.compare import Comparison, DiffRow, ManagementRow, compare
 from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.support.trees import build, load_folder
 from tests.testbed.apiserver import ApiServer
 
 _UPDATE = os.environ.get("GITSNAP_UPDATE_GOLDEN") == "1"
@@ -283,6 +285,19 @@ def test_the_timeline_is_that_of_the_stages() -> None:
     assert {stage: _rows_between(stage - 1, stage) for stage in EXPECTED} == {
         stage: sorted(rows) for stage, rows in EXPECTED.items()
     }
+
+
+def test_an_upgrade_of_sveltos_is_no_change(shared: Path) -> None:
+    """From 0.57 to 1.14 the inventory loses the sources and gains local resources, specs gain defaults: one row."""
+    objects = load_folder(shared / "recorded" / "14-unpaused")
+    older = [_with_owners(one) if one["kind"] == "ClusterConfiguration" else without_defaults(one) for one in objects]
+
+    found = compare(build(older), build(objects))
+
+    assert [(row.cluster, row.resource_type, row.namespace, row.name, row.action) for row in found.rows] == [
+        (*_DASHBOARD, "added")
+    ]
+    assert found.management == ()
 
 
 def test_what_was_put_back_is_no_change(recorded: GitArchive) -> None:

@@ -36,8 +36,9 @@ from tests.support.trees import (
 CASES = int(os.environ.get("GITSNAP_ROW_CASES", "200"))
 _settings = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 
-E = ClusterRef(kinds.SVELTOS_CLUSTER, "tenant-a", "east")
-CLUSTERS = (W, O, E)
+T = ClusterRef(kinds.CAPI_CLUSTER, W.namespace, W.name)
+"""Of the same name as another cluster, and of another type."""
+CLUSTERS = (W, O, T)
 PROFILES = ("p", "q")
 SHARED, OWN, NAMED, MADE, LOCAL, HIDDEN = "shared", "own", "named", "made", "local", "hidden"
 SOURCES = (SHARED, OWN, NAMED, MADE, LOCAL, HIDDEN)

@@ -26,6 +26,13 @@ _PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
         ("a: |\n  ---\n  text\n", ["a: |\n  ---\n  text\n"]),
         ("- |\n  a: 1\n- |\n  b: 2\n", ["a: 1\n", "b: 2\n"]),
         ("- a: 1\n- b: 2\n", ["- a: 1\n- b: 2\n"]),
+        ("- |\n  a: 1\n  ---\n  b: 2\n- |\n  c: 3\n", ["a: 1\n", "b: 2\n", "c: 3\n"]),
+        ("a: 1\r\n---\r\nb: 2\r\n", ["a: 1\r\n", "b: 2\r\n"]),
+        ("---\r\n# only\r\n", []),
+        ("a: 1\n---# why\nb: 2\n", ["a: 1\n", "b: 2\n"]),
+        ("a: 1\n--- \t\nb: 2\n", ["a: 1\n", "b: 2\n"]),
+        ('{"a": 1}\n---\n{"b": 2}\n', ['{"a": 1}\n', '{"b": 2}\n']),
+        ("{a: 1}\n---\nb: 2\n", ["{a: 1}\n", "b: 2\n"]),
         ('{"a": 1}\n{"b": "---"}\n', ['{"a": 1}\n', '{"b": "---"}\n']),
     ],
 )
@@ -42,10 +49,11 @@ def test_defect_11_a_certificate_is_no_separator() -> None:
     assert split(f"{first}---\nb: 2\n") == [first, "b: 2\n"]
 
 
-def test_text_after_a_separator_is_refused() -> None:
+@pytest.mark.parametrize("line", ["--- b: 2", "----", "---\tb", "-----BEGIN CERTIFICATE-----"])
+def test_text_after_a_separator_is_refused(line: str) -> None:
     """Sveltos refuses the whole content, and so it is said, with the line."""
     with pytest.raises(InputError, match="line 2"):
-        split("a: 1\n--- b: 2\nc: 3\n")
+        split(f"a: 1\n{line}\nc: 3\n")
 
 
 @given(st.lists(st.text("abc: \n#{}[]-'\"", max_size=30), max_size=5))
@@ -111,3 +119,24 @@ def test_annotations_change_the_meaning_by_their_presence() -> None:
     ]
     assert is_program(annotated("lua"))
     assert not is_program(annotated("lua", "template"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\r\nkind: Service\r\nmetadata:\r\n  name: web-{{ .x }}\r\n  namespace: shop\r\n",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: 'web-{{ .x }}', namespace: shop}\n",
+        (
+            "{{ if .y }}\napiVersion: v1\nkind: Service\nmetadata:\n  {{- with .z }}\n  labels: {{ . }}\n  {{- end }}\n"
+            "  name: web-{{ .x }}\n  namespace: shop\n{{ end }}\n"
+        ),
+        (
+            "kind: Service\nspec:\n  metadata:\n    name: other\nmetadata:\n  name: web-{{ .x }}\n  namespace: shop\n"
+            "apiVersion: v1\n"
+        ),
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: web-{{ .x }}\n  namespace: shop\nspec:\n  a: [{{ .b }\n",
+    ],
+)
+def test_templates_are_identified_in_whatever_style(text: str) -> None:
+    """Line ends, flow style, actions between the lines, order of fields; what is no YAML by its lines."""
+    assert identify_text(text) == Identity(Kind("", "Service"), "shop", "web-{{ .x }}")

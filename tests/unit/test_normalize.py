@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.normalize import SERVER_METADATA, last_manager, normalize, terminating
-from gitsnap.sveltos.generated import Origin, reason
+from gitsnap.sveltos.generated import RULES, Origin, reason
 
 _API = {"ClusterProfile": "config.projectsveltos.io/v1beta1", "SveltosCluster": "lib.projectsveltos.io/v1beta1"}
 
@@ -129,30 +129,35 @@ def test_who_wrote_last() -> None:
 _TRIGGER = "eventtrigger.lib.projectsveltos.io/eventtriggername"
 
 
-@pytest.mark.parametrize(
-    ("document", "origin"),
-    [
-        (_object("ClusterProfile", labels={_TRIGGER: "e"}), Origin.EVENT_TRIGGER),
-        (_object("ConfigMap", labels={_TRIGGER: "e"}), Origin.EVENT_TRIGGER),
-        (_object("ClusterProfile", labels={"config.projectsveltos.io/promotionname": "p"}), Origin.PROMOTION),
-        (
-            _object(
-                annotations={"projectsveltos.io/owner-name": "p", "projectsveltos.io/owner-kind": "ClusterProfile"}
-            ),
-            Origin.DEPLOYED,
-        ),
-        (_object("Secret", labels={"projectsveltos.io/role-request": "r"}), Origin.ROLE_REQUEST),
-        (_object("Secret", labels={"projectsveltos.io/access-request-name": "r"}), Origin.ACCESS_REQUEST),
-        (_object("Secret", name="west-sveltos-kubeconfig"), Origin.KUBECONFIG),
-        (_object(name="clustersharding-addonmanager-helm", namespace="projectsveltos"), Origin.SHARDING),
-        (_object(ownerReferences=[{"controller": True, "uid": "u"}]), Origin.OWNED),
-        (_object(ownerReferences=[{"uid": "u"}]), None),
-        (_object("SveltosCluster", ownerReferences=[{"controller": True, "uid": "u"}]), None),
-        (_object(name="clustersharding-mine"), None),
-        ({**_object("Secret", name="my-kubeconfig"), "type": "addons.projectsveltos.io/cluster-profile"}, None),
-        (_object(), None),
-    ],
-)
+_CASES: list[tuple[dict[str, Any], Origin | None]] = [
+    (_object("ClusterProfile", labels={_TRIGGER: "e"}), Origin.EVENT_TRIGGER),
+    (_object("ConfigMap", labels={_TRIGGER: "e"}), Origin.EVENT_TRIGGER),
+    (_object("ClusterProfile", labels={"config.projectsveltos.io/promotionname": "p"}), Origin.PROMOTION),
+    (
+        _object(annotations={"projectsveltos.io/owner-name": "p", "projectsveltos.io/owner-kind": "ClusterProfile"}),
+        Origin.DEPLOYED,
+    ),
+    (_object("Secret", labels={"projectsveltos.io/role-request": "r"}), Origin.ROLE_REQUEST),
+    (_object("Secret", labels={"projectsveltos.io/access-request-name": "r"}), Origin.ACCESS_REQUEST),
+    (_object("Secret", name="west-sveltos-kubeconfig"), Origin.KUBECONFIG),
+    (_object(name="clustersharding-addonmanager-helm", namespace="projectsveltos"), Origin.SHARDING),
+    (_object(ownerReferences=[{"controller": True, "uid": "u"}]), Origin.OWNED),
+    (_object(ownerReferences=[{"uid": "u"}]), None),
+    (_object("SveltosCluster", ownerReferences=[{"controller": True, "uid": "u"}]), None),
+    (_object(name="clustersharding-mine"), None),
+    ({**_object("Secret", name="my-kubeconfig"), "type": "addons.projectsveltos.io/cluster-profile"}, None),
+    (_object(), None),
+    (_object(name="kube-root-ca.crt"), Origin.KUBERNETES),
+    ({**_object("Secret"), "type": "helm.sh/release.v1"}, Origin.HELM_RELEASE),
+]
+
+
+@pytest.mark.parametrize(("document", "origin"), _CASES)
 def test_generated_objects(document: dict[str, Any], origin: Origin | None) -> None:
     """Each rule has a case that it takes, and what looks like it is left to the user."""
     assert reason(document) is origin
+
+
+def test_each_rule_about_generated_objects_has_a_case() -> None:
+    """A rule without one could be lost unnoticed."""
+    assert {origin for _, origin in _CASES} == {None, *(rule.origin for rule in RULES)}

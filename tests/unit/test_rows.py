@@ -254,6 +254,13 @@ def test_a_release_that_was_stamped_anew_is_no_change() -> None:
     assert _rows(_helm(), _helm(time="2026-01-02T00:00:00Z")) == []
 
 
+def test_values_that_say_the_same_are_no_change() -> None:
+    """Comments, order and quoting; Sveltos sees no change either, so that the row would never go away."""
+    assert _rows(_helm(values="a: 1\nb: 2"), _helm(values="# why\nb: 2\na: 1")) == []
+    assert _rows(_helm(from_map="b: 1"), _helm(from_map="b: 1 # why")) == []
+    assert len(_rows(_helm(values="a: 1"), _helm(values="a: {{ .ClusterName }}"))) == 1
+
+
 # The management cluster -----------------------------------------------------------------------------------------------
 
 

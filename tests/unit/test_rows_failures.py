@@ -105,6 +105,14 @@ def test_a_document_that_changed_before_it_was_first_deployed_is_added() -> None
     assert [row[:2] for row in _rows(deployed, configured)] == [("a", "modified"), ("b", "deleted")]
 
 
+def test_a_text_that_sveltos_refuses_deletes_nothing() -> None:
+    """The whole ConfigMap fails, so that what came from it is not in the inventory, and runs on."""
+    refused = _stage("ab", "", failed=True)
+    refused[1]["data"]["all.yaml"] += "--- text\n"
+
+    assert _rows(_stage("ab", "ab"), refused) == []
+
+
 # Releases -----------------------------------------------------------------------------------------------------------
 
 

@@ -195,6 +195,15 @@ def test_another_path_in_a_repository(field: str) -> None:
     assert _rows(_flux(field=field, path="./a"), _flux(field=field, path="./a", tier=50)) == []
 
 
+def test_a_path_that_is_made_of_a_label() -> None:
+    """The same profile and repository, another folder for the cluster whose label changed."""
+
+    def stage(zone: str) -> list[JsonObject]:
+        return [cluster(W, zone=zone), *_flux(path="./{{ .Cluster.metadata.labels.zone }}")[1:]]
+
+    assert [row[1:3] for row in _rows(stage("x"), stage("y"))] == [("web", "modified")]
+
+
 def test_a_chart_in_a_flux_source() -> None:
     """A revision of a chart that keeps its version."""
 

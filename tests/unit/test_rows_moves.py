@@ -6,6 +6,8 @@ from typing import Any
 
 from gitsnap.compare import compare
 from gitsnap.model import JsonObject
+from gitsnap.sveltos.kinds import CAPI_CLUSTER
+from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import (
     O,
     W,
@@ -197,3 +199,54 @@ def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
     rows = _rows(stage("one", policy_ref("content")), stage("another"))
 
     assert rows == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+
+
+def test_clusters_of_one_name_and_two_types_are_two() -> None:
+    """A Cluster and a SveltosCluster may have the same name in the same namespace."""
+    twin = ClusterRef(CAPI_CLUSTER, W.namespace, W.name)
+
+    def stage(port: int) -> list[JsonObject]:
+        return [
+            cluster(W),
+            cluster(twin),
+            config_map("one", {"all.yaml": _service("a", 1)}),
+            config_map("two", {"all.yaml": _service("a", port)}),
+            profile("p", {"policyRefs": [policy_ref("one")]}, W),
+            profile("q", {"policyRefs": [policy_ref("two")]}, twin),
+            inventory_of(W, deployed_by("p", "/Service test/a")),
+            inventory_of(twin, deployed_by("q", "/Service test/a")),
+        ]
+
+    found = compare(build(stage(1)), build(stage(2)))
+
+    assert [row.cluster for row in found.rows] == ["default/capi--west"]
+
+
+def test_a_cluster_that_is_gone() -> None:
+    """Everything that it had goes with it, and the profiles that matched it are named."""
+    before = _labelled("production", "p")
+    before.append(inventory_of(W, deployed_by("p", "/Service test/a")))
+    after = [one for one in _labelled("other", "p") if one["metadata"]["name"] != W.name]
+
+    found = compare(build(before), build(after))
+
+    assert [(row.cluster, row.name, str(row.action)) for row in found.rows] == [(str(W), "a", "deleted")]
+    assert [(row.name, row.message) for row in found.management] == [("west", "no longer matched by ClusterProfile p")]
+
+
+def test_a_selector_that_leaves_a_cluster_before_sveltos_does() -> None:
+    """What is listed is there: it goes when the inventory says so; the profile's own row tells of the selector."""
+
+    def stage(value: str) -> list[JsonObject]:
+        selector = {"clusterSelector": {"matchLabels": {"env": value}}, "policyRefs": [policy_ref("content")]}
+        return [
+            cluster(W, env="a"),
+            config_map("content", {"all.yaml": _service("a")}),
+            profile("p", selector, W),
+            inventory_of(W, deployed_by("p", "/Service test/a")),
+        ]
+
+    found = compare(build(stage("a")), build(stage("b")))
+
+    assert found.rows == ()
+    assert [row.message for row in found.management] == ["spec.clusterSelector.matchLabels.env"]
