@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.format import decode, file_of, path_of
+from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import Cluster, Tree
 from gitsnap.sveltos import inventory, kinds

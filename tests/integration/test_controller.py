@@ -25,6 +25,9 @@ _SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
 """Read before a test begins, which sees nothing of the environment of whoever runs it."""
 
 _OUTAGE_SECONDS = float(os.environ.get("GITSNAP_OUTAGE_SECONDS", "1"))
+"""How long a server is away; from a minute on nobody helps what recovers by itself."""
+
+_UNAIDED = _OUTAGE_SECONDS >= 60
 
 
 @pytest.fixture
@@ -214,10 +217,14 @@ def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Pa
         assert "space" in installed.status("often")["failureMessage"]
         before = len(installed.samples("often", storage=volume))
 
+        time.sleep(_OUTAGE_SECONDS)
         filler.unlink()
-        installed.change("often", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}})
+        if not _UNAIDED:
+            installed.request_sample("often", "now")
 
-        wait_for(lambda: len(installed.samples("often", storage=volume)) > before, "a sample", seconds=90)
+        longest = 60 + 2 * _OUTAGE_SECONDS
+        wait_for(lambda: len(installed.samples("often", storage=volume)) > before, "a sample", seconds=longest)
+        wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "the status")
         _check_archive(volume / "often")
     finally:
         for process in installed.processes:
@@ -255,7 +262,8 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         tier = 0
         while time.monotonic() < ends:
             process = installed.start()
-            until = time.monotonic() + 1.5 + randomness.random() * 3
+            wait_for(lambda: any("serving" in line["message"] for line in process.log), "it to begin")  # noqa: B023
+            until = time.monotonic() + randomness.random() * 3
             while time.monotonic() < until:
                 tier += 1
                 installed.profile(f"profile-{tier % 5}", tier=tier)
@@ -281,13 +289,28 @@ def _check_archive(folder: Path) -> None:
 
 
 def test_fifty_snapshots(installed: Installation) -> None:
-    """Many policies that are due at once are all served."""
+    """Many policies that are due at once are all served, and all of them again after the API server was away."""
+    switch = Switch(int(installed.api.url.rpartition(":")[2]))
     names = [f"policy-{number:02}" for number in range(50)]
     for number, name in enumerate(names):
-        installed.snapshot(name, {"schedule": f"@every {2 + number % 3}s"})
-    installed.start()
+        installed.snapshot(name, {"schedule": f"@every {5 + number % 3}s"})
+    process = installed.start(server=f"https://127.0.0.1:{switch.port}")
+    wait_for(lambda: all(installed.samples(name) for name in names), "a sample of each", seconds=120)
 
-    wait_for(lambda: all(installed.samples(name) for name in names), "a sample of each", seconds=90)
+    switch.off()
+    wait_for(lambda: process.get("/readyz")[0] == 503, "not being ready")
+    time.sleep(_OUTAGE_SECONDS)
+    before = {name: len(installed.samples(name)) for name in names}
+    switch.on()
+
+    longest = 120 + 2 * _OUTAGE_SECONDS
+    wait_for(
+        lambda: all(len(installed.samples(one)) > before[one] for one in names), "another of each", seconds=longest
+    )
+    wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=90)
+    assert [one["metadata"]["name"] for one in installed.api.ask("GET", SNAPSHOTS)["items"]] == names
+    wait_for(lambda: {installed.condition(name, "Ready") for name in names} == {("True", "Collected")}, "their status")
+    switch.close()
 
 
 def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tmp_path: Path) -> None:

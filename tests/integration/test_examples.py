@@ -20,6 +20,8 @@ from gitsnap.model import Area, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.policy import Policy
 from gitsnap.ports import Cluster
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.support.commands import gitsnap
+from tests.support.controllers import kubectl
 from tests.support.trees import MemoryTree, build
 from tests.testbed.apiserver import ApiServer
 
@@ -74,6 +76,19 @@ def test_server_and_dump_give_the_same_tree(
 ) -> None:
     """Whether gitsnap reads a cluster or a dump of it makes no difference to configuration/, in both eras."""
     api: ApiServer = request.getfixturevalue(server)
+    assert _post_examples(api, shared) > 20
+    _dump(api, tmp_path / "dump")
+
+    live = _capture(cluster.connect(kubeconfig=str(api.kubeconfig())), tmp_path / "live")
+    dumped = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "dumped")
+
+    assert live.samples()[0].metadata.objects == dumped.samples()[0].metadata.objects > 20
+    assert _tree_id(live) == _tree_id(dumped)
+    assert live.samples()[0].metadata.consistency == "exact"
+
+
+def _post_examples(api: ApiServer, shared: Path) -> int:
+    """How many objects the server took."""
     accepted = 0
     for file in sorted([*(shared / "examples" / "sveltos").glob("*.yaml"), shared / "guestbook/clusterprofile.yaml"]):
         for document in load_documents(file.read_bytes(), file.name):
@@ -84,15 +99,30 @@ def test_server_and_dump_give_the_same_tree(
         metadata = {"name": name, "namespace": "default"}
         document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{name}.yaml": content}}
         accepted += _post(api, document) == 201
-    assert accepted > 20
-    _dump(api, tmp_path / "dump")
+    return accepted
 
-    live = _capture(cluster.connect(kubeconfig=str(api.kubeconfig())), tmp_path / "live")
-    dumped = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "dumped")
 
-    assert live.samples()[0].metadata.objects == dumped.samples()[0].metadata.objects > 20
-    assert _tree_id(live) == _tree_id(dumped)
-    assert live.samples()[0].metadata.consistency == "exact"
+def test_the_server_takes_what_is_shown(api: ApiServer, shared: Path, tmp_path: Path) -> None:
+    """`gitsnap show --all --decrypt` prints what `kubectl apply` takes, and every object of the sample."""
+    assert _post_examples(api, shared) > 20
+    secret = {
+        "metadata": {"name": "s", "namespace": "default"},
+        "type": "addons.projectsveltos.io/cluster-profile",
+        "stringData": {"a": "b"},
+    }
+    api.ask("POST", "/api/v1/namespaces/default/secrets", secret)
+    kubeconfig = api.kubeconfig()
+    words = ["--snapshot", "hourly", "--kubeconfig", str(kubeconfig), "-o", "json"]
+    sample = json.loads(gitsnap(tmp_path, "capture", *words, code=0).stdout)["sample"]
+    shown = gitsnap(tmp_path, "show", "--all", "--decrypt", code=0).stdout
+
+    applied = kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "-f", "-", kubeconfig=kubeconfig, stdin=shown
+    )  # fmt: skip
+
+    lines = applied.splitlines()
+    assert len(lines) == sample["objects"]
+    assert [line for line in lines if " (server dry run)" not in line] == []
 
 
 def test_examples_against_each_other(shared: Path) -> None:

@@ -28,7 +28,15 @@ from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
 from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, unpushed
 from tests.support.interruption import Switch
-from tests.support.remotes import HttpServer, SshServer, bare_repository, generate_key, http_server, ssh_server
+from tests.support.remotes import (
+    HttpServer,
+    SshServer,
+    bare_repository,
+    generate_key,
+    http_server,
+    make_certificate,
+    ssh_server,
+)
 
 _PROFILE = (
     "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
@@ -188,6 +196,24 @@ def test_by_https_with_password_or_token(source: _Source, https: HttpServer) -> 
     assert push(source.git, "hourly", Remote(url, Credentials("s", by_password))).tags == 2
     source.sample()
     assert push(source.git, "hourly", Remote(url, Credentials("s", by_token))).tags == 1
+
+
+def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_path: Path) -> None:
+    """Let in by the certificate alone; without it, or with somebody else's, nothing arrives."""
+    certificate, key = make_certificate(tmp_path, "client")
+    other = make_certificate(tmp_path, "stranger")
+    with http_server(target.parent, client=certificate) as server:
+        url, authority = f"{server.url}/record.git", server.authority.encode()
+        stranger = {"tls.crt": other[0].read_bytes(), "tls.key": other[1].read_bytes(), "ca.crt": authority}
+        for refused in ({"ca.crt": authority}, stranger):
+            with pytest.raises(RemoteError):
+                push(source.git, "hourly", Remote(url, Credentials("s", refused)))
+        with pytest.raises(SecretsError, match="but not both"):
+            push(source.git, "hourly", Remote(url, Credentials("s", {"tls.crt": certificate.read_bytes()})))
+        assert _refs(target) == {}
+
+        own = {"tls.crt": certificate.read_bytes(), "tls.key": key.read_bytes(), "ca.crt": authority}
+        assert push(source.git, "hourly", Remote(url, Credentials("s", own))).tags == 2
 
 
 @pytest.mark.parametrize(

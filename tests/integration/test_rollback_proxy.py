@@ -21,9 +21,9 @@ from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Action, Plan
 from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, unfinished
 from gitsnap.sveltos import kinds
-from tests.support.write_faults import Fault, FaultyProxy, faulty_proxy
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
+from tests.support.write_faults import Fault, FaultyProxy, faulty_proxy
 from tests.testbed.apiserver import ApiServer
 
 WEST = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"})

@@ -1,4 +1,4 @@
-"""A proxy in front of an API server, on loopback, that answers reads wrongly where a test says so (writes: write_faults).
+"""A proxy in front of an API server, on loopback, that answers reads wrongly where a test says so.
 
 It speaks plain HTTP to the client and TLS to the server. This module must not be imported by the package.
 """

@@ -99,6 +99,21 @@ def _wait_for_port(port: int) -> None:
     raise AssertionError("the server did not start")
 
 
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for this machine that has signed itself, and its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
+            "-addext", "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
 @dataclass
 class HttpServer:
     """git's http backend for the repositories below a folder."""
@@ -111,25 +126,23 @@ class HttpServer:
 
 
 @contextlib.contextmanager
-def http_server(folder: Path, *, password: str = "", token: str = "") -> Iterator[HttpServer]:
-    """A server that takes the user ``git`` with a password, or a bearer token."""
-    certificate, key = folder / "server.crt", folder / "server.key"
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
-            "-addext", "subjectAltName=IP:127.0.0.1",
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
+def http_server(
+    folder: Path, *, password: str = "", token: str = "", client: Path | None = None
+) -> Iterator[HttpServer]:
+    """A server that takes the user ``git`` with a password, or a bearer token; or who has a client certificate."""
+    certificate, key = make_certificate(folder, "server")
     allowed = {f"Bearer {token}"} if token else set()
     if password:
         allowed.add("Basic " + base64.b64encode(f"git:{password}".encode()).decode())
+    if client is not None:
+        allowed.add("")
     seen: list[str] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folder, allowed, seen))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if client is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client)
     # The handshake is made by the handler's thread. A client that went away between select and accept blocks nothing.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.socket.settimeout(1.0)
