@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _MOST_FIELDS = 4
 _MOST_NAMES = 3
 _MOST_STAYING = 10
-_ALWAYS = frozenset({Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.REFUSE})
-"""What the last line counts even if there is none."""
-
 _INDENT = " " * 14
 
 _DONE = {
@@ -60,6 +57,7 @@ def plan_text(plan: Plan, *, columns: int) -> str:
         f"sample:  {plan.sample}",
         "",
     ]
+    lines += [] if steps else ["nothing to write"]
     for number, step in enumerate(steps, start=1):
         lines.append(f"{number:>4} {step.action:<8} {_name(step.key)}")
         lines += [_INDENT + visible(text) for text in _about(step)]
@@ -154,8 +152,9 @@ def _totals(plan: Plan) -> list[str]:
     if plan.unread:
         listed = ", ".join(kind.name for kind in sorted(plan.unread))
         lines.append(f"which managed clusters it reaches is not known: you may not read {listed}")
-    counts = [f"{plan.counts[action]} {action}" for action in Action if plan.counts[action] or action in _ALWAYS]
-    lines.append(f"plan: {', '.join(counts)}; {len(plan.stays)} not in the sample and left alone")
+    counts = [f"{plan.counts[action]} {action}" for action in Action if plan.counts[action]]
+    counts += [f"{len(plan.stays)} not in the sample and left alone"] if plan.stays else []
+    lines.append(f"plan: {', '.join(counts) or 'nothing was selected'}")
     return lines
 
 

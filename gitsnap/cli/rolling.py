@@ -106,19 +106,15 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
 
 def _question(plan: Plan) -> str:
     """What a yes means, the worst of it included."""
-    from gitsnap.plan import Action
+    from gitsnap.plan import Action, counted
 
     deleted, clusters = plan.counts[Action.DELETE], len({one.cluster for one in plan.withdraws})
-    parts = [f"Write {_counted(len(plan.writes) - deleted, 'object')}"]
+    parts = [f"Write {counted(len(plan.writes) - deleted, 'object')}"]
     if deleted:
-        parts.append(f"delete {_counted(deleted, 'object')}")
+        parts.append(f"delete {counted(deleted, 'object')}")
     if clusters:
-        parts.append(f"take add-ons from {_counted(clusters, 'managed cluster')}")
+        parts.append(f"take add-ons from {counted(clusters, 'managed cluster')}")
     return f"{', '.join(parts)}: in"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:

@@ -102,11 +102,6 @@ def _key(spelled: str) -> ObjectKey | None:
     return ObjectKey(Kind.parse(parts[0]), parts[1] if len(parts) == 3 else "", parts[-1])
 
 
-def _line(text: str) -> str:
-    """Readable, but for spaces at either end, which somebody's editor might take away."""
-    return _encoded(text, keep="/ " if text == text.strip() else "/")
-
-
 def _encoded(text: str, *, keep: str = "") -> str:
     """On one ASCII line: everything but printable ASCII is percent-encoded, and so are ``%``, the space and ``/``."""
     return quote(text, safe="!\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~" + keep, errors="surrogatepass")

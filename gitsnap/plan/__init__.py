@@ -3,6 +3,7 @@
 Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or let a value of a Secret into a text.
 """
 
+from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Moment, Stay, Withdraw
 from gitsnap.plan.deleting import PRUNED_KINDS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.plan.labels import labels_match
@@ -10,22 +11,8 @@ from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
-from gitsnap.plan.values import (
-    Action,
-    Doing,
-    Doubt,
-    Effect,
-    Hold,
-    Moment,
-    Options,
-    Outcome,
-    Plan,
-    Stay,
-    Step,
-    Trial,
-    Withdraw,
-    in_words,
-)
+from gitsnap.plan.values import Action, Options, Outcome, Plan, Step, Trial
+from gitsnap.plan.words import counted, in_words
 from gitsnap.plan.writing import Create, Delete, MergePatch, Replace, has_no_effect, moved, request_of
 
 __all__ = [
@@ -54,6 +41,7 @@ __all__ = [
     "Unrestorable",
     "Withdraw",
     "arranged",
+    "counted",
     "differences",
     "has_no_effect",
     "in_words",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.plan.consequences import Doubt, Hold, Moment, Withdraw
 from gitsnap.plan.matching import CLASSIFIER_KINDS, Change, Readers, Row, Rows, State, rows_after, templated
-from gitsnap.plan.values import Doubt, Hold, Moment, Withdraw
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of

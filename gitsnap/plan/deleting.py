@@ -12,10 +12,11 @@ from datetime import datetime
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.changes import changed_fields
+from gitsnap.plan.consequences import Stay
 from gitsnap.plan.judging import NAMESPACE, Judge
 from gitsnap.plan.labels import labels_match
 from gitsnap.plan.selection import Selection
-from gitsnap.plan.values import Action, Stay, Step
+from gitsnap.plan.values import Action, Step
 from gitsnap.sveltos import generated, kinds, restore
 
 PRUNED_KINDS = kinds.USER_KINDS

@@ -16,7 +16,8 @@ from typing import Any
 from gitsnap.errors import InputError
 from gitsnap.model import JsonObject, Kind, ObjectKey, Sample
 from gitsnap.plan.selection import Selection
-from gitsnap.plan.values import Action, Options, Plan, Step, in_words
+from gitsnap.plan.values import Action, Options, Plan, Step
+from gitsnap.plan.words import in_words
 
 _KIND = "RollbackPlanFile"
 _VERSION = 1

@@ -12,13 +12,14 @@ from dataclasses import replace
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.arranging import Arrangement, arrange, may_release
+from gitsnap.plan.consequences import Effect, Stay
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
 from gitsnap.plan.judging import NAMESPACE, Judge
 from gitsnap.plan.matching import CONCERNED_KINDS, Change
 from gitsnap.plan.reaching import effects
 from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState
-from gitsnap.plan.values import Action, Effect, Options, Plan, Stay, Step
+from gitsnap.plan.values import Action, Options, Plan, Step
 from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.restore import Phase
 

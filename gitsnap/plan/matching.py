@@ -12,7 +12,7 @@ from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import SELECTOR_PATHS, ClusterRef, observed, selects, values_at
+from gitsnap.sveltos.matching import SELECTOR_PATHS, ClusterRef, LabelIndex, observed, selects, values_at
 from gitsnap.sveltos.pausing import paused
 
 SELECTING_KINDS = kinds.PROFILE_KINDS | {kinds.CLUSTER_PROMOTION, kinds.EVENT_TRIGGER, kinds.ROLE_REQUEST}
@@ -46,18 +46,18 @@ class Change:
 class State:
     """The management cluster at one moment; never changed in place."""
 
-    labels: Mapping[ClusterRef, Mapping[str, str]]
+    labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
 
     @classmethod
     def of(cls, documents: Iterable[JsonObject]) -> State:
         """The state that these live objects make."""
-        labels, sets, selecting = {}, {}, {}
+        labels, sets, selecting = LabelIndex(), {}, {}
         for document in documents:
             key = ObjectKey.of(document)
             if key.kind in kinds.CLUSTER_KINDS:
-                labels[ClusterRef.of(document)] = labels_of(document)
+                labels.add(ClusterRef.of(document), labels_of(document))
             elif key.kind in SET_KINDS:
                 sets[key] = document
             elif key.kind in SELECTING_KINDS:
@@ -68,7 +68,7 @@ class State:
         """The state that a step leads to."""
         key, document = change.key, change.after
         if key.kind in kinds.CLUSTER_KINDS and document is not None:
-            return replace(self, labels={**self.labels, ClusterRef.of(document): labels_of(document)})
+            return replace(self, labels=self.labels.relabelled(ClusterRef.of(document), labels_of(document)))
         if key.kind in SET_KINDS:
             return replace(self, sets=_with(self.sets, key, document))
         if key.kind in SELECTING_KINDS:

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan.consequences import Doing, Effect
 from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, State
-from gitsnap.plan.values import Doing, Effect
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects

@@ -68,6 +68,18 @@ class LabelIndex(dict[ClusterRef, Mapping[str, str]]):
         for pair in labels.items():
             self._having.setdefault(pair, []).append(cluster)
 
+    def relabelled(self, cluster: ClusterRef, labels: Mapping[str, str]) -> LabelIndex:
+        """A copy in which one cluster has these labels."""
+        copy = LabelIndex()
+        copy.update(self)
+        copy._having = dict(self._having)
+        for pair in self.get(cluster, {}).items():
+            copy._having[pair] = [one for one in copy._having[pair] if one != cluster]
+        copy[cluster] = labels
+        for pair in labels.items():
+            copy._having[pair] = [*copy._having.get(pair, ()), cluster]
+        return copy
+
     def having(self, key: str, value: str) -> Iterable[ClusterRef]:
         """The clusters with this label."""
         return self._having.get((key, value), ())
@@ -132,44 +144,39 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
     """
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
-    candidates = (
-        {cluster: labels for cluster, labels in clusters.items() if cluster.namespace == own_namespace}
-        if own_namespace
-        else clusters
-    )
     spec = document.get("spec") or {}
     selected: set[ClusterRef] = set()
     for path in SELECTOR_PATHS.get(kind, ()):
         for selector in values_at(spec, path):
-            pool = _pool(selector, candidates)
-            selected.update(cluster for cluster in pool if selector_matches(selector, candidates[cluster]))
+            pool = (one for one in _pool(selector, clusters) if own_namespace in ("", one.namespace))
+            selected.update(cluster for cluster in pool if selector_matches(selector, clusters[cluster]))
     for reference in spec.get("clusterRefs") or ():
         cluster = ClusterRef.of_reference(reference)
         # Sveltos forces the namespace of a Profile's and a Set's references to its own.
         cluster = ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
-        if cluster in candidates:
+        if cluster in clusters:
             selected.add(cluster)
     certain = True
     for name in spec.get("setRefs") or spec.get("clusterSetRefs") or ():
-        members = _members((sets or {}).get(ObjectKey(_SETS_OF[kind], own_namespace, str(name))), candidates)
+        members = _members((sets or {}).get(ObjectKey(_SETS_OF[kind], own_namespace, str(name))), clusters)
         selected |= members.clusters
         certain = certain and members.certain
     return Selection(frozenset(selected), certain)
 
 
-def _pool(selector: Any, candidates: ClusterLabels) -> Iterable[ClusterRef]:
+def _pool(selector: Any, clusters: ClusterLabels) -> Iterable[ClusterRef]:
     """Clusters that a selector may match: those with one of the labels it requires, where that can be looked up."""
     required = selector.get("matchLabels") if isinstance(selector, dict) else None
-    if required and isinstance(candidates, LabelIndex):
-        return candidates.having(*next(iter(required.items())))
-    return candidates
+    if required and isinstance(clusters, LabelIndex):
+        return clusters.having(*next(iter(required.items())))
+    return clusters
 
 
-def _members(document: JsonObject | None, candidates: ClusterLabels) -> Selection:
+def _members(document: JsonObject | None, clusters: ClusterLabels) -> Selection:
     """The clusters a set stands for; with ``maxReplicas`` below the number of candidates Sveltos chooses among them."""
     if document is None:
         return Selection(frozenset())
-    pool = selects(document, candidates).clusters
+    pool = selects(document, clusters).clusters
     limit = (document.get("spec") or {}).get("maxReplicas") or 0
     if not limit or len(pool) <= limit:
         return Selection(pool)

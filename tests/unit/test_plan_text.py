@@ -66,7 +66,7 @@ def test_what_a_person_must_know_comes_last() -> None:
     assert any("it is immutable" in line for line in tail)
     assert sum(line.startswith("withdraw: ClusterProfile late stops matching fleet/") for line in tail) == _CLUSTERS
     assert tail[-2].startswith("reaches 12 managed clusters: fleet/sveltos--prod-eu-west-00, ")
-    assert tail[-1] == "plan: 0 create, 39 update, 14 hold, 0 unchanged, 1 refuse; 1 not in the sample and left alone"
+    assert tail[-1] == "plan: 39 update, 14 hold, 1 refuse, 1 not in the sample and left alone"
 
 
 def test_a_step_says_what_sveltos_will_do() -> None:

@@ -1,0 +1,148 @@
+"""What a plan means for managed clusters: what Sveltos does there, what would be lost, held, or cannot be told.
+
+Frozen values with their words. This module must not work any of it out.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from gitsnap.model import ObjectKey
+from gitsnap.plan.words import counted, in_words
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
+from gitsnap.sveltos.matching import ClusterRef
+
+_MOST_CLUSTERS = 3
+
+
+class Doing(enum.StrEnum):
+    """What Sveltos does on managed clusters after a step."""
+
+    DEPLOYS = "deploys"
+    """The clusters come to match."""
+    REDEPLOYS = "redeploys"
+    WITHDRAWS = "withdraws"
+    """The clusters stop matching."""
+    LEAVES = "leaves"
+    """They stop matching, and what is there stays (``stopMatchingBehavior: LeavePolicies``)."""
+    APPLIES = "applies"
+    """Of a kind that is no profile: it takes effect there."""
+    REPORTS = "reports"
+    """Nothing but a report (``syncMode: DryRun``)."""
+    ONCE = "once"
+    """Nothing where it was deployed before (``syncMode: OneTime``)."""
+    WAITS = "waits"
+    """Nothing as long as the profile is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one profile, or one object that acts like it, does after a step."""
+
+    doing: Doing
+    by: ObjectKey
+    clusters: tuple[ClusterRef, ...]
+
+
+class Moment(enum.StrEnum):
+    """When a cluster stops matching."""
+
+    END = "end"
+    """After the rollback."""
+    BETWEEN = "between"
+    """Between two steps, although it matches before and after."""
+    PASSING = "passing"
+    """Between two steps, after it came to match between two others: it matches neither before nor after."""
+
+    def of(self, cluster: ClusterRef) -> str:
+        """What happens to the match of a cluster, in words."""
+        return _MOMENTS[self].format(cluster)
+
+
+_MOMENTS = {
+    Moment.END: "stops matching {}",
+    Moment.BETWEEN: "stops matching {} for a moment, between two steps",
+    Moment.PASSING: "matches {} for a moment only, between two steps",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A managed cluster that would stop matching, so that Sveltos removes there what was deployed."""
+
+    profile: ObjectKey
+    """The ClusterProfile or Profile; or an EventTrigger, ClusterPromotion or RoleRequest."""
+    cluster: ClusterRef
+    moment: Moment
+    leaves: bool = False
+    """Whether Sveltos leaves in place what it deployed (``stopMatchingBehavior: LeavePolicies``)."""
+    deployed: tuple[DeployedResource | DeployedRelease, ...] | None = None
+    """What is deployed there by the profile, None where that is not known."""
+
+    @property
+    def releases(self) -> int | None:
+        """Helm releases that would go."""
+        if self.deployed is None:
+            return None
+        return sum(isinstance(entry, DeployedRelease) for entry in self.deployed)
+
+    @property
+    def resources(self) -> int | None:
+        """Resources that would go."""
+        if self.deployed is None:
+            return None
+        return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
+
+    def __str__(self) -> str:
+        return f"{in_words(self.profile)} {self.moment.of(self.cluster)}: {self._consequence()}"
+
+    def _consequence(self) -> str:
+        if self.moment is Moment.PASSING:
+            return "what is deployed there meanwhile is withdrawn again"
+        if self.leaves:
+            return "what it deployed stays (stopMatchingBehavior LeavePolicies)"
+        if self.deployed is None or self.profile.kind not in kinds.PROFILE_KINDS:
+            return "what it deployed is withdrawn"
+        if not self.deployed:
+            return "nothing is deployed there"
+        releases, resources = self.releases or 0, self.resources or 0
+        parts = [counted(releases, "Helm release")] if releases else []
+        parts += [counted(resources, "resource")] if resources else []
+        return f"{' and '.join(parts)} withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A profile that is paused while the steps that decide about its matches are written."""
+
+    profile: ObjectKey
+    clusters: tuple[ClusterRef, ...]
+    """The clusters that it matches before and after, and is not to lose in between."""
+
+    def __str__(self) -> str:
+        few = len(self.clusters) <= _MOST_CLUSTERS
+        kept = ", ".join(map(str, self.clusters)) if few else f"its {len(self.clusters)} clusters"
+        return f"paused meanwhile, to keep {kept}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A live object that the selection covers and the sample does not have, and that is left alone."""
+
+    key: ObjectKey
+    reason: str
+    """Why it is not deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A change whose effect on what clusters match cannot be worked out before Sveltos acts."""
+
+    key: ObjectKey
+    """What may stop matching clusters."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{in_words(self.key)}: {self.reason}; it cannot be told what would be withdrawn"
