@@ -2,8 +2,9 @@
 
     python benchmarks/history.py [SAMPLES [OBJECTS]]      default: 20000 5000
 
-The archive is made by `git fast-import`, and packed as gitsnap's maintenance does it: each sample changes three ConfigMaps of its objects. Start-up is the time of
-`gitsnap list --help`, which every command has in it. Pushing goes to a bare repository on the same disk.
+The archive is made by `git fast-import`, and packed as gitsnap's maintenance does it: each sample changes three
+ConfigMaps of its objects. Start-up is the time of `gitsnap list --help`, which every command has in it. Pushing goes to
+a bare repository on the same disk.
 """
 
 from __future__ import annotations
