@@ -174,12 +174,22 @@ class _Cluster:
     def _take_moved(self, moves: _Moves) -> None:
         """What another profile deploys may differ from what was there."""
         for (former, profile), slots in moves.items():
-            for change in self._pairs.between(former, profile, self._cluster).documents:
+            changes = self._pairs.between(former, profile, self._cluster)
+            for change in changes.documents:
                 if change.before is None or change.after is None or change.equal:
                     continue
                 for slot in slots:
                     if self._is_of(slot, change):
                         self._take(profile, slot, change)
+            old = self._pairs.content(self._before, former, self._cluster)
+            new = self._pairs.content(self._after, profile, self._cluster)
+            hidden = [
+                slot
+                for slot in slots
+                if slot not in self._modified
+                and not any(one.explains(slot[0], local=slot[1] == LOCAL) for one in (old, new))
+            ]
+            self._take_from_opaque(profile, RESOURCES, hidden, changes.opaque)
 
     def _message(self, profile: ObjectKey, slot: _Slot, change: DocumentChange) -> str:
         shown = change.isolated and not change.secret and not change.reread
@@ -218,9 +228,15 @@ class _Cluster:
             candidates = [slot for slot in candidates if self._all[slot].owner in changed]
         elif feature == RESOURCES:
             candidates = [slot for slot in candidates if not self._is_explained(profile, slot, changed)]
+        self._take_from_opaque(profile, feature, candidates, changed)
+
+    def _take_from_opaque(
+        self, profile: ObjectKey, feature: str, candidates: list[_Slot], changed: frozenset[ObjectKey]
+    ) -> None:
+        """Of what may have come from changed sources, one is surely meant; of several, which one cannot be told."""
         # A resource that came or went may be the whole change.
         certain = len(candidates) == 1
-        for slot in candidates:
+        for slot in candidates if changed else ():
             if slot in self._old and slot in self._new:
                 look = self._see(changed) if certain else f"may have changed, compare {self._pairs.names(changed)}"
                 self._modified[slot] = look + self._state(self._carrier(profile, slot), feature)

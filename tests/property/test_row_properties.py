@@ -57,6 +57,8 @@ class World:
 
     env: dict[ClusterRef, str]
     """The label that profiles select by."""
+    zone: dict[ClusterRef, str]
+    """The label that templates read."""
     selects: dict[str, str]
     """Profile -> the value of the label."""
     owner: dict[str, str]
@@ -76,7 +78,7 @@ class World:
     def asks_for(self, one: ClusterRef, name: str) -> dict[str, Content]:
         """What a profile deploys to a cluster that it matches: resource -> content."""
         return {
-            f"{source}-{document}": (port, self.env[one] if (source, document) == (MADE, _FROM_LABEL) else "")
+            f"{source}-{document}": (port, self.zone[one] if (source, document) == (MADE, _FROM_LABEL) else "")
             for source in SOURCES
             if self.owner[source] == name
             for document, port in self.ports.get((source, _variant(source, one)), {}).items()
@@ -128,8 +130,9 @@ _documents = st.dictionaries(st.sampled_from(("a", "b", "c")), st.integers(1, 3)
 _VARIANTS = [(source, _variant(source, one)) for source in SOURCES for one in CLUSTERS]
 _worlds = st.builds(
     World,
-    st.fixed_dictionaries({one: st.sampled_from("xyz") for one in CLUSTERS}),
-    st.fixed_dictionaries({name: st.sampled_from("xy") for name in PROFILES}),
+    st.fixed_dictionaries({one: st.sampled_from("xxy") for one in CLUSTERS}),
+    st.fixed_dictionaries({one: st.sampled_from("vw") for one in CLUSTERS}),
+    st.fixed_dictionaries({name: st.sampled_from("xxy") for name in PROFILES}),
     st.fixed_dictionaries({source: st.sampled_from((*PROFILES, "")) for source in SOURCES}),
     st.dictionaries(st.sampled_from(sorted(set(_VARIANTS))), _documents, min_size=2),
     st.frozensets(st.sampled_from((SHARED, MADE, LOCAL)), max_size=2),
@@ -141,12 +144,13 @@ _worlds = st.builds(
 def _edited(draw: st.DrawFn, world: World) -> World:
     """A few edits, since two worlds that have nothing in common have hardly a modified resource."""
     other = draw(_worlds)
-    parts = draw(st.sets(st.sampled_from(("env", "selects", "owner", "ports")), max_size=2))
+    parts = draw(st.sets(st.sampled_from(("env", "zone", "selects", "owner", "ports")), max_size=3))
     ports = {**world.ports}
     for slot in draw(st.sets(st.sampled_from(sorted(set(_VARIANTS))), max_size=3)):
         ports[slot] = {**ports.get(slot, {}), **other.ports.get(slot, {})}
     return World(
         other.env if "env" in parts else world.env,
+        other.zone if "zone" in parts else world.zone,
         other.selects if "selects" in parts else world.selects,
         other.owner if "owner" in parts else world.owner,
         other.ports if "ports" in parts else ports,
@@ -171,7 +175,7 @@ def objects(world: World, noise: Noise, *, carried_out: World | None = None) -> 
     """The world as an API server has it; what Sveltos reports is about ``carried_out``, where that is another one."""
     chance = random.Random(noise.seed)
     reported = carried_out or world
-    found = [cluster(one, env=world.env[one]) for one in CLUSTERS]
+    found = [cluster(one, env=world.env[one], zone=world.zone[one]) for one in CLUSTERS]
     for name in PROFILES:
         matching = [one for one in CLUSTERS if reported.matches(one, name)]
         found.append(profile(name, _spec(world, name, noise), *matching))
@@ -238,7 +242,7 @@ def _text(source: str, documents: dict[str, int], chance: random.Random) -> str:
     texts = []
     for name in names:
         comment = f"# {chance.random()}\n" if chance.random() < 0.3 and source != HIDDEN else ""
-        label = "\n  label: {{ .Cluster.metadata.labels.env }}" if (source, name) == (MADE, _FROM_LABEL) else ""
+        label = "\n  label: {{ .Cluster.metadata.labels.zone }}" if (source, name) == (MADE, _FROM_LABEL) else ""
         texts.append(
             f"{comment}apiVersion: v1\nkind: Service\nmetadata:\n  name: {source}-{name}\n  namespace: test\n"
             f"spec:\n  port: {documents[name]}{label}\n"

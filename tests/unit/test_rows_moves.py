@@ -250,3 +250,23 @@ def test_a_selector_that_leaves_a_cluster_before_sveltos_does() -> None:
 
     assert found.rows == ()
     assert [row.message for row in found.management] == ["spec.clusterSelector.matchLabels.env"]
+
+
+def test_a_resource_of_a_secret_that_moves_and_changes() -> None:
+    """Its document cannot be read, but the Secret changed: the row names it."""
+
+    def stage(owner: str, password: str) -> list[JsonObject]:
+        return [
+            cluster(W),
+            secret("hidden", {"all.yaml": password}),
+            *(
+                profile(name, {"policyRefs": [policy_ref("hidden", "Secret")] if name == owner else []}, W)
+                for name in ("p", "q")
+            ),
+            inventory_of(W, deployed_by(owner, "/Secret test/b")),
+        ]
+
+    rows = _rows(stage("p", "one"), stage("q", "another"))
+
+    assert rows == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+    assert _rows(stage("p", "one"), stage("q", "one")) == []
