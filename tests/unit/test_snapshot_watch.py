@@ -1,0 +1,96 @@
+"""From which version a watch goes on, and how often it asks; tests/integration/test_watching.py has a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gitsnap.controller.watching import SnapshotWatch
+from gitsnap.errors import ClusterUnreachableError, GoneError
+from gitsnap.model import JsonObject, ResourceType
+from gitsnap.policy import SNAPSHOT
+from gitsnap.ports import Page, WatchEvent
+
+_RESOURCE = ResourceType(SNAPSHOT, "v1beta1", "snapshots", namespaced=False)
+
+
+def _event(change: str, version: str, name: str = "a") -> WatchEvent:
+    return WatchEvent(change, {"metadata": {"name": name, "resourceVersion": version}})
+
+
+class _Server:
+    """Answers of a server, one a watch; an error is raised in place of an answer."""
+
+    def __init__(self, *answers: list[WatchEvent] | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    def resource_type(self, _kind: object) -> ResourceType:
+        return _RESOURCE
+
+    def list(self, _resource: ResourceType) -> Iterator[Page]:
+        self.asked.append("list")
+        yield Page([], "10")
+
+    def watch(self, _resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
+        assert seconds > 0
+        self.asked.append(resource_version)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        yield from answer
+
+
+def _run(server: _Server) -> tuple[list[str], list[float]]:
+    """What was heard of, and the pauses, until the server has said all."""
+    heard: list[str] = []
+
+    def listed(documents: Sequence[JsonObject]) -> None:
+        assert not documents
+
+    def changed(document: JsonObject) -> None:
+        heard.append(f"changed {document['metadata']['name']}")
+
+    def gone(document: JsonObject) -> None:
+        heard.append(f"gone {document['metadata']['name']}")
+
+    pauses: list[float] = []
+    listener: Any = SimpleNamespace(listed=listed, changed=changed, gone=gone)
+    cluster: Any = server
+    watch = SnapshotWatch(lambda: cluster, listener, sleep=pauses.append)
+    with pytest.raises(ClusterUnreachableError):
+        watch._list_and_watch(cluster)
+    return heard, pauses
+
+
+def test_a_bookmark_is_gone_on_from() -> None:
+    """It tells nothing but the version up to which everything was heard."""
+    server = _Server([_event("ADDED", "11"), _event("BOOKMARK", "50")], [_event("DELETED", "51")])
+    server._answers.append(ClusterUnreachableError("the end"))
+
+    heard, _ = _run(server)
+
+    assert heard == ["changed a", "gone a"]
+    assert server.asked == ["list", "10", "50", "51"]
+
+
+def test_a_watch_that_ends_at_once_is_not_asked_for_again_at_once() -> None:
+    """A proxy that ends every watch is asked about once a second, not in a hot loop."""
+    server = _Server([], [], [], ClusterUnreachableError("the end"))
+
+    _, pauses = _run(server)
+
+    assert pauses == [1.0, 1.0, 1.0]
+
+
+def test_a_version_that_is_gone_means_a_new_list() -> None:
+    """At once, and it is no problem of the controller's readiness."""
+    cluster: Any = _Server([_event("ADDED", "11")], GoneError("too old"))
+    listener: Any = SimpleNamespace(listed=lambda _: None, changed=lambda _: None, gone=lambda _: None)
+    watch = SnapshotWatch(lambda: cluster, listener, sleep=lambda _: None)
+
+    assert watch._list_and_watch(cluster) == 0.0
+    assert watch.problem == ""
