@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gitsnap", deadline=None)  # no test fails because the machine is busy
+settings.load_profile("gitsnap")
 
 pytest_plugins = ["tests.testbed.fixtures"]
 
