@@ -88,9 +88,16 @@ def _git_is_at_work(git_folder: Path) -> bool:
 
 
 def _open_files() -> set[str]:
-    """Files that processes have open, as far as /proc shows them; a system without /proc relies on the age alone."""
+    """Files that other processes have open, as far as /proc shows them; without /proc their age alone counts.
+
+    libgit2 opens unfinished packs as well as finished ones: what this process has open is no reason to keep it.
+    """
     files: set[str] = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            files.add(str(link.readlink()))
+    own = str(os.getpid())
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name != own:
+            with contextlib.suppress(OSError):
+                for link in (process / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        files.add(str(link.readlink()))
     return files

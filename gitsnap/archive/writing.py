@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pygit2
@@ -18,8 +18,8 @@ import pygit2
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
-from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples
-from gitsnap.archive.trees import write_tree
+from gitsnap.archive.reading import KEEP, GitTree, newest, read_marks, read_samples, ref_target
+from gitsnap.archive.trees import check_end, is_whole, write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
     ATTRIBUTES,
@@ -52,8 +52,7 @@ class GitWriter:
         self._lock = lock
         self._samples = read_samples(repository, branch)[0]
         self._base = self._find_base()
-        self._in_head = self._head_contents()
-        self._sink = ObjectSink(Path(repository.path) / "objects", self._is_known)
+        self._sink = ObjectSink(Path(repository.path) / "objects", partial(is_whole, repository))
         self._memory = memory.load(Path(repository.path))
         self._digests: dict[str, str] = dict(self._memory.digests)
 
@@ -152,9 +151,15 @@ class GitWriter:
 
     def _find_base(self) -> str | None:
         """The commit to build on: the branch's head, unless somebody rewrote the branch without the newest sample."""
-        name = f"refs/heads/{self._branch}"
-        head = str(self._repository.references[name].target) if name in self._repository.references else None
-        last = newest(self._samples)
+        name, last = f"refs/heads/{self._branch}", newest(self._samples)
+        self._check_head()
+        try:
+            head = ref_target(self._repository, name)
+        except ArchiveError:
+            if last is None:
+                raise
+            head = None
+            (Path(self._repository.path) / name).unlink()  # libgit2 moves no ref that it cannot read
         if last is None or head == last.commit:
             return head
         if head is None or not self._contains(head, last.commit):
@@ -164,7 +169,20 @@ class GitWriter:
             return last.commit
         return head
 
+    def _check_head(self) -> None:
+        """HEAD is no input of a capture, but nothing can be written in a repository where it cannot be read."""
+        try:
+            self._repository.lookup_reference("HEAD")
+        except (KeyError, ValueError, pygit2.GitError):
+            file = Path(self._repository.path) / "HEAD"
+            raise ArchiveError(
+                f"{file} is damaged, so that no sample can be added",
+                hint=f"No sample is harmed: write the line `ref: refs/heads/{self._branch}` into it.",
+            ) from None
+
     def _contains(self, head: str, commit: str) -> bool:
+        for one in (head, commit):
+            check_end(self._repository, one)
         try:
             return bool(self._repository.descendant_of(head, commit))
         except (KeyError, pygit2.GitError) as error:
@@ -172,15 +190,9 @@ class GitWriter:
                 f"the history of the archive is damaged: {error}", hint="Run `git fsck` in it."
             ) from error
 
-    def _head_contents(self) -> frozenset[str]:
-        head = self.head
-        return frozenset(head.all_files.values()) if head else frozenset()
-
-    def _is_known(self, name: str) -> bool:
-        return name in self._in_head or self._repository.odb.exists(pygit2.Oid(hex=name))
-
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
+        check_end(self._repository, head.commit)
         commit = self._repository[head.commit]
         if not isinstance(commit, pygit2.Commit) or OWN_COMMIT not in commit.message:
             return False
@@ -260,9 +272,17 @@ class GitWriter:
 
     def _free_tag_name(self, draft: SampleDraft) -> str:
         number = 1
-        while f"refs/tags/{tag_name(self._branch, draft.time, number)}" in self._repository.references:
+        while self._is_taken(f"refs/tags/{tag_name(self._branch, draft.time, number)}"):
             number += 1
         return tag_name(self._branch, draft.time, number)
+
+    def _is_taken(self, ref: str) -> bool:
+        try:
+            return ref_target(self._repository, ref) is not None
+        except ArchiveError:
+            if not (Path(self._repository.path) / ref).exists():
+                raise
+            return True  # damaged, and not ours to overwrite
 
     # Making it so -----------------------------------------------------------------------------------------------------
 
