@@ -13,13 +13,17 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.reading import GitTree, Problem, newest, read_samples
+from gitsnap.archive.objects import is_cut_off
+from gitsnap.archive.reading import GitTree, Problem, newest, read_samples, ref_target
 from gitsnap.archive.removal import pending
 from gitsnap.archive.writing import OWN_COMMIT
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message
 from gitsnap.git import run_git
 from gitsnap.model import Area, BlobId, Sample, SampleMetadata
+
+_NAMED = 5
+"""So many names are listed of what is wrong in the same way."""
 
 Progress = Callable[[str, int], None]
 
@@ -75,6 +79,8 @@ class _Checker:
         self._samples = samples
         self._progress = progress
         self._digests: dict[str, str] = {}
+        self._gone: list[str] = []
+        """Names of tags that the chain leads through and that are not there, as far as their objects are."""
 
     def objects(self) -> Iterator[Finding]:
         """What git itself says of its objects."""
@@ -86,16 +92,23 @@ class _Checker:
 
     def branch_and_commits(self) -> Iterator[Finding]:
         """Whether the branch has every sample's commit, and who else committed to it."""
-        name = f"refs/heads/{self._branch}"
-        if name not in self._repository.references:
+        try:
+            head = ref_target(self._repository, f"refs/heads/{self._branch}")
+        except ArchiveError:
+            yield Finding(True, self._branch, "the branch's ref is damaged; the next capture puts it back")
+            return
+        if head is None:
             if self._samples:
                 yield Finding(True, self._branch, "the branch is missing; the next capture puts it back")
             return
+        objects = Path(self._repository.path) / "objects"
+        names = (f"{file.parent.name}{file.name}" for file in objects.glob("??/*"))
+        cut_off = next((name for name in names if is_cut_off(objects, name)), None)
+        if cut_off is not None:  # libgit2 would read it for ever
+            yield Finding(True, self._branch, f"the history was not walked: the end of the object {cut_off} is missing")
+            return
         try:
-            on_branch = {
-                str(commit.id): commit.message
-                for commit in self._repository.walk(self._repository.references[name].target)
-            }
+            on_branch = {str(commit.id): commit.message for commit in self._repository.walk(pygit2.Oid(hex=head))}
         except (KeyError, pygit2.GitError) as error:
             yield Finding(True, self._branch, f"the history cannot be walked: {error}")
             return
@@ -166,6 +179,7 @@ class _Checker:
                     f"{count} {noun} before it are gone, and cannot be followed in this copy of the archive",
                 )
                 return
+            self._gone.append(str(self._repository[named].peel(pygit2.Tag).name))
             named, steps = facts.previous, steps + 1
         if named != (before.tag_id if before else None) or steps != count:
             yield Finding(True, sample.tag, "the chain to the sample before it is broken: a tag was moved or made anew")
@@ -184,6 +198,8 @@ class _Checker:
             )
 
     def _tag_facts(self, tag: str) -> SampleMetadata | None:
+        if is_cut_off(Path(self._repository.path) / "objects", tag):
+            return None
         try:
             found = self._repository[tag]
             return parse_tag_message(found.message or "") if isinstance(found, pygit2.Tag) else None
@@ -207,7 +223,7 @@ class _Checker:
             metadata = following
         lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
         if gone > told and followed:
-            yield Finding(True, self._branch, f"{lost}, and retention took {told}")
+            yield Finding(True, self._branch, f"{lost}, and retention took {told}: {_shortened(sorted(self._gone))}")
         elif gone > told:
             message = f"{lost}; what is left of the chain tells of {told} that retention took"
             yield Finding(False, self._branch, message)
@@ -270,5 +286,8 @@ class _Checker:
             return
         changed = sorted(path for path, flags in status.items() if flags != pygit2.enums.FileStatus.IGNORED)
         if changed:
-            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-            yield Finding(False, "working tree", f"changed by hand, and left alone: {shown}")
+            yield Finding(False, "working tree", f"changed by hand, and left alone: {_shortened(changed)}")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

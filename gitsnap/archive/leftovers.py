@@ -31,10 +31,10 @@ _OF_GIT = {
 def clear(git_folder: Path, branch: str) -> None:
     """Remove all leftovers: those of gitsnap, which nobody can be using, and those of git."""
     for name in (UNFINISHED_MEMORY, UNFINISHED_FILE):
-        (git_folder / name).unlink(missing_ok=True)
+        _remove(git_folder / name)
     for folder in ("objects", "objects/pack"):
         for leftover in _files(git_folder / folder, (f"{UNFINISHED_OBJECT}*",)):
-            leftover.unlink(missing_ok=True)
+            _remove(leftover)
     clear_git(git_folder, branch)
 
 
@@ -51,7 +51,13 @@ def clear_git(git_folder: Path, branch: str) -> None:
     held = _open_files()
     for file in settled:
         if str(file.resolve()) not in held:
-            file.unlink(missing_ok=True)
+            _remove(file)
+
+
+def _remove(file: Path) -> None:
+    """What cannot be removed stays: whatever it is in the way of will say so."""
+    with contextlib.suppress(OSError):
+        file.unlink()
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -88,9 +94,16 @@ def _git_is_at_work(git_folder: Path) -> bool:
 
 
 def _open_files() -> set[str]:
-    """Files that processes have open, as far as /proc shows them; a system without /proc relies on the age alone."""
+    """Files that other processes have open, as far as /proc shows them; without /proc their age alone counts.
+
+    libgit2 opens unfinished packs as well as finished ones: what this process has open is no reason to keep it.
+    """
     files: set[str] = set()
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            files.add(str(link.readlink()))
+    own = str(os.getpid())
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name != own:
+            with contextlib.suppress(OSError):
+                for link in (process / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        files.add(str(link.readlink()))
     return files

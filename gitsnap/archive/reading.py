@@ -16,7 +16,7 @@ import pygit2
 
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, refs_below
-from gitsnap.archive.trees import read_tree
+from gitsnap.archive.trees import DAMAGED, check_end, read_tree
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
@@ -143,7 +143,18 @@ def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
     return [(tag, target) for name, target in refs if is_tag_of(tag := name[len(TAGS) :], branch)]
 
 
+def ref_target(repository: pygit2.Repository, name: str) -> str | None:
+    """What a ref points at, None where there is no such ref. Raises ArchiveError when it is damaged."""
+    try:
+        return str(repository.lookup_reference(name).resolve().target)
+    except KeyError:
+        return None
+    except (ValueError, pygit2.GitError):
+        raise ArchiveError(f"the ref {name} is damaged", hint=DAMAGED) from None
+
+
 def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
+    check_end(repository, target)
     try:
         tag = repository[target]
     except (KeyError, ValueError, pygit2.GitError):
@@ -199,12 +210,13 @@ class GitTree:
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""
+        check_end(self._repository, blob)
         try:
             found = self._repository[blob]
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
                 f"the content {blob} is missing from the archive or damaged",
-                hint="`git fsck` in the archive tells more; a clone or the remote may still have it.",
+                hint=DAMAGED,
             ) from None
         if not isinstance(found, pygit2.Blob):
             raise ArchiveError(f"the object {blob} of the archive is no file")
@@ -212,10 +224,15 @@ class GitTree:
 
     @cached_property
     def _root(self) -> pygit2.Tree:
+        check_end(self._repository, self._commit)
         try:
-            return self._repository[self._commit].peel(pygit2.Tree)
+            commit = self._repository[self._commit].peel(pygit2.Commit)
+            check_end(self._repository, str(commit.tree_id))
+            return commit.peel(pygit2.Tree)
         except (KeyError, ValueError, pygit2.GitError):
-            raise ArchiveError(f"the commit {self._commit} is missing from the archive or damaged") from None
+            raise ArchiveError(
+                f"the commit {self._commit} is missing from the archive or damaged", hint=DAMAGED
+            ) from None
 
 
 def newest(samples: Sequence[Sample]) -> Sample | None:

@@ -15,7 +15,7 @@ import pygit2
 
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, ObjectSink
-from gitsnap.archive.reading import newest
+from gitsnap.archive.reading import newest, ref_target
 from gitsnap.archive.refs import KEEP, TAGS
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
@@ -58,7 +58,9 @@ def remove(
 def unmark(repository: pygit2.Repository, sample: Sample, *, lock: int) -> None:
     """Take the mark from a sample. Raises ConflictError, StorageError."""
     name = f"{KEEP}{sample.tag}"
-    _delete(repository, [(name, str(repository.references[name].target))], lock=lock)
+    target = ref_target(repository, name)
+    if target is not None:
+        _delete(repository, [(name, target)], lock=lock)
 
 
 def _delete(repository: pygit2.Repository, refs: Sequence[tuple[str, str]], *, lock: int) -> None:
@@ -81,10 +83,11 @@ def _delete(repository: pygit2.Repository, refs: Sequence[tuple[str, str]], *, l
 
 def _read(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
     name = f"{RECORD}{branch}"
-    if name not in repository.references:
+    target = ref_target(repository, name)
+    if target is None:
         return None
     try:
-        blob = repository[repository.references[name].target]
+        blob = repository[target]
     except (KeyError, pygit2.GitError):
         blob = None
     if not isinstance(blob, pygit2.Blob):

@@ -6,11 +6,12 @@ This module must not know what the files mean.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pygit2
 
-from gitsnap.archive.objects import TREE
+from gitsnap.archive.objects import TREE, is_cut_off
 from gitsnap.errors import ArchiveError
 from gitsnap.model import BlobId
 
@@ -19,6 +20,33 @@ DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote ma
 
 _Folder = dict[str, Any]
 """Name -> content id of a file, or a folder below."""
+
+
+def check_end(repository: pygit2.Repository, name: str) -> None:
+    """To be called before an object is read. Raises ArchiveError when libgit2 would never come back from it."""
+    if is_cut_off(Path(repository.path) / "objects", name):
+        raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
+
+
+def is_whole(repository: pygit2.Repository, name: str) -> bool:
+    """Whether the archive has an object and can read it; one that is damaged in a file of its own is to be replaced.
+
+    Raises ArchiveError for one that is damaged in a pack: libgit2 would go on to find that one first.
+    """
+    objects = Path(repository.path) / "objects"
+    if is_cut_off(objects, name):
+        return False
+    try:
+        repository.odb.read(pygit2.Oid(hex=name))
+    except KeyError:
+        return False
+    except pygit2.GitError:
+        if (objects / name[:2] / name[2:]).exists():
+            return False
+        raise ArchiveError(
+            f"the object {name} of the archive is damaged, so that the new sample could not be read", hint=DAMAGED
+        ) from None
+    return True
 
 
 def write_tree(files: Mapping[str, BlobId], add: Callable[[bytes, bytes], str]) -> str:
@@ -51,6 +79,7 @@ def read_tree(repository: pygit2.Repository, tree: pygit2.Tree, prefix: str = ""
     Raises ArchiveError where a tree object is missing or damaged.
     """
     files: dict[str, BlobId] = {}
+    check_end(repository, str(tree.id))
     try:
         entries = list(tree)
     except (KeyError, ValueError, pygit2.GitError):

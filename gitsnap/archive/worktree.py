@@ -16,6 +16,7 @@ import pygit2
 
 from gitsnap.archive.objects import BLOB, object_id
 from gitsnap.archive.trees import read_tree
+from gitsnap.errors import ArchiveError
 from gitsnap.model import BlobId
 
 _SHOWN = "gitsnap-worktree"
@@ -34,7 +35,7 @@ def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
     shown = Path(repository.path) / _SHOWN
-    before = _files(repository, _read(shown))
+    before = _shown_files(repository, shown)
     after = _files(repository, commit)
     changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     if not changed:
@@ -48,15 +49,20 @@ def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str
 
 def _read(path: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text().strip() or None
+        return path.read_text(errors="replace").strip() or None
     return None
 
 
-def _files(repository: pygit2.Repository, commit: str | None) -> Mapping[str, BlobId]:
-    if commit is None or commit not in repository:
-        return {}
-    tree = repository[commit].peel(pygit2.Tree)
-    return read_tree(repository, tree)
+def _files(repository: pygit2.Repository, commit: str) -> Mapping[str, BlobId]:
+    return read_tree(repository, repository[commit].peel(pygit2.Tree))
+
+
+def _shown_files(repository: pygit2.Repository, shown: Path) -> Mapping[str, BlobId]:
+    """What the last update wrote; nothing where that cannot be told: then every other content is somebody's own."""
+    commit = _read(shown)
+    with contextlib.suppress(KeyError, ValueError, pygit2.GitError, ArchiveError):
+        return _files(repository, commit) if commit is not None else {}
+    return {}
 
 
 def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapping[str, BlobId]) -> None:

@@ -19,9 +19,9 @@ import pygit2
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
-from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks
-from gitsnap.archive.refs import KEEP, TAGS, UNSENT
-from gitsnap.archive.trees import write_tree
+from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
+from gitsnap.archive.refs import KEEP, TAGS, UNSENT, refs_below
+from gitsnap.archive.trees import check_end, is_whole, write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
     ATTRIBUTES,
@@ -58,8 +58,7 @@ class GitWriter:
         self._reader = SampleReader(repository, branch)
         self._samples = self._reader.read()[0]
         self._base = self._find_base()
-        self._in_head = self._head_contents()
-        self._sink = ObjectSink(Path(repository.path) / "objects", self._is_known)
+        self._sink = ObjectSink(Path(repository.path) / "objects", partial(is_whole, repository))
         self._memory = memory.load(Path(repository.path))
         self._digests: dict[str, str] = dict(self._memory.digests)
 
@@ -161,9 +160,15 @@ class GitWriter:
 
     def _find_base(self) -> str | None:
         """The commit to build on: the branch's head, unless somebody rewrote the branch without the newest sample."""
-        name = f"refs/heads/{self._branch}"
-        head = str(self._repository.references[name].target) if name in self._repository.references else None
-        last = newest(self._samples)
+        name, last = f"refs/heads/{self._branch}", newest(self._samples)
+        self._check_head()
+        try:
+            head = ref_target(self._repository, name)
+        except ArchiveError:
+            if last is None:
+                raise
+            head = None
+            (Path(self._repository.path) / name).unlink()  # libgit2 moves no ref that it cannot read
         if last is None or head == last.commit:
             return head
         if head is None or not self._contains(head, last.commit):
@@ -173,7 +178,20 @@ class GitWriter:
             return last.commit
         return head
 
+    def _check_head(self) -> None:
+        """HEAD is no input of a capture, but nothing can be written in a repository where it cannot be read."""
+        try:
+            self._repository.lookup_reference("HEAD")
+        except (KeyError, ValueError, pygit2.GitError):
+            file = Path(self._repository.path) / "HEAD"
+            raise ArchiveError(
+                f"{file} is damaged, so that no sample can be added",
+                hint=f"No sample is harmed: write the line `ref: refs/heads/{self._branch}` into it.",
+            ) from None
+
     def _contains(self, head: str, commit: str) -> bool:
+        for one in (head, commit):
+            check_end(self._repository, one)
         try:
             return bool(self._repository.descendant_of(head, commit))
         except (KeyError, pygit2.GitError) as error:
@@ -181,15 +199,9 @@ class GitWriter:
                 f"the history of the archive is damaged: {error}", hint="Run `git fsck` in it."
             ) from error
 
-    def _head_contents(self) -> frozenset[str]:
-        head = self.head
-        return frozenset(head.all_files.values()) if head else frozenset()
-
-    def _is_known(self, name: str) -> bool:
-        return name in self._in_head or self._repository.odb.exists(pygit2.Oid(hex=name))
-
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
+        check_end(self._repository, head.commit)
         commit = self._repository[head.commit]
         if not isinstance(commit, pygit2.Commit) or OWN_COMMIT not in commit.message:
             return False
@@ -270,17 +282,26 @@ class GitWriter:
 
     def _free_tag_name(self, draft: SampleDraft) -> str:
         number = 1
-        while f"refs/tags/{tag_name(self._branch, draft.time, number)}" in self._repository.references:
+        while self._is_taken(f"refs/tags/{tag_name(self._branch, draft.time, number)}"):
             number += 1
         return tag_name(self._branch, draft.time, number)
 
     def _free_name_beside(self, draft: SampleDraft) -> str:
         """A name that nobody else takes who cannot be asked: by chance, and behind an earlier one of this second."""
-        beginning = f"refs/tags/{tag_name(self._branch, draft.time)}-"
-        there = [name.removeprefix(beginning) for name in self._repository.references if name.startswith(beginning)]
+        beginning = f"{TAGS}{tag_name(self._branch, draft.time)}-"
+        refs = refs_below(Path(self._repository.path), f"{TAGS}{self._branch}/")
+        there = [name.removeprefix(beginning) for name, _ in refs if name.startswith(beginning)]
         taken = [int(number) for number in there if number.isdecimal() and int(number) >= _FIRST_BESIDE]
         number = max(taken) + 1 if taken else _FIRST_BESIDE + secrets.randbelow(_FIRST_BESIDE)
         return tag_name(self._branch, draft.time, number)
+
+    def _is_taken(self, ref: str) -> bool:
+        try:
+            return ref_target(self._repository, ref) is not None
+        except ArchiveError:
+            if not (Path(self._repository.path) / ref).exists():
+                raise
+            return True  # damaged, and not ours to overwrite
 
     # Making it so -----------------------------------------------------------------------------------------------------
 

@@ -126,8 +126,11 @@ def _contents(folder: Path) -> dict[str, _Content]:
 
 
 def _leftovers(folder: Path) -> list[str]:
-    """Files that only a run that was cut off leaves behind."""
-    patterns = ("*.lock", "*tmp_*", ".tmp-*", ".gitsnap-*", "gitsnap-file.tmp", ".making-*", "packed-refs.new")
+    """Files that only a run that was cut off leaves behind.
+
+    Not packs under a temporary name: this very process has them open, so that they are kept (test_leftovers.py).
+    """
+    patterns = ("*.lock", "*tmp_*", ".gitsnap-*", "gitsnap-file.tmp", ".making-*", "packed-refs.new")
     found = {file for pattern in patterns for file in folder.rglob(pattern)}
     return sorted(str(file.relative_to(folder)) for file in found if file.name != "gitsnap.lock")
 

@@ -74,9 +74,14 @@ def test_a_file_that_a_process_has_open_is_not_touched(hourly: GitArchive) -> No
     """However old it is."""
     file = _leave(hourly, "objects/pack/tmp_pack_abc123", age=3600)
 
-    with file.open("rb"):
+    with file.open("rb") as opened:
+        other = subprocess.Popen(["sleep", "600"], stdin=opened)
+    try:
         _take(hourly, "1")
         assert file.exists()
+    finally:
+        other.kill()
+        other.wait()
     _take(hourly, "2")
     assert not file.exists()
 
@@ -110,3 +115,20 @@ def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
     assert (place / "configuration/default/ConfigMap/a.yaml").read_text() == "by hand\n"
     assert [one.metadata.sequence for one in hourly.samples()] == [1, 2]
     assert not [one for one in hourly.check() if one.wrong]
+
+
+def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) -> None:
+    """A killed `git repack` leaves one: the capture that has it open removes it, and reads all the same."""
+    first = _take(hourly, "1").sample
+    subprocess.run(["git", "-C", hourly.location, "repack", "-adq"], check=True)
+    for file in list((hourly.git_folder / "objects/pack").glob("pack-*")):
+        copy = file.with_name(f".tmp-17-{file.name}")
+        copy.write_bytes(file.read_bytes())
+        os.utime(copy, (0, 0))
+
+    opened = archive.open_path(Path(hourly.location))
+    before = opened.tree(first).all_files
+    _take(opened, "2")
+
+    assert list((hourly.git_folder / "objects/pack").glob(".tmp-*")) == []
+    assert {path: opened.tree(first).read(blob) for path, blob in before.items()}
