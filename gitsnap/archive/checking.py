@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.composing import OWN_COMMIT
 from gitsnap.archive.objects import is_cut_off
 from gitsnap.archive.reading import GitTree, Problem, newest, read_samples, ref_target
 from gitsnap.archive.removal import pending
-from gitsnap.archive.writing import OWN_COMMIT
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message
 from gitsnap.git import run_git

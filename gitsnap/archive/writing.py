@@ -17,6 +17,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
+from gitsnap.archive.composing import OWN_COMMIT, changes_since, commit_object, tag_object, without_sealed
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
@@ -27,20 +28,13 @@ from gitsnap.format import (
     ATTRIBUTES,
     README,
     check_branch,
-    commit_message,
     pruned_text,
-    tag_message,
     tag_name,
     tree_info_to_bytes,
 )
-from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId, TreeInfo
+from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
 from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft, Seen
 
-AUTHOR = "gitsnap <gitsnap@localhost>"
-OWN_COMMIT = "\nGitsnap-Format: "
-"""What the message of a commit by gitsnap holds."""
-
-_COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 _FIRST_BESIDE = 1000
 """The lowest number of a tag beside the branch: the branch's own writer does not take as many samples in a second."""
 
@@ -92,16 +86,16 @@ class GitWriter:
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
         head = self.head
         files = self._whole_tree(draft)
-        changes = _changes(head, draft)
+        changes = changes_since(head, draft)
         if head is not None and self._is_unchanged(head, files):
             commit, new_commit, content = self._base or "", False, self._content_of(head.all_files)
-            counts = ChangeCounts()
+            changed = ChangeCounts()
         else:
             commit, new_commit, content = self._write_commit(draft, files, changes), True, self._content_of(files)
-            counts = _counts(changes)
-        metadata = self._metadata(draft, counts, content)
+            changed = counts(changes)
+        metadata = self._metadata(draft, changed, content)
         name = self._free_name_beside(draft) if draft.beside else self._free_tag_name(draft)
-        tag = _tag_object(commit, name, metadata)
+        tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
         try:
             self._sink.finish()
@@ -111,14 +105,14 @@ class GitWriter:
         sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
         if draft.beside:
             self._add_tag(sample)
-            return RecordedSample(sample, new_commit, counts)
+            return RecordedSample(sample, new_commit, changed)
         self._move_refs(commit, name, tag_id)
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
         git_folder = Path(self._repository.path)
         if maintenance.is_due(git_folder, self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, lock=self._lock)
-        return RecordedSample(sample, new_commit, counts, left_alone=left, worktree_problem=problem)
+        return RecordedSample(sample, new_commit, changed, left_alone=left, worktree_problem=problem)
 
     # Samples that are there -------------------------------------------------------------------------------------------
 
@@ -208,7 +202,7 @@ class GitWriter:
         before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:
             return False
-        return _without_sealed(before) == _without_sealed(files)
+        return without_sealed(before) == without_sealed(files)
 
     # What the next commit holds ---------------------------------------------------------------------------------------
 
@@ -221,19 +215,8 @@ class GitWriter:
         return files
 
     def _write_commit(self, draft: SampleDraft, files: Mapping[str, BlobId], changes: Sequence[ChangedFile]) -> str:
-        head = self.head
-        message = commit_message(
-            draft.info.policy,
-            changes,
-            incomplete=draft.incomplete,
-            marks=_marks(head, draft.info),
-            first=head is None,
-        )
         tree = write_tree(files, self._sink.add)
-        parent = f"parent {self._base}\n" if self._base else ""
-        stamp = _stamp(draft)
-        text = f"tree {tree}\n{parent}author {stamp}\ncommitter {stamp}\n\n{message}"
-        return self._sink.add(COMMIT, text.encode())
+        return self._sink.add(COMMIT, commit_object(tree, self._base, draft, self.head, changes))
 
     def _content_of(self, files: Mapping[str, BlobId]) -> str:
         """SHA-256 over the sorted paths and the SHA-256 of each content: what a signature holds on to."""
@@ -361,57 +344,6 @@ class GitWriter:
             return worktree.update(self._repository, self._branch, commit), ""
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
-
-
-def _changes(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]:
-    """The change log: files of ``configuration/`` and ``inventory/`` that differ from the head."""
-    changes = []
-    for area in _COMPARED:
-        managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
-        before: Mapping[str, BlobId] = head.files(area) if head else {}
-        after = draft.files.get(area, {})
-        for path in sorted(before.keys() | after.keys()):
-            if before.get(path) == after.get(path):
-                continue
-            action = "added" if path not in before else "deleted" if path not in after else "modified"
-            changes.append(ChangedFile(action, f"{area}/{path}", managers.get(path, "")))
-    return changes
-
-
-def _counts(changes: Sequence[ChangedFile]) -> ChangeCounts:
-    own = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
-    return ChangeCounts(own.count("added"), own.count("modified"), own.count("deleted"))
-
-
-def _marks(head: GitTree | None, info: TreeInfo) -> list[str]:
-    """What of the interpretation changed since the head: such a commit says so."""
-    if head is None:
-        return []
-    try:
-        before = head.info
-    except ArchiveError:  # somebody's own commit took gitsnap.yaml away
-        return []
-    marks = []
-    if (before.kinds, before.resources) != (info.kinds, info.resources):
-        marks.append("scope")
-    if before.rules != info.rules:
-        marks.append("rules")
-    if before.secrets != info.secrets:
-        marks.append("secrets")
-    return marks
-
-
-def _without_sealed(files: Mapping[str, BlobId]) -> dict[str, BlobId]:
-    return {path: blob for path, blob in files.items() if not path.startswith(f"{Area.SEALED}/")}
-
-
-def _stamp(draft: SampleDraft) -> str:
-    return f"{AUTHOR} {int(draft.time.timestamp())} +0000"
-
-
-def _tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:
-    stamp = f"{AUTHOR} {int(metadata.time.timestamp())} +0000"
-    return f"object {commit}\ntype commit\ntag {name}\ntagger {stamp}\n\n{tag_message(metadata)}".encode()
 
 
 def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageError:
