@@ -17,7 +17,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
-from gitsnap.archive.composing import OWN_COMMIT, changes_since, commit_object, tag_object, without_sealed
+from gitsnap.archive.composing import OWN_COMMIT, changes_since, commit_object, counts, tag_object, without_sealed
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
