@@ -11,7 +11,8 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,8 @@ _LEVEL = 1  # of zlib: half the time of the default for a tenth more bytes
 UNFINISHED_OBJECT = "tmp_gitsnap_"
 """How names of files begin that are not whole yet, in ``objects`` and ``objects/pack``."""
 _FOLDER_ATTEMPTS = 10
+_BATCH = 64
+"""Objects that are deflated at a time, while others are collected: zlib does not hold the interpreter's lock."""
 
 
 def object_id(kind: bytes, data: bytes) -> str:
@@ -140,24 +143,49 @@ class _Pack:
         self._file = _create(self._path)
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._end = 12
+        self._batch: list[tuple[str, bytes, bytes]] = []
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="deflate")
+        self._deflating: Future[None] | None = None
         self.entries: dict[str, tuple[int, int]] = {}
-        """Object id -> offset in the pack, CRC-32 of the packed bytes."""
+        """Object id -> offset in the pack, CRC-32 of the packed bytes; zeros until it is there."""
 
     def add(self, name: str, kind: bytes, data: bytes) -> None:
-        size, header = len(data), bytearray()
-        byte = _TYPE_NUMBERS[kind] << 4 | size & 15
-        size >>= 4
-        while size:
-            header.append(byte | 0x80)
-            byte, size = size & 0x7F, size >> 7
-        header.append(byte)
-        packed = bytes(header) + zlib.compress(data, _LEVEL)
-        self.entries[name] = (self._end, zlib.crc32(packed))
-        self._file.write(packed)
-        self._end += len(packed)
+        """Take an object. Raises OSError, also for one that was taken before."""
+        self.entries[name] = (0, 0)
+        self._batch.append((name, kind, data))
+        if len(self._batch) >= _BATCH:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the batch to the worker, once it has done the one before: memory holds two of them at the most."""
+        self._wait()
+        batch, self._batch = self._batch, []
+        self._deflating = self._worker.submit(self._deflate, batch)
+
+    def _wait(self) -> None:
+        deflating, self._deflating = self._deflating, None
+        if deflating is not None:
+            deflating.result()
+
+    def _deflate(self, batch: Sequence[tuple[str, bytes, bytes]]) -> None:
+        for name, kind, data in batch:
+            size, header = len(data), bytearray()
+            byte = _TYPE_NUMBERS[kind] << 4 | size & 15
+            size >>= 4
+            while size:
+                header.append(byte | 0x80)
+                byte, size = size & 0x7F, size >> 7
+            header.append(byte)
+            packed = bytes(header) + zlib.compress(data, _LEVEL)
+            self.entries[name] = (self._end, zlib.crc32(packed))
+            self._file.write(packed)
+            self._end += len(packed)
 
     def finish(self) -> None:
         """Put pack and index in place, the pack first: git looks for an index and then opens its pack."""
+        self._hand_over()
+        self._wait()
+        self._worker.shutdown()
         with self._file:
             self._file.seek(8)
             self._file.write(struct.pack(">I", len(self.entries)))
@@ -182,7 +210,10 @@ class _Pack:
         return digest.digest()
 
     def abandon(self) -> None:
-        self._file.close()
+        """Leave nothing behind."""
+        self._worker.shutdown(cancel_futures=True)
+        with contextlib.suppress(OSError):  # what is buffered need not be written any more
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _index(self, pack_digest: bytes) -> bytes:

@@ -33,11 +33,14 @@ def is_whole(repository: pygit2.Repository, name: str) -> bool:
 
     Raises ArchiveError for one that is damaged in a pack: libgit2 would go on to find that one first.
     """
+    identity = pygit2.Oid(hex=name)
+    if not repository.odb.exists(identity):
+        return False
     objects = Path(repository.path) / "objects"
     if is_cut_off(objects, name):
         return False
     try:
-        repository.odb.read(pygit2.Oid(hex=name))
+        repository.odb.read(identity)
     except KeyError:
         return False
     except pygit2.GitError:
