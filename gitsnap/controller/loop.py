@@ -85,7 +85,7 @@ class Controller:
         connect: Connect,
         *,
         now: Callable[[], datetime],
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.SystemRandom().random,
     ) -> None:
         self._settings = settings
         self._now = now

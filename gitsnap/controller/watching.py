@@ -23,6 +23,7 @@ _PAUSES = (1.0, 30.0)
 _MISSING_PAUSE = 15.0
 _SHORTEST_WATCH = 1.0
 
+_chance = random.SystemRandom()
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +76,7 @@ class SnapshotWatch:
             _log.warning("the Snapshots cannot be watched: %s", problem)
         self.problem = problem
         first, longest = _PAUSES
-        return min(first * 2.0 ** min(failures - 1, 10), longest) * random.uniform(0.75, 1.25)  # noqa: S311
+        return min(first * 2.0 ** min(failures - 1, 10), longest) * _chance.uniform(0.75, 1.25)
 
     def _list_and_watch(self, cluster: ControlPlane) -> float:
         """Until a new list is needed; the seconds to wait before it."""

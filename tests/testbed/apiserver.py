@@ -90,8 +90,12 @@ class ApiServer:
             return answer.status, text.decode(errors="replace")
 
     def ask(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
-        """The answer to a request of the administrator that must succeed."""
-        status, answer = self.request(method, path, body, content_type=content_type)
+        """The answer to a request of the administrator that must succeed, waited for while the server is not ready."""
+        for _ in range(50):
+            status, answer = self.request(method, path, body, content_type=content_type)
+            if status != 429:  # what a kind answers for a moment after its definition changed
+                break
+            time.sleep(0.2)
         assert 200 <= status < 300, f"{method} {path}: {status} {answer}"
         return answer
 
