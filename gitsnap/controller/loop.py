@@ -39,6 +39,7 @@ _STALLED_SECONDS = 120.0
 _PUSHERS = 4
 """Pushes at one time. They have workers of their own: a remote that hangs must not keep samples from being taken."""
 
+_chance = random.SystemRandom()
 _R = TypeVar("_R")
 _log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Controller:
         connect: Connect,
         *,
         now: Callable[[], datetime],
-        jitter: Callable[[], float] = random.SystemRandom().random,
+        jitter: Callable[[], float] = _chance.random,
     ) -> None:
         self._settings = settings
         self._now = now
