@@ -324,7 +324,7 @@ class KubernetesCluster:
         content_type: str,
         request: Request,
         *,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> RESTResponse:
         """The answer with its body still to be read."""
         headers = {"Accept": "application/json"}
@@ -339,7 +339,7 @@ class KubernetesCluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            return self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, read_seconds))
+            return self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, read_seconds or READ_SECONDS))
 
 
 def _path(resource: ResourceType, namespace: str) -> str:

@@ -209,7 +209,7 @@ def test_a_server_that_restarts_is_waited_for(bench: _Bench, waits: list[float])
 
 def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while the kind is given up, not the capture."""
-    monkeypatch.setattr(kubernetes_api, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(kubernetes_api, "READ_SECONDS", 3.0)
     over = threading.Event()
     bench.proxy.always(Fault(silent=over), where=_SOURCES)
     try:
