@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitsnap.cli import output
 from gitsnap.cli.capture import say_new_identity
 from gitsnap.cli.place import Place
 from gitsnap.cli.wiring import find_policy
@@ -57,6 +58,10 @@ class Sampler:
             archive, find_policy(archive.policy, None, place.cluster), identities=identities
         )
         self._check(policy.secrets_mode)
+        if before and policy.signing_secret and place.signing_key is None:
+            output.say(
+                "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
+            )
         say_new_identity(keeper)
         request = sampling.Request(
             sampling.tree_info(policy, branch=archive.branch, keeper=keeper),

@@ -61,7 +61,7 @@ def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
     None where the plan does not tell: it is about other objects, goes elsewhere, or was refused some of them.
     """
     undone = asked.undoes == past.before.tag
-    same_goal = not asked.undoes and plan.sample == past.record.target
+    same_goal = not asked.undoes and (plan.sample, asked.origin) == (past.record.target, past.record.origin)
     looked_at = {step.key for step in plan.steps} | {one.key for one in plan.stays}
     whole = looked_at >= {key for action, key in past.record.objects if action != Action.HOLD}
     if plan.refused or not (undone or (same_goal and whole)):

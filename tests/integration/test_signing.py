@@ -77,6 +77,19 @@ def test_a_rollback_and_its_undo_sign_their_samples(place: Path) -> None:
     assert unsigned.stdout.count("is not signed by anybody") == 2
 
 
+def test_a_rollback_says_that_its_samples_lack_the_signature_that_others_have(place: Path) -> None:
+    """Where the policy names a key for the controller, and the command line none."""
+    (place / "cluster" / "policy.yaml").write_text(
+        "apiVersion: utils.projectsveltos.io/v1beta1\nkind: Snapshot\nmetadata:\n  name: hourly\n"
+        "spec:\n  schedule: 0 * * * *\n  signing:\n    secretRef: {namespace: gitsnap, name: signing}\n"
+    )
+    words = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--yes")
+    for tier, more, warned in ((50, (), True), (60, ("--signing-key", "key"), False)):
+        (place / "cluster" / "a.yaml").write_text(_PROFILE.replace("spec: {}", f"spec: {{tier: {tier}}}"))
+        done = gitsnap(place, *words, *more, code=0)
+        assert ("only with --signing-key" in done.stderr) is warned, done.stderr
+
+
 def test_a_rollback_that_cannot_sign_writes_nothing(place: Path) -> None:
     """The sample before is part of the record, and is to be signed like all of it."""
     changed = _PROFILE.replace("spec: {}", "spec: {tier: 50}")

@@ -79,7 +79,7 @@ def test_every_required_label_must_fit(clusters: ClusterLabels) -> None:
 def test_a_profile_sees_its_own_namespace(clusters: ClusterLabels) -> None:
     """By selector and by reference, where the namespace that is written does not count."""
     reference = {"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "namespace": "fleet", "name": "bare"}
-    spec = {"clusterSelector": {"matchLabels": {"zone": "a"}}, "clusterRefs": [reference]}
+    spec: JsonObject = {"clusterSelector": {"matchLabels": {"zone": "a"}}, "clusterRefs": [reference]}
     assert selects(_profile(kinds.PROFILE, "other", **spec), clusters).clusters == {_OTHER, _BARE}
     assert selects(_profile(kinds.PROFILE, "fleet", **spec), clusters).clusters == {_EAST}
     assert selects(_profile(**spec), clusters).clusters == {_EAST, _OTHER}
