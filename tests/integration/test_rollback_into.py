@@ -228,3 +228,6 @@ def test_the_commands_that_it_names_work(place: _Place) -> None:
     assert "to go back: gitsnap undo --archive record/stage --from-dir stage --of stage/" in again.stderr
     assert "--storage storage --record record/stage --from-dir stage --sample hourly/" in again.stderr
     assert "--into-cluster uid-of-stage --record record/stage --archive (that of the cluster" in back.stderr
+
+    assert "nothing to do" in place.roll_back("--yes", *_INTO, *_RECORD).stderr
+    assert "was not finished" not in place.undo("--dry-run").stderr
