@@ -203,6 +203,12 @@ def _key(
         key = _checked(key, "the archive's own copy of its key", expected_key)
     elif create and not expected_key:
         key = random_source.token_bytes(KEY_BYTES)
+    elif wrapped_key is None:
+        raise SecretsError(
+            missing,
+            hint="The archive keeps no copy of it, since its Secrets are not encrypted. Copy the file there from where "
+            "its samples are taken (.keys, beside the archive).",
+        )
     else:
         raise SecretsError(
             missing,

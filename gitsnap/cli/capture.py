@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -33,55 +32,18 @@ def capture(
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
     from_dir: options.FromDir = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the policy from.")
-    ] = None,
-    secrets_mode: Annotated[
-        SecretsMode | None,
-        typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt, then as the archive has it."),
-    ] = None,
-    recipient: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
-    ] = None,
-    resources: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--resources",
-            metavar="KIND",
-            help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
-        ),
-    ] = None,
-    sensitive_fields: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sensitive-field",
-            metavar="FIELD",
-            help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
-        ),
-    ] = None,
+    file: options.PolicyFile = None,
+    secrets_mode: options.Mode = None,
+    recipient: options.Recipients = None,
+    resources: options.AddedKinds = None,
+    sensitive_fields: options.SensitiveFields = None,
     identity: options.Identity = None,
-    require_complete: Annotated[
-        bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
-    ] = False,
-    adopt: Annotated[
-        bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")
-    ] = False,
-    continues: Annotated[
-        str,
-        typer.Option(
-            "--continues",
-            metavar="ID",
-            help="For the first sample: the newest id of the archive that this one replaces.",
-        ),
-    ] = "",
+    require_complete: options.RequireComplete = False,
+    adopt: options.Adopt = False,
+    continues: options.Continues = "",
     signing_key: options.SigningKey = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
-    ] = False,
-    include_generated: Annotated[
-        bool, typer.Option("--include-generated", help="Also say what was left out because a controller made it.")
-    ] = False,
+    full: options.Full = False,
+    include_generated: options.IncludeGenerated = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Take one sample: read the configuration and record it.

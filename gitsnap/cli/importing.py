@@ -6,7 +6,7 @@ This module must not read objects; ``gitsnap.importing`` has them captured.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,7 +15,6 @@ from gitsnap.cli.capture import overridden, say_new_identity
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
-from gitsnap.model import SecretsMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,36 +26,14 @@ if TYPE_CHECKING:
 
 
 def import_(
-    source: Annotated[
-        Path,
-        typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`."),
-    ],
-    snapshot: Annotated[
-        str,
-        typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Can be left out where there is one."),
-    ] = "",
+    source: options.OldStorage,
+    snapshot: options.OldSnapshot = "",
     storage: options.Storage = None,
-    into: Annotated[
-        str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")
-    ] = "",
-    time_zone: Annotated[
-        str, typer.Option("--time-zone", metavar="ZONE", help="Zone of the dates: where the old feature ran.")
-    ] = "UTC",
-    cluster_uid: Annotated[
-        str,
-        typer.Option(
-            "--cluster-uid",
-            metavar="UID",
-            help="Uid of the cluster's kube-system namespace, so that captures of it can go on in the archive.",
-        ),
-    ] = "",
-    secrets_mode: Annotated[
-        SecretsMode | None, typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt.")
-    ] = None,
-    recipient: Annotated[
-        list[str] | None,
-        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
-    ] = None,
+    into: options.Into = "",
+    time_zone: options.TimeZone = "UTC",
+    cluster_uid: options.ClusterUid = "",
+    secrets_mode: options.ImportedMode = None,
+    recipient: options.Recipients = None,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gitsnap.cli import completing
+from gitsnap.model import SecretsMode
 
 
 class Output(enum.StrEnum):
@@ -82,4 +83,132 @@ AllowWithdraw = Annotated[
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
 SkipRefused = Annotated[
     bool, typer.Option("--skip-refused", help="Leave out what is refused, and do the rest (exit 16).")
+]
+
+
+# What a rollback is about, and what it may do -------------------------------------------------------------------------
+
+Names = list[str] | None
+MAX_DELETE = 10
+
+
+def _named(kind: str, *, metavar: str = "NAME") -> Any:
+    """An option for objects of one kind, by name."""
+    complete = completing.names_of(kind)
+    return typer.Option(f"--{kind.lower()}", metavar=metavar, help=f"{kind}.", autocompletion=complete)
+
+
+def _object(name: str, *, help_text: str) -> Any:
+    """An option for objects of any kind."""
+    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completing.objects)
+
+
+ClusterProfiles = Annotated[Names, _named("ClusterProfile")]
+Profiles = Annotated[Names, _named("Profile", metavar="[NS/]NAME")]
+Classifiers = Annotated[Names, _named("Classifier")]
+RoleRequests = Annotated[Names, _named("RoleRequest")]
+Resources = Annotated[Names, _object("--resource", help_text="Any object of the sample.")]
+Excepted = Annotated[Names, _object("--except", help_text="Leave this object of the selection alone.")]
+Selector = Annotated[
+    str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
+]
+WithReferences = Annotated[bool, typer.Option("--with-references", help="Also what the selected objects refer to.")]
+Recreate = Annotated[
+    bool, typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable).")
+]
+CreateNamespaces = Annotated[bool, typer.Option("--create-namespaces", help="Create namespaces that objects need.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete selected objects made after the sample.")]
+MaxDelete = Annotated[
+    int, typer.Option("--max-delete", metavar="N", min=0, help="How many objects --prune may delete at most.")
+]
+PlanOut = Annotated[
+    Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")
+]
+PlanFrom = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
+]
+IntoCluster = Annotated[
+    str, typer.Option("--into-cluster", metavar="UID", help="Put a sample of another cluster into the one of this uid.")
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="DIR",
+        help="With --into-cluster: archive of that cluster, for the samples before and after; made if missing.",
+    ),
+]
+
+
+# How a sample is taken ------------------------------------------------------------------------------------------------
+
+PolicyFile = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the policy from.")
+]
+Mode = Annotated[
+    SecretsMode | None,
+    typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt, then as the archive has it."),
+]
+Recipients = Annotated[
+    Names,
+    typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+]
+AddedKinds = Annotated[
+    Names,
+    typer.Option(
+        "--resources",
+        metavar="KIND",
+        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
+    ),
+]
+SensitiveFields = Annotated[
+    Names,
+    typer.Option(
+        "--sensitive-field",
+        metavar="FIELD",
+        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
+    ),
+]
+RequireComplete = Annotated[
+    bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
+]
+Adopt = Annotated[bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")]
+Continues = Annotated[
+    str,
+    typer.Option(
+        "--continues", metavar="ID", help="For the first sample: the newest id of the archive that this one replaces."
+    ),
+]
+Full = Annotated[
+    bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
+]
+IncludeGenerated = Annotated[
+    bool, typer.Option("--include-generated", help="Also say what was left out because a controller made it.")
+]
+
+
+# What is imported -----------------------------------------------------------------------------------------------------
+
+OldStorage = Annotated[
+    Path, typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`.")
+]
+OldSnapshot = Annotated[
+    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Can be left out where there is one.")
+]
+Into = Annotated[
+    str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")
+]
+TimeZone = Annotated[
+    str, typer.Option("--time-zone", metavar="ZONE", help="Zone of the dates: where the old feature ran.")
+]
+ClusterUid = Annotated[
+    str,
+    typer.Option(
+        "--cluster-uid",
+        metavar="UID",
+        help="Uid of the cluster's kube-system namespace, so that captures of it can go on in the archive.",
+    ),
+]
+ImportedMode = Annotated[
+    SecretsMode | None, typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt.")
 ]

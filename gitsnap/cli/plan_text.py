@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, in_words
+from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, in_words, summed_up
 from gitsnap.render import visible, wrapped
 from gitsnap.sveltos import kinds
 
@@ -69,7 +69,10 @@ def plan_text(plan: Plan, *, columns: int) -> str:
 
 def _beyond_steps(plan: Plan) -> list[str]:
     """What is withdrawn, what cannot be told, and what is left alone."""
-    lines = [f"withdraw: {visible(str(one))}" for one in plan.withdraws]
+    withdraws = summed_up(plan.withdraws)
+    lines = [f"withdraw: {visible(one)}" for one in withdraws]
+    if len(withdraws) < len(plan.withdraws):
+        lines.append("note: --output json names every cluster of these")
     if any(one.moment is not Moment.END and one.profile.kind in kinds.PROFILE_KINDS for one in plan.withdraws):
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"

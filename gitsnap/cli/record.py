@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitsnap.cli import output
+from gitsnap.cli.capture import say_new_identity
 from gitsnap.cli.place import Place
 from gitsnap.cli.wiring import find_policy
 from gitsnap.errors import GitsnapError, IncompleteError, RefusedError, RemoteError
@@ -47,13 +49,22 @@ class Sampler:
         from gitsnap import capture as sampling
         from gitsnap import keys
         from gitsnap.format import record_lines
+        from gitsnap.signing import signer_from_file
 
         place, before = self.place, trigger is Trigger.BEFORE_ROLLBACK
-        policy = find_policy(place.archive.policy, None, place.cluster)
-        policy, keeper = keys.for_capture(place.archive, policy, identities=place.identities)
+        archive = place.made_record()
+        identities = place.identities if place.elsewhere.record is None else ()
+        policy, keeper = keys.for_capture(
+            archive, find_policy(archive.policy, None, place.cluster), identities=identities
+        )
         self._check(policy.secrets_mode)
+        if before and policy.signing_secret and place.signing_key is None:
+            output.say(
+                "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
+            )
+        say_new_identity(keeper)
         request = sampling.Request(
-            sampling.tree_info(policy, branch=place.archive.branch, keeper=keeper),
+            sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
             keeper,
             datetime.now(UTC),
             trigger,
@@ -61,9 +72,10 @@ class Sampler:
             beside=place.remote is not None,
             require_complete=before,
             also=frozenset(also),
+            signer=signer_from_file(place.signing_key),
             extra=record_lines(record),
         )
-        return sampling.capture(place.cluster, place.archive, request).recorded.sample
+        return sampling.capture(place.cluster, archive, request).recorded.sample
 
     def _check(self, mode: SecretsMode) -> None:
         """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""
@@ -76,7 +88,9 @@ class Sampler:
             )
 
     def _target(self, record: RollbackRecord) -> TagId | None:
-        """The tag of the sample that is rolled back to: retention keeps it while the rollback is unfinished."""
+        """The tag of the sample that is rolled back to, where the archive has it: retention keeps it until the end."""
+        if self.place.elsewhere.record is not None:
+            return None
         samples = self.place.archive.samples()
         return next((one.tag_id for one in samples if one.tag == record.target), None)
 

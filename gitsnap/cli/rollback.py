@@ -6,14 +6,13 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap import history
 from gitsnap.cli import completing, options
-from gitsnap.cli.place import Place
+from gitsnap.cli.place import Elsewhere, Place
 from gitsnap.cli.plan_files import agreed, load_plan, save_plan
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.show import SAMPLE_HELP
@@ -23,20 +22,6 @@ from gitsnap.model import Sample
 
 if TYPE_CHECKING:
     from gitsnap.plan import Options, Plan, PlanFile, Selection
-
-_Names = list[str] | None
-_MAX_DELETE = 10
-
-
-def _named(kind: str, *, metavar: str = "NAME") -> Any:
-    """An option for objects of one kind, by name."""
-    complete = completing.names_of(kind)
-    return typer.Option(f"--{kind.lower()}", metavar=metavar, help=f"{kind}.", autocompletion=complete)
-
-
-def _object(name: str, *, help_text: str) -> Any:
-    """An option for objects of any kind."""
-    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completing.objects)
 
 
 def rollback(
@@ -51,41 +36,29 @@ def rollback(
     from_dir: options.FromDir = None,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
-    clusterprofile: Annotated[_Names, _named("ClusterProfile")] = None,
-    profile: Annotated[_Names, _named("Profile", metavar="[NS/]NAME")] = None,
-    classifier: Annotated[_Names, _named("Classifier")] = None,
-    rolerequest: Annotated[_Names, _named("RoleRequest")] = None,
-    resource: Annotated[_Names, _object("--resource", help_text="Any object of the sample.")] = None,
-    excepted: Annotated[_Names, _object("--except", help_text="Leave this object of the selection alone.")] = None,
-    selector: Annotated[
-        str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
-    ] = "",
-    with_references: Annotated[
-        bool, typer.Option("--with-references", help="Also what the selected objects refer to.")
-    ] = False,
+    clusterprofile: options.ClusterProfiles = None,
+    profile: options.Profiles = None,
+    classifier: options.Classifiers = None,
+    rolerequest: options.RoleRequests = None,
+    resource: options.Resources = None,
+    excepted: options.Excepted = None,
+    selector: options.Selector = "",
+    with_references: options.WithReferences = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     atomic: options.Atomic = False,
     allow_withdraw: options.AllowWithdraw = False,
     force_owned: options.ForceOwned = False,
     skip_refused: options.SkipRefused = False,
-    recreate: Annotated[
-        bool,
-        typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable)."),
-    ] = False,
-    create_namespaces: Annotated[
-        bool, typer.Option("--create-namespaces", help="Create namespaces that objects need.")
-    ] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete selected objects made after the sample.")] = False,
-    max_delete: Annotated[
-        int, typer.Option("--max-delete", metavar="N", min=0, help="How many objects --prune may delete at most.")
-    ] = _MAX_DELETE,
-    plan_out: Annotated[
-        Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")
-    ] = None,
-    plan_from: Annotated[
-        Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
-    ] = None,
+    recreate: options.Recreate = False,
+    create_namespaces: options.CreateNamespaces = False,
+    prune: options.Prune = False,
+    max_delete: options.MaxDelete = options.MAX_DELETE,
+    plan_out: options.PlanOut = None,
+    plan_from: options.PlanFrom = None,
+    into_cluster: options.IntoCluster = "",
+    record: options.Record = None,
+    signing_key: options.SigningKey = None,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
@@ -98,9 +71,6 @@ def rollback(
     """
     from gitsnap.plan import Options, Selection
 
-    place = Place.open(
-        ArchiveChoice(storage, snapshot, archive), ClusterChoice(kubeconfig, context, from_dir), identity or []
-    )
     selection = Selection(
         namespaces=tuple(namespace or ()),
         clusters=tuple(clusters or ()),
@@ -127,11 +97,30 @@ def rollback(
         if sample or selection != Selection() or allowed != Options():
             raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
         sample, selection, allowed = file.sample, file.selection, file.options
+    place = Place.open(
+        ArchiveChoice(storage, snapshot, archive),
+        ClusterChoice(kubeconfig, context, from_dir),
+        identity or [],
+        signing_key=signing_key,
+        elsewhere=Elsewhere(into_cluster, record),
+    )
     chosen = _sample(place, sample)
     manner = Manner(dry_run=dry_run or plan_out is not None, yes=yes, atomic=atomic, form=form)
+    _check_clusters(place, chosen, allowed, manner)
     plan = _carry_out(place, chosen, selection, allowed, manner, file)
     if plan_out is not None:
         save_plan(plan_out, plan, selection, chosen)
+
+
+def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Manner) -> None:
+    """Raises WrongClusterError or UsageError for a sample of another cluster, where that is not what was asked for."""
+    place.check_sample(sample)
+    if sample.metadata.cluster != place.uid and allowed.prune:
+        raise UsageError(
+            f"--prune: {sample.tag} is a sample of another cluster, and what it lacks may well belong to this one"
+        )
+    if not manner.dry_run:
+        place.check_record()
 
 
 def _carry_out(
@@ -154,7 +143,11 @@ def _carry_out(
     plan = rolling.try_on_server(place.cluster, plan)
     if file is not None:
         agreed(file, plan, sample)
-    asked = rolling.Asked(command=shlex.join(_command(sample.tag, selection, allowed, atomic=manner.atomic)))
+    words = _command(sample.tag, selection, allowed, atomic=manner.atomic)
+    origin = sample.metadata.cluster if sample.metadata.cluster != place.uid else ""
+    if place.elsewhere.cluster:
+        words += ["--into-cluster", place.uid]
+    asked = rolling.Asked(command=shlex.join(words), origin=origin)
     carry_out(place, plan, asked, manner)
     return plan
 
@@ -191,6 +184,6 @@ def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) 
     words = ["rollback", "--sample", tag]
     words += [word for flag, names in named for name in names for word in (flag, name)]
     words += [flag for flag, given in switches if given]
-    if allowed.prune and allowed.max_delete != _MAX_DELETE:
+    if allowed.prune and allowed.max_delete != options.MAX_DELETE:
         words += ["--max-delete", str(allowed.max_delete)]
     return words

@@ -6,6 +6,7 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 from __future__ import annotations
 
 import getpass
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,14 +23,14 @@ from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, Refus
 
 if TYPE_CHECKING:
     from gitsnap.plan import Plan
-    from gitsnap.rollback import Asked, Report
+    from gitsnap.rollback import Asked, Past, Report
 
 
 def say_unfinished(place: Place) -> None:
     """Say that the last rollback never came to its end, and how to finish it or go back."""
     from gitsnap.rollback import unfinished
 
-    past = unfinished(place.archive.samples())
+    past = unfinished(place.rollbacks)
     if past is None:
         return
     what = f"an undo of {past.record.undoes}" if past.record.undoes else f"a rollback to {past.record.target}"
@@ -37,9 +38,18 @@ def say_unfinished(place: Place) -> None:
     output.say(
         f"warning: {what}, begun after the sample {past.before.tag}{by}, was not finished: "
         f"of {len(past.record.objects)} writes some may be missing.\n"
-        f"  to go on:   {place.command(past.record.command)}\n"
+        f"  to go on:   {_going_on(place, past)}\n"
         f"  to go back: {place.command('undo --of ' + past.before.tag)}"
     )
+
+
+def _going_on(place: Place, past: Past) -> str:
+    """The command that goes on; without the archive that it read, where this place does not know which that was."""
+    here = any(sample.tag == past.record.target for sample in place.archive.samples())
+    if here or not past.record.origin or place.record is None:
+        return place.command(past.record.command)
+    record = shlex.quote(place.record.location)
+    return f"gitsnap {past.record.command} --record {record} --archive (that of the cluster {past.record.origin})"
 
 
 @contextmanager
@@ -129,7 +139,7 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
             take_sample=Sampler(place, values_at_risk(plan)),
             asked=asked,
             atomic=manner.atomic,
-            unfinished=rolling.unfinished(place.archive.samples()),
+            unfinished=rolling.unfinished(place.rollbacks),
         )
     except rolling.StoppedError as error:
         if text:

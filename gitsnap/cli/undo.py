@@ -38,6 +38,7 @@ def undo(
     force_owned: options.ForceOwned = False,
     skip_refused: options.SkipRefused = False,
     identity: options.Identity = None,
+    signing_key: options.SigningKey = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Take the last rollback back: each object that it changed becomes what it was before, no other is touched.
@@ -52,20 +53,22 @@ def undo(
     from gitsnap.plan import Options
 
     place = Place.open(
-        ArchiveChoice(storage, snapshot, archive), ClusterChoice(kubeconfig, context, from_dir), identity or []
+        ArchiveChoice(storage, snapshot, archive),
+        ClusterChoice(kubeconfig, context, from_dir),
+        identity or [],
+        signing_key=signing_key,
     )
-    samples = place.archive.samples()
-    past = rolling.rollback_to_undo(samples, of)
+    past = rolling.rollback_to_undo(place.rollbacks, of)
     say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
     output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
-    target = next((sample for sample in samples if sample.tag == past.record.target), None)
+    made = rolling.sample_made(place.archive.samples(), past)
     with role_explained():
         plan = rolling.prepare_undo(
             place.cluster,
             past,
             place.archive.tree(past.before),
-            target=place.archive.tree(target) if target is not None else None,
+            target=place.archive.tree(made) if made is not None else None,
             options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
             keeper=keys.for_reading(place.archive, past.before, identities=place.identities),
         )

@@ -35,6 +35,8 @@ class RollbackRecord:
     """SHA-256 of the plan: the same in both samples."""
     target: str = ""
     """Tag of the sample that was rolled back to."""
+    origin: str = ""
+    """In the sample before: uid of the cluster that the target is a sample of, where that is another one."""
     objects: tuple[tuple[str, ObjectKey], ...] = ()
     """In the sample before: each object that was about to be written, with the plan's word for it."""
     command: str = ""
@@ -54,6 +56,7 @@ class RollbackRecord:
 _TEXTS = {
     "Plan": "plan",
     "To": "target",
+    "From": "origin",
     "Undoes": "undoes",
     "By": "user",
     "As": "cluster_user",

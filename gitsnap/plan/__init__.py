@@ -3,7 +3,7 @@
 Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or let a value of a Secret into a text.
 """
 
-from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Moment, Stay, Withdraw
+from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Moment, Stay, Withdraw, summed_up
 from gitsnap.plan.deleting import PRUNED_KINDS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.plan.labels import labels_match
@@ -54,5 +54,6 @@ __all__ = [
     "released",
     "request_of",
     "resolve",
+    "summed_up",
     "with_deployed",
 ]

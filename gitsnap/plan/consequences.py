@@ -6,7 +6,8 @@ Frozen values with their words. This module must not work any of it out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from gitsnap.model import ObjectKey
 from gitsnap.plan.words import counted, in_words
@@ -56,8 +57,8 @@ class Moment(enum.StrEnum):
     PASSING = "passing"
     """Between two steps, after it came to match between two others: it matches neither before nor after."""
 
-    def of(self, cluster: ClusterRef) -> str:
-        """What happens to the match of a cluster, in words."""
+    def of(self, cluster: ClusterRef | str) -> str:
+        """What happens to the match of a cluster, or of several, in words."""
         return _MOMENTS[self].format(cluster)
 
 
@@ -96,9 +97,11 @@ class Withdraw:
         return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
 
     def __str__(self) -> str:
-        return f"{in_words(self.profile)} {self.moment.of(self.cluster)}: {self._consequence()}"
+        return f"{in_words(self.profile)} {self.moment.of(self.cluster)}: {self.consequence}"
 
-    def _consequence(self) -> str:
+    @property
+    def consequence(self) -> str:
+        """What becomes of what is deployed there, in words."""
         if self.moment is Moment.PASSING:
             return "what is deployed there meanwhile is withdrawn again"
         if self.leaves:
@@ -111,6 +114,27 @@ class Withdraw:
         parts = [counted(releases, "Helm release")] if releases else []
         parts += [counted(resources, "resource")] if resources else []
         return f"{' and '.join(parts)} withdrawn"
+
+
+def summed_up(withdraws: Iterable[Withdraw]) -> list[str]:
+    """A line for each, or for all that are alike where they are many: how many clusters, the first of them by name."""
+    alike: dict[tuple[object, ...], list[Withdraw]] = {}
+    for one in withdraws:
+        deployed = None if one.deployed is None else bool(one.deployed)
+        alike.setdefault((one.profile, one.moment, one.leaves, deployed), []).append(one)
+    return [line for group in alike.values() for line in _in_lines(group)]
+
+
+def _in_lines(alike: Sequence[Withdraw]) -> Iterable[str]:
+    more = len(alike) - _MOST_CLUSTERS
+    if more <= 0:
+        yield from map(str, alike)
+        return
+    named = ", ".join(str(one.cluster) for one in alike[:_MOST_CLUSTERS])
+    where = f"{len(alike)} clusters ({named} and {more} more)"
+    deployed = tuple(entry for one in alike for entry in one.deployed or ())
+    together = replace(alike[0], deployed=None if alike[0].deployed is None else deployed)
+    yield f"{in_words(together.profile)} {together.moment.of(where)}: {together.consequence}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Written against ports.Cluster and ports.Tree. This package must not print, ask, 
 
 from gitsnap.rollback.carrying_out import Report, StoppedError, TakeSample, UndoneError, apply
 from gitsnap.rollback.preparing import prepare
-from gitsnap.rollback.records import Asked, Past, past_rollbacks, rollback_to_undo, unfinished
+from gitsnap.rollback.records import Asked, Past, past_rollbacks, rollback_to_undo, sample_made, unfinished
 from gitsnap.rollback.trying import try_on_server
 from gitsnap.rollback.undoing import prepare_undo
 
@@ -21,6 +21,7 @@ __all__ = [
     "prepare",
     "prepare_undo",
     "rollback_to_undo",
+    "sample_made",
     "try_on_server",
     "unfinished",
 ]

@@ -64,6 +64,8 @@ def prepare(
     wanted = Wanted(objects, meant & objects.keys | referenced, others=meant - objects.keys)
     plan = planned(cluster, tree, wanted, sample=sample, selection=selection, options=options)
     notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))
+    if sample.metadata.cluster != plan.cluster.uid:
+        notes = (f"the sample is of another cluster: {sample.metadata.cluster}", *notes)
     return replace(plan, notes=notes)
 
 

@@ -22,6 +22,8 @@ class Asked:
     """``rollback --sample … --clusterprofile guestbook``."""
     user: str = ""
     """The user of the operating system."""
+    origin: str = ""
+    """Uid of the cluster that the sample is of, where that is another one."""
     undoes: str = ""
     """Tag of the sample before the rollback that this one undoes."""
 
@@ -34,6 +36,7 @@ def record_before(plan: Plan, asked: Asked) -> RollbackRecord:
         objects=tuple((str(step.action), step.key) for step in plan.writes if step.action is not Action.RELEASE),
         command=asked.command,
         undoes=asked.undoes,
+        origin=asked.origin,
         user=asked.user,
         cluster_user=plan.cluster.user,
     )
@@ -58,7 +61,7 @@ def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
     None where the plan does not tell: it is about other objects, goes elsewhere, or was refused some of them.
     """
     undone = asked.undoes == past.before.tag
-    same_goal = not asked.undoes and plan.sample == past.record.target
+    same_goal = not asked.undoes and (plan.sample, asked.origin) == (past.record.target, past.record.origin)
     looked_at = {step.key for step in plan.steps} | {one.key for one in plan.stays}
     whole = looked_at >= {key for action, key in past.record.objects if action != Action.HOLD}
     if plan.refused or not (undone or (same_goal and whole)):
@@ -112,6 +115,22 @@ def unfinished(samples: Sequence[Sample]) -> Past | None:
     """The newest rollback, if it stopped half-way or was killed."""
     past = past_rollbacks(samples)
     return past[-1] if past and not past[-1].finished else None
+
+
+def sample_made(samples: Sequence[Sample], past: Past) -> Sample | None:
+    """The sample that has what a rollback created: its target or, where that is gone or elsewhere, the one after it.
+
+    None where there is neither.
+    """
+    cluster = past.record.origin or past.before.metadata.cluster
+    for sample in samples:
+        if sample.tag == past.record.target and sample.metadata.cluster == cluster:
+            return sample
+    for sample in samples:
+        record = parse_record(sample.metadata.extra)
+        if record is not None and record.before == past.before.tag and record.result == Result.DONE:
+            return sample
+    return None
 
 
 def rollback_to_undo(samples: Sequence[Sample], of: str = "") -> Past:

@@ -30,7 +30,7 @@ def prepare_undo(
 ) -> Plan:
     """The plan of an undo, not yet tried on the server.
 
-    ``tree`` is that of the sample before, ``target`` that of the sample rolled back to, None where it is gone.
+    ``tree`` is that of the sample before, ``target`` that of the sample that has what was created (``sample_made``).
     Raises the cluster's errors when the live objects cannot be read.
     """
     objects = SampleObjects(tree, keeper)

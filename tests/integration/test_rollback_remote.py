@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitsnap.cluster import open_directory
-from gitsnap.model import JsonObject, ObjectKey, Trigger
+from gitsnap.model import JsonObject, ObjectKey, SecretsMode, Trigger
 from gitsnap.remote import Remote, cached_clone, clone, push
 from gitsnap.sveltos import kinds
 from tests.support.commands import gitsnap
@@ -27,13 +29,13 @@ _PROFILE = custom(kinds.CLUSTER_PROFILE, "guestbook", {"policyRefs": _REFERENCES
 
 
 class _Place:
-    """A cluster; the controller's archive of it, in mode encrypt; its remote; and a laptop that has only the URL."""
+    """A cluster; the controller's archive of it; its remote; and a laptop that has only the URL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: SecretsMode = SecretsMode.ENCRYPT) -> None:
         self.folder = folder
         (folder / "cluster").mkdir()
         (folder / "storage").mkdir()
-        self.story = Story(folder / "storage", open_directory(folder / "cluster"))
+        self.story = Story(folder / "storage", open_directory(folder / "cluster"), mode)
         self.target = bare_repository(folder / "record.git")
         for document in (DATABASE, _PROFILE):
             put(self.story.cluster, document)
@@ -176,3 +178,20 @@ def test_the_identity_is_what_a_laptop_needs(place: _Place) -> None:
     )
     assert "--identity" in refused.stderr
     assert place.text() == "2"
+
+
+def test_an_archive_of_redacted_secrets_needs_a_copy_of_its_key(tmp_path: Path) -> None:
+    """It keeps none of its own, so the error says where the file goes; with it there, all but Secrets goes back."""
+    place = _Place(tmp_path, SecretsMode.REDACT)
+    words = (*f"rollback --sample {place.first} --yes --archive {place.url} --from-dir cluster".split(),)
+
+    refused = gitsnap(tmp_path, *words, code=7, XDG_CACHE_HOME=str(tmp_path / "cache"))
+
+    assert "--identity" not in refused.stderr
+    assert place.text() == "2"
+    (file,) = re.findall(r"there is no (\S+/fingerprint\.key)", refused.stderr)
+    Path(file).parent.mkdir(parents=True, mode=0o700)
+    key = shutil.copy(tmp_path / "storage" / ".keys" / "hourly" / "fingerprint.key", file)
+    Path(key).chmod(0o600)
+    gitsnap(tmp_path, *words, code=0, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert place.text() == "1"

@@ -62,6 +62,47 @@ def test_verify_demands_a_signature_of_every_sample(place: Path) -> None:
     assert gitsnap(place, "verify", "--allowed-signers", "missing").returncode == 3
 
 
+def test_a_rollback_and_its_undo_sign_their_samples(place: Path) -> None:
+    """Then all samples of the archive are signed; without the key those two are not."""
+    (place / "cluster" / "a.yaml").write_text(_PROFILE.replace("spec: {}", "spec: {tier: 50}"))
+    words = ("--from-dir", "cluster", "--yes", "--signing-key", "key")
+
+    gitsnap(place, "rollback", "--sample", "latest", *words, code=0)
+    gitsnap(place, "undo", *words, code=0)
+
+    assert len(open_path(place / "hourly").samples()) == 5
+    gitsnap(place, "verify", "--allowed-signers", "allowed", code=0)
+    gitsnap(place, "rollback", "--sample", "latest~4", *words[:-2], code=0)
+    unsigned = gitsnap(place, "verify", "--allowed-signers", "allowed", code=5)
+    assert unsigned.stdout.count("is not signed by anybody") == 2
+
+
+def test_a_rollback_says_that_its_samples_lack_the_signature_that_others_have(place: Path) -> None:
+    """Where the policy names a key for the controller, and the command line none."""
+    (place / "cluster" / "policy.yaml").write_text(
+        "apiVersion: utils.projectsveltos.io/v1beta1\nkind: Snapshot\nmetadata:\n  name: hourly\n"
+        "spec:\n  schedule: 0 * * * *\n  signing:\n    secretRef: {namespace: gitsnap, name: signing}\n"
+    )
+    words = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--yes")
+    for tier, more, warned in ((50, (), True), (60, ("--signing-key", "key"), False)):
+        (place / "cluster" / "a.yaml").write_text(_PROFILE.replace("spec: {}", f"spec: {{tier: {tier}}}"))
+        done = gitsnap(place, *words, *more, code=0)
+        assert ("only with --signing-key" in done.stderr) is warned, done.stderr
+
+
+def test_a_rollback_that_cannot_sign_writes_nothing(place: Path) -> None:
+    """The sample before is part of the record, and is to be signed like all of it."""
+    changed = _PROFILE.replace("spec: {}", "spec: {tier: 50}")
+    (place / "cluster" / "a.yaml").write_text(changed)
+    words = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--yes", "--signing-key")
+
+    for name in ("missing", "cluster/a.yaml"):
+        assert name in gitsnap(place, *words, name, code=7).stderr
+
+    assert (place / "cluster" / "a.yaml").read_text() == changed
+    assert len(open_path(place / "hourly").samples()) == 1
+
+
 def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
     """Nothing is recorded, and nothing of the key is in the message."""
     generate_key(place / "locked", passphrase="open sesame")

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 from gitsnap.cli.plan_document import plan_document
 from gitsnap.cli.plan_text import plan_text, report_text
-from gitsnap.model import JsonObject, Kind
-from gitsnap.plan import Action, Outcome, Plan, Trial
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.plan import Action, Moment, Outcome, Plan, Trial, Withdraw
 from gitsnap.rollback import Report
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.inventory import DeployedResource
+from gitsnap.sveltos.matching import ClusterRef
 from tests.support.plans import alive, custom, live_state, plan_of
 
 _CLUSTERS = 12
 _PROFILES = 14
+_WITHDRAWN = "what it deployed is withdrawn"
 
 
 def _stack(number: int, text: str) -> JsonObject:
@@ -64,7 +67,11 @@ def test_what_a_person_must_know_comes_last() -> None:
     tail = lines[last_step + 3 :]
     assert "CANNOT BE ROLLED BACK" in tail
     assert any("it is immutable" in line for line in tail)
-    assert sum(line.startswith("withdraw: ClusterProfile late stops matching fleet/") for line in tail) == _CLUSTERS
+    (lost,) = (line for line in tail if line.startswith("withdraw: ClusterProfile late stops matching 12 clusters "))
+    assert lost.endswith(
+        "(fleet/sveltos--prod-eu-west-00, fleet/sveltos--prod-eu-west-01, fleet/sveltos--prod-eu-west-02 and 9 more): "
+        + _WITHDRAWN
+    )
     assert tail[-2].startswith("reaches 12 managed clusters: fleet/sveltos--prod-eu-west-00, ")
     assert tail[-1] == "plan: 39 update, 14 hold, 1 refuse, 1 not in the sample and left alone"
 
@@ -100,6 +107,41 @@ def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
     text = plan_text(replace(plan, steps=tuple(steps)), columns=0)
     assert text.count("not tried on the server: a webhook") == 14
     assert "tried on the server: 39 ok, 14 not tried" in text
+
+
+def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
+    """Profile by profile and fate by fate; a few are named one by one; the JSON has each of them."""
+    withdraws = [
+        *(_loss("web", number, entries) for number, entries in enumerate([2] * 200 + [0] * 5)),
+        *(_loss("base", number, None) for number in range(300)),
+        *(_loss("few", number, 1) for number in range(3)),
+    ]
+    plan = replace(_plan(), withdraws=tuple(withdraws))
+    lines = plan_text(plan, columns=0).splitlines()
+
+    assert [line for line in lines if line.startswith("withdraw: ")] == [
+        f"withdraw: ClusterProfile web stops matching 200 clusters ({_few(0)} and 197 more): 400 resources withdrawn",
+        f"withdraw: ClusterProfile web stops matching 5 clusters ({_few(200)} and 2 more): nothing is deployed there",
+        f"withdraw: ClusterProfile base stops matching 300 clusters ({_few(0)} and 297 more): {_WITHDRAWN}",
+        *(f"withdraw: ClusterProfile few stops matching {_ref(number)}: 1 resource withdrawn" for number in range(3)),
+    ]
+    assert "note: --output json names every cluster of these" in lines
+    assert plan_document(plan)["withdraws"] == [str(one) for one in withdraws]
+
+
+def _ref(number: int) -> ClusterRef:
+    return ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", f"prod-{number:03}")
+
+
+def _few(first: int) -> str:
+    return ", ".join(str(_ref(number)) for number in range(first, first + 3))
+
+
+def _loss(profile: str, number: int, resources: int | None) -> Withdraw:
+    by = ObjectKey(kinds.CLUSTER_PROFILE, "", profile)
+    entry = DeployedResource(kinds.CONFIG_MAP, "default", "a", "Remote", by, "Resources")
+    deployed = None if resources is None else (entry,) * resources
+    return Withdraw(by, _ref(number), Moment.END, deployed=deployed)
 
 
 def test_a_kind_that_may_not_be_read_is_said() -> None:

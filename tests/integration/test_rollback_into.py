@@ -1,0 +1,233 @@
+"""A sample of one cluster put into another: only by name, into an archive of its own, and with a way back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import open_path
+from gitsnap.model import Trigger
+from tests.support.commands import gitsnap
+from tests.support.remotes import bare_repository
+
+_PROFILE = """\
+---
+apiVersion: config.projectsveltos.io/v1beta1
+kind: ClusterProfile
+metadata:
+  name: guestbook
+spec:
+  policyRefs:
+  - {kind: ConfigMap, name: database, namespace: default}
+  - {kind: Secret, name: password, namespace: default}
+"""
+
+
+def _cluster(uid: str, text: str, password: str, *, profile: bool) -> str:
+    return (
+        f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: kube-system, uid: {uid}}}\n---\n"
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, uid: of-default}\n---\n"
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: database, namespace: default}\n"
+        f"data: {{text: {text}}}\n---\n"
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: password, namespace: default}\n"
+        f"type: addons.projectsveltos.io/cluster-profile\ndata: {{password: {password}}}\n"
+        f"{_PROFILE if profile else ''}"
+    )
+
+
+class _Place:
+    """Two clusters, ``prod`` with an archive of one sample, and ``stage`` with other content and without a profile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("prod", "stage", "storage", "record"):
+            (folder / name).mkdir()
+        (folder / "prod" / "all.yaml").write_text(_cluster("uid-of-prod", "prod", "cHJvZA==", profile=True))
+        (folder / "stage" / "all.yaml").write_text(_cluster("uid-of-stage", "stage", "c3RhZ2U=", profile=False))
+        gitsnap(folder, "capture", "--snapshot", "hourly", "--storage", "storage", "--from-dir", "prod", code=0)
+
+    def roll_back(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Roll stage back to prod's newest sample."""
+        places = ("--snapshot", "hourly", "--storage", "storage", "--from-dir", "stage")
+        return gitsnap(self.folder, "rollback", "--sample", "latest", *places, *words, code=code)
+
+    def undo(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Undo it, from what the archive of stage has."""
+        places = ("--archive", "record/stage", "--from-dir", "stage")
+        return gitsnap(self.folder, "undo", "--yes", *places, *words, code=code)
+
+    def stage(self) -> str:
+        """All that is in stage."""
+        return "".join(path.read_text() for path in sorted((self.folder / "stage").rglob("*.yaml")))
+
+    def samples(self) -> list[str]:
+        """The tags of prod's archive."""
+        return [sample.tag for sample in open_path(self.folder / "storage" / "hourly").samples()]
+
+
+_INTO = ("--into-cluster", "uid-of-stage")
+_RECORD = ("--record", "record/stage")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """See _Place."""
+    return _Place(tmp_path)
+
+
+def test_another_cluster_is_refused_and_the_option_named(place: _Place) -> None:
+    """Not named, or named with a uid that is not the one of the cluster that answers: exit 11, nothing is written."""
+    before = place.stage()
+
+    assert "--into-cluster uid-of-stage" in place.roll_back("--yes", code=11).stderr
+    wrong = place.roll_back("--yes", "--into-cluster", "uid-of-prod", *_RECORD, code=11)
+
+    assert "stage (context directory) is the cluster uid-of-stage, and not uid-of-prod" in wrong.stderr
+    assert "--into-cluster" in place.roll_back("--yes", *_RECORD, code=2).stderr
+    assert place.stage() == before
+    assert not list((place.folder / "record").iterdir())
+
+
+def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
+    """The first line is the cluster that would be written; a plan needs no archive to record in, and makes none."""
+    planned = place.roll_back("--dry-run", *_INTO, *_RECORD)
+
+    first = planned.stdout.splitlines()[0]
+    assert first == "cluster: stage (context directory, id uid-of-stage)"
+    assert "note: the sample is of another cluster: uid-of-prod" in planned.stdout
+    assert place.roll_back("--dry-run", *_INTO).stdout == planned.stdout
+    assert not list((place.folder / "record").iterdir())
+
+
+def test_nothing_of_another_cluster_goes_into_an_archive(place: _Place) -> None:
+    """Without a place for the samples before and after nothing is written, and the way out is named."""
+    before, samples = place.stage(), place.samples()
+
+    refused = place.roll_back("--yes", *_INTO, code=11)
+
+    assert "--record" in refused.stderr
+    assert "--adopt" in refused.stderr
+    assert place.roll_back("--yes", *_INTO, "--record", "storage/hourly", code=11).stderr == refused.stderr
+    assert (place.stage(), place.samples()) == (before, samples)
+
+
+def test_there_and_back(place: _Place) -> None:
+    """The archive of the other cluster has the way back, Secrets included; the one with the sample is only read."""
+    samples = place.samples()
+
+    done = place.roll_back("--yes", *_INTO, *_RECORD)
+
+    assert "rollback: 3 applied" in done.stdout
+    assert all(word in place.stage() for word in ("text: prod", "cHJvZA==", "name: guestbook"))
+    record = open_path(place.folder / "record" / "stage")
+    assert [(one.metadata.cluster, one.metadata.trigger) for one in record.samples()] == [
+        ("uid-of-stage", Trigger.BEFORE_ROLLBACK),
+        ("uid-of-stage", Trigger.AFTER_ROLLBACK),
+    ]
+    assert ("Rollback-From", "uid-of-prod") in record.samples()[0].metadata.extra
+    assert place.samples() == samples
+
+    undone = place.undo()
+
+    assert "delete   ClusterProfile guestbook" in undone.stdout
+    assert all(word in place.stage() for word in ("text: stage", "c3RhZ2U="))
+    assert "name: guestbook" not in place.stage()
+    assert place.undo().stdout.count("applied") == 1
+    assert "text: prod" in place.stage()
+
+
+def test_what_came_with_it_and_was_changed_since_is_not_deleted(place: _Place) -> None:
+    """The undo compares with the sample after the rollback, since the one it went to is in another archive."""
+    place.roll_back("--yes", *_INTO, *_RECORD)
+    (profile,) = (place.folder / "stage").rglob("guestbook.yaml")
+    profile.write_text(profile.read_text().replace("database", "other"))
+
+    refused = place.undo(code=14)
+
+    assert "it was changed since" in " ".join(refused.stdout.split())
+
+
+def test_an_archive_that_goes_on_with_a_rebuilt_cluster(place: _Place) -> None:
+    """Adopted, it takes the samples itself; samples of the cluster before still are to be asked for by its name."""
+    places = ("--snapshot", "hourly", "--storage", "storage", "--from-dir", "stage")
+    first = place.samples()[0].rpartition("/")[2]
+    gitsnap(place.folder, "capture", "--adopt", *places, code=0)
+
+    refused = place.roll_back("--sample", first, "--yes", code=11)
+    done = place.roll_back("--sample", first, "--yes", *_INTO)
+
+    assert "--into-cluster uid-of-stage" in refused.stderr
+    assert "rollback: 3 applied" in done.stdout
+    assert len(place.samples()) == 4
+    gitsnap(place.folder, "undo", "--yes", *places, code=0)
+    assert "text: stage" in place.stage()
+    assert "name: guestbook" not in place.stage()
+
+
+def test_a_rollback_of_the_cluster_before_is_not_undone_in_the_one_after(place: _Place) -> None:
+    """A rebuilt cluster has had none: what its predecessor was, is no state of its own to go back to."""
+    (place.folder / "prod" / "all.yaml").write_text(_cluster("uid-of-prod", "changed", "cHJvZA==", profile=True))
+    places = ("--snapshot", "hourly", "--storage", "storage")
+    gitsnap(place.folder, "rollback", "--sample", "latest", "--yes", *places, "--from-dir", "prod", code=0)
+    gitsnap(place.folder, "capture", "--adopt", *places, "--from-dir", "stage", code=0)
+
+    refused = gitsnap(place.folder, "undo", "--yes", *places, "--from-dir", "stage", code=4)
+
+    assert "no rollback to undo" in refused.stderr
+    assert "text: stage" in place.stage()
+
+
+def test_nothing_is_pruned_by_the_sample_of_another_cluster(place: _Place) -> None:
+    """What another cluster did not have tells nothing of this one."""
+    assert "--prune" in place.roll_back("--yes", "--prune", *_INTO, *_RECORD, code=2).stderr
+
+
+def test_a_plan_file_for_another_cluster(place: _Place) -> None:
+    """It is carried out into the cluster that it was made for, which is named again."""
+    place.roll_back("--plan-out", "plan.json", *_INTO)
+    assert json.loads((place.folder / "plan.json").read_text())["cluster"] == "uid-of-stage"
+    places = ("--snapshot", "hourly", "--storage", "storage", "--from-dir", "stage")
+
+    gitsnap(place.folder, "rollback", "--plan", "plan.json", "--yes", *places, code=11)
+    gitsnap(place.folder, "rollback", "--plan", "plan.json", "--yes", *places, *_INTO, *_RECORD, code=0)
+
+    assert "text: prod" in place.stage()
+
+
+def test_from_a_remote_of_the_other_cluster(place: _Place) -> None:
+    """The remote is only read: nothing is sent to it, whatever is recorded here."""
+    target = bare_repository(place.folder / "record.git")
+    archive = place.folder / "storage" / "hourly"
+    subprocess.run(["git", "-C", archive, "push", "-q", target, "hourly", "--tags"], check=True)
+    tags = ["git", "-C", str(target), "tag"]
+    there = subprocess.run(tags, capture_output=True, text=True, check=True).stdout
+    identity = ("--identity", str(place.folder / "storage" / ".keys" / "hourly" / "identity.txt"))
+    words = ("--archive", f"file://{target}", "--from-dir", "stage", "--sample", "latest", "--yes", *identity)
+
+    gitsnap(place.folder, "rollback", *words, *_INTO, *_RECORD, code=0, XDG_CACHE_HOME=str(place.folder / "cache"))
+
+    assert "cHJvZA==" in place.stage()
+    assert subprocess.run(tags, capture_output=True, text=True, check=True).stdout == there
+    place.undo()
+    assert "c3RhZ2U=" in place.stage()
+
+
+def test_the_commands_that_it_names_work(place: _Place) -> None:
+    """A rollback that was killed is found in the archive of the cluster, and says how to go on and back from there."""
+    place.roll_back("--yes", *_INTO, *_RECORD)
+    record = place.folder / "record" / "stage"
+    after = open_path(record).samples()[-1].tag
+    subprocess.run(["git", "-C", record, "tag", "-d", after], check=True, capture_output=True)
+
+    again = place.roll_back("--dry-run", *_INTO, *_RECORD)
+    back = place.undo("--dry-run")
+
+    assert "to go back: gitsnap undo --archive record/stage --from-dir stage --of stage/" in again.stderr
+    assert "--storage storage --record record/stage --from-dir stage --sample hourly/" in again.stderr
+    assert "--into-cluster uid-of-stage --record record/stage --archive (that of the cluster" in back.stderr
+
+    assert "nothing to do" in place.roll_back("--yes", *_INTO, *_RECORD).stderr
+    assert "was not finished" not in place.undo("--dry-run").stderr
