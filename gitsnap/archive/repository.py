@@ -20,6 +20,9 @@ from gitsnap.errors import ArchiveError, InputError, NotFoundError, StorageError
 from gitsnap.format import FORMAT, check_branch
 
 _OLD_FEATURE = "snapshot"
+_OF_FSCK = "lost+found"
+"""A folder of root's that many file systems have at their root."""
+_NOT_READABLE = "An archive is its owner's alone: run gitsnap as that user, or give the folder to this one (chown -R)."
 _MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
 
 _SETTINGS = {
@@ -65,7 +68,12 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
     """The folders in a storage that are archives, by name; each with what keeps it from being opened."""
     check_storage(storage)
     for folder in sorted(storage.iterdir()):
-        if folder.name.startswith(".") or not (folder / ".git").exists():
+        if folder.name.startswith(".") or folder.name == _OF_FSCK or not folder.is_dir():
+            continue
+        if not _is_readable(folder):
+            yield folder, ArchiveError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
+            continue
+        if not (folder / ".git").exists():
             continue
         try:
             if _branch_of(folder) is not None:
@@ -81,6 +89,8 @@ def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:
     """
     if not folder.is_dir():
         raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
+    if not _is_readable(folder):
+        raise StorageError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
     if not (folder / ".git").exists() and not (folder / "objects").is_dir():
         raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder)
@@ -113,7 +123,11 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
 
 
 def _is_free(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    return not folder.exists() or (folder.is_dir() and _is_readable(folder) and not any(folder.iterdir()))
+
+
+def _is_readable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _make(folder: Path, branch: str) -> None:

@@ -1,7 +1,8 @@
 """The working tree of an archive: shows the newest sample, and never at the cost of somebody's own changes.
 
-A file is gitsnap's to change only if it is what the last update wrote; the rest is left and reported. A failure here
-never fails a sample: the next update repairs it. This module must not follow symbolic links or move refs.
+A file is gitsnap's to change only if it is what the last update wrote, or what gitsnap's commit before has there, which
+`git checkout` writes; the rest is left and reported. A failure here never fails a sample: the next update repairs it.
+This module must not follow symbolic links or move refs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.composing import OWN_COMMIT
 from gitsnap.archive.objects import BLOB, object_id
 from gitsnap.archive.trees import read_tree
 from gitsnap.errors import ArchiveError
@@ -25,8 +28,8 @@ UNFINISHED_FILE = "gitsnap-file.tmp"
 """File below ``.git``: the file being written, which gets its name when it is whole; one writer writes at a time."""
 
 
-def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str, ...]:
-    """Make the working tree show ``commit``; the paths that were left alone, sorted.
+def update(repository: pygit2.Repository, branch: str, commit: str, *, base: str | None) -> tuple[str, ...]:
+    """Make the working tree show ``commit``, where the branch was at ``base``; the paths that were left alone, sorted.
 
     Does nothing where HEAD is another branch or detached, or where git is in the middle of something.
     """
@@ -35,13 +38,16 @@ def update(repository: pygit2.Repository, branch: str, commit: str) -> tuple[str
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
     shown = Path(repository.path) / _SHOWN
-    before = _shown_files(repository, shown)
+    ours = [_shown_files(repository, shown)]
+    if base is not None and base != _read(shown) and OWN_COMMIT in repository[base].peel(pygit2.Commit).message:
+        ours.append(_files(repository, base))
     after = _files(repository, commit)
-    changed = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
+    paths = sorted(after.keys() | {path for files in ours for path in files})
+    changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]
     if not changed:
         return ()
     folder = _Folder(repository)
-    left = [path for path in changed if not folder.change(path, before.get(path), after.get(path))]
+    left = [path for path in changed if not folder.change(path, {one.get(path) for one in ours}, after.get(path))]
     _update_index(repository, changed, after)
     _replace(repository, str(shown), f"{commit}\n".encode())
     return tuple(left)
@@ -87,8 +93,8 @@ class _Folder:
         self._new: set[str] = set()
         """Folders made just now: there is nothing of anybody's in them."""
 
-    def change(self, path: str, before: BlobId | None, after: BlobId | None) -> bool:
-        """Write or remove one file. False when it is not what ``before`` says, so somebody else's."""
+    def change(self, path: str, ours: AbstractSet[BlobId | None], after: BlobId | None) -> bool:
+        """Write or remove one file. False when it is none of ``ours``, so somebody else's."""
         file = f"{self._root}/{path}"
         folder = file.rpartition("/")[0]
         if not self._parents_are_folders(folder, create=after is not None):
@@ -96,7 +102,7 @@ class _Folder:
         current = _id_on_disk(file) if folder not in self._new else None
         if current == after:
             return True
-        if current != before:
+        if current not in ours:
             return False
         if after is None:
             os.unlink(file)

@@ -50,7 +50,7 @@ class GitWriter:
         self._branch = branch
         self._lock = lock
         self._reader = SampleReader(repository, branch)
-        self._samples = self._reader.read()[0]
+        self._samples, self._unreadable = self._reader.read()
         self._base = self._find_base()
         self._sink = ObjectSink(Path(repository.path) / "objects", partial(is_whole, repository))
         self._memory = memory.load(Path(repository.path))
@@ -118,7 +118,7 @@ class GitWriter:
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first, with what this writer wrote and removed."""
-        self._samples = self._reader.read()[0]
+        self._samples, self._unreadable = self._reader.read()
         return self._samples
 
     def marked(self) -> frozenset[str]:
@@ -245,7 +245,7 @@ class GitWriter:
         return SampleMetadata(
             policy=draft.info.policy,
             time=draft.time.astimezone(UTC).replace(microsecond=0),
-            sequence=last.sequence + 1 if last else 1,
+            sequence=self._next_sequence(last),
             previous=last.tag_id if last else None,
             pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
@@ -262,6 +262,16 @@ class GitWriter:
             content_sha256=content,
             extra=draft.extra,
         )
+
+    def _next_sequence(self, last: Sample | None) -> int:
+        """A number that no sample had: tags that cannot be read have theirs, which may be the ones after the last.
+
+        Those of an earlier time have not, by their names. It may leave a gap, which `gitsnap verify` finds as it finds
+        the tags; a number that came twice would leave it open which of two samples is the newer one.
+        """
+        number = last.sequence + 1 if last else 1
+        earliest = tag_name(self._branch, last.time) if last else ""
+        return number + sum(one.tag >= earliest for one in self._unreadable)
 
     def _free_tag_name(self, draft: SampleDraft) -> str:
         number = 1
@@ -341,7 +351,7 @@ class GitWriter:
 
     def _show(self, commit: str) -> tuple[tuple[str, ...], str]:
         try:
-            return worktree.update(self._repository, self._branch, commit), ""
+            return worktree.update(self._repository, self._branch, commit, base=self._base), ""
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
 

@@ -67,6 +67,8 @@ class Converter:
         """
         try:
             self._take(batch, raw)
+        except InputError as error:
+            raise InputError(f"{ObjectKey.of(raw)}: {error.message}", hint=error.hint) from error
         except _MISSHAPEN as error:
             raise InputError(
                 f"{ObjectKey.of(raw)} has not the form of its kind ({type(error).__name__})",

@@ -22,7 +22,7 @@ _FEW = 3
 
 _ATTEMPTS = 3
 
-_NAME = re.compile(r"[A-Za-z0-9:._-]{1,253}")
+_NAME = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9:._-]{1,253}")
 """What may be the name of an object, or of a namespace. A reference may hold any text, such as commas, which would say
 something else in a field selector; nothing can exist under it."""
 

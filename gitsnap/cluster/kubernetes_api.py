@@ -34,6 +34,7 @@ from gitsnap.errors import (
     ClusterError,
     KindNotInstalledError,
     NotFoundError,
+    RejectedError,
 )
 from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.ports import Page, WatchEvent
@@ -247,7 +248,7 @@ class KubernetesCluster:
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def _object_path(self, key: ObjectKey) -> str:
-        return f"{_path(self._require(key.kind), key.namespace)}/{quote(key.name, safe='')}"
+        return f"{_path(self._require(key.kind), key.namespace)}/{_step(key.name)}"
 
     def _json(
         self,
@@ -345,5 +346,12 @@ class KubernetesCluster:
 def _path(resource: ResourceType, namespace: str) -> str:
     group = resource.kind.group
     root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
-    place = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    place = f"/namespaces/{_step(namespace)}" if namespace else ""
     return f"{root}{place}/{resource.plural}"
+
+
+def _step(name: str) -> str:
+    """A name as one step of a URL's path; dots would be taken for the folder above, which is another object."""
+    if name in (".", ".."):
+        raise RejectedError(f"nothing can be named {name!r}")
+    return quote(name, safe="")

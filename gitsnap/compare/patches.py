@@ -20,6 +20,11 @@ from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import Reference
 
+_LONGEST = 500
+_MOST_CHOICES = 3
+_REPEATED = re.compile(r"[*+?{]")
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
@@ -70,8 +75,14 @@ def _patch(source: ObjectKey, entry: Any) -> Patch:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Patterns are regular expressions of the whole value; one that Python cannot read may select anything."""
+    """Patterns are regular expressions of the whole value; one that is not evaluated here may select anything.
+
+    Sveltos evaluates them in linear time. Python tries all ways to match: only what has few of them is evaluated.
+    """
+    choices = len(_REPEATED.findall(pattern)) + (pattern.count("(") if "|" in pattern else 0)
+    if len(pattern) > _LONGEST or choices > _MOST_CHOICES or _REPEATED_GROUP.search(pattern):
+        return True
     try:
         return re.fullmatch(pattern, value) is not None
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return True

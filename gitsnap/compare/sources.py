@@ -278,7 +278,9 @@ def _known(piece: _Piece) -> _Known | None:
         identity = documents.identify_text(piece.content)
         return _Known(piece, identity, None) if identity else None
     value = documents.load(piece.content)
-    identity = documents.identify(value) or documents.identify_text(piece.content)
+    identity = documents.identify(value)
+    if identity is None:  # what can be parsed, and is no object: a quoted text, say, that looks like one
+        identity, value = documents.identify_text(piece.content), None
     return _Known(piece, identity, value) if identity else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -18,10 +19,18 @@ from gitsnap.format import canonical
 LONGEST_TEXT = 64 * 1024 * 1024
 """Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
 
-MOST_NODES = 20_000_000
-"""Values in one document after its aliases are followed: what keeps nested aliases from filling the memory."""
+NODES_PER_CHARACTER = 10
+"""So many values at the most a text may stand for once its aliases are followed: what keeps nested aliases, a few
+lines that stand for billions of values, from filling the memory. No text without aliases has as many."""
+
+_ALWAYS_ALLOWED = 1000
+_LONGEST_NUMBER = 10_000
+"""Bits; Python does not write down a number that is much longer."""
 
 DEEPEST = 200
+
+_DEEP_BLOCKS = re.compile(rf"[ \t?:-]{{{2 * DEEPEST}}}")
+"""What a line begins with where block collections are nested deeply: each level stands further to the right."""
 
 
 def decode(data: bytes) -> Any:
@@ -53,10 +62,14 @@ def load_documents(text: str | bytes, source: str) -> list[Any]:
             return [json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant)]
         except (ValueError, RecursionError):
             pass  # a flow mapping of YAML, or several documents
-    _check_nesting(text, source)
-    from gitsnap.format.yaml_loading import load_all
+    from gitsnap.format.yaml_loading import check_depth, load_all
 
-    return [_json_value(document, source) for document in load_all(text, source)]
+    _check_nesting(text, source)
+    if _DEEP_BLOCKS.search(text):
+        check_depth(text, source, DEEPEST * 10)
+    most = _ALWAYS_ALLOWED + NODES_PER_CHARACTER * len(text)
+    budget = iter(range(most))
+    return [_json_value(document, source, budget) for document in load_all(text, source, most)]
 
 
 def _text(data: bytes, source: str) -> str:
@@ -92,19 +105,20 @@ def _check_nesting(text: str, source: str) -> None:
         raise InputError(f"{source}: nested too deeply")
 
 
-def _json_value(document: Any, source: str) -> Any:
-    """The document with text keys; aliases are followed, within bounds."""
-    budget = iter(range(MOST_NODES))
+def _json_value(document: Any, source: str, budget: Iterator[int]) -> Any:
+    """The document with text keys; aliases are followed, as far as the budget of all documents allows."""
 
     def convert(value: Any, depth: int) -> Any:
         if next(budget, None) is None:
-            raise InputError(f"{source}: its aliases multiply to more than {MOST_NODES:,} values")
+            raise InputError(f"{source}: its aliases multiply to far more than is written there")
         if depth > DEEPEST:
             raise InputError(f"{source}: nested more than {DEEPEST} levels deep")
         if isinstance(value, dict):
             return {_key(key, source): convert(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [convert(item, depth + 1) for item in value]
+        if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+            raise InputError(f"{source}: a number of thousands of digits")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{source}: {value} has no form in JSON")
         return value

@@ -7,14 +7,12 @@ This module must not write anything anywhere, and must not raise for an archive 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-import io
-import tarfile
 import zlib
 from collections.abc import Mapping
 
 from gitsnap.model import JsonObject
+from gitsnap.sveltos.tarballs import members
 
 ARCHIVE_KEY = "kustomize.tar.gz"
 """The key of ``binaryData`` that Sveltos unpacks."""
@@ -32,7 +30,7 @@ def files_of(config_map: Mapping[str, object]) -> dict[str, str] | None:
     try:
         content = base64.b64decode(packed, validate=True)
         return dict(sorted(_unpacked(content).items()))
-    except (binascii.Error, ValueError, tarfile.TarError, OSError, EOFError, zlib.error):
+    except (ValueError, zlib.error):
         return None
 
 
@@ -46,25 +44,15 @@ def listed(config_map: JsonObject) -> JsonObject:
 
 
 def _unpacked(content: bytes) -> dict[str, str]:
-    """Raises tarfile.TarError where it is no archive, ValueError where it is larger than anybody would make it."""
+    """Raises zlib.error, ValueError where it is no archive, or larger than anybody would make it."""
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     plain = decompressor.decompress(content, MOST_BYTES)
     if decompressor.unconsumed_tail:
         raise ValueError("the archive is too large")
-    left = MOST_BYTES
-    found: dict[str, str] = {}
-    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
-        for member in archive:
-            left -= member.size  # of a sparse file, far more than the archive holds
-            if left < 0:
-                raise ValueError("the files are too large")
-            path = member.name.removeprefix("./")
-            if member.issym() or member.islnk():
-                found[path] = f"-> {member.linkname}"
-            elif member.isfile():
-                file = archive.extractfile(member)
-                found[path] = _text(file.read() if file else b"")
-    return found
+    return {
+        name.removeprefix("./"): f"-> {content}" if isinstance(content, str) else _text(content)
+        for name, content in members(plain)
+    }
 
 
 def _text(content: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,18 @@ CLUSTER_SCOPED_KINDS = frozenset(
 )
 """Kinds of Kubernetes itself without a namespace: for documents that no inventory lists."""
 
+LONGEST = 4 * 1024 * 1024
+"""Characters of one value that are looked at; an object in Kubernetes has 1.5 MiB, at the most 3 by configuration."""
+
 _SEPARATOR = "---"
 _SEPARATOR_LINE = re.compile(r"---\s*(?:#.*)?")
-_API_VERSION = re.compile(r"^apiVersion:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
-_KIND = re.compile(r"^kind:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_API_VERSION = re.compile(r"^apiVersion:[ \t]*([^ \t\n].*)$", re.MULTILINE)
+_KIND = re.compile(r"^kind:[ \t]*([^ \t\n].*)$", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n|[ \t]*#.*\n?)+)", re.MULTILINE)
 _ACTION = re.compile(r"{{.*?}}")
+"""To be looked for only where a ``}}`` follows on the line: text of nothing but ``{{`` takes it for ever."""
 _HIDDEN = "hidden-template-action-"
+_DEEPEST_LISTS = 10
 _HIDDEN_ACTION = re.compile(rf"{_HIDDEN}([0-9]+)\.")
 
 
@@ -69,20 +74,23 @@ def is_program(document: Mapping[str, Any]) -> bool:
     return LUA_ANNOTATION in annotations and TEMPLATE_ANNOTATION not in annotations
 
 
-def split(text: str) -> list[str]:
+def split(text: str, *, depth: int = 0) -> list[str]:
     """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
 
     Text without ``---`` is one document. Otherwise a separator is a line that starts with it and holds nothing else but
     white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings
     holds one manifest in each. Raises InputError where Sveltos refuses the whole text.
+    ``depth``: in so many lists of manifests the text stands; what is in too many is left as it is.
     """
+    if len(text) > LONGEST:
+        raise InputError(f"more than {LONGEST // 1024 // 1024} MiB of text, which no API server takes")
     if _is_blank(text):
         return []
     if _SEPARATOR not in text:
-        return _expanded(text)
+        return _expanded(text, depth)
     stream = _json_stream(text) if text.lstrip().startswith("{") else None
     pieces = _at_separators(text) if stream is None else stream
-    return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece)]
+    return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece, depth)]
 
 
 def _is_blank(text: str) -> bool:
@@ -121,16 +129,16 @@ def _json_stream(text: str) -> list[str] | None:
     return objects
 
 
-def _expanded(piece: str) -> list[str]:
+def _expanded(piece: str, depth: int) -> list[str]:
     """A document, or the manifests that it lists as strings."""
-    if not _first_line(piece).startswith("-"):
+    if depth == _DEEPEST_LISTS or not _first_line(piece).startswith("-"):
         return [_trimmed(piece)]
     try:
         loaded = load_documents(piece, "a list of manifests")
     except InputError:
         return [_trimmed(piece)]
     if len(loaded) == 1 and isinstance(loaded[0], list) and all(isinstance(item, str) for item in loaded[0]):
-        return [document for item in loaded[0] for document in split(item)]
+        return [document for item in loaded[0] for document in split(item, depth=depth + 1)]
     return [_trimmed(piece)]
 
 
@@ -177,10 +185,22 @@ class Identity:
 
 
 def _fits(written: str, found: str) -> bool:
-    if "{{" not in written:
+    """Whether the text around the actions of a name fits a name; each action may stand for any text."""
+    head, end, tail = written.rpartition("}}")
+    first, *others = _ACTION.split(head + end)
+    if not others:
         return written == found
-    literal = [re.escape(part) for part in _ACTION.split(written)]
-    return re.fullmatch(".*".join(literal), found) is not None
+    *middle, last = others
+    last += tail
+    if not found.startswith(first) or not found.endswith(last):
+        return False
+    position, limit = len(first), len(found) - len(last)
+    for part in middle:
+        position = found.find(part, position, limit)
+        if position < 0:
+            return False
+        position += len(part)
+    return position <= limit
 
 
 def load(text: str) -> Any:
@@ -221,11 +241,17 @@ def _identify_template(text: str) -> Identity | None:
 
     if _HIDDEN in text or "{{" not in text:
         return None
-    lines = (line for line in text.split("\n") if _ACTION.sub("", line).strip() or not line.strip())
-    identity = identify(load(_ACTION.sub(hide, "\n".join(lines))))
+    lines = [line for line in text.split("\n") if _replaced("", line).strip() or not line.strip()]
+    identity = identify(load("\n".join(_replaced(hide, line) for line in lines)))
     if identity is None or _HIDDEN in str(identity.kind):
         return None
     return Identity(identity.kind, show(identity.namespace), show(identity.name))
+
+
+def _replaced(by: str | Callable[[re.Match[str]], str], line: str) -> str:
+    """A line with its actions replaced."""
+    head, end, tail = line.rpartition("}}")
+    return _ACTION.sub(by, head + end) + tail
 
 
 def _identify_lines(text: str) -> Identity | None:
@@ -238,7 +264,7 @@ def _identify_lines(text: str) -> Identity | None:
     if not fields.get("name"):
         return None
     return Identity(
-        Kind.of({"apiVersion": _scalar(api_version[1]), "kind": _scalar(kind[1])}),
+        Kind.of({"apiVersion": _scalar(api_version[1].rstrip(" \t")), "kind": _scalar(kind[1].rstrip(" \t"))}),
         fields.get("namespace", ""),
         fields["name"],
     )

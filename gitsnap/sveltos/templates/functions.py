@@ -17,6 +17,7 @@ Function = Callable[..., Value]
 
 _VERB = re.compile(r"%(.)", re.DOTALL)
 _SPACES = " \t\n\v\f\r"
+_LONGEST = 100_000
 
 
 def _index(item: Value, *keys: Value) -> Value:
@@ -109,7 +110,11 @@ def _without_suffix(suffix: Value, value: Value) -> str:
 
 
 def _replaced(old: Value, new: Value, value: Value) -> str:
-    return text(value).replace(text(old), text(new))
+    """The one function whose result can be many times as long as what it is given, again and again in a pipeline."""
+    before, after, whole = text(old), text(new), text(value)
+    if len(whole) + whole.count(before) * len(after) > _LONGEST:
+        raise TemplateError("replace: the result is too long")
+    return whole.replace(before, after)
 
 
 FUNCTIONS: Mapping[str, tuple[Function, int, int | None]] = {

@@ -43,7 +43,7 @@ def render(template: str, root: Root, *, escape: bool = True) -> str:
 @lru_cache(maxsize=1024)
 def _parsed(template: str) -> tuple[Node, ...] | TemplateError:
     """The nodes, or why there are none: a failure is worth remembering as well, for thousands of clusters."""
-    if template.count("(") > _DEEPEST or template.count("{{") > _DEEPEST * 20:
+    if template.count("(") > _DEEPEST or template.count("{{") + template.count("|") > _DEEPEST * 20:
         return TemplateError("it is nested too deeply")
     try:
         return parse(template)

@@ -1,0 +1,180 @@
+"""What somebody wrote to do harm, in objects and in files: archived as it is, compared, and never obeyed.
+
+The whole way through the command line, with each content in a ConfigMap that a profile deploys. What would take hours
+or fill the memory is small here; that it is not followed is all that is needed for the test to end.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import itertools
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import list_archives
+from gitsnap.format import decode
+from gitsnap.model import Area, JsonObject
+from gitsnap.sveltos.archives import ARCHIVE_KEY
+from tests.support.commands import gitsnap
+from tests.support.trees import W, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
+
+_LONG = 10_000
+_LETTERS = "abcdefghijkl"
+_HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: deployed\n"
+
+
+def _multiplied(first: str, each: str) -> str:
+    """Twelve lines, of which each stands for ten of the one before."""
+    lines = [f"a: &a {first}"]
+    for before, name in itertools.pairwise(_LETTERS):
+        lines.append(f"{name}: &{name} {each.replace('*', ', '.join([f'*{before}'] * 10))}")
+    return "\n".join(lines) + "\n"
+
+
+def _nested_lists(levels: int) -> str:
+    text = "a: 1"
+    for _ in range(levels):
+        text = "- |\n" + "".join(f" {line}\n" for line in text.splitlines())
+    return text
+
+
+_CONTENTS = {
+    "anchors": _multiplied("[x]", "[*]"),
+    "merges": _multiplied("{x: 1}", "{<<: [*]}"),
+    "itself": "&a {a: *a}\n",
+    "python-tag": f"{_HEAD}data: !!python/object/apply:os.system ['touch obeyed']\n",
+    "unknown-tag": f"{_HEAD}data: !obey {{}}\n",
+    "flow": "[" * _LONG,
+    "dashes": "- " * _LONG,
+    "questions": "? " * _LONG,
+    "indented": "".join(f"{' ' * depth}a:\n" for depth in range(500)),
+    "json": '{"a":' * _LONG,
+    "json-stream": '{"a":' * _LONG + "\n---\n",
+    "lists-in-lists": _nested_lists(60),
+    "junk": "".join(map(chr, range(1, 256))),
+    "nul": f"{_HEAD}data: {{a: \0}}\n",
+    "half-a-pair": f'{_HEAD}data: {{a: "\\ud800"}}\n',
+    "number": f"{_HEAD}data: {{a: 0b{'1' * _LONG}}}\n",
+    "infinite": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "deployed"}, "data": {"a": 1e999}}',
+    "braces": f"{_HEAD}data: {{a: {'{{' * _LONG}\n",
+    "spaces": f"apiVersion: v1{' ' * _LONG}x\nkind: A{' ' * _LONG}x\nmetadata:\n  name: [\n",
+    "quoted": '"x\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: deployed\n"',
+    "path": "apiVersion: ../../x\nkind: ../../../x\nmetadata: {name: ../../../obeyed, namespace: ../../..}\n",
+    "separators": "---\n" * _LONG + "--- text",
+    "large": _HEAD + "# " + "x" * (4 * 1024 * 1024),
+}
+"""Name of a ConfigMap -> its content."""
+
+_CANNOT_BE_READ = {"anchors", "merges", "itself", "flow", "dashes", "json", "separators", "large", "junk"}
+"""Those of which not even kind and name can be told."""
+
+_TEMPLATES = {
+    "grows": '{{ "aaaaaaaaaa" ' + '| replace "a" "aaaaaaaaaa" ' * 20 + "}}",
+    "wide": f'{{{{ printf "%{10**9}d" 1 }}}}',
+    "deep": "{{ " + "(" * 5000 + "}}",
+    "unclosed": "{{" * _LONG,
+}
+"""References of a profile by a template of the name, and content that is one."""
+
+
+def _packed(*headers: bytes) -> str:
+    return base64.b64encode(gzip.compress(b"".join(headers) + bytes(1024))).decode()
+
+
+def _header(name: str, sort: bytes = tarfile.REGTYPE, *, link: str = "", size: int = 0) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.size = sort, link, size
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+_TARBALLS = {
+    "outside": _packed(_header("../../../obeyed"), _header("/obeyed"), _header("l", tarfile.SYMTYPE, link="/")),
+    "through-a-link": _packed(_header("l", tarfile.SYMTYPE, link="../../.."), _header("l/obeyed")),
+    "many": _packed(*(_header(f"{number}") for number in range(2000))),
+    "headers": _packed(*(_header("x", tarfile.XHDTYPE) for _ in range(3000))),
+    "digits": _packed(_header("x", tarfile.XHDTYPE, size=512 * 400), b"9" * 512 * 400, _header("a")),
+}
+"""Name of a ConfigMap -> a Kustomize archive."""
+
+
+def _objects(state: str) -> list[JsonObject]:
+    """A cluster, and a profile that deploys every one of these contents to it."""
+    contents = {**_CONTENTS, **{f"template-{name}": text for name, text in _TEMPLATES.items()}}
+    maps = [config_map(name, {"k": f"{text}\n# {state}"}) for name, text in contents.items()]
+    for one in maps:
+        if one["metadata"]["name"].startswith("template-"):
+            one["metadata"]["annotations"] = {"projectsveltos.io/template": "ok"}
+    tarballs = [config_map(name, {"state": state}) for name in _TARBALLS]
+    for one in tarballs:
+        one["binaryData"] = {ARCHIVE_KEY: _TARBALLS[one["metadata"]["name"]]}
+    named_by_template = [policy_ref(text) for text in _TEMPLATES.values()]
+    spec = {
+        "policyRefs": [*(policy_ref(name) for name in contents), *named_by_template],
+        "kustomizationRefs": [policy_ref(name) for name in _TARBALLS],
+        "patches": [{"patch": state, "target": {"name": "(a+)+$", "kind": "(" * 3000}}],
+    }
+    names = [f"/ConfigMap default/{'a' * 40}b", "/ConfigMap default/deployed"]
+    return [cluster(W), profile("p", spec, W), *maps, *tarballs, inventory_of(W, deployed_by("p", *names))]
+
+
+def _write(file: Path, objects: Iterable[Mapping[str, object]]) -> None:
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of everything that is not below the storage."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "storage" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two samples of such a cluster, of which each content differs."""
+    place = tmp_path_factory.mktemp("hostile")
+    for folder in ("cluster", "storage"):
+        (place / folder).mkdir()
+    for state in ("before", "after"):
+        _write(place / "cluster" / "all.json", _objects(state))
+        command = ("capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+        gitsnap(place, *command, code=0)
+    return place
+
+
+def test_what_is_archived_is_what_was_there(place: Path) -> None:
+    """Byte for byte, whatever it is; and git finds nothing wrong."""
+    (archive,) = list_archives(place / "storage")
+    tree = archive.tree(archive.samples()[-1])
+    archived = [decode(tree.read(blob)) for blob in tree.files(Area.CONFIGURATION).values()]
+    found = {one["metadata"]["name"]: one for one in archived if one["kind"] == "ConfigMap"}
+
+    for one in _objects("after"):
+        if one["kind"] == "ConfigMap":
+            mine = found[one["metadata"]["name"]]
+            assert (mine["data"], mine.get("binaryData")) == (one["data"], one.get("binaryData"))
+    assert not [finding for finding in archive.check() if finding.wrong]
+
+
+@pytest.mark.parametrize("words", ["diff --raw-diff", "diff -o json"])
+def test_a_diff(place: Path, words: str) -> None:
+    """It ends, names every source, and says which of them cannot be read."""
+    before = _files(place)
+
+    done = gitsnap(place, *words.split(), "--storage", "storage", code=0)
+
+    assert all(name in done.stdout for name in _CANNOT_BE_READ)
+    assert _files(place) == before
+
+
+def test_a_plan_to_go_back(place: Path) -> None:
+    """Every ConfigMap is to be written as it was; nothing has been written yet."""
+    before = _files(place)
+
+    done = gitsnap(place, "rollback", "--from-dir", "cluster", "--storage", "storage", "--sample", "latest~1",
+                   "--dry-run")  # fmt: skip
+
+    assert all(f"default/{name}" in done.stdout for name in _CONTENTS), done.stdout + done.stderr
+    assert _files(place) == before

@@ -1,0 +1,150 @@
+"""Names that no server would take, in folders and in references: archived under harmless paths, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import list_archives
+from gitsnap.format import decode
+from gitsnap.model import Area, JsonObject, ObjectKey
+from tests.support.beds import profile as profile_of_server
+from tests.support.commands import gitsnap
+from tests.support.trees import config_map, policy_ref, profile
+from tests.testbed.apiserver import ApiServer
+
+_NAMES = (
+    "..",
+    ".",
+    "../../outside",
+    "/outside",
+    "a/../../b",
+    ".git",
+    ".git/config",
+    "line\nbreak",
+    "Gitsnap-Sequence: 1\n\nx",
+    "tab\tnul\0escape\x1b[2J",
+    "100%",
+    "%2e%2e%2f",
+    "%s%n",
+    "con",
+    "ünïcode-名前-🙂",
+    "right\u202eleft",
+    "UPPER",
+    "upper",
+    "trailing.",
+    "-option",
+    "a" * 253,
+    "%" * 253,
+    "名" * 253,
+    "a,metadata.name!=b",
+)
+"""Names of objects, and of the namespaces that these are in."""
+
+
+def _profiles() -> Iterator[JsonObject]:
+    yield profile("refers", {"policyRefs": [policy_ref(name, namespace=name) for name in _NAMES]})
+    for name in _NAMES:
+        yield profile(name, {"tier": 1})
+        yield profile(name, {"tier": 1}, namespace=name)
+
+
+def _config_maps() -> Iterator[JsonObject]:
+    for name in _NAMES:
+        yield config_map(name, {name if name.isascii() else "k": name}, namespace=name)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Storage with a sample of a folder with such names, nested so that what leaves it is seen."""
+    place = tmp_path / "a" / "b" / "c" / "d"
+    for folder in ("cluster", "storage"):
+        (place / folder).mkdir(parents=True)
+    everything = {"apiVersion": "v1", "kind": "List", "items": [*_profiles(), *_config_maps()]}
+    (place / "cluster" / "all.json").write_text(json.dumps(everything))
+    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
+    return place
+
+
+def _archived(place: Path) -> dict[ObjectKey, JsonObject]:
+    (archive,) = list_archives(place / "storage")
+    tree = archive.tree(archive.samples()[-1])
+    documents = [decode(tree.read(blob)) for blob in tree.files(Area.CONFIGURATION).values()]
+    assert not [one for one in archive.check() if one.wrong]
+    return {ObjectKey.of(one): one for one in documents}
+
+
+def _unresolved(place: Path) -> list[JsonObject]:
+    (archive,) = list_archives(place / "storage")
+    tree = archive.tree(archive.samples()[-1])
+    found: list[JsonObject] = decode(tree.read(tree.files(Area.INVENTORY)["unresolved.yaml"]))["unresolved"]
+    return found
+
+
+def _outside(place: Path) -> set[str]:
+    """Everything that is neither the folder's nor the storage's."""
+    root = place.parents[3]
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*")}
+    return {name for name in found if not name.startswith(("a/b/c/d/storage/", "a/b/c/d/cluster/"))}
+
+
+_FOLDERS = {"a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/storage", "a/b/c/d/cluster"}
+
+
+def test_names_in_a_folder(place: Path) -> None:
+    """Each object is there once, whole, under its own name; its file lies in the archive, and no path is odd.
+
+    References to what can exist are followed, the others recorded as they are written.
+    """
+    archived = _archived(place)
+
+    for one in _profiles():
+        assert archived.pop(ObjectKey.of(one))["spec"] == one["spec"]
+    referred = {key.name for key in archived}
+    assert referred == {".git", "con", "UPPER", "upper", "trailing.", "-option", "a" * 253}
+    assert {one["name"] for one in _unresolved(place)} == set(_NAMES) - referred
+    files = [path.relative_to(place / "storage" / "hourly") for path in (place / "storage" / "hourly").rglob("*")]
+    mine = [path.as_posix() for path in files if path.parts[0] == "configuration"]
+    assert all(name.isascii() and name.isprintable() and len(part) <= 255 for name in mine for part in name.split("/"))
+    assert _outside(place) == _FOLDERS
+
+
+def test_they_are_shown_without_harm(place: Path) -> None:
+    """What would move the cursor, or begin a line that is not gitsnap's, does not reach the terminal."""
+    (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
+
+    for words in (["diff", "--raw-diff"], ["show", "--sample", "latest~1"]):
+        done = gitsnap(place, *words, "--storage", "storage", code=0)
+        assert not {"\x1b", "\0", "\u202e"} & set(done.stdout + done.stderr)
+        assert "\nGitsnap-Sequence" not in done.stdout
+
+
+def test_going_back_writes_inside_the_folder(place: Path) -> None:
+    """Objects that are gone come back in files of the folder, each as it was."""
+    before = _archived(place)
+    (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+
+    gitsnap(place, "rollback", "--from-dir", "cluster", "--storage", "storage", "--sample", "latest", "--yes",
+            "--create-namespaces", "--allow-withdraw")  # fmt: skip
+    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
+
+    after = _archived(place)
+    assert {key: one for key, one in after.items() if key in before} == before
+    assert _outside(place) == _FOLDERS
+
+
+def test_names_in_references_of_a_server(api: ApiServer, tmp_path: Path) -> None:
+    """A profile may refer to anything: what cannot exist is not asked for, and is recorded as it is written."""
+    api.ask("POST", "/apis/config.projectsveltos.io/v1beta1/clusterprofiles",
+            profile_of_server("refers", policyRefs=[policy_ref(name, namespace=name) for name in _NAMES]))  # fmt: skip
+    (tmp_path / "storage").mkdir()
+
+    done = gitsnap(tmp_path, "capture", "--kubeconfig", str(api.kubeconfig()), "--storage", "storage",
+                   "--snapshot", "hourly", code=0)  # fmt: skip
+
+    assert {one["name"] for one in _unresolved(tmp_path)} == set(_NAMES)
+    assert not {"\x1b", "\0", "\u202e"} & set(done.stderr)

@@ -1,0 +1,269 @@
+"""People at work inside an archive while captures run: nothing of theirs is lost, and nothing of the archive's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gitsnap import archive
+from gitsnap.archive import GitArchive
+from gitsnap.errors import GitsnapError
+from gitsnap.format import encode
+from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.ports import ArchiveWriter, RecordedSample, SampleDraft
+from tests.support.commands import gitsnap
+
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
+_A, _B = "default/ConfigMap/a.yaml", "default/ConfigMap/b.yaml"
+
+
+@pytest.fixture
+def hourly(tmp_path: Path) -> GitArchive:
+    """An archive of two samples, of the turns 0 and 1."""
+    made = archive.create_archive(tmp_path, "hourly")
+    for turn in range(2):
+        _take(made, turn)
+    return made
+
+
+def _take(to: GitArchive, turn: int) -> RecordedSample:
+    """A sample of a cluster that changes with each turn."""
+    with to.writer() as writer:
+        return _record(writer, turn)
+
+
+def _record(writer: ArchiveWriter, turn: int) -> RecordedSample:
+    files = {path: writer.store(encode({"data": f"{turn} {path}"})) for path in (_A, _B)}
+    moment = _NOON + timedelta(minutes=turn)
+    return writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: files}, moment, Trigger.MANUAL, "cluster-1"))
+
+
+def _git(of: GitArchive, *words: str, code: int = 0) -> str:
+    identity = {f"GIT_{who}_{what}": "op@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(["git", "-C", of.location, *words], env={**os.environ, **identity}, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def _read(of: GitArchive, sample: Sample) -> Mapping[str, bytes]:
+    tree = of.tree(sample)
+    return {path: tree.read(blob) for path, blob in tree.files(Area.CONFIGURATION).items()}
+
+
+def _check(of: GitArchive, turns: int) -> None:
+    """Every turn has its sample, whole and in order; git finds nothing wrong."""
+    opened = archive.open_path(Path(of.location))
+    samples = opened.samples()
+    assert [one.sequence for one in samples] == list(range(1, turns + 1))
+    for turn, sample in enumerate(samples):
+        assert _read(opened, sample) == {path: encode({"data": f"{turn} {path}"}) for path in (_A, _B)}
+    assert not [one for one in opened.check() if one.wrong]
+
+
+def _shown(of: GitArchive, path: str = _A) -> Path:
+    return Path(of.location) / "configuration" / path
+
+
+def test_a_sample_that_is_checked_out(hourly: GitArchive) -> None:
+    """`git checkout <tag>`: captures go on, what is looked at stays as it is, and the branch shows the newest again."""
+    _git(hourly, "checkout", "-q", hourly.samples()[0].tag)
+
+    for turn in (2, 3):
+        assert _take(hourly, turn).worktree_problem == ""
+        assert "0 " in _shown(hourly).read_text()
+    assert _git(hourly, "status", "--porcelain") == ""
+    _git(hourly, "checkout", "-q", "hourly")
+    assert "3 " in _shown(hourly).read_text()
+    assert _take(hourly, 4).left_alone == ()
+
+    assert "4 " in _shown(hourly).read_text()
+    assert _git(hourly, "status", "--porcelain") == ""
+    _check(hourly, 5)
+
+
+def test_a_branch_of_an_operator(hourly: GitArchive) -> None:
+    """`git checkout -b` and commits there: the branch and its files are not touched, samples are not built on it."""
+    _git(hourly, "checkout", "-qb", "mine")
+    _shown(hourly).write_text("mine\n")
+    _git(hourly, "commit", "-qam", "mine")
+    mine = _git(hourly, "rev-parse", "mine")
+
+    taken = _take(hourly, 2)
+
+    assert _git(hourly, "rev-parse", "mine", "HEAD").split() == [mine, mine]
+    assert _git(hourly, "symbolic-ref", "HEAD") == "refs/heads/mine"
+    assert _shown(hourly).read_text() == "mine\n"
+    assert _git(hourly, "rev-parse", "hourly") == taken.sample.commit
+    assert mine not in _git(hourly, "rev-list", "hourly")
+    _check(hourly, 3)
+
+
+def test_a_merge_that_is_not_finished(hourly: GitArchive) -> None:
+    """Conflicts in the working tree: they stay, and what the operator then commits is kept beside the history."""
+    _git(hourly, "checkout", "-qb", "mine", "HEAD~1")
+    _shown(hourly).write_text("mine\n")
+    _git(hourly, "commit", "-qam", "mine")
+    _git(hourly, "checkout", "-q", "hourly")
+    _git(hourly, "merge", "mine", code=1)
+    conflict = _shown(hourly).read_text()
+    assert "<<<<<<<" in conflict
+
+    _take(hourly, 2)
+
+    assert _shown(hourly).read_text() == conflict
+    assert (hourly.git_folder / "MERGE_HEAD").exists()
+    _git(hourly, "merge", "--abort")
+    _take(hourly, 3)
+    _check(hourly, 4)
+
+
+def test_a_rebase_that_is_not_finished(hourly: GitArchive) -> None:
+    """HEAD is detached in its midst; captures go on, and once it has moved the branch no sample is lost."""
+    _git(hourly, "checkout", "-q", "hourly")
+    _shown(hourly).write_text("mine\n")
+    _git(hourly, "commit", "-qam", "mine")
+    _git(hourly, "checkout", "-qb", "other", "HEAD~2")
+    _shown(hourly).write_text("other\n")
+    _git(hourly, "commit", "-qam", "other")
+    _git(hourly, "checkout", "-q", "hourly")
+    _git(hourly, "rebase", "other", code=1)
+
+    taken = _take(hourly, 2)
+
+    assert "<<<<<<<" in _shown(hourly).read_text()
+    _git(hourly, "rebase", "--skip", code=1)  # the next commit is in conflict as well
+    _git(hourly, "rebase", "--abort")
+    _take(hourly, 3)
+    assert taken.sample.commit in _git(hourly, "rev-list", "hourly").split()
+    _check(hourly, 4)
+
+
+def test_an_older_state_put_back_by_force(hourly: GitArchive) -> None:
+    """`git reset --hard HEAD~1` on the branch: the next capture puts it back, keeps where it was, and shows its own."""
+    before = _git(hourly, "rev-parse", "hourly")
+    _git(hourly, "reset", "-q", "--hard", "HEAD~1")
+    older = _git(hourly, "rev-parse", "hourly")
+
+    taken = _take(hourly, 2)
+
+    assert _git(hourly, "rev-parse", f"{taken.sample.commit}^") == before
+    assert _git(hourly, "rev-parse", f"refs/gitsnap/foreign/{older}") == older
+    # The files are of the older state, which is not what the last capture wrote: somebody's, for all that is known.
+    assert set(taken.left_alone) == {f"configuration/{_A}", f"configuration/{_B}"}
+    _git(hourly, "reset", "-q", "--hard")
+    assert _take(hourly, 3).left_alone == ()
+    _check(hourly, 4)
+
+
+def test_changes_that_are_stashed(hourly: GitArchive) -> None:
+    """`git stash` before a capture, taken out of it again after it: the change comes back, and the file is not ours."""
+    _shown(hourly).write_text("mine\n")
+    (Path(hourly.location) / "notes.txt").write_text("notes\n")
+    _git(hourly, "stash", "push", "-q", "--include-untracked")
+
+    assert _take(hourly, 2).left_alone == ()
+
+    assert "2 " in _shown(hourly).read_text()
+    _git(hourly, "checkout", "-q", "stash@{0}", "--", f"configuration/{_A}")
+    assert _shown(hourly).read_text() == "mine\n"
+    assert _take(hourly, 3).left_alone == (f"configuration/{_A}",)
+    assert _git(hourly, "stash", "list").count("stash@") == 1
+    _check(hourly, 4)
+
+
+@pytest.mark.parametrize("most_loose", [100, 2], ids=["loose", "as a pack"])
+@pytest.mark.parametrize("moment", ["stored", "durable", "branch"])
+def test_git_gc_that_prunes_at_once(
+    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, moment: str, most_loose: int
+) -> None:
+    """`git gc --prune=now` at the worst moment takes objects that nothing refers to yet: never a broken sample."""
+    monkeypatch.setattr("gitsnap.archive.objects._MOST_LOOSE", most_loose)
+
+    def prune() -> None:
+        _git(hourly, "-c", "gc.pruneExpire=now", "gc", "-q", "--prune=now")
+
+    refused: GitsnapError | None = None
+    with hourly.writer() as writer:
+        if moment == "stored":
+            writer.store(encode({"data": f"2 {_A}"}))
+            prune()
+        else:
+            name = "_move_refs" if moment == "durable" else "_remember"
+            make = getattr(writer, name)
+
+            def after_pruning(*arguments: object) -> object:
+                prune()
+                return make(*arguments)
+
+            monkeypatch.setattr(writer, name, after_pruning)
+        try:
+            _record(writer, 2)
+        except GitsnapError as error:
+            refused = error
+
+    if refused is not None:
+        assert refused.hint
+        _take(hourly, 2)
+    _check(hourly, 3)
+
+
+@pytest.mark.parametrize("shape", ["file", "dangling", "folder"])
+def test_symbolic_links_of_an_operator(hourly: GitArchive, tmp_path: Path, shape: str) -> None:
+    """Where a file or a folder of gitsnap's became a link: never followed, never replaced, left and reported."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.yaml").write_text("outside\n")
+    (outside / "b.yaml").write_text("outside\n")
+    link = _shown(hourly) if shape != "folder" else _shown(hourly).parent
+    if shape == "folder":
+        shutil.rmtree(link)
+        link.symlink_to(outside)
+    else:
+        link.unlink()
+        link.symlink_to(outside / ("a.yaml" if shape == "file" else "missing.yaml"))
+    target = link.readlink()
+
+    changed = _take(hourly, 2)
+    with hourly.writer() as writer:
+        moment = _NOON + timedelta(minutes=3)
+        gone = writer.record(SampleDraft(_INFO, {Area.CONFIGURATION: {}}, moment, Trigger.MANUAL, "cluster-1"))
+
+    expected = {_A, _B} if shape == "folder" else {_A}
+    assert set(changed.left_alone) == {f"configuration/{path}" for path in expected}
+    assert {f"configuration/{path}" for path in expected} >= set(gone.left_alone) != set()
+    assert link.readlink() == target
+    assert sorted(path.name for path in outside.iterdir()) == ["a.yaml", "b.yaml"]
+    assert {path.read_text() for path in outside.iterdir()} == {"outside\n"}
+    assert not [one for one in hourly.check() if one.wrong]
+
+
+def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) -> None:
+    """Its number is not given again, whether its ref or its object is damaged; `list` and `verify` name it."""
+    newest = _take(hourly, 2).sample
+    ref = hourly.git_folder / "refs" / "tags" / newest.tag
+    ref.write_text("damaged\n")
+
+    listed = gitsnap(tmp_path, "list", "--storage", ".", code=0)
+    taken = _take(hourly, 3).sample
+
+    assert newest.tag in listed.stderr
+    assert (newest.sequence, taken.sequence) == (3, 4)
+    assert newest.tag in {one.subject for one in hourly.check() if one.wrong}
+    ref.write_text(f"{newest.tag_id}\n")
+    assert [one.sequence for one in archive.open_path(Path(hourly.location)).samples()] == [1, 2, 3, 4]
+
+
+def test_a_damaged_tag_of_an_older_sample(hourly: GitArchive) -> None:
+    """The numbers go on without a gap."""
+    oldest = hourly.samples()[0]
+    (hourly.git_folder / "refs" / "tags" / oldest.tag).write_text("damaged\n")
+
+    assert _take(hourly, 2).sample.sequence == 3
