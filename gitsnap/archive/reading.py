@@ -17,7 +17,7 @@ import pygit2
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row
-from gitsnap.archive.trees import DAMAGED, check_end, read_tree
+from gitsnap.archive.trees import DAMAGED, Folders, check_end
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
@@ -201,11 +201,18 @@ class GitTree:
     """The tree of a commit (ports.Tree)."""
 
     def __init__(
-        self, repository: pygit2.Repository, commit: str, *, incomplete: tuple[IncompleteKind, ...] = ()
+        self,
+        repository: pygit2.Repository,
+        commit: str,
+        *,
+        incomplete: tuple[IncompleteKind, ...] = (),
+        folders: Folders | None = None,
     ) -> None:
+        """``folders``: those of other trees of this repository, which are not read again."""
         self._repository = repository
         self._commit = commit
         self._incomplete = incomplete
+        self._folders = folders or Folders(repository)
         self._files: dict[Area, Mapping[str, BlobId]] = {}
 
     @property
@@ -231,14 +238,15 @@ class GitTree:
         """Path below the area -> content id, sorted by path."""
         if area not in self._files:
             entry = [one for one in self._root if one.name == area]
-            found = read_tree(self._repository, entry[0]) if entry and isinstance(entry[0], pygit2.Tree) else {}
+            is_folder = entry and isinstance(entry[0], pygit2.Tree)
+            found = self._folders.files(str(entry[0].id)) if is_folder else {}
             self._files[area] = dict(sorted(found.items()))
         return self._files[area]
 
     @cached_property
     def all_files(self) -> Mapping[str, BlobId]:
         """Every file of the tree, by its whole path."""
-        return read_tree(self._repository, self._root)
+        return self._folders.files(str(self._root.id))
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""

@@ -5,11 +5,13 @@ This module must not know what the files mean.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from gitsnap.archive.objects import TREE, is_cut_off
 from gitsnap.errors import ArchiveError
@@ -17,6 +19,12 @@ from gitsnap.model import BlobId
 
 DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
 """What to do about an object that cannot be read."""
+
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+_TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
+_FOLDER_MODES, _LINK_MODE = frozenset({b"40000", b"040000"}), b"160000"
+_MOST_FOLDERS = 5000
+"""So many folders are remembered: those of a few samples."""
 
 _Folder = dict[str, Any]
 """Name -> content id of a file, or a folder below."""
@@ -73,23 +81,52 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
     return add(TREE, b"".join(entry for _, entry in sorted(entries)))
 
 
-def read_tree(repository: pygit2.Repository, tree: pygit2.Tree, prefix: str = "") -> dict[str, BlobId]:
-    """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+class Folders:
+    """The folders of a repository by the ids of their trees: of one sample and the next, most are the same."""
 
-    Raises ArchiveError where a tree object is missing or damaged.
-    """
-    files: dict[str, BlobId] = {}
-    check_end(repository, str(tree.id))
-    try:
-        entries = list(tree)
-    except (KeyError, ValueError, pygit2.GitError):
-        raise ArchiveError(
-            f"the folder {prefix or '/'} ({tree.id}) is missing from the archive or damaged", hint=DAMAGED
-        ) from None
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if isinstance(entry, pygit2.Tree):
-            files.update(read_tree(repository, entry, f"{name}/"))
-        elif isinstance(entry, pygit2.Blob):
-            files[name] = BlobId(str(entry.id))
-    return files
+    def __init__(self, repository: pygit2.Repository) -> None:
+        self._repository = repository
+        self._known: dict[str, list[tuple[str, str, bool]]] = {}
+
+    def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
+        """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+
+        Raises ArchiveError where a tree object is missing or damaged.
+        """
+        files: dict[str, BlobId] = {}
+        for name, child, is_folder in self._entries(tree, prefix):
+            if is_folder:
+                files.update(self.files(child, f"{prefix}{name}/"))
+            else:
+                files[prefix + name] = BlobId(child)
+        return files
+
+    def _entries(self, tree: str, prefix: str) -> list[tuple[str, str, bool]]:
+        """Name and id of whatever is in a folder, and whether that is a folder itself."""
+        known = self._known.get(tree)
+        if known is None:
+            if len(self._known) >= _MOST_FOLDERS:
+                self._known.clear()
+            known = self._known[tree] = self._read(tree, prefix)
+        return known
+
+    def _read(self, tree: str, prefix: str) -> list[tuple[str, str, bool]]:
+        check_end(self._repository, tree)
+        try:
+            kind, content = self._repository.read(tree)
+            return _parsed(content if kind == ObjectType.TREE else b"no tree")
+        except (KeyError, ValueError, pygit2.GitError):
+            raise ArchiveError(
+                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged", hint=DAMAGED
+            ) from None
+
+
+def _parsed(content: bytes) -> list[tuple[str, str, bool]]:
+    """The entries of a tree object, but for links to other repositories. Raises ValueError where it is none."""
+    if _TREE.fullmatch(content) is None:
+        raise ValueError("not a tree")
+    return [
+        (name.decode("utf-8", "surrogateescape"), raw.hex(), mode in _FOLDER_MODES)
+        for mode, name, raw in _ENTRY.findall(content)
+        if mode != _LINK_MODE
+    ]

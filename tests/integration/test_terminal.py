@@ -58,24 +58,30 @@ def test_the_help_cuts_nothing(tmp_path: Path, words: str) -> None:
     assert all(re.fullmatch(r"  [a-z]+ +[A-Z].*\.", line) and not line.endswith("...") for line in commands)
 
 
-@pytest.mark.parametrize("policy", ["hourly", "production-clusters"])
-def test_a_date_stays_on_one_line(policy: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "date", "lines"),
+    [("hourly", "2026-11-26:13:37:40", 2), ("production-clusters", "2026-11-26:13:37:40-2", 5)],
+)
+def test_a_date_stays_on_one_line(policy: str, date: str, lines: int) -> None:
     """`list --wide` at 80 columns: other columns give way first, and a row takes few lines."""
     header = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
-    row = [policy, "2026-11-26:13:37:40-2", "+1 ~12 -2", "5000", "yes", "fbbc4ef63127", "schedule", ""]
+    row = [policy, date, "+1 ~12", "5000", "yes", "fbbc4ef63127", "schedule", ""]
 
     table = render_table(header, [row], columns=80, least=LEAST)
 
     assert max(map(len, table.splitlines())) <= 80
-    assert row[1] in table
-    assert len(table.splitlines()) <= 3 + 2 + 4
+    assert f"| {date} |" in table
+    assert len(table.split("+\n|")[-1].splitlines()) - 1 <= lines
 
 
 def test_a_person_is_told_what_takes_long(place: Path) -> None:
     """Git tells nothing of itself: after a second the terminal says what is waited for, and then takes it away."""
     slow = place / "slow"
     slow.mkdir()
-    (slow / "git").write_text(f'#!/bin/sh\nsleep 2\nPATH={shlex.quote(os.environ["PATH"])} exec git "$@"\n')
+    (slow / "git").write_text(
+        '#!/bin/sh\ncase "$*" in *ls-remote*|*fsck*|*--raw*) sleep 1.5;; esac\n'
+        f'PATH={shlex.quote(os.environ["PATH"])} exec git "$@"\n'
+    )
     (slow / "git").chmod(0o755)
     subprocess.run(["git", "init", "-q", "--bare", str(place / "remote.git")], check=True)
     path = f"{slow}:{os.environ['PATH']}"
