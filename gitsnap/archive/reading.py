@@ -17,7 +17,7 @@ import pygit2
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row
-from gitsnap.archive.trees import DAMAGED, Folders, check_end
+from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
@@ -237,10 +237,8 @@ class GitTree:
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> content id, sorted by path."""
         if area not in self._files:
-            entry = [one for one in self._root if one.name == area]
-            is_folder = entry and isinstance(entry[0], pygit2.Tree)
-            found = self._folders.files(str(entry[0].id)) if is_folder else {}
-            self._files[area] = dict(sorted(found.items()))
+            tree, is_folder = self._folders.entries(str(self._root.id), "").get(area, ("", False))
+            self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
         return self._files[area]
 
     @cached_property

@@ -6,7 +6,8 @@ This module must not know what the files mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,16 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
     return add(TREE, b"".join(entry for _, entry in sorted(entries)))
 
 
+Entry = tuple[str, bool]
+"""Id of what has a name in a folder, and whether that is a folder itself."""
+
+
 class Folders:
     """The folders of a repository by the ids of their trees: of one sample and the next, most are the same."""
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
-        self._known: dict[str, list[tuple[str, str, bool]]] = {}
+        self._known: dict[str, Mapping[str, Entry]] = {}
 
     def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
         """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
@@ -94,15 +99,15 @@ class Folders:
         Raises ArchiveError where a tree object is missing or damaged.
         """
         files: dict[str, BlobId] = {}
-        for name, child, is_folder in self._entries(tree, prefix):
+        for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
                 files.update(self.files(child, f"{prefix}{name}/"))
             else:
                 files[prefix + name] = BlobId(child)
         return files
 
-    def _entries(self, tree: str, prefix: str) -> list[tuple[str, str, bool]]:
-        """Name and id of whatever is in a folder, and whether that is a folder itself."""
+    def entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
+        """What is in the folder of a tree; ``prefix`` is how an error calls it. Raises ArchiveError."""
         known = self._known.get(tree)
         if known is None:
             if len(self._known) >= _MOST_FOLDERS:
@@ -110,7 +115,7 @@ class Folders:
             known = self._known[tree] = self._read(tree, prefix)
         return known
 
-    def _read(self, tree: str, prefix: str) -> list[tuple[str, str, bool]]:
+    def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:
         check_end(self._repository, tree)
         try:
             kind, content = self._repository.read(tree)
@@ -121,12 +126,51 @@ class Folders:
             ) from None
 
 
-def _parsed(content: bytes) -> list[tuple[str, str, bool]]:
+def _parsed(content: bytes) -> Mapping[str, Entry]:
     """The entries of a tree object, but for links to other repositories. Raises ValueError where it is none."""
     if _TREE.fullmatch(content) is None:
         raise ValueError("not a tree")
-    return [
-        (name.decode("utf-8", "surrogateescape"), raw.hex(), mode in _FOLDER_MODES)
+    return {
+        name.decode("utf-8", "surrogateescape"): (raw.hex(), mode in _FOLDER_MODES)
         for mode, name, raw in _ENTRY.findall(content)
         if mode != _LINK_MODE
-    ]
+    }
+
+
+class TreeFiles(Mapping[str, BlobId]):
+    """The files of a tree: path -> content id, sorted by path. Folders are read when they are asked for."""
+
+    def __init__(self, folders: Folders, tree: str) -> None:
+        self._folders = folders
+        self._tree = tree
+
+    def folder(self, place: str) -> Mapping[str, Entry]:
+        """What is in a folder (ports.Foldered)."""
+        tree, prefix = self._tree, ""
+        for name in place.split("/")[:-1]:
+            child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
+            if not is_folder:
+                return {}
+            tree, prefix = child, f"{prefix}{name}/"
+        return self._folders.entries(tree, prefix)
+
+    def __getitem__(self, path: str) -> BlobId:
+        folder, slash, name = path.rpartition("/")
+        child, is_folder = self.folder(folder + slash)[name]
+        if is_folder:
+            raise KeyError(path)
+        return BlobId(child)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def items(self) -> ItemsView[str, BlobId]:
+        """All of them."""
+        return self._all.items()
+
+    @cached_property
+    def _all(self) -> dict[str, BlobId]:
+        return dict(sorted(self._folders.files(self._tree).items()))

@@ -25,6 +25,7 @@ from gitsnap.errors import (
     RemoteUnreachableError,
     SecretsError,
 )
+from gitsnap.git import run_git
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
 from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, talking, unpushed
@@ -156,7 +157,7 @@ def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
 ) -> None:
     """Once to see what is missing and once to read back; only once where nothing is missing."""
     asked: list[str] = []
-    original = talking.run_git
+    original = run_git
 
     def noted(git_folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         asked.append(arguments[0])
