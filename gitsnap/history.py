@@ -56,18 +56,19 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
 
 def _named(samples: Sequence[Sample], name: str) -> Sample | None:
     """The sample of exactly this name. It tells the time: there it is looked for first, since clocks seldom go back."""
-    candidates = chain(_taken_then(samples, name), reversed(samples))
+    match = _NAMED.search(name)
+    if match is None:
+        return None
+    candidates = chain(_taken_at(samples, *match.groups()), reversed(samples))
     return next((one for one in candidates if _is_named(one, name)), None)
 
 
-def _taken_then(samples: Sequence[Sample], name: str) -> Iterator[Sample]:
-    """The samples of the second that a name tells, as far as samples are in the order of their times."""
-    if match := _NAMED.search(name):
-        date, hour, minute, second = match.groups()
-        with suppress(ValueError):  # a date that no calendar has
-            time = datetime.fromisoformat(f"{date}T{hour}:{minute}:{second}Z")
-            place = bisect_left(samples, time, key=lambda one: one.time)
-            yield from takewhile(lambda one: one.time == time, (samples[at] for at in range(place, len(samples))))
+def _taken_at(samples: Sequence[Sample], date: str, hour: str, minute: str, second: str) -> Iterator[Sample]:
+    """The samples of one second, as far as samples are in the order of their times."""
+    with suppress(ValueError):  # a date that no calendar has
+        time = datetime.fromisoformat(f"{date}T{hour}:{minute}:{second}Z")
+        place = bisect_left(samples, time, key=lambda one: one.time)
+        yield from takewhile(lambda one: one.time == time, (samples[at] for at in range(place, len(samples))))
 
 
 def _is_named(sample: Sample, name: str) -> bool:

@@ -65,6 +65,9 @@ class Samples(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return map(self._sample, chain(self._rows, self._added))
 
+    def __reversed__(self) -> Iterator[Sample]:
+        return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
+
     def _sample(self, row: Row) -> Sample:
         sequence, time, tag, tag_id, commit = row
         return Sample(tag, tag_id, commit, sequence, time, self._ask)

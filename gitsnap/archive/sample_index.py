@@ -51,6 +51,9 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return map(self._row, self._lines)
 
+    def __reversed__(self) -> Iterator[Row]:
+        return map(self._row, reversed(self._lines))
+
     def names(self) -> frozenset[str]:
         """The names of all tags in it."""
         return frozenset(f"{self._branch}/{line.rpartition(' ')[2]}" for line in self._lines)

@@ -76,6 +76,11 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
     index.unlink()
 
     assert _facts(_reopened(index.parent.parent)) == with_index
+    samples = _reopened(index.parent.parent).samples()
+    assert [one.sequence for one in reversed(samples)] == [5, 4, 3, 2, 1]
+    assert [one.sequence for one in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
+    with pytest.raises(IndexError):
+        samples[_COUNT]
     assert [facts[3] for facts in with_index] == [1, 2, 3, 4, 5]
     assert [facts[0] for facts in with_index] != sorted(str(facts[0]) for facts in with_index)
 
