@@ -33,7 +33,7 @@ _Folder = dict[str, Any]
 
 def check_end(repository: pygit2.Repository, name: str) -> None:
     """To be called before an object is read. Raises ArchiveError when libgit2 would never come back from it."""
-    if is_cut_off(Path(repository.path) / "objects", name):
+    if is_cut_off(f"{repository.path}objects", name):
         raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
 
 
