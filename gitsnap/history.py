@@ -6,9 +6,12 @@ This module must not print, and must not know git: it sees samples and trees.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, takewhile
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
@@ -19,6 +22,7 @@ from gitsnap.sveltos.kinds import means_kind
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
+_NAMED = re.compile(r"(\d{4}-\d\d-\d\d)[T:](\d\d)[-:](\d\d)[-:](\d\d)Z?(?:-\d+)?\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _NEAREST = 3
 
@@ -38,9 +42,9 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
         return samples[-1 - back]
     if name.startswith("@"):
         return _at(samples, name)
-    exact = [one for one in samples if name in (one.moment, one.tag, one.tag.rpartition("/")[2])]
-    if exact:
-        return exact[-1]
+    exact = _named(samples, name)
+    if exact is not None:
+        return exact
     if _COMMIT.match(name):
         of_commit = [one for one in samples if one.commit.startswith(name)]
         if of_commit:
@@ -48,6 +52,27 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
     if match := _MOMENT.match(name):
         return _by_moment(samples, name, match)
     raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
+
+
+def _named(samples: Sequence[Sample], name: str) -> Sample | None:
+    """The sample of exactly this name. It tells the time: there it is looked for first, since clocks seldom go back."""
+    match = _NAMED.search(name)
+    if match is None:
+        return None
+    candidates = chain(_taken_at(samples, *match.groups()), reversed(samples))
+    return next((one for one in candidates if _is_named(one, name)), None)
+
+
+def _taken_at(samples: Sequence[Sample], date: str, hour: str, minute: str, second: str) -> Iterator[Sample]:
+    """The samples of one second, as far as samples are in the order of their times."""
+    with suppress(ValueError):  # a date that no calendar has
+        time = datetime.fromisoformat(f"{date}T{hour}:{minute}:{second}Z")
+        place = bisect_left(samples, time, key=lambda one: one.time)
+        yield from takewhile(lambda one: one.time == time, (samples[at] for at in range(place, len(samples))))
+
+
+def _is_named(sample: Sample, name: str) -> bool:
+    return name in (sample.moment, sample.tag, sample.tag.rpartition("/")[2])
 
 
 def moment(name: str, *, end: bool) -> datetime:

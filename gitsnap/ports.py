@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gitsnap.model import (
     Area,
@@ -115,6 +115,17 @@ class ControlPlane(Cluster, Protocol):
         """JSON merge patch of the status subresource. Raises NotFoundError, RejectedError."""
 
 
+@runtime_checkable
+class Foldered(Protocol):
+    """Files that know their folders, so that nobody need go through all of them."""
+
+    def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
+        """What is in a folder: name -> id, and whether it is a folder itself; nothing where there is no such folder.
+
+        ``place`` ends in a slash, or is ``""`` for the topmost one. Where ids are equal, so is all that is below.
+        """
+
+
 class Tree(Protocol):
     """A configuration with its inventory, as files: the tree of a sample, or the cluster as it is now."""
 
@@ -127,7 +138,7 @@ class Tree(Protocol):
         """Kinds that the tree holds only as a substitute, sorted."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the area's folder -> content id, sorted by path."""
+        """Path below the area's folder -> content id, sorted by path; may be Foldered."""
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id that ``files`` of this tree gave."""

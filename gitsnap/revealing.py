@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Iterator, Mapping
 
 from gitsnap.compare import Filters
-from gitsnap.compare.changes import differing
+from gitsnap.compare.files import differing
 from gitsnap.compare.values import Comparison, RawDiff, TextPair, object_title
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, encode, masking, path_of

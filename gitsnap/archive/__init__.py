@@ -24,6 +24,7 @@ from gitsnap.archive.repository import (
     create_repository,
     open_repository,
 )
+from gitsnap.archive.trees import Folders
 from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
 from gitsnap.model import BlobId, Sample
@@ -50,6 +51,7 @@ class GitArchive:
         self._folder = folder
         self._branch = branch
         self._samples = SampleReader(repository, branch)
+        self._folders = Folders(repository)
 
     @property
     def policy(self) -> str:
@@ -88,7 +90,7 @@ class GitArchive:
 
     def tree(self, sample: Sample) -> GitTree:
         """The tree of a sample. Raises ArchiveError when it needs a newer gitsnap, or is damaged."""
-        tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete)
+        tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete, folders=self._folders)
         if tree.info.policy != sample.metadata.policy:
             raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
         return tree

@@ -17,6 +17,7 @@ from gitsnap.archive.composing import OWN_COMMIT
 from gitsnap.archive.objects import is_cut_off
 from gitsnap.archive.reading import GitTree, Problem, newest, read_samples, ref_target
 from gitsnap.archive.removal import pending
+from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message
 from gitsnap.git import run_git
@@ -78,6 +79,7 @@ class _Checker:
         self._branch = branch
         self._samples = samples
         self._progress = progress
+        self._folders = Folders(repository)
         self._digests: dict[str, str] = {}
         self._gone: list[str] = []
         """Names of tags that the chain leads through and that are not there, as far as their objects are."""
@@ -245,7 +247,7 @@ class _Checker:
 
     def _content(self, sample: Sample) -> tuple[str, int] | str:
         """Hash and number of objects, or what keeps them from being read."""
-        tree = GitTree(self._repository, sample.commit)
+        tree = GitTree(self._repository, sample.commit, folders=self._folders)
         try:
             if tree.info.policy != sample.metadata.policy:
                 return f"its commit is of the policy {tree.info.policy}"

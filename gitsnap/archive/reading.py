@@ -5,24 +5,25 @@ This module must not write, but for the index of samples, which readers keep up 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import overload
 
 import pygit2
 
 from gitsnap.archive import sample_index
-from gitsnap.archive.refs import KEEP, TAGS, refs_below
-from gitsnap.archive.trees import DAMAGED, check_end, read_tree
+from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
+from gitsnap.archive.sample_index import Row
+from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
 
 _WORTH_KEEPING = 200
-"""So many tags that the index does not know take ten milliseconds to read: then it is written anew."""
+"""So many tags that the index does not know, or whose order it does not, take ten milliseconds: it is written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,20 @@ class Problem:
     reason: str
 
 
-Row = tuple[int, datetime, str, TagId, CommitId]
-"""Sequence, time, name, object id and commit of a sample: rows are in the order of samples (Sample.order)."""
+Problems = tuple[Problem, ...]
 
 
 class Samples(Sequence[Sample]):
     """Samples in their order, each made when it is asked for: of tens of thousands most commands want two."""
 
-    def __init__(self, rows: Iterable[Row], ask: Callable[[Sample], SampleMetadata]) -> None:
-        self._rows = sorted(rows)
+    def __init__(self, rows: Sequence[Row], added: Sequence[Row], ask: Callable[[Sample], SampleMetadata]) -> None:
+        """``added``: rows that follow after ``rows``."""
+        self._rows = rows
+        self._added = added
         self._ask = ask
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + len(self._added)
 
     @overload
     def __getitem__(self, place: int) -> Sample: ...
@@ -53,8 +55,18 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, place: slice) -> Sequence[Sample]: ...
     def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
         if isinstance(place, slice):
-            return [self._sample(row) for row in self._rows[place]]
-        return self._sample(self._rows[place])
+            return [self[one] for one in range(*place.indices(len(self)))]
+        place = place if place >= 0 else place + len(self)
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        start = len(self._rows)
+        return self._sample(self._rows[place] if place < start else self._added[place - start])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._sample, chain(self._rows, self._added))
+
+    def __reversed__(self) -> Iterator[Sample]:
+        return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
 
     def _sample(self, row: Row) -> Sample:
         sequence, time, tag, tag_id, commit = row
@@ -70,47 +82,67 @@ class SampleReader:
 
     def __init__(self, repository: pygit2.Repository, branch: str) -> None:
         self._repository = repository
+        self._git_folder = Path(repository.path)
         self._branch = branch
-        self._tags: list[tuple[str, str]] = []
-        self._listing: Listing | None = None
+        self._seen: tuple[str, Mapping[str, str]] | None = None
+        self._listing: Listing = ((), ())
         self._told: dict[TagId, SampleMetadata] = {}
 
     def read(self) -> Listing:
         """All samples, and what could not be read. Of a tag that the index knows, the object is not looked at."""
-        tags = _tags(self._repository, self._branch)
-        if self._listing is None or tags != self._tags or self._listing[1]:
-            self._listing, self._tags = self._list(tags), tags
+        refs = read_refs(self._git_folder, f"{TAGS}{self._branch}/")
+        seen = (refs.packed_digest, refs.loose)
+        if seen != self._seen or self._listing[1]:
+            self._listing, self._seen = self._list(refs, seen[0]), seen
         return self._listing
 
-    def _list(self, tags: list[tuple[str, str]]) -> Listing:
-        git_folder = Path(self._repository.path)
-        known = sample_index.load(git_folder)
-        rows = []
+    def _list(self, refs: Refs, packed: str) -> Listing:
+        """The samples that the refs name: packed refs that the index was made of are not gone through again."""
+        index = sample_index.load(self._git_folder, self._branch)
+        loose = _tags_among(refs.loose.items(), self._branch)
+        if index.packed == packed and not (loose and index.rows.names() & {name for name, _ in loose}):
+            added, read, problems = self._rows(loose, index.others)
+            in_order = not index.rows or not added or index.rows[-1] < added[0]
+            samples = Samples(index.rows, added, self._metadata) if in_order else self._sorted([*index.rows, *added])
+            is_new = len(read) >= _WORTH_KEEPING
+        else:
+            named = refs.unpacked()
+            tags = _tags_among({**named, **refs.loose}.items(), self._branch)
+            rows, read, problems = self._rows(tags, chain(index.rows, index.others))
+            samples = self._sorted(rows)
+            if problems or named.keys() & refs.loose.keys():
+                packed = ""  # the rows are not all that is packed
+            is_new = len(samples if packed else read) >= _WORTH_KEEPING
+        if is_new:
+            alone = {name for name, _ in loose}
+            first, others = ([one for one in samples if (one.tag in alone) is apart] for apart in (False, True))
+            sample_index.save(self._git_folder, packed, first, others)
+        return samples, problems
+
+    def _rows(self, tags: list[tuple[str, str]], known: Iterable[Row]) -> tuple[list[Row], list[Sample], Problems]:
+        """The rows of some tags, sorted; the samples that had to be read for them, and what could not be read."""
+        by_id = {row[3]: row for row in known} if tags else {}
+        rows: list[Row] = []
         others = []
         for name, target in tags:
-            if entry := known.get(target):
-                commit, sequence, time = entry
-                rows.append((sequence, time, name, TagId(target), commit))
+            if row := by_id.get(TagId(target)):
+                rows.append((row[0], row[1], name, row[3], row[4]))
             else:
                 others.append((name, target))
         read, problems = _read(self._repository, others)
         self._told.update((one.tag_id, one.metadata) for one in read)
         rows += [(*one.order, one.tag_id, one.commit) for one in read]
-        samples = Samples(rows, self._metadata)
-        if len(read) >= _WORTH_KEEPING:
-            sample_index.save(git_folder, samples)
-        return samples, problems
+        return sorted(rows), read, problems
+
+    def _sorted(self, rows: list[Row]) -> Samples:
+        return Samples(sorted(rows), (), self._metadata)
 
     def _metadata(self, sample: Sample) -> SampleMetadata:
         """What the tag of a sample says, once the index has found it. Raises ArchiveError."""
         if sample.tag_id not in self._told:
             found = _sample(self._repository, sample.tag, sample.tag_id)
             if (found.commit, found.sequence, found.time) != (sample.commit, sample.sequence, sample.time):
-                sample_index.discard(Path(self._repository.path))
-                raise ArchiveError(
-                    f"the index of the archive's samples says something else than the tag {sample.tag}",
-                    hint="The index was thrown away. Run the command again.",
-                )
+                raise sample_index.lies(self._git_folder, f"something else than the tag {sample.tag}")
             self._told[sample.tag_id] = found.metadata
         return self._told[sample.tag_id]
 
@@ -139,7 +171,10 @@ def read_marks(repository: pygit2.Repository, branch: str) -> frozenset[str]:
 
 def _tags(repository: pygit2.Repository, branch: str) -> list[tuple[str, str]]:
     """Names and targets of the branch's tags."""
-    refs = refs_below(Path(repository.path), f"{TAGS}{branch}/")
+    return _tags_among(refs_below(Path(repository.path), f"{TAGS}{branch}/"), branch)
+
+
+def _tags_among(refs: Iterable[tuple[str, str]], branch: str) -> list[tuple[str, str]]:
     return [(tag, target) for name, target in refs if is_tag_of(tag := name[len(TAGS) :], branch)]
 
 
@@ -169,11 +204,18 @@ class GitTree:
     """The tree of a commit (ports.Tree)."""
 
     def __init__(
-        self, repository: pygit2.Repository, commit: str, *, incomplete: tuple[IncompleteKind, ...] = ()
+        self,
+        repository: pygit2.Repository,
+        commit: str,
+        *,
+        incomplete: tuple[IncompleteKind, ...] = (),
+        folders: Folders | None = None,
     ) -> None:
+        """``folders``: those of other trees of this repository, which are not read again."""
         self._repository = repository
         self._commit = commit
         self._incomplete = incomplete
+        self._folders = folders or Folders(repository)
         self._files: dict[Area, Mapping[str, BlobId]] = {}
 
     @property
@@ -198,15 +240,14 @@ class GitTree:
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> content id, sorted by path."""
         if area not in self._files:
-            entry = [one for one in self._root if one.name == area]
-            found = read_tree(self._repository, entry[0]) if entry and isinstance(entry[0], pygit2.Tree) else {}
-            self._files[area] = dict(sorted(found.items()))
+            tree, is_folder = self._folders.entries(str(self._root.id), "").get(area, ("", False))
+            self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
         return self._files[area]
 
     @cached_property
     def all_files(self) -> Mapping[str, BlobId]:
         """Every file of the tree, by its whole path."""
-        return read_tree(self._repository, self._root)
+        return self._folders.files(str(self._root.id))
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""

@@ -5,8 +5,10 @@ Only for git's ordinary store of refs, which is the only one that libgit2 opens.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 TAGS = "refs/tags/"
@@ -17,17 +19,46 @@ UNSENT = "refs/gitsnap/unsent/"
 """Below it lies, in a copy of an archive, a ref of the tag's name to each sample that its remote does not have yet."""
 
 
-def refs_below(git_folder: Path, prefix: str) -> list[tuple[str, str]]:
-    """Whole names and targets of the refs below a prefix that ends in a slash, by name.
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The refs below a prefix: those with files of their own, and git's file of all others as it is."""
+
+    prefix: str
+    loose: Mapping[str, str]
+    """Whole name -> target. A file counts more than a line of ``packed``."""
+    packed: bytes
+    """Lines ``<id> <name>``; those that begin with ``#`` or ``^`` are no refs."""
+
+    @property
+    def packed_digest(self) -> str:
+        """What stands for exactly these packed refs."""
+        return hashlib.blake2b(self.prefix.encode() + b"\n" + self.packed, digest_size=32).hexdigest()
+
+    def unpacked(self) -> dict[str, str]:
+        """Whole name -> target of the packed ones."""
+        lines = self.packed.decode("utf-8", "surrogateescape").split("\n")
+        return {line[41:]: line[:40] for line in lines if line.startswith(self.prefix, 41)}
+
+
+def read_refs(git_folder: Path, prefix: str) -> Refs:
+    """The refs below a prefix that ends in a slash.
 
     First the refs that have files of their own, then ``packed-refs``, as git does: ``git pack-refs`` writes a ref there
-    before it takes its file away, so whoever looks in this order misses none. A file counts more than a line.
+    before it takes its file away, so whoever looks in this order misses none.
     """
     folder = _common_folder(git_folder)
     loose = dict(_loose(folder, prefix))
-    refs = _packed(folder / "packed-refs", prefix)
-    refs.update(loose)
-    return sorted(refs.items())
+    try:
+        packed = (folder / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        packed = b""
+    return Refs(prefix, loose, packed)
+
+
+def refs_below(git_folder: Path, prefix: str) -> list[tuple[str, str]]:
+    """Whole names and targets of the refs below a prefix that ends in a slash, by name."""
+    refs = read_refs(git_folder, prefix)
+    return sorted({**refs.unpacked(), **refs.loose}.items())
 
 
 def _common_folder(git_folder: Path) -> Path:
@@ -48,12 +79,3 @@ def _loose(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
                 yield f"{below}{name}", Path(place, name).read_text("ascii", "replace").strip()
             except FileNotFoundError:
                 continue  # deleted, or packed: then packed-refs has it
-
-
-def _packed(path: Path, prefix: str) -> dict[str, str]:
-    """Lines ``<id> <name>``; those that begin with ``#`` or ``^`` are no refs."""
-    try:
-        text = path.read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return {}
-    return {line[41:]: line[:40] for line in text.split("\n") if line.startswith(prefix, 41)}

@@ -5,11 +5,14 @@ This module must not know what the files mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from gitsnap.archive.objects import TREE, is_cut_off
 from gitsnap.errors import ArchiveError
@@ -18,13 +21,19 @@ from gitsnap.model import BlobId
 DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
 """What to do about an object that cannot be read."""
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+_TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
+_FOLDER_MODES, _LINK_MODE = frozenset({b"40000", b"040000"}), b"160000"
+_MOST_FOLDERS = 5000
+"""So many folders are remembered: those of a few samples."""
+
 _Folder = dict[str, Any]
 """Name -> content id of a file, or a folder below."""
 
 
 def check_end(repository: pygit2.Repository, name: str) -> None:
     """To be called before an object is read. Raises ArchiveError when libgit2 would never come back from it."""
-    if is_cut_off(Path(repository.path) / "objects", name):
+    if is_cut_off(f"{repository.path}objects", name):
         raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
 
 
@@ -76,23 +85,95 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
     return add(TREE, b"".join(entry for _, entry in sorted(entries)))
 
 
-def read_tree(repository: pygit2.Repository, tree: pygit2.Tree, prefix: str = "") -> dict[str, BlobId]:
-    """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+Entry = tuple[str, bool]
+"""Id of what has a name in a folder, and whether that is a folder itself."""
 
-    Raises ArchiveError where a tree object is missing or damaged.
-    """
-    files: dict[str, BlobId] = {}
-    check_end(repository, str(tree.id))
-    try:
-        entries = list(tree)
-    except (KeyError, ValueError, pygit2.GitError):
-        raise ArchiveError(
-            f"the folder {prefix or '/'} ({tree.id}) is missing from the archive or damaged", hint=DAMAGED
-        ) from None
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if isinstance(entry, pygit2.Tree):
-            files.update(read_tree(repository, entry, f"{name}/"))
-        elif isinstance(entry, pygit2.Blob):
-            files[name] = BlobId(str(entry.id))
-    return files
+
+class Folders:
+    """The folders of a repository by the ids of their trees: of one sample and the next, most are the same."""
+
+    def __init__(self, repository: pygit2.Repository) -> None:
+        self._repository = repository
+        self._known: dict[str, Mapping[str, Entry]] = {}
+
+    def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
+        """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+
+        Raises ArchiveError where a tree object is missing or damaged.
+        """
+        files: dict[str, BlobId] = {}
+        for name, (child, is_folder) in self.entries(tree, prefix).items():
+            if is_folder:
+                files.update(self.files(child, f"{prefix}{name}/"))
+            else:
+                files[prefix + name] = BlobId(child)
+        return files
+
+    def entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
+        """What is in the folder of a tree; ``prefix`` is how an error calls it. Raises ArchiveError."""
+        known = self._known.get(tree)
+        if known is None:
+            if len(self._known) >= _MOST_FOLDERS:
+                self._known.clear()
+            known = self._known[tree] = self._read(tree, prefix)
+        return known
+
+    def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:
+        check_end(self._repository, tree)
+        try:
+            kind, content = self._repository.read(tree)
+            return _parsed(content if kind == ObjectType.TREE else b"no tree")
+        except (KeyError, ValueError, pygit2.GitError):
+            raise ArchiveError(
+                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged", hint=DAMAGED
+            ) from None
+
+
+def _parsed(content: bytes) -> Mapping[str, Entry]:
+    """The entries of a tree object, but for links to other repositories. Raises ValueError where it is none."""
+    if _TREE.fullmatch(content) is None:
+        raise ValueError("not a tree")
+    return {
+        name.decode("utf-8", "surrogateescape"): (raw.hex(), mode in _FOLDER_MODES)
+        for mode, name, raw in _ENTRY.findall(content)
+        if mode != _LINK_MODE
+    }
+
+
+class TreeFiles(Mapping[str, BlobId]):
+    """The files of a tree: path -> content id, sorted by path. Folders are read when they are asked for."""
+
+    def __init__(self, folders: Folders, tree: str) -> None:
+        self._folders = folders
+        self._tree = tree
+
+    def folder(self, place: str) -> Mapping[str, Entry]:
+        """What is in a folder (ports.Foldered)."""
+        tree, prefix = self._tree, ""
+        for name in place.split("/")[:-1]:
+            child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
+            if not is_folder:
+                return {}
+            tree, prefix = child, f"{prefix}{name}/"
+        return self._folders.entries(tree, prefix)
+
+    def __getitem__(self, path: str) -> BlobId:
+        folder, slash, name = path.rpartition("/")
+        child, is_folder = self.folder(folder + slash)[name]
+        if is_folder:
+            raise KeyError(path)
+        return BlobId(child)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def items(self) -> ItemsView[str, BlobId]:
+        """All of them."""
+        return self._all.items()
+
+    @cached_property
+    def _all(self) -> dict[str, BlobId]:
+        return dict(sorted(self._folders.files(self._tree).items()))

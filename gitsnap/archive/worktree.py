@@ -18,7 +18,7 @@ import pygit2
 
 from gitsnap.archive.composing import OWN_COMMIT
 from gitsnap.archive.objects import BLOB, object_id
-from gitsnap.archive.trees import read_tree
+from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
 from gitsnap.model import BlobId
 
@@ -60,7 +60,7 @@ def _read(path: Path) -> str | None:
 
 
 def _files(repository: pygit2.Repository, commit: str) -> Mapping[str, BlobId]:
-    return read_tree(repository, repository[commit].peel(pygit2.Tree))
+    return Folders(repository).files(str(repository[commit].peel(pygit2.Tree).id))
 
 
 def _shown_files(repository: pygit2.Repository, shown: Path) -> Mapping[str, BlobId]:

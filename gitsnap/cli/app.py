@@ -36,7 +36,7 @@ COMMANDS = {
 
 GROUPS = {
     "secrets": (
-        "Other recipients, or another fingerprint key, for an archive's Secrets.",
+        "Change the recipients or the fingerprint key for Secrets.",
         {"rotate": "gitsnap.cli.secrets:rotate", "rekey": "gitsnap.cli.secrets:rekey"},
     )
 }

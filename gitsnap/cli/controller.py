@@ -41,9 +41,10 @@ def controller(
     ] = 20.0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is only considered, too.")] = False,
 ) -> None:
-    """Serve Snapshot resources: take samples on schedule and on request, and keep their status.
+    """Serve Snapshots: take samples on schedule and on request.
 
-    Runs until SIGTERM or Ctrl-C. Without --storage, Snapshots that name no folder are kept in /collection.
+    Their status tells how it went. Runs until SIGTERM or Ctrl-C. Without --storage, Snapshots that name no folder are
+    kept in /collection.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """

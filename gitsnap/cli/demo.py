@@ -14,7 +14,9 @@ import typer
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="A new or empty folder.")] = Path("gitsnap-demo"),
 ) -> None:
-    """Walk through capture, diff and rollback on a small embedded cluster; takes seconds.
+    """Walk through capture, diff and rollback on a small cluster.
+
+    The cluster is embedded; it takes seconds.
 
     Example: gitsnap demo /tmp/gitsnap-demo
     """

@@ -70,7 +70,9 @@ def diff(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show what changed between two samples: per managed cluster, and in the management cluster.
+    """Show what changed between two samples.
+
+    Per managed cluster, and in the management cluster.
 
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
 
@@ -126,7 +128,9 @@ def drift(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show in what the cluster differs now from a sample: `diff --to-sample live`, for cron and CI.
+    """Show in what the cluster differs now from a sample.
+
+    That is `diff --to-sample live`, for cron and CI.
 
     Example: gitsnap drift --snapshot hourly --sample latest --exit-code
     """

@@ -37,7 +37,9 @@ def import_(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Take over samples of the old Sveltos Snapshot feature, with their dates; the old folders are only read.
+    """Take over samples of the old Sveltos Snapshot feature.
+
+    They keep their dates; the old folders are only read.
 
     Import before the first capture: samples are ordered as they are recorded. A second run imports what is new.
     Exit status 13: a folder could not be read, or is older than what the archive has, and was left out.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -22,6 +22,8 @@ from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
+
+_Found = TypeVar("_Found")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
@@ -46,7 +48,9 @@ def log(
     limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many changes; 0 for all.")] = 0,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show when objects changed, in which fields, and who changed them; newest first, deleted objects too.
+    """Show when objects changed, in which fields, and who did it.
+
+    Newest first, deleted objects too.
 
     With --cluster: what changed for that managed cluster.
 
@@ -64,10 +68,20 @@ def log(
         return
     chosen = changelog.Wanted.parse(wanted)
     found = changelog.entries(opened.log(chosen.patterns()), opened.samples(), opened.read, chosen, **bounds)
-    _show_objects(islice(found, limit or None), form)
+    _show_objects(_gathered(islice(found, limit or None)), form)
 
 
-def _show_objects(found: Iterable[changelog.LogEntry], form: options.Output) -> None:
+def _gathered(found: Iterable[_Found]) -> list[_Found]:
+    """All of them, with progress on a terminal."""
+    gathered = []
+    with output.ProgressLine("reading the history", says=lambda what, count: f"reading: {count} {what}") as progress:
+        for one in found:
+            gathered.append(one)
+            progress("changes", len(gathered))
+    return gathered
+
+
+def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None:
     if form is options.Output.TABLE:
         rows = [
             [
@@ -81,7 +95,7 @@ def _show_objects(found: Iterable[changelog.LogEntry], form: options.Output) -> 
             ]
             for one in found
         ]
-        output.result(render_table(_HEADER, rows, columns=output.columns()) if rows else "no changes found")
+        output.result(_table(_HEADER, rows) if rows else "no changes found")
         return
     changes = [
         {
@@ -99,6 +113,10 @@ def _show_objects(found: Iterable[changelog.LogEntry], form: options.Output) -> 
     output.structured({"kind": "ChangeLog", "changes": changes}, form)
 
 
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return render_table(header, rows, columns=output.columns(), least={"date": output.DAY_COLUMNS})
+
+
 def _show_clusters(
     archive: GitArchive,
     filters: Filters,
@@ -107,9 +125,9 @@ def _show_clusters(
     form: options.Output,
 ) -> None:
     found = islice(changelog.cluster_changes(archive.samples(), archive.tree, filters, **bounds), limit or None)
-    rows = [row for sample, comparison in found for row in _cluster_rows(sample, comparison)]
+    rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:
-        output.result(render_table(_CLUSTER_HEADER, rows, columns=output.columns()) if rows else "no changes found")
+        output.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
         return
     names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
     output.structured(

@@ -8,7 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import typer
 
@@ -16,6 +20,11 @@ from gitsnap.cli.options import Output
 from gitsnap.render import as_json, as_yaml, visible
 
 _PATIENCE_SECONDS = 1.0
+_REPAINT_SECONDS = 0.1
+DATE_COLUMNS = 21
+"""A date, ``2023-08-26:05:20:00-2``, on one line."""
+DAY_COLUMNS = 11
+"""A date on two lines: the day and the time."""
 
 
 def result(text: str) -> None:
@@ -45,27 +54,69 @@ def colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-class ProgressLine:
-    """One line on stderr that is overwritten, if stderr is a terminal and the work takes longer than a second."""
+def _objects_read(what: str, count: int) -> str:
+    return f"reading: {count} objects, {what}"
 
-    def __init__(self) -> None:
+
+class ProgressLine:
+    """One line on stderr that is overwritten, if stderr is a terminal and the work takes longer than a second.
+
+    As a context it also shows, second by second, that work goes on which tells nothing of itself, such as git's.
+    """
+
+    def __init__(self, text: str = "", *, says: Callable[[str, int], str] = _objects_read) -> None:
+        """``text``: what to show at first. ``says``: what to show for a report of progress."""
         self._shown = sys.stderr.isatty()
+        self._text = text
+        self._says = says
         self._length = 0
-        self._begin = time.monotonic() + _PATIENCE_SECONDS
+        self._start = time.monotonic()
+        self._painted = 0.0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._beat = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._beat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._beat.is_alive():
+            self._beat.join()
+        self.clear()
 
     def __call__(self, what: str, count: int) -> None:
-        """Show what is being read and how many objects there are so far."""
-        if self._shown and time.monotonic() >= self._begin:
-            line = f"reading: {count} objects, {what}"
-            sys.stderr.write(f"\r{line:<{self._length}}")
-            sys.stderr.flush()
-            self._length = len(line)
+        """Show what is being read and how many there are so far."""
+        if self._shown:
+            self._text = self._says(what, count)
+            if time.monotonic() - self._painted >= _REPAINT_SECONDS:
+                self._show(self._text)
 
     def clear(self) -> None:
         """Take the line away."""
         if self._shown and self._length:
             sys.stderr.write(f"\r{'':<{self._length}}\r")
             sys.stderr.flush()
+
+    def _go_on(self) -> None:
+        while not self._over.wait(_PATIENCE_SECONDS):
+            if self._text:
+                self._show(f"{self._text} ({time.monotonic() - self._start:.0f} s)")
+
+    def _show(self, text: str) -> None:
+        """Write over the line, never beyond its end: then it could not be taken away."""
+        if time.monotonic() - self._start < _PATIENCE_SECONDS:
+            return
+        line = visible(text)[: max(1, shutil.get_terminal_size().columns - 1)]
+        with self._lock:
+            sys.stderr.write(f"\r{line:<{self._length}}")
+            sys.stderr.flush()
+            self._length = len(line)
+            self._painted = time.monotonic()
 
 
 def can_ask() -> bool:

@@ -57,10 +57,11 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Remove scheduled samples that no rule keeps; without any rule, none.
+    """Remove scheduled samples that no rule keeps.
 
-    Only samples (tags) go: the history of the configuration stays in the branch. The newest sample, those that were
-    not taken on schedule, those marked by `gitsnap keep` and those an unfinished rollback needs are never removed.
+    Without any rule, none. Only samples (tags) go: the history of the configuration stays in the branch. The newest
+    sample, those that were not taken on schedule, those marked by `gitsnap keep` and those an unfinished rollback needs
+    are never removed.
 
     Example: gitsnap prune --snapshot hourly --keep-hourly 24 --keep-daily 30 --dry-run
     """
@@ -139,7 +140,8 @@ def _show(archive: GitArchive, decisions: Sequence[Decision], form: options.Outp
         output.structured({**document, "samples": [_document(one) for one in decisions]}, form)
         return
     rows = [[one.sample.moment, _action(one), ", ".join(one.reasons)] for one in decisions]
-    output.result(render_table(["date", "action", "reasons"], rows, columns=output.columns()))
+    least = {"date": output.DATE_COLUMNS}
+    output.result(render_table(["date", "action", "reasons"], rows, columns=output.columns(), least=least))
 
 
 def _document(decision: Decision) -> dict[str, object]:

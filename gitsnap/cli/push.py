@@ -35,7 +35,7 @@ def push(
     context: options.Context = "",
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Push an archive's branch and the samples that the remote lacks; never forced.
+    """Push the samples that a remote lacks; never forced.
 
     With --to, ssh and git use your own keys and agent. Otherwise the Snapshot names the remote, and the Secret with
     its credentials is read from the cluster.
@@ -51,7 +51,8 @@ def push(
         remote, wanted = remotes.Remote(to), prune
     else:
         remote, wanted = _of_policy(opened, file, ClusterChoice(kubeconfig, context))
-    done = remotes.push(opened.git_folder, opened.branch, remote, prune=prune or wanted)
+    with output.ProgressLine(f"pushing {opened.policy} to {remote.shown}"):
+        done = remotes.push(opened.git_folder, opened.branch, remote, prune=prune or wanted)
     _report(opened, remote.shown, done, form)
 
 

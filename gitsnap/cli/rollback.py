@@ -62,7 +62,7 @@ def rollback(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Put objects back as a sample has them; all of them, or those that are named.
+    """Put objects back as a sample has them: all, or those named.
 
     A plan is shown and tried on the server first. Nothing outside the selection is touched, and nothing is deleted
     without --prune. `gitsnap undo` takes it back.

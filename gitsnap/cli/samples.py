@@ -17,6 +17,9 @@ from gitsnap.errors import ArchiveError
 from gitsnap.model import Consistency, Sample
 from gitsnap.render import render_table
 
+LEAST = {"date": output.DATE_COLUMNS, "trigger": len("schedule")}
+"""Columns that stay whole on a narrow terminal."""
+
 
 def list_samples(
     snapshot: options.Snapshot = "",
@@ -50,7 +53,7 @@ def list_samples(
             [policy, sample.moment, *(_wide(sample, kept=sample.tag in kept) if wide else ())]
             for policy, sample in samples
         ]
-        output.result(render_table(header, rows, columns=output.columns()))
+        output.result(render_table(header, rows, columns=output.columns(), least=LEAST))
         if not archives and not damaged:
             _say_empty(storage or Path())
     for error in damaged:  # the others are listed all the same

@@ -25,10 +25,10 @@ def rotate(
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
 ) -> None:
-    """Encrypt the newest sample's Secrets to other recipients, and all samples to come.
+    """Encrypt Secrets to other recipients from now on.
 
-    Older samples stay encrypted to the recipients that they had. No cluster is asked. A Snapshot that names recipients
-    must be changed too.
+    Those of the newest sample, and of all samples to come. Older samples stay encrypted to the recipients that they
+    had. No cluster is asked. A Snapshot that names recipients must be changed too.
 
     Example: gitsnap secrets rotate --snapshot hourly --recipient age1… --identity old-identity.txt
     """
@@ -47,10 +47,11 @@ def rekey(
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
 ) -> None:
-    """Give the archive a new fingerprint key, because somebody may have learnt the old one.
+    """Give the archive a new fingerprint key.
 
-    The newest sample's fingerprints are made anew; those of older samples cannot be compared with them, and stay
-    readable. Who has the old key can go on guessing at the values of older samples.
+    Because somebody may have learnt the old one. The newest sample's fingerprints are made anew; those of older samples
+    cannot be compared with them, and stay readable. Who has the old key can go on guessing at the values of older
+    samples.
 
     Example: gitsnap secrets rekey --snapshot hourly
     """

@@ -50,7 +50,7 @@ def show(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show what a sample holds: an overview, single objects, or all of them as YAML.
+    """Show what a sample holds, or single objects of it as YAML.
 
     A Secret shows fingerprints in place of its values, which kubectl apply refuses, unless --decrypt is given.
 
@@ -161,7 +161,7 @@ def addons(
     clusters: options.Clusters = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show the add-ons deployed in each managed cluster: now, or by a sample's inventory.
+    """Show the add-ons in each managed cluster, now or by a sample.
 
     Example: gitsnap addons --sample latest --snapshot hourly
     """

@@ -41,7 +41,9 @@ def undo(
     signing_key: options.SigningKey = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Take the last rollback back: each object that it changed becomes what it was before, no other is touched.
+    """Take the last rollback back.
+
+    Each object that it changed becomes what it was before, no other is touched.
 
     It is planned, tried and asked for like a rollback, and can be undone itself. After a rollback that stopped half-way
     or was killed it takes back what had been written.

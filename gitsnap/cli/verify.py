@@ -41,7 +41,9 @@ def verify(
     ] = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Check archives: every object, the chain of samples, and that each sample holds what its tag says.
+    """Check that archives are whole and as they were written.
+
+    Every object, the chain of samples, and that each sample holds what its tag says.
 
     Each sample vouches for those before it. For the newest one, only something outside of the archive can: its
     signature (--allowed-signers), a remote (--remote), or its id that you noted (--pinned).
@@ -61,15 +63,13 @@ def verify(
     samples: dict[str, Sequence[Sample]] = {}
     damaged: list[ArchiveError] = []
     for one in ArchiveChoice(storage, snapshot, archive).all(damaged):
-        progress = output.ProgressLine()
-        try:
+        with output.ProgressLine(f"verifying {one.policy}", says=_checked) as progress:
             samples[one.policy] = one.samples()
             findings = one.check(allowed_signers=allowed_signers, pinned=pinned or (), progress=progress)
             if remote:
+                progress("the remote", 0)
                 findings += _compared(one.git_folder, one.branch, samples[one.policy], remote)
             found[one.policy] = sorted(findings, key=lambda finding: not finding.wrong)
-        finally:
-            progress.clear()
     if form is options.Output.TABLE:
         for policy, findings in found.items():
             _print(policy, samples[policy], findings)
@@ -80,6 +80,10 @@ def verify(
         output.say(f"error: {error}")
     if damaged or any(one.wrong for findings in found.values() for one in findings):
         raise typer.Exit(ArchiveError.exit_code)
+
+
+def _checked(what: str, count: int) -> str:
+    return f"verifying: {count} {what}" if count else f"verifying: {what}"
 
 
 def _compared(git_folder: Path, branch: str, samples: Sequence[Sample], url: str) -> list[Finding]:

@@ -1,7 +1,7 @@
 """From options to things: which archive, which cluster, which keys, which policy.
 
 Adapters are imported where they are needed, so that a command loads what it uses and nothing else.
-This module must not print.
+This module must not print results.
 """
 
 from __future__ import annotations
@@ -86,9 +86,11 @@ class ArchiveChoice:
         return Remote(self.path) if self.is_remote else None
 
     def _copy(self, remote: Remote) -> GitArchive:
+        from gitsnap.cli import output
         from gitsnap.remote import cache_folder, cached_clone
 
-        return cached_clone(remote, cache_folder(os.environ), self.snapshot)
+        with output.ProgressLine(f"fetching {remote.shown}"):
+            return cached_clone(remote, cache_folder(os.environ), self.snapshot)
 
     def _named(self) -> GitArchive:
         from gitsnap.archive import list_archives, open_archive

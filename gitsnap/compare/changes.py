@@ -1,4 +1,4 @@
-"""Which files differ between two trees, which of them can be compared at all, and which fields of an object changed.
+"""Which objects differ between two trees, what of them can be compared at all, and which fields of an object changed.
 
 Equal content ids are equal objects, so only what differs is read. This module must not know what the objects mean.
 """
@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.compare.files import differing
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
-from gitsnap.model import BlobId, JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
+from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
@@ -57,14 +58,6 @@ class Change:
 def comparable(document: JsonObject) -> JsonObject:
     """An object for comparisons: without what says nothing, and with what is packed taken apart."""
     return listed(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
-
-
-def differing(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> list[str]:
-    """The paths whose content differs or that only one side has, sorted."""
-    if before == after:
-        return []
-    paths = {path for path, blob in before.items() if after.get(path) != blob}
-    return sorted(paths.union(after.keys() - before.keys()))
 
 
 def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> list[Change]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gitsnap.compare.asked import asked_otherwise, content_of, same_values
-from gitsnap.compare.changes import Change, differing
+from gitsnap.compare.changes import Change
+from gitsnap.compare.files import differing
 from gitsnap.compare.filling import CLUSTER, NOTHING, Filling, Input
 from gitsnap.compare.patches import Patch, changed_patches
 from gitsnap.compare.sides import Side

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from gitsnap.compare.files import ByKind
 from gitsnap.format import decode, kind_folder, path_of
 from gitsnap.format.masking import blanked
 from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
@@ -49,6 +50,8 @@ class Side:
         self._blank = {kind: [one for one in blank if one.kind == kind] for kind in {one.kind for one in blank}}
         self.configuration: Mapping[str, BlobId] = tree.files(Area.CONFIGURATION)
         self.inventory: Mapping[str, BlobId] = tree.files(Area.INVENTORY)
+        self._configuration_by_kind = ByKind(self.configuration)
+        self._inventory_by_kind = ByKind(self.inventory)
         self._contents = contents
         self._selected: dict[ObjectKey, frozenset[ClusterRef]] = {}
         self._failing: dict[tuple[ClusterRef, str], list[ObjectKey]] = {}
@@ -116,13 +119,9 @@ class Side:
 
     # Objects of a kind ----------------------------------------------------------------------------------------
 
-    @cached_property
-    def _paths_of_kind(self) -> Mapping[str, list[str]]:
-        return _by_folder(self.configuration)
-
     def paths(self, kind: Kind) -> list[str]:
         """Paths below ``configuration/`` of the objects of a kind, sorted."""
-        return self._paths_of_kind.get(kind_folder(kind), [])
+        return self._configuration_by_kind.paths(kind)
 
     def naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:
         """Paths of the objects of a kind whose text holds one of the names, or a template that may make one."""
@@ -139,13 +138,11 @@ class Side:
     @cached_property
     def _summaries(self) -> Mapping[str, list[str]]:
         """What a ClusterSummary's name may begin with, up to the type of its cluster -> paths."""
-        folder = f"/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
         found: dict[str, list[str]] = defaultdict(list)
-        for path in self.inventory:
-            if folder in path:
-                name = path.rpartition("/")[2]
-                for match in _CLUSTER_TYPE.finditer(name):
-                    found[name[: match.start()]].append(path)
+        for path in self._inventory_by_kind.paths(kinds.CLUSTER_SUMMARY):
+            name = path.rpartition("/")[2]
+            for match in _CLUSTER_TYPE.finditer(name):
+                found[name[: match.start()]].append(path)
         return found
 
     def clusters_of(self, profile: ObjectKey) -> frozenset[ClusterRef]:
@@ -267,11 +264,9 @@ class Side:
 
     @cached_property
     def _summaries_by_folder(self) -> Mapping[str, list[str]]:
-        folder = f"/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
         found: dict[str, list[str]] = defaultdict(list)
-        for path in self.inventory:
-            if folder in path:
-                found[path.rpartition("/")[0] + "/"].append(path)
+        for path in self._inventory_by_kind.paths(kinds.CLUSTER_SUMMARY):
+            found[path.rpartition("/")[0] + "/"].append(path)
         return found
 
     def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
@@ -294,10 +289,3 @@ def summary_key(profile: ObjectKey, cluster: ClusterRef) -> ObjectKey:
 
 def _summary_prefix(profile: ObjectKey) -> str:
     return f"p--{profile.name}" if profile.kind == kinds.PROFILE else profile.name
-
-
-def _by_folder(files: Mapping[str, BlobId]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in files:
-        found[path.split("/", 2)[1]].append(path)
-    return found

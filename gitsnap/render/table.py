@@ -5,8 +5,9 @@ This module must not know what a column means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 
 from gitsnap.render.text import visible, width, wrap
 
@@ -14,17 +15,29 @@ _NARROW = 8
 """Columns give way down to this, unless a word of their header is longer …"""
 _NARROWEST = 4
 """… and down to this where the table would not fit otherwise."""
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
-def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, columns: int = 0) -> str:
-    """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes."""
+def render_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    columns: int = 0,
+    least: Mapping[str, int] = _NOTHING,
+) -> str:
+    """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes.
+
+    ``least``: by header, down to what width a column gives way; narrower only where the table would not fit otherwise.
+    """
     cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
     natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
     widths = natural
     if columns:
-        words = [max(map(width, name.split())) for name in header]
-        widths = _fitted(widths, [max(_NARROW, word) for word in words], columns)
-        widths = _fitted(widths, [max(_NARROWEST, word) for word in words], columns)
+        floor = [max(_NARROWEST, least.get(name, 0)) for name in header]
+        words = [_longest(name) for name in header]
+        inner = [max([_NARROWEST, *(_longest(row[position]) for row in cells)]) for position in range(len(header))]
+        for wanted in ([max(_NARROW, word) for word in words], words, inner, floor):
+            widths = _fitted(widths, [max(pair) for pair in zip(wanted, floor, strict=True)], columns)
         widths = _fitted(widths, [_NARROWEST] * len(widths), columns)
     rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
     lines = [rule, *_row([name.upper() for name in header], widths), rule]
@@ -32,6 +45,11 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, column
         lines += _row(row, widths)
     lines.append(rule)
     return "\n".join(lines) + "\n"
+
+
+def _longest(text: str) -> int:
+    """Width of the longest word."""
+    return max(map(width, text.split()), default=0)
 
 
 def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:

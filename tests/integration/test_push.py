@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,10 @@ from gitsnap.errors import (
     RemoteUnreachableError,
     SecretsError,
 )
+from gitsnap.git import run_git
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
-from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, unpushed
+from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, talking, unpushed
 from tests.support.interruption import Switch
 from tests.support.remotes import (
     HttpServer,
@@ -148,6 +150,26 @@ def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> 
 
     assert _objects(source.git) == before
     assert unpushed(source.git, "hourly") == 0
+
+
+def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
+    source: _Source, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once to see what is missing and once to read back; only once where nothing is missing."""
+    asked: list[str] = []
+    original = run_git
+
+    def noted(git_folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(arguments[0])
+        return original(git_folder, *arguments, **options)
+
+    monkeypatch.setattr(talking, "run_git", noted)
+
+    push(source.git, "hourly", Remote(str(target)))
+    assert asked == ["ls-remote", "push", "ls-remote"]
+    asked.clear()
+    push(source.git, "hourly", Remote(str(target)))
+    assert asked == ["ls-remote"]
 
 
 def test_a_key_with_a_passphrase(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:

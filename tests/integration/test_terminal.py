@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from gitsnap.cli import output
+from gitsnap.cli.samples import LEAST
+from gitsnap.render import render_table
 from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal
 from tests.support.trees import W, cluster, config_map, policy_ref, profile
@@ -40,6 +46,50 @@ def test_tables_fit_the_terminal(place: Path, words: str, columns: int) -> None:
     rows = [line.split("|") for line in shown.splitlines() if line.startswith("|")]
     columns_of_text = ["".join(row[place].strip() for row in rows if len(row) > place) for place in range(9)]
     assert words == "list --wide" or any(_NAME in text for text in columns_of_text)
+
+
+@pytest.mark.parametrize("words", ["", "secrets", "snapshot"])
+def test_the_help_cuts_nothing(tmp_path: Path, words: str) -> None:
+    """At 80 columns each command has one line that says what it does, whole."""
+    shown = on_terminal(tmp_path, *words.split(), "--help", columns=80)
+
+    commands = shown.partition("\nCommands:\n")[2].splitlines()
+    assert len(commands) > 1
+    assert all(re.fullmatch(r"  [a-z]+ +[A-Z].*\.", line) and not line.endswith("...") for line in commands)
+
+
+@pytest.mark.parametrize(
+    ("policy", "date", "lines"),
+    [("hourly", "2026-11-26:13:37:40", 2), ("production-clusters", "2026-11-26:13:37:40-2", 5)],
+)
+def test_a_date_stays_on_one_line(policy: str, date: str, lines: int) -> None:
+    """`list --wide` at 80 columns: other columns give way first, and a row takes few lines."""
+    header = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
+    row = [policy, date, "+1 ~12", "5000", "yes", "fbbc4ef63127", "schedule", ""]
+
+    table = render_table(header, [row], columns=80, least=LEAST)
+
+    assert max(map(len, table.splitlines())) <= 80
+    assert f"| {date} |" in table
+    assert len(table.split("+\n|")[-1].splitlines()) - 1 <= lines
+
+
+def test_a_person_is_told_what_takes_long(place: Path) -> None:
+    """Git tells nothing of itself: after a second the terminal says what is waited for, and then takes it away."""
+    slow = place / "slow"
+    slow.mkdir()
+    (slow / "git").write_text(
+        '#!/bin/sh\ncase "$*" in *ls-remote*|*fsck*|*--raw*) sleep 1.5;; esac\n'
+        f'PATH={shlex.quote(os.environ["PATH"])} exec git "$@"\n'
+    )
+    (slow / "git").chmod(0o755)
+    subprocess.run(["git", "init", "-q", "--bare", str(place / "remote.git")], check=True)
+    path = f"{slow}:{os.environ['PATH']}"
+
+    for words, told in (("push --to remote.git", "pushing"), ("verify", "verifying"), ("log", "reading the history")):
+        shown = on_terminal(place, *words.split(), columns=80, PATH=path)
+        assert re.search(rf"\r{told}[^\r]* \(\d+ s\) *\r", shown), shown
+        assert f"{told}" not in shown.splitlines()[-1].rpartition("\r")[2]
 
 
 def test_a_pipe_gets_whole_lines(place: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gitsnap import archive
-from gitsnap.archive import GitArchive
+from gitsnap.archive import GitArchive, GitTree
+from gitsnap.archive.repository import open_repository
 from gitsnap.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.format import encode
 from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
@@ -193,3 +194,31 @@ def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
 
     assert [sample.metadata.sequence for sample in hourly.samples()] == list(range(1, 31))
     assert _git(hourly, "fsck", "--strict") == ""
+
+
+def test_a_tree_has_the_files_that_git_lists(hourly: GitArchive) -> None:
+    """Also what an operator committed: programs, links and odd names, but no repository within; also path by path."""
+    _take(hourly, {f"team-{one % 7}/ConfigMap/map-{one}.yaml": str(one) for one in range(60)})
+    folder = Path(hourly.location) / "configuration"
+    (folder / "team-1" / "run me").write_text("echo")
+    (folder / "team-1" / "run me").chmod(0o755)
+    (folder / "\N{SNOWMAN}").mkdir()
+    (folder / "\N{SNOWMAN}" / "ConfigMap").symlink_to("../team-2/ConfigMap")
+    (folder / "ConfigMap").write_text("a file where folders are")
+    _git(hourly, "-c", "core.fileMode=true", "-c", "core.symlinks=true", "add", "--all")
+    head = _git(hourly, "rev-parse", "HEAD").strip()
+    _git(hourly, "update-index", "--add", "--cacheinfo", f"160000,{head},configuration/within")
+    _git(hourly, "commit", "-qm", "by hand")
+    head = _git(hourly, "rev-parse", "HEAD").strip()
+
+    entries = [line.split("\t") for line in _git(hourly, "ls-tree", "-r", "-z", head).split("\0")[:-1]]
+    listed = {path: facts.split(" ")[2] for facts, path in entries if " commit " not in facts}
+    tree = GitTree(open_repository(Path(hourly.location))[0], head)
+    files = tree.files(Area.CONFIGURATION)
+
+    assert tree.all_files == listed
+    assert {f"configuration/{path}": files[path] for path in files} == {
+        path: blob for path, blob in listed.items() if path.startswith("configuration/")
+    }
+    assert list(files) == sorted(files)
+    assert [path in files for path in ("team-1", "team-1/", "within", "ConfigMap/a", "", "none/at/all")] == [False] * 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,15 +26,24 @@ _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(Secre
 _COUNT = 5
 
 
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the index of an archive of five samples is; the clock went back before the fourth."""
+@pytest.fixture(params=[0, 3, _COUNT], ids=["loose", "mixed", "packed"])
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """Where the index of an archive of five samples is; the clock went back before the fourth.
+
+    The parameter: so many of the samples have packed refs.
+    """
     monkeypatch.setattr(reading, "_WORTH_KEEPING", 1)
     made = archive.create_archive(tmp_path, "hourly")
     for number in range(_COUNT):
         _take(made, number, _START + timedelta(hours=number if number < 3 else number - 10))
+        if number + 1 == request.param:
+            _pack_refs(made.git_folder)
     _reopened(tmp_path / "hourly").samples()
     return made.git_folder / "gitsnap-samples"
+
+
+def _pack_refs(git_folder: Path) -> None:
+    subprocess.run(["git", f"--git-dir={git_folder}", "pack-refs", "--all"], check=True)
 
 
 def _take(to: GitArchive, number: int, time: datetime) -> None:
@@ -51,8 +61,12 @@ def _facts(of: GitArchive) -> list[tuple[object, ...]]:
     return [(one.tag, one.tag_id, one.commit, one.sequence, one.time, one.metadata) for one in of.samples()]
 
 
-def _with_checksum(body: bytes) -> bytes:
-    return f"gitsnap samples 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body
+def _with_checksum(whole: bytes) -> bytes:
+    """An index whose checksum fits, whatever its lines say."""
+    head, _, body = whole.partition(b"\n")
+    *_, packed, count = head.split(b" ")
+    digest = hashlib.blake2b(packed + b" " + count + b"\n" + body, digest_size=32).hexdigest().encode()
+    return b" ".join([b"gitsnap samples 2", digest, packed, count]) + b"\n" + body
 
 
 def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
@@ -62,6 +76,11 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
     index.unlink()
 
     assert _facts(_reopened(index.parent.parent)) == with_index
+    samples = _reopened(index.parent.parent).samples()
+    assert [one.sequence for one in reversed(samples)] == [5, 4, 3, 2, 1]
+    assert [one.sequence for one in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
+    with pytest.raises(IndexError):
+        samples[_COUNT]
     assert [facts[3] for facts in with_index] == [1, 2, 3, 4, 5]
     assert [facts[0] for facts in with_index] != sorted(str(facts[0]) for facts in with_index)
 
@@ -93,11 +112,10 @@ def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatc
         lambda _whole: b"",
         lambda whole: b"\0" * len(whole),
         lambda whole: whole.replace(b" 4 ", b" 9 "),
-        lambda whole: whole.replace(b"samples 1", b"samples 2"),
-        lambda _whole: _with_checksum(b"one two three\n"),
-        lambda _whole: _with_checksum(b"one two three four\n"),
+        lambda whole: whole.replace(b"samples 2", b"samples 1"),
+        lambda whole: whole.replace(b"\n", b"1\n", 1),
     ],
-    ids=["cut", "empty", "zeros", "flipped", "other layout", "short line", "no number"],
+    ids=["cut", "empty", "zeros", "flipped", "other layout", "other count"],
 )
 def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], bytes]) -> None:
     """Samples are read from their tags, and the index is written anew."""
@@ -110,9 +128,8 @@ def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], byte
 
 def test_an_index_that_somebody_forged_is_found_out(index: Path) -> None:
     """What a sample says is read from its tag: where the index said something else, nothing is done, and it goes."""
-    head, _, body = index.read_bytes().partition(b"\n")
-    index.write_bytes(_with_checksum(body.replace(b" 2 ", b" 9 ")))
-    assert head != index.read_bytes().partition(b"\n")[0]
+    whole = index.read_bytes()
+    index.write_bytes(_with_checksum(whole.replace(b" 5 ", b" 9 ")))
     opened = _reopened(index.parent.parent)
     sample = find_sample(opened.samples(), "latest")
     assert sample.sequence == 9
@@ -124,6 +141,18 @@ def test_an_index_that_somebody_forged_is_found_out(index: Path) -> None:
     assert find_sample(_reopened(index.parent.parent).samples(), "latest").sequence == _COUNT
 
 
+@pytest.mark.parametrize("line", [b"one two three", b"one two three four five"])
+def test_a_line_that_gitsnap_did_not_write(index: Path, line: bytes) -> None:
+    """Nothing is done by such an index, although its checksum fits, and it goes."""
+    lines = index.read_bytes().split(b"\n")
+    index.write_bytes(_with_checksum(b"\n".join([*lines[:-2], line, b""])))
+
+    with pytest.raises(ArchiveError, match="did not write"):
+        find_sample(_reopened(index.parent.parent).samples(), "latest")
+
+    assert not index.exists()
+
+
 def test_removed_and_new_samples(index: Path) -> None:
     """The refs say which samples there are; the index never brings one back, nor hides one."""
     opened = _reopened(index.parent.parent)
@@ -132,6 +161,49 @@ def test_removed_and_new_samples(index: Path) -> None:
     _take(opened, 9, _START + timedelta(days=1))
 
     assert [one.sequence for one in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
+
+
+def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
+    """One of the middle gets a file of its own again, as after `git tag -f`; later all of them are packed."""
+    opened = _reopened(index.parent.parent)
+    facts = _facts(opened)
+    _pack_refs(index.parent)
+    assert _facts(opened) == facts
+    second = opened.samples()[1]
+    for words in (["-d", f"refs/tags/{second.tag}"], [f"refs/tags/{second.tag}", second.tag_id]):
+        subprocess.run(["git", f"--git-dir={index.parent}", "update-ref", *words], check=True)
+
+    assert _facts(_reopened(index.parent.parent)) == facts
+    assert _facts(_reopened(index.parent.parent)) == facts
+    _pack_refs(index.parent)
+    assert _facts(_reopened(index.parent.parent)) == facts
+
+
+def test_a_ref_of_its_own_hides_a_packed_one_as_long_as_it_is_there(index: Path) -> None:
+    """A tag that was moved by hand says what it says now; when that file is gone, what the packed ref says."""
+    opened = _reopened(index.parent.parent)
+    facts = _facts(opened)
+    _pack_refs(index.parent)
+    assert _facts(opened) == facts
+    second, third = opened.samples()[1:3]
+    moved = index.parent / "refs" / "tags" / second.tag
+    moved.parent.mkdir(exist_ok=True)
+    moved.write_text(f"{third.tag_id}\n")
+
+    for _ in range(2):
+        found = _reopened(index.parent.parent).samples()
+        assert [one.sequence for one in found] == [1, 3, 3, 4, 5]
+    moved.unlink()
+    assert _facts(_reopened(index.parent.parent)) == facts
+
+
+def test_a_sample_is_found_by_name_where_clocks_went_back(index: Path) -> None:
+    """Every sample by each of its names, also those that are not in the order of their times."""
+    samples = _reopened(index.parent.parent).samples()
+
+    for one in samples:
+        for name in (one.moment, one.tag, one.tag.rpartition("/")[2]):
+            assert find_sample(samples, name).tag_id == one.tag_id
 
 
 def test_verify_does_not_believe_the_index(index: Path) -> None:

@@ -1,0 +1,58 @@
+"""What differs between two trees is the same, whether their folders are known or only their paths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitsnap.compare.files import ByKind, differing
+from gitsnap.model import BlobId, Kind
+
+_NAMES = st.sampled_from(["a", "b", "ConfigMap", "Secret"])
+_PATHS = st.lists(_NAMES, min_size=1, max_size=4).map("/".join)
+_FILES = st.dictionaries(_PATHS, st.sampled_from("12")).map(
+    # Where there is a file there cannot be a folder.
+    lambda files: {path: one for path, one in files.items() if not any(other.startswith(f"{path}/") for other in files)}
+)
+
+
+class _Foldered(dict[str, BlobId]):
+    """Files whose folders are known (ports.Foldered)."""
+
+    def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
+        """Name -> id, and whether it is a folder."""
+        below: dict[str, dict[str, str]] = {}
+        for path, blob in self.items():
+            if path.startswith(place):
+                name, _, rest = path.removeprefix(place).partition("/")
+                below.setdefault(name, {})[rest] = blob
+        return {
+            name: (hashlib.sha256(repr(sorted(rest.items())).encode()).hexdigest(), "" not in rest)
+            for name, rest in below.items()
+        }
+
+
+def _made(make: Callable[[dict[str, BlobId]], Mapping[str, BlobId]], files: dict[str, str]) -> Mapping[str, BlobId]:
+    return make({path: BlobId(blob) for path, blob in files.items()})
+
+
+@given(before=_FILES, after=_FILES)
+def test_what_differs(before: dict[str, str], after: dict[str, str]) -> None:
+    """Folders that came, went, changed, or became files."""
+    expected = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+    assert differing(_made(dict, before), _made(dict, after)) == expected
+    assert differing(_made(_Foldered, before), _made(_Foldered, after)) == expected
+    assert differing(_made(_Foldered, before), _made(dict, after)) == expected
+
+
+@given(files=_FILES)
+def test_what_is_of_a_kind(files: dict[str, str]) -> None:
+    """Only what lies in a folder of the kind in a folder of a namespace."""
+    expected = sorted(path for path in files if path.count("/") == 2 and path.split("/")[1] == "ConfigMap")
+
+    for make in (dict, _Foldered):
+        assert ByKind(_made(make, files)).paths(Kind("", "ConfigMap")) == expected
