@@ -301,6 +301,11 @@ class GitWriter:
     def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
         """Branch, then tag; between them lies a commit without a sample, which the next capture tags or builds on."""
         name = f"refs/heads/{self._branch}"
+        if any(one not in self._repository for one in (commit, tag_id)):
+            raise ConflictError(
+                "somebody removed objects of the sample while it was written: `git prune`, or `git gc --prune=now`",
+                hint="Nothing is lost. Run the capture again, and `git gc` without --prune beside it.",
+            )
         try:
             if self._base is None:
                 self._patiently(lambda: create_ref(self._repository, name, commit))

@@ -17,7 +17,10 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import list_archives
+from gitsnap.cluster import open_directory
+from gitsnap.errors import InputError
 from gitsnap.format import decode
+from gitsnap.format.reader import LONGEST_TEXT
 from gitsnap.model import Area, JsonObject
 from gitsnap.sveltos.archives import ARCHIVE_KEY
 from tests.support.commands import gitsnap
@@ -178,3 +181,34 @@ def test_a_plan_to_go_back(place: Path) -> None:
 
     assert all(f"default/{name}" in done.stdout for name in _CONTENTS), done.stdout + done.stderr
     assert _files(place) == before
+
+
+_REFUSED = {name: text for name, text in _CONTENTS.items() if name not in ("python-tag", "large", "path")} | {
+    "tag": "apiVersion: v1\nkind: ConfigMap\nmetadata: !!python/object/apply:os.system ['touch obeyed']\n",
+    "bytes": "\x00\x01\x02\x80",
+    "huge": "# " + "x" * LONGEST_TEXT,
+}
+
+
+@pytest.mark.parametrize("name", _REFUSED)
+def test_a_file_of_a_folder(tmp_path: Path, name: str) -> None:
+    """It cannot be read, or is no object: the file is named, and nothing else happens."""
+    (tmp_path / "bad.yaml").write_text(_REFUSED[name])
+
+    with pytest.raises(InputError, match=r"bad\.yaml"):
+        open_directory(tmp_path).info()
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+@pytest.mark.parametrize(("value", "said"), [('"\\ud800"', "half of a surrogate pair"), ("1e999", "no form in JSON")])
+def test_a_value_that_no_archive_can_hold(tmp_path: Path, value: str, said: str) -> None:
+    """JSON can say it, and neither UTF-8 nor a server: the object is named, and no sample is taken."""
+    for folder in ("cluster", "storage"):
+        (tmp_path / folder).mkdir()
+    text = json.dumps(profile("p", {"by": "VALUE"})).replace('"VALUE"', value)
+    (tmp_path / "cluster" / "a.json").write_text(text)
+
+    done = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=3)
+
+    assert "ClusterProfile.config.projectsveltos.io p: " in done.stderr
+    assert said in done.stderr

@@ -210,8 +210,9 @@ def test_git_gc_that_prunes_at_once(
             refused = error
 
     if refused is not None:
-        assert refused.hint
+        assert "git prune" in refused.message
         _take(hourly, 2)
+    assert (refused is not None) == (moment == "durable")
     _check(hourly, 3)
 
 
