@@ -5,16 +5,21 @@ This module must not know git: it sees commits as lists of changed files.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from gitsnap.compare import Comparison, Filters, changed_fields, compare
-from gitsnap.errors import UsageError
+from gitsnap.compare import Change, Comparison, Filters, Presence, changed_fields, compare, presence_between
+from gitsnap.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.format import decode, path_of
-from gitsnap.model import Area, BlobId, JsonObject, ObjectKey, Sample
-from gitsnap.ports import LoggedCommit, Tree
+from gitsnap.model import Area, BlobId, CommitId, JsonObject, ObjectKey, Sample
+from gitsnap.ports import LoggedCommit, LoggedFile, Tree
 from gitsnap.sveltos import kinds
+
+MOST_CANDIDATES = 5
+"""How many objects an error proposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,10 @@ class LogEntry:
     sample: Sample | None
     """The sample that found it; None for a commit by somebody else."""
     action: str
-    """``added``, ``modified`` or ``deleted``."""
+    """An Action: of a ConfigMap or Secret, ``no longer referenced`` rather than ``deleted`` where it may well exist."""
     key: ObjectKey
     fields: str
-    """The changed fields of a modification, at most three by name."""
+    """The changed fields of a modification, at most three by name; who refers to an object that came or went."""
     manager: str
     """The field manager that wrote the object last, ``""`` where unknown."""
 
@@ -49,6 +54,9 @@ class Wanted:
         namespace = parts[1] if len(parts) == 3 else ""
         return cls(parts[0] if parts else "", namespace, parts[-1] if len(parts) > 1 else "")
 
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
     def patterns(self) -> list[str]:
         """git pathspecs that everything wanted fits: a whole path where it is known, which git finds fastest."""
         root = str(Area.CONFIGURATION)
@@ -69,32 +77,80 @@ class Wanted:
         return not self.namespace or key.namespace == self.namespace
 
 
+class Log(Protocol):
+    """The archive that a change log is read from."""
+
+    def samples(self) -> Sequence[Sample]:
+        """All samples, oldest first."""
+
+    def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+        """Commits that changed files which fit git's pathspecs, newest first."""
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content behind an id that ``log`` gave."""
+
+    def tree_at(self, commit: CommitId) -> Tree:
+        """The tree of a commit that ``log`` gave."""
+
+
 def entries(
-    commits: Iterable[LoggedCommit],
-    samples: Sequence[Sample],
-    read: Callable[[BlobId], bytes],
-    wanted: Wanted,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    archive: Log, wanted: Wanted, *, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[LogEntry]:
     """The changes of wanted objects, newest first; by path within a commit.
 
     ``since`` and ``until`` bound the time of the sample; a commit by somebody else has none and is left out then.
     """
-    found_by = _first_samples(samples)
-    for commit in commits:
+    found_by = _first_samples(archive.samples())
+    for commit in archive.log(wanted.patterns()):
         sample = found_by.get(commit.id)
         if not _within(sample, since, until):
             continue
-        for file in sorted(commit.files, key=lambda one: one.path):
-            before = _document(file.before, read)
-            after = _document(file.after, read)
-            key = ObjectKey.of(after or before or {}) if after or before else None
-            if key is None or not wanted.fits(key):
-                continue
-            fields = changed_fields(before, after) if before and after else ""
-            yield LogEntry(sample, file.action, key, fields, file.manager)
+        changed = list(_changes(archive, commit, wanted))
+        presence = _presence(archive, commit, [change for _, change in changed])
+        for file, change in changed:
+            if change.before and change.after:
+                fields = changed_fields(change.before, change.after)
+                yield LogEntry(sample, file.action, change.key, fields, file.manager)
+            elif change.key in presence:
+                action, because = presence[change.key]
+                yield LogEntry(sample, action, change.key, because, file.manager)
+
+
+def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> None:
+    """Raises NotFoundError where no commit ever had the one object that is wanted; ``known`` are others of its kind."""
+    if not wanted.name or any(any(_changes(archive, one, wanted)) for one in archive.log(wanted.patterns())):
+        return
+    keys = sorted(known)
+    names = difflib.get_close_matches(wanted.name, {key.name for key in keys}, n=MOST_CANDIDATES)
+    near = [key for key in keys if key.name in names] or keys
+    listed = ", ".join(str(Wanted(key.kind.name, key.namespace, key.name)) for key in near[:MOST_CANDIDATES])
+    raise NotFoundError(
+        f"the archive never had {wanted}",
+        hint=f"Did you mean {listed}?" if listed else f"The newest sample has no {wanted.kind}; is that the kind?",
+    )
+
+
+def _changes(archive: Log, commit: LoggedCommit, wanted: Wanted) -> Iterator[tuple[LoggedFile, Change]]:
+    """What a commit changed of the wanted objects, by path."""
+    for file in sorted(commit.files, key=lambda one: one.path):
+        before, after = (_document(blob, archive.read) for blob in (file.before, file.after))
+        if before or after:
+            change = Change(ObjectKey.of(after or before or {}), before, after)
+            if wanted.fits(change.key):
+                yield file, change
+
+
+def _presence(archive: Log, commit: LoggedCommit, changes: list[Change]) -> Presence:
+    """What happened to the objects that came or went with a commit."""
+    alone = [change for change in changes if change.before is None or change.after is None]
+    told = {change.key: (change.action, "") for change in alone}
+    if commit.parent is None or not alone:
+        return told
+    try:
+        return presence_between(archive.tree_at(commit.parent), archive.tree_at(commit.id), alone)
+    except ArchiveError:
+        # Somebody committed a tree that is no sample's: there is no more to say than what git says.
+        return told
 
 
 def cluster_changes(

@@ -175,6 +175,8 @@ class LoggedCommit:
     """A commit, and what it changed."""
 
     id: CommitId
+    parent: CommitId | None
+    """The commit before it, None of the first one."""
     files: tuple[LoggedFile, ...]
 
 

@@ -27,7 +27,7 @@ from gitsnap.archive.repository import (
 from gitsnap.archive.trees import Folders
 from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
-from gitsnap.model import BlobId, Sample
+from gitsnap.model import BlobId, CommitId, Sample
 from gitsnap.ports import LoggedCommit
 
 __all__ = [
@@ -94,6 +94,10 @@ class GitArchive:
         if tree.info.policy != sample.metadata.policy:
             raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
         return tree
+
+    def tree_at(self, commit: CommitId) -> GitTree:
+        """The tree of a commit that ``log`` gave, whether or not a sample has it."""
+        return GitTree(self._repository, commit)
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
         """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""

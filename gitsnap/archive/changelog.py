@@ -43,10 +43,12 @@ def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]
     )
     if done.returncode != 0:
         raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint="Run `git fsck`.")
-    for commit, files in _commits(done.stdout):
-        managers = _managers(repository, commit)
+    for name, files in _commits(done.stdout):
+        commit = repository[name].peel(pygit2.Commit)
+        managers = _managers(commit.message)
         yield LoggedCommit(
-            CommitId(commit),
+            CommitId(name),
+            CommitId(str(commit.parent_ids[0])) if commit.parent_ids else None,
             tuple(
                 LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
                 for action, before, after, path in files
@@ -76,8 +78,7 @@ def _blob(name: str) -> BlobId | None:
     return None if name == _NOTHING else BlobId(name)
 
 
-def _managers(repository: pygit2.Repository, commit: str) -> dict[str, str]:
-    """Path -> who wrote it last, as the message of the commit says."""
-    message = repository[commit].peel(pygit2.Commit).message
+def _managers(message: str) -> dict[str, str]:
+    """Path -> who wrote it last, as the message of a commit says."""
     matches = (_LINE.match(line) for line in message.splitlines())
     return {match[1]: match[2] for match in matches if match}

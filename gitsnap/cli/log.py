@@ -67,8 +67,11 @@ def log(
         _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
         return
     chosen = changelog.Wanted.parse(wanted)
-    found = changelog.entries(opened.log(chosen.patterns()), opened.samples(), opened.read, chosen, **bounds)
-    _show_objects(_gathered(islice(found, limit or None)), form)
+    found = _gathered(islice(changelog.entries(opened, chosen, **bounds), limit or None))
+    if not found and (samples := opened.samples()):
+        objects = history.objects(opened.tree(samples[-1]), kind=chosen.kind)
+        changelog.check_existed(opened, chosen, (one.key for one in objects))
+    _show_objects(found, form)
 
 
 def _gathered(found: Iterable[_Found]) -> list[_Found]:

@@ -4,8 +4,9 @@ Pure: it reads trees and says what differs in them, so the same two trees always
 This package must not format for people beyond the words of a message, and never shows a value of a Secret.
 """
 
-from gitsnap.compare.changes import changed_fields
+from gitsnap.compare.changes import Change, changed_fields
 from gitsnap.compare.comparison import compare
+from gitsnap.compare.presence import Presence, presence_between
 from gitsnap.compare.values import (
     HELM_RELEASE,
     SEE_RAW_DIFF,
@@ -23,13 +24,16 @@ __all__ = [
     "HELM_RELEASE",
     "SEE_RAW_DIFF",
     "Action",
+    "Change",
     "Comparison",
     "DiffRow",
     "Filters",
     "ManagementRow",
     "NotComparable",
+    "Presence",
     "RawDiff",
     "TextPair",
     "changed_fields",
     "compare",
+    "presence_between",
 ]

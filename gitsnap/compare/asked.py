@@ -48,6 +48,7 @@ def content_of(document: JsonObject) -> tuple[object, ...]:
         listed.get("binaryData") or {},
         documents.is_rendered(document),
         documents.is_program(document),
+        documents.subresources_of(document),
     )
 
 

@@ -88,7 +88,7 @@ class _Managed:
                 self._compare(cluster)
 
     def _clusters(self) -> set[ClusterRef]:
-        found = set(self._pairs.by_cluster)
+        found = {*self._pairs.by_cluster, *self._pairs.departed_from}
         changed = self._pairs.reported
         configurations, summaries = (
             [path for path in changed if path.split("/", 2)[1:2] == [kind_folder(kind)]]

@@ -1,7 +1,5 @@
 """Rows and texts for the objects of the management cluster that changed.
 
-A ConfigMap or Secret is captured because something refers to it; when it comes or goes that says nothing about whether
-it exists, unless a reference to it could not be followed on the other side.
 This module must not know managed clusters, and masks whatever values of Secrets an archive may hold.
 """
 
@@ -11,17 +9,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitsnap.compare.changes import MOST_FIELDS, Change
+from gitsnap.compare.presence import tell_presence
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import compare_sources, texts_of
 from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
 from gitsnap.format import encode
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos import archives, kinds
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
-
-_GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
 
 MASK = "(not shown)"
 MASK_BEFORE = "(not shown, before)"
@@ -31,63 +27,19 @@ MASK_AFTER = "(not shown, after)"
 def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> list[ManagementRow]:
     """One row for each object that changed."""
     changes = list(changes)
-    actions = {change.key: _action(before, after, change) for change in changes}
-    came = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
-    went = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
-    referrers = {**_referrers(after, came), **_referrers(before, went)}
+    told = tell_presence(before, after, changes)
     matches = _matches(before, after, changes)
     rows = []
     for change in changes:
-        action = actions[change.key]
-        if action is None:
-            continue
         key = change.key
+        said = (change.action, change.fields) if change.action is Action.MODIFIED else told.get(key)
+        if said is None:
+            continue
+        action, message = said
         if key.kind in kinds.CLUSTER_KINDS:
-            message = "; ".join([*([change.fields] if action is Action.MODIFIED else []), *matches.get(key, [])])
-        elif action is Action.MODIFIED:
-            message = change.fields
-        else:
-            message = _by(referrers.get(key, []))
+            message = "; ".join([*([message] if message else []), *matches.get(key, [])])
         rows.append(ManagementRow(resource_type(key.kind), key.namespace, key.name, action, message))
     return rows
-
-
-def _action(before: Side, after: Side, change: Change) -> Action | None:
-    """What happened to an object, None where it cannot be told."""
-    action = change.action
-    if action is Action.MODIFIED or not _only_by_reference(change.key.kind, before, after):
-        return action
-    if any(selector.kind == change.key.kind for selector in after.info.resources):
-        # The policy captures this kind whether referred to or not; not_comparable lists differing selectors.
-        return action
-    lacking, other = (before, Action.NOW_REFERENCED) if action is Action.ADDED else (after, Action.NO_LONGER_REFERENCED)
-    reason = lacking.lacks(change.key)
-    if reason is None:
-        return other
-    return action if reason in _GONE else None
-
-
-def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
-    """Whether objects of a kind are captured because something refers to them: any kind outside the scope is."""
-    if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
-        return True
-    scopes = [{*side.info.kinds, *(selector.kind for selector in side.info.resources)} for side in (before, after)]
-    return not any(kind in scope for scope in scopes)
-
-
-def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:
-    """Who refers to each of some objects, sorted."""
-    found: dict[ObjectKey, list[ObjectKey]] = {}
-    if not keys:
-        return found
-    names = sorted({key.name for key in keys})
-    for kind in sorted(REFERENCE_PATHS):
-        for path in side.naming(kind, names):
-            document = side.at(path)
-            if document is not None:
-                for target in side.targets(document) & keys:
-                    found.setdefault(target, []).append(ObjectKey.of(document))
-    return {key: sorted(listed) for key, listed in found.items()}
 
 
 def _matches(before: Side, after: Side, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
@@ -128,13 +80,6 @@ def _is_relabelled(change: Change) -> bool:
 def _first_names(profiles: list[ObjectKey]) -> str:
     named = ", ".join(short_name(profile) for profile in profiles[:MOST_FIELDS])
     return f"{named} and {len(profiles) - MOST_FIELDS} more" if len(profiles) > MOST_FIELDS else named
-
-
-def _by(referrers: list[ObjectKey]) -> str:
-    if not referrers:
-        return ""
-    more = f" and {len(referrers) - 1} more" if len(referrers) > 1 else ""
-    return f"by {short_name(referrers[0])}{more}"
 
 
 def management_texts(changes: Iterable[Change], shown: set[TextPair]) -> list[TextPair]:

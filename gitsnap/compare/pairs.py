@@ -77,6 +77,7 @@ class Pairs:
         self._changed = {change.key: change for change in changes}
         self._compared: dict[tuple[frozenset[_Print], frozenset[_Print], Filling, Filling], SourceChanges] = {}
         self._described: dict[tuple[_Print, Filling], tuple[list[Described], frozenset[ObjectKey]]] = {}
+        self._referred: dict[tuple[bool, ObjectKey, ClusterRef], list[Reference]] = {}
         self._contents: dict[tuple[bool, ObjectKey, ClusterRef], Content] = {}
 
     def change(self, key: ObjectKey) -> Change | None:
@@ -137,6 +138,18 @@ class Pairs:
             return side.clusters_of(profile)
         document = side.get(profile)
         return frozenset() if document is None else side.matching(document) | side.destinations(document)
+
+    @cached_property
+    def departed(self) -> frozenset[ObjectKey]:
+        """The profiles that only the older side has."""
+        return frozenset(
+            key for key, change in self._changed.items() if change.after is None and key.kind in kinds.PROFILE_KINDS
+        )
+
+    @cached_property
+    def departed_from(self) -> frozenset[ClusterRef]:
+        """The clusters to which they deployed, and may still do until Sveltos follows."""
+        return frozenset(cluster for profile in self.departed for cluster in self._before.clusters_of(profile))
 
     def is_from(self, entry: DeployedResource, profile: ObjectKey) -> bool:
         """Whether a profile deployed a resource, or one may have done so that Sveltos made of ``profile``."""
@@ -258,6 +271,8 @@ class Pairs:
             return False
         old, new = (side or {} for side in (change.before, change.after))
         texts = [document.get("data") or {} for document in (old, new)]
+        if texts[0] == texts[1] and is_rendered(old) == is_rendered(new):
+            return False
         if key.kind == kinds.SECRET or is_rendered(old) != is_rendered(new) or texts[0].keys() != texts[1].keys():
             return True
         return not all(same_values(str(text), str(texts[1][name])) for name, text in texts[0].items())
@@ -274,8 +289,11 @@ class Pairs:
         return short_name(source)
 
     def _references(self, side: Side, profile: ObjectKey, cluster: ClusterRef) -> list[Reference]:
-        found = side.references(side.get(profile), cluster)
-        return [reference for reference in found if reference.target.kind not in self._excluded]
+        pair = side is self._before, profile, cluster
+        if pair not in self._referred:
+            found = side.references(side.get(profile), cluster)
+            self._referred[pair] = [one for one in found if one.target.kind not in self._excluded]
+        return self._referred[pair]
 
     def _policies(self, old: list[Reference], new: list[Reference], fillings: tuple[Filling, Filling]) -> SourceChanges:
         """Compares the sources that changed, came or went, and templates that are filled in otherwise."""
@@ -328,7 +346,7 @@ def _texts(side: Side, reference: Reference) -> list[Text] | None:
     document = side.get(reference.target)
     if reference.target.kind in kinds.SOURCE_KINDS:
         return None
-    return [] if document is None else texts_of(document, local=reference.local)
+    return [] if document is None else texts_of(document, local=reference.local, as_stream=side.splits_streams)
 
 
 def _of_path(references: Iterable[Reference], path: str) -> list[Reference]:

@@ -6,7 +6,7 @@ deployment failed is neither. Times and order mean nothing. This module must not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
@@ -89,7 +89,7 @@ class _Cluster:
             self._take_opaque(profile, RESOURCES, changes.opaque)
             self._take_opaque(profile, KUSTOMIZE, changes.kustomizations)
             self._take_patched(profile)
-        self._take_moved(self._moved())
+        self._take_moved(self._moved(went))
         self._take_moved(self._moving(came, went))
         for slot in sorted(self._old.keys() - self._new.keys()):
             if slot not in self._modified and not self._lost_by_failure(self._old[slot], self._after):
@@ -142,31 +142,48 @@ class _Cluster:
         if not change.secret and not change.reread:
             self.found.texts.add(TextPair(object_title(slot[0]), change.before, change.after))
 
-    def _moved(self) -> _Moves:
-        """Resources that another profile deploys now."""
+    def _moved(self, went: list[tuple[ObjectKey, DocumentChange]]) -> _Moves:
+        """Resources that another profile deploys now, or deployed until it failed."""
         moves: _Moves = {}
-        for slot in sorted(self._old.keys() & self._new.keys()):
-            old, new = self._old[slot], self._new[slot]
-            if old.profile != new.profile and old.feature == new.feature == RESOURCES:
-                moves.setdefault((old.profile, new.profile), []).append(slot)
+        unlisted = {(change.identity.place(), _deployment(local=change.local)) for _, change in went}
+        named = {slot for slot in unlisted if "{{" not in slot[0].name + slot[0].namespace}
+        for slot in sorted(self._all.keys() | named):
+            former = self._deployer(slot, self._old, self._before)
+            profile = self._deployer(slot, self._new, self._after)
+            if former is not None and profile is not None and former != profile:
+                moves.setdefault((former, profile), []).append(slot)
         return moves
+
+    def _deployer(self, slot: _Slot, listed: Mapping[_Slot, DeployedResource], side: Side) -> ObjectKey | None:
+        """The profile that deploys a resource on one side: as listed, or kept out of the list by its failure."""
+        if slot in listed:
+            return listed[slot].profile if listed[slot].feature == RESOURCES else None
+        for profile in side.failing(self._cluster, RESOURCES):
+            if self._pairs.content(side, profile, self._cluster).explains(slot[0], local=slot[1] == LOCAL):
+                return profile
+        return None
 
     def _moving(
         self, came: list[tuple[ObjectKey, DocumentChange]], went: list[tuple[ObjectKey, DocumentChange]]
     ) -> _Moves:
         """Resources that another profile is to deploy, as it is configured, while the inventory has not followed."""
         moves: _Moves = {}
-        for former, change in went:
-            for slot in sorted(self._old.keys() & self._new.keys()):
-                if not self._is_of(slot, change) or self._new[slot].profile != former:
-                    continue
-                heirs = {profile for profile, other in came if self._is_of(slot, other)}
-                for profile in self._pairs.new_profiles(self._cluster):
-                    if self._pairs.content(self._after, profile, self._cluster).explains(slot[0], local=change.local):
-                        heirs.add(profile)
-                for profile in sorted(heirs - {former}):
+        for slot in sorted(self._old.keys() & self._new.keys()):
+            former = self._new[slot].profile
+            if former in self._pairs.departed or any(
+                one == former and self._is_of(slot, change) for one, change in went
+            ):
+                for profile in sorted(self._heirs(slot, came) - {former}):
                     moves.setdefault((former, profile), []).append(slot)
         return moves
+
+    def _heirs(self, slot: _Slot, came: list[tuple[ObjectKey, DocumentChange]]) -> set[ObjectKey]:
+        """The profiles that are to deploy a resource and were not."""
+        heirs = {profile for profile, change in came if self._is_of(slot, change)}
+        for profile in self._pairs.new_profiles(self._cluster):
+            if self._pairs.content(self._after, profile, self._cluster).explains(slot[0], local=slot[1] == LOCAL):
+                heirs.add(profile)
+        return heirs
 
     def _is_of(self, slot: _Slot, change: DocumentChange) -> bool:
         return slot[1] == _deployment(local=change.local) and change.fits(slot[0])

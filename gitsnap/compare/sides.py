@@ -214,6 +214,16 @@ class Side:
             if reference.unresolved is None
         }
 
+    @cached_property
+    def splits_streams(self) -> bool:
+        """Whether Sveltos is one before 1.0, which splits documents otherwise; its inventory names owners."""
+        folder = f"/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/"
+        paths = (path for path in self.inventory if folder in path)
+        documents = (document for path in paths if (document := self.reported_at(path)) is not None)
+        entries = (entry for document in documents for entry in inventory.deployed(document))
+        first = next((entry for entry in entries if isinstance(entry, inventory.DeployedResource)), None)
+        return first is not None and first.owner is not None
+
     # What Sveltos did -----------------------------------------------------------------------------------------
 
     def summary(self, profile: ObjectKey, cluster: ClusterRef) -> JsonObject | None:

@@ -11,7 +11,7 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.compare.filling import NOTHING, Filling, Input
@@ -34,6 +34,10 @@ class Text:
     """Deployed to the management cluster."""
     secret: bool
     """A value of a Secret: never shown."""
+    subresources: frozenset[str] = frozenset()
+    """What is applied besides each resource."""
+    as_stream: bool = field(default=False, compare=False)
+    """Split as Sveltos did before 1.0; the same text is no other one for that."""
 
     @property
     def evaluated(self) -> bool:
@@ -59,7 +63,8 @@ class DocumentChange:
     former: Identity | None = None
     """What the document before it said it was, where that differs: in its namespace."""
     reread: bool = False
-    """The text is the same, but means something else: it is evaluated on one side only, or reads what changed."""
+    """The text is the same, but means something else: it is evaluated on one side only, reads what changed, or is
+    applied with other subresources."""
 
     def fits(self, key: ObjectKey) -> bool:
         """Whether a deployed resource may have come from the document, on each side that has it."""
@@ -90,19 +95,20 @@ class SourceChanges:
     """Sources with a change that no document could be made out for."""
 
 
-def texts_of(document: JsonObject, *, local: bool) -> list[Text] | None:
+def texts_of(document: JsonObject, *, local: bool, as_stream: bool = False) -> list[Text] | None:
     """The values of a ConfigMap or Secret, None when they hold no documents: fingerprints, or a Lua program."""
     if documents.is_program(document):
         return None
     key = ObjectKey.of(document)
     rendered = documents.is_rendered(document)
     secret = key.kind == kinds.SECRET
+    subresources = documents.subresources_of(document)
     texts = []
     for _, value in sorted((document.get("data") or {}).items()):
         content = _decoded(value) if secret or is_fingerprint(value) else str(value)
         if content is None:
             return None
-        texts.append(Text(key, content, rendered, local, secret))
+        texts.append(Text(key, content, rendered, local, secret, subresources, as_stream))
     return texts
 
 
@@ -139,7 +145,12 @@ class _Piece:
     @property
     def meaning(self) -> tuple[object, ...]:
         """What must be equal for two pieces to be the same: a template means something else than equal plain text."""
-        return self.content, self.text.local, self.evaluated, self.reads
+        return self.content, self.text.local, *self.reading
+
+    @property
+    def reading(self) -> tuple[object, ...]:
+        """What Sveltos makes of the text besides what it says."""
+        return self.evaluated, self.reads, self.text.subresources
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,22 +238,26 @@ def _pieces(texts: Iterable[Text], filling: Filling, opaque: set[ObjectKey]) -> 
 
 
 def _plain_pieces(text: Text) -> list[_Piece]:
-    return [_Piece(text, content, content) for content in documents.split(text.content)]
+    return [_Piece(text, content, content) for content in _split(text, text.content)]
+
+
+def _split(text: Text, content: str) -> list[str]:
+    return documents.split(content, as_stream=text.as_stream)
 
 
 def _template_pieces(text: Text, filling: Filling) -> list[_Piece]:
     """Sveltos carries out a value as a whole, and splits what comes of it. Raises InputError."""
     whole = filling.carry_out(text.content)
     if whole is None:
-        parts = documents.split(text.content)
+        parts = _split(text, text.content)
         contents = [filling.carry_out(part) or part for part in parts]
         return [
             _Piece(text, content, part, filling.read_by(part) if "{{" in content else frozenset(), evaluated=True)
             for content, part in zip(contents, parts, strict=True)
         ]
-    contents = documents.split(whole)
+    contents = _split(text, whole)
     try:
-        written = documents.split(text.content)
+        written = _split(text, text.content)
     except InputError:
         written = []
     if len(written) != len(contents):
@@ -292,7 +307,7 @@ def _change(old: _Known | None, new: _Known | None) -> DocumentChange:
     both = old is not None and new is not None
     same = pieces[0].content == pieces[-1].content
     reads = pieces[0].reads ^ pieces[-1].reads
-    reread = both and (bool(reads) or pieces[0].evaluated != pieces[-1].evaluated)
+    reread = pieces[0].reading != pieces[-1].reading
     texts = _shown(old, new)
     return DocumentChange(
         identity=last.identity,

@@ -20,6 +20,7 @@ from gitsnap.model import Kind, ObjectKey
 TEMPLATE_ANNOTATION = "projectsveltos.io/template"
 LUA_ANNOTATION = "projectsveltos.io/lua"
 INSTANTIATE_ANNOTATION = "projectsveltos.io/instantiate"
+SUBRESOURCES_ANNOTATION = "projectsveltos.io/subresources"
 RENDERED_ANNOTATIONS = (TEMPLATE_ANNOTATION, LUA_ANNOTATION, INSTANTIATE_ANNOTATION)
 """Their presence, whatever their value, makes the content something that is evaluated before it is deployed."""
 
@@ -74,12 +75,20 @@ def is_program(document: Mapping[str, Any]) -> bool:
     return LUA_ANNOTATION in annotations and TEMPLATE_ANNOTATION not in annotations
 
 
-def split(text: str, *, depth: int = 0) -> list[str]:
+def subresources_of(document: Mapping[str, Any]) -> frozenset[str]:
+    """The subresources that Sveltos applies besides each resource of a ConfigMap or Secret, such as ``status``."""
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    names = str(annotations.get(SUBRESOURCES_ANNOTATION) or "").split(",")
+    return frozenset(name.strip() for name in names) - {""}
+
+
+def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
 
     Text without ``---`` is one document. Otherwise a separator is a line that starts with it and holds nothing else but
     white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings
-    holds one manifest in each. Raises InputError where Sveltos refuses the whole text.
+    holds one manifest in each. ``as_stream``: as Sveltos before 1.0, for which a document may begin on the line of its
+    separator. Raises InputError where Sveltos refuses the whole text.
     ``depth``: in so many lists of manifests the text stands; what is in too many is left as it is.
     """
     if len(text) > LONGEST:
@@ -89,7 +98,7 @@ def split(text: str, *, depth: int = 0) -> list[str]:
     if _SEPARATOR not in text:
         return _expanded(text, depth)
     stream = _json_stream(text) if text.lstrip().startswith("{") else None
-    pieces = _at_separators(text) if stream is None else stream
+    pieces = _at_separators(text, as_stream=as_stream) if stream is None else stream
     return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece, depth)]
 
 
@@ -101,15 +110,18 @@ def _is_blank(text: str) -> bool:
     )
 
 
-def _at_separators(text: str) -> list[str]:
+def _at_separators(text: str, *, as_stream: bool) -> list[str]:
     pieces: list[list[str]] = [[]]
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.startswith(_SEPARATOR):
             pieces[-1].append(line)
             continue
-        if not _SEPARATOR_LINE.fullmatch(line):
+        if _SEPARATOR_LINE.fullmatch(line):
+            pieces.append([])
+        elif as_stream and line[len(_SEPARATOR)].isspace():
+            pieces.append([line])
+        else:
             raise InputError(f"line {number}: text after the document separator")
-        pieces.append([])
     return ["\n".join(lines) for lines in pieces]
 
 

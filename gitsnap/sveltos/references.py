@@ -133,7 +133,8 @@ def render(
 ) -> str | None:
     """A template for one cluster, None when only Sveltos can work it out. Text without an action stands for itself.
 
-    ``escape``: as Sveltos does with names and namespaces (html/template), not with content (text/template).
+    ``escape``: as Sveltos does with names and namespaces (html/template), not with content, nor with anything in an
+    EventTrigger (text/template).
     """
     if _TEMPLATE not in template:
         return template
@@ -270,7 +271,7 @@ def _targets(
     own = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
     seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
     for cluster in own:
-        target = _rendered(row, written, namespace, cluster, objects)
+        target = _rendered(row, written, by, namespace, cluster, objects)
         if target is not None and target not in seen:
             seen.add(target)
             yield target
@@ -295,14 +296,15 @@ def _by_cluster(row: ReferencePath, kind: Kind) -> bool:
 
 
 def _rendered(
-    row: ReferencePath, written: _Written, namespace: str, cluster: ClusterRef, objects: ClusterObjects
+    row: ReferencePath, written: _Written, by: ObjectKey, namespace: str, cluster: ClusterRef, objects: ClusterObjects
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
     """The target for one cluster, None where the rendered text is no reference after all."""
     template = ObjectKey(written.kind, namespace, written.name)
-    name = render(written.name, cluster, objects) if row.templated else written.name
+    escape = by.kind != kinds.EVENT_TRIGGER
+    name = render(written.name, cluster, objects, escape=escape) if row.templated else written.name
     place: str | None = namespace
     if row.templated and namespace:
-        place = render(namespace, cluster, objects)
+        place = render(namespace, cluster, objects, escape=escape)
     if name is None or place is None:
         return template, UnresolvedReason.TEMPLATE
     if row.form is Form.SOURCE_URL:

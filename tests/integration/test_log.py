@@ -65,7 +65,7 @@ def test_everything_newest_first(place: Path) -> None:
     profile = str(CLUSTER_PROFILE)
     assert found == [
         ("deleted", profile, "guestbook", "", ""),
-        ("deleted", "ConfigMap", "Upper.Case", "", ""),
+        ("no longer referenced", "ConfigMap", "Upper.Case", "by ClusterProfile guestbook", ""),
         ("modified", profile, "guestbook", "spec.tier", "kubectl-edit"),
         ("added", profile, "guestbook", "", "kubectl-edit"),
         ("added", profile, "other", "", "kubectl-edit"),
@@ -81,13 +81,63 @@ def test_everything_newest_first(place: Path) -> None:
         ("clusterprofile", 4),
         ("ConfigMap/default/Upper.Case", 2),
         ("configmap/Upper.Case", 2),
-        ("configmap/other-namespace/Upper.Case", 0),
         ("Nothing", 0),
     ],
 )
 def test_one_object_by_a_persons_words(place: Path, wanted: str, count: int) -> None:
     """Kinds in any case and as plurals, the namespace or not; an object that is gone as well."""
     assert len(_changes(place, wanted)) == count
+
+
+def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
+    """What a profile refers to and does not find is deleted, and added when it is found again."""
+    profile, content = place / "cluster/profile.yaml", place / "cluster/content.yaml"
+    kept = content.read_text()
+    profile.write_text(_PROFILE.format(tier=1))
+    for text in (kept, None, kept):
+        content.unlink(missing_ok=True)
+        if text is not None:
+            content.write_text(text)
+        gitsnap(place, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
+
+    found = [(one["action"], one["fields"]) for one in _changes(place, "ConfigMap/default/Upper.Case")]
+
+    assert found == [
+        ("added", ""),
+        ("deleted", ""),
+        ("now referenced", "by ClusterProfile guestbook"),
+        ("no longer referenced", "by ClusterProfile guestbook"),
+        ("added", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("ClusterProfile/guestbok", "Did you mean ClusterProfile/other?"),
+        ("ClusterProfile/oter", "Did you mean ClusterProfile/other?"),
+        ("ClusterProfil/guestbook", "The newest sample has no ClusterProfil; is that the kind?"),
+    ],
+)
+def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+    """The error names what may be meant; one that existed once is no error, whatever the bounds."""
+    done = gitsnap(place, "log", wanted)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"the archive never had {wanted}" in done.stderr
+    assert hint in done.stderr
+    assert _changes(place, "ClusterProfile/guestbook", "--until", "2001-01-01") == []
+
+
+def test_a_tree_without_its_description_ends_no_log(place: Path) -> None:
+    """Somebody removed gitsnap.yaml by hand: what came and went with that commit is told as git has it."""
+    archive = place / "hourly"
+    next(archive.glob("configuration/_cluster/*/other.yaml")).unlink()
+    (archive / "gitsnap.yaml").unlink()
+    identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
+    subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
+
+    assert [one["action"] for one in _changes(place, "ClusterProfile/other")] == ["deleted", "added"]
 
 
 def test_bounds_and_limit(place: Path) -> None:

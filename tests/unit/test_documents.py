@@ -56,6 +56,14 @@ def test_text_after_a_separator_is_refused(line: str) -> None:
         split(f"a: 1\n{line}\nc: 3\n")
 
 
+def test_sveltos_before_1_0_reads_a_stream_of_yaml() -> None:
+    """There, a document may begin on the line of its separator; what YAML takes for text is refused all the same."""
+    assert split("a: 1\n--- {b: 2}\n---\tc\n---\n", as_stream=True) == ["a: 1\n", "--- {b: 2}\n", "---\tc\n"]
+    assert load("--- {b: 2}\n") == {"b": 2}
+    with pytest.raises(InputError, match="line 2"):
+        split("a: 1\n----\n", as_stream=True)
+
+
 @given(st.lists(st.text("abc: \n#{}[]-'\"", max_size=30), max_size=5))
 def test_any_content_is_split_or_refused(pieces: list[str]) -> None:
     """Nothing that people write makes it fail in another way, and no line of content is lost."""

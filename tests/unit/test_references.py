@@ -295,6 +295,22 @@ def test_other_shapes_are_no_references(spec: JsonObject) -> None:
     assert found(document(kinds.CLUSTER_PROFILE, spec), WEST) == []
 
 
+@pytest.mark.parametrize(("kind", "name"), [("EventTrigger", "a+b"), ("ClusterProfile", "a&#43;b")])
+def test_names_in_an_event_trigger_are_not_escaped(kind: str, name: str) -> None:
+    """Another controller renders them, and that one does not escape."""
+    group = "lib" if kind == "EventTrigger" else "config"
+    document = {
+        "apiVersion": f"{group}.projectsveltos.io/v1beta1",
+        "kind": kind,
+        "metadata": {"name": "x"},
+        "spec": {"policyRefs": [{"kind": "ConfigMap", "namespace": "n", "name": '{{ printf "a+b" }}'}]},
+    }
+
+    assert [one.target.name for one in references(document, [ClusterRef(kinds.CAPI_CLUSTER, "default", "west")])] == [
+        name
+    ]
+
+
 def test_each_target_once_for_each_place() -> None:
     """Two clusters of one namespace do not make two references."""
     other = ClusterRef(kinds.SVELTOS_CLUSTER, "west-ns", "second")

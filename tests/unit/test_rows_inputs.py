@@ -19,6 +19,7 @@ from tests.support.trees import (
     inventory_of,
     policy_ref,
     profile,
+    secret,
 )
 
 _SEE = "use --raw-diff option to see diff"
@@ -257,3 +258,49 @@ def test_patches_of_a_chart() -> None:
     message = "patched otherwise, compare ClusterProfile p"
     assert _rows(stage(), stage("Deployment")) == [(str(W), "web", "modified", message)]
     assert _rows(stage(), stage("Service")) == [(str(W), "a", "modified", message)]
+
+
+# How texts are read -------------------------------------------------------------------------------------------------
+
+
+def _listed(text: str, *, kind: str = "ConfigMap", owner: bool = False, **annotations: str) -> list[JsonObject]:
+    """A source with two Services, and an inventory that names the owner where Sveltos is an old one."""
+    make = config_map if kind == "ConfigMap" else secret
+    entry = deployed_by("p", "/Service test/a", "/Service test/b")
+    for resource in entry["Features"][0]["resources"] if owner else ():
+        resource["owner"] = {"kind": kind, "namespace": "default", "name": "content"}
+    written = {f"projectsveltos.io/{name}": value for name, value in annotations.items()}
+    return [
+        cluster(W),
+        make("content", {"all.yaml": text}, annotations=written),
+        profile("p", {"policyRefs": [policy_ref("content", kind)]}, W),
+        inventory_of(W, entry),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("ConfigMap", "To see diff compare"), ("Secret", "may have changed, compare")]
+)
+def test_other_subresources_modify_every_resource_of_the_source(kind: str, words: str) -> None:
+    """Their status is applied as well, or is not any more; the order of the names says nothing."""
+    text = _service("a") + "---\n" + _service("b")
+    before, after = _listed(text, kind=kind), _listed(text, kind=kind, subresources="status,scale")
+
+    message = f"{words} {kind} default/content"
+    assert _rows(before, after) == [(str(W), name, "modified", message) for name in ("a", "b")]
+    assert _rows(after, _listed(text, kind=kind, subresources="scale, status")) == []
+
+
+def test_a_document_on_the_line_of_its_separator() -> None:
+    """Before 1.0 Sveltos read it, and its inventory tells such a Sveltos; later ones refuse the whole text."""
+
+    def text(port: int) -> str:
+        return (
+            _service("a")
+            + f"--- {{apiVersion: v1, kind: Service, metadata: {{name: b, namespace: test}}, p: {port}}}\n"
+        )
+
+    assert _rows(_listed(text(1), owner=True), _listed(text(2), owner=True)) == [(str(W), "b", "modified", _SEE)]
+    rows = _rows(_listed(text(1)), _listed(text(2)))
+    assert [row[1] for row in rows] == ["a", "b"]
+    assert {row[3] for row in rows} == {"may have changed, compare ConfigMap default/content"}

@@ -184,6 +184,15 @@ def test_a_resource_that_is_to_move_to_a_new_profile() -> None:
     assert rows == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
 
 
+def test_a_resource_of_a_profile_that_is_gone_and_that_is_to_change() -> None:
+    """The profile was replaced by another one, old or new, and Sveltos has not followed."""
+    for others in ((), ("q",)):
+        before, after = _moving("p", 1, "p", *others), _moving("q", 2, "p", *others)
+        gone = [one for one in after if (one["kind"], one["metadata"]["name"]) != ("ClusterProfile", "p")]
+
+        assert _rows(before, gone) == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
+
+
 def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
     """What came from a document is none of the Secret's resources, while the inventory still lists it."""
 

@@ -1,0 +1,87 @@
+"""What it means that an object is on one side only: it was made or deleted, or only came into a sample or left it.
+
+A ConfigMap or Secret is captured because something refers to it; when it comes or goes that says nothing about whether
+it exists, unless a reference to it could not be followed on the other side.
+This module must not know what the objects say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gitsnap.compare.changes import Change
+from gitsnap.compare.sides import Contents, Side
+from gitsnap.compare.values import Action, short_name
+from gitsnap.model import Kind, ObjectKey
+from gitsnap.ports import Tree
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
+
+_GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
+
+Presence = Mapping[ObjectKey, tuple[Action, str]]
+"""What happened to an object, and because of whom; objects of which that cannot be told are left out."""
+
+
+def presence_between(before: Tree, after: Tree, changes: Iterable[Change]) -> Presence:
+    """What happened between two configurations to the objects that one of them lacks."""
+    contents = Contents()
+    return tell_presence(Side(before, contents), Side(after, contents), changes)
+
+
+def tell_presence(before: Side, after: Side, changes: Iterable[Change]) -> Presence:
+    """What happened to the objects that one side lacks; no others are told."""
+    actions = {
+        change.key: action
+        for change in changes
+        if change.action is not Action.MODIFIED and (action := _action(before, after, change)) is not None
+    }
+    came = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
+    went = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
+    referrers = {**_referrers(after, came), **_referrers(before, went)}
+    return {key: (action, _by(referrers.get(key, []))) for key, action in actions.items()}
+
+
+def _action(before: Side, after: Side, change: Change) -> Action | None:
+    """What happened to an object, None where it cannot be told."""
+    action = change.action
+    if not _only_by_reference(change.key.kind, before, after):
+        return action
+    if any(selector.kind == change.key.kind for selector in after.info.resources):
+        # The policy captures this kind whether referred to or not; not_comparable lists differing selectors.
+        return action
+    lacking, other = (before, Action.NOW_REFERENCED) if action is Action.ADDED else (after, Action.NO_LONGER_REFERENCED)
+    reason = lacking.lacks(change.key)
+    if reason is None:
+        return other
+    return action if reason in _GONE else None
+
+
+def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
+    """Whether objects of a kind are captured because something refers to them: any kind outside the scope is."""
+    if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        return True
+    scopes = [{*side.info.kinds, *(selector.kind for selector in side.info.resources)} for side in (before, after)]
+    return not any(kind in scope for scope in scopes)
+
+
+def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:
+    """Who refers to each of some objects, sorted."""
+    found: dict[ObjectKey, list[ObjectKey]] = {}
+    if not keys:
+        return found
+    names = sorted({key.name for key in keys})
+    for kind in sorted(REFERENCE_PATHS):
+        for path in side.naming(kind, names):
+            document = side.at(path)
+            if document is not None:
+                for target in side.targets(document) & keys:
+                    found.setdefault(target, []).append(ObjectKey.of(document))
+    return {key: sorted(listed) for key, listed in found.items()}
+
+
+def _by(referrers: list[ObjectKey]) -> str:
+    if not referrers:
+        return ""
+    more = f" and {len(referrers) - 1} more" if len(referrers) > 1 else ""
+    return f"by {short_name(referrers[0])}{more}"
