@@ -52,12 +52,12 @@ class _Scenario:
 _CAPTURE = ("capture", "--from-dir", "cluster", "--storage", ".", "--snapshot", "hourly")
 _PRUNE = ("prune", "--storage", ".", "--keep-last", "1", "--yes")
 _SCENARIOS = {
-    "first": _Scenario(_CAPTURE, {}, step=29, samples=0),
-    "unchanged": _Scenario(_CAPTURE, {}, step=2),
-    "changed": _Scenario(_CAPTURE, {}, step=11, changed=True),
-    "changed, as a pack": _Scenario(_CAPTURE, {"most_loose": 3}, step=7, changed=True),
-    "maintenance": _Scenario(_CAPTURE, {"loose_tags": 1}, step=19, samples=4, changed=True),
-    "retention": _Scenario(_PRUNE, {}, step=3, samples=4),
+    "first": _Scenario(_CAPTURE, {}, step=71, samples=0),
+    "unchanged": _Scenario(_CAPTURE, {}, step=5),
+    "changed": _Scenario(_CAPTURE, {}, step=29, changed=True),
+    "changed, as a pack": _Scenario(_CAPTURE, {"most_loose": 3}, step=17, changed=True),
+    "maintenance": _Scenario(_CAPTURE, {"loose_tags": 1}, step=47, samples=4, changed=True),
+    "retention": _Scenario(_PRUNE, {}, step=7, samples=4),
 }
 _FAILING = {("first", "ENOSPC"), ("changed", "EROFS"), ("maintenance", "ENOSPC"), ("retention", "EACCES")}
 """The disks that fail here; the others only where every point is tried."""

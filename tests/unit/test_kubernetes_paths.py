@@ -22,7 +22,8 @@ class _Recording(KubernetesCluster):
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.asked: list[str] = []
 
-    def _json(self, _method: str, path: str, *_arguments: Any, **_more: Any) -> dict[str, Any]:
+    def _json(self, method: str, path: str, what: str, **_more: Any) -> dict[str, Any]:
+        del method, what
         self.asked.append(path)
         raise NotFoundError(path)
 
