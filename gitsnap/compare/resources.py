@@ -89,7 +89,7 @@ class _Cluster:
             self._take_opaque(profile, RESOURCES, changes.opaque)
             self._take_opaque(profile, KUSTOMIZE, changes.kustomizations)
             self._take_patched(profile)
-        self._take_moved(self._moved(went))
+        self._take_moved(self._moved())
         self._take_moved(self._moving(came, went))
         for slot in sorted(self._old.keys() - self._new.keys()):
             if slot not in self._modified and not self._lost_by_failure(self._old[slot], self._after):
@@ -142,17 +142,27 @@ class _Cluster:
         if not change.secret and not change.reread:
             self.found.texts.add(TextPair(object_title(slot[0]), change.before, change.after))
 
-    def _moved(self, went: list[tuple[ObjectKey, DocumentChange]]) -> _Moves:
+    def _moved(self) -> _Moves:
         """Resources that another profile deploys now, or deployed until it failed."""
         moves: _Moves = {}
-        unlisted = {(change.identity.place(), _deployment(local=change.local)) for _, change in went}
-        named = {slot for slot in unlisted if "{{" not in slot[0].name + slot[0].namespace}
-        for slot in sorted(self._all.keys() | named):
+        for slot in sorted(self._all.keys() | self._unlisted()):
             former = self._deployer(slot, self._old, self._before)
             profile = self._deployer(slot, self._new, self._after)
             if former is not None and profile is not None and former != profile:
                 moves.setdefault((former, profile), []).append(slot)
         return moves
+
+    def _unlisted(self) -> set[_Slot]:
+        """The resources that failures on both sides may have kept out of both inventories."""
+        if not self._after.failing(self._cluster, RESOURCES):
+            return set()
+        return {
+            (document.identity.place(), _deployment(local=document.local))
+            for profile in self._before.failing(self._cluster, RESOURCES)
+            for document in self._pairs.content(self._before, profile, self._cluster).documents
+            if "{{" not in document.identity.name + document.identity.namespace
+            and not any(document.explains(key, local=deployment == LOCAL) for key, deployment in self._all)
+        }
 
     def _deployer(self, slot: _Slot, listed: Mapping[_Slot, DeployedResource], side: Side) -> ObjectKey | None:
         """The profile that deploys a resource on one side: as listed, or kept out of the list by its failure."""

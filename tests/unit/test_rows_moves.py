@@ -57,6 +57,15 @@ def test_a_resource_on_its_way_to_a_profile_that_fails() -> None:
     assert _rows(_two("p"), _two("q", failed="q", lost=True)) == []
 
 
+def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails() -> None:
+    """Whichever inventory lacks it, or both do: it is one changed resource."""
+    before, after = _two("p"), _two("q", port=2)
+    lost_before, lost_after = _two("p", failed="p", lost=True), _two("q", port=2, failed="q", lost=True)
+
+    for old, new in ((before, lost_after), (lost_before, after), (lost_before, lost_after)):
+        assert [row[:3] for row in _rows(old, new)] == [("/Service", "test/a", "modified")]
+
+
 def test_a_failure_excuses_only_what_is_still_asked_for() -> None:
     """A document that nobody configures any more is a deletion, whatever else failed."""
     after = _two("p", failed="p", lost=True)
