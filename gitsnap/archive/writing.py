@@ -110,8 +110,8 @@ class GitWriter:
         self._remember(commit, draft, files)
         left, problem = self._show(commit)
         git_folder = Path(self._repository.path)
-        if maintenance.is_due(git_folder, self._branch):
-            problem = problem or maintenance.maintain(git_folder, self._branch, lock=self._lock)
+        if commands := maintenance.due(git_folder, self._branch):
+            problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
         return RecordedSample(sample, new_commit, changed, left_alone=left, worktree_problem=problem)
 
     # Samples that are there -------------------------------------------------------------------------------------------
