@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NewType
 
 JsonObject = dict[str, Any]
@@ -43,8 +44,14 @@ class Kind:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Kind:
         """The kind of an API object, from its ``apiVersion`` and ``kind``."""
-        group, slash, _ = str(document.get("apiVersion", "")).rpartition("/")
-        return cls(group if slash else "", str(document.get("kind", "")))
+        return _kind(str(document.get("apiVersion", "")), str(document.get("kind", "")))
+
+
+@lru_cache(maxsize=1024)
+def _kind(api_version: str, name: str) -> Kind:
+    """One object for all that are of the kind: of a capture's ten thousand, most are of a few."""
+    group, slash, _ = api_version.rpartition("/")
+    return Kind(group if slash else "", name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
