@@ -24,6 +24,10 @@ TagId = NewType("TagId", str)
 """The object id of an annotated tag, not its name."""
 
 
+FIELD_MANAGER = "gitsnap"
+"""The field manager under which a server records what gitsnap writes."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Kind:
     """A kind of object whatever its API version: ``Kind("apps", "Deployment")``; the core group is ``""``."""

@@ -17,7 +17,15 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
-from gitsnap.archive.composing import OWN_COMMIT, changes_since, commit_object, counts, tag_object, without_sealed
+from gitsnap.archive.composing import (
+    OWN_COMMIT,
+    changes_since,
+    commit_object,
+    counts,
+    marks_since,
+    tag_object,
+    without_sealed,
+)
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
@@ -86,12 +94,14 @@ class GitWriter:
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
         head = self.head
         files = self._whole_tree(draft)
-        shown: Mapping[str, BlobId] = files
+        changed, marks = ChangeCounts(), marks_since(head, draft.info)
+        shown: Mapping[str, BlobId]
         if head is not None and self._is_unchanged(head, files):
-            commit, changed, shown = head.commit, None, head.all_files
+            new_commit, commit, shown = False, head.commit, head.all_files
         else:
-            commit, changed = self._write_commit(draft, files)
-        metadata = self._metadata(draft, changed or ChangeCounts(), self._content_of(shown))
+            new_commit, shown = True, files
+            commit, changed = self._write_commit(draft, files, marks)
+        metadata = self._metadata(draft, changed, self._content_of(shown))
         name = self._free_name_beside(draft) if draft.beside else self._free_tag_name(draft)
         tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
@@ -103,14 +113,14 @@ class GitWriter:
         sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
         if draft.beside:
             self._add_tag(sample)
-            return RecordedSample(sample, changed is not None, metadata.changes)
+            return RecordedSample(sample, new_commit, changed, marks)
         self._move_refs(commit, name, tag_id)
         self._remember(commit, draft, files)
         left, problem = self._show(commit, shown)
         git_folder = Path(self._repository.path)
         if commands := maintenance.due(git_folder, self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
-        return RecordedSample(sample, changed is not None, metadata.changes, left_alone=left, worktree_problem=problem)
+        return RecordedSample(sample, new_commit, changed, marks, left_alone=left, worktree_problem=problem)
 
     # Samples that are there -------------------------------------------------------------------------------------------
 
@@ -212,10 +222,12 @@ class GitWriter:
         files[".gitattributes"] = self.store(ATTRIBUTES)
         return files
 
-    def _write_commit(self, draft: SampleDraft, files: Mapping[str, BlobId]) -> tuple[CommitId, ChangeCounts]:
+    def _write_commit(
+        self, draft: SampleDraft, files: Mapping[str, BlobId], marks: Sequence[str]
+    ) -> tuple[CommitId, ChangeCounts]:
         changes = changes_since(self.head, draft)
         tree = write_tree(files, self._sink.add)
-        commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, self.head, changes))
+        commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, changes, marks))
         return CommitId(commit), counts(changes)
 
     def _content_of(self, files: Mapping[str, BlobId]) -> str:
