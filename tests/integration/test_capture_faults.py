@@ -65,7 +65,7 @@ class _Bench:
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
         request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True)
-        cluster = connect(kubeconfig=str(self.proxy.kubeconfig(self.api)))
+        cluster = connect(kubeconfig=self.proxy.kubeconfig())
         return sampling.capture(cluster, self.archive, request).recorded.sample
 
     def names(self, sample: Sample, kind: str = "EventSource") -> list[str]:
