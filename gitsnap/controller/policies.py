@@ -236,7 +236,7 @@ class ServedPolicy:
             if self.status.get("lastRunStatus") == "InProgress":
                 self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
             return
-        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
+        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter, request=request)
         if request and not error.retryable:
             self.agenda.handled_request = request  # the answer is given: asking the same again needs a new value
         self._say(
