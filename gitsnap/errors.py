@@ -11,7 +11,8 @@
     ├── ClusterError              8   the cluster cannot be reached or answers wrongly
     │   ├── ClusterUnreachableError
     │   │   └── BusyError             … it refused to do anything for now (429)
-    │   ├── GoneError                 … a resource version is too old or not yet known
+    │   ├── GoneError                 … a resource version is too old
+    │   │   └── BehindError           … or not yet known
     │   └── RejectedError             … the server refused a write as invalid
     ├── AccessDeniedError         9   401 or 403
     ├── ConflictError            10   somebody else changed it meanwhile
@@ -125,6 +126,10 @@ class GoneError(ClusterError):
     """The resource version asked for is too old (410) or not yet known to the server (504)."""
 
     retryable = True
+
+
+class BehindError(GoneError):
+    """The resource version asked for is not yet known to the server (504)."""
 
 
 class RejectedError(ClusterError):

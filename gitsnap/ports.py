@@ -88,6 +88,12 @@ class Cluster(Protocol):
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
         """Delete with preconditions. Raises ConflictError, NotFoundError."""
 
+    def reading_within(self, seconds: float) -> AbstractContextManager[None]:
+        """Within it, all calls together take no longer than this; those that are left raise ClusterUnreachableError.
+
+        A cluster that cannot be silent need not look at the clock.
+        """
+
     def hush(self, kinds: Iterable[Kind]) -> None:
         """From now on no error quotes what the server says about objects of these kinds, as none does about Secrets."""
 

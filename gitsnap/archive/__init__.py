@@ -22,6 +22,7 @@ from gitsnap.archive.repository import (
     check_policy_name,
     check_storage,
     create_repository,
+    keep_objects,
     open_repository,
 )
 from gitsnap.archive.trees import Folders
@@ -125,6 +126,7 @@ class GitArchive:
             raise StorageError(f"the archive {self._folder} is not writable for this user")
         with writers_lock(git_folder, patience=patience) as lock:
             leftovers.clear(git_folder, self._branch)
+            keep_objects(self._repository)
             writer = GitWriter(self._repository, self._branch, lock=lock)
             try:
                 yield writer

@@ -29,6 +29,9 @@ _WINDOW_BYTES = 1 << 20
 _MAPPED_BYTES = 8 << 20
 """So much of the packs is in memory at a time, in windows of that size. libgit2 takes all of them unless it is told."""
 
+_KEPT = "extensions.preciousObjects"
+"""With it git deletes no objects (git-config(1)): `git gc --prune=now` does not take one that is just being written."""
+
 _SETTINGS = {
     "core.autocrlf": "false",
     "core.fileMode": "false",
@@ -39,6 +42,7 @@ _SETTINGS = {
     "maintenance.auto": "false",
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
+    _KEPT: "true",
 }
 
 
@@ -126,6 +130,18 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
     if prefix and existing != branch:
         raise ArchiveError(f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}")
     return repository, existing
+
+
+def keep_objects(repository: pygit2.Repository) -> None:
+    """See to it that no git deletes objects of the archive, from now on. Raises StorageError.
+
+    An archive that gitsnap made has the setting for it from the start; one that somebody cloned has it from here on.
+    """
+    try:
+        if _KEPT not in repository.config or not repository.config.get_bool(_KEPT):
+            repository.config[_KEPT] = "true"
+    except (OSError, ValueError, pygit2.GitError) as error:
+        raise StorageError(f"cannot set {_KEPT} in the archive {repository.path}: {error}") from error
 
 
 def _is_free(folder: Path) -> bool:

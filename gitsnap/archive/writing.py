@@ -316,7 +316,7 @@ class GitWriter:
         if any(one not in self._repository for one in (commit, tag_id)):
             raise ConflictError(
                 "somebody removed objects of the sample while it was written: `git prune`, or `git gc --prune=now`",
-                hint="Nothing is lost. Run the capture again, and `git gc` without --prune beside it.",
+                hint="Nothing is lost. Run the capture again, and leave its setting extensions.preciousObjects on.",
             )
         try:
             if self._base is None:

@@ -3,8 +3,17 @@
 This package must not parse command lines, print, or ask what time it is: the moment of a sample is an argument.
 """
 
-from gitsnap.capture.collect import Progress
+from gitsnap.capture.collect import READING_SECONDS, Progress
 from gitsnap.capture.live import live_tree
 from gitsnap.capture.sample import CaptureResult, Request, capture, check_cluster, tree_info
 
-__all__ = ["CaptureResult", "Progress", "Request", "capture", "check_cluster", "live_tree", "tree_info"]
+__all__ = [
+    "READING_SECONDS",
+    "CaptureResult",
+    "Progress",
+    "Request",
+    "capture",
+    "check_cluster",
+    "live_tree",
+    "tree_info",
+]

@@ -47,6 +47,9 @@ Progress = Callable[[str, int], None]
 UNRESOLVED_FILE = "unresolved.yaml"
 """Path below ``inventory/`` of the references that could not be followed."""
 
+READING_SECONDS = 600.0
+"""For how long a cluster is read at the most; what is not read by then counts as a list that failed."""
+
 _LIST_ATTEMPTS = 3
 _NAMESPACE = Kind("", "Namespace")
 

@@ -7,14 +7,18 @@ This module must not look into the objects that it passes on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
-from gitsnap.errors import GoneError
+from gitsnap.errors import BehindError, GoneError
 from gitsnap.model import Consistency, ResourceType
 from gitsnap.ports import Cluster, Page
 
 RETRY_SECONDS = 5.0
-"""For how long a version that the server does not have (yet) is asked for again, summed over one capture."""
+"""For how long a version that the server does not have (yet) is asked for again, summed over one capture.
+
+What the server takes to say so counts: of a kind whose conversion webhook is dead, it says so after three seconds.
+"""
 
 PAUSE_SECONDS = 0.5
 
@@ -48,19 +52,23 @@ class Lister:
         """The pages of one list.
 
         Raises InstantLostError when the capture's instant is gone. Without an instant, GoneError means that the
-        list's own continuation was lost: the caller drops what it has of this list and asks again.
+        list's own continuation was lost: the caller drops what it has of this list and asks again. A list that the
+        server is too far behind with is read as it is, while the others stay at the instant.
         """
 
-        def ask() -> Iterator[Page]:
+        def ask(version: str) -> Iterator[Page]:
             return self._cluster.list(
                 resource,
                 namespace=namespace,
                 label_selector=label_selector,
                 field_selector=field_selector,
-                resource_version=self._version,
+                resource_version=version,
             )
 
-        page, rest = self._first(ask)
+        try:
+            page, rest = self._first(ask, self._version)
+        except BehindError:
+            page, rest = self._first(ask, "")
         yield self._checked(page)
         try:
             for page in rest:
@@ -68,17 +76,22 @@ class Lister:
         except GoneError as error:
             raise self._lost(error) from error
 
-    def _first(self, ask: Callable[[], Iterator[Page]]) -> tuple[Page, Iterator[Page]]:
+    def _first(self, ask: Callable[[str], Iterator[Page]], version: str) -> tuple[Page, Iterator[Page]]:
         """The first page and the rest, asked for until patience ends: the server may only be behind (504)."""
         while True:
-            pages = ask()
+            asked = time.monotonic()
+            pages = ask(version)
             try:
                 return next(pages), pages
             except GoneError as error:
-                if not self._version or self._patience <= 0:
+                self._patience -= time.monotonic() - asked
+                if version and self._patience > 0:
+                    self._pause(PAUSE_SECONDS)
+                    self._patience -= PAUSE_SECONDS
+                elif version and isinstance(error, BehindError):
+                    raise
+                else:
                     raise self._lost(error) from error
-                self._pause(PAUSE_SECONDS)
-                self._patience -= PAUSE_SECONDS
 
     def _lost(self, error: GoneError) -> GoneError:
         return InstantLostError(error.message) if self._exact else error

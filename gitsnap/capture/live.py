@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gitsnap.capture.collect import Collected, Progress, collect
+from gitsnap.capture.collect import READING_SECONDS, Collected, Progress, collect
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.model import Area, BlobId, IncompleteKind, SecretsInfo, SecretsMode, TreeInfo
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
@@ -63,15 +63,16 @@ def live_tree(
         contents[blob] = content
         return blob
 
-    collected = collect(
-        cluster,
-        _comparable(info, keeper),
-        keeper=keeper,
-        previous=previous,
-        store=store,
-        unchanged=Unchanged(info, seen=None, previous=None, now=0),
-        progress=progress,
-    )
+    with cluster.reading_within(READING_SECONDS):
+        collected = collect(
+            cluster,
+            _comparable(info, keeper),
+            keeper=keeper,
+            previous=previous,
+            store=store,
+            unchanged=Unchanged(info, seen=None, previous=None, now=0),
+            progress=progress,
+        )
     return MemoryTree(collected, contents)
 
 

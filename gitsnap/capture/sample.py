@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from gitsnap.capture.collect import Progress, collect
+from gitsnap.capture.collect import READING_SECONDS, Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
@@ -137,6 +137,8 @@ class Request:
     """Whether objects are looked at that seem unchanged."""
     signer: Callable[[bytes], bytes] | None = None
     """What signs the tag; None for a tag without a signature."""
+    reading_seconds: float = READING_SECONDS
+    """For how long the cluster is read; what is not read by then is carried forward, or missing."""
     also: frozenset[ObjectKey] = frozenset()
     """Objects to hold even if nothing refers to them or a controller generated them: what a rollback is to write."""
     extra: tuple[tuple[str, str], ...] = ()
@@ -159,16 +161,17 @@ def capture(
         _check_key(previous, info)
         seen = writer.seen if facts.keeps_versions and not request.full else None
         unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
-        collected = collect(
-            cluster,
-            info,
-            keeper=request.keeper,
-            previous=previous,
-            store=writer.store,
-            unchanged=unchanged,
-            also=request.also,
-            progress=progress,
-        )
+        with cluster.reading_within(request.reading_seconds):
+            collected = collect(
+                cluster,
+                info,
+                keeper=request.keeper,
+                previous=previous,
+                store=writer.store,
+                unchanged=unchanged,
+                also=request.also,
+                progress=progress,
+            )
         if collected.incomplete and request.require_complete:
             kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
             raise IncompleteError(

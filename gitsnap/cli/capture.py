@@ -15,6 +15,7 @@ from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
 from gitsnap.errors import EXIT_INCOMPLETE, InputError, UsageError
 from gitsnap.model import SecretsMode, Trigger
+from gitsnap.render import shortened
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -159,15 +160,13 @@ def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
 
 def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
-    for one in sample.metadata.incomplete:
-        output.say(f"warning: {one.kind} could not be read ({one.reason}): {_SUBSTITUTES[one.substitute]}")
+    for lacking in sample.metadata.incomplete:
+        output.say(f"warning: {lacking.kind} could not be read ({lacking.reason}): {_SUBSTITUTES[lacking.substitute]}")
     for kind in taken.not_served:
         output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
     unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]
-    for reference in unresolved[:_LISTED_REFERENCES]:
-        output.say(
-            f"warning: {reference.by} refers to {reference.target}, which is not in the sample ({reference.reason})"
-        )
+    for one in unresolved[:_LISTED_REFERENCES]:
+        output.say(shortened(f"warning: {one.by} refers to {one.target}, which is not in the sample ({one.reason})"))
     if len(unresolved) > _LISTED_REFERENCES:
         output.say(f"warning: and {len(unresolved) - _LISTED_REFERENCES} more references that could not be followed")
     if taken.recorded.left_alone:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, in_words, summed_up
-from gitsnap.render import visible, wrapped
+from gitsnap.render import shortened, visible, wrapped
 from gitsnap.sveltos import kinds
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _beyond_steps(plan: Plan) -> list[str]:
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
     lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
-    lines += [f"note: {visible(one)}" for one in plan.notes]
+    lines += [f"note: {visible(shortened(one))}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
     lines += _staying(plan)
     return ["", *lines] if lines else []

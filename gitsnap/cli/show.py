@@ -16,7 +16,7 @@ from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, masking
 from gitsnap.model import Area, ObjectKey
-from gitsnap.render import render_table
+from gitsnap.render import render_table, shortened
 from gitsnap.revealing import reveal
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output)
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
     for entry in decode(tree.read(blob))["unresolved"] if blob else ():
         place = f"{entry['namespace']}/" if entry["namespace"] else ""
-        target = f"{entry['kind']} {place}{entry['name']}"
+        target = f"{entry['kind']} {place}{shortened(entry['name'])}"
         output.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
 
 
@@ -138,7 +138,12 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
         output.result("it refers to nothing" if len(names) == 1 else "they refer to nothing")
         return
     rows = [
-        [", ".join(map(str, one.clusters)) or "all", one.path.removeprefix("spec."), short_name(one.target), one.state]
+        [
+            ", ".join(map(str, one.clusters)) or "all",
+            one.path.removeprefix("spec."),
+            shortened(short_name(one.target)),
+            one.state,
+        ]
         for _, one in found
     ]
     output.result(render_table(["cluster", "field", "refers to", "state"], rows, columns=output.columns()))

@@ -15,6 +15,7 @@ from typing import Any
 from gitsnap.errors import (
     AccessDeniedError,
     AlreadyExistsError,
+    BehindError,
     BusyError,
     ClusterError,
     ClusterUnreachableError,
@@ -70,7 +71,7 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
     if status == 409:
         return AlreadyExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
     if status == 410 or (status == 504 and _is_too_large(answer)):
-        return GoneError(text)
+        return GoneError(text) if status == 410 else BehindError(text)
     if status == 422 and "metadata.uid" in _fields(answer):
         return ConflictError(f"{request.server}: cannot {request.what}: it was deleted and created again meanwhile")
     if status in (400, 405, 413, 415, 422):

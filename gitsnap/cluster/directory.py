@@ -84,6 +84,10 @@ class DirectoryCluster:
         self._state_stamp: tuple[int, int, int] | None = None
         self._read_all()
 
+    def reading_within(self, seconds: float) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - see below
+        """See ports.Cluster; a folder keeps nobody waiting."""
+        return contextlib.nullcontext()
+
     def hush(self, kinds: Iterable[Kind]) -> None:
         """Nothing to do: no error of a folder quotes a value."""
 

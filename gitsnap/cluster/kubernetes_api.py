@@ -12,12 +12,14 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
 from kubernetes.client.rest import RESTResponse
 
+from gitsnap.cluster.allowance import Allowance
 from gitsnap.cluster.answers import Request, error_of
 from gitsnap.cluster.failures import (
     CONNECT_SECONDS,
@@ -32,6 +34,7 @@ from gitsnap.cluster.semantics import refuse_version, require_identity
 from gitsnap.cluster.watching import watch_events
 from gitsnap.errors import (
     ClusterError,
+    ClusterUnreachableError,
     KindNotInstalledError,
     NotFoundError,
     RejectedError,
@@ -46,6 +49,9 @@ _REFUSED = frozenset({429})
 """What the server answers before it does anything."""
 
 _BUSY = _REFUSED | {500, 502, 503}
+_MOST_AT_ONCE = 1 << 20
+"""Bytes of an answer."""
+
 _MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -63,6 +69,7 @@ class KubernetesCluster:
         self._hushed = {Kind("", "Secret")}
         self._answered = False
         self._outage = OUTAGE_SECONDS
+        self._allowance = Allowance()
         if not api.configuration.verify_ssl:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
@@ -79,6 +86,10 @@ class KubernetesCluster:
                 user=self._user,
             )
         return self._info
+
+    def reading_within(self, seconds: float) -> AbstractContextManager[None]:
+        """See ports.Cluster; an answer whose bytes come one by one may take READ_SECONDS more."""
+        return self._allowance.within(seconds)
 
     # Discovery --------------------------------------------------------------------------------------------------------
 
@@ -275,7 +286,7 @@ class KubernetesCluster:
             self._answered = True
             if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
                 break
-            time.sleep(pause(headers, busy))
+            time.sleep(self._allowance.of(pause(headers, busy), request))
             busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
@@ -311,9 +322,21 @@ class KubernetesCluster:
         content_type: str,
         request: Request,
     ) -> tuple[int, Mapping[str, str], bytes]:
-        answer = self._open(method, path, query, body, content_type, request)
-        with connection_errors(request, is_write=method != "GET"):
-            return int(answer.status), dict(answer.getheaders() or {}), answer.read() or b""
+        try:
+            answer = self._open(method, path, query, body, content_type, request)
+            with connection_errors(request, is_write=method != "GET"), answer.response as response:
+                return int(answer.status), dict(answer.getheaders() or {}), self._whole(response, request)
+        except ClusterUnreachableError:
+            self._allowance.check(request)  # where no time is left, that is what kept the answer away
+            raise
+
+    def _whole(self, response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
+        """The body of an answer, as it comes: a server that sends byte after byte is never silent, and never done."""
+        parts = []
+        while part := response.read1(_MOST_AT_ONCE):
+            parts.append(part)
+            self._allowance.check(request)
+        return b"".join(parts)
 
     def _open(
         self,
@@ -339,7 +362,8 @@ class KubernetesCluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            return self._api.call_api(*parameters, _request_timeout=(CONNECT_SECONDS, read_seconds or READ_SECONDS))
+            limits = tuple(self._allowance.of(one, request) for one in (CONNECT_SECONDS, read_seconds or READ_SECONDS))
+            return self._api.call_api(*parameters, _request_timeout=limits)
 
 
 def _path(resource: ResourceType, namespace: str) -> str:

@@ -47,11 +47,13 @@ class Agenda:
     """Everything that was scheduled until then is served, or was never due."""
     handled_request: str = ""
     """Value of the annotation that asks for a sample, as it was served last."""
+    tried_request: str = ""
+    """The same as it was tried last, in vain."""
     schedule: Schedule | None = None
     suspended: bool = False
     failures: int = 0
     not_before: datetime | None = None
-    """No attempt before then."""
+    """No attempt before then, but for a new request: whoever mended something need not wait."""
     newest_sequence: int = 0
     push: Push | None = None
     push_failures: int = 0
@@ -99,13 +101,15 @@ class Agenda:
         self.push_at = now + _pause(self.push_failures, transient=transient, jitter=jitter)
         self.push_failures += 1
 
-    def failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
+    def failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float], request: str = "") -> None:
         """Take note of a failure: the next attempt waits longer each time, but not beyond the next scheduled time.
 
-        ``jitter`` gives a number from 0 to 1, so that many policies do not try again at one moment.
+        ``request``: the one that was to be served, if any. ``jitter`` gives a number from 0 to 1, so that many policies
+        do not try again at one moment.
         """
         again = now + _pause(self.failures, transient=transient, jitter=jitter)
         self.failures += 1
+        self.tried_request = request or self.tried_request
         first = (TRANSIENT_SECONDS if transient else PERSON_SECONDS)[0]
         if self.schedule is not None and not self.suspended:
             again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=first)))
@@ -119,7 +123,8 @@ def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> De
     asked = bool(request) and request != agenda.handled_request
     wanted = Trigger.MANUAL if asked else Trigger.SCHEDULE if state is not None and state.run is not None else None
     missed = state.missed if state is not None else None
-    held = wanted is not None and agenda.not_before is not None and now < agenda.not_before
+    waits = agenda.not_before is not None and now < agenda.not_before
+    held = wanted is not None and waits and not (asked and request != agenda.tried_request)
     trigger = None if held else wanted
     push = trigger is None and agenda.push_at is not None and now >= agenda.push_at
     moments = [agenda.not_before if held else upcoming, None if push else agenda.push_at]

@@ -136,10 +136,13 @@ class ServedPolicy:
             interval = schedule.interval_until(upcoming).total_seconds() if schedule and upcoming else None
             self.desk.metrics.planned(self.name, upcoming=upcoming, interval=interval)
             self.upcoming = upcoming
+            when = f"is due at {reports.moment(upcoming)}" if upcoming is not None else "is not due at any time"
+            _log.debug("the next sample %s", when, extra={"policy": self.name})
         self.tell(next=upcoming)
 
     def started(self) -> None:
         """A run begins."""
+        _log.debug("taking a sample", extra={"policy": self.name})
         self.tell(lastRunTime=reports.moment(self.desk.now()), lastRunStatus="InProgress")
 
     def succeeded(self, trigger: Trigger, request: str, taken: Taken) -> None:
@@ -233,7 +236,7 @@ class ServedPolicy:
             if self.status.get("lastRunStatus") == "InProgress":
                 self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
             return
-        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
+        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter, request=request)
         if request and not error.retryable:
             self.agenda.handled_request = request  # the answer is given: asking the same again needs a new value
         self._say(

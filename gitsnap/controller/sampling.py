@@ -25,6 +25,9 @@ from gitsnap.signing import SshSigner
 
 Connect = Callable[[], ControlPlane]
 
+_LEAST_READING_SECONDS = 60.0
+"""However short the schedule's interval is: one request may take as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -115,6 +118,7 @@ class Sampler:
             trigger,
             require_complete=policy.require_complete,
             signer=_signer(cluster, policy),
+            reading_seconds=reading_seconds(policy, self._now()),
         )
         result = capture.capture(cluster, archive, request, progress=progress)
         removed, retention_error = _prune(archive, policy)
@@ -151,6 +155,14 @@ class Sampler:
 
     def _folder(self, policy: Policy) -> Path:
         return Path(policy.storage) if policy.storage else self._storage
+
+
+def reading_seconds(policy: Policy, now: datetime) -> float:
+    """For how long a cluster may be read: until the next sample is due, but a minute at least, ten at the most."""
+    if policy.schedule is None:
+        return capture.READING_SECONDS
+    until_next = (policy.schedule.next_after(now) - now).total_seconds()
+    return min(max(until_next, _LEAST_READING_SECONDS), capture.READING_SECONDS)
 
 
 def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:

@@ -9,6 +9,9 @@ import re
 import unicodedata
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LONGEST_WORD = 400
+"""Kind, group, namespace and name of an object are never longer in practice; a reference may hold any text."""
+_TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
@@ -17,6 +20,14 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def shortened(text: str) -> str:
+    """The text with ``…`` for the middle of words that are too long to be the name of anything."""
+    if len(text) <= _LONGEST_WORD:
+        return text
+    kept = _LONGEST_WORD // 2
+    return _TOO_LONG.sub(lambda match: f"{match[0][:kept]}…{match[0][-kept:]}", text)
 
 
 def width(text: str) -> int:

@@ -6,7 +6,8 @@ On a real API server behind a proxy that does what it is told; nobody waits for 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,13 @@ class _Bench:
         }
         self.api.ask("POST", "/apis/lib.projectsveltos.io/v1beta1/eventsources", document)
 
-    def capture(self) -> Sample:
+    def capture(self, *, reading_seconds: float = sampling.READING_SECONDS) -> Sample:
         """Take the next sample through the proxy."""
         made = policy.Policy("hourly", secrets_mode=SecretsMode.OMIT, resources=self.resources)
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
-        request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True)
-        cluster = connect(kubeconfig=str(self.proxy.kubeconfig(self.api)))
+        request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True, reading_seconds=reading_seconds)
+        cluster = connect(kubeconfig=self.proxy.kubeconfig())
         return sampling.capture(cluster, self.archive, request).recorded.sample
 
     def names(self, sample: Sample, kind: str = "EventSource") -> list[str]:
@@ -220,6 +221,51 @@ def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch)
     assert [str(one.reason) for one in sample.metadata.incomplete] == ["unreachable"]
 
 
+_HANGING = {"silent": lambda over: Fault(silent=over), "byte by byte": lambda over: Fault(trickle=over)}
+
+
+@pytest.mark.parametrize("fault", _HANGING.values(), ids=_HANGING)
+def test_a_server_that_hangs_from_some_moment_on(bench: _Bench, fault: Callable[[threading.Event], Fault]) -> None:
+    """Each list could take a minute: all of them together have an end, and what was not read by then is carried."""
+    first = bench.capture()
+    over = threading.Event()
+    reached: list[str] = []
+
+    def judge(path: str) -> Fault | None:
+        reached.extend([path] if _SOURCES in path else [])
+        return fault(over) if reached else None
+
+    bench.proxy.judge = judge
+    started = time.monotonic()
+    try:
+        sample = bench.capture(reading_seconds=4.0)
+        seconds = time.monotonic() - started
+    finally:
+        over.set()
+
+    assert seconds < 30  # READ_SECONDS is 60 for each list, and a trickle is never silent for so long
+    assert len(bench.names(sample)) == _OBJECTS
+    assert sample.metadata.objects == first.metadata.objects
+    assert "EventSource" in {one.kind.name for one in sample.metadata.incomplete}
+    assert {(one.substitute, one.reason) for one in sample.metadata.incomplete} <= {
+        ("carried", "unreachable"), ("carried", "discovery-failed"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", _HANGING.values(), ids=_HANGING)
+def test_a_server_that_hangs_from_the_first_list_on(bench: _Bench, fault: Callable[[threading.Event], Fault]) -> None:
+    """Nothing was read, so that there is no sample; the error says how long was waited."""
+    over = threading.Event()
+    bench.proxy.judge = lambda path: None if "kube-system" in path or "version" in path else fault(over)
+    try:
+        with pytest.raises(ClusterUnreachableError, match=r"the cluster was not read within 2 s"):
+            bench.capture(reading_seconds=2.0)
+    finally:
+        over.set()
+
+    assert not bench.archive.samples()
+
+
 @pytest.mark.parametrize("page", [1, 2])
 def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
     """410, from the second list on or between two pages: read anew, each kind as it is now, and that is recorded."""
@@ -236,15 +282,43 @@ def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
 
 def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for it ends; then each kind is read as it is, and that is recorded."""
-    monkeypatch.setattr(listing, "RETRY_SECONDS", 0.3)
-    monkeypatch.setattr(listing, "PAUSE_SECONDS", 0.1)
-    bench.proxy.judge = lambda path: _BEHIND if _SOURCES in path and "resourceVersionMatch" in path else None
+    monkeypatch.setattr(listing, "RETRY_SECONDS", 3.0)
+    monkeypatch.setattr(listing, "PAUSE_SECONDS", 1.0)
+
+    def judge(path: str) -> Fault | None:
+        if _SOURCES not in path or "resourceVersionMatch" not in path:
+            return None
+        bench.put(_OBJECTS + sum(_SOURCES in one for one in bench.proxy.asked))  # later than the instant
+        return _BEHIND
+
+    bench.proxy.judge = judge
+
+    sample = bench.capture()
+
+    assert len(bench.names(sample)) == _OBJECTS + 4
+    assert sample.metadata.consistency is Consistency.PER_KIND
+    assert sum(_SOURCES in path and "resourceVersionMatch" in path for path in bench.proxy.asked) == 4
+
+
+def test_a_server_that_takes_long_to_say_that_it_is_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time counts as ours does: not so many tries, but so many seconds."""
+    monkeypatch.setattr(listing, "RETRY_SECONDS", 2.0)
+    monkeypatch.setattr(listing, "PAUSE_SECONDS", 0.001)
+    tries: list[str] = []
+
+    def judge(path: str) -> Fault | None:
+        if _SOURCES not in path or "resourceVersionMatch" not in path:
+            return None
+        tries.append(path)
+        threading.Event().wait(0.7)
+        return _BEHIND
+
+    bench.proxy.judge = judge
 
     sample = bench.capture()
 
     assert len(bench.names(sample)) == _OBJECTS
-    assert sample.metadata.consistency is Consistency.PER_KIND
-    assert sum(_SOURCES in path and "resourceVersionMatch" in path for path in bench.proxy.asked) == 4
+    assert len(tries) in (2, 3)
 
 
 def test_broken_neighbours(api: ApiServer, bench: _Bench) -> None:
@@ -260,6 +334,7 @@ def test_broken_neighbours(api: ApiServer, bench: _Bench) -> None:
         api.ask("DELETE", f"/apis/apiregistration.k8s.io/v1/apiservices/v1.{dead.group}")
         api.ask("DELETE", f"{_DEFINITIONS}/things.{converted.group}")
 
+    assert sample.metadata.consistency is Consistency.EXACT  # what could be read
     assert {str(one.kind): (one.substitute, one.reason) for one in sample.metadata.incomplete} == {
         "EventSource.lib.projectsveltos.io": ("missing", "forbidden"),
         "Thing.dead.gitsnap.test": ("missing", "discovery-failed"),

@@ -123,6 +123,30 @@ def test_they_are_shown_without_harm(place: Path) -> None:
         assert "\nGitsnap-Sequence" not in done.stdout
 
 
+def test_a_name_longer_than_any_is_shown_without_its_middle(tmp_path: Path) -> None:
+    """In messages and tables; JSON and the sample have it whole, and the longest name that can be is never cut."""
+    longest, longer = "n" * 253, f"begin-{'x' * 5000}-end"
+    refers = profile("refers", {"policyRefs": [policy_ref(longest), policy_ref(longer)]})
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "all.json").write_text(json.dumps(refers))
+    capture = ("capture", "--from-dir", "cluster", "--snapshot", "hourly")
+
+    said = gitsnap(tmp_path, *capture, code=0).stderr
+    whole = json.loads(gitsnap(tmp_path, *capture, "-o", "json", code=0).stdout)
+    shown = gitsnap(tmp_path, "show", code=0).stderr
+    table = gitsnap(tmp_path, "show", "references", "ClusterProfile/refers", code=0, COLUMNS="0").stdout
+    listed = json.loads(gitsnap(tmp_path, "show", "references", "ClusterProfile/refers", "-o", "json", code=0).stdout)
+
+    for text in (said, shown, table):
+        assert longest in text
+        assert "begin-xxx" in text
+        assert "xxx…xxx" in text
+        assert "xxx-end" in text
+        assert max(map(len, text.splitlines())) < 1000
+    for found in (whole["unresolved"], listed["references"]):
+        assert any(one["target"].endswith(longer) for one in found)
+
+
 def test_going_back_writes_inside_the_folder(place: Path) -> None:
     """Objects that are gone come back in files of the folder, each as it was."""
     before = _archived(place)

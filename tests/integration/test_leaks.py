@@ -21,7 +21,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.commands import gitsnap
-from tests.support.controllers import wait_for
+from tests.support.controllers import SNAPSHOTS, Installation, wait_for
 from tests.support.remotes import bare_repository
 from tests.support.trees import policy_ref, profile
 from tests.testbed.apiserver import ApiServer
@@ -44,6 +44,7 @@ for words in json.loads(sys.stdin.read()):
 with open("codes.json", "w") as file:
     json.dump(codes, file)
 """
+_RECIPIENT = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
 _FIELDS = (
     "ClusterProfile.config.projectsveltos.io spec.helmCharts[].values",
     'ConfigMap metadata.annotations["example.com/token"]',
@@ -305,6 +306,62 @@ def test_in_plain_text_the_same_search_finds_them(api: ApiServer, tmp_path: Path
         assert {"objects of hourly", "objects of remote.git"} <= found[place]
     assert "output" in found["changed-data"]  # `show` prints it; no diff ever does
     assert "output" not in found["data"]
+
+
+@pytest.mark.parametrize("mode", ["encrypt", "redact", "omit", "plaintext"])
+def test_no_canary_is_in_what_a_controller_says(api: ApiServer, tmp_path: Path, mode: str) -> None:
+    """Not in its verbose log, whatever goes well or wrong, nor in Events, status and metrics; not even in plaintext."""
+    day = _Day(api, tmp_path, mode)
+    installed = Installation(api, tmp_path)
+    installed.apply()
+    process = installed.start(storage=day.storage, verbose=True, environment={"TMPDIR": str(tmp_path / "tmp")})
+    try:
+        _controlled_day(day, installed)
+        said = {"log": json.dumps(process.log, ensure_ascii=False), "metrics": process.get("/metrics")[1]}
+        said["status"] = json.dumps(api.ask("GET", SNAPSHOTS), ensure_ascii=False)
+        said["events"] = json.dumps(installed.events("hourly"), ensure_ascii=False)
+        process.terminate()
+    finally:
+        installed.remove()
+
+    assert {one["level"] for one in process.log} == {"debug", "info", "warning"}
+    day.said += "\n".join(said.values()).encode()
+    found = day.found()
+    assert not {place for place, where in found.items() if where & {"output", "log-0"}}
+    if mode == "plaintext":
+        assert {"objects of hourly", "objects of remote.git"} <= found["changed-data"]
+    else:
+        assert {place: where for place, where in found.items() if place in _kept_by(mode)} == {}
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _controlled_day(day: _Day, installed: Installation) -> None:
+    """Samples before and after a change, pushed; then a remote that refuses, a kind not served, a bad schedule."""
+    secrets: dict[str, Any] = {"mode": day.mode}
+    if day.mode == "encrypt":
+        secrets["recipients"] = [_RECIPIENT]
+    if day.mode in ("encrypt", "redact"):
+        secrets["sensitiveFields"] = [
+            {"kind": kind, "group": group, "path": path}
+            for (kind, _, group), path in ((one.split()[0].partition("."), one.split()[1]) for one in _FIELDS)
+        ]
+    spec = {"schedule": "@yearly", "storage": str(day.storage), "secrets": secrets, "push": {"url": str(day.remote)}}
+    installed.snapshot("hourly", {**spec, "successfulSnapshotLimit": 1})
+
+    def sample(value: str) -> None:
+        installed.request_sample("hourly", value)
+        wait_for(lambda: installed.status("hourly").get("lastHandledCaptureAt") == value, "a sample")
+
+    sample("first")
+    day.change()
+    sample("second")
+    wait_for(lambda: installed.condition("hourly", "Pushed") == ("True", "Pushed"), "a push")
+    nowhere = {"push": {"url": str(day.folder / "nowhere.git")}, "resources": [{"kind": "Nothing", "group": "a.b"}]}
+    installed.change("hourly", {"spec": nowhere})
+    sample("third")
+    wait_for(lambda: installed.condition("hourly", "Pushed")[0] == "False", "a push that fails")
+    installed.change("hourly", {"spec": {"schedule": "61 * * * *"}})
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the complaint")
 
 
 def test_what_the_server_quotes_is_not_passed_on(api: ApiServer, tmp_path: Path) -> None:

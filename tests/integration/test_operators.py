@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import shutil
 import subprocess
+import time
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,41 +183,85 @@ def test_changes_that_are_stashed(hourly: GitArchive) -> None:
     _check(hourly, 4)
 
 
+_DELETING = {"gc": ("gc", "-q", "--prune=now"), "prune": ("prune", "--expire=now"), "repack": ("repack", "-adq")}
+"""What deletes objects that nothing refers to."""
+
+
+@pytest.mark.parametrize("setting", ["", "false"], ids=["as it is made", "allowed by an operator"])
+@pytest.mark.parametrize("command", _DELETING)
 @pytest.mark.parametrize("most_loose", [100, 2], ids=["loose", "as a pack"])
 @pytest.mark.parametrize("moment", ["stored", "durable", "branch"])
-def test_git_gc_that_prunes_at_once(
-    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, moment: str, most_loose: int
+def test_objects_deleted_at_the_worst_moment(
+    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, moment: str, most_loose: int, command: str, setting: str
 ) -> None:
-    """`git gc --prune=now` at the worst moment takes objects that nothing refers to yet: never a broken sample."""
+    """Git refuses to, or has nothing to do; where somebody took that setting away, there is never a broken sample."""
     monkeypatch.setattr("gitsnap.archive.objects._MOST_LOOSE", most_loose)
+    said: list[str] = []
 
-    def prune() -> None:
-        _git(hourly, "-c", "gc.pruneExpire=now", "gc", "-q", "--prune=now")
+    def delete() -> None:
+        if setting:
+            _git(hourly, "config", "extensions.preciousObjects", setting)
+        said.append(_git(hourly, *_DELETING[command], code=0 if setting or command == "gc" else 128))
 
     refused: GitsnapError | None = None
     with hourly.writer() as writer:
         if moment == "stored":
             writer.store(encode({"data": f"2 {_A}"}))
-            prune()
+            delete()
         else:
             name = "_move_refs" if moment == "durable" else "_remember"
             make = getattr(writer, name)
 
-            def after_pruning(*arguments: object) -> object:
-                prune()
+            def after_deleting(*arguments: object) -> object:
+                delete()
                 return make(*arguments)
 
-            monkeypatch.setattr(writer, name, after_pruning)
+            monkeypatch.setattr(writer, name, after_deleting)
         try:
             _record(writer, 2)
         except GitsnapError as error:
             refused = error
 
+    takes = command == "gc" or (command == "repack") == (most_loose == 2)  # prune: loose objects; repack: packs
+    assert len(said) == 1
+    assert (refused is not None) == (bool(setting) and moment == "durable" and takes)
     if refused is not None:
         assert "git prune" in refused.message
         _take(hourly, 2)
-    assert (refused is not None) == (moment == "durable")
+        assert _git(hourly, "config", "extensions.preciousObjects") == "true"
     _check(hourly, 3)
+
+
+def _garbage(of: GitArchive) -> list[Path]:
+    """Objects that nothing refers to, all of them in the first folder that git comes to."""
+    folder = of.git_folder / "objects" / "00"
+    folder.mkdir(exist_ok=True)
+    files = []
+    for number in itertools.count():
+        content = b"blob %d\0%d" % (len(str(number)), number)
+        name = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        if name.startswith("00"):
+            files.append(folder / name[2:])
+            files[-1].write_bytes(zlib.compress(content))
+            if len(files) == 400:
+                return files
+    raise AssertionError
+
+
+def test_a_prune_that_began_before_a_capture(hourly: GitArchive) -> None:
+    """It does not know of what came since, and deletes it when it comes to it: in an archive, git does not begin."""
+    garbage = _garbage(hourly)
+    command = ["git", "-C", hourly.location, "prune", "-v", "--expire=now"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=4096) as pruning:
+        # Nobody reads what it says: with a full pipe, it stands in the midst of the first folder.
+        while pruning.poll() is None and all(file.exists() for file in garbage):
+            time.sleep(0.01)
+        _take(hourly, 2)
+        said = pruning.communicate(timeout=60)[1]
+
+    _check(hourly, 3)
+    assert all(file.exists() for file in garbage)
+    assert "precious-objects" in said
 
 
 @pytest.mark.parametrize("shape", ["file", "dangling", "folder"])

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,14 @@ class Installation:
         return self.api.kubeconfig(user, cluster={"server": server} if server else None)
 
     def start(
-        self, *, server: str = "", storage: Path | None = None, name: str = "gitsnap-0", grace: float = 10.0
+        self,
+        *,
+        server: str = "",
+        storage: Path | None = None,
+        name: str = "gitsnap-0",
+        grace: float = 10.0,
+        verbose: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> ControllerProcess:
         """A controller under the ServiceAccount; ``name`` is that of its pod."""
         process = ControllerProcess(
@@ -76,7 +83,8 @@ class Installation:
             storage or self.storage,
             log=self.folder / f"log-{len(self.processes)}",
             name=name,
-            grace=grace,
+            words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ())),
+            environment=environment or {},
         )
         self.processes.append(process)
         return process
@@ -164,19 +172,28 @@ class Installation:
 class ControllerProcess:
     """One `gitsnap controller`."""
 
-    def __init__(self, kubeconfig: Path, storage: Path, *, log: Path, name: str, grace: float) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        storage: Path,
+        *,
+        log: Path,
+        name: str,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> None:
         self._log = log
-        environment = {**os.environ, "POD_NAME": name, "POD_NAMESPACE": "gitsnap", "GITSNAP_STORAGE": str(storage)}
+        own = {"POD_NAME": name, "POD_NAMESPACE": "gitsnap", "GITSNAP_STORAGE": str(storage)}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "gitsnap", "controller",
-                    "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--grace-seconds", str(grace),
+                    "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", *words,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env={**os.environ, **own, **environment},
             )  # fmt: skip
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from gitsnap.cluster.semantics import check_preconditions, check_unchangeable, copy_json, merge_patch, with_status_of
@@ -40,6 +41,10 @@ class MemoryCluster:
     def info(self) -> ClusterInfo:
         """See ports.Cluster."""
         return CLUSTER
+
+    def reading_within(self, seconds: float) -> AbstractContextManager[None]:  # noqa: ARG002 - see below
+        """See ports.Cluster; it answers at once."""
+        return nullcontext()
 
     def hush(self, kinds: Iterable[Kind]) -> None:
         """See ports.Cluster; nothing is quoted."""

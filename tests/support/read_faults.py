@@ -1,22 +1,17 @@
 """A proxy in front of an API server, on loopback, that answers reads wrongly where a test says so.
 
-It speaks plain HTTP to the client and TLS to the server. This module must not be imported by the package.
+This module must not be imported by the package.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
-import socket
-import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
+from tests.support import api_proxy
+from tests.support.api_proxy import Answer
 from tests.testbed.apiserver import ApiServer
 
 
@@ -36,6 +31,8 @@ class Fault:
     """An answer that is no JSON."""
     silent: threading.Event | None = None
     """Answer only when this is set."""
+    trickle: threading.Event | None = None
+    """Send a byte of the answer now and then, and the rest when this is set."""
 
 
 Judge = Callable[[str], Fault | None]
@@ -46,15 +43,15 @@ Judge = Callable[[str], Fault | None]
 class FaultyProxy:
     """A running proxy; ``judge`` may be replaced at any time."""
 
-    port: int
+    api: ApiServer
+    url: str = ""
     judge: Judge = field(default=lambda _path: None)
     asked: list[str] = field(default_factory=list)
     """Paths with their queries, in the order in which they came."""
 
-    def kubeconfig(self, api: ApiServer) -> Path:
-        """A kubeconfig of the administrator that goes through the proxy."""
-        cluster = {"server": f"http://127.0.0.1:{self.port}", "certificate-authority": None}
-        return api.kubeconfig(cluster=cluster)
+    def kubeconfig(self) -> str:
+        """A kubeconfig file that leads through the proxy."""
+        return api_proxy.kubeconfig(self.api, self.url)
 
     def once(self, fault: Fault, *, where: str, at: int = 1) -> None:
         """The request of number ``at`` whose path holds ``where`` goes wrong, no other."""
@@ -72,77 +69,50 @@ class FaultyProxy:
         self.judge = lambda path: fault if where in path else None
 
 
-class _Server(ThreadingHTTPServer):
-    """Passes requests on to an API server, as its proxy says."""
+class _Handler(api_proxy.Handler):
+    proxy: FaultyProxy
 
-    daemon_threads = True
-
-    def __init__(self, api: ApiServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.context = ssl.create_default_context(cafile=str(api.ca))
-        self.target = int(api.url.rpartition(":")[2])
-        self.proxy = FaultyProxy(int(self.server_address[1]))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_GET(self) -> None:
-        self.server.proxy.asked.append(self.path)
-        fault = self.server.proxy.judge(self.path) or Fault()
+    def answer(self, body: bytes) -> None:
+        self.proxy.asked.append(self.path)
+        fault = self.proxy.judge(self.path) or Fault()
         if fault.silent is not None:
             fault.silent.wait()
         if fault.reset:
-            self._break()
+            self.cut()
             return
-        status, content, headers = self._answer(fault)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+        answer = self._answer(fault, body)
         if fault.truncate:
-            self.wfile.write(content[: len(content) // 2])
+            self.begin(answer)
+            self.wfile.write(answer.content[: len(answer.content) // 2])
             self.wfile.flush()
-            self._break()
+            self.cut()
+        elif fault.trickle is not None:
+            self._trickle(answer, fault.trickle)
         else:
-            self.wfile.write(content)
+            self.send(answer)
 
-    def _answer(self, fault: Fault) -> tuple[int, bytes, dict[str, str]]:
+    def _answer(self, fault: Fault, body: bytes) -> Answer:
         if fault.garbage:
-            return 200, b"<html>nonsense</html>", {}
+            return Answer(200, b"<html>nonsense</html>")
         if fault.status:
-            status = {"kind": "Status", "apiVersion": "v1", "message": fault.message, "code": fault.status}
             headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            return fault.status, json.dumps(status).encode(), headers
-        server = self.server
-        connection = http.client.HTTPSConnection("127.0.0.1", server.target, context=server.context, timeout=30)
-        try:
-            wanted = {name: self.headers[name] for name in ("Authorization", "Accept") if self.headers[name]}
-            connection.request("GET", self.path, headers=wanted)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), {"Content-Type": "application/json"}
-        finally:
-            connection.close()
+            return Answer.failure(fault.status, fault.message, **headers)
+        return self.passed_on(body)
 
-    def _break(self) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-
-    def log_message(self, *_arguments: object) -> None:
-        """Nothing is printed."""
+    def _trickle(self, answer: Answer, over: threading.Event) -> None:
+        self.begin(answer)
+        sent = 0
+        with contextlib.suppress(OSError):  # the client may have gone
+            while sent < len(answer.content) and not over.wait(0.2):
+                self.wfile.write(answer.content[sent : sent + 1])
+                self.wfile.flush()
+                sent += 1
+            self.wfile.write(answer.content[sent:])
 
 
 @contextlib.contextmanager
 def faulty_proxy(api: ApiServer) -> Iterator[FaultyProxy]:
     """A proxy in front of a server, stopped at the end."""
-    server = _Server(api)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server.proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    proxy = FaultyProxy(api)
+    with api_proxy.running(api, _Handler, proxy=proxy) as proxy.url:
+        yield proxy

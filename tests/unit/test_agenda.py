@@ -142,7 +142,7 @@ def test_failures_wait_longer_each_time(*, transient: bool, bounds: tuple[float,
     agenda = _agenda(yearly)
     pauses = []
     for _ in range(12):
-        agenda.failed(START, transient=transient, jitter=lambda: 0.5)
+        agenda.failed(START, transient=transient, jitter=lambda: 0.5, request="now")
         assert agenda.not_before is not None
         pauses.append((agenda.not_before - START).total_seconds())
 
@@ -218,3 +218,19 @@ def test_every_time_is_served_at_most_once(steps: list[int], cron: str) -> None:
         if decision.trigger is not None:
             agenda.saw(_sample((now - START).total_seconds() / 60, sequence), now)
             before = now
+
+
+@pytest.mark.parametrize("transient", [True, False])
+def test_a_request_does_not_wait_for_the_end_of_a_pause(transient: bool) -> None:  # noqa: FBT001 - a parameter
+    """Who has freed the disk and asks for a sample gets it; a request that fails itself waits as any other attempt."""
+    agenda = _agenda()
+    agenda.failed(START + timedelta(minutes=50), transient=transient, jitter=lambda: 0.5)
+    assert _at(agenda, 50.01).trigger is None
+
+    asked = _at(agenda, 50.01, request="now")
+    agenda.failed(START + timedelta(minutes=50.01), transient=True, jitter=lambda: 0.5, request="now")
+
+    assert (asked.trigger, asked.request) == (Trigger.MANUAL, "now")
+    assert _at(agenda, 50.02, request="now").trigger is None
+    assert _at(agenda, 60, request="now").trigger is Trigger.MANUAL
+    assert _at(agenda, 50.02, request="another").trigger is Trigger.MANUAL

@@ -1,0 +1,113 @@
+"""A proxy on loopback in front of an API server: plain HTTP to the client, TLS to the server.
+
+What goes wrong with a request is for others to say (read_faults, write_faults).
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from tests.testbed.apiserver import ApiServer
+
+_OF_ONE_CONNECTION = frozenset({"connection", "transfer-encoding", "content-length", "host", "accept-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client gets."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    @classmethod
+    def failure(cls, status: int, message: str, **headers: str) -> Answer:
+        """As an API server says that something failed."""
+        document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
+        return cls(status, json.dumps(document).encode(), {"Content-Type": "application/json", **headers})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection of a client. ``answer`` says what is done with a request."""
+
+    protocol_version = "HTTP/1.1"
+    api: ClassVar[ApiServer]
+
+    def answer(self, body: bytes) -> None:
+        """Answer the request: with ``send``, mostly what ``passed_on`` gives, or ``cut``."""
+        raise NotImplementedError
+
+    def _handle(self) -> None:
+        try:
+            self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        except ConnectionError:  # the client has gone, or the server
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names in the library
+
+    def passed_on(self, body: bytes) -> Answer:
+        """What the server says to the request."""
+        context = ssl.create_default_context(cafile=str(self.api.ca))
+        host = self.api.url.removeprefix("https://")
+        with contextlib.closing(http.client.HTTPSConnection(host, context=context, timeout=30)) as connection:
+            connection.request(self.command, self.path, body or None, _passing(self.headers))
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read(), _passing(answer.headers))
+
+    def send(self, answer: Answer) -> None:
+        """Give the client an answer."""
+        self.begin(answer)
+        self.wfile.write(answer.content)
+
+    def begin(self, answer: Answer) -> None:
+        """Give the client all of an answer but its content."""
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+
+    def cut(self) -> None:
+        """Break the connection."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the tests say what went wrong."""
+
+
+def _passing(headers: Message) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_CONNECTION}
+
+
+@contextlib.contextmanager
+def running(api: ApiServer, handler: type[Handler], **attributes: object) -> Iterator[str]:
+    """A proxy whose handlers have these attributes, stopped at the end; its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler,), {"api": api, **attributes}))
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def kubeconfig(api: ApiServer, url: str) -> str:
+    """A kubeconfig file of the administrator that leads through a proxy."""
+    return str(api.kubeconfig(cluster={"server": url, "certificate-authority": None}))
