@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gitsnap import __version__
+from gitsnap.cli.groups import ungrouped
 
 COMMANDS = {
     "capture": "gitsnap.cli.capture:capture",
@@ -84,7 +85,7 @@ def _group(help_text: str, *, completion: bool = False) -> typer.Typer:
 def _add(group: typer.Typer, commands: Mapping[str, str]) -> None:
     for name, place in commands.items():
         module, function = place.split(":")
-        group.command(name)(getattr(importlib.import_module(module), function))
+        group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
 
 
 def _print_version(value: bool) -> None:

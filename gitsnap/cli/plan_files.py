@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import output
+from gitsnap.cli import options, output
 from gitsnap.errors import ConflictError, InputError, StorageError, WrongClusterError
 from gitsnap.model import Sample
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from gitsnap.plan import Plan, PlanFile, Selection
 
 _AGAIN = "Nothing was changed. Make the plan again with --plan-out, and look at what it would do now."
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFiles:
+    """Where a plan goes instead of being carried out, and where one comes from; None for neither."""
+
+    out: options.PlanOut = None
+    given: options.PlanFrom = None
 
 
 def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample) -> None:

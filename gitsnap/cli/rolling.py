@@ -66,33 +66,32 @@ def role_explained() -> Iterator[None]:
 class Manner:
     """How a plan is to be carried out."""
 
-    dry_run: bool = False
-    yes: bool = False
-    atomic: bool = False
-    form: options.Output = options.Output.TABLE
+    dry_run: options.DryRun = False
+    yes: options.Yes = False
+    atomic: options.Atomic = False
 
 
-def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> None:
+def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: options.Output) -> None:
     """Show a tried plan, and carry it out if it may and the person agrees. Exits with 16 if objects were left out."""
-    text = manner.form is options.Output.TABLE
+    text = form is options.Output.TABLE
     asking = not manner.yes and not manner.dry_run and not plan.blocked and bool(plan.writes) and output.can_ask()
     if text:
         output.result(plan_text(plan, columns=output.columns()))
     elif asking:
         output.say(plan_text(plan, columns=0))
     try:
-        report = _carried_out(place, plan, asked, manner)
+        report = _carried_out(place, plan, asked, manner, text=text)
     except Exception as error:
         if not text:
-            output.structured(plan_document(plan, report=getattr(error, "report", None)), manner.form)
+            output.structured(plan_document(plan, report=getattr(error, "report", None)), form)
         raise
     if not text:
-        output.structured(plan_document(plan, report=report), manner.form)
+        output.structured(plan_document(plan, report=report), form)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report | None:
+def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report | None:
     if plan.blocked:
         raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
     if manner.dry_run:
@@ -101,7 +100,7 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Repo
         _confirm(plan, yes=manner.yes)
     else:
         output.say("nothing to do: the cluster already has what was selected")
-    return _apply(place, plan, asked, manner)
+    return _apply(place, plan, asked, atomic=manner.atomic, text=text)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -127,10 +126,9 @@ def _question(plan: Plan) -> str:
     return f"{', '.join(parts)}: in"
 
 
-def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
+def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:
     from gitsnap import rollback as rolling
 
-    text = manner.form is options.Output.TABLE
     asked = replace(asked, user=_user())
     try:
         report = rolling.apply(
@@ -138,7 +136,7 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
             plan,
             take_sample=Sampler(place, values_at_risk(plan)),
             asked=asked,
-            atomic=manner.atomic,
+            atomic=atomic,
             unfinished=rolling.unfinished(place.rollbacks),
         )
     except rolling.StoppedError as error:
