@@ -77,6 +77,7 @@ def _unless_chosen(*path: str) -> Condition:
     """
 
     def filled_in(document: Mapping[str, Any]) -> bool:
+        """Entries for a subresource, such as status, do not count: controllers write those."""
         entries = (document.get("metadata") or {}).get("managedFields") or ()
         for entry in entries:
             found: Any = entry.get("fieldsV1") or {}

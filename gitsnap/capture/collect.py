@@ -280,6 +280,7 @@ class _Collector:
         types: dict[ObjectKey, object] = {}
 
         def receive(objects: Iterator[JsonObject]) -> None:
+            """Take what one read brought: kept only if it is read to its end, else it is asked for again."""
             batch, found = Batch(), {}
             for raw in objects:
                 self._converter.take(batch, raw)

@@ -52,6 +52,7 @@ class Lister:
         """
 
         def ask() -> Iterator[Page]:
+            """The list from its beginning, at the instant of the capture where it has one."""
             return self._cluster.list(
                 resource,
                 namespace=namespace,

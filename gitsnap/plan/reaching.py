@@ -56,6 +56,11 @@ class _Reach:
     # Steps that decide about matches ------------------------------------------------------------------------------
 
     def of_change(self, change: Change) -> Iterator[Effect]:
+        """What one write or deletion sets off; effects on no cluster are among it.
+
+        A selecting object works on what it matches, a Classifier on every cluster, and what matches hang on (labels of
+        clusters, sets) by way of each profile that gains or loses by it.
+        """
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             yield from self._of_selecting(change)

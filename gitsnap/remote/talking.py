@@ -36,6 +36,7 @@ class _Meaning:
     hint: str
 
     def fits(self, said: str) -> bool:
+        """Whether these lines of git, ssh or curl say that."""
         return any(re.search(word, said, re.IGNORECASE) for word in self.words)
 
 

@@ -130,6 +130,7 @@ class _Run:
     before: Sample | None = None
 
     def run(self) -> Report:
+        """Take the sample before, send each step, take the sample after. Raises as ``apply`` says."""
         if self.take_sample is not None:
             record = record_before(self.plan, self.asked)
             self.before = self.take_sample(Trigger.BEFORE_ROLLBACK, record, self._touched)
