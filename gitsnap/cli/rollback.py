@@ -13,8 +13,8 @@ from gitsnap import history
 from gitsnap.cli import options
 from gitsnap.cli.place import Elsewhere, Place
 from gitsnap.cli.plan_files import PlanFiles, agreed, load_plan, save_plan
+from gitsnap.cli.requested import AllowedToRollBack, Requested, Selected
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
-from gitsnap.cli.wanted import AllowedToRollBack, Selected, Wanted
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.errors import UsageError
 from gitsnap.model import Sample
@@ -45,22 +45,22 @@ def rollback(
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
-    wanted = Wanted(sample, selected.selection(), allowed.options())
+    requested = Requested(sample, selected.selection(), allowed.options())
     file = load_plan(files.given) if files.given is not None else None
     if file is not None:
-        if not wanted.nothing:
+        if not requested.nothing:
             raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
-        wanted = Wanted(file.sample, file.selection, file.options)
+        requested = Requested(file.sample, file.selection, file.options)
     place = Place.open(archive, cluster, identity or [], signing_key=signing_key, elsewhere=elsewhere)
     manner = replace(manner, dry_run=manner.dry_run or files.out is not None)
-    chosen = _sample(place, wanted.sample)
-    _check_clusters(place, chosen, wanted.allowed, manner)
-    plan = _planned(place, chosen, wanted)
+    chosen = _sample(place, requested.sample)
+    _check_clusters(place, chosen, requested.allowed, manner)
+    plan = _planned(place, chosen, requested)
     if file is not None:
         agreed(file, plan, chosen)
-    carry_out(place, plan, _asked(place, chosen, wanted, atomic=manner.atomic), manner, form)
+    carry_out(place, plan, _asked(place, chosen, requested, atomic=manner.atomic), manner, form)
     if files.out is not None:
-        save_plan(files.out, plan, wanted.selection, chosen)
+        save_plan(files.out, plan, requested.selection, chosen)
 
 
 def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Manner) -> None:
@@ -74,7 +74,7 @@ def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Mann
         place.check_record()
 
 
-def _planned(place: Place, sample: Sample, wanted: Wanted) -> Plan:
+def _planned(place: Place, sample: Sample, requested: Requested) -> Plan:
     """The plan, tried on the server."""
     from gitsnap import keys
     from gitsnap import rollback as rolling
@@ -85,18 +85,18 @@ def _planned(place: Place, sample: Sample, wanted: Wanted) -> Plan:
             place.cluster,
             place.archive.tree(sample),
             sample=sample,
-            selection=wanted.selection,
-            options=wanted.allowed,
+            selection=requested.selection,
+            options=requested.allowed,
             keeper=keys.for_reading(place.archive, sample, identities=place.identities),
         )
     return rolling.try_on_server(place.cluster, plan)
 
 
-def _asked(place: Place, sample: Sample, wanted: Wanted, *, atomic: bool) -> Asked:
+def _asked(place: Place, sample: Sample, requested: Requested, *, atomic: bool) -> Asked:
     """What the samples before and after say of the request."""
     from gitsnap.rollback import Asked
 
-    words = _command(sample.tag, wanted.selection, wanted.allowed, atomic=atomic)
+    words = _command(sample.tag, requested.selection, requested.allowed, atomic=atomic)
     if place.elsewhere.cluster:
         words += ["--into-cluster", place.uid]
     origin = sample.metadata.cluster if sample.metadata.cluster != place.uid else ""

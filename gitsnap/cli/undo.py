@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
+from gitsnap.cli.requested import Allowed
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
-from gitsnap.cli.wanted import Allowed
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 
 

@@ -73,7 +73,7 @@ class AllowedToRollBack(Allowed):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Requested:
     """What a rollback is to do, from the command line or from a plan file."""
 
     sample: str
@@ -86,4 +86,4 @@ class Wanted:
         """Whether none of it was said."""
         from gitsnap.plan import Options, Selection
 
-        return self == Wanted("", Selection(), Options())
+        return self == Requested("", Selection(), Options())
