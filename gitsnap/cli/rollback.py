@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from gitsnap import history
 from gitsnap.cli import options
 from gitsnap.cli.place import Elsewhere, Place
-from gitsnap.cli.plan_files import PlanFiles, agreed, load_plan, save_plan
+from gitsnap.cli.plan_files import PlanFiles, agreed, load_plan, planned_sample, save_plan
 from gitsnap.cli.requested import AllowedToRollBack, Requested, Selected
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
-from gitsnap.errors import UsageError
+from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.model import Sample
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def rollback(
         requested = Requested(file.sample, file.selection, file.options)
     place = Place.open(archive, cluster, identity or [], signing_key=signing_key, elsewhere=elsewhere)
     manner = replace(manner, dry_run=manner.dry_run or files.out is not None)
-    chosen = _sample(place, requested.sample)
+    chosen = planned_sample(file, place) if file is not None else _sample(place, requested.sample)
     _check_clusters(place, chosen, requested.allowed, manner)
     plan = _planned(place, chosen, requested)
     if file is not None:
-        agreed(file, plan, chosen)
+        agreed(file, plan)
+    else:
+        _check_not_empty(plan, requested.selection)
     carry_out(place, plan, _asked(place, chosen, requested, atomic=manner.atomic), manner, form)
     if files.out is not None:
-        save_plan(files.out, plan, requested.selection, chosen)
+        save_plan(files.out, plan, requested.selection, chosen, place)
 
 
 def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Manner) -> None:
@@ -90,6 +92,20 @@ def _planned(place: Place, sample: Sample, requested: Requested) -> Plan:
             keeper=keys.for_reading(place.archive, sample, identities=place.identities),
         )
     return rolling.try_on_server(place.cluster, plan)
+
+
+def _check_not_empty(plan: Plan, selection: Selection) -> None:
+    """Raises NotFoundError where labels or exceptions leave nothing: a mistake, like a name that fits nothing."""
+    if plan.steps or plan.stays:
+        return
+    narrowing = [f"--selector {selection.labels}"] if selection.labels else []
+    narrowing += [f"--except {name}" for name in selection.excepted]
+    if narrowing:
+        leave = "leaves" if len(narrowing) == 1 else "leave"
+        raise NotFoundError(
+            f"{', '.join(narrowing)} {leave} nothing of what was selected",
+            hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` has the objects and their labels.",
+        )
 
 
 def _asked(place: Place, sample: Sample, requested: Requested, *, atomic: bool) -> Asked:

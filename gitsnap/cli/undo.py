@@ -5,11 +5,13 @@ This module must not decide what is restored; ``gitsnap.rollback`` and ``gitsnap
 
 from __future__ import annotations
 
+from gitsnap import history
 from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
 from gitsnap.cli.requested import Allowed
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
+from gitsnap.errors import NotFoundError
 
 
 def undo(
@@ -36,7 +38,7 @@ def undo(
     from gitsnap import rollback as rolling
 
     place = Place.open(archive, cluster, identity or [], signing_key=signing_key)
-    past = rolling.rollback_to_undo(place.rollbacks, of)
+    past = rolling.rollback_to_undo(place.rollbacks, _tag(place, of))
     say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
     output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
@@ -60,3 +62,11 @@ def undo(
     words = ["undo", "--of", past.before.tag, *(flag for flag, given in flags if given)]
     asked = rolling.Asked(command=" ".join(words), undoes=past.before.tag)
     carry_out(place, plan, asked, manner, form)
+
+
+def _tag(place: Place, name: str) -> str:
+    """The tag of a sample that was named in any of the ways; a name that fits none stays, for the error to name."""
+    try:
+        return history.find_sample(place.archive.samples(), name).tag if name else ""
+    except NotFoundError:
+        return name
