@@ -18,6 +18,16 @@ from gitsnap.model import JsonObject, Kind
 APPS, BATCH, RBAC = "apps", "batch", "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
 
+CORE_KINDS = frozenset(
+    Kind("", name)
+    for name in (
+        "Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
+        "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota",
+        "Secret", "Service", "ServiceAccount",
+    )
+)  # fmt: skip
+"""The kinds of the group without a name. It is complete: what Kubernetes gets anew is in groups with names."""
+
 NEVER_CONFIGURATION = frozenset(
     {
         Kind("", "ComponentStatus"),
