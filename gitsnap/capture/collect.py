@@ -48,7 +48,6 @@ UNRESOLVED_FILE = "unresolved.yaml"
 """Path below ``inventory/`` of the references that could not be followed."""
 
 _LIST_ATTEMPTS = 3
-_NAMESPACE = Kind("", "Namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ class _Collector:
         except InstantLostError:
             raise
         except (AccessDeniedError, ClusterError):
-            by = ObjectKey(_NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
+            by = ObjectKey(kinds.NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
             target = ObjectKey(kinds.DEPLOYMENT, kinds.SVELTOS_NAMESPACE, kinds.ADDON_CONTROLLER)
             self._unresolved.append(Unresolved(by, target, UnresolvedReason.FORBIDDEN))
 

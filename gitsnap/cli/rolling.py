@@ -123,7 +123,7 @@ def _question(plan: Plan) -> str:
         parts.append(f"delete {counted(deleted, 'object')}")
     if clusters:
         parts.append(f"take add-ons from {counted(clusters, 'managed cluster')}")
-    return f"{', '.join(parts)}: in"
+    return f"{', '.join(parts)} in"
 
 
 def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:
