@@ -78,8 +78,10 @@ def planned_sample(file: PlanFile, place: Place) -> Sample:
         )
     sample = next((one for one in place.archive.samples() if one.tag == file.sample), None)
     if sample is None:
+        remote = place.archive_choice.remote
+        archive = remote.shown if remote else place.archive.location
         raise NotFoundError(
-            f"the plan goes back to {file.sample}, and the archive {place.archive.location} has no such sample",
+            f"the plan goes back to {file.sample}, and the archive {archive} has no such sample",
             hint="Name the archive that it was made from. If the sample was removed since, choose another one.",
         )
     if file.sample_id != sample.tag_id:

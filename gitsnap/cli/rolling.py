@@ -17,7 +17,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
 from gitsnap.cli.plan_document import plan_document
-from gitsnap.cli.plan_text import plan_text, report_text
+from gitsnap.cli.plan_text import plan_text, question, report_text
 from gitsnap.cli.record import Sampler, values_at_risk
 from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
 
@@ -109,21 +109,8 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         return
     if not output.can_ask():
         raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
-    if not typer.confirm(f"{_question(plan)} {plan.cluster.context} ({plan.cluster.server})?", err=True):
+    if not typer.confirm(question(plan), err=True):
         raise AbortedError("nothing was changed")
-
-
-def _question(plan: Plan) -> str:
-    """What a yes means, the worst of it included."""
-    from gitsnap.plan import Action, counted
-
-    deleted, clusters = plan.counts[Action.DELETE], len({one.cluster for one in plan.withdraws})
-    parts = [f"Write {counted(len(plan.writes) - deleted, 'object')}"]
-    if deleted:
-        parts.append(f"delete {counted(deleted, 'object')}")
-    if clusters:
-        parts.append(f"take add-ons from {counted(clusters, 'managed cluster')}")
-    return f"{', '.join(parts)} in"
 
 
 def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:

@@ -84,7 +84,7 @@ _MEANINGS = (
         ),
         "there is no such repository",
         RemoteError,
-        "Make an empty repository there first, and check the URL.",
+        "Check the URL. For a first push, make an empty repository there.",
     ),
     _Meaning(
         (

@@ -84,7 +84,7 @@ def test_what_is_left_out_is_said_in_the_exit_code(place: TypedPlace) -> None:
     """`--skip-refused` does the rest, names what it left out and why, and ends with 16."""
     place.write("database", config_map("database", "a: 2", "immutable: true\n"))
     blocked = place.run("rollback --sample latest --yes", 14)
-    assert "--skip-refused" in blocked.stderr
+    assert "1 object cannot be rolled back; --skip-refused leaves it out" in blocked.stderr
     assert "b: 2" in place.read("frontend")
 
     done = place.run("rollback --sample latest --yes --skip-refused", 16)
