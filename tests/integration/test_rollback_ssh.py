@@ -22,7 +22,7 @@ from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap
 from tests.support.controllers import Installation, wait_for
 from tests.support.plans import custom
-from tests.support.remotes import SshServer, bare_repository, generate_key, ssh_server
+from tests.support.remotes import SshServer, bare_repository, generate_key, refs_of, ssh_server
 from tests.support.rollbacks import put
 from tests.testbed.apiserver import ApiServer
 
@@ -96,13 +96,7 @@ class _Place:
 
     def refs(self) -> dict[str, str]:
         """What the remote has."""
-        listed = subprocess.run(
-            ["git", "-C", self.target, "for-each-ref", "--format=%(refname) %(objectname)"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return dict(line.split(" ") for line in listed.stdout.splitlines())
+        return refs_of(self.target)
 
     def _path(self) -> str:
         """Where ``ssh`` has the configuration of this laptop: it takes the user's folder from the passwd file alone."""
