@@ -18,6 +18,16 @@ from gitsnap.model import JsonObject, Kind
 APPS, BATCH, RBAC = "apps", "batch", "rbac.authorization.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
 
+CORE_KINDS = frozenset(
+    Kind("", name)
+    for name in (
+        "Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
+        "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota",
+        "Secret", "Service", "ServiceAccount",
+    )
+)  # fmt: skip
+"""The kinds of the group without a name. It is complete: what Kubernetes gets anew is in groups with names."""
+
 NEVER_CONFIGURATION = frozenset(
     {
         Kind("", "ComponentStatus"),
@@ -77,6 +87,7 @@ def _unless_chosen(*path: str) -> Condition:
     """
 
     def filled_in(document: Mapping[str, Any]) -> bool:
+        """Entries for a subresource, such as status, do not count: controllers write those."""
         entries = (document.get("metadata") or {}).get("managedFields") or ()
         for entry in entries:
             found: Any = entry.get("fieldsV1") or {}

@@ -123,6 +123,10 @@ class _Reader:
         self.problems: list[str] = []
 
     def policy(self, document: object) -> Policy:
+        """The policy that a Snapshot describes. What is wrong with a field is noted in ``problems``.
+
+        Raises InputError for what is no Snapshot at all.
+        """
         if not isinstance(document, dict) or Kind.of(document) != SNAPSHOT:
             found = Kind.of(document) if isinstance(document, dict) else _type(document)
             raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {found}")

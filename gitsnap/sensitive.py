@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gitsnap.errors import InputError
 from gitsnap.format.masking import ANY, steps_of
-from gitsnap.kubernetes_rules import NEVER_CONFIGURATION
+from gitsnap.kubernetes_rules import CORE_KINDS, NEVER_CONFIGURATION
 from gitsnap.model import Kind, SensitiveField
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import SELECTOR_PATHS
@@ -30,6 +30,12 @@ def problems(field: SensitiveField) -> Iterator[tuple[str, str]]:
         yield "kind", "is needed, a kind such as ClusterProfile"
     elif kind in kinds.INVENTORY_KINDS | kinds.GENERATED_KINDS | NEVER_CONFIGURATION:
         yield "kind", f"{kind} is written by controllers about what they do, it is no configuration"
+    elif not kind.group and kind not in CORE_KINDS:  # it would hide nothing, and nobody would notice
+        groups = sorted(one.group for one in kinds.BY_KIND if one.name == kind.name)
+        yield (
+            "kind",
+            f"{kind.name} needs its group" + (f": {' or '.join(groups)}" if groups else ", as in Deployment.apps"),
+        )
     try:
         steps = steps_of(field.path)
     except InputError as error:

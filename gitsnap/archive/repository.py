@@ -102,6 +102,12 @@ def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:
     if not _is_readable(folder):
         raise StorageError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
     if not (folder / ".git").exists() and not (folder / "objects").is_dir():
+        inside = ", ".join(one.name for one, problem in archive_folders(folder) if problem is None)
+        if inside:
+            raise ArchiveError(
+                f"{folder} is not a gitsnap archive: it is a storage folder, with the archives {inside}",
+                hint="Name it with --storage, or one of these with --archive.",
+            )
         raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder)
     if branch is None:

@@ -51,7 +51,6 @@ READING_SECONDS = 600.0
 """For how long a cluster is read at the most; what is not read by then counts as a list that failed."""
 
 _LIST_ATTEMPTS = 3
-_NAMESPACE = Kind("", "Namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ class _Collector:
         except InstantLostError:
             raise
         except (AccessDeniedError, ClusterError):
-            by = ObjectKey(_NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
+            by = ObjectKey(kinds.NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
             target = ObjectKey(kinds.DEPLOYMENT, kinds.SVELTOS_NAMESPACE, kinds.ADDON_CONTROLLER)
             self._unresolved.append(Unresolved(by, target, UnresolvedReason.FORBIDDEN))
 
@@ -283,6 +282,7 @@ class _Collector:
         types: dict[ObjectKey, object] = {}
 
         def receive(objects: Iterator[JsonObject]) -> None:
+            """Take what one read brought: kept only if it is read to its end, else it is asked for again."""
             batch, found = Batch(), {}
             for raw in objects:
                 self._converter.take(batch, raw)

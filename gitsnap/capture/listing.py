@@ -57,6 +57,7 @@ class Lister:
         """
 
         def ask(version: str) -> Iterator[Page]:
+            """The list from its beginning, at a resource version, or as it is now."""
             return self._cluster.list(
                 resource,
                 namespace=namespace,

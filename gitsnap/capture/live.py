@@ -58,6 +58,7 @@ def live_tree(
     contents: dict[BlobId, bytes] = {}
 
     def store(content: bytes) -> BlobId:
+        """Keep a content under the id that git would give it, without a repository."""
         header = b"blob %d\0" % len(content)
         blob = BlobId(hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
         contents[blob] = content

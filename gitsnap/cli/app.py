@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from gitsnap import __version__
+from gitsnap.cli.groups import ungrouped
 from gitsnap.errors import InternalError
 
 
@@ -106,7 +107,7 @@ def _add(group: typer.Typer, commands: Mapping[str, Command], called: str) -> No
     for name, command in commands.items():
         if name == called:
             module, function = command.place.split(":")
-            group.command(name)(getattr(importlib.import_module(module), function))
+            group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
         else:
             group.command(name, help=command.summary)(_not_called)
 

@@ -6,6 +6,7 @@ This module must not decide what a sample holds.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.capture import CaptureResult
     from gitsnap.policy import Policy
+    from gitsnap.ports import Cluster
     from gitsnap.secrets import Keeper
 
 _LISTED_REFERENCES = 10
@@ -28,16 +30,11 @@ _TAG_ID = re.compile(r"[0-9a-f]{40}")
 
 
 def capture(
+    *,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
-    file: options.PolicyFile = None,
-    secrets_mode: options.Mode = None,
-    recipient: options.Recipients = None,
-    resources: options.AddedKinds = None,
-    sensitive_fields: options.SensitiveFields = None,
+    cluster: ClusterChoice,
+    choice: PolicyChoice,
     identity: options.Identity = None,
     require_complete: options.RequireComplete = False,
     adopt: options.Adopt = False,
@@ -61,12 +58,10 @@ def capture(
     from gitsnap.signing import signer_from_file
     from gitsnap.sveltos.generated import DESCRIPTIONS
 
-    cluster = ClusterChoice(kubeconfig, context, from_dir).open()
-    choice = ArchiveChoice(storage, snapshot)
-    policy = overridden(find_policy(snapshot, file, cluster), secrets_mode, recipient or [], require_complete)
-    policy = _with_sensitive_fields(_with_resources(policy, resources or []), sensitive_fields or [])
-    cluster.info()  # whether the cluster answers is known before anything is made on disk
-    archive = create_archive(choice.folder, policy.name)
+    connected = cluster.open()
+    policy = choice.policy(snapshot, connected, require_complete=require_complete)
+    connected.info()  # whether the cluster answers is known before anything is made on disk
+    archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
     policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
     request = sampling.Request(
@@ -82,7 +77,7 @@ def capture(
     )
     progress = output.ProgressLine()
     try:
-        taken = sampling.capture(cluster, archive, request, progress=progress)
+        taken = sampling.capture(connected, archive, request, progress=progress)
     finally:
         progress.clear()
     say_new_identity(keeper)
@@ -92,6 +87,23 @@ def capture(
     _report(taken, form)
     if taken.recorded.sample.metadata.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """What the command line says of the policy."""
+
+    file: options.PolicyFile = None
+    secrets_mode: options.Mode = None
+    recipient: options.Recipients = None
+    resources: options.AddedKinds = None
+    sensitive_fields: options.SensitiveFields = None
+
+    def policy(self, name: str, cluster: Cluster, *, require_complete: bool) -> Policy:
+        """The policy of that name, with what was said on top. Raises InputError, UsageError."""
+        found = find_policy(name, self.file, cluster)
+        policy = overridden(found, self.secrets_mode, self.recipient or [], require_complete)
+        return _with_sensitive_fields(_with_resources(policy, self.resources or []), self.sensitive_fields or [])
 
 
 def _continuing(archive: GitArchive, continues: str) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import GitsnapError
 
 if TYPE_CHECKING:
@@ -86,9 +85,11 @@ def _keys(ctx: typer.Context) -> Iterator[ObjectKey]:
 
 def _archive(ctx: typer.Context) -> GitArchive | None:
     """The archive that the line means so far; None for one that is behind a URL."""
+    from gitsnap.cli.wiring import ArchiveChoice
+
     given: dict[str, Any] = ctx.params  # words as they stand in the line, or already what they mean
     path = given.get("archive") or ""
     choice = ArchiveChoice(
-        Path(given.get("storage") or ""), given.get("snapshot") or "", path if isinstance(path, str) else path[0]
+        given.get("snapshot") or "", Path(given.get("storage") or ""), path if isinstance(path, str) else path[0]
     )
     return None if choice.is_remote else choice.open()

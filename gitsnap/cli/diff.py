@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap import history
-from gitsnap.cli import completing, options, output
+from gitsnap.cli import options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.compare import Comparison, Filters, compare
@@ -33,40 +33,23 @@ _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 
 
 def diff(
+    *,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: Annotated[
         list[str] | None,
         typer.Option("--archive", metavar="DIR|URL", help="The archive's own folder, or a git URL; two are compared."),
     ] = None,
-    from_sample: Annotated[
-        str,
-        typer.Option(
-            "--from-sample",
-            metavar="SAMPLE",
-            help="Default: the one before --to-sample.",
-            autocompletion=completing.samples,
-        ),
-    ] = "",
-    to_sample: Annotated[
-        str,
-        typer.Option(
-            "--to-sample",
-            metavar="SAMPLE",
-            help="A sample, or `live` for the cluster now.",
-            autocompletion=completing.samples,
-        ),
-    ] = "latest",
-    raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
+    from_sample: options.FromSample = "",
+    to_sample: options.ToSample = "latest",
+    raw_diff: options.RawDiff = False,
     decrypt: Annotated[
         bool, typer.Option("--decrypt", help="With --raw-diff: show values of Secrets and other hidden values.")
     ] = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")] = False,
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
+    exit_code: options.ExitCode = False,
+    cluster: ClusterChoice,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
@@ -86,7 +69,6 @@ def diff(
         if other is not opened:
             raise UsageError("--to-sample live compares with a cluster: give one --archive")
         before = history.find_sample(samples, from_sample or "latest")
-        cluster = ClusterChoice(kubeconfig, context, from_dir)
         after_tree = _live(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
@@ -106,25 +88,14 @@ def diff(
 
 
 def drift(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
-    sample: Annotated[
-        str,
-        typer.Option(
-            "--sample",
-            metavar="SAMPLE",
-            help="What the cluster is to be like.",
-            autocompletion=completing.samples,
-        ),
-    ] = "latest",
-    raw_diff: Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")] = False,
+    *,
+    archive: ArchiveChoice,
+    sample: options.SampleToBeLike = "latest",
+    raw_diff: options.RawDiff = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")] = False,
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
+    exit_code: options.ExitCode = False,
+    cluster: ClusterChoice,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
@@ -135,18 +106,16 @@ def drift(
     Example: gitsnap drift --snapshot hourly --sample latest --exit-code
     """
     diff(
-        snapshot=snapshot,
-        storage=storage,
-        archive=[archive] if archive else None,
+        snapshot=archive.snapshot,
+        storage=archive.storage,
+        archive=[archive.archive] if archive.archive else None,
         from_sample=sample,
         to_sample=LIVE,
         raw_diff=raw_diff,
         namespace=namespace,
         clusters=clusters,
         exit_code=exit_code,
-        kubeconfig=kubeconfig,
-        context=context,
-        from_dir=from_dir,
+        cluster=cluster,
         identity=identity,
         form=form,
     )
@@ -156,7 +125,7 @@ def _archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[Gi
     """The archives of both sides: one and the same, unless two were named."""
     if len(paths) > 2:
         raise UsageError("--archive: two archives can be compared, not more")
-    opened = [ArchiveChoice(storage, snapshot, path).open() for path in paths or [""]]
+    opened = [ArchiveChoice(snapshot, storage, path).open() for path in paths or [""]]
     return opened[0], opened[-1]
 
 

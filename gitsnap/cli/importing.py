@@ -57,7 +57,7 @@ def import_(
     if not folders:
         raise NotFoundError(f"{source} has no samples of the Snapshot {name}")
     policy = overridden(default(into or name), secrets_mode, recipient or [])
-    archive = create_archive(ArchiveChoice(storage).folder, policy.name)
+    archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
     done = []
     for one in _imported(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
         done.append(one)

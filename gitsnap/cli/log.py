@@ -31,6 +31,7 @@ _MOMENT = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; UTC unless it says other
 
 
 def log(
+    *,
     wanted: Annotated[
         str,
         typer.Argument(
@@ -39,9 +40,7 @@ def log(
             autocompletion=completing.objects,
         ),
     ] = "",
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    archive: ArchiveChoice,
     since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"Not before: {_MOMENT}")] = "",
     until: Annotated[str, typer.Option("--until", metavar="MOMENT", help="Not after.")] = "",
     clusters: options.Clusters = None,
@@ -56,7 +55,7 @@ def log(
 
     Example: gitsnap log ClusterProfile/guestbook --since 2023-08-01
     """
-    opened = ArchiveChoice(storage, snapshot, archive).open()
+    opened = archive.open()
     bounds = {
         "since": history.moment(since, end=False) if since else None,
         "until": history.moment(until, end=True) if until else None,

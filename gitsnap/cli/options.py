@@ -86,6 +86,31 @@ SkipRefused = Annotated[
 ]
 
 
+# Which sample, and how differences are shown --------------------------------------------------------------------------
+
+
+def _sample(name: str, *, help_text: str) -> Any:
+    """An option for one sample."""
+    return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completing.samples)
+
+
+Sample = Annotated[
+    str,
+    _sample(
+        "--sample",
+        help_text="2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a "
+        "commit.",
+    ),
+]
+SampleOrNow = Annotated[str, _sample("--sample", help_text="A sample; without it, now.")]
+SampleToBeLike = Annotated[str, _sample("--sample", help_text="What the cluster is to be like.")]
+FromSample = Annotated[str, _sample("--from-sample", help_text="Default: the one before --to-sample.")]
+ToSample = Annotated[str, _sample("--to-sample", help_text="A sample, or `live` for the cluster now.")]
+SampleBefore = Annotated[str, _sample("--of", help_text="Undo the rollback that this sample was taken before.")]
+RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")]
+
+
 # What a rollback is about, and what it may do -------------------------------------------------------------------------
 
 Names = list[str] | None

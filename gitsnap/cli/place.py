@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitsnap.cli import options
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.errors import UsageError, WrongClusterError
 from gitsnap.model import Sample
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 class Elsewhere:
     """What the command line says of a sample of another cluster than the one that is written."""
 
-    cluster: str = ""
+    cluster: options.IntoCluster = ""
     """Uid of the cluster to write, ``""`` where it is the sample's own."""
-    record: Path | None = None
+    record: options.Record = None
     """The archive of that cluster, made where there is none; None for the one that has the sample."""
 
 
@@ -126,7 +127,7 @@ class Place:
         """A command that works from here: ``gitsnap undo --snapshot hourly --storage …``, with the places as typed."""
         archive, cluster = self.archive_choice, self.cluster_choice
         command, _, rest = words.partition(" ")
-        remote, path, own = archive.remote, archive.path, self.elsewhere.record
+        remote, path, own = archive.remote, archive.archive, self.elsewhere.record
         undoing = command == "undo" and own is not None
         places = (
             ("--storage", None if undoing else archive.storage),
@@ -134,7 +135,7 @@ class Place:
             ("--record", None if undoing else own),
             ("--kubeconfig", cluster.kubeconfig),
             ("--context", cluster.context),
-            ("--from-dir", cluster.directory),
+            ("--from-dir", cluster.from_dir),
             ("--signing-key", self.signing_key),
         )
         typed = [word for flag, value in places if value for word in (flag, str(value))]

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import output
-from gitsnap.errors import ConflictError, InputError, StorageError, WrongClusterError
+from gitsnap.cli import options, output
+from gitsnap.cli.place import Place
+from gitsnap.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
 from gitsnap.model import Sample
 
 if TYPE_CHECKING:
@@ -20,8 +23,16 @@ if TYPE_CHECKING:
 _AGAIN = "Nothing was changed. Make the plan again with --plan-out, and look at what it would do now."
 
 
-def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample) -> None:
-    """Write a plan to a file of mode 0600. Raises StorageError."""
+@dataclass(frozen=True, slots=True)
+class PlanFiles:
+    """Where a plan goes instead of being carried out, and where one comes from; None for neither."""
+
+    out: options.PlanOut = None
+    given: options.PlanFrom = None
+
+
+def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, place: Place) -> None:
+    """Write a plan to a file of mode 0600, and say how it is carried out from here. Raises StorageError."""
     from gitsnap.plan import plan_file
 
     text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
@@ -34,7 +45,10 @@ def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample) -> N
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
-    output.say(f"the plan is in {path}; `gitsnap rollback --plan {path}` carries out exactly this one")
+    words = ["rollback", "--plan", str(path)]
+    if place.elsewhere.cluster:
+        words += ["--into-cluster", place.elsewhere.cluster]
+    output.say(f"the plan is in {path}; this carries out exactly this one:\n  {place.command(shlex.join(words))}")
 
 
 def load_plan(path: Path) -> PlanFile:
@@ -50,17 +64,35 @@ def load_plan(path: Path) -> PlanFile:
     return read_plan_file(document, str(path))
 
 
-def agreed(file: PlanFile, plan: Plan, sample: Sample) -> None:
-    """Raises ConflictError, naming the objects, unless the plan that was made now is the one of the file."""
-    from gitsnap.plan import differences
+def planned_sample(file: PlanFile, place: Place) -> Sample:
+    """The sample that a plan file is about.
 
-    if file.cluster != plan.cluster.uid:
+    Raises WrongClusterError for a plan of another cluster, NotFoundError for one of another archive, and ConflictError
+    where the tag is another sample by now.
+    """
+    if file.cluster != place.uid:
+        server = place.cluster.info().server
         raise WrongClusterError(
-            f"the plan was made for the cluster {file.cluster}; {plan.cluster.server} is {plan.cluster.uid}",
-            hint=_AGAIN,
+            f"the plan was made for the cluster {file.cluster}; {server} is {place.uid}",
+            hint="Choose the cluster that it was made for. Nothing was changed.",
+        )
+    sample = next((one for one in place.archive.samples() if one.tag == file.sample), None)
+    if sample is None:
+        remote = place.archive_choice.remote
+        archive = remote.shown if remote else place.archive.location
+        raise NotFoundError(
+            f"the plan goes back to {file.sample}, and the archive {archive} has no such sample",
+            hint="Name the archive that it was made from. If the sample was removed since, choose another one.",
         )
     if file.sample_id != sample.tag_id:
         raise ConflictError(f"the tag {sample.tag} was made anew since the plan: it is another sample", hint=_AGAIN)
+    return sample
+
+
+def agreed(file: PlanFile, plan: Plan) -> None:
+    """Raises ConflictError, naming the objects, unless the plan that was made now is the one of the file."""
+    from gitsnap.plan import differences
+
     found = differences(file, plan)
     if found:
         raise ConflictError("the plan no longer holds:\n  " + "\n  ".join(found), hint=_AGAIN)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, in_words, summed_up
+from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, counted, in_words, summed_up
 from gitsnap.render import shortened, visible, wrapped
 from gitsnap.sveltos import kinds
 
@@ -164,6 +164,21 @@ def _totals(plan: Plan) -> list[str]:
 def _name(key: ObjectKey) -> str:
     """As people say it; with its group for a kind that gitsnap does not know, and another group may have too."""
     return in_words(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
+
+
+def question(plan: Plan) -> str:
+    """Where, and what a yes means, the worst of it included."""
+    deleted, clusters = (
+        sum(step.action is Action.DELETE for step in plan.writes),
+        {one.cluster for one in plan.withdraws},
+    )
+    written = len(plan.writes) - deleted
+    parts = [f"write {counted(written, 'object')}"] if written else []
+    if deleted:
+        parts.append(f"delete {counted(deleted, 'object')}")
+    if clusters:
+        parts.append(f"take add-ons from {counted(len(clusters), 'managed cluster')}")
+    return f"In {plan.cluster.context} ({plan.cluster.server}): {', '.join(parts)}?"
 
 
 # The report -----------------------------------------------------------------------------------------------------------

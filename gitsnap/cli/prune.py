@@ -27,9 +27,8 @@ _DEFAULT_ZONE = "UTC"
 
 
 def prune(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    *,
+    archive: ArchiveChoice,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the rules from.")
     ] = None,
@@ -68,7 +67,7 @@ def prune(
     from gitsnap import pruning
 
     given = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
-    opened = ArchiveChoice(storage, snapshot, archive).open_to_write()
+    opened = archive.open_to_write()
     rules = _rules(opened.policy, file, given, time_zone)
     decisions = pruning.plan(opened, rules)
     going = [one for one in decisions if not one.keep]
@@ -87,22 +86,21 @@ def prune(
 
 
 def keep(
+    *,
     sample: Annotated[
         str,
         typer.Argument(
             metavar="SAMPLE", help="As --sample of the other commands takes it.", autocompletion=completing.samples
         ),
     ],
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    archive: ArchiveChoice,
     remove: Annotated[bool, typer.Option("--remove", help="Take the mark away again.")] = False,
 ) -> None:
     """Mark a sample, so that retention never removes it.
 
     Example: gitsnap keep 2023-08-26:05:00:00 --snapshot hourly
     """
-    opened = ArchiveChoice(storage, snapshot, archive).open_to_write()
+    opened = archive.open_to_write()
     chosen = history.find_sample(opened.samples(), sample)
     with opened.writer() as writer:
         if remove:

@@ -44,7 +44,7 @@ def push(
     """
     from gitsnap import remote as remotes
 
-    opened = ArchiveChoice(storage, snapshot).open()
+    opened = ArchiveChoice(snapshot, storage).open()
     if to:
         if file is not None:
             raise UsageError("--to and --file both name a remote: give one")

@@ -17,6 +17,7 @@ from gitsnap.cli.place import Place
 from gitsnap.cli.wiring import find_policy
 from gitsnap.errors import GitsnapError, IncompleteError, RefusedError, RemoteError
 from gitsnap.model import ObjectKey, Sample, SecretsMode, TagId, Trigger
+from gitsnap.sveltos.kinds import SECRET
 
 if TYPE_CHECKING:
     from gitsnap.format import RollbackRecord
@@ -116,7 +117,7 @@ def values_at_risk(plan: Plan) -> tuple[ObjectKey, ...]:
     """The Secrets whose present values go: an undo needs them."""
     from gitsnap.plan import Action
 
-    secrets = [step for step in plan.writes if step.key.kind.name == "Secret" and step.action is not Action.CREATE]
+    secrets = [step for step in plan.writes if step.key.kind == SECRET and step.action is not Action.CREATE]
     return tuple(
         step.key
         for step in secrets

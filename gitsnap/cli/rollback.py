@@ -6,58 +6,34 @@ This module must not decide what is restored; ``gitsnap.plan`` does.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gitsnap import history
-from gitsnap.cli import completing, options
+from gitsnap.cli import options
 from gitsnap.cli.place import Elsewhere, Place
-from gitsnap.cli.plan_files import agreed, load_plan, save_plan
+from gitsnap.cli.plan_files import PlanFiles, agreed, load_plan, planned_sample, save_plan
+from gitsnap.cli.requested import AllowedToRollBack, Requested, Selected
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
-from gitsnap.cli.show import SAMPLE_HELP
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
-from gitsnap.errors import UsageError
+from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.model import Sample
 
 if TYPE_CHECKING:
-    from gitsnap.plan import Options, Plan, PlanFile, Selection
+    from gitsnap.plan import Options, Plan, Selection
+    from gitsnap.rollback import Asked
 
 
 def rollback(
-    sample: Annotated[
-        str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP, autocompletion=completing.samples)
-    ] = "",
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
-    namespace: options.Namespaces = None,
-    clusters: options.Clusters = None,
-    clusterprofile: options.ClusterProfiles = None,
-    profile: options.Profiles = None,
-    classifier: options.Classifiers = None,
-    rolerequest: options.RoleRequests = None,
-    resource: options.Resources = None,
-    excepted: options.Excepted = None,
-    selector: options.Selector = "",
-    with_references: options.WithReferences = False,
-    dry_run: options.DryRun = False,
-    yes: options.Yes = False,
-    atomic: options.Atomic = False,
-    allow_withdraw: options.AllowWithdraw = False,
-    force_owned: options.ForceOwned = False,
-    skip_refused: options.SkipRefused = False,
-    recreate: options.Recreate = False,
-    create_namespaces: options.CreateNamespaces = False,
-    prune: options.Prune = False,
-    max_delete: options.MaxDelete = options.MAX_DELETE,
-    plan_out: options.PlanOut = None,
-    plan_from: options.PlanFrom = None,
-    into_cluster: options.IntoCluster = "",
-    record: options.Record = None,
+    *,
+    sample: options.Sample = "",
+    archive: ArchiveChoice,
+    cluster: ClusterChoice,
+    selected: Selected,
+    manner: Manner,
+    allowed: AllowedToRollBack,
+    files: PlanFiles,
+    elsewhere: Elsewhere,
     signing_key: options.SigningKey = None,
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
@@ -69,47 +45,24 @@ def rollback(
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
-    from gitsnap.plan import Options, Selection
-
-    selection = Selection(
-        namespaces=tuple(namespace or ()),
-        clusters=tuple(clusters or ()),
-        clusterprofiles=tuple(clusterprofile or ()),
-        profiles=tuple(profile or ()),
-        classifiers=tuple(classifier or ()),
-        rolerequests=tuple(rolerequest or ()),
-        resources=tuple(resource or ()),
-        excepted=tuple(excepted or ()),
-        labels=selector,
-        with_references=with_references,
-    )
-    allowed = Options(
-        allow_withdraw=allow_withdraw,
-        force_owned=force_owned,
-        skip_refused=skip_refused,
-        recreate=recreate,
-        create_namespaces=create_namespaces,
-        prune=prune,
-        max_delete=max_delete,
-    )
-    file = load_plan(plan_from) if plan_from is not None else None
+    requested = Requested(sample, selected.selection(), allowed.options())
+    file = load_plan(files.given) if files.given is not None else None
     if file is not None:
-        if sample or selection != Selection() or allowed != Options():
+        if not requested.nothing:
             raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
-        sample, selection, allowed = file.sample, file.selection, file.options
-    place = Place.open(
-        ArchiveChoice(storage, snapshot, archive),
-        ClusterChoice(kubeconfig, context, from_dir),
-        identity or [],
-        signing_key=signing_key,
-        elsewhere=Elsewhere(into_cluster, record),
-    )
-    chosen = _sample(place, sample)
-    manner = Manner(dry_run=dry_run or plan_out is not None, yes=yes, atomic=atomic, form=form)
-    _check_clusters(place, chosen, allowed, manner)
-    plan = _carry_out(place, chosen, selection, allowed, manner, file)
-    if plan_out is not None:
-        save_plan(plan_out, plan, selection, chosen)
+        requested = Requested(file.sample, file.selection, file.options)
+    place = Place.open(archive, cluster, identity or [], signing_key=signing_key, elsewhere=elsewhere)
+    manner = replace(manner, dry_run=manner.dry_run or files.out is not None)
+    chosen = planned_sample(file, place) if file is not None else _sample(place, requested.sample)
+    _check_clusters(place, chosen, requested.allowed, manner)
+    plan = _planned(place, chosen, requested)
+    if file is not None:
+        agreed(file, plan)
+    else:
+        _check_not_empty(plan, requested.selection)
+    carry_out(place, plan, _asked(place, chosen, requested, atomic=manner.atomic), manner, form)
+    if files.out is not None:
+        save_plan(files.out, plan, requested.selection, chosen, place)
 
 
 def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Manner) -> None:
@@ -123,10 +76,8 @@ def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Mann
         place.check_record()
 
 
-def _carry_out(
-    place: Place, sample: Sample, selection: Selection, allowed: Options, manner: Manner, file: PlanFile | None
-) -> Plan:
-    """Plan, try, and do what ``manner`` says; with a plan file only if the plan is still the one of the file."""
+def _planned(place: Place, sample: Sample, requested: Requested) -> Plan:
+    """The plan, tried on the server."""
     from gitsnap import keys
     from gitsnap import rollback as rolling
 
@@ -136,20 +87,36 @@ def _carry_out(
             place.cluster,
             place.archive.tree(sample),
             sample=sample,
-            selection=selection,
-            options=allowed,
+            selection=requested.selection,
+            options=requested.allowed,
             keeper=keys.for_reading(place.archive, sample, identities=place.identities),
         )
-    plan = rolling.try_on_server(place.cluster, plan)
-    if file is not None:
-        agreed(file, plan, sample)
-    words = _command(sample.tag, selection, allowed, atomic=manner.atomic)
-    origin = sample.metadata.cluster if sample.metadata.cluster != place.uid else ""
+    return rolling.try_on_server(place.cluster, plan)
+
+
+def _check_not_empty(plan: Plan, selection: Selection) -> None:
+    """Raises NotFoundError where labels or exceptions leave nothing: a mistake, like a name that fits nothing."""
+    if plan.steps or plan.stays:
+        return
+    narrowing = [f"--selector {selection.labels}"] if selection.labels else []
+    narrowing += [f"--except {name}" for name in selection.excepted]
+    if narrowing:
+        leave = "leaves" if len(narrowing) == 1 else "leave"
+        raise NotFoundError(
+            f"{', '.join(narrowing)} {leave} nothing of what was selected",
+            hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` has the objects and their labels.",
+        )
+
+
+def _asked(place: Place, sample: Sample, requested: Requested, *, atomic: bool) -> Asked:
+    """What the samples before and after say of the request."""
+    from gitsnap.rollback import Asked
+
+    words = _command(sample.tag, requested.selection, requested.allowed, atomic=atomic)
     if place.elsewhere.cluster:
         words += ["--into-cluster", place.uid]
-    asked = rolling.Asked(command=shlex.join(words), origin=origin)
-    carry_out(place, plan, asked, manner)
-    return plan
+    origin = sample.metadata.cluster if sample.metadata.cluster != place.uid else ""
+    return Asked(command=shlex.join(words), origin=origin)
 
 
 def _sample(place: Place, name: str) -> Sample:

@@ -17,7 +17,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
 from gitsnap.cli.plan_document import plan_document
-from gitsnap.cli.plan_text import plan_text, report_text
+from gitsnap.cli.plan_text import plan_text, question, report_text
 from gitsnap.cli.record import Sampler, values_at_risk
 from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
 
@@ -66,33 +66,32 @@ def role_explained() -> Iterator[None]:
 class Manner:
     """How a plan is to be carried out."""
 
-    dry_run: bool = False
-    yes: bool = False
-    atomic: bool = False
-    form: options.Output = options.Output.TABLE
+    dry_run: options.DryRun = False
+    yes: options.Yes = False
+    atomic: options.Atomic = False
 
 
-def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> None:
+def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: options.Output) -> None:
     """Show a tried plan, and carry it out if it may and the person agrees. Exits with 16 if objects were left out."""
-    text = manner.form is options.Output.TABLE
+    text = form is options.Output.TABLE
     asking = not manner.yes and not manner.dry_run and not plan.blocked and bool(plan.writes) and output.can_ask()
     if text:
         output.result(plan_text(plan, columns=output.columns()))
     elif asking:
         output.say(plan_text(plan, columns=0))
     try:
-        report = _carried_out(place, plan, asked, manner)
+        report = _carried_out(place, plan, asked, manner, text=text)
     except Exception as error:
         if not text:
-            output.structured(plan_document(plan, report=getattr(error, "report", None)), manner.form)
+            output.structured(plan_document(plan, report=getattr(error, "report", None)), form)
         raise
     if not text:
-        output.structured(plan_document(plan, report=report), manner.form)
+        output.structured(plan_document(plan, report=report), form)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report | None:
+def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report | None:
     if plan.blocked:
         raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
     if manner.dry_run:
@@ -101,7 +100,7 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Repo
         _confirm(plan, yes=manner.yes)
     else:
         output.say("nothing to do: the cluster already has what was selected")
-    return _apply(place, plan, asked, manner)
+    return _apply(place, plan, asked, atomic=manner.atomic, text=text)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -110,27 +109,13 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         return
     if not output.can_ask():
         raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
-    if not typer.confirm(f"{_question(plan)} {plan.cluster.context} ({plan.cluster.server})?", err=True):
+    if not typer.confirm(question(plan), err=True):
         raise AbortedError("nothing was changed")
 
 
-def _question(plan: Plan) -> str:
-    """What a yes means, the worst of it included."""
-    from gitsnap.plan import Action, counted
-
-    deleted, clusters = plan.counts[Action.DELETE], len({one.cluster for one in plan.withdraws})
-    parts = [f"Write {counted(len(plan.writes) - deleted, 'object')}"]
-    if deleted:
-        parts.append(f"delete {counted(deleted, 'object')}")
-    if clusters:
-        parts.append(f"take add-ons from {counted(clusters, 'managed cluster')}")
-    return f"{', '.join(parts)}: in"
-
-
-def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
+def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:
     from gitsnap import rollback as rolling
 
-    text = manner.form is options.Output.TABLE
     asked = replace(asked, user=_user())
     try:
         report = rolling.apply(
@@ -138,7 +123,7 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner) -> Report:
             plan,
             take_sample=Sampler(place, values_at_risk(plan)),
             asked=asked,
-            atomic=manner.atomic,
+            atomic=atomic,
             unfinished=rolling.unfinished(place.rollbacks),
         )
     except rolling.StoppedError as error:

@@ -22,9 +22,8 @@ LEAST = {"date": output.DATE_COLUMNS, "trigger": len("schedule")}
 
 
 def list_samples(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    *,
+    archive: ArchiveChoice,
     wide: Annotated[
         bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit, marks.")
     ] = False,
@@ -35,7 +34,7 @@ def list_samples(
     Example: gitsnap list --snapshot hourly --wide
     """
     damaged: list[ArchiveError] = []
-    archives = ArchiveChoice(storage, snapshot, archive).all(damaged)
+    archives = archive.all(damaged)
     listings = [(one.policy, *one.listing()) for one in archives]
     samples = [(policy, sample) for policy, found, _ in listings for sample in found]
     kept = {tag for one in archives for tag in one.marked()}
@@ -55,7 +54,7 @@ def list_samples(
         ]
         output.result(render_table(header, rows, columns=output.columns(), least=LEAST))
         if not archives and not damaged:
-            _say_empty(storage or Path())
+            _say_empty(archive.folder)
     for error in damaged:  # the others are listed all the same
         output.say(f"error: {error}")
     if damaged:

@@ -35,7 +35,7 @@ def rotate(
     from gitsnap import keys, rotation
     from gitsnap.signing import signer_from_file
 
-    archive = ArchiveChoice(storage, snapshot).open_to_write()
+    archive = ArchiveChoice(snapshot, storage).open_to_write()
     old, new = keys.for_rotation(archive, recipients=recipient, identities=identity or [])
     recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC), signer=signer_from_file(signing_key))
     output.result(f"{recorded.sample.tag}: Secrets are encrypted to {_counted(len(new.recipients))} now")
@@ -58,7 +58,7 @@ def rekey(
     from gitsnap import keys, rotation
     from gitsnap.signing import signer_from_file
 
-    archive = ArchiveChoice(storage, snapshot).open_to_write()
+    archive = ArchiveChoice(snapshot, storage).open_to_write()
     rekeying = keys.for_rekeying(archive, identities=identity or [])
     if not rekeying.old.can_unseal:
         raise UsageError("the values must be decrypted: give an --identity that can")

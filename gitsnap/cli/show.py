@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from gitsnap.ports import Tree
 
 _REFERENCES = "references"
-SAMPLE_HELP = "2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a commit."
-SampleName = Annotated[
-    str, typer.Option("--sample", metavar="SAMPLE", help=SAMPLE_HELP, autocompletion=completing.samples)
-]
 
 
 def show(
+    *,
     objects: Annotated[
         list[str] | None,
         typer.Argument(
@@ -38,10 +35,8 @@ def show(
             autocompletion=completing.objects,
         ),
     ] = None,
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
-    sample: SampleName = "latest",
+    archive: ArchiveChoice,
+    sample: options.Sample = "latest",
     namespace: options.Namespaces = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All objects, as a YAML stream that kubectl apply takes.")
@@ -58,8 +53,7 @@ def show(
 
     Example: gitsnap show references ClusterProfile/guestbook
     """
-    choice = ArchiveChoice(storage, snapshot, archive)
-    opened = choice.open()
+    opened = archive.open()
     chosen = history.find_sample(opened.samples(), sample)
     tree = opened.tree(chosen)
     if not objects and not everything:
@@ -150,18 +144,10 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
 
 
 def addons(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
-    sample: Annotated[
-        str,
-        typer.Option(
-            "--sample", metavar="SAMPLE", help="A sample; without it, now.", autocompletion=completing.samples
-        ),
-    ] = "",
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
+    *,
+    archive: ArchiveChoice,
+    sample: options.SampleOrNow = "",
+    cluster: ClusterChoice,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     form: options.OutputForm = options.Output.TABLE,
@@ -171,10 +157,10 @@ def addons(
     Example: gitsnap addons --sample latest --snapshot hourly
     """
     if sample:
-        opened = ArchiveChoice(storage, snapshot, archive).open()
+        opened = archive.open()
         rows = history.addons_of_sample(opened.tree(history.find_sample(opened.samples(), sample)))
     else:
-        rows = history.addons_of_cluster(ClusterChoice(kubeconfig, context, from_dir).open())
+        rows = history.addons_of_cluster(cluster.open())
     wanted = [name.replace("capi--", "").replace("sveltos--", "") for name in clusters or ()]
     rows = [
         row

@@ -5,38 +5,22 @@ This module must not decide what is restored; ``gitsnap.rollback`` and ``gitsnap
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from gitsnap.cli import completing, options, output
+from gitsnap import history
+from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
+from gitsnap.cli.requested import Allowed
 from gitsnap.cli.rolling import Manner, carry_out, role_explained, say_unfinished
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
+from gitsnap.errors import NotFoundError
 
 
 def undo(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
-    kubeconfig: options.Kubeconfig = "",
-    context: options.Context = "",
-    from_dir: options.FromDir = None,
-    of: Annotated[
-        str,
-        typer.Option(
-            "--of",
-            metavar="SAMPLE",
-            help="Undo the rollback that this sample was taken before.",
-            autocompletion=completing.samples,
-        ),
-    ] = "",
-    dry_run: options.DryRun = False,
-    yes: options.Yes = False,
-    atomic: options.Atomic = False,
-    allow_withdraw: options.AllowWithdraw = False,
-    force_owned: options.ForceOwned = False,
-    skip_refused: options.SkipRefused = False,
+    *,
+    archive: ArchiveChoice,
+    cluster: ClusterChoice,
+    of: options.SampleBefore = "",
+    manner: Manner,
+    allowed: Allowed,
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
     form: options.OutputForm = options.Output.TABLE,
@@ -52,15 +36,9 @@ def undo(
     """
     from gitsnap import keys
     from gitsnap import rollback as rolling
-    from gitsnap.plan import Options
 
-    place = Place.open(
-        ArchiveChoice(storage, snapshot, archive),
-        ClusterChoice(kubeconfig, context, from_dir),
-        identity or [],
-        signing_key=signing_key,
-    )
-    past = rolling.rollback_to_undo(place.rollbacks, of)
+    place = Place.open(archive, cluster, identity or [], signing_key=signing_key)
+    past = rolling.rollback_to_undo(place.rollbacks, _tag(place, of))
     say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
     output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
@@ -71,16 +49,24 @@ def undo(
             past,
             place.archive.tree(past.before),
             target=place.archive.tree(made) if made is not None else None,
-            options=Options(allow_withdraw=allow_withdraw, force_owned=force_owned, skip_refused=skip_refused),
+            options=allowed.options(),
             keeper=keys.for_reading(place.archive, past.before, identities=place.identities),
         )
     plan = rolling.try_on_server(place.cluster, plan)
     flags = (
-        ("--allow-withdraw", allow_withdraw),
-        ("--force-owned", force_owned),
-        ("--skip-refused", skip_refused),
-        ("--atomic", atomic),
+        ("--allow-withdraw", allowed.allow_withdraw),
+        ("--force-owned", allowed.force_owned),
+        ("--skip-refused", allowed.skip_refused),
+        ("--atomic", manner.atomic),
     )
     words = ["undo", "--of", past.before.tag, *(flag for flag, given in flags if given)]
     asked = rolling.Asked(command=" ".join(words), undoes=past.before.tag)
-    carry_out(place, plan, asked, Manner(dry_run=dry_run, yes=yes, atomic=atomic, form=form))
+    carry_out(place, plan, asked, manner, form)
+
+
+def _tag(place: Place, name: str) -> str:
+    """The tag of a sample that was named in any of the ways; a name that fits none stays, for the error to name."""
+    try:
+        return history.find_sample(place.archive.samples(), name).tag if name else ""
+    except NotFoundError:
+        return name

@@ -25,9 +25,8 @@ _ID = re.compile(r"[0-9a-f]{7,40}")
 
 
 def verify(
-    snapshot: options.Snapshot = "",
-    storage: options.Storage = None,
-    archive: options.ArchivePath = "",
+    *,
+    archive: ArchiveChoice,
     allowed_signers: Annotated[
         Path | None,
         typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by somebody in it."),
@@ -62,7 +61,7 @@ def verify(
     found: dict[str, list[Finding]] = {}
     samples: dict[str, Sequence[Sample]] = {}
     damaged: list[ArchiveError] = []
-    for one in ArchiveChoice(storage, snapshot, archive).all(damaged):
+    for one in archive.all(damaged):
         with output.ProgressLine(f"verifying {one.policy}", says=_checked) as progress:
             samples[one.policy] = one.samples()
             findings = one.check(allowed_signers=allowed_signers, pinned=pinned or (), progress=progress)

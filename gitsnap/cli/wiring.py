@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitsnap.cli import options
 from gitsnap.errors import ArchiveError, InputError, KindNotInstalledError, NotFoundError, UsageError
 from gitsnap.model import JsonObject, ObjectKey
 
@@ -27,9 +28,9 @@ DEFAULT_POLICY = "manual"
 class ArchiveChoice:
     """What the command line says about the archive."""
 
-    storage: Path | None = None
-    snapshot: str = ""
-    path: str = ""
+    snapshot: options.Snapshot = ""
+    storage: options.Storage = None
+    archive: options.ArchivePath = ""
     """A folder, or the URL of a remote, which is read from a copy."""
 
     @property
@@ -41,9 +42,9 @@ class ArchiveChoice:
         """The one archive that is meant. Raises UsageError when it could be several, NotFoundError when none."""
         from gitsnap.archive import list_archives, open_path
 
-        if self.path:
+        if self.archive:
             remote = self.remote
-            return open_path(Path(self.path)) if remote is None else self._copy(remote)
+            return open_path(Path(self.archive)) if remote is None else self._copy(remote)
         if self.snapshot:
             return self._named()
         archives = list_archives(self.folder)
@@ -61,7 +62,7 @@ class ArchiveChoice:
         """Every archive that is meant, the named one or all of the storage; errors of others go to ``problems``."""
         from gitsnap.archive import list_archives
 
-        if self.path or self.snapshot:
+        if self.archive or self.snapshot:
             return [self.open()]
         return list_archives(self.folder, problems=problems)
 
@@ -70,12 +71,12 @@ class ArchiveChoice:
         """Whether the archive is somewhere else: it is read from a copy, and only a rollback adds to it."""
         from gitsnap.remote import is_url
 
-        return is_url(self.path)
+        return is_url(self.archive)
 
     def open_to_write(self) -> GitArchive:
         """As ``open``. Raises UsageError for a remote: a copy of it is no place to write to."""
         if self.is_remote:
-            raise UsageError(f"--archive {self.path}: this cannot be done to an archive behind a URL")
+            raise UsageError(f"--archive {self.archive}: this cannot be done to an archive behind a URL")
         return self.open()
 
     @property
@@ -83,7 +84,7 @@ class ArchiveChoice:
         """The remote that is meant, None for an archive that is at hand."""
         from gitsnap.remote import Remote
 
-        return Remote(self.path) if self.is_remote else None
+        return Remote(self.archive) if self.is_remote else None
 
     def _copy(self, remote: Remote) -> GitArchive:
         from gitsnap.cli import output
@@ -109,18 +110,18 @@ class ArchiveChoice:
 class ClusterChoice:
     """What the command line says about the cluster."""
 
-    kubeconfig: str = ""
-    context: str = ""
-    directory: Path | None = None
+    kubeconfig: options.Kubeconfig = ""
+    context: options.Context = ""
+    from_dir: options.FromDir = None
 
     def open(self) -> Cluster:
         """The cluster that is meant. Raises InputError, UsageError."""
         from gitsnap.cluster import connect, open_directory
 
-        if self.directory is not None:
+        if self.from_dir is not None:
             if self.kubeconfig or self.context:
                 raise UsageError("--from-dir is a cluster of its own: leave out --kubeconfig and --context")
-            return open_directory(self.directory)
+            return open_directory(self.from_dir)
         return connect(kubeconfig=self.kubeconfig, context=self.context)
 
 

@@ -39,6 +39,7 @@ class _Document:
     """The list around the objects, without its items; None for an object that stands alone."""
 
     def render(self, *, as_json: bool) -> str:
+        """The text of the document, with its list around it where it has one."""
         content = self.objects[0] if self.wrapper is None else {**self.wrapper, "items": list(self.objects)}
         return json.dumps(content, indent=2) + "\n" if as_json else encode(content).decode()
 

@@ -113,6 +113,7 @@ class _Collector(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
         self.messages.append(record.getMessage())
 
 

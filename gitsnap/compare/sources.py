@@ -164,6 +164,7 @@ class _Known:
 
     @property
     def slot(self) -> tuple[ObjectKey, bool]:
+        """Where it is deployed: of several documents of a profile that go to one place the last one counts."""
         return self.identity.places()[0], self.piece.text.local
 
 

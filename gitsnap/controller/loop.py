@@ -209,6 +209,7 @@ class Controller:
             return self._sampler.take(policy, trigger, cancelled=self._cancelled)
 
         def note(known: ServedPolicy, outcome: Taken | GitsnapError) -> None:
+            """Runs in the thread of the loop, where the policy may be changed."""
             if isinstance(outcome, Taken):
                 known.succeeded(trigger, request, outcome)
             else:
@@ -221,6 +222,7 @@ class Controller:
         served.agenda.push_started()
 
         def note(known: ServedPolicy, outcome: PushReport | GitsnapError | None) -> None:
+            """An error that is not of the remote, such as a volume that cannot be read, counts as a failed push too."""
             if isinstance(outcome, GitsnapError):
                 outcome = PushReport(None, outcome, None)
             known.pushed(outcome)

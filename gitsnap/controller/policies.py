@@ -23,6 +23,7 @@ from gitsnap.model import JsonObject, Trigger
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
+_SUSPENDED = "spec.suspend is set: samples are taken on request only"
 
 _log = logging.getLogger(__name__)
 
@@ -59,14 +60,11 @@ class ServedPolicy:
     def new(cls, document: JsonObject, desk: Desk) -> ServedPolicy:
         """A Snapshot that was not known. What an earlier controller said of it is believed."""
         status = document.get("status") or {}
-        ready = reports.condition_of(status, Condition.READY)
         created = reports.parsed(document["metadata"].get("creationTimestamp")) or desk.now()
-        since = reports.parsed(ready.get("lastTransitionTime"))
-        waiting = ready.get("reason") == Reason.SCHEDULED and since is not None
         agenda = Agenda(
-            served=max(created, since) if waiting and since else created,
+            served=max(created, reports.parsed(status.get("scheduledSince")) or created),
             handled_request=str(status.get("lastHandledCaptureAt") or ""),
-            suspended=ready.get("reason") == Reason.SUSPENDED,
+            suspended=reports.condition_of(status, Condition.READY).get("reason") == Reason.SUSPENDED,
         )
         return cls(document, desk, agenda, status=dict(status))
 
@@ -103,11 +101,12 @@ class ServedPolicy:
             return
         if self.policy.push is None:
             self.desk.metrics.no_remote(self.name)
-        was_suspended = self.agenda.suspended
+        was_suspended, served = self.agenda.suspended, self.agenda.served
         self.agenda.sync(self.policy, self.desk.now())
+        if self.agenda.served != served:  # told, so that it is known after a restart too
+            self.tell(scheduledSince=reports.moment(self.agenda.served))
         if self.policy.suspend:
-            message = "spec.suspend is set: samples are taken on request only"
-            self._say(Statement(Condition.READY, False, Reason.SUSPENDED, message))
+            self._say(Statement(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
         elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC):
             self._say(Statement(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time"))
 
@@ -157,8 +156,11 @@ class ServedPolicy:
         if self.policy is not None and self.policy.push is not None:
             self.agenda.push_due(self.desk.now(), at_once=bool(request))
         summary = taken.result.summary
+        ready = Statement(Condition.READY, True, Reason.COLLECTED, summary)
+        if self.policy is not None and self.policy.suspend:
+            ready = Statement(Condition.READY, True, Reason.SUSPENDED, f"{summary}; {_SUSPENDED}")
         self._say(
-            Statement(Condition.READY, True, Reason.COLLECTED, summary),
+            ready,
             reports.of_completeness(sample.metadata.incomplete, taken.result.not_served),
             reports.of_secrets(taken.mode, asked_for=taken.mode_asked_for),
             lastRunStatus="Collected",

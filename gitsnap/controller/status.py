@@ -36,7 +36,8 @@ class Reason(enum.StrEnum):
     INVALID_SPEC = "InvalidSpec"
     """Not ready: a field must be mended first; the message names it."""
     SUSPENDED = "Suspended"
-    """Not ready: no scheduled samples until spec.suspend is taken back."""
+    """Ready: as somebody wants it, there are samples on request only until spec.suspend is taken back. Who waits for
+    what was applied to become ready must not wait for that, and no alert is due."""
     RETRYING = "Retrying"
     """Not ready: the newest run failed, and is tried again soon without anybody doing something."""
     NEEDS_ATTENTION = "NeedsAttention"

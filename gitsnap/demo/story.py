@@ -48,6 +48,7 @@ class _Stage:
         self._revision = 0
 
     def deploy(self) -> None:
+        """A cluster, a profile and what it deploys; the first sample of them."""
         self.tell("A ClusterProfile deploys a guestbook to the managed cluster clusterapi-workload.")
         self._write("cluster.yaml", manifests.CLUSTER)
         self._write("guestbook.yaml", manifests.PROFILE)
@@ -62,6 +63,7 @@ class _Stage:
         self._gitsnap("show Secret/default/db-credentials --storage archive")
 
     def break_things(self) -> None:
+        """A mistake in a ConfigMap and in a Secret; a second sample, and what changed."""
         self.tell("Somebody breaks the selector of a Service, and changes the password.")
         old, new = _BROKEN
         position = manifests.DATABASE.rindex(old.removeprefix("  "))
@@ -75,6 +77,7 @@ class _Stage:
         self._gitsnap("diff --storage archive --raw-diff")
 
     def put_back(self) -> None:
+        """The rollback to the first sample, planned and done; proof that nothing differs from it any more."""
         self.tell("Back to the sample before: first only planned, then done.")
         self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --dry-run")
         self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --yes")

@@ -49,6 +49,7 @@ class _Reader:
         self._at = 0
 
     def document(self) -> Any:
+        """The value of all lines. Raises _NotCanonicalError where they are not in the form that the archive has."""
         first = self._lines[0]
         value = self._block(0) if self._opens_block(first) else self._scalar(first, 0)
         if self._at != len(self._lines):

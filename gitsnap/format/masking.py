@@ -124,6 +124,7 @@ def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -
     taken: set[Place] = set()
 
     def put(place: Place, pattern: tuple[str, ...], expected: Any) -> Any:
+        """The sealed value of one place, if it is the one that was fingerprinted there."""
         if place not in given:
             raise _unfit(object_key, place)
         found = _fingerprint(key, object_key, pattern, given[place])

@@ -109,6 +109,7 @@ def _json_value(document: Any, source: str, budget: Iterator[int]) -> Any:
     """The document with text keys; aliases are followed, as far as the budget of all documents allows."""
 
     def convert(value: Any, depth: int) -> Any:
+        """``depth``: how deep it lies, 0 for the document itself. Raises InputError for what JSON has no form for."""
         if next(budget, None) is None:
             raise InputError(f"{source}: its aliases multiply to far more than is written there")
         if depth > DEEPEST:

@@ -116,6 +116,7 @@ class _Arranger:
         """What is deleted comes last, the selecting objects before what they select by."""
 
         def rank(change: Change) -> tuple[Any, ...]:
+            """Creations and updates by phase, then deletions against it; kind and name only make it one fixed order."""
             kind = change.key.kind
             if change.after is None:
                 return (2, -rule_of(kind).phase, kind, change.key)

@@ -13,7 +13,7 @@ from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.changes import changed_fields
 from gitsnap.plan.consequences import Stay
-from gitsnap.plan.judging import NAMESPACE, Judge
+from gitsnap.plan.judging import Judge
 from gitsnap.plan.labels import labels_match
 from gitsnap.plan.selection import Selection
 from gitsnap.plan.values import Action, Step
@@ -27,12 +27,13 @@ it, not managed clusters, namespaces or definitions."""
 def surplus(judge: Judge, selection: Selection, named: Collection[ObjectKey]) -> list[Step | Stay]:
     """What becomes of each live object that the selection covers, or names, and the sample does not have."""
     found: list[Step | Stay] = []
+    left_alone = selection.exceptions(judge.sample.keys)
     for key, document in sorted(judge.live.objects.items()):
         if key in judge.sample.keys or terminating(document) or generated.reason(document) is not None:
             continue
         if key.kind in kinds.REFERENCED_KINDS:
             continue  # most of them are nobody's business here, and only some were read
-        if not labels_match(selection.labels, document) or selection.excepts(key, judge.sample.keys):
+        if not labels_match(selection.labels, document) or left_alone(key):
             continue
         if key in named or (key.kind in judge.live.whole and selection.covers(key)):
             reason = _why_not(judge, key, document, named=key in named)
@@ -78,7 +79,7 @@ def unmade(judge: Judge) -> list[Step | Stay]:
 
 
 def _unmade(judge: Judge, key: ObjectKey, live: JsonObject, made: JsonObject | None) -> Step | Stay:
-    if key.kind == NAMESPACE:
+    if key.kind == kinds.NAMESPACE:
         return Stay(key, "the rollback created it; a namespace is never deleted")
     if terminating(live):
         return Stay(key, "it is being deleted")

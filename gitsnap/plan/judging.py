@@ -14,8 +14,6 @@ from gitsnap.plan.states import LiveState, SampleState
 from gitsnap.plan.values import Action, Options, Step
 from gitsnap.sveltos import kinds, pausing, restore
 
-NAMESPACE = Kind("", "Namespace")
-
 
 @dataclass(frozen=True, slots=True)
 class Judge:

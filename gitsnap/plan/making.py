@@ -14,7 +14,7 @@ from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.arranging import Arrangement, arrange, may_release
 from gitsnap.plan.consequences import Effect, Stay
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
-from gitsnap.plan.judging import NAMESPACE, Judge
+from gitsnap.plan.judging import Judge
 from gitsnap.plan.matching import CONCERNED_KINDS, Change
 from gitsnap.plan.reaching import effects
 from gitsnap.plan.selection import Selection, resolve
@@ -76,7 +76,7 @@ def arranged(plan: Plan) -> Plan:
     steps = [replace(step, effects=_effects_of(step, reach)) for step in steps]
     return replace(
         plan,
-        steps=tuple(sorted(steps, key=lambda step: _place(step, rank))),
+        steps=tuple(sorted(steps, key=lambda step: _order(step, rank))),
         withdraws=arrangement.withdraws,
         doubts=arrangement.doubts,
         holds=arrangement.holds,
@@ -137,20 +137,20 @@ def _deployed_by(profile: ObjectKey, entries: Iterable[Deployed]) -> tuple[Deplo
 
 def _judged(judge: Judge, selected: Collection[ObjectKey]) -> tuple[Step, ...]:
     """A step for each object; namespaces first, since what stands in one that the plan creates needs that step."""
-    namespaces = [judge.step(key) for key in sorted(selected) if key.kind == NAMESPACE]
+    namespaces = [judge.step(key) for key in sorted(selected) if key.kind == kinds.NAMESPACE]
     if judge.options.create_namespaces:
         there = {step.key.name for step in namespaces}
         absent = {key.namespace for key in selected - judge.live.objects.keys()} & judge.live.missing_namespaces
         namespaces += [_namespace(name) for name in sorted(absent - there)]
     created = frozenset(step.key.name for step in namespaces if step.action is Action.CREATE)
     judge = replace(judge, created=created)
-    steps = [judge.step(key) for key in sorted(selected) if key.kind != NAMESPACE]
+    steps = [judge.step(key) for key in sorted(selected) if key.kind != kinds.NAMESPACE]
     return (*_needed(namespaces, steps, selected), *(_with_needs(step, created) for step in steps))
 
 
 def _namespace(name: str) -> Step:
     archived = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    key = ObjectKey(NAMESPACE, "", name)
+    key = ObjectKey(kinds.NAMESPACE, "", name)
     return Step(Action.CREATE, key, "an object needs it", archived=archived, api_version="v1")
 
 
@@ -163,7 +163,7 @@ def _needed(namespaces: Iterable[Step], steps: Iterable[Step], selected: Collect
 def _with_needs(step: Step, created: Collection[str]) -> Step:
     if step.action is not Action.CREATE or step.key.namespace not in created:
         return step
-    return replace(step, needs=(ObjectKey(NAMESPACE, "", step.key.namespace),))
+    return replace(step, needs=(ObjectKey(kinds.NAMESPACE, "", step.key.namespace),))
 
 
 def _holdable(judge: Judge, selected: Collection[ObjectKey]) -> frozenset[ObjectKey]:
@@ -190,7 +190,7 @@ def _change(step: Step, controller_labels: Collection[str]) -> Change:
     return Change(step.key, step.live, restore.update(target, live=step.live, normalized=normalized))
 
 
-def _place(step: Step, rank: Mapping[ObjectKey, int]) -> tuple[object, ...]:
+def _order(step: Step, rank: Mapping[ObjectKey, int]) -> tuple[object, ...]:
     """Written steps first, in their order; then what is refused, then what is equal."""
     kind_order = restore.order_of(step.key.kind)
     match step.action:

@@ -56,11 +56,16 @@ class _Reach:
     # Steps that decide about matches ------------------------------------------------------------------------------
 
     def of_change(self, change: Change) -> Iterator[Effect]:
+        """What one write or deletion sets off; effects on no cluster are among it.
+
+        A selecting object works on what it matches, a Classifier on every cluster, and what matches hang on (labels of
+        clusters, sets) by way of each profile that gains or loses by it.
+        """
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             yield from self._of_selecting(change)
         elif kind in (kinds.CLASSIFIER, kinds.CLUSTER_HEALTH_CHECK):
-            yield Effect(Doing.APPLIES, change.key, _row(self._own_row(change)))
+            yield Effect(Doing.APPLIES, change.key, _in_order(self._own_row(change)))
         else:
             for key in self._readers.concerned(change):
                 cluster = ClusterRef(kind, change.key.namespace, change.key.name)
@@ -78,7 +83,7 @@ class _Reach:
         touched = old is None or new is None or old.get("spec") != new.get("spec") or paused(old) != paused(new)
         if new is not None and touched:
             stay = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
-            yield Effect(_doing(new), key, _row(stay))
+            yield Effect(_doing(new), key, _in_order(stay))
         yield from self._joining_and_leaving(key, None)
 
     def _joining_and_leaving(self, key: ObjectKey, only: Row | None) -> Iterator[Effect]:
@@ -89,12 +94,12 @@ class _Reach:
         if only is not None:
             joining, leaving = joining & only, leaving & only
         if document is not None and paused(document):
-            yield Effect(Doing.WAITS, key, _row(joining | leaving))
+            yield Effect(Doing.WAITS, key, _in_order(joining | leaving))
             return
         if document is not None:
             doing = _doing(document)
-            yield Effect(Doing.DEPLOYS if doing in (Doing.REDEPLOYS, Doing.ONCE) else doing, key, _row(joining))
-        yield Effect(Doing.LEAVES if self._stays_there(key) else Doing.WITHDRAWS, key, _row(leaving))
+            yield Effect(Doing.DEPLOYS if doing in (Doing.REDEPLOYS, Doing.ONCE) else doing, key, _in_order(joining))
+        yield Effect(Doing.LEAVES if self._stays_there(key) else Doing.WITHDRAWS, key, _in_order(leaving))
 
     def _stays_there(self, key: ObjectKey) -> bool:
         document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
@@ -116,7 +121,7 @@ class _Reach:
             # A pause holds the profile's spec, not the content of what it refers to.
             doing = _doing(document, held=False)
             for target, clusters in self._users(document, row, contents).items():
-                found[target].append(Effect(doing, key, _row(clusters)))
+                found[target].append(Effect(doing, key, _in_order(clusters)))
         return found
 
     def _users(self, document: JsonObject, row: Row, contents: Collection[ObjectKey]) -> dict[ObjectKey, Row]:
@@ -130,7 +135,7 @@ class _Reach:
         return users
 
 
-def _row(clusters: Row) -> tuple[ClusterRef, ...]:
+def _in_order(clusters: Row) -> tuple[ClusterRef, ...]:
     return tuple(sorted(clusters))
 
 

@@ -7,7 +7,7 @@ rollback of something else than what was meant is the worst outcome. This module
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gitsnap.errors import NotFoundError, UsageError
@@ -78,12 +78,12 @@ class Selection:
 
     def named_kinds(self, keys: Collection[ObjectKey]) -> frozenset[Kind]:
         """The kinds that something is named of; ``keys`` tell kinds that only the sample knows."""
-        excepted = (_resource_term("--except", text, keys) for text in self.excepted)
-        return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *excepted)))
+        return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *_excepted(self, keys))))
 
-    def excepts(self, key: ObjectKey, keys: Collection[ObjectKey]) -> bool:
-        """Whether an object is to be left alone; ``keys`` as above."""
-        return any(_resource_term("--except", text, keys).fits(key) for text in self.excepted)
+    def exceptions(self, keys: Collection[ObjectKey]) -> Callable[[ObjectKey], bool]:
+        """What tells whether an object is to be left alone; ``keys`` as above. Raises as ``resolve`` does."""
+        terms = _excepted(self, keys)
+        return lambda key: any(term.fits(key) for term in terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,7 @@ def resolve(
     """
     if selection.keys:
         return frozenset(key for key in selection.keys if key in keys)
-    left_alone = {
-        _found(_resource_term("--except", text, keys), selection, keys, incomplete) for text in selection.excepted
-    }
+    left_alone = {_found(term, selection, keys, incomplete) for term in _excepted(selection, keys)}
     if selection.everything:
         return frozenset(key for key in keys if restorable(key.kind)) - left_alone
     terms = list(_terms(selection, keys))
@@ -153,6 +151,10 @@ def _terms(selection: Selection, keys: Collection[ObjectKey]) -> Iterator[_Term]
             yield _checked(_Term(f"{flag} {text}", of_kinds, namespace, name))
     for text in selection.resources:
         yield _resource_term("--resource", text, keys)
+
+
+def _excepted(selection: Selection, keys: Collection[ObjectKey]) -> list[_Term]:
+    return [_resource_term("--except", text, keys) for text in selection.excepted]
 
 
 def _resource_term(flag: str, text: str, keys: Collection[ObjectKey]) -> _Term:

@@ -147,6 +147,7 @@ class Plan:
     incomplete: tuple[IncompleteKind, ...] = ()
     """Kinds that could not be read when the sample was taken; objects of them are refused."""
     notes: tuple[str, ...] = ()
+    """What else somebody should know who decides about it, in words."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers own on clusters."""
     standing: tuple[JsonObject, ...] = field(default=(), repr=False)
@@ -174,16 +175,17 @@ class Plan:
     @property
     def counts(self) -> Mapping[Action, int]:
         """How many steps of each action."""
-        counted = Counter(step.action for step in self.steps)
-        return {action: counted[action] for action in Action}
+        numbers = Counter(step.action for step in self.steps)
+        return {action: numbers[action] for action in Action}
 
     @property
     def blocked(self) -> tuple[str, ...]:
         """Why the plan must not be carried out as it is; empty when it may."""
         reasons = []
         if self.refused and not self.options.skip_refused:
+            which = "it" if len(self.refused) == 1 else "them"
             reasons.append(
-                f"{counted(len(self.refused), 'object')} cannot be rolled back; --skip-refused leaves them out"
+                f"{counted(len(self.refused), 'object')} cannot be rolled back; --skip-refused leaves {which} out"
             )
         deletions = self.counts[Action.DELETE]
         if self.options.prune and deletions > self.options.max_delete:

@@ -78,6 +78,7 @@ class _Files:
         self._folder = folder
 
     def write(self, name: str, text: str, *, mode: int = 0o600) -> str:
+        """The path of a new file with this text. Raises FileExistsError rather than follow or overwrite anything."""
         path = self._folder / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -36,6 +36,7 @@ class _Meaning:
     hint: str
 
     def fits(self, said: str) -> bool:
+        """Whether these lines of git, ssh or curl say that."""
         return any(re.search(word, said, re.IGNORECASE) for word in self.words)
 
 
@@ -83,7 +84,7 @@ _MEANINGS = (
         ),
         "there is no such repository",
         RemoteError,
-        "Make an empty repository there first, and check the URL.",
+        "Check the URL. For a first push, make an empty repository there.",
     ),
     _Meaning(
         (

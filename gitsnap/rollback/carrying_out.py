@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from gitsnap.errors import (
     BusyError,
@@ -130,6 +131,7 @@ class _Run:
     before: Sample | None = None
 
     def run(self) -> Report:
+        """Take the sample before, send each step, take the sample after. Raises as ``apply`` says."""
         if self.take_sample is not None:
             record = record_before(self.plan, self.asked)
             self.before = self.take_sample(Trigger.BEFORE_ROLLBACK, record, self._touched)
@@ -140,10 +142,9 @@ class _Run:
                 self.written.append(sender.send(step))
         except KeyboardInterrupt:
             self._failed(sender, steps, "interrupted", unknown=True)
-            raise AssertionError("a failure always raises") from None
         except GitsnapError as error:
             unknown = isinstance(error, ClusterUnreachableError) and not isinstance(error, BusyError)
-            if not self._wrote_something(unknown, error) and self._release(sender):
+            if not self._wrote_something(error, unknown=unknown) and self._release(sender):
                 self._sample_after(self._report(), Result.NOTHING)
                 raise
             self._failed(sender, steps, error.message, unknown=unknown)
@@ -153,13 +154,14 @@ class _Run:
     def _touched(self) -> frozenset[ObjectKey]:
         return frozenset(step.key for step in self.plan.writes)
 
-    def _wrote_something(self, unknown: bool, error: GitsnapError) -> bool:  # noqa: FBT001
+    def _wrote_something(self, error: GitsnapError, *, unknown: bool) -> bool:
+        """Whether a failure may have left content in the cluster, rather than nothing or only held profiles."""
         content = any(one.step.action is not Action.HOLD for one in self.written)
         return unknown or content or isinstance(error, RecreationError)
 
     # Failures -------------------------------------------------------------------------------------------------
 
-    def _failed(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> None:
+    def _failed(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
         """Raises StoppedError or UndoneError, after what can still be done was done."""
         position = len(self.written)
         step = steps[position] if position < len(steps) else None

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan import Action, Step, in_words, moved
 from gitsnap.rollback.sending import Sender, Written
-from gitsnap.sveltos import pausing, restore
-
-_NAMESPACE = Kind("", "Namespace")
+from gitsnap.sveltos import kinds, pausing, restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | No
         case Action.RELEASE:
             return Step(Action.HOLD, step.key, live=after)
         case Action.CREATE:
-            return None if step.key.kind == _NAMESPACE else Step(Action.DELETE, step.key, live=after)
+            return None if step.key.kind == kinds.NAMESPACE else Step(Action.DELETE, step.key, live=after)
     if before is None:
         raise AssertionError("what was updated or deleted was there before")
     archived = normalize(before, controller_labels=controller_labels)

@@ -23,7 +23,6 @@ FEW = 8
 """Up to this many objects of one kind (and namespace) are read one by one."""
 
 _LIST_ATTEMPTS = 3
-_NAMESPACE = Kind("", "Namespace")
 
 
 @dataclass(slots=True)
@@ -156,13 +155,13 @@ class LiveReader:
         found = self.same.union(self._objects)
         inhabited = {key.namespace for key in found}
         asked = sorted({key.namespace for key in self.selected - found if key.namespace} - inhabited)
-        if not asked or self.cluster.resource_type(_NAMESPACE) is None:
+        if not asked or self.cluster.resource_type(kinds.NAMESPACE) is None:
             return frozenset()
         return frozenset(name for name in asked if self._is_missing(name))
 
     def _is_missing(self, namespace: str) -> bool:
         try:
-            self.cluster.get(ObjectKey(_NAMESPACE, "", namespace))
+            self.cluster.get(ObjectKey(kinds.NAMESPACE, "", namespace))
         except NotFoundError:
             return True
         except AccessDeniedError:

@@ -60,7 +60,8 @@ def prepare(
     referenced, notes = frozenset[ObjectKey](), tuple[str, ...]()
     if selection.with_references:
         referenced, notes = _referenced(objects, meant & objects.keys)
-        referenced = frozenset(key for key in referenced if not selection.excepts(key, objects.keys))
+        left_alone = selection.exceptions(objects.keys)
+        referenced = frozenset(key for key in referenced if not left_alone(key))
     wanted = Wanted(objects, meant & objects.keys | referenced, others=meant - objects.keys)
     plan = planned(cluster, tree, wanted, sample=sample, selection=selection, options=options)
     notes = (*notes, *(f"{in_words(key)} is input of a template; roll it back by name" for key in sorted(outside)))

@@ -68,6 +68,6 @@ def _made(target: SampleObjects | None, created: Iterable[ObjectKey]) -> dict[Ob
     for key in created:
         made[key] = None
         if target is not None and key in target.keys:
-            document = target.restored(key, None) if key.kind.name == "Secret" else target.document(key)
+            document = target.restored(key, None)
             made[key] = None if isinstance(document, Unrestorable) else document
     return made

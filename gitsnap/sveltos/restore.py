@@ -49,7 +49,7 @@ _CONTENT = RestoreRule(Phase.CONTENT, fields=("data", "binaryData", "type", "imm
 _CLUSTER = RestoreRule(Phase.MATCHING, fields=(), creates=False)
 
 RESTORE_RULES: Mapping[Kind, RestoreRule] = {
-    Kind("", "Namespace"): RestoreRule(Phase.NAMESPACE, fields=()),
+    kinds.NAMESPACE: RestoreRule(Phase.NAMESPACE, fields=()),
     kinds.CONFIG_MAP: _CONTENT,
     kinds.SECRET: _CONTENT,
     kinds.EVENT_SOURCE: RestoreRule(Phase.SUPPORT),

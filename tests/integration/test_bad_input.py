@@ -303,6 +303,7 @@ def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
     said = b""
     while b"[y/N]" not in said:
         said += os.read(controller, 4096)
+    assert b"In directory (cluster): write 1 object? [y/N]" in said
     try:
         # A signal that comes in the moment before the process waits for a key is noticed with the next one.
         for _ in range(10):

@@ -102,6 +102,24 @@ def test_takes_a_sample_on_request(installed: Installation) -> None:
     assert [one.metadata.trigger for one in installed.samples("asked")] == [Trigger.MANUAL, Trigger.MANUAL]
 
 
+def test_a_suspended_snapshot_is_ready_and_takes_samples_on_request(installed: Installation) -> None:
+    """It does what it was told: no alert about what is not ready fires, also after a sample that was asked for."""
+    installed.snapshot("quiet", {"schedule": "@every 1s", "suspend": True})
+    process = installed.start()
+    wait_for(lambda: installed.condition("quiet", "Ready") == ("True", "Suspended"), "the Snapshot to be seen")
+
+    installed.request_sample("quiet", "now")
+    wait_for(lambda: installed.status("quiet").get("lastHandledCaptureAt") == "now", "the request")
+
+    assert installed.condition("quiet", "Ready") == ("True", "Suspended")
+    assert process.metric("gitsnap_ready", "quiet") == 1
+    assert process.metric("gitsnap_expected_interval_seconds", "quiet") is None
+    assert [one.metadata.trigger for one in installed.samples("quiet")] == [Trigger.MANUAL]
+
+    installed.change("quiet", {"spec": {"suspend": False}})
+    wait_for(lambda: installed.condition("quiet", "Ready") == ("True", "Collected"), "the schedule to go on")
+
+
 def test_a_bad_snapshot_stops_no_other_and_can_be_mended(installed: Installation) -> None:
     """What the schema cannot refuse is a condition that names the field; mending it is enough."""
     installed.snapshot("bad", {"schedule": "61 * * * *"})

@@ -265,8 +265,9 @@ def test_no_repository_there(source: _Source, https: HttpServer, target: Path) -
     values = {"password": _PASSWORD.encode(), "ca.crt": https.authority.encode()}
     with pytest.raises(RemoteError, match="no such repository"):
         push(source.git, "hourly", Remote(f"{https.url}/nothing.git", Credentials("s", values)))
-    with pytest.raises(RemoteError, match="no such repository"):
+    with pytest.raises(RemoteError, match="no such repository") as raised:
         push(source.git, "hourly", Remote(str(target.parent / "nothing.git")))
+    assert raised.value.hint.startswith("Check the URL.")  # who reads an archive is not to make one there
 
 
 def _other_history(tmp_path: Path, target: Path) -> None:

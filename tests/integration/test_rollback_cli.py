@@ -1,110 +1,23 @@
-"""`gitsnap rollback` and `gitsnap undo` as typed: words, exit codes, plan files, JSON; on a folder of YAML files."""
+"""`gitsnap rollback` and `gitsnap undo` as typed: words, exit codes, JSON; on a folder of YAML files."""
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-_OLD_VALUE = "Y29ycmVjdC1ob3JzZQ=="
-_NEW_VALUE = "YmF0dGVyeS1zdGFwbGU="
-
-
-class _Place:
-    """A folder with a cluster and storage, and the commands that are run there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "cluster").mkdir()
-        (folder / "storage").mkdir()
-        self.write("database", _config_map("database", "a: 1"))
-        self.write("frontend", _config_map("frontend", "b: 1"))
-        self.write("password", _secret(_OLD_VALUE))
-        self.write("guestbook", _PROFILE)
-        self.write("west", _cluster("fv"))
-        self.run("capture --snapshot hourly")
-
-    def write(self, name: str, content: str) -> None:
-        (self.folder / "cluster" / f"{name}.yaml").write_text(content)
-
-    def read(self, name: str) -> str:
-        return (self.folder / "cluster" / f"{name}.yaml").read_text()
-
-    def run(self, command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command with the storage and the cluster of this place, expecting an exit code."""
-        words = [*shlex.split(command), "--storage", "storage", "--from-dir", "cluster"]
-        return self.exactly([sys.executable, "-m", "gitsnap", *words], code)
-
-    def exactly(self, words: list[str], code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command line as it is."""
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        done = subprocess.run(
-            words,
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-
-def _config_map(name: str, text: str, extra: str = "") -> str:
-    return (
-        f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: default\n"
-        f"  labels:\n    app: {name}\ndata:\n  text: '{text}'\n{extra}"
-    )
-
-
-def _secret(value: str) -> str:
-    return (
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: password\n  namespace: default\n"
-        f"type: addons.projectsveltos.io/cluster-profile\ndata:\n  password: {value}\n"
-    )
-
-
-def _cluster(env: str) -> str:
-    return (
-        "apiVersion: lib.projectsveltos.io/v1beta1\nkind: SveltosCluster\nmetadata:\n  name: west\n"
-        f"  namespace: default\n  labels:\n    env: {env}\nspec: {{}}\n"
-    )
-
-
-_PROFILE = """\
-apiVersion: config.projectsveltos.io/v1beta1
-kind: ClusterProfile
-metadata:
-  name: guestbook
-spec:
-  clusterSelector:
-    matchLabels:
-      env: fv
-  policyRefs:
-  - {kind: ConfigMap, name: database, namespace: default}
-  - {kind: ConfigMap, name: frontend, namespace: default}
-  - {kind: Secret, name: password, namespace: default}
-"""
+from tests.support.typed import NEW_VALUE, OLD_VALUE, TypedPlace, changed_place, config_map
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> _Place:
+def place(tmp_path: Path) -> TypedPlace:
     """A cluster with one sample, in which two ConfigMaps and a Secret were changed since."""
-    place = _Place(tmp_path)
-    place.write("database", _config_map("database", "a: 2"))
-    place.write("frontend", _config_map("frontend", "b: 2"))
-    place.write("password", _secret(_NEW_VALUE))
-    return place
+    return changed_place(tmp_path)
 
 
-def test_rollback_and_undo(place: _Place) -> None:
+def test_rollback_and_undo(place: TypedPlace) -> None:
     """There and back, and each command says what it did."""
     done = place.run("rollback --sample latest --yes")
     assert "rollback: 3 applied" in done.stdout
@@ -112,19 +25,19 @@ def test_rollback_and_undo(place: _Place) -> None:
     undone = place.run("undo --yes")
     assert "undoing the rollback to hourly/" in undone.stderr
     assert "a: 2" in place.read("database")
-    assert _NEW_VALUE in place.read("password")
+    assert NEW_VALUE in place.read("password")
     assert "undoing the undo of hourly/" in place.run("undo --yes").stderr
     assert "a: 1" in place.read("database")
 
 
-def test_the_log_says_that_a_rollback_wrote(place: _Place) -> None:
+def test_the_log_says_that_a_rollback_wrote(place: TypedPlace) -> None:
     """Where it only took a field away, no field manager of its own is left on the object, and another's is."""
     fields = "managedFields: [{manager: kubectl-edit, operation: Update, time: '2026-01-01T00:00:00Z'}]"
     place.write("database", place.read("database").replace("labels:", f"{fields}\n  labels:\n    extra: label"))
     place.run("capture --snapshot hourly")
     place.run("rollback --sample latest~1 --yes")
 
-    words = [sys.executable, "-m", "gitsnap", "log", "ConfigMap/default/database", "--storage", "storage", "-o", "json"]
+    words = ["gitsnap", "log", "ConfigMap/default/database", "--storage", "storage", "-o", "json"]
     entries = json.loads(place.exactly(words).stdout)["changes"]
 
     assert [(one["action"], one["manager"]) for one in entries][:2] == [
@@ -133,12 +46,12 @@ def test_the_log_says_that_a_rollback_wrote(place: _Place) -> None:
     ]
 
 
-def test_undo_without_a_rollback(place: _Place) -> None:
+def test_undo_without_a_rollback(place: TypedPlace) -> None:
     """There is nothing to undo, in words."""
     assert "no rollback to undo" in place.run("undo --yes", 4).stderr
 
 
-def test_exceptions_and_labels_narrow_a_selection(place: _Place) -> None:
+def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
     """`--except` leaves an object alone, `--selector` takes only those with the labels."""
     plan = json.loads(place.run("rollback --sample latest --dry-run -o json --except configmap/frontend").stdout)
     assert _written(plan) == ["database", "password"]
@@ -148,83 +61,46 @@ def test_exceptions_and_labels_narrow_a_selection(place: _Place) -> None:
     assert "no requirement" in place.run("rollback --sample latest -l 'a=b=c'", 2).stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-l app=nothing", "--selector app=nothing leaves nothing of what was selected"),
+        ("--clusterprofile guestbook --except clusterprofile/guestbook", "--except clusterprofile/guestbook leaves"),
+        ("--resource configmap/frontend -l app=x --except configmap/database", "configmap/database leave nothing"),
+    ],
+)
+def test_a_selection_of_nothing_is_a_mistake(place: TypedPlace, words: str, said: str) -> None:
+    """As a name that fits nothing is: that the cluster has it all already would not be true."""
+    refused = place.run(f"rollback --sample latest --yes {words}", 4)
+    assert said in refused.stderr
+    assert "nothing to do" not in refused.stderr
+
+
+def test_a_name_that_was_given_twice_is_one_object(place: TypedPlace) -> None:
+    """Also in two spellings."""
+    twice = "--resource configmaps/database --resource ConfigMap/default/database --resource configmaps/database"
+    assert _written(json.loads(place.run(f"rollback --sample latest --dry-run -o json {twice}").stdout)) == ["database"]
+
+
+def test_undo_takes_every_way_to_name_a_sample(place: TypedPlace) -> None:
+    """As `--sample` of the other commands does."""
+    place.run("rollback --sample latest --yes")
+    for name in ("latest~1", "@2100-01-01"):
+        code = 0 if name == "latest~1" else 4  # the newest of all is the one after
+        undone = place.run(f"undo --of {name} --dry-run", code)
+        assert ("undoing the rollback to hourly/" in undone.stderr) is (code == 0)
+        assert ("is no sample that was taken before a rollback" in undone.stderr) is (code == 4)
+
+
 def _written(plan: dict[str, list[dict[str, dict[str, str]]]]) -> list[str]:
     return [step["object"]["name"] for step in plan["steps"] if str(step["action"]) not in ("unchanged", "refuse")]
 
 
-def test_a_plan_file_is_carried_out_exactly(place: _Place) -> None:
-    """The file is the owner's alone, holds no value, and does what it says."""
-    saved = place.run("rollback --sample latest --resource secret/password --plan-out plan.json")
-    file = place.folder / "plan.json"
-    assert "a: 2" in place.read("database")
-    assert "carries out exactly this one" in saved.stderr
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert _OLD_VALUE not in file.read_text()
-    assert _NEW_VALUE not in file.read_text()
-
-    done = place.run("rollback --plan plan.json --yes")
-
-    assert "rollback: 1 applied" in done.stdout
-    assert _OLD_VALUE in place.read("password")
-    assert "a: 2" in place.read("database")
-
-
-def test_a_plan_file_is_refused_when_something_moved(place: _Place) -> None:
-    """The object that moved is named, the others are not, and nothing is written."""
-    place.run("rollback --sample latest --plan-out plan.json")
-    place.write("database", _config_map("database", "a: 3"))
-
-    refused = place.run("rollback --plan plan.json --yes", 10)
-
-    assert "ConfigMap default/database was changed since" in refused.stderr
-    assert "frontend" not in refused.stderr
-    assert "b: 2" in place.read("frontend")
-
-
-def test_a_plan_file_is_refused_when_an_object_is_made_or_goes(place: _Place) -> None:
-    """What was to be updated is gone; nothing is written."""
-    place.run("rollback --sample latest --plan-out plan.json")
-    (place.folder / "cluster" / "database.yaml").unlink()
-    assert (
-        "ConfigMap default/database was created or deleted since"
-        in place.run("rollback --plan plan.json --yes", 10).stderr
-    )
-
-
-def test_a_plan_file_is_refused_when_the_tag_is_another(place: _Place) -> None:
-    """The tag of the sample was deleted and made anew by hand."""
-    place.run("rollback --sample latest --plan-out plan.json")
-    tag = json.loads((place.folder / "plan.json").read_text())["sample"]
-    git = ["git", "-C", "storage/hourly"]
-    message = place.exactly([*git, "tag", "-l", "--format=%(contents)", tag]).stdout
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    place.exactly([*git, *identity, "tag", "-f", "-a", "-m", message, tag, f"{tag}^{{}}"])
-
-    assert "another sample" in place.run("rollback --plan plan.json --yes", 10).stderr
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [("{", "is no JSON"), ("[]", "no plan of a rollback"), ('{"kind": "RollbackPlanFile", "version": 9}', "version 9")],
-)
-def test_a_file_that_is_no_plan(place: _Place, content: str, said: str) -> None:
-    """Said in words."""
-    (place.folder / "plan.json").write_text(content)
-    assert said in place.run("rollback --plan plan.json --yes", 3).stderr
-
-
-def test_a_plan_file_takes_no_other_options(place: _Place) -> None:
-    """What the file says cannot be changed beside it."""
-    place.run("rollback --sample latest --plan-out plan.json")
-    assert "leave these options out" in place.run("rollback --plan plan.json --sample latest", 2).stderr
-    assert "--sample is needed" in place.run("rollback", 2).stderr
-
-
-def test_what_is_left_out_is_said_in_the_exit_code(place: _Place) -> None:
+def test_what_is_left_out_is_said_in_the_exit_code(place: TypedPlace) -> None:
     """`--skip-refused` does the rest, names what it left out and why, and ends with 16."""
-    place.write("database", _config_map("database", "a: 2", "immutable: true\n"))
+    place.write("database", config_map("database", "a: 2", "immutable: true\n"))
     blocked = place.run("rollback --sample latest --yes", 14)
-    assert "--skip-refused" in blocked.stderr
+    assert "1 object cannot be rolled back; --skip-refused leaves it out" in blocked.stderr
     assert "b: 2" in place.read("frontend")
 
     done = place.run("rollback --sample latest --yes --skip-refused", 16)
@@ -233,7 +109,7 @@ def test_what_is_left_out_is_said_in_the_exit_code(place: _Place) -> None:
     assert "b: 1" in place.read("frontend")
 
 
-def test_the_json_of_a_rollback_has_plan_and_report(place: _Place) -> None:
+def test_the_json_of_a_rollback_has_plan_and_report(place: TypedPlace) -> None:
     """One document on stdout; it holds names of fields and no values."""
     done = place.run("rollback --sample latest --yes -o json")
     document = json.loads(done.stdout)
@@ -241,25 +117,25 @@ def test_the_json_of_a_rollback_has_plan_and_report(place: _Place) -> None:
     assert [one["object"]["name"] for one in document["report"]["applied"]] == ["database", "frontend", "password"]
     assert document["report"]["before"].startswith("hourly/")
     assert document["blocked"] == []
-    assert _OLD_VALUE not in done.stdout
+    assert OLD_VALUE not in done.stdout
     assert "report" not in json.loads(place.run("rollback --sample latest --dry-run -o json").stdout)
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_a_blocked_plan_is_a_document_too(place: _Place, form: str) -> None:
+def test_a_blocked_plan_is_a_document_too(place: TypedPlace, form: str) -> None:
     """A script sees why, on stdout, besides the exit code."""
-    place.write("database", _config_map("database", "a: 2", "immutable: true\n"))
+    place.write("database", config_map("database", "a: 2", "immutable: true\n"))
     assert "cannot be rolled back" in place.run(f"rollback --sample latest --yes -o {form}", 14).stdout
 
 
-def test_without_a_terminal_nothing_is_done_unasked(place: _Place) -> None:
+def test_without_a_terminal_nothing_is_done_unasked(place: TypedPlace) -> None:
     """`undo` asks like `rollback`."""
     place.run("rollback --sample latest --yes")
     assert "--yes" in place.run("undo", 14).stderr
     assert "a: 1" in place.read("database")
 
 
-def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(place: _Place) -> None:
+def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(place: TypedPlace) -> None:
     """Samples are taken without values by now: there would be no way back, so nothing is written."""
     place.run("capture --snapshot hourly --secrets-mode redact")
     refused = place.run("rollback --sample latest~1 --yes", 14)
@@ -273,7 +149,7 @@ def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(p
 
 
 @pytest.fixture
-def failing(place: _Place) -> _Place:
+def failing(place: TypedPlace) -> TypedPlace:
     """The second of the three files cannot be written, and the plan cannot know."""
     (place.folder / "sitecustomize.py").write_text(_SABOTAGE)
     return place
@@ -297,13 +173,13 @@ directory.DirectoryCluster.update = update
 """
 
 
-def _sabotaged(place: _Place, monkeypatch: pytest.MonkeyPatch, by: str = "error") -> None:
+def _sabotaged(place: TypedPlace, monkeypatch: pytest.MonkeyPatch, by: str = "error") -> None:
     monkeypatch.setenv("PYTHONPATH", f"{place.folder}:{Path(__file__).resolve().parents[2]}")
     monkeypatch.setenv("SABOTAGED", "frontend")
     monkeypatch.setenv("BY", by)
 
 
-def test_a_failure_names_the_commands_that_go_on_and_back(failing: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_names_the_commands_that_go_on_and_back(failing: TypedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both commands work as they are printed."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes", 15)
@@ -328,7 +204,9 @@ def _commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("way", ["on", "back"])
-def test_a_killed_rollback_is_found_by_the_next_one(failing: _Place, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_killed_rollback_is_found_by_the_next_one(
+    failing: TypedPlace, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """It says what was begun, and how to finish it or go back; both work as printed."""
     _sabotaged(failing, monkeypatch, by="kill")
     failing.run("rollback --sample latest --yes", -9)
@@ -345,7 +223,7 @@ def test_a_killed_rollback_is_found_by_the_next_one(failing: _Place, monkeypatch
     assert "not finished" not in failing.run("rollback --sample latest --dry-run").stderr
 
 
-def test_atomic_goes_back_by_itself(failing: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_atomic_goes_back_by_itself(failing: TypedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 17, everything as before, and no rollback left to finish or undo."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes --atomic", 17)

@@ -15,7 +15,7 @@ from gitsnap.remote import Remote, cached_clone, clone, push
 from gitsnap.sveltos import kinds
 from tests.support.commands import gitsnap
 from tests.support.plans import changed, custom
-from tests.support.remotes import bare_repository
+from tests.support.remotes import bare_repository, refs_of
 from tests.support.rollbacks import Story, put
 
 DATABASE: JsonObject = {
@@ -72,13 +72,7 @@ class _Place:
 
     def refs(self) -> dict[str, str]:
         """What the remote has."""
-        listed = subprocess.run(
-            ["git", "-C", self.target, "for-each-ref", "--format=%(refname) %(objectname)"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return dict(line.split(" ") for line in listed.stdout.splitlines())
+        return refs_of(self.target)
 
     def hook(self, name: str, script: str) -> Path:
         """A hook of the remote's."""

@@ -58,7 +58,8 @@ class _Place:
         return done
 
     def live(self) -> str:
-        return "".join(file.read_text() for file in sorted((self.folder / "cluster").iterdir()))
+        files = sorted(one for one in (self.folder / "cluster").rglob("*") if one.is_file())
+        return "".join(file.read_text() for file in files)
 
     def everything(self) -> bytes:
         """Every object of the repository, whatever it is."""
@@ -129,6 +130,22 @@ def test_a_rollback_brings_the_value_back(place: _Place) -> None:
     assert _VALUE in place.live()
     place.run("undo --snapshot hourly --from-dir cluster --yes --identity elsewhere.txt")
     assert f"{_VALUE}-two" in place.live()
+
+
+def test_undo_deletes_what_the_rollback_created(place: _Place) -> None:
+    """A value that the sample has only encrypted is no change that somebody made since; another value is one."""
+    (place.folder / "cluster" / "all.json").write_text(json.dumps(config_map("open", {"a": "b"})))
+    places = "--snapshot hourly --from-dir cluster --yes"
+    place.run(f"rollback --sample latest {places}")
+    assert _VALUE in place.live()
+    place.run(f"undo {places}")
+    assert _VALUE not in place.live()
+
+    place.run(f"undo {places}")
+    (written,) = (place.folder / "cluster").rglob("p.yaml")
+    written.write_text(written.read_text().replace(_VALUE, "changed"))
+
+    assert "changed since" in place.run(f"undo {places}", 14).stdout
 
 
 def test_another_field_can_be_rolled_back_without_an_identity(place: _Place) -> None:
@@ -205,3 +222,13 @@ def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Pl
     assert carries(shown, CLUSTER_PROFILE, shown.info)
     assert not carries(hidden, CLUSTER_PROFILE, shown.info)
     assert not carries(shown, CLUSTER_PROFILE, hidden.info)
+
+
+def test_a_kind_without_its_group_is_refused(place: _Place) -> None:
+    """It would hide nothing: the value would be in the archive for ever, and nothing would say so."""
+    words = "capture --snapshot another --from-dir cluster --sensitive-field 'ClusterProfile spec.helmCharts[].values'"
+
+    refused = place.run(words, 3)
+
+    assert "ClusterProfile needs its group: config.projectsveltos.io" in refused.stderr
+    assert not (place.folder / "another").exists()

@@ -37,6 +37,13 @@ def bare_repository(folder: Path) -> Path:
     return folder
 
 
+def refs_of(repository: Path) -> dict[str, str]:
+    """The refs of a repository, each with the object that it names."""
+    command = ["git", "-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(line.split(" ") for line in listed.stdout.splitlines())
+
+
 def generate_key(path: Path, *, passphrase: str = "") -> str:
     """An ed25519 key at ``path``; the public key."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)]

@@ -145,6 +145,9 @@ def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None
         archive.create_archive(tmp_path, "files")
     with pytest.raises(NotFoundError, match="no archive"):
         archive.open_archive(tmp_path, "nothing")
+    archive.create_archive(tmp_path, "hourly")
+    with pytest.raises(ArchiveError, match="a storage folder, with the archives hourly"):
+        archive.open_path(tmp_path)
     with pytest.raises(StorageError, match="does not exist"):
         archive.open_archive(tmp_path / "missing", "hourly")
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["x"]

@@ -55,18 +55,24 @@ class _Stage:
             assert time.monotonic() < deadline
             self.controller._hear(0.1)
 
+    def end(self) -> None:
+        """Leave no thread and no port behind."""
+        for pool in (self.controller._workers, self.controller._pushers):
+            pool.shutdown()
+        self.controller._endpoints.close()
+
     def conditions(self, name: str) -> dict[str, tuple[str, str]]:
         found: list[JsonObject] = self.controller._served[name].status.get("conditions") or []
         return {one["type"]: (one["reason"], one["message"]) for one in found}
 
 
-def _snapshot(name: str) -> JsonObject:
+def _snapshot(name: str, **spec: Any) -> JsonObject:
     metadata = {"name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
     return {
         "apiVersion": "utils.projectsveltos.io/v1beta1",
         "kind": "Snapshot",
         "metadata": metadata,
-        "spec": {"schedule": "@hourly", "storage": "/collection"},
+        "spec": {"schedule": "@hourly", "storage": "/collection", **spec},
     }
 
 
@@ -75,9 +81,7 @@ def stage(tmp_path: Path) -> Iterator[_Stage]:
     """A controller; its worker ends with the test."""
     made = _Stage(tmp_path)
     yield made
-    for pool in (made.controller._workers, made.controller._pushers):
-        pool.shutdown()
-    made.controller._endpoints.close()
+    made.end()
 
 
 def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,3 +184,45 @@ def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
 
     assert set(stage.controller._served) == {"a"}
     assert stage.controller._served["a"] is not before["a"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({"suspend": True}, {}), ({}, {"schedule": "30 * * * *"})], ids=["suspended", "rescheduled"]
+)
+def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_restart(
+    stage: _Stage, tmp_path: Path, before: JsonObject, after: JsonObject
+) -> None:
+    """The status says since when the schedule counts; times before that are not made up for by the next controller."""
+    stage.controller.listed([_snapshot("a", **before)])
+    stage.step()
+    stage.now += timedelta(minutes=50) if after else timedelta(hours=5, minutes=10)
+    stage.controller.changed(_snapshot("a", **after))
+    stage.step()
+    status = stage.controller._served["a"].status
+
+    (tmp_path / "next").mkdir()
+    successor = _Stage(tmp_path / "next")
+    successor.now = stage.now + timedelta(minutes=5)
+    successor.controller.listed([_snapshot("a", **after) | {"status": status}])
+    successor.step()
+
+    known = successor.controller._served["a"]
+    assert not known.running
+    assert known.status["nextScheduleTime"] == ("2026-01-01T01:30:00Z" if after else "2026-01-01T06:00:00Z")
+    successor.end()
+
+
+def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stage: _Stage) -> None:
+    """The status says that the Snapshot was suspended when it was seen last."""
+    stage.controller.listed([_snapshot("a", suspend=True)])
+    stage.step()
+    status = stage.controller._served["a"].status
+    stage.controller.listed([])
+    stage.step()
+
+    stage.now += timedelta(hours=5)
+    stage.controller.listed([_snapshot("a") | {"status": status}])
+    stage.step()
+
+    assert not stage.controller._served["a"].running
+    assert stage.controller._served["a"].status["nextScheduleTime"] == "2026-01-01T06:00:00Z"

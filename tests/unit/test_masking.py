@@ -167,10 +167,12 @@ def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
         (CLUSTER_PROFILE, "spec..x", "path"),
         (SECRET, "data.password", "path"),
         (Kind("config.projectsveltos.io", "ClusterSummary"), "spec.x", "kind"),
+        (Kind("", "ClusterProfile"), "spec.helmCharts[].values", "kind"),
+        (Kind("", "Deployment"), "spec.template.spec.containers[].env[].value", "kind"),
     ],
 )
 def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
-    """What gitsnap reads itself, identities, and what it hides anyway."""
+    """What gitsnap reads itself, identities, what it hides anyway, and what it would never find."""
     assert [found for found, _ in sensitive.problems(SensitiveField(kind, path))][:1] == [part]
 
 
@@ -181,6 +183,7 @@ def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
         (CLUSTER_PROFILE, "spec.patches[].patch"),
         (CLUSTER_PROFILE, _NOTE),
         (CONFIG_MAP, "data.*"),
+        (Kind("", "Service"), "spec.externalName"),
         (SECRET, _NOTE),
         (Kind("apps", "Deployment"), "spec.template.spec.containers[].env[].value"),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitsnap.cli.plan_document import plan_document
-from gitsnap.cli.plan_text import plan_text, report_text
+from gitsnap.cli.plan_text import plan_text, question, report_text
 from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.plan import Action, Moment, Outcome, Plan, Trial, Withdraw
+from gitsnap.plan import Action, Moment, Outcome, Plan, Step, Trial, Withdraw
 from gitsnap.rollback import Report
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedResource
@@ -179,3 +179,21 @@ def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
     text = plan_text(plan, columns=40)
     assert max(map(len, text.splitlines())) <= 40
     assert text.count("x") >= 253
+
+
+def test_the_question_says_where_and_the_worst_of_it() -> None:
+    """What is deleted and what clusters lose is not hidden in the number of writes."""
+    plan = _plan()
+    where = f"In {plan.cluster.context} ({plan.cluster.server})"
+    key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
+    lost = Withdraw(key, ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "a"), Moment.END)
+    update, delete = Step(Action.UPDATE, key), Step(Action.DELETE, key)
+
+    def asked(*steps: Step, withdraws: tuple[Withdraw, ...] = ()) -> str:
+        return question(replace(plan, steps=steps, withdraws=withdraws))
+
+    assert asked(update) == f"{where}: write 1 object?"
+    assert asked(delete, delete) == f"{where}: delete 2 objects?"
+    assert asked(update, delete, replace(delete, trial=Trial(Outcome.FAILED)), withdraws=(lost, lost)) == (
+        f"{where}: write 1 object, delete 1 object, take add-ons from 1 managed cluster?"
+    )

@@ -203,6 +203,7 @@ def test_status_is_a_subresource() -> None:
     assert set(schema()["properties"]["status"]["properties"]) == {
         "nextScheduleTime", "lastRunTime", "lastRunStatus", "failureMessage", "conditions", "lastSample", "lastCommit",
         "lastPushedCommit", "sampleCount", "repositoryBytes", "lastHandledCaptureAt", "observedGeneration",
+        "scheduledSince",
     }  # fmt: skip
 
 

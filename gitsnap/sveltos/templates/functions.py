@@ -43,6 +43,7 @@ def _printf(pattern: Value, *values: Value) -> str:
     remaining = list(values)
 
     def fill(match: re.Match[str]) -> str:
+        """One verb with the next value. Raises TemplateError where Go would print more than the value, or an error."""
         verb = match[1]
         if verb == "%":
             return "%"

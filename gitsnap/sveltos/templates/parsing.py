@@ -258,6 +258,7 @@ def _unquoted(literal: str) -> str:
     """The text of a string in double quotes, with Go's escapes."""
 
     def replaced(match: re.Match[str]) -> str:
+        """The character of one escape. Raises TemplateError for what is none."""
         short, byte, four, eight, octal, wrong = match.groups()
         if short:
             return _SHORT[short]

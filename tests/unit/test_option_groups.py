@@ -1,0 +1,60 @@
+"""Dataclasses in the signatures of commands: typer sees their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gitsnap.cli.groups import ungrouped
+
+Name = Annotated[str, typer.Option("--name", help="What it is called.")]
+Often = Annotated[int, typer.Option("--often", help="How often.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A group; the command below gives it the name that one of its own fields has."""
+
+    name: Name = "nobody"
+    often: Often = 1
+
+
+def _app(command: Callable[..., None]) -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command()(ungrouped(command))
+    return app
+
+
+def test_fields_are_options_in_their_place() -> None:
+    """Names, defaults and order are as if the fields stood in the signature; the command gets them together."""
+    seen: list[tuple[bool, Greeting, str]] = []
+
+    def greet(*, loud: bool = False, name: Greeting, end: str = ".") -> None:
+        """Greet."""
+        seen.append((loud, name, end))
+
+    runner = CliRunner()
+    assert runner.invoke(_app(greet), []).exit_code == 0
+    assert runner.invoke(_app(greet), ["--end", "!", "--often", "3", "--name", "you", "--loud"]).exit_code == 0
+
+    assert seen == [(False, Greeting(), "."), (True, Greeting("you", 3), "!")]
+    text = runner.invoke(_app(greet), ["--help"]).output
+    assert [word for word in text.split() if word in ("--loud", "--name", "--often", "--end")] == [
+        "--loud", "--name", "--often", "--end",
+    ]  # fmt: skip
+    assert "Greet." in text
+
+
+def test_two_options_of_one_name_are_a_defect() -> None:
+    """Of two groups, or of a group and the command, one would silently win."""
+
+    def greet(*, greeting: Greeting, often: int = 1) -> None:
+        """Greet."""
+
+    with pytest.raises(ValueError, match="duplicate parameter name: 'often'"):
+        ungrouped(greet)
