@@ -42,6 +42,13 @@ def tell_presence(before: Side, after: Side, changes: Iterable[Change]) -> Prese
     return {key: (action, _by(referrers.get(key, []))) for key, action in actions.items()}
 
 
+def without_profile(side: Side, keys: set[ObjectKey]) -> Mapping[ObjectKey, str]:
+    """Of some objects those that no profile refers to, and who does: no deployed resource tells what they are for."""
+    others = _referrers(side, keys, REFERENCE_PATHS.keys() - kinds.PROFILE_KINDS)
+    deployed = _referrers(side, set(others), kinds.PROFILE_KINDS)
+    return {key: _by(listed) for key, listed in others.items() if key not in deployed}
+
+
 def _action(before: Side, after: Side, change: Change) -> Action | None:
     """What happened to an object, None where it cannot be told."""
     action = change.action
@@ -65,13 +72,15 @@ def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
     return not any(kind in scope for scope in scopes)
 
 
-def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:
-    """Who refers to each of some objects, sorted."""
+def _referrers(
+    side: Side, keys: set[ObjectKey], of_kinds: Iterable[Kind] = REFERENCE_PATHS
+) -> dict[ObjectKey, list[ObjectKey]]:
+    """Who among objects of some kinds refers to each of some others, sorted."""
     found: dict[ObjectKey, list[ObjectKey]] = {}
     if not keys:
         return found
     names = sorted({key.name for key in keys})
-    for kind in sorted(REFERENCE_PATHS):
+    for kind in sorted(of_kinds):
         for path in side.naming(kind, names):
             document = side.at(path)
             if document is not None:

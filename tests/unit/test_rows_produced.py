@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gitsnap.compare import compare
 from gitsnap.model import JsonObject
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, summary
@@ -93,3 +95,147 @@ def test_a_failure_of_a_made_profile() -> None:
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
     assert _rows(_stage(maker), _stage(maker, failed=True)) == []
+
+
+# Releases -------------------------------------------------------------------------------------------------------------
+
+
+def _chart(version: str = "1.0.0", **more: Any) -> JsonObject:
+    values_from = {"kind": "ConfigMap", "namespace": "default", "name": "values"}
+    return {
+        "repositoryURL": "https://charts.example.com",
+        "releaseName": "web",
+        "releaseNamespace": "shop",
+        "chartName": "web",
+        "chartVersion": version,
+        "values": "a: 1",
+        "valuesFrom": [values_from],
+        **more,
+    }
+
+
+def _charted(
+    maker: JsonObject, values: str = "b: 1", *, deployed: bool = True, hashed: str = "x", **labels: str
+) -> list[JsonObject]:
+    """A maker with a chart, and the release that a profile which Sveltos made of it has put into the cluster."""
+    entry = {
+        "repoURL": "https://charts.example.com",
+        "releaseName": "web",
+        "namespace": "shop",
+        "chartVersion": "1.0.0",
+    }
+    reported = summary(W, "made", Helm=f"Provisioned {hashed}")
+    reported["status"]["helmReleaseSummaries"] = [
+        {"releaseNamespace": "shop", "releaseName": "web", "valuesHash": hashed, "status": "Managing"}
+    ]
+    return [
+        cluster(W, env="a", **labels),
+        maker,
+        config_map("values", {"values.yaml": values}),
+        *([reported, inventory_of(W, deployed_by("made", charts=[entry]))] if deployed else ()),
+    ]
+
+
+_MAKERS = {"promotion": _promotion, "trigger": _trigger}
+_NAMES = {"promotion": "ClusterPromotion rollout", "trigger": "EventTrigger on-service"}
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+@pytest.mark.parametrize(
+    ("chart", "message"),
+    [
+        ({"values": "a: 2"}, "values changed, compare {maker} (not applied yet)"),
+        ({"values": "a: 2", "hashed": "y"}, "values changed, compare {maker}"),
+        ({"values": "zone: {{ .Cluster.metadata.labels.zone }}"}, "values changed, compare {maker} (not applied yet)"),
+        ({"valuesFrom": []}, "values changed, compare {maker} (not applied yet)"),
+        ({"chartVersion": "2.0.0"}, "To version: 2.0.0 From version 1.0.0 (not applied yet)"),
+        ({"chartName": "other"}, "To chart: other From chart web"),
+        ({"values": "a: 1 # why"}, None),
+    ],
+)
+def test_a_chart_of_a_maker_that_changed(kind: str, chart: dict[str, Any], message: str | None) -> None:
+    """The profile that Sveltos made has no place in the archive; what asks for the release is what it was made of."""
+    make, changed = _MAKERS[kind], {field: value for field, value in chart.items() if field != "hashed"}
+    before = _charted(make({"helmCharts": [_chart()]}), zone="x")
+    after = _charted(make({"helmCharts": [_chart(**changed)]}), zone="x", hashed=chart.get("hashed", "x"))
+
+    wanted = [] if message is None else [("web", "modified", message.format(maker=_NAMES[kind]))]
+    assert _rows(before, after) == wanted
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
+    """In a ConfigMap, or in a label of the cluster that a template reads."""
+    maker = _MAKERS[kind]({"helmCharts": [_chart(values="zone: {{ .Cluster.metadata.labels.zone }}")]})
+    before = _charted(maker, zone="x")
+
+    assert _rows(before, _charted(maker, "b: 2", zone="x")) == [
+        ("web", "modified", "values changed, compare ConfigMap default/values (not applied yet)")
+    ]
+    assert _rows(before, _charted(maker, zone="y")) == [
+        ("web", "modified", "values changed, compare SveltosCluster default/west (not applied yet)")
+    ]
+
+
+def test_a_release_that_no_single_maker_asks_for() -> None:
+    """Two that ask for a release of one name: which of them Sveltos made the profile of cannot be told."""
+    makers = [_promotion({"helmCharts": [_chart(values=values)]}) for values in ("a: 1", "a: 2")]
+    other = _trigger({"helmCharts": [_chart()]})
+    before, after = ([*_charted(maker), other] for maker in makers)
+
+    assert _rows(before, after) == []
+
+
+def test_a_failure_of_a_release_of_a_made_profile() -> None:
+    """As with any other profile, where it is known what it was made of; else it may run on, and nothing is deleted."""
+    maker = _promotion({"helmCharts": [_chart()]})
+    upgraded = _promotion({"helmCharts": [_chart("2.0.0")]})
+    withdrawn = _promotion({"helmCharts": []})
+
+    def failing(made_of: JsonObject) -> list[JsonObject]:
+        return [*_charted(made_of, deployed=False), summary(W, "made", Helm="Failed y"), inventory_of(W)]
+
+    assert _rows(_charted(maker), failing(maker)) == []
+    assert _rows(_charted(maker), failing(upgraded)) == [
+        ("web", "modified", "To version: 2.0.0 From version 1.0.0 (deployment failed)")
+    ]
+    assert _rows(_charted(maker), failing(withdrawn)) == [("web", "deleted", "")]
+    assert _rows(_charted(withdrawn), failing(withdrawn)) == []
+    assert _rows(failing(withdrawn), _charted(withdrawn)) == [
+        ("web", "added", "was not in the inventory, since its deployment had failed")
+    ]
+
+
+# The management cluster -----------------------------------------------------------------------------------------------
+
+
+def _management(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[Any, ...]]:
+    found = compare(build(before), build(after))
+    assert not found.rows
+    return [(row.name, str(row.action), row.message) for row in found.management]
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> None:
+    """With the fields that changed; no managed cluster has anything of it yet."""
+    make = _MAKERS[kind]
+    before, after = (
+        _charted(make({"helmCharts": [_chart(values=values)]}), deployed=False) for values in ("a: 1", "a: {{ .x }}")
+    )
+
+    place = "spec.profileSpec.helmCharts" if kind == "promotion" else "spec.helmCharts"
+    name = before[1]["metadata"]["name"]
+    assert _management(before, after) == [(name, "modified", f"{place}[0].values")]
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_a_config_map_that_only_a_maker_refers_to(kind: str) -> None:
+    """There may be no resource to name, so the row says what it is for; not where a profile refers to it, too."""
+    maker = _MAKERS[kind]({"helmCharts": [_chart()]})
+    before, after = (_charted(maker, values, deployed=False) for values in ("b: 1", "b: 2"))
+
+    assert _management(before, after) == [
+        ("values", "modified", f"data.values.yaml; referred to by {_NAMES[kind]}"),
+    ]
+    user = profile("p", {"policyRefs": [policy_ref("values")]}, W)
+    assert _management([*before, user], [*after, user]) == [("values", "modified", "data.values.yaml")]
