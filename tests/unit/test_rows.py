@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import Comparison, Filters, compare
-from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, SecretsMode, Substitute
+from gitsnap.compare import Change, Comparison, Filters, compare, presence_between
+from gitsnap.model import (
+    IncompleteKind,
+    IncompleteReason,
+    JsonObject,
+    Kind,
+    ObjectKey,
+    ResourceSelector,
+    SecretsMode,
+    Substitute,
+)
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.trees import (
     O,
@@ -340,3 +349,30 @@ def test_the_same_two_trees_give_the_same_rows() -> None:
 
     assert first.rows == second.rows == tuple(sorted(first.rows))
     assert [raw.text for raw in first.raw_diffs("a", "b")] == [raw.text for raw in second.raw_diffs("a", "b")]
+
+
+def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after: tuple[ResourceSelector, ...]) -> str:
+    """What is said of the one object that only the newer side has, or has because of its scope."""
+    trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
+    key = ObjectKey.of(objects[0])
+    (told,) = presence_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
+    return str(told[0])
+
+
+def test_what_another_scope_brings() -> None:
+    """As far as the older scope surely had asked for it, it is new; labels that it may have had are not known."""
+    role = Kind("rbac.authorization.k8s.io", "Role")
+    one = {"apiVersion": f"{role.group}/v1", "kind": "Role", "metadata": {"namespace": "shop", "name": "reader"}}
+    everywhere, labelled = ResourceSelector(role), ResourceSelector(role, label_selector="a=b")
+    here, there = (ResourceSelector(role, namespaces=(name,)) for name in ("shop", "other"))
+
+    for before, after, action in (
+        ((), (everywhere,), "now covered"),
+        ((there,), (everywhere,), "now covered"),
+        ((labelled,), (everywhere,), "now covered"),
+        ((here,), (everywhere,), "added"),
+        ((here, labelled), (everywhere,), "added"),
+        ((everywhere,), (everywhere,), "added"),
+        ((labelled,), (labelled,), "added"),
+    ):
+        assert _told([one], before, after) == action
