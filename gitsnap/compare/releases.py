@@ -25,6 +25,7 @@ from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
+from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef, values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import references, render
@@ -92,6 +93,12 @@ def _is_uninstalled(chart: Mapping[str, Any]) -> bool:
     return chart.get("helmChartAction") == "Uninstall"
 
 
+def _only(found: Iterable[ObjectKey], otherwise: ObjectKey) -> ObjectKey:
+    """The one object that was found."""
+    listed = list(found)
+    return listed[0] if len(listed) == 1 else otherwise
+
+
 def _modified(message: str | None) -> tuple[Action, str] | None:
     return None if message is None else (Action.MODIFIED, message)
 
@@ -114,19 +121,27 @@ class _Release:
         self._profiles = (entries[0].profile, entries[1].profile)
         self._others = [one.key for one in resources if one.profile in self._profiles]
         self._name: _Name = (entries[1].namespace, entries[1].name)
-        self._asking = tuple(map(self._asks, self._profiles))
+        self._asking = tuple(map(self._asks, self._sides, self._profiles))
         self.causes = {*self._profiles, *self._asking}
 
-    def _asks(self, profile: ObjectKey) -> ObjectKey:
-        """What asks for the release: the profile that deploys it, or the one object Sveltos can have made that of."""
+    def _asks(self, side: Side, profile: ObjectKey) -> ObjectKey:
+        """What asks for the release on a side, where ``profile`` deploys it: it, or what Sveltos made it of.
+
+        Where neither does, the one other profile that is meant to: the inventory has not followed.
+        """
+        maker = self._maker(profile)
+        if maker != profile or self._chart(side, profile):
+            return maker
+        changed = (*self._pairs.by_cluster.get(self._cluster, ()), *self._pairs.new_profiles(self._cluster))
+        others = {*self._profiles, *changed, *side.failing(self._cluster, HELM)}
+        return _only((one for one in others if one.kind in PROFILE_KINDS and self._chart(side, one)), profile)
+
+    def _maker(self, profile: ObjectKey) -> ObjectKey:
+        """What Sveltos made a profile of, itself where a person wrote it or that cannot be told."""
         if not self._is_made(profile):
             return profile
-        makers = [
-            maker
-            for maker in self._pairs.makers(self._cluster)
-            if any(self._chart(side, maker) for side in self._sides)
-        ]
-        return makers[0] if len(makers) == 1 else profile
+        makers = self._pairs.makers(self._cluster)
+        return _only((one for one in makers if any(self._chart(side, one) for side in self._sides)), profile)
 
     def _is_made(self, profile: ObjectKey) -> bool:
         """Whether Sveltos made a profile: such profiles are not archived."""
@@ -137,23 +152,22 @@ class _Release:
         if old is not None and new is not None:
             return _modified(self._modification(old, new))
         if old is None and new is None:
-            configured = [self._is_configured(side) for side in self._sides]
-            if configured[0] == configured[1]:
-                return None
+            configured = [self._is_configured(*one) for one in zip(self._sides, self._asking, strict=True)]
+            if all(configured):
+                return _modified(self._reconfiguration(None))
             return (Action.ADDED, DEPLOYMENT_FAILED) if configured[1] else (Action.DELETED, DEPLOYMENT_HAD_FAILED)
         lacking = self._sides[0] if old is None else self._sides[1]
         failing = lacking.failing(self._cluster, HELM)
-        if any(self._chart(lacking, self._asks(profile)) for profile in failing):
+        if any(self._chart(lacking, self._maker(profile)) for profile in failing):
             # It runs on, or is no more than asked for on both sides.
             return _modified(self._reconfiguration(None))
         profile = self._profiles[0]
-        if profile in failing and self._is_made(profile) and self._asking[0] == profile:
+        if profile in failing and self._is_made(profile) and self._maker(profile) == profile:
             # What it was made of cannot be told, so it may run on.
             return (Action.ADDED, DEPLOYMENT_HAD_FAILED) if old is None else None
         return (Action.ADDED if old is None else Action.DELETED), ""
 
-    def _is_configured(self, side: Side) -> bool:
-        profile = self._profiles[0]
+    def _is_configured(self, side: Side, profile: ObjectKey) -> bool:
         return bool(self._chart(side, profile)) and self._cluster in side.clusters_of(profile)
 
     def _modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
@@ -171,8 +185,8 @@ class _Release:
         charts = self._charts()
         if all(charts):
             for field, word, deployed in (
-                ("chartName", "chart", ""),
                 ("chartVersion", "version", listed.chart_version if listed else ""),
+                ("chartName", "chart", ""),
                 ("repositoryURL", "repository", listed.repo_url if listed else ""),
             ):
                 former, asked = (str(chart.get(field, "")) for chart in charts)
@@ -200,7 +214,8 @@ class _Release:
         applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
         places: list[ObjectKey] = []
         inline = (str(chart.get("values", "")) for chart in charts)
-        if charts[0].get("valuesFrom") != charts[1].get("valuesFrom") or not same_values(*inline):
+        same = charts[0].get("valuesFrom") == charts[1].get("valuesFrom") and same_values(*inline)
+        if all(charts) and not same:
             places.append(self._asking[1])
         places += sorted(
             target
@@ -239,8 +254,8 @@ class _Release:
         return f"patched otherwise, compare {self._pairs.names(sources)}" if sources else None
 
     def _state(self, *, fallback: str) -> str:
-        failed = self._sides[1].failed(self._profiles[1], self._cluster, HELM)
-        state = "deployment failed" if failed else fallback
+        carrier = self._asking[1] if self._asking[1].kind in PROFILE_KINDS else self._profiles[1]
+        state = "deployment failed" if self._sides[1].failed(carrier, self._cluster, HELM) else fallback
         return f" ({state})" if state else ""
 
     def _charts(self) -> list[Mapping[str, Any]]:
