@@ -14,7 +14,7 @@ from typing import Protocol
 from gitsnap.compare import Change, Comparison, Filters, Presence, changed_fields, compare, presence_between
 from gitsnap.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.format import decode, path_of
-from gitsnap.model import Area, BlobId, CommitId, JsonObject, ObjectKey, Sample
+from gitsnap.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import LoggedCommit, LoggedFile, Tree
 from gitsnap.sveltos import kinds
 
@@ -29,7 +29,7 @@ class LogEntry:
     sample: Sample | None
     """The sample that found it; None for a commit by somebody else."""
     action: str
-    """An Action: of a ConfigMap or Secret, ``no longer referenced`` rather than ``deleted`` where it may well exist."""
+    """An Action: of what may well exist, ``no longer referenced`` or ``no longer covered`` rather than ``deleted``."""
     key: ObjectKey
     fields: str
     """The changed fields of a modification, at most three by name; who refers to an object that came or went."""
@@ -118,7 +118,7 @@ def entries(
 
 def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> None:
     """Raises NotFoundError where no commit ever had the one object that is wanted; ``known`` are others of its kind."""
-    if not wanted.name or any(any(_changes(archive, one, wanted)) for one in archive.log(wanted.patterns())):
+    if not wanted.name or _ever_had(archive, wanted):
         return
     keys = sorted(known)
     names = difflib.get_close_matches(wanted.name, {key.name for key in keys}, n=MOST_CANDIDATES)
@@ -128,6 +128,25 @@ def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> N
         f"the archive never had {wanted}",
         hint=f"Did you mean {listed}?" if listed else f"The newest sample has no {wanted.kind}; is that the kind?",
     )
+
+
+def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
+    """Raises UsageError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
+    if not wanted.kind or wanted.name:
+        return
+    held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION)}
+    known = {*held, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
+    if any(kinds.means_kind(wanted.kind, kind) for kind in known) or _ever_had(archive, wanted):
+        return
+    near = difflib.get_close_matches(wanted.kind, {kind.name for kind in known}, n=MOST_CANDIDATES)
+    raise UsageError(
+        f"the archive never had a kind {wanted.kind}",
+        hint=f"Did you mean {', '.join(near)}?" if near else f"It has: {', '.join(sorted(map(str, held)))}",
+    )
+
+
+def _ever_had(archive: Log, wanted: Wanted) -> bool:
+    return any(any(_changes(archive, one, wanted)) for one in archive.log(wanted.patterns()))
 
 
 def _changes(archive: Log, commit: LoggedCommit, wanted: Wanted) -> Iterator[tuple[LoggedFile, Change]]:

@@ -68,8 +68,9 @@ def log(
     chosen = changelog.Wanted.parse(wanted)
     found = _gathered(islice(changelog.entries(opened, chosen, **bounds), limit or None))
     if not found and (samples := opened.samples()):
-        objects = history.objects(opened.tree(samples[-1]), kind=chosen.kind)
-        changelog.check_existed(opened, chosen, (one.key for one in objects))
+        newest = opened.tree(samples[-1])
+        changelog.check_kind(opened, chosen, newest)
+        changelog.check_existed(opened, chosen, (one.key for one in history.objects(newest, kind=chosen.kind)))
     _show_objects(found, form)
 
 

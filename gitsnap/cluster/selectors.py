@@ -6,61 +6,31 @@ For the directory cluster, where no server does it. This module must not know wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from gitsnap.errors import RejectedError
 from gitsnap.model import JsonObject
+from gitsnap.sveltos.matching import expression_matches
+from gitsnap.sveltos.selector_text import expressions
 
 Matcher = Callable[[JsonObject], bool]
 
-_KEY = r"([^\s=!<>(),]+)"
-_SET_BASED = re.compile(rf"{_KEY}\s+(in|notin)\s*\(([^()]*)\)\Z")
-_EQUALITY = re.compile(rf"{_KEY}\s*(==|=|!=)\s*([^\s=!<>(),]*)\Z")
-_NUMBER = re.compile(rf"{_KEY}\s*([<>])\s*(-?\d+)\Z")
-_EXISTS = re.compile(rf"(!?)\s*{_KEY}\Z")
-_COMMA_OUTSIDE = re.compile(r",(?![^(]*\))")
+_EQUALITY = re.compile(r"([^\s=!<>(),]+)\s*(==|=|!=)\s*([^\s=!<>(),]*)\Z")
 
 
 def label_matcher(selector: str) -> Matcher:
     """Whether an object's labels match. Raises RejectedError for a text that is no selector."""
-    requirements = [_requirement(part.strip(), selector) for part in _COMMA_OUTSIDE.split(selector)]
+    try:
+        terms = expressions(selector)
+    except ValueError:
+        raise RejectedError(f"{selector!r} is no label selector") from None
 
     def matches(document: JsonObject) -> bool:
         labels = (document.get("metadata") or {}).get("labels") or {}
-        return all(requirement(labels) for requirement in requirements)
+        return all(expression_matches(term, labels) for term in terms)
 
     return matches
-
-
-def _requirement(text: str, selector: str) -> Callable[[Mapping[str, Any]], bool]:
-    """One term. An absent label satisfies ``!=`` and ``notin``, as on a server."""
-    if match := _SET_BASED.match(text):
-        key, operator, listed = match.groups()
-        values = {value.strip() for value in listed.split(",")}
-        if operator == "in":
-            return lambda labels: key in labels and labels[key] in values
-        return lambda labels: key not in labels or labels[key] not in values
-    if match := _EQUALITY.match(text):
-        key, operator, value = match.groups()
-        if operator == "!=":
-            return lambda labels: labels.get(key) != value
-        return lambda labels: key in labels and labels[key] == value
-    if match := _NUMBER.match(text):
-        key, operator, bound = match[1], match[2], int(match[3])
-        return lambda labels: _is_beyond(labels.get(key), operator, bound)
-    if match := _EXISTS.match(text):
-        absent, key = match.groups()
-        return lambda labels: (key in labels) is not bool(absent)
-    raise RejectedError(f"{selector!r} is no label selector")
-
-
-def _is_beyond(value: Any, operator: str, bound: int) -> bool:
-    try:
-        number = int(str(value))
-    except ValueError:
-        return False
-    return number > bound if operator == ">" else number < bound
 
 
 def field_matcher(selector: str, *, supported: Collection[str]) -> Matcher:

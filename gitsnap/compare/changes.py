@@ -12,7 +12,16 @@ from typing import Any
 from gitsnap.compare.files import differing
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
-from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
+from gitsnap.model import (
+    JsonObject,
+    Kind,
+    ObjectKey,
+    ResourceSelector,
+    SecretsInfo,
+    SecretsMode,
+    SensitiveField,
+    TreeInfo,
+)
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
@@ -98,7 +107,7 @@ def _without_values(secret: JsonObject | None) -> JsonObject | None:
 
 def not_comparable(before: Side, after: Side) -> list[NotComparable]:
     """The kinds that the two sides cannot be compared in, sorted."""
-    scopes = [_scope(side) for side in (before, after)]
+    scopes = [scope_of(side.info) for side in (before, after)]
     found = [
         NotComparable(kind, NOT_COVERED, _scope_detail(kind, scopes[0], scopes[1]))
         for kind in scopes[0].keys() | scopes[1].keys()
@@ -119,10 +128,10 @@ def not_comparable(before: Side, after: Side) -> list[NotComparable]:
     return sorted(found)
 
 
-def _scope(side: Side) -> dict[Kind, tuple[Any, ...]]:
+def scope_of(info: TreeInfo) -> dict[Kind, tuple[ResourceSelector, ...]]:
     """Each kind of a scope with the selectors that narrow it."""
-    scope: dict[Kind, tuple[Any, ...]] = dict.fromkeys(side.info.kinds, ())
-    for selector in side.info.resources:
+    scope: dict[Kind, tuple[ResourceSelector, ...]] = dict.fromkeys(info.kinds, ())
+    for selector in info.resources:
         scope[selector.kind] = (*scope.get(selector.kind, ()), selector)
     return scope
 

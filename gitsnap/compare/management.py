@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitsnap.compare.changes import MOST_FIELDS, Change
-from gitsnap.compare.presence import tell_presence
+from gitsnap.compare.presence import tell_presence, without_profile
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import compare_sources, texts_of
 from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
@@ -29,6 +29,8 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
     changes = list(changes)
     told = tell_presence(before, after, changes)
     matches = _matches(before, after, changes)
+    modified = {change.key for change in changes if change.action is Action.MODIFIED}
+    referrers = without_profile(after, {key for key in modified if key.kind in kinds.REFERENCED_KINDS})
     rows = []
     for change in changes:
         key = change.key
@@ -38,6 +40,8 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
         action, message = said
         if key.kind in kinds.CLUSTER_KINDS:
             message = "; ".join([*([message] if message else []), *matches.get(key, [])])
+        elif key in referrers:
+            message = f"{message}; referred to {referrers[key]}"
         rows.append(ManagementRow(resource_type(key.kind), key.namespace, key.name, action, message))
     return rows
 

@@ -7,7 +7,7 @@ This module must not know inventories or rows.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -156,6 +156,15 @@ class Pairs:
         if profile.kind in kinds.PROFILE_KINDS:
             return entry.profile == profile
         return all(side.blob(entry.profile) is None for side in self._sides)
+
+    def makers(self, cluster: ClusterRef) -> Iterator[ObjectKey]:
+        """What Sveltos may have made profiles of for a cluster, on both sides; in order."""
+        for kind in sorted(kinds.PRODUCER_KINDS - self._excluded):
+            for path in self._after.paths(kind):
+                document = self._after.at(path)
+                maker = ObjectKey.of(document or {})
+                if all(cluster in self._clusters_of(side, maker) for side in self._sides):
+                    yield maker
 
     def new_profiles(self, cluster: ClusterRef) -> list[ObjectKey]:
         """The profiles that only the newer side has and that match a cluster there, sorted."""

@@ -1,7 +1,8 @@
 """What it means that an object is on one side only: it was made or deleted, or only came into a sample or left it.
 
 A ConfigMap or Secret is captured because something refers to it; when it comes or goes that says nothing about whether
-it exists, unless a reference to it could not be followed on the other side.
+it exists, unless a reference to it could not be followed on the other side. Where the policy asks for more or less than
+before, nothing does.
 This module must not know what the objects say.
 """
 
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gitsnap.compare.changes import Change
+from gitsnap.compare.changes import Change, scope_of
 from gitsnap.compare.sides import Contents, Side
 from gitsnap.compare.values import Action, short_name
-from gitsnap.model import Kind, ObjectKey
+from gitsnap.model import Kind, ObjectKey, TreeInfo
 from gitsnap.ports import Tree
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
@@ -42,9 +43,18 @@ def tell_presence(before: Side, after: Side, changes: Iterable[Change]) -> Prese
     return {key: (action, _by(referrers.get(key, []))) for key, action in actions.items()}
 
 
+def without_profile(side: Side, keys: set[ObjectKey]) -> Mapping[ObjectKey, str]:
+    """Of some objects those that no profile refers to, and who does: no deployed resource tells what they are for."""
+    others = _referrers(side, keys, REFERENCE_PATHS.keys() - kinds.PROFILE_KINDS)
+    deployed = _referrers(side, set(others), kinds.PROFILE_KINDS)
+    return {key: _by(listed) for key, listed in others.items() if key not in deployed}
+
+
 def _action(before: Side, after: Side, change: Change) -> Action | None:
     """What happened to an object, None where it cannot be told."""
     action = change.action
+    if _is_covered_otherwise(change, before.info, after.info):
+        return Action.NOW_COVERED if action is Action.ADDED else Action.NO_LONGER_COVERED
     if not _only_by_reference(change.key.kind, before, after):
         return action
     if any(selector.kind == change.key.kind for selector in after.info.resources):
@@ -57,6 +67,20 @@ def _action(before: Side, after: Side, change: Change) -> Action | None:
     return action if reason in _GONE else None
 
 
+def _is_covered_otherwise(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
+    """Whether one side lacks an object because it asks for less; what labels the object had there is not known."""
+    key, kind = change.key, change.key.kind
+    lacking, having = (before, after) if change.before is None else (after, before)
+    if scope_of(lacking).get(kind) == scope_of(having).get(kind):
+        return False
+    if kind in lacking.kinds and kind not in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        return False
+    if any(selector.covers(key) and not selector.label_selector for selector in lacking.resources):
+        return False
+    as_a_whole = kind in having.kinds and kind not in lacking.kinds
+    return as_a_whole or any(selector.covers(key) for selector in having.resources)
+
+
 def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
     """Whether objects of a kind are captured because something refers to them: any kind outside the scope is."""
     if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
@@ -65,13 +89,15 @@ def _only_by_reference(kind: Kind, before: Side, after: Side) -> bool:
     return not any(kind in scope for scope in scopes)
 
 
-def _referrers(side: Side, keys: set[ObjectKey]) -> dict[ObjectKey, list[ObjectKey]]:
-    """Who refers to each of some objects, sorted."""
+def _referrers(
+    side: Side, keys: set[ObjectKey], of_kinds: Iterable[Kind] = REFERENCE_PATHS
+) -> dict[ObjectKey, list[ObjectKey]]:
+    """Who among objects of some kinds refers to each of some others, sorted."""
     found: dict[ObjectKey, list[ObjectKey]] = {}
     if not keys:
         return found
     names = sorted({key.name for key in keys})
-    for kind in sorted(REFERENCE_PATHS):
+    for kind in sorted(of_kinds):
         for path in side.naming(kind, names):
             document = side.at(path)
             if document is not None:

@@ -1,7 +1,7 @@
 """Rows for the Helm releases of one managed cluster.
 
-Versions go by the inventory; a change of values alone does not show there, so the profile, the objects that its values
-come from, and the hash in the ClusterSummary are asked. This module must not know other resources.
+Versions go by the inventory; a change of values alone does not show there, so what asks for the release, the objects
+that its values come from, and the hash in the ClusterSummary are asked. This module must not know other resources.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
-from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.kinds import PROFILE_KINDS
+from gitsnap.sveltos.matching import ClusterRef, values_at
+from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import references, render
 
 HELM = "Helm"
-VALUES_FROM = "spec.helmCharts[].valuesFrom[]"
-CHART_SOURCE = "spec.helmCharts[].repositoryURL"
+CHARTS = "helmCharts[]"
+VALUES_FROM = "helmCharts[].valuesFrom[]"
+CHART_SOURCE = "helmCharts[].repositoryURL"
 
 _Name = tuple[str, str]
 """Namespace and name of a release."""
@@ -66,10 +69,16 @@ def compare_releases(
 def _unlisted(side: Side, cluster: ClusterRef) -> Iterator[DeployedRelease]:
     """The releases that profiles ask for whose deployment failed: the inventory may not list them."""
     for profile in side.failing(cluster, HELM):
-        for chart in ((side.get(profile) or {}).get("spec") or {}).get("helmCharts") or ():
-            name = _name_of(chart, cluster, side)
-            if name is not None and not _is_uninstalled(chart):
-                yield DeployedRelease(*name, profile, chart_version=str(chart.get("chartVersion", "")))
+        for name, chart in _asked_for(side, profile, cluster):
+            yield DeployedRelease(*name, profile, chart_version=str(chart.get("chartVersion", "")))
+
+
+def _asked_for(side: Side, by: ObjectKey, cluster: ClusterRef) -> Iterator[tuple[_Name, Mapping[str, Any]]]:
+    """The charts that a profile, or what Sveltos makes one of, asks for in a cluster, by release."""
+    for chart in values_at(without_defaults(side.get(by) or {}), f"{ADD_ONS_AT[by.kind]}.{CHARTS}"):
+        name = _name_of(chart, cluster, side) if isinstance(chart, dict) else None
+        if name is not None and not _is_uninstalled(chart):
+            yield name, chart
 
 
 def _name_of(chart: Mapping[str, Any], cluster: ClusterRef, side: Side) -> _Name | None:
@@ -84,12 +93,18 @@ def _is_uninstalled(chart: Mapping[str, Any]) -> bool:
     return chart.get("helmChartAction") == "Uninstall"
 
 
+def _only(found: Iterable[ObjectKey], otherwise: ObjectKey) -> ObjectKey:
+    """The one object that was found."""
+    listed = list(found)
+    return listed[0] if len(listed) == 1 else otherwise
+
+
 def _modified(message: str | None) -> tuple[Action, str] | None:
     return None if message is None else (Action.MODIFIED, message)
 
 
 class _Release:
-    """One release: what the inventory, the profile and the ClusterSummary of both sides say about it."""
+    """One release: what the inventory, what asks for it, and the ClusterSummary of both sides say about it."""
 
     def __init__(
         self,
@@ -106,25 +121,53 @@ class _Release:
         self._profiles = (entries[0].profile, entries[1].profile)
         self._others = [one.key for one in resources if one.profile in self._profiles]
         self._name: _Name = (entries[1].namespace, entries[1].name)
-        self.causes = set(self._profiles)
+        self._asking = tuple(map(self._asks, self._sides, self._profiles))
+        self.causes = {*self._profiles, *self._asking}
+
+    def _asks(self, side: Side, profile: ObjectKey) -> ObjectKey:
+        """What asks for the release on a side, where ``profile`` deploys it: it, or what Sveltos made it of.
+
+        Where neither does, the one other profile that is meant to: the inventory has not followed.
+        """
+        maker = self._maker(profile)
+        if maker != profile or self._chart(side, profile):
+            return maker
+        changed = (*self._pairs.by_cluster.get(self._cluster, ()), *self._pairs.new_profiles(self._cluster))
+        others = {*self._profiles, *changed, *side.failing(self._cluster, HELM)}
+        return _only((one for one in others if one.kind in PROFILE_KINDS and self._chart(side, one)), profile)
+
+    def _maker(self, profile: ObjectKey) -> ObjectKey:
+        """What Sveltos made a profile of, itself where a person wrote it or that cannot be told."""
+        if not self._is_made(profile):
+            return profile
+        makers = self._pairs.makers(self._cluster)
+        return _only((one for one in makers if any(self._chart(side, one) for side in self._sides)), profile)
+
+    def _is_made(self, profile: ObjectKey) -> bool:
+        """Whether Sveltos made a profile: such profiles are not archived."""
+        return all(side.blob(profile) is None for side in self._sides)
 
     def row(self, old: DeployedRelease | None, new: DeployedRelease | None) -> tuple[Action, str] | None:
         """Action and message, None where nothing changed; ``old`` and ``new`` are what the inventories list."""
         if old is not None and new is not None:
             return _modified(self._modification(old, new))
         if old is None and new is None:
-            configured = [self._is_configured(side) for side in self._sides]
-            if configured[0] == configured[1]:
-                return None
+            configured = [self._is_configured(*one) for one in zip(self._sides, self._asking, strict=True)]
+            if all(configured):
+                return _modified(self._reconfiguration(None))
             return (Action.ADDED, DEPLOYMENT_FAILED) if configured[1] else (Action.DELETED, DEPLOYMENT_HAD_FAILED)
         lacking = self._sides[0] if old is None else self._sides[1]
-        if any(self._chart(lacking, profile) for profile in lacking.failing(self._cluster, HELM)):
+        failing = lacking.failing(self._cluster, HELM)
+        if any(self._chart(lacking, self._maker(profile)) for profile in failing):
             # It runs on, or is no more than asked for on both sides.
             return _modified(self._reconfiguration(None))
+        profile = self._profiles[0]
+        if profile in failing and self._is_made(profile) and self._maker(profile) == profile:
+            # What it was made of cannot be told, so it may run on.
+            return (Action.ADDED, DEPLOYMENT_HAD_FAILED) if old is None else None
         return (Action.ADDED if old is None else Action.DELETED), ""
 
-    def _is_configured(self, side: Side) -> bool:
-        profile = self._profiles[0]
+    def _is_configured(self, side: Side, profile: ObjectKey) -> bool:
         return bool(self._chart(side, profile)) and self._cluster in side.clusters_of(profile)
 
     def _modification(self, old: DeployedRelease, new: DeployedRelease) -> str | None:
@@ -142,8 +185,8 @@ class _Release:
         charts = self._charts()
         if all(charts):
             for field, word, deployed in (
-                ("chartName", "chart", ""),
                 ("chartVersion", "version", listed.chart_version if listed else ""),
+                ("chartName", "chart", ""),
                 ("repositoryURL", "repository", listed.repo_url if listed else ""),
             ):
                 former, asked = (str(chart.get(field, "")) for chart in charts)
@@ -171,8 +214,9 @@ class _Release:
         applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
         places: list[ObjectKey] = []
         inline = (str(chart.get("values", "")) for chart in charts)
-        if charts[0].get("valuesFrom") != charts[1].get("valuesFrom") or not same_values(*inline):
-            places.append(self._profiles[1])
+        same = charts[0].get("valuesFrom") == charts[1].get("valuesFrom") and same_values(*inline)
+        if all(charts) and not same:
+            places.append(self._asking[1])
         places += sorted(
             target
             for target in self._targets(0, charts[0], VALUES_FROM) & self._targets(1, charts[1], VALUES_FROM)
@@ -193,7 +237,7 @@ class _Release:
             return []
         fillings = [
             self._pairs.filling(side, profile, self._cluster)
-            for side, profile in zip(self._sides, self._profiles, strict=True)
+            for side, profile in zip(self._sides, self._asking, strict=True)
         ]
         values = [filling.carry_out(texts[0]) for filling in fillings]
         if values[0] == values[1] and values[0] is not None:
@@ -203,42 +247,37 @@ class _Release:
 
     def _patched(self) -> str | None:
         """The message when patches changed that may be for objects of the chart: no other resource is selected."""
-        changed = self._pairs.patches(self._profiles[1], self._cluster)
+        changed = self._pairs.patches(self._asking[1], self._cluster)
         fitting = [patch for patch in changed if not patch.target or not any(map(patch.selects, self._others))]
         sources = sorted({patch.source for patch in fitting})
         self.causes |= set(sources)
         return f"patched otherwise, compare {self._pairs.names(sources)}" if sources else None
 
     def _state(self, *, fallback: str) -> str:
-        failed = self._sides[1].failed(self._profiles[1], self._cluster, HELM)
-        state = "deployment failed" if failed else fallback
+        carrier = self._asking[1] if self._asking[1].kind in PROFILE_KINDS else self._profiles[1]
+        state = "deployment failed" if self._sides[1].failed(carrier, self._cluster, HELM) else fallback
         return f" ({state})" if state else ""
 
     def _charts(self) -> list[Mapping[str, Any]]:
-        return [self._chart(side, profile) for side, profile in zip(self._sides, self._profiles, strict=True)]
+        return [self._chart(side, asking) for side, asking in zip(self._sides, self._asking, strict=True)]
 
-    def _chart(self, side: Side, profile: ObjectKey) -> Mapping[str, Any]:
-        """The entry of a profile that asks for this release, empty where none does or it cannot be told which."""
-        spec = without_defaults(side.get(profile) or {}).get("spec") or {}
-        return next(
-            (
-                chart
-                for chart in spec.get("helmCharts") or ()
-                if _name_of(chart, self._cluster, side) == self._name and not _is_uninstalled(chart)
-            ),
-            {},
-        )
+    def _chart(self, side: Side, by: ObjectKey) -> Mapping[str, Any]:
+        """The entry that asks for this release, empty where none does or it cannot be told which."""
+        return next((chart for name, chart in _asked_for(side, by, self._cluster) if name == self._name), {})
 
     def _targets(self, position: int, chart: Mapping[str, Any], path: str) -> set[ObjectKey]:
-        """What a chart refers to at a path, such as where its values come from."""
-        profile: JsonObject = self._sides[position].get(self._profiles[position]) or {}
-        if not profile or not chart:
+        """What a chart refers to at a path below what is to be deployed, such as where its values come from."""
+        asking = self._asking[position]
+        document: JsonObject = self._sides[position].get(asking) or {}
+        if not document or not chart:
             return set()
-        only = {**profile, "spec": {"helmCharts": [chart]}}
+        place = ADD_ONS_AT[asking.kind]
+        spec: JsonObject = {"helmCharts": [chart]}
+        only = {**document, "spec": {place.removeprefix("spec."): spec} if place != "spec" else spec}
         return {
             reference.target
             for reference in references(only, (self._cluster,), self._sides[position].cluster_object)
-            if reference.path == path and reference.unresolved is None
+            if reference.path == f"{place}.{path}" and reference.unresolved is None
         }
 
     def _hashes(self) -> list[str]:

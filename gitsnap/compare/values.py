@@ -34,6 +34,10 @@ class Action(enum.StrEnum):
     """A ConfigMap or Secret that came into the configuration because something refers to it now."""
     NO_LONGER_REFERENCED = "no longer referenced"
     """A ConfigMap or Secret that left the configuration because nothing refers to it; it may well exist."""
+    NOW_COVERED = "now covered"
+    """An object that came into the archive because the policy asks for more; it may have been there all the time."""
+    NO_LONGER_COVERED = "no longer covered"
+    """An object that left the archive because the policy asks for less; it may well exist."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

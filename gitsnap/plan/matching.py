@@ -12,7 +12,15 @@ from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import SELECTOR_PATHS, ClusterRef, LabelIndex, observed, selects, values_at
+from gitsnap.sveltos.matching import (
+    SELECTOR_PATHS,
+    ClusterRef,
+    LabelIndex,
+    label_selector,
+    observed,
+    selects,
+    values_at,
+)
 from gitsnap.sveltos.pausing import paused
 
 SELECTING_KINDS = kinds.PROFILE_KINDS | {kinds.CLUSTER_PROMOTION, kinds.EVENT_TRIGGER, kinds.ROLE_REQUEST}
@@ -188,8 +196,8 @@ def _rules(document: JsonObject) -> tuple[Any, ...]:
 def _labels_read(document: JsonObject) -> set[str]:
     """The label keys that an object's selectors look at."""
     found: set[str] = set()
-    for selector in _selectors(document):
-        if isinstance(selector, dict):
-            found |= set(selector.get("matchLabels") or ())
-            found |= {str(one.get("key", "")) for one in selector.get("matchExpressions") or ()}
+    for written in _selectors(document):
+        selector = label_selector(written) or {}
+        found |= set(selector.get("matchLabels") or ())
+        found |= {str(one.get("key", "")) for one in selector.get("matchExpressions") or ()}
     return found

@@ -7,12 +7,13 @@ This module must not resolve references or change objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.selector_text import expressions
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
 
@@ -95,7 +96,8 @@ class Selection:
 
     clusters: frozenset[ClusterRef]
     certain: bool = True
-    """False when Sveltos decides (a set with fewer replicas than candidates): then ``clusters`` are all candidates."""
+    """False when Sveltos decides (a set with fewer replicas than candidates), and ``clusters`` are all candidates; also
+    for a selector that is none, with which Sveltos does as little as is done here."""
 
 
 SELECTOR_PATHS: Mapping[Kind, tuple[str, ...]] = {
@@ -146,8 +148,13 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
     spec = document.get("spec") or {}
     selected: set[ClusterRef] = set()
+    certain = True
     for path in SELECTOR_PATHS.get(kind, ()):
-        for selector in values_at(spec, path):
+        for written in values_at(spec, path):
+            selector = label_selector(written)
+            if selector is None:
+                certain = False
+                continue
             pool = (one for one in _pool(selector, clusters) if own_namespace in ("", one.namespace))
             selected.update(cluster for cluster in pool if selector_matches(selector, clusters[cluster]))
     for reference in spec.get("clusterRefs") or ():
@@ -156,7 +163,6 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
         cluster = ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
         if cluster in clusters:
             selected.add(cluster)
-    certain = True
     for name in spec.get("setRefs") or spec.get("clusterSetRefs") or ():
         members = _members((sets or {}).get(ObjectKey(_SETS_OF[kind], own_namespace, str(name))), clusters)
         selected |= members.clusters
@@ -164,9 +170,27 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
     return Selection(frozenset(selected), certain)
 
 
-def _pool(selector: Any, clusters: ClusterLabels) -> Iterable[ClusterRef]:
+def label_selector(written: Any) -> Mapping[str, Any] | None:
+    """What an object has for a selector, as v1beta1 writes it; v1alpha1 had a text. None for what is no selector."""
+    if isinstance(written, str):
+        try:
+            return {"matchExpressions": expressions(written)} if written else {}
+        except ValueError:
+            return None
+    if not isinstance(written, dict):
+        return None
+    labels, terms = written.get("matchLabels") or {}, written.get("matchExpressions") or []
+    is_one = isinstance(labels, dict) and isinstance(terms, list) and all(map(_is_term, terms))
+    return written if is_one and all(isinstance(value, str) for value in labels.values()) else None
+
+
+def _is_term(term: Any) -> bool:
+    return isinstance(term, dict) and isinstance(term.get("values") or [], list)
+
+
+def _pool(selector: Mapping[str, Any], clusters: ClusterLabels) -> Iterable[ClusterRef]:
     """Clusters that a selector may match: those with one of the labels it requires, where that can be looked up."""
-    required = selector.get("matchLabels") if isinstance(selector, dict) else None
+    required = selector.get("matchLabels")
     if required and isinstance(clusters, LabelIndex):
         return clusters.having(*next(iter(required.items())))
     return clusters
@@ -193,11 +217,12 @@ def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, st
     if not required and not expressions:
         return False
     return all(labels.get(key) == value for key, value in required.items()) and all(
-        _expression_matches(expression, labels) for expression in expressions
+        expression_matches(expression, labels) for expression in expressions
     )
 
 
-def _expression_matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+def expression_matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether one term of ``matchExpressions`` fits; ``Gt`` and ``Lt`` stand only in texts."""
     key, values = str(expression.get("key", "")), expression.get("values") or ()
     match expression.get("operator"):
         case "In":
@@ -208,8 +233,18 @@ def _expression_matches(expression: Mapping[str, Any], labels: Mapping[str, str]
             return key in labels
         case "DoesNotExist":
             return key not in labels
+        case "Gt" | "Lt" as operator:
+            return _is_beyond(labels.get(key), operator, values)
         case _:
             return False
+
+
+def _is_beyond(value: Any, operator: str, bounds: Sequence[Any]) -> bool:
+    try:
+        number, bound = int(str(value)), int(bounds[0])
+    except (ValueError, TypeError, IndexError):
+        return False
+    return number > bound if operator == "Gt" else number < bound
 
 
 def values_at(root: Any, path: str) -> Iterator[Any]:

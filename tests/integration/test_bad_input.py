@@ -122,6 +122,47 @@ def test_an_object_that_no_server_would_take(place: Path, spec: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("selector", ["[1]", "{matchLabels: text}", "env in prod", "7"])
+def test_what_is_no_selector_refuses_no_capture(place: Path, selector: str) -> None:
+    """The object is archived as it is: that it matches nothing is for Sveltos, too."""
+    odd = _PROFILE.replace("name: a", "name: b").replace("spec: {}", f"spec:\n  clusterSelector: {selector}")
+    (place / "cluster" / "b.yaml").write_text(odd)
+    for command in (("capture", "--from-dir", "cluster", "--snapshot", "hourly"), ("diff",), ("show", "--all")):
+        done = gitsnap(place, *command, "--storage", "storage")
+        assert done.returncode == 0, done.stderr
+
+    assert "clusterSelector:" in done.stdout
+
+
+def test_selectors_in_text_form(place: Path) -> None:
+    """Folders outlive versions of an API: before v1beta1 a selector was a text, and references depend on it."""
+    profile = (
+        "apiVersion: config.projectsveltos.io/v1alpha1\nkind: ClusterProfile\nmetadata:\n  name: old\nspec:\n"
+        "  clusterSelector: env=fv,zone in (a)\n  policyRefs:\n  - kind: ConfigMap\n    namespace: ''\n"
+        "    name: content\n"
+    )
+    cluster = (
+        "apiVersion: lib.projectsveltos.io/v1alpha1\nkind: SveltosCluster\nmetadata:\n  name: {0}\n  namespace: {0}\n"
+        "  labels: {{env: fv, zone: {1}}}\nspec: {{}}\n"
+    )
+    content = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: content\n  namespace: {}\ndata: {{}}\n"
+    texts = [profile]
+    for name, zone in (("one", "a"), ("two", "b")):
+        texts += [cluster.format(name, zone), content.format(name)]
+    (place / "cluster" / "old.yaml").write_text("---\n".join(texts))
+
+    captured = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    shown = gitsnap(place, "show", "references", "ClusterProfile/old", "--storage", "storage", "-o", "json")
+
+    assert (captured.returncode, shown.returncode) == (0, 0), captured.stderr + shown.stderr
+    (found,) = json.loads(shown.stdout)["references"]
+    assert (found["target"], found["clusters"], found["missing"]) == (
+        "ConfigMap one/content",
+        ["one/sveltos--one"],
+        False,
+    )
+
+
 def test_a_schedule_that_is_no_schedule(place: Path) -> None:
     """The policy file's field is named."""
     (place / "policy.yaml").write_text(

@@ -81,7 +81,7 @@ def test_everything_newest_first(place: Path) -> None:
         ("clusterprofile", 4),
         ("ConfigMap/default/Upper.Case", 2),
         ("configmap/Upper.Case", 2),
-        ("Nothing", 0),
+        ("eventtriggers", 0),
     ],
 )
 def test_one_object_by_a_persons_words(place: Path, wanted: str, count: int) -> None:
@@ -129,6 +129,53 @@ def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> No
     assert _changes(place, "ClusterProfile/guestbook", "--until", "2001-01-01") == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("ClusterProfil", "Did you mean ClusterProfile"),
+        ("Zzz", "It has: ClusterProfile.config.projectsveltos.io"),
+    ],
+)
+def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+    """No answer would look like a kind of which nothing changed."""
+    done = gitsnap(place, "log", wanted)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"the archive never had a kind {wanted}" in done.stderr
+    assert hint in done.stderr
+
+
+def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
+    """It may have been there before, like what a narrower scope takes away; what comes and goes meanwhile does."""
+    cluster = place / "cluster"
+    role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {}\nrules: []\n"
+    (cluster / "content.yaml").write_text(_CONTENT.format(name="plain"))
+    (cluster / "role.yaml").write_text(role.format("reader"))
+
+    def capture(*resources: str) -> None:
+        scope = [word for resource in resources for word in ("--resources", resource)]
+        done = gitsnap(place, "capture", "--from-dir", "cluster", "--snapshot", "hourly", *scope)
+        assert done.returncode == 0, done.stderr
+
+    role_kind, everything = "ClusterRole.rbac.authorization.k8s.io", "ConfigMap in default"
+    capture(role_kind)
+    (cluster / "late.yaml").write_text(role.format("late"))
+    capture(role_kind, everything)
+    (cluster / "content.yaml").unlink()
+    capture(role_kind, everything)
+    capture("none")
+
+    found = [(one["action"], one["name"]) for one in _changes(place, "--limit", "6")]
+    assert found == [
+        ("no longer covered", "late"),
+        ("no longer covered", "reader"),
+        ("deleted", "plain"),
+        ("added", "late"),
+        ("now covered", "plain"),
+        ("now covered", "reader"),
+    ]
+
+
 def test_a_tree_without_its_description_ends_no_log(place: Path) -> None:
     """Somebody removed gitsnap.yaml by hand: what came and went with that commit is told as git has it."""
     archive = place / "hourly"
@@ -145,7 +192,7 @@ def test_bounds_and_limit(place: Path) -> None:
     assert len(_changes(place, "--limit", "2")) == 2
     assert _changes(place, "--until", "2001-01-01") == []
     assert len(_changes(place, "--since", "2001-01-01")) == 6
-    done = gitsnap(place, "log", "Nothing")
+    done = gitsnap(place, "log", "EventTrigger")
     assert (done.returncode, done.stdout) == (0, "no changes found\n")
 
 

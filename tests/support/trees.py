@@ -241,15 +241,22 @@ def inventory_of(ref: ClusterRef, *profiles: JsonObject) -> JsonObject:
 
 
 def deployed_by(
-    name: str, *resources: str, charts: Iterable[JsonObject] = (), feature: str = "Resources"
+    name: str,
+    *resources: str,
+    charts: Iterable[JsonObject] = (),
+    feature: str = "Resources",
+    namespaced: bool = False,
 ) -> JsonObject:
-    """What a ClusterProfile deployed: resources as ``group/Kind namespace/name``, a leading ``Local `` for such."""
+    """What a profile deployed: resources as ``group/Kind namespace/name``, a leading ``Local `` for such.
+
+    ``namespaced``: it is a Profile.
+    """
     features: list[JsonObject] = []
     if resources:
         features.append({"featureID": feature, "resources": [_entry(text) for text in resources]})
     if listed := list(charts):
         features.append({"featureID": "Helm", "charts": listed})
-    return {"clusterProfileName": name, "Features": features}
+    return {"profileName" if namespaced else "clusterProfileName": name, "Features": features}
 
 
 def _entry(text: str) -> JsonObject:
@@ -268,18 +275,19 @@ def _entry(text: str) -> JsonObject:
     }
 
 
-def summary(ref: ClusterRef, name: str, **features: str) -> JsonObject:
-    """The ClusterSummary of a ClusterProfile; features as ``Resources="Provisioned hash"``."""
+def summary(ref: ClusterRef, name: str, *, namespaced: bool = False, **features: str) -> JsonObject:
+    """The ClusterSummary of a profile; features as ``Resources="Provisioned hash"``. ``namespaced``: of a Profile."""
+    prefix, label = ("p--", "profile-name") if namespaced else ("", "cluster-profile-name")
     return {
         "apiVersion": "config.projectsveltos.io/v1beta1",
         "kind": "ClusterSummary",
         "metadata": {
             "namespace": ref.namespace,
-            "name": f"{name}-{ref.type}-{ref.name}",
+            "name": f"{prefix}{name}-{ref.type}-{ref.name}",
             "labels": {
                 "projectsveltos.io/cluster-name": ref.name,
                 "projectsveltos.io/cluster-type": ref.type.capitalize(),
-                "projectsveltos.io/cluster-profile-name": name,
+                f"projectsveltos.io/{label}": name,
             },
         },
         "spec": {"clusterNamespace": ref.namespace, "clusterName": ref.name, "clusterType": ref.type.capitalize()},

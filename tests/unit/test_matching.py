@@ -76,6 +76,52 @@ def test_every_required_label_must_fit(clusters: ClusterLabels) -> None:
         assert selects(_profile(clusterSelector={"matchLabels": labels}), clusters).clusters == {_EAST}
 
 
+@pytest.mark.parametrize(
+    ("text", "matched"),
+    [
+        ("env=prod", {_EAST, _WEST}),
+        ("env==prod, zone=a", {_EAST}),
+        ("env!=prod", {_OTHER, _BARE}),
+        ("zone in (a, c),env", {_EAST, _OTHER}),
+        ("zone notin (a)", {_WEST, _BARE}),
+        ("!zone", {_BARE}),
+        ("", set()),
+    ],
+)
+@pytest.mark.parametrize("kind", sorted(SELECTOR_PATHS))
+def test_a_selector_in_text_form(clusters: ClusterLabels, kind: Kind, text: str, matched: set[ClusterRef]) -> None:
+    """As Sveltos' API had it up to v1alpha1, for each kind that selects; an empty one is none here, too."""
+    spec: JsonObject = {"clusterSelector": text, "sourceClusterSelector": text}
+    spec["stages"] = [{"name": "first", "clusterSelector": text}]
+    namespace = "fleet" if kind in (kinds.PROFILE, kinds.SET) else ""
+    seen = {one for one in matched if namespace in ("", one.namespace)}
+
+    assert selects(custom(kind, "one", spec, namespace), clusters) == Selection(frozenset(seen))
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "env in prod",
+        "env = prod = test",
+        [1],
+        7,
+        {"matchLabels": "env=prod"},
+        {"matchLabels": {"env": ["prod"]}},
+        {"matchExpressions": "env"},
+        {"matchExpressions": ["env"]},
+        {"matchExpressions": [{"key": "env", "operator": "In", "values": "prod"}]},
+    ],
+)
+def test_what_is_no_selector_matches_nothing_and_is_not_certain(clusters: ClusterLabels, selector: Any) -> None:
+    """A folder may hold anything; what else the object selects holds all the same."""
+    reference = {"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "namespace": "other", "name": "bare"}
+
+    found = selects(_profile(clusterSelector=selector, clusterRefs=[reference]), clusters)
+
+    assert found == Selection(frozenset({_BARE}), certain=False)
+
+
 def test_a_profile_sees_its_own_namespace(clusters: ClusterLabels) -> None:
     """By selector and by reference, where the namespace that is written does not count."""
     reference = {"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "namespace": "fleet", "name": "bare"}

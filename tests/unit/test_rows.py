@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from gitsnap.compare import Comparison, Filters, compare
-from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, SecretsMode, Substitute
+from gitsnap.compare import Change, Comparison, Filters, compare, presence_between
+from gitsnap.model import (
+    IncompleteKind,
+    IncompleteReason,
+    JsonObject,
+    Kind,
+    ObjectKey,
+    ResourceSelector,
+    SecretsMode,
+    Substitute,
+)
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
+from tests.support.rows import (
+    SEE,
+    chart,
+    content,
+    installed,
+    joined,
+    listed,
+    rows,
+    service,
+    stage,
+)
 from tests.support.trees import (
     O,
     W,
@@ -20,62 +41,42 @@ from tests.support.trees import (
     policy_ref,
     profile,
     secret,
+    summary,
     tree_info,
 )
 
-_SERVICE = (
-    "# {comment}\napiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: test\nspec:\n  port: {port}\n"
-)
 _PEM = "-----BEGIN CERTIFICATE-----\n    MIIB{}\n    -----END CERTIFICATE-----\n"
 
 
-def _service(name: str, port: int = 1, comment: str = "kept") -> str:
-    return _SERVICE.format(name=name, port=port, comment=comment)
-
-
-def _stage(*documents: str, deployed: tuple[str, ...] = ("/Service test/a",), **more: Any) -> list[JsonObject]:
-    """A profile that deploys a ConfigMap with these documents to one cluster, and what the inventory lists."""
-    metadata = {"annotations": more["annotations"]} if "annotations" in more else {}
-    return [
-        cluster(W, env="a"),
-        profile("p", {"policyRefs": [policy_ref("content")]}, W),
-        config_map("content", {"all.yaml": "---\n".join(documents)}, **metadata),
-        inventory_of(W, deployed_by("p", *deployed)),
-    ]
-
-
-def _rows(before: list[JsonObject], after: list[JsonObject], **more: Any) -> list[tuple[str, str, str, str]]:
-    found = compare(build(before), build(after), **more)
-    return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in found.rows]
-
-
-_SEE = "use --raw-diff option to see diff"
+def _stage(*documents: str, deployed: Iterable[str] = ("a",), **metadata: Any) -> list[JsonObject]:
+    """A profile that deploys a ConfigMap with these documents to one cluster, and the Services that are listed."""
+    return stage(content(joined(*documents), **metadata), *listed(*deployed))
 
 
 def test_one_document_of_several() -> None:
     """The resource whose document changed, and none of the others of the same ConfigMap."""
-    deployed = ("/Service test/a", "/Service test/b")
-    before = _stage(_service("a"), _service("b"), deployed=deployed)
-    after = _stage(_service("a"), _service("b", port=2), deployed=deployed)
+    deployed = "ab"
+    before = _stage(service("a"), service("b"), deployed=deployed)
+    after = _stage(service("a"), service("b", port=2), deployed=deployed)
 
-    assert _rows(before, after) == [("/Service", "test/b", "modified", _SEE)]
+    assert rows(before, after) == [("/Service", "test/b", "modified", SEE)]
 
 
 def test_order_comments_and_times_are_no_change() -> None:
     """Documents in another order, another comment, entries in another order and stamped anew."""
-    deployed = ("/Service test/a", "/Service test/b")
-    before = _stage(_service("a"), _service("b", comment="old"), deployed=deployed)
-    after = _stage(_service("b", comment="new"), _service("a"), deployed=tuple(reversed(deployed)))
+    deployed = "ab"
+    before = _stage(service("a"), service("b", comment="old"), deployed=deployed)
+    after = _stage(service("b", comment="new"), service("a"), deployed="ba")
 
-    assert _rows(before, after) == []
+    assert rows(before, after) == []
 
 
 def test_added_and_deleted_by_the_inventory() -> None:
     """What the inventory lists anew or no more."""
-    before = _stage(_service("a"), deployed=("/Service test/a",))
-    after = _stage(_service("b"), deployed=("/Service test/b",))
+    before = _stage(service("a"), deployed="a")
+    after = _stage(service("b"), deployed="b")
 
-    assert _rows(before, after) == [
+    assert rows(before, after) == [
         ("/Service", "test/a", "deleted", ""),
         ("/Service", "test/b", "added", ""),
     ]
@@ -83,46 +84,46 @@ def test_added_and_deleted_by_the_inventory() -> None:
 
 def test_defect_12_a_change_that_is_not_deployed_yet_is_a_row() -> None:
     """The configuration is compared, not only what Sveltos has carried out."""
-    before = _stage(_service("a"))
-    after = _stage(_service("a", port=2))
+    before = _stage(service("a"))
+    after = _stage(service("a", port=2))
 
-    assert _rows(before, after) == [("/Service", "test/a", "modified", _SEE)]
+    assert rows(before, after) == [("/Service", "test/a", "modified", SEE)]
 
 
 def test_defect_11_a_certificate_in_a_document() -> None:
     """Dashes in a value part nothing; the one Secret that changed is the one row."""
     text = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n  namespace: test\nstringData:\n  crt: |\n    " + _PEM
     deployed = ("/Secret test/x", "/Secret test/xy")
-    before = _stage(text.format("x", "A"), text.format("xy", "A"), deployed=deployed)
-    after = _stage(text.format("x", "B"), text.format("xy", "A"), deployed=deployed)
+    before = stage(content(joined(text.format("x", "A"), text.format("xy", "A"))), *deployed)
+    after = stage(content(joined(text.format("x", "B"), text.format("xy", "A"))), *deployed)
 
-    assert _rows(before, after) == [("/Secret", "test/x", "modified", _SEE)]
+    assert rows(before, after) == [("/Secret", "test/x", "modified", SEE)]
 
 
 def test_an_annotation_that_makes_a_template_modifies_every_resource() -> None:
     """The text is the same, but what is between braces is evaluated now."""
-    deployed = ("/Service test/a", "/Service test/b")
-    texts = [_service(name, comment='{{ now "x" }}') for name in ("a", "b")]
+    deployed = "ab"
+    texts = [service(name, comment='{{ now "x" }}') for name in ("a", "b")]
     before = _stage(*texts, deployed=deployed)
     after = _stage(*texts, deployed=deployed, annotations={"projectsveltos.io/template": "ok"})
 
-    assert [(row[1], row[2]) for row in _rows(before, after)] == [("test/a", "modified"), ("test/b", "modified")]
+    assert [(row[1], row[2]) for row in rows(before, after)] == [("test/a", "modified"), ("test/b", "modified")]
 
 
 def test_an_annotation_that_evaluates_to_the_same_is_no_change() -> None:
     """A template without an action is the text itself."""
-    before, after = _stage(_service("a")), _stage(_service("a"), annotations={"projectsveltos.io/template": "ok"})
+    before, after = _stage(service("a")), _stage(service("a"), annotations={"projectsveltos.io/template": "ok"})
 
-    assert _rows(before, after) == []
+    assert rows(before, after) == []
 
 
 def test_an_annotation_that_makes_a_program_modifies_every_resource() -> None:
     """What was a manifest is taken for Lua: what comes of it cannot be told here, and the row says where to look."""
-    deployed = ("/Service test/a", "/Service test/b")
-    before = _stage(_service("a"), _service("b"), deployed=deployed)
-    after = _stage(_service("a"), _service("b"), deployed=deployed, annotations={"projectsveltos.io/lua": "ok"})
+    deployed = "ab"
+    before = _stage(service("a"), service("b"), deployed=deployed)
+    after = _stage(service("a"), service("b"), deployed=deployed, annotations={"projectsveltos.io/lua": "ok"})
 
-    found = _rows(before, after)
+    found = rows(before, after)
 
     assert [(row[1], row[2]) for row in found] == [("test/a", "modified"), ("test/b", "modified")]
     assert all("compare ConfigMap default/content" in row[3] for row in found)
@@ -130,102 +131,67 @@ def test_an_annotation_that_makes_a_program_modifies_every_resource() -> None:
 
 def test_a_failed_deployment_is_no_deletion() -> None:
     """Sveltos then lists only what it got to: the rest runs on."""
-    deployed = ("/Service test/a", "/Service test/b")
-    before = _stage(_service("a"), _service("b"), deployed=deployed)
-    after = _stage(_service("a"), _service("b"), deployed=("/Service test/a",))
-    after.append(_summary("Failed"))
+    deployed = "ab"
+    before = _stage(service("a"), service("b"), deployed=deployed)
+    after = _stage(service("a"), service("b"), deployed="a")
+    after.append(summary(W, "p", Resources="Failed aaaa"))
 
-    assert _rows(before, after) == []
-
-
-def _summary(status: str) -> JsonObject:
-    return {
-        "apiVersion": "config.projectsveltos.io/v1beta1",
-        "kind": "ClusterSummary",
-        "metadata": {
-            "name": "p-sveltos-west",
-            "namespace": "default",
-            "labels": {"projectsveltos.io/cluster-profile-name": "p"},
-        },
-        "spec": {"clusterNamespace": W.namespace, "clusterName": W.name, "clusterType": "Sveltos"},
-        "status": {"featureSummaries": [{"featureID": "Resources", "status": status, "hash": "aaaa"}]},
-    }
+    assert rows(before, after) == []
 
 
 def test_content_of_a_secret_is_never_shown() -> None:
     """Where the archive has fingerprints only, the row names the Secret to compare."""
+    before, after = (stage(content(service("a", port), kind="Secret"), *listed("a")) for port in (1, 2))
 
-    def stage(port: int) -> list[JsonObject]:
-        return [
-            cluster(W),
-            profile("p", {"policyRefs": [policy_ref("content", "Secret")]}, W),
-            secret("content", {"all.yaml": _service("a", port=port)}),
-            inventory_of(W, deployed_by("p", "/Service test/a")),
-        ]
-
-    assert _rows(stage(1), stage(2)) == [
-        ("/Service", "test/a", "modified", "To see diff compare Secret default/content")
-    ]
-    found = compare(build(stage(1)), build(stage(2)))
+    assert rows(before, after) == [("/Service", "test/a", "modified", "To see diff compare Secret default/content")]
+    found = compare(build(before), build(after))
     assert "port" not in "".join(raw.text for raw in found.raw_diffs("a", "b"))
 
 
 def test_only_the_clusters_that_a_change_reaches() -> None:
     """An empty namespace is that of each cluster: the ConfigMap of one namespace changes one cluster."""
 
-    def stage(port: int) -> list[JsonObject]:
-        entry = deployed_by("p", "/Service test/a")
+    def fleet(port: int) -> list[JsonObject]:
+        entry = deployed_by("p", *listed("a"))
         return [
             cluster(W),
             cluster(O),
-            profile("p", {"policyRefs": [{"kind": "ConfigMap", "name": "content", "namespace": ""}]}, W, O),
-            config_map("content", {"a.yaml": _service("a")}, namespace=W.namespace),
-            config_map("content", {"a.yaml": _service("a", port=port)}, namespace=O.namespace),
+            profile("p", {"policyRefs": [policy_ref("content", namespace="")]}, W, O),
+            content(service("a"), namespace=W.namespace),
+            content(service("a", port), namespace=O.namespace),
             inventory_of(W, entry),
             inventory_of(O, entry),
         ]
 
-    found = compare(build(stage(1)), build(stage(2)))
+    found = compare(build(fleet(1)), build(fleet(2)))
 
     assert [row.cluster for row in found.rows] == ["tenant-a/capi--orders"]
 
 
 def test_defect_13_clusters_have_one_name_and_filters_take_each_form() -> None:
     """Releases and resources alike; a filter takes the name, with the namespace or not, with the type or not."""
-    before, after = _stage(_service("a")), _stage(_service("a", port=2))
+    before, after = _stage(service("a")), _stage(service("a", port=2))
 
     for name in ("west", "default/west", "sveltos--west", "default/sveltos--west"):
-        assert len(_rows(before, after, filters=Filters(clusters=(name,)))) == 1
+        assert len(rows(before, after, filters=Filters(clusters=(name,)))) == 1
     for name in ("wes", "other/west", "capi--west"):
-        assert _rows(before, after, filters=Filters(clusters=(name,))) == []
-    assert _rows(before, after, filters=Filters(namespaces=("other",))) == []
+        assert rows(before, after, filters=Filters(clusters=(name,))) == []
+    assert rows(before, after, filters=Filters(namespaces=("other",))) == []
 
 
 # Releases -------------------------------------------------------------------------------------------------------------
 
 
 def _helm(version: str = "1.0.0", **more: Any) -> list[JsonObject]:
-    chart = {
-        "repositoryURL": "https://charts.example.com",
-        "releaseName": "web",
-        "releaseNamespace": "shop",
-        "chartVersion": more.get("asked", version),
-        "values": more.get("values", "a: 1"),
-        "valuesFrom": [{"kind": "ConfigMap", "namespace": "default", "name": "values"}],
-    }
-    listed = {
-        "repoURL": more.get("repository", "https://charts.example.com"),
-        "releaseName": "web",
-        "namespace": "shop",
-        "chartVersion": version,
-        "lastAppliedTime": more.get("time", "2026-01-01T00:00:00Z"),
-    }
-    charts = () if more.get("absent") else (listed,)
+    values_from = [policy_ref("values")]
+    asked = chart(more.get("asked", version), values=more.get("values", "a: 1"), valuesFrom=values_from)
+    found = {"repoURL": more["repository"]} if "repository" in more else {}
+    entry = installed(version, lastAppliedTime=more.get("time", "2026-01-01T00:00:00Z"), **found)
     return [
         cluster(W),
-        profile("p", {"helmCharts": [chart]}, W),
+        profile("p", {"helmCharts": [asked]}, W),
         config_map("values", {"values.yaml": more.get("from_map", "b: 1")}),
-        inventory_of(W, deployed_by("p", charts=charts)),
+        inventory_of(W, deployed_by("p", charts=() if more.get("absent") else (entry,))),
     ]
 
 
@@ -243,7 +209,7 @@ def _helm(version: str = "1.0.0", **more: Any) -> list[JsonObject]:
 )
 def test_releases(before: dict[str, Any], after: dict[str, Any], action: str, message: str) -> None:
     """Each kind of change has words of its own; versions that are equal are never shown as a change."""
-    found = _rows(_helm(**before), _helm(**after))
+    found = rows(_helm(**before), _helm(**after))
 
     assert [row[:3] for row in found] == [("helm release", "shop/web", action)]
     assert found[0][3].startswith(message)
@@ -251,14 +217,14 @@ def test_releases(before: dict[str, Any], after: dict[str, Any], action: str, me
 
 def test_a_release_that_was_stamped_anew_is_no_change() -> None:
     """The time of the last upgrade alone says nothing about the configuration."""
-    assert _rows(_helm(), _helm(time="2026-01-02T00:00:00Z")) == []
+    assert rows(_helm(), _helm(time="2026-01-02T00:00:00Z")) == []
 
 
 def test_values_that_say_the_same_are_no_change() -> None:
     """Comments, order and quoting; Sveltos sees no change either, so that the row would never go away."""
-    assert _rows(_helm(values="a: 1\nb: 2"), _helm(values="# why\nb: 2\na: 1")) == []
-    assert _rows(_helm(from_map="b: 1"), _helm(from_map="b: 1 # why")) == []
-    assert len(_rows(_helm(values="a: 1"), _helm(values="a: {{ .ClusterName }}"))) == 1
+    assert rows(_helm(values="a: 1\nb: 2"), _helm(values="# why\nb: 2\na: 1")) == []
+    assert rows(_helm(from_map="b: 1"), _helm(from_map="b: 1 # why")) == []
+    assert len(rows(_helm(values="a: 1"), _helm(values="a: {{ .ClusterName }}"))) == 1
 
 
 # The management cluster -----------------------------------------------------------------------------------------------
@@ -330,13 +296,40 @@ def test_another_fingerprint_key_cannot_tell() -> None:
     assert [(one.kind, one.reason) for one in found.not_comparable] == [(SECRET, "cannot tell")]
 
 
-def test_the_same_two_trees_give_the_same_rows() -> None:
+def test_the_same_two_trees_give_the_samerows() -> None:
     """Whatever the order that the API server answered in."""
-    before = _stage(_service("a"), _service("b"), deployed=("/Service test/a", "/Service test/b"))
-    after = _stage(_service("a", 2), _service("b", 2), deployed=("/Service test/b", "/Service test/a"))
+    before = _stage(service("a"), service("b"), deployed="ab")
+    after = _stage(service("a", 2), service("b", 2), deployed="ba")
 
     first = compare(build(before), build(after))
     second = compare(build(before[::-1]), build(after[::-1]))
 
     assert first.rows == second.rows == tuple(sorted(first.rows))
     assert [raw.text for raw in first.raw_diffs("a", "b")] == [raw.text for raw in second.raw_diffs("a", "b")]
+
+
+def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after: tuple[ResourceSelector, ...]) -> str:
+    """What is said of the one object that only the newer side has, or has because of its scope."""
+    trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
+    key = ObjectKey.of(objects[0])
+    (told,) = presence_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
+    return str(told[0])
+
+
+def test_what_another_scope_brings() -> None:
+    """As far as the older scope surely had asked for it, it is new; labels that it may have had are not known."""
+    role = Kind("rbac.authorization.k8s.io", "Role")
+    one = {"apiVersion": f"{role.group}/v1", "kind": "Role", "metadata": {"namespace": "shop", "name": "reader"}}
+    everywhere, labelled = ResourceSelector(role), ResourceSelector(role, label_selector="a=b")
+    here, there = (ResourceSelector(role, namespaces=(name,)) for name in ("shop", "other"))
+
+    for before, after, action in (
+        ((), (everywhere,), "now covered"),
+        ((there,), (everywhere,), "now covered"),
+        ((labelled,), (everywhere,), "now covered"),
+        ((here,), (everywhere,), "added"),
+        ((here, labelled), (everywhere,), "added"),
+        ((everywhere,), (everywhere,), "added"),
+        ((labelled,), (labelled,), "added"),
+    ):
+        assert _told([one], before, after) == action

@@ -9,30 +9,22 @@ import pytest
 from gitsnap.compare import compare
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos import inventory, kinds
-from tests.support.trees import (
-    O,
-    W,
-    build,
-    cluster,
-    config_map,
-    deployed_by,
-    inventory_of,
-    policy_ref,
-    profile,
-    secret,
+from tests.support.rows import (
+    SEE,
+    chart,
+    content,
+    installed,
+    joined,
+    listed,
+    referring,
+    rows_by_cluster,
+    service,
+    services,
+    stage,
 )
+from tests.support.trees import O, W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
 
-_SEE = "use --raw-diff option to see diff"
 _REPOSITORY = ObjectKey(kinds.GIT_REPOSITORY, "flux-system", "apps")
-
-
-def _service(name: str, value: str = "1") -> str:
-    return f"apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: test\nspec:\n  port: {value}\n"
-
-
-def _rows(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, ...]]:
-    found = compare(build(before), build(after))
-    return [(row.cluster, row.name, str(row.action), row.message) for row in found.rows]
 
 
 # What templates read ------------------------------------------------------------------------------------------------
@@ -44,44 +36,44 @@ def _templates(*texts: str, labels: dict[str, str] | None = None, data: str = "1
         "identifier": "Limits",
         "resource": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "limits"},
     }
-    listed = deployed_by("p", "/Service test/a", "/Service test/b")
+    deployed = deployed_by("p", *listed("a", "b"))
     return [
         cluster(W, **(labels or {})),
         cluster(O, zone="x"),
-        config_map("content", {"all.yaml": "---\n".join(texts)}, annotations={"projectsveltos.io/template": "ok"}),
+        content(joined(*texts), annotations={"projectsveltos.io/template": "ok"}),
         config_map("limits", {"ports": data}),
         profile("p", {"policyRefs": [policy_ref("content")], "templateResourceRefs": [reference]}, W, O),
-        inventory_of(W, listed),
-        inventory_of(O, listed),
+        inventory_of(W, deployed),
+        inventory_of(O, deployed),
     ]
 
 
 def test_a_label_that_a_template_reads_modifies_what_is_made_of_it() -> None:
     """On the cluster whose label changed, and only the documents that come out otherwise."""
-    texts = (_service("a", "{{ .Cluster.metadata.labels.zone }}"), _service("b"))
+    texts = (service("a", "{{ .Cluster.metadata.labels.zone }}"), service("b"))
 
-    def stage(zone: str) -> list[JsonObject]:
+    def labelled(zone: str) -> list[JsonObject]:
         return _templates(*texts, labels={"zone": zone, "other": zone})
 
-    assert _rows(stage("x"), stage("y")) == [(str(W), "a", "modified", _SEE)]
-    found = compare(build(stage("x")), build(stage("y")))
+    assert rows_by_cluster(labelled("x"), labelled("y")) == [(str(W), "a", "modified", SEE)]
+    found = compare(build(labelled("x")), build(labelled("y")))
     (raw,) = [raw.text for raw in found.raw_diffs("x", "y") if raw.title == "/Service test/a"]
     assert "-  port: x\n+  port: y\n" in raw
 
 
 def test_a_label_that_no_template_reads_modifies_nothing() -> None:
     """Also where the template reads another field of the cluster."""
-    texts = (_service("a", "{{ .Cluster.metadata.name }}"), _service("b", "{{ .ClusterName | quote }}"))
+    texts = (service("a", "{{ .Cluster.metadata.name }}"), service("b", "{{ .ClusterName | quote }}"))
 
-    assert _rows(_templates(*texts, labels={"zone": "x"}), _templates(*texts, labels={"zone": "y"})) == []
+    assert rows_by_cluster(_templates(*texts, labels={"zone": "x"}), _templates(*texts, labels={"zone": "y"})) == []
 
 
 def test_what_only_sveltos_can_evaluate_names_what_it_may_have_read() -> None:
     """The template is the same: the row says which object to compare."""
-    texts = (_service("a", '{{ (index .MgmtResources "Limits").data.ports }}'), _service("b"))
+    texts = (service("a", '{{ (index .MgmtResources "Limits").data.ports }}'), service("b"))
     message = "To see diff compare ConfigMap default/limits"
 
-    assert _rows(_templates(*texts), _templates(*texts, data="2")) == [
+    assert rows_by_cluster(_templates(*texts), _templates(*texts, data="2")) == [
         (str(W), "a", "modified", message),
         (str(O), "a", "modified", message),
     ]
@@ -89,22 +81,20 @@ def test_what_only_sveltos_can_evaluate_names_what_it_may_have_read() -> None:
 
 def test_a_template_is_carried_out_as_a_whole() -> None:
     """Sveltos splits what comes of it: a condition may hold several documents."""
-    condition = '{{ if eq .ClusterName "west" }}\n' + _service("a", "2") + "---\n" + _service("b", "2")
-    ours = condition + "{{ else }}\n" + _service("a") + "---\n" + _service("b") + "{{ end }}\n"
+    condition = '{{ if eq .ClusterName "west" }}\n' + services("ab", 2)
+    ours = condition + "{{ else }}\n" + services("ab") + "{{ end }}\n"
 
-    assert _rows(_templates(_service("a"), _service("b")), _templates(ours)) == [
-        (str(W), "a", "modified", _SEE),
-        (str(W), "b", "modified", _SEE),
+    assert rows_by_cluster(_templates(service("a"), service("b")), _templates(ours)) == [
+        (str(W), "a", "modified", SEE),
+        (str(W), "b", "modified", SEE),
     ]
 
 
 def _values(label: str, text: str) -> list[JsonObject]:
-    chart = {"releaseName": "web", "releaseNamespace": "shop", "chartVersion": "1.0.0", "values": text}
-    entry = {"releaseName": "web", "namespace": "shop", "chartVersion": "1.0.0", "repoURL": ""}
     return [
         cluster(W, zone=label),
-        profile("p", {"helmCharts": [chart]}, W),
-        inventory_of(W, deployed_by("p", charts=[entry])),
+        profile("p", {"helmCharts": [chart(values=text)]}, W),
+        inventory_of(W, deployed_by("p", charts=[installed()])),
     ]
 
 
@@ -112,10 +102,10 @@ def test_a_label_that_values_of_a_chart_read() -> None:
     """Values are templates, whether or not anything says so."""
     reading, other = "zone: {{ .Cluster.metadata.labels.zone }}", "zone: {{ .ClusterName }}"
 
-    assert _rows(_values("x", reading), _values("y", reading)) == [
+    assert rows_by_cluster(_values("x", reading), _values("y", reading)) == [
         (str(W), "web", "modified", "values changed, compare SveltosCluster default/west")
     ]
-    assert _rows(_values("x", other), _values("y", other)) == []
+    assert rows_by_cluster(_values("x", other), _values("y", other)) == []
 
 
 # Flux sources -------------------------------------------------------------------------------------------------------
@@ -125,15 +115,16 @@ def _flux(revision: str = "main@sha1:aaa", *, url: str = "https://git.example.co
     """A profile that deploys a ConfigMap, and what a Git repository holds, by policyRefs or as a kustomization."""
     field = more.pop("field", "policyRefs")
     reference = {"kind": "GitRepository", "namespace": "flux-system", "name": "apps", **more}
-    spec: JsonObject = {"policyRefs": [policy_ref("content")]}
-    spec[field] = [*spec.get(field, []), reference]
+    source = content(service("a"))
+    user = referring(source)
+    user["spec"][field] = [*user["spec"].get(field, []), reference]
     feature = "Resources" if field == "policyRefs" else "Kustomize"
-    entry = deployed_by("p", "/Service test/a")
+    entry = deployed_by("p", *listed("a"))
     entry["Features"] += deployed_by("p", "apps/Deployment test/web", feature=feature)["Features"]
     return [
         cluster(W),
-        config_map("content", {"all.yaml": _service("a")}),
-        profile("p", spec, W),
+        source,
+        user,
         inventory_of(W, entry),
         {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
@@ -161,7 +152,7 @@ def test_the_revision_of_a_flux_source_is_kept() -> None:
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])
 def test_another_revision_modifies_what_comes_from_the_source(field: str) -> None:
     """Not what comes from documents; the row says from which revision to which."""
-    assert _rows(_flux(field=field), _flux("main@sha1:bbb", field=field)) == [
+    assert rows_by_cluster(_flux(field=field), _flux("main@sha1:bbb", field=field)) == [
         (
             str(W),
             "web",
@@ -173,10 +164,10 @@ def test_another_revision_modifies_what_comes_from_the_source(field: str) -> Non
 
 def test_another_address_of_a_flux_source() -> None:
     """The interval deploys nothing else, the address does."""
-    assert [row[1] for row in _rows(_flux(), _flux(url="https://other.example.com"))] == ["web"]
+    assert [row[1] for row in rows_by_cluster(_flux(), _flux(url="https://other.example.com"))] == ["web"]
     slower = _flux()
     slower[-1]["spec"]["interval"] = "1h"
-    assert _rows(_flux(), slower) == []
+    assert rows_by_cluster(_flux(), slower) == []
 
 
 def test_a_sample_without_the_revision_cannot_tell() -> None:
@@ -184,41 +175,40 @@ def test_a_sample_without_the_revision_cannot_tell() -> None:
     unknown = _flux()
     del unknown[-1]["status"]
 
-    assert _rows(unknown, _flux()) == []
+    assert rows_by_cluster(unknown, _flux()) == []
 
 
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])
 def test_another_path_in_a_repository(field: str) -> None:
     """The same source, another folder of it; the tier of the reference, though, deploys nothing else."""
-    rows = _rows(_flux(field=field, path="./a"), _flux(field=field, path="./b"))
+    found = rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./b"))
 
-    assert rows == [(str(W), "web", "modified", "To see diff compare ClusterProfile p")]
-    assert _rows(_flux(field=field, path="./a"), _flux(field=field, path="./a", tier=50)) == []
+    assert found == [(str(W), "web", "modified", "To see diff compare ClusterProfile p")]
+    assert rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./a", tier=50)) == []
 
 
 def test_a_path_that_is_made_of_a_label() -> None:
     """The same profile and repository, another folder for the cluster whose label changed."""
 
-    def stage(zone: str) -> list[JsonObject]:
+    def labelled(zone: str) -> list[JsonObject]:
         return [cluster(W, zone=zone), *_flux(path="./{{ .Cluster.metadata.labels.zone }}")[1:]]
 
-    assert [row[1:3] for row in _rows(stage("x"), stage("y"))] == [("web", "modified")]
+    assert [row[1:3] for row in rows_by_cluster(labelled("x"), labelled("y"))] == [("web", "modified")]
 
 
 def test_a_chart_in_a_flux_source() -> None:
     """A revision of a chart that keeps its version."""
 
-    def stage(revision: str) -> list[JsonObject]:
-        chart = {"repositoryURL": "gitrepository://flux-system/apps/charts/web", "releaseName": "web"}
-        entry = {"releaseName": "web", "namespace": "shop", "chartVersion": "1.0.0", "repoURL": "x"}
+    def holding(revision: str) -> list[JsonObject]:
+        asked = chart("", repositoryURL="gitrepository://flux-system/apps/charts/web")
         return [
             cluster(W),
-            profile("p", {"helmCharts": [{**chart, "releaseNamespace": "shop"}]}, W),
-            inventory_of(W, deployed_by("p", charts=[entry])),
+            profile("p", {"helmCharts": [asked]}, W),
+            inventory_of(W, deployed_by("p", charts=[installed()])),
             _flux(revision)[-1],
         ]
 
-    ((_, name, action, message),) = _rows(stage("a"), stage("b"))
+    ((_, name, action, message),) = rows_by_cluster(holding("a"), holding("b"))
     assert (name, action) == ("web", "modified")
     assert message.startswith("source of the chart changed, compare GitRepository flux-system/apps (revision a, now b)")
 
@@ -229,35 +219,30 @@ def test_a_chart_in_a_flux_source() -> None:
 def test_another_url() -> None:
     """What stands behind it is not in the API; what it is, is."""
 
-    def stage(url: str, interval: str = "5m") -> list[JsonObject]:
+    def behind(url: str, interval: str = "5m") -> list[JsonObject]:
         reference = {"remoteURL": {"url": url, "interval": interval}}
         return [
             cluster(W),
             profile("p", {"policyRefs": [reference]}, W),
-            inventory_of(W, deployed_by("p", "/Service test/a")),
+            inventory_of(W, deployed_by("p", *listed("a"))),
         ]
 
-    assert [row[1:3] for row in _rows(stage("https://a/1"), stage("https://a/2"))] == [("a", "modified")]
-    assert _rows(stage("https://a/1"), stage("https://a/1", "1h")) == []
+    assert [row[1:3] for row in rows_by_cluster(behind("https://a/1"), behind("https://a/2"))] == [("a", "modified")]
+    assert rows_by_cluster(behind("https://a/1"), behind("https://a/1", "1h")) == []
 
 
 def test_patches_of_a_chart() -> None:
     """A patch that selects no other resource of its profile is for the objects of the chart."""
 
-    def stage(kind: str = "") -> list[JsonObject]:
-        objects = _values("x", "a: 1")
-        objects.append(config_map("content", {"all.yaml": _service("a")}))
-        spec = objects[1]["spec"]
-        spec["policyRefs"] = [policy_ref("content")]
-        if kind:
-            spec["patches"] = [{"target": {"kind": kind}, "patch": "- op: remove\n  path: /spec\n"}]
-        chart = {"releaseName": "web", "namespace": "shop", "chartVersion": "1.0.0", "repoURL": ""}
-        objects[2] = inventory_of(W, deployed_by("p", "/Service test/a", charts=[chart]))
-        return objects
+    def patched(kind: str = "") -> list[JsonObject]:
+        patch = {"target": {"kind": kind}, "patch": "- op: remove\n  path: /spec\n"}
+        spec = {"helmCharts": [chart()], **({"patches": [patch]} if kind else {})}
+        deployed = inventory_of(W, deployed_by("p", *listed("a"), charts=[installed()]))
+        return [*stage(content(service("a")), **spec)[:-1], deployed]
 
     message = "patched otherwise, compare ClusterProfile p"
-    assert _rows(stage(), stage("Deployment")) == [(str(W), "web", "modified", message)]
-    assert _rows(stage(), stage("Service")) == [(str(W), "a", "modified", message)]
+    assert rows_by_cluster(patched(), patched("Deployment")) == [(str(W), "web", "modified", message)]
+    assert rows_by_cluster(patched(), patched("Service")) == [(str(W), "a", "modified", message)]
 
 
 # How texts are read -------------------------------------------------------------------------------------------------
@@ -265,17 +250,11 @@ def test_patches_of_a_chart() -> None:
 
 def _listed(text: str, *, kind: str = "ConfigMap", owner: bool = False, **annotations: str) -> list[JsonObject]:
     """A source with two Services, and an inventory that names the owner where Sveltos is an old one."""
-    make = config_map if kind == "ConfigMap" else secret
-    entry = deployed_by("p", "/Service test/a", "/Service test/b")
+    entry = deployed_by("p", *listed("a", "b"))
     for resource in entry["Features"][0]["resources"] if owner else ():
         resource["owner"] = {"kind": kind, "namespace": "default", "name": "content"}
     written = {f"projectsveltos.io/{name}": value for name, value in annotations.items()}
-    return [
-        cluster(W),
-        make("content", {"all.yaml": text}, annotations=written),
-        profile("p", {"policyRefs": [policy_ref("content", kind)]}, W),
-        inventory_of(W, entry),
-    ]
+    return [*stage(content(text, kind=kind, annotations=written))[:-1], inventory_of(W, entry)]
 
 
 @pytest.mark.parametrize(
@@ -283,12 +262,12 @@ def _listed(text: str, *, kind: str = "ConfigMap", owner: bool = False, **annota
 )
 def test_other_subresources_modify_every_resource_of_the_source(kind: str, words: str) -> None:
     """Their status is applied as well, or is not any more; the order of the names says nothing."""
-    text = _service("a") + "---\n" + _service("b")
+    text = services("ab")
     before, after = _listed(text, kind=kind), _listed(text, kind=kind, subresources="status,scale")
 
     message = f"{words} {kind} default/content"
-    assert _rows(before, after) == [(str(W), name, "modified", message) for name in ("a", "b")]
-    assert _rows(after, _listed(text, kind=kind, subresources="scale, status")) == []
+    assert rows_by_cluster(before, after) == [(str(W), name, "modified", message) for name in ("a", "b")]
+    assert rows_by_cluster(after, _listed(text, kind=kind, subresources="scale, status")) == []
 
 
 def test_a_document_on_the_line_of_its_separator() -> None:
@@ -296,11 +275,12 @@ def test_a_document_on_the_line_of_its_separator() -> None:
 
     def text(port: int) -> str:
         return (
-            _service("a")
-            + f"--- {{apiVersion: v1, kind: Service, metadata: {{name: b, namespace: test}}, p: {port}}}\n"
+            service("a") + f"--- {{apiVersion: v1, kind: Service, metadata: {{name: b, namespace: test}}, p: {port}}}\n"
         )
 
-    assert _rows(_listed(text(1), owner=True), _listed(text(2), owner=True)) == [(str(W), "b", "modified", _SEE)]
-    rows = _rows(_listed(text(1)), _listed(text(2)))
-    assert [row[1] for row in rows] == ["a", "b"]
-    assert {row[3] for row in rows} == {"may have changed, compare ConfigMap default/content"}
+    assert rows_by_cluster(_listed(text(1), owner=True), _listed(text(2), owner=True)) == [
+        (str(W), "b", "modified", SEE)
+    ]
+    found = rows_by_cluster(_listed(text(1)), _listed(text(2)))
+    assert [row[1] for row in found] == ["a", "b"]
+    assert {row[3] for row in found} == {"may have changed, compare ConfigMap default/content"}

@@ -8,6 +8,19 @@ from gitsnap.compare import compare
 from gitsnap.model import JsonObject
 from gitsnap.sveltos.kinds import CAPI_CLUSTER
 from gitsnap.sveltos.matching import ClusterRef
+from tests.support.rows import (
+    NOT_APPLIED,
+    SEE,
+    chart,
+    content,
+    installed,
+    listed,
+    referring,
+    rows,
+    service,
+    services,
+    stage,
+)
 from tests.support.trees import (
     O,
     W,
@@ -22,39 +35,28 @@ from tests.support.trees import (
     summary,
 )
 
-_SEE = "use --raw-diff option to see diff"
-
-
-def _service(name: str, port: int = 1, namespace: str = "test") -> str:
-    place = f"\n  namespace: {namespace}" if namespace else ""
-    return f"apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}{place}\nspec:\n  port: {port}\n"
-
-
-def _rows(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str, str]]:
-    found = compare(build(before), build(after))
-    return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in found.rows]
-
 
 def _two(owner: str, port: int = 1, *, failed: str = "", lost: bool = False) -> list[JsonObject]:
     """Two profiles, of which one deploys a Service to a cluster."""
+    source = content(service("a", port))
     objects = [
         cluster(W),
-        config_map("content", {"all.yaml": _service("a", port)}),
-        *(profile(name, {"policyRefs": [policy_ref("content")] if name == owner else []}, W) for name in ("p", "q")),
-        inventory_of(W, deployed_by(owner, *([] if lost else ["/Service test/a"]))),
+        source,
+        *(referring(*([source] if name == owner else []), name=name) for name in ("p", "q")),
+        inventory_of(W, deployed_by(owner, *([] if lost else listed("a")))),
     ]
     return [*objects, summary(W, failed, Resources="Failed aaaa")] if failed else objects
 
 
 def test_a_resource_that_another_profile_deploys_now() -> None:
     """It is there before and after: no row, unless what is deployed differs."""
-    assert _rows(_two("p"), _two("q")) == []
-    assert _rows(_two("p"), _two("q", port=2)) == [("/Service", "test/a", "modified", _SEE)]
+    assert rows(_two("p"), _two("q")) == []
+    assert rows(_two("p"), _two("q", port=2)) == [("/Service", "test/a", "modified", SEE)]
 
 
 def test_a_resource_on_its_way_to_a_profile_that_fails() -> None:
     """The new profile's deployment failed before it listed the resource: it runs on."""
-    assert _rows(_two("p"), _two("q", failed="q", lost=True)) == []
+    assert rows(_two("p"), _two("q", failed="q", lost=True)) == []
 
 
 def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails() -> None:
@@ -63,7 +65,7 @@ def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails(
     lost_before, lost_after = _two("p", failed="p", lost=True), _two("q", port=2, failed="q", lost=True)
 
     for old, new in ((before, lost_after), (lost_before, after), (lost_before, lost_after)):
-        assert [row[:3] for row in _rows(old, new)] == [("/Service", "test/a", "modified")]
+        assert [row[:3] for row in rows(old, new)] == [("/Service", "test/a", "modified")]
 
 
 def test_a_failure_excuses_only_what_is_still_asked_for() -> None:
@@ -71,46 +73,41 @@ def test_a_failure_excuses_only_what_is_still_asked_for() -> None:
     after = _two("p", failed="p", lost=True)
     after[1]["data"] = {"all.yaml": ""}
 
-    assert [row[:3] for row in _rows(_two("p"), after)] == [("/Service", "test/a", "deleted")]
+    assert [row[:3] for row in rows(_two("p"), after)] == [("/Service", "test/a", "deleted")]
 
 
 def _patched(*patches: JsonObject, **spec: Any) -> list[JsonObject]:
-    return [
-        cluster(W),
-        config_map("content", {"all.yaml": _service("a") + "---\n" + _service("b")}),
-        profile("p", {"policyRefs": [policy_ref("content")], "patches": list(patches), **spec}, W),
-        inventory_of(W, deployed_by("p", "/Service test/a", "/Service test/b")),
-    ]
+    return stage(content(services("ab")), *listed("a", "b"), patches=list(patches), **spec)
 
 
 def test_a_patch_modifies_what_it_selects() -> None:
     """The documents are the same, the resources are not."""
     patch = {"target": {"kind": "Service", "name": "a.*"}, "patch": "- op: add\n  path: /spec/x\n  value: 1\n"}
 
-    assert _rows(_patched(), _patched(patch)) == [
+    assert rows(_patched(), _patched(patch)) == [
         ("/Service", "test/a", "modified", "patched otherwise, compare ClusterProfile p")
     ]
-    assert _rows(_patched(patch), _patched(patch)) == []
+    assert rows(_patched(patch), _patched(patch)) == []
 
 
 def test_a_patch_without_a_target_or_with_a_pattern_that_cannot_be_read_selects_all() -> None:
     """Better a row too many, which says why, than a change that nobody sees."""
     for target in ({}, {"name": "("}):
-        rows = _rows(_patched(), _patched({"target": target, "patch": "- op: remove\n  path: /spec/x\n"}))
-        assert [row[1] for row in rows] == ["test/a", "test/b"]
+        found = rows(_patched(), _patched({"target": target, "patch": "- op: remove\n  path: /spec/x\n"}))
+        assert [row[1] for row in found] == ["test/a", "test/b"]
 
 
 def test_a_patch_from_a_config_map() -> None:
     """Its text is compared, and its row names it."""
 
-    def stage(value: int) -> list[JsonObject]:
+    def patched(value: int) -> list[JsonObject]:
         text = f"target:\n  kind: Service\n  name: b\npatch: |\n  - op: add\n    path: /spec/x\n    value: {value}\n"
         return [
             *_patched(patchesFrom=[policy_ref("patches")]),
             config_map("patches", {"one": text}),
         ]
 
-    assert _rows(stage(1), stage(2)) == [
+    assert rows(patched(1), patched(2)) == [
         ("/Service", "test/b", "modified", "patched otherwise, compare ConfigMap default/patches")
     ]
 
@@ -118,31 +115,25 @@ def test_a_patch_from_a_config_map() -> None:
 def test_a_patch_from_a_secret_is_noticed_and_not_shown() -> None:
     """Its values are fingerprints: whom it selects cannot be told."""
 
-    def stage(value: str) -> list[JsonObject]:
+    def patched(value: str) -> list[JsonObject]:
         spec = {"patchesFrom": [policy_ref("patches", "Secret")]}
         return [*_patched(**spec), secret("patches", {"one": value})]
 
-    rows = _rows(stage("very-secret-a"), stage("very-secret-b"))
+    found = rows(patched("very-secret-a"), patched("very-secret-b"))
 
-    assert [row[1] for row in rows] == ["test/a", "test/b"]
-    assert all("compare Secret default/patches" in row[3] for row in rows)
+    assert [row[1] for row in found] == ["test/a", "test/b"]
+    assert all("compare Secret default/patches" in row[3] for row in found)
 
 
 def test_a_cluster_scoped_document_that_loses_its_namespace() -> None:
     """A namespace means nothing there: the same resource, and no change."""
 
-    def stage(namespace: str, kind: str, deployed: str) -> list[JsonObject]:
-        text = _service("a", namespace=namespace).replace("Service", kind).replace("v1", "example.com/v1", 1)
-        return [
-            cluster(W),
-            config_map("content", {"all.yaml": text}),
-            profile("p", {"policyRefs": [policy_ref("content")]}, W),
-            inventory_of(W, deployed_by("p", deployed)),
-        ]
+    def written(namespace: str, kind: str, deployed: str) -> list[JsonObject]:
+        text = service("a", namespace=namespace).replace("Service", kind).replace("v1", "example.com/v1", 1)
+        return stage(content(text), f"example.com/{kind} {deployed}")
 
-    everywhere = ("example.com/Realm /a", "example.com/Realm /a")
-    assert _rows(stage("test", "Realm", everywhere[0]), stage("", "Realm", everywhere[1])) == []
-    moved = _rows(stage("test", "Room", "example.com/Room test/a"), stage("", "Room", "example.com/Room default/a"))
+    assert rows(written("test", "Realm", "/a"), written("", "Realm", "/a")) == []
+    moved = rows(written("test", "Room", "test/a"), written("", "Room", "default/a"))
     assert [row[1:3] for row in moved] == [("default/a", "added"), ("test/a", "deleted")]
 
 
@@ -165,15 +156,15 @@ def test_the_label_of_a_cluster_says_which_profiles_it_brings_and_takes() -> Non
     assert many.message.endswith("now matched by ClusterProfile a, ClusterProfile b, ClusterProfile c and 2 more")
 
 
-def _moving(owner: str, port: int, listed: str, *others: str) -> list[JsonObject]:
-    """Two profiles, of which ``owner`` is asked to deploy a Service that the inventory lists under ``listed``."""
-    names = sorted({"p", owner, *others})
+def _moving(owner: str, port: int, deployer: str, *others: str) -> list[JsonObject]:
+    """Two profiles, of which ``owner`` is asked to deploy a Service that the inventory lists under ``deployer``."""
+    names, source = sorted({"p", owner, *others}), content(service("a", port))
     return [
         cluster(W),
-        config_map("content", {"all.yaml": _service("a", port)}),
-        *(profile(name, {"policyRefs": [policy_ref("content")] if name == owner else []}, W) for name in names),
+        source,
+        *(referring(*([source] if name == owner else []), name=name) for name in names),
         *(summary(W, name, Resources="Provisioned aaaa") for name in names),
-        inventory_of(W, deployed_by(listed, "/Service test/a")),
+        inventory_of(W, deployed_by(deployer, *listed("a"))),
     ]
 
 
@@ -181,16 +172,16 @@ def test_a_resource_that_is_to_move_and_to_change() -> None:
     """Sveltos has not followed: the change is a row now, since no later comparison can tell; the move is none."""
     before = _moving("p", 1, "p", "q")
 
-    assert _rows(before, _moving("q", 2, "p")) == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
-    assert _rows(before, _moving("q", 1, "p")) == []
-    assert _rows(_moving("q", 2, "p"), _moving("q", 2, "q")) == []
+    assert rows(before, _moving("q", 2, "p")) == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
+    assert rows(before, _moving("q", 1, "p")) == []
+    assert rows(_moving("q", 2, "p"), _moving("q", 2, "q")) == []
 
 
 def test_a_resource_that_is_to_move_to_a_new_profile() -> None:
     """The profile it moves to was not there before."""
-    rows = _rows(_moving("p", 1, "p"), _moving("new", 2, "p"))
+    found = rows(_moving("p", 1, "p"), _moving("new", 2, "p"))
 
-    assert rows == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
+    assert found == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
 
 
 def test_a_resource_of_a_profile_that_is_gone_and_that_is_to_change() -> None:
@@ -199,43 +190,37 @@ def test_a_resource_of_a_profile_that_is_gone_and_that_is_to_change() -> None:
         before, after = _moving("p", 1, "p", *others), _moving("q", 2, "p", *others)
         gone = [one for one in after if (one["kind"], one["metadata"]["name"]) != ("ClusterProfile", "p")]
 
-        assert _rows(before, gone) == [("/Service", "test/a", "modified", f"{_SEE} (not applied yet)")]
+        assert rows(before, gone) == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
 
 
 def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
     """What came from a document is none of the Secret's resources, while the inventory still lists it."""
+    source = content(service("a"))
 
-    def stage(password: str, *references: JsonObject) -> list[JsonObject]:
-        return [
-            cluster(W),
-            config_map("content", {"all.yaml": _service("a")}),
-            secret("hidden", {"all.yaml": password}),
-            profile("p", {"policyRefs": [policy_ref("hidden", "Secret"), *references]}, W),
-            inventory_of(W, deployed_by("p", "/Service test/a", "/Secret test/b")),
-        ]
+    def hiding(password: str, *sources: JsonObject) -> list[JsonObject]:
+        hidden = content(password, "hidden", "Secret")
+        deployed = inventory_of(W, deployed_by("p", *listed("a"), "/Secret test/b"))
+        return [cluster(W), source, hidden, referring(hidden, *sources), deployed]
 
-    rows = _rows(stage("one", policy_ref("content")), stage("another"))
+    found = rows(hiding("one", source), hiding("another"))
 
-    assert rows == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+    assert found == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
 
 
 def test_clusters_of_one_name_and_two_types_are_two() -> None:
     """A Cluster and a SveltosCluster may have the same name in the same namespace."""
     twin = ClusterRef(CAPI_CLUSTER, W.namespace, W.name)
 
-    def stage(port: int) -> list[JsonObject]:
+    def twins(port: int) -> list[JsonObject]:
         return [
-            cluster(W),
+            *stage(content(service("a", 1), "one"), *listed("a")),
             cluster(twin),
-            config_map("one", {"all.yaml": _service("a", 1)}),
-            config_map("two", {"all.yaml": _service("a", port)}),
-            profile("p", {"policyRefs": [policy_ref("one")]}, W),
+            content(service("a", port), "two"),
             profile("q", {"policyRefs": [policy_ref("two")]}, twin),
-            inventory_of(W, deployed_by("p", "/Service test/a")),
-            inventory_of(twin, deployed_by("q", "/Service test/a")),
+            inventory_of(twin, deployed_by("q", *listed("a"))),
         ]
 
-    found = compare(build(stage(1)), build(stage(2)))
+    found = compare(build(twins(1)), build(twins(2)))
 
     assert [row.cluster for row in found.rows] == ["default/capi--west"]
 
@@ -243,7 +228,7 @@ def test_clusters_of_one_name_and_two_types_are_two() -> None:
 def test_a_cluster_that_is_gone() -> None:
     """Everything that it had goes with it, and the profiles that matched it are named."""
     before = _labelled("production", "p")
-    before.append(inventory_of(W, deployed_by("p", "/Service test/a")))
+    before.append(inventory_of(W, deployed_by("p", *listed("a"))))
     after = [one for one in _labelled("other", "p") if one["metadata"]["name"] != W.name]
 
     found = compare(build(before), build(after))
@@ -255,16 +240,11 @@ def test_a_cluster_that_is_gone() -> None:
 def test_a_selector_that_leaves_a_cluster_before_sveltos_does() -> None:
     """What is listed is there: it goes when the inventory says so; the profile's own row tells of the selector."""
 
-    def stage(value: str) -> list[JsonObject]:
-        selector = {"clusterSelector": {"matchLabels": {"env": value}}, "policyRefs": [policy_ref("content")]}
-        return [
-            cluster(W, env="a"),
-            config_map("content", {"all.yaml": _service("a")}),
-            profile("p", selector, W),
-            inventory_of(W, deployed_by("p", "/Service test/a")),
-        ]
+    def selecting(value: str) -> list[JsonObject]:
+        selector = {"matchLabels": {"env": value}}
+        return [cluster(W, env="a"), *stage(content(service("a")), *listed("a"), clusterSelector=selector)[1:]]
 
-    found = compare(build(stage("a")), build(stage("b")))
+    found = compare(build(selecting("a")), build(selecting("b")))
 
     assert found.rows == ()
     assert [row.message for row in found.management] == ["spec.clusterSelector.matchLabels.env"]
@@ -273,18 +253,67 @@ def test_a_selector_that_leaves_a_cluster_before_sveltos_does() -> None:
 def test_a_resource_of_a_secret_that_moves_and_changes() -> None:
     """Its document cannot be read, but the Secret changed: the row names it."""
 
-    def stage(owner: str, password: str) -> list[JsonObject]:
+    def hiding(owner: str, password: str) -> list[JsonObject]:
+        hidden = content(password, "hidden", "Secret")
         return [
             cluster(W),
-            secret("hidden", {"all.yaml": password}),
-            *(
-                profile(name, {"policyRefs": [policy_ref("hidden", "Secret")] if name == owner else []}, W)
-                for name in ("p", "q")
-            ),
+            hidden,
+            *(referring(*([hidden] if name == owner else []), name=name) for name in ("p", "q")),
             inventory_of(W, deployed_by(owner, "/Secret test/b")),
         ]
 
-    rows = _rows(stage("p", "one"), stage("q", "another"))
+    found = rows(hiding("p", "one"), hiding("q", "another"))
 
-    assert rows == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
-    assert _rows(stage("p", "one"), stage("q", "one")) == []
+    assert found == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+    assert rows(hiding("p", "one"), hiding("q", "one")) == []
+
+
+# Releases -------------------------------------------------------------------------------------------------------------
+
+
+def _releasing(owner: str, deployer: str, *, state: str = "Provisioned", **asked: Any) -> list[JsonObject]:
+    """Three profiles, of which ``owner`` is asked for a release that the inventory lists under ``deployer``."""
+    return [
+        cluster(W),
+        *(profile(name, {"helmCharts": [chart(**asked)] if name == owner else []}, W) for name in ("p", "q", "r")),
+        *(summary(W, name, Helm=f"{state if name == owner else 'Provisioned'} aaaa") for name in ("p", "q", "r")),
+        inventory_of(W, *([deployed_by(deployer, charts=[installed()])] if deployer else ())),
+    ]
+
+
+def test_a_release_that_another_profile_is_to_deploy() -> None:
+    """Its move is no row, before and after Sveltos follows; another value is one, at once."""
+    before, moving, moved = _releasing("p", "p"), _releasing("q", "p"), _releasing("q", "q")
+
+    assert rows(before, moving) == rows(moving, moved) == rows(before, moved) == []
+    assert rows(before, _releasing("q", "p", values="a: 1")) == [
+        ("helm release", "shop/web", "modified", "values changed, compare ClusterProfile q")
+    ]
+
+
+def test_a_release_that_nobody_asks_for_any_more() -> None:
+    """It is deleted when it is: nothing else of it changes before."""
+    before, withdrawn = _releasing("p", "p"), _releasing("", "p")
+
+    assert rows(before, withdrawn) == []
+    assert rows(withdrawn, _releasing("", "")) == [("helm release", "shop/web", "deleted", "")]
+
+
+def test_a_release_that_moves_between_profiles_that_fail() -> None:
+    """No inventory lists it: it is one release all the same, and another version of it is a change."""
+    before = _releasing("p", "", state="Failed")
+
+    assert rows(before, _releasing("q", "", state="Failed")) == []
+    for owner in ("p", "q"):
+        after = _releasing(owner, "", state="Failed", version="2.0.0", chartName="other")
+        (row,) = rows(before, after)
+        assert row[2:] == ("modified", "To version: 2.0.0 From version 1.0.0 (deployment failed)")
+
+
+def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -> None:
+    """Who asks for it elsewhere did not have it here."""
+    before = [one for one in _releasing("q", "") if one["kind"] != "ClusterProfile" or one["metadata"]["name"] != "q"]
+    before += [profile("q", {"helmCharts": [chart()]}), summary(W, "p", Helm="Failed bbbb")]
+    before = [one for one in before if one["metadata"]["name"] != "q-sveltos-west"]
+
+    assert rows(before, _releasing("q", "q")) == [("helm release", "shop/web", "added", "")]

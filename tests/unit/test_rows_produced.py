@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gitsnap.compare import compare
 from gitsnap.model import JsonObject
+from tests.support.rows import (
+    HAD_FAILED,
+    SEE,
+    chart,
+    content,
+    installed,
+    joined,
+    listed,
+    referring,
+    rows_by_name,
+    service,
+)
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, summary
 
-_SEE = "use --raw-diff option to see diff"
 _MARK = {
     "promotion": "config.projectsveltos.io/promotionname",
     "trigger": "eventtrigger.lib.projectsveltos.io/eventtriggername",
 }
-
-
-def _service(name: str, port: int) -> str:
-    return f"apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: test\nspec:\n  port: {port}\n"
 
 
 def _promotion(add_ons: JsonObject) -> JsonObject:
@@ -39,43 +48,37 @@ def _trigger(add_ons: JsonObject) -> JsonObject:
 
 
 def _stage(maker: JsonObject, port: int = 1, *, failed: bool = False, mark: str = "promotion") -> list[JsonObject]:
-    made = profile("made", {"policyRefs": [policy_ref("content")]}, W)
+    source, other = content(joined(service("a", port), service("b"))), content(service("c", port), "other")
+    made = referring(source, name="made")
     made["metadata"]["labels"] = {_MARK[mark]: maker["metadata"]["name"]}
+    deployed = deployed_by("made", *([] if failed else listed("a", "b"))), deployed_by("p", *listed("c"))
     return [
         cluster(W, env="a"),
         maker,
         made,
-        config_map("content", {"all.yaml": _service("a", port) + "---\n" + _service("b", 1)}),
-        config_map("other", {"all.yaml": _service("c", port)}),
-        profile("p", {"policyRefs": [policy_ref("other")]}, W),
+        source,
+        other,
+        referring(other),
         summary(W, "made", Resources=f"{'Failed' if failed else 'Provisioned'} {port}"),
-        inventory_of(
-            W,
-            deployed_by("made", *([] if failed else ["/Service test/a", "/Service test/b"])),
-            deployed_by("p", "/Service test/c"),
-        ),
+        inventory_of(W, *deployed),
     ]
-
-
-def _rows(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[Any, ...]]:
-    return [(row.name, str(row.action), row.message) for row in compare(build(before), build(after)).rows]
 
 
 def test_a_document_that_a_promotion_rolls_out() -> None:
     """The profile that Sveltos made of it is no configuration; what it deployed is compared all the same."""
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
-    assert _rows(_stage(maker), _stage(maker, 2)) == [("a", "modified", _SEE), ("c", "modified", _SEE)]
-    assert _rows(_stage(maker), _stage(maker)) == []
+    assert rows_by_name(_stage(maker), _stage(maker, 2)) == [("a", "modified", SEE), ("c", "modified", SEE)]
+    assert rows_by_name(_stage(maker), _stage(maker)) == []
 
 
 def test_a_document_that_an_event_trigger_deploys() -> None:
     """On the clusters that it watches."""
     maker = _trigger({"policyRefs": [policy_ref("content")]})
 
-    rows = _rows(_stage(maker, mark="trigger"), _stage(maker, 2, mark="trigger"))
+    found = rows_by_name(_stage(maker, mark="trigger"), _stage(maker, 2, mark="trigger"))
 
-    assert [row[:2] for row in rows] == [("a", "modified"), ("c", "modified")]
+    assert [row[:2] for row in found] == [("a", "modified"), ("c", "modified")]
 
 
 def test_a_patch_of_a_promotion() -> None:
@@ -85,11 +88,137 @@ def test_a_patch_of_a_promotion() -> None:
     patched = _promotion({"policyRefs": [policy_ref("content")], "patches": [patch]})
 
     message = "patched otherwise, compare ClusterPromotion rollout (not applied yet)"
-    assert _rows(_stage(plain), _stage(patched)) == [("a", "modified", message), ("b", "modified", message)]
+    assert rows_by_name(_stage(plain), _stage(patched)) == [("a", "modified", message), ("b", "modified", message)]
 
 
 def test_a_failure_of_a_made_profile() -> None:
     """What it deployed cannot be told, so that nothing is said to be deleted."""
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
-    assert _rows(_stage(maker), _stage(maker, failed=True)) == []
+    assert rows_by_name(_stage(maker), _stage(maker, failed=True)) == []
+
+
+# Releases -------------------------------------------------------------------------------------------------------------
+
+
+def _chart(version: str = "1.0.0", **more: Any) -> JsonObject:
+    return chart(version, **{"chartName": "web", "values": "a: 1", "valuesFrom": [policy_ref("values")], **more})
+
+
+def _charted(
+    maker: JsonObject, values: str = "b: 1", *, deployed: bool = True, hashed: str = "x", **labels: str
+) -> list[JsonObject]:
+    """A maker with a chart, and the release that a profile which Sveltos made of it has put into the cluster."""
+    reported = summary(W, "made", Helm=f"Provisioned {hashed}")
+    reported["status"]["helmReleaseSummaries"] = [
+        {"releaseNamespace": "shop", "releaseName": "web", "valuesHash": hashed, "status": "Managing"}
+    ]
+    return [
+        cluster(W, env="a", **labels),
+        maker,
+        config_map("values", {"values.yaml": values}),
+        *([reported, inventory_of(W, deployed_by("made", charts=[installed()]))] if deployed else ()),
+    ]
+
+
+_MAKERS = {"promotion": _promotion, "trigger": _trigger}
+_NAMES = {"promotion": "ClusterPromotion rollout", "trigger": "EventTrigger on-service"}
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"values": "a: 2"}, "values changed, compare {maker} (not applied yet)"),
+        ({"values": "a: 2", "hashed": "y"}, "values changed, compare {maker}"),
+        ({"values": "zone: {{ .Cluster.metadata.labels.zone }}"}, "values changed, compare {maker} (not applied yet)"),
+        ({"valuesFrom": []}, "values changed, compare {maker} (not applied yet)"),
+        ({"chartVersion": "2.0.0"}, "To version: 2.0.0 From version 1.0.0 (not applied yet)"),
+        ({"chartName": "other"}, "To chart: other From chart web"),
+        ({"values": "a: 1 # why"}, None),
+    ],
+)
+def test_a_chart_of_a_maker_that_changed(kind: str, asked: dict[str, Any], message: str | None) -> None:
+    """The profile that Sveltos made has no place in the archive; what asks for the release is what it was made of."""
+    make, changed = _MAKERS[kind], {field: value for field, value in asked.items() if field != "hashed"}
+    before = _charted(make({"helmCharts": [_chart()]}), zone="x")
+    after = _charted(make({"helmCharts": [_chart(**changed)]}), zone="x", hashed=asked.get("hashed", "x"))
+
+    wanted = [] if message is None else [("web", "modified", message.format(maker=_NAMES[kind]))]
+    assert rows_by_name(before, after) == wanted
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
+    """In a ConfigMap, or in a label of the cluster that a template reads."""
+    maker = _MAKERS[kind]({"helmCharts": [_chart(values="zone: {{ .Cluster.metadata.labels.zone }}")]})
+    before = _charted(maker, zone="x")
+
+    assert rows_by_name(before, _charted(maker, "b: 2", zone="x")) == [
+        ("web", "modified", "values changed, compare ConfigMap default/values (not applied yet)")
+    ]
+    assert rows_by_name(before, _charted(maker, zone="y")) == [
+        ("web", "modified", "values changed, compare SveltosCluster default/west (not applied yet)")
+    ]
+
+
+def test_a_release_that_no_single_maker_asks_for() -> None:
+    """Two that ask for a release of one name: which of them Sveltos made the profile of cannot be told."""
+    makers = [_promotion({"helmCharts": [_chart(values=values)]}) for values in ("a: 1", "a: 2")]
+    other = _trigger({"helmCharts": [_chart()]})
+    before, after = ([*_charted(maker), other] for maker in makers)
+
+    assert rows_by_name(before, after) == []
+
+
+def test_a_failure_of_a_release_of_a_made_profile() -> None:
+    """As with any other profile, where it is known what it was made of; else it may run on, and nothing is deleted."""
+    maker = _promotion({"helmCharts": [_chart()]})
+    upgraded = _promotion({"helmCharts": [_chart("2.0.0")]})
+    withdrawn = _promotion({"helmCharts": []})
+
+    def failing(made_of: JsonObject) -> list[JsonObject]:
+        return [*_charted(made_of, deployed=False), summary(W, "made", Helm="Failed y"), inventory_of(W)]
+
+    assert rows_by_name(_charted(maker), failing(maker)) == []
+    assert rows_by_name(_charted(maker), failing(upgraded)) == [
+        ("web", "modified", "To version: 2.0.0 From version 1.0.0 (deployment failed)")
+    ]
+    assert rows_by_name(_charted(maker), failing(withdrawn)) == [("web", "deleted", "")]
+    assert rows_by_name(_charted(withdrawn), failing(withdrawn)) == []
+    assert rows_by_name(failing(withdrawn), _charted(withdrawn)) == [("web", "added", HAD_FAILED)]
+
+
+# The management cluster -----------------------------------------------------------------------------------------------
+
+
+def _management(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[Any, ...]]:
+    found = compare(build(before), build(after))
+    assert not found.rows
+    return [(row.name, str(row.action), row.message) for row in found.management]
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> None:
+    """With the fields that changed; no managed cluster has anything of it yet."""
+    make = _MAKERS[kind]
+    before, after = (
+        _charted(make({"helmCharts": [_chart(values=values)]}), deployed=False) for values in ("a: 1", "a: {{ .x }}")
+    )
+
+    place = "spec.profileSpec.helmCharts" if kind == "promotion" else "spec.helmCharts"
+    name = before[1]["metadata"]["name"]
+    assert _management(before, after) == [(name, "modified", f"{place}[0].values")]
+
+
+@pytest.mark.parametrize("kind", sorted(_MAKERS))
+def test_a_config_map_that_only_a_maker_refers_to(kind: str) -> None:
+    """There may be no resource to name, so the row says what it is for; not where a profile refers to it, too."""
+    maker = _MAKERS[kind]({"helmCharts": [_chart()]})
+    before, after = (_charted(maker, values, deployed=False) for values in ("b: 1", "b: 2"))
+
+    assert _management(before, after) == [
+        ("values", "modified", f"data.values.yaml; referred to by {_NAMES[kind]}"),
+    ]
+    user = profile("p", {"policyRefs": [policy_ref("values")]}, W)
+    assert _management([*before, user], [*after, user]) == [("values", "modified", "data.values.yaml")]

@@ -1,0 +1,97 @@
+"""What tests of rows tell their stories with: documents, stages of a small fleet, and the rows between two stages.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitsnap.compare import compare
+from gitsnap.model import JsonObject
+from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
+
+SEE = "use --raw-diff option to see diff"
+NOT_APPLIED = " (not applied yet)"
+FAILED = "not in the inventory, since its deployment failed"
+HAD_FAILED = "was not in the inventory, since its deployment had failed"
+
+REPOSITORY = "https://charts.example.com"
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def rows(before: list[JsonObject], after: list[JsonObject], **more: Any) -> list[tuple[str, str, str, str]]:
+    """Resource type, namespace and name, action and message of each row; ``more`` is for ``compare``."""
+    found = compare(build(before), build(after), **more).rows
+    return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in found]
+
+
+def rows_by_name(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str]]:
+    """Name, action and message of each row."""
+    return [(row.name, str(row.action), row.message) for row in compare(build(before), build(after)).rows]
+
+
+def rows_by_cluster(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str, str]]:
+    """Cluster, name, action and message of each row."""
+    found = compare(build(before), build(after)).rows
+    return [(row.cluster, row.name, str(row.action), row.message) for row in found]
+
+
+# Stages ---------------------------------------------------------------------------------------------------------------
+
+
+def service(name: str, port: int | str = 1, *, namespace: str = "test", comment: str = "") -> str:
+    """A document."""
+    first = f"# {comment}\n" if comment else ""
+    place = f"\n  namespace: {namespace}" if namespace else ""
+    return f"{first}apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}{place}\nspec:\n  port: {port}\n"
+
+
+def services(names: str, port: int = 1) -> str:
+    """A document for each letter."""
+    return joined(*(service(name, port) for name in names))
+
+
+def joined(*documents: str) -> str:
+    """Several documents in one text."""
+    return "---\n".join(documents)
+
+
+def listed(*names: str) -> list[str]:
+    """Services as ``deployed_by`` takes them."""
+    return [f"/Service test/{name}" for name in names]
+
+
+def content(text: str, name: str = "content", kind: str = "ConfigMap", **metadata: Any) -> JsonObject:
+    """A ConfigMap or Secret with a text."""
+    return (secret if kind == "Secret" else config_map)(name, {"all.yaml": text}, **metadata)
+
+
+def referring(*sources: JsonObject, name: str = "p", **spec: Any) -> JsonObject:
+    """A ClusterProfile that deploys sources to the cluster W."""
+    references = [policy_ref(source["metadata"]["name"], source["kind"]) for source in sources]
+    return profile(name, {"policyRefs": references, **spec}, W)
+
+
+def stage(source: JsonObject, *deployed: str, **spec: Any) -> list[JsonObject]:
+    """The cluster W, a source, the profile ``p`` that deploys it there, and what the inventory lists of it.
+
+    In this order; ``spec`` are further fields of the profile.
+    """
+    return [cluster(W), source, referring(source, **spec), inventory_of(W, deployed_by("p", *deployed))]
+
+
+# Releases -------------------------------------------------------------------------------------------------------------
+
+
+def chart(version: str = "1.0.0", **more: Any) -> JsonObject:
+    """What a profile asks for of the release ``web``."""
+    asked = {"repositoryURL": REPOSITORY, "releaseName": "web", "releaseNamespace": "shop", "chartVersion": version}
+    return {**asked, **more}
+
+
+def installed(version: str = "1.0.0", **more: Any) -> JsonObject:
+    """What the inventory lists of the release ``web``."""
+    return {"repoURL": REPOSITORY, "releaseName": "web", "namespace": "shop", "chartVersion": version, **more}

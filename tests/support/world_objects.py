@@ -1,0 +1,250 @@
+"""Worlds as the objects that an API server has when Sveltos carried them out, with noise that must not matter.
+
+This module must not know what rows are to be expected.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from gitsnap.model import JsonObject
+from gitsnap.sveltos.matching import ClusterRef
+from tests.support.trees import (
+    cluster,
+    config_map,
+    deployed_by,
+    inventory_of,
+    policy_ref,
+    profile,
+    secret,
+    summary,
+)
+from tests.support.worlds import (
+    CLUSTERS,
+    FROM_LABEL,
+    HIDDEN,
+    MADE,
+    NAMED,
+    OWN,
+    PROFILE,
+    PROFILE_NAMESPACE,
+    PROFILES,
+    READING,
+    RELEASES,
+    SHARED,
+    SOURCES,
+    TWIN,
+    Deployed,
+    Installed,
+    Slot,
+    World,
+    resource_name,
+)
+
+_VALUES = "values"
+_ZONE = "{{ .Cluster.metadata.labels.zone }}"
+
+
+@dataclass
+class Noise:
+    """What differs between two sides without meaning anything."""
+
+    seed: int
+    defaults: bool = False
+    owners: bool = False
+    """Whether the inventory says which source a resource came from, as older releases did."""
+    hashes: bool = False
+    """Whether Sveltos reports hashes of the values of releases."""
+    failed: dict[tuple[ClusterRef, str], set[Slot]] = field(default_factory=dict)
+    """Cluster and profile -> resources that the inventory lost in a failed deployment."""
+    failed_releases: dict[tuple[ClusterRef, str], set[str]] = field(default_factory=dict)
+    """Cluster and profile -> releases that the inventory lost in a failed deployment."""
+
+
+def objects(world: World, noise: Noise, *, carried_out: World | None = None) -> list[JsonObject]:
+    """The world as an API server has it; what Sveltos reports is about ``carried_out``, where that is another one."""
+    chance = random.Random(noise.seed)
+    reported = carried_out or world
+    found = [cluster(one, env=world.env[one], zone=world.zone[one]) for one in CLUSTERS]
+    for name in PROFILES:
+        matching = [one for one in CLUSTERS if reported.matches(one, name)]
+        if name not in world.absent:
+            namespace = PROFILE_NAMESPACE if name == PROFILE else ""
+            found.append(profile(_name(name), _spec(world, name, noise, chance), *matching, namespace=namespace))
+        found += [_summary(reported, one, name, noise) for one in matching]
+    for (source, variant), ports in world.ports.items():
+        found += _sources(world, source, variant, ports, chance)
+    for namespace, value in world.values.items():
+        found.append(config_map(_VALUES, {"values.yaml": _commented(f"fetched: {value}\n", chance)}, namespace))
+    found += [
+        inventory_of(one, *(_entries(reported, one, name, noise, chance) for name in PROFILES)) for one in CLUSTERS
+    ]
+    chance.shuffle(found)
+    return found
+
+
+def _name(name: str) -> str:
+    return "p" if name == PROFILE else name
+
+
+def _commented(text: str, chance: random.Random) -> str:
+    return f"# {chance.random()}\n{text}" if chance.random() < 0.3 else text
+
+
+# What people write --------------------------------------------------------------------------------------------------
+
+
+def _sources(world: World, source: str, variant: str, ports: dict[str, int], chance: random.Random) -> list[JsonObject]:
+    """The ConfigMap or Secret of a source, and the ConfigMap that some of its documents stand in instead."""
+    if source == HIDDEN:
+        return [secret(HIDDEN, {"all.yaml": _text(source, ports, chance)})]
+    namespace = variant if source == OWN else "default"
+    metadata = {"annotations": {"projectsveltos.io/template": "ok"}} if source == MADE else {}
+    parts = [
+        {document: port for document, port in ports.items() if (document in world.elsewhere) == second}
+        for second in (False, True)
+    ]
+    key = chance.choice(("all.yaml", "other.yaml"))
+    return [
+        config_map(
+            _config_map_name(world, source, variant) + suffix, {key: _text(source, part, chance)}, namespace, **metadata
+        )
+        for part, suffix in zip(parts, ("", "-more"), strict=True)
+    ]
+
+
+def _config_map_name(world: World, source: str, variant: str) -> str:
+    if source == NAMED:
+        return f"{source}-{variant}"
+    return f"{source}-anew" if source in world.renamed else source
+
+
+def _spec(world: World, name: str, noise: Noise, chance: random.Random) -> JsonObject:
+    # Sveltos takes the namespace of a Profile for its references, whatever is written.
+    written_namespace = chance.choice(("default", "", "nowhere")) if name == PROFILE else "default"
+    written = {
+        SHARED: policy_ref(_config_map_name(world, SHARED, ""), namespace=written_namespace),
+        OWN: policy_ref(OWN, namespace=""),
+        NAMED: policy_ref("named-{{ .ClusterName }}", namespace=written_namespace),
+        MADE: policy_ref(_config_map_name(world, MADE, ""), namespace=written_namespace),
+        TWIN: policy_ref(_config_map_name(world, TWIN, ""), namespace=written_namespace),
+        HIDDEN: policy_ref(HIDDEN, "Secret", namespace=written_namespace),
+    }
+    for source, ref in written.items():
+        if world.is_local(source):
+            ref["deploymentType"] = "Local"
+    refs = [written[source] for source in SOURCES if world.owner[source] == name]
+    refs += [
+        {**written[source], "name": f"{written[source]['name']}-more"}
+        for source in SOURCES
+        if source != HIDDEN and world.second_owner(source) == name
+    ]
+    charts = [_chart(world, release, chance) for release in RELEASES if world.owner[release] == name]
+    chance.shuffle(charts)
+    spec: JsonObject = {
+        "clusterSelector": {"matchLabels": {"env": world.selects[name]}},
+        "policyRefs": refs,
+        "helmCharts": charts,
+    }
+    if noise.defaults:
+        refs = [{"deploymentType": "Remote", "optional": False, "tier": 100, **ref} for ref in refs]
+        charts = [{"helmChartAction": "Install", **chart} for chart in charts]
+        spec |= {"policyRefs": refs, "helmCharts": charts, "tier": 100, "syncMode": "Continuous", "reloader": False}
+    return spec
+
+
+def _chart(world: World, release: str, chance: random.Random) -> JsonObject:
+    asked = world.charts[release]
+    chart: JsonObject = {
+        "repositoryURL": "https://charts.example.com",
+        "chartName": asked.chart,
+        "chartVersion": f"{asked.version}.0.0",
+        "releaseName": release,
+        "releaseNamespace": "shop",
+    }
+    if release == READING:
+        # What is a template is compared as it is written: comments may hold actions.
+        return {**chart, "values": f"a: {asked.value}\nzone: {_ZONE}\n"}
+    values_from = {"kind": "ConfigMap", "namespace": "", "name": _VALUES}
+    return {**chart, "values": _commented(f"a: {asked.value}\n", chance), "valuesFrom": [values_from]}
+
+
+def _text(source: str, documents: dict[str, int], chance: random.Random) -> str:
+    names = sorted(documents)
+    if source == HIDDEN:
+        chance = random.Random(0)  # another order is another fingerprint
+    chance.shuffle(names)
+    texts = []
+    for name in names:
+        comment = f"# {chance.random()}\n" if chance.random() < 0.3 and source != HIDDEN else ""
+        label = f"\n  label: {_ZONE}" if (source, name) == (MADE, FROM_LABEL) else ""
+        texts.append(
+            f"{comment}apiVersion: v1\nkind: Service\nmetadata:\n  name: {resource_name(source, name)}\n"
+            f"  namespace: test\nspec:\n  port: {documents[name]}{label}\n"
+        )
+    return chance.choice(["---\n", "--- # next\n"]).join(texts) or "# nothing\n"
+
+
+# What Sveltos reports -----------------------------------------------------------------------------------------------
+
+
+def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObject:
+    states = {
+        "Resources": "Failed" if noise.failed.get((one, name)) else "Provisioned",
+        "Helm": "Failed" if noise.failed_releases.get((one, name)) else "Provisioned",
+    }
+    installed = world.installed(one, name)
+    found = summary(
+        one,
+        _name(name),
+        namespaced=name == PROFILE,
+        Resources=f"{states['Resources']} {sorted(world.deployed(one, name))!r:.60}",
+        Helm=f"{states['Helm']} {sorted(installed)!r}",
+    )
+    if noise.hashes:
+        found["status"]["helmReleaseSummaries"] = [
+            {"releaseNamespace": "shop", "releaseName": release, "valuesHash": repr(what.values), "status": "Managing"}
+            for release, what in installed.items()
+        ]
+    return found
+
+
+def _entries(world: World, one: ClusterRef, name: str, noise: Noise, chance: random.Random) -> JsonObject:
+    lost = noise.failed.get((one, name), set())
+    found = world.deployed(one, name)
+    listed = [slot for slot in found if slot not in lost]
+    chance.shuffle(listed)
+    lost_releases = noise.failed_releases.get((one, name), set())
+    releases = [
+        _listed(release, what) for release, what in world.installed(one, name).items() if release not in lost_releases
+    ]
+    entry = deployed_by(
+        _name(name),
+        *(f"{'Local ' if place == 'Local' else ''}/Service test/{resource}" for place, resource in listed),
+        charts=releases,
+        namespaced=name == PROFILE,
+    )
+    for resource, slot in zip((entry["Features"] or [{}])[0].get("resources", ()), listed, strict=True):
+        resource["lastAppliedTime"] = f"2026-01-01T00:00:{chance.randrange(60):02}Z"
+        if noise.owners:
+            resource["owner"] = _owner(world, found[slot], one, name)
+    return entry
+
+
+def _listed(release: str, what: Installed) -> JsonObject:
+    return {
+        "repoURL": "https://charts.example.com",
+        "releaseName": release,
+        "namespace": "shop",
+        "chartVersion": f"{what.asked.version}.0.0",
+    }
+
+
+def _owner(world: World, deployed: Deployed, one: ClusterRef, profile_name: str) -> JsonObject:
+    source = deployed.source
+    if source == HIDDEN:
+        return {"kind": "Secret", "namespace": "default", "name": HIDDEN}
+    name = _config_map_name(world, source, one.name) + ("-more" if deployed.document in world.elsewhere else "")
+    own = source == OWN and profile_name != PROFILE
+    return {"kind": "ConfigMap", "namespace": one.namespace if own else "default", "name": name}
