@@ -5,8 +5,8 @@
 Fills a fresh API server (see tests/testbed) with a Sveltos mix: of ten objects about one is a ClusterProfile, one a
 SveltosCluster, one a ClusterConfiguration, one a ClusterSummary and six are ConfigMaps. Needs kubectl on PATH.
 Figures are of whole processes: wall and CPU seconds, peak memory in MiB, requests as the server counted them. Each is
-run three times, where it can be, and the quickest counts. The floor is a list of the same kinds, in pages, of which
-nothing is looked at.
+run three times, where it can be, and the quickest counts. The floors: a list of the same kinds, in pages, of which
+nothing is looked at; and as many files as the first capture puts into the working tree, with nothing of value in them.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ class Figures:
 
 def main() -> None:
     """Run the benchmark for each number of objects."""
-    if sys.argv[1:2] == ["floor"]:
-        floor(*sys.argv[2:])
+    floors = {"lists": floor_of_lists, "files": floor_of_files}
+    if sys.argv[1:2] and sys.argv[1] in floors:
+        floors[sys.argv[1]](*sys.argv[2:])
         return
     for count in [int(argument) for argument in sys.argv[1:]] or [1000, 10_000]:
         folder = Path(tempfile.mkdtemp(prefix="gitsnap-benchmark-"))
@@ -79,7 +80,8 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
     gitsnap = [sys.executable, "-m", "gitsnap"]
     capture = [*gitsnap, "capture", "--snapshot", "bench", "--kubeconfig", kubeconfig]
     kubectl = ["kubectl", "--kubeconfig", kubeconfig, "get", _KINDS, "-A", "-o", "yaml"]
-    lists = [sys.executable, str(Path(__file__).resolve()), "floor", server.url, str(server.ca), server.admin.token]
+    itself = [sys.executable, str(Path(__file__).resolve())]
+    lists = [*itself, "lists", server.url, str(server.ca), server.admin.token]
     _run(server, folder, [*kubectl[:-1], "name"])  # the first lists after a start are slow, whoever asks
     rows = [
         ("kubectl get -o yaml", _best(server, folder, kubectl)),
@@ -89,6 +91,8 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
     for _ in range(_REPEATED):
         shutil.rmtree(folder / "bench", ignore_errors=True)
         firsts.append(_run(server, folder, capture))
+    files = [*itself, "files", str(folder / "bench"), str(folder / "files")]
+    rows.append(("floor: files alone", _best(server, folder, files)))
     rows.append(("first capture", min(firsts, key=lambda one: one.wall)))
     size = _bytes(folder / "bench" / ".git")
     rows.append(("unchanged capture", _best(server, folder, capture)))
@@ -107,7 +111,19 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
     )
 
 
-def floor(url: str, ca: str, token: str) -> None:
+def floor_of_files(shown: str, folder: str) -> None:
+    """Create as many files, of the same sizes, in the same folders as a first capture shows them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for place, _, names in os.walk(shown):
+        if ".git" in Path(place).relative_to(shown).parts:
+            continue
+        to = Path(folder, Path(place).relative_to(shown))
+        to.mkdir(parents=True)
+        for name in names:
+            (to / name).write_bytes(b" " * Path(place, name).stat().st_size)
+
+
+def floor_of_lists(url: str, ca: str, token: str) -> None:
     """List the same kinds in pages of 500 and look at nothing; prints the bytes that came."""
     host, _, port = url.removeprefix("https://").partition(":")
     connection = http.client.HTTPSConnection(host, int(port), context=ssl.create_default_context(cafile=ca), timeout=60)

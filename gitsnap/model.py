@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NewType
 
 JsonObject = dict[str, Any]
@@ -21,6 +22,10 @@ BlobId = NewType("BlobId", str)
 CommitId = NewType("CommitId", str)
 TagId = NewType("TagId", str)
 """The object id of an annotated tag, not its name."""
+
+
+FIELD_MANAGER = "gitsnap"
+"""The field manager under which a server records what gitsnap writes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,8 +48,14 @@ class Kind:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Kind:
         """The kind of an API object, from its ``apiVersion`` and ``kind``."""
-        group, slash, _ = str(document.get("apiVersion", "")).rpartition("/")
-        return cls(group if slash else "", str(document.get("kind", "")))
+        return _kind(str(document.get("apiVersion", "")), str(document.get("kind", "")))
+
+
+@lru_cache(maxsize=1024)
+def _kind(api_version: str, name: str) -> Kind:
+    """One object for all that are of the kind: of a capture's ten thousand, most are of a few."""
+    group, slash, _ = api_version.rpartition("/")
+    return Kind(group if slash else "", name)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -231,6 +231,8 @@ class RecordedSample:
     new_commit: bool
     """False when nothing had changed: the tag points at the commit that was there."""
     changes: ChangeCounts
+    marks: tuple[str, ...] = ()
+    """What of the interpretation changed: ``scope``, ``rules``, ``secrets``."""
     left_alone: tuple[str, ...] = ()
     """Files of the working tree that were not updated because somebody else had changed them."""
     worktree_problem: str = ""

@@ -136,9 +136,9 @@ class GitArchive:
 
         Raises ConflictError when another process is at it.
         """
-        if maintenance.is_due(self.git_folder, self._branch):
+        if commands := maintenance.due(self.git_folder, self._branch):
             with writers_lock(self.git_folder) as lock:
-                maintenance.maintain(self.git_folder, self._branch, lock=lock)
+                maintenance.maintain(self.git_folder, self._branch, commands, lock=lock)
 
     def repository_bytes(self) -> int:
         """Bytes of git's own data on disk, without the working tree. Files may come and go meanwhile."""

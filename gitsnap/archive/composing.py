@@ -41,14 +41,14 @@ def counts(changes: Sequence[ChangedFile]) -> ChangeCounts:
     return ChangeCounts(own.count("added"), own.count("modified"), own.count("deleted"))
 
 
-def _marks(head: GitTree | None, info: TreeInfo) -> list[str]:
+def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
     """What of the interpretation changed since the head: such a commit says so."""
     if head is None:
-        return []
+        return ()
     try:
         before = head.info
     except ArchiveError:  # somebody's own commit took gitsnap.yaml away
-        return []
+        return ()
     marks = []
     if (before.kinds, before.resources) != (info.kinds, info.resources):
         marks.append("scope")
@@ -56,7 +56,7 @@ def _marks(head: GitTree | None, info: TreeInfo) -> list[str]:
         marks.append("rules")
     if before.secrets != info.secrets:
         marks.append("secrets")
-    return marks
+    return tuple(marks)
 
 
 def without_sealed(files: Mapping[str, BlobId]) -> dict[str, BlobId]:
@@ -65,15 +65,15 @@ def without_sealed(files: Mapping[str, BlobId]) -> dict[str, BlobId]:
 
 
 def commit_object(
-    tree: str, parent: str | None, draft: SampleDraft, head: GitTree | None, changes: Sequence[ChangedFile]
+    tree: str, parent: str | None, draft: SampleDraft, changes: Sequence[ChangedFile], marks: Sequence[str]
 ) -> bytes:
     """The commit of a sample, as git stores it."""
     message = commit_message(
         draft.info.policy,
         changes,
         incomplete=draft.incomplete,
-        marks=_marks(head, draft.info),
-        first=head is None,
+        marks=marks,
+        first=parent is None,
     )
     stamp = f"{AUTHOR} {int(draft.time.timestamp())} +0000"
     parents = f"parent {parent}\n" if parent else ""

@@ -6,7 +6,9 @@ that retention took. Runs under the writer's lock, by the git program. This modu
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from gitsnap.archive import leftovers
@@ -15,27 +17,46 @@ from gitsnap.git import run_git
 LOOSE_TAGS = 500
 """So many tags in files of their own are packed: listing them takes five to eight times as long as packed ones."""
 
+LOOSE_OBJECTS = 256
+"""So many objects in files of their own are packed, where folders and texts that hardly differ take next to nothing:
+a sample of ten changes among ten thousand objects adds some thirty of them, 75 kB, nearly all of it folders."""
+
 _SECONDS = 900.0
 
-_COMMANDS = (
+Command = tuple[str, ...]
+"""Words of a git command."""
+
+_REPACK = ("repack", "--geometric=2", "-d", "-q", "-n", "--window=50", "--window-memory=32m")
+"""Leaves big packs alone. git compares each object with ten others of its size at first; the versions of a folder are
+not found among so few of them."""
+
+_COMMANDS: tuple[Command, ...] = (
     ("pack-refs", "--all"),
-    ("repack", "--geometric=2", "-d", "-q", "-n"),
+    _REPACK,
     # Replaced: to a graph without changed paths, which an operator's `git gc` makes, `--split` alone adds none.
     ("commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress"),
 )
 
 
-def is_due(git_folder: Path, branch: str) -> bool:
-    """Whether enough has piled up. An operator's ``git pack-refs`` may take the folder away at any moment."""
+def due(git_folder: Path, branch: str) -> tuple[Command, ...]:
+    """What is to be done about what has piled up; nothing for most samples."""
+    if _entries(git_folder / "refs" / "tags" / branch) >= LOOSE_TAGS:
+        return _COMMANDS
+    loose = sum(_entries(git_folder / "objects" / f"{first:02x}") for first in range(256))
+    return (_REPACK,) if loose >= LOOSE_OBJECTS else ()
+
+
+def _entries(folder: Path) -> int:
+    """An operator's ``git pack-refs`` or ``git gc`` may take the folder away at any moment."""
     try:
-        return sum(1 for _ in (git_folder / "refs" / "tags" / branch).iterdir()) >= LOOSE_TAGS
+        return len(os.listdir(folder))  # noqa: PTH208 - of 256 folders
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return 0
 
 
-def maintain(git_folder: Path, branch: str, *, lock: int) -> str:
+def maintain(git_folder: Path, branch: str, commands: Iterable[Command], *, lock: int) -> str:
     """Pack; what went wrong in words, ``""`` where nothing did. A failure costs speed, never a sample."""
-    for command in _COMMANDS:
+    for command in commands:
         try:
             done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS)
         except subprocess.TimeoutExpired:

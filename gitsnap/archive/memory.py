@@ -27,8 +27,8 @@ class Memory:
 
     commit: str = ""
     seen: Seen | None = None
-    digests: dict[str, str] = field(default_factory=dict)
-    """Object id -> SHA-256 of the content, hexadecimal."""
+    digests: dict[str, bytes] = field(default_factory=dict)
+    """Object id -> SHA-256 of the content."""
 
 
 def load(git_folder: Path) -> Memory:
@@ -43,8 +43,9 @@ def load(git_folder: Path) -> Memory:
             checked_at=int(document["checkedAt"]),
             versions=dict(document["versions"]),
         )
-        return Memory(str(document["commit"]), kept, dict(document["digests"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        digests = {blob: bytes.fromhex(digest) for blob, digest in document["digests"].items()}
+        return Memory(str(document["commit"]), kept, digests)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Memory()
 
 
@@ -60,7 +61,7 @@ def save(git_folder: Path, memory: Memory) -> None:
         "revision": seen.revision,
         "checkedAt": seen.checked_at,
         "versions": dict(seen.versions),
-        "digests": memory.digests,
+        "digests": {blob: digest.hex() for blob, digest in memory.digests.items()},
     }
     temporary = git_folder / UNFINISHED_MEMORY
     with contextlib.suppress(OSError):

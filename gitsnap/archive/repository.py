@@ -25,6 +25,10 @@ _OF_FSCK = "lost+found"
 _NOT_READABLE = "An archive is its owner's alone: run gitsnap as that user, or give the folder to this one (chown -R)."
 _MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
 
+_WINDOW_BYTES = 1 << 20
+_MAPPED_BYTES = 8 << 20
+"""So much of the packs is in memory at a time, in windows of that size. libgit2 takes all of them unless it is told."""
+
 _SETTINGS = {
     "core.autocrlf": "false",
     "core.fileMode": "false",
@@ -39,7 +43,7 @@ _SETTINGS = {
 
 
 def ignore_machine_settings() -> None:
-    """Make libgit2 ignore the machine's and the user's configuration, and write durably.
+    """Make libgit2 ignore the machine's and the user's configuration, write durably, and hold little in memory.
 
     A commit must not depend on who runs gitsnap. The owner of a repository is not checked, since a volume often has
     another owner than the process: that check protects from hooks and configured programs, and libgit2 runs none.
@@ -49,6 +53,8 @@ def ignore_machine_settings() -> None:
     pygit2.settings.template_path = ""
     pygit2.settings.owner_validation = False
     pygit2.settings.enable_fsync_gitdir(True)
+    pygit2.settings.mwindow_size = _WINDOW_BYTES
+    pygit2.settings.mwindow_mapped_limit = _MAPPED_BYTES
 
 
 def check_storage(storage: Path) -> None:

@@ -146,6 +146,8 @@ class TreeFiles(Mapping[str, BlobId]):
     def __init__(self, folders: Folders, tree: str) -> None:
         self._folders = folders
         self._tree = tree
+        self._last: tuple[str | None, Mapping[str, Entry]] = (None, {})
+        """The folder that was asked for last: whoever asks for many files asks for those of a folder together."""
 
     def folder(self, place: str) -> Mapping[str, Entry]:
         """What is in a folder (ports.Foldered)."""
@@ -159,7 +161,11 @@ class TreeFiles(Mapping[str, BlobId]):
 
     def __getitem__(self, path: str) -> BlobId:
         folder, slash, name = path.rpartition("/")
-        child, is_folder = self.folder(folder + slash)[name]
+        place, entries = self._last
+        if place != folder:
+            entries = self.folder(folder + slash)
+            self._last = folder, entries
+        child, is_folder = entries[name]
         if is_folder:
             raise KeyError(path)
         return BlobId(child)

@@ -28,9 +28,12 @@ UNFINISHED_FILE = "gitsnap-file.tmp"
 """File below ``.git``: the file being written, which gets its name when it is whole; one writer writes at a time."""
 
 
-def update(repository: pygit2.Repository, branch: str, commit: str, *, base: str | None) -> tuple[str, ...]:
+def update(
+    repository: pygit2.Repository, branch: str, commit: str, after: Mapping[str, BlobId], *, base: str | None
+) -> tuple[str, ...]:
     """Make the working tree show ``commit``, where the branch was at ``base``; the paths that were left alone, sorted.
 
+    ``after``: all files of the commit.
     Does nothing where HEAD is another branch or detached, or where git is in the middle of something.
     """
     if repository.is_bare or repository.workdir is None:
@@ -41,7 +44,6 @@ def update(repository: pygit2.Repository, branch: str, commit: str, *, base: str
     ours = [_shown_files(repository, shown)]
     if base is not None and base != _read(shown) and OWN_COMMIT in repository[base].peel(pygit2.Commit).message:
         ours.append(_files(repository, base))
-    after = _files(repository, commit)
     paths = sorted(after.keys() | {path for files in ours for path in files})
     changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]
     if not changed:

@@ -17,7 +17,15 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
-from gitsnap.archive.composing import OWN_COMMIT, changes_since, commit_object, counts, tag_object, without_sealed
+from gitsnap.archive.composing import (
+    OWN_COMMIT,
+    changes_since,
+    commit_object,
+    counts,
+    marks_since,
+    tag_object,
+    without_sealed,
+)
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
@@ -33,7 +41,7 @@ from gitsnap.format import (
     tree_info_to_bytes,
 )
 from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
-from gitsnap.ports import ChangedFile, RecordedSample, SampleDraft, Seen
+from gitsnap.ports import RecordedSample, SampleDraft, Seen
 
 _FIRST_BESIDE = 1000
 """The lowest number of a tag beside the branch: the branch's own writer does not take as many samples in a second."""
@@ -54,7 +62,7 @@ class GitWriter:
         self._base = self._find_base()
         self._sink = ObjectSink(Path(repository.path) / "objects", partial(is_whole, repository))
         self._memory = memory.load(Path(repository.path))
-        self._digests: dict[str, str] = dict(self._memory.digests)
+        self._digests: dict[str, bytes] = dict(self._memory.digests)
 
     @cached_property
     def head(self) -> GitTree | None:
@@ -74,7 +82,7 @@ class GitWriter:
             blob = BlobId(self._sink.add(BLOB, content))
         except OSError as error:
             raise _storage_error(self._repository, error) from error
-        self._digests[blob] = hashlib.sha256(content).hexdigest()
+        self._digests[blob] = hashlib.sha256(content).digest()
         return blob
 
     def abandon(self) -> None:
@@ -86,14 +94,14 @@ class GitWriter:
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
         head = self.head
         files = self._whole_tree(draft)
-        changes = changes_since(head, draft)
+        changed, marks = ChangeCounts(), marks_since(head, draft.info)
+        shown: Mapping[str, BlobId]
         if head is not None and self._is_unchanged(head, files):
-            commit, new_commit, content = self._base or "", False, self._content_of(head.all_files)
-            changed = ChangeCounts()
+            new_commit, commit, shown = False, head.commit, head.all_files
         else:
-            commit, new_commit, content = self._write_commit(draft, files, changes), True, self._content_of(files)
-            changed = counts(changes)
-        metadata = self._metadata(draft, changed, content)
+            new_commit, shown = True, files
+            commit, changed = self._write_commit(draft, files, marks)
+        metadata = self._metadata(draft, changed, self._content_of(shown))
         name = self._free_name_beside(draft) if draft.beside else self._free_tag_name(draft)
         tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
@@ -105,14 +113,14 @@ class GitWriter:
         sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
         if draft.beside:
             self._add_tag(sample)
-            return RecordedSample(sample, new_commit, changed)
+            return RecordedSample(sample, new_commit, changed, marks)
         self._move_refs(commit, name, tag_id)
         self._remember(commit, draft, files)
-        left, problem = self._show(commit)
+        left, problem = self._show(commit, shown)
         git_folder = Path(self._repository.path)
-        if maintenance.is_due(git_folder, self._branch):
-            problem = problem or maintenance.maintain(git_folder, self._branch, lock=self._lock)
-        return RecordedSample(sample, new_commit, changed, left_alone=left, worktree_problem=problem)
+        if commands := maintenance.due(git_folder, self._branch):
+            problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
+        return RecordedSample(sample, new_commit, changed, marks, left_alone=left, worktree_problem=problem)
 
     # Samples that are there -------------------------------------------------------------------------------------------
 
@@ -214,9 +222,13 @@ class GitWriter:
         files[".gitattributes"] = self.store(ATTRIBUTES)
         return files
 
-    def _write_commit(self, draft: SampleDraft, files: Mapping[str, BlobId], changes: Sequence[ChangedFile]) -> str:
+    def _write_commit(
+        self, draft: SampleDraft, files: Mapping[str, BlobId], marks: Sequence[str]
+    ) -> tuple[CommitId, ChangeCounts]:
+        changes = changes_since(self.head, draft)
         tree = write_tree(files, self._sink.add)
-        return self._sink.add(COMMIT, commit_object(tree, self._base, draft, self.head, changes))
+        commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, changes, marks))
+        return CommitId(commit), counts(changes)
 
     def _content_of(self, files: Mapping[str, BlobId]) -> str:
         """SHA-256 over the sorted paths and the SHA-256 of each content: what a signature holds on to."""
@@ -224,9 +236,9 @@ class GitWriter:
         for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
-                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).hexdigest()
+                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
                 self._digests[blob] = content
-            digest.update(path + b"\0" + content.encode() + b"\n")
+            digest.update(path + b"\0" + content.hex().encode() + b"\n")
         return digest.hexdigest()
 
     def _remember(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
@@ -354,9 +366,9 @@ class GitWriter:
             hint="Nothing is lost. Run the capture again: it builds on that commit.",
         )
 
-    def _show(self, commit: str) -> tuple[tuple[str, ...], str]:
+    def _show(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
         try:
-            return worktree.update(self._repository, self._branch, commit, base=self._base), ""
+            return worktree.update(self._repository, self._branch, commit, files, base=self._base), ""
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
 

@@ -13,8 +13,19 @@ from gitsnap.capture.collect import Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
+from gitsnap.format import path_of
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import ClusterInfo, Kind, ObjectKey, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.model import (
+    FIELD_MANAGER,
+    ClusterInfo,
+    Kind,
+    ObjectKey,
+    SecretsInfo,
+    SecretsMode,
+    TagId,
+    TreeInfo,
+    Trigger,
+)
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
@@ -44,7 +55,7 @@ class CaptureResult:
         if not self.recorded.new_commit:
             listed = ["unchanged"]
         elif not listed:
-            listed = ["inventory changed"]
+            listed = [f"{mark} changed" for mark in self.recorded.marks] or ["inventory changed"]
         objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
         return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
 
@@ -178,7 +189,7 @@ def capture(
                 consistency=collected.consistency,
                 incomplete=collected.incomplete,
                 unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
-                managers=collected.managers,
+                managers={**collected.managers, **_own_writes(request)},
                 seen=unchanged.result() if facts.keeps_versions and not request.also else None,
                 signer=request.signer,
                 extra=request.extra,
@@ -190,6 +201,12 @@ def capture(
 def _previous(archive: Archive) -> Tree | None:
     samples = archive.samples()
     return archive.tree(samples[-1]) if samples else None
+
+
+def _own_writes(request: Request) -> dict[str, str]:
+    """Who wrote what a rollback wrote: no field manager is left to tell where it took fields away."""
+    written = request.also if request.trigger is Trigger.AFTER_ROLLBACK else ()
+    return {path_of(key): FIELD_MANAGER for key in written}
 
 
 def _check_key(previous: Tree | None, info: TreeInfo) -> None:

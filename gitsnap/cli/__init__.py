@@ -29,8 +29,7 @@ def _run(words: list[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from gitsnap.cli.app import build
-    from gitsnap.cli.completing import words_of_line
+    from gitsnap.cli.app import build, words_of_line
 
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:

@@ -7,68 +7,87 @@ This module must not do what commands do.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 import typer
 
 from gitsnap import __version__
-from gitsnap.cli.groups import ungrouped
+from gitsnap.errors import InternalError
+
+
+class Command(NamedTuple):
+    """Where a command's function is, and its line in the help: the first line of the function's documentation."""
+
+    place: str
+    summary: str
+
 
 COMMANDS = {
-    "capture": "gitsnap.cli.capture:capture",
-    "list": "gitsnap.cli.samples:list_samples",
-    "show": "gitsnap.cli.show:show",
-    "log": "gitsnap.cli.log:log",
-    "diff": "gitsnap.cli.diff:diff",
-    "drift": "gitsnap.cli.diff:drift",
-    "rollback": "gitsnap.cli.rollback:rollback",
-    "undo": "gitsnap.cli.undo:undo",
-    "addons": "gitsnap.cli.show:addons",
-    "push": "gitsnap.cli.push:push",
-    "verify": "gitsnap.cli.verify:verify",
-    "keep": "gitsnap.cli.prune:keep",
-    "prune": "gitsnap.cli.prune:prune",
-    "import": "gitsnap.cli.importing:import_",
-    "controller": "gitsnap.cli.controller:controller",
-    "demo": "gitsnap.cli.demo:demo",
+    "capture": Command("gitsnap.cli.capture:capture", "Take one sample: read the configuration and record it."),
+    "list": Command("gitsnap.cli.samples:list_samples", "List samples, oldest first. Dates are in UTC."),
+    "show": Command("gitsnap.cli.show:show", "Show what a sample holds, or single objects of it as YAML."),
+    "log": Command("gitsnap.cli.log:log", "Show when objects changed, in which fields, and who did it."),
+    "diff": Command("gitsnap.cli.diff:diff", "Show what changed between two samples."),
+    "drift": Command("gitsnap.cli.diff:drift", "Show in what the cluster differs now from a sample."),
+    "rollback": Command("gitsnap.cli.rollback:rollback", "Put objects back as a sample has them: all, or those named."),
+    "undo": Command("gitsnap.cli.undo:undo", "Take the last rollback back."),
+    "addons": Command("gitsnap.cli.show:addons", "Show the add-ons in each managed cluster, now or by a sample."),
+    "push": Command("gitsnap.cli.push:push", "Push the samples that a remote lacks; never forced."),
+    "verify": Command("gitsnap.cli.verify:verify", "Check that archives are whole and as they were written."),
+    "keep": Command("gitsnap.cli.prune:keep", "Mark a sample, so that retention never removes it."),
+    "prune": Command("gitsnap.cli.prune:prune", "Remove scheduled samples that no rule keeps."),
+    "import": Command("gitsnap.cli.importing:import_", "Take over samples of the old Sveltos Snapshot feature."),
+    "controller": Command(
+        "gitsnap.cli.controller:controller", "Serve Snapshots: take samples on schedule and on request."
+    ),
+    "demo": Command("gitsnap.cli.demo:demo", "Walk through capture, diff and rollback on a small cluster."),
 }
-"""Every command and the function behind it, in the order of the help."""
+"""Every command, in the order of the help."""
 
 GROUPS = {
     "secrets": (
         "Change the recipients or the fingerprint key for Secrets.",
-        {"rotate": "gitsnap.cli.secrets:rotate", "rekey": "gitsnap.cli.secrets:rekey"},
+        {
+            "rotate": Command("gitsnap.cli.secrets:rotate", "Encrypt Secrets to other recipients from now on."),
+            "rekey": Command("gitsnap.cli.secrets:rekey", "Give the archive a new fingerprint key."),
+        },
     )
 }
-"""Commands of two words: the help of the first, and the functions behind the second."""
+"""Commands of two words: the help of the first, and what is behind the second."""
 
 ALIAS_GROUP = "snapshot"
 ALIASES = ("list", "diff", "rollback")
 """The group that speaks the Sveltos CLI's words, and what is found in it."""
 
+_HELP = "Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back."
+_ALIAS_HELP = "The Sveltos CLI's words: snapshot list, diff and rollback."
+
 
 def build(words: Sequence[str]) -> typer.Typer:
-    """The application for this command line: only the command that is called, or everything where that is not known.
+    """The application for this command line: the command that is called, and of the others their names and summaries.
 
     words: the arguments as the user gave them.
     """
-    called = next((word for word in words if not word.startswith("-")), "")
-    text = "Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back."
-    app = _group(text, completion=True)
+    said = [word for word in words if not word.startswith("-")]
+    called, second = (*said, "", "")[:2]
+    app = _group(_HELP, completion=True)
     app.callback()(_root)
-    if called not in (ALIAS_GROUP, *GROUPS):
-        _add(app, {called: COMMANDS[called]} if called in COMMANDS else COMMANDS)
-    for name, (help_text, commands) in GROUPS.items():
-        if called == name or called not in COMMANDS:
-            group = _group(help_text)
-            _add(group, commands)
-            app.add_typer(group, name=name)
-    if called not in (*COMMANDS, *GROUPS):
-        aliases = _group("The Sveltos CLI's words: snapshot list, diff and rollback.")
-        _add(aliases, {name: COMMANDS[name] for name in ALIASES})
-        app.add_typer(aliases, name=ALIAS_GROUP)
+    _add(app, COMMANDS, called)
+    aliases = {name: COMMANDS[name] for name in ALIASES}
+    for name, (help_text, commands) in {**GROUPS, ALIAS_GROUP: (_ALIAS_HELP, aliases)}.items():
+        group = _group(help_text)
+        _add(group, commands, second if called == name else "")
+        app.add_typer(group, name=name)
     return app
+
+
+def words_of_line(environment: Iterable[tuple[str, str]]) -> list[str] | None:
+    """The words of the line that a shell wants to complete, without the program's own; None where it wants nothing."""
+    given = dict(environment)
+    if not any(name.endswith("GITSNAP_COMPLETE") for name in given):
+        return None
+    return (given.get("COMP_WORDS") or given.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]
 
 
 def _group(help_text: str, *, completion: bool = False) -> typer.Typer:
@@ -82,10 +101,21 @@ def _group(help_text: str, *, completion: bool = False) -> typer.Typer:
     )
 
 
-def _add(group: typer.Typer, commands: Mapping[str, str]) -> None:
-    for name, place in commands.items():
-        module, function = place.split(":")
-        group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
+def _add(group: typer.Typer, commands: Mapping[str, Command], called: str) -> None:
+    """Give the group its commands: the one that is called with its options, the others by their line in the help."""
+    for name, command in commands.items():
+        if name == called:
+            from gitsnap.cli.groups import ungrouped
+
+            module, function = command.place.split(":")
+            group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
+        else:
+            group.command(name, help=command.summary)(_not_called)
+
+
+def _not_called() -> None:
+    """Stand for a command that this line does not call: loading them all takes longer than most commands do."""
+    raise InternalError("a command was called that its line did not name")
 
 
 def _print_version(value: bool) -> None:

@@ -7,7 +7,7 @@ a network. This module must not print.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ def policies(ctx: typer.Context, incomplete: str) -> list[str]:
     with contextlib.suppress(GitsnapError):
         from gitsnap.archive import list_archives
 
-        names = [one.policy for one in list_archives(ctx.params.get("storage") or Path(), problems=[])]
+        names = [one.policy for one in list_archives(Path(ctx.params.get("storage") or ""), problems=[])]
         found = [name for name in names if name.startswith(incomplete)]
     return found
 
@@ -87,17 +87,9 @@ def _archive(ctx: typer.Context) -> GitArchive | None:
     """The archive that the line means so far; None for one that is behind a URL."""
     from gitsnap.cli.wiring import ArchiveChoice
 
-    given: dict[str, Any] = ctx.params
+    given: dict[str, Any] = ctx.params  # words as they stand in the line, or already what they mean
     path = given.get("archive") or ""
     choice = ArchiveChoice(
-        given.get("snapshot") or "", given.get("storage"), path if isinstance(path, str) else path[0]
+        given.get("snapshot") or "", Path(given.get("storage") or ""), path if isinstance(path, str) else path[0]
     )
     return None if choice.is_remote else choice.open()
-
-
-def words_of_line(environment: Iterable[tuple[str, str]]) -> list[str] | None:
-    """The words of the line that a shell wants to complete, without the program's own; None where it wants nothing."""
-    given = dict(environment)
-    if not any(name.endswith("GITSNAP_COMPLETE") for name in given):
-        return None
-    return (given.get("COMP_WORDS") or given.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]

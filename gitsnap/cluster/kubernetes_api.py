@@ -36,7 +36,7 @@ from gitsnap.errors import (
     NotFoundError,
     RejectedError,
 )
-from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.ports import Page, WatchEvent
 from gitsnap.sveltos.kinds import preferred_version
 
@@ -46,7 +46,6 @@ _REFUSED = frozenset({429})
 """What the server answers before it does anything."""
 
 _BUSY = _REFUSED | {500, 502, 503}
-_FIELD_MANAGER = "gitsnap"
 _MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -237,7 +236,7 @@ class KubernetesCluster:
         dry_run: bool,
         content_type: str = "application/json",
     ) -> JsonObject:
-        query = {"fieldManager": _FIELD_MANAGER, "fieldValidation": "Strict"}
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         confidential = kind in self._hushed

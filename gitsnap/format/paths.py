@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from gitsnap.model import Kind, ObjectKey
 
@@ -26,7 +27,7 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)")
 
 def path_of(key: ObjectKey) -> str:
     """The path of an object below an area's folder."""
-    namespace = _component(key.namespace, "") if key.namespace else CLUSTER_SCOPED
+    namespace = _namespace_folder(key.namespace) if key.namespace else CLUSTER_SCOPED
     return f"{namespace}/{kind_folder(key.kind)}/{file_of(key.name)}"
 
 
@@ -44,6 +45,7 @@ def key_of(path: str) -> ObjectKey | None:
     return ObjectKey(Kind.parse(parts[1]), namespace, parts[2].removesuffix(EXTENSION))
 
 
+@lru_cache(maxsize=1024)
 def kind_folder(kind: Kind) -> str:
     """``ConfigMap``, ``ClusterProfile.config.projectsveltos.io``.
 
@@ -52,6 +54,11 @@ def kind_folder(kind: Kind) -> str:
     """
     group = f".{kind.group}" if kind.group else ""
     return _fitted(_guarded(_UNSAFE_IN_KIND.sub(_percent, f"{kind.name}{group}")), "")
+
+
+@lru_cache(maxsize=1024)
+def _namespace_folder(namespace: str) -> str:
+    return _component(namespace, "")
 
 
 def _component(name: str, extension: str) -> str:

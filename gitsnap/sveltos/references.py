@@ -156,11 +156,16 @@ def _parts(path: str) -> tuple[str, ...]:
 
 def _entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """Every value at a path, each with the innermost list entry that it stands in; other shapes give none."""
-    found: list[tuple[Any, Mapping[str, Any]]] = [(document, document)]
-    for part in _parts(path):
+    parts, at = _parts(path), 0
+    value: Any = document
+    while at < len(parts) and isinstance(value, dict):  # down to the first list there is one value at the most
+        value = value.get(parts[at])
+        if value is None:
+            return
+        at += 1
+    found: list[tuple[Any, Mapping[str, Any]]] = [(value, document)]
+    for part in parts[at:]:
         found = [one for value, holder in found for one in _step(value, holder, part)]
-        if not found:
-            break
     yield from found
 
 

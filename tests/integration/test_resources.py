@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_another_scope_is_no_change_of_the_configuration(
         check=True,
     ).stdout
     assert "Gitsnap-Changed: scope" in log
+
+
+def test_another_scope_that_brings_nothing_is_named(tmp_path: Path) -> None:
+    """The one line of a capture says why there is a commit: neither an object nor the inventory has changed."""
+    (tmp_path / "cluster").mkdir()
+    words = ("capture", "--from-dir", "cluster", "--secrets-mode", "omit")
+    gitsnap(tmp_path, *words, code=0)
+
+    wider = gitsnap(tmp_path, *words, "--resources", "Deployment.apps in nowhere", code=0).stdout
+
+    assert re.search(r": 0 objects, scope changed, commit [0-9a-f]{12}\n", wider)
 
 
 def test_a_kind_that_may_not_be_read(api: ApiServer, tmp_path: Path, new_namespace: Callable[[], str]) -> None:

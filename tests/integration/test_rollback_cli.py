@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,22 @@ def test_rollback_and_undo(place: TypedPlace) -> None:
     assert NEW_VALUE in place.read("password")
     assert "undoing the undo of hourly/" in place.run("undo --yes").stderr
     assert "a: 1" in place.read("database")
+
+
+def test_the_log_says_that_a_rollback_wrote(place: TypedPlace) -> None:
+    """Where it only took a field away, no field manager of its own is left on the object, and another's is."""
+    fields = "managedFields: [{manager: kubectl-edit, operation: Update, time: '2026-01-01T00:00:00Z'}]"
+    place.write("database", place.read("database").replace("labels:", f"{fields}\n  labels:\n    extra: label"))
+    place.run("capture --snapshot hourly")
+    place.run("rollback --sample latest~1 --yes")
+
+    words = [sys.executable, "-m", "gitsnap", "log", "ConfigMap/default/database", "--storage", "storage", "-o", "json"]
+    entries = json.loads(place.exactly(words).stdout)["changes"]
+
+    assert [(one["action"], one["manager"]) for one in entries][:2] == [
+        ("modified", "gitsnap"),
+        ("modified", "kubectl-edit"),
+    ]
 
 
 def test_undo_without_a_rollback(place: TypedPlace) -> None:

@@ -12,7 +12,8 @@ import pytest
 from tests.support.commands import gitsnap
 
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
-_LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "ruamel.yaml"}
+_LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
+_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.errors"}
 
 
 def _loaded(folder: Path, *words: str) -> set[str]:
@@ -42,6 +43,11 @@ def test_questions_to_an_archive_load_no_cluster(place: Path, words: str) -> Non
     assert not loaded & _LIBRARIES
 
 
-def test_the_help_loads_no_adapter(place: Path) -> None:
-    """The help is answered without git, a cluster, or a parser."""
-    assert not _loaded(place, "--help") & {"kubernetes", "pygit2", "pyrage", "ruamel.yaml"}
+@pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])
+def test_the_help_loads_no_command(place: Path, words: str) -> None:
+    """The help is answered from a table: without the modules of the commands, and the libraries that these load."""
+    loaded = _loaded(place, *words.split())
+
+    assert "gitsnap.cli.app" in loaded
+    assert {one for one in loaded if one.startswith("gitsnap.")} <= _OF_THE_HELP
+    assert not loaded & {*_LIBRARIES, "pygit2"}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from gitsnap.archive import GitArchive, create_archive, maintenance
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.ports import RecordedSample, SampleDraft
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +28,12 @@ def _sample(archive: GitArchive, number: int) -> RecordedSample:
         files = {Area.CONFIGURATION: {"default/ConfigMap/a.yaml": blob}}
         moment = _START + timedelta(minutes=number)
         return writer.record(SampleDraft(_INFO, files, moment, Trigger.SCHEDULE, cluster="uid"))
+
+
+def _content(number: int, minute: int) -> bytes:
+    random_text = Random(number).randbytes(100).hex()
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{number:05}", "namespace": "default"}}
+    return encode({**document, "data": {"minute": str(minute), "text": random_text}})
 
 
 def _loose_tags(archive: GitArchive) -> int:
@@ -58,6 +65,28 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
     for number, sample in enumerate(samples, start=1):
         tree = archive.tree(sample)
         assert f'"{number}"'.encode() in tree.read(tree.files(Area.CONFIGURATION)["default/ConfigMap/a.yaml"])
+
+
+def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Path) -> None:
+    """Ten changes each in two folders of 300 objects: unpacked, each sample would bring both folders anew."""
+    archive = create_archive(tmp_path, "hourly")
+    blobs: dict[str, BlobId] = {}
+
+    def capture(minute: int, changed: Iterable[int]) -> None:
+        with archive.writer() as writer:
+            for number in changed:
+                blobs[f"ns-{number % 2}/ConfigMap/{number:03}.yaml"] = writer.store(_content(number, minute))
+            moment = _START + timedelta(minutes=minute)
+            files = {Area.CONFIGURATION: dict(sorted(blobs.items()))}
+            writer.record(SampleDraft(_INFO, files, moment, Trigger.SCHEDULE, cluster="uid"))
+
+    capture(0, range(600))
+    before = archive.repository_bytes()
+    for minute in range(1, 21):
+        capture(minute, range(minute, 600, 60))
+
+    assert archive.repository_bytes() - before < 160_000
+    assert not [one for one in archive.check() if one.wrong]
 
 
 def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,15 +123,16 @@ def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatc
     archive = create_archive(tmp_path, "hourly")
     _sample(archive, 1)
     folder = archive.git_folder / "refs" / "tags" / "hourly"
-    iterdir = Path.iterdir
+    listdir = os.listdir
 
-    def pack_first(path: Path) -> Iterator[Path]:
-        subprocess.run(["git", "-C", archive.location, "pack-refs", "--all"], check=True)
-        return iterdir(path)
+    def pack_first(path: Path) -> list[str]:
+        if path == folder:
+            subprocess.run(["git", "-C", archive.location, "pack-refs", "--all"], check=True)
+        return listdir(path)
 
-    monkeypatch.setattr(Path, "iterdir", pack_first)
+    monkeypatch.setattr(os, "listdir", pack_first)
 
-    assert not maintenance.is_due(archive.git_folder, "hourly")
+    assert not maintenance.due(archive.git_folder, "hourly")
     assert not folder.exists()
 
 

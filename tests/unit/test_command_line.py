@@ -1,0 +1,21 @@
+"""The shape of the command line: what its help says without loading any command."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+from gitsnap.cli.app import COMMANDS, GROUPS, Command
+
+_ALL = [*COMMANDS.values(), *(command for _, commands in GROUPS.values() for command in commands.values())]
+
+
+@pytest.mark.parametrize("command", _ALL, ids=lambda command: command.place)
+def test_the_summary_is_the_first_line_of_the_documentation(command: Command) -> None:
+    """`gitsnap --help` and `gitsnap COMMAND --help` begin with the same words."""
+    module, function = command.place.split(":")
+    documentation = inspect.getdoc(getattr(importlib.import_module(module), function))
+    assert documentation is not None
+    assert documentation.splitlines()[0] == command.summary
