@@ -13,7 +13,6 @@ from typing import Annotated, NamedTuple
 import typer
 
 from gitsnap import __version__
-from gitsnap.cli.groups import ungrouped
 from gitsnap.errors import InternalError
 
 
@@ -106,6 +105,8 @@ def _add(group: typer.Typer, commands: Mapping[str, Command], called: str) -> No
     """Give the group its commands: the one that is called with its options, the others by their line in the help."""
     for name, command in commands.items():
         if name == called:
+            from gitsnap.cli.groups import ungrouped
+
             module, function = command.place.split(":")
             group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
         else:

@@ -13,7 +13,7 @@ from tests.support.commands import gitsnap
 
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
 _LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
-_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.cli.groups", "gitsnap.errors"}
+_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.errors"}
 
 
 def _loaded(folder: Path, *words: str) -> set[str]:

@@ -98,7 +98,7 @@ def test_a_truncated_pack(archive: Path) -> None:
     """Said by git's own check, without a traceback."""
     pack = next((archive / ".git/objects/pack").glob("*.pack"), None)
     if pack is None:
-        _git(archive, "repack", "-adq")
+        _git(archive, "repack", "-aq")
         pack = next((archive / ".git/objects/pack").glob("*.pack"))
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])
