@@ -50,6 +50,7 @@ def main() -> None:
     try:
         began = time.perf_counter()
         make(folder, samples, objects)
+        git(folder, "config", "extensions.preciousObjects", "false")
         git(folder, "gc", "--quiet")
         git(folder, "commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress")
         print(f"{samples} samples over {objects} objects, made in {time.perf_counter() - began:.0f} s")

@@ -7,7 +7,7 @@ as a note (docs/SECURITY.md). This module must not repair anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -278,15 +278,23 @@ class _Checker:
     # The working tree -------------------------------------------------------------------------------------------------
 
     def working_tree(self) -> Iterator[Finding]:
-        """What somebody changed there; gitsnap leaves it alone."""
+        """What somebody changed there; gitsnap leaves it alone.
+
+        Git compares: libgit2 may read a damaged tree for ever. Nothing is written, and no program of the settings run.
+        """
         if self._repository.is_bare or self._repository.workdir is None:
             return
-        try:
-            status: Mapping[str, int] = self._repository.status()
-        except pygit2.GitError as error:
-            yield Finding(False, "working tree", f"cannot be compared: {error}")
+        self._progress("working tree", 0)
+        done = run_git(
+            Path(self._repository.path), f"--work-tree={self._repository.workdir}", "-c", "core.fsmonitor=false",
+            "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
+            environment={"GIT_OPTIONAL_LOCKS": "0"},
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
+            yield Finding(False, "working tree", f"cannot be compared: {said[0]}")
             return
-        changed = sorted(path for path, flags in status.items() if flags != pygit2.enums.FileStatus.IGNORED)
+        changed = sorted(line[3:] for line in done.stdout.split("\0") if line)
         if changed:
             yield Finding(False, "working tree", f"changed by hand, and left alone: {_shortened(changed)}")
 

@@ -173,6 +173,9 @@ class GitWriter:
             (Path(self._repository.path) / name).unlink()  # libgit2 moves no ref that it cannot read
         if last is None or head == last.commit:
             return head
+        if head is not None and head not in self._repository:
+            head = None  # it names nothing: there is nothing to keep of it, nor should the reflog speak of it
+            (Path(self._repository.path) / name).unlink(missing_ok=True)
         if head is None or not self._contains(head, last.commit):
             if head is not None:
                 create_ref(self._repository, f"refs/gitsnap/foreign/{head}", head, force=True)

@@ -316,3 +316,16 @@ def test_a_damaged_tag_of_an_older_sample(hourly: GitArchive) -> None:
     (hourly.git_folder / "refs" / "tags" / oldest.tag).write_text("damaged\n")
 
     assert _take(hourly, 2).sample.sequence == 3
+
+
+def test_a_branch_that_names_nothing(hourly: GitArchive) -> None:
+    """A flipped bit in its ref: the next capture puts it back to the newest sample and goes on from there."""
+    before = _git(hourly, "rev-parse", "hourly")
+    ref = hourly.git_folder / "refs" / "heads" / "hourly"
+    ref.write_text(f"{'0' * 39}1\n")
+    assert [one for one in hourly.check() if one.wrong]
+
+    taken = _take(hourly, 2)
+
+    assert _git(hourly, "rev-parse", f"{taken.sample.commit}^") == before
+    _check(hourly, 3)

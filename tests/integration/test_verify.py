@@ -94,11 +94,30 @@ def test_a_damaged_object(archive: Path, damage: str) -> None:
     assert gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", first).returncode == 5
 
 
+def test_a_folder_whose_end_is_missing(archive: Path) -> None:
+    """Each one in the tree of the newest sample: found, where libgit2's look at the working tree would not end."""
+    lines = _git(archive, "ls-tree", "-rt", "HEAD").splitlines()
+    trees = [line.split()[2] for line in lines if " tree " in line]
+    for tree in trees:
+        file = archive / ".git" / "objects" / tree[:2] / tree[2:]
+        whole = file.read_bytes()
+        file.chmod(0o600)
+        file.write_bytes(whole[: len(whole) // 2])
+
+        done = gitsnap(archive.parent, "verify", code=5)
+
+        assert tree in done.stdout + done.stderr
+        file.write_bytes(whole)
+    assert len(trees) > 1
+    gitsnap(archive.parent, "verify", code=0)
+
+
 def test_a_truncated_pack(archive: Path) -> None:
     """Said by git's own check, without a traceback."""
     pack = next((archive / ".git/objects/pack").glob("*.pack"), None)
     if pack is None:
         _git(archive, "repack", "-aq")
+        _git(archive, "prune-packed", "-q")
         pack = next((archive / ".git/objects/pack").glob("*.pack"))
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[: pack.stat().st_size // 2])

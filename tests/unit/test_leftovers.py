@@ -121,6 +121,7 @@ def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) ->
     """A killed `git repack` leaves one: the capture that has it open removes it, and reads all the same."""
     first = _take(hourly, "1").sample
     subprocess.run(["git", "-C", hourly.location, "repack", "-aq"], check=True)
+    subprocess.run(["git", "-C", hourly.location, "prune-packed", "-q"], check=True)
     for file in list((hourly.git_folder / "objects/pack").glob("pack-*")):
         copy = file.with_name(f".tmp-17-{file.name}")
         copy.write_bytes(file.read_bytes())
