@@ -119,7 +119,7 @@ class _Release:
         self._pairs = pairs
         self._cluster = cluster
         self._profiles = (entries[0].profile, entries[1].profile)
-        self._others = [one.key for one in resources if one.profile in self._profiles]
+        self._resources = resources
         self._name: _Name = (entries[1].namespace, entries[1].name)
         self._asking = tuple(map(self._asks, self._sides, self._profiles))
         self.causes = {*self._profiles, *self._asking}
@@ -248,7 +248,8 @@ class _Release:
     def _patched(self) -> str | None:
         """The message when patches changed that may be for objects of the chart: no other resource is selected."""
         changed = self._pairs.patches(self._asking[1], self._cluster)
-        fitting = [patch for patch in changed if not patch.target or not any(map(patch.selects, self._others))]
+        others = [one.key for one in self._resources if one.profile in self._profiles] if changed else []
+        fitting = [patch for patch in changed if not patch.target or not any(map(patch.selects, others))]
         sources = sorted({patch.source for patch in fitting})
         self.causes |= set(sources)
         return f"patched otherwise, compare {self._pairs.names(sources)}" if sources else None

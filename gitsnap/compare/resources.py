@@ -6,6 +6,7 @@ deployment failed is neither. Times and order mean nothing. This module must not
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from gitsnap.compare.pairs import Pairs
@@ -72,6 +73,9 @@ class _Cluster:
         self._old = {_slot(entry): entry for entry in entries[0]}
         self._new = {_slot(entry): entry for entry in entries[1]}
         self._all = {**self._old, **self._new}
+        self._named: dict[str, list[_Slot]] = defaultdict(list)
+        for slot in self._all:
+            self._named[slot[0].name].append(slot)
         self._modified: dict[_Slot, str] = {}
         self.found = Found()
 
@@ -111,7 +115,9 @@ class _Cluster:
     def _take_document(self, profile: ObjectKey, change: DocumentChange) -> None:
         """A document differs: which resource is that, and what does the inventory say of it?"""
         deployment = _deployment(local=change.local)
-        fitting = [slot for slot in self._all if slot[1] == deployment and change.fits(slot[0])]
+        name = change.identity.name
+        candidates = self._all if "{{" in name else self._named.get(name, ())
+        fitting = [slot for slot in candidates if slot[1] == deployment and change.fits(slot[0])]
         slots = [slot for slot in fitting if self._deploys(profile, slot) and not self._came_or_went(profile, slot)]
         if not fitting and change.former is None and self._is_expected(profile):
             # Deployed by nobody, so nobody else deploys it instead: it is on its way.
@@ -145,7 +151,10 @@ class _Cluster:
     def _moved(self) -> _Moves:
         """Resources that another profile deploys now, or deployed until it failed."""
         moves: _Moves = {}
-        for slot in sorted(self._all.keys() | self._unlisted()):
+        stayed = {
+            slot for slot, entry in self._old.items() if slot in self._new and self._new[slot].profile == entry.profile
+        }
+        for slot in sorted((self._all.keys() - stayed) | self._unlisted()):
             former = self._deployer(slot, self._old, self._before)
             profile = self._deployer(slot, self._new, self._after)
             if former is not None and profile is not None and former != profile:
@@ -278,7 +287,8 @@ class _Cluster:
     def _take_patched(self, profile: ObjectKey) -> None:
         """Patches of a profile changed: what they select may have changed though its document did not."""
         changed = self._pairs.patches(profile, self._cluster)
-        for slot in sorted(self._old.keys() & self._new.keys()):
+        # Going through all resources of a cluster for each of its profiles would be most of the work.
+        for slot in sorted(self._old.keys() & self._new.keys()) if changed else ():
             sources = frozenset(patch.source for patch in changed if patch.selects(slot[0]))
             if sources and self._pairs.is_from(self._new[slot], profile) and slot not in self._modified:
                 state = self._state(self._carrier(profile, slot), self._new[slot].feature)

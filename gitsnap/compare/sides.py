@@ -260,8 +260,10 @@ class Side:
         folder = f"{cluster.namespace}/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
         found = set()
         for path in self._summaries_by_folder.get(folder, ()):
+            if not path.endswith(end) or b"status: Failed" not in self.tree.read(self.inventory[path]):
+                continue
             # A cluster's name may end like another's: the summary decides.
-            summary = self.reported_at(path) if path.endswith(end) else None
+            summary = self.reported_at(path)
             profile = inventory.profile_of(summary) if summary else None
             if (
                 summary

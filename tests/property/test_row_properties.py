@@ -47,7 +47,7 @@ _documents = st.dictionaries(st.sampled_from(("a", "b", "c")), st.integers(1, 3)
 _charts = st.builds(Chart, st.integers(1, 2), st.sampled_from(("web", "site")), st.integers(1, 3))
 _VARIANTS = sorted({(source, variant_of(source, one)) for source in SOURCES for one in CLUSTERS})
 _NAMESPACES = sorted({one.namespace for one in CLUSTERS})
-_worlds = st.builds(
+_any_worlds = st.builds(
     World,
     env=st.fixed_dictionaries({one: st.sampled_from("xxxy") for one in CLUSTERS}),
     zone=st.fixed_dictionaries({one: st.sampled_from("vw") for one in CLUSTERS}),
@@ -62,6 +62,18 @@ _worlds = st.builds(
     absent=st.sampled_from((frozenset[str](), frozenset[str](), *(frozenset({name}) for name in PROFILES))),
     swapped=st.booleans(),
 )
+
+
+@st.composite
+def _with_twins(draw: st.DrawFn) -> World:
+    """One profile deploys documents of the same names to both places: by chance alone that is too rare."""
+    world = draw(_any_worlds)
+    documents = draw(_documents)
+    ports = {**world.ports, (SHARED, ""): documents, (TWIN, ""): {**documents, **draw(_documents)}}
+    return replace(world, ports=ports, owner={**world.owner, TWIN: world.owner[SHARED]}, second={})
+
+
+_worlds = st.one_of(_any_worlds, _with_twins())
 _PARTS = ("env", "zone", "selects", "owner", "ports", "second", "absent", "swapped", "charts", "values")
 
 
