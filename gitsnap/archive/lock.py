@@ -32,8 +32,9 @@ def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Ite
         raise StorageError(f"cannot write in the archive {git_folder.parent}: {error.strerror}") from error
     try:
         _acquire(descriptor, git_folder, patience)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # who holds it is for people to read: the lock itself is the kernel's
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield descriptor
     finally:
         os.close(descriptor)  # the kernel lets go of the lock with it
