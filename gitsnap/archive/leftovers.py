@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitsnap.archive.memory import UNFINISHED_MEMORY
 from gitsnap.archive.objects import UNFINISHED_OBJECT
-from gitsnap.archive.worktree import UNFINISHED_FILE
+from gitsnap.archive.worktree import UNFINISHED_FILE, UNFINISHED_FOLDERS
 
 _SETTLED_SECONDS = 2.0
 """A file younger than this may belong to a git that is just running."""
@@ -32,6 +33,7 @@ def clear(git_folder: Path, branch: str) -> None:
     """Remove all leftovers: those of gitsnap, which nobody can be using, and those of git."""
     for name in (UNFINISHED_MEMORY, UNFINISHED_FILE):
         _remove(git_folder / name)
+    shutil.rmtree(git_folder / UNFINISHED_FOLDERS, ignore_errors=True)
     for folder in ("objects", "objects/pack"):
         for leftover in _files(git_folder / folder, (f"{UNFINISHED_OBJECT}*",)):
             _remove(leftover)

@@ -130,7 +130,15 @@ def _leftovers(folder: Path) -> list[str]:
 
     Not packs under a temporary name: this very process has them open, so that they are kept (test_leftovers.py).
     """
-    patterns = ("*.lock", "*tmp_*", ".gitsnap-*", "gitsnap-file.tmp", ".making-*", "packed-refs.new")
+    patterns = (
+        "*.lock",
+        "*tmp_*",
+        ".gitsnap-*",
+        "gitsnap-file.tmp",
+        "gitsnap-folders.tmp",
+        ".making-*",
+        "packed-refs.new",
+    )
     found = {file for pattern in patterns for file in folder.rglob(pattern)}
     return sorted(str(file.relative_to(folder)) for file in found if file.name != "gitsnap.lock")
 

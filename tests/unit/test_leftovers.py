@@ -63,6 +63,36 @@ def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
     assert [file for file in left if file.exists()] == []
 
 
+def test_folders_that_a_killed_capture_had_not_shown(hourly: GitArchive) -> None:
+    """They are made anew: what is in them may be half a file, or of a sample that there is not."""
+    half = _leave(hourly, "gitsnap-folders.tmp/1/ConfigMap/a.yaml", age=0)
+
+    assert _take(hourly, "1").worktree_problem == ""
+
+    assert not half.parents[2].exists()
+    assert Path(hourly.location, "configuration/default/ConfigMap/a.yaml").read_bytes() == encode({"data": "1"})
+
+
+def test_a_folder_that_somebody_makes_at_the_same_time(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays as it is, the sample says so, and nothing is left out of sight: the next one works around it."""
+    theirs = Path(hourly.location, "configuration", "theirs.txt")
+    rename = os.rename
+
+    def make_first(source: str, target: str) -> None:
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_text("somebody's")
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", make_first)
+        assert "the working tree was not updated" in _take(hourly, "1").worktree_problem
+
+    assert not (hourly.git_folder / "gitsnap-folders.tmp").exists()
+    assert _take(hourly, "2").worktree_problem == ""
+    assert theirs.read_text() == "somebody's"
+    assert Path(hourly.location, "configuration/default/ConfigMap/a.yaml").read_bytes() == encode({"data": "2"})
+
+
 def test_a_lock_that_was_left_just_now(hourly: GitArchive) -> None:
     """It may be a git's that is running; the capture waits until it cannot be any more."""
     _leave(hourly, "refs/heads/hourly.lock", age=0)
