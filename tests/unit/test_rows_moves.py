@@ -317,3 +317,31 @@ def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -
     before = [one for one in before if one["metadata"]["name"] != "q-sveltos-west"]
 
     assert rows(before, _releasing("q", "q")) == [("helm release", "shop/web", "added", "")]
+
+
+def test_a_document_of_the_same_name_in_the_management_cluster() -> None:
+    """Two resources that only share a name: what changed is the one whose document did."""
+
+    def both(port: int, *, local_port: int) -> list[JsonObject]:
+        here, there = content(service("a", local_port), "here"), content(service("a", port), "there")
+        refs = [policy_ref("there"), policy_ref("here", deploymentType="Local")]
+        listed_as = deployed_by("p", *listed("a"), "Local /Service test/a")
+        return [cluster(W), here, there, profile("p", {"policyRefs": refs}, W), inventory_of(W, listed_as)]
+
+    one_row = [("/Service", "test/a", "modified", SEE)]
+    assert rows(both(1, local_port=1), both(2, local_port=1)) == one_row
+    assert rows(both(1, local_port=1), both(1, local_port=2)) == one_row
+    assert rows(both(1, local_port=1), both(2, local_port=2)) == one_row * 2
+
+
+def test_a_document_that_moves_to_another_profile_and_to_the_management_cluster() -> None:
+    """It is another resource there: what the inventory still lists has not changed."""
+
+    def moved(owner: str, port: int, **more: str) -> list[JsonObject]:
+        source = content(service("a", port))
+        refs = [policy_ref("content", **more)]
+        profiles = [profile(name, {"policyRefs": refs if name == owner else []}, W) for name in ("p", "q")]
+        return [cluster(W), source, *profiles, inventory_of(W, deployed_by("p", *listed("a")))]
+
+    assert rows(moved("p", 1), moved("q", 2, deploymentType="Local")) == []
+    assert rows(moved("p", 1), moved("q", 2)) == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
