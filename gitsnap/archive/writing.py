@@ -60,7 +60,9 @@ class GitWriter:
         self._reader = SampleReader(repository, branch)
         self._samples, self._unreadable = self._reader.read()
         self._base = self._find_base()
-        self._sink = ObjectSink(Path(repository.path) / "objects", partial(is_whole, repository))
+        # In an archive without a commit there is nothing to look for, and looking takes as long as hashing.
+        known = partial(is_whole, repository) if self._base else lambda _name: False
+        self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._memory = memory.load(Path(repository.path))
         self._digests: dict[str, bytes] = dict(self._memory.digests)
 
