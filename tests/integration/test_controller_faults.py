@@ -316,7 +316,7 @@ def test_kubectl_explains_and_lists_snapshots(installed: Installation) -> None:
     assert [one for one in fields if f"  {one}\t<" not in explained] == []
     assert "<no description>" not in explained
     header, row = listed.splitlines()
-    columns = "NAME SCHEDULE READY LAST RUN STATUS SAMPLES AGE STORAGE LAST SAMPLE NEXT MESSAGE"
+    columns = "NAME SCHEDULE SUSPEND READY LAST RUN STATUS SAMPLES AGE STORAGE LAST SAMPLE NEXT MESSAGE"
     assert header.split() == columns.split()
-    assert row.startswith("hourly   @every 1s   True")
+    assert row.split()[:4] == ["hourly", "@every", "1s", "True"]  # nothing where it is not suspended
     assert "Captured" in described
