@@ -236,7 +236,8 @@ def own_finalizers(raw: JsonObject) -> list[str]:
     return [name for name in listed if not _SERVER_FINALIZERS.fullmatch(str(name))]
 
 
-_MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
+MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
+    # Kinds, and the mark that tells such an object of them; of every kind but Secret it is in the metadata.
     (
         frozenset({Kind("", "ConfigMap")}),
         lambda document: (
@@ -278,7 +279,7 @@ _MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
 def is_made_by_kubernetes(document: Mapping[str, Any]) -> bool:
     """Whether an object, as the API server gave it, is one that a server or its controllers make in every cluster."""
     kind = Kind.of(document)
-    return any(kind in of_kinds and mark(document) for of_kinds, mark in _MADE_BY_KUBERNETES)
+    return any(kind in of_kinds and mark(document) for of_kinds, mark in MADE_BY_KUBERNETES)
 
 
 def is_helm_release(document: Mapping[str, Any]) -> bool:

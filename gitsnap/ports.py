@@ -38,6 +38,8 @@ class Page:
     items: Sequence[JsonObject]
     resource_version: str
     """``metadata.resourceVersion`` of the answer."""
+    whole: bool = True
+    """False where ``items`` have nothing but their ``metadata``."""
 
 
 class Cluster(Protocol):
@@ -63,11 +65,13 @@ class Cluster(Protocol):
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
+        metadata_only: bool = False,
     ) -> Iterator[Page]:
         """All pages of a list, at least one.
 
         ``resource_version`` asks for the state at exactly that version, and raises GoneError when the server
         no longer has it, does not have it yet, or drops it between two pages. An empty ``namespace`` means all.
+        ``metadata_only``: nothing but the metadata is needed; a cluster may send whole objects all the same.
         """
 
     def get(self, key: ObjectKey) -> JsonObject:

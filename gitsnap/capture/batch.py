@@ -60,13 +60,14 @@ class Converter:
         self._unchanged = unchanged
         self._also = also
 
-    def take(self, batch: Batch, raw: JsonObject) -> None:
+    def take(self, batch: Batch, raw: JsonObject, *, whole: bool = True) -> bool:
         """One object: what is configuration, what is inventory, what is learnt from it.
 
+        False for one of which more is needed than its metadata, where that is all there is (not ``whole``).
         Raises InputError naming an object that has not the form of its kind: a folder of files may hold anything.
         """
         try:
-            self._take(batch, raw)
+            return self._take(batch, raw, whole=whole)
         except InputError as error:
             raise InputError(f"{ObjectKey.of(raw)}: {error.message}", hint=error.hint) from error
         except _MISSHAPEN as error:
@@ -75,37 +76,47 @@ class Converter:
                 hint="An API server would not have taken it. Mend it, or take it out of the folder.",
             ) from error
 
-    def _take(self, batch: Batch, raw: JsonObject) -> None:
+    def _take(self, batch: Batch, raw: JsonObject, *, whole: bool) -> bool:
         if terminating(raw):
-            return
+            return True
         key = ObjectKey.of(raw)
         path = archive_format.path_of(key)
         version = version_of(raw, self._knowledge.controller_labels)
         files = self._unchanged.files(path, version)
         for area, blob in files.items():
             batch.files[area][path] = blob
-        if not files and not self._look_at(batch, key, path, raw):
-            return
+        if not files:
+            if self._leaves_out(batch, key, raw):
+                return True
+            if not whole:
+                return False
+            self._look_at(batch, key, path, raw)
         batch.versions[path] = version
         lesson = self._knowledge.study(raw)
         if lesson is not None:
             batch.lessons.append(lesson)
+        return True
 
-    def _look_at(self, batch: Batch, key: ObjectKey, path: str, raw: JsonObject) -> bool:
-        """Write what is configuration and what is inventory; False for an object that is left out."""
+    def _leaves_out(self, batch: Batch, key: ObjectKey, raw: JsonObject) -> bool:
+        """Whether an object is no user's; says so in the batch. Of all kinds but Secret its metadata tells."""
+        if key.kind in kinds.INVENTORY_KINDS or key in self._also:
+            return False
+        origin = generated.reason(raw)
+        if origin is None:
+            return False
+        batch.generated[key] = origin
+        return True
+
+    def _look_at(self, batch: Batch, key: ObjectKey, path: str, raw: JsonObject) -> None:
+        """Write what is configuration and what is inventory."""
         owned = self._knowledge.controller_labels
         if key.kind not in kinds.INVENTORY_KINDS:
-            origin = generated.reason(raw)
-            if origin is not None and key not in self._also:
-                batch.generated[key] = origin
-                return False
             document = normalize(raw, controller_labels=owned)
             self._put(batch, path, document)
             batch.managers[path] = sys.intern(last_manager(raw))  # a few names, of ten thousand objects
         distilled = inventory.distill(raw, controller_labels=owned)
         if distilled is not None:
             batch.files[Area.INVENTORY][path] = self._store(archive_format.encode(distilled))
-        return True
 
     def _put(self, batch: Batch, path: str, document: JsonObject) -> None:
         archived = self._sealer.archived(document)

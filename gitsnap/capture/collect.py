@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from gitsnap import format as archive_format
 from gitsnap.capture.batch import Batch, Converter
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
+from gitsnap.capture.list_reader import ListReader, Pages
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.capture.previous import carried_documents, carries, files_of_kind, hides_the_same
 from gitsnap.capture.referenced import ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
 from gitsnap.capture.selected import selected_pages, selectors_by_kind
 from gitsnap.capture.unchanged import Unchanged
-from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError, GoneError
+from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError
 from gitsnap.model import (
     Area,
     BlobId,
@@ -49,8 +50,6 @@ UNRESOLVED_FILE = "unresolved.yaml"
 
 READING_SECONDS = 600.0
 """For how long a cluster is read at the most; what is not read by then counts as a list that failed."""
-
-_LIST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,8 @@ class _Collector:
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
-        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also)
+        converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also)
+        self._reader = ListReader(lister, converter, unchanged)
         self._incomplete: dict[Kind, IncompleteKind] = {}
         self._unresolved: list[Unresolved] = []
         self._kept = Batch()
@@ -190,7 +190,7 @@ class _Collector:
             resource = self._cluster.resource_type(kind)
             discovered = True
             if resource is not None:
-                self._merge(self._read_list(resource, selectors))
+                self._merge(self._reader.read(resource, self._pages(resource, selectors)))
             elif selectors:
                 self._not_served.append(kind)
             self._answered = True
@@ -199,27 +199,14 @@ class _Collector:
         except (AccessDeniedError, ClusterError) as error:
             self._substitute(kind, self._reason(error, discovered=discovered))
 
-    def _read_list(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Batch:
-        for _ in range(_LIST_ATTEMPTS):
-            batch = Batch()
-            try:
-                for page, objects in self._pages(resource, selectors):
-                    self._unchanged.at(page.resource_version)
-                    for raw in objects:
-                        self._converter.take(batch, raw)
-            except InstantLostError:
-                raise
-            except GoneError:
-                continue
-            return batch
-        raise GoneError(f"the list of {resource.plural} was cut off {_LIST_ATTEMPTS} times")
+    def _pages(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Pages:
+        def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+            if selectors:
+                return selected_pages(self._lister, resource, selectors, metadata_only=metadata_only)
+            listed = self._lister.pages(resource, metadata_only=metadata_only)
+            return ((page, page.items) for page in listed)
 
-    def _pages(
-        self, resource: ResourceType, selectors: Sequence[ResourceSelector]
-    ) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
-        if selectors:
-            return selected_pages(self._lister, resource, selectors)
-        return ((page, page.items) for page in self._lister.pages(resource))
+        return pages
 
     def _merge(self, batch: Batch) -> None:
         self._kept.merge(batch)
@@ -281,14 +268,17 @@ class _Collector:
     def _read_named(self, kind: Kind, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
         types: dict[ObjectKey, object] = {}
 
-        def receive(objects: Iterator[JsonObject]) -> None:
+        def receive(pages: Pages) -> None:
             """Take what one read brought: kept only if it is read to its end, else it is asked for again."""
-            batch, found = Batch(), {}
-            for raw in objects:
-                self._converter.take(batch, raw)
-                if not terminating(raw):
-                    found[ObjectKey.of(raw)] = raw.get("type")
-            self._merge(batch)
+            found: dict[ObjectKey, object] = {}
+
+            def watched(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+                found.clear()
+                for page, objects in pages(metadata_only=metadata_only):
+                    found.update((ObjectKey.of(raw), raw.get("type")) for raw in objects if not terminating(raw))
+                    yield page, objects
+
+            self._merge(self._reader.read_once(resource, watched))
             types.update(found)
 
         failures = ReferencedReader(self._lister, resource, receive).read(list(wanted))

@@ -17,6 +17,7 @@ from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, U
 
 _CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
+_TEACHING = _CLASSIFIERS | _SETS | kinds.CLUSTER_KINDS | REFERENCE_PATHS.keys()
 _NO_WARNING = frozenset({UnresolvedReason.OMITTED, UnresolvedReason.OPTIONAL})
 
 
@@ -42,9 +43,16 @@ class Knowledge:
         self._sets: dict[ObjectKey, JsonObject] = {}
         self._references: list[Reference] = []
 
+    @staticmethod
+    def learns_from(kind: Kind) -> bool:
+        """Whether objects of a kind teach anything at all."""
+        return kind in _TEACHING
+
     def study(self, document: JsonObject) -> Lesson | None:
         """What an object teaches, None for nothing; ``document`` has its status, live or from the inventory."""
         kind = Kind.of(document)
+        if not self.learns_from(kind):
+            return None
         if kind in _CLASSIFIERS:
             return Lesson(controller_labels=classifier_labels(document))
         if kind in kinds.CLUSTER_KINDS:
@@ -56,10 +64,8 @@ class Knowledge:
             return Lesson(
                 members=(ObjectKey.of(document), _set_facts(document)), references=self._references_of(document)
             )
-        if kind in REFERENCE_PATHS:
-            found = self._references_of(document)
-            return Lesson(references=found) if found else None
-        return None
+        found = self._references_of(document)
+        return Lesson(references=found) if found else None
 
     def learn(self, lesson: Lesson) -> None:
         """Take over what was studied; done once the whole kind was read."""

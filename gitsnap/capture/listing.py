@@ -48,6 +48,7 @@ class Lister:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
     ) -> Iterator[Page]:
         """The pages of one list.
 
@@ -64,6 +65,7 @@ class Lister:
                 label_selector=label_selector,
                 field_selector=field_selector,
                 resource_version=version,
+                metadata_only=metadata_only,
             )
 
         try:

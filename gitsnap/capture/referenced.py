@@ -7,13 +7,14 @@ This module must not decide what is kept of an object.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from gitsnap.capture.list_reader import Pages, can_be_named
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
 from gitsnap.model import JsonObject, ObjectKey, ResourceType
+from gitsnap.ports import Page
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
@@ -22,23 +23,19 @@ _FEW = 3
 
 _ATTEMPTS = 3
 
-_NAME = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9:._-]{1,253}")
-"""What may be the name of an object, or of a namespace. A reference may hold any text, such as commas, which would say
-something else in a field selector; nothing can exist under it."""
-
 
 Failure = tuple[GitsnapError, list[ObjectKey]]
 """Why a list failed, and the objects that it was asked for."""
 
-Receive = Callable[[Iterator[JsonObject]], None]
-"""Takes the objects of one list while they are read; called again from the start where the list was lost half-way."""
+Receive = Callable[[Pages], None]
+"""Reads one list; called again where the list was lost half-way."""
 
 
 class ReferencedReader:
     """Reads objects of one kind by their keys, page by page: a namespace may hold more than fits into memory."""
 
     def __init__(self, lister: Lister, resource: ResourceType, receive: Receive) -> None:
-        """``receive`` may keep what it took only when the iterator has ended: an error of the list comes out of it."""
+        """``receive`` may keep what it took only when the pages have ended: an error of the list comes out of them."""
         self._lister = lister
         self._resource = resource
         self._receive = receive
@@ -46,7 +43,7 @@ class ReferencedReader:
 
     def read(self, keys: list[ObjectKey]) -> list[Failure]:
         """Hand over the objects behind ``keys`` that exist; what could not be asked for. Raises InstantLostError."""
-        keys = [key for key in keys if _NAME.fullmatch(key.name) and _NAME.fullmatch(key.namespace or "-")]
+        keys = [key for key in keys if can_be_named(key)]  # under another name nothing can exist
         if self._resource.kind == kinds.SECRET:
             # Where that list is not allowed, or not possible, for the whole cluster, each is asked for by name.
             self._read_list(keys, field_selector=f"type={ADD_ON_TYPE}")
@@ -76,7 +73,7 @@ class ReferencedReader:
         for _ in range(_ATTEMPTS):
             brought: set[ObjectKey] = set()
             try:
-                self._receive(self._objects(wanted, brought, namespace=namespace, field_selector=field_selector))
+                self._receive(self._pages(wanted, brought, namespace=namespace, field_selector=field_selector))
             except InstantLostError:
                 raise
             except GoneError as gone:
@@ -88,12 +85,16 @@ class ReferencedReader:
                 return None
         return error
 
-    def _objects(
+    def _pages(
         self, wanted: frozenset[ObjectKey], brought: set[ObjectKey], *, namespace: str, field_selector: str
-    ) -> Iterator[JsonObject]:
-        for page in self._lister.pages(self._resource, namespace=namespace, field_selector=field_selector):
-            for raw in page.items:
-                key = ObjectKey.of(raw)
-                if key in wanted:
-                    brought.add(key)
-                    yield raw
+    ) -> Pages:
+        def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+            brought.clear()
+            for page in self._lister.pages(
+                self._resource, namespace=namespace, field_selector=field_selector, metadata_only=metadata_only
+            ):
+                found = {key: raw for raw in page.items if (key := ObjectKey.of(raw)) in wanted}
+                brought.update(found)
+                yield page, list(found.values())
+
+        return pages

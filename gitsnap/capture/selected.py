@@ -24,8 +24,8 @@ def selectors_by_kind(selectors: Sequence[ResourceSelector]) -> dict[Kind, list[
 
 
 def selected_pages(
-    lister: Lister, resource: ResourceType, selectors: Sequence[ResourceSelector]
-) -> Iterator[tuple[Page, list[JsonObject]]]:
+    lister: Lister, resource: ResourceType, selectors: Sequence[ResourceSelector], *, metadata_only: bool
+) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
     """The pages of the lists that the selectors of one kind need, each with those of its objects that are selected.
 
     An object that several selectors mean is given once. Raises what ``Lister.pages`` raises.
@@ -33,7 +33,9 @@ def selected_pages(
     given: set[ObjectKey] = set()
     for selector in selectors:
         for namespace in _namespaces(selector, resource):
-            for page in lister.pages(resource, namespace=namespace, label_selector=selector.label_selector):
+            for page in lister.pages(
+                resource, namespace=namespace, label_selector=selector.label_selector, metadata_only=metadata_only
+            ):
                 fitting = [raw for raw in page.items if selector.covers(ObjectKey.of(raw))]
                 yield page, [raw for raw in fitting if ObjectKey.of(raw) not in given]
                 given.update(map(ObjectKey.of, fitting))

@@ -33,7 +33,7 @@ class Unchanged:
         self._key = _key(info)
         fresh = seen is not None and seen.key == self._key and 0 <= now - seen.checked_at < LONGEST_SECONDS
         self._seen = seen if fresh and previous is not None else None
-        self._previous = previous
+        self._before = tuple((area, previous.files(area)) for area in Area) if previous is not None else ()
         self._now = now
         self._revision = 0
         self._versions: dict[str, str] = {}
@@ -46,15 +46,19 @@ class Unchanged:
         if self._seen is not None and self._revision < max(self._seen.revision, 1):
             self._seen = None
 
+    @property
+    def believes(self) -> bool:
+        """Whether anything that was seen counts."""
+        return self._seen is not None
+
     def files(self, path: str, version: str) -> Mapping[Area, BlobId]:
         """The files, by area, of an object that has not changed; none for one that has to be looked at.
 
         ``path`` is its path below an area, ``version`` what ``version_of`` says of it.
         """
-        previous = self._previous
-        if previous is None or self._seen is None or not version or self._seen.versions.get(path) != version:
+        if self._seen is None or not version or self._seen.versions.get(path) != version:
             return {}
-        return {area: blob for area in Area if (blob := previous.files(area).get(path)) is not None}
+        return {area: blob for area, files in self._before if (blob := files.get(path)) is not None}
 
     def note(self, versions: Mapping[str, str]) -> None:
         """These objects are in the sample at these versions. Only to be told of lists that were read to their end."""

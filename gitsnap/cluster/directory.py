@@ -115,6 +115,7 @@ class DirectoryCluster:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
+        metadata_only: bool = False,  # noqa: ARG002 - whole objects cost nothing here
     ) -> Iterator[Page]:
         """Pages by namespace and name. Only the present version can be asked for: a folder has no past."""
         self._take_in_changes(None)

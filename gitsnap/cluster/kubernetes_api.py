@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from urllib.parse import quote
 
 import urllib3
@@ -52,7 +53,11 @@ _BUSY = _REFUSED | {500, 502, 503}
 _MOST_AT_ONCE = 1 << 20
 """Bytes of an answer."""
 
+_JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
+_METADATA_LIST = "PartialObjectMetadataList"
+_METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{_JSON}"
+"""What to accept for a list of metadata (Kubernetes API concepts); a server that makes none sends whole objects."""
 
 
 class KubernetesCluster:
@@ -152,6 +157,7 @@ class KubernetesCluster:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
+        metadata_only: bool = False,
     ) -> Iterator[Page]:
         """Pages of at most 500 objects, the next one fetched while one is worked on; see ports.Cluster."""
         path = _path(resource, namespace)
@@ -162,23 +168,35 @@ class KubernetesCluster:
             query["fieldSelector"] = field_selector
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
+        ask = partial(self._json, "GET", path, what, accept=_METADATA_JSON if metadata_only else _JSON)
         with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
-            coming = ahead.submit(self._json, "GET", path, what, query={**query, **at})
+            coming = ahead.submit(ask, query={**query, **at})
             while True:
                 answer = coming.result()
                 metadata = answer.get("metadata") or {}
-                items = answer.get("items")
-                if not isinstance(items, list):
-                    raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
-                for item in items:
-                    item.setdefault("apiVersion", resource.api_version)
-                    item.setdefault("kind", resource.kind.name)
+                page = Page(
+                    self._items(answer, resource, what),
+                    str(metadata.get("resourceVersion", "")),
+                    whole=answer.get("kind") != _METADATA_LIST,
+                )
                 more = metadata.get("continue")
                 if more:  # a continued list stays at the version that its first page was read at
-                    coming = ahead.submit(self._json, "GET", path, what, query={**query, "continue": str(more)})
-                yield Page(items, str(metadata.get("resourceVersion", "")))
+                    coming = ahead.submit(ask, query={**query, "continue": str(more)})
+                yield page
                 if not more:
                     return
+
+    def _items(self, answer: JsonObject, resource: ResourceType, what: str) -> Sequence[JsonObject]:
+        """The objects of a list, each with its version and kind: typed lists leave them out, metadata has its own."""
+        items = answer.get("items")
+        if items is None and "items" in answer:
+            return []  # how a list of metadata says that there is nothing
+        if not isinstance(items, list):
+            raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
+        for item in items:
+            item["apiVersion"] = resource.api_version
+            item["kind"] = resource.kind.name
+        return items
 
     def get(self, key: ObjectKey) -> JsonObject:
         """One object as it is now."""
@@ -193,7 +211,8 @@ class KubernetesCluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         }
-        answer = self._open("GET", _path(resource, ""), query, None, "", request, read_seconds=WATCH_READ_SECONDS)
+        headers = {"Accept": _JSON}
+        answer = self._open("GET", _path(resource, ""), query, None, headers, request, read_seconds=WATCH_READ_SECONDS)
         if answer.status != 200:
             raise error_of(int(answer.status), answer.read() or b"", request)
         yield from watch_events(answer.response, resource, request)
@@ -245,7 +264,7 @@ class KubernetesCluster:
         kind: Kind,
         *,
         dry_run: bool,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
     ) -> JsonObject:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
@@ -268,16 +287,18 @@ class KubernetesCluster:
         *,
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         confidential: bool = False,
     ) -> JsonObject:
         """The JSON object of an answer; raises the error that the answer stands for."""
         request = Request(what, self._server, confidential=confidential)
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         reading = method == "GET"
         lost = busy = 0
         while True:
             try:
-                status, headers, content = self._send(method, path, query or {}, body, content_type, request)
+                status, answered, content = self._send(method, path, query or {}, body, headers, request)
             except ConnectionLostError:
                 if not reading or not self._waits_out(lost):
                     raise
@@ -286,7 +307,7 @@ class KubernetesCluster:
             self._answered = True
             if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
                 break
-            time.sleep(self._allowance.of(pause(headers, busy), request))
+            time.sleep(self._allowance.of(pause(answered, busy), request))
             busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
@@ -319,11 +340,11 @@ class KubernetesCluster:
         path: str,
         query: Mapping[str, str],
         body: JsonObject | None,
-        content_type: str,
+        headers: Mapping[str, str],
         request: Request,
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            answer = self._open(method, path, query, body, content_type, request)
+            answer = self._open(method, path, query, body, headers, request)
             with connection_errors(request, is_write=method != "GET"), answer.response as response:
                 return int(answer.status), dict(answer.getheaders() or {}), self._whole(response, request)
         except ClusterUnreachableError:
@@ -344,21 +365,18 @@ class KubernetesCluster:
         path: str,
         query: Mapping[str, str],
         body: JsonObject | None,
-        content_type: str,
+        headers: Mapping[str, str],
         request: Request,
         *,
         read_seconds: float | None = None,
     ) -> RESTResponse:
         """The answer with its body still to be read."""
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type
         with connection_errors(request, is_write=method != "GET"):
             parameters = self._api.param_serialize(
                 method=method,
                 resource_path=path,
                 query_params=list(query.items()),
-                header_params=headers,
+                header_params=dict(headers),
                 body=body,
                 auth_settings=["BearerToken"],
             )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from gitsnap.errors import GoneError, KindNotInstalledError, RejectedError
-from gitsnap.model import Kind, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.ports import Page
 from gitsnap.sveltos.kinds import CAPI_CLUSTER, CLUSTER_PROFILE, CONFIG_MAP, EVENT_TRIGGER, PROFILE, SECRET
 from tests.support.beds import NAMESPACE, UNKNOWN, Bed, config_map, names, profile, served
 
@@ -119,6 +120,32 @@ def test_items_say_what_they_are(bed: Bed) -> None:
         items = [one for page in cluster.list(resource) for one in page.items]
         assert items
         assert {(one["apiVersion"], one["kind"]) for one in items} == {(resource.api_version, kind.name)}
+
+
+def _metadata(pages: list[Page]) -> list[tuple[str, str, JsonObject]]:
+    return [(one["apiVersion"], one["kind"], one["metadata"]) for page in pages for one in page.items]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_metadata_may_be_all_that_is_asked_for(bed: Bed) -> None:
+    """Whoever needs no more gets the same objects and versions; a cluster that sends them whole says so."""
+    cluster = bed.connect()
+    namespace = bed.namespace()
+    for name in "abcd":
+        cluster.create(config_map(name, namespace, labels={"name": name}))
+    cluster.create(profile("one"))
+
+    for kind in (CONFIG_MAP, CLUSTER_PROFILE, EVENT_TRIGGER):
+        resource = served(cluster, kind)
+        version = next(cluster.list(resource)).resource_version
+        pages = list(cluster.list(resource, resource_version=version, metadata_only=True))
+        assert _metadata(pages) == _metadata(list(cluster.list(resource, resource_version=version)))
+        assert {page.resource_version for page in pages} == {version}
+        assert all(page.whole or not {"spec", "data"} & one.keys() for page in pages for one in page.items)
+    selected = cluster.list(
+        served(cluster, CONFIG_MAP), namespace=namespace, label_selector="name=c", metadata_only=True
+    )
+    assert [one["metadata"]["name"] for page in selected for one in page.items] == ["c"]
 
 
 def test_namespace_narrows_a_list(bed: Bed) -> None:

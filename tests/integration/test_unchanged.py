@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 from gitsnap import capture as sampling
 from gitsnap import policy, secrets
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster import connect
-from gitsnap.model import Sample, SecretsMode, Substitute, Trigger
+from gitsnap.cluster import connect, kubernetes_api
+from gitsnap.model import ResourceSelector, Sample, SecretsMode, Substitute, Trigger
+from gitsnap.sveltos import kinds
 from tests.testbed.apiserver import ApiServer
 
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"
+_MERGE = "application/merge-patch+json"
 _START = datetime(2023, 8, 26, 5, 0, tzinfo=UTC)
 
 
@@ -29,10 +32,13 @@ class _Bench:
         self._keeper = secrets.open_keeper(folder / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
         self._count = 0
 
-    def capture(self, *, kubeconfig: Path | None = None, full: bool = False) -> Sample:
-        """Take the next sample, a minute after the one before."""
+    def capture(
+        self, *, kubeconfig: Path | None = None, full: bool = False, resources: tuple[ResourceSelector, ...] = ()
+    ) -> Sample:
+        """Take the next sample, a minute after the one before; ``resources`` are what the policy adds."""
         self._count += 1
-        info = sampling.tree_info(policy.default("hourly"), branch="hourly", keeper=self._keeper)
+        made = replace(policy.default("hourly"), resources=resources)
+        info = sampling.tree_info(made, branch="hourly", keeper=self._keeper)
         moment = _START + timedelta(minutes=self._count)
         request = sampling.Request(info, self._keeper, moment, Trigger.MANUAL, full=full)
         taken = sampling.capture(connect(kubeconfig=str(kubeconfig or self._api.kubeconfig())), self.archive, request)
@@ -78,7 +84,6 @@ def test_every_change_is_seen(api: ApiServer, bench: _Bench) -> None:
     """After each kind of change, the capture that skips gives the commit that a full one would confirm."""
     first = bench.capture()
     assert bench.capture().commit == first.commit
-    merge = "application/merge-patch+json"
     content = "/api/v1/namespaces/default/{}/content"
     commits = [first.commit]
     for method, path, body in (
@@ -100,11 +105,49 @@ def test_every_change_is_seen(api: ApiServer, bench: _Bench) -> None:
             },
         ),
     ):
-        api.ask(method, path, body, content_type=merge if method == "PATCH" else "application/json")
+        api.ask(method, path, body, content_type=_MERGE if method == "PATCH" else "application/json")
         quick = bench.capture()
         assert quick.commit != commits[-1], (method, path)
         assert bench.capture(full=True).commit == quick.commit, (method, path)
         commits.append(quick.commit)
+
+
+def test_a_server_makes_metadata_of_a_list(api: ApiServer, bench: _Bench) -> None:
+    """Of any kind, also where there is nothing: that is what makes an unchanged capture cheap."""
+    cluster = connect(kubeconfig=str(api.kubeconfig()))
+    for kind in (kinds.CONFIG_MAP, kinds.SECRET, kinds.CLUSTER_PROFILE, kinds.EVENT_TRIGGER):
+        resource = cluster.resource_type(kind)
+        assert resource is not None
+        pages = list(cluster.list(resource, metadata_only=True))
+        assert {page.whole for page in pages} == {False}
+        found = [one for page in pages for one in page.items]
+        assert {field for one in found for field in one} <= {"apiVersion", "kind", "metadata"}
+        assert bool(found) == (kind != kinds.EVENT_TRIGGER)
+    assert bench.capture().metadata.objects
+
+
+def test_many_objects_of_which_few_change(api: ApiServer, bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several pages, what is read of a namespace and what a policy adds: the tree is that of a full capture."""
+    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
+    references = [{"kind": "ConfigMap", "namespace": "default", "name": f"many-{number}"} for number in range(8)]
+    spec = {"clusterSelector": {"matchLabels": {"env": "a"}}, "policyRefs": references}
+    api.ask("PATCH", f"{_PROFILES}/p", {"spec": spec}, content_type=_MERGE)
+    place = "/api/v1/namespaces/default/configmaps"
+    for number in range(10):
+        document = {"metadata": {"name": f"many-{number}", "namespace": "default"}, "data": {"a": "1"}}
+        api.ask("POST", place, {"apiVersion": "v1", "kind": "ConfigMap", **document})
+    for resources in ((), (ResourceSelector(kinds.CONFIG_MAP, namespaces=("default",)),)):
+        before = bench.capture(resources=resources)
+        api.ask("PATCH", f"{place}/many-3", {"data": {"b": str(len(resources))}}, content_type=_MERGE)
+        changed = bench.capture(resources=resources)
+        assert changed.metadata.changes.modified == 1
+        assert changed.metadata.objects == before.metadata.objects
+        assert bench.capture(resources=resources, full=True).commit == changed.commit
+        for number in range(10):
+            api.ask("PATCH", f"{place}/many-{number}", {"data": {"c": str(len(resources))}}, content_type=_MERGE)
+        changed = bench.capture(resources=resources)
+        assert changed.metadata.changes.modified == (10 if resources else 8)
+        assert bench.capture(resources=resources, full=True).commit == changed.commit
 
 
 def test_what_was_carried_forward_is_not_believed(api: ApiServer, bench: _Bench) -> None:
@@ -113,7 +156,7 @@ def test_what_was_carried_forward_is_not_believed(api: ApiServer, bench: _Bench)
     blind = api.new_user(
         {"apiGroups": [""], "resources": ["namespaces", "configmaps", "secrets"], "verbs": ["get", "list"]},
     )
-    api.ask("PATCH", f"{_PROFILES}/p", {"spec": {"tier": 7}}, content_type="application/merge-patch+json")
+    api.ask("PATCH", f"{_PROFILES}/p", {"spec": {"tier": 7}}, content_type=_MERGE)
 
     carried = bench.capture(kubeconfig=api.kubeconfig(blind))
     seeing = bench.capture()

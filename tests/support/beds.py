@@ -144,7 +144,7 @@ def served(cluster: Cluster, kind: Kind) -> ResourceType:
     return resource
 
 
-def names(cluster: Cluster, kind: Kind, **arguments: str) -> list[str]:
+def names(cluster: Cluster, kind: Kind, **arguments: Any) -> list[str]:
     """Names of what a list brings, in its order."""
     pages = list(cluster.list(served(cluster, kind), **arguments))
     return [one["metadata"]["name"] for page in pages for one in page.items]

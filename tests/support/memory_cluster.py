@@ -66,9 +66,10 @@ class MemoryCluster:
         label_selector: str = "",
         field_selector: str = "",
         resource_version: str = "",
+        metadata_only: bool = False,
     ) -> Iterator[Page]:
         """See ports.Cluster; selectors are ignored, which every caller must be able to take."""
-        del label_selector, field_selector, resource_version
+        del label_selector, field_selector, resource_version, metadata_only
         found = [
             copy_json(one)
             for key, one in sorted(self.objects.items())

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.kubernetes_rules import FILLED_FIELDS
-from gitsnap.model import JsonObject
+from gitsnap.kubernetes_rules import FILLED_FIELDS, MADE_BY_KUBERNETES
+from gitsnap.model import JsonObject, Kind
 from gitsnap.normalize import normalize
 from gitsnap.sveltos import generated, kinds, restore
 from gitsnap.sveltos.generated import Origin
@@ -186,6 +186,34 @@ def test_finalizers() -> None:
 def test_what_nobody_wrote(document: JsonObject, origin: Origin | None) -> None:
     """Objects of every cluster, credentials, and state of tools are left out of a capture."""
     assert generated.reason(document) is origin
+
+
+class _MetadataOnly(dict[str, Any]):
+    """An object of which nothing is known but what it is and its metadata."""
+
+    def _look_up(self, field: str) -> Any:
+        assert field in ("apiVersion", "kind", "metadata"), field
+        return super().get(field)
+
+    def get(self, field: str, default: Any = None) -> Any:
+        found = self._look_up(field)
+        return default if found is None else found
+
+    __getitem__ = _look_up
+
+
+@pytest.mark.parametrize(
+    "kind", sorted({kind for kinds_of, _ in MADE_BY_KUBERNETES for kind in kinds_of} | kinds.CAPTURED_KINDS)
+)
+def test_metadata_tells_what_nobody_wrote(kind: Kind) -> None:
+    """Of every kind but Secret: lists of metadata leave out what lists of whole objects would (capture/list_reader)."""
+    document = _MetadataOnly(apiVersion=f"{kind.group}/v1" if kind.group else "v1", kind=kind.name, metadata={})
+
+    if kind == kinds.SECRET:
+        with pytest.raises(AssertionError, match="type"):
+            generated.reason(document)
+    else:
+        assert generated.reason(document) is None
 
 
 def test_every_row_is_of_a_kind_that_a_policy_can_add() -> None:
