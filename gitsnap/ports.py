@@ -72,6 +72,7 @@ class Cluster(Protocol):
         ``resource_version`` asks for the state at exactly that version, and raises GoneError when the server
         no longer has it, does not have it yet, or drops it between two pages. An empty ``namespace`` means all.
         ``metadata_only``: nothing but the metadata is needed; a cluster may send whole objects all the same.
+        The first page may be on its way once this is called, before anybody waits for it.
         """
 
     def get(self, key: ObjectKey) -> JsonObject:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from gitsnap import format as archive_format
 from gitsnap.capture.batch import Batch, Converter
@@ -142,10 +143,10 @@ class _Collector:
 
     def run(self, progress: Progress) -> Collected:
         """Listed kinds first, in an order in which each finds what it needs; then what they refer to."""
-        for kind in kinds.reading_order(self._info.kinds):
-            if kind in kinds.LISTED_KINDS:
-                self._read_kind(kind)
-                progress(kind.name, self._count)
+        listed = [kind for kind in kinds.reading_order(self._info.kinds) if kind in kinds.LISTED_KINDS]
+        for kind, following in zip_longest(listed, listed[1:]):
+            self._read_kind(kind, following=following)
+            progress(kind.name, self._count)
         for kind, selectors in selectors_by_kind(self._info.resources).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)
@@ -183,12 +184,19 @@ class _Collector:
 
     # Kinds that are listed whole --------------------------------------------------------------------------------------
 
-    def _read_kind(self, kind: Kind, selectors: Sequence[ResourceSelector] = ()) -> None:
-        """All objects of a kind, or those that the selectors of a kind which the policy adds mean."""
+    def _read_kind(
+        self, kind: Kind, selectors: Sequence[ResourceSelector] = (), *, following: Kind | None = None
+    ) -> None:
+        """All objects of a kind, or those that the selectors of a kind which the policy adds mean.
+
+        ``following`` is read next.
+        """
         discovered = False
         try:
             resource = self._cluster.resource_type(kind)
             discovered = True
+            if following is not None and following.group == kind.group:  # of which the cluster knows what it serves
+                self._begin(following)
             if resource is not None:
                 self._merge(self._reader.read(resource, self._pages(resource, selectors)))
             elif selectors:
@@ -198,6 +206,11 @@ class _Collector:
             raise
         except (AccessDeniedError, ClusterError) as error:
             self._substitute(kind, self._reason(error, discovered=discovered))
+
+    def _begin(self, kind: Kind) -> None:
+        resource = self._cluster.resource_type(kind)
+        if resource is not None:
+            self._reader.begin(resource)
 
     def _pages(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Pages:
         def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
@@ -281,7 +294,7 @@ class _Collector:
             self._merge(self._reader.read_once(resource, watched))
             types.update(found)
 
-        failures = ReferencedReader(self._lister, resource, receive).read(list(wanted))
+        failures = ReferencedReader(self._lister, self._reader, resource, receive).read(list(wanted))
         for failure, keys in failures:
             self._carry_wanted(kind, keys, self._reason(failure))
         failed = {key for _, keys in failures for key in keys}

@@ -69,6 +69,11 @@ class ListReader:
         batch = self._read_what_changed(resource, pages) if self._spares(resource.kind) else None
         return batch if batch is not None else self._read_whole(pages)
 
+    def begin(self, resource: ResourceType, *, namespace: str = "", field_selector: str = "") -> None:
+        """Have a list begun that will be read next, while another is worked on."""
+        metadata_only = self._spares(resource.kind)
+        self._lister.begin(resource, namespace=namespace, field_selector=field_selector, metadata_only=metadata_only)
+
     def _spares(self, kind: Kind) -> bool:
         """Whether metadata may be enough. A Secret's type counts as well as its metadata."""
         return self._unchanged.believes and kind != kinds.SECRET and not Knowledge.learns_from(kind)

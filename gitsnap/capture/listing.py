@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from gitsnap.errors import BehindError, GoneError
 from gitsnap.model import Consistency, ResourceType
@@ -27,6 +28,17 @@ class InstantLostError(GoneError):
     """The instant that the capture began with can no longer be read; start again, without asking for one."""
 
 
+class _List(NamedTuple):
+    """What a list is asked for with."""
+
+    resource: ResourceType
+    namespace: str
+    label_selector: str
+    field_selector: str
+    version: str
+    metadata_only: bool
+
+
 class Lister:
     """Pages of lists, all at the instant of the first list as long as ``exact`` holds.
 
@@ -39,7 +51,29 @@ class Lister:
         self._pause = pause
         self._patience = RETRY_SECONDS
         self._version = ""
+        self._begun: dict[_List, Iterator[Page]] = {}
         self.consistency = Consistency.EXACT if exact else Consistency.PER_KIND
+
+    def begin(
+        self, resource: ResourceType, *, namespace: str = "", field_selector: str = "", metadata_only: bool
+    ) -> None:
+        """Have the first page of a list fetched that ``pages`` will be asked for next, with the same arguments.
+
+        Whatever keeps it away, ``pages`` says. Nothing is begun before the capture has its instant.
+        """
+        if self._version or not self._exact:
+            wanted = _List(resource, namespace, "", field_selector, self._version, metadata_only)
+            self._begun = {wanted: self._list(wanted)}
+
+    def _list(self, wanted: _List) -> Iterator[Page]:
+        return self._cluster.list(
+            wanted.resource,
+            namespace=wanted.namespace,
+            label_selector=wanted.label_selector,
+            field_selector=wanted.field_selector,
+            resource_version=wanted.version,
+            metadata_only=wanted.metadata_only,
+        )
 
     def pages(
         self,
@@ -59,14 +93,8 @@ class Lister:
 
         def ask(version: str) -> Iterator[Page]:
             """The list from its beginning, at a resource version, or as it is now."""
-            return self._cluster.list(
-                resource,
-                namespace=namespace,
-                label_selector=label_selector,
-                field_selector=field_selector,
-                resource_version=version,
-                metadata_only=metadata_only,
-            )
+            wanted = _List(resource, namespace, label_selector, field_selector, version, metadata_only)
+            return self._begun.pop(wanted, None) or self._list(wanted)
 
         try:
             page, rest = self._first(ask, self._version)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
 
-from gitsnap.capture.list_reader import Pages, can_be_named
+from gitsnap.capture.list_reader import ListReader, Pages, can_be_named
 from gitsnap.capture.listing import InstantLostError, Lister
 from gitsnap.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
 from gitsnap.model import JsonObject, ObjectKey, ResourceType
@@ -31,12 +33,24 @@ Receive = Callable[[Pages], None]
 """Reads one list; called again where the list was lost half-way."""
 
 
+class _Wanted(NamedTuple):
+    """A list, and the objects that it is to bring."""
+
+    keys: list[ObjectKey]
+    namespace: str
+    field_selector: str
+
+
 class ReferencedReader:
     """Reads objects of one kind by their keys, page by page: a namespace may hold more than fits into memory."""
 
-    def __init__(self, lister: Lister, resource: ResourceType, receive: Receive) -> None:
-        """``receive`` may keep what it took only when the pages have ended: an error of the list comes out of them."""
+    def __init__(self, lister: Lister, reader: ListReader, resource: ResourceType, receive: Receive) -> None:
+        """``receive`` may keep what it took only when the pages have ended: an error of the list comes out of them.
+
+        ``reader`` is what it reads with.
+        """
         self._lister = lister
+        self._reader = reader
         self._resource = resource
         self._receive = receive
         self._brought: set[ObjectKey] = set()
@@ -48,22 +62,28 @@ class ReferencedReader:
             # Where that list is not allowed, or not possible, for the whole cluster, each is asked for by name.
             self._read_list(keys, field_selector=f"type={ADD_ON_TYPE}")
             keys = [key for key in keys if key not in self._brought]
+        failures = []
+        lists = list(self._lists(keys))
+        for one, following in zip_longest(lists, lists[1:]):
+            if following is not None:
+                self._reader.begin(
+                    self._resource, namespace=following.namespace, field_selector=following.field_selector
+                )
+            error = self._read_list(one.keys, namespace=one.namespace, field_selector=one.field_selector)
+            if error is not None:
+                failures.append((error, one.keys))
+        return failures
+
+    def _lists(self, keys: list[ObjectKey]) -> Iterator[_Wanted]:
+        """The lists that bring the wanted objects, by namespace."""
         by_namespace: dict[str, list[ObjectKey]] = defaultdict(list)
         for key in keys:
             by_namespace[key.namespace].append(key)
-        return [failure for group in by_namespace.values() for failure in self._read_group(group)]
-
-    def _read_group(self, group: list[ObjectKey]) -> Iterator[Failure]:
-        """The wanted objects of one namespace."""
-        namespace = group[0].namespace
-        if self._resource.kind != kinds.SECRET and len(group) > _FEW:
-            lists = [(group, "")]
-        else:
-            lists = [([key], f"metadata.name={key.name}") for key in group]
-        for keys, selector in lists:
-            error = self._read_list(keys, namespace=namespace, field_selector=selector)
-            if error is not None:
-                yield error, keys
+        for namespace, group in by_namespace.items():
+            if self._resource.kind != kinds.SECRET and len(group) > _FEW:
+                yield _Wanted(group, namespace, "")
+            else:
+                yield from (_Wanted([key], namespace, f"metadata.name={key.name}") for key in group)
 
     def _read_list(
         self, keys: list[ObjectKey], *, namespace: str = "", field_selector: str = ""

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from urllib.parse import quote
 
 import urllib3
 from kubernetes import client
@@ -32,19 +31,22 @@ from gitsnap.cluster.failures import (
     pause,
 )
 from gitsnap.cluster.semantics import refuse_version, require_identity
+from gitsnap.cluster.urls import list_path, object_path
 from gitsnap.cluster.watching import watch_events
 from gitsnap.errors import (
     ClusterError,
     ClusterUnreachableError,
     KindNotInstalledError,
     NotFoundError,
-    RejectedError,
 )
 from gitsnap.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.ports import Page, WatchEvent
 from gitsnap.sveltos.kinds import preferred_version
 
 PAGE_SIZE = 500
+_MOST_AHEAD = 2
+"""Requests under way at a time while lists are read: the next page, and the first one of the list behind it."""
+
 _ATTEMPTS = 4
 _REFUSED = frozenset({429})
 """What the server answers before it does anything."""
@@ -75,6 +77,7 @@ class KubernetesCluster:
         self._answered = False
         self._outage = OUTAGE_SECONDS
         self._allowance = Allowance()
+        self._ahead = ThreadPoolExecutor(_MOST_AHEAD, thread_name_prefix="page")
         if not api.configuration.verify_ssl:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
@@ -159,8 +162,8 @@ class KubernetesCluster:
         resource_version: str = "",
         metadata_only: bool = False,
     ) -> Iterator[Page]:
-        """Pages of at most 500 objects, the next one fetched while one is worked on; see ports.Cluster."""
-        path = _path(resource, namespace)
+        """Pages of at most 500 objects; the first is fetched at once, and the next while one is worked on."""
+        path = list_path(resource, namespace)
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
@@ -169,8 +172,9 @@ class KubernetesCluster:
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
         ask = partial(self._json, "GET", path, what, accept=_METADATA_JSON if metadata_only else _JSON)
-        with ThreadPoolExecutor(1, thread_name_prefix="page") as ahead:
-            coming = ahead.submit(ask, query={**query, **at})
+        coming = self._ahead.submit(ask, query={**query, **at})
+
+        def pages(coming: Future[JsonObject]) -> Iterator[Page]:
             while True:
                 answer = coming.result()
                 metadata = answer.get("metadata") or {}
@@ -181,10 +185,12 @@ class KubernetesCluster:
                 )
                 more = metadata.get("continue")
                 if more:  # a continued list stays at the version that its first page was read at
-                    coming = ahead.submit(ask, query={**query, "continue": str(more)})
+                    coming = self._ahead.submit(ask, query={**query, "continue": str(more)})
                 yield page
                 if not more:
                     return
+
+        return pages(coming)
 
     def _items(self, answer: JsonObject, resource: ResourceType, what: str) -> Sequence[JsonObject]:
         """The objects of a list, each with its version and kind: typed lists leave them out, metadata has its own."""
@@ -212,7 +218,9 @@ class KubernetesCluster:
             "timeoutSeconds": str(seconds),
         }
         headers = {"Accept": _JSON}
-        answer = self._open("GET", _path(resource, ""), query, None, headers, request, read_seconds=WATCH_READ_SECONDS)
+        answer = self._open(
+            "GET", list_path(resource, ""), query, None, headers, request, read_seconds=WATCH_READ_SECONDS
+        )
         if answer.status != 200:
             raise error_of(int(answer.status), answer.read() or b"", request)
         yield from watch_events(answer.response, resource, request)
@@ -223,7 +231,7 @@ class KubernetesCluster:
         """Create, with strict field validation."""
         key = ObjectKey.of(document)
         refuse_version(key, document.get("metadata") or {})  # the server calls it an internal error
-        path = _path(self._require(key.kind), key.namespace)
+        path = list_path(self._require(key.kind), key.namespace)
         return self._write("POST", path, f"create {key}", document, key.kind, dry_run=dry_run)
 
     def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
@@ -277,7 +285,7 @@ class KubernetesCluster:
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def _object_path(self, key: ObjectKey) -> str:
-        return f"{_path(self._require(key.kind), key.namespace)}/{_step(key.name)}"
+        return object_path(self._require(key.kind), key)
 
     def _json(
         self,
@@ -382,17 +390,3 @@ class KubernetesCluster:
             )
             limits = tuple(self._allowance.of(one, request) for one in (CONNECT_SECONDS, read_seconds or READ_SECONDS))
             return self._api.call_api(*parameters, _request_timeout=limits)
-
-
-def _path(resource: ResourceType, namespace: str) -> str:
-    group = resource.kind.group
-    root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
-    place = f"/namespaces/{_step(namespace)}" if namespace else ""
-    return f"{root}{place}/{resource.plural}"
-
-
-def _step(name: str) -> str:
-    """A name as one step of a URL's path; dots would be taken for the folder above, which is another object."""
-    if name in (".", ".."):
-        raise RejectedError(f"nothing can be named {name!r}")
-    return quote(name, safe="")

@@ -1,0 +1,126 @@
+"""Lists at one instant, and those that are begun before anybody waits for them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from kubernetes import client
+
+from gitsnap.capture.listing import InstantLostError, Lister
+from gitsnap.cluster.kubernetes_api import KubernetesCluster
+from gitsnap.errors import AccessDeniedError, BehindError, GoneError
+from gitsnap.model import Consistency, Kind, ResourceType
+from gitsnap.ports import Cluster, Page
+
+ONE = ResourceType(Kind("", "One"), "v1", "ones", namespaced=True)
+TWO = ResourceType(Kind("", "Two"), "v1", "twos", namespaced=True)
+
+
+@dataclass
+class _Cluster:
+    """Begins each list when it is asked for, as the Kubernetes API does; the answers are a script."""
+
+    errors: dict[str, list[Exception]] = field(default_factory=dict)
+    """By plural: what the next lists of it lead to, once somebody waits for them."""
+    asked: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Plural, resource version and whether metadata is enough, of every list."""
+
+    def list(
+        self, resource: ResourceType, *, resource_version: str, metadata_only: bool, **_places: str
+    ) -> Iterator[Page]:
+        """See ports.Cluster."""
+        self.asked.append((resource.plural, resource_version, metadata_only))
+        errors = self.errors.get(resource.plural)
+        return self._pages(errors.pop(0) if errors else None)
+
+    def _pages(self, error: Exception | None) -> Iterator[Page]:
+        if error is not None:
+            raise error
+        yield Page([], "7")
+
+
+def _lister(cluster: _Cluster, *, exact: bool = True) -> Lister:
+    return Lister(cast("Cluster", cluster), exact=exact, pause=lambda _seconds: None)
+
+
+def test_nothing_is_begun_before_the_capture_has_its_instant() -> None:
+    """It would be read as it is now, and not at the version of the first list."""
+    cluster = _Cluster()
+    lister = _lister(cluster)
+
+    lister.begin(TWO, metadata_only=False)
+    assert cluster.asked == []
+    list(lister.pages(ONE))
+    lister.begin(TWO, metadata_only=False)
+
+    assert cluster.asked == [("ones", "", False), ("twos", "7", False)]
+
+
+def test_what_was_begun_is_not_asked_for_again() -> None:
+    """The pages are those of the list that is under way; asked for with anything else, it is another list."""
+    cluster = _Cluster()
+    lister = _lister(cluster)
+    list(lister.pages(ONE))
+
+    lister.begin(TWO, metadata_only=True)
+    list(lister.pages(TWO, metadata_only=True))
+    assert cluster.asked[1:] == [("twos", "7", True)]
+    lister.begin(TWO, namespace="a", metadata_only=True)
+    list(lister.pages(TWO, namespace="b", metadata_only=True))
+    list(lister.pages(TWO, namespace="a", metadata_only=False))
+
+    assert cluster.asked[2:] == [("twos", "7", True), ("twos", "7", True), ("twos", "7", False)]
+
+
+@pytest.mark.parametrize("error", [AccessDeniedError("no"), GoneError("gone")])
+def test_what_keeps_a_begun_list_away_is_said_where_it_is_read(error: Exception) -> None:
+    """Not before: it is no matter of the list that is read meanwhile."""
+    cluster = _Cluster({"twos": [error] * 20})
+    lister = _lister(cluster)
+    list(lister.pages(ONE))
+
+    lister.begin(TWO, metadata_only=False)
+    list(lister.pages(ONE))
+
+    with pytest.raises(AccessDeniedError if isinstance(error, AccessDeniedError) else InstantLostError):
+        list(lister.pages(TWO))
+
+
+def test_a_begun_list_that_is_behind_is_asked_for_again() -> None:
+    """As any other: at the instant for a while, then as it is now."""
+    cluster = _Cluster({"twos": [BehindError("wait")] * 2})
+    lister = _lister(cluster)
+    list(lister.pages(ONE))
+
+    lister.begin(TWO, metadata_only=False)
+    list(lister.pages(TWO))
+
+    assert cluster.asked[1:] == [("twos", "7", False)] * 3
+    assert lister.consistency is Consistency.EXACT
+
+
+class _Answering(KubernetesCluster):
+    """A server whose answers are empty lists; says when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")), context="c", user="u")
+        self.asked = threading.Event()
+
+    def _send(self, *_arguments: Any) -> tuple[int, Mapping[str, str], bytes]:
+        self.asked.set()
+        return 200, {}, json.dumps({"metadata": {"resourceVersion": "7"}, "items": []}).encode()
+
+
+def test_a_list_of_the_kubernetes_api_begins_when_it_is_asked_for() -> None:
+    """Its first page is on its way before anybody waits for it."""
+    cluster = _Answering()
+
+    pages = cluster.list(ONE)
+
+    assert cluster.asked.wait(timeout=60)
+    assert list(pages) == [Page([], "7")]
