@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind
@@ -278,8 +279,12 @@ MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
 
 def is_made_by_kubernetes(document: Mapping[str, Any]) -> bool:
     """Whether an object, as the API server gave it, is one that a server or its controllers make in every cluster."""
-    kind = Kind.of(document)
-    return any(kind in of_kinds and mark(document) for of_kinds, mark in MADE_BY_KUBERNETES)
+    return any(mark(document) for mark in _marks_of(Kind.of(document)))
+
+
+@lru_cache(maxsize=1024)
+def _marks_of(kind: Kind) -> tuple[Condition, ...]:
+    return tuple(mark for of_kinds, mark in MADE_BY_KUBERNETES if kind in of_kinds)
 
 
 def is_helm_release(document: Mapping[str, Any]) -> bool:
