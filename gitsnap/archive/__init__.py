@@ -127,7 +127,7 @@ class GitArchive:
         with writers_lock(git_folder, patience=patience) as lock:
             leftovers.clear(git_folder, self._branch)
             keep_objects(self._repository)
-            writer = GitWriter(self._repository, self._branch, lock=lock)
+            writer = GitWriter(self._repository, self._branch, lock=lock, folders=self._folders)
             try:
                 yield writer
             finally:

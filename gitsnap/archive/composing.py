@@ -59,9 +59,12 @@ def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
     return tuple(marks)
 
 
-def without_sealed(files: Mapping[str, BlobId]) -> dict[str, BlobId]:
-    """The files that decide whether anything changed: ciphertexts differ each time they are made."""
-    return {path: blob for path, blob in files.items() if not path.startswith(f"{Area.SEALED}/")}
+def same_but_sealed(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> bool:
+    """Whether the files are the same that decide whether anything changed: each encryption gives another ciphertext."""
+    sealed = f"{Area.SEALED}/"
+    return all(after.get(path) == blob for path, blob in before.items() if not path.startswith(sealed)) and all(
+        path in before for path in after if not path.startswith(sealed)
+    )
 
 
 def commit_object(

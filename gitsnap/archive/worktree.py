@@ -32,11 +32,17 @@ UNFINISHED_FOLDERS = "gitsnap-folders.tmp"
 
 
 def update(
-    repository: pygit2.Repository, branch: str, commit: str, after: Mapping[str, BlobId], *, base: str | None
+    repository: pygit2.Repository,
+    branch: str,
+    commit: str,
+    after: Mapping[str, BlobId],
+    *,
+    base: str | None,
+    folders: Folders,
 ) -> tuple[str, ...]:
     """Make the working tree show ``commit``, where the branch was at ``base``; the paths that were left alone, sorted.
 
-    ``after``: all files of the commit.
+    ``after``: all files of the commit; ``folders``: those of the repository.
     Does nothing where HEAD is another branch or detached, or where git is in the middle of something.
     """
     if repository.is_bare or repository.workdir is None:
@@ -44,9 +50,11 @@ def update(
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
     shown = Path(repository.path) / _SHOWN
-    ours = [_shown_files(repository, shown)]
+    if _read(shown) == commit == base:
+        return ()
+    ours = [_shown_files(repository, folders, shown)]
     if base is not None and base != _read(shown) and OWN_COMMIT in repository[base].peel(pygit2.Commit).message:
-        ours.append(_files(repository, base))
+        ours.append(_files(repository, folders, base))
     paths = sorted(after.keys() | {path for files in ours for path in files})
     changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]
     if not changed:
@@ -65,15 +73,15 @@ def _read(path: Path) -> str | None:
     return None
 
 
-def _files(repository: pygit2.Repository, commit: str) -> Mapping[str, BlobId]:
-    return Folders(repository).files(str(repository[commit].peel(pygit2.Tree).id))
+def _files(repository: pygit2.Repository, folders: Folders, commit: str) -> Mapping[str, BlobId]:
+    return folders.files(str(repository[commit].peel(pygit2.Tree).id))
 
 
-def _shown_files(repository: pygit2.Repository, shown: Path) -> Mapping[str, BlobId]:
+def _shown_files(repository: pygit2.Repository, folders: Folders, shown: Path) -> Mapping[str, BlobId]:
     """What the last update wrote; nothing where that cannot be told: then every other content is somebody's own."""
     commit = _read(shown)
     with contextlib.suppress(KeyError, ValueError, pygit2.GitError, ArchiveError):
-        return _files(repository, commit) if commit is not None else {}
+        return _files(repository, folders, commit) if commit is not None else {}
     return {}
 
 

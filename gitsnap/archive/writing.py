@@ -23,14 +23,14 @@ from gitsnap.archive.composing import (
     commit_object,
     counts,
     marks_since,
+    same_but_sealed,
     tag_object,
-    without_sealed,
 )
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
 from gitsnap.archive.refs import KEEP, TAGS, UNSENT, refs_below
-from gitsnap.archive.trees import check_end, is_whole, write_tree
+from gitsnap.archive.trees import Folders, check_end, is_whole, write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
     ATTRIBUTES,
@@ -53,8 +53,9 @@ _LOCK_SECONDS = 0.05
 class GitWriter:
     """The archive while this process holds its writer's lock (ports.ArchiveWriter)."""
 
-    def __init__(self, repository: pygit2.Repository, branch: str, *, lock: int) -> None:
+    def __init__(self, repository: pygit2.Repository, branch: str, *, lock: int, folders: Folders) -> None:
         self._repository = repository
+        self._folders = folders
         self._branch = branch
         self._lock = lock
         self._reader = SampleReader(repository, branch)
@@ -69,7 +70,7 @@ class GitWriter:
     @cached_property
     def head(self) -> GitTree | None:
         """The tree that the next commit is compared with and built on."""
-        return GitTree(self._repository, self._base) if self._base else None
+        return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
 
     @property
     def seen(self) -> Seen | None:
@@ -215,7 +216,7 @@ class GitWriter:
         before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:
             return False
-        return without_sealed(before) == without_sealed(files)
+        return same_but_sealed(before, files)
 
     # What the next commit holds ---------------------------------------------------------------------------------------
 
@@ -373,9 +374,12 @@ class GitWriter:
 
     def _show(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
         try:
-            return worktree.update(self._repository, self._branch, commit, files, base=self._base), ""
+            left = worktree.update(
+                self._repository, self._branch, commit, files, base=self._base, folders=self._folders
+            )
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
+        return left, ""
 
 
 def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageError:
