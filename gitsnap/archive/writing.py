@@ -65,7 +65,7 @@ class GitWriter:
         known = partial(is_whole, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._memory = memory.load(Path(repository.path))
-        self._digests: dict[str, bytes] = dict(self._memory.digests)
+        self._digests = self._memory.digests
 
     @cached_property
     def head(self) -> GitTree | None:

@@ -62,7 +62,10 @@ class Unchanged:
 
     def note(self, versions: Mapping[str, str]) -> None:
         """These objects are in the sample at these versions. Only to be told of lists that were read to their end."""
-        self._versions.update(versions)
+        before = self._seen.versions if self._seen is not None else {}
+        for path, version in versions.items():
+            known = before.get(path)
+            self._versions[path] = known if known == version else version  # one text for both
 
     def result(self) -> Seen:
         """What the next capture may believe."""
