@@ -131,7 +131,7 @@ def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> N
 
 
 def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
-    """Raises UsageError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
+    """Raises NotFoundError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
     if not wanted.kind or wanted.name:
         return
     held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION)}
@@ -139,7 +139,7 @@ def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
     if any(kinds.means_kind(wanted.kind, kind) for kind in known) or _ever_had(archive, wanted):
         return
     near = difflib.get_close_matches(wanted.kind, {kind.name for kind in known}, n=MOST_CANDIDATES)
-    raise UsageError(
+    raise NotFoundError(
         f"the archive never had a kind {wanted.kind}",
         hint=f"Did you mean {', '.join(near)}?" if near else f"It has: {', '.join(sorted(map(str, held)))}",
     )

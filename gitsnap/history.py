@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
 
+from gitsnap.compare import Filters
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
@@ -197,12 +198,17 @@ class AddOn:
 NOT_APPLICABLE = "N/A"
 
 
-def addons_of(documents: Iterator[JsonObject]) -> list[AddOn]:
-    """What ClusterConfigurations list, live or archived, sorted; the same add-on of several profiles is one row."""
+def addons_of(configurations: Iterable[JsonObject], filters: Filters) -> list[AddOn]:
+    """What ClusterConfigurations list, live or archived, for the clusters that are wanted, sorted.
+
+    The same add-on of several profiles is one row.
+    """
     profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
     times: dict[tuple[str, str, str, str, str], str] = {}
-    for document in documents:
+    for document in configurations:
         managed = inventory.cluster_of(document)
+        if not filters.wants_cluster(managed):
+            continue
         for entry in inventory.deployed(document):
             if isinstance(entry, inventory.DeployedRelease):
                 what, version = "helm chart", entry.chart_version
@@ -216,20 +222,15 @@ def addons_of(documents: Iterator[JsonObject]) -> list[AddOn]:
     )
 
 
-def addons_of_sample(tree: Tree) -> list[AddOn]:
-    """The add-ons that the inventory of a sample lists; it keeps no times."""
-    return addons_of(_inventory(tree, kinds.CLUSTER_CONFIGURATION))
-
-
-def addons_of_cluster(cluster: Cluster) -> list[AddOn]:
-    """The add-ons that are deployed now. Raises the cluster's errors."""
-    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
-    if resource is None:
-        return []
-    return addons_of(item for page in cluster.list(resource) for item in page.items)
-
-
-def _inventory(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+def configurations_of_sample(tree: Tree) -> Iterator[JsonObject]:
+    """The ClusterConfigurations in the inventory of a sample; it keeps no times."""
     for path, blob in tree.files(Area.INVENTORY).items():
-        if path.split("/")[1:2] == [str(kind)]:
+        if path.split("/")[1:2] == [str(kinds.CLUSTER_CONFIGURATION)]:
             yield decode(tree.read(blob))
+
+
+def configurations_of_cluster(cluster: Cluster) -> Iterator[JsonObject]:
+    """The ClusterConfigurations that are there now. Raises the cluster's errors."""
+    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
+    if resource is not None:
+        yield from (item for page in cluster.list(resource) for item in page.items)
