@@ -18,6 +18,7 @@ from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import Cluster, Tree
+from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
 
@@ -151,7 +152,7 @@ def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name:
             continue
         if kind and not means_kind(kind, Kind.parse(path.split("/")[1])):
             continue
-        document: JsonObject = decode(tree.read(blob))
+        document: JsonObject = decode(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         key = ObjectKey.of(document)
         if (namespaces and key.namespace not in namespaces) or (name and key.name != name):
             continue
@@ -173,10 +174,12 @@ def find_object(tree: Tree, reference: str) -> HeldObject:
     if found:
         listed = ", ".join(str(one.key) for one in found)
         raise NotFoundError(f"{reference} is ambiguous: {listed}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
-    same_kind = sorted({one.key.name for one in objects(tree, kind=kind)})
-    known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
-    hint = f"It has: {', '.join(same_kind[:10])}" if same_kind else f"Its kinds: {', '.join(known)}"
-    raise NotFoundError(f"the sample has no {reference}", hint=hint)
+    of_kind = [one.key for one in objects(tree, kind=kind)]
+    if not of_kind:
+        known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
+        raise NotFoundError(f"the sample has no {reference}", hint=f"Its kinds: {', '.join(known)}")
+    names = ("/".join([*([key.namespace] if namespaces and key.namespace else []), key.name]) for key in of_kind)
+    raise NotFoundError(f"the sample has no {reference}", hint=nearest("/".join([*namespaces, name]), names, none=""))
 
 
 # Deployed add-ons ---------------------------------------------------------------------------------------------------
@@ -226,7 +229,7 @@ def configurations_of_sample(tree: Tree) -> Iterator[JsonObject]:
     """The ClusterConfigurations in the inventory of a sample; it keeps no times."""
     for path, blob in tree.files(Area.INVENTORY).items():
         if path.split("/")[1:2] == [str(kinds.CLUSTER_CONFIGURATION)]:
-            yield decode(tree.read(blob))
+            yield decode(tree.read(blob), f"{Area.INVENTORY}/{path}")
 
 
 def configurations_of_cluster(cluster: Cluster) -> Iterator[JsonObject]:

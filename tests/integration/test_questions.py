@@ -195,6 +195,32 @@ def _management(place: _Place, *words: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("ConfigMap/shred", "The nearest names: shared."),
+        ("ConfigMap/deflt/shared", "The nearest names: default/shared"),
+        ("ConfigMap/zzzz", "The names there are: shared, west-own."),
+        ("ConfgMap/shared", "Its kinds: Cluster.cluster.x-k8s.io, ClusterProfile.config.projectsveltos.io, ConfigMap"),
+    ],
+)
+def test_an_object_that_the_sample_has_not(place: _Place, wanted: str, hint: str) -> None:
+    """The error proposes what is most like it, with the namespace where one was written."""
+    failed = place.run("show", wanted, code=4)
+
+    assert f"the sample has no {wanted}\n{hint}" in failed.stderr
+
+
+def test_a_file_of_the_archive_that_somebody_broke(place: _Place) -> None:
+    """The error names it, by its path from the archive's own folder."""
+    archive, path = place.folder / "hourly", "configuration/default/ConfigMap/shared.yaml"
+    (archive / path).write_text("a: b\n---\na: b\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
+
+    assert f"error: {path}: 2 documents instead of one" in place.run("log", code=3).stderr
+
+
 def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:
     """Words that mean nothing together are refused."""
     two = ("diff", "--archive", "hourly", "--archive", "hourly")
