@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
+from typing import TYPE_CHECKING
 
-from gitsnap.compare import Filters
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
@@ -21,6 +21,9 @@ from gitsnap.ports import Cluster, Tree
 from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
+
+if TYPE_CHECKING:
+    from gitsnap.compare import Filters  # loading it takes longer than finding a sample, which most commands want
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
