@@ -131,7 +131,7 @@ def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> N
 
 
 def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
-    """Raises UsageError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
+    """Raises NotFoundError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
     if not wanted.kind or wanted.name:
         return
     held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION)}
@@ -139,7 +139,7 @@ def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
     if any(kinds.means_kind(wanted.kind, kind) for kind in known) or _ever_had(archive, wanted):
         return
     near = difflib.get_close_matches(wanted.kind, {kind.name for kind in known}, n=MOST_CANDIDATES)
-    raise UsageError(
+    raise NotFoundError(
         f"the archive never had a kind {wanted.kind}",
         hint=f"Did you mean {', '.join(near)}?" if near else f"It has: {', '.join(sorted(map(str, held)))}",
     )
@@ -152,7 +152,7 @@ def _ever_had(archive: Log, wanted: Wanted) -> bool:
 def _changes(archive: Log, commit: LoggedCommit, wanted: Wanted) -> Iterator[tuple[LoggedFile, Change]]:
     """What a commit changed of the wanted objects, by path."""
     for file in sorted(commit.files, key=lambda one: one.path):
-        before, after = (_document(blob, archive.read) for blob in (file.before, file.after))
+        before, after = (_document(blob, archive.read, file.path) for blob in (file.before, file.after))
         if before or after:
             change = Change(ObjectKey.of(after or before or {}), before, after)
             if wanted.fits(change.key):
@@ -203,8 +203,8 @@ def _within(sample: Sample | None, since: datetime | None, until: datetime | Non
     return (since is None or sample.time >= since) and (until is None or sample.time <= until)
 
 
-def _document(blob: BlobId | None, read: Callable[[BlobId], bytes]) -> JsonObject | None:
+def _document(blob: BlobId | None, read: Callable[[BlobId], bytes], path: str) -> JsonObject | None:
     if blob is None:
         return None
-    document = decode(read(blob))
+    document = decode(read(blob), path)
     return document if isinstance(document, dict) and "metadata" in document else None

@@ -3,7 +3,7 @@
     GitsnapError
     ├── UsageError                2   the command line cannot be understood
     ├── InputError                3   a file, a policy or a manifest is not valid
-    ├── NotFoundError             4   a policy, sample, kind or object that does not exist
+    ├── NotFoundError             4   a policy, sample, kind, object, … that does not exist
     │   └── KindNotInstalledError     … a kind that the API server does not serve
     ├── ArchiveError              5   not an archive, of a newer format, or damaged
     ├── StorageError              6   the storage folder cannot be read or written
@@ -79,7 +79,7 @@ class InputError(GitsnapError):
 
 
 class NotFoundError(GitsnapError):
-    """A policy, sample, kind or object does not exist."""
+    """A policy, sample, kind, object, managed cluster or namespace does not exist."""
 
     exit_code = 4
 

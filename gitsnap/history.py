@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
+from typing import TYPE_CHECKING
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.ports import Cluster, Tree
+from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
+
+if TYPE_CHECKING:
+    from gitsnap.compare import Filters  # loading it takes longer than finding a sample, which most commands want
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
@@ -150,7 +155,7 @@ def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name:
             continue
         if kind and not means_kind(kind, Kind.parse(path.split("/")[1])):
             continue
-        document: JsonObject = decode(tree.read(blob))
+        document: JsonObject = decode(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         key = ObjectKey.of(document)
         if (namespaces and key.namespace not in namespaces) or (name and key.name != name):
             continue
@@ -172,10 +177,12 @@ def find_object(tree: Tree, reference: str) -> HeldObject:
     if found:
         listed = ", ".join(str(one.key) for one in found)
         raise NotFoundError(f"{reference} is ambiguous: {listed}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
-    same_kind = sorted({one.key.name for one in objects(tree, kind=kind)})
-    known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
-    hint = f"It has: {', '.join(same_kind[:10])}" if same_kind else f"Its kinds: {', '.join(known)}"
-    raise NotFoundError(f"the sample has no {reference}", hint=hint)
+    of_kind = [one.key for one in objects(tree, kind=kind)]
+    if not of_kind:
+        known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
+        raise NotFoundError(f"the sample has no {reference}", hint=f"Its kinds: {', '.join(known)}")
+    names = ("/".join([*([key.namespace] if namespaces and key.namespace else []), key.name]) for key in of_kind)
+    raise NotFoundError(f"the sample has no {reference}", hint=nearest("/".join([*namespaces, name]), names, none=""))
 
 
 # Deployed add-ons ---------------------------------------------------------------------------------------------------
@@ -197,12 +204,17 @@ class AddOn:
 NOT_APPLICABLE = "N/A"
 
 
-def addons_of(documents: Iterator[JsonObject]) -> list[AddOn]:
-    """What ClusterConfigurations list, live or archived, sorted; the same add-on of several profiles is one row."""
+def addons_of(configurations: Iterable[JsonObject], filters: Filters) -> list[AddOn]:
+    """What ClusterConfigurations list, live or archived, for the clusters that are wanted, sorted.
+
+    The same add-on of several profiles is one row.
+    """
     profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
     times: dict[tuple[str, str, str, str, str], str] = {}
-    for document in documents:
+    for document in configurations:
         managed = inventory.cluster_of(document)
+        if not filters.wants_cluster(managed):
+            continue
         for entry in inventory.deployed(document):
             if isinstance(entry, inventory.DeployedRelease):
                 what, version = "helm chart", entry.chart_version
@@ -216,20 +228,15 @@ def addons_of(documents: Iterator[JsonObject]) -> list[AddOn]:
     )
 
 
-def addons_of_sample(tree: Tree) -> list[AddOn]:
-    """The add-ons that the inventory of a sample lists; it keeps no times."""
-    return addons_of(_inventory(tree, kinds.CLUSTER_CONFIGURATION))
-
-
-def addons_of_cluster(cluster: Cluster) -> list[AddOn]:
-    """The add-ons that are deployed now. Raises the cluster's errors."""
-    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
-    if resource is None:
-        return []
-    return addons_of(item for page in cluster.list(resource) for item in page.items)
-
-
-def _inventory(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+def configurations_of_sample(tree: Tree) -> Iterator[JsonObject]:
+    """The ClusterConfigurations in the inventory of a sample; it keeps no times."""
     for path, blob in tree.files(Area.INVENTORY).items():
-        if path.split("/")[1:2] == [str(kind)]:
-            yield decode(tree.read(blob))
+        if path.split("/")[1:2] == [str(kinds.CLUSTER_CONFIGURATION)]:
+            yield decode(tree.read(blob), f"{Area.INVENTORY}/{path}")
+
+
+def configurations_of_cluster(cluster: Cluster) -> Iterator[JsonObject]:
+    """The ClusterConfigurations that are there now. Raises the cluster's errors."""
+    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
+    if resource is not None:
+        yield from (item for page in cluster.list(resource) for item in page.items)

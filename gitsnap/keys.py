@@ -134,11 +134,14 @@ def for_rekeying(archive: Archive, *, identities: Sequence[Path] = ()) -> Rekeyi
 def _of_newest(archive: Archive, identities: Sequence[Path]) -> secrets.Keeper:
     samples = archive.samples()
     if not samples:
-        raise NotFoundError(f"the archive {archive.location} has no sample yet")
+        raise NotFoundError(f"the archive {archive.location} has no sample yet", hint="`gitsnap capture` takes one.")
     keeper = for_reading(archive, samples[-1], identities=identities)
     if keeper is None:
         mode = archive.tree(samples[-1]).info.secrets.mode
-        raise SecretsError(f"the newest sample keeps its Secrets in mode {mode}: it has no keys")
+        raise SecretsError(
+            f"the newest sample of {archive.location} keeps its Secrets in mode {mode}: there is no key to change",
+            hint="Only the modes encrypt and redact have one; `gitsnap capture --secrets-mode encrypt` changes to it.",
+        )
     return keeper
 
 
@@ -177,8 +180,10 @@ def named_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, b
     try:
         secret = cluster.get(ObjectKey(SECRET, namespace, name))
     except NotFoundError:
-        raise SecretsError(f"{field}: there is no Secret {reference}") from None
+        raise SecretsError(
+            f"{field}: there is no Secret {reference}", hint="Create it, or name another one in the policy."
+        ) from None
     try:
         return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
     except (binascii.Error, TypeError, ValueError):
-        raise SecretsError(f"{field}: the Secret {reference} cannot be decoded") from None
+        raise SecretsError(f"{field}: the data of the Secret {reference} is not base64") from None

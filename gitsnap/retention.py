@@ -33,9 +33,9 @@ class Rules:
     def __post_init__(self) -> None:
         check_zone(self.zone)
         if self.retention.keep_within and not WITHIN.fullmatch(self.retention.keep_within):
-            raise InputError(f"{self.retention.keep_within!r} is not a duration such as 30d, 1y6m or 2h")
+            raise InputError(f"--keep-within {self.retention.keep_within}: this is no duration such as 30d, 1y6m or 2h")
         if any(getattr(self.retention, one.name) < 0 for one in fields(Retention) if one.name != "keep_within"):
-            raise InputError("a number of samples to keep is not negative")
+            raise InputError("a number of samples to keep cannot be negative")
 
     @classmethod
     def of(cls, policy: Policy) -> Rules:

@@ -37,7 +37,9 @@ def rotate(
     with archive.writer() as writer:
         samples = archive.samples()
         if not samples:
-            raise NotFoundError(f"the archive {archive.location} has no sample yet")
+            raise NotFoundError(
+                f"the archive {archive.location} has no sample yet", hint="`gitsnap capture` takes one."
+            )
         newest = samples[-1].metadata
         tree = archive.tree(samples[-1])
         mode = tree.info.secrets.mode
@@ -80,7 +82,7 @@ def _kept_anew(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) ->
     info, configuration = tree.info.secrets, tree.files(Area.CONFIGURATION)
     if path not in configuration:
         raise SecretsError(f"sealed/{path} belongs to no object of the sample", hint="`gitsnap verify` says more.")
-    masked = archive_format.decode(tree.read(configuration[path]))
+    masked = archive_format.decode(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
     try:
         values = archive_format.decode(old.unseal(tree.read(tree.files(Area.SEALED)[path])))
     except SecretsError as error:

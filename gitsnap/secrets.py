@@ -88,7 +88,7 @@ class Keeper:
             raise SecretsError("there is no recipient to encrypt Secrets to", hint="Name one with --recipient.")
         with suppress(pyrage.EncryptError):
             return bytes(pyrage.encrypt(plaintext, self._parsed_recipients))
-        raise SecretsError("a Secret could not be encrypted")
+        raise SecretsError(f"a Secret could not be encrypted to {', '.join(self.recipients)}")
 
     def unseal(self, ciphertext: bytes) -> bytes:
         """The inverse of ``seal``. Raises SecretsError when no identity fits or the file is damaged."""
@@ -299,7 +299,9 @@ def _recipient(text: str, number: int) -> object:
 def _required_identities(file: Path) -> list[Identity]:
     found = _identities(file)
     if found is None:
-        raise SecretsError(f"there is no identity file {file}")
+        raise SecretsError(
+            f"there is no identity file {file}", hint="Name the file with the private key with --identity."
+        )
     return found
 
 

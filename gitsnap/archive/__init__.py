@@ -25,7 +25,7 @@ from gitsnap.archive.repository import (
     keep_objects,
     open_repository,
 )
-from gitsnap.archive.trees import Folders
+from gitsnap.archive.trees import DAMAGED, Folders
 from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
 from gitsnap.model import BlobId, CommitId, Sample
@@ -93,7 +93,11 @@ class GitArchive:
         """The tree of a sample. Raises ArchiveError when it needs a newer gitsnap, or is damaged."""
         tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete, folders=self._folders)
         if tree.info.policy != sample.metadata.policy:
-            raise ArchiveError(f"the tag {sample.tag} and its commit name different policies")
+            raise ArchiveError(
+                f"the tag {sample.tag} says that it is of the policy {sample.metadata.policy}, and gitsnap.yaml in its "
+                f"commit {sample.commit[:12]} names {tree.info.policy}",
+                hint=DAMAGED,
+            )
         return tree
 
     def tree_at(self, commit: CommitId) -> GitTree:
@@ -123,7 +127,10 @@ class GitArchive:
         """Take the writer's lock for the duration of the context. ``patience`` in seconds."""
         git_folder = Path(self._repository.path)
         if not os.access(git_folder, os.W_OK):
-            raise StorageError(f"the archive {self._folder} is not writable for this user")
+            raise StorageError(
+                f"the archive {self._folder} is not writable for this user",
+                hint="Run gitsnap as the user whose archive it is, or mend the permissions.",
+            )
         with writers_lock(git_folder, patience=patience) as lock:
             leftovers.clear(git_folder, self._branch)
             keep_objects(self._repository)

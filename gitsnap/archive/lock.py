@@ -29,7 +29,10 @@ def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Ite
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageError(f"cannot write in the archive {git_folder.parent}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot write in the archive {git_folder.parent}: {error.strerror}",
+            hint="Run gitsnap as the user whose archive it is, or mend the permissions.",
+        ) from error
     try:
         _acquire(descriptor, git_folder, patience)
         with contextlib.suppress(OSError):  # who holds it is for people to read: the lock itself is the kernel's

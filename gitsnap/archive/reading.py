@@ -193,9 +193,12 @@ def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
     try:
         tag = repository[target]
     except (KeyError, ValueError, pygit2.GitError):
-        raise ArchiveError(f"the tag {name} points at an object that is missing or damaged") from None
+        raise ArchiveError(f"the tag {name} points at an object that is missing or damaged", hint=DAMAGED) from None
     if not isinstance(tag, pygit2.Tag):
-        raise ArchiveError(f"the tag {name} is not an annotated one, so gitsnap did not make it")
+        raise ArchiveError(
+            f"the tag {name} is not an annotated one, so gitsnap did not make it",
+            hint="Somebody else did: remove it with `git tag --delete`, or keep it under another prefix.",
+        )
     metadata = parse_tag_message(tag.message or "")
     return Sample.of(name, TagId(str(tag.id)), CommitId(str(tag.target)), metadata)
 
@@ -234,7 +237,10 @@ class GitTree:
         try:
             entry = self._root["gitsnap.yaml"]
         except KeyError:
-            raise ArchiveError(f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's") from None
+            raise ArchiveError(
+                f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's",
+                hint="Somebody committed by hand; `git log` in the archive shows who. Choose another sample.",
+            ) from None
         return tree_info_from_bytes(self.read(BlobId(str(entry.id))))
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
@@ -260,7 +266,7 @@ class GitTree:
                 hint=DAMAGED,
             ) from None
         if not isinstance(found, pygit2.Blob):
-            raise ArchiveError(f"the object {blob} of the archive is no file")
+            raise ArchiveError(f"the object {blob} of the archive is no file", hint=DAMAGED)
         return found.data
 
     @cached_property

@@ -17,6 +17,7 @@ from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, ObjectSink
 from gitsnap.archive.reading import newest, ref_target
 from gitsnap.archive.refs import KEEP, TAGS
+from gitsnap.archive.trees import DAMAGED
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
 from gitsnap.git import run_git
@@ -91,5 +92,5 @@ def _read(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
     except (KeyError, pygit2.GitError):
         blob = None
     if not isinstance(blob, pygit2.Blob):
-        raise ArchiveError(f"the record {name} of what retention took is missing or damaged")
+        raise ArchiveError(f"the record {name} of what retention took is missing or damaged", hint=DAMAGED)
     return prune_record_from_bytes(blob.data)

@@ -69,9 +69,11 @@ def check_storage(storage: Path) -> None:
             hint="Create it, or name another one with --storage or GITSNAP_STORAGE.",
         )
     if not storage.is_dir():
-        raise StorageError(f"the storage {storage} is a file, not a folder")
+        raise StorageError(
+            f"the storage {storage} is a file, not a folder", hint="Name a folder with --storage or GITSNAP_STORAGE."
+        )
     if not os.access(storage, os.R_OK | os.X_OK):
-        raise StorageError(f"the storage folder {storage} is not readable for this user")
+        raise StorageError(f"the storage folder {storage} is not readable for this user", hint=_NOT_READABLE)
 
 
 def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]:
@@ -134,7 +136,10 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
                 raise StorageError(f"cannot make an archive at {folder}: {reason}") from error
     repository, existing = open_repository(folder)
     if prefix and existing != branch:
-        raise ArchiveError(f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}")
+        raise ArchiveError(
+            f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}",
+            hint="Put the prefix back, or begin another archive with it.",
+        )
     return repository, existing
 
 
@@ -214,7 +219,9 @@ def _repository(folder: Path) -> pygit2.Repository:
     try:
         return pygit2.Repository(str(folder))
     except pygit2.GitError as error:
-        raise ArchiveError(f"the git repository at {folder} cannot be opened: {error}") from error
+        raise ArchiveError(
+            f"the git repository at {folder} cannot be opened: {error}", hint="`git fsck` there may say more."
+        ) from error
 
 
 def _branch_of(folder: Path) -> str | None:

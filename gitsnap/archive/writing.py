@@ -156,7 +156,7 @@ class GitWriter:
         present = self.samples()
         last = newest(present)
         if last is not None and any(one.tag == last.tag for one in samples):
-            raise ArchiveError(f"the newest sample {last.tag} cannot be removed")
+            raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next one builds on it")
         if samples:
             removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
             self.samples()

@@ -93,7 +93,10 @@ def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
             )
         return SecretsInfo(mode)
     if keeper is None:
-        raise SecretsError(f"the secrets mode {mode} needs a fingerprint key, and there is none")
+        raise SecretsError(
+            f"the secrets mode {mode} needs a fingerprint key, and there is none",
+            hint="Choose --secrets-mode omit to leave Secrets out.",
+        )
     recipients = keeper.recipients if mode is SecretsMode.ENCRYPT else ()
     if mode is SecretsMode.ENCRYPT and not recipients:
         raise SecretsError(

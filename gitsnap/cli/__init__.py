@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from gitsnap.errors import AbortedError, GitsnapError, InternalError, UsageError
 
+_COMPLETION = frozenset({"--install-completion", "--show-completion"})
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run gitsnap with these arguments (default: the process's own) and exit."""
@@ -34,6 +36,10 @@ def _run(words: list[str]) -> int:
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:
         line = words_of_line(os.environ.items())
+        if line is not None or not _COMPLETION.isdisjoint(words):
+            from gitsnap.cli.shells import correct
+
+            correct()
         code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
     except GitsnapError as error:
         if debug:

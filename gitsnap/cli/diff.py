@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap import history
+from gitsnap import history, naming
 from gitsnap.cli import options, output
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
@@ -78,7 +78,10 @@ def diff(
         before = history.find_sample(samples, from_sample) if from_sample else _one_before(samples, after)
         after_tree = other.tree(after)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
-    comparison = compare(opened.tree(before), after_tree, filters=filters)
+    before_tree = opened.tree(before)
+    tags = dict.fromkeys([before.tag, after.tag if after else "the management cluster now"])
+    naming.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags))
+    comparison = compare(before_tree, after_tree, filters=filters)
     values: Mapping[str, RawDiff] = {}
     if decrypt and after is not None:
         values = _values((opened, before), (other, after), filters, identity or [])

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from gitsnap import changelog, history
+from gitsnap import changelog, history, naming
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.compare import Comparison, Filters
@@ -127,7 +127,11 @@ def _show_clusters(
     limit: int,
     form: options.Output,
 ) -> None:
-    found = islice(changelog.cluster_changes(archive.samples(), archive.tree, filters, **bounds), limit or None)
+    samples = archive.samples()
+    if samples:
+        known = chain(naming.clusters_of(archive.tree(samples[-1])), naming.clusters_ever(archive, filters.clusters))
+        naming.check_clusters(filters.clusters, known, where="the history of the archive")
+    found = islice(changelog.cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
     rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:
         output.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")

@@ -39,7 +39,7 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
         "reaches": sorted(str(cluster) for cluster in plan.reached),
         "unread": sorted(str(kind) for kind in plan.unread),
         "blocked": list(plan.blocked),
-        "notes": list(plan.notes),
+        "notes": [*plan.ways_out, *plan.notes],
         "staying": len(plan.stays),
         "stays": [{"object": _object(one.key), "reason": one.reason} for one in plan.stays],
     }

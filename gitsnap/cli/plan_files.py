@@ -60,7 +60,9 @@ def load_plan(path: Path) -> PlanFile:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON") from None
+        raise InputError(
+            f"{path} is no plan of a rollback: it is not JSON", hint="`gitsnap rollback --plan-out FILE` writes one."
+        ) from None
     return read_plan_file(document, str(path))
 
 

@@ -77,6 +77,7 @@ def _beyond_steps(plan: Plan) -> list[str]:
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
+    lines += [f"note: {visible(one)}" for one in plan.ways_out]
     lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
     lines += [f"note: {visible(shortened(one))}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]

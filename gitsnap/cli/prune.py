@@ -114,7 +114,7 @@ def _rules(policy: str, file: Path | None, given: Retention, zone: str) -> Rules
     if file is None:
         return Rules(given, zone or _DEFAULT_ZONE)
     if given != Retention() or zone:
-        raise UsageError("--file gives the rules already: leave out it, or the --keep options and --time-zone")
+        raise UsageError("--file gives the rules already: leave it out, or the --keep options and --time-zone")
     return Rules.of(policy_from_file(policy, file))
 
 

@@ -17,8 +17,8 @@ from gitsnap.errors import ArchiveError
 from gitsnap.model import Consistency, Sample
 from gitsnap.render import render_table
 
-LEAST = {"date": output.DATE_COLUMNS, "trigger": len("schedule")}
-"""Columns that stay whole on a narrow terminal."""
+LEAST = {"date": output.DATE_COLUMNS, "snapshot policy": len("snapshot"), "complete": len("complete"), "commit": 6}
+"""On a narrow terminal a date is never broken, and these are rather than that the table is none any more."""
 
 
 def list_samples(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap import history
+from gitsnap import history, naming
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
+from gitsnap.compare import Filters
 from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, masking
@@ -156,18 +157,18 @@ def addons(
 
     Example: gitsnap addons --sample latest --snapshot hourly
     """
+    filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     if sample:
         opened = archive.open()
-        rows = history.addons_of_sample(opened.tree(history.find_sample(opened.samples(), sample)))
+        chosen = history.find_sample(opened.samples(), sample)
+        tree = opened.tree(chosen)
+        naming.check_filters(filters, [tree], where=chosen.tag)
+        rows = history.addons_of(history.configurations_of_sample(tree), filters)
     else:
-        rows = history.addons_of_cluster(cluster.open())
-    wanted = [name.replace("capi--", "").replace("sveltos--", "") for name in clusters or ()]
-    rows = [
-        row
-        for row in rows
-        if (not namespace or row.cluster.partition("/")[0] in namespace)
-        and (not wanted or row.cluster in wanted or row.cluster.partition("/")[2] in wanted)
-    ]
+        asked = cluster.open()
+        configurations = list(history.configurations_of_cluster(asked))
+        naming.check_filters_now(filters, asked, configurations)
+        rows = history.addons_of(configurations, filters)
     header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
     cells = [
         [row.cluster, row.resource_type, row.namespace, row.name, row.version, row.time, row.profiles] for row in rows

@@ -76,7 +76,10 @@ class ArchiveChoice:
     def open_to_write(self) -> GitArchive:
         """As ``open``. Raises UsageError for a remote: a copy of it is no place to write to."""
         if self.is_remote:
-            raise UsageError(f"--archive {self.archive}: this cannot be done to an archive behind a URL")
+            raise UsageError(
+                f"--archive {self.archive}: this writes to the archive, and cannot be done through a URL",
+                hint="Do it where the samples are taken, with --storage or with --archive DIR.",
+            )
         return self.open()
 
     @property
@@ -148,7 +151,11 @@ def policy_from_file(name: str, file: Path) -> Policy:
     documents = list(iterate_documents(load_documents(content, str(file)), str(file)))
     wanted = [one for one in documents if not name or ObjectKey.of(one).name == name]
     if len(wanted) != 1:
-        raise InputError(f"{file}: one Snapshot{f' named {name}' if name else ''} is needed, found {len(wanted)}")
+        known = ", ".join(ObjectKey.of(one).name for one in documents) or "none"
+        raise InputError(
+            f"{file}: one Snapshot{f' named {name}' if name else ''} is needed, found {len(wanted)}",
+            hint=f"Name one with --snapshot. Objects there: {known}",
+        )
     return policy.from_resource(wanted[0], source=str(file))
 
 

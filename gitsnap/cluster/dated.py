@@ -45,7 +45,7 @@ class DatedFolder:
             except OSError as error:
                 raise AccessDeniedError(f"cannot read {file}: {error.strerror}") from None
             if not whole:
-                raise InputError(f"{file.relative_to(self.path)} is cut off")
+                raise InputError(f"{file.relative_to(self.path)} is cut off: it does not end with a line's end")
 
 
 def old_snapshots(storage: Path) -> list[str]:

@@ -39,7 +39,10 @@ def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
     try:
         config.load_incluster_config(client_configuration=settings)
     except (ConfigException, OSError) as error:
-        raise InputError(f"the service account of this pod cannot be used: {error}") from None
+        raise InputError(
+            f"the service account of this pod cannot be used: {error}",
+            hint="Name a kubeconfig with --kubeconfig, or let the pod have its token (automountServiceAccountToken).",
+        ) from None
     return KubernetesCluster(_client(settings), context=IN_CLUSTER, user="")
 
 
@@ -101,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise InputError(f"{path} is no kubeconfig")
+        raise InputError(f"{path} is no kubeconfig", hint="Name one with --kubeconfig or KUBECONFIG.")
     return documents[0]
 
 

@@ -27,5 +27,5 @@ def object_path(resource: ResourceType, key: ObjectKey) -> str:
 def _step(name: str) -> str:
     """A name as one step of a URL's path; dots would be taken for the folder above, which is another object."""
     if name in (".", ".."):
-        raise RejectedError(f"nothing can be named {name!r}")
+        raise RejectedError(f"an object cannot be named {name!r}")
     return quote(name, safe="")

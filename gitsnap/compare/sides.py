@@ -34,10 +34,10 @@ class Contents:
     def __init__(self) -> None:
         self._decoded: dict[BlobId, Any] = {}
 
-    def decode(self, tree: Tree, blob: BlobId) -> Any:
-        """The value behind an id. Raises InputError where the archive holds no YAML there."""
+    def decode(self, tree: Tree, blob: BlobId, source: str) -> Any:
+        """The value behind an id, ``source`` is a path that has it. Raises InputError where there is no YAML."""
         if blob not in self._decoded:
-            self._decoded[blob] = decode(tree.read(blob))
+            self._decoded[blob] = decode(tree.read(blob), source)
         return self._decoded[blob]
 
 
@@ -71,7 +71,7 @@ class Side:
         blob = self.configuration.get(path)
         if blob is None:
             return None
-        document: JsonObject = self._contents.decode(self.tree, blob)
+        document: JsonObject = self._contents.decode(self.tree, blob, f"{Area.CONFIGURATION}/{path}")
         document = document if self.info.rules == RULES else normalize(document)
         return blanked(document, self._blank.get(Kind.of(document), ())) if self._blank else document
 
@@ -100,7 +100,9 @@ class Side:
     def reported_at(self, path: str) -> JsonObject | None:
         """What stands at a path below ``inventory/``."""
         blob = self.inventory.get(path)
-        document: JsonObject | None = None if blob is None else self._contents.decode(self.tree, blob)
+        document: JsonObject | None = (
+            None if blob is None else self._contents.decode(self.tree, blob, f"{Area.INVENTORY}/{path}")
+        )
         return document
 
     def lacks(self, key: ObjectKey) -> UnresolvedReason | None:

@@ -111,9 +111,7 @@ class Filters:
         """Whether rows of a managed cluster are wanted."""
         if self.namespaces and cluster.namespace not in self.namespaces:
             return False
-        typed = f"{cluster.type}--{cluster.name}"
-        names = {cluster.name, typed, f"{cluster.namespace}/{cluster.name}", f"{cluster.namespace}/{typed}"}
-        return not self.clusters or not names.isdisjoint(self.clusters)
+        return not self.clusters or not cluster.names.isdisjoint(self.clusters)
 
     def wants_object(self, key: ObjectKey) -> bool:
         """Whether a row of the management cluster is wanted, going by namespaces: cluster-scoped ones always are."""

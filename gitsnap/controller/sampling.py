@@ -172,7 +172,10 @@ def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
     values = keys.named_secret(cluster, policy.signing_secret, field="spec.signing.secretRef")
     key = values.get("identity") or values.get("ssh-privatekey")
     if key is None:
-        raise SecretsError(f"spec.signing.secretRef: the Secret {policy.signing_secret} has no identity")
+        raise SecretsError(
+            f"spec.signing.secretRef: the Secret {policy.signing_secret} has no key `identity`",
+            hint="It holds the SSH private key that tags are signed with; `ssh-privatekey` is taken too.",
+        )
     return SshSigner(key, source=f"the Secret {policy.signing_secret}")
 
 

@@ -33,18 +33,18 @@ _DEEP_BLOCKS = re.compile(rf"[ \t?:-]{{{2 * DEEPEST}}}")
 """What a line begins with where block collections are nested deeply: each level stands further to the right."""
 
 
-def decode(data: bytes) -> Any:
-    """The JSON value of an archived file.
+def decode(data: bytes, source: str = "an archived object") -> Any:
+    """The JSON value of an archived file; ``source`` names it in messages.
 
     Raises InputError when it is no YAML, is not UTF-8, or holds more than one document.
     """
-    text = _text(data, "an archived object")
+    text = _text(data, source)
     value = canonical.read(text)
     if value is not canonical.NOT_CANONICAL:
         return value
-    documents = load_documents(text, "an archived object")
+    documents = load_documents(text, source)
     if len(documents) != 1:
-        raise InputError(f"an archived file holds {len(documents)} documents instead of one")
+        raise InputError(f"{source}: {len(documents)} documents instead of one")
     return documents[0]
 
 

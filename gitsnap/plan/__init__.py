@@ -10,6 +10,7 @@ from gitsnap.plan.labels import labels_match
 from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
+from gitsnap.plan.sparing import losing_unselected, spared
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
 from gitsnap.plan.values import Action, Options, Outcome, Plan, Step, Trial
 from gitsnap.plan.words import counted, in_words
@@ -46,6 +47,7 @@ __all__ = [
     "has_no_effect",
     "in_words",
     "labels_match",
+    "losing_unselected",
     "make_plan",
     "moved",
     "plan_file",
@@ -54,6 +56,7 @@ __all__ = [
     "released",
     "request_of",
     "resolve",
+    "spared",
     "summed_up",
     "with_deployed",
 ]

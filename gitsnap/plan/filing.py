@@ -81,7 +81,10 @@ def read_plan_file(document: object, source: str) -> PlanFile:
     if not isinstance(document, dict) or document.get("kind") != _KIND:
         raise InputError(f"{source} is no plan of a rollback", hint="`gitsnap rollback --plan-out FILE` writes one.")
     if document.get("version") != _VERSION:
-        raise InputError(f"{source} is a plan of version {document.get('version')}; this gitsnap reads {_VERSION}")
+        raise InputError(
+            f"{source} is a plan of version {document.get('version')}; this gitsnap reads version {_VERSION}",
+            hint=_AGAIN,
+        )
     try:
         steps: dict[ObjectKey, tuple[Any, ...]] = {}
         for step in document["steps"]:

@@ -6,17 +6,15 @@ rollback of something else than what was meant is the worst outcome. This module
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.model import IncompleteKind, Kind, ObjectKey
+from gitsnap.proposals import nearest
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.restore import restorable
-
-_NEAREST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +228,4 @@ def _typed_name(key: ObjectKey) -> str:
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
-    """What may have been meant: the names most like it, else the first few."""
-    pool = sorted(set(names))
-    by_lower = {name.lower(): name for name in pool}
-    close = difflib.get_close_matches(text.lower(), by_lower, n=_NEAREST, cutoff=0.5)
-    if close:
-        return f"The nearest names: {', '.join(by_lower[name] for name in close)}."
-    if not pool:
-        return "It has no object of that kind at all."
-    more = f" and {len(pool) - _NEAREST} more" if len(pool) > _NEAREST else ""
-    return f"It has: {', '.join(pool[:_NEAREST])}{more}."
+    return nearest(text, names, none="It has no object of that kind at all.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
 from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Stay, Withdraw
-from gitsnap.plan.words import counted
+from gitsnap.plan.words import counted, in_words
 from gitsnap.sveltos.matching import ClusterRef
 
 
@@ -148,12 +148,20 @@ class Plan:
     """Kinds that could not be read when the sample was taken; objects of them are refused."""
     notes: tuple[str, ...] = ()
     """What else somebody should know who decides about it, in words."""
+    spared: frozenset[ObjectKey] = frozenset()
+    """Profiles that this plan takes clusters from, and that would keep them if they were selected as well."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers own on clusters."""
     standing: tuple[JsonObject, ...] = field(default=(), repr=False)
     """The live objects that decide which clusters match, to judge the plan anew when a step falls out of it."""
     holdable: frozenset[ObjectKey] = frozenset()
     """Selected profiles that may be paused for the time of the rollback."""
+
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """How what is withdrawn need not be, in words, a line for each profile."""
+        profiles = sorted({one.profile for one in self.withdraws} & self.spared)
+        return tuple(f"{in_words(key)} loses no cluster if it is rolled back as well" for key in profiles)
 
     @property
     def reached(self) -> frozenset[ClusterRef]:

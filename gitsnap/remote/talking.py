@@ -125,7 +125,9 @@ class Remote:
             try:
                 return run_git(git_folder, *arguments, given=given, environment=environment, seconds=SECONDS)
             except subprocess.TimeoutExpired:
-                raise RemoteUnreachableError(f"{self.shown}: no end after {SECONDS:.0f} s") from None
+                raise RemoteUnreachableError(
+                    f"{self.shown}: git was not done after {SECONDS:.0f} s, and was ended"
+                ) from None
 
     def error(self, said: str) -> GitsnapError:
         """The error that git's words stand for, with the end of them and without anything secret."""

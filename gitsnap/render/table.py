@@ -1,20 +1,23 @@
-"""Tables in the look of the Sveltos CLI; long cells wrap, nothing is cut off.
+"""Tables in the look of the Sveltos CLI; on a terminal long cells wrap, nothing is cut off.
 
+Columns give way in the order in which a reader misses least: first prose wraps between words, then names behind their
+dashes and slashes, then the frame loses its blanks. Only what the caller names is broken anywhere, a heading never:
+where it would be, each row becomes a paragraph of its own.
 This module must not know what a column means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from types import MappingProxyType
 
-from gitsnap.render.text import visible, width, wrap
+from gitsnap.render.text import pieces, visible, width, wrap
 
-_NARROW = 8
-"""Columns give way down to this, unless a word of their header is longer …"""
-_NARROWEST = 4
-"""… and down to this where the table would not fit otherwise."""
+_PROSE = 20
+"""Cells of several words are not made narrower than this for the sake of names in other columns."""
+_LONGEST_PIECE = 20
+"""A longer part of a name, without any dash or slash, is broken like the names themselves."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -27,36 +30,51 @@ def render_table(
 ) -> str:
     """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes.
 
-    ``least``: by header, down to what width a column gives way; narrower only where the table would not fit otherwise.
+    ``least``: by header, the width down to which a column gives way: where it could be narrower it is not, and where
+    the table does not fit otherwise, its cells are broken anywhere to make it so.
     """
     cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
-    natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
-    widths = natural
-    if columns:
-        floor = [max(_NARROWEST, least.get(name, 0)) for name in header]
-        words = [_longest(name) for name in header]
-        inner = [max([_NARROWEST, *(_longest(row[position]) for row in cells)]) for position in range(len(header))]
-        for wanted in ([max(_NARROW, word) for word in words], words, inner, floor):
-            widths = _fitted(widths, [max(pair) for pair in zip(wanted, floor, strict=True)], columns)
-        widths = _fitted(widths, [_NARROWEST] * len(widths), columns)
-    rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
-    lines = [rule, *_row([name.upper() for name in header], widths), rule]
-    for row in cells:
-        lines += _row(row, widths)
-    lines.append(rule)
-    return "\n".join(lines) + "\n"
+    by_column = list(zip(header, zip(*cells, strict=True) if cells else [()] * len(header), strict=True))
+    natural = [max(map(width, [name, *column])) for name, column in by_column]
+    if not columns:
+        return _table(header, cells, natural, " ")
+    headings = [max(map(width, name.split())) for name in header]
+    floors = [max(heading, least.get(name, 0)) for name, heading in zip(header, headings, strict=True)]
+    whole, broken = (
+        [max(measure(column), floor) for (_, column), floor in zip(by_column, floors, strict=True)]
+        for measure in (_whole, _longest_piece)
+    )
+    forced = [floor if name in least else size for name, floor, size in zip(header, floors, broken, strict=True)]
+    for blank, limits in ((" ", (whole, broken)), ("", (whole, broken, forced))):
+        widths = natural
+        for limit in limits:
+            widths = _fitted(widths, limit, columns - _frame(widths, blank))
+        if sum(widths) + _frame(widths, blank) <= columns or not (cells or blank):
+            return _table(header, cells, widths, blank)
+    return _paragraphs(header, cells, columns)
 
 
-def _longest(text: str) -> int:
-    """Width of the longest word."""
-    return max(map(width, text.split()), default=0)
+def _whole(column: Sequence[str]) -> int:
+    """Down to what width no word of a column is broken."""
+    longest_word = max((width(word) for cell in column for word in cell.split()), default=0)
+    longest_prose = max((width(cell) for cell in column if " " in cell), default=0)
+    return max(longest_word, min(longest_prose, _PROSE))
 
 
-def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
+def _longest_piece(column: Sequence[str]) -> int:
+    """Down to what width a column breaks only where a reader would break it."""
+    found = (width(piece) for cell in column for word in cell.split() for piece in pieces(word))
+    return min(max(found, default=0), _LONGEST_PIECE)
+
+
+def _frame(widths: Sequence[int], blank: str) -> int:
+    return (1 + 2 * len(blank)) * len(widths) + 1
+
+
+def _fitted(natural: list[int], least: list[int], space: int) -> list[int]:
     """Column widths that fit, if they can: the widest column gives way first, as far as it may."""
     widths = list(natural)
-    frame = 3 * len(widths) + 1
-    while sum(widths) + frame > columns:
+    while sum(widths) > space:
         shrinkable = [place for place, size in enumerate(widths) if size > least[place]]
         if not shrinkable:
             break
@@ -65,11 +83,32 @@ def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
     return widths
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _table(header: Sequence[str], cells: Sequence[Sequence[str]], widths: Sequence[int], blank: str) -> str:
+    rule = "+" + "+".join("-" * (size + 2 * len(blank)) for size in widths) + "+"
+    lines = [rule, *_row([name.upper() for name in header], widths, blank), rule]
+    for row in cells:
+        lines += _row(row, widths, blank)
+    lines.append(rule)
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], blank: str) -> Iterator[str]:
     wrapped = [[cell] if width(cell) <= size else wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
-    return [_line(parts, widths) for parts in zip_longest(*wrapped, fillvalue="")]
+    for parts in zip_longest(*wrapped, fillvalue=""):
+        padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
+        yield f"|{blank}{f'{blank}|{blank}'.join(padded)}{blank}|"
 
 
-def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
-    return f"| {' | '.join(padded)} |"
+def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: int) -> str:
+    """For each row a line for each cell that is not empty, with a blank line between rows."""
+    indent = max(map(width, header)) + 2
+    size = max(columns - indent, _PROSE)
+    texts = []
+    for row in cells:
+        lines = []
+        for name, cell in zip(header, row, strict=True):
+            first, *further = wrap(cell, size)
+            if first:
+                lines += [f"{name.upper():<{indent}}{first}", *(" " * indent + one for one in further)]
+        texts.append("\n".join(lines) + "\n")
+    return "\n".join(texts)

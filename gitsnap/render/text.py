@@ -12,6 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 _LONGEST_WORD = 400
 """Kind, group, namespace and name of an object are never longer in practice; a reference may hold any text."""
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
+_WORD = re.compile(r"\s*\S+\s*")
+_PIECE = re.compile(r"[/:.-]*[^/:.-]+[/:.-]*|[/:.-]+")
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
@@ -39,18 +41,30 @@ def width(text: str) -> int:
     )
 
 
-def wrap(text: str, size: int, *, behind: str = "/-:.") -> list[str]:
-    """Lines of at most ``size`` columns, broken at spaces and behind some characters where there are any."""
-    lines: list[str] = []
-    rest = text
-    while width(rest) > size:
-        end = _fitting(rest, size)
-        place = max([rest.rfind(" ", 0, end + 1), *(rest.rfind(mark, 0, end) + 1 for mark in behind)])
-        if place <= size // 3:
-            place = end
-        lines.append(rest[:place].rstrip())
-        rest = rest[place:].lstrip()
-    return [*lines, rest]
+def pieces(word: str) -> list[str]:
+    """The parts of a name, each with the marks behind it: where a reader would break it; marks in front stay too."""
+    return _PIECE.findall(word)
+
+
+def wrap(text: str, size: int, *, names: bool = True) -> list[str]:
+    """Lines of at most ``size`` columns, broken at spaces, and where a word alone is longer, within it.
+
+    ``names``: long words are broken behind their marks if possible, not just where the line ends.
+    """
+    lines = [""]
+    for word in _WORD.findall(text):
+        fits = width(word.rstrip()) <= size
+        for part in [word] if fits or not names else pieces(word):
+            rest = part
+            if width((lines[-1] + rest).rstrip()) > size and (width(part) <= size or width(lines[-1]) > size // 3):
+                lines.append("")
+            while width((lines[-1] + rest).rstrip()) > size:
+                end = _fitting(rest, size - width(lines[-1]))
+                lines[-1] += rest[:end]
+                rest = rest[end:]
+                lines.append("")
+            lines[-1] += rest
+    return [line.rstrip() for line in lines if line] or [""]
 
 
 def _fitting(text: str, size: int) -> int:
@@ -69,9 +83,9 @@ def wrapped(line: str, columns: int) -> str:
         return line
     text = line.lstrip(" ")
     indent = " " * min(len(line) - len(text), columns // 2)
-    first = wrap(text, columns - len(indent), behind="")[0]
+    first = wrap(text, columns - len(indent), names=False)[0]
     inner = indent or "  "
-    further = wrap(text[len(first) :].lstrip(), columns - len(inner), behind="")
+    further = wrap(text[len(first) :].lstrip(), columns - len(inner), names=False)
     return "\n".join([indent + first, *(inner + one for one in further)])
 
 

@@ -20,8 +20,10 @@ from gitsnap.plan import (
     Unrestorable,
     in_words,
     labels_match,
+    losing_unselected,
     make_plan,
     resolve,
+    spared,
     with_deployed,
 )
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
@@ -103,7 +105,27 @@ def planned(
         scope=frozenset(tree.info.kinds),
         made=wanted.made,
     )
-    return say_what_goes(cluster, make_plan(state, live, selection, options))
+    plan = make_plan(state, live, selection, options)
+    if not selection.keys:  # an undo is about exactly these
+        plan = replace(plan, spared=_spared(plan, wanted.objects, state, live, selection))
+    return say_what_goes(cluster, plan)
+
+
+def _spared(
+    plan: Plan, objects: SampleObjects, state: SampleState, live: LiveState, selection: Selection
+) -> frozenset[ObjectKey]:
+    """The profiles that would keep the clusters that they lose by this plan, if they were selected as well."""
+    candidates = losing_unselected(plan, state.keys)
+    if not candidates:
+        return frozenset()
+    documents, unrestorable = _documents(objects, candidates, live)
+    wider = replace(
+        state,
+        documents={**state.documents, **documents},
+        unrestorable={**state.unrestorable, **unrestorable},
+        selected=(state.selected or frozenset()) | candidates,
+    )
+    return spared(make_plan(wider, live, selection, plan.options), candidates)
 
 
 def _live_keys(cluster: Cluster, tree: Tree, selection: Selection, keys: frozenset[ObjectKey]) -> frozenset[ObjectKey]:

@@ -36,6 +36,12 @@ class ClusterRef:
         return _TYPE_OF_KIND.get(self.kind, self.kind.name.lower())
 
     @property
+    def names(self) -> frozenset[str]:
+        """What people may call it: ``name``, ``ns/name``, ``capi--name`` or ``ns/capi--name``."""
+        typed = f"{self.type}--{self.name}"
+        return frozenset({self.name, typed, f"{self.namespace}/{self.name}", str(self)})
+
+    @property
     def key(self) -> ObjectKey:
         """The key of the object that registers the cluster."""
         return ObjectKey(self.kind, self.namespace, self.name)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import gitsnap
 from tests.support.trees import W, cluster, config_map, profile
+
+_PATIENCE_SECONDS = 30.0
 
 
 def _offered(folder: Path, line: str, **environment: str) -> list[str]:
@@ -68,6 +78,116 @@ def test_where_nothing_can_be_offered(place: Path, tmp_path: Path) -> None:
     assert _offered(place, "gitsnap diff --from-sample ") == []
     assert _offered(place, "gitsnap diff --archive ssh://git@127.0.0.1:1/x --from-sample ") == ["latest"]
     assert _offered(place, "gitsnap show --snapshot hourly --sample 1999-01-01 Conf") == []
+
+
+def _protocol(folder: Path, shell: str, line: str, *, action: str = "", code: int = 0) -> list[str]:
+    """What zsh or fish is told for a line, line by line."""
+    protocol = {"_GITSNAP_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line}
+    done = gitsnap(folder, code=code, COLUMNS="60", _TYPER_COMPLETE_FISH_ACTION=action, **protocol)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_what_zsh_is_told(place: Path) -> None:
+    """One call with all words, colons escaped, since what is behind one is a description; else zsh offers files."""
+    line = "gitsnap log --snapshot hourly "
+    assert _protocol(place, "zsh", f"{line}ConfigMap/t") == ["""_arguments '*: :(("ConfigMap/team/shared"))'"""]
+    date = _offered(place, f"gitsnap show --snapshot hourly --sample {_today(place)}:")[0]
+    escaped = date.replace(":", r"\\:")
+    offered = _protocol(place, "zsh", f"gitsnap show --snapshot hourly --sample {date[:12]}")
+    assert offered == [f"""_arguments '*: :(("{escaped}"))'"""]
+    assert _protocol(place, "zsh", "gitsnap list --storage h") == ["_files"]
+    assert "[in NAMESPACES]" in _protocol(place, "zsh", "gitsnap capture --resource")[0]
+
+
+def test_what_fish_is_told(place: Path) -> None:
+    """A line for each word, with its whole description behind a tab; whether there are words at all is asked first."""
+    line = "gitsnap log --snapshot hourly ConfigMap/"
+    assert _protocol(place, "fish", line, action="get-args") == ["ConfigMap/default/", "ConfigMap/team/"]
+    assert _protocol(place, "fish", line, action="is-args") == []
+    assert _protocol(place, "fish", "gitsnap list --storage h", code=1, action="is-args") == []
+    for name in ("rollback --sample", "capture --resources"):
+        (described,) = _protocol(place, "fish", f"gitsnap {name}", action="get-args")
+        assert described.startswith(f"{name.partition(' ')[2]}\t")
+        assert described.endswith(".")
+
+
+def test_folders_with_blanks(place: Path, tmp_path: Path) -> None:
+    """Written with quotes or backslashes."""
+    (tmp_path / "a place").symlink_to(place)
+    for written in ("'a place'", '"a place"', r"a\ place"):
+        line = f"gitsnap show --storage {written} --snapshot hourly ConfigMap/t"
+        assert _protocol(tmp_path, "zsh", line) == ["""_arguments '*: :(("ConfigMap/team/shared"))'"""]
+
+
+def _today(place: Path) -> str:
+    return _offered(place, "gitsnap diff --snapshot hourly --from-sample ")[1][:10]
+
+
+_BINARIES = Path(sys.executable).parent
+_SHELLS = {shell: shutil.which(shell) for shell in ("bash", "zsh", "fish")}
+
+
+def _installed(shell: str, home: Path) -> dict[str, str]:
+    """The environment of a shell in which somebody installed the completion, under both names of gitsnap."""
+    if _SHELLS[shell] is None:
+        pytest.skip(f"there is no {shell} here")
+    environment = {"HOME": str(home), "ZDOTDIR": str(home), "TERM": "dumb", "PATH": f"{_BINARIES}:{os.environ['PATH']}"}
+    script = "gitsnap --install-completion; kubectl-gitsnap --install-completion; true"
+    subprocess.run([shell, "-c", script], env=environment, check=True, capture_output=True)
+    return environment
+
+
+@pytest.mark.parametrize("name", ["gitsnap", "kubectl-gitsnap"])
+def test_fish_itself(place: Path, tmp_path: Path, name: str) -> None:
+    """As installed: words, options with one description each, and files where gitsnap has nothing to offer."""
+    environment = _installed("fish", tmp_path)
+
+    def offered(line: str) -> list[str]:
+        words = ["fish", "-c", 'complete -C "$argv[1]"', line]
+        done = subprocess.run(words, cwd=place, env=environment, check=True, capture_output=True, text=True)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert offered(f"{name} show --snapshot hourly ConfigMap/t") == ["ConfigMap/team/shared"]
+    assert [one.partition("\t")[0] for one in offered(f"{name} rollback --sampl")] == ["--sample"]
+    assert offered(f"{name} list --storage h") == ["hourly/"]
+    date = _today(place)
+    assert [one[:11] for one in offered(f"{name} show --snapshot hourly --sample {date}:")] == [f"{date}:"]
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("gitsnap show --snapshot hourly ConfigMap/t", "ConfigMap/team/shared "),
+        ("kubectl-gitsnap rollback --snapshot hourly --into", "--into-cluster "),
+        ("gitsnap list --storage cl", "cluster/"),
+    ],
+)
+def test_zsh_itself(place: Path, tmp_path: Path, line: str, completed: str) -> None:
+    """As installed: the first Tab of a session completes the word."""
+    environment = _installed("zsh", tmp_path)
+    terminal, theirs = pty.openpty()
+    with subprocess.Popen(
+        ["zsh", "-i"],
+        cwd=place,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as shell:
+        os.write(terminal, f"{line}\t".encode())
+        shown = ""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not shown.endswith(completed) and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 1)[0]:
+                shown = re.sub(r"[\x07\r\n]|.\x08", "", shown + os.read(terminal, 4096).decode())
+        shell.kill()
+    os.close(terminal)
+    os.close(theirs)
+
+    assert shown.endswith(completed), shown
 
 
 def test_the_script_for_a_shell(place: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
     """No answer would look like a kind of which nothing changed."""
     done = gitsnap(place, "log", wanted)
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (4, "")
     assert f"the archive never had a kind {wanted}" in done.stderr
     assert hint in done.stderr
 

@@ -104,7 +104,11 @@ def test_a_plan_file_is_refused_when_the_tag_is_another(place: TypedPlace) -> No
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "is no JSON"), ("[]", "no plan of a rollback"), ('{"kind": "RollbackPlanFile", "version": 9}', "version 9")],
+    [
+        ("{", "it is not JSON"),
+        ("[]", "no plan of a rollback"),
+        ('{"kind": "RollbackPlanFile", "version": 9}', "version 9"),
+    ],
 )
 def test_a_file_that_is_no_plan(place: TypedPlace, content: str, said: str) -> None:
     """Said in words."""

@@ -472,7 +472,7 @@ def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: 
     shown = gitsnap("diff", "--archive", url)
     assert "spec.tier" in shown.stdout
     refused = gitsnap("prune", "--archive", url, "--keep-last", "1")
-    assert (refused.returncode, "behind a URL" in refused.stderr) == (2, True)
+    assert (refused.returncode, "through a URL" in refused.stderr) == (2, True)
     unknown = gitsnap("list", "--archive", url, "--snapshot", "daily")
     assert (unknown.returncode, "hourly" in unknown.stderr) == (4, True)
 

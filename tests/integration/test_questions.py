@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.matching import ClusterRef
 from tests.support.commands import gitsnap
-from tests.support.trees import O, W, cluster, config_map, policy_ref, profile, secret
+from tests.support.trees import O, W, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
 
 _PROFILE = profile(
     "base",
@@ -113,6 +115,110 @@ def test_two_archives(place: _Place) -> None:
     assert [one["reason"] for one in found["notComparable"]] == ["cannot tell"]
     same = place.run("diff", "--archive", "hourly", "--archive", "hourly", "--exit-code")
     assert "no changes" in same.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        ("diff", "hourly/"),
+        ("diff --raw-diff --exit-code -o json", "hourly/"),
+        ("diff --archive hourly --archive hourly", "hourly/"),
+        ("diff --to-sample live --from-dir cluster", " or the management cluster now"),
+        ("drift --from-dir cluster --exit-code", " or the management cluster now"),
+        ("log", "the history of the archive"),
+        ("addons --sample latest", "hourly/"),
+        ("addons --from-dir cluster", "the management cluster now"),
+        ("rollback --sample latest --from-dir cluster --dry-run", ""),
+    ],
+)
+def test_a_cluster_that_there_is_not(place: _Place, words: str, where: str) -> None:
+    """It is an error that proposes others, in every command: an empty answer would pass for one about the other."""
+    place.put(_PROFILE, cluster(W), cluster(O), config_map("shared", {"a": "c"}))
+    place.capture()
+
+    failed = place.run(*words.split(), "--cluster", "west", "--cluster", "ordes", code=4)
+
+    assert failed.stdout == ""
+    assert "ordes" in failed.stderr
+    assert where in failed.stderr
+    assert "The nearest names: orders" in failed.stderr
+    assert place.run(*words.split(), "--cluster", "tenant-a/capi--orders").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words", ["diff", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"]
+)
+def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
+    """As with a cluster; one in which nothing changed is no error."""
+    failed = place.run(*words.split(), "--namespace", "tenant", code=4)
+
+    assert "there is nothing in the namespace tenant in " in failed.stderr
+    assert "The nearest names: tenant-a." in failed.stderr
+    assert place.run(*words.split(), "--namespace", "tenant-a").returncode == 0
+
+
+def test_a_cluster_that_there_was(place: _Place) -> None:
+    """A change log knows clusters that are gone, by any form of their name, and one side of a diff is enough."""
+    gone = cluster(O) | {"metadata": {"namespace": "tenant-a", "name": "orders", "labels": {"env": "prod"}}}
+    place.put(cluster(W), gone)
+    place.capture()
+    place.put(cluster(W))
+    place.capture()
+    assert [row["name"] for row in _management(place, "diff", "--cluster", "orders")] == ["orders"]
+    place.put(cluster(W) | {"metadata": {"namespace": "default", "name": "west", "labels": {"env": "prod"}}})
+    place.capture()
+
+    for name in ("orders", "capi--orders", "tenant-a/orders", "tenant-a/capi--orders"):
+        assert place.run("log", "--cluster", name).stdout == "no changes found\n"
+    for name in ("rders", "sveltos--orders", "default/orders", "tenant-a/*"):
+        assert "there is no managed cluster" in place.run("log", "--cluster", name, code=4).stderr
+    assert "no managed cluster orders in hourly/" in place.run("diff", "--cluster", "orders", code=4).stderr
+
+
+def test_addons_of_clusters_of_one_name(place: _Place) -> None:
+    """The type before the name tells them apart; nothing else of a name is taken for one."""
+    twin = ClusterRef(kinds.CAPI_CLUSTER, W.namespace, W.name)
+    odd = ClusterRef(kinds.SVELTOS_CLUSTER, W.namespace, "my-capi--west")
+    place.put(*(inventory_of(one, deployed_by("base", f"/Service test/{one.type}")) for one in (W, twin, odd)))
+
+    def shown(name: str) -> list[tuple[str, str]]:
+        done = place.run("addons", "--from-dir", "cluster", "--cluster", name, "-o", "json")
+        return [(row["cluster"], row["name"]) for row in json.loads(done.stdout)["addons"]]
+
+    assert shown("west") == [("default/west", "capi"), ("default/west", "sveltos")]
+    assert shown("capi--west") == [("default/west", "capi")]
+    assert shown("my-capi--west") == [("default/my-capi--west", "sveltos")]
+
+
+def _management(place: _Place, *words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(place.run(*words, "-o", "json").stdout)["management"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("ConfigMap/shred", "The nearest names: shared."),
+        ("ConfigMap/deflt/shared", "The nearest names: default/shared"),
+        ("ConfigMap/zzzz", "The names there are: shared, west-own."),
+        ("ConfgMap/shared", "Its kinds: Cluster.cluster.x-k8s.io, ClusterProfile.config.projectsveltos.io, ConfigMap"),
+    ],
+)
+def test_an_object_that_the_sample_has_not(place: _Place, wanted: str, hint: str) -> None:
+    """The error proposes what is most like it, with the namespace where one was written."""
+    failed = place.run("show", wanted, code=4)
+
+    assert f"the sample has no {wanted}\n{hint}" in failed.stderr
+
+
+def test_a_file_of_the_archive_that_somebody_broke(place: _Place) -> None:
+    """The error names it, by its path from the archive's own folder."""
+    archive, path = place.folder / "hourly", "configuration/default/ConfigMap/shared.yaml"
+    (archive / path).write_text("a: b\n---\na: b\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
+
+    assert f"error: {path}: 2 documents instead of one" in place.run("log", code=3).stderr
 
 
 def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:

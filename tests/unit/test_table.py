@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitsnap.cli.samples import LEAST
 from gitsnap.render import render_table
-from gitsnap.render.text import width
+from gitsnap.render.text import width, wrap
 
 _HEADER = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
 _ROW = ["hourly", "2026-11-26:13:37:40-2", "+1 ~2", "5", "ConfigMap carried, 2 missing", "fbbc4ef63127", "manual", "x"]
@@ -20,18 +21,58 @@ _CELLS = st.text(_VISIBLE, max_size=90)
 def _columns(table: str, count: int) -> list[str]:
     """The text of each column, without what wrapping puts in between."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
-    cells = [line[2:-2].split(" | ") for line in lines]
+    cells = [line[1:-1].split("|") for line in lines]
     return ["".join(row[place].strip() for row in cells) for place in range(count)]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_the_widest_table_fits_a_terminal(columns: int) -> None:
-    """All columns of `list --wide` are there at 80 columns; headers wrap between words."""
-    table = render_table(_HEADER, [_ROW], columns=columns)
+    """All columns of `list --wide` are there at 80 columns, with the date on one line; headers wrap between words."""
+    table = render_table(_HEADER, [_ROW], columns=columns, least=LEAST)
 
     assert max(map(width, table.splitlines())) <= columns
     expected = [f"{name.upper()}{cell}".replace(" ", "") for name, cell in zip(_HEADER, _ROW, strict=True)]
     assert [text.replace(" ", "") for text in _columns(table, len(_HEADER))] == expected
+    words = {word.upper() for name in _HEADER for word in name.split()}
+    assert words | {_ROW[1]} <= set(table.replace("|", " ").split())
+
+
+def test_the_order_in_which_columns_give_way() -> None:
+    """Prose first, then names behind their marks, then the blanks of the frame; a row of its own last."""
+    header, row = (
+        ["name", "type", "message"],
+        ["redis-follower", "io/ClusterProfile", "see the raw diff of these lines"],
+    )
+
+    def first_line(columns: int) -> str:
+        return render_table(header, [row], columns=columns).splitlines()[3]
+
+    assert first_line(72) == "| redis-follower | io/ClusterProfile | see the raw diff of these lines |"
+    assert first_line(65) == "| redis-follower | io/ClusterProfile | see the raw diff of      |"
+    assert first_line(54) == "| redis-follower | io/             | see the raw     |"
+    assert first_line(42) == "| redis-    | io/            | see the   |"
+    assert first_line(38) == "|redis-    |io/           |see the   |"
+    assert render_table(header, [row], columns=32).splitlines() == [
+        "NAME     redis-follower",
+        "TYPE     io/ClusterProfile",
+        "MESSAGE  see the raw diff of",
+        "         these lines",
+    ]
+
+
+def test_a_paragraph_for_each_row_where_no_table_fits() -> None:
+    """Values are whole then, and what is empty is left out."""
+    rows = [_ROW, [*_ROW[:-1], ""]]
+
+    first, second = (text.splitlines() for text in render_table(_HEADER, rows, columns=60, least=LEAST).split("\n\n"))
+
+    assert first == [f"{name.upper():<17}{cell}" for name, cell in zip(_HEADER, _ROW, strict=True)]
+    assert second == first[:-1]
+
+
+def test_a_table_without_rows_has_its_headings() -> None:
+    """However narrow the terminal is."""
+    assert _columns(render_table(_HEADER, [], columns=40), len(_HEADER))[1] == "DATE"
 
 
 def test_without_a_terminal_every_row_is_a_line() -> None:
@@ -47,13 +88,29 @@ def test_every_character_is_shown(rows: list[tuple[str, str, str]], columns: int
     """Cells without spaces come back whole from the lines that they were broken into, and no line is too long."""
     table = render_table(["a", "b", "c"], rows, columns=columns)
 
-    assert _columns(table, 3) == ["ABC"[place] + "".join(row[place] for row in rows) for place in range(3)]
-    assert {width(line) for line in table.splitlines()} == {width(table.splitlines()[0])}
-    assert width(table.splitlines()[0]) <= columns
+    assert max(map(width, table.splitlines()), default=0) <= columns
+    if table.startswith("+"):
+        assert _columns(table, 3) == ["ABC"[place] + "".join(row[place] for row in rows) for place in range(3)]
+        assert {width(line) for line in table.splitlines()} == {width(table.splitlines()[0])}
+    else:
+        headed = ["".join(f"{'ABC'[place]}  {row[place]}" for place in range(3) if row[place]) for row in rows]
+        assert table.replace("\n", "").replace("   ", "") == "".join(headed)
 
 
 def test_a_word_breaks_where_a_reader_would_break_it() -> None:
-    """Behind a slash, a dash, a colon or a dot rather than within a name."""
+    """Behind a slash, a dash, a colon or a dot rather than within a name; prose between words, not within an option."""
     table = render_table(["name"], [["default/capi--clusterapi-workload"]], columns=20)
 
     assert re.findall(r"\| (\S+) ", table) == ["NAME", "default/capi--", "clusterapi-", "workload"]
+    assert wrap("use --raw-diff option", 12) == ["use", "--raw-diff", "option"]
+    assert wrap("use --raw-diff option", 7) == ["use", "--raw-", "diff", "option"]
+
+
+@given(text=st.text(st.sampled_from("ab -/.é漢"), max_size=40), size=st.integers(2, 20), names=st.booleans())
+def test_a_wrapped_text_loses_only_blanks(text: str, size: int, *, names: bool) -> None:
+    """Every line fits, none is empty unless the text is, and all characters come in their order."""
+    lines = wrap(text, size, names=names)
+
+    assert all(width(line) <= size for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(lines) or lines == [""]

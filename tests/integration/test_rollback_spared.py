@@ -1,0 +1,105 @@
+"""A cluster that loses a profile's add-ons only because the profile was not selected: the plan says so, if it is so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.model import ObjectKey
+from gitsnap.plan import Doubt, spared
+from gitsnap.sveltos import kinds
+from tests.support.commands import gitsnap
+from tests.support.plans import plan_of
+from tests.support.trees import O, W, cluster, profile
+
+_NOTE = "ClusterProfile base loses no cluster if it is rolled back as well"
+
+
+def _selecting(env: str, **spec: Any) -> dict[str, Any]:
+    return profile("base", {"clusterSelector": {"matchLabels": {"env": env}}, **spec})
+
+
+def _put(folder: Path, *objects: dict[str, Any]) -> None:
+    (folder / "cluster").mkdir(exist_ok=True)
+    (folder / "cluster" / "all.json").write_text(
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    )
+
+
+def _plan(folder: Path, *words: str) -> dict[str, Any]:
+    named = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--dry-run", "-o", "json", *words)
+    done = gitsnap(folder, *named)
+    assert done.returncode in (0, 14), done.stderr
+    plan: dict[str, Any] = json.loads(done.stdout)
+    return plan
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A sample in which a profile matches a cluster, by another label than it does now."""
+    _put(tmp_path, cluster(W, env="old"), cluster(O, env="else"), _selecting("old"))
+    gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
+    _put(tmp_path, cluster(W, env="new"), cluster(O, env="else"), _selecting("new"))
+    return tmp_path
+
+
+def test_the_plan_names_the_way_out_and_it_is_one(place: Path) -> None:
+    """The cluster alone would lose the profile; both together lose nothing, and there is nothing to note."""
+    alone, both = _plan(place, "--cluster", "west"), _plan(place, "--cluster", "west", "--clusterprofile", "base")
+
+    assert [text.partition(":")[0] for text in alone["withdraws"]] == [f"ClusterProfile base stops matching {W}"]
+    assert alone["notes"] == [_NOTE]
+    assert (both["withdraws"], both["notes"], both["blocked"]) == ([], [], [])
+    words = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--dry-run", "--cluster", "west")
+    assert f"note: {_NOTE}\n" in gitsnap(place, *words).stdout
+
+
+@pytest.mark.parametrize(
+    ("live", "why"),
+    [
+        ([cluster(O, env="new"), _selecting("new")], "it would lose another cluster in exchange"),
+        ([cluster(O), _selecting("new") | {"metadata": {"name": "other"}}], "the sample has no such profile"),
+        (
+            [
+                cluster(O),
+                _selecting("new")
+                | {"metadata": {"name": "base", "labels": {"argocd.argoproj.io/instance": "x"}, "annotations": {
+                    "argocd.argoproj.io/tracking-id": "x:config.projectsveltos.io/ClusterProfile:default/base"}}},
+            ],
+            "it is somebody else's, and refused",
+        ),
+    ],
+)  # fmt: skip
+def test_no_way_out_is_named_that_is_none(place: Path, live: list[dict[str, Any]], why: str) -> None:
+    """Nothing is recommended that takes from others, is refused, or is not in the sample."""
+    _put(place, cluster(W, env="new"), *live)
+
+    plan = _plan(place, "--cluster", "west")
+
+    assert plan["withdraws"]
+    assert plan["notes"] == [], why
+
+
+@pytest.mark.parametrize("env", ["old", "{{ .Cluster.metadata.name }}"])
+def test_a_profile_that_does_not_surely_match_in_the_sample_is_no_way_out(place: Path, env: str) -> None:
+    """The sample's profile does not select the label that the cluster gets back, or only Sveltos can tell."""
+    _put(place, cluster(W, env="third"), cluster(O), _selecting(env))
+    gitsnap(place, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
+    _put(place, cluster(W, env="new"), cluster(O), _selecting("new"))
+
+    plan = _plan(place, "--cluster", "west")
+
+    assert (bool(plan["withdraws"]), plan["notes"]) == (True, [])
+
+
+def test_what_cannot_be_told_is_no_way_out() -> None:
+    """A profile that keeps its clusters by all that is known, with a doubt that remains."""
+    plan = plan_of([cluster(W, env="old"), _selecting("old")], [cluster(W, env="new"), _selecting("new")])
+    key = ObjectKey(kinds.CLUSTER_PROFILE, "", "base")
+
+    assert spared(plan, {key}) == {key}
+    assert spared(replace(plan, doubts=(Doubt(key, "its selector is a template"),)), {key}) == frozenset()

@@ -1,0 +1,109 @@
+"""Names of managed clusters and namespaces that a filter has: known from wherever, or an error that proposes others."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitsnap import naming
+from gitsnap.compare import Filters
+from gitsnap.errors import NotFoundError
+from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, Substitute
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.matching import ClusterRef
+from tests.support.trees import O, W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
+
+_SUMMARY = {
+    "apiVersion": "config.projectsveltos.io/v1beta1",
+    "kind": "ClusterSummary",
+    "metadata": {"namespace": "tenant-a", "name": "base-capi-orders"},
+    "spec": {"clusterNamespace": "tenant-a", "clusterName": "orders", "clusterType": "Capi"},
+}
+_KNOWING = {
+    "registered": cluster(O),
+    "with a configuration": inventory_of(O, deployed_by("base", "/Service test/web")),
+    "with a summary": _SUMMARY,
+    "matched": profile("base", {}, O),
+    "destination": {
+        "apiVersion": "lib.projectsveltos.io/v1beta1",
+        "kind": "EventTrigger",
+        "metadata": {"name": "pods"},
+        "spec": {},
+        "status": {"destinationMatchingClusterRefs": profile("base", {}, O)["status"]["matchingClusters"]},
+    },
+}
+
+
+@pytest.mark.parametrize("document", _KNOWING.values(), ids=_KNOWING.keys())
+@pytest.mark.parametrize("name", ["orders", "capi--orders", "tenant-a/orders", "tenant-a/capi--orders"])
+def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject, name: str) -> None:
+    """On either side of a comparison, by each form of its name, with the namespace that it lies in."""
+    for trees in ([build([document]), build([])], [build([]), build([document])]):
+        naming.check_filters(Filters(("tenant-a",), (name,)), trees, where="a or b")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("order", "The nearest names: orders."),
+        ("sveltos--orders", "The nearest names: sveltos--west, capi--orders."),
+        ("tenat-a/orders", "The nearest names: tenant-a/orders."),
+        ("default/capi--orders", "The nearest names: tenant-a/capi--orders, default/sveltos--west."),
+        ("zzz", "The names there are: orders, west."),
+    ],
+)
+def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
+    """It is an error beside names that are right, and proposes names in the form in which it was typed."""
+    trees = [build([cluster(O)]), build([cluster(O), cluster(W)])]
+
+    with pytest.raises(NotFoundError) as caught:
+        naming.check_filters(Filters(clusters=("west", name)), trees, where="a or b")
+
+    assert caught.value.message == f"there is no managed cluster {name} in a or b"
+    assert caught.value.hint == hint
+
+
+def test_without_any_cluster() -> None:
+    """There is nothing to propose then."""
+    with pytest.raises(NotFoundError) as caught:
+        naming.check_filters(Filters(clusters=("west",)), [build([])], where="a")
+
+    assert caught.value.hint == "It knows no cluster at all."
+
+
+def test_clusters_are_not_read_while_their_paths_tell() -> None:
+    """The check of a name that is right costs no look into a file."""
+    tree = build([cluster(W), *_KNOWING.values()])
+
+    naming.check_filters(Filters(clusters=("west", "orders")), [tree], where="a")
+
+    assert tree.reads == 0
+
+
+def test_a_namespace_in_which_nothing_is() -> None:
+    """Objects and clusters lie in namespaces, on either side; anything else is misspelt."""
+    referring = profile("base", {"policyRefs": [policy_ref("web", namespace="team-a")]}, W)
+    trees = [build([referring, config_map("web", {}, namespace="team-a")]), build([cluster(W)])]
+    naming.check_filters(Filters(("team-a", "default")), trees, where="a or b")
+
+    with pytest.raises(NotFoundError) as caught:
+        naming.check_filters(Filters(("default", "teama")), trees, where="a or b")
+
+    assert caught.value.message == "there is nothing in the namespace teama in a or b"
+    assert caught.value.hint == "The nearest names: team-a."
+
+
+def test_what_could_not_be_read_may_have_the_name() -> None:
+    """A tree that lacks a kind cannot say that there is nothing; one that carried it forward can."""
+
+    def lacking(substitute: Substitute) -> list[IncompleteKind]:
+        return [IncompleteKind(kinds.SVELTOS_CLUSTER, substitute, IncompleteReason.FORBIDDEN)]
+
+    filters = Filters(("team-a",), ("west",))
+    naming.check_filters(filters, [build([], incomplete=tuple(lacking(Substitute.MISSING)))], where="a")
+    with pytest.raises(NotFoundError, match="cluster west"):
+        naming.check_filters(filters, [build([], incomplete=tuple(lacking(Substitute.CARRIED)))], where="a")
+
+
+def test_the_names_of_a_cluster() -> None:
+    """All forms that the help of --cluster lists."""
+    assert ClusterRef(kinds.CAPI_CLUSTER, "ns", "a").names == {"a", "capi--a", "ns/a", "ns/capi--a"}
