@@ -1,6 +1,7 @@
 """Whether there is what ``--cluster`` and ``--namespace`` name: a filter for a name that nothing has hides everything.
 
-Nobody may take "no changes" of a misspelt cluster for an answer about the one that was meant.
+Nobody may take "no changes" of a misspelt cluster for an answer about the one that was meant. A namespace may well be
+there and have nothing in it that is archived: of such a one there is only a remark.
 This module must not filter or compare.
 """
 
@@ -27,16 +28,17 @@ _TELLING = kinds.CLUSTER_KINDS.union(_TELLING_INVENTORY)
 """The kinds whose objects are each about one cluster."""
 
 
-def check_filters(filters: Filters, trees: Sequence[Tree], *, where: str) -> None:
-    """Raises NotFoundError where none of the trees has a cluster, or anything in a namespace, that the filters name.
+def check_filters(filters: Filters, trees: Sequence[Tree], *, where: str) -> list[str]:
+    """Raises NotFoundError where none of the trees has a cluster that the filters name; remarks on empty namespaces.
 
     ``where`` says which trees these are. Where one could not read what would tell, every name may be right.
     """
     missing = {one.kind for tree in trees for one in tree.incomplete if one.substitute is Substitute.MISSING}
     if missing.isdisjoint(_TELLING):
         check_clusters(filters.clusters, chain.from_iterable(map(clusters_of, trees)), where=where)
-    if not missing:
-        check_namespaces(filters.namespaces, chain.from_iterable(map(_namespaces_of, trees)), where=where)
+    if missing:
+        return []
+    return _empty_namespaces(filters.namespaces, chain.from_iterable(map(_namespaces_of, trees)), where=where)
 
 
 def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where: str) -> None:
@@ -52,13 +54,15 @@ def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where
         raise NotFoundError(f"there is no managed cluster {missing[0]} in {where}", hint=hint)
 
 
-def check_namespaces(names: Collection[str], known: Iterable[str], *, where: str) -> None:
-    """Raises NotFoundError for the first namespace that nothing known lies in."""
+def _empty_namespaces(names: Collection[str], known: Iterable[str], *, where: str) -> list[str]:
+    """A remark for each namespace that nothing known lies in."""
     found = set(known) if names else set()
-    missing = next((name for name in names if name not in found), None)
-    if missing is not None:
-        hint = nearest(missing, found, none="There is nothing in any namespace.")
-        raise NotFoundError(f"there is nothing in the namespace {missing} in {where}", hint=hint)
+    return [
+        f"there is nothing in the namespace {name} in {where}. "
+        + nearest(name, found, none="There is nothing in any namespace.")
+        for name in names
+        if name not in found
+    ]
 
 
 def _spelling_like(text: str) -> Callable[[ClusterRef], str]:
@@ -156,8 +160,8 @@ def _patterns(text: str) -> Iterator[str]:
         yield f"{begun}/{kind_folder(kinds.CLUSTER_SUMMARY)}/*-{of_type}-{file_of(called)}"
 
 
-def check_filters_now(filters: Filters, cluster: Cluster, configurations: Iterable[JsonObject]) -> None:
-    """Raises NotFoundError where there is no cluster, or none in a namespace, that the filters name; cluster's errors.
+def check_filters_now(filters: Filters, cluster: Cluster, configurations: Iterable[JsonObject]) -> list[str]:
+    """Raises NotFoundError where there is no cluster that the filters name, and the cluster's errors; else as above.
 
     ``configurations`` are the ClusterConfigurations that were read already: the rest is asked for only if need be.
     """
@@ -166,7 +170,7 @@ def check_filters_now(filters: Filters, cluster: Cluster, configurations: Iterab
     namespaces = {one.namespace for one in known}
     if not namespaces.issuperset(filters.namespaces):
         namespaces.update(one.namespace for one in _registered(cluster))
-        check_namespaces(filters.namespaces, namespaces, where=_NOW)
+    return _empty_namespaces(filters.namespaces, namespaces, where=_NOW)
 
 
 def _registered(cluster: Cluster) -> Iterator[ClusterRef]:

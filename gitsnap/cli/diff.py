@@ -80,7 +80,7 @@ def diff(
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     before_tree = opened.tree(before)
     tags = dict.fromkeys([before.tag, after.tag if after else "the management cluster now"])
-    naming.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags))
+    output.warn(naming.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags)))
     comparison = compare(before_tree, after_tree, filters=filters)
     values: Mapping[str, RawDiff] = {}
     if decrypt and after is not None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +35,12 @@ def result(text: str) -> None:
 def say(text: str) -> None:
     """Print a remark to stderr."""
     typer.echo(visible(text), err=True)
+
+
+def warn(remarks: Iterable[str]) -> None:
+    """Remarks on standard error."""
+    for remark in remarks:
+        say(f"warning: {remark}")
 
 
 def structured(value: object, form: Output) -> None:

@@ -162,12 +162,12 @@ def addons(
         opened = archive.open()
         chosen = history.find_sample(opened.samples(), sample)
         tree = opened.tree(chosen)
-        naming.check_filters(filters, [tree], where=chosen.tag)
+        output.warn(naming.check_filters(filters, [tree], where=chosen.tag))
         rows = history.addons_of(history.configurations_of_sample(tree), filters)
     else:
         asked = cluster.open()
         configurations = list(history.configurations_of_cluster(asked))
-        naming.check_filters_now(filters, asked, configurations)
+        output.warn(naming.check_filters_now(filters, asked, configurations))
         rows = history.addons_of(configurations, filters)
     header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
     cells = [
