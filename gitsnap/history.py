@@ -12,13 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
+from typing import TYPE_CHECKING
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
-from gitsnap.ports import Cluster, Tree
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
+
+if TYPE_CHECKING:
+    from gitsnap.ports import Cluster, Tree
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")

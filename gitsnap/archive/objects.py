@@ -12,11 +12,13 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from gitsnap.archive.durable import sync_folder
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 BLOB, COMMIT, TREE, TAG = b"blob", b"commit", b"tree", b"tag"
 
@@ -139,6 +141,8 @@ class _Pack:
     """A pack that is being written, and what its index needs."""
 
     def __init__(self, folder: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # brings logging along, which no reader needs
+
         self._folder = folder
         self._path = folder / f"{UNFINISHED_OBJECT}pack"
         self._file = _create(self._path)

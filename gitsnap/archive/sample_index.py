@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,6 +96,8 @@ def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Itera
 
     ``packed``: as in Index; ``""`` where ``samples`` are not all that is packed.
     """
+    import tempfile  # brings random along, and few commands write the index
+
     lines = [_line(one) for one in samples]
     count = str(len(lines))
     body = "".join([*lines, *map(_line, others)]).encode("ascii")

@@ -18,7 +18,7 @@ from gitsnap.errors import ArchiveError, InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitsnap.archive import Finding
+    from gitsnap.archive.checking import Finding
     from gitsnap.model import Sample
 
 _ID = re.compile(r"[0-9a-f]{7,40}")
