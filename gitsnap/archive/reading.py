@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import overload
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
@@ -253,15 +254,15 @@ class GitTree:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""
         check_end(self._repository, blob)
         try:
-            found = self._repository[blob]
+            kind, content = self._repository.read(blob)
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
                 f"the content {blob} is missing from the archive or damaged",
                 hint=DAMAGED,
             ) from None
-        if not isinstance(found, pygit2.Blob):
+        if kind != ObjectType.BLOB:
             raise ArchiveError(f"the object {blob} of the archive is no file")
-        return found.data
+        return content
 
     @cached_property
     def _root(self) -> pygit2.Tree:
