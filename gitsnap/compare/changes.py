@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gitsnap.compare.files import differing
@@ -40,7 +41,7 @@ NOT_COMPARABLE = "not comparable"
 CANNOT_TELL = "cannot tell"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its fields are worked out once
 class Change:
     """An object that differs; None on the side that does not have it."""
 
@@ -55,7 +56,7 @@ class Change:
             return Action.ADDED
         return Action.DELETED if self.after is None else Action.MODIFIED
 
-    @property
+    @cached_property
     def fields(self) -> str:
         """The fields that differ in words, ``""`` where only defaults came or went: an upgrade of Sveltos."""
         old, new = (comparable(document or {}) for document in (self.before, self.after))
