@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from operator import gt
 from types import MappingProxyType
 
 from gitsnap.render.text import visible, width, wrap
@@ -29,8 +30,9 @@ def render_table(
 
     ``least``: by header, down to what width a column gives way; narrower only where the table would not fit otherwise.
     """
-    cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
-    natural = [max([width(name), *(width(row[position]) for row in cells)]) for position, name in enumerate(header)]
+    cells = [[cell if cell.isprintable() else visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    sizes = [[width(cell) for cell in row] for row in cells]
+    natural = [max([width(name), *(row[position] for row in sizes)]) for position, name in enumerate(header)]
     widths = natural
     if columns:
         floor = [max(_NARROWEST, least.get(name, 0)) for name in header]
@@ -40,9 +42,10 @@ def render_table(
             widths = _fitted(widths, [max(pair) for pair in zip(wanted, floor, strict=True)], columns)
         widths = _fitted(widths, [_NARROWEST] * len(widths), columns)
     rule = "+" + "+".join("-" * (size + 2) for size in widths) + "+"
-    lines = [rule, *_row([name.upper() for name in header], widths), rule]
-    for row in cells:
-        lines += _row(row, widths)
+    names = [name.upper() for name in header]
+    lines = [rule, *_row(names, list(map(width, names)), widths), rule]
+    for row, own in zip(cells, sizes, strict=True):
+        lines += _row(row, own, widths)
     lines.append(rule)
     return "\n".join(lines) + "\n"
 
@@ -65,11 +68,16 @@ def _fitted(natural: list[int], least: list[int], columns: int) -> list[int]:
     return widths
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [[cell] if width(cell) <= size else wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
-    return [_line(parts, widths) for parts in zip_longest(*wrapped, fillvalue="")]
+def _row(cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int]) -> list[str]:
+    """The lines of one row: one, unless a cell is wider than its column. ``sizes``: the widths of the cells."""
+    if not any(map(gt, sizes, widths)):
+        return [_line(cells, sizes, widths)]
+    wrapped = [
+        [cell] if own <= size else wrap(cell, size) for cell, own, size in zip(cells, sizes, widths, strict=True)
+    ]
+    return [_line(parts, list(map(width, parts)), widths) for parts in zip_longest(*wrapped, fillvalue="")]
 
 
-def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
+def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int]) -> str:
+    padded = [part + " " * (size - own) for part, own, size in zip(parts, sizes, widths, strict=True)]
     return f"| {' | '.join(padded)} |"
