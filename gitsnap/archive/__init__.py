@@ -8,7 +8,7 @@ This package must not know clusters, Sveltos or secrets.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
-from gitsnap.archive.reading import GitTree, Listing, Problem, SampleReader, read_marks
+from gitsnap.archive.reading import FirstSamples, GitTree, Listing, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -79,6 +79,10 @@ class GitArchive:
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
         return self._samples.read()[0]
+
+    def first_samples(self) -> Mapping[CommitId, Sample]:
+        """Commit -> the first sample that found it."""
+        return FirstSamples(self._samples.read()[0])
 
     def listing(self) -> Listing:
         """All samples, and the tags that look like samples and cannot be read.
