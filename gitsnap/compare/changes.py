@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitsnap.compare.files import differing
-from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
 from gitsnap.model import (
     JsonObject,
@@ -26,6 +25,9 @@ from gitsnap.model import (
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
+
+if TYPE_CHECKING:
+    from gitsnap.compare.sides import Side
 
 MOST_FIELDS = 3
 """How many changed fields a message names before it counts."""

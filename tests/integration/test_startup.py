@@ -55,6 +55,14 @@ def test_what_one_sample_holds_needs_no_comparison(place: Path, words: str) -> N
     assert not loaded & {"gitsnap.compare", "gitsnap.ports"}
 
 
+def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
+    """It compares single objects."""
+    loaded = _loaded(place, "log", "ConfigMap/default/a")
+
+    assert "gitsnap.compare.changes" in loaded
+    assert not loaded & {"gitsnap.compare.comparison", "gitsnap.compare.sides", "gitsnap.sveltos.templates"}
+
+
 @pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])
 def test_the_help_loads_no_command(place: Path, words: str) -> None:
     """The help is answered from a table: without the modules of the commands, and the libraries that these load."""
