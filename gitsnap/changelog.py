@@ -80,8 +80,8 @@ class Wanted:
 class Log(Protocol):
     """The archive that a change log is read from."""
 
-    def samples(self) -> Sequence[Sample]:
-        """All samples, oldest first."""
+    def first_samples(self) -> Mapping[CommitId, Sample]:
+        """Commit -> the first sample that found it; later ones found nothing new."""
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
         """Commits that changed files which fit git's pathspecs, newest first."""
@@ -100,7 +100,7 @@ def entries(
 
     ``since`` and ``until`` bound the time of the sample; a commit by somebody else has none and is left out then.
     """
-    found_by = _first_samples(archive.samples())
+    found_by = archive.first_samples()
     for commit in archive.log(wanted.patterns()):
         sample = found_by.get(commit.id)
         if not _within(sample, since, until):
@@ -187,14 +187,6 @@ def cluster_changes(
         comparison = compare(tree(before), tree(after), filters=filters)
         if comparison:
             yield after, comparison
-
-
-def _first_samples(samples: Sequence[Sample]) -> Mapping[str, Sample]:
-    """Commit -> the first sample that found it; later ones found nothing new."""
-    found: dict[str, Sample] = {}
-    for sample in samples:
-        found.setdefault(sample.commit, sample)
-    return found
 
 
 def _within(sample: Sample | None, since: datetime | None, until: datetime | None) -> bool:

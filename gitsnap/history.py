@@ -12,24 +12,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
-from gitsnap.ports import Cluster, Tree
 from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
 
 if TYPE_CHECKING:
     from gitsnap.compare import Filters  # loading it takes longer than finding a sample, which most commands want
+    from gitsnap.ports import Cluster, Tree
 
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
 _NAMED = re.compile(r"(\d{4}-\d\d-\d\d)[T:](\d\d)[-:](\d\d)[-:](\d\d)Z?(?:-\d+)?\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _NEAREST = 3
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """Samples that need not make each of tens of thousands in search of one."""
+
+    def until(self, moment: datetime) -> Sample | None:
+        """The newest sample, going by their order, that was taken at a moment or before it."""
 
 
 def find_sample(samples: Sequence[Sample], name: str) -> Sample:
@@ -93,7 +101,10 @@ def _at(samples: Sequence[Sample], name: str) -> Sample:
     if match is None:
         raise UsageError(f"{name} is no moment; write it like @2023-08-26T05:10Z or @2023-08-26")
     moment = _time(name, match, end=True)
-    newest = next((one for one in reversed(samples) if one.time <= moment), None)
+    if isinstance(samples, Dated):
+        newest = samples.until(moment)
+    else:
+        newest = next((one for one in reversed(samples) if one.time <= moment), None)
     if newest is None:
         raise NotFoundError(f"there is no sample at or before {name[1:]}; the first is {samples[0].moment}")
     return newest

@@ -1,22 +1,22 @@
 """Archives: git repositories, one for each snapshot policy. The only room that imports pygit2.
 
-Layout, refs and messages are those of ``gitsnap.format``. This package must not know clusters, Sveltos or secrets.
+Layout, refs and messages are those of ``gitsnap.format``. What only a writer, a check or a change log needs is imported
+by these: most commands read a sample, and loading all of it would be a tenth of their time.
+This package must not know clusters, Sveltos or secrets.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pygit2
 
-from gitsnap.archive import leftovers, maintenance
-from gitsnap.archive.changelog import read_log
-from gitsnap.archive.checking import Finding, Progress, check
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
-from gitsnap.archive.reading import GitTree, Listing, Problem, SampleReader, read_marks
+from gitsnap.archive.reading import FirstSamples, GitTree, Listing, Problem, SampleReader, read_marks
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
@@ -26,13 +26,15 @@ from gitsnap.archive.repository import (
     open_repository,
 )
 from gitsnap.archive.trees import DAMAGED, Folders
-from gitsnap.archive.writing import GitWriter
 from gitsnap.errors import ArchiveError, StorageError
 from gitsnap.model import BlobId, CommitId, Sample
-from gitsnap.ports import LoggedCommit
+
+if TYPE_CHECKING:
+    from gitsnap.archive.checking import Finding, Progress
+    from gitsnap.archive.writing import GitWriter
+    from gitsnap.ports import LoggedCommit
 
 __all__ = [
-    "Finding",
     "GitArchive",
     "GitTree",
     "Problem",
@@ -78,6 +80,10 @@ class GitArchive:
         """All samples, oldest first."""
         return self._samples.read()[0]
 
+    def first_samples(self) -> Mapping[CommitId, Sample]:
+        """Commit -> the first sample that found it."""
+        return FirstSamples(self._samples.read()[0])
+
     def listing(self) -> Listing:
         """All samples, and the tags that look like samples and cannot be read.
 
@@ -106,6 +112,8 @@ class GitArchive:
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
         """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""
+        from gitsnap.archive.changelog import read_log
+
         return read_log(self._repository, self._branch, patterns)
 
     def read(self, blob: BlobId) -> bytes:
@@ -120,11 +128,16 @@ class GitArchive:
         progress: Progress = lambda _what, _count: None,
     ) -> list[Finding]:
         """Whatever is wrong with the archive, then what is worth knowing. Raises StorageError where there is no git."""
+        from gitsnap.archive.checking import check
+
         return check(self._repository, self._branch, allowed_signers=allowed_signers, pinned=pinned, progress=progress)
 
     @contextmanager
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:
         """Take the writer's lock for the duration of the context. ``patience`` in seconds."""
+        from gitsnap.archive import leftovers
+        from gitsnap.archive.writing import GitWriter
+
         git_folder = Path(self._repository.path)
         if not os.access(git_folder, os.W_OK):
             raise StorageError(
@@ -145,6 +158,8 @@ class GitArchive:
 
         Raises ConflictError when another process is at it.
         """
+        from gitsnap.archive import maintenance
+
         if commands := maintenance.due(self.git_folder, self._branch):
             with writers_lock(self.git_folder) as lock:
                 maintenance.maintain(self.git_folder, self._branch, commands, lock=lock)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import overload
 
 import pygit2
+from pygit2.enums import ObjectType
 
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
-from gitsnap.archive.sample_index import Row
+from gitsnap.archive.sample_index import Row, Rows
 from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
@@ -68,12 +70,46 @@ class Samples(Sequence[Sample]):
     def __reversed__(self) -> Iterator[Sample]:
         return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
 
+    def until(self, moment: datetime) -> Sample | None:
+        """The newest sample that was taken at a moment or before it (history.Dated)."""
+        for rows in (self._added, self._rows):
+            if isinstance(rows, Rows):
+                found = rows.until(moment)
+            else:
+                found = next((row for row in reversed(rows) if row[1] <= moment), None)
+            if found:
+                return self._sample(found)
+        return None
+
+    def commits(self) -> Iterator[CommitId]:
+        """The commit of each, in their order."""
+        for rows in (self._rows, self._added):
+            yield from rows.commits() if isinstance(rows, Rows) else (row[4] for row in rows)
+
     def _sample(self, row: Row) -> Sample:
         sequence, time, tag, tag_id, commit = row
         return Sample(tag, tag_id, commit, sequence, time, self._ask)
 
 
-Listing = tuple[Sequence[Sample], tuple[Problem, ...]]
+class FirstSamples(Mapping[CommitId, Sample]):
+    """Commit -> the first sample that found it: later ones found nothing new."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        backwards = reversed(list(samples.commits()))
+        self._places = dict(zip(backwards, range(len(samples) - 1, -1, -1), strict=True))
+
+    def __getitem__(self, commit: CommitId) -> Sample:
+        return self._samples[self._places[commit]]
+
+    def __iter__(self) -> Iterator[CommitId]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+Listing = tuple[Samples, tuple[Problem, ...]]
 """Samples by sequence, and what could not be read."""
 
 
@@ -85,7 +121,7 @@ class SampleReader:
         self._git_folder = Path(repository.path)
         self._branch = branch
         self._seen: tuple[str, Mapping[str, str]] | None = None
-        self._listing: Listing = ((), ())
+        self._listing: Listing = (self._sorted([]), ())
         self._told: dict[TagId, SampleMetadata] = {}
 
     def read(self) -> Listing:
@@ -147,7 +183,7 @@ class SampleReader:
         return self._told[sample.tag_id]
 
 
-def read_samples(repository: pygit2.Repository, branch: str) -> Listing:
+def read_samples(repository: pygit2.Repository, branch: str) -> tuple[Sequence[Sample], Problems]:
     """All samples of a branch, each read from its tag, and what could not be read."""
     samples, problems = _read(repository, _tags(repository, branch))
     return tuple(sorted(samples, key=lambda one: one.order)), problems
@@ -259,15 +295,15 @@ class GitTree:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""
         check_end(self._repository, blob)
         try:
-            found = self._repository[blob]
+            kind, content = self._repository.read(blob)
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
                 f"the content {blob} is missing from the archive or damaged",
                 hint=DAMAGED,
             ) from None
-        if not isinstance(found, pygit2.Blob):
+        if kind != ObjectType.BLOB:
             raise ArchiveError(f"the object {blob} of the archive is no file", hint=DAMAGED)
-        return found.data
+        return content
 
     @cached_property
     def _root(self) -> pygit2.Tree:

@@ -36,6 +36,8 @@ class Refs:
 
     def unpacked(self) -> dict[str, str]:
         """Whole name -> target of the packed ones."""
+        if f" {self.prefix}".encode() not in self.packed:
+            return {}  # as for marks in most archives: looking for one name is far quicker than at each line
         lines = self.packed.decode("utf-8", "surrogateescape").split("\n")
         return {line[41:]: line[:40] for line in lines if line.startswith(self.prefix, 41)}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +52,15 @@ class Rows(Sequence[Row]):
 
     def __reversed__(self) -> Iterator[Row]:
         return map(self._row, reversed(self._lines))
+
+    def commits(self) -> list[CommitId]:
+        """The commits of all of them."""
+        return [CommitId(line[41:81]) for line in self._lines]
+
+    def until(self, moment: datetime) -> Row | None:
+        """The last row, going by their order, whose time is not after a moment."""
+        text = _time_text(moment)
+        return next((self._row(line) for line in reversed(self._lines) if line.split(" ", 4)[3:4] <= [text]), None)
 
     def names(self) -> frozenset[str]:
         """The names of all tags in it."""
@@ -97,6 +105,8 @@ def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Itera
 
     ``packed``: as in Index; ``""`` where ``samples`` are not all that is packed.
     """
+    import tempfile  # brings random along, and few commands write the index
+
     lines = [_line(one) for one in samples]
     count = str(len(lines))
     body = "".join([*lines, *map(_line, others)]).encode("ascii")
@@ -124,8 +134,13 @@ def lies(git_folder: Path, what: str) -> ArchiveError:
 
 
 def _line(sample: Sample) -> str:
-    time = sample.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{sample.tag_id} {sample.commit} {sample.sequence} {time} {sample.tag.rpartition('/')[2]}\n"
+    time, stamp = _time_text(sample.time), sample.tag.rpartition("/")[2]
+    return f"{sample.tag_id} {sample.commit} {sample.sequence} {time} {stamp}\n"
+
+
+def _time_text(time: datetime) -> str:
+    """As it stands in a line: of two such texts the earlier time is the smaller."""
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _digest(packed: str, count: str, body: bytes) -> str:

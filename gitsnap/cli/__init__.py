@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words[:2] = ["addons"]
     gc.disable()  # a short process: walking a cluster's worth of JSON in search of cycles costs half of its decoding
     os.umask(0o077)  # whatever is written may hold configuration that is nobody else's business
-    sys.exit(_run(words))
+    code = _run(words)
+    gc.freeze()  # else Python walks all there is in search of cycles once more, at its end
+    sys.exit(code)
 
 
 def _run(words: list[str]) -> int:

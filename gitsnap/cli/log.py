@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from gitsnap import changelog, history, naming
+from gitsnap import changelog, history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.compare import Comparison, Filters
@@ -127,6 +127,8 @@ def _show_clusters(
     limit: int,
     form: options.Output,
 ) -> None:
+    from gitsnap import naming  # which the log of objects has no use for
+
     samples = archive.samples()
     if samples:
         known = chain(naming.clusters_of(archive.tree(samples[-1])), naming.clusters_ever(archive, filters.clusters))

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap import history, naming
+from gitsnap import history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
-from gitsnap.compare import Filters
-from gitsnap.compare.values import short_name
 from gitsnap.errors import UsageError
 from gitsnap.format import decode, encode, masking
 from gitsnap.model import Area, ObjectKey
 from gitsnap.render import render_table, shortened
-from gitsnap.revealing import reveal
 
 if TYPE_CHECKING:
     from gitsnap.ports import Tree
@@ -65,15 +62,16 @@ def show(
         return
     if objects and everything:
         raise UsageError("--all shows every object: leave out the names, or --all")
-    keeper = None
-    if decrypt:
-        from gitsnap import keys
-
-        keeper = keys.for_reading(opened, chosen, identities=identity or [])
     found = [history.find_object(tree, name) for name in objects or ()] or list(
         history.objects(tree, namespaces=namespace or ())
     )
-    documents = [reveal(tree, one.document, keeper) if decrypt else one.document for one in found]
+    documents = [one.document for one in found]
+    if decrypt:
+        from gitsnap import keys
+        from gitsnap.revealing import reveal
+
+        keeper = keys.for_reading(opened, chosen, identities=identity or [])
+        documents = [reveal(tree, document, keeper) for document in documents]
     if form is options.Output.JSON:
         output.structured({"apiVersion": "v1", "kind": "List", "items": documents}, form)
         return
@@ -109,6 +107,7 @@ def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output)
 
 def _references(tree: Tree, names: list[str], form: options.Output) -> None:
     """What objects refer to: for which clusters, where it stands, and whether the sample has it."""
+    from gitsnap.compare.values import short_name
     from gitsnap.referring import referred
 
     if not names:
@@ -157,6 +156,9 @@ def addons(
 
     Example: gitsnap addons --sample latest --snapshot hourly
     """
+    from gitsnap import naming  # with all that reads comparisons, which `show` has no use for
+    from gitsnap.compare import Filters
+
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     if sample:
         opened = archive.open()

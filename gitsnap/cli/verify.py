@@ -18,7 +18,7 @@ from gitsnap.errors import ArchiveError, InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitsnap.archive import Finding
+    from gitsnap.archive.checking import Finding
     from gitsnap.model import Sample
 
 _ID = re.compile(r"[0-9a-f]{7,40}")
@@ -86,9 +86,10 @@ def _checked(what: str, count: int) -> str:
 
 
 def _compared(git_folder: Path, branch: str, samples: Sequence[Sample], url: str) -> list[Finding]:
-    from gitsnap import remote as remotes
+    from gitsnap.remote import Remote
+    from gitsnap.remote.comparing import compare_history
 
-    return remotes.compare_history(git_folder, branch, samples, remotes.Remote(url))
+    return compare_history(git_folder, branch, samples, Remote(url))
 
 
 def _document(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> dict[str, object]:

@@ -1,13 +1,19 @@
 """Two configurations -> sorted changes: rows for each managed cluster, rows for the management cluster, raw diffs.
 
 Pure: it reads trees and says what differs in them, so the same two trees always give the same comparison.
+A change log needs little of that, and most of its time is that of loading: what the two functions here are made of is
+loaded when they are called.
 This package must not format for people beyond the words of a message, and never shows a value of a Secret.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from gitsnap.compare.changes import Change, changed_fields
-from gitsnap.compare.comparison import compare
-from gitsnap.compare.presence import Presence, presence_between
 from gitsnap.compare.values import (
+    EVERYTHING,
     HELM_RELEASE,
     SEE_RAW_DIFF,
     Action,
@@ -16,9 +22,13 @@ from gitsnap.compare.values import (
     Filters,
     ManagementRow,
     NotComparable,
+    Presence,
     RawDiff,
     TextPair,
 )
+
+if TYPE_CHECKING:
+    from gitsnap.ports import Tree
 
 __all__ = [
     "HELM_RELEASE",
@@ -37,3 +47,23 @@ __all__ = [
     "compare",
     "presence_between",
 ]
+
+
+def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING) -> Comparison:
+    """What differs between two configurations; deterministic and sorted.
+
+    Kinds that one side does not cover, or could not read, bring no rows and are listed as not comparable.
+    Raises InputError when an archived file cannot be read.
+    """
+    from gitsnap.compare.comparison import compared
+
+    return compared(before, after, filters)
+
+
+def presence_between(before: Tree, after: Tree, changes: Iterable[Change]) -> Presence:
+    """What happened between two configurations to the objects that one of them lacks."""
+    from gitsnap.compare.presence import tell_presence
+    from gitsnap.compare.sides import Contents, Side
+
+    contents = Contents()
+    return tell_presence(Side(before, contents), Side(after, contents), changes)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from gitsnap.compare.files import differing
-from gitsnap.compare.sides import Side
 from gitsnap.compare.values import Action, NotComparable
 from gitsnap.model import (
     JsonObject,
@@ -26,6 +26,9 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
 
+if TYPE_CHECKING:
+    from gitsnap.compare.sides import Side
+
 MOST_FIELDS = 3
 """How many changed fields a message names before it counts."""
 
@@ -40,7 +43,7 @@ NOT_COMPARABLE = "not comparable"
 CANNOT_TELL = "cannot tell"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its fields are worked out once
 class Change:
     """An object that differs; None on the side that does not have it."""
 
@@ -55,7 +58,7 @@ class Change:
             return Action.ADDED
         return Action.DELETED if self.after is None else Action.MODIFIED
 
-    @property
+    @cached_property
     def fields(self) -> str:
         """The fields that differ in words, ``""`` where only defaults came or went: an upgrade of Sveltos."""
         old, new = (comparable(document or {}) for document in (self.before, self.after))

@@ -23,15 +23,9 @@ from gitsnap.sveltos.matching import ClusterRef
 
 _Entries = tuple[list[DeployedResource], list[DeployedRelease]]
 
-_EVERYTHING = Filters()
 
-
-def compare(before: Tree, after: Tree, *, filters: Filters = _EVERYTHING) -> Comparison:
-    """What differs between two configurations; deterministic and sorted.
-
-    Kinds that one side does not cover, or could not read, bring no rows and are listed as not comparable.
-    Raises InputError when an archived file cannot be read.
-    """
+def compared(before: Tree, after: Tree, filters: Filters) -> Comparison:
+    """What differs between two configurations (gitsnap.compare.compare)."""
     contents = Contents()
     blank = unlike_fields(before.info.secrets, after.info.secrets)
     old, new = Side(before, contents, blank=blank), Side(after, contents, blank=blank)

@@ -11,23 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gitsnap.compare.changes import Change, scope_of
-from gitsnap.compare.sides import Contents, Side
-from gitsnap.compare.values import Action, short_name
+from gitsnap.compare.sides import Side
+from gitsnap.compare.values import Action, Presence, short_name
 from gitsnap.model import Kind, ObjectKey, TreeInfo
-from gitsnap.ports import Tree
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
 
 _GONE = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
-
-Presence = Mapping[ObjectKey, tuple[Action, str]]
-"""What happened to an object, and because of whom; objects of which that cannot be told are left out."""
-
-
-def presence_between(before: Tree, after: Tree, changes: Iterable[Change]) -> Presence:
-    """What happened between two configurations to the objects that one of them lacks."""
-    contents = Contents()
-    return tell_presence(Side(before, contents), Side(after, contents), changes)
 
 
 def tell_presence(before: Side, after: Side, changes: Iterable[Change]) -> Presence:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from gitsnap.compare.files import ByKind
+from gitsnap.compare.names import Names
 from gitsnap.format import decode, kind_folder, path_of
 from gitsnap.format.masking import blanked
 from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
@@ -127,13 +128,12 @@ class Side:
 
     def naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:
         """Paths of the objects of a kind whose text holds one of the names, or a template that may make one."""
-        needles = [name.encode() for name in sorted(names)]
-        # Searching for plain bytes first is several times faster than the expression that looks for whole names.
-        whole = re.compile(rb"(?<![a-z0-9.-])(?:" + b"|".join(map(re.escape, needles)) + rb")(?![a-z0-9.-])")
-        for path in self.paths(kind):
-            content = self.raw(path)
-            if _ACTION in content or (any(needle in content for needle in needles) and whole.search(content)):
-                yield path
+        if paths := self.paths(kind):
+            named = Names(names)
+            for path in paths:
+                content = self.raw(path)
+                if _ACTION in content or named.stand_in(content):
+                    yield path
 
     # Clusters -------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitsnap.model import Kind, ObjectKey
@@ -38,6 +38,10 @@ class Action(enum.StrEnum):
     """An object that came into the archive because the policy asks for more; it may have been there all the time."""
     NO_LONGER_COVERED = "no longer covered"
     """An object that left the archive because the policy asks for less; it may well exist."""
+
+
+Presence = Mapping[ObjectKey, tuple[Action, str]]
+"""What happened to an object, and because of whom; objects of which that cannot be told are left out."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,6 +120,9 @@ class Filters:
     def wants_object(self, key: ObjectKey) -> bool:
         """Whether a row of the management cluster is wanted, going by namespaces: cluster-scoped ones always are."""
         return not self.namespaces or not key.namespace or key.namespace in self.namespaces
+
+
+EVERYTHING = Filters()
 
 
 @dataclass(slots=True)

@@ -16,6 +16,11 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?\Z")
 _PLAIN = re.compile(r"[A-Za-z_/]")
 _LITERAL = re.compile(r"\|(2?)([+-]?)\Z")
+_ENTRY = re.compile(r"([A-Za-z_/][A-Za-z0-9_./-]*):(?: (?:([A-Za-z_/][A-Za-z0-9_./-]*)|\"([^\"\\]*)\"|(\|2?[+-]?)))?\Z")
+"""Most entries of a mapping, read at once: a plain key with a word, a quoted text or the head of a literal block behind
+it, or with nothing, for what stands below."""
+_WORD, _TEXT, _BLOCK = 2, 3, 4
+"""The groups of these three."""
 _WORDS: dict[str, Any] = {"null": None, "true": True, "false": False}
 
 
@@ -72,15 +77,32 @@ class _Reader:
         result: dict[str, Any] = {}
         while self._at < len(lines):
             line = lines[self._at]
-            if not line.startswith(spaces) or line.startswith("- ", indent) or line[indent : indent + 1] in (" ", ""):
+            if not line.startswith(spaces):
                 break
-            key, rest = self._key(line, indent)
+            entry = _ENTRY.match(line, indent)
+            if entry is not None and entry[1] not in _WORDS:
+                key, value = entry[1], self._simple(entry, indent)
+            elif line.startswith("- ", indent) or line[indent : indent + 1] in (" ", ""):
+                break
+            else:
+                key, rest = self._key(line, indent)
+                value = self._scalar(rest, indent) if rest else self._nested(indent)
             if key in result:
                 raise _NotCanonicalError
-            result[key] = self._scalar(rest, indent) if rest else self._nested(indent)
+            result[key] = value
         if not result:
             raise _NotCanonicalError
         return result
+
+    def _simple(self, entry: re.Match[str], indent: int) -> Any:
+        """The value of an entry in one of the most frequent forms."""
+        self._at += 1
+        form = entry.lastindex
+        if form == _WORD:
+            return _WORDS.get(entry[_WORD], entry[_WORD])
+        if form == _TEXT:
+            return entry[_TEXT]
+        return self._literal(entry[_BLOCK], indent + 2) if form == _BLOCK else self._nested(indent)
 
     def _key(self, line: str, indent: int) -> tuple[str, str]:
         """The key of an entry and what stands behind its colon; a block below is read next when that is empty."""
@@ -148,14 +170,15 @@ class _Reader:
         match = _LITERAL.match(header)
         if match is None:
             raise _NotCanonicalError
-        lines, spaces, body = self._lines, " " * indent, []
-        while self._at < len(lines):
-            line = lines[self._at]
-            if line and not line.startswith(spaces):
+        lines, spaces = self._lines, " " * indent
+        start = self._at
+        for end in range(start, len(lines)):
+            if lines[end] and not lines[end].startswith(spaces):
                 break
-            body.append(line[indent:])
-            self._at += 1
-        text = "\n".join(body)
+        else:
+            end = len(lines)
+        self._at = end
+        text = "\n".join(["", *lines[start:end]]).replace(f"\n{spaces}", "\n")[1:]
         trailing = len(text) - len(text.rstrip("\n"))
         chomping = match[2]
         if (chomping == "+") != (trailing > 0) or not text.strip("\n"):
@@ -167,6 +190,8 @@ def _plain_or_quoted(text: str) -> Any:
     if text.startswith('"'):
         if _QUOTED.fullmatch(text) is None:
             raise _NotCanonicalError
+        if "\\" not in text:
+            return text[1:-1]
         return json.loads(_HEX_ESCAPE.sub(lambda m: m[1] or f"\\u00{m[2]}", text), strict=False)
     if text in _WORDS:
         return _WORDS[text]

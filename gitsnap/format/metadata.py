@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitsnap.errors import ArchiveError, InputError
@@ -35,7 +35,9 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.ports import ChangedFile
+
+if TYPE_CHECKING:
+    from gitsnap.ports import ChangedFile
 
 FORMAT = 1
 """The format version that this module writes, and the newest that it reads."""

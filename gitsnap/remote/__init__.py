@@ -1,9 +1,9 @@
 """Remotes: an archive's branch and tags are pushed, never forced, and fetched, by the git program.
 
-What the remote holds is read back before a push counts. This package must not decide when to push.
+What the remote holds is read back before a push counts. ``comparing``, for ``verify`` alone, is imported from there.
+This package must not decide when to push.
 """
 
-from gitsnap.remote.comparing import compare_history
 from gitsnap.remote.credentials import Credentials
 from gitsnap.remote.fetching import cache_folder, cached_clone, clone, is_url
 from gitsnap.remote.pushing import Pushed, push, unpushed
@@ -17,7 +17,6 @@ __all__ = [
     "cache_folder",
     "cached_clone",
     "clone",
-    "compare_history",
     "forget_unsent",
     "is_url",
     "push",

@@ -127,13 +127,14 @@ def _check_history(
                 hint="Somebody else writes there, or one of the two was rewritten. Compare them in a clone; then push "
                 "to another repository, or put the right history back by hand. gitsnap never forces.",
             )
-    for tag in sorted(here.keys() & there.keys()):
-        if _is_tag(tag) and here[tag] != there[tag]:
-            raise RemoteDivergedError(
-                f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {there[tag][:12]} there and "
-                f"{here[tag][:12]} here",
-                hint="Tags of samples are never moved: `gitsnap verify` tells which of the two is the right one.",
-            )
+    moved = [tag for tag, target in here.items() if there.get(tag, target) != target and _is_tag(tag)]
+    if moved:
+        tag = min(moved)
+        raise RemoteDivergedError(
+            f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {there[tag][:12]} there and "
+            f"{here[tag][:12]} here",
+            hint="Tags of samples are never moved: `gitsnap verify` tells which of the two is the right one.",
+        )
 
 
 def _batches(missing: Mapping[str, str]) -> Iterator[Sequence[str]]:

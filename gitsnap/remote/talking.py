@@ -139,9 +139,9 @@ class Remote:
 
     def refs(self, git_folder: Path, branch: str) -> Mapping[str, str]:
         """Name -> object of the branch and of its tags, as the remote has them."""
-        listed = self.run(git_folder, "ls-remote", self.url, f"refs/heads/{branch}", f"refs/tags/{branch}/*")
-        pairs = (line.split("\t") for line in listed.splitlines() if "\t" in line)
-        return {name: target for target, name in pairs if not name.endswith("^{}")}
+        listed = self.run(git_folder, "ls-remote", "--refs", self.url, f"refs/heads/{branch}", f"refs/tags/{branch}/*")
+        pairs = (line.partition("\t") for line in listed.splitlines())
+        return {name: target for target, tab, name in pairs if tab}
 
     def _redacted(self, said: str) -> str:
         lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]

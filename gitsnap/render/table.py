@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from operator import gt
 from types import MappingProxyType
 
 from gitsnap.render.text import pieces, visible, width, wrap
@@ -33,15 +34,16 @@ def render_table(
     ``least``: by header, the width down to which a column gives way: where it could be narrower it is not, and where
     the table does not fit otherwise, its cells are broken anywhere to make it so.
     """
-    cells = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
-    by_column = list(zip(header, zip(*cells, strict=True) if cells else [()] * len(header), strict=True))
-    natural = [max(map(width, [name, *column])) for name, column in by_column]
+    cells = [[cell if cell.isprintable() else visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    sizes = [list(map(width, row)) for row in cells]
+    natural = [max([width(name), *(row[place] for row in sizes)]) for place, name in enumerate(header)]
     if not columns:
-        return _table(header, cells, natural, " ")
+        return _table(header, cells, sizes, natural, " ")
+    by_column = list(zip(*cells, strict=True)) if cells else [()] * len(header)
     headings = [max(map(width, name.split())) for name in header]
     floors = [max(heading, least.get(name, 0)) for name, heading in zip(header, headings, strict=True)]
     whole, broken = (
-        [max(measure(column), floor) for (_, column), floor in zip(by_column, floors, strict=True)]
+        [max(measure(column), floor) for column, floor in zip(by_column, floors, strict=True)]
         for measure in (_whole, _longest_piece)
     )
     forced = [floor if name in least else size for name, floor, size in zip(header, floors, broken, strict=True)]
@@ -50,7 +52,7 @@ def render_table(
         for limit in limits:
             widths = _fitted(widths, limit, columns - _frame(widths, blank))
         if sum(widths) + _frame(widths, blank) <= columns or not (cells or blank):
-            return _table(header, cells, widths, blank)
+            return _table(header, cells, sizes, widths, blank)
     return _paragraphs(header, cells, columns)
 
 
@@ -83,20 +85,38 @@ def _fitted(natural: list[int], least: list[int], space: int) -> list[int]:
     return widths
 
 
-def _table(header: Sequence[str], cells: Sequence[Sequence[str]], widths: Sequence[int], blank: str) -> str:
+def _table(
+    header: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    sizes: Sequence[Sequence[int]],
+    widths: Sequence[int],
+    blank: str,
+) -> str:
+    """``sizes``: the widths of the cells."""
     rule = "+" + "+".join("-" * (size + 2 * len(blank)) for size in widths) + "+"
-    lines = [rule, *_row([name.upper() for name in header], widths, blank), rule]
-    for row in cells:
-        lines += _row(row, widths, blank)
+    names = [name.upper() for name in header]
+    lines = [rule, *_row(names, list(map(width, names)), widths, blank), rule]
+    for row, own in zip(cells, sizes, strict=True):
+        lines += _row(row, own, widths, blank)
     lines.append(rule)
     return "\n".join(lines) + "\n"
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], blank: str) -> Iterator[str]:
-    wrapped = [[cell] if width(cell) <= size else wrap(cell, size) for cell, size in zip(cells, widths, strict=True)]
+def _row(cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int], blank: str) -> Iterator[str]:
+    """The lines of one row: one, unless a cell is wider than its column."""
+    if not any(map(gt, sizes, widths)):
+        yield _line(cells, sizes, widths, blank)
+        return
+    wrapped = [
+        [cell] if own <= size else wrap(cell, size) for cell, own, size in zip(cells, sizes, widths, strict=True)
+    ]
     for parts in zip_longest(*wrapped, fillvalue=""):
-        padded = [part + " " * (size - width(part)) for part, size in zip(parts, widths, strict=True)]
-        yield f"|{blank}{f'{blank}|{blank}'.join(padded)}{blank}|"
+        yield _line(parts, list(map(width, parts)), widths, blank)
+
+
+def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int], blank: str) -> str:
+    padded = [part + " " * (size - own) for part, own, size in zip(parts, sizes, widths, strict=True)]
+    return f"|{blank}{f'{blank}|{blank}'.join(padded)}{blank}|"
 
 
 def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: int) -> str:

@@ -13,6 +13,7 @@ from tests.support.commands import gitsnap
 
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
 _LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
+_FOR_WRITERS = {"gitsnap.archive.writing", "gitsnap.archive.checking", "concurrent.futures", "logging", "tempfile"}
 _OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.errors"}
 
 
@@ -36,11 +37,30 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("words", ["list", "diff", "log ConfigMap/default/a", "show ConfigMap/a"])
 def test_questions_to_an_archive_load_no_cluster(place: Path, words: str) -> None:
-    """Neither the Kubernetes client nor encryption, schedules, metrics, or a parser for YAML that people wrote."""
+    """Neither the Kubernetes client nor encryption, schedules, metrics, or a parser for YAML that people wrote.
+
+    Nor what writes an archive or checks it.
+    """
     loaded = _loaded(place, *words.split())
 
     assert "pygit2" in loaded
-    assert not loaded & _LIBRARIES
+    assert not loaded & (_LIBRARIES | _FOR_WRITERS)
+
+
+@pytest.mark.parametrize("words", ["list", "show ConfigMap/a"])
+def test_what_one_sample_holds_needs_no_comparison(place: Path, words: str) -> None:
+    """Nor the seams, whose classes take as long to make as a sample to be found."""
+    loaded = _loaded(place, *words.split())
+
+    assert not loaded & {"gitsnap.compare", "gitsnap.ports"}
+
+
+def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
+    """It compares single objects."""
+    loaded = _loaded(place, "log", "ConfigMap/default/a")
+
+    assert "gitsnap.compare.changes" in loaded
+    assert not loaded & {"gitsnap.compare.comparison", "gitsnap.compare.sides", "gitsnap.sveltos.templates"}
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])

@@ -17,7 +17,7 @@ from gitsnap import archive
 from gitsnap.archive import GitArchive, reading
 from gitsnap.errors import ArchiveError
 from gitsnap.format import encode
-from gitsnap.history import find_sample
+from gitsnap.history import Dated, find_sample
 from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.ports import SampleDraft
 
@@ -225,3 +225,31 @@ def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyP
     assert len(_reopened(index.parent.parent).samples()) == _COUNT
     assert not index.exists()
     assert not list(index.parent.glob(".gitsnap-samples*"))
+
+
+@pytest.mark.parametrize("later", [timedelta(seconds=-1), timedelta(0), timedelta(seconds=1)])
+def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path, later: timedelta) -> None:
+    """The newest in the order of samples, although the clock went back before the fourth."""
+    samples = _reopened(index.parent.parent).samples()
+    one_by_one = list(samples)
+
+    assert isinstance(samples, Dated)
+    for sample in one_by_one:
+        moment = sample.time + later
+        expected = [one for one in one_by_one if one.time <= moment][-1:]
+        assert samples.until(moment) == (expected[0] if expected else None)
+        if expected:
+            assert find_sample(samples, f"@{moment:%Y-%m-%dT%H:%M:%SZ}") == expected[0]
+            assert find_sample(one_by_one, f"@{moment:%Y-%m-%dT%H:%M:%SZ}") == expected[0]
+
+
+def test_the_first_sample_of_a_commit(index: Path) -> None:
+    """Samples that found nothing new share the commit of one before."""
+    opened = _reopened(index.parent.parent)
+    _take(opened, _COUNT - 1, _START + timedelta(days=1))
+    samples = list(opened.samples())
+    found = opened.first_samples()
+
+    assert samples[-1].commit == samples[-2].commit
+    assert dict(found) == {one.commit: one for one in samples[:-1]}
+    assert len(found) == _COUNT

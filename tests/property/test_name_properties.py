@@ -1,0 +1,27 @@
+"""Names in texts, few or many of them, against one expression for all."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitsnap.compare import names
+from gitsnap.compare.names import Names
+
+_NAMES = st.sets(st.text("ab.-:A_", min_size=1, max_size=4), min_size=1, max_size=6)
+_TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
+
+
+@pytest.mark.parametrize("few", [0, 100], ids=["word by word", "one by one"])
+@settings(max_examples=500, deadline=None)
+@given(_NAMES, _TEXTS)
+def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: set[str], text: str) -> None:
+    """Not as a part of a longer name; names that no object of Kubernetes has by its rules are found all the same."""
+    expected = any(re.search(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9.-])", text) for name in given_names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(names, "_FEW", few)
+        assert Names(given_names).stand_in(text.encode()) == expected
