@@ -63,7 +63,7 @@ class Lister:
         """
         if self._version or not self._exact:
             wanted = _List(resource, namespace, "", field_selector, self._version, metadata_only)
-            self._begun = {wanted: self._list(wanted)}
+            self._begun[wanted] = self._list(wanted)
 
     def _list(self, wanted: _List) -> Iterator[Page]:
         return self._cluster.list(

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, cast
 
 import pytest
@@ -75,6 +76,22 @@ def test_what_was_begun_is_not_asked_for_again() -> None:
     list(lister.pages(TWO, namespace="a", metadata_only=False))
 
     assert cluster.asked[2:] == [("twos", "7", True), ("twos", "7", True), ("twos", "7", False)]
+
+
+def test_the_next_list_is_begun_before_the_one_before_is_read() -> None:
+    """Neither is asked for twice."""
+    cluster = _Cluster()
+    lister = _lister(cluster)
+    list(lister.pages(ONE))
+    places = ["a", "b", "c"]
+
+    lister.begin(TWO, namespace="a", metadata_only=False)
+    for place, following in zip_longest(places, places[1:]):
+        if following:
+            lister.begin(TWO, namespace=following, metadata_only=False)
+        list(lister.pages(TWO, namespace=place))
+
+    assert cluster.asked[1:] == [("twos", "7", False)] * 3
 
 
 @pytest.mark.parametrize("error", [AccessDeniedError("no"), GoneError("gone")])
