@@ -18,6 +18,7 @@ import pytest
 from tests.support.commands import gitsnap
 from tests.support.trees import W, cluster, config_map, profile
 
+_BINARIES = Path(sys.executable).parent
 _PATIENCE_SECONDS = 30.0
 
 
@@ -112,6 +113,36 @@ def test_what_fish_is_told(place: Path) -> None:
         assert described.endswith(".")
 
 
+def test_what_kubectl_is_told(place: Path) -> None:
+    """Behind ``kubectl gitsnap``: words after the plugin's name, of which the last may be empty; lines for cobra."""
+    program = _BINARIES / "kubectl_complete-gitsnap"
+
+    def told(*words: str) -> list[str]:
+        environment = {"HOME": str(place), "PATH": os.environ["PATH"]}
+        done = subprocess.run([program, *words], cwd=place, env=environment, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    log = ("log", "--snapshot", "hourly")
+    assert told(*log, "") == ["ClusterProfile/", "ConfigMap/", "SveltosCluster/", ":0"]
+    assert told(*log, "ConfigMap/t") == ["ConfigMap/team/shared", ":0"]
+    assert told("list", "--storage", "h") == [":0"]
+    (described, directive) = told("dri")
+    assert described.startswith("drift\tShow in what the cluster differs")
+    assert directive == ":0"
+
+
+def test_kubectl_itself(place: Path) -> None:
+    """It finds the program by its name, and understands what it says."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("there is no kubectl here")
+    environment = {"HOME": str(place), "PATH": f"{_BINARIES}:{os.environ['PATH']}"}
+    words = ["__complete", "gitsnap", "log", "--snapshot", "hourly", "ConfigMap/"]
+    done = subprocess.run([kubectl, *words], cwd=place, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["ConfigMap/default/", "ConfigMap/team/", ":0"]
+
+
 def test_folders_with_blanks(place: Path, tmp_path: Path) -> None:
     """Written with quotes or backslashes."""
     (tmp_path / "a place").symlink_to(place)
@@ -124,7 +155,6 @@ def _today(place: Path) -> str:
     return _offered(place, "gitsnap diff --snapshot hourly --from-sample ")[1][:10]
 
 
-_BINARIES = Path(sys.executable).parent
 _SHELLS = {shell: shutil.which(shell) for shell in ("bash", "zsh", "fish")}
 
 
