@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -329,6 +330,18 @@ def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> Non
     assert "+    {after: [" in raw.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes that begin meanwhile can be interrupted, also where these tests run in the background of a shell.
+
+    There SIGINT is ignored, and children take that over; what is caught they do not.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
     """Ctrl-C at the question of a rollback: exit 130, and the file is as it was."""
     profile = place / "cluster" / "a.yaml"
