@@ -50,7 +50,7 @@ def update(
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
     shown = Path(repository.path) / _SHOWN
-    if _read(shown) == commit == base:
+    if _read(shown) == commit:
         return ()
     ours = [_shown_files(repository, folders, shown)]
     if base is not None and base != _read(shown) and OWN_COMMIT in repository[base].peel(pygit2.Commit).message:

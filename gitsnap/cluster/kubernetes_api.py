@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -172,25 +172,28 @@ class KubernetesCluster:
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
         ask = partial(self._json, "GET", path, what, accept=_METADATA_JSON if metadata_only else _JSON)
-        coming = self._ahead.submit(ask, query={**query, **at})
 
-        def pages(coming: Future[JsonObject]) -> Iterator[Page]:
-            while True:
-                answer = coming.result()
-                metadata = answer.get("metadata") or {}
-                page = Page(
-                    self._items(answer, resource, what),
-                    str(metadata.get("resourceVersion", "")),
-                    whole=answer.get("kind") != _METADATA_LIST,
-                )
-                more = metadata.get("continue")
-                if more:  # a continued list stays at the version that its first page was read at
-                    coming = self._ahead.submit(ask, query={**query, "continue": str(more)})
-                yield page
-                if not more:
-                    return
+        def fetch(**further: str) -> Future[JsonObject]:
+            """Have a page fetched."""
+            return self._ahead.submit(ask, query={**query, **further})
 
-        return pages(coming)
+        return self._pages(resource, what, fetch, fetch(**at))
+
+    def _pages(
+        self, resource: ResourceType, what: str, fetch: Callable[..., Future[JsonObject]], coming: Future[JsonObject]
+    ) -> Iterator[Page]:
+        """The page that is coming and those behind it, each of which is fetched while the one before is worked on."""
+        while True:
+            answer = coming.result()
+            metadata = answer.get("metadata") or {}
+            items, version = self._items(answer, resource, what), str(metadata.get("resourceVersion", ""))
+            page = Page(items, version, whole=answer.get("kind") != _METADATA_LIST)
+            more = metadata.get("continue")
+            if more:  # a continued list stays at the version that its first page was read at
+                coming = fetch(**{"continue": str(more)})
+            yield page
+            if not more:
+                return
 
     def _items(self, answer: JsonObject, resource: ResourceType, what: str) -> Sequence[JsonObject]:
         """The objects of a list, each with its version and kind: typed lists leave them out, metadata has its own."""

@@ -12,10 +12,11 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive, GitTree
+from gitsnap.archive.composing import same_but_sealed
 from gitsnap.archive.repository import open_repository
 from gitsnap.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.ports import RecordedSample, SampleDraft
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -225,3 +226,20 @@ def test_a_tree_has_the_files_that_git_lists(hourly: GitArchive) -> None:
     }
     assert list(files) == sorted(files)
     assert [path in files for path in ("team-1", "team-1/", "within", "ConfigMap/a", "", "none/at/all")] == [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("after", "same"),
+    [
+        ({"configuration/a": "1", "sealed/a": "3"}, True),
+        ({"configuration/a": "1"}, True),
+        ({"configuration/a": "2", "sealed/a": "2"}, False),
+        ({"configuration/a": "1", "configuration/b": "1", "sealed/a": "2"}, False),
+        ({"sealed/a": "2"}, False),
+    ],
+)
+def test_whether_files_are_the_same_but_for_ciphertexts(after: dict[str, str], *, same: bool) -> None:
+    """What is added counts as well as what changed or went; another ciphertext is no change."""
+    before = {"configuration/a": BlobId("1"), "sealed/a": BlobId("2")}
+
+    assert same_but_sealed(before, {path: BlobId(blob) for path, blob in after.items()}) is same

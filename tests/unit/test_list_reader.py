@@ -49,6 +49,7 @@ class _Server:
     makes_metadata: bool = True
     moves: bool = False
     """Whether every list finds a newer revision, and another content behind the name ``b``."""
+    ignores_selectors: bool = False
     lost: int = 0
     """How many lists of metadata are lost after their page."""
     asked: list[str] = field(default_factory=list)
@@ -57,14 +58,13 @@ class _Server:
         self,
         resource: ResourceType,
         *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        resource_version: str = "",
-        metadata_only: bool = False,
+        namespace: str,
+        field_selector: str,
+        metadata_only: bool,
+        **_unused: str,
     ) -> Iterator[Page]:
         """See ports.Cluster."""
-        assert (resource, label_selector, resource_version) == (CONFIG_MAPS, "", "")
+        assert resource == CONFIG_MAPS
         self.asked.append("metadata" if metadata_only else field_selector or "whole")
         if self.moves:
             self.revision += 1
@@ -74,7 +74,8 @@ class _Server:
             ]
         bare = metadata_only and self.makes_metadata
         name = field_selector.removeprefix("metadata.name=")
-        found = [one for one in self.objects if name in ("", one["metadata"]["name"])]
+        selected = ("", *([name] if self.ignores_selectors else []))
+        found = [one for one in self.objects if name in (*selected, one["metadata"]["name"])]
         assert not field_selector or namespace == "a"
         kept = ("apiVersion", "kind", "metadata") if bare else ("apiVersion", "kind", "metadata", "data")
         yield Page([{part: one[part] for part in kept} for one in found], str(self.revision), whole=not bare)
@@ -178,6 +179,18 @@ def test_few_that_changed_are_read_by_name(server: _Server) -> None:
     assert second.batch.files == whole.batch.files
     assert second.seen.versions == whole.seen.versions
     assert second.batch.generated == whole.batch.generated != {}
+
+
+def test_a_cluster_that_ignores_selectors(server: _Server) -> None:
+    """Of a list of one name only that object counts, whatever else it brings."""
+    first = _capture(server)
+    server.objects[0] = config_map("b", "two", version=2)
+    server.ignores_selectors = True
+
+    second = _capture(server, first)
+
+    assert server.asked == ["metadata", "metadata.name=b"]
+    assert second.batch.files == _capture(server).batch.files
 
 
 def test_many_that_changed_are_worth_the_list(server: _Server) -> None:
