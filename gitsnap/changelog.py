@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gitsnap.compare import Change, Comparison, Filters, Presence, changed_fields, compare, presence_between
+from gitsnap.compare import Change, Comparison, Filters, Presence, compare, in_words, presence_between
 from gitsnap.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.format import decode, path_of
 from gitsnap.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
+from gitsnap.objects import changed_fields
 from gitsnap.ports import LoggedCommit, LoggedFile, Tree
 from gitsnap.sveltos import kinds
 
@@ -109,7 +110,7 @@ def entries(
         presence = _presence(archive, commit, [change for _, change in changed])
         for file, change in changed:
             if change.before and change.after:
-                fields = changed_fields(change.before, change.after)
+                fields = in_words(changed_fields(change.before, change.after))
                 yield LogEntry(sample, file.action, change.key, fields, file.manager)
             elif change.key in presence:
                 action, because = presence[change.key]

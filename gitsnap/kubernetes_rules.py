@@ -223,7 +223,7 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
     if inner is value[name] and rest:
         return value
     kept = {field: entry for field, entry in value.items() if field != name}
-    if rest and not (inner in ({}, []) and value[name]):
+    if rest and (inner or not isinstance(inner, dict | list) or not value[name]):
         return {field: inner if field == name else entry for field, entry in value.items()}
     return kept
 

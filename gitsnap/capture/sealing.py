@@ -13,6 +13,7 @@ from gitsnap import format as archive_format
 from gitsnap.errors import SecretsError
 from gitsnap.format import masking
 from gitsnap.model import Area, BlobId, JsonObject, Kind, SecretsInfo, SecretsMode
+from gitsnap.objects import same_json
 from gitsnap.ports import SecretsKeeper, Tree
 
 WRAPPED_KEY = "_fingerprint-key.age"
@@ -86,8 +87,8 @@ class Sealer:
         if before == blob:
             return True
         old = archive_format.decode(self._previous.read(before))
-        same_values = masking.sealed_part(old, self._secrets) == masking.sealed_part(masked, self._secrets)
-        return bool(same_values and old.get("type") == masked.get("type"))
+        parts = [masking.sealed_part(document, self._secrets) for document in (old, masked)]
+        return same_json(*parts) and same_json(old.get("type"), masked.get("type"))
 
     def _require_keeper(self) -> SecretsKeeper:
         if self._keeper is None:

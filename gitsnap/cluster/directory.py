@@ -42,6 +42,7 @@ from gitsnap.errors import (
 )
 from gitsnap.format import path_of
 from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.objects import same_json
 from gitsnap.ports import Page
 
 PAGE_SIZE = 500
@@ -179,7 +180,7 @@ class DirectoryCluster:
             new = with_status_of(live.document, new)
         new["metadata"] |= {field: live.document["metadata"][field] for field in ("uid", "resourceVersion")}
         check_unchangeable(key, live.document, new)
-        if new == live.document:
+        if same_json(new, live.document):
             return new  # as on a server, a write that changes nothing makes no new version
         return self._commit(key, new, live.file, dry_run=dry_run)
 
@@ -357,9 +358,9 @@ def _completed(raw: JsonObject, key: ObjectKey, former: JsonObject | None) -> Js
     metadata["resourceVersion"] = str(metadata.get("resourceVersion") or _version_of_content(document))
     if former is not None:
         known_version = former["metadata"]["resourceVersion"]
-        if metadata["resourceVersion"] == known_version and document != former:
+        if same_json(metadata["resourceVersion"], known_version) and not same_json(document, former):
             metadata["resourceVersion"] = _version_of_content(document)
-        elif {**document, "metadata": {**metadata, "resourceVersion": known_version}} == former:
+        elif same_json({**document, "metadata": {**metadata, "resourceVersion": known_version}}, former):
             metadata["resourceVersion"] = known_version
     return document
 

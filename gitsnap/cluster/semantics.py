@@ -12,6 +12,7 @@ from typing import Any
 
 from gitsnap.errors import ConflictError, RejectedError
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 
 _CONFIG_MAP = Kind("", "ConfigMap")
 _SECRET = Kind("", "Secret")
@@ -33,9 +34,9 @@ def refuse_version(key: ObjectKey, metadata: Mapping[str, Any]) -> None:
 def check_preconditions(key: ObjectKey, live: JsonObject, wanted: Mapping[str, Any]) -> None:
     """Uid and resource version, where given, are those of the live object. Raises ConflictError."""
     metadata = live["metadata"]
-    if wanted.get("uid") and wanted["uid"] != metadata["uid"]:
+    if wanted.get("uid") and not same_json(wanted["uid"], metadata["uid"]):
         raise ConflictError(f"{key} was deleted and created again meanwhile")
-    if wanted.get("resourceVersion") and wanted["resourceVersion"] != metadata["resourceVersion"]:
+    if wanted.get("resourceVersion") and not same_json(wanted["resourceVersion"], metadata["resourceVersion"]):
         raise ConflictError(f"{key} was changed by somebody else meanwhile")
 
 
@@ -43,11 +44,11 @@ def check_unchangeable(key: ObjectKey, old: JsonObject, new: JsonObject) -> None
     """Name, namespace, a Secret's type, everything in an immutable ConfigMap or Secret. Raises RejectedError."""
     if ObjectKey.of(new) != key:
         raise RejectedError(f"{key}: kind, name and namespace of an object cannot be changed")
-    if key.kind == _SECRET and (old.get("type") or "Opaque") != (new.get("type") or "Opaque"):
+    if key.kind == _SECRET and not same_json(old.get("type") or "Opaque", new.get("type") or "Opaque"):
         raise RejectedError(f"{key}: type: field is immutable")
     if key.kind in (_CONFIG_MAP, _SECRET) and old.get("immutable") is True:
         for field in ("data", "binaryData", "immutable"):
-            if (old.get(field) or None) != (new.get(field) or None):
+            if not same_json(old.get(field) or None, new.get(field) or None):
                 raise RejectedError(f"{key}: {field}: field is immutable when `immutable` is set")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gitsnap.compare.changes import Change, changed_fields
+from gitsnap.compare.changes import Change, in_words
 from gitsnap.compare.values import (
     EVERYTHING,
     HELM_RELEASE,
@@ -43,8 +43,8 @@ __all__ = [
     "Presence",
     "RawDiff",
     "TextPair",
-    "changed_fields",
     "compare",
+    "in_words",
     "presence_between",
 ]
 

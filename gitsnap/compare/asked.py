@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitsnap.compare.filling import Filling
+from gitsnap.errors import InputError
+from gitsnap.format import load_document
 from gitsnap.model import JsonObject, Kind
+from gitsnap.objects import same_json
 from gitsnap.sveltos import archives, documents, kinds
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.matching import values_at
@@ -37,28 +40,39 @@ _SOURCE_CONTENT = (
 """Fields of a Flux source that say what it holds."""
 
 
-def content_of(document: JsonObject) -> tuple[object, ...]:
-    """What is deployed of a ConfigMap, a Secret, or what a Flux source holds."""
+def same_content(before: JsonObject, after: JsonObject) -> bool:
+    """Whether the same is deployed of two states of a ConfigMap or Secret, or a Flux source holds the same."""
+    old, new = (_content(document) for document in (before, after))
+    return same_json(old, new) and documents.subresources_of(before) == documents.subresources_of(after)
+
+
+def _content(document: JsonObject) -> list[Any]:
     if Kind.of(document) in kinds.SOURCE_KINDS:
         spec = document.get("spec") or {}
-        return tuple(spec.get(field) for field in _SOURCE_CONTENT)
+        return [spec.get(field) for field in _SOURCE_CONTENT]
     listed = archives.listed(document)
-    return (
+    return [
         listed.get("data") or {},
         listed.get("binaryData") or {},
         documents.is_rendered(document),
         documents.is_program(document),
-        documents.subresources_of(document),
-    )
+    ]
 
 
 def same_values(before: str, after: str) -> bool:
-    """Whether two texts with values of a chart say the same: comments, order and quoting aside."""
+    """Whether Helm reads the same values in two texts: comments, the order of keys and most quoting aside.
+
+    Helm reads an empty text as no values.
+    """
     if before == after:
         return True
-    old, new = documents.load(before), documents.load(after)
-    # An action of a template may stand where YAML has none to see, such as in a comment.
-    return old is not None and old == new and "{{" not in before + after
+    if "{{" in before + after:  # an action of a template may stand where YAML has none to see, such as in a comment
+        return False
+    try:
+        old, new = (load_document(text, "values of a chart") for text in (before, after))
+    except InputError:
+        return False
+    return same_json({} if old is None else old, {} if new is None else new)
 
 
 _Asking = tuple[JsonObject | None, Filling]

@@ -5,7 +5,7 @@ Equal content ids are equal objects, so only what differs is read. This module m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from gitsnap.model import (
     SensitiveField,
     TreeInfo,
 )
+from gitsnap.objects import changed_fields, same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 MOST_FIELDS = 3
 """How many changed fields a message names before it counts."""
-
-_NAMED_MAPS = frozenset({"metadata.labels", "metadata.annotations", "data", "binaryData"})
-"""Maps whose keys are named even when the other side has no such map."""
 
 ARCHIVE_FIELD = f"binaryData.{ARCHIVE_KEY}"
 """Where a ConfigMap holds a Kustomize archive."""
@@ -62,9 +60,10 @@ class Change:
     def fields(self) -> str:
         """The fields that differ in words, ``""`` where only defaults came or went: an upgrade of Sveltos."""
         old, new = (comparable(document or {}) for document in (self.before, self.after))
-        if old == new and self.before != self.after and ARCHIVE_FIELD in _fields(self.before, self.after, ""):
+        fields = changed_fields(old, new)
+        if not fields and ARCHIVE_FIELD in changed_fields(self.before, self.after):
             return f"{ARCHIVE_FIELD}, packed anew with the same files"
-        return changed_fields(old, new)
+        return in_words(fields)
 
 
 def comparable(document: JsonObject) -> JsonObject:
@@ -83,7 +82,7 @@ def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> lis
             continue
         if masked and key.kind == kinds.SECRET:
             old, new = _without_values(old), _without_values(new)
-        if old != new:
+        if not same_json(old, new):
             change = Change(key, old, new)
             if change.action is not Action.MODIFIED or change.fields:
                 changes.append(change)
@@ -145,23 +144,7 @@ def _scope_detail(kind: Kind, before: Mapping[Kind, Any], after: Mapping[Kind, A
     return "captured only after" if kind in after else "captured only before"
 
 
-def changed_fields(before: Any, after: Any) -> str:
-    """The fields in which two objects differ, at most three by name: ``spec.policyRefs, metadata.labels.env``."""
-    fields = sorted(set(_fields(before, after, "")))
+def in_words(fields: Sequence[str]) -> str:
+    """Changed fields, at most three by name: ``spec.policyRefs, metadata.labels.env and 2 more``."""
     named = ", ".join(fields[:MOST_FIELDS])
     return f"{named} and {len(fields) - MOST_FIELDS} more" if len(fields) > MOST_FIELDS else named
-
-
-def _fields(before: Any, after: Any, path: str) -> Iterator[str]:
-    if before == after:
-        return
-    if path in _NAMED_MAPS:
-        before, after = before or {}, after or {}
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted(before.keys() | after.keys()):
-            yield from _fields(before.get(name), after.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for position, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _fields(old, new, f"{path}[{position}]")
-    else:
-        yield path

@@ -16,6 +16,7 @@ from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title
 from gitsnap.format import encode
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos import archives, kinds
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -78,7 +79,7 @@ def _is_relabelled(change: Change) -> bool:
     if change.key.kind not in kinds.CLUSTER_KINDS:
         return False
     old, new = (((side or {}).get("metadata") or {}).get("labels") for side in (change.before, change.after))
-    return change.action is not Action.MODIFIED or old != new
+    return change.action is not Action.MODIFIED or not same_json(old, new)
 
 
 def _first_names(profiles: list[ObjectKey]) -> str:
@@ -100,7 +101,7 @@ def _is_shown(change: Change, shown: set[TextPair]) -> bool:
     """Whether a ConfigMap differs in nothing but documents that are shown."""
     if change.key.kind != kinds.CONFIG_MAP or change.before is None or change.after is None:
         return False
-    if {**change.before, "data": None} != {**change.after, "data": None}:
+    if not same_json({**change.before, "data": None}, {**change.after, "data": None}):
         return False
     old, new = texts_of(change.before, local=False), texts_of(change.after, local=False)
     if old is None or new is None:
@@ -115,7 +116,7 @@ def _shown(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
     if change.key.kind == kinds.CONFIG_MAP:
         old_files, new_files = (side and archives.listed(side) for side in (change.before, change.after))
         # The files say more than a blob, except where only the packing differs.
-        return (change.before, change.after) if old_files == new_files else (old_files, new_files)
+        return (change.before, change.after) if same_json(old_files, new_files) else (old_files, new_files)
     if change.key.kind != kinds.SECRET:
         return change.before, change.after
     old, new = ((side or {}).get("data") or {} for side in (change.before, change.after))
@@ -128,7 +129,7 @@ def _with_data(
     if secret is None or "data" not in secret:
         return secret
     data = {
-        name: value if is_fingerprint(value) else MASK if name not in other or other[name] == value else mark
+        name: value if is_fingerprint(value) else MASK if name not in other or same_json(other[name], value) else mark
         for name, value in own.items()
     }
     return {**secret, "data": data}

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gitsnap.compare.asked import asked_otherwise, content_of, same_values
+from gitsnap.compare.asked import asked_otherwise, same_content, same_values
 from gitsnap.compare.changes import Change
 from gitsnap.compare.files import differing
 from gitsnap.compare.filling import CLUSTER, NOTHING, Filling, Input
@@ -21,6 +21,7 @@ from gitsnap.compare.sources import Described, DocumentChange, SourceChanges, Te
 from gitsnap.compare.values import short_name
 from gitsnap.format import kind_folder
 from gitsnap.model import Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
@@ -271,7 +272,7 @@ class Pairs:
             return moved
         if change.before is None or change.after is None:
             return False
-        return moved or content_of(change.before) != content_of(change.after)
+        return moved or not same_content(change.before, change.after)
 
     def values_changed(self, key: ObjectKey) -> bool:
         """Whether the values of a chart that are taken from a ConfigMap or Secret changed."""
@@ -280,7 +281,7 @@ class Pairs:
             return False
         old, new = (side or {} for side in (change.before, change.after))
         texts = [document.get("data") or {} for document in (old, new)]
-        if texts[0] == texts[1] and is_rendered(old) == is_rendered(new):
+        if same_json(*texts) and is_rendered(old) == is_rendered(new):
             return False
         if key.kind == kinds.SECRET or is_rendered(old) != is_rendered(new) or texts[0].keys() != texts[1].keys():
             return True

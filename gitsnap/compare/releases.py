@@ -23,6 +23,7 @@ from gitsnap.compare.values import (
 )
 from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
 from gitsnap.sveltos.kinds import PROFILE_KINDS
@@ -214,7 +215,7 @@ class _Release:
         applied = bool(hashes[0] and hashes[1] and hashes[0] != hashes[1])
         places: list[ObjectKey] = []
         inline = (str(chart.get("values", "")) for chart in charts)
-        same = charts[0].get("valuesFrom") == charts[1].get("valuesFrom") and same_values(*inline)
+        same = same_json(charts[0].get("valuesFrom"), charts[1].get("valuesFrom")) and same_values(*inline)
         if all(charts) and not same:
             places.append(self._asking[1])
         places += sorted(
@@ -300,5 +301,5 @@ def clusters_with_changed_values(before: Side, after: Side, paths: list[str]) ->
         if any(b"helmReleaseSummaries" in side.tree.read(side.inventory[path]) for side in (before, after)):
             summaries = [side.reported_at(path) or {} for side in (before, after)]
             releases = [(summary.get("status") or {}).get("helmReleaseSummaries") for summary in summaries]
-            if releases[0] != releases[1]:
+            if not same_json(*releases):
                 yield cluster_of(summaries[1])

@@ -24,6 +24,7 @@ from gitsnap.compare.values import (
     resource_type,
 )
 from gitsnap.model import ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
 from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
@@ -242,7 +243,7 @@ class _Cluster:
         if self._after.failed(profile, self._cluster, feature):
             return " (deployment failed)"
         hashes = [side.feature(profile, self._cluster, feature).get("hash") for side in (self._before, self._after)]
-        return NOT_APPLIED if hashes[0] and hashes[0] == hashes[1] else ""
+        return NOT_APPLIED if hashes[0] and same_json(*hashes) else ""
 
     def _is_expected(self, profile: ObjectKey) -> bool:
         """Whether Sveltos is about to deploy a profile that the inventory does not list: not on a dry run."""

@@ -18,6 +18,7 @@ from gitsnap.compare.filling import NOTHING, Filling, Input
 from gitsnap.errors import InputError
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.documents import Identity
 
@@ -318,7 +319,7 @@ def _change(old: _Known | None, new: _Known | None) -> DocumentChange:
         sources=frozenset(one.key for one in reads) if reads and same else frozenset(one.text.source for one in pieces),
         isolated=parsed or any(piece.text.rendered for piece in pieces),
         secret=any(piece.text.secret for piece in pieces),
-        equal=both and not reread and (same or (parsed and _value(first) == _value(last))),
+        equal=both and not reread and (same or (parsed and same_json(_value(first), _value(last)))),
         former=first.identity if first.identity != last.identity else None,
         reread=reread and same,
     )

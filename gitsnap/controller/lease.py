@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from gitsnap.controller.sampling import Connect
 from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.ports import Cluster
 
 LEASE = Kind("coordination.k8s.io", "Lease")
@@ -136,7 +137,7 @@ class LeaseGuard:
             self._took(started)
             return
         spec = lease.get("spec") or {}
-        if spec.get("holderIdentity") != self._identity:
+        if not same_json(spec.get("holderIdentity"), self._identity):
             self.term, self._renewed = 0, float("-inf")
             if spec.get("holderIdentity") and not self._expired(lease, started):
                 return
@@ -154,7 +155,7 @@ class LeaseGuard:
 
     def _spec(self, before: JsonObject) -> JsonObject:
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        same = before.get("holderIdentity") == self._identity
+        same = same_json(before.get("holderIdentity"), self._identity)
         return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": DURATION_SECONDS,

@@ -28,6 +28,7 @@ from gitsnap.controller.sampling import Connect, PushReport, Sampler, Taken
 from gitsnap.controller.watching import SnapshotWatch
 from gitsnap.errors import AbortedError, GitsnapError, InternalError
 from gitsnap.model import JsonObject, Trigger
+from gitsnap.objects import same_json
 from gitsnap.policy import Policy
 
 LEASE_NAME = "gitsnap-controller"
@@ -308,7 +309,8 @@ class Controller:
             document = self._documents.get(name)
             known = self._served.get(name)
             if known is not None and (
-                document is None or known.document["metadata"].get("uid") != document["metadata"].get("uid")
+                document is None
+                or not same_json(known.document["metadata"].get("uid"), document["metadata"].get("uid"))
             ):
                 _log.info("the Snapshot is gone; its archive stays", extra={"policy": name})
                 self._drop(name)

@@ -20,6 +20,7 @@ from gitsnap.controller.sampling import Found, PushReport, Taken
 from gitsnap.controller.status import Condition, Reason, Statement
 from gitsnap.errors import AbortedError, GitsnapError, InputError, RemoteDivergedError
 from gitsnap.model import JsonObject, Trigger
+from gitsnap.objects import same_json
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
@@ -87,7 +88,7 @@ class ServedPolicy:
     def read(self, document: JsonObject) -> None:
         """Take over what the Snapshot says now."""
         self.document = document
-        if self.spec == (document.get("spec") or {}):
+        if same_json(self.spec, document.get("spec") or {}):
             return
         self.spec = document.get("spec") or {}
         self.desk.metrics.ready(self.name, ready=self._is_ready())
@@ -227,7 +228,7 @@ class ServedPolicy:
         before = reports.condition_of(self.status, Condition.PUSHED)
         self._say(Statement(Condition.PUSHED, False, reason, message), keep_failure=True)
         self.desk.metrics.failed(self.name, type(error).__name__)
-        if before.get("reason") != reason:  # once for each kind of trouble, not for each attempt
+        if not same_json(before.get("reason"), reason):  # once for each kind of trouble, not for each attempt
             self._event("PushFailed", message, warning=True)
         _log.warning("%s", message, extra={"policy": self.name})
 
@@ -257,7 +258,7 @@ class ServedPolicy:
             upcoming = fields.pop("next")
             fields["nextScheduleTime"] = reports.moment(upcoming) if upcoming is not None else None
         fields["observedGeneration"] = self._generation
-        if all(self.status.get(name, _ABSENT) == value for name, value in fields.items()):
+        if all(name in self.status and same_json(self.status[name], value) for name, value in fields.items()):
             return
         self.status |= fields
         self.desk.reporter.status(self.name, dict(self.status))
@@ -299,6 +300,3 @@ class ServedPolicy:
 
     def _ready_reason(self) -> str:
         return str(reports.condition_of(self.status, Condition.READY).get("reason") or "")
-
-
-_ABSENT = object()

@@ -13,6 +13,7 @@ from typing import Any
 
 from gitsnap.errors import GitsnapError
 from gitsnap.model import JsonObject, Kind, SecretsMode, Substitute
+from gitsnap.objects import same_json
 
 LONGEST_MESSAGE = 2000
 
@@ -92,7 +93,7 @@ def merged(
     for one in statements:
         status = "True" if one.status else "False"
         known = conditions.get(one.type)
-        since = known["lastTransitionTime"] if known and known.get("status") == status else moment(now)
+        since = known["lastTransitionTime"] if known and same_json(known.get("status"), status) else moment(now)
         conditions[one.type] = {
             "type": str(one.type),
             "status": status,

@@ -39,8 +39,8 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _LONGEST_SIMPLE_KEY = 1000
 """A key past 1,024 characters, quotes and escapes included, needs the ``? `` form in YAML."""
 
-_DEEPEST = 200
-"""Levels of nesting; the Kubernetes API itself refuses far fewer in a custom resource."""
+DEEPEST = 200
+"""Levels of nesting in an object. Go's YAML reads ten thousand, an API server far fewer in a custom resource."""
 
 
 def encode(document: Any) -> bytes:
@@ -132,14 +132,14 @@ def _sequence(values: list[Any], indent: str, lines: list[str], depth: int) -> N
 
 
 def _check_depth(depth: int) -> None:
-    if depth > _DEEPEST:
-        raise InputError(f"the object is nested more than {_DEEPEST} levels deep")
+    if depth > DEEPEST:
+        raise InputError(f"the object is nested more than {DEEPEST} levels deep")
 
 
 def _inline(value: Any, indent: str, depth: int) -> str:
     """A scalar or an empty collection; a text of several lines as a literal block below ``indent``."""
     if isinstance(value, str):
-        if "\n" in value and depth <= _DEEPEST and _fits_literal(value):
+        if "\n" in value and depth <= DEEPEST and _fits_literal(value):
             return _literal(value, indent + "  ")
         return _scalar_text(value)
     if value is None:

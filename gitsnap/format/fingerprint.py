@@ -96,8 +96,8 @@ def restore(masked: JsonObject, values: object, key: bytes) -> JsonObject:
         raise SecretsError(f"{object_key}: what its encrypted file holds is no Secret", hint=_REPLACED)
     fingerprints = _data(masked, object_key)
     plain = _data(values, object_key)
-    if set(fingerprints) != set(plain):
-        names = ", ".join(sorted(map(repr, set(fingerprints) ^ set(plain))))
+    if fingerprints.keys() != plain.keys():
+        names = ", ".join(sorted(map(repr, fingerprints.keys() ^ plain.keys())))
         raise SecretsError(
             f"{object_key}: the encrypted values are not those of this sample (keys that differ: {names})",
             hint=_REPLACED,

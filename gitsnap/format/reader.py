@@ -1,36 +1,27 @@
-"""Reads YAML: archived objects fast, and what people wrote (policies, manifests, documents in ConfigMaps) with care.
+"""Reads YAML: archived objects fast, and what people and programs wrote (policies, manifests, documents in ConfigMaps).
 
-Values are those of JSON: keys become text as Kubernetes makes them, and aliases that multiply are refused. What gitsnap
-wrote itself needs no parser of YAML, so that most commands load none. YAML 1.2 rules: ``yes`` and ``on`` are text.
+The rules are those of Go's YAML (``go_scalars``, ``yaml_loading``), since Kubernetes, Helm and Sveltos read with it.
+Values are those of JSON. What gitsnap wrote itself needs no parser of YAML, so that most commands load none.
 This module must not know what the documents mean.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from gitsnap.errors import InputError
-from gitsnap.format import canonical
+from gitsnap.format import canonical, go_scalars
+from gitsnap.format.emitter import DEEPEST
 
 LONGEST_TEXT = 64 * 1024 * 1024
 """Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
 
-NODES_PER_CHARACTER = 10
-"""So many values at the most a text may stand for once its aliases are followed: what keeps nested aliases, a few
-lines that stand for billions of values, from filling the memory. No text without aliases has as many."""
-
-_ALWAYS_ALLOWED = 1000
-_LONGEST_NUMBER = 10_000
-"""Bits; Python does not write down a number that is much longer."""
-
-DEEPEST = 200
-
-_DEEP_BLOCKS = re.compile(rf"[ \t?:-]{{{2 * DEEPEST}}}")
-"""What a line begins with where block collections are nested deeply: each level stands further to the right."""
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_LONG_INTEGER = re.compile("[0-9]{19}")
+"""In a text without one, no integer needs more than 64 bits."""
 
 
 def decode(data: bytes, source: str = "an archived object") -> Any:
@@ -53,23 +44,35 @@ def load_documents(text: str | bytes, source: str) -> list[Any]:
 
     ``source`` names the text in messages. Raises InputError with the line of what cannot be read.
     """
+    text = _checked(text, source)
+    value = _json(text)
+    if value is not _NO_JSON:
+        return [value]
+    from gitsnap.format.yaml_loading import load_all
+
+    return load_all(text, source)
+
+
+def load_document(text: str | bytes, source: str) -> Any:
+    """The JSON value of the first document, None where there is none: as Go reads a text that is to be one document.
+
+    Raises InputError with the line of what cannot be read.
+    """
+    text = _checked(text, source)
+    value = _json(text)
+    if value is not _NO_JSON:
+        return value
+    from gitsnap.format.yaml_loading import load_first
+
+    return load_first(text, source)
+
+
+def _checked(text: str | bytes, source: str) -> str:
     if isinstance(text, bytes):
         text = _text(text, source)
     if len(text) > LONGEST_TEXT:
         raise InputError(f"{source}: more than {LONGEST_TEXT // 1024 // 1024} MiB of text; split the file")
-    if text.lstrip()[:1] == "{":
-        try:
-            return [json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant)]
-        except (ValueError, RecursionError):
-            pass  # a flow mapping of YAML, or several documents
-    from gitsnap.format.yaml_loading import check_depth, load_all
-
-    _check_nesting(text, source)
-    if _DEEP_BLOCKS.search(text):
-        check_depth(text, source, DEEPEST * 10)
-    most = _ALWAYS_ALLOWED + NODES_PER_CHARACTER * len(text)
-    budget = iter(range(most))
-    return [_json_value(document, source, budget) for document in load_all(text, source, most)]
+    return text
 
 
 def _text(data: bytes, source: str) -> str:
@@ -79,62 +82,49 @@ def _text(data: bytes, source: str) -> str:
         raise InputError(f"{source}: not UTF-8 text (byte {error.start})") from None
 
 
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate key")
-    return result
+_NO_JSON: Any = object()
+
+
+def _json(text: str) -> Any:
+    """The value of a JSON object, ``_NO_JSON`` for another text. Much faster than the parser of YAML."""
+    if text.lstrip()[:1] != "{":
+        return _NO_JSON
+    integers: Any = go_scalars.json_integer if _LONG_INTEGER.search(text) else None
+    try:
+        value = json.loads(text, parse_int=integers, parse_float=go_scalars.json_float, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return _NO_JSON  # a flow mapping of YAML, or several documents
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        return _NO_JSON  # the parser of YAML says where
+    return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _check_nesting(text: str, source: str) -> None:
-    """Flow collections are parsed by recursion, in C: text that opens thousands of them is stopped here."""
-    depth = deepest = 0
-    if text.count("[") + text.count("{") <= DEEPEST:
-        return
-    for char in text:
-        if char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}" and depth:
-            depth -= 1
-    if deepest > DEEPEST * 10:
-        raise InputError(f"{source}: nested too deeply")
+def _is_deep(value: Any) -> bool:
+    """Whether collections are nested more deeply than the parser of YAML allows."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            item
+            for collection in level
+            for item in (collection.values() if isinstance(collection, dict) else collection)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
-def _json_value(document: Any, source: str, budget: Iterator[int]) -> Any:
-    """The document with text keys; aliases are followed, as far as the budget of all documents allows."""
-
-    def convert(value: Any, depth: int) -> Any:
-        """``depth``: how deep it lies, 0 for the document itself. Raises InputError for what JSON has no form for."""
-        if next(budget, None) is None:
-            raise InputError(f"{source}: its aliases multiply to far more than is written there")
-        if depth > DEEPEST:
-            raise InputError(f"{source}: nested more than {DEEPEST} levels deep")
-        if isinstance(value, dict):
-            return {_key(key, source): convert(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, list):
-            return [convert(item, depth + 1) for item in value]
-        if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
-            raise InputError(f"{source}: a number of thousands of digits")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{source}: {value} has no form in JSON")
-        return value
-
-    return convert(document, 0)
-
-
-def _key(key: Any, source: str) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, bool) or key is None:
-        return {True: "true", False: "false", None: "null"}[key]
-    if isinstance(key, int | float):
-        return str(key)
-    raise InputError(f"{source}: a key is a collection, which JSON has no form for")
+def _without_surrogates(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which only an escape can bring in."""
+    if isinstance(value, str):
+        return go_scalars.without_surrogates(value)
+    if isinstance(value, dict):
+        return {go_scalars.without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
 
 
 def iterate_documents(documents: list[Any], source: str) -> Iterator[dict[str, Any]]:

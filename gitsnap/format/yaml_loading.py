@@ -1,101 +1,337 @@
-"""Parses YAML as people write it, by ruamel.yaml; this module is its only importer.
+"""Makes JSON values of YAML by Go's rules, from the events of ruamel.yaml's parser in C; its only importer.
 
-Timestamps stay text; tags and duplicate keys are refused. This module must not be imported before it is needed.
+As in sigs.k8s.io/yaml the last of two equal keys counts, merge keys (``<<``) override what stands above them, and tags
+of collections have no meaning. Nothing here recurses with the text.
+This module must not be imported before it is needed.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.cyaml import CBaseLoader
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-from ruamel.yaml.nodes import MappingNode, SequenceNode
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from gitsnap.errors import InputError
+from gitsnap.format import go_scalars
+from gitsnap.format.emitter import DEEPEST
 
-_MERGE = "tag:yaml.org,2002:merge"
+_FEW_VALUES, _FEW_ALIASED = 1000, 100
+_RATIO_FALLS_FROM, _RATIO_FALLS_TO = 400_000, 4_000_000
+_HIGHEST_RATIO, _LOWEST_RATIO = 0.99, 0.10
+"""How much of a document may come from aliases: this keeps nested aliases, a few lines that stand for billions of
+values, from filling the memory. The numbers are those of Go's library, so that every text that it reads is read."""
 
+_MERGE = "<<"
+_NO_KEY: Any = object()
 
-class _Yaml(YAML):
-    """Looks for no plug-ins: finding that there are none costs more than reading a short document."""
-
-    def official_plug_ins(self) -> list[str]:
-        """None."""
-        return []
-
-
-class _JsonConstructor(SafeConstructor):
-    """YAML's safe types without those that JSON lacks."""
-
-    most_merged = 0
-    """Entries that merge keys (``<<``) may bring in, all together; they multiply as aliases do."""
-
-    def flatten_mapping(self, node: Any) -> Any:
-        """Copy the entries of merged mappings into this one, after counting them."""
-        for key, value in tuple(node.value):
-            if key.tag != _MERGE:
-                continue
-            merged = value.value if isinstance(value, SequenceNode) else [value]
-            for one in merged:
-                if isinstance(one, MappingNode):
-                    self.flatten_mapping(one)
-                    self.most_merged -= len(one.value)
-                    if self.most_merged < 0:
-                        problem = "its merge keys multiply to far more than is written there"
-                        raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-        return super().flatten_mapping(node)
+_BYTE_ORDER_MARK = "\ufeff"
+_UNEXPECTED_COLON = "found unexpected ':'"
+_WORD_WITH_COLON = re.compile(r"(?<![^\s\[{,])[A-Za-z0-9./_-][^\s\[\]{},!&*\"'%\\]*")
+_INNER_COLON = re.compile(r":(?=\S)")
+_MOST_RETRIES = 100
 
 
-def _as_text(constructor: SafeConstructor, node: Any) -> Any:
-    return constructor.construct_scalar(node)
-
-
-def _refuse(_constructor: SafeConstructor, node: Any) -> NoReturn:
-    raise MarkedYAMLError(problem=f"the tag {node.tag} has no meaning in Kubernetes", problem_mark=node.start_mark)
-
-
-_JsonConstructor.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
-for _tag in ("binary", "omap", "pairs", "set"):
-    _JsonConstructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _refuse)
-_JsonConstructor.add_constructor(None, _refuse)
-
-
-def load_all(text: str, source: str, most_merged: int) -> list[Any]:
+def load_all(text: str, source: str) -> list[Any]:
     """The values of all documents, empty ones left out. Raises InputError with the line of what cannot be read."""
-    yaml = _Yaml(typ="safe")
-    yaml.Constructor = type("_Bounded", (_JsonConstructor,), {"most_merged": most_merged})
     with _told(source):
-        return [document for document in yaml.load_all(text) if document is not None]
+        return [document for document in _documents(text) if document is not None]
     return []
 
 
-def check_depth(text: str, source: str, deepest: int) -> None:
-    """Raises InputError where collections are nested more deeply: to make values of them, a parser in C recurses."""
-    depth = 0
+def load_first(text: str, source: str) -> Any:
+    """The value of the first document, None where there is none. Go's library ignores what follows it."""
     with _told(source):
-        for event in _Yaml(typ="safe").parse(text):
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > deepest:
-                raise InputError(f"{source}: nested too deeply")
+        return next(_documents(text, most=1), None)
+
+
+def _documents(text: str, *, most: int | None = None) -> Iterator[Any]:
+    """The values of the first documents, or of all.
+
+    Go's parser differs from this one in two places: a colon inside of a plain word of a flow collection
+    (``[http://a]``) is text, and so is a byte order mark at the start of a line. A character that the text does not
+    have stands in for these two while the text is parsed.
+    """
+    stand_ins: dict[str, str] = {}
+    text = text.removeprefix(_BYTE_ORDER_MARK).removeprefix(_BYTE_ORDER_MARK)
+    if _BYTE_ORDER_MARK in text:
+        mark = _unused(text)
+        text = text.replace(_BYTE_ORDER_MARK, mark)
+        stand_ins[mark] = _BYTE_ORDER_MARK
+    for attempt in range(_MOST_RETRIES):
+        try:
+            return iter(list(itertools.islice(_parsed(text, stand_ins), most)))
+        except MarkedYAMLError as error:
+            place = error.problem_mark.index if error.problem_mark else -1
+            if error.problem != _UNEXPECTED_COLON or text[place : place + 1] != ":" or attempt == _MOST_RETRIES - 1:
+                raise
+        colon = next((char for char, meant in stand_ins.items() if meant == ":"), "") or _unused(text, *stand_ins)
+        stand_ins[colon] = ":"
+        text = text[:place] + colon + text[place + 1 :]
+        if attempt == 0 and "!<" not in text and "%TAG" not in text:
+            text = _without_inner_colons(text, colon)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _unused(text: str, *others: str) -> str:
+    """A character of the private use area that the text does not have."""
+    return next(char for char in map(chr, range(0xE000, 0xF8FF)) if char not in text and char not in others)
+
+
+def _without_inner_colons(text: str, colon: str) -> str:
+    """The text with the stand-in for all colons inside of words: in Go's YAML they are text wherever they stand.
+
+    Words of tags and anchors keep theirs.
+    """
+    return "".join(
+        _INNER_COLON.sub(colon, text[start:end] + text[end : end + 1])[: end - start] if is_word else text[start:end]
+        for start, end, is_word in _words(text)
+    )
+
+
+def _words(text: str) -> Iterator[tuple[int, int, bool]]:
+    """The text in pieces: start, end, and whether the piece is a word that may hold colons."""
+    at = 0
+    for match in _WORD_WITH_COLON.finditer(text):
+        yield at, match.start(), False
+        yield match.start(), match.end(), True
+        at = match.end()
+    yield at, len(text), False
+
+
+def _parsed(text: str, stand_ins: dict[str, str]) -> Iterator[Any]:
+    parser = CBaseLoader(text)
+    while not isinstance(event := parser.get_event(), StreamEndEvent):
+        if isinstance(event, DocumentStartEvent):
+            yield _Builder(parser, stand_ins).document()
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """A value with an anchor."""
+
+    value: Any
+    count: int
+    """Values in it: itself, its parts, and what its aliases stand for."""
+    height: int
+    """Levels of collections in it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not been read."""
+
+    value: Any
+    anchor: str | None
+    counted: int
+    """Values of the document that stand before it."""
+    height: int = 1
+    pending: Any = _NO_KEY
+    """The key that waits for its value."""
+    merges: bool = False
+    """Whether the next value belongs to a merge key."""
+
+
+class _Builder:
+    """Builds one document."""
+
+    def __init__(self, parser: Any, stand_ins: dict[str, str]) -> None:
+        self._parser = parser
+        self._stand_ins = stand_ins
+        self._value: Any = None
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchored | _Open] = {}
+        self._count = 1
+        self._aliased = 0
+        self._doubtful = False
+        """Whether a value or a key has no form in JSON. The document is refused if it still has it at its end: an
+        equal key further down may have replaced it."""
+
+    def document(self) -> Any:
+        """The value of the document whose start was read. Reads up to its end."""
+        while not isinstance(event := self._parser.get_event(), DocumentEndEvent):
+            self._take(event)
+            if self._aliased > _FEW_ALIASED:
+                self._check_aliases(event)
+        if self._doubtful:
+            _check_json(self._value)
+        return self._value
+
+    def _take(self, event: Any) -> None:
+        kind = type(event)
+        if kind is ScalarEvent:
+            self._take_scalar(event)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            self._start({} if kind is MappingStartEvent else [], event)
+        elif kind is AliasEvent:
+            self._take_alias(event)
+        else:
+            self._end(event)
+
+    def _take_scalar(self, event: Any) -> None:
+        text, tag, is_plain = event.value, event.tag, event.implicit[0]
+        for stand_in, meant in self._stand_ins.items():
+            text = text.replace(stand_in, meant)
+        if tag is None:
+            value = go_scalars.plain(text) if is_plain else text
+        else:
+            try:
+                value = go_scalars.tagged(tag, text)
+            except ValueError as error:
+                _refuse(str(error), event)
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchored(value, 1, 0)
+        if text == _MERGE and (is_plain or tag == go_scalars.MERGE_TAG) and self._expects_key():
+            self._open[-1].merges = True
+            return
+        self._count += 1
+        self._put(value, event)
+
+    def _expects_key(self) -> bool:
+        """Whether the next value is the key of a mapping."""
+        if not self._open:
+            return False
+        innermost = self._open[-1]
+        return type(innermost.value) is dict and innermost.pending is _NO_KEY and not innermost.merges
+
+    def _start(self, value: Any, event: Any) -> None:
+        if len(self._open) > DEEPEST:
+            _refuse(f"nested more than {DEEPEST} levels deep", event)
+        if self._expects_key():
+            _refuse("a key is a collection", event)
+        opened = _Open(value, event.anchor, self._count)
+        self._count += 1
+        self._open.append(opened)
+        if event.anchor:
+            self._anchors[event.anchor] = opened
+
+    def _end(self, event: Any) -> None:
+        closed = self._open.pop()
+        anchor = closed.anchor
+        if anchor and self._anchors[anchor] is closed:
+            self._anchors[anchor] = _Anchored(closed.value, self._count - closed.counted, closed.height)
+        self._put(closed.value, event, height=closed.height)
+
+    def _take_alias(self, event: Any) -> None:
+        target = self._anchors.get(event.anchor)
+        if target is None:
+            _refuse(f"unknown anchor {event.anchor!r}", event)
+        if isinstance(target, _Open):
+            _refuse(f"the value of the anchor {event.anchor!r} contains itself", event)
+        if len(self._open) + target.height > DEEPEST:
+            _refuse(f"nested more than {DEEPEST} levels deep", event)
+        self._count += 1 + target.count
+        self._aliased += target.count
+        self._check_aliases(event)
+        self._put(_copied(target.value), event, height=target.height, alias=True)
+
+    def _check_aliases(self, event: Any) -> None:
+        if self._aliased <= _FEW_ALIASED or self._count <= _FEW_VALUES:
+            return
+        fallen = (self._count - _RATIO_FALLS_FROM) / (_RATIO_FALLS_TO - _RATIO_FALLS_FROM)
+        allowed = _HIGHEST_RATIO - (_HIGHEST_RATIO - _LOWEST_RATIO) * min(1.0, max(0.0, fallen))
+        if self._aliased / self._count > allowed:
+            _refuse("its aliases multiply to far more than is written there", event)
+
+    def _put(self, value: Any, event: Any, *, height: int = 0, alias: bool = False) -> None:
+        """Add a value to the innermost collection: as an item, a key, or the value of the key before it."""
+        if self._expects_key():
+            self._open[-1].pending = self._key(value, event)
+            return
+        if type(value) is float:
+            value = self._number(value)
+        if not self._open:
+            self._value = value
+            return
+        innermost = self._open[-1]
+        innermost.height = max(innermost.height, height + 1)
+        if innermost.merges:
+            self._merge(innermost.value, value, event, alias=alias)
+            innermost.merges = False
+        elif type(innermost.value) is list:
+            innermost.value.append(value)
+        else:
+            innermost.value[innermost.pending] = value
+            innermost.pending = _NO_KEY
+
+    def _key(self, value: Any, event: Any) -> Any:
+        if isinstance(value, dict | list):
+            _refuse("a key is a collection", event)
+        text = go_scalars.key_text(value)
+        if text is None:
+            self._doubtful = True
+            return value
+        return text
+
+    def _number(self, value: float) -> int | float:
+        if math.isfinite(value):
+            return go_scalars.json_number(value)
+        self._doubtful = True
+        return value
+
+    def _merge(self, into: dict[str, Any], value: Any, event: Any, *, alias: bool) -> None:
+        if isinstance(value, list) and not alias and all(isinstance(item, dict) for item in value):
+            self._count -= 1  # the list itself is not decoded by Go's library
+            for item in reversed(value):
+                into.update(item)
+        elif isinstance(value, dict):
+            into.update(value)
+        else:
+            _refuse("a merge key (<<) needs a mapping or a list of mappings", event)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
+
+
+def _check_json(document: Any) -> None:
+    """Raises MarkedYAMLError for a key or a number that JSON has no form for."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            odd = next((key for key in value if not isinstance(key, str)), "")
+            if odd != "":
+                raise MarkedYAMLError(problem=f"the key {'null' if odd is None else odd} has no form in JSON")
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise MarkedYAMLError(problem=f"{value} has no form in JSON")
+
+
+def _refuse(problem: str, event: Any) -> NoReturn:
+    raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 @contextmanager
 def _told(source: str) -> Iterator[None]:
-    """Says in words what a parser finds wrong."""
+    """Says in words what is wrong with a text."""
     try:
         yield
-    except DuplicateKeyError as error:
-        raise InputError(f"{source}: {_where(error)}{str(error.problem).split(' with value')[0]}") from None
     except MarkedYAMLError as error:
         raise InputError(f"{source}: {_where(error)}{error.problem or 'not valid YAML'}") from None
     except (YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML ({type(error).__name__})") from None
-    except RecursionError:
-        raise InputError(f"{source}: nested too deeply") from None
 
 
 def _where(error: MarkedYAMLError) -> str:

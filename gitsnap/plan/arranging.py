@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Doubt, Hold, Moment, Withdraw
 from gitsnap.plan.matching import CLASSIFIER_KINDS, Change, Readers, Row, Rows, State, rows_after, templated
 from gitsnap.sveltos import inventory, kinds
@@ -242,14 +243,14 @@ class _Arranger:
                 continue
             before, after = change.before.get("spec") or {}, (change.after or {}).get("spec") or {}
             for field in _UNEVALUATED.get(change.key.kind, ()):
-                if before.get(field) != after.get(field):
+                if not same_json(before.get(field), after.get(field)):
                     yield change.key, f"spec.{field} decides about profiles that Sveltos generates"
 
     def _classified(self) -> Iterable[tuple[ObjectKey, str]]:
         """Objects that match clusters by a label which a changed classifier sets."""
         for change in self._changes:
             before, after = change.before or {}, change.after or {}
-            if change.key.kind not in CLASSIFIER_KINDS or before.get("spec") == after.get("spec"):
+            if change.key.kind not in CLASSIFIER_KINDS or same_json(before.get("spec"), after.get("spec")):
                 continue
             setter = f"{change.key.kind.name} {change.key.name}"
             for label in sorted(inventory.classifier_labels(before) | inventory.classifier_labels(after)):

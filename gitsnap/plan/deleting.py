@@ -11,7 +11,7 @@ from datetime import datetime
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
-from gitsnap.plan.changes import changed_fields
+from gitsnap.objects import changed_fields
 from gitsnap.plan.consequences import Stay
 from gitsnap.plan.judging import Judge
 from gitsnap.plan.labels import labels_match

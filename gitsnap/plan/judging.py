@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gitsnap.model import JsonObject, Kind, ObjectKey, Substitute
 from gitsnap.normalize import normalize, terminating
-from gitsnap.plan.changes import changed_fields
+from gitsnap.objects import changed_fields
 from gitsnap.plan.states import LiveState, SampleState
 from gitsnap.plan.values import Action, Options, Step
 from gitsnap.sveltos import kinds, pausing, restore

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
@@ -136,7 +137,7 @@ class Readers:
         if kind in SELECTING_KINDS:
             if change.before is None or change.after is None:
                 return frozenset({change.key})
-            same = _rules(change.before) == _rules(change.after) and not paused(change.before)
+            same = same_json(_rules(change.before), _rules(change.after)) and not paused(change.before)
             return frozenset() if same else frozenset({change.key})
         if kind in SET_KINDS:
             return frozenset(self._users.get(change.key, ()))
@@ -198,6 +199,6 @@ def _labels_read(document: JsonObject) -> set[str]:
     found: set[str] = set()
     for written in _selectors(document):
         selector = label_selector(written) or {}
-        found |= set(selector.get("matchLabels") or ())
+        found |= (selector.get("matchLabels") or {}).keys()
         found |= {str(one.get("key", "")) for one in selector.get("matchExpressions") or ()}
     return found

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Doing, Effect
 from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, State
 from gitsnap.sveltos import kinds
@@ -80,7 +81,9 @@ class _Reach:
 
     def _of_selecting(self, change: Change) -> Iterator[Effect]:
         key, old, new = change.key, change.before, change.after
-        touched = old is None or new is None or old.get("spec") != new.get("spec") or paused(old) != paused(new)
+        touched = (
+            old is None or new is None or not same_json(old.get("spec"), new.get("spec")) or paused(old) != paused(new)
+        )
         if new is not None and touched:
             stay = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
             yield Effect(_doing(new), key, _in_order(stay))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
+from gitsnap.objects import same_json
 from gitsnap.plan.values import Action, Step
 from gitsnap.sveltos import kinds, pausing, restore
 
@@ -76,16 +77,17 @@ def moved(step: Step, fresh: JsonObject, *, controller_labels: Collection[str]) 
     """Whether what a step changes was changed by somebody else since the plan, or the object was made anew."""
     if step.live is None or terminating(fresh):
         return True
-    if fresh["metadata"].get("uid") != step.live["metadata"].get("uid"):
+    if not same_json(fresh["metadata"].get("uid"), step.live["metadata"].get("uid")):
         return True
     before, after = (
         restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (step.live, fresh)
     )
-    return before != after
+    return not same_json(before, after)
 
 
 def has_no_effect(live: JsonObject, result: JsonObject, *, controller_labels: Collection[str]) -> bool:
     """Whether the server's answer to a dry run is the live object, because it fills in defaults that were left out."""
-    return restore.concerned(normalize(live, controller_labels=controller_labels)) == restore.concerned(
-        normalize(result, controller_labels=controller_labels)
+    before, after = (
+        restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (live, result)
     )
+    return same_json(before, after)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
+from gitsnap.objects import same_json
 from gitsnap.plan import Action, Step, in_words, moved
 from gitsnap.rollback.sending import Sender, Written
 from gitsnap.sveltos import kinds, pausing, restore
@@ -102,4 +103,4 @@ def _is_made_by(step: Step, fresh: JsonObject, labels: frozenset[str]) -> bool:
     if step.archived is None:
         return terminating(fresh)
     normalized = normalize(fresh, controller_labels=labels)
-    return restore.wanted(step.archived, normalized) == normalized
+    return same_json(restore.wanted(step.archived, normalized), normalized)

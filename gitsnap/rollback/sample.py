@@ -15,8 +15,8 @@ from gitsnap.errors import ArchiveError, SecretsError
 from gitsnap.format import fingerprint, masking
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.normalize import normalize
+from gitsnap.objects import changed_fields, same_json
 from gitsnap.plan import Unrestorable
-from gitsnap.plan.changes import changed_fields
 from gitsnap.plan.matching import CLASSIFIER_KINDS, SET_KINDS
 from gitsnap.ports import SecretsKeeper, Tree
 from gitsnap.sveltos import inventory, kinds, restore
@@ -101,7 +101,7 @@ class SampleObjects:
         if live is not None:
             secrets, plain = self._tree.info.secrets, normalize(live)
             masked = self._mask(plain)
-            if masking.sealed_part(masked, secrets) == masking.sealed_part(archived, secrets):
+            if same_json(masking.sealed_part(masked, secrets), masking.sealed_part(archived, secrets)):
                 return self._restored(archived, masking.values_document(plain, secrets))
             changed = changed_fields(masked, restore.wanted(archived, masked))
         if self._tree.info.secrets.mode is SecretsMode.REDACT:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind
+from gitsnap.objects import same_json
 from gitsnap.sveltos import kinds
 
 _OPTIONAL: JsonObject = {"optional": False}
@@ -131,5 +132,5 @@ def _stripped(value: Any, defaults: Any) -> Any:
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    # False equals 0 in Python; maps and lists in the table are structure, not defaults.
-    return not isinstance(default, dict | list) and type(value) is type(default) and bool(value == default)
+    # Maps and lists in the table are structure, not defaults.
+    return not isinstance(default, dict | list) and same_json(value, default)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.errors import InputError
-from gitsnap.format import load_documents
+from gitsnap.format import load_document
 from gitsnap.model import Kind, ObjectKey
 
 TEMPLATE_ANNOTATION = "projectsveltos.io/template"
@@ -146,11 +146,11 @@ def _expanded(piece: str, depth: int) -> list[str]:
     if depth == _DEEPEST_LISTS or not _first_line(piece).startswith("-"):
         return [_trimmed(piece)]
     try:
-        loaded = load_documents(piece, "a list of manifests")
+        manifests = load_document(piece, "a list of manifests")
     except InputError:
         return [_trimmed(piece)]
-    if len(loaded) == 1 and isinstance(loaded[0], list) and all(isinstance(item, str) for item in loaded[0]):
-        return [document for item in loaded[0] for document in split(item, depth=depth + 1)]
+    if isinstance(manifests, list) and all(isinstance(manifest, str) for manifest in manifests):
+        return [document for manifest in manifests for document in split(manifest, depth=depth + 1)]
     return [_trimmed(piece)]
 
 
@@ -216,12 +216,11 @@ def _fits(written: str, found: str) -> bool:
 
 
 def load(text: str) -> Any:
-    """The value of one document, None where it is not YAML or not exactly one value."""
+    """The value of one document as Sveltos reads it, None where it is not YAML or says nothing."""
     try:
-        loaded = load_documents(text, "a document")
+        return load_document(text, "a document")
     except InputError:
         return None
-    return loaded[0] if len(loaded) == 1 else None
 
 
 def identify(value: Any) -> Identity | None:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects, no_objects
 from gitsnap.sveltos.matching import ClusterRef
@@ -193,7 +194,7 @@ def _flags(words: list[Any], flag: str) -> Iterator[str]:
 
 def _is_exempt(row: ReferencePath, holder: Mapping[str, Any]) -> bool:
     field, value = row.untyped_where
-    return bool(field) and holder.get(field) == value
+    return bool(field) and same_json(holder.get(field), value)
 
 
 def _written(row: ReferencePath, value: Any) -> _Written | None:

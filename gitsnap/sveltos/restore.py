@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind
+from gitsnap.objects import same_json
 from gitsnap.sveltos import generated, kinds
 from gitsnap.sveltos.generated import Origin
 
@@ -189,7 +190,8 @@ def needs_recreation(archived: JsonObject, live: JsonObject) -> str:
         if wanted != found:
             return f"its type is {found} and was {wanted}: a type cannot be changed, only by deleting and creating"
     if live.get("immutable") and any(
-        (archived.get(field) or None) != (live.get(field) or None) for field in ("data", "binaryData", "immutable")
+        not same_json(archived.get(field) or None, live.get(field) or None)
+        for field in ("data", "binaryData", "immutable")
     ):
         return "it is immutable: its content cannot be changed, only by deleting and creating"
     return ""
@@ -305,7 +307,9 @@ def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> Js
     for field in _METADATA:
         merged = _with_owned(target, live, normalized, field)
         present = live["metadata"].get(field) or {}
-        changes = {key: value for key, value in merged.items() if present.get(key) != value}
+        changes = {
+            key: value for key, value in merged.items() if key not in present or not same_json(present[key], value)
+        }
         changes |= dict.fromkeys(key for key in present if key not in merged)
         if changes:
             metadata[field] = changes
@@ -322,13 +326,13 @@ def _with_owned(target: JsonObject, live: JsonObject, normalized: JsonObject, fi
 def _with_approvals(spec: JsonObject, live_spec: JsonObject) -> JsonObject:
     """The approvals of a promotion as they are live, stage by stage: putting an old one back would promote again."""
     approvals = {
-        stage.get("name"): manual["approved"]
+        str(stage.get("name")): manual["approved"]
         for stage in live_spec.get("stages") or ()
         if "approved" in (manual := (stage.get("trigger") or {}).get("manual") or {})
     }
     spec = copy.deepcopy(spec)
     for stage in spec.get("stages") or ():
         manual = (stage.get("trigger") or {}).get("manual")
-        if isinstance(manual, dict) and stage.get("name") in approvals:
-            manual["approved"] = approvals[stage.get("name")]
+        if isinstance(manual, dict) and str(stage.get("name")) in approvals:
+            manual["approved"] = approvals[str(stage.get("name"))]
     return spec

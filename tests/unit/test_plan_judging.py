@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, ObjectKey, Substitute
+from gitsnap.objects import changed_fields
 from gitsnap.plan import Action, Plan, SampleState, Selection, Unrestorable
-from gitsnap.plan.changes import changed_fields
 from gitsnap.sveltos import kinds
 from tests.support.plans import (
     alive,

@@ -1,0 +1,190 @@
+"""Equality of JSON values, the fields in which objects differ, and that nothing in the source compares otherwise."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gitsnap
+from gitsnap.objects import changed_fields, same_json
+from tests.support import json_comparisons
+
+_EXACT: dict[str, frozenset[str]] = {
+    "values of other types with the name of a JSON field": frozenset(
+        {
+            "archive/checking.py: facts != (sample.metadata.content_sha256, sample.metadata.objects)",
+            "capture/sample.py: sample.metadata.objects == 1",
+            "cluster/kubernetes_api.py: answer.status != 200",
+        }
+    ),
+    "keys of objects, and values made of keys": frozenset(
+        {
+            "capture/collect.py: {key for _, keys in failures for key in keys}",
+            "capture/collect.py: key not in failed",
+            "compare/pairs.py: frozenset((key for key in self._reported if key.kind in kinds.SOURCE_KINDS))",
+            (
+                "compare/pairs.py: "
+                "{key for key in self._changed.keys() | self._reported if key.kind in kinds.CLUSTER_KINDS}"
+            ),
+            (
+                "compare/pairs.py: {target for target in (unreadable_before | unreadable_after) & kept "
+                "if self.content_changed(target)}"
+            ),
+            "compare/resources.py: slot[1] == deployment",
+            "plan/deleting.py: key in judge.live.objects",
+            "plan/making.py: {key for key in others if key.kind in PRUNED_KINDS}",
+        }
+    ),
+    "texts and flags that a document was read as": frozenset(
+        {
+            "compare/sources.py: Counter((piece.meaning for piece in old))",
+            "compare/sources.py: Counter((piece.meaning for piece in new))",
+            "compare/sources.py: pieces[0].reading != pieces[-1].reading",
+        }
+    ),
+    "actions, uids, versions and paths of steps, which plan files hold as text": frozenset(
+        {
+            "plan/filing.py: planned != now",
+            "plan/filing.py: uid != live_uid",
+            "plan/filing.py: version != live_version",
+        }
+    ),
+    "words, of which a number is none": frozenset(
+        {
+            "format/canonical.py: key in result",
+            "format/metadata.py: set(document.get('requires') or ())",
+            "policy.py: text not in set(SecretsMode)",
+            "sveltos/restore.py: name not in present",
+        }
+    ),
+    "the one equality itself": frozenset(
+        {"objects.py: one == other", "objects.py: set(_changed(before, after, ''))"},
+    ),
+}
+"""Why a comparison is right although its operands may be JSON: ``module: expression``."""
+
+
+def test_no_module_compares_json_by_python() -> None:
+    """Two JSON values are compared by ``same_json`` alone: for ``==``, ``in`` and sets ``true`` is ``1``."""
+    found = {
+        f"{found.path}: {found.text}": str(found)
+        for found in json_comparisons.in_package(Path(gitsnap.__file__).parent)
+    }
+
+    allowed = frozenset[str]().union(*_EXACT.values())
+
+    assert sorted(found[name] for name in found.keys() - allowed) == []
+    assert sorted(allowed - found.keys()) == [], "no longer in the source"
+
+
+_DECLARED = """
+class Side:
+    document: JsonObject
+    def made(self) -> JsonObject: ...
+def read() -> list[JsonObject]: ...
+"""
+_OFFENCES = {
+    "(old: JsonObject, new: JsonObject)": [
+        "old == new",
+        "not (old['spec'] != new['spec'])",
+        "old.get('spec') == (new.get('spec') or {})",
+        "(copy := dict(old)) == {'a': True}",
+        "any(value == 1 for _, value in old.items())",
+        "old['a'] in new['list']",
+        "[True, 1].index(old['a'])",
+        "set(old['list'])",
+        "{value for value in old.values()}",
+        "(lambda value: value == old)(new)",
+    ],
+    "(documents: list[JsonObject])": ["any(one != documents[0] for one in documents)"],
+    "(pair: tuple[JsonObject, JsonObject])": ["[old == new for old, new in [(dict(one) for one in pair)]]"],
+    "(text: str)": ["json.loads(text) == [1]"],
+    "(side: Side)": ["side.document == side.made()", "side.document == text", "read() == []"],
+    "(document: Any, count: int)": ["document['a'] == count"],
+}
+_EXACT_FORMS = {
+    "(old: JsonObject, kind: str)": ["old.get('kind') == 'ConfigMap'", "old.get('kind') == kind", "len(old) == 3"],
+    "(old: JsonObject, new: JsonObject)": ["old.keys() == new.keys()", "'a' in old", "str(old['b']) == str(new['b'])"],
+}
+
+
+def _functions(forms: dict[str, list[str]]) -> list[str]:
+    return [f"def f{head} -> Any:\n    return {form}" for head, listed in forms.items() for form in listed]
+
+
+@pytest.mark.parametrize("source", _functions(_OFFENCES))
+def test_comparisons_are_found(source: str) -> None:
+    """The search finds a comparison however the values came to it."""
+    declared = json_comparisons.declarations([ast.parse(_DECLARED)])
+
+    assert json_comparisons.comparisons(source, "module.py", declared)
+
+
+@pytest.mark.parametrize("source", _functions(_EXACT_FORMS))
+def test_comparisons_with_text_are_none(source: str) -> None:
+    """A comparison with text is exact."""
+    declared = json_comparisons.declarations([ast.parse(_DECLARED)])
+
+    assert json_comparisons.comparisons(source, "module.py", declared) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (True, 1),
+        (False, 0),
+        (1, 1.0),
+        (0.0, -0.0),
+        (0, ""),
+        (None, False),
+        (None, {}),
+        ({}, []),
+        ("1", 1),
+        ({"a": None}, {}),
+        ({"a": [True]}, {"a": [1]}),
+        ([1, 2], [2, 1]),
+        ([1], [1, 1]),
+    ],
+)
+def test_values_that_readers_tell_apart(first: Any, second: Any) -> None:
+    """Types count, at any depth."""
+    assert not same_json(first, second)
+    assert not same_json([{"a": first}], [{"a": second}])
+    assert same_json(first, first)
+
+
+def test_order_of_keys_does_not_count() -> None:
+    """The same fields in another order are the same object."""
+    assert same_json({"a": 1, "b": {"c": 2, "d": []}}, {"b": {"d": [], "c": 2}, "a": 1})
+
+
+def test_deep_values() -> None:
+    """Values that are nested more deeply than Python's own comparison can follow."""
+    first: list[Any] = [True]
+    second: list[Any] = [1]
+    for _ in range(100_000):
+        first, second = [first], [second]
+
+    same = same_json(first, second)
+    while first:  # a list that is freed as a whole is freed by recursion
+        first, second = (inner if isinstance(inner := each[0], list) else [] for each in (first, second))
+
+    assert not same
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"spec": {"a": True}}, {"spec": {"a": 1}}, ("spec.a",)),
+        ({"spec": {"a": [0]}}, {"spec": {"a": [False]}}, ("spec.a[0]",)),
+        ({"spec": {"a": None}}, {"spec": {}}, ("spec.a",)),
+        ({"data": {"b": "1"}}, {}, ("data.b",)),
+        ({"spec": {"a": 1}}, {"spec": {"a": 1}}, ()),
+    ],
+)
+def test_changed_fields(before: Any, after: Any, expected: tuple[str, ...]) -> None:
+    """A field is named wherever readers tell its values apart; null and no field are two values."""
+    assert changed_fields(before, after) == expected
