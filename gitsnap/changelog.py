@@ -200,4 +200,4 @@ def _document(blob: BlobId | None, read: Callable[[BlobId], bytes], path: str) -
     if blob is None:
         return None
     document = decode(read(blob), path)
-    return document if isinstance(document, dict) and "metadata" in document else None
+    return document if "metadata" in document else None

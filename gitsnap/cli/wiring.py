@@ -148,7 +148,7 @@ def policy_from_file(name: str, file: Path) -> Policy:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
-    documents = list(iterate_documents(load_documents(content, str(file)), str(file)))
+    documents = list(iterate_documents(load_documents(content, str(file), unique_keys=True), str(file)))
     wanted = [one for one in documents if not name or ObjectKey.of(one).name == name]
     if len(wanted) != 1:
         known = ", ".join(ObjectKey.of(one).name for one in documents) or "none"

@@ -30,6 +30,7 @@ from gitsnap.cluster.semantics import (
     with_string_data,
 )
 from gitsnap.cluster.served import DEFINITION, ServedKind, defined, known, seen
+from gitsnap.cluster.texts import misfit, with_empty_texts
 from gitsnap.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -337,8 +338,11 @@ class DirectoryCluster:
 
 
 def _accepted(document: JsonObject) -> JsonObject:
-    """A copy of what a caller sent, with what a server fills in on the way."""
-    new: JsonObject = copy_json(with_string_data(document))
+    """A copy of what a caller sent, with what a server fills in on the way. Raises RejectedError."""
+    wrong = misfit(document)
+    if wrong is not None:
+        raise RejectedError(f"{ObjectKey.of(document)}: {wrong}")
+    new: JsonObject = copy_json(with_string_data(with_empty_texts(document)))
     if Kind.of(new) == _SECRET:
         new.setdefault("type", "Opaque")
     return new
@@ -350,7 +354,7 @@ def _completed(raw: JsonObject, key: ObjectKey, former: JsonObject | None) -> Js
     Somebody who edits a dump leaves the old resource version in it: then the new content makes one, so that a write
     which was planned on the old content is a conflict.
     """
-    document = with_string_data({**raw, "metadata": dict(raw["metadata"])})
+    document = with_string_data(with_empty_texts({**raw, "metadata": dict(raw["metadata"])}))
     if key.kind == _SECRET:
         document.setdefault("type", "Opaque")
     metadata = document["metadata"]

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitsnap.cluster.texts import misfit
 from gitsnap.errors import AccessDeniedError, InputError, StorageError
-from gitsnap.format import encode, iterate_documents, load_documents
+from gitsnap.format import encode, iterate_documents, line_of, load_documents
 from gitsnap.model import JsonObject, ObjectKey
 
 _EXTENSIONS = frozenset({".yaml", ".yml", ".json"})
@@ -59,15 +60,28 @@ class ObjectFile:
         return itertools.chain.from_iterable(document.objects for document in self._documents)
 
     def _read(self) -> Iterator[_Document]:
-        source = str(self.path)
-        contents = load_documents(self._text(), source)
+        source, text = str(self.path), self._text()
+        contents = load_documents(text, source, unique_keys=True)
         for _ in iterate_documents(contents, source):
             pass  # a document that is no object is refused here, with its number in the file
-        for content in contents:
+        for number, content in enumerate(contents):
             objects = tuple(iterate_documents([content], source))
             alone = len(objects) == 1 and objects[0] is content
+            for position, found in enumerate(objects):
+                self._check_texts(text, found, number, () if alone else ("items", position))
             wrapper = None if alone else {name: value for name, value in content.items() if name != "items"}
             yield _Document(objects, wrapper)
+
+    def _check_texts(self, text: str, found: JsonObject, number: int, place: tuple[str | int, ...]) -> None:
+        """Raises InputError where an API server would refuse the object, which has this place in a document."""
+        wrong = misfit(found)
+        if wrong is None:
+            return
+        line = line_of(text, number, (*place, *wrong.path))
+        where = f"{self.path}, line {line}" if line else str(self.path)
+        raise InputError(
+            f"{where}: {ObjectKey.of(found)}: {wrong}", hint="In YAML a text such as 5 or yes needs quotes."
+        )
 
     def _text(self) -> str:
         try:

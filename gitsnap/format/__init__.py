@@ -25,7 +25,7 @@ from gitsnap.format.pruned import (
     prune_record_to_bytes,
     pruned_text,
 )
-from gitsnap.format.reader import decode, iterate_documents, load_document, load_documents
+from gitsnap.format.reader import decode, iterate_documents, line_of, load_document, load_documents
 from gitsnap.format.rollbacks import Result, RollbackRecord, parse_record, record_lines
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "iterate_documents",
     "key_of",
     "kind_folder",
+    "line_of",
     "load_document",
     "load_documents",
     "parse_record",

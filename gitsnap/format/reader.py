@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from gitsnap.errors import InputError
@@ -20,37 +20,45 @@ LONGEST_TEXT = 64 * 1024 * 1024
 """Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_LONG_INTEGER = re.compile("[0-9]{19}")
-"""In a text without one, no integer needs more than 64 bits."""
+_LONG_INTEGER = b"0" * 19
+"""In a text with fewer digits in a row, no integer needs more than 64 bits."""
+_DIGITS_AS_ZERO = bytes.maketrans(b"0123456789", b"0" * 10)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def decode(data: bytes, source: str = "an archived object") -> Any:
-    """The JSON value of an archived file; ``source`` names it in messages.
+def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
+    """The JSON object of an archived file; ``source`` names it in messages.
 
-    Raises InputError when it is no YAML, is not UTF-8, or holds more than one document.
+    Raises InputError when it is no YAML, is not UTF-8, or is not exactly one mapping: the file is damaged, or somebody
+    else wrote it.
     """
     text = _text(data, source)
     value = canonical.read(text)
-    if value is not canonical.NOT_CANONICAL:
-        return value
-    documents = load_documents(text, source)
-    if len(documents) != 1:
-        raise InputError(f"{source}: {len(documents)} documents instead of one")
-    return documents[0]
+    if value is canonical.NOT_CANONICAL:
+        documents = load_documents(text, source)
+        if len(documents) != 1:
+            raise InputError(f"{source}: {len(documents)} documents instead of one")
+        value = documents[0]
+    if not isinstance(value, dict):
+        raise InputError(f"{source}: it holds no mapping of fields, so it is no object")
+    if not isinstance(value.get("metadata") or {}, dict):
+        raise InputError(f"{source}: its metadata is no mapping of fields, so it is no object")
+    return value
 
 
-def load_documents(text: str | bytes, source: str) -> list[Any]:
+def load_documents(text: str | bytes, source: str, *, unique_keys: bool = False) -> list[Any]:
     """The JSON values of all documents of a YAML or JSON text; empty documents are left out.
 
-    ``source`` names the text in messages. Raises InputError with the line of what cannot be read.
+    ``source`` names the text in messages. ``unique_keys`` refuses a key that stands twice in a mapping, as kubectl
+    does for files; otherwise the last one counts. Raises InputError with the line of what cannot be read.
     """
     text = _checked(text, source)
-    value = _json(text)
+    value = _json(text, unique_keys=unique_keys)
     if value is not _NO_JSON:
         return [value]
     from gitsnap.format.yaml_loading import load_all
 
-    return load_all(text, source)
+    return load_all(text, source, unique_keys=unique_keys)
 
 
 def load_document(text: str | bytes, source: str) -> Any:
@@ -65,6 +73,13 @@ def load_document(text: str | bytes, source: str) -> Any:
     from gitsnap.format.yaml_loading import load_first
 
     return load_first(text, source)
+
+
+def line_of(text: str, number: int, path: Sequence[str | int]) -> int | None:
+    """The line of a field in one of the documents that ``load_documents`` gives for the text, None if unknown."""
+    from gitsnap.format.yaml_lines import find_line
+
+    return find_line(text, number, path)
 
 
 def _checked(text: str | bytes, source: str) -> str:
@@ -85,22 +100,47 @@ def _text(data: bytes, source: str) -> str:
 _NO_JSON: Any = object()
 
 
-def _json(text: str) -> Any:
+def _json(text: str, *, unique_keys: bool = False) -> Any:
     """The value of a JSON object, ``_NO_JSON`` for another text. Much faster than the parser of YAML."""
     if text.lstrip()[:1] != "{":
         return _NO_JSON
-    integers: Any = go_scalars.json_integer if _LONG_INTEGER.search(text) else None
+    data = text.encode("utf-8", "surrogatepass")  # bytes are looked through many times faster than by expressions
+    integers: Any = go_scalars.json_integer if _LONG_INTEGER in data.translate(_DIGITS_AS_ZERO) else None
+    pairs = _unique_pairs if unique_keys else None
     try:
-        value = json.loads(text, parse_int=integers, parse_float=go_scalars.json_float, parse_constant=_no_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=integers,
+            parse_float=go_scalars.json_float,
+            parse_constant=_no_constant,
+        )
     except (ValueError, RecursionError):
         return _NO_JSON  # a flow mapping of YAML, or several documents
-    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+    if _may_be_deep(data) and _is_deep(value):
         return _NO_JSON  # the parser of YAML says where
     return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
 
 
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")  # the parser of YAML says where
+    return result
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """Whether brackets are nested deeply, those in texts included."""
+    brackets = data.translate(None, _NO_BRACKETS)
+    for _ in range(DEEPEST):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return True
 
 
 def _is_deep(value: Any) -> bool:

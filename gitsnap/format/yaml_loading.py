@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ruamel.yaml.cyaml import CBaseLoader
@@ -37,6 +37,7 @@ _HIGHEST_RATIO, _LOWEST_RATIO = 0.99, 0.10
 """How much of a document may come from aliases: this keeps nested aliases, a few lines that stand for billions of
 values, from filling the memory. The numbers are those of Go's library, so that every text that it reads is read."""
 
+_VERSION = (1, 1)
 _MERGE = "<<"
 _NO_KEY: Any = object()
 
@@ -47,10 +48,10 @@ _INNER_COLON = re.compile(r":(?=\S)")
 _MOST_RETRIES = 100
 
 
-def load_all(text: str, source: str) -> list[Any]:
+def load_all(text: str, source: str, *, unique_keys: bool = False) -> list[Any]:
     """The values of all documents, empty ones left out. Raises InputError with the line of what cannot be read."""
     with _told(source):
-        return [document for document in _documents(text) if document is not None]
+        return [document for document in _documents(text, unique_keys=unique_keys) if document is not None]
     return []
 
 
@@ -60,7 +61,7 @@ def load_first(text: str, source: str) -> Any:
         return next(_documents(text, most=1), None)
 
 
-def _documents(text: str, *, most: int | None = None) -> Iterator[Any]:
+def _documents(text: str, *, most: int | None = None, unique_keys: bool = False) -> Iterator[Any]:
     """The values of the first documents, or of all.
 
     Go's parser differs from this one in two places: a colon inside of a plain word of a flow collection
@@ -75,7 +76,7 @@ def _documents(text: str, *, most: int | None = None) -> Iterator[Any]:
         stand_ins[mark] = _BYTE_ORDER_MARK
     for attempt in range(_MOST_RETRIES):
         try:
-            return iter(list(itertools.islice(_parsed(text, stand_ins), most)))
+            return iter(list(itertools.islice(_parsed(text, stand_ins, unique_keys=unique_keys), most)))
         except MarkedYAMLError as error:
             place = error.problem_mark.index if error.problem_mark else -1
             if error.problem != _UNEXPECTED_COLON or text[place : place + 1] != ":" or attempt == _MOST_RETRIES - 1:
@@ -114,11 +115,13 @@ def _words(text: str) -> Iterator[tuple[int, int, bool]]:
     yield at, len(text), False
 
 
-def _parsed(text: str, stand_ins: dict[str, str]) -> Iterator[Any]:
+def _parsed(text: str, stand_ins: dict[str, str], *, unique_keys: bool) -> Iterator[Any]:
     parser = CBaseLoader(text)
     while not isinstance(event := parser.get_event(), StreamEndEvent):
         if isinstance(event, DocumentStartEvent):
-            yield _Builder(parser, stand_ins).document()
+            if event.version not in (None, _VERSION):
+                _refuse(f"YAML {'.'.join(map(str, event.version))} is not read by Go, only YAML 1.1", event)
+            yield _Builder(parser, stand_ins, unique_keys=unique_keys).document()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,16 @@ class _Open:
     """The key that waits for its value."""
     merges: bool = False
     """Whether the next value belongs to a merge key."""
+    written: set[str] = field(default_factory=set)
+    """The keys that stand in a mapping, without those of merged ones."""
 
 
 class _Builder:
     """Builds one document."""
 
-    def __init__(self, parser: Any, stand_ins: dict[str, str]) -> None:
+    def __init__(self, parser: Any, stand_ins: dict[str, str], *, unique_keys: bool) -> None:
         self._parser = parser
+        self._unique_keys = unique_keys
         self._stand_ins = stand_ins
         self._value: Any = None
         self._open: list[_Open] = []
@@ -276,6 +282,11 @@ class _Builder:
         if text is None:
             self._doubtful = True
             return value
+        if self._unique_keys:
+            written = self._open[-1].written
+            if text in written:
+                _refuse(f"found duplicate key {text!r}", event)
+            written.add(text)
         return text
 
     def _number(self, value: float) -> int | float:

@@ -34,6 +34,11 @@ HOW_TO_GET_THEM = (
 
 _BUILD = Path(__file__).resolve().parent / "build"
 
+YAML_MODULE = Path(__file__).resolve().parent / "yaml"
+"""A module of its own, so that a change of it leaves the API server as it is built."""
+
+YAML_ORACLE = "yaml-as-json"
+
 _ENVIRONMENT = dict(os.environ)
 """As it was when the tests began: the tests themselves run with another HOME."""
 
@@ -74,21 +79,36 @@ def obtain() -> Path:
     return folder
 
 
-def cache_folder() -> Path:
+def obtain_yaml_oracle() -> Path:
+    """The program that answers what Go's YAML reads in a text; builds it in seconds where it is missing.
+
+    Raises MissingError when Go is missing or the build fails.
+    """
+    folder = cache_folder(YAML_MODULE)
+    target = folder / YAML_ORACLE
+    if not _is_program(target):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / ".lock"):
+            if not _is_program(target):
+                _build(YAML_ORACLE, ".", target, module=YAML_MODULE)
+    return target
+
+
+def cache_folder(module: Path = _BUILD) -> Path:
     """One folder for each state of the pinned modules, build flags and machine; old ones can be deleted at any time."""
     base = _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE") or os.path.join(  # noqa: PTH118 - joined only where it is needed
         _ENVIRONMENT.get("XDG_CACHE_HOME") or str(Path(_ENVIRONMENT.get("HOME", "~")).expanduser() / ".cache"),
         "gitsnap-testbed",
     )
     digest = hashlib.sha256()
-    for part in (_BUILD / "go.mod", _BUILD / "go.sum"):
+    for part in (module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))):
         digest.update(part.read_bytes())
     digest.update(" ".join([*_flags(), platform.system(), platform.machine()]).encode())
     return Path(base) / digest.hexdigest()[:16]
 
 
 def _flags() -> list[str]:
-    version = _pinned_version("k8s.io/kubernetes")
+    version = pinned_version("k8s.io/kubernetes")
     major, minor = version.removeprefix("v").split(".")[:2]
     stamp = "-X k8s.io/component-base/version."
     return [
@@ -98,10 +118,11 @@ def _flags() -> list[str]:
     ]
 
 
-def _pinned_version(module: str) -> str:
-    match = re.search(rf"^\s*{re.escape(module)} (v\S+)", (_BUILD / "go.mod").read_text(), re.MULTILINE)
+def pinned_version(module: str, folder: Path = _BUILD) -> str:
+    """The version of a Go module that a folder's ``go.mod`` requires. Raises MissingError where it requires none."""
+    match = re.search(rf"^(?:require)?\s*{re.escape(module)} (v\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
     if match is None:
-        raise MissingError(f"{_BUILD / 'go.mod'} does not pin {module}")
+        raise MissingError(f"{folder / 'go.mod'} does not pin {module}")
     return match[1]
 
 
@@ -125,13 +146,13 @@ def install_ssh_server() -> None:
         raise MissingError(f"openssh-server could not be installed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def _build(name: str, package: str, target: Path) -> None:
+def _build(name: str, package: str, target: Path, *, module: Path = _BUILD) -> None:
     go = shutil.which("go", path=_ENVIRONMENT.get("PATH"))
     if go is None:
         raise MissingError(
             f"{name} must be built, and there is no Go on the PATH (version 1.21 or newer); {HOW_TO_GET_THEM}"
         )
-    took = {"etcd": "half a minute", "kube-apiserver": "about 8 minutes", "kubectl": "half a minute"}[name]
+    took = {"kube-apiserver": "about 8 minutes", YAML_ORACLE: "seconds"}.get(name, "half a minute")
     _say(f"building {name} for the integration tests, once: {took} on two cores where Go has compiled nothing yet …")
     before = time.monotonic()
     # Settings of whoever runs this (a vendor mode, a workspace) must not change what is built.
@@ -140,7 +161,7 @@ def _build(name: str, package: str, target: Path) -> None:
         built = Path(scratch) / name
         outcome = subprocess.run(
             [go, "build", *_flags(), "-o", str(built), package],
-            cwd=_BUILD,
+            cwd=module,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -185,11 +206,12 @@ def main() -> int:
     """Make sure that the programs are there; prints where."""
     try:
         folder = obtain()
+        obtain_yaml_oracle()
         _with_ssh_server()
     except MissingError as error:
         _say(str(error))
         return 1
-    _say(f"kube-apiserver {_pinned_version('k8s.io/kubernetes')}, etcd and kubectl are in {folder}")
+    _say(f"kube-apiserver {pinned_version('k8s.io/kubernetes')}, etcd and kubectl are in {folder}")
     return 0
 
 

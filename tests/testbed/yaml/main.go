@@ -19,7 +19,6 @@ func main() {
 	input := bufio.NewScanner(os.Stdin)
 	input.Buffer(nil, longestLine)
 	output := bufio.NewWriter(os.Stdout)
-	defer output.Flush()
 	for input.Scan() {
 		var text string
 		if err := json.Unmarshal(input.Bytes(), &text); err != nil {
@@ -27,6 +26,7 @@ func main() {
 			os.Exit(2)
 		}
 		fmt.Fprintf(output, "%s\n", answer(text))
+		output.Flush() // whoever asks waits for the answer
 	}
 	if err := input.Err(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
