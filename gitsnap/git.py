@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -68,19 +69,20 @@ _LARGEST_REF = 4096
 
 
 def run_git(
-    git_folder: Path,
+    git_folder: Path | None,
     *arguments: str,
     given: str = "",
     lock: int | None = None,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
     seconds: float | None = None,
     refs: RefsSeen = "shared",
 ) -> subprocess.CompletedProcess[str]:
     """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
 
     A command that writes inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the
-    next writer waits until git is done. ``environment`` is added to the little that git gets to see; after ``seconds``
-    git is killed, and subprocess.TimeoutExpired raised. Where ``git_folder`` is missing, git sees an empty repository.
+    next writer waits until git has ended. ``environment`` is added to the little that git gets to see; None takes a
+    variable away. After ``seconds`` git is ended, and subprocess.TimeoutExpired raised. Where ``git_folder`` is None or
+    missing, git sees an empty repository.
     Raises StorageError where there is no git.
     """
     program = shutil.which("git")
@@ -88,23 +90,39 @@ def run_git(
         raise StorageError("the program git was not found", hint="Install git.")
     with temporary_folder() as stand_in:
         objects = _fill(stand_in, git_folder, refs)
+        variables = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            **_ENVIRONMENT,
+            "GIT_OBJECT_DIRECTORY": None if objects is None else str(objects),
+            **(environment or {}),
+        }
         done = run_child(
             [program, f"--git-dir={stand_in}", *arguments],
-            environment={
-                "PATH": os.environ.get("PATH", os.defpath),
-                **_ENVIRONMENT,
-                **({} if objects is None else {"GIT_OBJECT_DIRECTORY": str(objects)}),
-                **(environment or {}),
-            },
+            environment={name: value for name, value in variables.items() if value is not None},
             given=given.encode("utf-8", "surrogateescape"),
             passed=() if lock is None else (lock,),
             seconds=seconds,
         )
     out, err = (
-        text.decode("utf-8", "surrogateescape").replace(str(stand_in), str(git_folder))
+        text.decode("utf-8", "surrogateescape").replace(str(stand_in), str(git_folder or "git"))
         for text in (done.stdout, done.stderr)
     )
     return subprocess.CompletedProcess(list(arguments), done.returncode, out, err)
+
+
+@contextmanager
+def scratch_repository(git_folder: Path, refs: Mapping[str, str]) -> Iterator[Path]:
+    """A repository that is thrown away, with the objects of another one and refs of its own.
+
+    ``refs``: name -> object. What is fetched into it never reaches the other repository.
+    """
+    with temporary_folder() as folder:
+        information = folder / "objects" / "info"
+        information.mkdir(parents=True)
+        (information / "alternates").write_bytes(os.fsencode(common_folder(git_folder).resolve() / "objects") + b"\n")
+        (folder / "refs").mkdir()
+        (folder / "packed-refs").write_text("".join(f"{refs[name]} {name}\n" for name in sorted(refs)))
+        yield folder
 
 
 def git_settings(settings: Mapping[str, str] | Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -124,12 +142,12 @@ def common_folder(git_folder: Path) -> Path:
         return git_folder
 
 
-def _fill(stand_in: Path, git_folder: Path, refs: RefsSeen) -> Path | None:
+def _fill(stand_in: Path, git_folder: Path | None, refs: RefsSeen) -> Path | None:
     """Make a folder a git directory that stands for another one; the folder of its objects, None for its own."""
     (stand_in / "config").write_text(_CONFIGURATION)
     (stand_in / "HEAD").write_bytes(_head(git_folder))
-    common = common_folder(git_folder).resolve()
-    if not (common / "objects").is_dir():
+    common = common_folder(git_folder).resolve() if git_folder else None
+    if common is None or not (common / "objects").is_dir():
         (stand_in / "objects").mkdir()
         (stand_in / "refs").mkdir()
         return None
@@ -143,9 +161,9 @@ def _fill(stand_in: Path, git_folder: Path, refs: RefsSeen) -> Path | None:
     return common / "objects"
 
 
-def _head(git_folder: Path) -> bytes:
+def _head(git_folder: Path | None) -> bytes:
     """HEAD as it is, also where it is damaged: `git fsck` is to find that."""
-    content = _content(git_folder / "HEAD")
+    content = _content(git_folder / "HEAD") if git_folder else None
     return b"ref: refs/heads/none\n" if content is None else content
 
 
