@@ -77,6 +77,8 @@ def _run(words: list[str]) -> int:
 
             correct()
         code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
+        if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
+            raise KeyboardInterrupt  # noqa: TRY301 - the sentence for it is below
     except GitsnapError as error:
         if debug:
             traceback.print_exc()
@@ -87,7 +89,7 @@ def _run(words: list[str]) -> int:
         _complain(error.format_message(), hint)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted; what was already done is done, nothing was left half written", "")
+        _complain("interrupted: what was done so far stays, and nothing was left half written", "")
         return AbortedError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `head`

@@ -30,6 +30,9 @@ _QUOTED = re.compile(r"(?<!\w)'[^'\n]*'|\"[^\"\n]*\"")
 _HOST = re.compile(r"(?:\w+://|(?!\w+://))(?:[^/@\s]*@)?(?:\[(?P<address>[^]\s]+)\]|(?P<name>[^/:\s]+))[:/]")
 """The host of a URL, or of git's short form ``user@host:path``."""
 
+_BEFORE_HOST = r"(?:(?<=host )|(?<=host: )|(?<=hostname )|(?<=@)|(?<=for )|(?<=to )|(?<=by ))"
+"""What git, ssh and curl write before the name of a host. A host may be called as a word that they say elsewhere."""
+
 _NO_ATOMIC = re.compile(r"does not support --atomic", re.IGNORECASE)
 
 
@@ -58,7 +61,8 @@ MEANINGS = (
         "Compare the server's host key with what its people publish, then put it into known_hosts.",
     ),
     Meaning(
-        ("ssl certificate problem", "certificate verif", "server verification failed", "unable to get local issuer"),
+        ("ssl certificate problem", "certificate verif", "server verification failed", "unable to get local issuer",
+         "problem with the ssl ca cert"),
         "the server's TLS certificate is not trusted",
         RemoteError,
         "Give the certificate authority as ca.crt in the Secret.",
@@ -101,7 +105,7 @@ MEANINGS = (
     ),
     Meaning(
         (
-            "remote rejected", "hook declined", "unpacker error", "unpack failed", "no space left", "quota",
+            r"\brejected \(", "hook declined", "unpacker error", "unpack failed", "no space left", "quota",
             "permission denied", "insufficient permission", "read-only file system",
         ),
         "the remote refuses what is pushed",
@@ -132,6 +136,21 @@ MEANINGS = (
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRef:
+    """A ref that a push did not update."""
+
+    name: str
+    kind: str
+    """git's word: ``rejected``, by git here; ``remote rejected``; ``remote failure``."""
+    reason: str
+
+    @property
+    def short(self) -> str:
+        """The name as people say it."""
+        return self.name.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What a failed command printed, by who said it."""
 
@@ -139,8 +158,8 @@ class Said:
     """Lines that the server sent."""
     own: tuple[str, ...]
     """Lines of git, ssh and curl."""
-    refused: tuple[tuple[str, str], ...]
-    """Name and reason of each ref that was not updated."""
+    refused: tuple[RefusedRef, ...]
+    """The refs that were not updated, without those that only failed together with others."""
 
     @classmethod
     def of(cls, printed: str, porcelain: str = "") -> Said:
@@ -149,16 +168,16 @@ class Said:
         server = [line.removeprefix(_SERVER).strip() for line in lines if line.startswith(_SERVER)]
         own = [line for line in lines if not line.startswith((_SERVER, *_SAYS_NOTHING))]
         matches = [match for line in porcelain.splitlines() if (match := _REF_LINE.match(line))]
-        refused = [(match["name"], match["reason"] or match["kind"]) for match in matches]
-        decisive = [pair for pair in refused if not pair[1].startswith(_ONLY_BECAUSE_OF_OTHERS)]
+        refused = [RefusedRef(match["name"], match["kind"], match["reason"] or match["kind"]) for match in matches]
+        decisive = [ref for ref in refused if not ref.reason.startswith(_ONLY_BECAUSE_OF_OTHERS)]
         told = tuple(line for line in server if line.strip("=*-#_ "))
         return cls(told, tuple(own), tuple(decisive or refused))
 
     def reasons(self) -> str:
         """One line about all refs that were refused: each reason with the refs; ``""`` where there are none."""
         grouped: dict[str, list[str]] = {}
-        for name, reason in self.refused:
-            grouped.setdefault(reason, []).append(name.removeprefix("refs/heads/").removeprefix("refs/tags/"))
+        for ref in self.refused:
+            grouped.setdefault(ref.reason, []).append(ref.short)
         return "; ".join(f"{reason}: {_counted(names)}" for reason, names in grouped.items())
 
 
@@ -180,10 +199,10 @@ def _deciding(printed: str, porcelain: str, url: str) -> Iterator[str]:
     """Texts that decide, the weightiest first: of the refs and git, then all."""
     said = Said.of(printed, porcelain)
     lines = [line.strip() for line in printed.splitlines()]
-    refs = [f"remote rejected ({reason})" for _, reason in said.refused]
-    by_a_hook = any("hook declined" in reason for reason in refs)
+    refs = [f"{ref.kind} ({_QUOTED.sub(' ', ref.reason)})" for ref in said.refused]
+    by_a_hook = any("hook declined" in ref for ref in refs)
     of_server = () if by_a_hook else (line for line in lines if line.startswith(_GIT_OF_SERVER))
-    yield _plain((*said.own, *of_server, *refs), url)
+    yield "\n".join((_plain((*said.own, *of_server), url), *refs))
     yield _plain(lines, url)
 
 
@@ -197,7 +216,7 @@ def _plain(lines: Iterable[str], url: str) -> str:
     text = _QUOTED.sub(" ", text)
     if match := _HOST.match(url):
         host = re.escape(match["address"] or match["name"])
-        text = re.sub(rf"(?<![\w.-]){host}(?![\w.-])", " ", text)
+        text = re.sub(rf"{_BEFORE_HOST}{host}(?![\w.-])", " ", text)
     return text
 
 
