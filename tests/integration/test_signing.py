@@ -233,7 +233,9 @@ def test_no_program_of_the_archive_is_asked_who_signed(place: Path) -> None:
     (place / "others").write_text(f"team@example.org {other}")
     fake = place / "fake"
     good = 'Good \\"git\\" signature for team@example.org with ED25519 key SHA256:x'
-    fake.write_text(f'#!/bin/sh\ncase "$*" in *find-principals*) echo team@example.org;; *) echo "{good}";; esac\n')
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *find-principals*) echo team@example.org;; *) cat >/dev/null; echo "{good}";; esac\n'
+    )
     fake.chmod(0o755)
     _git(place, "config", "gpg.ssh.program", str(fake))
     (place / "gitconfig").write_text(f'[gpg "ssh"]\n\tprogram = {fake}\n')
