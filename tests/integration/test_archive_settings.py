@@ -57,9 +57,8 @@ def _commands(place: Path) -> list[tuple[str, ...]]:
 
 
 def _run_all(place: Path, trap: Trap) -> None:
-    cache = {"XDG_CACHE_HOME": str(place / "cache")}
     for words in _commands(place):
-        done = gitsnap(place, *words, **cache)
+        done = gitsnap(place, *words, XDG_CACHE_HOME=str(place / "cache"))
         assert trap.ran() == "", words
         expected = (0, 5) if words[0] == "verify" else (0,)
         assert done.returncode in expected, (words, done.stdout, done.stderr)
