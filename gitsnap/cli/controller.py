@@ -50,6 +50,7 @@ def controller(
     """
     from gitsnap.cluster import connect
     from gitsnap.controller import Controller, Settings, configure_logging
+    from gitsnap.private_files import discard_temporary_folders
 
     configure_logging(verbose=verbose)
     gc.enable()  # main() turns it off for processes that live for seconds
@@ -71,6 +72,7 @@ def controller(
     all_done = served.run()
     sys.stderr.flush()
     if not all_done:
+        discard_temporary_folders()
         os._exit(0)  # a thread that still waits for a server would keep the process; the archive is whole at any moment
 
 
