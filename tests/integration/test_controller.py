@@ -337,7 +337,7 @@ def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tm
     (tmp_path / "allowed").write_text(f"platform@example.com {public}")
     signing = {"metadata": {"name": "signing"}, "stringData": {"identity": (tmp_path / "signing").read_text()}}
     installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", signing)
-    recipient = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+    recipient = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
     spec: dict[str, Any] = {
         "schedule": "@every 1s",
         "secrets": {"recipients": [recipient], "secretRef": {"namespace": "gitsnap", "name": "keys"}},

@@ -44,7 +44,7 @@ for words in json.loads(sys.stdin.read()):
 with open("codes.json", "w") as file:
     json.dump(codes, file)
 """
-_RECIPIENT = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+_RECIPIENT = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
 _FIELDS = (
     "ClusterProfile.config.projectsveltos.io spec.helmCharts[].values",
     'ConfigMap metadata.annotations["example.com/token"]',
