@@ -26,7 +26,7 @@ KEY_FILE = "fingerprint.key"
 IDENTITY_FILE = "identity.txt"
 
 _FOLDER_FILES = {
-    ".gitignore": "# Private keys: git must never take them. This file keeps `git add` in an outer repository from it.\n*\n",
+    ".gitignore": "# Private keys: `git add` in an outer repository must not take them.\n*\n",
     "README.md": (
         "# Private keys of gitsnap's archives\n\n"
         "One folder for each archive beside this one. Keep a copy of them elsewhere, and keep them from others.\n\n"

@@ -163,6 +163,12 @@ class Installation:
             for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
                 if one["metadata"]["name"].startswith("gitsnap-"):
                     self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+        root = "/apis/admissionregistration.k8s.io/v1"
+        for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
+                if one["metadata"]["name"].startswith("gitsnap-"):
+                    self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+        root = "/apis/rbac.authorization.k8s.io/v1"
         for kind in ("roles", "rolebindings"):
             self.api.request("DELETE", f"{root}/namespaces/default/{kind}/gitsnap-events")
         self.api.request("DELETE", "/apis/coordination.k8s.io/v1/namespaces/gitsnap/leases")
