@@ -49,18 +49,26 @@ def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence
 
 
 def for_capture(
-    archive: Archive, policy: Policy, *, identities: Sequence[Path] = (), accept_change: bool = False
+    archive: Archive,
+    policy: Policy,
+    *,
+    identities: Sequence[Path] = (),
+    accept_change: bool = False,
+    accept_fields: bool = False,
 ) -> tuple[Policy, secrets.Keeper | None]:
     """The policy and the keys for the next sample of a person; missing keys are made.
 
     The archive's own record decides how Secrets are kept: its newest sample has mode, recipients and hidden fields. A
-    policy that says otherwise is refused unless ``accept_change``. Other kinds may be added without asking.
-    Raises SecretsError.
+    policy that says otherwise is refused unless ``accept_change``, or ``accept_fields`` for hidden fields alone. Other
+    kinds may be added without asking. Raises SecretsError.
     """
     before = _newest(archive)
     if before is not None:
         if not accept_change:
-            _check_record(archive, policy, before.info)
+            record = before.info
+            if accept_fields:
+                record = replace(record, sensitive_fields=policy.sensitive_fields)
+            _check_record(archive, policy, record)
         policy = _going_on(policy, before)
     keeper = secrets.open_keeper(
         _folder_of(archive),

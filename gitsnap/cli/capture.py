@@ -65,7 +65,13 @@ def capture(
     connected.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
     _warn_of_outer_repository(archive)
-    policy, keeper = keys.for_capture(archive, policy, identities=identity or [], accept_change=accept_secrets_change)
+    policy, keeper = keys.for_capture(
+        archive,
+        policy,
+        identities=identity or [],
+        accept_change=accept_secrets_change,
+        accept_fields=bool(choice.sensitive_fields),
+    )
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
     request = sampling.Request(
         info,
@@ -191,8 +197,7 @@ def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
         return policy
     fields = () if words == ["none"] else tuple(sorted({sensitive.parse(one) for one in words}))
     sensitive.check(fields, "--sensitive-field")
-    source = policy.secrets_source if policy.secrets_given else "--sensitive-field"
-    return replace(policy, sensitive_fields=fields, sensitive_given=True, secrets_source=source)
+    return replace(policy, sensitive_fields=fields, sensitive_given=True)
 
 
 def _report(taken: CaptureResult, form: options.Output) -> None:

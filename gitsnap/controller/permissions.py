@@ -93,14 +93,16 @@ def _storage(policy: Policy, root: Path) -> Iterator[str]:
         root = root.resolve()
         folder = Path(policy.storage or root).resolve()
         archive = (folder / policy.name).resolve()
-        if not folder.is_relative_to(root):
+        if folder.is_symlink():
+            yield "spec.storage: its symbolic links lead in a circle"
+        elif not folder.is_relative_to(root):
             yield f"spec.storage: archives are in {root} or below it (--storage of the controller)"
         elif archive != folder / policy.name:
             yield f"spec.storage: {policy.name} in it is a symbolic link"
         elif problem := _inside(folder, root):
             yield f"spec.storage: {problem}"
-    except (OSError, RuntimeError) as error:  # a loop of links
-        yield f"spec.storage: cannot be followed ({type(error).__name__})"
+    except (OSError, RuntimeError):  # Python before 3.13 raises for a circle of links
+        yield "spec.storage: its symbolic links cannot be followed"
 
 
 def _inside(folder: Path, root: Path) -> str:

@@ -314,7 +314,12 @@ def test_no_canary_is_in_what_a_controller_says(api: ApiServer, tmp_path: Path, 
     day = _Day(api, tmp_path, mode)
     installed = Installation(api, tmp_path)
     installed.apply()
-    process = installed.start(storage=day.storage, verbose=True, environment={"TMPDIR": str(tmp_path / "tmp")})
+    process = installed.start(
+        storage=day.storage,
+        verbose=True,
+        environment={"TMPDIR": str(tmp_path / "tmp")},
+        flags=("--allow-local-push", "--allow-plaintext"),
+    )
     try:
         _controlled_day(day, installed)
         said = {"log": json.dumps(process.log, ensure_ascii=False), "metrics": process.get("/metrics")[1]}

@@ -76,14 +76,15 @@ class Installation:
         grace: float = 10.0,
         verbose: bool = False,
         environment: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
     ) -> ControllerProcess:
-        """A controller under the ServiceAccount; ``name`` is that of its pod."""
+        """A controller under the ServiceAccount; ``name`` is that of its pod, ``flags`` are further flags."""
         process = ControllerProcess(
             self.token_kubeconfig(server=server),
             storage or self.storage,
             log=self.folder / f"log-{len(self.processes)}",
             name=name,
-            words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ())),
+            words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ()), *flags),
             environment=environment or {},
         )
         self.processes.append(process)
