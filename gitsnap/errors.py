@@ -25,6 +25,7 @@
     │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
     ├── RemoteError              18   a remote refuses, or has another history
     │   ├── RemoteUnreachableError
+    │   ├── RemoteRefusedError        … it takes nothing of this kind: a rule, a hook, or what the server cannot do
     │   ├── RemoteChangedError        … somebody else pushed at the same moment
     │   └── RemoteDivergedError
     ├── InternalError            70   a defect of gitsnap itself
@@ -200,6 +201,10 @@ class RemoteUnreachableError(RemoteError):
     """No connection to the remote, or it broke."""
 
     retryable = True
+
+
+class RemoteRefusedError(RemoteError):
+    """The remote refuses what is pushed, or cannot do what a push needs: somebody has to change something there."""
 
 
 class RemoteChangedError(RemoteError):

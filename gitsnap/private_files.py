@@ -1,21 +1,30 @@
 """Files that only their owner may read: keys and identities. Made at once and whole, never through a link.
 
-This module must not know what is in them.
+Folders for the time of one command are here as well. Their owner holds a lock on such a folder, which the kernel drops
+when the owner dies: so a later process knows what a killed one left. This module must not know what is in the files.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets as random_source
+import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gitsnap.errors import SecretsError, StorageError
 
 _LARGEST_FILE = 1 << 20
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_TEMPORARY = "gitsnap-tmp."
+"""How the names of temporary folders begin."""
+
+_held: dict[Path, int] = {}
+"""The temporary folders of this process -> the descriptor that holds the lock."""
 
 
 def check_folder(folder: Path) -> None:
@@ -109,6 +118,75 @@ def rename_private(file: Path, target: Path) -> None:
         _sync_folder(target.parent)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder that only this user can read, and that is gone afterwards. Raises StorageError."""
+    folder = _claimed_folder()
+    try:
+        yield folder
+    finally:
+        _discard(folder)
+
+
+def discard_temporary_folders() -> None:
+    """Remove all temporary folders of this process, for an end that runs no ``finally``."""
+    for folder in list(_held):
+        _discard(folder)
+
+
+def clear_abandoned_folders() -> None:
+    """Remove the temporary folders of this user whose owner is dead. What cannot be removed stays."""
+    with suppress(OSError), os.scandir(_temporary_place()) as entries:
+        for entry in entries:
+            if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    _clear_if_abandoned(Path(entry.path))
+
+
+def _clear_if_abandoned(folder: Path) -> None:
+    """Raises BlockingIOError where somebody holds the folder, OSError where it cannot be opened."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _claimed_folder() -> Path:
+    """A new temporary folder with the lock on it. Between making and locking another process may take it away."""
+    place = _temporary_place()
+    try:
+        while True:
+            folder = Path(place, f"{_TEMPORARY}{random_source.token_hex(8)}")
+            folder.mkdir(mode=0o700)
+            with suppress(FileNotFoundError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                with suppress(OSError):  # a file system without locks: then nobody takes the folder for abandoned
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if folder.exists():
+                    _held[folder] = descriptor
+                    return folder
+                os.close(descriptor)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make a temporary folder in {place}: {error.strerror}",
+            hint="Name a folder that this user can write to with TMPDIR.",
+        ) from None
+
+
+def _temporary_place() -> str:
+    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folders in it have names by chance, and mode 0700
+
+
+def _discard(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    descriptor = _held.pop(folder, None)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _publish(temporary: Path, file: Path) -> bool:

@@ -20,8 +20,9 @@ from gitsnap.archive.removal import pending
 from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message
-from gitsnap.git import run_git
+from gitsnap.git import common_folder, git_settings, run_git
 from gitsnap.model import Area, BlobId, Sample, SampleMetadata
+from gitsnap.signing import AllowedSigners
 
 _NAMED = 5
 """So many names are listed of what is wrong in the same way."""
@@ -87,7 +88,9 @@ class _Checker:
     def objects(self) -> Iterator[Finding]:
         """What git itself says of its objects."""
         self._progress("git fsck", 0)
-        done = run_git(Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress")
+        done = run_git(
+            Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress", refs="copied"
+        )
         for line in (done.stdout + done.stderr).splitlines():
             if line and not line.startswith("notice:"):
                 yield Finding(True, "git", line.removeprefix("error: "))
@@ -266,14 +269,13 @@ class _Checker:
         return self._digests[blob]
 
     def signatures(self, allowed_signers: Path) -> Iterator[Finding]:
-        """Whether somebody who may has signed each tag; git and ssh-keygen decide."""
-        settings = ("-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={allowed_signers}")
+        """Whether somebody in the file has signed each tag. The tag's own bytes are verified, never a replacement."""
+        signers = AllowedSigners(allowed_signers)
         for number, sample in enumerate(self._samples, start=1):
             self._progress("signatures", number)
-            done = run_git(Path(self._repository.path), *settings, "verify-tag", sample.tag_id)
-            if done.returncode != 0:
-                said = done.stderr.strip().splitlines()[-1:] or ["no signature"]
-                yield Finding(True, sample.tag, f"is not signed by anybody in {allowed_signers} ({said[0]})")
+            problem = signers.problem(self._repository.odb.read(pygit2.Oid(hex=sample.tag_id))[1])
+            if problem:
+                yield Finding(True, sample.tag, f"is not signed by anybody in {allowed_signers}: {problem}")
 
     # The working tree -------------------------------------------------------------------------------------------------
 
@@ -285,10 +287,16 @@ class _Checker:
         if self._repository.is_bare or self._repository.workdir is None:
             return
         self._progress("working tree", 0)
+        git_folder = Path(self._repository.path)
         done = run_git(
-            Path(self._repository.path), f"--work-tree={self._repository.workdir}", "-c", "core.fsmonitor=false",
+            git_folder, f"--work-tree={self._repository.workdir}",
             "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-            environment={"GIT_OPTIONAL_LOCKS": "0"},
+            "--ignore-submodules=all",  # git would run in a repository inside the working tree, with its settings
+            environment={
+                "GIT_OPTIONAL_LOCKS": "0",
+                "GIT_INDEX_FILE": f"{git_folder / 'index'}",
+                **git_settings({"core.excludesFile": f"{common_folder(git_folder) / 'info' / 'exclude'}"}),
+            },
         )  # fmt: skip
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]

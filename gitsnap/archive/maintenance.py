@@ -2,8 +2,8 @@
 
 Nothing is ever removed: unreachable objects are packed with the rest, since the chain of samples leads through tags
 that retention took. Runs under the writer's lock, by the git program. That deletes no pack of an archive
-(``extensions.preciousObjects``), not even one whose objects are all in another: to pack objects it is shown a
-repository that has the archive's objects and no such setting. This module must not decide about samples.
+(``extensions.preciousObjects``), not even one whose objects are all in another. The repository that ``run_git`` shows
+it has no such setting. This module must not decide about samples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitsnap.archive import leftovers
-from gitsnap.git import run_git
+from gitsnap.git import RefsSeen, run_git
 
 LOOSE_TAGS = 500
 """So many tags in files of their own are packed: listing them takes five to eight times as long as packed ones."""
@@ -60,10 +60,8 @@ def maintain(git_folder: Path, branch: str, commands: Iterable[Command], *, lock
     """Pack; what went wrong in words, ``""`` where nothing did. A failure costs speed, never a sample."""
     for command in commands:
         try:
-            folder, environment = git_folder, {}
-            if command is _REPACK:
-                folder, environment = _stand_in(git_folder), {"GIT_OBJECT_DIRECTORY": str(git_folder / "objects")}
-            done = run_git(folder, *command, lock=lock, environment=environment, seconds=_SECONDS)
+            refs: RefsSeen = "none" if command is _REPACK else "shared"  # what no ref reaches is packed as well
+            done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS, refs=refs)
         except subprocess.TimeoutExpired:
             leftovers.clear_git(git_folder, branch)
             return f"git {command[0]} did not end within {_SECONDS:.0f} s"
@@ -72,12 +70,3 @@ def maintain(git_folder: Path, branch: str, commands: Iterable[Command], *, lock
         if done.returncode != 0:
             return f"git {command[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"
     return ""
-
-
-def _stand_in(git_folder: Path) -> Path:
-    """A repository without refs and settings, made anew each time: who was killed may have left half of it."""
-    folder = git_folder / "gitsnap-packing"
-    (folder / "refs").mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "HEAD").write_text("ref: refs/heads/none\n")
-    (folder / "config").write_text("")
-    return folder

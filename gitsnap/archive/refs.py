@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitsnap.git import common_folder
+
 TAGS = "refs/tags/"
 KEEP = "refs/gitsnap/keep/"
 """Below it lies, for each tag that ``gitsnap keep`` marked, a ref of the tag's name to the tag."""
@@ -48,7 +50,7 @@ def read_refs(git_folder: Path, prefix: str) -> Refs:
     First the refs that have files of their own, then ``packed-refs``, as git does: ``git pack-refs`` writes a ref there
     before it takes its file away, so whoever looks in this order misses none.
     """
-    folder = _common_folder(git_folder)
+    folder = common_folder(git_folder)
     loose = dict(_loose(folder, prefix))
     try:
         packed = (folder / "packed-refs").read_bytes()
@@ -61,14 +63,6 @@ def refs_below(git_folder: Path, prefix: str) -> list[tuple[str, str]]:
     """Whole names and targets of the refs below a prefix that ends in a slash, by name."""
     refs = read_refs(git_folder, prefix)
     return sorted({**refs.unpacked(), **refs.loose}.items())
-
-
-def _common_folder(git_folder: Path) -> Path:
-    """Where the refs are: elsewhere for a working tree that ``git worktree`` added."""
-    try:
-        return git_folder / (git_folder / "commondir").read_text().strip()
-    except FileNotFoundError:
-        return git_folder
 
 
 def _loose(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:

@@ -217,11 +217,21 @@ def _sync_all(folder: Path) -> None:
 def _repository(folder: Path) -> pygit2.Repository:
     ignore_machine_settings()
     try:
-        return pygit2.Repository(str(folder))
+        return _with_own_working_tree(pygit2.Repository(str(folder)), folder)
     except pygit2.GitError as error:
         raise ArchiveError(
             f"the git repository at {folder} cannot be opened: {error}", hint="`git fsck` there may say more."
         ) from error
+
+
+def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit2.Repository:
+    """The repository with the archive's folder as working tree: its .git/config may name any other (core.worktree)."""
+    if not repository.is_bare and repository.workdir is not None:
+        inside = folder.resolve()
+        own = inside.parent if inside == Path(repository.path).resolve() else inside
+        if Path(repository.workdir).resolve() != own:
+            repository.workdir = str(own)
+    return repository
 
 
 def _branch_of(folder: Path) -> str | None:

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
 
 from gitsnap.errors import AbortedError, GitsnapError, InternalError, UsageError
 
 _COMPLETION = frozenset({"--install-completion", "--show-completion"})
+
+
+_ended_by: list[int] = []
+"""The signal that asked this process to end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,9 +30,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words[:2] = ["addons"]
     gc.disable()  # a short process: walking a cluster's worth of JSON in search of cycles costs half of its decoding
     os.umask(0o077)  # whatever is written may hold configuration that is nobody else's business
-    code = _run(words)
+    _end_in_order()
+    try:
+        code = _run(words)
+    except KeyboardInterrupt:  # so early or so late that nothing had begun, or all was done
+        code = AbortedError.exit_code
+    if code == AbortedError.exit_code and _ended_by:
+        code = 128 + _ended_by[0]
     gc.freeze()  # else Python walks all there is in search of cycles once more, at its end
     sys.exit(code)
+
+
+def _end_in_order() -> None:
+    """Take SIGTERM and SIGHUP as Ctrl-C: what was begun is left whole, children end, temporary files are removed.
+
+    Removes what a killed process has left, too.
+    """
+    from gitsnap.private_files import clear_abandoned_folders
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError):  # not the main thread
+            if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                signal.signal(number, _interrupt)
+    clear_abandoned_folders()
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """The second signal changes nothing: the process is about to end."""
+    if not _ended_by:
+        _ended_by.append(number)
+        raise KeyboardInterrupt
 
 
 def _run(words: list[str]) -> int:
@@ -43,6 +77,8 @@ def _run(words: list[str]) -> int:
 
             correct()
         code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
+        if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
+            raise KeyboardInterrupt  # noqa: TRY301 - the sentence for it is below
     except GitsnapError as error:
         if debug:
             traceback.print_exc()
@@ -53,7 +89,7 @@ def _run(words: list[str]) -> int:
         _complain(error.format_message(), hint)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted; what was already done is done, nothing was left half written", "")
+        _complain("interrupted: what was done so far stays, and nothing was left half written", "")
         return AbortedError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `head`

@@ -86,6 +86,7 @@ def controller(
     """
     from gitsnap.cluster import connect
     from gitsnap.controller import Controller, Permissions, Settings, configure_logging
+    from gitsnap.private_files import discard_temporary_folders
 
     configure_logging(verbose=verbose)
     gc.enable()  # main() turns it off for processes that live for seconds
@@ -115,6 +116,7 @@ def controller(
     all_done = served.run()
     sys.stderr.flush()
     if not all_done:
+        discard_temporary_folders()
         os._exit(0)  # a thread that still waits for a server would keep the process; the archive is whole at any moment
 
 

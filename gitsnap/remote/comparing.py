@@ -6,12 +6,11 @@ This module must not write to the archive or to the remote.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gitsnap.archive.checking import Finding
-from gitsnap.git import run_git
+from gitsnap.git import run_git, scratch_repository
 from gitsnap.model import Sample
 from gitsnap.remote.pushing import known_tags, local_refs, pushed_tags
 from gitsnap.remote.talking import Remote
@@ -56,10 +55,7 @@ def _branch(
 
 def _parted(git_folder: Path, remote: Remote, ours: str, theirs: str) -> str:
     """What is known of two branches of which neither is known to be the beginning of the other."""
-    with tempfile.TemporaryDirectory(prefix="gitsnap-verify-") as folder:
-        scratch = Path(folder) / "both.git"
-        run_git(scratch, "init", "--quiet", "--bare", str(scratch))
-        (scratch / "objects" / "info" / "alternates").write_text(f"{git_folder.resolve() / 'objects'}\n")
+    with scratch_repository(git_folder, {}) as scratch:
         remote.run(scratch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, theirs)
         if _is_ancestor(scratch, ours, theirs):
             count = run_git(scratch, "rev-list", "--count", f"{ours}..{theirs}").stdout.strip()

@@ -10,20 +10,33 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitsnap.errors import SecretsError
+from gitsnap.errors import InputError, SecretsError
+from gitsnap.git import git_settings, run_git
+from gitsnap.private_files import temporary_folder
 
 _SSH = re.compile(r"ssh://|(?!\w+://)[^/]+:")
-_PASSED_ON = ("SSH_AUTH_SOCK", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+_PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
               "http_proxy", "https_proxy", "no_proxy", "all_proxy",
               "LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP")  # fmt: skip
-"""What reaches git of this process's own environment: the ssh agent, proxies, and a user for a uid without one."""
+"""What reaches git of this process's own environment with a Secret's credentials: proxies, and a user for a uid without
+one."""
 
+_OF_A_PERSON = frozenset({
+    "GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT",
+    "GIT_SSL_KEY",
+})  # fmt: skip
+"""Variables of git that count for who talks to a remote with credentials of his own; all others may redirect git."""
+
+_CONFIGURATION_OF_A_PERSON = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+_PROTOCOLS = "file:git:http:https:ssh"
+"""With a Secret's credentials git runs no other helper for a URL."""
+
+_PATIENCE = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": "60"}
 _CONNECTION = "-o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 _ASKPASS = """#!/bin/sh
 case "$1" in
@@ -55,20 +68,50 @@ class Credentials:
 
 
 @contextmanager
-def git_environment(url: str, credentials: Credentials | None) -> Iterator[dict[str, str]]:
+def git_environment(url: str, credentials: Credentials | None) -> Iterator[dict[str, str | None]]:
     """The environment for a git command that talks to ``url``; what it needs in files is gone afterwards.
 
-    Without credentials ssh uses the user's own keys, agent and known hosts. Raises SecretsError when a key is missing.
+    Without credentials a person talks to the remote: with his own keys, agent, known hosts and credential helpers.
+    Raises SecretsError when a key is missing, InputError where his git configuration cannot be read.
     """
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if credentials is None:
-        home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-        yield {**passed_on, **home, "GIT_SSH_COMMAND": f"ssh -o BatchMode=yes {_CONNECTION}"}
+        yield _of_a_person(url)
         return
-    with tempfile.TemporaryDirectory(prefix="gitsnap-remote-") as name:
-        files = _Files(Path(name))
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    with temporary_folder() as folder:
+        files = _Files(folder)
         made = _for_ssh(credentials, files) if _SSH.match(url) else _for_https(credentials, files)
-        yield {**passed_on, **made}
+        yield {**passed_on, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, **made}
+
+
+def _of_a_person(url: str) -> dict[str, str | None]:
+    """The person's environment, as his helpers and ssh need it, without the variables that redirect git."""
+    own: dict[str, str | None] = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _OF_A_PERSON
+    }
+    settings = list(_PATIENCE.items())
+    if url.startswith(("http://", "https://")):
+        settings += _credential_settings()
+    own.setdefault("GIT_SSH_COMMAND", None if "GIT_SSH" in own else f"ssh -o BatchMode=yes {_CONNECTION}")
+    return {**own, "LC_ALL": "C", "LANGUAGE": None, **git_settings(settings)}
+
+
+def _credential_settings() -> list[tuple[str, str]]:
+    """The settings credential.* of the person's and the machine's git configuration, and no others.
+
+    Conditional includes do not see the archive: whoever can write there must not choose what is included.
+    """
+    environment: dict[str, str | None] = dict(os.environ)
+    for name in list(environment):
+        if name.startswith("GIT_") and name not in _CONFIGURATION_OF_A_PERSON:
+            del environment[name]
+    for name in _CONFIGURATION_OF_A_PERSON:
+        environment.setdefault(name, None)
+    done = run_git(None, "config", "-z", "--get-regexp", r"^credential\.", environment=environment)
+    if done.returncode not in (0, 1):  # 1: there are none
+        raise InputError(f"your git configuration cannot be read: {done.stderr.strip()}")
+    pairs = (entry.partition("\n") for entry in done.stdout.split("\0") if entry)
+    return [(name, value if newline else "true") for name, newline, value in pairs]
 
 
 class _Files:
@@ -115,7 +158,7 @@ def _for_ssh(credentials: Credentials, files: _Files) -> dict[str, str]:
 
 
 def _for_https(credentials: Credentials, files: _Files) -> dict[str, str]:
-    settings: dict[str, str] = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": "60"}
+    settings = dict(_PATIENCE)
     made: dict[str, str] = {}
     bearer, password = credentials.text("bearerToken"), credentials.text("password")
     if bearer:
@@ -138,7 +181,4 @@ def _for_https(credentials: Credentials, files: _Files) -> dict[str, str]:
     authority = credentials.text("ca.crt", "caFile")
     if authority:
         settings["http.sslCAInfo"] = files.write("ca.crt", authority)
-    made["GIT_CONFIG_COUNT"] = str(len(settings))
-    for number, (name, value) in enumerate(sorted(settings.items())):
-        made |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return made
+    return {**made, **git_settings(settings)}

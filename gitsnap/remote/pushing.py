@@ -1,4 +1,4 @@
-"""Pushes an archive: its branch and the tags that the remote lacks, each by name, all or none of a batch, never forced.
+"""Pushes an archive: its branch and the tags that the remote lacks, each by name, never forced.
 
 A push counts when the remote's refs were read back. This module must not remove anything from a remote unless told to.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError, RemoteError
+from gitsnap.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError
 from gitsnap.git import run_git
 from gitsnap.remote.talking import Remote
+from gitsnap.remote.updates import Update, read_back, send
 
 _PUSHED = "gitsnap-pushed"
 """A file beside git's own that lists the tags which the remote had after the last push; no object of git's: it would
@@ -22,9 +23,6 @@ stay in the archive for ever, as large as the list of all samples, for every pus
 
 _ATTEMPTS = 3
 """Looks at a remote that others write to at the same moment, before that is an error."""
-
-_BATCH = 1000
-"""Tags of one atomic push: what a command line holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,9 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
     there = remote.refs(git_folder, branch)
     _check_history(git_folder, remote, branch, here, there)
     missing = {name: target for name, target in here.items() if there.get(name) != target}
-    for batch in _batches(missing):
-        remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *batch)
+    send(git_folder, remote, [Update(name, target) for name, target in missing.items()])
     if missing:
-        _read_back(remote.refs(git_folder, branch), missing, remote)
+        read_back(git_folder, branch, remote, missing)
     _remember(git_folder, here)
     tags = sum(map(_is_tag, missing))
     removed, problem = _remove(git_folder, branch, remote, here, there) if prune else (0, "")
@@ -137,23 +134,6 @@ def _check_history(
         )
 
 
-def _batches(missing: Mapping[str, str]) -> Iterator[Sequence[str]]:
-    """Refspecs by object, so that a capture meanwhile changes nothing; the branch goes with the first tags."""
-    names = sorted(missing)
-    for start in range(0, len(names), _BATCH):
-        yield [f"{missing[name]}:{name}" for name in names[start : start + _BATCH]]
-
-
-def _read_back(there: Mapping[str, str], wanted: Mapping[str, str], remote: Remote) -> None:
-    wrong = sorted(name for name, target in wanted.items() if there.get(name) != target)
-    if wrong:
-        raise RemoteError(
-            f"{remote.shown}: the push was accepted, but {wrong[0]} is not there"
-            + (f", nor are {len(wrong) - 1} others" if len(wrong) > 1 else ""),
-            hint="Look at what the server does with pushed refs (hooks, mirrors).",
-        )
-
-
 def _remove(
     git_folder: Path, branch: str, remote: Remote, here: Mapping[str, str], there: Mapping[str, str]
 ) -> tuple[int, str]:
@@ -168,11 +148,7 @@ def _remove(
     once_here = known_tags(git_folder, candidates.values())
     gone = {name: target for name, target in candidates.items() if target in once_here}
     try:
-        for batch in _batches(gone):
-            names = [spec.partition(":")[2] for spec in batch]
-            leases = [f"--force-with-lease={name}:{gone[name]}" for name in names]
-            deletions = [f":{name}" for name in names]
-            remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", *leases, remote.url, *deletions)
+        send(git_folder, remote, [Update(name, "", target) for name, target in gone.items()])
     except GitsnapError as error:
         return 0, error.message
     return len(gone), ""

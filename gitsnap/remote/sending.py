@@ -10,29 +10,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitsnap.archive.refs import TAGS, UNSENT
-from gitsnap.errors import RemoteError, StorageError
+from gitsnap.errors import StorageError
 from gitsnap.git import run_git
 from gitsnap.model import Sample
 from gitsnap.remote.talking import Remote
+from gitsnap.remote.updates import Update, read_back, send
 
 
 def send_samples(git_folder: Path, branch: str, remote: Remote) -> None:
-    """Push all that the remote lacks, all or none, never over a tag that is there; it counts when it is read back.
+    """Push all that the remote lacks, never over a tag that is there; it counts when it is read back.
 
     Raises RemoteUnreachableError, RemoteDivergedError where another tag has the name, RemoteError.
     """
     unsent = _unsent(git_folder, branch)
     if not unsent:
         return
-    specs = [f"{target}:{TAGS}{tag}" for tag, target in unsent.items()]
-    remote.run(git_folder, "push", "--atomic", "--no-verify", "--quiet", remote.url, *specs)
-    there = remote.refs(git_folder, branch)
-    for tag, target in unsent.items():
-        if there.get(f"{TAGS}{tag}") != target:
-            raise RemoteError(
-                f"{remote.shown}: the push was accepted, but the tag {tag} is not there",
-                hint="Look at what the server does with pushed refs (hooks, mirrors).",
-            )
+    refs = {f"{TAGS}{tag}": target for tag, target in unsent.items()}
+    send(git_folder, remote, [Update(name, target) for name, target in refs.items()])
+    read_back(git_folder, branch, remote, refs)
     _update(git_folder, (f"delete {UNSENT}{tag} {target}" for tag, target in unsent.items()))
 
 

@@ -11,93 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.errors import GitsnapError, RemoteChangedError, RemoteError, RemoteUnreachableError
+from gitsnap.errors import GitsnapError, RemoteError, RemoteRefusedError, RemoteUnreachableError, UsageError
 from gitsnap.git import run_git
 from gitsnap.remote.credentials import Credentials, git_environment
+from gitsnap.remote.failures import Said, meaning_of
 
 SECONDS = 900.0
 """How long one git command may take; ssh and http give up on a silent server long before."""
 
 _LONGEST = 500
-_SAYS_NOTHING = ("hint:", "Warning:", "Please make sure you have the correct access", "and the repository exists")
-"""Lines that git says whatever has happened."""
-
 _USER_INFO = re.compile(r"(\w+://)[^/@\s]+@")
-
-
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What certain words of git, ssh or curl stand for."""
-
-    words: tuple[str, ...]
-    """Regular expressions; any of them."""
-    reason: str
-    error: type[RemoteError]
-    hint: str
-
-    def fits(self, said: str) -> bool:
-        """Whether these lines of git, ssh or curl say that."""
-        return any(re.search(word, said, re.IGNORECASE) for word in self.words)
-
-
-_MEANINGS = (
-    _Meaning(
-        ("host key verification failed", "remote host identification has changed", r"no \S+ host key is known"),
-        "the server's host key is not the one in known_hosts",
-        RemoteError,
-        "Compare the server's host key with what its people publish, then put it into known_hosts.",
-    ),
-    _Meaning(
-        ("ssl certificate problem", "certificate verif", "server verification failed", "unable to get local issuer"),
-        "the server's TLS certificate is not trusted",
-        RemoteError,
-        "Give the certificate authority as ca.crt in the Secret.",
-    ),
-    _Meaning(
-        (
-            r"permission denied \(", "authentication failed", "returned error: 40[13]", "could not read username",
-            "could not read password", "invalid credentials", "incorrect passphrase", "error in libcrypto",
-        ),
-        "the server does not accept the credentials",
-        RemoteError,
-        "Does the key or token have write access to this repository?",
-    ),
-    _Meaning(
-        ("non-fast-forward", "fetch first", "stale info", r"\(already exists\)", "cannot lock ref"),
-        "the remote has changed meanwhile",
-        RemoteChangedError,
-        "Push again: gitsnap compares the two first.",
-    ),
-    _Meaning(
-        (
-            "remote rejected", "hook declined", "unpacker error", "unpack failed", "no space left", "quota",
-            "permission denied", "insufficient permission",
-        ),
-        "the remote refuses what is pushed",
-        RemoteError,
-        "A rule, a hook or a full disk of the server; its people can tell.",
-    ),
-    _Meaning(
-        (
-            "repository .*not found", "does not appear to be a git repository", "returned error: 404",
-            "repository does not exist",
-        ),
-        "there is no such repository",
-        RemoteError,
-        "Check the URL. For a first push, make an empty repository there.",
-    ),
-    _Meaning(
-        (
-            "could not resolve", "connection (?:refused|reset|timed out|closed)", "timed? ?out", "unreachable",
-            "early eof", "hung up", "failed to connect", "couldn't connect", r"returned error: 5\d\d", "rpc failed",
-            "broken pipe", "transfer closed",
-        ),
-        "the remote cannot be reached",
-        RemoteUnreachableError,
-        "Is the server up, and the URL right? Samples are safe in the archive meanwhile.",
-    ),
-)  # fmt: skip
-"""In the order in which they are looked for."""
+_SHA1_DIGITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +30,12 @@ class Remote:
 
     url: str
     credentials: Credentials | None = None
+    """None for a person's own: his keys, agent and credential helpers."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a URL that git would take for an option, which may name a program."""
+        if self.url.startswith("-"):
+            raise UsageError(f"{self.url}: the URL of a remote does not begin with a dash")
 
     @property
     def shown(self) -> str:
@@ -116,7 +46,7 @@ class Remote:
         """What a git command prints. Raises RemoteError and its kin, SecretsError, StorageError."""
         done = self.attempt(git_folder, *arguments, given=given)
         if done.returncode != 0:
-            raise self.error(done.stderr)
+            raise self.error(done.stderr, done.stdout)
         return done.stdout
 
     def attempt(self, git_folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -129,24 +59,35 @@ class Remote:
                     f"{self.shown}: git was not done after {SECONDS:.0f} s, and was ended"
                 ) from None
 
-    def error(self, said: str) -> GitsnapError:
-        """The error that git's words stand for, with the end of them and without anything secret."""
-        told = self._redacted(said)
-        for meaning in _MEANINGS:
-            if meaning.fits(said):
-                return meaning.error(f"{self.shown}: {meaning.reason} ({told})", hint=meaning.hint)
-        return RemoteError(f"{self.shown}: git failed: {told}")
+    def error(self, printed: str, porcelain: str = "") -> GitsnapError:
+        """The error that git's words stand for. The server's own words come first; nothing secret is in it.
+
+        ``porcelain``: the lines of `git push --porcelain`.
+        """
+        said = Said.of(printed, porcelain)
+        meaning = meaning_of(printed, porcelain, self.url)
+        server = self._shortened("; ".join(said.server))
+        own = self._shortened(said.reasons() or "; ".join(said.own[-4:]))
+        subject = f"{self.shown} says: {server}" if server else self.shown
+        if meaning is None:
+            return RemoteError(f"{subject}: git failed: {own}")
+        hint = (meaning.own_hint if self.credentials is None else "") or meaning.hint
+        return meaning.error(f"{subject}: {meaning.reason}" + (f" ({own})" if own else ""), hint=hint)
 
     def refs(self, git_folder: Path, branch: str) -> Mapping[str, str]:
         """Name -> object of the branch and of its tags, as the remote has them."""
         listed = self.run(git_folder, "ls-remote", "--refs", self.url, f"refs/heads/{branch}", f"refs/tags/{branch}/*")
         pairs = (line.partition("\t") for line in listed.splitlines())
-        return {name: target for target, tab, name in pairs if tab}
+        found = {name: target for target, tab, name in pairs if tab}
+        if any(len(target) != _SHA1_DIGITS for target in found.values()):
+            raise RemoteRefusedError(
+                f"{self.shown}: its object ids are SHA-256, and those of an archive are SHA-1",
+                hint="Use another repository: an archive can be neither pushed there nor compared with it.",
+            )
+        return found
 
-    def _redacted(self, said: str) -> str:
-        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]
-        text = "; ".join(lines[-4:])
+    def _shortened(self, text: str) -> str:
         for secret in self.credentials.secrets() if self.credentials else ():
             text = text.replace(secret, "…")
         text = _USER_INFO.sub(r"\1", text)
-        return text if len(text) <= _LONGEST else f"…{text[-_LONGEST:]}"
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -155,7 +155,7 @@ def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> 
 def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
     source: _Source, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once to see what is missing and once to read back; only once where nothing is missing."""
+    """Once to see what is missing, and then only for those that were sent; only once where nothing is missing."""
     asked: list[str] = []
     original = run_git
 
@@ -166,7 +166,7 @@ def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
     monkeypatch.setattr(talking, "run_git", noted)
 
     push(source.git, "hourly", Remote(str(target)))
-    assert asked == ["ls-remote", "push", "ls-remote"]
+    assert asked == ["ls-remote", "push", "fetch"]
     asked.clear()
     push(source.git, "hourly", Remote(str(target)))
     assert asked == ["ls-remote"]

@@ -134,9 +134,12 @@ class HttpServer:
 
 @contextlib.contextmanager
 def http_server(
-    folder: Path, *, password: str = "", token: str = "", client: Path | None = None
+    folder: Path, *, password: str = "", token: str = "", client: Path | None = None, pushes: bool = True
 ) -> Iterator[HttpServer]:
-    """A server that takes the user ``git`` with a password, or a bearer token; or who has a client certificate."""
+    """A server that takes the user ``git`` with a password, or a bearer token; or who has a client certificate.
+
+    ``pushes``: whether it takes any.
+    """
     certificate, key = make_certificate(folder, "server")
     allowed = {f"Bearer {token}"} if token else set()
     if password:
@@ -144,7 +147,7 @@ def http_server(
     if client is not None:
         allowed.add("")
     seen: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folder, allowed, seen))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(folder, allowed, seen, "true" if pushes else "false"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     if client is not None:
@@ -162,7 +165,7 @@ def http_server(
         server.server_close()
 
 
-def _handler(folder: Path, allowed: set[str], seen: list[str]) -> type[BaseHTTPRequestHandler]:
+def _handler(folder: Path, allowed: set[str], seen: list[str], pushes: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._serve()
@@ -196,7 +199,7 @@ def _handler(folder: Path, allowed: set[str], seen: list[str]) -> type[BaseHTTPR
                     "GIT_HTTP_EXPORT_ALL": "1",
                     "GIT_CONFIG_COUNT": "2",
                     "GIT_CONFIG_KEY_0": "http.receivepack",
-                    "GIT_CONFIG_VALUE_0": "true",
+                    "GIT_CONFIG_VALUE_0": pushes,
                     "GIT_CONFIG_KEY_1": "safe.directory",
                     "GIT_CONFIG_VALUE_1": "*",
                     "PATH_INFO": path,

@@ -1,0 +1,79 @@
+"""Runs programs as child processes that end when this process ends, however it ends.
+
+A child and all that it starts are one session of their own. A shell in that session waits for the end of a pipe whose
+other end only this process holds. The kernel closes it also after SIGKILL; then the shell ends the session. So ssh,
+which git starts, ends as well: PR_SET_PDEATHSIG reaches no grandchildren, and setting it needs code between fork and
+exec, which is unsafe in a process with threads. A session has no terminal: a program that wants to ask somebody there
+fails at once instead of waiting. This module must not know what the programs do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+
+_GRACE_SECONDS = 2.0
+"""How long a session may take to end after SIGTERM. git removes its lock files and temporary packs meanwhile."""
+
+_SESSION = """\
+{ trap '' TERM INT HUP; read -r _ <"$1"; kill -TERM 0; sleep 2; kill -KILL 0; } </dev/null >/dev/null 2>&1 &
+guard=$!
+shift
+"$@"
+code=$?
+kill -KILL $guard
+wait $guard 2>/dev/null
+exit $code
+"""
+"""$1: the pipe. The rest: the command. A command that a signal ended gives 128 and the signal's number."""
+
+
+def run_child(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    given: bytes = b"",
+    passed: Sequence[int] = (),
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, with ``given`` on its standard input and nothing of this process's environment.
+
+    ``passed``: descriptors that the program inherits. After ``seconds``, and when this call is interrupted, the whole
+    session is ended. Raises OSError, subprocess.TimeoutExpired.
+    """
+    lifeline, held = os.pipe()
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{lifeline}", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            pass_fds=(lifeline, *passed),
+            start_new_session=True,
+        )
+        os.close(lifeline)
+        lifeline = -1
+        with process:
+            try:
+                out, err = process.communicate(given, timeout=seconds)
+            except BaseException:
+                _end(process)
+                raise
+    finally:
+        os.close(held)
+        if lifeline >= 0:
+            os.close(lifeline)
+    return subprocess.CompletedProcess(list(command), process.returncode, out, err)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the session of a child: SIGTERM, and SIGKILL for what is still there after a while."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_GRACE_SECONDS)  # until nobody has its output open
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,306 @@
+"""Servers that cannot do all that git can, and what the credentials of a person are."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import GitArchive, open_path
+from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteRefusedError
+from gitsnap.remote import Credentials, Remote, push
+from gitsnap.remote.updates import read_back
+from tests.support.commands import gitsnap
+from tests.support.remotes import HttpServer, bare_repository, http_server, make_certificate, refs_of
+
+_PROFILE = (
+    "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  tier: {}\n"
+)
+_PASSWORD = "correct-horse-battery"
+
+
+class _Place:
+    """An archive of two samples, and an empty repository of a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "cluster").mkdir()
+        (folder / "server").mkdir()
+        self.target = bare_repository(folder / "server" / "record.git")
+        self._tier = 0
+        for _ in range(2):
+            self.capture()
+
+    def capture(self) -> None:
+        self._tier += 1
+        (self.folder / "cluster" / "a.yaml").write_text(_PROFILE.format(self._tier))
+        words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        gitsnap(self.folder, *words, code=0)
+
+    @property
+    def archive(self) -> GitArchive:
+        return open_path(self.folder / "hourly")
+
+    def push(self, *, prune: bool = False) -> int:
+        return push(self.archive.git_folder, "hourly", Remote(f"file://{self.target}"), prune=prune).tags
+
+    def refs(self) -> dict[str, str]:
+        """The archive's refs that belong to the remote."""
+        return {name: target for name, target in refs_of(self.folder / "hourly").items() if "refs/gitsnap" not in name}
+
+    def configure(self, name: str, value: str) -> None:
+        subprocess.run(["git", "-C", self.target, "config", name, value], check=True)
+
+    def hook(self, name: str, script: str) -> None:
+        file = self.target / "hooks" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """See _Place."""
+    return _Place(tmp_path)
+
+
+# Without atomic pushes ------------------------------------------------------------------------------------------------
+
+
+def test_without_atomic_pushes_all_arrives(place: _Place) -> None:
+    """The tags before the branch, so that whoever reads meanwhile sees no commit without its sample."""
+    place.configure("receive.advertiseAtomic", "false")
+    place.hook("post-receive", f"cut -d' ' -f3 >>{place.folder}/order")
+
+    assert place.push() == 2
+    place.capture()
+    assert place.push() == 1
+    assert place.push() == 0
+
+    assert refs_of(place.target) == place.refs()
+    kinds = [line.split("/")[1] for line in (place.folder / "order").read_text().splitlines()]
+    assert kinds == ["tags", "tags", "heads", "tags", "heads"]
+
+
+def test_without_atomic_pushes_a_refused_branch_is_made_up_for(place: _Place) -> None:
+    """The tags are there, the push has failed with the server's reason, and the next one brings the branch."""
+    place.configure("receive.advertiseAtomic", "false")
+    place.hook("update", 'case "$1" in refs/heads/*) echo "POLICY-17: no branches" >&2; exit 1;; esac')
+
+    with pytest.raises(RemoteRefusedError, match="POLICY-17: no branches") as error:
+        place.push()
+    assert "hook declined: hourly)" in error.value.message
+    assert {name.split("/")[1] for name in refs_of(place.target)} == {"tags"}
+
+    (place.target / "hooks" / "update").unlink()
+    assert place.push() == 0  # samples; the branch goes all the same
+    assert refs_of(place.target) == place.refs()
+
+
+def test_without_atomic_pushes_what_retention_took_goes_as_well(place: _Place) -> None:
+    """With the lease that each deletion has."""
+    place.configure("receive.advertiseAtomic", "false")
+    place.push()
+    with place.archive.writer() as writer:
+        writer.remove(place.archive.samples()[:1])
+
+    done = push(place.archive.git_folder, "hourly", Remote(f"file://{place.target}"), prune=True)
+
+    assert (done.removed, done.problem) == (1, "")
+    assert refs_of(place.target) == place.refs()
+
+
+def test_by_https_without_atomic_pushes(place: _Place) -> None:
+    """As by any other way."""
+    place.configure("receive.advertiseAtomic", "false")
+    with http_server(place.target.parent, password=_PASSWORD) as server:
+        values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": server.authority.encode()}
+        push(place.archive.git_folder, "hourly", Remote(f"{server.url}/record.git", Credentials("s", values)))
+
+    assert refs_of(place.target) == place.refs()
+
+
+# What a server cannot do ----------------------------------------------------------------------------------------------
+
+
+def _sha256(folder: Path) -> Path:
+    made = subprocess.run(["git", "init", "--quiet", "--bare", "--object-format=sha256", folder], check=False)
+    if made.returncode != 0:
+        pytest.skip("this git makes no SHA-256 repository")
+    return folder
+
+
+@pytest.mark.parametrize("filled", ["", "filled"])
+def test_a_repository_of_the_other_hash(place: _Place, tmp_path: Path, filled: str) -> None:
+    """Said as such, whether it is empty or has a branch of the same name; nobody has to wait for the network."""
+    other = _sha256(tmp_path / "other.git")
+    if filled:
+        tree = subprocess.run(["git", "-C", other, "mktree"], input="", text=True, capture_output=True, check=True)
+        identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+        command = ["git", "-C", str(other), *identity, "commit-tree", "-m", "x", tree.stdout.strip()]
+        commit = subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
+        subprocess.run(["git", "-C", other, "update-ref", "refs/heads/hourly", commit], check=True)
+
+    pushed = gitsnap(place.folder, "push", "--to", f"file://{other}", code=18)
+    compared = gitsnap(place.folder, "verify", "--remote", f"file://{other}", code=18 if filled else 5)
+
+    assert "SHA-256" in pushed.stderr
+    assert "cannot be reached" not in pushed.stderr
+    assert ("SHA-256" in compared.stderr) is bool(filled)  # the empty one has no branch
+
+
+def test_a_server_that_takes_no_pushes(place: _Place) -> None:
+    """By http where only reading is served: a refusal, not a network that is away."""
+    with http_server(place.target.parent, password=_PASSWORD, pushes=False) as server:
+        values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": server.authority.encode()}
+        with pytest.raises(RemoteError) as error:
+            push(place.archive.git_folder, "hourly", Remote(f"{server.url}/record.git", Credentials("s", values)))
+    assert not error.value.retryable
+
+
+# Reading back ---------------------------------------------------------------------------------------------------------
+
+
+def test_reading_back_tells_each_difference(place: _Place) -> None:
+    """Another object, an object that is unknown here, and no object; nothing comes to the archive by that."""
+    place.push()
+    remote, folder = Remote(f"file://{place.target}"), place.archive.git_folder
+    wanted = {name: target for name, target in place.refs().items() if name.startswith("refs/")}
+    read_back(folder, "hourly", remote, wanted)
+    first, second = sorted(name for name in wanted if "tags" in name)
+    before = sorted((folder / "objects").rglob("*"))
+
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+        command = ["git", "-C", str(place.target), *identity, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    for change in (
+        ("update-ref", first, wanted[second]),
+        ("tag", "-f", "-a", "-m", "x", first.removeprefix("refs/tags/"), "hourly"),
+        ("update-ref", "-d", first),
+    ):
+        git(*change)
+        with pytest.raises(RemoteError, match=f"{first} is not there"):
+            read_back(folder, "hourly", remote, wanted)
+    git("update-ref", first, wanted[first])
+    git("update-ref", "refs/heads/hourly", git("commit-tree", "-p", "hourly", "-m", "x", "hourly^{tree}"))
+    with pytest.raises(RemoteError, match="refs/heads/hourly is not there"):
+        read_back(folder, "hourly", remote, wanted)
+    assert sorted((folder / "objects").rglob("*")) == before
+
+
+# Credentials of a person ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def https(place: _Place) -> Iterator[HttpServer]:
+    """A server that takes a password."""
+    with http_server(place.target.parent, password=_PASSWORD) as server:
+        (place.folder / "ca.crt").write_text(server.authority)
+        yield server
+
+
+def _home(folder: Path, *lines: str) -> dict[str, str]:
+    """A home with a helper that knows the password, and a git configuration with these lines behind it."""
+    home = folder / "home"
+    home.mkdir()
+    helper = home / "helper"
+    helper.write_text(
+        f'#!/bin/sh\necho "$1 $HELPER_NEEDS" >>{home}/asked\necho username=git\necho password={_PASSWORD}\n'
+    )
+    helper.chmod(0o755)
+    (home / ".gitconfig").write_text("\n".join([f"[credential]\n\thelper = {helper}", *lines, ""]))
+    global_file = {"GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # the tests' own says that there is none
+    return {**global_file, "HOME": str(home), "GIT_SSL_CAINFO": str(folder / "ca.crt"), "HELPER_NEEDS": "this"}
+
+
+def test_a_person_s_helper_is_asked(place: _Place, https: HttpServer) -> None:
+    """For a push, a read and a comparison that the person starts; with the environment that a helper needs."""
+    person = _home(place.folder)
+    url = f"{https.url}/record.git"
+
+    gitsnap(place.folder, "push", "--to", url, code=0, **person)
+    gitsnap(place.folder, "list", "--archive", url, code=0, **person)
+    gitsnap(place.folder, "verify", "--remote", url, code=0, **person)
+
+    assert set((place.folder / "home" / "asked").read_text().splitlines()) == {"get this", "store this"}
+
+
+def test_of_a_person_s_configuration_nothing_else_counts(place: _Place, https: HttpServer) -> None:
+    """Neither another URL, nor hooks or programs, nor a switch that makes certificates count for nothing."""
+    trace = place.folder / "ran"
+    program = f"touch {trace} #"
+    person = _home(
+        place.folder,
+        f'[url "ext::sh -c \\"{program}\\" "]\n\tinsteadOf = https://\n[protocol "ext"]\n\tallow = always',
+        f"[core]\n\thooksPath = {place.folder}/hooks\n\tsshCommand = {program}\n\taskPass = {program}",
+        "[http]\n\tsslVerify = false\n\tproxy = http://127.0.0.1:9",
+    )
+    url = f"{https.url}/record.git"
+
+    gitsnap(place.folder, "push", "--to", url, code=0, **person)
+    other, _ = make_certificate(place.folder, "other")
+    untrusted = gitsnap(place.folder, "push", "--to", url, code=18, **{**person, "GIT_SSL_CAINFO": str(other)})
+
+    assert "certificate is not trusted" in untrusted.stderr
+    assert "GIT_SSL_CAINFO" in untrusted.stderr
+    assert not trace.exists()
+
+
+def test_a_helper_of_the_archive_is_never_asked(place: _Place, https: HttpServer) -> None:
+    """Whoever can write the archive would get the person's credentials, and run programs."""
+    person = _home(place.folder)
+    trace = place.folder / "ran"
+    command = ["git", "-C", str(place.folder / "hourly"), "config", "credential.helper", f"!touch {trace} #"]
+    subprocess.run(command, check=True)
+
+    gitsnap(place.folder, "push", "--to", f"{https.url}/record.git", code=0, **person)
+
+    assert not trace.exists()
+
+
+def test_without_a_helper_the_hint_says_what_there_is(place: _Place, https: HttpServer) -> None:
+    """A message that nobody can be asked leads nowhere."""
+    person = _home(place.folder)
+    (place.folder / "home" / ".gitconfig").unlink()
+
+    refused = gitsnap(place.folder, "push", "--to", f"{https.url}/record.git", code=18, **person)
+
+    assert "does not accept the credentials" in refused.stderr
+    assert "credential.helper" in refused.stderr
+
+
+def test_with_a_secret_no_helper_is_asked(place: _Place, https: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller pushes with what the Secret has, and with nothing of the machine it runs on."""
+    for name, value in _home(place.folder).items():
+        monkeypatch.setenv(name, value)
+    values = {"ca.crt": https.authority.encode()}
+
+    with pytest.raises(RemoteError, match="does not accept the credentials"):
+        push(place.archive.git_folder, "hourly", Remote(f"{https.url}/record.git", Credentials("s", values)))
+
+    assert not (place.folder / "home" / "asked").exists()
+
+
+def test_a_broken_configuration_is_said(place: _Place, https: HttpServer) -> None:
+    """As plain git does, with the file's name."""
+    person = _home(place.folder, "[broken")
+
+    done = gitsnap(place.folder, "push", "--to", f"{https.url}/record.git", code=3, **person)
+
+    assert ".gitconfig" in done.stderr
+
+
+def test_a_tag_of_another_history_is_no_network_trouble(place: _Place) -> None:
+    """A tag that is another there stays a matter for a person, also for a server without atomic pushes."""
+    place.configure("receive.advertiseAtomic", "false")
+    place.push()
+    place.capture()
+    newest = max(name for name in place.refs() if "tags" in name)
+    subprocess.run(["git", "-C", place.target, "update-ref", newest, "hourly"], check=True)
+
+    with pytest.raises(RemoteDivergedError):
+        place.push()
