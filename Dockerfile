@@ -1,14 +1,19 @@
 # The controller and the command line: docker build -t gitsnap .
 # Runs under any uid, with a read-only root file system; /collection holds the archives, /tmp must be writable.
-ARG PYTHON=3.13
+# Dependencies are those of requirements/image.txt, by hash. For a build that can be repeated name the base by digest as
+# well: docker build --build-arg BASE=python@sha256:… -t gitsnap .
+ARG BASE=python:3.13-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 WORKDIR /source
+COPY requirements/image.txt requirements/image.txt
+RUN python -m venv /opt/gitsnap \
+    && /opt/gitsnap/bin/pip install --no-cache-dir --require-hashes -r requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gitsnap gitsnap
-RUN python -m venv /opt/gitsnap && /opt/gitsnap/bin/pip install --no-cache-dir .
+RUN /opt/gitsnap/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 # git pushes and maintains archives, ssh carries a push; libnss-wrapper gives ssh a user where the uid has none.
 RUN apt-get update \
     && apt-get install --no-install-recommends --yes git openssh-client libnss-wrapper \

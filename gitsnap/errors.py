@@ -3,6 +3,7 @@
     GitsnapError
     ├── UsageError                2   the command line cannot be understood
     ├── InputError                3   a file, a policy or a manifest is not valid
+    │   └── NotPermittedError         … a Snapshot asks for what the flags of the controller do not permit
     ├── NotFoundError             4   a policy, sample, kind, object, … that does not exist
     │   └── KindNotInstalledError     … a kind that the API server does not serve
     ├── ArchiveError              5   not an archive, of a newer format, or damaged
@@ -77,6 +78,10 @@ class InputError(GitsnapError):
     """A file, a policy or a manifest is not valid; the message names the field or the line."""
 
     exit_code = 3
+
+
+class NotPermittedError(InputError):
+    """A Snapshot asks for what the flags of the controller do not permit; the message names field and flag."""
 
 
 class NotFoundError(GitsnapError):

@@ -16,6 +16,8 @@ from gitsnap.errors import NotFoundError, SecretsError
 from gitsnap.model import Area, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, SecretsKeeper, Tree
+from gitsnap.recipients import same_keys, split_all
+from gitsnap.secrets_change import changes, in_words
 from gitsnap.sveltos.kinds import SECRET
 
 WRAPPED_KEY = "_fingerprint-key.age"
@@ -47,15 +49,27 @@ def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence
 
 
 def for_capture(
-    archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
+    archive: Archive,
+    policy: Policy,
+    *,
+    identities: Sequence[Path] = (),
+    accept_change: bool = False,
+    accept_fields: bool = False,
 ) -> tuple[Policy, secrets.Keeper | None]:
-    """The policy and the keys for the next sample; what is missing is made.
+    """The policy and the keys for the next sample of a person; missing keys are made.
 
-    An archive goes on in its mode, to its recipients and with the kinds that were added, unless the policy asks for
-    others. Raises SecretsError.
+    The archive's own record decides how Secrets are kept: its newest sample has mode, recipients and hidden fields. A
+    policy that says otherwise is refused unless ``accept_change``, or ``accept_fields`` for hidden fields alone. Other
+    kinds may be added without asking. Raises SecretsError.
     """
     before = _newest(archive)
-    policy = _going_on(policy, before)
+    if before is not None:
+        if not accept_change:
+            record = before.info
+            if accept_fields:
+                record = replace(record, sensitive_fields=policy.sensitive_fields)
+            _check_record(archive, policy, record)
+        policy = _going_on(policy, before)
     keeper = secrets.open_keeper(
         _folder_of(archive),
         mode=policy.secrets_mode,
@@ -68,17 +82,63 @@ def for_capture(
     return policy, keeper
 
 
+def for_capture_as_before(
+    archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
+) -> tuple[Policy, secrets.Keeper | None]:
+    """As ``for_capture``, but what the policy says of Secrets counts only in an archive without a sample.
+
+    For samples around a rollback: these must be readable with the keys of the archive. Raises SecretsError.
+    """
+    if _newest(archive) is not None:
+        policy = replace(policy, secrets_given=False, recipients=(), sensitive_given=False)
+    return for_capture(archive, policy, identities=identities)
+
+
+def for_capture_through_remote(
+    archive: Archive, policy: Policy, *, identities: Sequence[Path] = (), accept_record: bool = False
+) -> tuple[Policy, secrets.Keeper | None]:
+    """As ``for_capture_as_before``, for a copy of a remote that others can write.
+
+    What the policy says of Secrets counts. Where it says nothing, the record of the remote counts only if it gives
+    nothing away (``redact``, ``omit``) or encrypts to nobody but the identities at hand, unless ``accept_record``.
+    Raises SecretsError.
+    """
+    before = _newest(archive)
+    decided = policy.secrets_given and (policy.secrets_mode is not SecretsMode.ENCRYPT or bool(policy.recipients))
+    if decided and not accept_record:
+        return for_capture(archive, policy, identities=identities, accept_change=True)
+    policy, keeper = for_capture_as_before(archive, policy, identities=identities)
+    if before is not None and not accept_record and not _keeps_to_itself(before.info, keeper):
+        raise SecretsError(
+            f"the remote's newest sample has {in_words(before.info)}, and whoever can write there may have decided so: "
+            "Secrets would be readable for others",
+            hint="Give the --identity of every recipient, name the recipients in the Snapshot of the cluster, or "
+            "accept what the remote says with --accept-secrets-change.",
+        )
+    return policy, keeper
+
+
+def _keeps_to_itself(record: SecretsInfo, keeper: secrets.Keeper | None) -> bool:
+    """Whether samples like this one are readable for nobody but the owners of the identities at hand."""
+    if record.mode is SecretsMode.ENCRYPT:
+        return keeper is not None and same_keys({*record.recipients, *keeper.own_recipients}, keeper.own_recipients)
+    return record.mode is not SecretsMode.PLAINTEXT
+
+
 def for_unattended_capture(
     archive: Archive, policy: Policy, *, given: secrets.KeyTexts | None
 ) -> tuple[Policy, SecretsKeeper | None]:
-    """As ``for_capture``, where nobody is there to keep a copy of a new identity: none is ever made.
+    """The policy and the keys for the next sample of the controller.
 
-    Without recipients Secrets are redacted. ``given``: the keys of the policy's own Secret, in place of those beside
-    the archive. Raises SecretsError.
+    The policy alone decides mode and recipients, because the archive may come from a remote that others can write.
+    Without recipients Secrets are redacted: nobody is there to keep a copy of a new identity. Hidden fields that the
+    policy does not name stay hidden. ``given``: the keys of the policy's own Secret, in place of those beside the
+    archive. Raises SecretsError.
     """
     before = _newest(archive)
-    policy = _going_on(policy, before)
-    if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
+    if before is not None and not policy.sensitive_given:
+        policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
+    if not policy.secrets_given or (policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients):
         policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_given=False)
     if given is None:
         expected, wrapped = (before.info.fingerprint_key, before.wrapped_key) if before else ("", None)
@@ -105,7 +165,7 @@ def for_rotation(
 ) -> tuple[secrets.Keeper, secrets.Keeper]:
     """The keys of the newest sample, and the same with other recipients. Raises SecretsError, NotFoundError."""
     old = _of_newest(archive, identities)
-    return old, old.with_recipients(recipients)
+    return old, old.with_recipients(split_all(recipients))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +200,45 @@ def _of_newest(archive: Archive, identities: Sequence[Path]) -> secrets.Keeper:
         mode = archive.tree(samples[-1]).info.secrets.mode
         raise SecretsError(
             f"the newest sample of {archive.location} keeps its Secrets in mode {mode}: there is no key to change",
-            hint="Only the modes encrypt and redact have one; `gitsnap capture --secrets-mode encrypt` changes to it.",
+            hint="Only the modes encrypt and redact have one; `gitsnap capture --secrets-mode encrypt "
+            "--accept-secrets-change` changes to it.",
         )
     return keeper
 
 
-def _going_on(policy: Policy, before: _Before | None) -> Policy:
-    if before is None:
-        return policy
+def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None:
+    """Raises SecretsError where a policy keeps Secrets in another way than the archive's newest sample."""
+    wanted = replace(
+        record,
+        mode=policy.secrets_mode if policy.secrets_given else record.mode,
+        sensitive_fields=policy.sensitive_fields if policy.sensitive_given else record.sensitive_fields,
+    )
+    if wanted.mode is not SecretsMode.ENCRYPT:
+        wanted = replace(wanted, recipients=())
+    elif policy.recipients:
+        wanted = replace(wanted, recipients=policy.recipients)
+    elif record.mode is not SecretsMode.ENCRYPT:
+        wanted = replace(wanted, recipients=())
+    found = changes(record, wanted)
+    if all(change.startswith("field hidden") for change in found):  # hiding more lays nothing open
+        return
+    raise SecretsError(
+        f"{policy.secrets_source or 'the policy'} asks for Secrets to be kept in another way than the archive "
+        f"{archive.location} keeps them:\n"
+        f"  the archive: {in_words(record)}\n"
+        f"  {policy.secrets_source or 'the policy'}: {in_words(wanted)}\n"
+        f"  that is: {'; '.join(found)}",
+        hint="To go on as before, name the mode and the recipients of the archive (--secrets-mode, --recipient) or "
+        "correct the Snapshot. `gitsnap capture --accept-secrets-change` changes the archive.",
+    )
+
+
+def _going_on(policy: Policy, before: _Before) -> Policy:
+    """The policy with what it does not say as the archive has it."""
     if not policy.secrets_given:
         policy = replace(policy, secrets_mode=before.info.mode)
-    if policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients:
+    same = same_keys(policy.recipients, before.info.recipients)
+    if policy.secrets_mode is SecretsMode.ENCRYPT and (same or not policy.recipients):
         policy = replace(policy, recipients=before.info.recipients)
     if not policy.sensitive_given:
         policy = replace(policy, sensitive_fields=before.info.sensitive_fields)

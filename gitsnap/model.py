@@ -107,6 +107,8 @@ class ClusterInfo:
     user: str = ""
     keeps_versions: bool = True
     """Whether an equal uid and resource version prove an equal object; not so for files that people edit."""
+    is_folder: bool = False
+    """Whether it is a folder of files, which may hold objects without their Namespace, and knows no rights."""
 
 
 class Area(enum.StrEnum):
@@ -301,10 +303,14 @@ class ResourceSelector:
         """Whether an object is meant, going by its kind, namespace and name; labels are for the server."""
         return (
             key.kind == self.kind
-            and (not self.namespaces or not key.namespace or _fits(key.namespace, self.namespaces))
-            and not _fits(key.namespace, self.exclude_namespaces)
+            and (not key.namespace or self.covers_namespace(key.namespace))
             and not _fits(key.name, self.exclude_names)
         )
+
+    def covers_namespace(self, namespace: str) -> bool:
+        """Whether objects in a namespace are meant."""
+        named = not self.namespaces or _fits(namespace, self.namespaces)
+        return named and not _fits(namespace, self.exclude_namespaces)
 
 
 def _fits(name: str, globs: Iterable[str]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitsnap import recipients as public_keys
 from gitsnap import scope, sensitive
 from gitsnap.errors import GitsnapError, InputError
 from gitsnap.format import check_branch
@@ -26,7 +27,6 @@ _MOST_SHOWN = 200
 _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 _KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
-_RECIPIENT = re.compile(r"age1[0-9a-z]{20,}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
 WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
 """A duration of ``keepWithin``: years, months, days, hours."""
 _HOST = r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*"
@@ -34,7 +34,7 @@ _URL = re.compile(
     rf"(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+"
 )
 _URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
-_STORAGE = re.compile(r"/[^\x00-\x1f\x7f]*")
+_STORAGE = re.compile(r"(?!.*/\.\.(?:/|\Z))/[^\x00-\x1f\x7f]*")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -79,7 +79,9 @@ class Policy:
     """Whether the policy says which kinds it adds, be it none: an archive otherwise goes on with those it has."""
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
     secrets_given: bool = False
-    """Whether the policy names a mode, or recipients: an archive otherwise goes on in the mode it has."""
+    """Whether the policy names a mode, or recipients."""
+    secrets_source: str = field(default="", compare=False)
+    """What names the mode and the recipients, for messages: ``Snapshot hourly``, a file or a flag."""
     recipients: tuple[str, ...] = ()
     sensitive_fields: tuple[SensitiveField, ...] = ()
     sensitive_given: bool = False
@@ -154,6 +156,7 @@ class _Reader:
             resources=self._resources(spec),
             secrets_mode=self._mode(secrets),
             secrets_given=bool(secrets.get("mode") or secrets.get("recipients")),
+            secrets_source=self._source,
             recipients=self._recipients(secrets),
             sensitive_fields=self._sensitive_fields(secrets),
             sensitive_given=secrets.get("sensitiveFields") is not None,
@@ -210,11 +213,9 @@ class _Reader:
 
     def _recipients(self, secrets: JsonObject) -> tuple[str, ...]:
         recipients = self._texts(secrets, "recipients", "spec.secrets")
-        for position, recipient in enumerate(recipients):
-            if not _RECIPIENT.fullmatch(recipient):  # not shown: somebody may have taken the private key for the public
-                self.problems.append(
-                    f"spec.secrets.recipients[{position}]: is no public key for age (age1…, ssh-ed25519 …, ssh-rsa …)"
-                )
+        for position, recipient in enumerate(recipients):  # not shown: it may be a private key that was mistaken
+            if problem := public_keys.problem(recipient):
+                self.problems.append(f"spec.secrets.recipients[{position}]: {problem}")
         return tuple(sorted(set(recipients)))
 
     def _sensitive_fields(self, secrets: JsonObject) -> tuple[SensitiveField, ...]:

@@ -46,7 +46,8 @@ def rotate(
         if mode is not SecretsMode.ENCRYPT:
             raise SecretsError(
                 f"the archive's newest sample keeps its Secrets in mode {mode}: there is nothing to encrypt anew",
-                hint="Only the mode encrypt has recipients; `gitsnap capture --secrets-mode encrypt` changes to it.",
+                hint="Only the mode encrypt has recipients; `gitsnap capture --secrets-mode encrypt "
+                "--accept-secrets-change` changes to it.",
             )
         files: dict[Area, dict[str, BlobId]] = {area: dict(tree.files(area)) for area in Area}
         for path in tree.files(Area.SEALED):

@@ -15,18 +15,29 @@ from pathlib import Path
 
 import pyrage
 
+from gitsnap import recipients as public_keys
 from gitsnap.errors import SecretsError
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
 from gitsnap.model import SecretsMode
-from gitsnap.private_files import check_folder, create_private, private_text, rename_private
+from gitsnap.private_files import add_private, check_folder, create_private, private_text, rename_private
 
 KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
 IDENTITY_FILE = "identity.txt"
 
+_FOLDER_FILES = {
+    ".gitignore": "# Private keys: `git add` in an outer repository must not take them.\n*\n",
+    "README.md": (
+        "# Private keys of gitsnap's archives\n\n"
+        "One folder for each archive beside this one. Keep a copy of them elsewhere, and keep them from others.\n\n"
+        "- `identity.txt`: the age private key. Without it the encrypted values of Secrets cannot be restored.\n"
+        "- `fingerprint.key`: the key of the fingerprints. With it others can test guesses of values.\n"
+        "- `fingerprint.key.ID`: the same from before `gitsnap secrets rekey`, for older samples.\n"
+    ),
+}
+"""What lies in the folder of all keys, whose files git ignores wherever the folder is."""
+
 _NEEDS_KEY = (SecretsMode.ENCRYPT, SecretsMode.REDACT)
-_RECIPIENT = re.compile(r"age1[0-9a-z]+|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
-_SURELY_PUBLIC = re.compile(r"(?:age1|ssh-|ecdsa-|sk-)[^\x00-\x1f\x7f]{0,500}")
 _NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
 
 
@@ -73,8 +84,21 @@ class Keeper:
         """Whether there is any identity to try."""
         return bool(self._identities)
 
+    @property
+    def own_recipients(self) -> tuple[str, ...]:
+        """The public keys of the age identities at hand. Those of SSH identities are not known."""
+        return tuple(sorted({identity.recipient for identity in self._identities if identity.recipient}))
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether what is sealed now can be unsealed with the identities at hand."""
+        with suppress(SecretsError):
+            return self.unseal(self.seal(b"probe")) == b"probe"
+        return False
+
     def with_recipients(self, recipients: Sequence[str]) -> Keeper:
-        """The same keys, encrypting to others. Raises SecretsError for a recipient that is none."""
+        """The same keys, encrypting to others. Raises SecretsError for a text that is no recipient."""
+        _check_recipients(recipients)
         return Keeper(self._key, recipients=recipients, identities=self._identities)
 
     def with_new_key(self) -> Keeper:
@@ -130,6 +154,8 @@ def open_keeper(
     own = _identities(own_file)
     known = [identity for file in identities for identity in _required_identities(file)] + (own or [])
     named = list(recipients) if mode is SecretsMode.ENCRYPT else []
+    if create:
+        _check_recipients(named)
     Keeper(b"", recipients=named)  # refuses a bad recipient before anything is written
     makes_identity = mode is SecretsMode.ENCRYPT and not named and own is None and create
     if makes_identity and wrapped_key is not None:
@@ -139,6 +165,9 @@ def open_keeper(
         )
     key = _key(folder / KEY_FILE, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
     created = create_private(own_file, _new_identity_text()) if makes_identity else False
+    if create and folder.parent.is_dir():
+        for name, text in _FOLDER_FILES.items():
+            add_private(folder.parent / name, text)
     if makes_identity:
         own = _required_identities(own_file)
         known += own
@@ -170,6 +199,8 @@ def keeper_of(
             f"{given.source} has no {KEY_FILE}",
             hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
         )
+    if mode is SecretsMode.ENCRYPT:
+        _check_recipients(recipients)
     key = _checked(_key_in(given.fingerprint_key, f"{KEY_FILE} in {given.source}"), given.source, expected_key)
     identities = _identities_in(given.identity, f"{IDENTITY_FILE} in {given.source}") if given.identity else []
     return Keeper(key, recipients=recipients if mode is SecretsMode.ENCRYPT else (), identities=identities)
@@ -282,18 +313,23 @@ def _decrypted(ciphertext: bytes, identities: Sequence[Identity]) -> bytes | Non
     return None
 
 
+def _check_recipients(texts: Sequence[str]) -> None:
+    """Raises SecretsError for a text that nothing new may be encrypted to, such as an example key.
+
+    Old samples may be encrypted to such a key; they can be read all the same.
+    """
+    for number, text in enumerate(texts, start=1):
+        public_keys.check(text.strip(), number)
+
+
 def _recipient(text: str, number: int) -> object:
-    """A public key may stand in a message; what does not begin like one may be a private key that was mistaken."""
-    if _RECIPIENT.fullmatch(text):
+    """The recipient as the library has it. Raises SecretsError."""
+    if public_keys.is_key(text):
         with suppress(pyrage.RecipientError):
             parse = pyrage.ssh.Recipient.from_str if text.startswith("ssh-") else pyrage.x25519.Recipient.from_str
             recipient: object = parse(text)
             return recipient
-    shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
-    raise SecretsError(
-        f"{shown} is no recipient to encrypt to",
-        hint="An age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …) is one.",
-    )
+    raise public_keys.not_a_recipient(text, number)
 
 
 def _required_identities(file: Path) -> list[Identity]:

@@ -215,7 +215,7 @@ class _Collector:
     def _pages(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Pages:
         def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
             if selectors:
-                return selected_pages(self._lister, resource, selectors, metadata_only=metadata_only)
+                return selected_pages(self._cluster, self._lister, resource, selectors, metadata_only=metadata_only)
             listed = self._lister.pages(resource, metadata_only=metadata_only)
             return ((page, page.items) for page in listed)
 

@@ -29,6 +29,7 @@ from gitsnap.model import (
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.secrets_change import changes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import Origin
 from gitsnap.sveltos.references import Unresolved
@@ -45,6 +46,8 @@ class CaptureResult:
     """Objects left out because a controller generated them, and which, sorted."""
     not_served: tuple[Kind, ...] = ()
     """Kinds that the policy adds and the server does not know."""
+    secrets_changes: tuple[str, ...] = ()
+    """How Secrets are kept in another way than in the sample before, one phrase each."""
 
     @property
     def summary(self) -> str:
@@ -201,7 +204,13 @@ def capture(
                 extra=request.extra,
             )
         )
-    return CaptureResult(recorded, collected.unresolved, collected.generated, collected.not_served)
+    return CaptureResult(
+        recorded,
+        collected.unresolved,
+        collected.generated,
+        collected.not_served,
+        changes(previous.info.secrets, info.secrets) if previous is not None else (),
+    )
 
 
 def _previous(archive: Archive) -> Tree | None:

@@ -1,15 +1,19 @@
 """Reads the objects of the kinds that a policy adds: by namespaces, labels and names, at the capture's instant.
 
+Secrets are always listed by namespace, so that no list ever brings all Secrets of a cluster.
 This module must not decide what is kept of an object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from gitsnap.capture.listing import Lister
+from gitsnap.errors import ClusterError, InputError
 from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceSelector, ResourceType
-from gitsnap.ports import Page
+from gitsnap.ports import Cluster, Page
+from gitsnap.sveltos.kinds import NAMESPACE, SECRET
 
 _FEW_NAMESPACES = 8
 """Up to this many namespaces that are named without globs are listed one by one: rights may end at a namespace."""
@@ -24,15 +28,27 @@ def selectors_by_kind(selectors: Sequence[ResourceSelector]) -> dict[Kind, list[
 
 
 def selected_pages(
-    lister: Lister, resource: ResourceType, selectors: Sequence[ResourceSelector], *, metadata_only: bool
+    cluster: Cluster,
+    lister: Lister,
+    resource: ResourceType,
+    selectors: Sequence[ResourceSelector],
+    *,
+    metadata_only: bool,
 ) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
     """The pages of the lists that the selectors of one kind need, each with those of its objects that are selected.
 
-    An object that several selectors mean is given once. Raises what ``Lister.pages`` raises.
+    An object that several selectors mean is given once. Raises what ``Lister.pages`` raises, and InputError for a
+    selector that names namespaces of a kind without namespaces.
     """
     given: set[ObjectKey] = set()
     for selector in selectors:
-        for namespace in _namespaces(selector, resource):
+        if selector.namespaces and not resource.namespaced:
+            raise InputError(
+                f"spec.resources or --resources: objects of the kind {resource.kind} are in no namespace, and "
+                f"{', '.join(selector.namespaces)} is named",
+                hint="Leave the namespaces of this kind out.",
+            )
+        for namespace in _namespaces(selector, resource, partial(_every_namespace, cluster, lister)):
             for page in lister.pages(
                 resource, namespace=namespace, label_selector=selector.label_selector, metadata_only=metadata_only
             ):
@@ -41,10 +57,27 @@ def selected_pages(
                 given.update(map(ObjectKey.of, fitting))
 
 
-def _namespaces(selector: ResourceSelector, resource: ResourceType) -> tuple[str, ...]:
-    """The namespaces to list, ``""`` for all at once."""
+def _namespaces(
+    selector: ResourceSelector, resource: ResourceType, every_namespace: Callable[[], Sequence[str]]
+) -> Sequence[str]:
+    """The namespaces to list, ``""`` for all at once. Secrets are listed by namespace in any case."""
     named = selector.namespaces
-    globs = any("*" in one or "?" in one for one in named)
+    globs = any("*" in name or "?" in name for name in named)
+    if resource.kind == SECRET:
+        if named and not globs:
+            return named
+        return [name for name in every_namespace() if not name or selector.covers_namespace(name)]
     if not resource.namespaced or not named or globs or len(named) > _FEW_NAMESPACES:
         return ("",)
     return named
+
+
+def _every_namespace(cluster: Cluster, lister: Lister) -> Sequence[str]:
+    """The names of all namespaces; ``""`` alone for a folder, where the Namespace of an object may be missing."""
+    if cluster.info().is_folder:
+        return ("",)
+    resource = cluster.resource_type(NAMESPACE)
+    if resource is None:
+        raise ClusterError("the API server does not serve Namespaces", hint="Is this a Kubernetes API server?")
+    pages = lister.pages(resource, metadata_only=True)
+    return sorted(ObjectKey.of(raw).name for page in pages for raw in page.items)

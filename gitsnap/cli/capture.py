@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,6 +37,7 @@ def capture(
     cluster: ClusterChoice,
     choice: PolicyChoice,
     identity: options.Identity = None,
+    accept_secrets_change: options.AcceptSecretsChange = False,
     require_complete: options.RequireComplete = False,
     adopt: options.Adopt = False,
     continues: options.Continues = "",
@@ -62,7 +64,14 @@ def capture(
     policy = choice.policy(snapshot, connected, require_complete=require_complete)
     connected.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
-    policy, keeper = keys.for_capture(archive, policy, identities=identity or [])
+    _warn_of_outer_repository(archive)
+    policy, keeper = keys.for_capture(
+        archive,
+        policy,
+        identities=identity or [],
+        accept_change=accept_secrets_change,
+        accept_fields=bool(choice.sensitive_fields),
+    )
     info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
     request = sampling.Request(
         info,
@@ -87,6 +96,18 @@ def capture(
     _report(taken, form)
     if taken.recorded.sample.metadata.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _warn_of_outer_repository(archive: GitArchive) -> None:
+    """Warn when a new archive is inside a git work tree of somebody else, where `git add` would take it."""
+    storage = Path(archive.location).resolve().parent
+    outer = next((folder for folder in (storage, *storage.parents) if (folder / ".git").exists()), None)
+    if outer is not None and not archive.samples():
+        ignored = f"{storage.relative_to(outer)}/" if storage != outer else f"/{archive.policy}/"
+        output.say(
+            f"warning: {storage} is inside the git work tree {outer}. An archive is a repository of its own: add "
+            f"{ignored} to {outer / '.gitignore'}, or choose another folder with --storage."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +155,22 @@ def overridden(
     """The policy with what the command line says on top."""
     from dataclasses import replace
 
+    from gitsnap.recipients import split_all
+
     if mode is not None:
-        policy = replace(policy, secrets_mode=mode, secrets_given=True)
+        kept = policy.recipients if mode is SecretsMode.ENCRYPT else ()
+        policy = replace(
+            policy, secrets_mode=mode, secrets_given=True, recipients=kept, secrets_source="--secrets-mode"
+        )
     if recipients:
         if policy.secrets_given and policy.secrets_mode is not SecretsMode.ENCRYPT:
             raise InputError(f"--recipient has no meaning in the secrets mode {policy.secrets_mode}")
         policy = replace(
-            policy, recipients=tuple(sorted(recipients)), secrets_mode=SecretsMode.ENCRYPT, secrets_given=True
+            policy,
+            recipients=tuple(sorted(split_all(recipients))),
+            secrets_mode=SecretsMode.ENCRYPT,
+            secrets_given=True,
+            secrets_source="--recipient",
         )
     return replace(policy, require_complete=policy.require_complete or require_complete)
 
@@ -172,6 +202,8 @@ def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
 
 def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
+    if taken.secrets_changes:
+        output.say(f"Secrets are kept in another way from this sample on: {'; '.join(taken.secrets_changes)}")
     for lacking in sample.metadata.incomplete:
         output.say(f"warning: {lacking.kind} could not be read ({lacking.reason}): {_SUBSTITUTES[lacking.substitute]}")
     for kind in taken.not_served:

@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,32 @@ _DEFAULT_STORAGE = "/collection"
 _DEFAULT_NAMESPACE = "gitsnap"
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What Snapshots may ask for beyond what every Snapshot may (docs/SECURITY.md)."""
+
+    secrets_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-secrets-from",
+            metavar="NS",
+            help="Snapshots may name Secrets of this namespace, besides the controller's own; repeatable.",
+        ),
+    ] = None
+    secret_resources: Annotated[
+        bool, typer.Option("--allow-secret-resources", help="spec.resources may add Secrets that nothing refers to.")
+    ] = False
+    plaintext: Annotated[
+        bool, typer.Option("--allow-plaintext", help="spec.secrets.mode may be plaintext: Secrets in clear.")
+    ] = False
+    insecure_push: Annotated[
+        bool, typer.Option("--allow-insecure-push", help="spec.push.url may be http:// or git://.")
+    ] = False
+    local_push: Annotated[
+        bool, typer.Option("--allow-local-push", help="spec.push.url may be a folder that the controller sees.")
+    ] = False
+
+
 def controller(
     storage: options.Storage = None,
     kubeconfig: options.Kubeconfig = "",
@@ -32,24 +59,33 @@ def controller(
         str, typer.Option("--listen", metavar="[HOST]:PORT", help="Where /healthz, /readyz and /metrics are.")
     ] = "127.0.0.1:8080",
     namespace: Annotated[
-        str, typer.Option("--lease-namespace", metavar="NS", envvar="POD_NAMESPACE", help="Where the Lease is.")
+        str,
+        typer.Option(
+            "--lease-namespace",
+            metavar="NS",
+            envvar="POD_NAMESPACE",
+            help="The controller's own namespace: its Lease and the Secrets of Snapshots.",
+        ),
     ] = _DEFAULT_NAMESPACE,
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Samples taken at one time.")] = 2,
     grace: Annotated[
         float,
         typer.Option("--grace-seconds", min=0, help="How long a running sample may go on after SIGTERM."),
     ] = 20.0,
+    *,
+    allowed: Allowed,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is only considered, too.")] = False,
 ) -> None:
     """Serve Snapshots: take samples on schedule and on request.
 
     Their status tells how it went. Runs until SIGTERM or Ctrl-C. Without --storage, Snapshots that name no folder are
-    kept in /collection.
+    kept in /collection. A Snapshot that asks for more than the --allow flags permit is not ready, and its status names
+    the field and the flag.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """
     from gitsnap.cluster import connect
-    from gitsnap.controller import Controller, Settings, configure_logging
+    from gitsnap.controller import Controller, Permissions, Settings, configure_logging
     from gitsnap.private_files import discard_temporary_folders
 
     configure_logging(verbose=verbose)
@@ -60,6 +96,14 @@ def controller(
             namespace=namespace,
             identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             listen=_address(listen),
+            permissions=Permissions(
+                namespace=namespace,
+                secrets_from=tuple(allowed.secrets_from or ()),
+                secret_resources=allowed.secret_resources,
+                plaintext=allowed.plaintext,
+                insecure_push=allowed.insecure_push,
+                local_push=allowed.local_push,
+            ),
             workers=workers,
             grace_seconds=grace,
         ),

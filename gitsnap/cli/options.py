@@ -77,6 +77,12 @@ Clusters = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and try, change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take back what was already written.")]
+WithoutUndo = Annotated[
+    bool,
+    typer.Option(
+        "--without-undo", help="Go on although values that are replaced could not be read back from the sample before."
+    ),
+]
 AllowWithdraw = Annotated[
     bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters.")
 ]
@@ -176,7 +182,11 @@ Mode = Annotated[
 ]
 Recipients = Annotated[
     Names,
-    typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+    typer.Option(
+        "--recipient",
+        metavar="KEY",
+        help="age or SSH public key to encrypt Secrets to; repeatable, or several with commas between them.",
+    ),
 ]
 AddedKinds = Annotated[
     Names,
@@ -192,6 +202,13 @@ SensitiveFields = Annotated[
         "--sensitive-field",
         metavar="FIELD",
         help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
+    ),
+]
+AcceptSecretsChange = Annotated[
+    bool,
+    typer.Option(
+        "--accept-secrets-change",
+        help="Keep Secrets as asked for, where the archive has another mode, other recipients or more hidden fields.",
     ),
 ]
 RequireComplete = Annotated[

@@ -7,21 +7,22 @@ This module must not decide whether a rollback may go on without a sample: it ra
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gitsnap import recipients
 from gitsnap.cli import output
 from gitsnap.cli.capture import say_new_identity
 from gitsnap.cli.place import Place
 from gitsnap.cli.wiring import find_policy
 from gitsnap.errors import GitsnapError, IncompleteError, RefusedError, RemoteError
-from gitsnap.model import ObjectKey, Sample, SecretsMode, TagId, Trigger
-from gitsnap.sveltos.kinds import SECRET
+from gitsnap.model import ObjectKey, Sample, SecretsInfo, SecretsMode, TagId, Trigger
 
 if TYPE_CHECKING:
     from gitsnap.format import RollbackRecord
     from gitsnap.plan import Plan
+    from gitsnap.secrets import Keeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,11 @@ class Sampler:
     """Takes the samples before and after, under the archive's own policy (rollback.TakeSample)."""
 
     place: Place
-    at_risk: tuple[ObjectKey, ...]
-    """Secrets whose values the sample before must hold."""
+    plan: Plan
+    without_undo: bool = False
+    """Whether values may go that the sample before cannot bring back."""
+    accept_record: bool = False
+    """Whether a remote's record may decide who can read the samples."""
 
     def __call__(self, trigger: Trigger, record: RollbackRecord, also: Collection[ObjectKey]) -> Sample:
         """Take one, and send it where the archive is a copy."""
@@ -55,17 +59,23 @@ class Sampler:
         place, before = self.place, trigger is Trigger.BEFORE_ROLLBACK
         archive = place.made_record()
         identities = place.identities if place.elsewhere.record is None else ()
-        policy, keeper = keys.for_capture(
-            archive, find_policy(archive.policy, None, place.cluster), identities=identities
-        )
-        self._check(policy.secrets_mode)
+        asked = find_policy(archive.policy, None, place.cluster)
+        if place.remote is None:
+            policy, keeper = keys.for_capture_as_before(archive, asked, identities=identities)
+        else:
+            policy, keeper = keys.for_capture_through_remote(
+                archive, asked, identities=identities, accept_record=self.accept_record
+            )
+        info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+        if before:
+            self._check(info.secrets, keeper)
         if before and policy.signing_secret and place.signing_key is None:
             output.say(
                 "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
             )
         say_new_identity(keeper)
         request = sampling.Request(
-            sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
+            info,
             keeper,
             datetime.now(UTC),
             trigger,
@@ -78,15 +88,29 @@ class Sampler:
         )
         return sampling.capture(place.cluster, archive, request).recorded.sample
 
-    def _check(self, mode: SecretsMode) -> None:
-        """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""
-        if self.at_risk and mode not in (SecretsMode.ENCRYPT, SecretsMode.PLAINTEXT):
-            listed = ", ".join(str(key) for key in self.at_risk)
-            raise RefusedError(
-                f"nothing was changed: samples are taken in the secrets mode {mode}, so that the present values of "
-                f"{listed} could not be brought back",
-                hint="Capture once with --secrets-mode encrypt, or leave these Secrets out with --except.",
+    def _check(self, info: SecretsInfo, keeper: Keeper | None) -> None:
+        """Raises RefusedError when the sample before could not bring back a value that is about to go."""
+        at_risk = values_at_risk(self.plan, info)
+        if not at_risk:
+            return
+        listed = ", ".join(str(key) for key in at_risk)
+        if info.mode in (SecretsMode.REDACT, SecretsMode.OMIT):
+            why = f"samples are taken in the secrets mode {info.mode}"
+            mend = "Capture once with --secrets-mode encrypt --accept-secrets-change"
+        elif info.mode is SecretsMode.ENCRYPT and not (keeper is not None and keeper.reads_back):
+            why = (
+                f"samples are encrypted to {recipients.listed(info.recipients)}, and no identity at hand can read them"
             )
+            mend = "Give the --identity of a recipient"
+        else:
+            return
+        if self.without_undo:
+            output.say(f"warning: {why}: the present values of {listed} cannot be brought back (--without-undo)")
+            return
+        raise RefusedError(
+            f"nothing was changed: {why}, so that the present values of {listed} could not be brought back",
+            hint=f"{mend}, leave these objects out with --except, or go on with --without-undo.",
+        )
 
     def _target(self, record: RollbackRecord) -> TagId | None:
         """The tag of the sample that is rolled back to, where the archive has it: retention keeps it until the end."""
@@ -113,13 +137,24 @@ class Sampler:
             raise RemoteError(f"{sample.tag} could not be sent: {error.message}", hint=hint) from error
 
 
-def values_at_risk(plan: Plan) -> tuple[ObjectKey, ...]:
-    """The Secrets whose present values go: an undo needs them."""
+def values_at_risk(plan: Plan, info: SecretsInfo) -> tuple[ObjectKey, ...]:
+    """The objects whose present values are hidden in samples and go with this plan: an undo needs them."""
+    from gitsnap.format import masking
     from gitsnap.plan import Action
 
-    secrets = [step for step in plan.writes if step.key.kind == SECRET and step.action is not Action.CREATE]
+    gone = (Action.UPDATE, Action.RECREATE, Action.DELETE)
+    # A value counts as hidden in the other modes as well: a sample without Secrets cannot bring it back either.
+    hidden = replace(info, mode=SecretsMode.REDACT)
     return tuple(
         step.key
-        for step in secrets
-        if step.action is not Action.UPDATE or any(field.startswith("data") for field in step.changed)
+        for step in plan.writes
+        if step.action in gone
+        and step.live is not None
+        and masking.masks(step.key.kind, hidden)
+        and masking.hides(step.live, hidden)
+        and (
+            step.action is not Action.UPDATE
+            or step.archived is None
+            or masking.sealed_part(step.live, hidden) != masking.sealed_part(step.archived, hidden)
+        )
     )

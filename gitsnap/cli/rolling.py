@@ -18,7 +18,7 @@ from gitsnap.cli import options, output
 from gitsnap.cli.place import Place
 from gitsnap.cli.plan_document import plan_document
 from gitsnap.cli.plan_text import plan_text, question, report_text
-from gitsnap.cli.record import Sampler, values_at_risk
+from gitsnap.cli.record import Sampler
 from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Manner:
     dry_run: options.DryRun = False
     yes: options.Yes = False
     atomic: options.Atomic = False
+    without_undo: options.WithoutUndo = False
+    accept_secrets_change: options.AcceptSecretsChange = False
 
 
 def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: options.Output) -> None:
@@ -100,7 +102,7 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text
         _confirm(plan, yes=manner.yes)
     else:
         output.say("nothing to do: the cluster already has what was selected")
-    return _apply(place, plan, asked, atomic=manner.atomic, text=text)
+    return _apply(place, plan, asked, manner, text=text)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -113,7 +115,7 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         raise AbortedError("nothing was changed")
 
 
-def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:
+def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report:
     from gitsnap import rollback as rolling
 
     asked = replace(asked, user=_user())
@@ -121,9 +123,11 @@ def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) 
         report = rolling.apply(
             place.cluster,
             plan,
-            take_sample=Sampler(place, values_at_risk(plan)),
+            take_sample=Sampler(
+                place, plan, without_undo=manner.without_undo, accept_record=manner.accept_secrets_change
+            ),
             asked=asked,
-            atomic=atomic,
+            atomic=manner.atomic,
             unfinished=rolling.unfinished(place.rollbacks),
         )
     except rolling.StoppedError as error:

@@ -33,12 +33,17 @@ def rotate(
     Example: gitsnap secrets rotate --snapshot hourly --recipient age1… --identity old-identity.txt
     """
     from gitsnap import keys, rotation
+    from gitsnap.recipients import difference, listed
     from gitsnap.signing import signer_from_file
 
     archive = ArchiveChoice(snapshot, storage).open_to_write()
     old, new = keys.for_rotation(archive, recipients=recipient, identities=identity or [])
     recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC), signer=signer_from_file(signing_key))
-    output.result(f"{recorded.sample.tag}: Secrets are encrypted to {_counted(len(new.recipients))} now")
+    added, dropped = difference(old.recipients, new.recipients)
+    for what, names in (("added", added), ("dropped", dropped)):
+        for name in names:
+            output.say(f"recipient {what}: {name}")
+    output.result(f"{recorded.sample.tag}: Secrets are encrypted to {listed(new.recipients)} now")
 
 
 def rekey(
@@ -72,7 +77,3 @@ def rekey(
     )
     place = rekeying.put_in_place()
     output.result(f"{recorded.sample.tag}: fingerprints are of a new key now, {place}: keep a copy elsewhere")
-
-
-def _counted(number: int) -> str:
-    return "1 recipient" if number == 1 else f"{number} recipients"

@@ -97,7 +97,8 @@ class DirectoryCluster:
         """The uid of kube-system where the folder has that namespace; otherwise one that all such folders share."""
         held = self._kinds.get(_NAMESPACE, {}).get(_KUBE_SYSTEM)
         uid = str(held.document["metadata"]["uid"]) if held else self._uid or UNKNOWN_CLUSTER
-        return ClusterInfo(uid=uid, server=str(self._folder), context="directory", version="", keeps_versions=False)
+        folder = str(self._folder)
+        return ClusterInfo(uid, folder, "directory", version="", keeps_versions=False, is_folder=True)
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """The kinds of Sveltos and of Kubernetes itself are always served, others if the folder shows them.

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from gitsnap.controller.agenda import decide
 from gitsnap.controller.endpoints import Endpoints
 from gitsnap.controller.lease import LeaseGuard
 from gitsnap.controller.metrics import Metrics
+from gitsnap.controller.permissions import Permissions
 from gitsnap.controller.policies import Desk, ServedPolicy
 from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
 from gitsnap.controller.sampling import Connect, PushReport, Sampler, Taken
@@ -59,6 +60,8 @@ class Settings:
     """Address and port of the probes and metrics."""
     workers: int = 2
     """Samples taken at one time."""
+    permissions: Permissions = field(default_factory=Permissions)
+    """What Snapshots may ask for beyond what every Snapshot may."""
     grace_seconds: float = 20.0
     """How long a run may go on once the process is asked to stop."""
 
@@ -101,8 +104,8 @@ class Controller:
         """The lease's term that ``_served`` was made in: what somebody else did since is known only to the cluster."""
         self._metrics = Metrics()
         self._reporter = Reporter(connect, instance=settings.identity)
-        self._desk = Desk(self._reporter, self._metrics, now, jitter)
-        self._sampler = Sampler(storage=settings.storage, connect=connect, now=now)
+        self._sampler = Sampler(storage=settings.storage, connect=connect, now=now, permissions=settings.permissions)
+        self._desk = Desk(self._reporter, self._metrics, now, jitter, self._sampler.check)
         self._watch = SnapshotWatch(connect, self)
         self._lease = LeaseGuard(
             connect,

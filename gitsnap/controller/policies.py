@@ -18,7 +18,7 @@ from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.reporting import Happening, Reporter
 from gitsnap.controller.sampling import Found, PushReport, Taken
 from gitsnap.controller.status import Condition, Reason, Statement
-from gitsnap.errors import AbortedError, GitsnapError, InputError, RemoteDivergedError
+from gitsnap.errors import AbortedError, GitsnapError, InputError, NotPermittedError, RemoteDivergedError
 from gitsnap.model import JsonObject, Trigger
 from gitsnap.objects import same_json
 
@@ -31,12 +31,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Desk:
-    """Where news of a Snapshot go: status and Events, metrics, log."""
+    """Where news of a Snapshot go (status and Events, metrics, log), and what a Snapshot may ask for."""
 
     reporter: Reporter
     metrics: Metrics
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    check: Callable[[policies.Policy], None] = lambda _policy: None
+    """Raises NotPermittedError for a policy that asks for more than the flags of the controller permit."""
 
 
 @dataclass(slots=True)
@@ -94,9 +96,14 @@ class ServedPolicy:
         self.desk.metrics.ready(self.name, ready=self._is_ready())
         try:
             self.policy = policies.from_resource(document, source=f"Snapshot {self.name}")
+            self.desk.check(self.policy)
         except InputError as error:
             self.policy = None
-            self._say(Statement(Condition.READY, False, Reason.INVALID_SPEC, error.message), failure=error.message)
+            refused = isinstance(error, NotPermittedError)
+            reason = Reason.NOT_PERMITTED if refused else Reason.INVALID_SPEC
+            self._say(Statement(Condition.READY, False, reason, error.message), failure=error.message)
+            if refused:
+                self._event(str(reason), error.message, warning=True)
             self._plan_next(None)
             _log.warning("%s", error.message, extra={"policy": self.name})
             return
@@ -108,7 +115,7 @@ class ServedPolicy:
             self.tell(scheduledSince=reports.moment(self.agenda.served))
         if self.policy.suspend:
             self._say(Statement(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
-        elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC):
+        elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC, Reason.NOT_PERMITTED):
             self._say(Statement(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time"))
 
     def found(self, known: Found | None) -> None:
@@ -163,7 +170,7 @@ class ServedPolicy:
         self._say(
             ready,
             reports.of_completeness(sample.metadata.incomplete, taken.result.not_served),
-            reports.of_secrets(taken.mode, asked_for=taken.mode_asked_for),
+            reports.of_secrets(taken.mode, taken.recipients, asked_for=taken.mode_asked_for),
             lastRunStatus="Collected",
             lastSample=sample.tag,
             lastCommit=sample.commit,
@@ -173,6 +180,10 @@ class ServedPolicy:
         )
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
+        if taken.result.secrets_changes:
+            note = f"{sample.tag}: Secrets are kept in another way: {'; '.join(taken.result.secrets_changes)}"
+            self._event("SecretsChanged", note, warning=True)
+            _log.warning("%s", note, extra={"policy": self.name, "sample": sample.tag})
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})

@@ -14,6 +14,7 @@ from pathlib import Path
 from gitsnap import capture, keys, pruning
 from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, open_archive
+from gitsnap.controller.permissions import Permissions
 from gitsnap.errors import AbortedError, GitsnapError, NotFoundError, SecretsError
 from gitsnap.model import Sample, SecretsMode, Trigger
 from gitsnap.policy import Policy, Push
@@ -25,6 +26,7 @@ from gitsnap.signing import SshSigner
 
 Connect = Callable[[], ControlPlane]
 
+_NOTHING_MORE = Permissions()
 _LEAST_READING_SECONDS = 60.0
 """However short the schedule's interval is: one request may take as long."""
 
@@ -43,6 +45,8 @@ class Taken:
     mode: SecretsMode
     mode_asked_for: bool
     """Whether the policy names the mode, rather than it following from the lack of recipients."""
+    recipients: tuple[str, ...]
+    """Whom the values of Secrets are encrypted to; empty unless the mode is encrypt."""
     samples: int
     """How many the archive has now."""
     repository_bytes: int
@@ -75,13 +79,26 @@ class Found:
 class Sampler:
     """Takes samples below one storage folder. Safe to be used by several threads, one for each policy at a time."""
 
-    def __init__(self, *, storage: Path, connect: Connect, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        storage: Path,
+        connect: Connect,
+        now: Callable[[], datetime],
+        permissions: Permissions = _NOTHING_MORE,
+    ) -> None:
         self._storage = storage
+        self._permissions = permissions
         self._connect = connect
         self._now = now
 
+    def check(self, policy: Policy) -> None:
+        """Raises NotPermittedError where a policy asks for more than the flags of the controller permit."""
+        self._permissions.check(policy, self._storage)
+
     def find(self, policy: Policy) -> Found | None:
-        """What is there already; None without any sample. Raises ArchiveError, StorageError."""
+        """What is there already; None without any sample. Raises ArchiveError, StorageError, NotPermittedError."""
+        self.check(policy)
         try:
             archive = open_archive(self._folder(policy), policy.name)
         except NotFoundError:
@@ -100,6 +117,7 @@ class Sampler:
         A connection of its own sees kinds that were installed since, and credentials that were renewed.
         """
         started = time.monotonic()
+        self.check(policy)  # again: a link may have been put into the volume since the Snapshot was read
         cluster = self._connect()
         cluster.info()  # whether the cluster answers is known before anything is made on disk
         archive = self._archive(policy, cluster)
@@ -129,13 +147,18 @@ class Sampler:
             retention_error=retention_error,
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
+            recipients=info.secrets.recipients,
             samples=len(archive.samples()),
             repository_bytes=archive.repository_bytes(),
             seconds=time.monotonic() - started,
         )
 
     def push(self, policy: Policy) -> PushReport | None:
-        """Bring the remote up to the archive; None where there is nothing to push. Raises ArchiveError."""
+        """Bring the remote up to the archive; None where there is nothing to push.
+
+        Raises ArchiveError, NotPermittedError.
+        """
+        self.check(policy)
         try:
             archive = open_archive(self._folder(policy), policy.name)
         except NotFoundError:

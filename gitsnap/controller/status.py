@@ -14,6 +14,7 @@ from typing import Any
 from gitsnap.errors import GitsnapError
 from gitsnap.model import JsonObject, Kind, SecretsMode, Substitute
 from gitsnap.objects import same_json
+from gitsnap.recipients import listed
 
 LONGEST_MESSAGE = 2000
 
@@ -36,6 +37,8 @@ class Reason(enum.StrEnum):
     """Ready: no run yet since the policy was made or its suspension ended."""
     INVALID_SPEC = "InvalidSpec"
     """Not ready: a field must be mended first; the message names it."""
+    NOT_PERMITTED = "NotPermitted"
+    """Not ready: the spec asks for what the flags of the controller do not permit; the message names field and flag."""
     SUSPENDED = "Suspended"
     """Ready: as somebody wants it, there are samples on request only until spec.suspend is taken back. Who waits for
     what was applied to become ready must not wait for that, and no alert is due."""
@@ -131,10 +134,10 @@ def of_completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) 
     )
 
 
-def of_secrets(mode: SecretsMode, *, asked_for: bool) -> Statement:
+def of_secrets(mode: SecretsMode, recipients: Sequence[str], *, asked_for: bool) -> Statement:
     """SecretsRestorable, from the mode of a sample; ``asked_for``: whether the policy names that mode."""
     reason, message = {
-        SecretsMode.ENCRYPT: (Reason.ENCRYPTED, "values are encrypted to the recipients of the policy"),
+        SecretsMode.ENCRYPT: (Reason.ENCRYPTED, f"values are encrypted to {listed(recipients)}"),
         SecretsMode.PLAINTEXT: (Reason.PLAINTEXT, "values are in the archive as they are"),
         SecretsMode.OMIT: (Reason.OMITTED, "Secrets are not read"),
         SecretsMode.REDACT: (Reason.REDACTED, "the archive has fingerprints of the values only"),

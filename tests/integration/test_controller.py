@@ -135,9 +135,9 @@ def test_a_bad_snapshot_stops_no_other_and_can_be_mended(installed: Installation
     assert "failureMessage" not in installed.status("bad")
 
 
-def test_defect_02_the_status_of_a_run_is_true(installed: Installation, tmp_path: Path) -> None:
+def test_defect_02_the_status_of_a_run_is_true(installed: Installation) -> None:
     """A run that fails ends as Failed with its reason, one that succeeds as Collected; none stays InProgress."""
-    storage = tmp_path / "not-there"
+    storage = installed.storage / "not-there"
     installed.snapshot("hourly", {"schedule": "@every 1s", "storage": str(storage)})
     installed.start()
     wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "NeedsAttention"), "the failure")
@@ -226,7 +226,7 @@ def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Pa
         pytest.skip("mounting a small file system needs root")
     try:
         installed.snapshot("often", {"schedule": "@every 1s", "storage": str(volume)})
-        installed.start()
+        installed.start(storage=volume)
         wait_for(lambda: installed.samples("often", storage=volume), "a sample")
         filler = volume / "filler"
         _fill(filler)
@@ -337,7 +337,7 @@ def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tm
     (tmp_path / "allowed").write_text(f"platform@example.com {public}")
     signing = {"metadata": {"name": "signing"}, "stringData": {"identity": (tmp_path / "signing").read_text()}}
     installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", signing)
-    recipient = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+    recipient = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
     spec: dict[str, Any] = {
         "schedule": "@every 1s",
         "secrets": {"recipients": [recipient], "secretRef": {"namespace": "gitsnap", "name": "keys"}},
@@ -393,7 +393,7 @@ def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_p
     """History goes on where it was; while the remote cannot be asked, no archive begins anew."""
     record = bare_repository(tmp_path / "record.git")
     installed.snapshot("often", {"schedule": "@every 1s", "push": {"url": str(record)}})
-    first = installed.start()
+    first = installed.start(flags=("--allow-local-push",))
     wait_for(lambda: installed.status("often").get("sampleCount", 0) >= 2, "two samples")
     wait_for(lambda: installed.condition("often", "Pushed") == ("True", "Pushed"), "a push")
     assert first.terminate() == 0
@@ -401,7 +401,7 @@ def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_p
     shutil.rmtree(installed.storage / "often")
     hidden = record.rename(tmp_path / "away.git")
 
-    installed.start()
+    installed.start(flags=("--allow-local-push",))
     wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
     assert not (installed.storage / "often").exists()
     hidden.rename(record)
@@ -423,7 +423,7 @@ def test_a_diverged_remote_is_a_condition(installed: Installation, tmp_path: Pat
     subprocess.run([*git, record, "update-ref", "refs/heads/often", commit], check=True)
     # An archive that is there already: otherwise what the remote has would be taken for its history.
     installed.snapshot("often", {"schedule": "@every 1s"})
-    installed.start()
+    installed.start(flags=("--allow-local-push",))
     wait_for(lambda: installed.samples("often"), "a sample")
 
     installed.change("often", {"spec": {"push": {"url": str(record)}}})

@@ -157,7 +157,7 @@ def test_a_remote_that_hangs_keeps_no_sample_from_being_taken(installed: Install
     (tmp_path / "hang").touch()
     try:
         installed.snapshot("often", {"schedule": "@every 1s", "push": {"url": str(record)}})
-        process = installed.start()
+        process = installed.start(flags=("--allow-local-push",))
         wait_for((tmp_path / "called").exists, "a push")
         count = len(installed.samples("often"))
 
@@ -180,7 +180,7 @@ def test_what_the_remote_keeps_against_its_order_is_told(installed: Installation
     hook.chmod(0o755)
     push = {"url": str(record), "prune": True}
     installed.snapshot("few", {"schedule": "@every 1s", "successfulSnapshotLimit": 2, "push": push})
-    installed.start()
+    installed.start(flags=("--allow-local-push",))
 
     wait_for(lambda: installed.condition("few", "Pushed") == ("True", "NotPruned"), "the condition")
 

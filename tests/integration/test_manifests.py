@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from gitsnap.sveltos.kinds import BY_KIND, NAMESPACE, PROFILE_KINDS
+from gitsnap.sveltos.restore import RESTORE_RULES
 from tests.support.commands import gitsnap
 from tests.support.controllers import MANIFESTS, Installation, kubectl
 from tests.testbed.apiserver import ApiServer
@@ -33,7 +36,8 @@ def test_an_overlay_is_taken_by_the_server(installation: Installation, overlay: 
 
     text = kubectl("kustomize", str(MANIFESTS / "overlays" / overlay), kubeconfig=installation.api.kubeconfig())
     kinds = {one["kind"] for one in yaml.safe_load_all(text)}
-    assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition"} <= kinds
+    guards = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy"}
+    assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition", *guards} <= kinds
 
 
 def test_the_alerts_render(installation: Installation) -> None:
@@ -50,6 +54,53 @@ def test_without_secrets_nobody_reads_them(installation: Installation) -> None:
 
     assert roles
     assert [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]] == []
+
+
+def _documents(folder: str) -> list[Any]:
+    return [one for file in sorted((MANIFESTS / folder).glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())]
+
+
+def test_the_role_for_a_rollback_is_what_a_rollback_writes() -> None:
+    """Each kind that is restored has the verbs that its requests need, and no other kind or verb is there."""
+    expected: dict[tuple[str, str], set[str]] = {("", "namespaces"): {"get", "create"}}
+    for kind, rule in RESTORE_RULES.items():
+        if kind == NAMESPACE:
+            continue
+        verbs = {"get", "create", "update", "delete"} if rule.creates else {"get", "patch"}
+        expected[kind.group, BY_KIND[kind].plural] = verbs | ({"patch"} if kind in PROFILE_KINDS else set())
+
+    (role,) = [one for one in _documents("overlays/rollback") if one["kind"] == "ClusterRole"]
+
+    assert {
+        (group, plural): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    } == expected
+
+
+def test_the_network_of_the_pod_is_closed_but_for_what_it_needs() -> None:
+    """Probes and metrics come in; names, the API server and git servers by https and ssh are reached, and nothing else.
+
+    The addresses of the link, where clouds have their metadata service, are left out.
+    """
+    documents = _documents("base")
+    (policy,) = [one["spec"] for one in documents if one["kind"] == "NetworkPolicy"]
+    (pods,) = [one["spec"]["template"] for one in documents if one["kind"] == "StatefulSet"]
+
+    assert policy["podSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == ["http"]
+    open_to = {
+        (str(peer.get("ipBlock", {}).get("cidr", "pods")), port["port"])
+        for rule in policy["egress"]
+        for peer in rule["to"]
+        for port in rule["ports"]
+    }
+    everywhere = {(block, port) for block in ("0.0.0.0/0", "::/0") for port in (22, 443, 6443)}
+    assert open_to == everywhere | {("pods", 53)}
+    left_out = [peer["ipBlock"]["except"] for peer in policy["egress"][1]["to"]]
+    assert left_out == [["169.254.0.0/16"], ["fe80::/10"]]
 
 
 def _gitsnap(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:

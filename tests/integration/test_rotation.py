@@ -71,9 +71,11 @@ def test_other_recipients(place: _Place) -> None:
     """The newest sample is for the new identity, the older one for the old; a diff has no row; captures go on so."""
     public = place.identity("new.txt")
 
-    said = place.run(f"secrets rotate --recipient {public}").stdout
+    done = place.run(f"secrets rotate --recipient {public}")
 
-    assert "encrypted to 1 recipient now" in said
+    assert f"encrypted to 1 recipient ({public[:12]}…) now" in done.stdout
+    assert f"recipient added: {public[:12]}…" in done.stderr
+    assert "recipient dropped: age1" in done.stderr
     assert "no changes" in place.run("diff").stdout
     assert _IN_BASE64 in place.decrypted("latest", identity="new.txt")
     assert _IN_BASE64 in place.decrypted("latest~1")

@@ -207,7 +207,7 @@ def test_in_mode_redact_changes_show_and_nothing_is_restored(tmp_path: Path) -> 
 @pytest.mark.parametrize("mode", ["omit", "plaintext"])
 def test_a_mode_that_hides_nothing_is_refused(place: _Place, mode: str) -> None:
     """Somebody who changes the mode does not lay the fields open by accident."""
-    done = place.capture(f"--secrets-mode {mode}", 3)
+    done = place.capture(f"--secrets-mode {mode} --accept-secrets-change", 3)
 
     assert "--sensitive-field none" in done.stderr
 

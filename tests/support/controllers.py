@@ -76,14 +76,15 @@ class Installation:
         grace: float = 10.0,
         verbose: bool = False,
         environment: Mapping[str, str] | None = None,
+        flags: Sequence[str] = (),
     ) -> ControllerProcess:
-        """A controller under the ServiceAccount; ``name`` is that of its pod."""
+        """A controller under the ServiceAccount; ``name`` is that of its pod, ``flags`` are further flags."""
         process = ControllerProcess(
             self.token_kubeconfig(server=server),
             storage or self.storage,
             log=self.folder / f"log-{len(self.processes)}",
             name=name,
-            words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ())),
+            words=("--grace-seconds", str(grace), *(("--verbose",) if verbose else ()), *flags),
             environment=environment or {},
         )
         self.processes.append(process)
@@ -163,6 +164,12 @@ class Installation:
             for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
                 if one["metadata"]["name"].startswith("gitsnap-"):
                     self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+        root = "/apis/admissionregistration.k8s.io/v1"
+        for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
+                if one["metadata"]["name"].startswith("gitsnap-"):
+                    self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+        root = "/apis/rbac.authorization.k8s.io/v1"
         for kind in ("roles", "rolebindings"):
             self.api.request("DELETE", f"{root}/namespaces/default/{kind}/gitsnap-events")
         self.api.request("DELETE", "/apis/coordination.k8s.io/v1/namespaces/gitsnap/leases")

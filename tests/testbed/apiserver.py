@@ -27,7 +27,7 @@ ATTEMPTS = 5
 """A port that was free can be taken before the server binds it: then other ports are tried."""
 
 READY_SECONDS = 60.0
-USERS = 60
+USERS = 100
 """Test users besides the administrator; each is handed out once."""
 
 _TIED = Path(__file__).resolve().parent / "tied.py"

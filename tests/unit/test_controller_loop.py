@@ -25,9 +25,9 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 class _Stage:
     """A controller that holds the lease, and a clock that the test moves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.now = _START
-        settings = Settings(folder, "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
+        settings = Settings(Path("/collection"), "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
         self.controller = Controller(settings, self._connect, now=lambda: self.now)
         self.hold(term=1)
 
@@ -77,9 +77,9 @@ def _snapshot(name: str, **spec: Any) -> JsonObject:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[_Stage]:
+def stage() -> Iterator[_Stage]:
     """A controller; its worker ends with the test."""
-    made = _Stage(tmp_path)
+    made = _Stage()
     yield made
     made.end()
 
@@ -190,7 +190,7 @@ def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
     ("before", "after"), [({"suspend": True}, {}), ({}, {"schedule": "30 * * * *"})], ids=["suspended", "rescheduled"]
 )
 def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_restart(
-    stage: _Stage, tmp_path: Path, before: JsonObject, after: JsonObject
+    stage: _Stage, before: JsonObject, after: JsonObject
 ) -> None:
     """The status says since when the schedule counts; times before that are not made up for by the next controller."""
     stage.controller.listed([_snapshot("a", **before)])
@@ -200,8 +200,7 @@ def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_resta
     stage.step()
     status = stage.controller._served["a"].status
 
-    (tmp_path / "next").mkdir()
-    successor = _Stage(tmp_path / "next")
+    successor = _Stage()
     successor.now = stage.now + timedelta(minutes=5)
     successor.controller.listed([_snapshot("a", **after) | {"status": status}])
     successor.step()

@@ -29,6 +29,7 @@ def _taken() -> Taken:
         retention_error=None,
         mode=SecretsMode.OMIT,
         mode_asked_for=True,
+        recipients=(),
         samples=1,
         repository_bytes=5,
         seconds=0.5,

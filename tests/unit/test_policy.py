@@ -11,14 +11,17 @@ import pytest
 from gitsnap import policy
 from gitsnap.errors import InputError
 from gitsnap.format import load_documents
-from gitsnap.model import Kind, ResourceSelector, SecretsMode
+from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode
 from gitsnap.policy import Policy, Push, Retention
+from gitsnap.recipients import EXAMPLES as EXAMPLE_KEYS
 from gitsnap.schedule import Schedule
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+EXAMPLES = MANIFESTS / "examples"
+PLACEHOLDER = "age1putyourownpublickeyhere"
 CANARY = "canary-7f3a91"
 KEYS, SIGNING = "gitsnap/nightly-keys", "gitsnap/nightly-signing"
-RECIPIENT = "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz"
+RECIPIENT = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
 
 
 def snapshot(**spec: Any) -> dict[str, Any]:
@@ -61,10 +64,26 @@ def test_the_old_fields() -> None:
     )
 
 
+def _example(file: Path) -> list[JsonObject]:
+    """The documents of an example, with a real key in place of the placeholder."""
+    content = file.read_text().replace(PLACEHOLDER, RECIPIENT)
+    return [one for one in load_documents(content.encode(), file.name) if isinstance(one, dict)]
+
+
+@pytest.mark.parametrize("file", sorted(MANIFESTS.glob("**/*.yaml")), ids=lambda file: file.name)
+def test_no_manifest_has_a_key_that_could_be_taken_for_the_readers_own(file: Path) -> None:
+    """A Snapshot that was applied with the key of the manifests is refused, and the message says what to do."""
+    content = file.read_text()
+    assert not [key for key in EXAMPLE_KEYS if key in content]
+    if PLACEHOLDER in content:
+        (document,) = load_documents(content.encode(), file.name)
+        with pytest.raises(InputError, match=r"spec\.secrets\.recipients\[0\].*placeholder.*your own public key"):
+            policy.from_resource(document)
+
+
 def test_an_example_with_every_field() -> None:
     """Every field arrives in the policy."""
-    file = EXAMPLES / "nightly-with-everything.yaml"
-    (document,) = load_documents(file.read_bytes(), file.name)
+    (document,) = _example(EXAMPLES / "nightly-with-everything.yaml")
 
     assert policy.from_resource(document) == Policy(
         name="nightly",
@@ -97,8 +116,8 @@ def test_an_example_with_every_field() -> None:
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
-    """What a reader copies from manifests/examples/ works."""
-    documents = load_documents(file.read_bytes(), file.name)
+    """What a reader copies from manifests/examples/ works, once the key is the reader's own."""
+    documents = _example(file)
 
     assert documents
     for document in documents:

@@ -123,7 +123,7 @@ TEXTS = {
     ),
     "spec.retention.keepWithin": (["30d", "1y2m3d4h"], ["2w", "1d1y", "x"]),
     "spec.secrets.recipients[]": (
-        ["age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz", "ssh-ed25519 AAAAC3Nz me@host"],
+        ["age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv", "ssh-ed25519 AAAAC3Nz me@host"],
         ["AGE-SECRET-KEY-1X", "age1", "ssh-dss AAAA", "ssh-ed25519 AAAA\nx"],
     ),
 }

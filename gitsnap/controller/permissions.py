@@ -1,0 +1,117 @@
+"""What a Snapshot may ask of this controller: the line between who writes Snapshots and who runs the controller.
+
+The admission policy of the manifests asks what the writer of a Snapshot may read. These checks hold without it, for
+every Snapshot, whoever wrote it. Each refusal names the field and the flag of the controller that permits it.
+This module must not read a Secret, and must not start work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitsnap.errors import NotPermittedError
+from gitsnap.model import SecretsMode
+from gitsnap.policy import Policy
+from gitsnap.secrets import KEYS_FOLDER
+from gitsnap.sveltos.kinds import SECRET
+
+_LOCAL = re.compile(r"file://|/")
+_UNPROTECTED = re.compile(r"(?:http|git)://")
+_GIT_FOLDER = ".git"
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the flags of the controller permit, beyond what every Snapshot may ask for."""
+
+    namespace: str = "gitsnap"
+    """The controller's own namespace. Secrets in it may always be named."""
+    secrets_from: tuple[str, ...] = ()
+    """Further namespaces whose Secrets a Snapshot may name (``--allow-secrets-from``)."""
+    secret_resources: bool = False
+    """Whether ``spec.resources`` may add Secrets (``--allow-secret-resources``)."""
+    plaintext: bool = False
+    """Whether Secrets may be kept in clear (``--allow-plaintext``)."""
+    insecure_push: bool = False
+    """Whether a push may go to http:// or git:// (``--allow-insecure-push``)."""
+    local_push: bool = False
+    """Whether a push may go to a folder that the controller sees (``--allow-local-push``)."""
+
+    def check(self, policy: Policy, storage: Path) -> None:
+        """Raises NotPermittedError, naming every field, where a policy asks for more than the flags permit.
+
+        ``storage`` is the folder of the controller: all archives are in it or below it.
+        """
+        problems = [*self._secret_references(policy), *self._scope(policy), *self._push(policy)]
+        problems += _storage(policy, storage)
+        if problems:
+            listed = "\n".join(f"  {problem}" for problem in problems)
+            raise NotPermittedError(f"Snapshot {policy.name} asks for what this controller does not permit:\n{listed}")
+
+    def _secret_references(self, policy: Policy) -> Iterator[str]:
+        references = (
+            ("spec.push.secretRef", policy.push.secret if policy.push is not None else ""),
+            ("spec.secrets.secretRef", policy.secrets_secret),
+            ("spec.signing.secretRef", policy.signing_secret),
+        )
+        for field, reference in references:
+            namespace = reference.partition("/")[0]
+            if reference and namespace != self.namespace and namespace not in self.secrets_from:
+                yield (
+                    f"{field}.namespace: Secrets are read from the namespace {self.namespace} only; "
+                    f"--allow-secrets-from {namespace} permits this one"
+                )
+
+    def _scope(self, policy: Policy) -> Iterator[str]:
+        if not self.secret_resources and any(selector.kind == SECRET for selector in policy.resources):
+            yield (
+                "spec.resources: Secrets that nothing refers to are not captured; --allow-secret-resources permits it"
+            )
+        if not self.plaintext and policy.secrets_given and policy.secrets_mode is SecretsMode.PLAINTEXT:
+            yield "spec.secrets.mode: Secrets are not kept in plaintext; --allow-plaintext permits it"
+
+    def _push(self, policy: Policy) -> Iterator[str]:
+        url = policy.push.url if policy.push is not None else ""
+        if _LOCAL.match(url) and not self.local_push:
+            yield (
+                "spec.push.url: a push goes to a server (https:// or ssh://), not to a folder of the controller's pod; "
+                "--allow-local-push permits it"
+            )
+        if _UNPROTECTED.match(url) and not self.insecure_push:
+            yield (
+                "spec.push.url: a push goes by https:// or ssh://, since others can read and change what goes by "
+                "http:// or git://; --allow-insecure-push permits it"
+            )
+
+
+def _storage(policy: Policy, root: Path) -> Iterator[str]:
+    """What is wrong with the folder of the archive. Symbolic links are followed, so none leads out of the storage."""
+    try:
+        root = root.resolve()
+        folder = Path(policy.storage or root).resolve()
+        archive = (folder / policy.name).resolve()
+        if folder.is_symlink():
+            yield "spec.storage: its symbolic links lead in a circle"
+        elif not folder.is_relative_to(root):
+            yield f"spec.storage: archives are in {root} or below it (--storage of the controller)"
+        elif archive != folder / policy.name:
+            yield f"spec.storage: {policy.name} in it is a symbolic link"
+        elif problem := _inside(folder, root):
+            yield f"spec.storage: {problem}"
+    except (OSError, RuntimeError):  # Python before 3.13 raises for a circle of links
+        yield "spec.storage: its symbolic links cannot be followed"
+
+
+def _inside(folder: Path, root: Path) -> str:
+    """Why no archive may be in a folder: it belongs to another archive, or keeps keys."""
+    for place in (folder, *folder.parents):
+        if place == root:
+            break
+        if place.name in (_GIT_FOLDER, KEYS_FOLDER):
+            return f"the folder {place.name} is no place for an archive"
+        if (place / _GIT_FOLDER).exists() or ((place / "HEAD").is_file() and (place / "objects").is_dir()):
+            return f"{place} is an archive itself, and holds no other"
+    return ""

@@ -1,0 +1,266 @@
+"""Who may write which Snapshot: the admission policies of the manifests on a real API server, for users with RBAC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.controllers import SNAPSHOTS, Installation, wait_for
+from tests.testbed.apiserver import ApiServer, User
+
+RECIPIENT = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
+Rule = Mapping[str, Sequence[str]]
+
+WRITER: Rule = {
+    "apiGroups": ["utils.projectsveltos.io"],
+    "resources": ["snapshots"],
+    "verbs": ["get", "create", "update", "patch"],
+}
+REFERENCE = {"namespace": "payments", "name": "unrelated"}
+HTTPS = "https://git.example.com/record.git"
+
+
+def allow(group: str, plural: str, verb: str, **more: Sequence[str]) -> Rule:
+    """One rule of a role."""
+    return {"apiGroups": [group], "resources": [plural], "verbs": [verb], **more}
+
+
+@pytest.fixture(scope="module")
+def writer(sveltos_api: ApiServer) -> User:
+    """Somebody who may write Snapshots and list namespaces, and nothing else."""
+    return sveltos_api.new_user(WRITER, allow("", "namespaces", "list"))
+
+
+@pytest.fixture(scope="module")
+def enforced(sveltos_api: ApiServer, writer: User, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The base of the manifests; returns once the policies are enforced, which takes the server a moment."""
+    installation = Installation(sveltos_api, tmp_path_factory.mktemp("installation"))
+    installation.apply()
+    probes = (
+        {"push": {"url": HTTPS, "secretRef": REFERENCE}},
+        {"resources": [{"kind": "Secret"}]},
+        {"resources": [*({"kind": "Namespace"} for _ in range(13)), {"kind": "Secret"}]},
+    )
+    wait_for(lambda: all(answer(sveltos_api, writer, spec)[0] == 403 for spec in probes), "the policies to be enforced")
+    yield installation
+    installation.remove()
+
+
+@pytest.fixture
+def installed(enforced: Installation, api: ApiServer) -> Iterator[Installation]:
+    """The same without a Snapshot, before and after the test."""
+    api.ask("DELETE", SNAPSHOTS)
+    yield enforced
+    api.ask("DELETE", SNAPSHOTS)
+
+
+def answer(api: ApiServer, user: User, spec: Mapping[str, Any], *, name: str = "") -> tuple[int, str]:
+    """Status and message of an attempt to create a Snapshot."""
+    document = {
+        "apiVersion": "utils.projectsveltos.io/v1beta1",
+        "kind": "Snapshot",
+        "metadata": {"name": name} if name else {"generateName": "tried-"},
+        "spec": {"schedule": "@yearly", "storage": "/collection", **spec},
+    }
+    status, said = api.request("POST", SNAPSHOTS, document, user=user)
+    return status, str(said.get("message", ""))
+
+
+_GET = allow("", "secrets", "get", resourceNames=["unrelated"])
+_LIST = allow("", "secrets", "list")
+CASES = {
+    "push.secretRef": ({"push": {"url": HTTPS, "secretRef": REFERENCE}}, _GET, "spec.push.secretRef"),
+    "secrets.secretRef": ({"secrets": {"mode": "redact", "secretRef": REFERENCE}}, _GET, "spec.secrets.secretRef"),
+    "signing.secretRef": ({"signing": {"secretRef": REFERENCE}}, _GET, "spec.signing.secretRef"),
+    "recipients": ({"secrets": {"recipients": [RECIPIENT]}}, _LIST, "spec.secrets"),
+    "mode encrypt": ({"secrets": {"mode": "encrypt", "recipients": [RECIPIENT]}}, _LIST, "spec.secrets"),
+    "mode plaintext": ({"secrets": {"mode": "plaintext"}}, _LIST, "spec.secrets"),
+    "all Secrets": ({"resources": [{"kind": "Secret"}]}, _LIST, "spec.resources[0]"),
+    "an empty group": ({"resources": [{"group": "", "kind": "Secret"}]}, _LIST, "spec.resources[0]"),
+    "Secrets by label": ({"resources": [{"kind": "Secret", "labelSelector": "a=b"}]}, _LIST, "spec.resources[0]"),
+    "Secrets by glob": ({"resources": [{"kind": "Secret", "namespaces": ["pay*"]}]}, _LIST, "spec.resources[0]"),
+    "another kind": (
+        {"resources": [{"group": "apps", "kind": "Deployment"}]},
+        allow("apps", "deployments", "list"),
+        "spec.resources[0]",
+    ),
+    "plural in -ies": (
+        {"resources": [{"group": "networking.k8s.io", "kind": "NetworkPolicy"}]},
+        allow("networking.k8s.io", "networkpolicies", "list"),
+        "spec.resources[0]",
+    ),
+    "plural in -ays": (
+        {"resources": [{"group": "gateway.networking.k8s.io", "kind": "Gateway"}]},
+        allow("gateway.networking.k8s.io", "gateways", "list"),
+        "spec.resources[0]",
+    ),
+    "plural in -es": (
+        {"resources": [{"group": "networking.k8s.io", "kind": "Ingress"}]},
+        allow("networking.k8s.io", "ingresses", "list"),
+        "spec.resources[0]",
+    ),
+    "plural Endpoints": ({"resources": [{"kind": "Endpoints"}]}, allow("", "endpoints", "list"), "spec.resources[0]"),
+    "the last of many": (
+        {"resources": [*({"kind": "Namespace"} for _ in range(25)), {"kind": "Secret"}]},
+        _LIST,
+        "spec.resources[25]",
+    ),
+}
+"""What a Snapshot asks for, the right that it takes, and the field that is named without it."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_snapshot_reads_no_more_than_its_author(installed: Installation, writer: User, case: str) -> None:
+    """Refused for a user who may write Snapshots alone, taken from one who has the right as well."""
+    spec, needed, field = CASES[case]
+    enough = installed.api.new_user(WRITER, allow("", "namespaces", "list"), needed)
+
+    status, message = answer(installed.api, writer, spec)
+
+    assert status == 403, message
+    assert f"{field}: {writer.name} may not" in message
+    assert answer(installed.api, enough, spec)[0] == 201
+
+
+def _bound_in(api: ApiServer, user: User, namespace: str, rule: Rule) -> None:
+    """Give a user a role in one namespace."""
+    root, name = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}", f"testbed-{user.name}"
+    subject = {"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}
+    role = {"kind": "Role", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
+    api.ask("POST", f"{root}/roles", {"metadata": {"name": name}, "rules": [rule]})
+    api.ask("POST", f"{root}/rolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]})
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    wait_for(lambda: api.request("GET", path, user=user)[0] == 200, "the role in the namespace")
+
+
+def test_a_right_in_one_namespace_is_enough_for_an_entry_of_that_namespace(
+    installed: Installation, new_namespace: Callable[[], str]
+) -> None:
+    """Not for another namespace, for two in one entry, or for all."""
+    api, own, other = installed.api, new_namespace(), new_namespace()
+    user = api.new_user(WRITER)
+    _bound_in(api, user, own, allow("", "secrets", "list"))
+
+    def asked(*entries: list[str]) -> int:
+        """The status for a Snapshot that adds the Secrets of these namespaces."""
+        listed = [{"kind": "Secret", "namespaces": names} if names else {"kind": "Secret"} for names in entries]
+        return answer(api, user, {"resources": listed})[0]
+
+    assert asked([own]) == 201
+    assert asked([own], [own]) == 201
+    refused: list[list[list[str]]] = [[[other]], [[own, other]], [[own], [other]], [[]], [[f"{own}*"]]]
+    assert [asked(*entries) for entries in refused] == [403] * 5
+
+
+def test_who_may_list_everything_may_add_as_much_as_the_schema_takes(installed: Installation, writer: User) -> None:
+    """Others are told the number: the API server bounds how much a policy may ask."""
+    spec = {"resources": [{"kind": "Namespace", "labelSelector": f"n={number}"} for number in range(27)]}
+    status, message = answer(installed.api, writer, spec)
+    assert (status, "more than 26 entries" in message) == (403, True)
+
+    everything = installed.api.new_user(WRITER, allow("*", "*", "list"))
+    full = {"resources": [{"kind": "Secret", "labelSelector": f"n={number}"} for number in range(100)]}
+    assert answer(installed.api, everything, full)[0] == 201
+
+
+def test_the_most_that_is_asked_of_one_request_stays_within_the_servers_limits(
+    installed: Installation, new_namespace: Callable[[], str]
+) -> None:
+    """Every entry needs both questions, and the right is in the namespace."""
+    api, own = installed.api, new_namespace()
+    user = api.new_user(WRITER, allow("", "secrets", "get"))
+    _bound_in(api, user, own, allow("", "secrets", "list"))
+    spec = {
+        "resources": [{"kind": "Secret", "namespaces": [own], "labelSelector": f"n={n}"} for n in range(26)],
+        "push": {"url": HTTPS, "secretRef": REFERENCE},
+        "secrets": {"mode": "redact", "secretRef": REFERENCE},
+        "signing": {"secretRef": REFERENCE},
+    }
+
+    assert answer(api, user, spec) == (201, "")
+
+
+_FULL: dict[str, Any] = {
+    "push": {"url": HTTPS, "secretRef": REFERENCE},
+    "resources": [{"kind": "Secret"}],
+    "secrets": {"recipients": [RECIPIENT]},
+}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"spec": {"schedule": "@hourly", "suspend": True, "retention": {"keepLast": 3}}},
+        {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}},
+        {"metadata": {"labels": {"a": "b"}}},
+    ],
+    ids=["schedule", "request", "label"],
+)
+def test_an_operator_with_less_may_change_what_reads_and_sends_nothing_else(
+    installed: Installation, writer: User, patch: dict[str, Any]
+) -> None:
+    """Somebody with the rights made the Snapshot; another changes its schedule, or asks for a sample."""
+    assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
+
+    assert _patched(installed, writer, patch) == 200
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"push": {"url": "https://evil.example.com/x.git"}},
+        {"push": {"prefix": "x"}},
+        {"push": None},
+        {"resources": [{"kind": "Secret", "labelSelector": "a=b"}]},
+        {"secrets": {"recipients": ["ssh-ed25519 AAAAC3Nz evil"]}},
+        {"secrets": {"mode": "plaintext", "recipients": None}},
+        {"storage": "/collection/elsewhere"},
+        {"signing": {"secretRef": REFERENCE}},
+    ],
+    ids=lambda spec: next(iter(spec)),
+)
+def test_an_operator_with_less_may_not_send_what_another_may_read_somewhere_else(
+    installed: Installation, writer: User, spec: dict[str, Any]
+) -> None:
+    """A Secret that stays named is asked about again when anything that reads or sends changes, such as the URL."""
+    assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
+
+    assert _patched(installed, writer, {"spec": spec}) == 403
+
+
+def _patched(installed: Installation, user: User, patch: dict[str, Any]) -> int:
+    path = f"{SNAPSHOTS}/shared"
+    content_type = "application/merge-patch+json"
+    return installed.api.request("PATCH", path, patch, user=user, content_type=content_type)[0]
+
+
+def test_the_status_is_not_asked_about(installed: Installation) -> None:
+    """The controller reports with rights that read none of what a Snapshot names."""
+    assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
+    reporter = installed.api.new_user(allow("utils.projectsveltos.io", "snapshots/status", "patch"))
+
+    status, said = installed.api.request(
+        "PATCH",
+        f"{SNAPSHOTS}/shared/status",
+        {"status": {"lastRunStatus": "Collected"}},
+        user=reporter,
+        content_type="application/merge-patch+json",
+    )
+
+    assert status == 200, said
+
+
+def test_every_policy_refuses_when_it_cannot_be_evaluated(installed: Installation) -> None:
+    """Also one whose expression fails, or that costs more than the server allows; and every policy is bound."""
+    root = "/apis/admissionregistration.k8s.io/v1"
+
+    def own(kind: str) -> list[dict[str, Any]]:
+        items = installed.api.ask("GET", f"{root}/{kind}")["items"]
+        return [one for one in items if one["metadata"]["name"].startswith("gitsnap-")]
+
+    policies, bindings = own("validatingadmissionpolicies"), own("validatingadmissionpolicybindings")
+    assert {one["spec"]["failurePolicy"] for one in policies} == {"Fail"}
+    assert {one["metadata"]["name"] for one in policies} == {one["spec"]["policyName"] for one in bindings}
+    assert [one["spec"]["validationActions"] for one in bindings] == [["Deny"]] * 3

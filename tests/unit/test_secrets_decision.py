@@ -1,0 +1,222 @@
+"""Who decides how Secrets are kept: the archive's own record for a person, the Snapshot alone for the controller."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap import capture, keys, policy
+from gitsnap.archive import GitArchive, create_archive
+from gitsnap.cluster import open_directory
+from gitsnap.controller.permissions import Permissions
+from gitsnap.controller.sampling import Sampler, Taken
+from gitsnap.errors import SecretsError
+from gitsnap.model import Area, JsonObject, SecretsMode, Trigger
+from gitsnap.policy import Policy
+from gitsnap.secrets import Keeper
+from gitsnap.secrets_change import changes
+from tests.support.rollbacks import put
+from tests.support.trees import policy_ref, profile
+
+OTHER = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
+THIRD = "age190mvaq68r58uzv8hgu4dq788cp636m22m5e3kxskqp7snate4p0sc7lcfn"
+VALUE = base64.b64encode(b"TOPSECRET").decode()
+SECRET: JsonObject = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "db", "namespace": "default"},
+    "type": "addons.projectsveltos.io/cluster-profile",
+    "data": {"password": VALUE},
+}
+
+
+@dataclass
+class _Place:
+    """An archive, and the folder that stands for its cluster."""
+
+    archive: GitArchive
+    folder: Path
+
+    def capture(self, asked: Policy, **accepted: bool) -> capture.CaptureResult:
+        """As a person does it."""
+        effective, keeper = keys.for_capture(self.archive, asked, **accepted)
+        return self._taken(effective, keeper)
+
+    def _taken(self, effective: Policy, keeper: Keeper | None) -> capture.CaptureResult:
+        info = capture.tree_info(effective, branch=self.archive.branch, keeper=keeper)
+        request = capture.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
+        return capture.capture(open_directory(self.folder / "cluster"), self.archive, request)
+
+    def controlled(self, **secrets: Any) -> Taken:
+        """As the controller does it, with every flag."""
+        sampler = Sampler(
+            storage=self.folder / "storage",
+            connect=lambda: open_directory(self.folder / "cluster"),
+            now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
+            permissions=Permissions(plaintext=True),
+        )
+        return sampler.take(snapshot(**secrets), Trigger.SCHEDULE, cancelled=lambda: False)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the newest sample has the value in clear."""
+        tree = self.archive.tree(self.archive.samples()[-1])
+        return any(VALUE.encode() in tree.read(blob) for blob in tree.files(Area.CONFIGURATION).values())
+
+
+def snapshot(**secrets: Any) -> Policy:
+    """The policy of a Snapshot with these fields of ``spec.secrets``."""
+    document = {
+        "apiVersion": "utils.projectsveltos.io/v1beta1",
+        "kind": "Snapshot",
+        "metadata": {"name": "p"},
+        "spec": {"schedule": "@hourly", **({"secrets": secrets} if secrets else {})},
+    }
+    return policy.from_resource(document, source="Snapshot p")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> _Place:
+    """A profile that refers to a Secret."""
+    for name in ("cluster", "storage"):
+        (tmp_path / name).mkdir()
+    cluster = open_directory(tmp_path / "cluster")
+    put(cluster, SECRET)
+    put(cluster, profile("p", {"policyRefs": [policy_ref("db", "Secret")]}))
+    return _Place(create_archive(tmp_path / "storage", "p"), tmp_path)
+
+
+KEPT = [
+    {"mode": "encrypt", "recipients": [OTHER]},
+    {"mode": "encrypt", "recipients": [OTHER, THIRD]},
+    {"mode": "redact"},
+    {"mode": "omit"},
+    {"mode": "plaintext"},
+    {"mode": "redact", "sensitiveFields": [{"kind": "ConfigMap", "path": "data.*"}]},
+]
+
+
+def _name(kept: dict[str, Any]) -> str:
+    return f"{kept.get('mode')}-{len(kept.get('recipients', kept.get('sensitiveFields', ())))}"
+
+
+@pytest.mark.parametrize("before", KEPT, ids=_name)
+@pytest.mark.parametrize("after", KEPT, ids=_name)
+def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Every pair: the same goes on, another is exit 7 with both named, and once it is accepted the sample says so."""
+    place.capture(snapshot(**before))
+    said = place.archive.tree(place.archive.samples()[-1]).info.secrets
+    # Hiding more lays nothing open, and fields that a policy does not name stay hidden.
+    if before == after or (before["mode"] == after["mode"] == "redact"):
+        place.capture(snapshot(**after))
+        return
+
+    with pytest.raises(SecretsError, match="Snapshot p asks for Secrets to be kept in another way") as error:
+        place.capture(snapshot(**after))
+
+    assert error.value.exit_code == 7
+    assert f"the archive: mode {said.mode}" in error.value.message
+    assert f"Snapshot p: mode {after['mode']}" in error.value.message
+    assert "--accept-secrets-change" in error.value.hint
+    assert len(place.archive.samples()) == 1
+    if "sensitiveFields" in before and "sensitiveFields" not in after and after["mode"] in ("omit", "plaintext"):
+        after = {**after, "sensitiveFields": []}
+    taken = place.capture(snapshot(**after), accept_change=True)
+    assert taken.secrets_changes
+    for key in {*before.get("recipients", ()), *after.get("recipients", ())}:
+        kept = (key in before.get("recipients", ())) == (key in after.get("recipients", ()))
+        assert kept != any(key[:12] in change for change in taken.secrets_changes)
+
+
+def test_fields_are_laid_open_by_a_flag_or_an_accepted_change_only(place: _Place) -> None:
+    """A Snapshot or a file that hides nothing any more is refused; `--sensitive-field` is asked for by name."""
+    place.capture(snapshot(**KEPT[5]))
+    opened = snapshot(mode="redact", sensitiveFields=[])
+
+    with pytest.raises(SecretsError, match="field no longer hidden: ConfigMap data"):
+        place.capture(opened)
+
+    taken = place.capture(opened, accept_fields=True)
+    assert taken.secrets_changes == ("field no longer hidden: ConfigMap data.*",)
+    with pytest.raises(SecretsError, match="mode plaintext instead of redact"):
+        place.capture(snapshot(mode="plaintext", sensitiveFields=[]), accept_fields=True)
+
+
+@pytest.mark.parametrize("before", KEPT, ids=_name)
+def test_a_policy_that_says_nothing_goes_on_as_the_archive_has_it(place: _Place, before: dict[str, Any]) -> None:
+    """On the command line; so does one that names the mode of the archive alone."""
+    place.capture(snapshot(**before))
+    info = place.archive.tree(place.archive.samples()[-1]).info.secrets
+
+    place.capture(snapshot())
+    place.capture(snapshot(mode=before["mode"]))
+
+    assert {place.archive.tree(sample).info.secrets for sample in place.archive.samples()} == {info}
+
+
+@pytest.mark.parametrize("before", KEPT, ids=_name)
+@pytest.mark.parametrize("after", [{}, {"mode": "encrypt"}, *KEPT[:5]], ids=_name)
+def test_in_the_controller_the_snapshot_alone_decides(
+    place: _Place, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Whatever the archive says, which may come from a remote: what the Snapshot does not say is redact."""
+    place.capture(snapshot(**before))
+    if "sensitiveFields" in before and after.get("mode") in ("omit", "plaintext"):
+        after = {**after, "sensitiveFields": []}
+
+    taken = place.controlled(**after)
+
+    expected = after.get("mode", "redact") if after.get("recipients") or after != {"mode": "encrypt"} else "redact"
+    assert taken.mode == expected
+    assert set(taken.recipients) == set(after.get("recipients", ()))
+    assert place.clear == (expected == "plaintext")
+    info = [place.archive.tree(sample).info.secrets for sample in place.archive.samples()]
+    assert taken.result.secrets_changes == changes(info[0], info[1])
+
+
+def test_a_sample_around_a_rollback_is_kept_as_the_archive_has_it(place: _Place) -> None:
+    """A Snapshot that appeared since would make an undo impossible."""
+    place.capture(snapshot(recipients=[OTHER]))
+
+    effective, _ = keys.for_capture_as_before(place.archive, snapshot(mode="plaintext"))
+
+    assert (effective.secrets_mode, effective.recipients) == (SecretsMode.ENCRYPT, (OTHER,))
+
+
+def _through_remote(place: _Place, asked: Policy, **accepted: bool) -> SecretsMode:
+    effective, _ = keys.for_capture_through_remote(place.archive, asked, **accepted)
+    return effective.secrets_mode
+
+
+@pytest.mark.parametrize("record", [KEPT[0], KEPT[1], KEPT[4]], ids=_name)
+def test_a_remote_does_not_decide_who_reads_the_samples_around_a_rollback(
+    place: _Place, record: dict[str, Any]
+) -> None:
+    """Unless the Snapshot of the cluster says the same, or somebody accepts it."""
+    place.capture(snapshot(**record))
+
+    with pytest.raises(SecretsError, match="the remote's newest sample"):
+        _through_remote(place, snapshot())
+    with pytest.raises(SecretsError, match="the remote's newest sample"):
+        _through_remote(place, snapshot(mode="encrypt"))
+
+    assert _through_remote(place, snapshot(mode="redact")) is SecretsMode.REDACT
+    assert _through_remote(place, snapshot(), accept_record=True) == record["mode"]
+
+
+def test_a_remote_that_encrypts_to_the_identity_at_hand_needs_no_word(place: _Place) -> None:
+    """Nobody else could read the samples."""
+    place.capture(replace(policy.default("p"), secrets_mode=SecretsMode.ENCRYPT))
+    assert _through_remote(place, policy.default("p")) is SecretsMode.ENCRYPT
+
+
+def test_the_same_ssh_key_with_another_comment_is_no_change(place: _Place) -> None:
+    """Nothing is encrypted again either: the archive's own text of the key stays."""
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPnWAYT8GIvPzmSDbEYvvp0mSMuYyzOPQlPjpr0U8jZv"
+    place.capture(snapshot(recipients=[f"{key} a"]))
+    assert not place.capture(snapshot(recipients=[f"{key} b"])).recorded.new_commit
