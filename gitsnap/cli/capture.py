@@ -80,6 +80,7 @@ def capture(
         taken = sampling.capture(connected, archive, request, progress=progress)
     finally:
         progress.clear()
+    output.done(f"the sample {taken.recorded.sample.tag} was taken")
     say_new_identity(keeper)
     if include_generated:
         for key, origin in taken.generated.items():

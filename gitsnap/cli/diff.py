@@ -218,7 +218,7 @@ def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[
         output.result("no changes detected" if not comparison else "no document changed; see diff without --raw-diff")
         return
     text = "\n".join(texts)
-    output.result(paint_diff(text) if output.colour() else text)
+    output.result(paint_diff(text) if output.colour() else text, safe=True)
 
 
 def document(

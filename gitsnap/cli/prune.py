@@ -78,6 +78,7 @@ def prune(
         _confirm(opened, going, yes=yes)
         with opened.writer() as writer:
             decisions = pruning.prune(writer, rules, only={one.sample.tag for one in going})
+        output.done(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
         if not seen_first:
             _show(opened, decisions, form, dry_run=dry_run)
         output.say(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
@@ -107,6 +108,7 @@ def keep(
             writer.unmark(chosen)
         else:
             writer.mark(chosen)
+    output.done(f"the mark of {chosen.tag} was {'removed' if remove else 'set'}")
     output.result(f"{chosen.tag}: {'left to retention' if remove else 'kept, whatever retention says'}")
 
 
@@ -124,7 +126,7 @@ def _confirm(archive: GitArchive, going: Sequence[Decision], *, yes: bool) -> No
         return
     if not output.can_ask():
         raise RefusedError("nothing was removed: there is no terminal to ask at", hint="Give --yes to remove them.")
-    if not typer.confirm(f"Remove {_samples(len(going))} from {archive.location}?", err=True):
+    if not output.confirmed(f"Remove {_samples(len(going))} from {archive.location}?"):
         raise AbortedError("nothing was removed")
 
 

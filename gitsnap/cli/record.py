@@ -76,7 +76,9 @@ class Sampler:
             signer=signer_from_file(place.signing_key),
             extra=record_lines(record),
         )
-        return sampling.capture(place.cluster, archive, request).recorded.sample
+        sample = sampling.capture(place.cluster, archive, request).recorded.sample
+        output.done(f"the sample {sample.tag} was taken")
+        return sample
 
     def _check(self, mode: SecretsMode) -> None:
         """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""

@@ -49,7 +49,7 @@ def connect(*, kubeconfig: str, context: str) -> KubernetesCluster:
     settings = client.Configuration()
     settings.retries = False  # a write that is sent twice may be carried out twice; reads are repeated by the adapter
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
-    paths = [Path(part).expanduser() for part in named.split(os.pathsep) if part] or _default_paths()
+    paths = [_expanded(part) for part in named.split(os.pathsep) if part] or _default_paths()
     if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
         return _in_this_pod(settings)
     chosen = _choose(paths, context)
@@ -64,6 +64,13 @@ def _default_paths() -> list[Path]:
         return [Path.home() / ".kube" / "config"]
     except RuntimeError:
         return []  # no HOME, and no entry in the user database: there is no default
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"the kubeconfig {text} cannot be found: there is no home directory (HOME)") from None
 
 
 def _exists(path: Path) -> bool:

@@ -156,11 +156,12 @@ class Comparison:
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
         """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
         for pair in self.texts:
+            title = pair.title.replace("\n", "\\n")  # the name of a ClusterRole may have a line break
             lines = difflib.unified_diff(
                 _lines(pair.before),
                 _lines(pair.after),
-                f"{pair.title} from {before_label}",
-                f"{pair.title} from {after_label}",
+                f"{title} from {before_label}",
+                f"{title} from {after_label}",
                 lineterm="",
             )
             if text := "\n".join(lines):
