@@ -80,7 +80,7 @@ def _beyond_steps(plan: Plan) -> list[str]:
     lines += [f"note: {one}" for one in plan.ways_out]
     lines += [f"uncertain: {one}" for one in plan.doubts]
     lines += [f"note: {shortened(one)}" for one in plan.notes]
-    lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
+    lines += [f"incomplete in the sample, left alone: {one} ({one.substitute})" for one in plan.incomplete]
     lines += _staying(plan)
     return ["", *lines] if lines else []
 

@@ -97,7 +97,7 @@ def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output)
     counted = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
     output.say(f"{tag}: {counted}, Secrets: {tree.info.secrets.mode}")
     for one in tree.incomplete:
-        output.say(f"incomplete: {one.kind} was {one.substitute} ({one.reason})")
+        output.say(f"incomplete: {one} was {one.substitute} ({one.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
     for entry in decode(tree.read(blob))["unresolved"] if blob else ():
         place = f"{entry['namespace']}/" if entry["namespace"] else ""

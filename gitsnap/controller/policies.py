@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from gitsnap import policy as policies
@@ -23,6 +24,9 @@ from gitsnap.model import JsonObject, Trigger
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
+_LOGGED_PROBLEMS = 20
+"""Objects that could not be taken; the status counts them all."""
+
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
 
 _log = logging.getLogger(__name__)
@@ -173,6 +177,8 @@ class ServedPolicy:
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+        for key, problem in islice(taken.result.problems.items(), _LOGGED_PROBLEMS):
+            _log.warning("%s could not be taken: %s", key, problem, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
         for one in taken.removed:
