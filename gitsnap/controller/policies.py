@@ -54,9 +54,13 @@ class ServedPolicy:
     running: bool = False
     """Whether a sample is being taken, or waits for a free worker."""
     pushing: bool = False
+    looking: bool = False
+    """Whether it is being found out what the archive holds."""
     status: JsonObject = field(default_factory=dict)
     """As it was told last."""
     upcoming: datetime | None = None
+    retention_doubted: bool = False
+    """Whether the newest run removed nothing, since the clock is in doubt."""
     spec: object = None
     """What the policy was read from; None before it was."""
 
@@ -181,14 +185,22 @@ class ServedPolicy:
             _log.warning("%s could not be taken: %s", key, problem, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
+        self._retained(taken)
+        if taken.lag is not None:
+            self.desk.metrics.push_lag(self.name, taken.lag)
+
+    def _retained(self, taken: Taken) -> None:
+        """Tell what retention removed, and what kept it from removing more."""
         for one in taken.removed:
             reasons = ", ".join(one.reasons)
             _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
         self.desk.metrics.removed(self.name, len(taken.removed))
         if taken.retention_error is not None:
             self._not_removed(taken.retention_error)
-        if taken.lag is not None:
-            self.desk.metrics.push_lag(self.name, taken.lag)
+        if taken.retention_doubt and not self.retention_doubted:  # once, not after each sample
+            self._event("RetentionHeld", taken.retention_doubt, warning=True)
+            _log.warning("%s", taken.retention_doubt, extra={"policy": self.name})
+        self.retention_doubted = bool(taken.retention_doubt)
 
     def _not_removed(self, error: GitsnapError) -> None:
         note = f"retention removed nothing: {error}"

@@ -78,7 +78,7 @@ def check_branch(policy: str, prefix: str = "") -> str:
 
 def tag_name(branch: str, time: datetime, number: int = 1) -> str:
     """``hourly/2023-08-26T05-20-00Z``; the second one within a second gets ``-2``. ``time`` is in UTC."""
-    stamp = time.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    stamp = _time_text(time).replace(":", "-")
     return f"{branch}/{stamp}" if number == 1 else f"{branch}/{stamp}-{number}"
 
 
@@ -219,7 +219,8 @@ def _format_of(fields: Mapping[str, str]) -> int:
 
 
 def _time_text(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: it writes the year 5 of a clock that was never set with one digit.
+    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 # Commit messages ------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def _take(archive: GitArchive, server: ScriptedServer) -> capture.CaptureResult:
 
 @pytest.mark.parametrize("path", sorted(ScriptedServer(_OBJECTS).paths()))
 def test_no_answer_makes_a_capture_crash(path: str) -> None:
-    """Every part of every answer in turn, of every other type, and absent: an error, or a sample that says what it lacks."""
+    """Every part of every answer in turn, of every other type, and absent: an error, or a sample that says so."""
     answer = json.loads(ScriptedServer(_OBJECTS).paths()[path])
     wrong_answers = [_with(answer, place, wrong) for place in _places(answer) for wrong in _WRONG]
     wrong_answers += [_without(answer, place) for place in _places(answer) if place]
