@@ -28,6 +28,8 @@
     │   ├── RemoteRefusedError        … it takes nothing of this kind: a rule, a hook, or what the server cannot do
     │   ├── RemoteChangedError        … somebody else pushed at the same moment
     │   └── RemoteDivergedError
+    ├── OutputError              20   stdout cannot be written
+    │   └── ReaderGoneError     141   … since its reader has ended
     ├── InternalError            70   a defect of gitsnap itself
     └── AbortedError            130   the person at the terminal said no
 
@@ -215,6 +217,18 @@ class RemoteChangedError(RemoteError):
 
 class RemoteDivergedError(RemoteError):
     """The remote has commits or tags that the archive has not: a person has to decide."""
+
+
+class OutputError(GitsnapError):
+    """Standard output cannot be written: a full disk, for instance."""
+
+    exit_code = 20
+
+
+class ReaderGoneError(OutputError):
+    """Whoever read standard output has ended, as ``head`` does; the code is a shell's for SIGPIPE."""
+
+    exit_code = 141
 
 
 class InternalError(GitsnapError):

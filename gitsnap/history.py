@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
-from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample
+from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.kinds import means_kind
@@ -188,12 +188,25 @@ def find_object(tree: Tree, reference: str) -> HeldObject:
     if found:
         listed = ", ".join(str(one.key) for one in found)
         raise NotFoundError(f"{reference} is ambiguous: {listed}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
+    _check_missing(tree, reference)
     of_kind = [one.key for one in objects(tree, kind=kind)]
     if not of_kind:
         known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
         raise NotFoundError(f"the sample has no {reference}", hint=f"Its kinds: {', '.join(known)}")
     names = ("/".join([*([key.namespace] if namespaces and key.namespace else []), key.name]) for key in of_kind)
     raise NotFoundError(f"the sample has no {reference}", hint=nearest("/".join([*namespaces, name]), names, none=""))
+
+
+def _check_missing(tree: Tree, reference: str) -> None:
+    """Raises NotFoundError that says so for an object that the sample could not take: it may well have existed."""
+    kind, *namespaces, name = reference.split("/")
+    for one in tree.incomplete:
+        named = kind in (one.kind.name, str(one.kind)) and namespaces in ([], [one.namespace]) and name == one.name
+        if named and one.substitute is Substitute.MISSING:
+            raise NotFoundError(
+                f"the sample could not take {one} ({one.reason}): what it was is not known",
+                hint="An earlier or later sample may have it; `gitsnap list --wide` shows what each of them lacks.",
+            )
 
 
 # Deployed add-ons ---------------------------------------------------------------------------------------------------

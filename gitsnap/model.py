@@ -154,21 +154,48 @@ class Substitute(enum.StrEnum):
 
 
 class IncompleteReason(enum.StrEnum):
-    """Why a kind could not be read; a closed set, never the server's text."""
+    """Why a kind, or a single object, could not be taken; a closed set, never the server's text."""
 
     FORBIDDEN = "forbidden"
     UNREACHABLE = "unreachable"
     DISCOVERY_FAILED = "discovery-failed"
     BAD_ANSWER = "bad-answer"
+    UNARCHIVABLE = "unarchivable"
+    """Of an object: it has no form in an archive, since it is nested too deeply, for instance."""
+    MALFORMED = "malformed"
+    """Of an object: a field does not have the type that its kind says."""
+    DEFECT = "defect"
+    """Of an object: gitsnap failed to handle it, and the fault is not known to be the object's."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IncompleteKind:
-    """A kind that a sample holds only as a substitute."""
+    """A kind, or a single object of it, that a sample holds only as a substitute."""
 
     kind: Kind
     substitute: Substitute
     reason: IncompleteReason
+    namespace: str = ""
+    name: str = ""
+    """``""`` for the kind as a whole."""
+
+    @classmethod
+    def of_object(cls, key: ObjectKey, substitute: Substitute, reason: IncompleteReason) -> IncompleteKind:
+        """A single object."""
+        return cls(key.kind, substitute, reason, key.namespace, key.name)
+
+    @property
+    def key(self) -> ObjectKey | None:
+        """The single object, None for the kind as a whole."""
+        return ObjectKey(self.kind, self.namespace, self.name) if self.name else None
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Whether the sample holds an object only as a substitute."""
+        return self.kind == key.kind and self.key in (None, key)
+
+    def __str__(self) -> str:
+        """``Cluster.cluster.x-k8s.io``, or ``Cluster.cluster.x-k8s.io default/deep``."""
+        return str(self.key or self.kind)
 
 
 @dataclass(frozen=True, slots=True)

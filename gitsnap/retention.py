@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from statistics import median
 
 from gitsnap.errors import InputError
 from gitsnap.model import Sample, Trigger
@@ -21,6 +23,12 @@ from gitsnap.schedule import check_zone
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?\Z")
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+_CLOCK_SKEW = timedelta(minutes=5)
+"""So far clocks of machines may differ without a sample counting as one of the future."""
+
+_LEAP = 10
+"""A gap between samples so many times as long as their usual distance may be a clock that was set wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +69,38 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def decide(samples: Iterable[Sample], rules: Rules, *, marked: Collection[str] = ()) -> tuple[Decision, ...]:
-    """A decision for every sample of one archive, oldest first. ``marked``: tags that ``gitsnap keep`` protects."""
+def decide(
+    samples: Iterable[Sample], rules: Rules, *, marked: Collection[str] = (), now: datetime | None = None
+) -> tuple[Decision, ...]:
+    """A decision for every sample of one archive, oldest first. ``marked``: tags that ``gitsnap keep`` protects.
+
+    ``now``: the time of the clock; without it no sample counts as one of the future.
+    """
     ordered = sorted(samples, key=lambda one: one.order)
     reasons: dict[str, list[str]] = defaultdict(list)
-    scheduled = [one for one in reversed(ordered) if one.metadata.trigger is Trigger.SCHEDULE]
+    scheduled = _scheduled(ordered)
     for sample, reason in _kept_by_rules(scheduled, rules):
         reasons[sample.tag].append(reason)
+    if _doubt(scheduled, rules, now):
+        for sample in scheduled:
+            if sample.tag not in reasons:
+                reasons[sample.tag].append(f"within {rules.retention.keep_within} cannot be measured")
     for sample, reason in _protected(ordered, marked):
         reasons[sample.tag].append(reason)
     return tuple(
         Decision(one, one.tag in reasons, tuple(reasons[one.tag]) if one.tag in reasons else ("no rule keeps it",))
         for one in ordered
     )
+
+
+def doubt(samples: Iterable[Sample], rules: Rules, *, now: datetime | None = None) -> str:
+    """Why ``keepWithin`` cannot be measured, so that no scheduled sample is removed; ``""`` where it can."""
+    return _doubt(_scheduled(sorted(samples, key=lambda one: one.order)), rules, now)
+
+
+def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
+    """The scheduled samples, newest first."""
+    return [one for one in reversed(ordered) if one.metadata.trigger is Trigger.SCHEDULE]
 
 
 # What no rule can take ------------------------------------------------------------------------------------------------
@@ -171,3 +198,36 @@ def _before(moment: datetime, within: str, zone: tzinfo) -> datetime:
         return wall.astimezone(UTC) - timedelta(hours=hours)
     except (ValueError, OverflowError):  # before the year 1
         return _ALWAYS
+
+
+# Clocks ---------------------------------------------------------------------------------------------------------------
+
+
+def _doubt(scheduled: Sequence[Sample], rules: Rules, now: datetime | None) -> str:
+    """See ``doubt``; ``scheduled`` is newest first."""
+    within = rules.retention.keep_within
+    if len(scheduled) < 2 or not any(_parts(within)):
+        return ""
+    newest = scheduled[0]
+    unmeasured = f"nothing is removed, since keepWithin {within} is measured from the sample {newest.tag}"
+    if now is not None and newest.time - now > _CLOCK_SKEW:
+        return f"{unmeasured}, which is ahead of the clock ({now:%Y-%m-%d %H:%M} UTC)"
+    border = _before(newest.time, within, check_zone(rules.zone))
+    if _leaps_past(scheduled, border):
+        return f"{unmeasured}, which is far from all that would go: was the clock wrong?"
+    return ""
+
+
+def _leaps_past(scheduled: Sequence[Sample], border: datetime) -> bool:
+    """Whether a leap of the clock, rather than age, puts samples before the border.
+
+    A leap is a gap longer than the whole window, and much longer than the usual distance of samples. Once the samples
+    after it fill the window themselves, it is taken for an outage.
+    """
+    newest = scheduled[0].time
+    times = sorted((one.time for one in scheduled if one.time <= newest), reverse=True)
+    gaps = [later - earlier for later, earlier in pairwise(times)]
+    if not gaps:
+        return False
+    least = max(newest - border, median(gaps) * _LEAP if len(gaps) > 1 else timedelta())
+    return any(gap > least for later, gap in zip(times, gaps, strict=False) if later > border)

@@ -6,6 +6,7 @@ Pure but for reading the head's tree. This module must not write objects or move
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from gitsnap.archive.reading import GitTree
 from gitsnap.errors import ArchiveError
@@ -78,12 +79,17 @@ def commit_object(
         marks=marks,
         first=parent is None,
     )
-    stamp = f"{AUTHOR} {int(draft.time.timestamp())} +0000"
+    stamp = f"{AUTHOR} {_git_time(draft.time)} +0000"
     parents = f"parent {parent}\n" if parent else ""
     return f"tree {tree}\n{parents}author {stamp}\ncommitter {stamp}\n\n{message}".encode()
 
 
 def tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:
     """The annotated tag of a sample, as git stores it, without a signature."""
-    stamp = f"{AUTHOR} {int(metadata.time.timestamp())} +0000"
+    stamp = f"{AUTHOR} {_git_time(metadata.time)} +0000"
     return f"object {commit}\ntype commit\ntag {name}\ntagger {stamp}\n\n{tag_message(metadata)}".encode()
+
+
+def _git_time(time: datetime) -> int:
+    """Seconds since 1970, as git has them: it takes a clock before that for damage. The tag's own Time is exact."""
+    return max(int(time.timestamp()), 0)

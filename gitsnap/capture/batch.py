@@ -1,25 +1,39 @@
 """What lists bring, as the files of a tree: each object normalized, distilled, sealed, stored, and learnt from.
 
-A batch counts only when its whole list was read. This module must not read a cluster.
+A batch counts only when its whole list was read. An object that cannot be taken is noted in its batch, so that it does
+not keep all others out of the sample. This module must not read a cluster.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import NamedTuple, TypeVar
 
 from gitsnap import format as archive_format
 from gitsnap.capture.knowledge import Knowledge, Lesson
 from gitsnap.capture.sealing import Sealer, Store
 from gitsnap.capture.unchanged import Unchanged, version_of
 from gitsnap.errors import InputError
-from gitsnap.model import Area, BlobId, JsonObject, ObjectKey
+from gitsnap.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey
 from gitsnap.normalize import last_manager, normalize, terminating
-from gitsnap.sveltos import generated, inventory, kinds
+from gitsnap.sveltos import forms, generated, inventory, kinds
 from gitsnap.sveltos.generated import Origin
 
-_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
-"""What an object leads to that no API server would have taken, such as a spec that is a text."""
+_UNEXPECTED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
+"""What an object leads to whose fields have other types than its kind says, and what a defect of gitsnap leads to."""
+
+_T = TypeVar("_T")
+
+
+class Failure(NamedTuple):
+    """Why an object could not be taken."""
+
+    reason: IncompleteReason
+    words: str
+    """For people; no value of the object is quoted."""
 
 
 def _no_files() -> dict[Area, dict[str, BlobId]]:
@@ -38,6 +52,8 @@ class Batch:
     lessons: list[Lesson] = field(default_factory=list)
     generated: dict[ObjectKey, Origin] = field(default_factory=dict)
     """Objects left out because a controller generated them, and which."""
+    failed: dict[ObjectKey, Failure] = field(default_factory=dict)
+    """Objects that could not be taken."""
 
     def merge(self, other: Batch) -> None:
         """Take over the files of another batch; its lessons are for the caller."""
@@ -46,35 +62,82 @@ class Batch:
         self.managers.update(other.managers)
         self.generated.update(other.generated)
 
+    def fail(self, key: ObjectKey, failure: Failure) -> None:
+        """Note an object that cannot be taken, and forget what was taken of it."""
+        self.failed[key] = failure
+        try:
+            path = archive_format.path_of(key)
+        except ValueError:  # a name that no path can hold
+            return
+        for files in (*self.files.values(), self.managers, self.versions):
+            files.pop(path, None)
+
 
 class Converter:
     """Turns objects as a server gives them into the files of a batch."""
 
     def __init__(
-        self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged, *, also: frozenset[ObjectKey]
+        self,
+        knowledge: Knowledge,
+        sealer: Sealer,
+        store: Store,
+        unchanged: Unchanged,
+        *,
+        also: frozenset[ObjectKey],
+        strict: bool,
     ) -> None:
-        """``also``: objects that are kept whoever made them."""
+        """``also``: objects that are kept whoever made them.
+
+        ``strict``: an object that cannot be taken is an error, since it stands in a file that can be mended.
+        """
         self._knowledge = knowledge
         self._sealer = sealer
         self._store = store
         self._unchanged = unchanged
         self._also = also
+        self._strict = strict
 
     def take(self, batch: Batch, raw: JsonObject, *, whole: bool = True) -> bool:
         """One object: what is configuration, what is inventory, what is learnt from it.
 
         False for one of which more is needed than its metadata, where that is all there is (not ``whole``).
-        Raises InputError naming an object that has not the form of its kind: a folder of files may hold anything.
+        An object that cannot be taken is noted in the batch, and counts as one that needs no more. Raises InputError
+        naming it where this is ``strict``.
         """
+        taken = self._guarded(raw, lambda: self._take(batch, raw, whole=whole))
+        if isinstance(taken, Failure):
+            batch.fail(ObjectKey.of(raw), taken)
+            return True
+        return taken
+
+    def study(self, document: JsonObject) -> Lesson | None:
+        """What an object teaches that is not kept; nothing where it cannot be read."""
+        lesson = self._guarded(document, lambda: self._knowledge.study(document))
+        return None if isinstance(lesson, Failure) else lesson
+
+    def _guarded(self, raw: JsonObject, work: Callable[[], _T]) -> _T | Failure:
+        """Do something with one object. Errors that are not about an object, such as a full disk, pass."""
         try:
-            return self._take(batch, raw, whole=whole)
+            return work()
         except InputError as error:
-            raise InputError(f"{ObjectKey.of(raw)}: {error.message}", hint=error.hint) from error
-        except _MISSHAPEN as error:
-            raise InputError(
-                f"{ObjectKey.of(raw)} has not the form of its kind ({type(error).__name__})",
-                hint="An API server would not have taken it. Mend it, or take it out of the folder.",
-            ) from error
+            failure = Failure(IncompleteReason.UNARCHIVABLE, error.message)
+            if self._strict:
+                raise InputError(f"{ObjectKey.of(raw)}: {error.message}", hint=error.hint) from error
+        except RecursionError as error:
+            failure = Failure(IncompleteReason.UNARCHIVABLE, "it is nested too deeply")
+            if self._strict:
+                raise InputError(f"{ObjectKey.of(raw)}: {failure.words}") from error
+        except _UNEXPECTED as error:
+            problem = forms.problem_of(raw)
+            failure = Failure(IncompleteReason.MALFORMED, problem) if problem else _defect(error)
+            if self._strict and problem:
+                raise InputError(
+                    f"{ObjectKey.of(raw)} does not have the form of its kind: {problem}",
+                    hint="An API server would not have taken it. Mend it, or take it out of the folder.",
+                ) from error
+            if self._strict:
+                raise
+        return failure
 
     def _take(self, batch: Batch, raw: JsonObject, *, whole: bool) -> bool:
         if terminating(raw):
@@ -124,3 +187,14 @@ class Converter:
         sealed = self._sealer.sealed(document, path=path, masked=archived, blob=blob)
         if sealed is not None:
             batch.files[Area.SEALED][path] = sealed
+
+
+def _defect(error: Exception) -> Failure:
+    """Without the words of the exception: they may be a value of a Secret."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code if trace is not None else None
+    where = f" in {PurePath(code.co_filename).name}, {code.co_name}" if code is not None else ""
+    words = f"a defect of gitsnap, not of the object: {type(error).__name__}{where}; please report it"
+    return Failure(IncompleteReason.DEFECT, words)

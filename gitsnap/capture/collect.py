@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gitsnap import format as archive_format
-from gitsnap.capture.batch import Batch, Converter
+from gitsnap.capture.batch import Batch, Converter, Failure
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.list_reader import ListReader, Pages
 from gitsnap.capture.listing import InstantLostError, Lister
-from gitsnap.capture.previous import carried_documents, carries, files_of_kind, hides_the_same
 from gitsnap.capture.referenced import ReferencedReader
 from gitsnap.capture.sealing import WRAPPED_KEY, Sealer, Store
 from gitsnap.capture.selected import selected_pages, selectors_by_kind
+from gitsnap.capture.substitutes import Substitutes
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import AccessDeniedError, ClusterError, ClusterUnreachableError, GitsnapError
 from gitsnap.model import (
@@ -34,7 +34,6 @@ from gitsnap.model import (
     ObjectKey,
     ResourceSelector,
     ResourceType,
-    Substitute,
     TreeInfo,
 )
 from gitsnap.normalize import terminating
@@ -68,6 +67,8 @@ class Collected:
     """Objects left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...]
     """Kinds that the policy adds and the server does not know, sorted."""
+    problems: Mapping[ObjectKey, str]
+    """Why single objects could not be taken, in words, sorted."""
 
 
 def collect(
@@ -133,11 +134,13 @@ class _Collector:
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
-        converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also)
-        self._reader = ListReader(lister, converter, unchanged)
-        self._incomplete: dict[Kind, IncompleteKind] = {}
+        strict = not cluster.info().keeps_versions  # files that people edit, rather than a server
+        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also, strict=strict)
+        self._reader = ListReader(lister, self._converter, unchanged)
         self._unresolved: list[Unresolved] = []
         self._kept = Batch()
+        self._substitutes = Substitutes(info, previous, self._kept.files, store)
+        self._problems: dict[ObjectKey, str] = {}
         self._answered = False
         self._not_served: list[Kind] = []
 
@@ -154,7 +157,7 @@ class _Collector:
         self._unresolved += self._knowledge.unresolvable()
         for kind, wanted in self._wanted().items():
             if kind in kinds.LISTED_KINDS:
-                self._look_up(kind, wanted)
+                self._look_up(wanted)
             else:
                 self._read_referenced(kind, wanted)
                 progress(kind.name, self._count)
@@ -163,11 +166,12 @@ class _Collector:
             info=self._info,
             files={area: dict(sorted(files.items())) for area, files in self._kept.files.items()},
             managers=self._kept.managers,
-            incomplete=tuple(sorted(self._incomplete.values())),
+            incomplete=self._substitutes.incomplete,
             unresolved=tuple(sorted(set(self._unresolved))),
             consistency=self._lister.consistency,
             generated=dict(sorted(self._kept.generated.items())),
             not_served=tuple(self._not_served),
+            problems=dict(sorted(self._problems.items())),
         )
 
     def _wanted(self) -> Mapping[Kind, Mapping[ObjectKey, list[Reference]]]:
@@ -226,6 +230,7 @@ class _Collector:
         self._unchanged.note(batch.versions)
         for lesson in batch.lessons:
             self._knowledge.learn(lesson)
+        self._substitute_objects(batch.failed)
 
     def _read_controllers(self) -> None:
         """Sveltos' own Deployments: flags of theirs name ConfigMaps. They are read for that alone, and not archived."""
@@ -237,7 +242,7 @@ class _Collector:
                 return
             for page in self._lister.pages(resource, namespace=kinds.SVELTOS_NAMESPACE):
                 for raw in page.items:
-                    lesson = self._knowledge.study(raw)
+                    lesson = self._converter.study(raw)
                     if lesson is not None:
                         self._knowledge.learn(lesson)
         except InstantLostError:
@@ -249,13 +254,12 @@ class _Collector:
 
     # Objects that others refer to -------------------------------------------------------------------------------------
 
-    def _look_up(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
+    def _look_up(self, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
         """References to a kind that was listed whole: which of them lead nowhere?"""
-        incomplete = self._incomplete.get(kind)
-        if incomplete is not None and incomplete.substitute is Substitute.MISSING:
-            return  # the sample says so of the kind; of a single object nothing is known
         present = self._kept.files[Area.CONFIGURATION]
         for key, found in wanted.items():
+            if self._substitutes.misses(key):
+                continue  # the sample says so of the kind, or of the object: whether it exists is not known
             if archive_format.path_of(key) not in present:
                 self._note(found, UnresolvedReason.OMITTED if key in self._kept.generated else None)
 
@@ -268,7 +272,7 @@ class _Collector:
         try:
             resource = self._cluster.resource_type(kind)
         except (AccessDeniedError, ClusterError) as error:
-            self._carry_wanted(kind, list(wanted), self._reason(error, discovered=False))
+            self._substitutes.all_named(kind, list(wanted), self._reason(error, discovered=False))
             return
         if resource is None:
             if not kind.group:
@@ -296,7 +300,11 @@ class _Collector:
 
         failures = ReferencedReader(self._lister, self._reader, resource, receive).read(list(wanted))
         for failure, keys in failures:
-            self._carry_wanted(kind, keys, self._reason(failure))
+            reason = self._reason(failure)
+            if types:
+                self._substitute_objects(dict.fromkeys(keys, Failure(reason, failure.message)))
+            else:
+                self._substitutes.all_named(kind, keys, reason)
         failed = {key for _, keys in failures for key in keys}
         self._note_unresolved({key: found for key, found in wanted.items() if key not in failed}, types)
 
@@ -339,36 +347,19 @@ class _Collector:
 
     def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:
         """Carry a kind forward from the previous sample, and learn from its objects as if they had been read."""
-        previous = self._previous
-        if previous is None or not carries(previous, kind, self._info):
-            self._incomplete[kind] = IncompleteKind(kind, Substitute.MISSING, reason)
-            return
-        self._incomplete[kind] = IncompleteKind(kind, Substitute.CARRIED, reason)
-        for area, path, blob in files_of_kind(previous, kind):
-            self._kept.files[area][path] = self._store(previous.read(blob))
-        for document in carried_documents(previous, kind):
-            lesson = self._knowledge.study(document)
+        for document in self._substitutes.kind(kind, reason):
+            lesson = self._converter.study(document)
             if lesson is not None:
                 self._knowledge.learn(lesson)
 
-    def _carry_wanted(self, kind: Kind, keys: list[ObjectKey], reason: IncompleteReason) -> None:
-        """Carry single objects forward; the kind is *missing* when the previous sample does not have them all."""
-        previous = self._previous
-        substitute = Substitute.CARRIED
-        same_fields = previous is not None and hides_the_same(previous, kind, self._info)
-        for key in keys:
-            path = archive_format.path_of(key)
-            if previous is None or not same_fields or path not in previous.files(Area.CONFIGURATION):
-                substitute = Substitute.MISSING
-                continue
-            for area in Area:
-                blob = previous.files(area).get(path)
-                if blob is not None:
-                    self._kept.files[area][path] = self._store(previous.read(blob))
-        before = self._incomplete.get(kind)
-        if before is not None and before.substitute is Substitute.MISSING:
-            substitute = Substitute.MISSING
-        self._incomplete[kind] = IncompleteKind(kind, substitute, reason)
+    def _substitute_objects(self, failed: Mapping[ObjectKey, Failure]) -> None:
+        """The same for single objects that could not be taken."""
+        for key, failure in failed.items():
+            for document in self._substitutes.object(key, failure.reason):
+                lesson = self._converter.study(document)
+                if lesson is not None:
+                    self._knowledge.learn(lesson)
+            self._problems[key] = failure.words
 
     def _add_extras(self) -> None:
         if self._sealer.encrypts:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from gitsnap import format as archive_format
 from gitsnap.format.masking import fields_of
-from gitsnap.model import Area, BlobId, JsonObject, Kind, Substitute, TreeInfo
+from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute, TreeInfo
 from gitsnap.ports import Tree
 
 
@@ -20,7 +20,7 @@ def carries(previous: Tree, kind: Kind, info: TreeInfo) -> bool:
     """
     if not hides_the_same(previous, kind, info):
         return False
-    missed = {one.kind for one in previous.incomplete if one.substitute is Substitute.MISSING}
+    missed = {one.kind for one in previous.incomplete if one.substitute is Substitute.MISSING and one.key is None}
     selectors = (info.resources, previous.info.resources)
     wanted, asked = ({one for one in listed if one.kind == kind} for listed in selectors)
     return (kind in previous.info.kinds or bool(asked)) and wanted == asked and kind not in missed
@@ -41,17 +41,32 @@ def files_of_kind(tree: Tree, kind: Kind) -> Iterator[tuple[Area, str, BlobId]]:
                 yield area, path, blob
 
 
+def files_of_object(tree: Tree, key: ObjectKey) -> dict[Area, BlobId]:
+    """The files that a tree has for an object, by area; none where it is not part of the configuration or inventory."""
+    try:
+        path = archive_format.path_of(key)
+    except ValueError:  # a name that no path can hold
+        return {}
+    return {area: blob for area in Area if (blob := tree.files(area).get(path)) is not None}
+
+
 def carried_documents(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
-    """The archived objects of a kind, each with the status and controller labels that its inventory file keeps."""
-    inventory = tree.files(Area.INVENTORY)
-    for area, path, blob in files_of_kind(tree, kind):
-        if area is not Area.CONFIGURATION:
-            continue
-        document: JsonObject = archive_format.decode(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
-        if path in inventory:
-            reported = archive_format.decode(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
-            labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
-            document = {**document, "metadata": {**document["metadata"], "labels": labels}}
-            if "status" in reported:
-                document["status"] = reported["status"]
-        yield document
+    """The archived objects of a kind, as ``carried_document`` gives them."""
+    for area, path, _ in files_of_kind(tree, kind):
+        if area is Area.CONFIGURATION:
+            yield from carried_document(tree, path)
+
+
+def carried_document(tree: Tree, path: str) -> Iterator[JsonObject]:
+    """The archived object at a path, with the status and controller labels that its inventory file keeps, if any."""
+    configuration, inventory = tree.files(Area.CONFIGURATION), tree.files(Area.INVENTORY)
+    if path not in configuration:
+        return
+    document: JsonObject = archive_format.decode(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
+    if path in inventory:
+        reported = archive_format.decode(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
+        labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
+        document = {**document, "metadata": {**document["metadata"], "labels": labels}}
+        if "status" in reported:
+            document["status"] = reported["status"]
+    yield document

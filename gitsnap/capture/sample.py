@@ -6,10 +6,10 @@ This module must not know how an archive or a cluster does its work.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from gitsnap.capture.collect import READING_SECONDS, Progress, collect
+from gitsnap.capture.collect import READING_SECONDS, Collected, Progress, collect
 from gitsnap.capture.knowledge import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
@@ -48,6 +48,8 @@ class CaptureResult:
     """Kinds that the policy adds and the server does not know."""
     secrets_changes: tuple[str, ...] = ()
     """How Secrets are kept in another way than in the sample before, one phrase each."""
+    problems: Mapping[ObjectKey, str] = field(default_factory=dict)
+    """Why single objects could not be taken, in words, sorted."""
 
     @property
     def summary(self) -> str:
@@ -178,12 +180,7 @@ def capture(
                 also=request.also,
                 progress=progress,
             )
-        if collected.incomplete and request.require_complete:
-            kinds_missing = ", ".join(f"{one.kind} ({one.reason})" for one in collected.incomplete)
-            raise IncompleteError(
-                f"no sample was taken, since these kinds could not be read: {kinds_missing}",
-                hint="Mend the cause, or capture without --require-complete: these kinds are then carried forward.",
-            )
+        _check_complete(collected, request)
         recorded = writer.record(
             SampleDraft(
                 info=info,
@@ -210,7 +207,27 @@ def capture(
         collected.generated,
         collected.not_served,
         changes(previous.info.secrets, info.secrets) if previous is not None else (),
+        collected.problems,
     )
+
+
+def _check_complete(collected: Collected, request: Request) -> None:
+    """Raises IncompleteError where a complete sample is required.
+
+    The sample before a rollback must hold what the rollback writes; other objects that could not be taken are no reason
+    not to go back.
+    """
+    lacking = [
+        one
+        for one in collected.incomplete
+        if one.key is None or one.key in request.also or request.trigger is not Trigger.BEFORE_ROLLBACK
+    ]
+    if request.require_complete and lacking:
+        listed = ", ".join(f"{one} ({one.reason})" for one in lacking)
+        raise IncompleteError(
+            f"no sample was taken, since these could not be read: {listed}",
+            hint="Mend the cause, or capture without --require-complete: they are then carried forward.",
+        )
 
 
 def _previous(archive: Archive) -> Tree | None:

@@ -14,7 +14,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
-from gitsnap.errors import AbortedError, GitsnapError, InternalError, UsageError
+from gitsnap.errors import (
+    AbortedError,
+    GitsnapError,
+    InternalError,
+    OutputError,
+    ReaderGoneError,
+    StorageError,
+    UsageError,
+)
 
 _COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
@@ -25,6 +33,9 @@ _ended_by: list[int] = []
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run gitsnap with these arguments (default: the process's own) and exit."""
+    from gitsnap.cli.streams import prepare
+
+    prepare()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if words[:2] == ["show", "addons"]:  # the Sveltos CLI's name for it
         words[:2] = ["addons"]
@@ -67,23 +78,13 @@ def _run(words: list[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from gitsnap.cli.app import build, words_of_line
-
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:
-        line = words_of_line(os.environ.items())
-        if line is not None or not _COMPLETION.isdisjoint(words):
-            from gitsnap.cli.shells import correct
-
-            correct()
-        code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
-        if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
-            raise KeyboardInterrupt  # noqa: TRY301 - the sentence for it is below
-    except GitsnapError as error:
+        return _carried_out(words)
+    except (GitsnapError, OSError) as error:
         if debug:
             traceback.print_exc()
-        _complain(error.message, error.hint)
-        return error.exit_code
+        return _failed(error)
     except TyperException as error:
         hint = "`gitsnap --help` and `gitsnap COMMAND --help` show what can be said."
         _complain(error.format_message(), hint)
@@ -91,9 +92,6 @@ def _run(words: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted: what was done so far stays, and nothing was left half written", "")
         return AbortedError.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone, e.g. `head`
-        return 0
     except Exception as error:  # Python's own exit code would say that there are differences
         if debug:
             traceback.print_exc()
@@ -101,7 +99,49 @@ def _run(words: list[str]) -> int:
             traceback.print_tb(error.__traceback__)
         _complain(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
         return InternalError.exit_code
+
+
+def _carried_out(words: list[str]) -> int:
+    from gitsnap.cli.app import build, words_of_line
+
+    line = words_of_line(os.environ.items())
+    if line is not None or not _COMPLETION.isdisjoint(words):
+        from gitsnap.cli.shells import correct
+
+        correct()
+    code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
+    if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
+        raise KeyboardInterrupt
+    sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _failed(error: GitsnapError | OSError) -> int:
+    """Say what failed, on stderr; the exit code."""
+    if isinstance(error, OutputError):
+        from gitsnap.cli.output import accomplished
+
+        done = accomplished()
+        if done or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is nothing to talk about
+            _complain(error.message, f"Done all the same: {done}" if done else "")
+        return error.exit_code
+    if isinstance(error, GitsnapError):
+        _complain(error.message, error.hint)
+        return error.exit_code
+    _complain(_of_system(error), "Look at the rights and the state of that file or folder, and at HOME and TMPDIR.")
+    return StorageError.exit_code
+
+
+def _of_system(error: OSError) -> str:
+    """An error of the operating system that no command expected, with what it is about."""
+    reason = error.strerror or type(error).__name__
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {reason}"
+    try:
+        os.getcwd()  # noqa: PTH109 - whether it can be asked for at all
+    except OSError:
+        return f"the current folder cannot be read: {reason}"
+    return f"the system refuses: {reason}"
 
 
 def _program() -> str:
@@ -111,9 +151,8 @@ def _program() -> str:
 
 
 def _complain(message: str, hint: str) -> None:
-    from gitsnap.render import visible
+    from gitsnap.cli.output import say
 
-    sys.stdout.flush()
-    sys.stderr.write(f"error: {visible(message)}\n")
+    say(f"error: {message}")
     if hint:
-        sys.stderr.write(f"{visible(hint)}\n")
+        say(hint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice, find_policy
 from gitsnap.errors import EXIT_INCOMPLETE, InputError, UsageError
-from gitsnap.model import SecretsMode, Trigger
+from gitsnap.model import IncompleteKind, SecretsMode, Substitute, Trigger
 from gitsnap.render import shortened
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gitsnap.ports import Cluster
     from gitsnap.secrets import Keeper
 
+_LISTED_PROBLEMS = 20
 _LISTED_REFERENCES = 10
 _TAG_ID = re.compile(r"[0-9a-f]{40}")
 
@@ -89,6 +91,7 @@ def capture(
         taken = sampling.capture(connected, archive, request, progress=progress)
     finally:
         progress.clear()
+    output.done(f"the sample {taken.recorded.sample.tag} was taken")
     say_new_identity(keeper)
     if include_generated:
         for key, origin in taken.generated.items():
@@ -205,7 +208,9 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     if taken.secrets_changes:
         output.say(f"Secrets are kept in another way from this sample on: {'; '.join(taken.secrets_changes)}")
     for lacking in sample.metadata.incomplete:
-        output.say(f"warning: {lacking.kind} could not be read ({lacking.reason}): {_SUBSTITUTES[lacking.substitute]}")
+        output.say(f"warning: {lacking} could not be read ({lacking.reason}): {_substitute(lacking)}")
+    for key, problem in islice(taken.problems.items(), _LISTED_PROBLEMS):
+        output.say(shortened(f"warning: {key}: {problem}"))
     for kind in taken.not_served:
         output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
     unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]
@@ -223,10 +228,12 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     output.structured(sample_document(taken), form)
 
 
-_SUBSTITUTES = {
-    "carried": "its objects were carried forward from the previous sample",
-    "missing": "the sample does not have it",
-}
+def _substitute(lacking: IncompleteKind) -> str:
+    """What stands in the sample for what could not be read."""
+    if lacking.substitute is Substitute.MISSING:
+        return "the sample does not have it"
+    objects = "its objects were" if lacking.key is None else "it was"
+    return f"{objects} carried forward from the previous sample"
 
 
 def sample_document(taken: CaptureResult) -> dict[str, object]:

@@ -50,7 +50,7 @@ def samples(ctx: typer.Context, incomplete: str) -> list[str]:
 def objects(ctx: typer.Context, incomplete: str) -> list[str]:
     """Objects of the sample, ``KIND/NAMESPACE/NAME`` or ``KIND/NAME``; only kinds or namespaces where they are many."""
     names = {"/".join(part for part in (key.kind.name, key.namespace, key.name) if part) for key in _keys(ctx)}
-    found = sorted(name for name in names if name.startswith(incomplete))
+    found = sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
     if len(found) <= _MOST:
         return found
     return sorted({_up_to_next_slash(name, len(incomplete)) for name in found})[:_MOST]
@@ -61,7 +61,7 @@ def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
 
     def names(ctx: typer.Context, incomplete: str) -> list[str]:
         found = {"/".join(filter(None, (key.namespace, key.name))) for key in _keys(ctx) if key.kind.name == kind}
-        return sorted(name for name in found if name.startswith(incomplete))[:_MOST]
+        return sorted(name for name in found if name.startswith(incomplete) and name.isprintable())[:_MOST]
 
     return names
 

@@ -150,7 +150,7 @@ def _print(
     else:
         _print_tables(comparison)
     for one in comparison.not_comparable:
-        output.say(f"{one.reason}: {one.kind}{f' ({one.detail})' if one.detail else ''}")
+        output.say(f"{one.reason}: {one.subject}{f' ({one.detail})' if one.detail else ''}")
 
 
 def _values(
@@ -218,7 +218,7 @@ def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[
         output.result("no changes detected" if not comparison else "no document changed; see diff without --raw-diff")
         return
     text = "\n".join(texts)
-    output.result(paint_diff(text) if output.colour() else text)
+    output.result(paint_diff(text) if output.colour() else text, safe=True)
 
 
 def document(
@@ -257,7 +257,13 @@ def document(
             for row in comparison.management
         ],
         "notComparable": [
-            {"kind": str(one.kind), "reason": one.reason, "detail": one.detail} for one in comparison.not_comparable
+            {
+                "kind": str(one.kind),
+                "reason": one.reason,
+                "detail": one.detail,
+                **({"namespace": one.namespace, "name": one.name} if one.name else {}),
+            }
+            for one in comparison.not_comparable
         ],
     }
     if raw_diff:

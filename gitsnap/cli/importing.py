@@ -15,6 +15,7 @@ from gitsnap.cli.capture import overridden, say_new_identity
 from gitsnap.cli.samples import describe
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
+from gitsnap.render import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,10 @@ def import_(
     done = []
     for one in _imported(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
         done.append(one)
+        if one.result is not None:
+            output.done(f"{one.folder} was imported as {one.result.recorded.sample.tag}")
         if form is options.Output.TABLE:
-            output.result(_line(one))
+            output.result(one_line(_line(one)))
     if form is not options.Output.TABLE:
         output.structured(
             {"kind": "Import", "policy": archive.policy, "folders": [_document(one) for one in done]}, form

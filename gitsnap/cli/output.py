@@ -17,7 +17,8 @@ from typing import Self
 import typer
 
 from gitsnap.cli.options import Output
-from gitsnap.render import as_json, as_yaml, visible
+from gitsnap.cli.streams import is_utf8
+from gitsnap.render import as_json, as_yaml, one_line, visible
 
 _PATIENCE_SECONDS = 1.0
 _REPAINT_SECONDS = 0.1
@@ -27,14 +28,42 @@ DAY_COLUMNS = 11
 """A date on two lines: the day and the time."""
 
 
-def result(text: str) -> None:
-    """Print a result, as it is."""
-    typer.echo(text, nl=not text.endswith("\n"))
+_accomplished: list[str] = []
+
+
+def done(text: str) -> None:
+    """Take note of what cannot be taken back, for an error that keeps the result from being printed."""
+    _accomplished.append(text)
+
+
+def accomplished() -> str:
+    """What was done so far, ``""`` for nothing."""
+    last = _accomplished[-1:]
+    return f"{last[0]} (and {len(_accomplished) - 1} more)" if len(_accomplished) > 1 else "".join(last)
+
+
+def result(text: str, *, safe: bool = False) -> None:
+    """Print a result for people; what acts on a terminal is shown as an escape, unless the text is ``safe`` already."""
+    text = text if safe else visible(text)
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """Print a remark to stderr."""
-    typer.echo(visible(text), err=True)
+    """Print a remark to stderr; its further lines are indented, so that no name can begin one."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{indented(text)}\n")
+    sys.stderr.flush()
+
+
+def indented(text: str) -> str:
+    """A text that is safe for a terminal, all lines but the first indented."""
+    return visible(text).replace("\n", "\n  ")
+
+
+def confirmed(question: str) -> bool:
+    """Ask the person at the terminal for a yes or a no."""
+    return typer.confirm(one_line(question), err=True)
 
 
 def warn(remarks: Iterable[str]) -> None:
@@ -45,7 +74,15 @@ def warn(remarks: Iterable[str]) -> None:
 
 def structured(value: object, form: Output) -> None:
     """Print a result as JSON or YAML."""
-    result(as_json(value) if form is Output.JSON else as_yaml(value))
+    ascii_only = not is_utf8(sys.stdout)
+    text = as_json(value, ascii_only=ascii_only) if form is Output.JSON else as_yaml(value, ascii_only=ascii_only)
+    result(text, safe=True)
+
+
+def documents(values: Iterable[object]) -> None:
+    """Print YAML documents."""
+    ascii_only = not is_utf8(sys.stdout)
+    result("---\n".join(as_yaml(value, ascii_only=ascii_only) for value in values), safe=True)
 
 
 def columns() -> int:
@@ -117,7 +154,7 @@ class ProgressLine:
         """Write over the line, never beyond its end: then it could not be taken away."""
         if time.monotonic() - self._start < _PATIENCE_SECONDS:
             return
-        line = visible(text)[: max(1, shutil.get_terminal_size().columns - 1)]
+        line = one_line(text)[: max(1, shutil.get_terminal_size().columns - 1)]
         with self._lock:
             sys.stderr.write(f"\r{line:<{self._length}}")
             sys.stderr.flush()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, counted, in_words, summed_up
-from gitsnap.render import shortened, visible, wrapped
+from gitsnap.render import shortened, wrapped
 from gitsnap.sveltos import kinds
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plan_text(plan: Plan, *, columns: int) -> str:
     lines += [] if steps else ["nothing to write"]
     for number, step in enumerate(steps, start=1):
         lines.append(f"{number:>4} {step.action:<8} {_name(step.key)}")
-        lines += [_INDENT + visible(text) for text in _about(step)]
+        lines += [_INDENT + text for text in _about(step)]
     lines += _refused(plan)
     lines += _beyond_steps(plan)
     lines += ["", *_totals(plan)]
@@ -70,17 +70,17 @@ def plan_text(plan: Plan, *, columns: int) -> str:
 def _beyond_steps(plan: Plan) -> list[str]:
     """What is withdrawn, what cannot be told, and what is left alone."""
     withdraws = summed_up(plan.withdraws)
-    lines = [f"withdraw: {visible(one)}" for one in withdraws]
+    lines = [f"withdraw: {one}" for one in withdraws]
     if len(withdraws) < len(plan.withdraws):
         lines.append("note: --output json names every cluster of these")
     if any(one.moment is not Moment.END and one.profile.kind in kinds.PROFILE_KINDS for one in plan.withdraws):
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
-    lines += [f"note: {visible(one)}" for one in plan.ways_out]
-    lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
-    lines += [f"note: {visible(shortened(one))}" for one in plan.notes]
-    lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
+    lines += [f"note: {one}" for one in plan.ways_out]
+    lines += [f"uncertain: {one}" for one in plan.doubts]
+    lines += [f"note: {shortened(one)}" for one in plan.notes]
+    lines += [f"incomplete in the sample, left alone: {one} ({one.substitute})" for one in plan.incomplete]
     lines += _staying(plan)
     return ["", *lines] if lines else []
 
@@ -131,13 +131,13 @@ def _refused(plan: Plan) -> list[str]:
     lines = ["", "CANNOT BE ROLLED BACK"]
     for step in plan.refused:
         how = "" if step.action is Action.REFUSE else f" ({step.action}, refused by the server)"
-        lines += [f"     {_name(step.key)}{how}", f"{_INDENT}{visible(step.why_not)}"]
+        lines += [f"     {_name(step.key)}{how}", f"{_INDENT}{_flat(step.why_not)}"]
     return lines
 
 
 def _staying(plan: Plan) -> list[str]:
     """What is not in the sample and stays, with the reason."""
-    lines = [f"stays: {_name(one.key)}: {visible(one.reason)}" for one in plan.stays[:_MOST_STAYING]]
+    lines = [f"stays: {_name(one.key)}: {one.reason}" for one in plan.stays[:_MOST_STAYING]]
     more = len(plan.stays) - _MOST_STAYING
     return [*lines, f"stays: and {more} more"] if more > 0 else lines
 
@@ -167,6 +167,11 @@ def _name(key: ObjectKey) -> str:
     return in_words(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
 
 
+def _flat(text: str) -> str:
+    """Server text of several lines in one."""
+    return " ".join(text.split("\n"))
+
+
 def question(plan: Plan) -> str:
     """Where, and what a yes means, the worst of it included."""
     deleted, clusters = (
@@ -189,9 +194,9 @@ def report_text(report: Report, *, columns: int = 0) -> str:
     """What was and what was not applied, set off from the plan above it."""
     lines = [f"{_DONE[step.action]} {_name(step.key)}" for step in report.applied]
     if report.failed is not None:
-        lines.append(f"FAILED {_name(report.failed.key)}: {visible(report.failure)}")
+        lines.append(f"FAILED {_name(report.failed.key)}: {_flat(report.failure)}")
     lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
-    lines += [f"left out: {_name(step.key)}: {visible(step.why_not)}" for step in report.left_out]
+    lines += [f"left out: {_name(step.key)}: {_flat(step.why_not)}" for step in report.left_out]
     lines += [f"still paused: {_name(key)}" for key in report.held]
     if report.gone_back is not None:
         lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
@@ -202,7 +207,7 @@ def report_text(report: Report, *, columns: int = 0) -> str:
     if report.after is not None:
         lines.append(f"after:  {report.after.tag}")
     if report.after_problem:
-        lines.append(f"warning: the sample after it is missing: {visible(report.after_problem)}")
+        lines.append(f"warning: the sample after it is missing: {_flat(report.after_problem)}")
     done = f"{len(report.applied)} applied"
     if report.failed is not None:
         done += f", 1 failed, {len(report.not_tried)} not tried"

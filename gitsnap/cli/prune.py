@@ -6,6 +6,7 @@ This module must not decide which; ``gitsnap.retention`` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,12 +65,15 @@ def prune(
 
     Example: gitsnap prune --snapshot hourly --keep-hourly 24 --keep-daily 30 --dry-run
     """
-    from gitsnap import pruning
+    from gitsnap import pruning, retention
 
     given = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
     opened = archive.open_to_write()
     rules = _rules(opened.policy, file, given, time_zone)
-    decisions = pruning.plan(opened, rules)
+    now = datetime.now(UTC)
+    decisions = pruning.plan(opened, rules, now=now)
+    doubt = retention.doubt(opened.samples(), rules, now=now)
+    output.warn([doubt] if doubt else [])
     going = [one for one in decisions if not one.keep]
     seen_first = form is options.Output.TABLE or dry_run or not going  # what is asked about must be seen
     if seen_first:
@@ -77,7 +81,8 @@ def prune(
     if going and not dry_run:
         _confirm(opened, going, yes=yes)
         with opened.writer() as writer:
-            decisions = pruning.prune(writer, rules, only={one.sample.tag for one in going})
+            decisions = pruning.prune(writer, rules, only={one.sample.tag for one in going}, now=now)
+        output.done(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
         if not seen_first:
             _show(opened, decisions, form, dry_run=dry_run)
         output.say(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
@@ -107,6 +112,7 @@ def keep(
             writer.unmark(chosen)
         else:
             writer.mark(chosen)
+    output.done(f"the mark of {chosen.tag} was {'removed' if remove else 'set'}")
     output.result(f"{chosen.tag}: {'left to retention' if remove else 'kept, whatever retention says'}")
 
 
@@ -124,7 +130,7 @@ def _confirm(archive: GitArchive, going: Sequence[Decision], *, yes: bool) -> No
         return
     if not output.can_ask():
         raise RefusedError("nothing was removed: there is no terminal to ask at", hint="Give --yes to remove them.")
-    if not typer.confirm(f"Remove {_samples(len(going))} from {archive.location}?", err=True):
+    if not output.confirmed(f"Remove {_samples(len(going))} from {archive.location}?"):
         raise AbortedError("nothing was removed")
 
 

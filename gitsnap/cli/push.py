@@ -73,6 +73,7 @@ def _of_policy(archive: GitArchive, file: Path | None, choice: ClusterChoice) ->
 
 
 def _report(archive: GitArchive, shown: str, done: Pushed, form: options.Output) -> None:
+    output.done(f"{done.tags} samples were pushed, commit {done.commit[:12]}")
     if done.problem:
         output.say(f"warning: nothing was removed from the remote: {done.problem}")
     if form is not options.Output.TABLE:

@@ -86,7 +86,9 @@ class Sampler:
             signer=signer_from_file(place.signing_key),
             extra=record_lines(record),
         )
-        return sampling.capture(place.cluster, archive, request).recorded.sample
+        sample = sampling.capture(place.cluster, archive, request).recorded.sample
+        output.done(f"the sample {sample.tag} was taken")
+        return sample
 
     def _check(self, info: SecretsInfo, keeper: Keeper | None) -> None:
         """Raises RefusedError when the sample before could not bring back a value that is about to go."""

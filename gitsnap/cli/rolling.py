@@ -20,6 +20,7 @@ from gitsnap.cli.plan_document import plan_document
 from gitsnap.cli.plan_text import plan_text, question, report_text
 from gitsnap.cli.record import Sampler
 from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
+from gitsnap.plan import counted
 
 if TYPE_CHECKING:
     from gitsnap.plan import Plan
@@ -38,8 +39,8 @@ def say_unfinished(place: Place) -> None:
     output.say(
         f"warning: {what}, begun after the sample {past.before.tag}{by}, was not finished: "
         f"of {len(past.record.objects)} writes some may be missing.\n"
-        f"  to go on:   {_going_on(place, past)}\n"
-        f"  to go back: {place.command('undo --of ' + past.before.tag)}"
+        f"to go on:   {_going_on(place, past)}\n"
+        f"to go back: {place.command('undo --of ' + past.before.tag)}"
     )
 
 
@@ -111,7 +112,7 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         return
     if not output.can_ask():
         raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
-    if not typer.confirm(question(plan), err=True):
+    if not output.confirmed(question(plan)):
         raise AbortedError("nothing was changed")
 
 
@@ -138,6 +139,8 @@ def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool
         if text:
             output.result(report_text(error.report, columns=output.columns()))
         raise
+    if report.applied:
+        output.done(f"{counted(len(report.applied), 'object')} applied")
     if text and (plan.writes or report.after is not None):
         output.result(report_text(report, columns=output.columns()))
     return report

@@ -14,7 +14,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import ArchiveError
-from gitsnap.model import Consistency, Sample
+from gitsnap.model import Consistency, IncompleteKind, Sample
 from gitsnap.render import render_table
 
 LEAST = {"date": output.DATE_COLUMNS, "snapshot policy": len("snapshot"), "complete": len("complete"), "commit": 6}
@@ -72,13 +72,24 @@ def _wide(sample: Sample, *, kept: bool) -> list[str]:
     changes = facts.changes
     signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
     changed = " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
-    complete = ", ".join(f"{one.kind.name} {one.substitute}" for one in facts.incomplete) or "yes"
+    complete = ", ".join(f"{_lacking(one)} {one.substitute}" for one in facts.incomplete) or "yes"
     if facts.consistency is Consistency.PER_KIND:
         complete += ", not at one instant"
     if facts.unresolved:
         complete += f", {facts.unresolved} unresolved"
     trigger = f"{facts.trigger}, imported" if facts.imported else str(facts.trigger)
     return [changed, str(facts.objects), complete, sample.commit[:12], trigger, "yes" if kept else ""]
+
+
+def _lacking(one: IncompleteKind) -> str:
+    """``ClusterProfile``, or ``Cluster default/deep``."""
+    place = "/".join(filter(None, (one.namespace, one.name)))
+    return f"{one.kind.name} {place}" if place else one.kind.name
+
+
+def _incomplete(one: IncompleteKind) -> dict[str, str]:
+    described = {"kind": str(one.kind), "substitute": str(one.substitute), "reason": str(one.reason)}
+    return described if one.key is None else {**described, "namespace": one.namespace, "name": one.name}
 
 
 def describe(sample: Sample) -> dict[str, object]:
@@ -99,10 +110,7 @@ def describe(sample: Sample) -> dict[str, object]:
             "deleted": facts.changes.deleted,
         },
         "consistency": str(facts.consistency),
-        "incomplete": [
-            {"kind": str(one.kind), "substitute": str(one.substitute), "reason": str(one.reason)}
-            for one in facts.incomplete
-        ],
+        "incomplete": [_incomplete(one) for one in facts.incomplete],
         "unresolved": facts.unresolved,
         "cluster": facts.cluster,
         "server": facts.server,

@@ -39,6 +39,7 @@ def rotate(
     archive = ArchiveChoice(snapshot, storage).open_to_write()
     old, new = keys.for_rotation(archive, recipients=recipient, identities=identity or [])
     recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC), signer=signer_from_file(signing_key))
+    output.done(f"the sample {recorded.sample.tag} was recorded")
     added, dropped = difference(old.recipients, new.recipients)
     for what, names in (("added", added), ("dropped", dropped)):
         for name in names:
@@ -76,4 +77,5 @@ def rekey(
         before_recording=rekeying.lay_down,
     )
     place = rekeying.put_in_place()
+    output.done(f"the sample {recorded.sample.tag} was recorded, and the new key is {place}")
     output.result(f"{recorded.sample.tag}: fingerprints are of a new key now, {place}: keep a copy elsewhere")

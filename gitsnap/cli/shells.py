@@ -39,7 +39,9 @@ def answer_kubectl() -> None:
     tab, and cobra's directive: where nothing is offered, files are (kubectl's documentation, "kubectl plugin").
     """
     from gitsnap.cli import main
+    from gitsnap.cli.streams import prepare
 
+    prepare()
     os.environ["_GITSNAP_COMPLETE"] = "complete_fish"
     os.environ["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
     os.environ["_TYPER_COMPLETE_ARGS"] = shlex.join(["gitsnap", *sys.argv[1:]])

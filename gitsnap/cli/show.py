@@ -13,7 +13,7 @@ from gitsnap import history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
 from gitsnap.errors import UsageError
-from gitsnap.format import decode, encode, masking
+from gitsnap.format import decode, masking
 from gitsnap.model import Area, ObjectKey
 from gitsnap.render import render_table, shortened
 
@@ -79,7 +79,7 @@ def show(
         document.get("kind") != "Secret" and masking.shows_fingerprints(document) for document in documents
     ):
         output.say("note: fingerprints stand in place of values here: do not apply this, --decrypt shows the values")
-    output.result("---\n".join(encode(document).decode() for document in documents))
+    output.documents(documents)
 
 
 def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output) -> None:
@@ -97,7 +97,7 @@ def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output)
     counted = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
     output.say(f"{tag}: {counted}, Secrets: {tree.info.secrets.mode}")
     for one in tree.incomplete:
-        output.say(f"incomplete: {one.kind} was {one.substitute} ({one.reason})")
+        output.say(f"incomplete: {one} was {one.substitute} ({one.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
     for entry in decode(tree.read(blob))["unresolved"] if blob else ():
         place = f"{entry['namespace']}/" if entry["namespace"] else ""

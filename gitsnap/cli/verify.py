@@ -14,6 +14,7 @@ import typer
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import ArchiveError, InputError, UsageError
+from gitsnap.render import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,4 +109,4 @@ def _print(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> N
     newest = f", newest {samples[-1].tag_id}" if samples else ""
     output.result(f"{policy}: {len(samples)} {noun}{newest}, {verdict}")
     for one in findings:
-        output.result(f"  {'WRONG' if one.wrong else 'note '} {one.subject}: {one.message}")
+        output.result(one_line(f"  {'WRONG' if one.wrong else 'note '} {one.subject}: {one.message}"))

@@ -49,6 +49,8 @@ class Request:
     server: str
     confidential: bool = False
     """Whether the answer may quote a value of a Secret."""
+    proxy: str = ""
+    """The proxy that the connection goes through, without credentials; ``""`` for none."""
 
 
 def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
@@ -66,7 +68,7 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
         return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for that.")
     if status == 404:
         # Without a Status, or without the name of what is missing in it, there is nothing at this path at all.
-        named = (answer.get("details") or {}).get("name")
+        named = _details(answer).get("name")
         return NotFoundError(text) if named else KindNotInstalledError(text)
     if status == 409:
         return AlreadyExistsError(text) if reason == "AlreadyExists" else ConflictError(text)
@@ -84,16 +86,24 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
 
 
 def _is_too_large(answer: Mapping[str, Any]) -> bool:
-    causes = (answer.get("details") or {}).get("causes") or ()
-    return any(cause.get("reason") == _TOO_LARGE for cause in causes) or "Too large resource version" in str(
+    return any(cause.get("reason") == _TOO_LARGE for cause in _causes(answer)) or "Too large resource version" in str(
         answer.get("message")
     )
 
 
 def _fields(answer: Mapping[str, Any]) -> list[str]:
     """The fields that the server complains about."""
-    causes = (answer.get("details") or {}).get("causes") or ()
-    return sorted({str(cause["field"]) for cause in causes if cause.get("field")})
+    return sorted({str(cause["field"]) for cause in _causes(answer) if cause.get("field")})
+
+
+def _details(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    details = answer.get("details")
+    return details if isinstance(details, dict) else {}
+
+
+def _causes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    causes = _details(answer).get("causes")
+    return [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
 
 
 def _message(answer: Mapping[str, Any], request: Request) -> str:
@@ -114,6 +124,33 @@ def _status_object(body: bytes) -> dict[str, Any]:
     """The Status object of an answer; anything else, such as a proxy's page, says nothing."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+# What is nested too deeply --------------------------------------------------------------------------------------------
+
+_KEPT_LEVELS = 400
+"""More than any archived object may have, so that an object of which something was cut off is recognised as too deep;
+and few enough for every reader of JSON."""
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def shallow(content: bytes) -> bytes:
+    """A JSON text with null in place of everything that is nested more than 400 levels deep."""
+    parts: list[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(content):
+        mark = token[0]
+        if mark in b"[{":
+            depth += 1
+            if depth == _KEPT_LEVELS + 1:
+                parts.append(content[start : token.start()])
+        elif mark in b"]}":
+            if depth == _KEPT_LEVELS + 1:
+                parts.append(b"null")
+                start = token.end()
+            depth -= 1
+    return b"".join([*parts, content[start:]])

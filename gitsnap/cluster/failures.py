@@ -47,7 +47,7 @@ def connection_errors(request: Request, *, is_write: bool) -> Iterator[None]:
 
 def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
     return ClusterUnreachableError(
-        f"{request.server}: the TLS connection failed: {reason}",
+        f"{request.server}: the TLS connection failed{_through(request)}: {reason}",
         hint="Does the certificate authority in the kubeconfig belong to this server?",
     )
 
@@ -78,11 +78,15 @@ def _unreachable(error: Exception, request: Request, *, is_write: bool) -> Clust
     else:
         reason = str(cause) or type(cause).__name__
     return kind(
-        f"{request.server}: cannot {request.what}: {reason}",
+        f"{request.server}: cannot {request.what}{_through(request)}: {reason}",
         hint="It may have been carried out all the same: look before you repeat it."
         if is_write and unknown
         else "Is the API server running, and is this the right context?",
     )
+
+
+def _through(request: Request) -> str:
+    return f" through the proxy {request.proxy}" if request.proxy else ""
 
 
 def pause(headers: Mapping[str, str], attempt: int) -> float:

@@ -1,44 +1,27 @@
-"""The Kubernetes API as a cluster: raw JSON over the official client's connection, no typed models.
+"""The Kubernetes API as a cluster: raw JSON, no typed models.
 
-Reads are tried again when the server is busy; writes only where it said that it did nothing (429), since one that timed
-out may have been carried out.
 Rules: Kubernetes API concepts (resource versions, pagination, dry run, field validation).
 This module must not interpret objects.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 
-import urllib3
 from kubernetes import client
-from kubernetes.client.rest import RESTResponse
 
-from gitsnap.cluster.allowance import Allowance
 from gitsnap.cluster.answers import Request, error_of
-from gitsnap.cluster.failures import (
-    CONNECT_SECONDS,
-    OUTAGE_SECONDS,
-    READ_SECONDS,
-    WATCH_READ_SECONDS,
-    ConnectionLostError,
-    connection_errors,
-    pause,
-)
+from gitsnap.cluster.failures import WATCH_READ_SECONDS
 from gitsnap.cluster.semantics import refuse_version, require_identity
+from gitsnap.cluster.shapes import api_object, bad_answer, check_items, mapping, mappings, text
+from gitsnap.cluster.transport import JSON, Transport
 from gitsnap.cluster.urls import list_path, object_path
 from gitsnap.cluster.watching import watch_events
-from gitsnap.errors import (
-    ClusterError,
-    ClusterUnreachableError,
-    KindNotInstalledError,
-    NotFoundError,
-)
+from gitsnap.errors import KindNotInstalledError, NotFoundError
 from gitsnap.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.ports import Page, WatchEvent
 from gitsnap.sveltos.kinds import preferred_version
@@ -47,57 +30,57 @@ PAGE_SIZE = 500
 _MOST_AHEAD = 2
 """Requests under way at a time while lists are read: the next page, and the first one of the list behind it."""
 
-_ATTEMPTS = 4
-_REFUSED = frozenset({429})
-"""What the server answers before it does anything."""
-
-_BUSY = _REFUSED | {500, 502, 503}
-_MOST_AT_ONCE = 1 << 20
-"""Bytes of an answer."""
-
-_JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA_LIST = "PartialObjectMetadataList"
-_METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{_JSON}"
+_METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{JSON}"
 """What to accept for a list of metadata (Kubernetes API concepts); a server that makes none sends whole objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which context is used, and who gitsnap acts as with it."""
+
+    context: str
+    user: str = ""
+    """For messages and records: ``admin``, or ``admin as jane (groups devs)``."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """What is sent with every request: impersonation. A name may come more than once."""
 
 
 class KubernetesCluster:
     """One API server (ports.Cluster)."""
 
-    def __init__(self, api: client.ApiClient, *, context: str, user: str) -> None:
-        self._api = api
-        self._context = context
-        self._user = user
-        self._server = str(api.configuration.host)
+    def __init__(self, api: client.ApiClient, *, identity: Identity, proxy: str = "") -> None:
+        """``proxy``: what the connection goes through, for messages."""
+        self._transport = Transport(api, headers=identity.headers, proxy=proxy)
+        self._identity = identity
+        self._server = self._transport.server
         self._types: dict[Kind, ResourceType | None] = {}
         self._groups: dict[str, dict[str, dict[str, ResourceType]]] = {}
         self._info: ClusterInfo | None = None
         self._hushed = {Kind("", "Secret")}
-        self._answered = False
-        self._outage = OUTAGE_SECONDS
-        self._allowance = Allowance()
         self._ahead = ThreadPoolExecutor(_MOST_AHEAD, thread_name_prefix="page")
-        if not api.configuration.verify_ssl:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def info(self) -> ClusterInfo:
         """Which cluster this is; asked once."""
         if self._info is None:
-            namespace = self._json("GET", "/api/v1/namespaces/kube-system", "read the namespace kube-system")
-            version = self._json("GET", "/version", "read the server's version")
+            what = "read the namespace kube-system"
+            namespace = self._transport.json("GET", "/api/v1/namespaces/kube-system", what)
+            request = self._transport.request(what)
+            uid = mapping(namespace.get("metadata"), request, "metadata").get("uid")
+            version = self._transport.json("GET", "/version", "read the server's version").get("gitVersion")
             self._info = ClusterInfo(
-                uid=str(namespace["metadata"]["uid"]),
+                uid=text(uid, request, "metadata.uid"),
                 server=self._server,
-                context=self._context,
-                version=str(version.get("gitVersion", "")),
-                user=self._user,
+                context=self._identity.context,
+                version=version if isinstance(version, str) else "",
+                user=self._identity.user,
             )
         return self._info
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
         """See ports.Cluster; an answer whose bytes come one by one may take READ_SECONDS more."""
-        return self._allowance.within(seconds)
+        return self._transport.within(seconds)
 
     # Discovery --------------------------------------------------------------------------------------------------------
 
@@ -123,26 +106,29 @@ class KubernetesCluster:
         return self._groups[group]
 
     def _versions(self, group: str) -> list[str]:
+        what = f"discover the group {group}"
         try:
-            answer = self._json("GET", f"/apis/{group}", f"discover the group {group}")
+            answer = self._transport.json("GET", f"/apis/{group}", what)
         except NotFoundError:
             return []
-        preferred = str((answer.get("preferredVersion") or {}).get("version", ""))
-        versions = [str(one["version"]) for one in answer.get("versions") or ()]
+        request = self._transport.request(what)
+        preferred = mapping(answer.get("preferredVersion"), request, "preferredVersion").get("version")
+        listed = mappings(answer.get("versions"), request, "versions")
+        versions = [text(entry.get("version"), request, "versions[].version") for entry in listed]
         return sorted(versions, key=lambda version: (version != preferred, versions.index(version)))
 
     def _resources(self, group: str, version: str, path: str) -> dict[str, ResourceType]:
+        what = f"discover {group or 'core'}/{version}"
         try:
-            answer = self._json("GET", path, f"discover {group or 'core'}/{version}")
+            answer = self._transport.json("GET", path, what)
         except NotFoundError:
             return {}  # its CRD was removed between the two questions
-        return {
-            str(one["kind"]): ResourceType(
-                Kind(group, str(one["kind"])), version, str(one["name"]), bool(one["namespaced"])
-            )
-            for one in answer.get("resources") or ()
-            if "/" not in one["name"]
-        }
+        request, found = self._transport.request(what), {}
+        for entry in mappings(answer.get("resources"), request, "resources"):
+            plural, kind = (text(entry.get(field), request, f"resources[].{field}") for field in ("name", "kind"))
+            if "/" not in plural:
+                found[kind] = ResourceType(Kind(group, kind), version, plural, bool(entry.get("namespaced")))
+        return found
 
     def _require(self, kind: Kind) -> ResourceType:
         resource = self.resource_type(kind)
@@ -171,22 +157,27 @@ class KubernetesCluster:
             query["fieldSelector"] = field_selector
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
         what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
-        ask = partial(self._json, "GET", path, what, accept=_METADATA_JSON if metadata_only else _JSON)
+        accept = _METADATA_JSON if metadata_only else JSON
+        ask = partial(self._transport.json, "GET", path, what, accept=accept, shortens=True)
 
         def fetch(**further: str) -> Future[JsonObject]:
             """Have a page fetched."""
             return self._ahead.submit(ask, query={**query, **further})
 
-        return self._pages(resource, what, fetch, fetch(**at))
+        return self._pages(resource, self._transport.request(what), fetch, fetch(**at))
 
     def _pages(
-        self, resource: ResourceType, what: str, fetch: Callable[..., Future[JsonObject]], coming: Future[JsonObject]
+        self,
+        resource: ResourceType,
+        request: Request,
+        fetch: Callable[..., Future[JsonObject]],
+        coming: Future[JsonObject],
     ) -> Iterator[Page]:
         """The page that is coming and those behind it, each of which is fetched while the one before is worked on."""
         while True:
             answer = coming.result()
-            metadata = answer.get("metadata") or {}
-            items, version = self._items(answer, resource, what), str(metadata.get("resourceVersion", ""))
+            metadata = mapping(answer.get("metadata"), request, "metadata")
+            items, version = self._items(answer, resource, request), str(metadata.get("resourceVersion", ""))
             page = Page(items, version, whole=answer.get("kind") != _METADATA_LIST)
             more = metadata.get("continue")
             if more:  # a continued list stays at the version that its first page was read at
@@ -195,13 +186,15 @@ class KubernetesCluster:
             if not more:
                 return
 
-    def _items(self, answer: JsonObject, resource: ResourceType, what: str) -> Sequence[JsonObject]:
+    @staticmethod
+    def _items(answer: JsonObject, resource: ResourceType, request: Request) -> Sequence[JsonObject]:
         """The objects of a list, each with its version and kind: typed lists leave them out, metadata has its own."""
         items = answer.get("items")
         if items is None and "items" in answer:
             return []  # how a list of metadata says that there is nothing
         if not isinstance(items, list):
-            raise ClusterError(f"{self._server}: cannot {what}: the answer is no list")
+            raise bad_answer(request, "the answer is no list")
+        check_items(items, request)
         for item in items:
             item["apiVersion"] = resource.api_version
             item["kind"] = resource.kind.name
@@ -209,20 +202,26 @@ class KubernetesCluster:
 
     def get(self, key: ObjectKey) -> JsonObject:
         """One object as it is now."""
-        return self._json("GET", self._object_path(key), f"read {key}", confidential=key.kind in self._hushed)
+        what = f"read {key}"
+        answer = self._transport.json("GET", self._object_path(key), what, confidential=key.kind in self._hushed)
+        return api_object(answer, self._transport.request(what))
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
         """Events after a resource version; the server ends the watch after ``seconds``. See ports.ControlPlane."""
-        request = Request(f"watch {resource.plural}", self._server)
+        request = self._transport.request(f"watch {resource.plural}")
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         }
-        headers = {"Accept": _JSON}
-        answer = self._open(
-            "GET", list_path(resource, ""), query, None, headers, request, read_seconds=WATCH_READ_SECONDS
+        answer = self._transport.open(
+            "GET",
+            list_path(resource, ""),
+            request,
+            query=query,
+            headers={"Accept": JSON},
+            read_seconds=WATCH_READ_SECONDS,
         )
         if answer.status != 200:
             raise error_of(int(answer.status), answer.read() or b"", request)
@@ -260,7 +259,8 @@ class KubernetesCluster:
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         if dry_run:
             body["dryRun"] = ["All"]
-        self._json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=key.kind in self._hushed)
+        confidential = key.kind in self._hushed
+        self._transport.json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=confidential)
 
     def hush(self, kinds: Iterable[Kind]) -> None:
         """Of rejections that concern these kinds, only reasons and names of fields are passed on."""
@@ -275,121 +275,16 @@ class KubernetesCluster:
         kind: Kind,
         *,
         dry_run: bool,
-        content_type: str = _JSON,
+        content_type: str = JSON,
     ) -> JsonObject:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         confidential = kind in self._hushed
-        return self._json(
+        answer = self._transport.json(
             method, path, what, query=query, body=body, content_type=content_type, confidential=confidential
         )
-
-    # Requests ---------------------------------------------------------------------------------------------------------
+        return api_object(answer, self._transport.request(what))
 
     def _object_path(self, key: ObjectKey) -> str:
         return object_path(self._require(key.kind), key)
-
-    def _json(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: JsonObject | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        confidential: bool = False,
-    ) -> JsonObject:
-        """The JSON object of an answer; raises the error that the answer stands for."""
-        request = Request(what, self._server, confidential=confidential)
-        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
-        reading = method == "GET"
-        lost = busy = 0
-        while True:
-            try:
-                status, answered, content = self._send(method, path, query or {}, body, headers, request)
-            except ConnectionLostError:
-                if not reading or not self._waits_out(lost):
-                    raise
-                lost += 1
-                continue
-            self._answered = True
-            if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
-                break
-            time.sleep(self._allowance.of(pause(answered, busy), request))
-            busy += 1
-        if not 200 <= status < 300:
-            raise error_of(status, content, request)
-        try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError):
-            raise ClusterError(f"{self._server}: cannot {what}: the answer is not JSON") from None
-        if not isinstance(answer, dict):
-            raise ClusterError(f"{self._server}: cannot {what}: the answer is no JSON object")
-        return answer
-
-    def _waits_out(self, lost: int) -> bool:
-        """Whether a read whose connection was lost so many times before is sent again; waits for that.
-
-        At once the first time, since it may have been an idle connection. Then only a server that was there before is
-        waited for, and over all requests no longer than a restart takes.
-        """
-        if lost == 0:
-            return True
-        seconds = pause({}, lost - 1)
-        if not self._answered or seconds > self._outage:
-            return False
-        self._outage -= seconds
-        time.sleep(seconds)
-        return True
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: JsonObject | None,
-        headers: Mapping[str, str],
-        request: Request,
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        try:
-            answer = self._open(method, path, query, body, headers, request)
-            with connection_errors(request, is_write=method != "GET"), answer.response as response:
-                return int(answer.status), dict(answer.getheaders() or {}), self._whole(response, request)
-        except ClusterUnreachableError:
-            self._allowance.check(request)  # where no time is left, that is what kept the answer away
-            raise
-
-    def _whole(self, response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
-        """The body of an answer, as it comes: a server that sends byte after byte is never silent, and never done."""
-        parts = []
-        while part := response.read1(_MOST_AT_ONCE):
-            parts.append(part)
-            self._allowance.check(request)
-        return b"".join(parts)
-
-    def _open(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: JsonObject | None,
-        headers: Mapping[str, str],
-        request: Request,
-        *,
-        read_seconds: float | None = None,
-    ) -> RESTResponse:
-        """The answer with its body still to be read."""
-        with connection_errors(request, is_write=method != "GET"):
-            parameters = self._api.param_serialize(
-                method=method,
-                resource_path=path,
-                query_params=list(query.items()),
-                header_params=dict(headers),
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            limits = tuple(self._allowance.of(one, request) for one in (CONNECT_SECONDS, read_seconds or READ_SECONDS))
-            return self._api.call_api(*parameters, _request_timeout=limits)

@@ -12,7 +12,7 @@ from typing import Any
 
 from gitsnap.cluster.answers import Request, error_of
 from gitsnap.cluster.failures import connection_errors
-from gitsnap.errors import ClusterError
+from gitsnap.cluster.shapes import api_object, bad_answer, mapping, text
 from gitsnap.model import ResourceType
 from gitsnap.ports import WatchEvent
 
@@ -46,9 +46,18 @@ def _event(line: bytes, resource: ResourceType, request: Request) -> WatchEvent:
         event = json.loads(line)
         change, document = str(event["type"]), event["object"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ClusterError(f"{request.server}: cannot {request.what}: the answer is no event") from None
+        raise bad_answer(request, "the answer is no event") from None
+    if not isinstance(document, dict):
+        raise bad_answer(request, "the object of an event is no mapping")
     if change == "ERROR":
-        raise error_of(int(document.get("code") or 500), json.dumps(document).encode(), request)
+        code = document.get("code")
+        raise error_of(code if isinstance(code, int) else 500, json.dumps(document).encode(), request)
+    if change == "BOOKMARK":
+        metadata = mapping(document.get("metadata"), request, "metadata of an event")
+        text(metadata.get("resourceVersion"), request, "metadata.resourceVersion of an event")
+    else:
+        api_object(document, request)
+        text(document["metadata"].get("resourceVersion"), request, "metadata.resourceVersion of an event")
     document.setdefault("apiVersion", resource.api_version)
     document.setdefault("kind", resource.kind.name)
     return WatchEvent(change, document)

@@ -72,13 +72,17 @@ def comparable(document: JsonObject) -> JsonObject:
 
 
 def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> list[Change]:
-    """The objects below ``configuration/`` that differ, without those of excluded kinds, sorted by path."""
+    """The objects below ``configuration/`` that differ, sorted by path.
+
+    Without those of excluded kinds, and without those that one side could not take.
+    """
     masked = not same_fingerprints(before, after)
+    unclear = before.incomplete_objects | after.incomplete_objects
     changes = []
     for path in differing(before.configuration, after.configuration):
         old, new = before.at(path), after.at(path)
         key = ObjectKey.of(old or new or {})
-        if key.kind in excluded:
+        if key.kind in excluded or key in unclear:
             continue
         if masked and key.kind == kinds.SECRET:
             old, new = _without_values(old), _without_values(new)
@@ -108,7 +112,7 @@ def _without_values(secret: JsonObject | None) -> JsonObject | None:
 
 
 def not_comparable(before: Side, after: Side) -> list[NotComparable]:
-    """The kinds that the two sides cannot be compared in, sorted."""
+    """The kinds, and single objects, that the two sides cannot be compared in, sorted."""
     scopes = [scope_of(side.info) for side in (before, after)]
     found = [
         NotComparable(kind, NOT_COVERED, _scope_detail(kind, scopes[0], scopes[1]))
@@ -118,6 +122,10 @@ def not_comparable(before: Side, after: Side) -> list[NotComparable]:
     for kind in before.incomplete | after.incomplete:
         sides = [name for name, side in (("before", before), ("after", after)) if kind in side.incomplete]
         found.append(NotComparable(kind, NOT_COMPARABLE, f"could not be read {' and '.join(sides)}"))
+    for key in before.incomplete_objects | after.incomplete_objects:
+        lacking = [name for name, side in (("before", before), ("after", after)) if key in side.incomplete_objects]
+        detail = f"could not be taken {' and '.join(lacking)}"
+        found.append(NotComparable(key.kind, NOT_COMPARABLE, detail, key.namespace, key.name))
     covered = all(kinds.SECRET in scope for scope in scopes)
     if covered and not same_fingerprints(before, after):
         found.append(NotComparable(kinds.SECRET, CANNOT_TELL, "values are kept in different ways"))

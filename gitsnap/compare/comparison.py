@@ -30,7 +30,7 @@ def compared(before: Tree, after: Tree, filters: Filters) -> Comparison:
     blank = unlike_fields(before.info.secrets, after.info.secrets)
     old, new = Side(before, contents, blank=blank), Side(after, contents, blank=blank)
     unclear = not_comparable(old, new)
-    excluded = frozenset(one.kind for one in unclear if one.reason != CANNOT_TELL)
+    excluded = frozenset(one.kind for one in unclear if one.reason != CANNOT_TELL and not one.name)
     changes = changed_objects(old, new, excluded)
     managed = _Managed(old, new, changes, excluded)
     managed.run(filters)
@@ -107,7 +107,9 @@ class _Managed:
 
     def _compare(self, cluster: ClusterRef) -> None:
         old, new = self._entries(self._before, cluster), self._entries(self._after, cluster)
-        if kinds.CLUSTER_CONFIGURATION in self._excluded:
+        report = _report_of(cluster)
+        unclear = self._before.incomplete_objects | self._after.incomplete_objects
+        if kinds.CLUSTER_CONFIGURATION in self._excluded or report in unclear:
             # What one side could not read must not look deleted: take what the other one lists for both.
             old = new = (old[0] or new[0], old[1] or new[1])
         resources = compare_resources(self._before, self._after, self._pairs, cluster, (old[0], new[0]))
@@ -121,10 +123,14 @@ class _Managed:
     @staticmethod
     def _entries(side: Side, cluster: ClusterRef) -> _Entries:
         """What the inventory of one side lists for a cluster."""
-        key = ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")
-        document = side.reported(key)
+        document = side.reported(_report_of(cluster))
         listed = inventory.deployed(document) if document else []
         return (
             [entry for entry in listed if isinstance(entry, DeployedResource)],
             [entry for entry in listed if isinstance(entry, DeployedRelease)],
         )
+
+
+def _report_of(cluster: ClusterRef) -> ObjectKey:
+    """The ClusterConfiguration of a cluster."""
+    return ObjectKey(kinds.CLUSTER_CONFIGURATION, cluster.namespace, f"{cluster.type}--{cluster.name}")

@@ -65,7 +65,12 @@ class Side:
     @cached_property
     def incomplete(self) -> frozenset[Kind]:
         """Kinds that this side could not read."""
-        return frozenset(one.kind for one in self.tree.incomplete)
+        return frozenset(one.kind for one in self.tree.incomplete if one.key is None)
+
+    @cached_property
+    def incomplete_objects(self) -> frozenset[ObjectKey]:
+        """Single objects that this side could not take."""
+        return frozenset(one.key for one in self.tree.incomplete if one.key is not None)
 
     def at(self, path: str) -> JsonObject | None:
         """The object at a path below ``configuration/``, brought to the newest rules; None where there is none."""

@@ -71,13 +71,21 @@ class ManagementRow:
 
 @dataclass(frozen=True, slots=True, order=True)
 class NotComparable:
-    """A kind about which the two sides cannot tell what changed."""
+    """A kind, or a single object, of which the two sides cannot tell what changed."""
 
     kind: Kind
     reason: str
     """``not covered``: outside the scope of one side. ``not comparable``: one side could not read it. ``cannot tell``:
     the values of Secrets are kept in different ways."""
     detail: str = ""
+    namespace: str = ""
+    name: str = ""
+    """Of a single object that one side could not take; ``""`` for the kind as a whole."""
+
+    @property
+    def subject(self) -> str:
+        """The kind, or the object, in words."""
+        return str(ObjectKey(self.kind, self.namespace, self.name)) if self.name else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -156,11 +164,12 @@ class Comparison:
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
         """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
         for pair in self.texts:
+            title = pair.title.replace("\n", "\\n")  # the name of a ClusterRole may have a line break
             lines = difflib.unified_diff(
                 _lines(pair.before),
                 _lines(pair.after),
-                f"{pair.title} from {before_label}",
-                f"{pair.title} from {after_label}",
+                f"{title} from {before_label}",
+                f"{title} from {after_label}",
                 lineterm="",
             )
             if text := "\n".join(lines):

@@ -20,6 +20,12 @@ TRANSIENT_SECONDS = (5.0, 300.0)
 PERSON_SECONDS = (60.0, 900.0)
 """The same after a failure that somebody has to mend: nobody tells the controller when a full disk has room again."""
 
+_SPREAD = (0.75, 0.5)
+"""A pause is multiplied by the first number, and by up to the second one more."""
+
+LONGEST_PAUSE = timedelta(seconds=PERSON_SECONDS[1] * sum(_SPREAD))
+"""No attempt is put off for longer. A moment beyond it was noted while the clock was ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -118,6 +124,7 @@ class Agenda:
 
 def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> Decision:
     """What is due at ``now``. ``request``: value of the annotation that asks for a sample, ``""`` without one."""
+    agenda.not_before, agenda.push_at = _reached(agenda.not_before, now), _reached(agenda.push_at, now)
     state = _scheduled(policy, agenda, now)
     upcoming = state.next if state is not None else None
     asked = bool(request) and request != agenda.handled_request
@@ -140,7 +147,12 @@ def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> De
 
 def _pause(failures: int, *, transient: bool, jitter: Callable[[], float]) -> timedelta:
     first, longest = TRANSIENT_SECONDS if transient else PERSON_SECONDS
-    return timedelta(seconds=min(first * 2 ** min(failures, 16), longest) * (0.75 + jitter() / 2))
+    return timedelta(seconds=min(first * 2 ** min(failures, 16), longest) * (_SPREAD[0] + jitter() * _SPREAD[1]))
+
+
+def _reached(moment: datetime | None, now: datetime) -> datetime | None:
+    """The moment of a next attempt; now, where it lies further ahead than any pause: the clock was set back since."""
+    return now if moment is not None and moment - now > LONGEST_PAUSE else moment
 
 
 def _scheduled(policy: Policy, agenda: Agenda, now: datetime) -> Due | None:

@@ -22,6 +22,8 @@ from gitsnap.ports import Cluster
 LEASE = Kind("coordination.k8s.io", "Lease")
 DURATION_SECONDS = 30
 _RENEW_SECONDS = 8.0
+_LONGEST_DURATION_SECONDS = 3600
+"""Of another holder's Lease."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,10 @@ class LeaseGuard:
         self._now = now
         self._seen: tuple[str, float] = ("", 0.0)
         """Resource version of another holder's Lease, and when it was seen first, by the monotonic clock."""
+        self._holder = ""
+        """The other holder that was logged last."""
+        self._cluster: Cluster | None = None
+        """The connection that the last look used, None after one that failed: a new one has new credentials."""
         self._renewed = float("-inf")
         self._released = False
         self.term = 0
@@ -100,7 +106,8 @@ class LeaseGuard:
 
     def _attempt(self) -> None:
         try:
-            self._try(self._connect())
+            self._cluster = self._cluster or self._connect()
+            self._try(self._cluster)
             self.problem = ""
         except ConflictError:
             pass  # another one was faster: seen at the next look
@@ -111,6 +118,7 @@ class LeaseGuard:
             self._failed(f"a defect of gitsnap: {type(error).__name__}")
 
     def _failed(self, problem: str) -> None:
+        self._cluster = None
         problem = f"the lease cannot be renewed: {problem}"
         if problem != self.problem:
             _log.warning("%s", problem)
@@ -120,7 +128,7 @@ class LeaseGuard:
         if not self.term:
             self._terms += 1
             self.term = self._terms
-        self._renewed = at
+        self._renewed, self._holder = at, ""
 
     def _try(self, cluster: Cluster) -> None:
         started = time.monotonic()
@@ -147,11 +155,13 @@ class LeaseGuard:
 
     def _expired(self, lease: JsonObject, at: float) -> bool:
         """Whether a holder's Lease has not moved for its own duration, by this process's clock alone."""
-        version = str(lease["metadata"]["resourceVersion"])
+        version, holder = str(lease["metadata"]["resourceVersion"]), str(lease["spec"].get("holderIdentity"))
+        if holder != self._holder:  # once: a holder renews its Lease thousands of times a day
+            _log.info("waiting for the lease that %s holds", holder)
+            self._holder = holder
         if version != self._seen[0]:
-            _log.info("waiting for the lease that %s holds", lease["spec"].get("holderIdentity"))
             self._seen = (version, at)
-        return at - self._seen[1] >= float(lease["spec"].get("leaseDurationSeconds") or DURATION_SECONDS)
+        return at - self._seen[1] >= _duration(lease["spec"])
 
     def _spec(self, before: JsonObject) -> JsonObject:
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -163,3 +173,10 @@ class LeaseGuard:
             "renewTime": moment,
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same else 1),
         }
+
+
+def _duration(spec: JsonObject) -> float:
+    """For how long a holder may be silent; a value that makes no sense must not keep the Lease for ever."""
+    seconds = spec.get("leaseDurationSeconds")
+    sensible = isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_DURATION_SECONDS
+    return float(seconds) if sensible else DURATION_SECONDS

@@ -5,10 +5,11 @@ This module must not log anything itself.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from gitsnap.render import json_line, one_line
 
 _FIELDS = ("policy", "sample")
 """What a record may carry besides its message, by ``extra``."""
@@ -28,7 +29,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return json_line(entry)
 
 
 class TextFormatter(logging.Formatter):
@@ -38,6 +39,7 @@ class TextFormatter(logging.Formatter):
         """One line, and a traceback where there is one."""
         policy = getattr(record, "policy", "")
         line = f"{_moment(record)} {record.levelname.lower():7} {f'{policy}: ' if policy else ''}{record.getMessage()}"
+        line = one_line(line)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

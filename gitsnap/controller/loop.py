@@ -25,7 +25,7 @@ from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.permissions import Permissions
 from gitsnap.controller.policies import Desk, ServedPolicy
 from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
-from gitsnap.controller.sampling import Connect, PushReport, Sampler, Taken
+from gitsnap.controller.sampling import Connect, Found, PushReport, Sampler, Taken
 from gitsnap.controller.watching import SnapshotWatch
 from gitsnap.errors import AbortedError, GitsnapError, InternalError
 from gitsnap.model import JsonObject, Trigger
@@ -40,6 +40,9 @@ _STALLED_SECONDS = 120.0
 
 _PUSHERS = 4
 """Pushes at one time. They have workers of their own: a remote that hangs must not keep samples from being taken."""
+
+_LOOKERS = 8
+"""Archives that are looked at at one time when they are served anew: a volume that hangs must not stop the loop."""
 
 _chance = random.SystemRandom()
 _R = TypeVar("_R")
@@ -120,6 +123,7 @@ class Controller:
         )
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="sample")
         self._pushers = ThreadPoolExecutor(_PUSHERS, thread_name_prefix="push")
+        self._lookers = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="look")
         self._stopping = False
         self._abandon_at = float("inf")
         self._beat = time.monotonic()
@@ -194,7 +198,7 @@ class Controller:
 
     def _serve(self, served: ServedPolicy, now: datetime) -> datetime | None:
         """Start what is due for one policy; when to look again, None where something else will make the loop look."""
-        if served.policy is None or served.running or served.deleting:
+        if served.policy is None or served.running or served.looking or served.deleting:
             return None
         decision = decide(served.policy, served.agenda, now, request=served.request)
         served.plan(decision)
@@ -265,14 +269,14 @@ class Controller:
             return None
 
     def _busy(self) -> bool:
-        return any(one.running or one.pushing for one in self._served.values())
+        return any(one.running or one.pushing or one.looking for one in self._served.values())
 
     def _finish(self) -> bool:
         """Wait for what runs; what does not end in time is left as the kill that follows would leave it."""
         if self._busy():
             _log.info("asked to stop: finishing the samples that are being taken")
         deadline = self._abandon_at + 2.0
-        for pool in (self._workers, self._pushers):
+        for pool in (self._workers, self._pushers, self._lookers):
             pool.shutdown(wait=False)
         while self._busy() and time.monotonic() < deadline:
             self._hear(0.2)
@@ -331,11 +335,20 @@ class Controller:
             self._reporter.release(document)
 
     def _find_newest(self, served: ServedPolicy, policy: Policy) -> None:
-        outcome = _outcome(policy, lambda: self._sampler.find(policy))
-        if isinstance(outcome, GitsnapError):  # the run that is due meets the same, and reports it
-            _log.warning("the archive cannot be read: %s", outcome, extra={"policy": served.name})
-        else:
-            served.found(outcome)
+        """Look at the archive, in another thread; no run begins before it is known what the archive holds."""
+        served.looking = True
+
+        def note(known: ServedPolicy, outcome: Found | GitsnapError | None) -> None:
+            """Runs in the thread of the loop."""
+            known.looking = False
+            if isinstance(outcome, AbortedError):
+                return
+            if isinstance(outcome, GitsnapError):  # the run that is due meets the same, and reports it
+                _log.warning("the archive cannot be read: %s", outcome, extra={"policy": known.name})
+            else:
+                known.found(outcome)
+
+        self._work(self._lookers, policy, lambda: self._sampler.find(policy), note)
 
     def _drop(self, name: str) -> None:
         """Serve it no more. Its archive stays."""

@@ -29,7 +29,9 @@ class Metrics:
         self._next = self._gauge("next_schedule_timestamp_seconds", "When the next sample is due.")
         self._duration = self._gauge("capture_duration_seconds", "How long the newest capture took.")
         self._objects = self._gauge("sample_objects", "Objects in the newest sample.")
-        self._incomplete = self._gauge("sample_incomplete_kinds", "Kinds that the newest sample could not read.")
+        self._incomplete = self._gauge(
+            "sample_incomplete_kinds", "Kinds of which the newest sample could not read something."
+        )
         self._unresolved = self._gauge("sample_unresolved_references", "References that could not be followed.")
         self._samples = self._gauge("archive_samples", "Samples in the archive.")
         self._bytes = self._gauge("archive_bytes", "Size of the archive on disk, without its working tree.")
@@ -79,7 +81,7 @@ class Metrics:
         """What the archive holds, after a sample as after a restart."""
         self._success.labels(policy).set(newest.time.timestamp())
         self._objects.labels(policy).set(newest.objects)
-        self._incomplete.labels(policy).set(len(newest.incomplete))
+        self._incomplete.labels(policy).set(len({one.kind for one in newest.incomplete}))
         self._unresolved.labels(policy).set(newest.unresolved)
         self._samples.labels(policy).set(samples)
         self._bytes.labels(policy).set(repository_bytes)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from gitsnap import policy as policies
@@ -24,6 +25,9 @@ from gitsnap.objects import same_json
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
+_LOGGED_PROBLEMS = 20
+"""Objects that could not be taken; the status counts them all."""
+
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
 
 _log = logging.getLogger(__name__)
@@ -53,9 +57,13 @@ class ServedPolicy:
     running: bool = False
     """Whether a sample is being taken, or waits for a free worker."""
     pushing: bool = False
+    looking: bool = False
+    """Whether it is being found out what the archive holds."""
     status: JsonObject = field(default_factory=dict)
     """As it was told last."""
     upcoming: datetime | None = None
+    retention_doubted: bool = False
+    """Whether the newest run removed nothing, since the clock is in doubt."""
     spec: object = None
     """What the policy was read from; None before it was."""
 
@@ -185,16 +193,26 @@ class ServedPolicy:
             self._event("SecretsChanged", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name, "sample": sample.tag})
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+        for key, problem in islice(taken.result.problems.items(), _LOGGED_PROBLEMS):
+            _log.warning("%s could not be taken: %s", key, problem, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
+        self._retained(taken)
+        if taken.lag is not None:
+            self.desk.metrics.push_lag(self.name, taken.lag)
+
+    def _retained(self, taken: Taken) -> None:
+        """Tell what retention removed, and what kept it from removing more."""
         for one in taken.removed:
             reasons = ", ".join(one.reasons)
             _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
         self.desk.metrics.removed(self.name, len(taken.removed))
         if taken.retention_error is not None:
             self._not_removed(taken.retention_error)
-        if taken.lag is not None:
-            self.desk.metrics.push_lag(self.name, taken.lag)
+        if taken.retention_doubt and not self.retention_doubted:  # once, not after each sample
+            self._event("RetentionHeld", taken.retention_doubt, warning=True)
+            _log.warning("%s", taken.retention_doubt, extra={"policy": self.name})
+        self.retention_doubted = bool(taken.retention_doubt)
 
     def _not_removed(self, error: GitsnapError) -> None:
         note = f"retention removed nothing: {error}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gitsnap import capture, keys, pruning
+from gitsnap import capture, keys, pruning, retention
 from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, open_archive
 from gitsnap.controller.permissions import Permissions
@@ -42,6 +42,8 @@ class Taken:
     """What retention took of the older samples."""
     retention_error: GitsnapError | None
     """Why it took nothing, where it could not."""
+    retention_doubt: str
+    """Why it took nothing, where the clock is in doubt; ``""`` where it is not."""
     mode: SecretsMode
     mode_asked_for: bool
     """Whether the policy names the mode, rather than it following from the lack of recipients."""
@@ -139,12 +141,13 @@ class Sampler:
             reading_seconds=reading_seconds(policy, self._now()),
         )
         result = capture.capture(cluster, archive, request, progress=progress)
-        removed, retention_error = _prune(archive, policy)
+        removed, retention_error = _prune(archive, policy, self._now())
         return Taken(
             result=result,
             lag=remotes.unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
             retention_error=retention_error,
+            retention_doubt=retention.doubt(archive.samples(), Rules.of(policy), now=self._now()),
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
             recipients=info.secrets.recipients,
@@ -222,14 +225,14 @@ def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
     return remotes.Remote(push.url, remotes.Credentials(f"Secret {push.secret}", values))
 
 
-def _prune(archive: GitArchive, policy: Policy) -> tuple[tuple[Decision, ...], GitsnapError | None]:
+def _prune(archive: GitArchive, policy: Policy, now: datetime) -> tuple[tuple[Decision, ...], GitsnapError | None]:
     """What retention took, now that the new sample is safe; and why it could not, where that is so."""
     rules = Rules.of(policy)
     if not rules:
         return (), None
     try:
         with archive.writer() as writer:
-            return tuple(one for one in pruning.prune(writer, rules) if not one.keep), None
+            return tuple(one for one in pruning.prune(writer, rules, now=now) if not one.keep), None
     except GitsnapError as error:  # the sample is safe; what is too much goes after the next one
         return (), error
 

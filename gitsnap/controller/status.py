@@ -114,7 +114,7 @@ def of_failure(error: GitsnapError, *, transient: bool) -> Statement:
 
 
 def of_completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) -> Statement:
-    """Complete, from the kinds that a sample holds only as a substitute.
+    """Complete, from the kinds and objects that a sample holds only as a substitute.
 
     ``not_served``: kinds that the policy adds and the cluster does not know. There is nothing of them to be read; but
     it may be that somebody has misspelt one.
@@ -125,7 +125,7 @@ def of_completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) 
             message += f"; of spec.resources the cluster does not serve {', '.join(map(str, not_served))}"
         return Statement(Condition.COMPLETE, True, Reason.ALL_KINDS_READ, message)
     missing = any(one.substitute is Substitute.MISSING for one in incomplete)
-    named = ", ".join(f"{one.kind} ({one.substitute}, {one.reason})" for one in incomplete)
+    named = ", ".join(f"{one} ({one.substitute}, {one.reason})" for one in incomplete)
     return Statement(
         Condition.COMPLETE,
         False,

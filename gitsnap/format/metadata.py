@@ -12,25 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from gitsnap.errors import ArchiveError, InputError
 from gitsnap.format.emitter import encode
 from gitsnap.format.masking import steps_of
 from gitsnap.format.reader import decode
+from gitsnap.format.trailers import incomplete_lines, incomplete_of, kept, safe, trailers
 from gitsnap.model import (
     ChangeCounts,
     CommitId,
     Consistency,
     IncompleteKind,
-    IncompleteReason,
     Kind,
     ResourceSelector,
     SampleMetadata,
     SecretsInfo,
     SecretsMode,
     SensitiveField,
-    Substitute,
     TagId,
     TreeInfo,
     Trigger,
@@ -61,7 +59,7 @@ _SINGLE_KEYS = _NEEDED_KEYS | {
     "Added", "Beside", "Deleted", "Format", "Imported", "Modified", "Previous", "Pruned", "Server", "Target",
     "Unresolved",
 }  # fmt: skip
-_KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete"}
+_KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete", "Incomplete-Object"}
 _TRAILER = re.compile(r"^Gitsnap-([A-Za-z0-9-]+): ?(.*)$", re.MULTILINE)
 _SIGNATURES = ("-----BEGIN SSH SIGNATURE-----", "-----BEGIN PGP SIGNATURE-----")
 
@@ -80,7 +78,7 @@ def check_branch(policy: str, prefix: str = "") -> str:
 
 def tag_name(branch: str, time: datetime, number: int = 1) -> str:
     """``hourly/2023-08-26T05-20-00Z``; the second one within a second gets ``-2``. ``time`` is in UTC."""
-    stamp = time.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    stamp = _time_text(time).replace(":", "-")
     return f"{branch}/{stamp}" if number == 1 else f"{branch}/{stamp}-{number}"
 
 
@@ -100,23 +98,23 @@ def tag_message(metadata: SampleMetadata) -> str:
         lines.append(("Previous", metadata.previous))
     if metadata.pruned:
         lines.append(("Pruned", metadata.pruned))
-    lines.append(("Cluster", _safe(metadata.cluster)))
+    lines.append(("Cluster", safe(metadata.cluster)))
     if metadata.server:
-        lines.append(("Server", _safe(metadata.server)))
+        lines.append(("Server", safe(metadata.server)))
     lines.append(("Trigger", metadata.trigger))
     if metadata.target:
         lines.append(("Target", metadata.target))
     if metadata.beside:
         lines.append(("Beside", metadata.beside))
     if metadata.imported:
-        lines.append(("Imported", _safe(metadata.imported)))
+        lines.append(("Imported", safe(metadata.imported)))
     lines.append(("Objects", str(metadata.objects)))
     lines += _count_lines(metadata.changes)
     lines.append(("Consistency", metadata.consistency))
-    lines += _incomplete_lines(metadata.incomplete)
+    lines += incomplete_lines(metadata.incomplete)
     lines += [("Unresolved", str(metadata.unresolved)), ("Content-SHA256", metadata.content_sha256)]
-    lines += [(key, _kept(value)) for key, value in metadata.extra]
-    return f"{_tag_subject(metadata)}\n\n{_trailers(lines)}"
+    lines += [(key, kept(value)) for key, value in metadata.extra]
+    return f"{_tag_subject(metadata)}\n\n{trailers(lines)}"
 
 
 @lru_cache(maxsize=1 << 15)
@@ -155,7 +153,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
             objects=int(one("Objects")),
             changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),
             consistency=Consistency(one("Consistency")),
-            incomplete=tuple(sorted(_incomplete(value) for key, value in lines if key == "Incomplete")),
+            incomplete=incomplete_of(lines),
             unresolved=int(one("Unresolved", "0")),
             content_sha256=one("Content-SHA256"),
             extra=tuple(line for line in lines if line[0] not in _KNOWN_KEYS),
@@ -190,15 +188,6 @@ def _count_lines(changes: ChangeCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:
-    return [("Incomplete", f"{_safe(str(one.kind))} {one.substitute} {one.reason}") for one in sorted(incomplete)]
-
-
-def _incomplete(line: str) -> IncompleteKind:
-    kind, substitute, reason = line.split(" ")
-    return IncompleteKind(Kind.parse(kind), Substitute(substitute), IncompleteReason(reason))
-
-
 def _lines(message: str) -> list[tuple[str, str]]:
     """Keys and values of the last paragraph, with a signature behind it cut off."""
     if "-----BEGIN " in message:
@@ -229,22 +218,9 @@ def _format_of(fields: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _trailers(lines: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"Gitsnap-{key}: {value}\n" for key, value in lines)
-
-
 def _time_text(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _safe(text: str) -> str:
-    """Text from outside on one ASCII line: everything but printable ASCII is percent-encoded."""
-    return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
-
-
-def _kept(text: str) -> str:
-    """The value of a key that this module does not know, which is encoded already; still it cannot begin a line."""
-    return quote(text, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ", errors="surrogatepass")
+    # Not strftime: it writes the year 5 of a clock that was never set with one digit.
+    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 # Commit messages ------------------------------------------------------------------------------------------------------
@@ -266,15 +242,15 @@ def commit_message(
     own = [change for change in changes if change.path.startswith("configuration/")]
     counts = ChangeCounts(*(sum(one.action == what for one in own) for what in ("added", "modified", "deleted")))
     listed = sorted(changes, key=lambda one: one.path)
-    body = [f"{one.action} {one.path}" + (f" ({_safe(one.manager)})" if one.manager else "") for one in listed]
+    body = [f"{one.action} {one.path}" + (f" ({safe(one.manager)})" if one.manager else "") for one in listed]
     if len(body) > _MOST_LINES:
         body[_MOST_LINES:] = [f"… and {len(body) - _MOST_LINES} more"]
-    trailers = [("Format", str(FORMAT)), *_count_lines(counts), *_incomplete_lines(incomplete)]
-    trailers += [("Changed", mark) for mark in marks]
+    lines = [("Format", str(FORMAT)), *_count_lines(counts), *incomplete_lines(incomplete)]
+    lines += [("Changed", mark) for mark in marks]
     paragraphs = [_commit_subject(policy, own, marks, first=first)]
     if body:
         paragraphs.append("\n".join(body))
-    return "\n\n".join(paragraphs) + "\n\n" + _trailers(trailers)
+    return "\n\n".join(paragraphs) + "\n\n" + trailers(lines)
 
 
 def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str], *, first: bool) -> str:

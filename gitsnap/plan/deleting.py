@@ -50,7 +50,7 @@ def _why_not(judge: Judge, key: ObjectKey, document: JsonObject, *, named: bool)
         return f"a {key.kind.name} is never deleted"
     if key.kind not in judge.sample.scope:
         return f"the sample was not to hold {key.kind.name}"
-    reason = judge.incomplete(key.kind) or _not_younger(document, judge.sample.time) or judge.foreign(document)
+    reason = judge.incomplete(key) or _not_younger(document, judge.sample.time) or judge.foreign(document)
     if reason:
         return reason
     if key.kind in kinds.PROFILE_KINDS and not named:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitsnap.model import JsonObject, Kind, ObjectKey, Substitute
+from gitsnap.model import JsonObject, ObjectKey, Substitute
 from gitsnap.normalize import normalize, terminating
 from gitsnap.objects import changed_fields
 from gitsnap.plan.states import LiveState, SampleState
@@ -33,7 +33,7 @@ class Judge:
         return self._absent(key) if raw is None else self._present(key, raw)
 
     def _absent(self, key: ObjectKey) -> Step:
-        reason = self.incomplete(key.kind) or self._cannot_create(key) or self._unrestorable(key)
+        reason = self.incomplete(key) or self._cannot_create(key) or self._unrestorable(key)
         if reason:
             return Step(Action.REFUSE, key, reason)
         archived = self._archived(key)
@@ -45,12 +45,12 @@ class Judge:
     def _present(self, key: ObjectKey, raw: JsonObject) -> Step:
         if key in self.sample.unrestorable:
             found = self.sample.unrestorable[key]
-            return Step(Action.REFUSE, key, self.incomplete(key.kind) or found.reason, found.changed, live=raw)
+            return Step(Action.REFUSE, key, self.incomplete(key) or found.reason, found.changed, live=raw)
         archived, normalized = self._archived(key), self._normalized(raw)
         changed = changed_fields(normalized, restore.wanted(archived, normalized))
         if not changed:
             return Step(Action.UNCHANGED, key)
-        reason = self.incomplete(key.kind) or ("it is being deleted" if terminating(raw) else "") or self.foreign(raw)
+        reason = self.incomplete(key) or ("it is being deleted" if terminating(raw) else "") or self.foreign(raw)
         if reason:
             return Step(Action.REFUSE, key, reason, changed, archived=archived, live=raw)
         reason = restore.needs_recreation(archived, normalized)
@@ -73,12 +73,13 @@ class Judge:
 
     # Reasons to leave an object alone -------------------------------------------------------------------------
 
-    def incomplete(self, kind: Kind) -> str:
-        """Why nothing can be said of a kind that the sample could not read, ``""`` where it could."""
+    def incomplete(self, key: ObjectKey) -> str:
+        """Why the sample says nothing of an object: it, or its kind, could not be read. ``""`` where it could."""
         for one in self.sample.incomplete:
-            if one.kind == kind:
+            if one.covers(key):
                 how = "holds it from an earlier one" if one.substitute is Substitute.CARRIED else "has none of it"
-                return f"the sample could not read {kind.name} ({one.reason}) and {how}"
+                what = key.kind.name if one.key is None else "this object"
+                return f"the sample could not read {what} ({one.reason}) and {how}"
         return ""
 
     def _unrestorable(self, key: ObjectKey) -> str:

@@ -199,10 +199,11 @@ def _found(
             f"{term.typed} is ambiguous in this sample: {candidates}",
             hint="Name one of these with --resource, or narrow the namespace with --namespace.",
         )
-    missing = next((one for one in sorted(incomplete) if one.kind in term.kinds), None)
+    lacking = [one for one in sorted(incomplete) if one.kind in term.kinds]
+    missing = next((one for one in lacking if one.key is None or term.fits(one.key)), None)
     if missing is not None:
         raise NotFoundError(
-            f"{term.typed}: not in this sample, which could not read {missing.kind} ({missing.reason})",
+            f"{term.typed}: not in this sample, which could not read {missing} ({missing.reason})",
             hint="Choose a sample that is complete; `gitsnap list --wide` shows which are.",
         )
     of_kind = [key for key in keys if key.kind in term.kinds]

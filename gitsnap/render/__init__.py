@@ -3,8 +3,18 @@
 This package must not decide what is shown.
 """
 
-from gitsnap.render.structured import as_json, as_yaml
+from gitsnap.render.structured import as_json, as_yaml, json_line
 from gitsnap.render.table import render_table
-from gitsnap.render.text import paint_diff, shortened, visible, wrapped
+from gitsnap.render.text import one_line, paint_diff, shortened, visible, wrapped
 
-__all__ = ["as_json", "as_yaml", "paint_diff", "render_table", "shortened", "visible", "wrapped"]
+__all__ = [
+    "as_json",
+    "as_yaml",
+    "json_line",
+    "one_line",
+    "paint_diff",
+    "render_table",
+    "shortened",
+    "visible",
+    "wrapped",
+]

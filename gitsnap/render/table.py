@@ -13,7 +13,7 @@ from itertools import zip_longest
 from operator import gt
 from types import MappingProxyType
 
-from gitsnap.render.text import pieces, visible, width, wrap
+from gitsnap.render.text import one_line, pieces, width, wrap
 
 _PROSE = 20
 """Cells of several words are not made narrower than this for the sake of names in other columns."""
@@ -34,7 +34,7 @@ def render_table(
     ``least``: by header, the width down to which a column gives way: where it could be narrower it is not, and where
     the table does not fit otherwise, its cells are broken anywhere to make it so.
     """
-    cells = [[cell if cell.isprintable() else visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    cells = [[cell if cell.isprintable() else one_line(cell.replace("\n", " ")) for cell in row] for row in rows]
     sizes = [list(map(width, row)) for row in cells]
     natural = [max([width(name), *(row[place] for row in sizes)]) for place, name in enumerate(header)]
     if not columns:

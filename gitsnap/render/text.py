@@ -8,7 +8,18 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e007f"
+)
+"""Characters, but LF and tab, that act on a terminal, turn the direction of writing, or are not seen. The joiners
+U+200C and U+200D stay: names in Persian and emoji need them."""
+
+UNSAFE = re.compile(f"[{_UNSAFE}]")
+_NOT_IN_A_LINE = re.compile(rf"[{_UNSAFE}\t\n]")
+NOT_ASCII = re.compile(rf"[{_UNSAFE}\x80-\U0010ffff]")
+"""What is to be escaped where a stream takes ASCII only."""
+
 _LONGEST_WORD = 400
 """Kind, group, namespace and name of an object are never longer in practice; a reference may hold any text."""
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
@@ -18,10 +29,20 @@ _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
 def visible(text: str) -> str:
-    """The text with control characters, and those that turn the direction of writing, as escapes; LF and tab stay."""
-    if text.isprintable():
-        return text
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """A text of several lines, safe for a terminal: what acts on it, or is not seen, as escapes. LF and tab stay."""
+    return text if text.isprintable() else UNSAFE.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """A name, or server text, in one line that is safe for a terminal: as ``visible``, with LF and tab escaped too."""
+    return text if text.isprintable() else _NOT_IN_A_LINE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] in "\t\n":
+        return "\\t" if match[0] == "\t" else "\\n"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def shortened(text: str) -> str:
@@ -78,7 +99,11 @@ def _fitting(text: str, size: int) -> int:
 
 
 def wrapped(line: str, columns: int) -> str:
-    """A line broken so that it fits a terminal, its further lines below its text; 0 columns leave it as it is."""
+    """A line, safe for a terminal and broken so that it fits; its further lines stand below its text.
+
+    With 0 columns it is not broken.
+    """
+    line = one_line(line)
     if not columns or width(line) <= columns:
         return line
     text = line.lstrip(" ")

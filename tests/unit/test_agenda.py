@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.controller.agenda import PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
+from gitsnap.controller.agenda import LONGEST_PAUSE, PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
 from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
 from gitsnap.policy import Policy, Push
 from gitsnap.schedule import Schedule
@@ -234,3 +234,35 @@ def test_a_request_does_not_wait_for_the_end_of_a_pause(transient: bool) -> None
     assert _at(agenda, 50.02, request="now").trigger is None
     assert _at(agenda, 60, request="now").trigger is Trigger.MANUAL
     assert _at(agenda, 50.02, request="another").trigger is Trigger.MANUAL
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400), timedelta(days=30000)])
+def test_a_failure_while_the_clock_was_ahead(ahead: timedelta) -> None:
+    """Once the clock is right again, samples are taken and pushed at once, not at a date that nobody lives to see."""
+    policy = replace(HOURLY, push=Push("https://example.org/r.git"))
+    agenda = Agenda(served=START)
+    agenda.sync(policy, START)
+    later = START + ahead
+    for transient in (True, False):
+        agenda.failed(later, transient=transient, jitter=lambda: 1.0, request="asked")
+        agenda.push_failed(later, transient=transient, jitter=lambda: 1.0)
+
+    right_again = START + timedelta(hours=2)
+    assert decide(policy, agenda, right_again, request="").trigger is Trigger.SCHEDULE
+    assert decide(policy, agenda, right_again, request="asked").trigger is Trigger.MANUAL
+    agenda.served = right_again
+    assert decide(policy, agenda, right_again, request="").push
+
+
+def test_no_pause_is_longer_than_the_longest() -> None:
+    """Else a pause that is real would be cut short."""
+    for transient in (True, False):
+        for failures in range(40):
+            for jitter in (0.0, 1.0):
+                agenda = Agenda(served=START, failures=failures, push_failures=failures)
+                agenda.failed(START, transient=transient, jitter=lambda jitter=jitter: jitter)  # type: ignore[misc]
+                agenda.push_failed(START, transient=transient, jitter=lambda jitter=jitter: jitter)  # type: ignore[misc]
+                assert agenda.not_before is not None
+                assert agenda.push_at is not None
+                assert agenda.not_before - START <= LONGEST_PAUSE
+                assert agenda.push_at - START <= LONGEST_PAUSE

@@ -44,9 +44,14 @@ class _Stage:
         self.step()
 
     def step(self) -> None:
-        """One turn of the loop."""
+        """Turns of the loop until every archive was looked at, and one more."""
         self.controller._hear(0)
         self.controller._look()
+        deadline = time.monotonic() + 20
+        while any(one.looking for one in self.controller._served.values()):
+            assert time.monotonic() < deadline
+            self.controller._hear(0.1)
+            self.controller._look()
 
     def until_idle(self) -> None:
         """Turns of the loop until no run is left."""
@@ -57,7 +62,7 @@ class _Stage:
 
     def end(self) -> None:
         """Leave no thread and no port behind."""
-        for pool in (self.controller._workers, self.controller._pushers):
+        for pool in (self.controller._workers, self.controller._pushers, self.controller._lookers):
             pool.shutdown()
         self.controller._endpoints.close()
 
@@ -225,3 +230,39 @@ def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stag
 
     assert not stage.controller._served["a"].running
     assert stage.controller._served["a"].status["nextScheduleTime"] == "2026-01-01T06:00:00Z"
+
+
+def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
+    stage: _Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking at an archive is no work for the loop's own thread: probes and other Snapshots depend on it."""
+    released, looked = threading.Event(), []
+    find = Sampler.find
+
+    def hanging(sampler: Sampler, policy: Policy) -> Any:
+        looked.append((policy.name, threading.current_thread()))
+        if policy.name == "hangs":
+            released.wait(60)
+        return find(sampler, policy)
+
+    monkeypatch.setattr(Sampler, "find", hanging)
+    try:
+        stage.controller.listed([_snapshot("hangs"), _snapshot("works")])
+        started = time.monotonic()
+        stage.controller._hear(0)
+        stage.controller._look()
+        served = stage.controller._served
+        while served["works"].looking:
+            stage.controller._hear(0.1)
+        stage.now += timedelta(hours=2)
+        stage.controller._look()
+        assert time.monotonic() - started < 10
+        assert stage.controller._unhealthy() == ""
+        assert served["works"].running or stage.conditions("works")["Ready"][0] == "Retrying"
+        assert not served["hangs"].running  # what its archive holds is not known yet
+        assert all(thread is not threading.current_thread() for _, thread in looked)
+    finally:
+        released.set()
+    stage.step()
+    stage.until_idle()
+    assert not served["hangs"].looking

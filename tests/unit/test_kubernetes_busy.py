@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from gitsnap.cluster.kubernetes_api import KubernetesCluster
+from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
 from gitsnap.errors import BusyError, ClusterUnreachableError, GitsnapError
 from gitsnap.model import Kind, ObjectKey, ResourceType
 
@@ -25,12 +25,14 @@ class _Scripted(KubernetesCluster):
     """Gives these answers, one a request."""
 
     def __init__(self, *statuses: int, retry_after: str = "0") -> None:
-        super().__init__(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")), context="c", user="u")
+        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
+        super().__init__(api, identity=Identity("c", "u"))
+        self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self._types[_KEY.kind] = ResourceType(_KEY.kind, "v1", "configmaps", namespaced=True)
         self.statuses = list(statuses)
         self.retry_after = retry_after
 
-    def _send(self, *_arguments: Any) -> tuple[int, Mapping[str, str], bytes]:
+    def _answer(self, *_arguments: Any) -> tuple[int, Mapping[str, str], bytes]:
         status = self.statuses.pop(0)
         content = _DOCUMENT if status == 200 else {"kind": "Status", "message": "busy"}
         return status, {"Retry-After": self.retry_after}, json.dumps(content).encode()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from gitsnap.cluster.kubernetes_api import KubernetesCluster
+from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
 from gitsnap.errors import NotFoundError, RejectedError
 from gitsnap.model import Kind, ObjectKey, ResourceType
 
@@ -18,11 +18,13 @@ class _Recording(KubernetesCluster):
     """Notes the paths that are asked for, and finds nothing."""
 
     def __init__(self) -> None:
-        super().__init__(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")), context="c", user="u")
+        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
+        super().__init__(api, identity=Identity("c", "u"))
+        self._transport.json = self._note  # type: ignore[method-assign]
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.asked: list[str] = []
 
-    def _json(self, method: str, path: str, what: str, **_more: Any) -> dict[str, Any]:
+    def _note(self, method: str, path: str, what: str, **_more: Any) -> dict[str, Any]:
         del method, what
         self.asked.append(path)
         raise NotFoundError(path)

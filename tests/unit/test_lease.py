@@ -129,3 +129,58 @@ def test_what_keeps_it_from_being_held_is_told(place: _Place, error: Exception) 
     place.problem = None
     guard._attempt()
     assert (guard.held, guard.problem) == (True, "")
+
+
+def test_a_standby_is_quiet_and_keeps_its_connection(
+    place: _Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder renews thousands of times a day: one line for a holder, and one connection."""
+    first, second = place.guard("first"), place.guard("second")
+    first._attempt()
+    connections = []
+    connect = second._connect
+    monkeypatch.setattr(second, "_connect", lambda: connections.append(connect()) or connections[-1])
+    with caplog.at_level("INFO", logger="gitsnap"):
+        for _ in range(20):
+            first._attempt()
+            second._attempt()
+    assert [record.getMessage() for record in caplog.records] == ["waiting for the lease that first holds"]
+    assert len(connections) == 1
+    assert not second.held
+
+
+def test_a_connection_that_failed_is_not_used_again(place: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may have credentials that were renewed, or reach a server that has moved."""
+    guard = place.guard("first")
+    guard._attempt()
+    used = guard._cluster
+    assert used is not None
+
+    def broken(_key: ObjectKey) -> JsonObject:
+        raise ClusterUnreachableError("gone")
+
+    monkeypatch.setattr(used, "get", broken)
+    guard._attempt()
+    assert guard.problem
+    guard._attempt()
+    assert guard._cluster not in (None, used)
+    assert guard.problem == ""
+
+
+@pytest.mark.parametrize("seconds", [10**9, -5, 0, "long", None, True, [30]])
+def test_a_lease_of_a_duration_without_sense_is_not_waited_for_for_ever(
+    place: _Place, monkeypatch: pytest.MonkeyPatch, seconds: Any
+) -> None:
+    """Whatever another holder wrote, one that does not move is taken over after the usual time."""
+    place.guard("first")._attempt()
+    cluster = place.connect()
+    lease = cluster.get(_KEY)
+    lease["spec"]["leaseDurationSeconds"] = seconds
+    cluster.update(lease)
+    second, now = place.guard("second"), [1000.0]
+    monkeypatch.setattr("gitsnap.controller.lease.time.monotonic", lambda: now[0])
+    second._attempt()
+    assert not second.held
+    now[0] += 31
+    second._attempt()
+    assert second.held

@@ -121,7 +121,9 @@ def _lister(server: _Server) -> Lister:
 
 def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
     sealer = Sealer(INFO.secrets, None, previous=None, store=_store)
-    return ListReader(lister, Converter(Knowledge(), sealer, _store, unchanged, also=frozenset()), unchanged)
+    return ListReader(
+        lister, Converter(Knowledge(), sealer, _store, unchanged, also=frozenset(), strict=True), unchanged
+    )
 
 
 def _capture(server: _Server, before: _Capture | None = None) -> _Capture:

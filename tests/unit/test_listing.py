@@ -13,7 +13,7 @@ import pytest
 from kubernetes import client
 
 from gitsnap.capture.listing import InstantLostError, Lister
-from gitsnap.cluster.kubernetes_api import KubernetesCluster
+from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
 from gitsnap.errors import AccessDeniedError, BehindError, GoneError
 from gitsnap.model import Consistency, Kind, ResourceType
 from gitsnap.ports import Cluster, Page
@@ -125,10 +125,12 @@ class _Answering(KubernetesCluster):
     """A server whose answers are empty lists; says when it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(client.ApiClient(client.Configuration(host="https://127.0.0.1:1")), context="c", user="u")
+        api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
+        super().__init__(api, identity=Identity("c", "u"))
+        self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self.asked = threading.Event()
 
-    def _send(self, *_arguments: Any) -> tuple[int, Mapping[str, str], bytes]:
+    def _answer(self, *_arguments: Any) -> tuple[int, Mapping[str, str], bytes]:
         self.asked.set()
         return 200, {}, json.dumps({"metadata": {"resourceVersion": "7"}, "items": []}).encode()
 

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from gitsnap.errors import ArchiveError
 from gitsnap.format import (
     commit_message,
+    is_tag_of,
     parse_tag_message,
     tag_message,
+    tag_name,
     tree_info_from_bytes,
     tree_info_to_bytes,
 )
@@ -187,3 +189,13 @@ def test_a_tree_info_that_cannot_be_understood(old: bytes, new: bytes, said: str
 
     with pytest.raises(ArchiveError, match=said):
         tree_info_from_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize("year", [5, 812, 1969, 2026, 9999])
+def test_a_clock_that_was_never_set(year: int) -> None:
+    """Years before 1000 and before 1970 have the form of all others, and are read back."""
+    time = datetime(year, 12, 31, 22, 0, 1, tzinfo=UTC)
+    tag = tag_name("hourly", time)
+    assert tag == f"hourly/{year:04}-12-31T22-00-01Z"
+    assert is_tag_of(tag, "hourly")
+    assert parse_tag_message(tag_message(replace(METADATA, time=time))).time == time

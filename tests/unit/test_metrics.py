@@ -27,6 +27,7 @@ def _taken() -> Taken:
         lag=4,
         removed=(),
         retention_error=None,
+        retention_doubt="",
         mode=SecretsMode.OMIT,
         mode_asked_for=True,
         recipients=(),

@@ -15,7 +15,7 @@ import pytest
 from gitsnap.errors import InputError
 from gitsnap.model import Sample, TagId, Trigger
 from gitsnap.policy import Policy, Retention, from_resource
-from gitsnap.retention import Decision, Rules, decide
+from gitsnap.retention import Decision, Rules, decide, doubt
 from gitsnap.schedule import Schedule
 from tests.support.samples import NOON, every, sample
 
@@ -197,3 +197,68 @@ def test_rules_that_mean_nothing(retention: Retention, zone: str) -> None:
 def test_no_samples() -> None:
     """Nothing to decide is no error."""
     assert decide([], Rules(Retention(keep_last=1))) == ()
+
+
+_MONTH = Rules(Retention(keep_within="30d"))
+
+
+def _removed(samples: list[Sample], *, now: datetime, rules: Rules = _MONTH) -> int:
+    return sum(not one.keep for one in decide(samples, rules, now=now))
+
+
+@pytest.mark.parametrize("rules", [_MONTH, Rules(Retention(keep_last=2, keep_within="30d"))])
+def test_a_sample_of_the_future_is_nothing_to_measure_from(rules: Rules) -> None:
+    """Every good sample would be older than the window; instead nothing goes, and it is said why."""
+    samples = every(_HOUR, 50)
+    now = samples[-1].time + _HOUR
+    samples.append(sample(51, now + timedelta(days=900)))
+
+    assert _removed(samples, now=now, rules=rules) == 0
+    assert "ahead of the clock" in doubt(samples, rules, now=now)
+    reasons = [one.reasons for one in decide(samples, rules, now=now)]
+    assert ("within 30d cannot be measured",) in reasons
+
+
+def test_a_clock_that_is_still_wrong_is_recognised_by_the_leap() -> None:
+    """Then the clock says nothing against the sample, but the samples before it do; so for the next ones."""
+    samples = every(_HOUR, 50)
+    leap = samples[-1].time + timedelta(days=900)
+    for number in range(51, 54):
+        samples.append(sample(number, leap + (number - 51) * _HOUR))
+        assert _removed(samples, now=samples[-1].time) == 0
+        assert "was the clock wrong" in doubt(samples, _MONTH, now=samples[-1].time)
+
+
+def test_after_the_clock_was_right_again_retention_goes_on() -> None:
+    """A sample of the future among the others stays, and nothing else is kept for its sake."""
+    samples = every(_DAY, 50)
+    samples.append(sample(51, samples[-1].time + timedelta(days=900)))
+    samples += [sample(52 + number, samples[49].time + (1 + number) * _DAY) for number in range(3)]
+    now = samples[-1].time + _HOUR
+    assert doubt(samples, _MONTH, now=now) == ""
+    kept = [one for one in decide(samples, _MONTH, now=now) if one.keep]
+    assert len(kept) == 30 + 1
+
+
+def test_an_outage_holds_retention_until_the_window_is_full() -> None:
+    """A leap and an outage look alike; after a whole window there is no doubt any more."""
+    samples = every(_DAY, 50)
+    back = samples[-1].time + timedelta(days=100)
+    for day in range(40):
+        samples.append(sample(51 + day, back + day * _DAY))
+        now = samples[-1].time + _HOUR
+        assert (_removed(samples, now=now) > 0) == (day >= 30), day
+
+
+def test_clocks_that_differ_a_little_and_windows_of_one_sample_are_no_reason_for_doubt() -> None:
+    """Two machines are never of one time; a window shorter than the schedule's distance means what it says."""
+    samples = every(_DAY, 50)
+    assert doubt(samples, _MONTH, now=samples[-1].time - timedelta(minutes=4)) == ""
+    hours = Rules(Retention(keep_within="2h"))
+    assert _removed(samples, now=samples[-1].time, rules=hours) == 49
+
+
+def test_without_a_window_no_clock_is_asked() -> None:
+    """Rules that count samples are right whatever the clock says."""
+    samples = [*every(_HOUR, 50), sample(51, NOON + timedelta(days=9000))]
+    assert _removed(samples, now=NOON, rules=Rules(Retention(keep_last=3))) == 48

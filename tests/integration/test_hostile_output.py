@@ -1,0 +1,181 @@
+"""Text that somebody made to act on a terminal, fed through every command and every form of its output.
+
+Names and values reach gitsnap from whoever may make objects. A ClusterRole may have nearly any name; an archive that
+somebody pushed to may hold any.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gitsnap.cli.app import COMMANDS
+from gitsnap.render.text import UNSAFE
+from tests.support.commands import gitsnap
+from tests.support.terminal import on_terminal
+
+EVIL = "a\x1b]0;X\x07\x1b[31m\u202e\u061c\u009b2J\x08\u2066\u200b\nFORGED line\r"
+"""A window title, colours, writing from right to left, an 8-bit CSI, what is not seen, and a line of its own."""
+
+_OWN_COLOURS = re.compile(r"\x1b\[(?:0|1|31|32)m")
+_ROLE = "ClusterRole.rbac.authorization.k8s.io"
+
+LINES = (
+    "list", "list --wide", "show", "show --all", "show references ClusterProfile/p", "addons --sample latest",
+    "log", "log --cluster {cluster}", "diff", "diff --raw-diff",
+    "diff --from-sample latest~1 --to-sample live --from-dir cluster",
+    "drift --from-dir cluster", "verify", "rollback --sample latest~1 --from-dir cluster --dry-run",
+    "prune --keep-last 1 --dry-run",
+    "rollback --sample latest~1 --from-dir cluster --yes --skip-refused", "undo --from-dir cluster --dry-run",
+    "undo --from-dir cluster --yes --skip-refused",
+    "show ClusterRole/{name}", "rollback --sample latest~1 --from-dir cluster --except ClusterRole/{name} --dry-run",
+    "list --storage {name}", "push --to {name}", "diff --from-sample {name}", "capture --from-dir {name}",
+    "capture --from-dir cluster --include-generated",
+)  # fmt: skip
+"""Command lines; {name} is the hostile text."""
+
+
+def _role(rule: str) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": EVIL, "annotations": {EVIL: EVIL}, "labels": {"l": EVIL}},
+            "rules": [{"apiGroups": [EVIL], "resources": [rule], "verbs": [EVIL]}],
+        }
+    )
+
+
+_PROFILE = {
+    "apiVersion": "config.projectsveltos.io/v1beta1",
+    "kind": "ClusterProfile",
+    "metadata": {"name": "p"},
+    "spec": {
+        "clusterSelector": {"matchLabels": {"env": "fv"}},
+        "policyRefs": [{"kind": "ConfigMap", "namespace": "default", "name": EVIL}],
+    },
+}
+_CLUSTER = {
+    "apiVersion": "lib.projectsveltos.io/v1beta1",
+    "kind": "SveltosCluster",
+    "metadata": {"name": EVIL, "namespace": "default", "labels": {"env": "fv"}},
+    "spec": {},
+}
+_REPORT = {
+    "apiVersion": "config.projectsveltos.io/v1beta1",
+    "kind": "ClusterConfiguration",
+    "metadata": {
+        "name": "sveltos--x",
+        "namespace": "default",
+        "labels": {"projectsveltos.io/cluster-name": EVIL, "projectsveltos.io/cluster-type": "Sveltos"},
+    },
+    "status": {
+        "clusterProfileResources": [
+            {
+                "clusterProfileName": "p",
+                "Features": [
+                    {
+                        "featureID": "Helm",
+                        "charts": [{"namespace": EVIL, "releaseName": EVIL, "chartVersion": EVIL, "repoURL": EVIL}],
+                    }
+                ],
+            }
+        ]
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two samples that differ, of objects with hostile texts at every place that people are shown."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "cluster").mkdir()
+    (folder / "s").mkdir()
+    for name, document in (("profile", _PROFILE), ("managed", _CLUSTER), ("report", _REPORT)):
+        (folder / "cluster" / f"{name}.json").write_text(json.dumps(document))
+    for rule in ("pods", EVIL):
+        (folder / "cluster" / "role.json").write_text(_role(rule))
+        done = gitsnap(
+            folder, "capture", "--snapshot", "p", "--storage", "s", "--from-dir", "cluster", "--resources", _ROLE
+        )
+        assert done.returncode == 0, done.stderr
+        _check(done.stdout + done.stderr)
+    return folder
+
+
+def _check(text: str) -> None:
+    found = UNSAFE.search(_OWN_COLOURS.sub("", text))
+    assert found is None, repr(text[max(0, found.start() - 40) : found.end() + 20])
+    assert not re.search(r"^\s{0,1}FORGED", text, re.MULTILINE), text
+
+
+def _words(line: str) -> list[str]:
+    words = [word.format(name=EVIL, cluster=EVIL) for word in line.split()]
+    named = [] if "--storage" in words else ["--storage", "s"]
+    return [*words, "--snapshot", "p", *named]
+
+
+def test_every_command_is_among_the_lines() -> None:
+    """A command that is added later has to be added above, unless it prints nothing that comes from outside."""
+    own_words_only = {"controller", "demo", "import", "keep"}
+    assert {line.split()[0] for line in LINES} | own_words_only == set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_nothing_acts_on_a_terminal(place: Path, line: str) -> None:
+    """On a terminal, which gets colours of gitsnap's own, and no others."""
+    _check(on_terminal(place, *_words(line), columns=80, code=None))
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+@pytest.mark.parametrize("line", LINES)
+def test_nothing_acts_on_who_looks_at_a_file(place: Path, line: str, form: str) -> None:
+    """In every form, and what is JSON or YAML reads back."""
+    words = _words(line)
+    if form != "table" and words[0] != "push":
+        words += ["--output", form]
+    done = subprocess.run(
+        [sys.executable, "-m", "gitsnap", *words], cwd=place, capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
+    output, said = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in said
+    _check(output)
+    _check(said)
+    if output and form == "json":
+        json.loads(output)
+    elif output and form == "yaml":
+        list(yaml.safe_load_all(output))
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_escapes_are_read_back_as_the_same_text(place: Path, form: str) -> None:
+    """Nothing is lost: the YAML of an object can be applied."""
+    words = ("show", f"{_ROLE}/{EVIL}", "--snapshot", "p", "--storage", "s", "--sample", "latest", "--output", form)
+    done = subprocess.run(
+        [sys.executable, "-m", "gitsnap", *words], cwd=place, capture_output=True, check=True, stdin=subprocess.DEVNULL
+    )
+    shown = json.loads(done.stdout)["items"][0] if form == "json" else yaml.safe_load(done.stdout)
+    assert shown["metadata"] == {"name": EVIL, "annotations": {EVIL: EVIL}, "labels": {"l": EVIL}}
+    assert shown["rules"][0]["apiGroups"] == [EVIL]
+
+
+def test_logs_of_the_controller(place: Path) -> None:
+    """Both forms: JSON for collectors, lines for a terminal."""
+    import logging  # noqa: PLC0415 - only this test
+
+    from gitsnap.controller.logs import JsonFormatter, TextFormatter  # noqa: PLC0415
+
+    del place
+    record = logging.LogRecord("gitsnap", logging.INFO, __file__, 1, "object %s", (EVIL,), None)
+    record.policy = EVIL
+    for formatter in (JsonFormatter(), TextFormatter()):
+        text = formatter.format(record)
+        _check(text)
+        assert "\n" not in text
+    assert json.loads(JsonFormatter().format(record))["message"] == f"object {EVIL}"

@@ -1,0 +1,139 @@
+"""The probes and metrics over HTTP: what is answered, and that nobody can keep them from being answered."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gitsnap.controller import endpoints as endpoints_module
+from gitsnap.controller.endpoints import Endpoints
+from gitsnap.errors import InputError
+
+
+class _Stage:
+    """Endpoints, and what the checks say."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.problem = ""
+        self.endpoints = Endpoints(
+            host, 0, healthy=lambda: "", ready=lambda: self.problem, metrics=lambda: b"# metrics\n"
+        )
+        self.endpoints.start()
+
+    def ask(self, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str]:
+        """Status and body."""
+        connection = http.client.HTTPConnection(host, self.endpoints.port, timeout=20)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[_Stage]:
+    """Closed at the end."""
+    made = _Stage()
+    yield made
+    made.endpoints.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/healthz", 200, "ok\n"),
+        ("/healthz?x", 200, "ok\n"),
+        ("/healthz?verbose=1&x", 200, "ok\n"),
+        ("/readyz", 503, "no lease\n"),
+        ("/readyz?x#y", 503, "no lease\n"),
+        ("/metrics", 200, "# metrics\n"),
+        ("/metrics?name[]=a", 200, "# metrics\n"),
+        ("http://example.org/healthz", 200, "ok\n"),
+        ("/", 404, "/healthz, /readyz or /metrics\n"),
+        ("/healthz/", 404, "/healthz, /readyz or /metrics\n"),
+        ("//[", 400, "no path\n"),
+    ],
+)
+def test_what_is_answered(stage: _Stage, path: str, status: int, body: str) -> None:
+    """A query, as monitoring adds one, does not count."""
+    stage.problem = "no lease"
+    assert stage.ask(path) == (status, body)
+
+
+def test_other_methods(stage: _Stage) -> None:
+    """Nothing can be changed here."""
+    assert stage.ask("/healthz", "HEAD") == (200, "")
+    assert stage.ask("/healthz", "POST")[0] == 405
+
+
+@pytest.mark.parametrize("silent", [150, 600])
+def test_silent_connections_hold_no_threads_and_no_probe_up(stage: _Stage, silent: int) -> None:
+    """A port scanner, or somebody who means harm, must not have the pod restarted."""
+    threads = threading.active_count()
+    held = []
+    try:
+        for number in range(silent):
+            held.append(socket.create_connection(("127.0.0.1", stage.endpoints.port), timeout=20))
+            if number % 3 == 0:
+                held[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost")
+        assert stage.ask("/healthz") == (200, "ok\n")
+        assert threading.active_count() == threads
+        assert len(stage.endpoints._connections) <= endpoints_module._MOST_CONNECTIONS
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_a_silent_connection_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is one that sends byte after byte, or too much."""
+    monkeypatch.setattr(endpoints_module, "_SECONDS", 0.5)
+    made = _Stage()
+    try:
+        for content in (b"", b"GET / HT", b"x" * 100_000):
+            with socket.create_connection(("127.0.0.1", made.endpoints.port), timeout=20) as connection:
+                connection.sendall(content)
+                with contextlib.suppress(ConnectionResetError):
+                    assert connection.recv(100) == b""
+        deadline = time.monotonic() + 20
+        while made.endpoints._connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert made.ask("/healthz") == (200, "ok\n")
+    finally:
+        made.endpoints.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "", "::1"])
+def test_ipv6(host: str) -> None:
+    """``--listen [::]:8080``, as in a cluster of IPv6 alone; without a host both families are served."""
+    made = _Stage(host)
+    try:
+        assert made.ask("/healthz", host="::1")[0] == 200
+        if host != "::1":
+            assert made.ask("/healthz")[0] == 200
+    finally:
+        made.endpoints.close()
+
+
+@pytest.mark.parametrize(("host", "port"), [("203.0.113.1", 80), ("no.such.host.invalid", 80), ("127.0.0.1", 99999)])
+def test_an_address_that_cannot_be_had(host: str, port: int) -> None:
+    """It is named."""
+    with pytest.raises(InputError, match=f"--listen {host}:{port}"):
+        Endpoints(host, port, healthy=str, ready=str, metrics=bytes)
+
+
+def test_the_port_is_free_again() -> None:
+    """Closed twice in a row, started or not."""
+    made = _Stage()
+    port = made.endpoints.port
+    made.endpoints.close()
+    again = Endpoints("127.0.0.1", port, healthy=str, ready=str, metrics=bytes)
+    again.close()

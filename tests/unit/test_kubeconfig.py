@@ -1,0 +1,229 @@
+"""What is sent for a kubeconfig: credentials, impersonation and proxies as kubectl has them, seen by a server."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.cluster import connect
+from gitsnap.cluster.credentials import TokenFile
+from gitsnap.errors import AccessDeniedError, ClusterUnreachableError, InputError
+
+Headers = list[tuple[str, str]]
+
+
+class _Server:
+    """Answers every request alike, and keeps the headers."""
+
+    def __init__(self) -> None:
+        seen = self.seen = list[Headers]()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                """The method's name is that of http.server."""
+                seen.append([(name.lower(), value) for name, value in self.headers.items()])
+                body = json.dumps({"metadata": {"name": "kube-system", "uid": "u"}, "gitVersion": "v1.34.0"}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments: object) -> None:
+                """A test is silent."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header in the first request."""
+        return [value for key, value in self.seen[0] if key == name]
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    """A server that notes what it is asked."""
+    found = _Server()
+    yield found
+    found.close()
+
+
+def _file(path: Path, server: str, user: dict[str, Any], **cluster: Any) -> str:
+    content = {
+        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Path) -> None:
+    """Each group in a header of its own; keys of the extra fields encoded; UTF-8 as it is."""
+    user = {
+        "token": "t",
+        "as": "jäne",
+        "as-uid": "7",
+        "as-groups": ["devs", "ops, night"],
+        "as-user-extra": {"scopes": ["a", "b"], "example.com/Team": ["blue"]},
+    }
+    info = connect(kubeconfig=_file(tmp_path / "k", server.url, user)).info()
+
+    assert [value.encode("latin-1").decode() for value in server.values("impersonate-user")] == ["jäne"]
+    assert server.values("impersonate-uid") == ["7"]
+    assert server.values("impersonate-group") == ["devs", "ops, night"]
+    assert server.values("impersonate-extra-scopes") == ["a", "b"]
+    assert server.values("impersonate-extra-example.com%2fteam") == ["blue"]
+    assert server.values("authorization") == ["Bearer t"]
+    assert info.user == "u as jäne (groups devs, ops, night)"
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ({"as-groups": ["devs"]}, "without `as`"),
+        ({"as-uid": "7"}, "without `as`"),
+        ({"as-user-extra": {"a": ["b"]}}, "without `as`"),
+        ({"as": "jane", "as-groups": "devs"}, "lists of texts"),
+        ({"as": "jane", "as-user-extra": {"a": "b"}}, "lists of texts"),
+        ({"as": "jane\nX-Evil: 1"}, "one line"),
+        ({"as": ["jane"]}, "as must be a text"),
+    ],
+)
+def test_impersonation_that_means_nothing(server: _Server, tmp_path: Path, user: dict[str, Any], said: str) -> None:
+    """It is refused before anything is sent: with the rights of the token something else would be done."""
+    with pytest.raises(InputError, match=said):
+        connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", **user})).info()
+    assert not server.seen
+
+
+def test_without_impersonation_nothing_of_it_is_sent(server: _Server, tmp_path: Path) -> None:
+    """An empty header would be refused by a server."""
+    info = connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", "as": "", "as-groups": []})).info()
+    assert not [name for name, _ in server.seen[0] if name.startswith("impersonate")]
+    assert info.user == "u"
+
+
+def test_a_token_file_counts_from_its_kubeconfig_and_comes_first(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line break is no part of the token."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "token").write_text("from-the-file\n")
+    monkeypatch.chdir("/")
+    connect(kubeconfig=_file(tmp_path / "a" / "k", server.url, {"token": "beside", "tokenFile": "token"})).info()
+    assert server.values("authorization") == ["Bearer from-the-file"]
+
+
+def test_a_token_file_is_read_again(tmp_path: Path) -> None:
+    """After a minute; while it cannot be read, the last token is used, and then the one beside it."""
+    path, now = tmp_path / "token", [0.0]
+    file = TokenFile(path, fallback="beside", clock=lambda: now[0])
+    assert file.token() == "beside"
+    path.write_text("first\n")
+    assert file.token() == "first"
+    path.write_text("second\n")
+    assert file.token() == "first"
+    now[0] += 61
+    assert file.token() == "second"
+    path.write_text("\n")
+    now[0] += 61
+    assert file.token() == "second"
+    path.unlink()
+    now[0] += 61
+    assert file.token() == "second"
+    with pytest.raises(OSError, match="No such file"):
+        TokenFile(path).token()
+
+
+@pytest.mark.parametrize("content", [None, "", " \n"])
+def test_a_token_file_that_holds_none(server: _Server, tmp_path: Path, content: str | None) -> None:
+    """The file is named, and nothing is sent."""
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    with pytest.raises(InputError, match="token"):
+        connect(kubeconfig=_file(tmp_path / "k", server.url, {"tokenFile": "token"})).info()
+    assert not server.seen
+
+
+def test_a_token_that_no_header_can_hold(server: _Server, tmp_path: Path) -> None:
+    """It is not sent, and not shown."""
+    with pytest.raises(AccessDeniedError) as caught:
+        connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "hidden\nvalue"})).info()
+    assert "hidden" not in str(caught.value)
+    assert not server.seen
+
+
+@pytest.mark.parametrize(("what", "name"), [("user", "ghost"), ("cluster", "nowhere")])
+def test_what_a_context_names_must_be_there(server: _Server, tmp_path: Path, what: str, name: str) -> None:
+    """Going on without credentials would end in 401, which sends people to look for an expired token."""
+    path = Path(_file(tmp_path / "k", server.url, {"token": "t"}))
+    document = json.loads(path.read_text())
+    document["contexts"][0]["context"][what] = name
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=name):
+        connect(kubeconfig=str(path))
+    assert not server.seen
+
+
+def test_several_files_are_merged_as_kubectl_does(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty and missing files say nothing; of two entries of a name the first one counts, with its own folder."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "comment").write_text("# nothing\n---\n")
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "t").write_text("first")
+    (tmp_path / "users" / "k").write_text("users: [{name: u, user: {tokenFile: t}}]")
+    last = _file(tmp_path / "k", server.url, {"token": "second"})
+    files = [tmp_path / "empty", tmp_path / "missing", tmp_path / "comment", tmp_path / "users" / "k", last]
+    monkeypatch.setenv("KUBECONFIG", ":".join(map(str, files)))
+    assert connect().info().context == "x"
+    assert server.values("authorization") == ["Bearer first"]
+
+
+def test_a_proxy_is_named_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its password: who looks for the reason looks at the server first."""
+    path = _file(
+        tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "http://me:pw@127.0.0.1:9"}
+    )
+    with pytest.raises(ClusterUnreachableError, match=r"through the proxy http://127\.0\.0\.1:9") as caught:
+        connect(kubeconfig=path).info()
+    assert "pw" not in str(caught.value)
+
+    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(ClusterUnreachableError, match=r"through the proxy http://127\.0\.0\.1:9"):
+        connect(kubeconfig=path).info()
+
+    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "ftp://me:pw@[bad"})
+    with pytest.raises(InputError, match="proxy") as refused:
+        connect(kubeconfig=path)
+    assert "pw" not in str(refused.value)
+
+    path = _file(tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"})
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pw@[bad")
+    with pytest.raises(InputError, match="proxy"):
+        connect(kubeconfig=path)
+
+
+def test_the_environments_proxy_is_not_for_this_machine(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for kubectl."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()
+    assert server.seen

@@ -1,0 +1,294 @@
+"""One object that cannot be taken is carried forward or missing itself, by name; all else is captured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitsnap import capture
+from gitsnap.archive import GitArchive, create_archive
+from gitsnap.cluster.answers import shallow
+from gitsnap.compare import compare
+from gitsnap.errors import IncompleteError, NotFoundError
+from gitsnap.format import parse_tag_message, tag_message
+from gitsnap.history import find_object
+from gitsnap.model import (
+    Area,
+    IncompleteKind,
+    IncompleteReason,
+    JsonObject,
+    Kind,
+    ObjectKey,
+    ResourceSelector,
+    Sample,
+    SecretsInfo,
+    SecretsMode,
+    Substitute,
+    TreeInfo,
+    Trigger,
+)
+from gitsnap.sveltos import inventory, kinds
+from tests.support.scripted_server import ScriptedServer, document
+
+_CONFIG_MAP = Kind("", "ConfigMap")
+_CAPTURED = tuple(sorted({kinds.CLUSTER_PROFILE, kinds.CAPI_CLUSTER, kinds.CLUSTER_CONFIGURATION}))
+
+
+def _deep(levels: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * levels + "1" + closing * levels
+
+
+def _text(kind: str, name: str, content: str) -> str:
+    """The text of an object with this text as its spec, or as the status of what has no spec."""
+    field = "status" if kind == "ClusterConfiguration" else "spec"
+    return json.dumps(document(kind, name, "2", **{field: "CONTENT"})).replace('"CONTENT"', content)
+
+
+BAD = {
+    "deeper than an archive holds": ("Cluster", f'{{"v": {_deep(250)}}}', "unarchivable"),
+    "deeper than Python's reader goes": ("Cluster", f'{{"v": {_deep(5000)}}}', "unarchivable"),
+    "maps instead of lists": ("Cluster", _deep(3000, '{"a":', "}"), "unarchivable"),
+    "half of a surrogate pair": ("Cluster", '{"v": "\\ud800"}', "unarchivable"),
+    "no number": ("Cluster", '{"v": NaN}', "unarchivable"),
+    "a profile whose spec is a text": ("ClusterProfile", '"text"', "malformed"),
+    "a spec that is a list": ("ClusterProfile", "[1]", "malformed"),
+    "a report whose list has a number": ("ClusterConfiguration", '{"clusterProfileResources": [7]}', "malformed"),
+    "a report with a text in place of a list": (
+        "ClusterConfiguration",
+        '{"clusterProfileResources": [{"Features": [{"resources": "x"}]}]}',
+        "malformed",
+    ),
+}
+"""What is wrong -> kind, spec, and the reason that a sample says."""
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> GitArchive:
+    """An empty one."""
+    return create_archive(tmp_path, "p")
+
+
+def _info(archive: GitArchive) -> TreeInfo:
+    resources = (ResourceSelector(_CONFIG_MAP),)
+    return TreeInfo("p", archive.branch, _CAPTURED, SecretsInfo(SecretsMode.OMIT), resources)
+
+
+def _take(archive: GitArchive, *objects: JsonObject | str, **more: Any) -> capture.CaptureResult:
+    number = len(archive.samples())
+    request = capture.Request(
+        _info(archive), None, datetime(2026, 1, 1, number, tzinfo=UTC), more.pop("trigger", Trigger.MANUAL), **more
+    )
+    return capture.capture(ScriptedServer(objects), archive, request)
+
+
+def _good(kind: str, name: str, **fields: Any) -> JsonObject:
+    return document(kind, name, spec=fields or {"paused": False})
+
+
+_STATUS = {
+    "clusterProfileResources": [
+        {
+            "clusterProfileName": "fine",
+            "Features": [{"featureID": "Helm", "charts": [{"namespace": "a", "releaseName": "b"}]}],
+        }
+    ]
+}
+_OTHERS = (_good("Cluster", "fine"), _good("ClusterProfile", "fine"), document("ConfigMap", "shop", data={"a": "1"}))
+
+
+def _held(archive: GitArchive, sample: Sample) -> set[str]:
+    return {path.rpartition("/")[2] for path in archive.tree(sample).files(Area.CONFIGURATION)}
+
+
+@pytest.mark.parametrize("wrong", BAD)
+def test_all_else_is_captured(archive: GitArchive, wrong: str) -> None:
+    """The object alone is missing, and the sample, its tag and what is printed say so."""
+    kind, spec, reason = BAD[wrong]
+    taken = _take(archive, *_OTHERS, _text(kind, "bad", spec))
+
+    sample = taken.recorded.sample
+    assert _held(archive, sample) == {"fine.yaml", "shop.yaml"}
+    assert sample.metadata.objects == len(_OTHERS)
+    [lacking] = sample.metadata.incomplete
+    assert (lacking.kind.name, lacking.name, lacking.substitute, lacking.reason) == (kind, "bad", "missing", reason)
+    [(key, words)] = taken.problems.items()
+    assert key.name == "bad"
+    assert "defect" not in words
+    reopened = archive.samples()[-1]
+    assert archive.tree(reopened).incomplete == (lacking,)
+
+
+@pytest.mark.parametrize("wrong", BAD)
+def test_it_is_carried_forward_where_it_was_there(archive: GitArchive, wrong: str) -> None:
+    """No deletion is recorded; a comparison says that it cannot tell, of this object alone."""
+    kind, spec, _ = BAD[wrong]
+    first = _take(archive, *_OTHERS, document(kind, "bad", spec={"tier": 1}, status=_STATUS)).recorded.sample
+    changed = document("ClusterProfile", "fine", "2", spec={"tier": 7})
+    taken = _take(archive, _OTHERS[0], changed, _OTHERS[2], _text(kind, "bad", spec))
+
+    second = taken.recorded.sample
+    [lacking] = second.metadata.incomplete
+    assert lacking.substitute is Substitute.CARRIED
+    held = Area.INVENTORY if kind == "ClusterConfiguration" else Area.CONFIGURATION
+    assert any(path.endswith("/bad.yaml") for path in archive.tree(second).files(held))
+    changes = second.metadata.changes
+    assert (changes.added, changes.modified, changes.deleted) == (0, 1, 0)
+    found = compare(archive.tree(first), archive.tree(second))
+    assert [(row.name, str(row.action)) for row in found.management] == [("fine", "modified")]
+    assert [(one.kind.name, one.name) for one in found.not_comparable] == [(kind, "bad")]
+
+
+def test_it_is_looked_at_again(archive: GitArchive) -> None:
+    """Once it can be taken, the sample has it, and says nothing more."""
+    bad = _text("Cluster", "bad", f'{{"v": {_deep(250)}}}')
+    _take(archive, *_OTHERS, _good("Cluster", "bad"))
+    _take(archive, *_OTHERS, bad)
+    assert _take(archive, *_OTHERS, bad).recorded.sample.metadata.incomplete
+    third = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
+    assert not third.metadata.incomplete
+    assert third.metadata.changes.modified == 1
+
+
+def test_a_defect_is_not_blamed_on_the_object(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named as one, with where it is, and without any value; all else is captured."""
+
+    def broken(raw: JsonObject, **more: Any) -> JsonObject | None:
+        if raw["metadata"]["name"] == "bad":
+            raise KeyError("value of a Secret")
+        return distill(raw, **more)
+
+    distill: Callable[..., JsonObject | None] = inventory.distill
+    monkeypatch.setattr(inventory, "distill", broken)
+    taken = _take(archive, *_OTHERS, _good("Cluster", "bad"))
+
+    [lacking] = taken.recorded.sample.metadata.incomplete
+    assert lacking.reason is IncompleteReason.DEFECT
+    [words] = taken.problems.values()
+    assert (
+        words == "a defect of gitsnap, not of the object: KeyError in test_single_objects.py, broken; please report it"
+    )
+    assert "fine.yaml" in _held(archive, taken.recorded.sample)
+
+
+def test_an_error_that_is_not_about_an_object_ends_the_capture(
+    archive: GitArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no reason to leave an object out."""
+
+    def full(*_arguments: Any, **_more: Any) -> JsonObject:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(inventory, "distill", full)
+    with pytest.raises(OSError, match="No space"):
+        _take(archive, *_OTHERS)
+    assert not archive.samples()
+
+
+def test_a_complete_sample_can_be_required(archive: GitArchive) -> None:
+    """The object is named. Before a rollback only what it writes must be there: else one object forbids all."""
+    bad = _text("Cluster", "bad", f'{{"v": {_deep(250)}}}')
+    with pytest.raises(IncompleteError, match="default/bad"):
+        _take(archive, *_OTHERS, bad, require_complete=True)
+    key = ObjectKey(kinds.CAPI_CLUSTER, "default", "bad")
+    other = ObjectKey(kinds.CAPI_CLUSTER, "default", "fine")
+    with pytest.raises(IncompleteError, match="default/bad"):
+        _take(
+            archive, *_OTHERS, bad, require_complete=True, trigger=Trigger.BEFORE_ROLLBACK, also=frozenset({key, other})
+        )
+    taken = _take(
+        archive, *_OTHERS, bad, require_complete=True, trigger=Trigger.BEFORE_ROLLBACK, also=frozenset({other})
+    )
+    assert taken.recorded.sample.metadata.incomplete
+
+
+def test_asking_for_it_says_why_it_is_not_there(archive: GitArchive) -> None:
+    """Not "there is no such object": it may well have existed."""
+    sample = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
+    for name in ("Cluster/bad", "Cluster/default/bad", "Cluster.cluster.x-k8s.io/default/bad"):
+        with pytest.raises(NotFoundError, match="could not take"):
+            find_object(archive.tree(sample), name)
+    with pytest.raises(NotFoundError, match="has no"):
+        find_object(archive.tree(sample), "Cluster/other")
+
+
+def test_very_many_are_said_as_a_kind(archive: GitArchive) -> None:
+    """Whoever makes objects does not decide how long tags are."""
+    bad = [_text("Cluster", f"bad-{number}", '{"v": "\\ud800"}') for number in range(501)]
+    [lacking] = _take(archive, *_OTHERS, *bad).recorded.sample.metadata.incomplete
+    assert (str(lacking), lacking.substitute) == (str(kinds.CAPI_CLUSTER), "missing")
+
+
+_LINES = st.builds(
+    IncompleteKind,
+    st.sampled_from([kinds.CAPI_CLUSTER, kinds.CLUSTER_PROFILE, _CONFIG_MAP]),
+    st.sampled_from(Substitute),
+    st.sampled_from(IncompleteReason),
+    st.text(max_size=8),
+    st.text(min_size=1, max_size=8),
+)
+
+
+@given(st.frozensets(_LINES, max_size=6))
+def test_a_tag_says_it_in_a_way_that_is_read_back(lacking: frozenset[IncompleteKind]) -> None:
+    """Whatever the names are. A reader that knows kinds only takes the kinds for incomplete, which is safe."""
+    metadata = _metadata(tuple(sorted(lacking)))
+    message = tag_message(metadata)
+    assert message.isascii()
+    assert parse_tag_message(message) == metadata
+    old = [line for line in message.splitlines() if not line.startswith("Gitsnap-Incomplete-Object: ")]
+    known = parse_tag_message("\n".join(old) + "\n").incomplete
+    assert {one.kind for one in known} == {one.kind for one in lacking}
+    assert all(one.key is None for one in known)
+    assert {one.reason for one in known} <= {IncompleteReason.BAD_ANSWER}
+
+
+def _metadata(incomplete: tuple[IncompleteKind, ...]) -> Any:
+    from gitsnap.model import SampleMetadata  # noqa: PLC0415 - long, and used once
+
+    return SampleMetadata(
+        "p",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        1,
+        Trigger.MANUAL,
+        "uid",
+        0,
+        "0" * 64,
+        incomplete=incomplete,
+    )
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_JSON, st.sampled_from(["", "[]{}", '"', "\\"]))
+def test_what_is_not_deep_stays_as_it_is(value: Any, extra: str) -> None:
+    """Brackets and quotes within texts are no nesting."""
+    text = json.dumps([value, extra]).encode()
+    assert shallow(text) == text
+
+
+@pytest.mark.parametrize("levels", [399, 400, 401, 5000])
+def test_what_is_deep_is_cut_off_and_stays_too_deep(levels: int) -> None:
+    """Else a part of an object would be taken for the whole of it."""
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        text = json.dumps({"before": "]}", "deep": "HERE", "after": 7}).replace(
+            '"HERE"', _deep(levels, opening, closing)
+        )
+        value = json.loads(shallow(text.encode()))
+        assert (value["before"], value["after"]) == ("]}", 7)
+        depth, inner = 0, value["deep"]
+        while isinstance(inner, list | dict):
+            depth, inner = depth + 1, next(iter(inner.values() if isinstance(inner, dict) else inner))
+        assert depth == min(levels, 399)
+        assert inner == (1 if levels <= 399 else None)
