@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _LONGEST_WORD = 400
 """Kind, group, namespace and name of an object are never longer in practice; a reference may hold any text."""
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
@@ -18,7 +18,7 @@ _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
 def visible(text: str) -> str:
-    """The text with control characters, and those that turn the direction of writing, as escapes; LF and tab stay."""
+    """The text with escapes for control characters, byte order marks, and marks of direction; LF and tab stay."""
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
