@@ -67,6 +67,19 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
     raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
 
 
+def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
+    """The sample before another one. Raises NotFoundError where there is none: retention may have removed it."""
+    place = bisect_left(samples, sample.order, key=lambda each: each.order)
+    if place:
+        return samples[place - 1]
+    if sample.metadata.sequence == 1:
+        problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
+    else:
+        problem = f"no sample before {sample.moment} is left to compare with: retention removed the earlier ones"
+    hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
+    raise NotFoundError(problem, hint=hint)
+
+
 def _named(samples: Sequence[Sample], name: str) -> Sample | None:
     """The sample of exactly this name. It tells the time: there it is looked for first, since clocks seldom go back."""
     match = _NAMED.search(name)

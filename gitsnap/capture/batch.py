@@ -13,7 +13,7 @@ from gitsnap.capture.knowledge import Knowledge, Lesson
 from gitsnap.capture.sealing import Sealer, Store
 from gitsnap.capture.unchanged import Unchanged, version_of
 from gitsnap.errors import InputError
-from gitsnap.model import Area, BlobId, JsonObject, ObjectKey
+from gitsnap.model import Area, BlobId, JsonObject, ObjectKey, ResourceSelector
 from gitsnap.normalize import last_manager, normalize, terminating
 from gitsnap.sveltos import generated, inventory, kinds
 from gitsnap.sveltos.generated import Origin
@@ -47,18 +47,31 @@ class Batch:
         self.generated.update(other.generated)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnyway:
+    """Generated objects that a sample holds all the same."""
+
+    keys: frozenset[ObjectKey]
+    """Objects that a rollback is to write, whoever made them."""
+    selectors: tuple[ResourceSelector, ...]
+    """Entries of the policy for kinds that are captured anyway: they add the objects that a controller owns."""
+
+    def holds(self, key: ObjectKey, origin: Origin) -> bool:
+        """Whether an object is kept although something generated it."""
+        return origin in generated.INCLUDABLE and any(selector.covers(key) for selector in self.selectors)
+
+
 class Converter:
     """Turns objects as a server gives them into the files of a batch."""
 
     def __init__(
-        self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged, *, also: frozenset[ObjectKey]
+        self, knowledge: Knowledge, sealer: Sealer, store: Store, unchanged: Unchanged, *, kept: KeptAnyway
     ) -> None:
-        """``also``: objects that are kept whoever made them."""
         self._knowledge = knowledge
         self._sealer = sealer
         self._store = store
         self._unchanged = unchanged
-        self._also = also
+        self._kept = kept
 
     def take(self, batch: Batch, raw: JsonObject, *, whole: bool = True) -> bool:
         """One object: what is configuration, what is inventory, what is learnt from it.
@@ -87,22 +100,28 @@ class Converter:
             batch.files[area][path] = blob
         if not files:
             if self._leaves_out(batch, key, raw):
+                if batch.generated[key] in generated.INCLUDABLE:
+                    self._learn(batch, raw)
                 return True
             if not whole:
                 return False
             self._look_at(batch, key, path, raw)
         batch.versions[path] = version
+        self._learn(batch, raw)
+        return True
+
+    def _learn(self, batch: Batch, raw: JsonObject) -> None:
+        """What the object teaches: an object that is left out refers to objects of users, and matches clusters."""
         lesson = self._knowledge.study(raw)
         if lesson is not None:
             batch.lessons.append(lesson)
-        return True
 
     def _leaves_out(self, batch: Batch, key: ObjectKey, raw: JsonObject) -> bool:
         """Whether an object is no user's; says so in the batch. Of all kinds but Secret its metadata tells."""
-        if key.kind in kinds.INVENTORY_KINDS or key in self._also:
+        if key.kind in kinds.INVENTORY_KINDS or key in self._kept.keys:
             return False
         origin = generated.reason(raw)
-        if origin is None:
+        if origin is None or self._kept.holds(key, origin):
             return False
         batch.generated[key] = origin
         return True

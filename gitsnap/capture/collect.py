@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gitsnap import format as archive_format
-from gitsnap.capture.batch import Batch, Converter
+from gitsnap.capture.batch import Batch, Converter, KeptAnyway
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.list_reader import ListReader, Pages
 from gitsnap.capture.listing import InstantLostError, Lister
@@ -133,7 +133,8 @@ class _Collector:
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
-        converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also)
+        kept = KeptAnyway(also, tuple(one for one in info.resources if one.kind in kinds.USER_KINDS))
+        converter = Converter(self._knowledge, self._sealer, store, unchanged, kept=kept)
         self._reader = ListReader(lister, converter, unchanged)
         self._incomplete: dict[Kind, IncompleteKind] = {}
         self._unresolved: list[Unresolved] = []
@@ -147,7 +148,8 @@ class _Collector:
         for kind, following in zip_longest(listed, listed[1:]):
             self._read_kind(kind, following=following)
             progress(kind.name, self._count)
-        for kind, selectors in selectors_by_kind(self._info.resources).items():
+        added = [one for one in self._info.resources if one.kind not in kinds.LISTED_KINDS]
+        for kind, selectors in selectors_by_kind(added).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)
         self._read_controllers()

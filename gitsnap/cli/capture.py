@@ -174,6 +174,8 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
     sample = taken.recorded.sample
     for lacking in sample.metadata.incomplete:
         output.say(f"warning: {lacking.kind} could not be read ({lacking.reason}): {_SUBSTITUTES[lacking.substitute]}")
+    for remark in taken.left_out:
+        output.say(shortened(remark))
     for kind in taken.not_served:
         output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
     unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]

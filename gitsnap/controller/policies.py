@@ -173,6 +173,8 @@ class ServedPolicy:
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
+        for remark in taken.result.left_out:
+            _log.info("%s", remark, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
         for one in taken.removed:

@@ -146,7 +146,8 @@ def test_a_cluster_that_there_is_not(place: _Place, words: str, where: str) -> N
 
 
 @pytest.mark.parametrize(
-    "words", ["diff", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"]
+    "words",
+    ["diff --from-sample latest", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"],
 )
 def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
     """It may have nothing in it that is archived: the empty answer is right, and a remark says why."""
@@ -155,6 +156,27 @@ def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
     assert "warning: there is nothing in the namespace tenant in " in done.stderr
     assert "The nearest names: tenant-a." in done.stderr
     assert "namespace" not in place.run(*words.split(), "--namespace", "tenant-a").stderr
+
+
+@pytest.mark.parametrize("words", ["diff", "diff --exit-code", "log --cluster west"])
+def test_one_sample_is_not_compared_with_itself(place: _Place, words: str) -> None:
+    """Nothing is said about changes where there is nothing to compare with."""
+    failed = place.run(*words.split())
+
+    assert (failed.returncode, failed.stdout) == (4, "")
+    assert "is the first sample of the archive" in failed.stderr
+
+
+def test_a_diff_says_what_it_compares(place: _Place) -> None:
+    """Both samples with their triggers, the archive, or the cluster; on stderr, so that stdout stays a result."""
+    place.put(cluster(W))
+    place.capture()
+    tags = [sample["tag"] for sample in json.loads(place.run("list", "-o", "json").stdout)["samples"]]
+
+    assert f"comparing {tags[0]} (manual) of manual with {tags[1]} (manual)" in place.run("diff").stderr
+    said = place.run("drift", "--from-dir", "cluster").stderr
+    assert f"comparing {tags[1]} (manual) of manual with the cluster " in said
+    assert "(context directory) now" in said
 
 
 def test_a_cluster_that_there_was(place: _Place) -> None:
