@@ -48,20 +48,23 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
 def _matches(before: Side, after: Side, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
     """Which profiles start or stop matching a cluster because of what changed in the cluster itself.
 
-    The profiles are those of the newer side, so that a change of a profile's selector is told by its own row.
+    A profile of the newer side must match otherwise with the older labels, so that a change of its selector is told by
+    its own row alone. And the profile of the older side must not have matched, or stopped matching, already.
     """
     clusters = {ClusterRef.of(change.after or change.before or {}) for change in changes if _is_relabelled(change)}
     if not clusters:
         return {}
     came: dict[ClusterRef, list[ObjectKey]] = {}
     went: dict[ClusterRef, list[ObjectKey]] = {}
-    earlier = dict(after.selected(before.cluster_labels))
-    for profile, selected in sorted(after.selected(after.cluster_labels)):
-        if profile not in earlier:
+    by_old_labels = dict(after.selected(before.cluster_labels))
+    former = dict(before.selected())
+    for profile, selected in sorted(after.selected()):
+        if profile not in by_old_labels:
             continue
-        for cluster in clusters & (selected - earlier[profile]):
+        matched = former.get(profile, frozenset())
+        for cluster in clusters & (selected - by_old_labels[profile] - matched):
             came.setdefault(cluster, []).append(profile)
-        for cluster in clusters & (earlier[profile] - selected):
+        for cluster in clusters & (by_old_labels[profile] & matched) - selected:
             went.setdefault(cluster, []).append(profile)
     return {
         cluster.key: [

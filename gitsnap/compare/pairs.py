@@ -25,6 +25,7 @@ from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.modes import DRY_RUN, ONE_TIME, sync_mode
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import Reference
 
@@ -83,6 +84,10 @@ class Pairs:
     def change(self, key: ObjectKey) -> Change | None:
         """How an object changed, None where it did not."""
         return self._changed.get(key)
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Whether both sides can tell whether an object is there."""
+        return key.kind not in self._excluded
 
     @cached_property
     def profiles(self) -> list[ObjectKey]:
@@ -150,6 +155,24 @@ class Pairs:
     def departed_from(self) -> frozenset[ClusterRef]:
         """The clusters to which they deployed, and may still do until Sveltos follows."""
         return frozenset(cluster for profile in self.departed for cluster in self._before.clusters_of(profile))
+
+    def standing_mode(self, profile: ObjectKey) -> str:
+        """The mode that keeps a change from being deployed, ``""`` where there is none.
+
+        A change *to* OneTime deploys once, with the configuration of that moment.
+        """
+        old, new = (side.get(profile) for side in self._sides)
+        if new is not None and sync_mode(new) == DRY_RUN:
+            return DRY_RUN
+        once = old is not None and new is not None and sync_mode(old) == sync_mode(new) == ONE_TIME
+        return ONE_TIME if once else ""
+
+    def left_mode(self, profile: ObjectKey) -> str:
+        """The mode in which a profile held changes back before it began to deploy again, ``""`` where it did not."""
+        old, new = (side.get(profile) for side in self._sides)
+        if old is None or new is None or sync_mode(old) not in (ONE_TIME, DRY_RUN):
+            return ""
+        return sync_mode(old) if sync_mode(new) not in (sync_mode(old), DRY_RUN) else ""
 
     def is_from(self, entry: DeployedResource, profile: ObjectKey) -> bool:
         """Whether a profile deployed a resource, or one may have done so that Sveltos made of ``profile``."""
@@ -250,7 +273,8 @@ class Pairs:
         filling = self._filling(side, cluster, references)
         for reference in _of_path(references, POLICY):
             texts = _texts(side, reference)
-            if texts is None:
+            # Where a required source is missing, Sveltos deploys nothing of the profile, and leaves what is there.
+            if texts is None or not (reference.optional or side.blob(reference.target)):
                 unreadable.add(reference.target)
                 continue
             slot = (_print(side, reference), filling if any(text.evaluated for text in texts) else NOTHING)

@@ -38,6 +38,8 @@ class Action(enum.StrEnum):
     """An object that came into the archive because the policy asks for more; it may have been there all the time."""
     NO_LONGER_COVERED = "no longer covered"
     """An object that left the archive because the policy asks for less; it may well exist."""
+    LEFT_IN_PLACE = "left in place"
+    """A resource or release that Sveltos no longer manages, and did not take away."""
 
 
 Presence = Mapping[ObjectKey, tuple[Action, str]]

@@ -30,7 +30,7 @@ def test_a_rewritten_megabyte_takes_seconds() -> None:
         sides.append("\n".join(f"v{chance.randint(1, 2_000)}" for _ in range(200_000)))
     started = time.monotonic()
 
-    found = unified_diff(*sides, "x", "y")
+    found = unified_diff(sides[0], sides[1], "x", "y")
 
     assert len(sides[0]) > 1_000_000
     assert found
