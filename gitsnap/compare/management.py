@@ -59,10 +59,10 @@ def _matches(before: Side, after: Side, changes: Iterable[Change]) -> dict[Objec
     by_old_labels = dict(after.selected(before.cluster_labels))
     former = dict(before.selected())
     for profile, selected in sorted(after.selected()):
-        if profile not in by_old_labels:
+        if profile not in by_old_labels or (profile not in former and before.blob(profile) is not None):
             continue
         matched = former.get(profile, frozenset())
-        for cluster in clusters & (selected - by_old_labels[profile] - matched):
+        for cluster in clusters & (selected - by_old_labels[profile] - matched - before.clusters_of(profile)):
             came.setdefault(cluster, []).append(profile)
         for cluster in clusters & (by_old_labels[profile] & matched) - selected:
             went.setdefault(cluster, []).append(profile)

@@ -181,7 +181,9 @@ class Side:
     @cached_property
     def _dependents(self) -> Dependents:
         """Which profiles depend on which."""
-        return Dependents(self._documents(kinds.PROFILE_KINDS))
+        paths = (path for kind in sorted(kinds.PROFILE_KINDS) for path in self.paths(kind))
+        naming = (self.at(path) for path in paths if b"dependsOn" in self.raw(path))
+        return Dependents(document for document in naming if document is not None)
 
     def destinations(self, document: JsonObject) -> frozenset[ClusterRef]:
         """The clusters that Sveltos deploys to for an object though it matches others: those of an EventTrigger."""
