@@ -12,7 +12,18 @@ import pytest
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.commands import gitsnap
-from tests.support.trees import O, W, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
+from tests.support.trees import (
+    O,
+    W,
+    cluster,
+    config_map,
+    deployed_by,
+    inventory_of,
+    policy_ref,
+    profile,
+    secret,
+    summary,
+)
 
 _PROFILE = profile(
     "base",
@@ -281,3 +292,20 @@ def test_cluster_api_of_an_older_version(tmp_path: Path) -> None:
     references = json.loads(found.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
 
     assert ("ConfigMap tenant-a/orders-own", "in the sample") in [(one["target"], one["state"]) for one in references]
+
+
+@pytest.mark.parametrize("words", ["addons --from-dir cluster", "addons --sample latest"])
+def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
+    """What runs there is not known: the row and a warning say so, now and of a sample."""
+    there = inventory_of(W, deployed_by("base", "/Service test/a"))
+    place.put(cluster(W), _PROFILE, there, summary(W, "base", Resources="FailedNonRetriable"))
+    place.capture()
+
+    done = place.run(*words.split())
+    known = place.run(*words.split(), "--cluster", "west", "-o", "json")
+
+    assert "ClusterProfile/base (deployment failed)" in done.stdout
+    assert "warning: what ClusterProfile/base has on default/west is not known" in done.stderr
+    assert json.loads(known.stdout)["notKnown"] == [
+        {"cluster": "default/west", "profile": "ClusterProfile/base", "features": ["Resources"]}
+    ]

@@ -9,6 +9,7 @@ import pytest
 from gitsnap.compare import compare
 from gitsnap.compare.absence import DEREGISTERED, MAY_BE_WITHDRAWN
 from gitsnap.model import JsonObject
+from gitsnap.referring import referred
 from tests.support.rows import (
     NOT_APPLIED,
     SEE,
@@ -258,3 +259,31 @@ def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
     )
 
     assert found == [("a", "modified", SEE + NOT_APPLIED)]
+
+
+def test_references_of_a_prerequisite_hold_for_the_clusters_of_its_dependents() -> None:
+    """An empty namespace is that of each of these clusters, also where Sveltos has reported nothing yet."""
+    first = {**profile("first", {"policyRefs": [{"kind": "ConfigMap", "namespace": "", "name": "own"}]}), "status": {}}
+    last = profile("last", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
+    tree = build([cluster(O, env="prod"), cluster(W, env="dev"), first, {**last, "status": {}}])
+
+    (found,) = referred(tree, first)
+
+    assert (found.target.namespace, found.clusters) == (O.namespace, (O,))
+
+
+def test_a_set_without_max_replicas_gives_no_row() -> None:
+    """It selects no cluster, so that a label which its selector reads changes no match."""
+    members = {
+        "apiVersion": "lib.projectsveltos.io/v1beta1",
+        "kind": "ClusterSet",
+        "metadata": {"name": "prod"},
+        "spec": {"clusterSelector": {"matchLabels": {"env": "prod"}}},
+    }
+    limited = {**members, "spec": {**members["spec"], "maxReplicas": 3}}
+    using = {**profile("p", {"setRefs": ["prod"]}), "status": {}}
+
+    for document, said in ((members, ""), (limited, "; now matched by ClusterProfile p")):
+        sides = [[cluster(W, env=label), document, using] for label in ("dev", "prod")]
+
+        assert _messages(*sides)[W.name] == f"metadata.labels.env{said}"
