@@ -117,7 +117,7 @@ def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
         row: "added" if row not in old else "deleted" if row not in new else "modified"
         for row in old.keys() | new.keys()
     }
-    profiles = [(*_GUESTBOOK_PROFILE, "modified")] if (before == 15) != (after == 15) else []
+    profiles: list[tuple[str, ...]] = [(*_GUESTBOOK_PROFILE, "modified")] if (before == 15) != (after == 15) else []
     if {before, after} == {22, 23}:
         profiles = [(*_CREDENTIALS_PROFILE, "modified"), (*_GUESTBOOK_PROFILE, "modified")]
     return sorted([(*row, word) for row, word in words.items() if old.get(row) != new.get(row)] + profiles)

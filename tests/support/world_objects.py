@@ -202,8 +202,8 @@ def resources_hash(world: World, one: ClusterRef, name: str) -> str:
 
 def failed_features(noise: Noise, one: ClusterRef, name: str) -> set[str]:
     """The features whose deployment failed."""
-    lists = {"Resources": noise.failed, "Helm": noise.failed_releases}
-    return {feature for feature, failed in lists.items() if failed.get((one, name))}
+    failed = {"Resources": bool(noise.failed.get((one, name))), "Helm": bool(noise.failed_releases.get((one, name)))}
+    return {feature for feature, has_failed in failed.items() if has_failed}
 
 
 def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObject:

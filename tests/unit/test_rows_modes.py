@@ -274,7 +274,7 @@ def test_references_of_a_prerequisite_hold_for_the_clusters_of_its_dependents() 
 
 def test_a_set_without_max_replicas_gives_no_row() -> None:
     """It selects no cluster, so that a label which its selector reads changes no match."""
-    members = {
+    members: JsonObject = {
         "apiVersion": "lib.projectsveltos.io/v1beta1",
         "kind": "ClusterSet",
         "metadata": {"name": "prod"},
