@@ -76,8 +76,10 @@ class Absence:
 
         Then the resource runs on, unless its document is not configured on that side either. Where documents cannot be
         read, a resource that was deployed before is taken to run on, unless it came from documents that can be read.
+        Without a required source the deployment is bound to fail, whether or not Sveltos has reported so.
         """
-        if lacking.failed(entry.profile, self._cluster, entry.feature):
+        failed = lacking.failed(entry.profile, self._cluster, entry.feature)
+        if failed or (lacking is self._after and self._pairs.lacks_source(entry.profile, self._cluster)):
             ran = lacking is self._after
             if entry.feature != RESOURCES:
                 return ran

@@ -25,9 +25,8 @@ from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.modes import DRY_RUN, ONE_TIME, sync_mode
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
-from gitsnap.sveltos.references import Reference
+from gitsnap.sveltos.references import Reference, UnresolvedReason
 
 POLICY = "policyRefs[]"
 KUSTOMIZATION = "kustomizationRefs[]"
@@ -156,24 +155,6 @@ class Pairs:
         """The clusters to which they deployed, and may still do until Sveltos follows."""
         return frozenset(cluster for profile in self.departed for cluster in self._before.clusters_of(profile))
 
-    def standing_mode(self, profile: ObjectKey) -> str:
-        """The mode that keeps a change from being deployed, ``""`` where there is none.
-
-        A change *to* OneTime deploys once, with the configuration of that moment.
-        """
-        old, new = (side.get(profile) for side in self._sides)
-        if new is not None and sync_mode(new) == DRY_RUN:
-            return DRY_RUN
-        once = old is not None and new is not None and sync_mode(old) == sync_mode(new) == ONE_TIME
-        return ONE_TIME if once else ""
-
-    def left_mode(self, profile: ObjectKey) -> str:
-        """The mode in which a profile held changes back before it began to deploy again, ``""`` where it did not."""
-        old, new = (side.get(profile) for side in self._sides)
-        if old is None or new is None or sync_mode(old) not in (ONE_TIME, DRY_RUN):
-            return ""
-        return sync_mode(old) if sync_mode(new) not in (sync_mode(old), DRY_RUN) else ""
-
     def is_from(self, entry: DeployedResource, profile: ObjectKey) -> bool:
         """Whether a profile deployed a resource, or one may have done so that Sveltos made of ``profile``."""
         if profile.kind in kinds.PROFILE_KINDS:
@@ -283,6 +264,14 @@ class Pairs:
             found += self._described[slot][0]
             unreadable |= self._described[slot][1]
         return Content(tuple(found), frozenset(unreadable))
+
+    def lacks_source(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
+        """Whether a required source of a profile did not exist when the newer side was captured."""
+        return any(
+            self._after.lacks(reference.target) is UnresolvedReason.NOT_FOUND
+            for reference in _of_path(self._references(self._after, profile, cluster), POLICY)
+            if not reference.optional
+        )
 
     def content_changed(self, key: ObjectKey) -> bool:
         """Whether what is deployed of a source changed, rather than its labels; it is on both sides.

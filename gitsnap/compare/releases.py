@@ -12,6 +12,7 @@ from typing import Any
 from gitsnap.compare.absence import Absence
 from gitsnap.compare.asked import same_values
 from gitsnap.compare.filling import Filling
+from gitsnap.compare.modes import standing_mode
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import (
@@ -288,7 +289,7 @@ class _Release:
     def _state(self, *, fallback: str) -> str:
         carrier = self._asking[1] if self._asking[1].kind in PROFILE_KINDS else self._profiles[1]
         state = "deployment failed" if self._sides[1].failed(carrier, self._cluster, HELM) else fallback
-        if state == fallback and (mode := self._pairs.standing_mode(self._asking[1])):
+        if state == fallback and (mode := standing_mode(*self._sides, self._asking[1])):
             state = f"not deployed: syncMode {mode}"
         return f" ({state})" if state else ""
 

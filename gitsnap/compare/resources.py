@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from gitsnap.compare.absence import RESOURCES, Absence
+from gitsnap.compare.modes import left_mode, standing_mode
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import DocumentChange
@@ -235,7 +236,7 @@ class _Cluster:
         carrier = self._carrier(profile, slot)
         failed = self._after.failed(carrier, self._cluster, RESOURCES)
         if slot not in self._new:
-            mode = self._pairs.standing_mode(profile)
+            mode = standing_mode(self._before, self._after, profile)
             waiting = f"not in the inventory, not deployed: syncMode {mode}" if mode else NOT_DEPLOYED
             return f"{DEPLOYMENT_FAILED if failed else waiting}; {look}"
         applied = self._new[slot].profile == carrier
@@ -251,7 +252,7 @@ class _Cluster:
         hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
         if hashes[0] and hashes[1] and hashes[0] != hashes[1]:
             return ""
-        if mode := self._pairs.standing_mode(profile):
+        if mode := standing_mode(self._before, self._after, profile):
             return f" (not deployed: syncMode {mode})"
         return NOT_APPLIED if hashes[0] and hashes[1] else ""
 
@@ -262,7 +263,7 @@ class _Cluster:
 
     def _take_mode(self, profile: ObjectKey) -> None:
         """The profile deploys again: what was held back while it did not may change resources, whatever it is."""
-        former = self._pairs.left_mode(profile)
+        former = left_mode(self._before, self._after, profile)
         # Going through all resources of a cluster for each of its profiles would be most of the work.
         for slot in sorted(self._old.keys() & self._new.keys()) if former else ():
             if slot in self._modified or not self._pairs.is_from(self._new[slot], profile):
@@ -342,10 +343,11 @@ class _Cluster:
                     continue
                 if any(content.explains(slot[0], local=document.local) for content in configured):
                     continue
-                left, why = self._absence.departure(profile)
-                if action is Action.DELETED and left is not action:
-                    self._add_row(slot, left, why)
-                    continue
+                if action is Action.DELETED:
+                    gone, why = self._absence.departure(profile)
+                    if gone is not action:
+                        self._add_row(slot, gone, why)
+                        continue
                 self._add_row(slot, action, message)
                 self.found.causes.add(profile)
                 if not document.secret:

@@ -11,6 +11,7 @@ from gitsnap.compare.absence import DEREGISTERED, MAY_BE_WITHDRAWN
 from gitsnap.model import JsonObject
 from gitsnap.referring import referred
 from tests.support.rows import (
+    HAD_FAILED,
     NOT_APPLIED,
     SEE,
     chart,
@@ -189,9 +190,12 @@ def test_a_missing_required_reference_deletes_nothing() -> None:
     """The deployment failed, and the resource runs on though its source is gone."""
     whole = _stage(1, "Continuous")
     missing = [whole[0], whole[2], inventory_of(W), summary(W, "p", Resources="FailedNonRetriable")]
+    not_reported = [whole[0], whole[2], inventory_of(W), whole[4]]
 
     assert rows_by_name(whole, missing) == []
     assert deployments(whole, missing) == [(str(W), "p", "deployment failed (Resources): what runs there is not known")]
+    assert rows_by_name(whole, not_reported) == []
+    assert rows_by_name(missing, whole) == [("a", "added", HAD_FAILED)]
 
 
 def test_a_missing_optional_reference_withdraws() -> None:
