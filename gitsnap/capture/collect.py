@@ -152,6 +152,7 @@ class _Collector:
         for kind, selectors in selectors_by_kind(added).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)
+        self._knowledge.follow_dependents()
         self._read_controllers()
         self._unresolved += self._knowledge.unresolvable()
         for kind, wanted in self._wanted().items():
