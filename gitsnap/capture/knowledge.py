@@ -145,7 +145,8 @@ def counts_as_unresolved(one: Unresolved) -> bool:
     return one.reason not in _NO_WARNING
 
 
-_ANY_CLUSTER = ClusterRef(kinds.SVELTOS_CLUSTER, "any-namespace", "any-name")
+_ANY = "any-cluster-of-a-dependent"
+_ANY_CLUSTER = ClusterRef(kinds.SVELTOS_CLUSTER, _ANY, _ANY)
 
 
 def _deployed_facts(document: JsonObject) -> JsonObject:
@@ -153,8 +154,8 @@ def _deployed_facts(document: JsonObject) -> JsonObject:
     spec = document.get("spec") or {}
     identity = {field: document[field] for field in ("apiVersion", "kind")}
     identity["metadata"] = {field: document["metadata"].get(field) for field in ("name", "namespace")}
-    same = set(references(document, ())) == set(references(document, (_ANY_CLUSTER,)))
-    if same:
+    found = references(document, (_ANY_CLUSTER,))
+    if all(one.unresolved is None and _ANY not in one.target.namespace + one.target.name for one in found):
         return {**identity, "spec": {"dependsOn": spec.get("dependsOn")}}
     charts = [{field: chart[field] for field in chart if field != "values"} for chart in spec.get("helmCharts") or ()]
     return {**identity, "spec": {**spec, "helmCharts": charts}}

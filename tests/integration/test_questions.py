@@ -309,3 +309,17 @@ def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
     assert json.loads(known.stdout)["notKnown"] == [
         {"cluster": "default/west", "profile": "ClusterProfile/base", "features": ["Resources"]}
     ]
+
+
+def test_a_capture_follows_prerequisites(place: _Place) -> None:
+    """A prerequisite selects no cluster itself, and no status names one: it goes where its dependent goes."""
+    first = profile("first", {"policyRefs": [policy_ref("own", namespace="")]}) | {"status": {}}
+    using = profile("using", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
+    place.put(cluster(O, env="prod"), first, using | {"status": {}}, config_map("own", {"a": "b"}, O.namespace))
+    place.capture()
+
+    found = json.loads(place.run("show", "references", "ClusterProfile/first", "-o", "json").stdout)["references"]
+
+    assert [(one["target"], one["clusters"], one["state"]) for one in found] == [
+        (f"ConfigMap {O.namespace}/own", [str(O)], "in the sample")
+    ]

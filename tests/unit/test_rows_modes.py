@@ -291,3 +291,22 @@ def test_a_set_without_max_replicas_gives_no_row() -> None:
         sides = [[cluster(W, env=label), document, using] for label in ("dev", "prod")]
 
         assert _messages(*sides)[W.name] == f"metadata.labels.env{said}"
+
+
+def test_the_status_of_a_set_says_nothing_about_other_labels() -> None:
+    """Sveltos has followed: the set selects the cluster since the label changed."""
+    members: JsonObject = {
+        "apiVersion": "lib.projectsveltos.io/v1beta1",
+        "kind": "ClusterSet",
+        "metadata": {"name": "prod"},
+        "spec": {"clusterSelector": {"matchLabels": {"env": "prod"}}, "maxReplicas": 3},
+    }
+    chosen = {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": W.kind.name, "namespace": W.namespace}
+    status = {field: [{**chosen, "name": W.name}] for field in ("matchingClusterRefs", "selectedClusterRefs")}
+    using = {**profile("p", {"setRefs": ["prod"]}), "status": {}}
+
+    message = _messages(
+        [cluster(W, env="dev"), members, using], [cluster(W, env="prod"), {**members, "status": status}, using]
+    )[W.name]
+
+    assert message == "metadata.labels.env; now matched by ClusterProfile p"
