@@ -19,6 +19,8 @@ from gitsnap.objects import changed_fields
 from gitsnap.ports import LoggedCommit, LoggedFile, Tree
 from gitsnap.sveltos import kinds
 
+BY_THE_SERVER = "by the server"
+"""Behind fields that nobody changed: defaults that came or went with an upgrade, another API version."""
 MOST_CANDIDATES = 5
 """How many objects an error proposes."""
 
@@ -111,7 +113,10 @@ def entries(
         for file, change in changed:
             if change.before and change.after:
                 fields = in_words(changed_fields(change.before, change.after))
-                yield LogEntry(sample, file.action, change.key, fields, file.manager)
+                if not change.fields:
+                    yield LogEntry(sample, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "")
+                else:
+                    yield LogEntry(sample, file.action, change.key, fields, file.manager)
             elif change.key in presence:
                 action, because = presence[change.key]
                 yield LogEntry(sample, action, change.key, because, file.manager)

@@ -18,8 +18,9 @@ from gitsnap.errors import NotFoundError, UsageError
 from gitsnap.format import decode, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.proposals import nearest
-from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos import inventory
 from gitsnap.sveltos.kinds import means_kind
+from gitsnap.sveltos.matching import ClusterRef
 
 if TYPE_CHECKING:
     from gitsnap.compare import Filters  # loading it takes longer than finding a sample, which most commands want
@@ -65,6 +66,19 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
     if match := _MOMENT.match(name):
         return _by_moment(samples, name, match)
     raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
+
+
+def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
+    """The sample before another one. Raises NotFoundError where there is none: retention may have removed it."""
+    place = bisect_left(samples, sample.order, key=lambda each: each.order)
+    if place:
+        return samples[place - 1]
+    if sample.metadata.sequence == 1:
+        problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
+    else:
+        problem = f"no sample before {sample.moment} is left to compare with: retention removed the earlier ones"
+    hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
+    raise NotFoundError(problem, hint=hint)
 
 
 def _named(samples: Sequence[Sample], name: str) -> Sample | None:
@@ -228,11 +242,51 @@ class AddOn:
 NOT_APPLICABLE = "N/A"
 
 
-def addons_of(configurations: Iterable[JsonObject], filters: Filters) -> list[AddOn]:
+@dataclass(frozen=True, slots=True, order=True)
+class FailedDeployment:
+    """A profile on a cluster of which Sveltos lists only what it got to: what runs there is not known."""
+
+    cluster: str
+    profile: str
+    """``ClusterProfile/guestbook``."""
+    features: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For a warning."""
+        return (
+            f"what {self.profile} has on {self.cluster} is not known: its deployment failed "
+            f"({', '.join(self.features)}), and the list may lack what runs on"
+        )
+
+
+def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> list[FailedDeployment]:
+    """The failed deployments that ClusterSummaries report, live or archived, for the clusters that are wanted."""
+    found = []
+    for summary in summaries:
+        profile, managed = inventory.profile_of(summary), inventory.cluster_of(summary)
+        listed = ((inventory.distill(summary) or {}).get("status") or {}).get("featureSummaries") or ()
+        features = [str(one["featureID"]) for one in listed if str(one.get("status")).startswith("Failed")]
+        if profile is not None and features and filters.wants_cluster(managed):
+            found.append(FailedDeployment(_cluster_name(managed), _profile_name(profile), tuple(sorted(features))))
+    return sorted(found)
+
+
+def _cluster_name(managed: ClusterRef) -> str:
+    return f"{managed.namespace}/{managed.name}"
+
+
+def _profile_name(profile: ObjectKey) -> str:
+    return f"{profile.kind.name}/{profile.name}"
+
+
+def addons_of(
+    configurations: Iterable[JsonObject], filters: Filters, failed: Iterable[FailedDeployment] = ()
+) -> list[AddOn]:
     """What ClusterConfigurations list, live or archived, for the clusters that are wanted, sorted.
 
-    The same add-on of several profiles is one row.
+    The same add-on of several profiles is one row. Profiles whose deployment ``failed`` are marked.
     """
+    marked = {(one.cluster, one.profile) for one in failed}
     profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
     times: dict[tuple[str, str, str, str, str], str] = {}
     for document in configurations:
@@ -244,23 +298,25 @@ def addons_of(configurations: Iterable[JsonObject], filters: Filters) -> list[Ad
                 what, version = "helm chart", entry.chart_version
             else:
                 what, version = f"{entry.kind.group}:{entry.kind.name}", NOT_APPLICABLE
-            row = (f"{managed.namespace}/{managed.name}", what, entry.namespace, entry.name, version)
-            profiles.setdefault(row, set()).add(f"{entry.profile.kind.name}/{entry.profile.name}")
+            row = (_cluster_name(managed), what, entry.namespace, entry.name, version)
+            profile = _profile_name(entry.profile)
+            mark = " (deployment failed)" if (row[0], profile) in marked else ""
+            profiles.setdefault(row, set()).add(f"{profile}{mark}")
             times[row] = max(times.get(row, ""), entry.applied)
     return sorted(
         AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names))) for row, names in profiles.items()
     )
 
 
-def configurations_of_sample(tree: Tree) -> Iterator[JsonObject]:
-    """The ClusterConfigurations in the inventory of a sample; it keeps no times."""
+def inventory_of_sample(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+    """The objects of a kind in the inventory of a sample, such as ClusterConfigurations; it keeps no times."""
     for path, blob in tree.files(Area.INVENTORY).items():
-        if path.split("/")[1:2] == [str(kinds.CLUSTER_CONFIGURATION)]:
+        if path.split("/")[1:2] == [str(kind)]:
             yield decode(tree.read(blob), f"{Area.INVENTORY}/{path}")
 
 
-def configurations_of_cluster(cluster: Cluster) -> Iterator[JsonObject]:
-    """The ClusterConfigurations that are there now. Raises the cluster's errors."""
-    resource = cluster.resource_type(kinds.CLUSTER_CONFIGURATION)
+def inventory_of_cluster(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
+    """The objects of a kind of Sveltos' inventory that are there now. Raises the cluster's errors."""
+    resource = cluster.resource_type(kind)
     if resource is not None:
         yield from (item for page in cluster.list(resource) for item in page.items)

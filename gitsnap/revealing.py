@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from gitsnap.compare import Filters
 from gitsnap.compare.files import differing
+from gitsnap.compare.shown import text_pair
 from gitsnap.compare.values import Comparison, RawDiff, TextPair, object_title
 from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.format import decode, encode, masking, path_of
+from gitsnap.format import decode, masking, path_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.ports import SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
@@ -57,11 +58,11 @@ def _pairs(
         ]
         key = ObjectKey.of(next(document for document in documents if document is not None))
         if filters.wants_object(key) and any(masking.masks(key.kind, tree.info.secrets) for tree, _ in sides):
-            texts = [
-                None if document is None else encode(_readable(reveal(tree, document, keeper))).decode()
+            before_document, after_document = (
+                document and _readable(reveal(tree, document, keeper))
                 for document, (tree, keeper) in zip(documents, sides, strict=True)
-            ]
-            yield TextPair(object_title(key), texts[0], texts[1])
+            )
+            yield text_pair(object_title(key), before_document, after_document)
 
 
 def _readable(document: JsonObject) -> JsonObject:

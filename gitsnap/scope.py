@@ -34,16 +34,7 @@ _MOST_SHOWN = 200
 def problems(selector: ResourceSelector) -> Iterator[tuple[str, str]]:
     """What is wrong with a selector: the field, as it is called in YAML, and the reason."""
     kind = selector.kind
-    if not _GROUP.fullmatch(kind.group):
-        yield "group", f"{_shown(kind.group)} is not an API group without its version, such as apps"
-    if not kind.name:
-        yield "kind", "is needed, a kind such as Deployment"
-    elif not _KIND.fullmatch(kind.name):
-        yield "kind", f"{_shown(kind.name)} is not a kind such as Deployment"
-    elif kind in kinds.LISTED_KINDS:
-        yield "kind", f"{kind} is captured in any case"
-    elif kind in kinds.GENERATED_KINDS | NEVER_CONFIGURATION:
-        yield "kind", f"{kind} is written by controllers about what they do, it is no configuration"
+    yield from _problems_of_kind(kind)
     globs = (
         ("namespaces", selector.namespaces, _NAMESPACE_GLOB, "the name of a namespace"),
         ("excludeNamespaces", selector.exclude_namespaces, _NAMESPACE_GLOB, "the name of a namespace"),
@@ -54,8 +45,23 @@ def problems(selector: ResourceSelector) -> Iterator[tuple[str, str]]:
             if not pattern.fullmatch(glob):
                 yield f"{field}[{number}]", f"{_shown(glob)} is not {what}, with * and ? or not"
     labels = selector.label_selector
-    if labels and not all(_REQUIREMENT.fullmatch(one.strip()) for one in _COMMA_OUTSIDE.split(labels)):
+    if labels and kind in kinds.USER_KINDS:
+        yield "labelSelector", f"{kind} is captured whole: an entry can only add the objects that a controller owns"
+    elif labels and not all(_REQUIREMENT.fullmatch(one.strip()) for one in _COMMA_OUTSIDE.split(labels)):
         yield "labelSelector", f"{_shown(labels)} is not a selector such as app=web,tier in (front, back),!old"
+
+
+def _problems_of_kind(kind: Kind) -> Iterator[tuple[str, str]]:
+    if not _GROUP.fullmatch(kind.group):
+        yield "group", f"{_shown(kind.group)} is not an API group without its version, such as apps"
+    if not kind.name:
+        yield "kind", "is needed, a kind such as Deployment"
+    elif not _KIND.fullmatch(kind.name):
+        yield "kind", f"{_shown(kind.name)} is not a kind such as Deployment"
+    elif kind in kinds.CLUSTER_KINDS:
+        yield "kind", f"{kind} is captured in any case"
+    elif kind in kinds.NOT_CONFIGURATION | NEVER_CONFIGURATION:
+        yield "kind", f"{kind} is written by controllers about what they do, it is no configuration"
 
 
 def _shown(text: str) -> str:

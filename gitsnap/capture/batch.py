@@ -17,7 +17,7 @@ from gitsnap.capture.knowledge import Knowledge, Lesson
 from gitsnap.capture.sealing import Sealer, Store
 from gitsnap.capture.unchanged import Unchanged, version_of
 from gitsnap.errors import InputError
-from gitsnap.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey
+from gitsnap.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey, ResourceSelector
 from gitsnap.normalize import last_manager, normalize, terminating
 from gitsnap.sveltos import forms, generated, inventory, kinds
 from gitsnap.sveltos.generated import Origin
@@ -73,6 +73,20 @@ class Batch:
             files.pop(path, None)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAnyway:
+    """Generated objects that a sample holds all the same."""
+
+    keys: frozenset[ObjectKey]
+    """Objects that a rollback is to write, whoever made them."""
+    selectors: tuple[ResourceSelector, ...]
+    """Entries of the policy for kinds that are captured anyway: they add the objects that a controller owns."""
+
+    def holds(self, key: ObjectKey, origin: Origin) -> bool:
+        """Whether an object is kept although something generated it."""
+        return origin in generated.INCLUDABLE and any(selector.covers(key) for selector in self.selectors)
+
+
 class Converter:
     """Turns objects as a server gives them into the files of a batch."""
 
@@ -83,18 +97,15 @@ class Converter:
         store: Store,
         unchanged: Unchanged,
         *,
-        also: frozenset[ObjectKey],
+        kept: KeptAnyway,
         strict: bool,
     ) -> None:
-        """``also``: objects that are kept whoever made them.
-
-        ``strict``: an object that cannot be taken is an error, since it stands in a file that can be mended.
-        """
+        """``strict``: an object that cannot be taken is an error, since it stands in a file that can be mended."""
         self._knowledge = knowledge
         self._sealer = sealer
         self._store = store
         self._unchanged = unchanged
-        self._also = also
+        self._kept = kept
         self._strict = strict
 
     def take(self, batch: Batch, raw: JsonObject, *, whole: bool = True) -> bool:
@@ -150,22 +161,28 @@ class Converter:
             batch.files[area][path] = blob
         if not files:
             if self._leaves_out(batch, key, raw):
+                if batch.generated[key] in generated.INCLUDABLE:
+                    self._learn(batch, raw)
                 return True
             if not whole:
                 return False
             self._look_at(batch, key, path, raw)
         batch.versions[path] = version
+        self._learn(batch, raw)
+        return True
+
+    def _learn(self, batch: Batch, raw: JsonObject) -> None:
+        """What the object teaches: an object that is left out refers to objects of users, and matches clusters."""
         lesson = self._knowledge.study(raw)
         if lesson is not None:
             batch.lessons.append(lesson)
-        return True
 
     def _leaves_out(self, batch: Batch, key: ObjectKey, raw: JsonObject) -> bool:
         """Whether an object is no user's; says so in the batch. Of all kinds but Secret its metadata tells."""
-        if key.kind in kinds.INVENTORY_KINDS or key in self._also:
+        if key.kind in kinds.INVENTORY_KINDS or key in self._kept.keys:
             return False
         origin = generated.reason(raw)
-        if origin is None:
+        if origin is None or self._kept.holds(key, origin):
             return False
         batch.generated[key] = origin
         return True

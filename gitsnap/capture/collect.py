@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from gitsnap import format as archive_format
-from gitsnap.capture.batch import Batch, Converter, Failure
+from gitsnap.capture.batch import Batch, Converter, Failure, KeptAnyway
 from gitsnap.capture.knowledge import Knowledge, unresolved_documents
 from gitsnap.capture.list_reader import ListReader, Pages
 from gitsnap.capture.listing import InstantLostError, Lister
@@ -135,7 +135,8 @@ class _Collector:
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
         strict = not cluster.info().keeps_versions  # files that people edit, rather than a server
-        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, also=also, strict=strict)
+        kept = KeptAnyway(also, tuple(one for one in info.resources if one.kind in kinds.USER_KINDS))
+        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, kept=kept, strict=strict)
         self._reader = ListReader(lister, self._converter, unchanged)
         self._unresolved: list[Unresolved] = []
         self._kept = Batch()
@@ -150,9 +151,11 @@ class _Collector:
         for kind, following in zip_longest(listed, listed[1:]):
             self._read_kind(kind, following=following)
             progress(kind.name, self._count)
-        for kind, selectors in selectors_by_kind(self._info.resources).items():
+        added = [one for one in self._info.resources if one.kind not in kinds.LISTED_KINDS]
+        for kind, selectors in selectors_by_kind(added).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)
+        self._knowledge.follow_dependents()
         self._read_controllers()
         self._unresolved += self._knowledge.unresolvable()
         for kind, wanted in self._wanted().items():

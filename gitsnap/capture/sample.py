@@ -5,7 +5,7 @@ This module must not know how an archive or a cluster does its work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -31,8 +31,11 @@ from gitsnap.policy import Policy
 from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
 from gitsnap.secrets_change import changes
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.generated import Origin
+from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
 from gitsnap.sveltos.references import Unresolved
+
+_NAMED = 3
+"""How many objects that were left out a remark names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,15 @@ class CaptureResult:
     """Why single objects could not be taken, in words, sorted."""
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """One remark for each kind of which objects were left out that a policy can include."""
+        found: dict[tuple[Kind, Origin], list[ObjectKey]] = {}
+        for key, origin in self.generated.items():
+            if origin in INCLUDABLE and key.kind in kinds.USER_KINDS:
+                found.setdefault((key.kind, origin), []).append(key)
+        return tuple(_left_out(kind, origin, keys) for (kind, origin), keys in found.items())
+
+    @property
     def summary(self) -> str:
         """``hourly/2023-08-26T05-20-00Z: 132 objects, 1 modified, commit 3f2a91c04b7e``, or ``unchanged``."""
         sample, changes = self.recorded.sample, self.recorded.changes
@@ -63,6 +75,16 @@ class CaptureResult:
             listed = [f"{mark} changed" for mark in self.recorded.marks] or ["inventory changed"]
         objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
         return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
+
+
+def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
+    counted = f"1 object of the kind {kind}" if len(keys) == 1 else f"{len(keys)} objects of the kind {kind}"
+    named = ", ".join(f"{key.namespace}/{key.name}" if key.namespace else key.name for key in keys[:_NAMED])
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return (
+        f"left out: {counted}, {DESCRIPTIONS[origin]}: {named}{more}. What a left-out object refers to is in the "
+        f"sample. `--resources {kind}`, or an entry in spec.resources, includes such objects"
+    )
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:

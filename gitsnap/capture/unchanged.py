@@ -78,18 +78,23 @@ def _key(info: TreeInfo) -> str:
     secrets = info.secrets
     parts = [__version__, info.format, info.rules, secrets.mode, secrets.fingerprint_key, *secrets.recipients]
     parts += map(str, secrets.sensitive_fields)
+    parts += map(repr, info.resources)  # an entry decides whether objects that a controller owns are kept
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def version_of(raw: JsonObject, controller_labels: Collection[str]) -> str:
-    """What changes with an object, ``""`` for one without uid or resource version.
+    """What changes with the archived form of an object, ``""`` for an object without uid or resource version.
 
+    The API version counts: an object that a server converts to another version keeps its resource version.
     ``controller_labels`` decide what is kept of a cluster's labels.
     """
     metadata = raw["metadata"]
     uid, version = metadata.get("uid"), metadata.get("resourceVersion")
     if not uid or not version:
         return ""
+    parts = [uid, version]
+    if read_at := str(raw.get("apiVersion", "")).rpartition("/")[2]:
+        parts.append(read_at)
     if raw.get("kind") in _CLUSTER_NAMES:
-        return f"{uid} {version} {' '.join(sorted(controller_labels))}"
-    return f"{uid} {version}"
+        parts += sorted(controller_labels)
+    return " ".join(parts)

@@ -211,6 +211,8 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
         output.say(f"warning: {lacking} could not be read ({lacking.reason}): {_substitute(lacking)}")
     for key, problem in islice(taken.problems.items(), _LISTED_PROBLEMS):
         output.say(shortened(f"warning: {key}: {problem}"))
+    for remark in taken.left_out:
+        output.say(shortened(remark))
     for kind in taken.not_served:
         output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
     unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]

@@ -5,8 +5,7 @@ This module must not work out differences; ``gitsnap.compare`` does.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +20,7 @@ from gitsnap.compare import Comparison, Filters, compare
 from gitsnap.compare.values import RawDiff
 from gitsnap.errors import EXIT_DIFFERENCES, UsageError
 from gitsnap.model import Sample
-from gitsnap.render import paint_diff, render_table, visible
+from gitsnap.render import paint_diff, render_table, visible, wrapped
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -69,13 +68,13 @@ def diff(
         if other is not opened:
             raise UsageError("--to-sample live compares with a cluster: give one --archive")
         before = history.find_sample(samples, from_sample or "latest")
-        after_tree = _live(opened, before, cluster, identity or [])
+        after_tree, server = _live(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
         after = history.find_sample(samples if other is opened else other.samples(), to_sample)
         if other is not opened:
             from_sample = from_sample or "latest"
-        before = history.find_sample(samples, from_sample) if from_sample else _one_before(samples, after)
+        before = history.find_sample(samples, from_sample) if from_sample else history.sample_before(samples, after)
         after_tree = other.tree(after)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     before_tree = opened.tree(before)
@@ -85,6 +84,10 @@ def diff(
     values: Mapping[str, RawDiff] = {}
     if decrypt and after is not None:
         values = _values((opened, before), (other, after), filters, identity or [])
+    of_other = "" if other is opened else f" of {other.location}"
+    compared_with = f"{_named(after)}{of_other}" if after else f"{server} now"
+    heading = f"comparing {_named(before)} of {opened.location} with {compared_with}"
+    output.say(wrapped(heading, output.columns()))
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
     if exit_code and comparison:
         raise typer.Exit(EXIT_DIFFERENCES)
@@ -122,6 +125,11 @@ def drift(
         identity=identity,
         form=form,
     )
+
+
+def _named(sample: Sample) -> str:
+    """``hourly/2023-08-26T05-00-00Z (schedule)``."""
+    return f"{sample.tag} ({sample.metadata.trigger})"
 
 
 def _archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
@@ -173,23 +181,19 @@ def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[
     yield from values.values()
 
 
-def _one_before(samples: Sequence[Sample], after: Sample) -> Sample:
-    """The sample before another one; the first is compared with itself."""
-    place = bisect_left(samples, after.order, key=lambda one: one.order)
-    return samples[max(0, place - 1)]
-
-
-def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities: list[Path]) -> Tree:
-    """The cluster now, in the scope and mode of the sample it is compared with."""
+def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities: list[Path]) -> tuple[Tree, str]:
+    """The cluster now, in the scope and mode of the sample it is compared with, and how messages name the cluster."""
     from gitsnap import keys
     from gitsnap.capture import check_cluster, live_tree
 
     cluster = choice.open()
-    check_cluster(archive, cluster.info())
+    info = cluster.info()
+    check_cluster(archive, info)
     keeper = keys.for_reading(archive, sample, identities=identities)
     progress = output.ProgressLine()
     try:
-        return live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
+        tree = live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
+        return tree, f"the cluster {info.server} (context {info.context})"
     finally:
         progress.clear()
 

@@ -130,9 +130,10 @@ def _show_clusters(
     from gitsnap import naming  # which the log of objects has no use for
 
     samples = archive.samples()
-    if samples:
-        known = chain(naming.clusters_of(archive.tree(samples[-1])), naming.clusters_ever(archive, filters.clusters))
-        naming.check_clusters(filters.clusters, known, where="the history of the archive")
+    newest = history.find_sample(samples, "latest")
+    known = chain(naming.clusters_of(archive.tree(newest)), naming.clusters_ever(archive, filters.clusters))
+    naming.check_clusters(filters.clusters, known, where="the history of the archive")
+    history.sample_before(samples, newest)  # with one sample there is nothing to compare
     found = islice(changelog.cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
     rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:

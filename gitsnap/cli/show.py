@@ -12,13 +12,15 @@ import typer
 from gitsnap import history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice, ClusterChoice
-from gitsnap.errors import UsageError
+from gitsnap.errors import AccessDeniedError, UsageError
 from gitsnap.format import decode, masking
 from gitsnap.model import Area, ObjectKey
 from gitsnap.render import render_table, shortened
+from gitsnap.sveltos import kinds
 
 if TYPE_CHECKING:
-    from gitsnap.ports import Tree
+    from gitsnap.compare import Filters
+    from gitsnap.ports import Cluster, Tree
 
 _REFERENCES = "references"
 
@@ -143,6 +145,15 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
     output.result(render_table(["cluster", "field", "refers to", "state"], rows, columns=output.columns()))
 
 
+def _failed_now(cluster: Cluster, filters: Filters) -> list[history.FailedDeployment]:
+    """The deployments that fail now; the list of add-ons does not need the right to read ClusterSummaries."""
+    try:
+        return history.failed_deployments(history.inventory_of_cluster(cluster, kinds.CLUSTER_SUMMARY), filters)
+    except AccessDeniedError as error:
+        output.warn([f"whether deployments failed is not known, since ClusterSummaries cannot be read: {error}"])
+        return []
+
+
 def addons(
     *,
     archive: ArchiveChoice,
@@ -165,12 +176,16 @@ def addons(
         chosen = history.find_sample(opened.samples(), sample)
         tree = opened.tree(chosen)
         output.warn(naming.check_filters(filters, [tree], where=chosen.tag))
-        rows = history.addons_of(history.configurations_of_sample(tree), filters)
+        summaries = history.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
+        failed = history.failed_deployments(summaries, filters)
+        rows = history.addons_of(history.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed)
     else:
         asked = cluster.open()
-        configurations = list(history.configurations_of_cluster(asked))
+        configurations = list(history.inventory_of_cluster(asked, kinds.CLUSTER_CONFIGURATION))
         output.warn(naming.check_filters_now(filters, asked, configurations))
-        rows = history.addons_of(configurations, filters)
+        failed = _failed_now(asked, filters)
+        rows = history.addons_of(configurations, filters, failed)
+    output.warn(str(one) for one in failed)
     header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
     cells = [
         [row.cluster, row.resource_type, row.namespace, row.name, row.version, row.time, row.profiles] for row in rows
@@ -179,4 +194,6 @@ def addons(
         output.result(render_table(header, cells, columns=output.columns()))
         return
     fields = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
-    output.structured({"kind": "AddOnList", "addons": [dict(zip(fields, row, strict=True)) for row in cells]}, form)
+    addons = [dict(zip(fields, row, strict=True)) for row in cells]
+    unknown = [{"cluster": one.cluster, "profile": one.profile, "features": list(one.features)} for one in failed]
+    output.structured({"kind": "AddOnList", "addons": addons, "notKnown": unknown}, form)

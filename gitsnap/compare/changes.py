@@ -58,7 +58,7 @@ class Change:
 
     @cached_property
     def fields(self) -> str:
-        """The fields that differ in words, ``""`` where only defaults came or went: an upgrade of Sveltos."""
+        """The fields that differ in words, ``""`` where the server alone changed them: defaults, the API version."""
         old, new = (comparable(document or {}) for document in (self.before, self.after))
         fields = changed_fields(old, new)
         if not fields and ARCHIVE_FIELD in changed_fields(self.before, self.after):
@@ -67,8 +67,12 @@ class Change:
 
 
 def comparable(document: JsonObject) -> JsonObject:
-    """An object for comparisons: without what says nothing, and with what is packed taken apart."""
-    return listed(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
+    """An object for comparisons: without defaults, with archives as files.
+
+    The API version is left out, too: an object has no version of its own, the server chooses one for the answer.
+    """
+    said = listed(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
+    return {field: value for field, value in said.items() if field != "apiVersion"}
 
 
 def changed_objects(before: Side, after: Side, excluded: frozenset[Kind]) -> list[Change]:

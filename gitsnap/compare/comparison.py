@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gitsnap.compare.changes import CANNOT_TELL, Change, changed_objects, not_comparable, unlike_fields
+from gitsnap.compare.deployments import deployment_rows
 from gitsnap.compare.management import management_rows, management_texts
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.releases import clusters_with_changed_values, compare_releases
@@ -80,21 +81,28 @@ class _Managed:
         for cluster in sorted(self._clusters()):
             if filters.wants_cluster(cluster):
                 self._compare(cluster)
+        for cluster, profile, row in deployment_rows(self._before, self._after, self._pairs, self._summaries()):
+            if filters.wants_cluster(cluster):
+                self.rows.append(row)
+                self.causes.add(profile)
+
+    def _summaries(self) -> list[str]:
+        """Paths of the ClusterSummaries that differ."""
+        return [] if kinds.CLUSTER_SUMMARY in self._excluded else self._reported(kinds.CLUSTER_SUMMARY)
+
+    def _reported(self, kind: Kind) -> list[str]:
+        """Paths below ``inventory/`` of objects of a kind about which something else is reported."""
+        return [path for path in self._pairs.reported if path.split("/", 2)[1:2] == [kind_folder(kind)]]
 
     def _clusters(self) -> set[ClusterRef]:
         found = {*self._pairs.by_cluster, *self._pairs.departed_from}
-        changed = self._pairs.reported
-        configurations, summaries = (
-            [path for path in changed if path.split("/", 2)[1:2] == [kind_folder(kind)]]
-            for kind in (kinds.CLUSTER_CONFIGURATION, kinds.CLUSTER_SUMMARY)
-        )
-        for path in configurations:
+        for path in self._reported(kinds.CLUSTER_CONFIGURATION):
             document = self._after.reported_at(path) or self._before.reported_at(path)
             if document is not None:
                 found.add(inventory.cluster_of(document))
-        if kinds.CLUSTER_SUMMARY not in self._excluded:
-            found.update(clusters_with_changed_values(self._before, self._after, summaries))
-            found.update(self._failing(summaries))
+        summaries = self._summaries()
+        found.update(clusters_with_changed_values(self._before, self._after, summaries))
+        found.update(self._failing(summaries))
         return found
 
     def _failing(self, summaries: Iterable[str]) -> Iterator[ClusterRef]:

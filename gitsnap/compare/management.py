@@ -10,10 +10,9 @@ from typing import Any
 
 from gitsnap.compare.changes import MOST_FIELDS, Change
 from gitsnap.compare.presence import tell_presence, without_profile
+from gitsnap.compare.shown import is_shown, text_pair
 from gitsnap.compare.sides import Side
-from gitsnap.compare.sources import compare_sources, texts_of
 from gitsnap.compare.values import Action, ManagementRow, TextPair, object_title, resource_type, short_name
-from gitsnap.format import encode
 from gitsnap.format.fingerprint import is_fingerprint
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.objects import same_json
@@ -50,20 +49,23 @@ def management_rows(before: Side, after: Side, changes: Iterable[Change]) -> lis
 def _matches(before: Side, after: Side, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
     """Which profiles start or stop matching a cluster because of what changed in the cluster itself.
 
-    The profiles are those of the newer side, so that a change of a profile's selector is told by its own row.
+    A profile of the newer side must match otherwise with the older labels, so that a change of its selector is told by
+    its own row alone. And the profile of the older side must not have matched, or stopped matching, already.
     """
     clusters = {ClusterRef.of(change.after or change.before or {}) for change in changes if _is_relabelled(change)}
     if not clusters:
         return {}
     came: dict[ClusterRef, list[ObjectKey]] = {}
     went: dict[ClusterRef, list[ObjectKey]] = {}
-    earlier = dict(after.selected(before.cluster_labels))
-    for profile, selected in sorted(after.selected(after.cluster_labels)):
-        if profile not in earlier:
+    by_old_labels = dict(after.selected(before.cluster_labels))
+    former = dict(before.selected())
+    for profile, selected in sorted(after.selected()):
+        if profile not in by_old_labels or (profile not in former and before.blob(profile) is not None):
             continue
-        for cluster in clusters & (selected - earlier[profile]):
+        matched = former.get(profile, frozenset())
+        for cluster in clusters & (selected - by_old_labels[profile] - matched - before.clusters_of(profile)):
             came.setdefault(cluster, []).append(profile)
-        for cluster in clusters & (earlier[profile] - selected):
+        for cluster in clusters & (by_old_labels[profile] & matched) - selected:
             went.setdefault(cluster, []).append(profile)
     return {
         cluster.key: [
@@ -88,27 +90,13 @@ def _first_names(profiles: list[ObjectKey]) -> str:
 
 
 def management_texts(changes: Iterable[Change], shown: set[TextPair]) -> list[TextPair]:
-    """The objects as they stand in the archive; without those of which ``shown`` documents say everything."""
+    """The objects as they stand in the archive, except those that ``shown`` documents show as a whole."""
     texts = []
     for change in changes:
-        if not _is_shown(change, shown):
+        if not is_shown(change, shown):
             old, new = _shown(change)
-            texts.append(TextPair(object_title(change.key), _text(old), _text(new)))
+            texts.append(text_pair(object_title(change.key), old, new))
     return texts
-
-
-def _is_shown(change: Change, shown: set[TextPair]) -> bool:
-    """Whether a ConfigMap differs in nothing but documents that are shown."""
-    if change.key.kind != kinds.CONFIG_MAP or change.before is None or change.after is None:
-        return False
-    if not same_json({**change.before, "data": None}, {**change.after, "data": None}):
-        return False
-    old, new = texts_of(change.before, local=False), texts_of(change.after, local=False)
-    if old is None or new is None:
-        return False
-    compared = compare_sources(old, new)
-    pairs = {(pair.before, pair.after) for pair in shown}
-    return not compared.opaque and all((one.before, one.after) in pairs for one in compared.documents)
 
 
 def _shown(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
@@ -133,7 +121,3 @@ def _with_data(
         for name, value in own.items()
     }
     return {**secret, "data": data}
-
-
-def _text(document: JsonObject | None) -> str | None:
-    return None if document is None else encode(document).decode()

@@ -27,7 +27,7 @@ from gitsnap.sveltos.documents import RENDERED_ANNOTATIONS, is_rendered
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
-from gitsnap.sveltos.references import Reference
+from gitsnap.sveltos.references import Reference, UnresolvedReason
 
 POLICY = "policyRefs[]"
 KUSTOMIZATION = "kustomizationRefs[]"
@@ -84,6 +84,10 @@ class Pairs:
     def change(self, key: ObjectKey) -> Change | None:
         """How an object changed, None where it did not."""
         return self._changed.get(key)
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Whether both sides can tell whether an object is there."""
+        return key.kind not in self._excluded
 
     @cached_property
     def profiles(self) -> list[ObjectKey]:
@@ -251,7 +255,8 @@ class Pairs:
         filling = self._filling(side, cluster, references)
         for reference in _of_path(references, POLICY):
             texts = _texts(side, reference)
-            if texts is None:
+            # Where a required source is missing, Sveltos deploys nothing of the profile, and leaves what is there.
+            if texts is None or not (reference.optional or side.blob(reference.target)):
                 unreadable.add(reference.target)
                 continue
             slot = (_print(side, reference), filling if any(text.evaluated for text in texts) else NOTHING)
@@ -260,6 +265,14 @@ class Pairs:
             found += self._described[slot][0]
             unreadable |= self._described[slot][1]
         return Content(tuple(found), frozenset(unreadable))
+
+    def lacks_source(self, profile: ObjectKey, cluster: ClusterRef) -> bool:
+        """Whether a required source of a profile did not exist when the newer side was captured."""
+        return any(
+            self._after.lacks(reference.target) is UnresolvedReason.NOT_FOUND
+            for reference in _of_path(self._references(self._after, profile, cluster), POLICY)
+            if not reference.optional
+        )
 
     def content_changed(self, key: ObjectKey) -> bool:
         """Whether what is deployed of a source changed, rather than its labels; it is on both sides.

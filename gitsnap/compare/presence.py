@@ -63,10 +63,11 @@ def _is_covered_otherwise(change: Change, before: TreeInfo, after: TreeInfo) -> 
     lacking, having = (before, after) if change.before is None else (after, before)
     if scope_of(lacking).get(kind) == scope_of(having).get(kind):
         return False
-    if kind in lacking.kinds and kind not in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
-        return False
     if any(selector.covers(key) and not selector.label_selector for selector in lacking.resources):
         return False
+    if kind in lacking.kinds and kind not in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        # An entry for such a kind adds the objects that a controller owns.
+        return any(selector.covers(key) for selector in having.resources)
     as_a_whole = kind in having.kinds and kind not in lacking.kinds
     return as_a_whole or any(selector.covers(key) for selector in having.resources)
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from gitsnap.compare.absence import Absence
 from gitsnap.compare.asked import same_values
+from gitsnap.compare.filling import Filling
+from gitsnap.compare.modes import standing_mode
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import (
@@ -119,6 +122,7 @@ class _Release:
         self._sides = (before, after)
         self._pairs = pairs
         self._cluster = cluster
+        self._absence = Absence(before, after, pairs, cluster)
         self._profiles = (entries[0].profile, entries[1].profile)
         self._resources = resources
         self._name: _Name = (entries[1].namespace, entries[1].name)
@@ -156,7 +160,10 @@ class _Release:
             configured = [self._is_configured(*one) for one in zip(self._sides, self._asking, strict=True)]
             if all(configured):
                 return _modified(self._reconfiguration(None))
-            return (Action.ADDED, DEPLOYMENT_FAILED) if configured[1] else (Action.DELETED, DEPLOYMENT_HAD_FAILED)
+            if configured[1]:
+                return Action.ADDED, DEPLOYMENT_FAILED
+            action, message = self._absence.departure(self._profiles[0])
+            return action, message or DEPLOYMENT_HAD_FAILED
         lacking = self._sides[0] if old is None else self._sides[1]
         failing = lacking.failing(self._cluster, HELM)
         if any(self._chart(lacking, self._maker(profile)) for profile in failing):
@@ -166,7 +173,9 @@ class _Release:
         if profile in failing and self._is_made(profile) and self._maker(profile) == profile:
             # What it was made of cannot be told, so it may run on.
             return (Action.ADDED, DEPLOYMENT_HAD_FAILED) if old is None else None
-        return (Action.ADDED if old is None else Action.DELETED), ""
+        if new is None:
+            return self._absence.departure(profile)
+        return Action.ADDED, self._absence.arrival(self._profiles[1], HELM)
 
     def _is_configured(self, side: Side, profile: ObjectKey) -> bool:
         return bool(self._chart(side, profile)) and self._cluster in side.clusters_of(profile)
@@ -190,11 +199,37 @@ class _Release:
                 ("chartName", "chart", ""),
                 ("repositoryURL", "repository", listed.repo_url if listed else ""),
             ):
-                former, asked = (str(chart.get(field, "")) for chart in charts)
-                if asked not in (former, deployed) and "{{" not in former + asked:
-                    state = self._state(fallback="not applied yet" if deployed else "")
-                    return f"To {word}: {asked} From {word} {deployed or former}{state}"
+                texts = [str(chart.get(field, "")) for chart in charts]
+                message = self._asked_otherwise(texts, word, deployed) or self._refilled(texts, word)
+                if message:
+                    return message
         return self._content(charts) or self._values(charts) or self._patched()
+
+    def _asked_otherwise(self, texts: list[str], word: str, deployed: str) -> str | None:
+        """The message where another version, chart or repository is asked for, as far as templates can be filled in."""
+        former, asked = (filling.carry_out(text) for filling, text in zip(self._fillings(), texts, strict=True))
+        if former is None or asked is None or asked in (former, deployed):
+            return None
+        if any("{{" in text for text in texts):
+            state = f" (may have changed: the {word} is a template)"
+        else:
+            state = self._state(fallback="not applied yet" if deployed else "")
+        return f"To {word}: {asked} From {word} {deployed or former}{state}"
+
+    def _refilled(self, texts: list[str], word: str) -> str | None:
+        """The message where a template that only Sveltos fills in changed, or reads something that did."""
+        fillings = self._fillings()
+        if all(filling.carry_out(text) is not None for filling, text in zip(fillings, texts, strict=True)):
+            return None
+        read = fillings[0].read_by(texts[0]) ^ fillings[1].read_by(texts[1])
+        places = sorted({self._asking[1]} if texts[0] != texts[1] else {one.key for one in read})
+        self.causes |= set(places)
+        return f"{word} may have changed, compare {self._pairs.names(places)}" if places else None
+
+    def _fillings(self) -> list[Filling]:
+        """What the templates of the profiles that ask for the release are filled in with."""
+        sides = zip(self._sides, self._asking, strict=True)
+        return [self._pairs.filling(side, profile, self._cluster) for side, profile in sides]
 
     def texts(self) -> TextPair | None:
         """The entries of the profiles that ask for the release, None where they are the same."""
@@ -236,10 +271,7 @@ class _Release:
         texts = [str(chart.get("values", "")) for chart in charts]
         if texts[0] != texts[1] or "{{" not in texts[0]:
             return []
-        fillings = [
-            self._pairs.filling(side, profile, self._cluster)
-            for side, profile in zip(self._sides, self._asking, strict=True)
-        ]
+        fillings = self._fillings()
         values = [filling.carry_out(texts[0]) for filling in fillings]
         if values[0] == values[1] and values[0] is not None:
             return []
@@ -258,6 +290,8 @@ class _Release:
     def _state(self, *, fallback: str) -> str:
         carrier = self._asking[1] if self._asking[1].kind in PROFILE_KINDS else self._profiles[1]
         state = "deployment failed" if self._sides[1].failed(carrier, self._cluster, HELM) else fallback
+        if state == fallback and (mode := standing_mode(*self._sides, self._asking[1])):
+            state = f"not deployed: syncMode {mode}"
         return f" ({state})" if state else ""
 
     def _charts(self) -> list[Mapping[str, Any]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from gitsnap.compare.absence import RESOURCES, Absence
+from gitsnap.compare.modes import left_mode, standing_mode
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import DocumentChange
@@ -22,14 +24,14 @@ from gitsnap.compare.values import (
     TextPair,
     object_title,
     resource_type,
+    short_name,
 )
 from gitsnap.model import ObjectKey
-from gitsnap.objects import same_json
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
 from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.modes import DRY_RUN, sync_mode
 
-RESOURCES = "Resources"
 KUSTOMIZE = "Kustomize"
 
 NOT_DEPLOYED = "not in the inventory, not deployed yet"
@@ -78,6 +80,7 @@ class _Cluster:
         for slot in self._all:
             self._named[slot[0].name].append(slot)
         self._modified: dict[_Slot, str] = {}
+        self._absence = Absence(before, after, pairs, cluster)
         self.found = Found()
 
     def run(self) -> None:
@@ -94,17 +97,16 @@ class _Cluster:
             self._take_opaque(profile, RESOURCES, changes.opaque)
             self._take_opaque(profile, KUSTOMIZE, changes.kustomizations)
             self._take_patched(profile)
+            self._take_mode(profile)
         self._take_moved(self._moved())
         self._take_moved(self._moving(came, went))
         for slot in sorted(self._old.keys() - self._new.keys()):
-            if slot not in self._modified and not self._lost_by_failure(self._old[slot], self._after):
-                self._add_row(slot, Action.DELETED)
-                self._add_text(self._old[slot], self._before)
+            if slot not in self._modified and not self._absence.lost_by_failure(self._old[slot], self._after):
+                self._add_departure(slot)
         for slot in sorted(self._new.keys() - self._old.keys()):
             entry = self._new[slot]
-            if slot not in self._modified and not self._lost_by_failure(entry, self._before):
-                failed = self._before.failed(entry.profile, self._cluster, entry.feature)
-                self._add_row(slot, Action.ADDED, DEPLOYMENT_HAD_FAILED if failed else "")
+            if slot not in self._modified and not self._absence.lost_by_failure(entry, self._before):
+                self._add_row(slot, Action.ADDED, self._absence.arrival(entry.profile, entry.feature))
                 self._add_text(entry, self._after)
         self._take_unlisted(self._before, self._after, Action.ADDED, DEPLOYMENT_FAILED)
         self._take_unlisted(self._after, self._before, Action.DELETED, DEPLOYMENT_HAD_FAILED)
@@ -234,22 +236,43 @@ class _Cluster:
         carrier = self._carrier(profile, slot)
         failed = self._after.failed(carrier, self._cluster, RESOURCES)
         if slot not in self._new:
-            return f"{DEPLOYMENT_FAILED if failed else NOT_DEPLOYED}; {look}"
+            mode = standing_mode(self._before, self._after, profile)
+            waiting = f"not in the inventory, not deployed: syncMode {mode}" if mode else NOT_DEPLOYED
+            return f"{DEPLOYMENT_FAILED if failed else waiting}; {look}"
         applied = self._new[slot].profile == carrier
-        return look + (self._state(carrier, RESOURCES) if applied else NOT_APPLIED)
+        return look + (self._state(profile, carrier, RESOURCES) if applied else NOT_APPLIED)
 
-    def _state(self, profile: ObjectKey, feature: str) -> str:
-        """What must be said when the configuration differs but Sveltos has not carried it out."""
-        if self._after.failed(profile, self._cluster, feature):
+    def _state(self, profile: ObjectKey, carrier: ObjectKey, feature: str) -> str:
+        """What must be said when the configuration differs but Sveltos has not carried it out.
+
+        ``carrier`` is the profile that deploys: ``profile``, or one that Sveltos made of it.
+        """
+        if self._after.failed(carrier, self._cluster, feature):
             return " (deployment failed)"
-        hashes = [side.feature(profile, self._cluster, feature).get("hash") for side in (self._before, self._after)]
-        return NOT_APPLIED if hashes[0] and same_json(*hashes) else ""
+        hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
+        if hashes[0] and hashes[1] and hashes[0] != hashes[1]:
+            return ""
+        if mode := standing_mode(self._before, self._after, profile):
+            return f" (not deployed: syncMode {mode})"
+        return NOT_APPLIED if hashes[0] and hashes[1] else ""
 
     def _is_expected(self, profile: ObjectKey) -> bool:
         """Whether Sveltos is about to deploy a profile that the inventory does not list: not on a dry run."""
         document = self._after.get(profile) or {}
-        dry_run = (document.get("spec") or {}).get("syncMode") == "DryRun"
-        return not dry_run and self._after.summary(profile, self._cluster) is not None
+        return sync_mode(document) != DRY_RUN and self._after.summary(profile, self._cluster) is not None
+
+    def _take_mode(self, profile: ObjectKey) -> None:
+        """The profile deploys again: what was held back while it did not may change resources, whatever it is."""
+        former = left_mode(self._before, self._after, profile)
+        # Going through all resources of a cluster for each of its profiles would be most of the work.
+        for slot in sorted(self._old.keys() & self._new.keys()) if former else ():
+            if slot in self._modified or not self._pairs.is_from(self._new[slot], profile):
+                continue
+            carrier, feature = self._carrier(profile, slot), self._new[slot].feature
+            hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
+            if not hashes[0] or hashes[0] != hashes[1]:
+                self._modified[slot] = f"may have changed: {short_name(profile)} deploys again, after syncMode {former}"
+                self.found.causes.add(profile)
 
     def _take_opaque(self, profile: ObjectKey, feature: str, sources: Iterable[ObjectKey]) -> None:
         """Sources changed in which no document can be told apart: by elimination, what no other document explains."""
@@ -276,7 +299,7 @@ class _Cluster:
         for slot in candidates if changed else ():
             if slot in self._old and slot in self._new:
                 look = self._see(changed) if certain else f"may have changed, compare {self._pairs.names(changed)}"
-                self._modified[slot] = look + self._state(self._carrier(profile, slot), feature)
+                self._modified[slot] = look + self._state(profile, self._carrier(profile, slot), feature)
                 self.found.causes |= {profile, *changed}
 
     def _is_explained(self, profile: ObjectKey, slot: _Slot, changed: frozenset[ObjectKey]) -> bool:
@@ -292,7 +315,7 @@ class _Cluster:
         for slot in sorted(self._old.keys() & self._new.keys()) if changed else ():
             sources = frozenset(patch.source for patch in changed if patch.selects(slot[0]))
             if sources and self._pairs.is_from(self._new[slot], profile) and slot not in self._modified:
-                state = self._state(self._carrier(profile, slot), self._new[slot].feature)
+                state = self._state(profile, self._carrier(profile, slot), self._new[slot].feature)
                 self._modified[slot] = f"patched otherwise, compare {self._pairs.names(sources)}{state}"
                 self.found.causes |= {profile, *sources}
 
@@ -300,32 +323,6 @@ class _Cluster:
         return f"To see diff compare {self._pairs.names(sources)}"
 
     # Added and deleted ----------------------------------------------------------------------------------------
-
-    def _lost_by_failure(self, entry: DeployedResource, lacking: Side) -> bool:
-        """Whether the side that lacks an entry lacks it only because a deployment failed there.
-
-        Then the resource runs on, unless its document is not configured on that side either. What cannot be read leaves
-        the benefit of the doubt to what was deployed before, where nothing tells that it came from what can be read.
-        """
-        if lacking.failed(entry.profile, self._cluster, entry.feature):
-            ran = lacking is self._after
-            if entry.feature != RESOURCES:
-                return ran
-            local = entry.deployment_type == LOCAL
-            content = self._pairs.content(lacking, entry.profile, self._cluster)
-            if content.explains(entry.key, local=local):
-                return True
-            former = self._pairs.content(self._before, entry.profile, self._cluster)
-            known = former.explains(entry.key, local=local, besides=content.unreadable)
-            if ran and content.unreadable and not known:
-                return True
-        return any(
-            self._pairs.content(lacking, profile, self._cluster).explains(
-                entry.key, local=entry.deployment_type == LOCAL
-            )
-            for profile in lacking.failing(self._cluster, RESOURCES)
-            if profile != entry.profile
-        )
 
     def _take_unlisted(self, lacking: Side, having: Side, action: Action, message: str) -> None:
         """Documents that are configured on one side only, where a failed deployment keeps them out of the inventory."""
@@ -346,11 +343,23 @@ class _Cluster:
                     continue
                 if any(content.explains(slot[0], local=document.local) for content in configured):
                     continue
+                if action is Action.DELETED:
+                    gone, why = self._absence.departure(profile)
+                    if gone is not action:
+                        self._add_row(slot, gone, why)
+                        continue
                 self._add_row(slot, action, message)
                 self.found.causes.add(profile)
                 if not document.secret:
                     texts = (None, document.content) if action is Action.ADDED else (document.content, None)
                     self.found.texts.add(TextPair(object_title(slot[0]), *texts))
+
+    def _add_departure(self, slot: _Slot) -> None:
+        """A resource that only the older inventory lists; the document of one that stays is no difference."""
+        action, message = self._absence.departure(self._old[slot].profile)
+        self._add_row(slot, action, message)
+        if action is Action.DELETED:
+            self._add_text(self._old[slot], self._before)
 
     def _add_row(self, slot: _Slot, action: Action, message: str = "") -> None:
         key, deployment = slot

@@ -21,7 +21,7 @@ from gitsnap.normalize import RULES, normalize
 from gitsnap.ports import Tree
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, LabelIndex, Selection, observed, selects
+from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, Selection, observed, selects
 from gitsnap.sveltos.references import Reference, UnresolvedReason, references
 
 UNRESOLVED_FILE = "unresolved.yaml"
@@ -166,11 +166,29 @@ class Side:
         return frozenset(found)
 
     def matching(self, document: JsonObject) -> frozenset[ClusterRef]:
-        """The clusters that an object matches, by status and by its own rules; reads every cluster when first asked."""
+        """The clusters that an object works on, by status and by the rules; reads every cluster when first asked.
+
+        A profile that others depend on is deployed on the clusters of these as well.
+        """
         key = ObjectKey.of(document)
+        if key.kind not in kinds.PROFILE_KINDS:
+            return self._matched(key)
+        return self._dependents.deployed_on(key, self._matched)
+
+    def _matched(self, key: ObjectKey) -> frozenset[ClusterRef]:
+        """The clusters that an object matches itself."""
         if key not in self._selected:
-            self._selected[key] = self.clusters_of(key) | self._selection(document).clusters
+            document = self.get(key)
+            selected = self._selection(document).clusters if document is not None else frozenset[ClusterRef]()
+            self._selected[key] = self.clusters_of(key) | selected
         return self._selected[key]
+
+    @cached_property
+    def _dependents(self) -> Dependents:
+        """Which profiles depend on which."""
+        paths = (path for kind in sorted(kinds.PROFILE_KINDS) for path in self.paths(kind))
+        naming = (self.at(path) for path in paths if b"dependsOn" in self.raw(path))
+        return Dependents(document for document in naming if document is not None)
 
     def destinations(self, document: JsonObject) -> frozenset[ClusterRef]:
         """The clusters that Sveltos deploys to for an object though it matches others: those of an EventTrigger."""
@@ -181,10 +199,15 @@ class Side:
     def _selection(self, document: JsonObject) -> Selection:
         return selects(document, self.cluster_labels, self._sets)
 
-    def selected(self, clusters: LabelIndex) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
-        """What the profiles select by their own rules among clusters, by key; left out where Sveltos chooses."""
+    def selected(self, clusters: LabelIndex | None = None) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
+        """What the profiles select by their own rules, by key; left out where Sveltos chooses.
+
+        ``clusters``: labels other than those of this side. The status of the sets says nothing about these.
+        """
+        labels = self.cluster_labels if clusters is None else clusters
+        moved = () if clusters is None else self._sets.keys()
         for document in self._documents(kinds.PROFILE_KINDS):
-            selection = selects(document, clusters, self._sets)
+            selection = selects(document, labels, self._sets, moved=moved)
             if selection.certain:
                 yield ObjectKey.of(document), selection.clusters
 

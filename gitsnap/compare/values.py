@@ -6,11 +6,11 @@ This module must not read trees.
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gitsnap.compare.unified import unified_diff
 from gitsnap.model import Kind, ObjectKey
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -38,6 +38,8 @@ class Action(enum.StrEnum):
     """An object that came into the archive because the policy asks for more; it may have been there all the time."""
     NO_LONGER_COVERED = "no longer covered"
     """An object that left the archive because the policy asks for less; it may well exist."""
+    LEFT_IN_PLACE = "left in place"
+    """A resource or release that Sveltos no longer manages, and did not take away."""
 
 
 Presence = Mapping[ObjectKey, tuple[Action, str]]
@@ -164,21 +166,9 @@ class Comparison:
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
         """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
         for pair in self.texts:
-            title = pair.title.replace("\n", "\\n")  # the name of a ClusterRole may have a line break
-            lines = difflib.unified_diff(
-                _lines(pair.before),
-                _lines(pair.after),
-                f"{title} from {before_label}",
-                f"{title} from {after_label}",
-                lineterm="",
-            )
-            if text := "\n".join(lines):
-                yield RawDiff(pair.title, text + "\n")
-
-
-def _lines(text: str | None) -> list[str]:
-    """Lines as git has them; other line ends of Unicode are text."""
-    return text.removesuffix("\n").split("\n") if text else []
+            titles = (f"{pair.title} from {label}" for label in (before_label, after_label))
+            if text := unified_diff(pair.before, pair.after, *titles):
+                yield RawDiff(pair.title, text)
 
 
 def resource_type(kind: Kind) -> str:

@@ -195,6 +195,8 @@ class ServedPolicy:
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
         for key, problem in islice(taken.result.problems.items(), _LOGGED_PROBLEMS):
             _log.warning("%s could not be taken: %s", key, problem, extra={"policy": self.name, "sample": sample.tag})
+        for remark in taken.result.left_out:
+            _log.info("%s", remark, extra={"policy": self.name, "sample": sample.tag})
         if taken.result.recorded.worktree_problem:
             _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
         self._retained(taken)

@@ -48,6 +48,11 @@ DESCRIPTIONS: Mapping[Origin, str] = {
 }
 
 
+INCLUDABLE = frozenset({Origin.DEPLOYED, Origin.OWNED})
+"""Generated objects that a user may insist on, in a sample and in a rollback. The rest is credentials, bookkeeping, and
+objects that a change of their own source makes again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row: kinds, and the mark that tells a generated object of them. No kinds means every kind but clusters."""

@@ -130,10 +130,6 @@ OWNERS: tuple[OwnerMark, ...] = (
     ),
 )
 
-_FORCEABLE = frozenset({Origin.DEPLOYED, Origin.OWNED})
-"""Generated objects that a user may insist on; the rest is credentials, bookkeeping, and what one change of its own
-source makes again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -148,7 +144,7 @@ def ownership(document: JsonObject) -> Refusal | None:
     """Why an object, best as the API server gave it, is not a user's to roll back; None when it is."""
     origin = generated.reason(document)
     if origin is not None:
-        return Refusal(_origin_in_words(origin, document), forceable=origin in _FORCEABLE)
+        return Refusal(_origin_in_words(origin, document), forceable=origin in generated.INCLUDABLE)
     metadata = document.get("metadata") or {}
     for mark in OWNERS:
         if _marked(mark, metadata):

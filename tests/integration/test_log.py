@@ -30,6 +30,16 @@ spec:
     namespace: default
     name: Upper.Case
 """
+_CLUSTER = """apiVersion: cluster.x-k8s.io/{version}
+kind: Cluster
+metadata:
+  name: orders
+  namespace: default
+  managedFields:
+  - manager: kubectl-edit
+    operation: Update
+    time: "2023-08-26T05:00:00Z"
+"""
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: default\ndata:\n  a: b\n"
 
 
@@ -229,3 +239,24 @@ def test_patterns_are_whole_paths_where_they_can_be() -> None:
     assert Wanted.parse("ConfigMap/x/a").fits(ObjectKey(CONFIG_MAP, "x", "a"))
     with pytest.raises(UsageError):
         Wanted.parse("a//b")
+
+
+def test_what_the_server_changed_was_changed_by_nobody(tmp_path: Path) -> None:
+    """Another API version: no row of a diff, and an entry of the log that names no manager."""
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    for version in ("v1beta1", "v1beta2"):
+        registered = _CLUSTER.format(version=version)
+        (cluster / "cluster.yaml").write_text(registered)
+        gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
+
+    compared = gitsnap(tmp_path, "diff", code=0)
+
+    assert "no changes detected" in compared.stdout
+    (modified, added) = _changes(tmp_path)
+    assert (modified["action"], modified["fields"], modified["manager"]) == (
+        "modified",
+        "apiVersion (by the server)",
+        "",
+    )
+    assert (added["action"], added["manager"]) == ("added", "kubectl-edit")

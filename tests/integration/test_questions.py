@@ -12,7 +12,18 @@ import pytest
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.commands import gitsnap
-from tests.support.trees import O, W, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
+from tests.support.trees import (
+    O,
+    W,
+    cluster,
+    config_map,
+    deployed_by,
+    inventory_of,
+    policy_ref,
+    profile,
+    secret,
+    summary,
+)
 
 _PROFILE = profile(
     "base",
@@ -146,7 +157,8 @@ def test_a_cluster_that_there_is_not(place: _Place, words: str, where: str) -> N
 
 
 @pytest.mark.parametrize(
-    "words", ["diff", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"]
+    "words",
+    ["diff --from-sample latest", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"],
 )
 def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
     """It may have nothing in it that is archived: the empty answer is right, and a remark says why."""
@@ -155,6 +167,27 @@ def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
     assert "warning: there is nothing in the namespace tenant in " in done.stderr
     assert "The nearest names: tenant-a." in done.stderr
     assert "namespace" not in place.run(*words.split(), "--namespace", "tenant-a").stderr
+
+
+@pytest.mark.parametrize("words", ["diff", "diff --exit-code", "log --cluster west"])
+def test_one_sample_is_not_compared_with_itself(place: _Place, words: str) -> None:
+    """Nothing is said about changes where there is nothing to compare with."""
+    failed = place.run(*words.split(), code=4)
+
+    assert failed.stdout == ""
+    assert "is the first sample of the archive" in failed.stderr
+
+
+def test_a_diff_says_what_it_compares(place: _Place) -> None:
+    """Both samples with their triggers, the archive, or the cluster; on stderr, so that stdout stays a result."""
+    place.put(cluster(W))
+    place.capture()
+    tags = [sample["tag"] for sample in json.loads(place.run("list", "-o", "json").stdout)["samples"]]
+
+    assert f"comparing {tags[0]} (manual) of hourly with {tags[1]} (manual)" in place.run("diff").stderr
+    said = place.run("drift", "--from-dir", "cluster").stderr
+    assert f"comparing {tags[1]} (manual) of hourly with the cluster " in said
+    assert "(context directory) now" in said
 
 
 def test_a_cluster_that_there_was(place: _Place) -> None:
@@ -259,3 +292,34 @@ def test_cluster_api_of_an_older_version(tmp_path: Path) -> None:
     references = json.loads(found.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
 
     assert ("ConfigMap tenant-a/orders-own", "in the sample") in [(one["target"], one["state"]) for one in references]
+
+
+@pytest.mark.parametrize("words", ["addons --from-dir cluster", "addons --sample latest"])
+def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
+    """What runs there is not known: the row and a warning say so, now and of a sample."""
+    there = inventory_of(W, deployed_by("base", "/Service test/a"))
+    place.put(cluster(W), _PROFILE, there, summary(W, "base", Resources="FailedNonRetriable"))
+    place.capture()
+
+    done = place.run(*words.split())
+    known = place.run(*words.split(), "--cluster", "west", "-o", "json")
+
+    assert "ClusterProfile/base (deployment failed)" in done.stdout
+    assert "warning: what ClusterProfile/base has on default/west is not known" in done.stderr
+    assert json.loads(known.stdout)["notKnown"] == [
+        {"cluster": "default/west", "profile": "ClusterProfile/base", "features": ["Resources"]}
+    ]
+
+
+def test_a_capture_follows_prerequisites(place: _Place) -> None:
+    """A prerequisite selects no cluster itself, and no status names one: it goes where its dependent goes."""
+    first = profile("first", {"policyRefs": [policy_ref("own", namespace="")]}) | {"status": {}}
+    using = profile("using", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
+    place.put(cluster(O, env="prod"), first, using | {"status": {}}, config_map("own", {"a": "b"}, O.namespace))
+    place.capture()
+
+    found = json.loads(place.run("show", "references", "ClusterProfile/first", "-o", "json").stdout)["references"]
+
+    assert [(one["target"], one["clusters"], one["state"]) for one in found] == [
+        (f"ConfigMap {O.namespace}/own", [str(O)], "in the sample")
+    ]

@@ -40,6 +40,9 @@ _PODINFO = (_W, "helm release", "podinfo", "podinfo")
 _FOLLOWER = (_W, "/Service", "test", "redis-follower")
 _LEADER = (_W, "apps/Deployment", "test", "redis-leader")
 _DASHBOARD = (_W, "/ConfigMap", "default", "redis-dashboard")
+_GUESTBOOK_PROFILE, _CREDENTIALS_PROFILE = (
+    (_W, "config.projectsveltos.io/ClusterProfile", "", name) for name in ("guestbook", "credentials")
+)
 
 EXPECTED: dict[int, list[tuple[str, ...]]] = {
     1: [(*row, "added") for row in _GUESTBOOK],
@@ -64,17 +67,20 @@ EXPECTED: dict[int, list[tuple[str, ...]]] = {
     ],
     13: [(*_LEADER, "modified")],
     14: [],
-    15: [(*_FOLLOWER, "modified")],
-    16: [(*_FOLLOWER, "modified")],
+    15: [(*_FOLLOWER, "modified"), (*_GUESTBOOK_PROFILE, "modified")],
+    16: [(*_FOLLOWER, "modified"), (*_GUESTBOOK_PROFILE, "modified")],
     17: [(_W, "/Secret", "test", "redis-auth", "modified")],
     18: [(*row, "deleted") for row in _TEAM],
     19: [(*_PODINFO, "deleted")],
     20: [],
     21: [],
     22: [(*_LEADER, "modified")],
-    23: [(*_DASHBOARD, "deleted")],
+    23: [(*_DASHBOARD, "deleted"), (*_CREDENTIALS_PROFILE, "modified"), (*_GUESTBOOK_PROFILE, "modified")],
 }
-"""The rows between each stage and the one before it, from the recording's own account of what was done."""
+"""The rows between each stage and the one before it, from the recording's own account of what was done.
+
+In stage 15 a deployment failed. In stage 22 the controller was stopped; in stage 23 it applied the changes of stage 22.
+"""
 
 
 _Resource = tuple[str, ...]
@@ -111,7 +117,10 @@ def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
         row: "added" if row not in old else "deleted" if row not in new else "modified"
         for row in old.keys() | new.keys()
     }
-    return sorted((*row, word) for row, word in words.items() if old.get(row) != new.get(row))
+    profiles: list[tuple[str, ...]] = [(*_GUESTBOOK_PROFILE, "modified")] if (before == 15) != (after == 15) else []
+    if {before, after} == {22, 23}:
+        profiles = [(*_CREDENTIALS_PROFILE, "modified"), (*_GUESTBOOK_PROFILE, "modified")]
+    return sorted([(*row, word) for row, word in words.items() if old.get(row) != new.get(row)] + profiles)
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,8 @@ def test_a_kind_that_is_not_there(story: _Story) -> None:
     ("words", "said"),
     [
         ("deployment", "'deployment' is not a kind such as Deployment"),
-        ("ClusterProfile.config.projectsveltos.io", "is captured in any case"),
+        ("SveltosCluster.lib.projectsveltos.io", "is captured in any case"),
+        ("ClusterProfile.config.projectsveltos.io with a=b", "can only add the objects that a controller owns"),
         ("Event", "it is no configuration"),
         ("ClusterReport.config.projectsveltos.io", "it is no configuration"),
         ("Deployment.apps at x", "give it as KIND[.GROUP]"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from gitsnap import capture as sampling
 from gitsnap import policy, secrets
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.cluster import connect, kubernetes_api
-from gitsnap.model import ResourceSelector, Sample, SecretsMode, Substitute, Trigger
+from gitsnap.model import Kind, ResourceSelector, Sample, SecretsMode, Substitute, Trigger
 from gitsnap.sveltos import kinds
 from tests.testbed.apiserver import ApiServer
 
@@ -184,3 +186,39 @@ def test_the_memory_holds_no_value(bench: _Bench) -> None:
     assert "hidden" not in text
     assert "default/Secret/content.yaml" in json.loads(text)["versions"]
     assert bench.seen.stat().st_mode & 0o077 == 0
+
+
+def test_an_api_version_that_only_the_server_changed(api: ApiServer, bench: _Bench) -> None:
+    """Once a kind is served at another version, a capture that skips gives the tree of a full one.
+
+    The object keeps its resource version, and its file has the version that it was read at.
+    """
+    group, kind, plural = api.install_late_kind()
+    definition = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}"
+    body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "w"}}
+    api.ask("POST", f"/apis/{group}/v1/namespaces/default/{plural}", body)
+    added = (ResourceSelector(Kind(group, kind)),)
+    first = bench.capture(resources=added)
+
+    made = api.ask("GET", definition)
+    (old,) = made["spec"]["versions"]
+    made["spec"]["versions"] = [old, {**old, "name": "v2", "storage": False}]
+    api.ask("PUT", definition, made)
+    _wait_until(lambda: _served(api, Kind(group, kind)) == "v2")
+    quick = bench.capture(resources=added)
+
+    assert quick.commit != first.commit
+    assert bench.capture(full=True, resources=added).commit == quick.commit
+
+
+def _served(api: ApiServer, kind: Kind) -> str:
+    resource = connect(kubeconfig=str(api.kubeconfig())).resource_type(kind)
+    return resource.version if resource else ""
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the API server does not serve the new version")

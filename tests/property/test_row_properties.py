@@ -16,7 +16,7 @@ from gitsnap.compare import compare
 from gitsnap.model import JsonObject
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import build
-from tests.support.world_objects import Noise, objects
+from tests.support.world_objects import Noise, failed_features, objects, profile_place, resources_hash
 from tests.support.worlds import (
     CLUSTERS,
     HIDDEN,
@@ -96,10 +96,19 @@ def _edited(draw: st.DrawFn, world: World) -> World:
     return replace(world, **{"ports": ports, "charts": charts, **edited})
 
 
-def _rows(before: list[JsonObject], after: list[JsonObject]) -> Rows:
+_Deployments = dict[tuple[str, str, str], str]
+"""Cluster, and namespace and name of a profile -> what the row for them says."""
+
+
+def _rows(before: list[JsonObject], after: list[JsonObject]) -> tuple[Rows, _Deployments]:
+    """The rows of resources and releases, and those of whole deployments."""
     found = compare(build(before), build(after))
     assert not found.not_comparable
-    return Counter((row.cluster, row.name, _action(row.name, str(row.action), row.message)) for row in found.rows)
+    whole = [row for row in found.rows if row.resource_type.startswith("config.projectsveltos.io/")]
+    others = [row for row in found.rows if row not in whole]
+    assert {str(row.action) for row in whole} <= {"modified"}
+    rows = Counter((row.cluster, row.name, _action(row.name, str(row.action), row.message)) for row in others)
+    return rows, {(row.cluster, row.namespace, row.name): row.message for row in whole}
 
 
 def _action(name: str, action: str, message: str) -> str:
@@ -124,8 +133,9 @@ def test_rows_are_those_of_the_oracle(data: st.DataObject) -> None:
         for _ in range(2)
     ]
 
-    found = _rows(objects(before, noises[0]), objects(after, noises[1]))
+    found, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
 
+    assert deployments == {}
     wanted = expected(before, after)
     assert readable(found) == readable(wanted)
     _check_hidden(found - readable(found), wanted - readable(wanted), before, after)
@@ -168,9 +178,29 @@ def test_a_failed_deployment_hides_and_invents_nothing(data: st.DataObject) -> N
         failed, failed_releases = data.draw(_failures(world))
         noises.append(Noise(seed, failed=failed, failed_releases=failed_releases))
 
-    found = _rows(objects(before, noises[0]), objects(after, noises[1]))
+    found, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
 
     assert readable(found) == readable(expected(before, after))
+    assert deployments == _failures_on_one_side((before, noises[0]), (after, noises[1]))
+
+
+def _failures_on_one_side(old: tuple[World, Noise], new: tuple[World, Noise]) -> _Deployments:
+    """A row for each pair of which some feature failed on one side only: what runs there, or ran, is not known."""
+    rows: _Deployments = {}
+    for one in CLUSTERS:
+        for name in PROFILES:
+            before, after = (
+                failed_features(noise, one, name) if world.matches(one, name) else set[str]()
+                for world, noise in (old, new)
+            )
+            said = []
+            if begun := sorted(after - before):
+                said.append(f"deployment failed ({', '.join(begun)}): what runs there is not known")
+            if ended := sorted(before - after):
+                said.append(f"deployment had failed ({', '.join(ended)}): what ran there before is not known")
+            if said:
+                rows[str(one), *profile_place(name)] = "; ".join(said)
+    return rows
 
 
 @_settings
@@ -181,8 +211,11 @@ def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: s
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())
 
-    found = _rows(objects(before, Noise(1, hashes=hashes)), objects(after, Noise(2, hashes=hashes), carried_out=before))
+    found, deployments = _rows(
+        objects(before, Noise(1, hashes=hashes)), objects(after, Noise(2, hashes=hashes), carried_out=before)
+    )
 
+    assert deployments == {}
     assert readable(found) == readable(expected_while_stopped(before, after))
 
 
@@ -194,6 +227,19 @@ def test_what_is_carried_out_later_comes_and_goes_and_is_no_other_change(data: s
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())
 
-    found = _rows(objects(after, Noise(1, hashes=hashes), carried_out=before), objects(after, Noise(2, hashes=hashes)))
+    found, deployments = _rows(
+        objects(after, Noise(1, hashes=hashes), carried_out=before), objects(after, Noise(2, hashes=hashes))
+    )
 
     assert found == expected_when_carried_out(before, after, hashed=hashes)
+    wanted = {
+        (str(one), *profile_place(name)): "deployed anew (Resources): an earlier change was applied"
+        for one in CLUSTERS
+        for name in PROFILES
+        if before.matches(one, name)
+        and after.matches(one, name)
+        and resources_hash(before, one, name) != resources_hash(after, one, name)
+    }
+    assert deployments.items() <= wanted.items()  # another comment in a source gives another hash, too
+    same = Noise(1, hashes=hashes)
+    assert _rows(objects(after, same, carried_out=before), objects(after, same))[1] == wanted

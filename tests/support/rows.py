@@ -5,9 +5,10 @@ This module must not be imported by the package.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from gitsnap.compare import compare
+from gitsnap.compare import DiffRow, compare
 from gitsnap.model import JsonObject
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
 
@@ -24,19 +25,36 @@ REPOSITORY = "https://charts.example.com"
 
 def rows(before: list[JsonObject], after: list[JsonObject], **more: Any) -> list[tuple[str, str, str, str]]:
     """Resource type, namespace and name, action and message of each row; ``more`` is for ``compare``."""
-    found = compare(build(before), build(after), **more).rows
+    found = _of_add_ons(compare(build(before), build(after), **more).rows)
     return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in found]
 
 
 def rows_by_name(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str]]:
     """Name, action and message of each row."""
-    return [(row.name, str(row.action), row.message) for row in compare(build(before), build(after)).rows]
+    found = _of_add_ons(compare(build(before), build(after)).rows)
+    return [(row.name, str(row.action), row.message) for row in found]
 
 
 def rows_by_cluster(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str, str]]:
     """Cluster, name, action and message of each row."""
-    found = compare(build(before), build(after)).rows
+    found = _of_add_ons(compare(build(before), build(after)).rows)
     return [(row.cluster, row.name, str(row.action), row.message) for row in found]
+
+
+def deployments(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str]]:
+    """Cluster, name and message of each row for a profile on a cluster."""
+    found = compare(build(before), build(after)).rows
+    assert {str(row.action) for row in found if _is_deployment(row)} <= {"modified"}
+    return [(row.cluster, row.name, row.message) for row in found if _is_deployment(row)]
+
+
+def _of_add_ons(found: Iterable[DiffRow]) -> list[DiffRow]:
+    """The rows of resources and releases."""
+    return [row for row in found if not _is_deployment(row)]
+
+
+def _is_deployment(row: DiffRow) -> bool:
+    return row.resource_type.startswith("config.projectsveltos.io/")
 
 
 # Stages ---------------------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def objects(world: World, noise: Noise, *, carried_out: World | None = None) -> 
         matching = [one for one in CLUSTERS if reported.matches(one, name)]
         if name not in world.absent:
             namespace = PROFILE_NAMESPACE if name == PROFILE else ""
-            found.append(profile(_name(name), _spec(world, name, noise, chance), *matching, namespace=namespace))
+            found.append(profile(profile_name(name), _spec(world, name, noise, chance), *matching, namespace=namespace))
         found += [_summary(reported, one, name, noise) for one in matching]
     for (source, variant), ports in world.ports.items():
         found += _sources(world, source, variant, ports, chance)
@@ -84,8 +84,14 @@ def objects(world: World, noise: Noise, *, carried_out: World | None = None) -> 
     return found
 
 
-def _name(name: str) -> str:
+def profile_name(name: str) -> str:
+    """The name of a profile's object: the Profile is called like one of the ClusterProfiles."""
     return "p" if name == PROFILE else name
+
+
+def profile_place(name: str) -> tuple[str, str]:
+    """Namespace and name of a profile's object."""
+    return PROFILE_NAMESPACE if name == PROFILE else "", profile_name(name)
 
 
 def _commented(text: str, chance: random.Random) -> str:
@@ -189,6 +195,17 @@ def _text(source: str, documents: dict[str, int], chance: random.Random) -> str:
 # What Sveltos reports -----------------------------------------------------------------------------------------------
 
 
+def resources_hash(world: World, one: ClusterRef, name: str) -> str:
+    """What Sveltos reports of the resources of a profile on a cluster; it changes where the listed resources do."""
+    return f"{sorted(world.deployed(one, name))!r:.60}"
+
+
+def failed_features(noise: Noise, one: ClusterRef, name: str) -> set[str]:
+    """The features whose deployment failed."""
+    failed = {"Resources": bool(noise.failed.get((one, name))), "Helm": bool(noise.failed_releases.get((one, name)))}
+    return {feature for feature, has_failed in failed.items() if has_failed}
+
+
 def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObject:
     states = {
         "Resources": "Failed" if noise.failed.get((one, name)) else "Provisioned",
@@ -197,9 +214,9 @@ def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObje
     installed = world.installed(one, name)
     found = summary(
         one,
-        _name(name),
+        profile_name(name),
         namespaced=name == PROFILE,
-        Resources=f"{states['Resources']} {sorted(world.deployed(one, name))!r:.60}",
+        Resources=f"{states['Resources']} {resources_hash(world, one, name)}",
         Helm=f"{states['Helm']} {sorted(installed)!r}",
     )
     if noise.hashes:
@@ -220,7 +237,7 @@ def _entries(world: World, one: ClusterRef, name: str, noise: Noise, chance: ran
         _listed(release, what) for release, what in world.installed(one, name).items() if release not in lost_releases
     ]
     entry = deployed_by(
-        _name(name),
+        profile_name(name),
         *(f"{'Local ' if place == 'Local' else ''}/Service test/{resource}" for place, resource in listed),
         charts=releases,
         namespaced=name == PROFILE,

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gitsnap.capture.batch import Batch, Converter
+from gitsnap.capture.batch import Batch, Converter, KeptAnyway
 from gitsnap.capture.knowledge import Knowledge
 from gitsnap.capture.list_reader import ListReader
 from gitsnap.capture.listing import Lister
@@ -122,7 +122,9 @@ def _lister(server: _Server) -> Lister:
 def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
     sealer = Sealer(INFO.secrets, None, previous=None, store=_store)
     return ListReader(
-        lister, Converter(Knowledge(), sealer, _store, unchanged, also=frozenset(), strict=True), unchanged
+        lister,
+        Converter(Knowledge(), sealer, _store, unchanged, kept=KeptAnyway(frozenset(), ()), strict=True),
+        unchanged,
     )
 
 

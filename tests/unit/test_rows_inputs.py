@@ -108,6 +108,50 @@ def test_a_label_that_values_of_a_chart_read() -> None:
     assert rows_by_cluster(_values("x", other), _values("y", other)) == []
 
 
+_OF_A_LABEL = "{{ .Cluster.metadata.labels.zone }}.0.0"
+_OF_AN_OBJECT = '{{ (index .MgmtResources "Limits").data.ports }}'
+
+
+def _asked(zone: str, data: str = "1", **fields: str) -> list[JsonObject]:
+    """A release of which a field is a template, and an object that templates may read."""
+    reference = {
+        "identifier": "Limits",
+        "resource": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "limits"},
+    }
+    return [
+        cluster(W, zone=zone),
+        config_map("limits", {"ports": data}),
+        profile("p", {"helmCharts": [chart(**fields)], "templateResourceRefs": [reference]}, W),
+        inventory_of(W, deployed_by("p", charts=[installed("1.0.0")])),
+    ]
+
+
+@pytest.mark.parametrize(("field", "word"), [("chartVersion", "version"), ("chartName", "chart")])
+def test_a_field_of_a_chart_that_reads_a_label(field: str, word: str) -> None:
+    """Sveltos fills it in when it deploys next."""
+    found = rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("2", **{field: _OF_A_LABEL}))
+
+    message = f"To {word}: 2.0.0 From {word} 1.0.0 (may have changed: the {word} is a template)"
+    assert found == [(str(W), "web", "modified", message)]
+    assert rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("1", "2", **{field: _OF_A_LABEL})) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "word"), [("chartVersion", "version"), ("chartName", "chart"), ("repositoryURL", "repository")]
+)
+def test_a_field_of_a_chart_that_only_sveltos_fills_in(field: str, word: str) -> None:
+    """A row where the object that it may read changed, or the template itself."""
+    same = {field: _OF_AN_OBJECT}
+
+    assert rows_by_cluster(_asked("1", **same), _asked("1", "2", **same)) == [
+        (str(W), "web", "modified", f"{word} may have changed, compare ConfigMap default/limits")
+    ]
+    assert rows_by_cluster(_asked("1", **same), _asked("1", **{field: f"{_OF_AN_OBJECT}-1"})) == [
+        (str(W), "web", "modified", f"{word} may have changed, compare ClusterProfile p")
+    ]
+    assert rows_by_cluster(_asked("1", **same), _asked("2", **same)) == []
+
+
 # Flux sources -------------------------------------------------------------------------------------------------------
 
 

@@ -226,14 +226,14 @@ def test_clusters_of_one_name_and_two_types_are_two() -> None:
 
 
 def test_a_cluster_that_is_gone() -> None:
-    """Everything that it had goes with it, and the profiles that matched it are named."""
+    """Sveltos withdraws nothing from a cluster that it no longer knows, and the profiles that matched it are named."""
     before = _labelled("production", "p")
     before.append(inventory_of(W, deployed_by("p", *listed("a"))))
     after = [one for one in _labelled("other", "p") if one["metadata"]["name"] != W.name]
 
     found = compare(build(before), build(after))
 
-    assert [(row.cluster, row.name, str(row.action)) for row in found.rows] == [(str(W), "a", "deleted")]
+    assert [(row.cluster, row.name, str(row.action)) for row in found.rows] == [(str(W), "a", "left in place")]
     assert [(row.name, row.message) for row in found.management] == [("west", "no longer matched by ClusterProfile p")]
 
 

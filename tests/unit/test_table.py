@@ -106,6 +106,11 @@ def test_a_word_breaks_where_a_reader_would_break_it() -> None:
     assert wrap("use --raw-diff option", 7) == ["use", "--raw-", "diff", "option"]
 
 
+def test_a_wide_character_behind_a_blank() -> None:
+    """The blank fills the line, and a line of blanks is none."""
+    assert wrap(" 漢", 2, names=False) == ["漢"]
+
+
 @given(text=st.text(st.sampled_from("ab -/.é漢"), max_size=40), size=st.integers(2, 20), names=st.booleans())
 def test_a_wrapped_text_loses_only_blanks(text: str, size: int, *, names: bool) -> None:
     """Every line fits, none is empty unless the text is, and all characters come in their order."""

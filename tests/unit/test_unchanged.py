@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitsnap.capture.unchanged import LONGEST_SECONDS, Unchanged, version_of
-from gitsnap.model import Area, BlobId, IncompleteKind, SecretsInfo, SecretsMode, TreeInfo
+from gitsnap.model import Area, BlobId, IncompleteKind, Kind, ResourceSelector, SecretsInfo, SecretsMode, TreeInfo
 from gitsnap.ports import Seen
 from gitsnap.sveltos.kinds import CONFIG_MAP
 
@@ -104,3 +104,19 @@ def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
     assert version_of(raw, {"a"}) != version_of(raw, {"a", "b"})
     assert version_of(raw, ["b", "a"]) == version_of(raw, ["a", "b"])
     assert version_of({"kind": "ConfigMap", "metadata": raw["metadata"]}, {"a"}) == "u 7"
+
+
+def test_entries_of_the_policy_are_part_of_what_is_believed() -> None:
+    """An entry decides whether objects that a controller owns are kept: without it they must not stay."""
+    added = replace(INFO, resources=(ResourceSelector(Kind("config.projectsveltos.io", "ClusterProfile")),))
+    seen = Unchanged(added, seen=None, previous=_Tree(), now=1).result()
+
+    assert seen.key != Unchanged(INFO, seen=None, previous=_Tree(), now=1).result().key
+
+
+def test_the_api_version_is_part_of_the_version() -> None:
+    """A server that serves a kind at another version gives the object with the same resource version."""
+    metadata = {"uid": "u", "resourceVersion": "7"}
+    old, new = ({"apiVersion": f"x.example.com/{name}", "kind": "X", "metadata": metadata} for name in ("v1", "v2"))
+
+    assert version_of(old, ()) != version_of(new, ())

@@ -1,0 +1,189 @@
+"""Unified diffs of two texts, with a bounded cost.
+
+``difflib`` needs time that grows with the square of the changed lines, or worse: 36 s for a rewritten text of 1 MB.
+Short texts still go through it, since its hunks are good. Long texts are cut at lines that occur once on both sides
+(patience diff); what lies between such lines is compared by Myers' algorithm, as far as a budget of steps lasts. A
+stretch for which the budget does not last is shown as removed and added as a whole, which is correct and not minimal.
+This module must not know what the texts are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+_CONTEXT = 3
+_SHORT = 500
+"""Lines up to which a text is left to ``difflib``."""
+_STEPS = 1_000_000
+"""Steps of Myers' algorithm for one pair of texts: about one second."""
+_DEEPEST = 16
+"""Levels of cutting: lines that are unique between two cuts cut again."""
+
+_Match = tuple[int, int, int]
+"""First line on both sides, and the number of lines."""
+
+_Path = tuple["_Path", int, int, int] | None
+"""The stretches that an edit keeps, the last one first."""
+
+
+def unified_diff(before: str | None, after: str | None, before_title: str, after_title: str) -> str:
+    """The diff with its header lines and a final newline, ``""`` for texts with the same lines; None has no lines."""
+    old, new = _lines(before), _lines(after)
+    lines = [line for hunk in _hunks(_matches(old, new), old, new) for line in hunk]
+    return "\n".join((f"--- {before_title}", f"+++ {after_title}", *lines, "")) if lines else ""
+
+
+def _lines(text: str | None) -> list[str]:
+    """Lines as git has them; other line ends of Unicode are text."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+# Hunks ----------------------------------------------------------------------------------------------------------------
+
+
+def _hunks(matches: Sequence[_Match], old: Sequence[str], new: Sequence[str]) -> Iterator[list[str]]:
+    """The changes with the lines around them; changes whose context meets share a hunk."""
+    ends = [(0, 0, 0), *matches, (len(old), len(new), 0)]
+    changes = [
+        (first + size, next_first, second + size, next_second)
+        for (first, second, size), (next_first, next_second, _) in pairwise(ends)
+        if first + size < next_first or second + size < next_second
+    ]
+    groups: list[list[tuple[int, int, int, int]]] = []
+    for change in changes:
+        if groups and change[0] - groups[-1][-1][1] <= 2 * _CONTEXT:
+            groups[-1].append(change)
+        else:
+            groups.append([change])
+    for group in groups:
+        yield _hunk(group, old, new)
+
+
+def _hunk(changes: Sequence[tuple[int, int, int, int]], old: Sequence[str], new: Sequence[str]) -> list[str]:
+    lead = min(_CONTEXT, changes[0][0])
+    start, end = changes[0][0] - lead, min(len(old), changes[-1][1] + _CONTEXT)
+    other, other_end = changes[0][2] - lead, changes[-1][3] + end - changes[-1][1]
+    lines = [f"@@ -{_range(start, end)} +{_range(other, other_end)} @@"]
+    at = start
+    for first, last, other_first, other_last in changes:
+        lines += [f" {line}" for line in old[at:first]]
+        lines += [f"-{line}" for line in old[first:last]]
+        lines += [f"+{line}" for line in new[other_first:other_last]]
+        at = last
+    return lines + [f" {line}" for line in old[at:end]]
+
+
+def _range(start: int, end: int) -> str:
+    """As in a header of git: ``12``, ``12,4``; an empty range names the line before it."""
+    length = end - start
+    if length == 1:
+        return str(start + 1)
+    return f"{start + 1 if length else start},{length}"
+
+
+# Lines that stay ------------------------------------------------------------------------------------------------------
+
+
+def _matches(old: Sequence[str], new: Sequence[str]) -> list[_Match]:
+    """The stretches of lines that stay, in order; no two of them touch on both sides."""
+    if max(len(old), len(new)) <= _SHORT:
+        blocks = SequenceMatcher(None, old, new).get_matching_blocks()
+        return [(block.a, block.b, block.size) for block in blocks if block.size]
+    numbers: dict[str, int] = {}
+    a, b = ([numbers.setdefault(line, len(numbers)) for line in side] for side in (old, new))
+    return _joined(sorted(_LongTexts(a, b).pairs()))
+
+
+def _joined(pairs: Sequence[tuple[int, int]]) -> list[_Match]:
+    """Single lines that stay, as stretches."""
+    starts = [0] + [at for at, (one, two) in enumerate(pairwise(pairs), 1) if two != (one[0] + 1, one[1] + 1)]
+    return [(*pairs[start], end - start) for start, end in pairwise([*starts, len(pairs)]) if end > start]
+
+
+class _LongTexts:
+    """Finds the lines that stay between two long texts; lines are numbers."""
+
+    def __init__(self, a: Sequence[int], b: Sequence[int]) -> None:
+        self._a = a
+        self._b = b
+        self._steps = _STEPS
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Positions of the lines that stay, in both texts."""
+        ranges = [(0, len(self._a), 0, len(self._b), 0)]
+        while ranges:
+            a_from, a_to, b_from, b_to, depth = ranges.pop()
+            while a_from < a_to and b_from < b_to and self._a[a_from] == self._b[b_from]:
+                yield a_from, b_from
+                a_from, b_from = a_from + 1, b_from + 1
+            while a_from < a_to and b_from < b_to and self._a[a_to - 1] == self._b[b_to - 1]:
+                a_to, b_to = a_to - 1, b_to - 1
+                yield a_to, b_to
+            if a_from == a_to or b_from == b_to:
+                continue
+            cuts = self._cuts(a_from, a_to, b_from, b_to) if depth < _DEEPEST else []
+            if not cuts:
+                yield from self._shortest(a_from, a_to, b_from, b_to)
+                continue
+            yield from cuts
+            ends = [(a_from - 1, b_from - 1), *cuts, (a_to, b_to)]
+            ranges += [(one[0] + 1, two[0], one[1] + 1, two[1], depth + 1) for one, two in pairwise(ends)]
+
+    def _cuts(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
+        """The longest series of lines that occur once on both sides, in the same order there."""
+        counted = [Counter(self._a[a_from:a_to]), Counter(self._b[b_from:b_to])]
+        places = {
+            line: place
+            for place, line in enumerate(self._b[b_from:b_to], b_from)
+            if counted[0][line] == counted[1][line] == 1
+        }
+        common = [(place, places[line]) for place, line in enumerate(self._a[a_from:a_to], a_from) if line in places]
+        tops: list[int] = []  # of each length of a series: the least place in b that ends one
+        at: list[int] = []
+        before: list[int] = []
+        for position, (_, place) in enumerate(common):
+            length = bisect_left(tops, place)
+            before.append(at[length - 1] if length else -1)
+            tops[length : length + 1] = [place]
+            at[length : length + 1] = [position]
+        found, position = [], at[-1] if at else -1
+        while position >= 0:
+            found.append(common[position])
+            position = before[position]
+        return found[::-1]
+
+    def _shortest(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
+        """The lines that stay by the shortest edit (Myers), none where the budget does not last."""
+        a, b = self._a[a_from:a_to], self._b[b_from:b_to]
+        ends: dict[int, tuple[int, _Path]] = {1: (0, None)}  # by diagonal: how far a path got, and the path
+        for edits in range(len(a) + len(b) + 1):
+            self._steps -= edits + 1
+            if self._steps < 0:
+                return []
+            for diagonal in range(-edits, edits + 1, 2):
+                if diagonal == -edits or (diagonal != edits and ends[diagonal - 1][0] < ends[diagonal + 1][0]):
+                    x, path = ends[diagonal + 1]
+                else:
+                    x, path = ends[diagonal - 1]
+                    x += 1
+                start = x
+                while x < len(a) and x - diagonal < len(b) and a[x] == b[x - diagonal]:
+                    x += 1
+                if x > start:
+                    self._steps -= x - start
+                    path = (path, a_from + start, b_from + start - diagonal, x - start)
+                ends[diagonal] = x, path
+                if x >= len(a) and x - diagonal >= len(b):
+                    return list(_along(path))
+        return []
+
+
+def _along(path: _Path) -> Iterator[tuple[int, int]]:
+    """The lines that a path keeps, from its end."""
+    while path is not None:
+        path, first, second, length = path
+        yield from ((first + at, second + at) for at in range(length))

@@ -1,0 +1,33 @@
+"""What the modes of a profile mean: whether a change of content is deployed, and what stays when a cluster leaves.
+
+Facts: docs/SVELTOS.md. This module must not compare or decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gitsnap.model import Kind
+from gitsnap.sveltos.matching import values_at
+from gitsnap.sveltos.reference_paths import ADD_ONS_AT
+
+ONE_TIME = "OneTime"
+DRY_RUN = "DryRun"
+_CONTINUOUS = "Continuous"
+_LEAVE = "LeavePolicies"
+
+
+def sync_mode(document: Mapping[str, Any]) -> str:
+    """The ``syncMode`` of a profile, or of what Sveltos makes profiles of."""
+    return _field(document, "syncMode") or _CONTINUOUS
+
+
+def leaves_policies(document: Mapping[str, Any]) -> bool:
+    """Whether everything stays on a cluster that stops matching."""
+    return _field(document, "stopMatchingBehavior") == _LEAVE
+
+
+def _field(document: Mapping[str, Any], name: str) -> str:
+    place = ADD_ONS_AT.get(Kind.of(document))
+    return str(next(values_at(document, f"{place}.{name}"), "")) if place else ""

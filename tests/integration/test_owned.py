@@ -1,0 +1,93 @@
+"""Objects of Sveltos' kinds that a controller owns: left out and said so, followed, included where a policy asks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.model import JsonObject
+from tests.support.commands import gitsnap
+from tests.support.trees import W, cluster, config_map, policy_ref, profile
+
+_NAMESPACE: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "1-1"}}
+_OWNER = {"apiVersion": "example.org/v1", "kind": "ServiceSet", "name": "managed", "uid": "4-8", "controller": True}
+_DEPLOYED = {"projectsveltos.io/owner-name": "p", "projectsveltos.io/owner-kind": "ClusterProfile"}
+_INCLUDE = "ClusterProfile.config.projectsveltos.io"
+
+
+def _folder(place: Path, *objects: JsonObject) -> None:
+    place.mkdir(exist_ok=True)
+    listed = [_NAMESPACE, cluster(W, env="fv"), *objects]
+    (place / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": listed}))
+
+
+def _marked(document: JsonObject, mark: dict[str, Any]) -> JsonObject:
+    return {**document, "metadata": {**document["metadata"], **mark}}
+
+
+def _capture(tmp_path: Path, *words: str) -> tuple[dict[str, Any], str]:
+    (tmp_path / "store").mkdir(exist_ok=True)
+    capture = ("capture", "--snapshot", "p", "--from-dir", "cluster", "-o", "json")
+    done = gitsnap(tmp_path, *capture, *words, GITSNAP_STORAGE=str(tmp_path / "store"))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def _archived(tmp_path: Path) -> set[str]:
+    root = tmp_path / "store" / "p" / "configuration"
+    return {str(path.relative_to(root)) for path in root.rglob("*.yaml")}
+
+
+@pytest.mark.parametrize("mark", [{"ownerReferences": [_OWNER]}, {"annotations": _DEPLOYED}], ids=["owned", "deployed"])
+def test_a_profile_that_is_left_out_is_followed(tmp_path: Path, mark: dict[str, Any]) -> None:
+    """Its ConfigMap is captured, the profile is named, and the option that includes it does so."""
+    owned = _marked(profile("managed", {"clusterSelector": {}, "policyRefs": [policy_ref("mine")]}), mark)
+    _folder(tmp_path / "cluster", owned, config_map("mine", {"a.yaml": "x: y"}))
+
+    _, said = _capture(tmp_path)
+
+    assert "default/ConfigMap/mine.yaml" in _archived(tmp_path)
+    assert f"_cluster/{_INCLUDE}/managed.yaml" not in _archived(tmp_path)
+    assert "1 object of the kind ClusterProfile" in said
+    assert "managed. What" in said
+    assert f"--resources {_INCLUDE}" in said
+
+    _, said = _capture(tmp_path, "--resources", _INCLUDE)
+
+    assert f"_cluster/{_INCLUDE}/managed.yaml" in _archived(tmp_path)
+    assert "left out" not in said
+
+
+def test_an_owned_set_gives_the_clusters_of_a_profile(tmp_path: Path) -> None:
+    """The namespace of a reference is that of each cluster which the profile matches by way of the set."""
+    members: JsonObject = {
+        "apiVersion": "lib.projectsveltos.io/v1beta1",
+        "kind": "ClusterSet",
+        "metadata": {"name": "prod", "ownerReferences": [_OWNER]},
+        "spec": {"clusterSelector": {"matchLabels": {"env": "fv"}}, "maxReplicas": 3},
+    }
+    using = profile("p", {"setRefs": ["prod"], "policyRefs": [policy_ref("mine", namespace="")]})
+    _folder(tmp_path / "cluster", members, using, config_map("mine", {"a.yaml": "x: y"}, namespace=W.namespace))
+
+    _capture(tmp_path)
+
+    assert f"{W.namespace}/ConfigMap/mine.yaml" in _archived(tmp_path)
+
+
+def test_what_comes_in_with_the_scope_was_not_added(tmp_path: Path) -> None:
+    """Asking for owned profiles changes the scope: a diff compares none of the kind, a log says `now covered`."""
+    owned = _marked(profile("managed", {"clusterSelector": {}}), {"ownerReferences": [_OWNER]})
+    _folder(tmp_path / "cluster", owned)
+    _capture(tmp_path)
+    _capture(tmp_path, "--resources", _INCLUDE)
+
+    words = ("--snapshot", "p", "--storage", "store")
+    compared = gitsnap(tmp_path, "diff", *words, "-o", "json", code=0)
+    logged = gitsnap(tmp_path, "log", "ClusterProfile/managed", *words, "-o", "json", code=0)
+
+    assert json.loads(compared.stdout)["management"] == []
+    assert [one["kind"] for one in json.loads(compared.stdout)["notComparable"]] == [_INCLUDE]
+    assert [one["action"] for one in json.loads(logged.stdout)["changes"]] == ["now covered"]

@@ -1,0 +1,30 @@
+"""Finding two samples to compare."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gitsnap.errors import NotFoundError
+from gitsnap.history import sample_before
+from tests.support.samples import every
+
+
+def test_the_sample_before_another_one() -> None:
+    """By the order of samples."""
+    samples = every(timedelta(hours=1), 3)
+
+    assert sample_before(samples, samples[2]) == samples[1]
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(slice(0, 1), "is the first sample of the archive"), (slice(2, 3), "retention removed the earlier ones")],
+)
+def test_a_sample_is_never_the_one_before_itself(left: slice, said: str) -> None:
+    """The first sample, and the one that retention left: the message says which."""
+    samples = every(timedelta(hours=1), 3)[left]
+
+    with pytest.raises(NotFoundError, match=said):
+        sample_before(samples, samples[0])

@@ -1,0 +1,43 @@
+"""Raw diffs: a ConfigMap is left out only where the documents that are shown hold every change of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitsnap.compare import compare
+from tests.support.rows import joined, listed, service, stage
+from tests.support.trees import build, config_map
+
+_ONE = service("a", 1)
+_OTHER = service("a", 2)
+
+
+def _titles(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What the raw diff of two versions of a ConfigMap shows, where the Services `a` and `b` are deployed from it."""
+    sides = (build(stage(config_map("content", data), *listed("a", "b"))) for data in (before, after))
+    return [raw.title for raw in compare(*sides).raw_diffs("x", "y")]
+
+
+def test_a_document_alone_is_shown_once() -> None:
+    """The document says everything, with its neighbours and blank lines unchanged."""
+    same = service("b")
+
+    assert _titles({"f": joined(_ONE, same)}, {"f": joined(_OTHER, same)}) == ["/Service test/a"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"f": _ONE}, {"f": _OTHER.removesuffix("\n")}),
+        ({"f": _ONE, "g": ""}, {"f": _OTHER}),
+        ({"f": _ONE, "g": "# old"}, {"f": _OTHER, "g": "# new"}),
+        ({"f": _ONE}, {"g": _OTHER}),
+        ({"f": _ONE, "g": service("b")}, {"f": service("b"), "g": _OTHER}),
+        ({"f": joined(_ONE, "# old\n")}, {"f": joined(_OTHER, "# new\n")}),
+        ({"f": _ONE, "g": service("b")}, {"f": _OTHER, "g": "\n" + service("b")}),
+    ],
+    ids=["final newline", "empty key", "comment", "renamed key", "changed places", "comment between", "blank line"],
+)
+def test_what_changed_besides_the_document_is_shown(before: dict[str, str], after: dict[str, str]) -> None:
+    """The document is shown, and the ConfigMap as well."""
+    assert "/ConfigMap default/content" in _titles(before, after)
