@@ -6,6 +6,7 @@ This module must not decide what a sample holds.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -204,30 +205,35 @@ def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
 
 
 def _report(taken: CaptureResult, form: options.Output) -> None:
-    sample = taken.recorded.sample
-    if taken.secrets_changes:
-        output.say(f"Secrets are kept in another way from this sample on: {'; '.join(taken.secrets_changes)}")
-    for lacking in sample.metadata.incomplete:
-        output.say(f"warning: {lacking} could not be read ({lacking.reason}): {_substitute(lacking)}")
-    for key, problem in islice(taken.problems.items(), _LISTED_PROBLEMS):
-        output.say(shortened(f"warning: {key}: {problem}"))
-    for remark in taken.left_out:
+    for remark in _remarks(taken):
         output.say(shortened(remark))
-    for kind in taken.not_served:
-        output.say(f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources")
-    unresolved = [one for one in taken.unresolved if one.reason not in ("omitted", "optional")]
-    for one in unresolved[:_LISTED_REFERENCES]:
-        output.say(shortened(f"warning: {one.by} refers to {one.target}, which is not in the sample ({one.reason})"))
-    if len(unresolved) > _LISTED_REFERENCES:
-        output.say(f"warning: and {len(unresolved) - _LISTED_REFERENCES} more references that could not be followed")
-    if taken.recorded.left_alone:
-        output.say(f"left alone in the working tree, since changed by hand: {', '.join(taken.recorded.left_alone)}")
-    if taken.recorded.worktree_problem:
-        output.say(f"warning: {taken.recorded.worktree_problem}")
     if form is options.Output.TABLE:
         output.result(taken.summary)
         return
     output.structured(sample_document(taken), form)
+
+
+def _remarks(taken: CaptureResult) -> Iterator[str]:
+    """What a person should know about a sample besides its counts."""
+    if taken.secrets_changes:
+        yield f"Secrets are kept in another way from this sample on: {'; '.join(taken.secrets_changes)}"
+    for lacking in taken.recorded.sample.metadata.incomplete:
+        yield f"warning: {lacking} could not be read ({lacking.reason}): {_substitute(lacking)}"
+    for key, problem in islice(taken.problems.items(), _LISTED_PROBLEMS):
+        yield f"warning: {key}: {problem}"
+    yield from taken.left_out
+    for kind in taken.not_served:
+        yield f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources"
+    unresolved = [reference for reference in taken.unresolved if reference.reason not in ("omitted", "optional")]
+    for reference in unresolved[:_LISTED_REFERENCES]:
+        where = f"{reference.by} refers to {reference.target}"
+        yield f"warning: {where}, which is not in the sample ({reference.reason})"
+    if len(unresolved) > _LISTED_REFERENCES:
+        yield f"warning: and {len(unresolved) - _LISTED_REFERENCES} more references that could not be followed"
+    if taken.recorded.left_alone:
+        yield f"left alone in the working tree, since changed by hand: {', '.join(taken.recorded.left_alone)}"
+    if taken.recorded.worktree_problem:
+        yield f"warning: {taken.recorded.worktree_problem}"
 
 
 def _substitute(lacking: IncompleteKind) -> str:
