@@ -25,7 +25,7 @@ _AGAIN = "Make the plan again, and look at what it would do now."
 
 
 def plan_hash(plan: Plan) -> str:
-    """SHA-256 of what a plan does: cluster, sample, options, and each write with the uid and version it was made for."""
+    """SHA-256 of what a plan does: cluster, sample, options, and each write with its uid and resource version."""
     steps = [[step.action, str(step.key), step.uid, step.resource_version, list(step.changed)] for step in plan.writes]
     content = json.dumps(
         [plan.cluster.uid, plan.sample, steps, _hashed(plan.options)], sort_keys=True, ensure_ascii=False
