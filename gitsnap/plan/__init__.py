@@ -18,11 +18,12 @@ from gitsnap.plan.consequences import (
 )
 from gitsnap.plan.deleting import PRUNED_KINDS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.plan.inputs import Inputs
 from gitsnap.plan.labels import labels_match
 from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
-from gitsnap.plan.sparing import losing_unselected, spared
+from gitsnap.plan.sparing import losing_unselected, lost_on_unselected, spared
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
 from gitsnap.plan.values import Action, Options, Outcome, Plan, Step, Trial
 from gitsnap.plan.withdrawals import Withdrawals
@@ -40,6 +41,7 @@ __all__ = [
     "Doubt",
     "Effect",
     "Hold",
+    "Inputs",
     "LiveState",
     "MergePatch",
     "Moment",
@@ -65,6 +67,7 @@ __all__ = [
     "in_words",
     "labels_match",
     "losing_unselected",
+    "lost_on_unselected",
     "make_plan",
     "moved",
     "plan_file",

@@ -242,3 +242,18 @@ def test_content_that_may_not_be_read_is_no_nothing() -> None:
     assert lines(say_what_goes(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
+
+
+@pytest.mark.parametrize("where", ["content", "spec", "nowhere"])
+def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -> None:
+    """SVELTOS.md 10.9: Sveltos does not always notice, so the step of the cluster says that it may."""
+    template = {"projectsveltos.io/template": "ok"}
+    reading = "{{ .Cluster.metadata.labels.zone }}"
+    content = config_map("a", "one", **template)
+    content["data"]["more"] = reading if where == "content" else "{{ .ClusterName }}"
+    values: dict[str, Any] = {"templateResourceRefs": [{"identifier": "x", "resource": {"kind": "ConfigMap", "name": reading}}]}
+    live = [WEST, content, profile("a", **(values if where == "spec" else {})), deployed(WEST, "one")]
+    relabelled = with_metadata(WEST, labels={"env": "fv", "zone": "b"})
+    plan = planned([relabelled], live, Selection(clusters=("west",)))
+    assert doings(plan, "west") == (set() if where == "nowhere" else {Doing.MAY_CHANGE})
+    assert ("may change" in plan_text(plan, columns=0)) is (where != "nowhere")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state
+from tests.support.rollbacks import Story, put
 
 PAUSED = "profile.projectsveltos.io/paused"
 CLUSTER_SET = ObjectKey(kinds.CLUSTER_SET, "", "s")
@@ -230,3 +232,20 @@ def test_what_never_comes_is_named() -> None:
     with pytest.raises(UnsettledError, match="until ClusterSet s selects default/sveltos--west"):
         sveltos.settling(seconds=3).until([Wait(CLUSTER_SET, shows=(cluster,))])
     assert 3 <= sveltos.now < 4
+
+
+def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
+    """A profile that the rollback only paused is in no step of the undo; the record tells that it may be paused."""
+    sample, live = LABEL_AND_SET
+    cluster = MemoryCluster.of(sample)
+    story = Story(tmp_path, cluster)
+    taken = story.capture()
+    for document in live:
+        put(cluster, document)
+    sveltos = Sveltos(cluster, lag=0.3)
+    apply(cluster, story.plan(taken), take_sample=story.capture, settling=sveltos.settling())
+    undo = story.plan_undo()
+    assert [step.action for step in undo.writes][:1] == [Action.HOLD]
+    assert not undo.blocked
+    apply(cluster, undo, take_sample=story.capture, settling=sveltos.settling())
+    assert (sveltos.losses, sveltos.deployed) == (0, True)
