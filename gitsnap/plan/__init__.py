@@ -17,6 +17,7 @@ from gitsnap.plan.consequences import (
     summed_up,
 )
 from gitsnap.plan.deleting import PRUNED_KINDS
+from gitsnap.plan.effects import EFFECTS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.plan.inputs import Inputs
 from gitsnap.plan.labels import labels_match
@@ -32,6 +33,7 @@ from gitsnap.plan.writing import Create, Delete, MergePatch, Replace, has_no_eff
 
 __all__ = [
     "CONCERNED_KINDS",
+    "EFFECTS",
     "PRUNED_KINDS",
     "Action",
     "Conflict",
