@@ -84,7 +84,23 @@ WithoutUndo = Annotated[
     ),
 ]
 AllowWithdraw = Annotated[
-    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters.")
+    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters, or may.")
+]
+AllowLess = Annotated[
+    bool,
+    typer.Option(
+        "--allow-withdraw-resources", help="Of that, only what a smaller configuration takes from matching clusters."
+    ),
+]
+Wait = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        help="Wait so long for Sveltos: for each step that rests on it (default 60), and in the end until the clusters "
+        "have it (default on a terminal; exit 19). 0 waits for nothing.",
+    ),
 ]
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
 SkipRefused = Annotated[
@@ -121,6 +137,7 @@ ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when th
 
 Names = list[str] | None
 MAX_DELETE = 10
+WAIT = 60
 
 
 def _named(kind: str, *, metavar: str = "NAME") -> Any:

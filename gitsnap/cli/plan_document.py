@@ -31,11 +31,13 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
                 "reason": step.reason,
                 "trial": None if step.trial is None else {"outcome": step.trial.outcome, "message": step.trial.message},
                 "effects": [_effect(one) for one in step.effects],
+                "waits": [str(one) for one in step.waits],
             }
             for step in plan.steps
         ],
         "withdraws": [str(one) for one in plan.withdraws],
         "uncertain": [str(one) for one in plan.doubts],
+        "conflicts": [str(one) for one in plan.conflicts],
         "reaches": sorted(str(cluster) for cluster in plan.reached),
         "unread": sorted(str(kind) for kind in plan.unread),
         "blocked": list(plan.blocked),
@@ -72,6 +74,10 @@ def report_document(report: Report) -> dict[str, object]:
             "still": [_object(key) for key in back.still],
             "problem": back.problem,
         },
+        "arrivals": [
+            {"profile": _object(one.profile), "cluster": str(one.cluster), "outcome": one.outcome, "detail": one.detail}
+            for one in report.arrivals
+        ],
         "before": report.before.tag if report.before else "",
         "after": report.after.tag if report.after else "",
         "afterProblem": report.after_problem,

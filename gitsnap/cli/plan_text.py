@@ -11,7 +11,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, counted, in_words, summed_up
+from gitsnap.plan import (
+    EFFECTS,
+    Action,
+    Effect,
+    Moment,
+    Outcome,
+    Plan,
+    Step,
+    conflict_lines,
+    counted,
+    in_words,
+    summed_up,
+)
 from gitsnap.render import shortened, wrapped
 from gitsnap.sveltos import kinds
 
@@ -31,17 +43,6 @@ _DONE = {
     Action.HOLD: "paused",
     Action.RELEASE: "no longer paused",
 }
-_EFFECTS = {
-    Doing.DEPLOYS: "deployed {where}{who}",
-    Doing.REDEPLOYS: "redeployed {where}{who}",
-    Doing.WITHDRAWS: "WITHDRAWN {where}{who}",
-    Doing.LEAVES: "no longer matched, and left in place, {where}{who}",
-    Doing.APPLIES: "takes effect {where}{who}",
-    Doing.REPORTS: "only reported {where}{who}: syncMode DryRun",
-    Doing.ONCE: "not deployed again {where}{who}: syncMode OneTime",
-    Doing.WAITS: "not deployed {where}{who} as long as it is paused",
-}
-
 
 # The plan -------------------------------------------------------------------------------------------------------------
 
@@ -73,12 +74,16 @@ def _beyond_steps(plan: Plan) -> list[str]:
     lines = [f"withdraw: {one}" for one in withdraws]
     if len(withdraws) < len(plan.withdraws):
         lines.append("note: --output json names every cluster of these")
-    if any(one.moment is not Moment.END and one.profile.kind in kinds.PROFILE_KINDS for one in plan.withdraws):
+    if any(
+        one.moment in (Moment.BETWEEN, Moment.PASSING) and one.profile.kind in kinds.PROFILE_KINDS
+        for one in plan.withdraws
+    ):
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
     lines += [f"note: {one}" for one in plan.ways_out]
     lines += [f"uncertain: {one}" for one in plan.doubts]
+    lines += [f"conflict: {one}" for one in conflict_lines(plan.conflicts)]
     lines += [f"note: {shortened(one)}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one} ({one.substitute})" for one in plan.incomplete]
     lines += _staying(plan)
@@ -92,6 +97,7 @@ def _about(step: Step) -> Iterable[str]:
         yield ", ".join(step.changed[:_MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")
     if step.reason:
         yield step.reason
+    yield from (f"waits {wait}" for wait in step.waits)
     yield from _reach(step)
     if step.trial is not None and step.trial.outcome is Outcome.NOT_TRIED:
         yield f"not tried on the server: {step.trial.message}"
@@ -99,10 +105,10 @@ def _about(step: Step) -> Iterable[str]:
 
 def _reach(step: Step) -> Iterable[str]:
     """What Sveltos does after a step, alike things in one line."""
-    for doing in Doing:
+    for doing in EFFECTS:
         alike = [one for one in step.effects if one.doing is doing]
         if alike:
-            yield _EFFECTS[doing].format(where=_where(step, alike), who=_who(step, alike))
+            yield EFFECTS[doing].sentence.format(where=_where(step, alike), who=_who(step, alike))
 
 
 def _where(step: Step, effects: Sequence[Effect]) -> str:
@@ -176,7 +182,7 @@ def question(plan: Plan) -> str:
     """Where, and what a yes means, the worst of it included."""
     deleted, clusters = (
         sum(step.action is Action.DELETE for step in plan.writes),
-        {one.cluster for one in plan.withdraws},
+        {one.cluster for one in plan.withdraws if one.takes},
     )
     written = len(plan.writes) - deleted
     parts = [f"write {counted(written, 'object')}"] if written else []
@@ -192,7 +198,7 @@ def question(plan: Plan) -> str:
 
 def report_text(report: Report, *, columns: int = 0) -> str:
     """What was and what was not applied, set off from the plan above it."""
-    lines = [f"{_DONE[step.action]} {_name(step.key)}" for step in report.applied]
+    lines = [f"{_done(step)} {_name(step.key)}" for step in report.applied]
     if report.failed is not None:
         lines.append(f"FAILED {_name(report.failed.key)}: {_flat(report.failure)}")
     lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
@@ -202,6 +208,7 @@ def report_text(report: Report, *, columns: int = 0) -> str:
         lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
         lines += [f"left there: {_name(key)}" for key in report.gone_back.left]
         lines += [f"NOT taken back: {_name(key)}" for key in report.gone_back.still]
+    lines += _arrivals(report)
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
     if report.after is not None:
@@ -217,3 +224,26 @@ def report_text(report: Report, *, columns: int = 0) -> str:
         done += f", {len(report.left_out)} left out"
     lines.append(f"rollback: {done}")
     return "\n" + "\n".join(wrapped(line, columns) for line in lines) + "\n"
+
+
+def _done(step: Step) -> str:
+    """What became of an object. One with finalizers is there until whoever set them is done."""
+    finalizers = ((step.live or {}).get("metadata") or {}).get("finalizers")
+    return "being deleted:" if step.action is Action.DELETE and finalizers else _DONE[step.action]
+
+
+def _arrivals(report: Report) -> list[str]:
+    """What Sveltos reports: a line for each cluster that lacks something, one for each profile that arrived."""
+    lines = []
+    arrived: dict[ObjectKey, list[str]] = {}
+    for one in report.arrivals:
+        if one.outcome in ("arrived", "withdrawn"):
+            arrived.setdefault(one.profile, []).append(str(one.cluster))
+        else:
+            detail = f": {_flat(one.detail)}" if one.detail else ""
+            lines.append(f"{one.outcome.upper()} on {one.cluster}: {_name(one.profile)}{detail}")
+    for profile, clusters in sorted(arrived.items()):
+        more = len(clusters) - _MOST_NAMES
+        named = ", ".join(clusters[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"arrived: {_name(profile)} on {named}")
+    return lines

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.sveltos.matching import ClusterRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class SampleState:
     """The moment of the sample. What is not known to be younger is never deleted."""
     scope: frozenset[Kind] = frozenset()
     """The kinds that the sample was to hold."""
+    holdable: frozenset[ObjectKey] = frozenset()
+    """Profiles outside of the selection that may be paused: those that the rollback which is undone had paused."""
     made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
     """For an undo: what the rollback created, as it created it; None where that is not known any more."""
 
@@ -61,3 +64,5 @@ class LiveState:
     """Kinds that would tell what a step reaches, and that this user may not read."""
     whole: frozenset[Kind] = frozenset()
     """Kinds of which ``objects`` has every object of the cluster."""
+    summaries: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict)
+    """The clusters on which profiles in DryRun have a ClusterSummary, whether they still match or not."""

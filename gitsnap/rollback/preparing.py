@@ -5,22 +5,25 @@ This module must not write to a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gitsnap.errors import AccessDeniedError, NotFoundError, WrongClusterError
+from gitsnap.errors import WrongClusterError
 from gitsnap.model import ClusterInfo, JsonObject, ObjectKey, Sample
 from gitsnap.plan import (
     PRUNED_KINDS,
+    Inputs,
     LiveState,
     Options,
     Plan,
     SampleState,
     Selection,
     Unrestorable,
+    Withdrawals,
     in_words,
     labels_match,
     losing_unselected,
+    lost_on_unselected,
     make_plan,
     resolve,
     spared,
@@ -28,8 +31,8 @@ from gitsnap.plan import (
 )
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.rollback.live import read_live
+from gitsnap.rollback.reading import read_configurations, read_contents
 from gitsnap.rollback.sample import SampleObjects
-from gitsnap.sveltos import kinds
 
 
 def prepare(
@@ -83,6 +86,8 @@ class Wanted:
     """Those that it does not have."""
     made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
     """See SampleState."""
+    holdable: frozenset[ObjectKey] = frozenset()
+    """See SampleState."""
 
 
 def planned(
@@ -104,6 +109,7 @@ def planned(
         time=sample.metadata.time,
         scope=frozenset(tree.info.kinds),
         made=wanted.made,
+        holdable=wanted.holdable,
     )
     plan = make_plan(state, live, selection, options)
     if not selection.keys:  # an undo is about exactly these
@@ -114,10 +120,23 @@ def planned(
 def _spared(
     plan: Plan, objects: SampleObjects, state: SampleState, live: LiveState, selection: Selection
 ) -> frozenset[ObjectKey]:
-    """The profiles that would keep the clusters that they lose by this plan, if they were selected as well."""
-    candidates = losing_unselected(plan, state.keys)
-    if not candidates:
-        return frozenset()
+    """The profiles, and the clusters, that would lose no match by this plan if they were selected as well."""
+    found = frozenset[ObjectKey]()
+    for candidates in (losing_unselected(plan, state.keys), lost_on_unselected(plan, state.keys)):
+        if candidates:
+            found |= spared(_wider(plan, objects, state, live, selection, candidates), candidates)
+    return found
+
+
+def _wider(
+    plan: Plan,
+    objects: SampleObjects,
+    state: SampleState,
+    live: LiveState,
+    selection: Selection,
+    candidates: frozenset[ObjectKey],
+) -> Plan:
+    """The plan in which some more objects are selected."""
     documents, unrestorable = _documents(objects, candidates, live)
     wider = replace(
         state,
@@ -125,7 +144,7 @@ def _spared(
         unrestorable={**state.unrestorable, **unrestorable},
         selected=(state.selected or frozenset()) | candidates,
     )
-    return spared(make_plan(wider, live, selection, plan.options), candidates)
+    return make_plan(wider, live, selection, plan.options)
 
 
 def _live_keys(cluster: Cluster, tree: Tree, selection: Selection, keys: frozenset[ObjectKey]) -> frozenset[ObjectKey]:
@@ -183,14 +202,10 @@ def _documents(
 
 
 def say_what_goes(cluster: Cluster, plan: Plan) -> Plan:
-    """The plan whose withdraw lines say what is deployed."""
-    return with_deployed(plan, _configurations(cluster, plan))
-
-
-def _configurations(cluster: Cluster, plan: Plan) -> Iterator[JsonObject]:
-    """The live ClusterConfigurations of the clusters that something would be withdrawn from."""
-    for ref in sorted({withdraw.cluster for withdraw in plan.withdraws}):
-        try:
-            yield cluster.get(ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}"))
-        except (NotFoundError, AccessDeniedError):
-            continue  # the withdraw line then says that something goes, not how much
+    """The plan with what it takes from clusters: the matches that end, and what is deployed less."""
+    withdrawals, inputs = Withdrawals(plan), Inputs(plan)
+    contents = read_contents(cluster, withdrawals.sources | inputs.sources)
+    clusters = withdrawals.compare(contents)
+    clusters |= {withdraw.cluster for withdraw in plan.withdraws}
+    configurations = tuple(read_configurations(cluster, clusters))
+    return inputs.applied(with_deployed(withdrawals.applied(configurations), configurations), contents)
