@@ -52,6 +52,8 @@ def run_git(
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",  # the record as it was written, not what somebody shows in its place
+            "GIT_GRAFT_FILE": f"{os.devnull}/none",
             **(environment or {}),
         },
         capture_output=True,

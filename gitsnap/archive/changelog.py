@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.commits import read_commit
+from gitsnap.archive.completeness import shallow_commits
+from gitsnap.archive.refs import branch_heads
+from gitsnap.archive.trees import hint_for
 from gitsnap.errors import ArchiveError
 from gitsnap.git import run_git
 from gitsnap.model import BlobId, CommitId
@@ -23,11 +27,19 @@ _LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
 """A line of a commit's change log that says who wrote an object (docs/FORMAT.md)."""
 
 
-def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+def read_log(
+    repository: pygit2.Repository, branch: str, patterns: Sequence[str], *, newest: CommitId | None
+) -> Iterator[LoggedCommit]:
     """The commits that changed files which fit one of the patterns (git's pathspecs), newest first.
 
-    Raises ArchiveError when the history cannot be read.
+    ``newest``: commit of the newest sample, where the history begins if the branch is gone. Commits at which a shallow
+    clone ends are left out, since git shows all their files as added. Raises ArchiveError when the history cannot be
+    read.
     """
+    heads = list(branch_heads(repository, branch)) or ([newest] if newest else [])
+    if not heads:
+        return
+    cut_off = shallow_commits(repository)
     done = run_git(
         Path(repository.path),
         "log",
@@ -37,22 +49,25 @@ def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]
         "--no-abbrev",
         "-z",
         "--format=format:commit %H",
-        f"refs/heads/{branch}",
+        *heads,
         "--",
         *patterns,
     )
     if done.returncode != 0:
-        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint="Run `git fsck`.")
+        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint=hint_for(repository))
     for name, files in _commits(done.stdout):
-        commit = repository[name].peel(pygit2.Commit)
+        if name in cut_off:
+            continue
+        commit = read_commit(repository, name)
         managers = _managers(commit.message)
         yield LoggedCommit(
             CommitId(name),
-            CommitId(str(commit.parent_ids[0])) if commit.parent_ids else None,
+            CommitId(commit.parents[0]) if commit.parents else None,
             tuple(
                 LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
                 for action, before, after, path in files
             ),
+            commit.time,
         )
 
 

@@ -47,9 +47,9 @@ def carried_documents(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     for area, path, blob in files_of_kind(tree, kind):
         if area is not Area.CONFIGURATION:
             continue
-        document: JsonObject = archive_format.decode(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
+        document: JsonObject = archive_format.decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         if path in inventory:
-            reported = archive_format.decode(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
+            reported = archive_format.decode_object(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
             labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
             document = {**document, "metadata": {**document["metadata"], "labels": labels}}
             if "status" in reported:

@@ -85,7 +85,7 @@ class Sealer:
             return False
         if before == blob:
             return True
-        old = archive_format.decode(self._previous.read(before))
+        old = archive_format.decode_object(self._previous.read(before), f"{Area.CONFIGURATION}/{path}")
         same_values = masking.sealed_part(old, self._secrets) == masking.sealed_part(masked, self._secrets)
         return bool(same_values and old.get("type") == masked.get("type"))
 

@@ -88,7 +88,7 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
     if form is options.Output.TABLE:
         rows = [
             [
-                one.sample.moment if one.sample else "(by hand)",
+                _date(one) or "(by hand)",
                 f"{one.key.kind.group}/{one.key.kind.name}",
                 one.key.namespace,
                 one.key.name,
@@ -102,7 +102,7 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
         return
     changes = [
         {
-            "date": one.sample.moment if one.sample else None,
+            "date": _date(one),
             "sample": one.sample.tag if one.sample else None,
             "kind": str(one.key.kind),
             "namespace": one.key.namespace,
@@ -114,6 +114,13 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
         for one in found
     ]
     output.structured({"kind": "ChangeLog", "changes": changes}, form)
+
+
+def _date(entry: changelog.LogEntry) -> str | None:
+    """As ``list`` prints it; of a change whose sample is not there, the moment when it was taken."""
+    if entry.sample is not None:
+        return entry.sample.moment
+    return entry.time.strftime("%Y-%m-%d:%H:%M:%S") if entry.time is not None else None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

@@ -55,28 +55,29 @@ class Sampler:
         place, before = self.place, trigger is Trigger.BEFORE_ROLLBACK
         archive = place.made_record()
         identities = place.identities if place.elsewhere.record is None else ()
-        policy, keeper = keys.for_capture(
-            archive, find_policy(archive.policy, None, place.cluster), identities=identities
-        )
-        self._check(policy.secrets_mode)
-        if before and policy.signing_secret and place.signing_key is None:
-            output.say(
-                "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
+        asked = find_policy(archive.policy, None, place.cluster)
+        signer = signer_from_file(place.signing_key)
+        with archive.writer() as writer:  # another capture may decide on cluster, mode and keys at the same time
+            policy, keeper = keys.for_capture(archive, asked, identities=identities)
+            self._check(policy.secrets_mode)
+            if before and policy.signing_secret and place.signing_key is None:
+                output.say(
+                    "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
+                )
+            say_new_identity(keeper)
+            request = sampling.Request(
+                sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
+                keeper,
+                datetime.now(UTC),
+                trigger,
+                target=self._target(record) if before else None,
+                beside=place.remote is not None,
+                require_complete=before,
+                also=frozenset(also),
+                signer=signer,
+                extra=record_lines(record),
             )
-        say_new_identity(keeper)
-        request = sampling.Request(
-            sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
-            keeper,
-            datetime.now(UTC),
-            trigger,
-            target=self._target(record) if before else None,
-            beside=place.remote is not None,
-            require_complete=before,
-            also=frozenset(also),
-            signer=signer_from_file(place.signing_key),
-            extra=record_lines(record),
-        )
-        return sampling.capture(place.cluster, archive, request).recorded.sample
+            return sampling.capture(place.cluster, archive, request, writer=writer).recorded.sample
 
     def _check(self, mode: SecretsMode) -> None:
         """Raises RefusedError when the sample before would not hold the values of a Secret that is about to go."""

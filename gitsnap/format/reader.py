@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from gitsnap.errors import InputError
+from gitsnap.errors import ArchiveError, InputError
 from gitsnap.format import canonical
 
 LONGEST_TEXT = 64 * 1024 * 1024
@@ -28,6 +28,8 @@ _LONGEST_NUMBER = 10_000
 """Bits; Python does not write down a number that is much longer."""
 
 DEEPEST = 200
+
+_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive say more."
 
 _DEEP_BLOCKS = re.compile(rf"[ \t?:-]{{{2 * DEEPEST}}}")
 """What a line begins with where block collections are nested deeply: each level stands further to the right."""
@@ -46,6 +48,23 @@ def decode(data: bytes, source: str = "an archived object") -> Any:
     if len(documents) != 1:
         raise InputError(f"{source}: {len(documents)} documents instead of one")
     return documents[0]
+
+
+def decode_object(data: bytes, source: str) -> dict[str, Any]:
+    """The object of an archived file; ``source`` names the file in messages.
+
+    Raises ArchiveError where the file holds anything else. Whoever may write to a remote can put any file there.
+    """
+    try:
+        document = decode(data, source)
+    except InputError as error:
+        raise ArchiveError(error.message, hint=_NOT_WRITTEN) from None
+    if not isinstance(document, dict):
+        raise ArchiveError(f"{source}: not a Kubernetes object", hint=_NOT_WRITTEN)
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or not all(isinstance(document.get(key), str) for key in ("apiVersion", "kind")):
+        raise ArchiveError(f"{source}: apiVersion, kind or metadata is missing", hint=_NOT_WRITTEN)
+    return document
 
 
 def load_documents(text: str | bytes, source: str) -> list[Any]:
