@@ -40,8 +40,9 @@ from gitsnap.errors import ArchiveError, StorageError
 from gitsnap.model import BlobId, CommitId, Sample
 
 if TYPE_CHECKING:
-    from gitsnap.archive.checking import Finding, Progress
+    from gitsnap.archive.checking import Progress
     from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.findings import Finding
     from gitsnap.archive.writing import GitWriter
     from gitsnap.ports import LoggedCommit
 
@@ -108,7 +109,26 @@ class GitArchive:
 
     def lacks(self) -> list[Lack]:
         """What this copy of the archive lacks of the record. A whole archive lacks nothing."""
-        return self._lacks(self._samples.read()[0])
+        samples = self._samples.read()[0]
+        found = self._lacks(samples)
+        if found and (again := self._samples.read()[0]) is not samples:
+            return self._lacks(again)  # a capture was just making its tag
+        return found
+
+    def unfetched(self) -> list[Lack]:
+        """Where contents that are missing would have come from."""
+        from gitsnap.archive.completeness import lacking_objects
+
+        return [lack for lack in lacking_objects(self._repository) if lack.what == "contents"]
+
+    def check_samples(self) -> None:
+        """Raises ArchiveError where samples may exist that are not here: retention must not decide without them."""
+        for lack in self.lacks():
+            if lack.what in ("samples", "refs"):
+                raise ArchiveError(
+                    f"no sample of {self._folder} can be removed: {lack.message}",
+                    hint=f"Bring them here: `{lack.command}`." if lack.command else DAMAGED,
+                )
 
     def _lacks(self, samples: Samples) -> list[Lack]:
         from gitsnap.archive.completeness import lacks

@@ -6,6 +6,7 @@ This module must not look into files.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,11 @@ def read_log(
     clone ends are left out, since git shows all their files as added. Raises ArchiveError when the history cannot be
     read.
     """
-    heads = list(branch_heads(repository, branch)) or ([newest] if newest else [])
+    heads: list[str] = []
+    with contextlib.suppress(ArchiveError):  # a damaged ref: the newest sample leads to the same history
+        heads += branch_heads(repository, branch)
+    if not heads and newest:
+        heads.append(newest)
     if not heads:
         return
     cut_off = shallow_commits(repository)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import worktree
 from gitsnap.archive.commits import History, history_of, read_commit
 from gitsnap.archive.completeness import Lack, is_partial, lacks, shallow_commits
+from gitsnap.archive.findings import Finding, changed_files, shortened
 from gitsnap.archive.reading import GitTree, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, common_folder, read_refs, refs_below
 from gitsnap.archive.removal import pending
@@ -31,21 +31,7 @@ from gitsnap.model import Area, BlobId, Sample, SampleMetadata
 _REMARKS = ("notice:", "hint:")
 """Lines of git that tell of no damage."""
 
-_NAMED = 5
-"""So many names are listed of what is wrong in the same way."""
-
 Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that a person should know."""
-
-    wrong: bool
-    """False for a note: worth knowing, but no damage."""
-    subject: str
-    """A tag, a commit, a branch, ``git`` or ``working tree``."""
-    message: str
 
 
 def check(
@@ -72,14 +58,15 @@ def check(
     found += checker.contents()
     if allowed_signers is not None:
         found += checker.signatures(allowed_signers)
-    found += checker.working_tree()
+    progress("working tree", 0)
+    found += changed_files(repository)
     return sorted(dict.fromkeys(map(_printable, found)), key=lambda one: not one.wrong)
 
 
 def _printable(finding: Finding) -> Finding:
     """The finding without bytes that are not UTF-8, which names from outside may have."""
     subject, message = (text.encode("utf-8", "replace").decode() for text in (finding.subject, finding.message))
-    return Finding(finding.wrong, subject, message)
+    return replace(finding, subject=subject, message=message)
 
 
 def _unreadable(problem: Problem) -> Finding:
@@ -104,8 +91,8 @@ class _Checker:
     def refs(self) -> Iterator[Finding]:
         """Whether all refs can be seen, whether there is a sample at all, and what git shows in place of the record."""
         git_folder = Path(self._repository.path)
-        if line := read_refs(git_folder, TAGS).damaged_line:
-            message = f"is damaged at line {line}: refs that are named behind it are not seen, and were not checked"
+        if damaged := read_refs(git_folder, TAGS).damaged_line:
+            message = f"is damaged at line {damaged}: refs that are named behind it are not seen, and were not checked"
             yield Finding(True, "packed-refs", message)
         elif not self._samples:
             yield Finding(True, self._branch, self._without_samples())
@@ -113,9 +100,15 @@ class _Checker:
             for lack in self._lacks:
                 if lack.what == "samples":
                     yield Finding(True, self._branch, lack.message)
+        try:
+            self._repository.lookup_reference("HEAD")
+        except (KeyError, ValueError, pygit2.GitError):
+            yield Finding(
+                True, "HEAD", f"is damaged: write the line `ref: refs/heads/{self._branch}` into the file HEAD"
+            )
         replaced = refs_below(git_folder, "refs/replace/")
         if replaced or self._has_grafts():
-            what = "refs below refs/replace/" if replaced else "the file info/grafts"
+            what = "refs below refs/replace/" if replaced else "grafts in the file info/grafts"
             message = f"{what} make git show another history; gitsnap reads and checks the history as it was written"
             yield Finding(False, "git", message)
 
@@ -132,8 +125,8 @@ class _Checker:
         return "gitsnap.format" in self._repository.config
 
     def _without_samples(self) -> str:
-        told = next((str(lack) for lack in self._lacks if lack.what == "samples"), "")
-        return told or "there is no sample, so that nothing could be checked; `gitsnap capture` takes one"
+        missing = any(lack.what == "samples" for lack in self._lacks)
+        return f"no sample {'is here' if missing else 'was taken yet'}: there is nothing to verify"
 
     def _has_grafts(self) -> bool:
         try:
@@ -159,11 +152,10 @@ class _Checker:
         except ArchiveError:
             yield Finding(True, self._branch, "the branch's ref is damaged; the next capture puts it back")
             return
-        if not heads:
-            if self._samples:
-                yield Finding(True, self._branch, "the branch is missing; the next capture puts it back")
-            return
-        history = history_of(self._repository, heads.values())
+        if not heads and self._samples and self._is_own_archive:
+            yield Finding(True, self._branch, "the branch is missing; the next capture puts it back")
+        last = newest(self._samples)
+        history = history_of(self._repository, heads.values() or ([last.commit] if last else []))
         expected = {
             parent
             for commit in shallow_commits(self._repository)
@@ -252,11 +244,11 @@ class _Checker:
         while named and (before is None or named != before.tag_id) and steps <= count:
             facts = self._tag_facts(named)
             if facts is None:
-                noun = "sample" if count == 1 else "samples"
+                samples = "1 sample before it is" if count == 1 else f"{count} samples before it are"
                 yield Finding(
                     False,
                     sample.tag,
-                    f"{count} {noun} before it are gone, and cannot be followed in this copy of the archive",
+                    f"{samples} not here, and cannot be followed in this copy of the archive",
                 )
                 return
             self._gone.append(facts[0])
@@ -302,9 +294,10 @@ class _Checker:
             metadata = following[1] if following else None
         lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
         if gone > told and followed:
-            yield Finding(True, self._branch, f"{lost}, and retention took {told}: {_shortened(sorted(self._gone))}")
+            yield Finding(True, self._branch, f"{lost}, and retention took {told}: {shortened(sorted(self._gone))}")
         elif gone > told:
-            message = f"{lost}; what is left of the chain tells of {told} that retention took"
+            here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
+            message = f"{here}; the part of the chain that is here tells of {told} that retention took"
             yield Finding(False, self._branch, message)
 
     # What samples hold ------------------------------------------------------------------------------------------------
@@ -317,15 +310,22 @@ class _Checker:
     def contents(self) -> Iterator[Finding]:
         """Whether each sample reads back, and is what its tag says: samples of one commit are read once."""
         known: dict[str, tuple[str, int] | str] = {}
+        unread = 0
         for number, sample in enumerate(self._samples, start=1):
             self._progress("samples", number)
             if sample.commit not in known:
                 known[sample.commit] = self._content(sample)
             facts = known[sample.commit]
-            if isinstance(facts, str):
-                yield Finding(not self._is_partial, sample.tag, facts)
+            if isinstance(facts, str) and self._is_partial:
+                unread += 1
+            elif isinstance(facts, str):
+                yield Finding(True, sample.tag, facts)
             elif facts != (sample.metadata.content_sha256, sample.metadata.objects):
                 yield Finding(True, sample.tag, "its content is not what its tag says (Content-SHA256, Objects)")
+        if unread:
+            samples = "1 sample" if unread == 1 else f"{unread} samples"
+            message = f"{samples} could not be read back, since contents were not fetched"
+            yield Finding(False, self._branch, message, unchecked=True)
 
     def _content(self, sample: Sample) -> tuple[str, int] | str:
         """Hash and number of objects, or what keeps them from being read."""
@@ -356,35 +356,3 @@ class _Checker:
             if done.returncode != 0:
                 said = done.stderr.strip().splitlines()[-1:] or ["no signature"]
                 yield Finding(True, sample.tag, f"is not signed by anybody in {allowed_signers} ({said[0]})")
-
-    # The working tree -------------------------------------------------------------------------------------------------
-
-    def working_tree(self) -> Iterator[Finding]:
-        """What somebody changed there; gitsnap leaves it alone.
-
-        Git compares: libgit2 may read a damaged tree for ever. Nothing is written, and no program of the settings run.
-        """
-        if self._repository.is_bare or self._repository.workdir is None:
-            return
-        if not worktree.was_shown(self._repository) and worktree.is_empty(self._repository):
-            return  # a copy that only serves to be read, or one that the next capture fills
-        if not worktree.index_is_whole(self._repository) and worktree.was_shown(self._repository):
-            yield Finding(False, "working tree", "git's index is missing or damaged; the next capture makes it anew")
-            return
-        self._progress("working tree", 0)
-        done = run_git(
-            Path(self._repository.path), f"--work-tree={self._repository.workdir}", "-c", "core.fsmonitor=false",
-            "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-            environment={"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"},
-        )  # fmt: skip
-        if done.returncode != 0:
-            said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
-            yield Finding(False, "working tree", f"cannot be compared: {said[0]}")
-            return
-        changed = sorted(line[3:] for line in done.stdout.split("\0") if line)
-        if changed:
-            yield Finding(False, "working tree", f"changed by hand, and left alone: {_shortened(changed)}")
-
-
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

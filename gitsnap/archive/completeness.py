@@ -40,7 +40,7 @@ class Lack:
     """The git command that brings the part, ``""`` where there is none."""
 
     def __str__(self) -> str:
-        return f"{self.message}; `{self.command}` brings it" if self.command else self.message
+        return f"{self.message}; `{self.command}` brings them" if self.command else self.message
 
 
 def lacks(
@@ -49,9 +49,10 @@ def lacks(
     """What this copy lacks.
 
     ``samples`` are all that can be read, ``newest`` is the newest of those on the branch. ``damaged_line``: the line of
-    ``packed-refs`` that git cannot read, 0 for none.
+    ``packed-refs`` that git cannot read, 0 for none. That a clone is partial is not said here: whatever needs a content
+    that was not fetched fails and says so.
     """
-    found = lacking_objects(repository)
+    found = [lack for lack in lacking_objects(repository) if lack.command != FETCH_CONTENTS]
     if damaged_line:
         found.append(
             Lack(
@@ -122,12 +123,22 @@ def _lacking_samples(
 ) -> list[Lack]:
     """Whether commits at the head of the branch were made for samples whose tags are not here.
 
-    A capture that was killed leaves one such commit, which the next capture mends.
+    A capture that was killed leaves one such commit, which the next capture mends. The branch of a clone may also be
+    older than the newest sample: then it was not updated when the tags were fetched.
     """
-    heads = branch_heads(repository, branch).values()
-    untagged = max((_untagged(repository, head, samples, newest) for head in heads), default=0)
+    from gitsnap.archive.worktree import shown_commit
+
+    heads = set(branch_heads(repository, branch).values())
     is_clone = "gitsnap.format" not in repository.config
-    if untagged <= (0 if is_clone or not samples else 1):
+    if is_clone and not heads and samples:
+        command = f"git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
+        return [Lack("history", f"the branch {branch} is not here, only the tags of its samples", command)]
+    # The working tree shows a commit only once its sample has a tag: such a commit is not of a capture that was killed.
+    shown = "" if is_clone or (newest is not None and {newest.commit} == heads) else shown_commit(repository)
+    if shown and not heads:
+        heads = {shown}
+    untagged = max((_untagged(repository, head, samples, newest) for head in heads), default=0)
+    if untagged <= (0 if is_clone or shown in heads else 1):
         return []
     command = (FETCH_HISTORY if shallow else FETCH_TAGS) if is_clone else ""
     commits = "1 commit" if untagged == 1 else f"{untagged} commits" if untagged < _MOST_COMMITS else "many commits"
@@ -135,8 +146,7 @@ def _lacking_samples(
         message = f"no sample is here, but {branch} has {commits} by gitsnap: the tags of the samples are missing"
     else:
         message = (
-            f"{branch} has {commits} by gitsnap after the newest sample that is here: the tags of newer samples "
-            "are missing"
+            f"{branch} has {commits} by gitsnap after the newest sample here: the tags of newer samples are missing"
         )
     if not is_clone:
         message += f". A clone or a remote may have them: git fetch URL 'refs/tags/{branch}/*:refs/tags/{branch}/*'"
@@ -145,7 +155,9 @@ def _lacking_samples(
 
 def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
     """How many own commits lie between the head of a branch and the newest commit that has a sample."""
-    if newest is not None and head == newest.commit:
+    if newest is not None and any(
+        commit.id == head for commit in islice(first_parents(repository, newest.commit), _MOST_COMMITS)
+    ):
         return 0
     tagged = frozenset(sample.commit for sample in samples)
     own = 0
@@ -153,8 +165,4 @@ def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample
         if commit.id in tagged:
             return own
         own += commit.is_own
-    if newest is not None and any(
-        commit.id == head for commit in islice(first_parents(repository, newest.commit), _MOST_COMMITS)
-    ):
-        return 0  # the branch was not updated when the tags were fetched
     return own

@@ -15,6 +15,7 @@ import pygit2
 from gitsnap.archive.commits import first_parents
 from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_shallow
 from gitsnap.archive.tag_objects import tag_objects
+from gitsnap.archive.worktree import shown_commit
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message
 from gitsnap.model import Sample, TagId
@@ -25,6 +26,7 @@ class LostTag:
     """A tag object of a sample that no ref names."""
 
     sequence: int
+    name: str
     id: TagId
     commit: str
 
@@ -35,7 +37,7 @@ def newest_lost(
     """The sample that the next one follows although its tag is gone; None where no tag of a newer sample was removed.
 
     ``head``: the commit that the next sample builds on. Raises ArchiveError where the tags of several samples have
-    never been here: a sample that is added now would fork the chain.
+    never been here, or where all tags are gone: a sample that is added now would fork the chain, or begin it anew.
     """
     if head is None or (newest is not None and head == newest.commit):
         return None
@@ -54,8 +56,18 @@ def newest_lost(
         )
     last = max(lost, default=None)
     before = newest.sequence if newest else 0
-    # The newest lost tag may be that of a killed capture. The tag before it was a sample: its number was given out.
-    return last if last is not None and last.sequence >= before + 2 else None
+    # The newest lost tag may be that of a killed capture, unless the working tree shows its commit, which comes after
+    # the tag. The tag before it was a sample in any case: its number was given out.
+    fewest = 1 if shown_commit(repository) == head else 2
+    if last is None or last.sequence < before + fewest:
+        return None
+    if newest is None:
+        raise ArchiveError(
+            f"all tags of {branch} are gone, so that cluster, mode and keys of the next sample are not known",
+            hint=f"`git update-ref refs/tags/{last.name} {last.id}` in the archive puts the newest tag back; a clone "
+            f"or a remote may have all of them: `git fetch URL 'refs/tags/{branch}/*:refs/tags/{branch}/*'`.",
+        )
+    return last
 
 
 def _untagged(repository: pygit2.Repository, head: str, tagged: Collection[str]) -> set[str]:
@@ -79,5 +91,5 @@ def _lost(repository: pygit2.Repository, branch: str, present: Collection[TagId]
         except ArchiveError:
             continue
         if facts.beside is None:
-            found.append(LostTag(facts.sequence, TagId(name), tag.commit))
+            found.append(LostTag(facts.sequence, tag.name, TagId(name), tag.commit))
     return found

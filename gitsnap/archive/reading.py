@@ -19,7 +19,7 @@ from pygit2.enums import ObjectType
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row, Rows
-from gitsnap.archive.tag_objects import read_tag
+from gitsnap.archive.tag_objects import ForeignTagError, read_tag
 from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end, hint_for
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
@@ -35,6 +35,8 @@ class Problem:
 
     tag: str
     reason: str
+    foreign: bool = False
+    """Whether it is plainly not gitsnap's, so that no number of a sample is its own."""
 
 
 Problems = tuple[Problem, ...]
@@ -200,7 +202,7 @@ def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[l
         try:
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:
-            problems.append(Problem(name, error.message))
+            problems.append(Problem(name, error.message, isinstance(error, ForeignTagError)))
     return samples, tuple(sorted(problems, key=lambda one: one.tag))
 
 
@@ -221,6 +223,8 @@ def _tags_among(refs: Iterable[tuple[str, str]], branch: str) -> list[tuple[str,
 
 def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
     tag = read_tag(repository, name, target)
+    if "\nGitsnap-" not in tag.message:
+        raise ForeignTagError(f"the tag {name} was not written by gitsnap: its message has no lines Gitsnap-Key: value")
     return Sample.of(name, TagId(target), CommitId(tag.commit), parse_tag_message(tag.message))
 
 

@@ -114,6 +114,13 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
         raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder, policy)
     if branch is None:
+        from gitsnap.archive.completeness import lacking_objects
+
+        for lack in lacking_objects(_repository(folder)):
+            raise ArchiveError(
+                f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
+                hint=f"`{lack.command}` brings them." if lack.command else "Then try again.",
+            )
         raise ArchiveError(
             f"{folder} is a git repository, but not a gitsnap archive: no branch of it holds gitsnap.yaml",
             hint="gitsnap never writes into a repository that it did not make. A clone of a single branch gets the "

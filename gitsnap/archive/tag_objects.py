@@ -18,6 +18,10 @@ from gitsnap.errors import ArchiveError
 from gitsnap.git import run_git
 
 
+class ForeignTagError(ArchiveError):
+    """A tag that gitsnap did not make: it has no number in the order of samples."""
+
+
 @dataclass(frozen=True, slots=True)
 class TagObject:
     """An annotated tag of a commit."""
@@ -31,7 +35,7 @@ class TagObject:
 
 
 def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject:
-    """The tag object that the tag ``name`` points at. Raises ArchiveError."""
+    """The tag object that the tag ``name`` points at. Raises ArchiveError, ForeignTagError."""
     check_end(repository, target)
     try:
         kind, content = repository.read(target)
@@ -40,7 +44,7 @@ def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject
             f"the tag {name} points at an object that is missing or damaged", hint=hint_for(repository)
         ) from None
     if kind != ObjectType.TAG:
-        raise ArchiveError(
+        raise ForeignTagError(
             f"the tag {name} is not an annotated tag, so gitsnap did not make it",
             hint="Somebody else made it. Delete it with `git tag --delete`, or keep it under another prefix.",
         )
@@ -53,7 +57,7 @@ def _parsed(content: bytes, name: str) -> TagObject:
     commit, kind = fields.get(b"object", b"").decode("ascii", "replace"), fields.get(b"type", b"")
     if kind != b"commit" or not is_object_id(commit):
         shown = kind.decode("ascii", "replace") or "nothing"
-        raise ArchiveError(f"the tag {name} points at a {shown}, not at a commit: gitsnap did not make it")
+        raise ForeignTagError(f"the tag {name} points at a {shown}, not at a commit: gitsnap did not make it")
     return TagObject(
         commit, fields.get(b"tag", b"").decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
     )

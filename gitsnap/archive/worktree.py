@@ -92,7 +92,12 @@ def _shown_files(repository: pygit2.Repository, folders: Folders, shown: Path) -
 
 def was_shown(repository: pygit2.Repository) -> bool:
     """Whether a capture has ever updated this working tree."""
-    return _read(Path(repository.path) / _SHOWN) is not None
+    return shown_commit(repository) is not None
+
+
+def shown_commit(repository: pygit2.Repository) -> str | None:
+    """The commit that the last capture showed here, once it had made the tag of its sample."""
+    return _read(Path(repository.path) / _SHOWN)
 
 
 def is_empty(repository: pygit2.Repository) -> bool:

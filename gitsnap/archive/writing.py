@@ -60,7 +60,7 @@ class GitWriter:
         self._samples, self._unreadable = self._reader.read()
         self._check_packed_refs()
         self._base = self._find_base()
-        self._lost = None if self._unreadable else self._newest_lost()
+        self._lost = None if any(not one.foreign for one in self._unreadable) else self._newest_lost()
         # In an archive without a commit there is nothing to look for, and looking takes as long as hashing.
         known = partial(is_whole, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
@@ -189,6 +189,8 @@ class GitWriter:
                 raise
             head = None
             (Path(self._repository.path) / name).unlink(missing_ok=True)  # libgit2 moves no ref that it cannot read
+        if head is None and last is None:
+            return self._restored_head(name)
         if last is None or head == last.commit:
             return head
         if head is not None and head not in self._repository:
@@ -200,6 +202,14 @@ class GitWriter:
             create_ref(self._repository, name, last.commit, force=True)
             return last.commit
         return head
+
+    def _restored_head(self, name: str) -> str | None:
+        """The commit that the working tree shows, put back where all refs are gone; None in a new archive."""
+        shown = worktree.shown_commit(self._repository)
+        if shown is None or shown not in self._repository:
+            return None
+        create_ref(self._repository, name, shown)
+        return shown
 
     def _check_head(self) -> None:
         """HEAD is no input of a capture, but nothing can be written in a repository where it cannot be read."""
@@ -305,7 +315,7 @@ class GitWriter:
         """
         number = last.sequence + 1 if last else 1
         earliest = tag_name(self._branch, last.time) if last else ""
-        return number + sum(one.tag >= earliest for one in self._unreadable)
+        return number + sum(one.tag >= earliest for one in self._unreadable if not one.foreign)
 
     # Making it so -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -16,7 +16,7 @@ from gitsnap import changelog, history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.compare import Comparison, Filters
-from gitsnap.errors import UsageError
+from gitsnap.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.model import Sample
 from gitsnap.render import render_table
 
@@ -72,6 +72,13 @@ def log(
         changelog.check_kind(opened, chosen, newest)
         changelog.check_existed(opened, chosen, (one.key for one in history.objects(newest, kind=chosen.kind)))
     _show_objects(found, form)
+    _check_whole(opened, found)
+
+
+def _check_whole(archive: GitArchive, found: Sequence[object]) -> None:
+    """Exit with 13 where nothing was found in a history that is not whole."""
+    if not found and archive.lacks():
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _gathered(found: Iterable[_Found]) -> list[_Found]:
@@ -144,11 +151,12 @@ def _show_clusters(
     rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:
         output.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
-        return
-    names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
-    output.structured(
-        {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
-    )
+    else:
+        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
+        output.structured(
+            {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
+        )
+    _check_whole(archive, rows)
 
 
 def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:

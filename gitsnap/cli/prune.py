@@ -68,6 +68,7 @@ def prune(
 
     given = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
     opened = archive.open_to_write()
+    opened.check_samples()
     rules = _rules(opened.policy, file, given, time_zone)
     decisions = pruning.plan(opened, rules)
     going = [one for one in decisions if not one.keep]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitsnap.archive import GitArchive
-    from gitsnap.archive.checking import Finding
     from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.findings import Finding
     from gitsnap.model import Sample
 
 _ID = re.compile(r"[0-9a-f]{7,40}")
@@ -107,7 +107,10 @@ def _verified(archive: GitArchive, allowed_signers: Path | None, pinned: Sequenc
             progress("the remote", 0)
             findings += _compared(archive.git_folder, archive.branch, samples, remote)
         findings.sort(key=lambda finding: not finding.wrong)
-        return _Result(archive.policy, samples, findings, archive.lacks())
+        lacking = archive.lacks()
+        if any(finding.unchecked for finding in findings):
+            lacking += [lack for lack in archive.unfetched() if lack not in lacking]
+        return _Result(archive.policy, samples, findings, lacking)
 
 
 def _checked(what: str, count: int) -> str:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gitsnap.archive.checking import Finding
+from gitsnap.archive.findings import Finding
 from gitsnap.git import run_git
 from gitsnap.model import Sample
 from gitsnap.remote.pushing import known_tags, local_refs, pushed_tags
