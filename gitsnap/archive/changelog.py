@@ -23,6 +23,7 @@ from gitsnap.model import BlobId, CommitId
 from gitsnap.ports import LoggedCommit, LoggedFile
 
 _NOTHING = "0" * 40
+_SUBMODULE = "160000"
 _ACTIONS = {"A": "added", "D": "deleted", "M": "modified", "T": "modified"}
 _LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
 """A line of a commit's change log that says who wrote an object (docs/FORMAT.md)."""
@@ -89,13 +90,15 @@ def _commits(text: str) -> list[tuple[str, list[_Raw]]]:
             head, _, facts = token.partition("\n")
             commits.append((head.removeprefix("commit "), []))
         if facts.startswith(":"):
-            _, _, before, after, action = facts.split(" ")
-            commits[-1][1].append((action[:1], _blob(before), _blob(after), next(tokens)))
+            mode_before, mode_after, before, after, action = facts.split(" ")
+            sides = (_blob(before, mode_before.removeprefix(":")), _blob(after, mode_after))
+            commits[-1][1].append((action[:1], *sides, next(tokens)))
     return commits
 
 
-def _blob(name: str) -> BlobId | None:
-    return None if name == _NOTHING else BlobId(name)
+def _blob(name: str, mode: str) -> BlobId | None:
+    """The content on one side of a change; a submodule has none."""
+    return None if name == _NOTHING or mode == _SUBMODULE else BlobId(name)
 
 
 def _managers(message: str) -> dict[str, str]:

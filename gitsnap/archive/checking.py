@@ -330,6 +330,7 @@ class _Checker:
     def _content(self, sample: Sample) -> tuple[str, int] | str:
         """Hash and number of objects, or what keeps them from being read."""
         tree = GitTree(self._repository, sample.commit, folders=self._folders)
+        self._folders.irregular.clear()
         try:
             if tree.info.policy != sample.metadata.policy:
                 return f"its commit is of the policy {tree.info.policy}"
@@ -337,6 +338,9 @@ class _Checker:
             digest = hashlib.sha256()
             for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
                 digest.update(path + b"\0" + self._digest(tree, blob).encode() + b"\n")
+            if self._folders.irregular:
+                listed = shortened(sorted(self._folders.irregular))
+                return f"its tree holds what is neither a file nor a folder: {listed}"
             return digest.hexdigest(), len(tree.files(Area.CONFIGURATION))
         except ArchiveError as error:
             return error.message

@@ -5,6 +5,7 @@ This module must not repair anything.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ import pygit2
 
 from gitsnap.archive import worktree
 from gitsnap.git import run_git
+
+_SECONDS = 300.0
+"""How long git may compare. Trees that hold each other many times would take it years."""
 
 _NAMED = 5
 """So many names are listed of what is wrong in the same way."""
@@ -48,11 +52,15 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
     if not worktree.index_is_whole(repository) and worktree.was_shown(repository):
         yield Finding(False, "working tree", "git's index is missing or damaged; the next capture makes it anew")
         return
-    done = run_git(
-        Path(repository.path), f"--work-tree={repository.workdir}", "-c", "core.fsmonitor=false",
-        "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-        environment={"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"},
-    )  # fmt: skip
+    try:
+        done = run_git(
+            Path(repository.path), f"--work-tree={repository.workdir}", "-c", "core.fsmonitor=false",
+            "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
+            environment={"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}, seconds=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        yield Finding(False, "working tree", f"cannot be compared: git was not done after {_SECONDS:.0f} s")
+        return
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
         yield Finding(False, "working tree", f"cannot be compared: {said[0]}")

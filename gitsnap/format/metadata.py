@@ -262,7 +262,9 @@ def commit_message(
     own = [change for change in changes if change.path.startswith("configuration/")]
     counts = ChangeCounts(*(sum(one.action == what for one in own) for what in ("added", "modified", "deleted")))
     listed = sorted(changes, key=lambda one: one.path)
-    body = [f"{one.action} {one.path}" + (f" ({_safe(one.manager)})" if one.manager else "") for one in listed]
+    body = [
+        f"{one.action} {_safe_path(one.path)}" + (f" ({_safe(one.manager)})" if one.manager else "") for one in listed
+    ]
     if len(body) > _MOST_LINES:
         body[_MOST_LINES:] = [f"… and {len(body) - _MOST_LINES} more"]
     trailers = [("Format", str(FORMAT)), *_count_lines(counts), *_incomplete_lines(incomplete)]
@@ -271,6 +273,11 @@ def commit_message(
     if body:
         paragraphs.append("\n".join(body))
     return "\n\n".join(paragraphs) + "\n\n" + _trailers(trailers)
+
+
+def _change_line(change: ChangedFile) -> str:
+    by = f" ({_safe(change.manager)})" if change.manager else ""
+    return f"{change.action} {_safe_path(change.path)}{by}"
 
 
 def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str], *, first: bool) -> str:
@@ -288,7 +295,13 @@ def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str
 
 def _kind_name(path: str) -> str:
     """The kind in a path ``configuration/<namespace>/<Kind>[.<group>]/<name>.yaml``."""
-    return path.split("/")[2].partition(".")[0]
+    parts = path.split("/")
+    return _safe_path(parts[2].partition(".")[0]) if len(parts) > 2 else "file"
+
+
+def _safe_path(path: str) -> str:
+    """A path on one line. The paths of objects are so already; somebody else's commit may hold any name."""
+    return quote(path, safe="/%~", errors="surrogateescape")
 
 
 def _plural(kind: str, count: int) -> str:
