@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gitsnap.compare import Change, Comparison, Filters, Presence, compare, in_words, presence_between
 from gitsnap.errors import ArchiveError, NotFoundError, UsageError
-from gitsnap.format import decode, path_of
+from gitsnap.format import decode_object, path_of
 from gitsnap.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.objects import changed_fields
 from gitsnap.ports import LoggedCommit, LoggedFile, Tree
@@ -30,7 +30,7 @@ class LogEntry:
     """One change of one object."""
 
     sample: Sample | None
-    """The sample that found it; None for a commit by somebody else."""
+    """The first sample that has the change; None where there is none (any more) and for a commit by somebody else."""
     action: str
     """An Action: of what may well exist, ``no longer referenced`` or ``no longer covered`` rather than ``deleted``."""
     key: ObjectKey
@@ -38,6 +38,8 @@ class LogEntry:
     """The changed fields of a modification, at most three by name; who refers to an object that came or went."""
     manager: str
     """The field manager that wrote the object last, ``""`` where unknown."""
+    time: datetime | None = None
+    """Moment of the sample that the change was recorded by; None for a commit by somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,14 @@ def entries(
 ) -> Iterator[LogEntry]:
     """The changes of wanted objects, newest first; by path within a commit.
 
-    ``since`` and ``until`` bound the time of the sample; a commit by somebody else has none and is left out then.
+    ``since`` and ``until`` bound the time of the sample. Retention may have taken the sample: then the time of its
+    commit counts. A commit by somebody else has no such time and is left out then.
     """
     found_by = archive.first_samples()
     for commit in archive.log(wanted.patterns()):
         sample = found_by.get(commit.id)
-        if not _within(sample, since, until):
+        time = sample.time if sample else commit.time
+        if not _within(time, since, until):
             continue
         changed = list(_changes(archive, commit, wanted))
         presence = _presence(archive, commit, [change for _, change in changed])
@@ -114,12 +118,12 @@ def entries(
             if change.before and change.after:
                 fields = in_words(changed_fields(change.before, change.after))
                 if not change.fields:
-                    yield LogEntry(sample, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "")
+                    yield LogEntry(sample, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "", time)
                 else:
-                    yield LogEntry(sample, file.action, change.key, fields, file.manager)
+                    yield LogEntry(sample, file.action, change.key, fields, file.manager, time)
             elif change.key in presence:
                 action, because = presence[change.key]
-                yield LogEntry(sample, action, change.key, because, file.manager)
+                yield LogEntry(sample, action, change.key, because, file.manager, time)
 
 
 def check_existed(archive: Log, wanted: Wanted, known: Iterable[ObjectKey]) -> None:
@@ -140,7 +144,7 @@ def check_kind(archive: Log, wanted: Wanted, newest: Tree) -> None:
     """Raises NotFoundError where all of a kind is wanted that no sample may hold; ``newest`` proposes others."""
     if not wanted.kind or wanted.name:
         return
-    held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION)}
+    held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION) if path.count("/") == 2}
     known = {*held, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
     if any(kinds.means_kind(wanted.kind, kind) for kind in known) or _ever_had(archive, wanted):
         return
@@ -188,21 +192,24 @@ def cluster_changes(
 ) -> Iterator[tuple[Sample, Comparison]]:
     """What each sample changed for the clusters that the filters name, newest first; only samples that did."""
     for before, after in zip(reversed(samples[:-1]), reversed(samples[1:]), strict=True):
-        if before.commit == after.commit or not _within(after, since, until):
+        if before.commit == after.commit or not _within(after.time, since, until):
             continue
         comparison = compare(tree(before), tree(after), filters=filters)
         if comparison:
             yield after, comparison
 
 
-def _within(sample: Sample | None, since: datetime | None, until: datetime | None) -> bool:
-    if sample is None:
+def _within(time: datetime | None, since: datetime | None, until: datetime | None) -> bool:
+    if time is None:
         return since is None and until is None
-    return (since is None or sample.time >= since) and (until is None or sample.time <= until)
+    return (since is None or time >= since) and (until is None or time <= until)
 
 
 def _document(blob: BlobId | None, read: Callable[[BlobId], bytes], path: str) -> JsonObject | None:
     if blob is None:
         return None
-    document = decode(read(blob), path)
-    return document if "metadata" in document else None
+    content = read(blob)
+    try:
+        return decode_object(content, path)
+    except ArchiveError:  # somebody committed a file that is no object
+        return None

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.format import decode, file_of
+from gitsnap.errors import ArchiveError, NotFoundError, UsageError
+from gitsnap.format import decode_object, file_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.proposals import nearest
 from gitsnap.sveltos import inventory
@@ -41,20 +41,42 @@ class Dated(Protocol):
         """The newest sample, going by their order, that was taken at a moment or before it."""
 
 
+@runtime_checkable
+class Doubtful(Protocol):
+    """Samples that may not be all there are."""
+
+    @property
+    def doubt(self) -> str:
+        """Why, and the git command that brings the others; ``""`` where these are all."""
+
+
+def _check_newest(samples: Sequence[Sample], name: str) -> None:
+    """Raises ArchiveError where the sample that a relative name stands for may not be here."""
+    if isinstance(samples, Doubtful) and samples.doubt:
+        listed = f" {_known(samples)}" if samples else ""
+        raise ArchiveError(
+            f"{name}: {samples.doubt}", hint=f"Bring the samples here, or name a sample that is here.{listed}"
+        )
+
+
 def find_sample(samples: Sequence[Sample], name: str) -> Sample:
     """The sample that a person means.
 
     ``2023-08-26:05:00:00`` (as ``list`` prints it), RFC 3339, ``latest``, ``latest~2``, ``@2023-08-26T05:10Z`` (the
-    newest at or before), a tag, or a commit. Raises NotFoundError naming the nearest samples, UsageError.
+    newest at or before), a tag, or a commit. Raises NotFoundError naming the nearest samples, UsageError, and
+    ArchiveError for a relative name where samples may be missing.
     """
     if not samples:
+        _check_newest(samples, name)
         raise NotFoundError("the archive has no samples yet", hint="`gitsnap capture` takes one.")
     if match := _LATEST.match(name):
+        _check_newest(samples, name)
         back = int(match[1] or 0)
         if back >= len(samples):
             raise NotFoundError(f"{name} goes back beyond the first sample: there are {len(samples)}")
         return samples[-1 - back]
     if name.startswith("@"):
+        _check_newest(samples, name)
         return _at(samples, name)
     exact = _named(samples, name)
     if exact is not None:
@@ -65,6 +87,7 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
             return of_commit[-1]
     if match := _MOMENT.match(name):
         return _by_moment(samples, name, match)
+    _check_newest(samples, name)
     raise NotFoundError(f"there is no sample {name}", hint=_known(samples))
 
 
@@ -178,13 +201,24 @@ def objects(tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name:
     for path, blob in tree.files(Area.CONFIGURATION).items():
         if file_name and not path.endswith(f"/{file_name}"):
             continue
-        if kind and not means_kind(kind, Kind.parse(path.split("/")[1])):
+        if kind and not means_kind(kind, _kind_at(path)):
             continue
-        document: JsonObject = decode(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
+        document: JsonObject = decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         key = ObjectKey.of(document)
         if (namespaces and key.namespace not in namespaces) or (name and key.name != name):
             continue
         yield HeldObject(key, path, document)
+
+
+def _kind_at(path: str) -> Kind:
+    """The kind that the path of an object names. Raises ArchiveError for a path that is not an object's."""
+    parts = path.split("/")
+    if len(parts) != 3:
+        raise ArchiveError(
+            f"{Area.CONFIGURATION}/{path} is not the path of an object: gitsnap did not write this file",
+            hint="`gitsnap verify` and `git log` in the archive say more.",
+        )
+    return Kind.parse(parts[1])
 
 
 def find_object(tree: Tree, reference: str) -> HeldObject:
@@ -205,7 +239,7 @@ def find_object(tree: Tree, reference: str) -> HeldObject:
     _check_missing(tree, reference)
     of_kind = [one.key for one in objects(tree, kind=kind)]
     if not of_kind:
-        known = sorted({path.split("/")[1] for path in tree.files(Area.CONFIGURATION)})
+        known = sorted({str(_kind_at(path)) for path in tree.files(Area.CONFIGURATION)})
         raise NotFoundError(f"the sample has no {reference}", hint=f"Its kinds: {', '.join(known)}")
     names = ("/".join([*([key.namespace] if namespaces and key.namespace else []), key.name]) for key in of_kind)
     raise NotFoundError(f"the sample has no {reference}", hint=nearest("/".join([*namespaces, name]), names, none=""))
@@ -312,7 +346,7 @@ def inventory_of_sample(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     """The objects of a kind in the inventory of a sample, such as ClusterConfigurations; it keeps no times."""
     for path, blob in tree.files(Area.INVENTORY).items():
         if path.split("/")[1:2] == [str(kind)]:
-            yield decode(tree.read(blob), f"{Area.INVENTORY}/{path}")
+            yield decode_object(tree.read(blob), f"{Area.INVENTORY}/{path}")
 
 
 def inventory_of_cluster(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:

@@ -75,12 +75,14 @@ def scope(info: TreeInfo) -> TreeInfo:
 def import_samples(
     folders: Iterable[OldSample],
     archive: Archive,
-    info: TreeInfo,
     *,
-    keeper: SecretsKeeper | None,
+    decide: Callable[[], tuple[TreeInfo, SecretsKeeper | None]],
     open_folder: Callable[[Path], Cluster],
 ) -> Iterator[Imported]:
     """Take over folders in this order, one result for each as it is done.
+
+    ``decide`` gives scope, mode and keys of the next sample. It is called under the writer's lock: captures may take
+    samples between two folders.
 
     What is there already, what is older than the newest sample, and what cannot be read is left out and said so.
     Raises StorageError, ConflictError, SecretsError, WrongClusterError: then nothing further can be done.
@@ -93,8 +95,10 @@ def import_samples(
         try:
             folder.check()
             cluster = open_folder(folder.path)
-            request = capture.Request(scope(info), keeper, folder.time, Trigger.SCHEDULE, imported=folder.name)
-            taken = capture.capture(cluster, archive, request)
+            with archive.writer() as writer:
+                info, keeper = decide()
+                request = capture.Request(scope(info), keeper, folder.time, Trigger.SCHEDULE, imported=folder.name)
+                taken = capture.capture(cluster, archive, request, writer=writer)
         except (InputError, AccessDeniedError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
         else:

@@ -8,13 +8,14 @@ This module must not filter or compare.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
 from gitsnap.compare import Filters
 from gitsnap.compare.files import ByKind
-from gitsnap.errors import NotFoundError
-from gitsnap.format import CLUSTER_SCOPED, decode, file_of, key_of, kind_folder, path_of
+from gitsnap.errors import ArchiveError, NotFoundError
+from gitsnap.format import CLUSTER_SCOPED, decode_object, file_of, key_of, kind_folder, path_of
 from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute
 from gitsnap.ports import Cluster, Foldered, LoggedCommit, Tree
 from gitsnap.proposals import nearest
@@ -87,7 +88,7 @@ def clusters_of(tree: Tree) -> Iterator[ClusterRef]:
     files = tree.files(Area.CONFIGURATION)
     for kind in sorted(kinds.CLUSTER_KINDS):
         for path in ByKind(files).paths(kind):
-            key = key_of(path) or ObjectKey.of(decode(tree.read(files[path])))
+            key = key_of(path) or ObjectKey.of(decode_object(tree.read(files[path]), f"{Area.CONFIGURATION}/{path}"))
             yield ClusterRef(key.kind, key.namespace, key.name)
     for kind in _TELLING_INVENTORY:
         yield from map(inventory.cluster_of, _reported(tree, kind))
@@ -99,7 +100,7 @@ def clusters_of(tree: Tree) -> Iterator[ClusterRef]:
 
 def _reported(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     files = tree.files(Area.INVENTORY)
-    yield from (decode(tree.read(files[path])) for path in ByKind(files).paths(kind))
+    yield from (decode_object(tree.read(files[path]), f"{Area.INVENTORY}/{path}") for path in ByKind(files).paths(kind))
 
 
 def _namespaces_of(tree: Tree) -> Iterator[str]:
@@ -108,7 +109,7 @@ def _namespaces_of(tree: Tree) -> Iterator[str]:
         yield from (folder for folder in _folders(tree.files(area)) if folder != CLUSTER_SCOPED)
     files = tree.files(Area.CONFIGURATION)
     for path in ByKind(files).paths(kinds.NAMESPACE):
-        yield ObjectKey.of(decode(tree.read(files[path]))).name
+        yield ObjectKey.of(decode_object(tree.read(files[path]), f"{Area.CONFIGURATION}/{path}")).name
     yield from (cluster.namespace for cluster in clusters_of(tree))
 
 
@@ -140,8 +141,11 @@ def clusters_ever(archive: History, names: Collection[str]) -> Iterator[ClusterR
 
 
 def _told_by(blob: BlobId | None, read: Callable[[BlobId], bytes]) -> Iterator[ClusterRef]:
-    document = decode(read(blob)) if blob else None
-    if isinstance(document, dict) and "metadata" in document:
+    if blob is None:
+        return
+    content = read(blob)
+    with suppress(ArchiveError):  # a file that somebody committed by hand names no cluster
+        document = decode_object(content, "a file of the history")
         registered = Kind.of(document) in kinds.CLUSTER_KINDS
         yield ClusterRef.of(document) if registered else inventory.cluster_of(document)
 

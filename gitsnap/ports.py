@@ -194,6 +194,8 @@ class LoggedCommit:
     parent: CommitId | None
     """The commit before it, None of the first one."""
     files: tuple[LoggedFile, ...]
+    time: datetime | None = None
+    """Moment of the sample that gitsnap made the commit for; None of a commit by somebody else."""
 
 
 @dataclass(frozen=True, slots=True)

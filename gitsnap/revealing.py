@@ -14,7 +14,7 @@ from gitsnap.compare.files import differing
 from gitsnap.compare.shown import text_pair
 from gitsnap.compare.values import Comparison, RawDiff, TextPair, object_title
 from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.format import decode, masking, path_of
+from gitsnap.format import decode, decode_object, masking, path_of
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.ports import SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
@@ -54,7 +54,10 @@ def _pairs(
     before, after = (tree.files(Area.CONFIGURATION) for tree, _ in sides)
     for path in differing(before, after):
         documents = [
-            decode(tree.read(blob)) if (blob := tree.files(Area.CONFIGURATION).get(path)) else None for tree, _ in sides
+            decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
+            if (blob := tree.files(Area.CONFIGURATION).get(path))
+            else None
+            for tree, _ in sides
         ]
         key = ObjectKey.of(next(document for document in documents if document is not None))
         if filters.wants_object(key) and any(masking.masks(key.kind, tree.info.secrets) for tree, _ in sides):

@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
-from gitsnap.archive.reading import FirstSamples, GitTree, Listing, Problem, SampleReader, read_marks
+from gitsnap.archive.reading import (
+    FirstSamples,
+    GitTree,
+    Listing,
+    Problem,
+    SampleReader,
+    Samples,
+    newest,
+    read_marks,
+)
 from gitsnap.archive.repository import (
     archive_folders,
     check_policy_name,
     check_storage,
+    chosen_branch,
     create_repository,
     keep_objects,
     open_repository,
@@ -30,7 +40,9 @@ from gitsnap.errors import ArchiveError, StorageError
 from gitsnap.model import BlobId, CommitId, Sample
 
 if TYPE_CHECKING:
-    from gitsnap.archive.checking import Finding, Progress
+    from gitsnap.archive.checking import Progress
+    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.findings import Finding
     from gitsnap.archive.writing import GitWriter
     from gitsnap.ports import LoggedCommit
 
@@ -38,6 +50,7 @@ __all__ = [
     "GitArchive",
     "GitTree",
     "Problem",
+    "chosen_branch",
     "create_archive",
     "create_at",
     "list_archives",
@@ -78,7 +91,7 @@ class GitArchive:
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first."""
-        return self._samples.read()[0]
+        return self.listing()[0]
 
     def first_samples(self) -> Mapping[CommitId, Sample]:
         """Commit -> the first sample that found it."""
@@ -89,7 +102,42 @@ class GitArchive:
 
         Tags that an earlier command has read are taken as read; ``check`` reads every one of them.
         """
-        return self._samples.read()
+        samples, problems = self._samples.read()
+        if not samples or self._samples.damaged_line:
+            samples.doubt = "; ".join(map(str, self._lacks(samples)))
+        return samples, problems
+
+    def lacks(self) -> list[Lack]:
+        """What this copy of the archive lacks of the record. A whole archive lacks nothing."""
+        samples = self._samples.read()[0]
+        found = self._lacks(samples)
+        if found and (again := self._samples.read()[0]) is not samples:
+            return self._lacks(again)  # a capture was just making its tag
+        return found
+
+    def unfetched(self) -> list[Lack]:
+        """Where contents that are missing would have come from."""
+        from gitsnap.archive.completeness import lacking_objects
+
+        return [lack for lack in lacking_objects(self._repository) if lack.what == "contents"]
+
+    def check_samples(self) -> None:
+        """Raises ArchiveError where samples may exist that are not here: retention must not decide without them."""
+        for lack in self.lacks():
+            if lack.what in ("samples", "refs"):
+                raise ArchiveError(
+                    f"no sample of {self._folder} can be removed: {lack.message}",
+                    hint=f"Bring them here: `{lack.command}`." if lack.command else DAMAGED,
+                )
+
+    def _lacks(self, samples: Samples) -> list[Lack]:
+        from gitsnap.archive.completeness import lacks
+
+        damaged_line = self._samples.damaged_line
+        try:
+            return lacks(self._repository, self._branch, samples, newest(samples), damaged_line=damaged_line)
+        except ArchiveError:  # a damaged ref or tag, which ``check`` reports and which is no lack of this copy
+            return []
 
     def marked(self) -> frozenset[str]:
         """Tags of the samples that ``gitsnap keep`` marked."""
@@ -114,7 +162,8 @@ class GitArchive:
         """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""
         from gitsnap.archive.changelog import read_log
 
-        return read_log(self._repository, self._branch, patterns)
+        last = newest(self._samples.read()[0])
+        return read_log(self._repository, self._branch, patterns, newest=last.commit if last else None)
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id that ``log`` gave. Raises ArchiveError when it is missing or damaged."""
@@ -193,9 +242,12 @@ def create_at(folder: Path, *, policy: str, prefix: str = "") -> GitArchive:
     return GitArchive(repository, folder, branch)
 
 
-def open_path(folder: Path) -> GitArchive:
-    """The archive at this very folder: one below a storage, or a clone of one."""
-    repository, branch = open_repository(folder)
+def open_path(folder: Path, policy: str = "") -> GitArchive:
+    """The archive at this very folder: one below a storage, or a clone of one.
+
+    ``policy``: which one, where a clone has the branches of several; its name or its branch.
+    """
+    repository, branch = open_repository(folder, policy)
     return GitArchive(repository, folder, branch)
 
 

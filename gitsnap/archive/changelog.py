@@ -6,28 +6,46 @@ This module must not look into files.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.commits import read_commit
+from gitsnap.archive.completeness import shallow_commits
+from gitsnap.archive.refs import branch_heads
+from gitsnap.archive.trees import hint_for
 from gitsnap.errors import ArchiveError
 from gitsnap.git import run_git
 from gitsnap.model import BlobId, CommitId
 from gitsnap.ports import LoggedCommit, LoggedFile
 
 _NOTHING = "0" * 40
+_SUBMODULE = "160000"
 _ACTIONS = {"A": "added", "D": "deleted", "M": "modified", "T": "modified"}
 _LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
 """A line of a commit's change log that says who wrote an object (docs/FORMAT.md)."""
 
 
-def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
+def read_log(
+    repository: pygit2.Repository, branch: str, patterns: Sequence[str], *, newest: CommitId | None
+) -> Iterator[LoggedCommit]:
     """The commits that changed files which fit one of the patterns (git's pathspecs), newest first.
 
-    Raises ArchiveError when the history cannot be read.
+    ``newest``: commit of the newest sample, where the history begins if the branch is gone. Commits at which a shallow
+    clone ends are left out, since git shows all their files as added. Raises ArchiveError when the history cannot be
+    read.
     """
+    heads: list[str] = []
+    with contextlib.suppress(ArchiveError):  # a damaged ref: the newest sample leads to the same history
+        heads += branch_heads(repository, branch)
+    if not heads and newest:
+        heads.append(newest)
+    if not heads:
+        return
+    cut_off = shallow_commits(repository)
     done = run_git(
         Path(repository.path),
         "log",
@@ -37,22 +55,25 @@ def read_log(repository: pygit2.Repository, branch: str, patterns: Sequence[str]
         "--no-abbrev",
         "-z",
         "--format=format:commit %H",
-        f"refs/heads/{branch}",
+        *heads,
         "--",
         *patterns,
     )
     if done.returncode != 0:
-        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint="Run `git fsck`.")
+        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint=hint_for(repository))
     for name, files in _commits(done.stdout):
-        commit = repository[name].peel(pygit2.Commit)
+        if name in cut_off:
+            continue
+        commit = read_commit(repository, name)
         managers = _managers(commit.message)
         yield LoggedCommit(
             CommitId(name),
-            CommitId(str(commit.parent_ids[0])) if commit.parent_ids else None,
+            CommitId(commit.parents[0]) if commit.parents else None,
             tuple(
                 LoggedFile(_ACTIONS.get(action, "modified"), path, before, after, managers.get(path, ""))
                 for action, before, after, path in files
             ),
+            commit.time,
         )
 
 
@@ -69,13 +90,15 @@ def _commits(text: str) -> list[tuple[str, list[_Raw]]]:
             head, _, facts = token.partition("\n")
             commits.append((head.removeprefix("commit "), []))
         if facts.startswith(":"):
-            _, _, before, after, action = facts.split(" ")
-            commits[-1][1].append((action[:1], _blob(before), _blob(after), next(tokens)))
+            mode_before, mode_after, before, after, action = facts.split(" ")
+            sides = (_blob(before, mode_before.removeprefix(":")), _blob(after, mode_after))
+            commits[-1][1].append((action[:1], *sides, next(tokens)))
     return commits
 
 
-def _blob(name: str) -> BlobId | None:
-    return None if name == _NOTHING else BlobId(name)
+def _blob(name: str, mode: str) -> BlobId | None:
+    """The content on one side of a change; a submodule has none."""
+    return None if name == _NOTHING or mode == _SUBMODULE else BlobId(name)
 
 
 def _managers(message: str) -> dict[str, str]:

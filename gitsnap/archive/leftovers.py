@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,9 +22,12 @@ from gitsnap.archive.worktree import UNFINISHED_FILE, UNFINISHED_FOLDERS
 _SETTLED_SECONDS = 2.0
 """A file younger than this may belong to a git that is just running."""
 
+_GIT = re.compile(r"git(?:-.*)?\n")
+"""What the kernel calls git and its helpers, such as git-remote-https."""
+
 _OF_GIT = {
-    "": ("index.lock", "HEAD.lock", "packed-refs.lock", "packed-refs.new"),
-    "objects/pack": ("tmp_*", ".tmp-*"),
+    "": ("index.lock", "HEAD.lock", "config.lock", "shallow.lock", "packed-refs.lock", "packed-refs.new"),
+    "objects/pack": ("tmp_*", ".tmp-*", "multi-pack-index.lock"),
     "objects/info/commit-graphs": ("*.lock", "tmp_*"),
 }
 """Folder below ``.git`` -> names of what git leaves there when it is killed."""
@@ -83,12 +87,13 @@ def _is_settled(file: Path) -> bool:
 def _git_is_at_work(git_folder: Path) -> bool:
     """Whether somebody's git runs in the archive, as far as /proc shows it.
 
-    The gits of gitsnap do not: they stand elsewhere, and those that take locks hold the writer's lock as well.
+    A gitsnap that runs in the archive's folder is none, though its name begins with the same letters. The gits that
+    gitsnap starts need not be told apart: those that take locks hold the writer's lock as well.
     """
     places = {git_folder.resolve(), git_folder.resolve().parent}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "comm").read_text().startswith("git"):
+            if _GIT.match((process / "comm").read_text()):
                 here = (process / "cwd").readlink()
                 if places & {here, *here.parents}:
                     return True

@@ -19,22 +19,28 @@ PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
 
-@contextlib.contextmanager
-def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Iterator[int]:
-    """Hold the archive's lock, by the descriptor that is given: a child that inherits it holds the lock as well.
+def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> contextlib.AbstractContextManager[int]:
+    """Hold the archive's lock. See ``exclusive_lock``."""
+    place = f"the archive {git_folder.parent}"
+    return exclusive_lock(git_folder / LOCK_NAME, place=place, patience=patience)
 
-    Raises ConflictError, naming the holder, when it is not free within ``patience``.
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
+    """Hold the lock of a file, which is made. A child that inherits the descriptor holds the lock as well.
+
+    ``place``: what the lock is for, in messages. Raises ConflictError, naming the holder, when the lock is not free
+    within ``patience`` seconds, and StorageError.
     """
-    path = git_folder / LOCK_NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageError(
-            f"cannot write in the archive {git_folder.parent}: {error.strerror}",
-            hint="Run gitsnap as the user whose archive it is, or mend the permissions.",
+            f"cannot write in {place}: {error.strerror}",
+            hint="Run gitsnap as the user who owns the folder, or mend the permissions.",
         ) from error
     try:
-        _acquire(descriptor, git_folder, patience)
+        _acquire(descriptor, place, patience)
         with contextlib.suppress(OSError):  # who holds it is for people to read: the lock itself is the kernel's
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
@@ -43,7 +49,7 @@ def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> Ite
         os.close(descriptor)  # the kernel lets go of the lock with it
 
 
-def _acquire(descriptor: int, git_folder: Path, patience: float) -> None:
+def _acquire(descriptor: int, place: str, patience: float) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -52,13 +58,13 @@ def _acquire(descriptor: int, git_folder: Path, patience: float) -> None:
             if time.monotonic() >= deadline:
                 holder = os.pread(descriptor, 300, 0).decode("ascii", "replace").strip() or "unknown"
                 raise ConflictError(
-                    f"another process (pid {holder}) is writing to the archive {git_folder.parent}",
-                    hint="Try again when it is done. Should it hang, end it: its lock goes, and nothing is lost.",
+                    f"another process (pid {holder}) is writing to {place}",
+                    hint="Try again when that process is done. If it hangs, end it: its lock is freed.",
                 ) from None
             time.sleep(_POLL_SECONDS)
         except OSError as error:
             raise StorageError(
-                f"the file system of {git_folder.parent} does not support file locks ({error.strerror})",
+                f"the file system of {place} does not support file locks ({error.strerror})",
                 hint="Use a local file system or NFS version 4.",
             ) from error
         else:

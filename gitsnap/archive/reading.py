@@ -19,7 +19,8 @@ from pygit2.enums import ObjectType
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row, Rows
-from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end
+from gitsnap.archive.tag_objects import ForeignTagError, read_tag
+from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end, hint_for
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 from gitsnap.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
@@ -34,6 +35,8 @@ class Problem:
 
     tag: str
     reason: str
+    foreign: bool = False
+    """Whether it is plainly not gitsnap's, so that no number of a sample is its own."""
 
 
 Problems = tuple[Problem, ...]
@@ -47,6 +50,8 @@ class Samples(Sequence[Sample]):
         self._rows = rows
         self._added = added
         self._ask = ask
+        self.doubt = ""
+        """Why these may not be all samples, so that the last one may not be the newest (history.Doubtful)."""
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._added)
@@ -123,6 +128,8 @@ class SampleReader:
         self._seen: tuple[str, Mapping[str, str]] | None = None
         self._listing: Listing = (self._sorted([]), ())
         self._told: dict[TagId, SampleMetadata] = {}
+        self.damaged_line = 0
+        """The line of ``packed-refs`` that git cannot read, as of the last ``read``; 0 for none."""
 
     def read(self) -> Listing:
         """All samples, and what could not be read. Of a tag that the index knows, the object is not looked at."""
@@ -142,11 +149,11 @@ class SampleReader:
             samples = Samples(index.rows, added, self._metadata) if in_order else self._sorted([*index.rows, *added])
             is_new = len(read) >= _WORTH_KEEPING
         else:
-            named = refs.unpacked()
+            named, self.damaged_line = refs.unpacked(), refs.damaged_line
             tags = _tags_among({**named, **refs.loose}.items(), self._branch)
             rows, read, problems = self._rows(tags, chain(index.rows, index.others))
             samples = self._sorted(rows)
-            if problems or named.keys() & refs.loose.keys():
+            if problems or self.damaged_line or named.keys() & refs.loose.keys():
                 packed = ""  # the rows are not all that is packed
             is_new = len(samples if packed else read) >= _WORTH_KEEPING
         if is_new:
@@ -195,7 +202,7 @@ def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[l
         try:
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:
-            problems.append(Problem(name, error.message))
+            problems.append(Problem(name, error.message, isinstance(error, ForeignTagError)))
     return samples, tuple(sorted(problems, key=lambda one: one.tag))
 
 
@@ -214,29 +221,11 @@ def _tags_among(refs: Iterable[tuple[str, str]], branch: str) -> list[tuple[str,
     return [(tag, target) for name, target in refs if is_tag_of(tag := name[len(TAGS) :], branch)]
 
 
-def ref_target(repository: pygit2.Repository, name: str) -> str | None:
-    """What a ref points at, None where there is no such ref. Raises ArchiveError when it is damaged."""
-    try:
-        return str(repository.lookup_reference(name).resolve().target)
-    except KeyError:
-        return None
-    except (ValueError, pygit2.GitError):
-        raise ArchiveError(f"the ref {name} is damaged", hint=DAMAGED) from None
-
-
 def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
-    check_end(repository, target)
-    try:
-        tag = repository[target]
-    except (KeyError, ValueError, pygit2.GitError):
-        raise ArchiveError(f"the tag {name} points at an object that is missing or damaged", hint=DAMAGED) from None
-    if not isinstance(tag, pygit2.Tag):
-        raise ArchiveError(
-            f"the tag {name} is not an annotated one, so gitsnap did not make it",
-            hint="Somebody else did: remove it with `git tag --delete`, or keep it under another prefix.",
-        )
-    metadata = parse_tag_message(tag.message or "")
-    return Sample.of(name, TagId(str(tag.id)), CommitId(str(tag.target)), metadata)
+    tag = read_tag(repository, name, target)
+    if "\nGitsnap-" not in tag.message:
+        raise ForeignTagError(f"the tag {name} was not written by gitsnap: its message has no lines Gitsnap-Key: value")
+    return Sample.of(name, TagId(target), CommitId(tag.commit), parse_tag_message(tag.message))
 
 
 class GitTree:
@@ -271,18 +260,20 @@ class GitTree:
     def info(self) -> TreeInfo:
         """What ``gitsnap.yaml`` of the tree says."""
         try:
-            entry = self._root["gitsnap.yaml"]
+            entry, _ = self._folders.entries(str(self._root.id), "")["gitsnap.yaml"]
         except KeyError:
             raise ArchiveError(
                 f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's",
                 hint="Somebody committed by hand; `git log` in the archive shows who. Choose another sample.",
             ) from None
-        return tree_info_from_bytes(self.read(BlobId(str(entry.id))))
+        return tree_info_from_bytes(self.read(BlobId(entry)))
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> content id, sorted by path."""
         if area not in self._files:
             tree, is_folder = self._folders.entries(str(self._root.id), "").get(area, ("", False))
+            if tree and not is_folder:
+                raise ArchiveError(f"{area} in the commit {self._commit[:12]} is no folder", hint=DAMAGED)
             self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
         return self._files[area]
 
@@ -299,7 +290,7 @@ class GitTree:
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
                 f"the content {blob} is missing from the archive or damaged",
-                hint=DAMAGED,
+                hint=hint_for(self._repository),
             ) from None
         if kind != ObjectType.BLOB:
             raise ArchiveError(f"the object {blob} of the archive is no file", hint=DAMAGED)
@@ -314,7 +305,7 @@ class GitTree:
             return commit.peel(pygit2.Tree)
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
-                f"the commit {self._commit} is missing from the archive or damaged", hint=DAMAGED
+                f"the commit {self._commit} is missing from the archive or damaged", hint=hint_for(self._repository)
             ) from None
 
 

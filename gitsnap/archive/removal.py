@@ -15,8 +15,8 @@ import pygit2
 
 from gitsnap.archive.durable import create_ref
 from gitsnap.archive.objects import BLOB, ObjectSink
-from gitsnap.archive.reading import newest, ref_target
-from gitsnap.archive.refs import KEEP, TAGS
+from gitsnap.archive.reading import newest
+from gitsnap.archive.refs import KEEP, TAGS, ref_target
 from gitsnap.archive.trees import DAMAGED
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes

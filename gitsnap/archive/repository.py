@@ -1,14 +1,14 @@
 """Finds, opens and makes archives: which folder is one, which is not, and why.
 
 An archive is an ordinary git repository that gitsnap made (``[gitsnap] format`` in its configuration) or a clone of one
-(a branch whose tree holds ``gitsnap.yaml``). This module must never initialise a repository over something else.
+(``clones``). This module must never initialise a repository over something else.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pygit2
@@ -16,7 +16,7 @@ from pygit2.enums import ConfigLevel
 
 from gitsnap.archive.durable import sync_folder
 from gitsnap.archive.lock import LOCK_NAME, writers_lock
-from gitsnap.errors import ArchiveError, InputError, NotFoundError, StorageError
+from gitsnap.errors import ArchiveError, InputError, NotFoundError, StorageError, UsageError
 from gitsnap.format import FORMAT, check_branch
 
 _OLD_FEATURE = "snapshot"
@@ -94,10 +94,11 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
             yield folder, error
 
 
-def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:
-    """The repository of an archive, and the name of its branch.
+def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, str]:
+    """The repository of an archive, and the name of its branch. ``policy``: as in ``archive.open_path``.
 
-    Raises NotFoundError when there is nothing, ArchiveError when there is something else.
+    Raises NotFoundError when there is nothing or no such policy, ArchiveError when there is something else, UsageError
+    when several archives could be meant.
     """
     if not folder.is_dir():
         raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
@@ -111,11 +112,19 @@ def open_repository(folder: Path) -> tuple[pygit2.Repository, str]:
                 hint="Name it with --storage, or one of these with --archive.",
             )
         raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
-    branch = _branch_of(folder)
+    branch = _branch_of(folder, policy)
     if branch is None:
+        from gitsnap.archive.completeness import lacking_objects
+
+        for lack in lacking_objects(_repository(folder)):
+            raise ArchiveError(
+                f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
+                hint=f"`{lack.command}` brings them." if lack.command else "Then try again.",
+            )
         raise ArchiveError(
-            f"{folder} is a git repository, but not a gitsnap archive",
-            hint="gitsnap never writes into a repository that it did not make. Name another --storage.",
+            f"{folder} is a git repository, but not a gitsnap archive: no branch of it holds gitsnap.yaml",
+            hint="gitsnap never writes into a repository that it did not make. A clone of a single branch gets the "
+            "others by `git fetch --tags origin '+refs/heads/*:refs/remotes/origin/*'`.",
         )
     return _repository(folder), branch
 
@@ -234,7 +243,7 @@ def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit
     return repository
 
 
-def _branch_of(folder: Path) -> str | None:
+def _branch_of(folder: Path, policy: str = "") -> str | None:
     """The branch that holds the samples; None when the folder is no archive. Raises ArchiveError for a newer one."""
     repository = _repository(folder)
     config = repository.config
@@ -245,13 +254,28 @@ def _branch_of(folder: Path) -> str | None:
                 f"the archive {folder} is of format {version}; this gitsnap knows formats up to {FORMAT}",
                 hint="Use a newer gitsnap.",
             )
-        return str(config["gitsnap.branch"])
-    if repository.head_is_unborn:
-        return None
-    tree = repository.revparse_single("HEAD^{tree}")
-    if isinstance(tree, pygit2.Tree) and "gitsnap.yaml" in tree:
-        return str(repository.head.shorthand) if not repository.head_is_detached else folder.name
-    return None
+        own = str(config["gitsnap.branch"])
+        return chosen_branch([own], policy, where=str(folder))
+    from gitsnap.archive.clones import archive_branches
+
+    found = archive_branches(repository)
+    return chosen_branch(found, policy, where=str(folder)) if found else None
+
+
+def chosen_branch(branches: Sequence[str], policy: str, *, where: str) -> str:
+    """The branch that is meant; ``policy`` is its name, its last part, or ``""`` for the only one.
+
+    Raises NotFoundError, and UsageError where several could be meant.
+    """
+    known = ", ".join(branches)
+    if policy in branches:
+        return policy
+    found = [branch for branch in branches if not policy or branch.rpartition("/")[2] == policy]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NotFoundError(f"{where} has no archive {policy or 'at all'}", hint=f"Its archives: {known or 'none'}")
+    raise UsageError(f"--snapshot is needed: {where} has the archives {known}")
 
 
 def _what_it_is(folder: Path) -> str:

@@ -21,9 +21,27 @@ from gitsnap.model import BlobId
 DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
 """What to do about an object that cannot be read."""
 
+
+def hint_for(repository: pygit2.Repository) -> str:
+    """What to do about an object that cannot be read: a clone may never have had it."""
+    from gitsnap.archive.completeness import hint_for_missing
+
+    return hint_for_missing(repository)
+
+
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
+_REGULAR_MODES = frozenset({b"100644", b"40000", b"040000"})
 _FOLDER_MODES, _LINK_MODE = frozenset({b"40000", b"040000"}), b"160000"
+_FORBIDDEN = frozenset({b".", b".."})
+_FORBIDDEN_NAME = re.compile(rb"/|(?:\A|\0)\.git(?:\0|\Z)", re.IGNORECASE)
+_DEEPEST = 100
+"""Levels of folders. A sample has four; a deeper tree is hostile, and would end the recursion with a defect."""
+_LEVELS = 2
+"""Levels of folders in an area of a sample: namespace and kind."""
+_MOST_FILES = 1_000_000
+"""Files of a tree. Trees that hold each other many times stand for more files than there is memory."""
+
 _MOST_FOLDERS = 5000
 """So many folders are remembered: those of a few samples."""
 
@@ -95,6 +113,8 @@ class Folders:
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._known: dict[str, Mapping[str, Entry]] = {}
+        self.irregular: set[str] = set()
+        """Names that were seen in folders and are neither files nor folders: symbolic links, submodules, programs."""
 
     def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
         """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
@@ -102,12 +122,17 @@ class Folders:
         Raises ArchiveError where a tree object is missing or damaged.
         """
         files: dict[str, BlobId] = {}
+        self._collect(tree, prefix, files)
+        return files
+
+    def _collect(self, tree: str, prefix: str, files: dict[str, BlobId]) -> None:
+        if prefix.count("/") > _DEEPEST or len(files) > _MOST_FILES:
+            raise ArchiveError(f"the tree has too many files or folders below {prefix[:80]}: it is no sample's")
         for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
-                files.update(self.files(child, f"{prefix}{name}/"))
+                self._collect(child, f"{prefix}{name}/", files)
             else:
                 files[prefix + name] = BlobId(child)
-        return files
 
     def entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
         """What is in the folder of a tree; ``prefix`` is how an error calls it. Raises ArchiveError."""
@@ -122,22 +147,29 @@ class Folders:
         check_end(self._repository, tree)
         try:
             kind, content = self._repository.read(tree)
-            return _parsed(content if kind == ObjectType.TREE else b"no tree")
+            entries = _parsed(content if kind == ObjectType.TREE else b"no tree")
         except (KeyError, ValueError, pygit2.GitError):
             raise ArchiveError(
-                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged", hint=DAMAGED
+                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged",
+                hint=hint_for(self._repository),
             ) from None
+        self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
+        return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
 
 
-def _parsed(content: bytes) -> Mapping[str, Entry]:
-    """The entries of a tree object, but for links to other repositories. Raises ValueError where it is none."""
+def _parsed(content: bytes) -> Mapping[str, tuple[str, bytes]]:
+    """Name -> id and mode of the entries of a tree object. Raises ValueError for a tree that git would not write.
+
+    Whoever may push can make a tree with the names ``..`` or ``.git``, or with two entries of one name. Such a tree
+    would lead out of the archive, or two readers would see two files in it.
+    """
     if _TREE.fullmatch(content) is None:
         raise ValueError("not a tree")
-    return {
-        name.decode("utf-8", "surrogateescape"): (raw.hex(), mode in _FOLDER_MODES)
-        for mode, name, raw in _ENTRY.findall(content)
-        if mode != _LINK_MODE
-    }
+    found = _ENTRY.findall(content)
+    names = {name for _, name, _ in found}
+    if len(names) < len(found) or not names.isdisjoint(_FORBIDDEN) or _FORBIDDEN_NAME.search(b"\0".join(names)):
+        raise ValueError("names that no tree may have")
+    return {name.decode("utf-8", "surrogateescape"): (raw.hex(), mode) for mode, name, raw in found}
 
 
 class TreeFiles(Mapping[str, BlobId]):
@@ -146,18 +178,23 @@ class TreeFiles(Mapping[str, BlobId]):
     def __init__(self, folders: Folders, tree: str) -> None:
         self._folders = folders
         self._tree = tree
+        self._seen = 0
         self._last: tuple[str | None, Mapping[str, Entry]] = (None, {})
         """The folder that was asked for last: whoever asks for many files asks for those of a folder together."""
 
     def folder(self, place: str) -> Mapping[str, Entry]:
         """What is in a folder (ports.Foldered)."""
         tree, prefix = self._tree, ""
+        if place.count("/") > _LEVELS or self._seen > _MOST_FILES * 10:
+            raise ArchiveError(f"the tree has too many files or folders below {place[:80]}: it is no sample's")
         for name in place.split("/")[:-1]:
             child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
             if not is_folder:
                 return {}
             tree, prefix = child, f"{prefix}{name}/"
-        return self._folders.entries(tree, prefix)
+        entries = self._folders.entries(tree, prefix)
+        self._seen += len(entries)
+        return entries
 
     def __getitem__(self, path: str) -> BlobId:
         folder, slash, name = path.rpartition("/")

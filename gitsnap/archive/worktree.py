@@ -8,6 +8,7 @@ This module must not follow symbolic links or move refs.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import stat
@@ -22,6 +23,8 @@ from gitsnap.archive.objects import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
 from gitsnap.model import BlobId
+
+_DIGEST_BYTES = 20
 
 _SHOWN = "gitsnap-worktree"
 """File below ``.git``: id of the commit that the working tree shows."""
@@ -50,6 +53,8 @@ def update(
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
     shown = Path(repository.path) / _SHOWN
+    if _read(shown) is not None and not index_is_whole(repository):
+        _make_index(repository, base or commit)
     if _read(shown) == commit:
         return ()
     ours = [_shown_files(repository, folders, shown)]
@@ -85,10 +90,47 @@ def _shown_files(repository: pygit2.Repository, folders: Folders, shown: Path) -
     return {}
 
 
+def was_shown(repository: pygit2.Repository) -> bool:
+    """Whether a capture has ever updated this working tree."""
+    return shown_commit(repository) is not None
+
+
+def shown_commit(repository: pygit2.Repository) -> str | None:
+    """The commit that the last capture showed here, once it had made the tag of its sample."""
+    return _read(Path(repository.path) / _SHOWN)
+
+
+def is_empty(repository: pygit2.Repository) -> bool:
+    """Whether there is no file in the working tree."""
+    return all(name == ".git" for name in os.listdir(repository.workdir))
+
+
+def index_is_whole(repository: pygit2.Repository) -> bool:
+    """Whether git can read the index. A crash or a full disk leaves a file without content or without its end."""
+    try:
+        content = (Path(repository.path) / "index").read_bytes()
+    except OSError:
+        return False
+    digest = content[-_DIGEST_BYTES:]
+    unchecked = digest == bytes(_DIGEST_BYTES)  # git's setting index.skipHash
+    return content[:4] == b"DIRC" and (
+        unchecked or digest == hashlib.sha1(content[:-_DIGEST_BYTES], usedforsecurity=False).digest()
+    )
+
+
+def _make_index(repository: pygit2.Repository, commit: str) -> None:
+    """Make the index anew, as of a commit. Nothing is lost: what somebody staged could not be read any more."""
+    file = Path(repository.path) / "index"
+    file.unlink(missing_ok=True)
+    index = pygit2.Index(str(file))
+    index.read_tree(repository[commit].peel(pygit2.Tree))
+    index.write()
+
+
 def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapping[str, BlobId]) -> None:
     """So that plain ``git status`` compares with the new commit. What an operator staged elsewhere stays staged."""
     index = repository.index
-    index.read()
+    index.read()  # from the file, which git may have changed
     for path in changed:
         if path in after:
             index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=after[path]), pygit2.enums.FileMode.BLOB))

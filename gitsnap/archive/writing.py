@@ -7,7 +7,7 @@ samples as they were, and the next capture repairs the rest. This module must no
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive import leftovers, maintenance, memory, removal, worktree
+from gitsnap.archive import leftovers, maintenance, memory, removal, tag_names, worktree
 from gitsnap.archive.composing import (
     OWN_COMMIT,
     changes_since,
@@ -27,9 +27,10 @@ from gitsnap.archive.composing import (
     tag_object,
 )
 from gitsnap.archive.durable import create_ref
+from gitsnap.archive.lost_tags import LostTag, newest_lost
 from gitsnap.archive.objects import BLOB, COMMIT, TAG, ObjectSink
-from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks, ref_target
-from gitsnap.archive.refs import KEEP, TAGS, UNSENT, refs_below
+from gitsnap.archive.reading import GitTree, SampleReader, newest, read_marks
+from gitsnap.archive.refs import KEEP, TAGS, UNSENT, ref_target
 from gitsnap.archive.trees import Folders, check_end, is_whole, write_tree
 from gitsnap.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.format import (
@@ -42,9 +43,6 @@ from gitsnap.format import (
 )
 from gitsnap.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
 from gitsnap.ports import RecordedSample, SampleDraft, Seen
-
-_FIRST_BESIDE = 1000
-"""The lowest number of a tag beside the branch: the branch's own writer does not take as many samples in a second."""
 
 _LOCK_ATTEMPTS = 80
 _LOCK_SECONDS = 0.05
@@ -60,12 +58,28 @@ class GitWriter:
         self._lock = lock
         self._reader = SampleReader(repository, branch)
         self._samples, self._unreadable = self._reader.read()
+        self._check_packed_refs()
         self._base = self._find_base()
+        self._lost = None if any(not one.foreign for one in self._unreadable) else self._newest_lost()
         # In an archive without a commit there is nothing to look for, and looking takes as long as hashing.
         known = partial(is_whole, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._memory = memory.load(Path(repository.path))
         self._digests = self._memory.digests
+
+    def _check_packed_refs(self) -> None:
+        """Raises ArchiveError where refs cannot be seen: the next sample would follow an older one than the newest."""
+        if line := self._reader.damaged_line:
+            file = Path(self._repository.path) / "packed-refs"
+            raise ArchiveError(
+                f"{file} is damaged at line {line}, so that no sample can be added or removed",
+                hint="Remove the damaged line and what follows it, then fetch the refs from a clone or remote: "
+                f"`git fetch URL 'refs/tags/{self._branch}/*:refs/tags/{self._branch}/*'`.",
+            )
+
+    def _newest_lost(self) -> LostTag | None:
+        """The sample that the next one follows although its tag is gone."""
+        return newest_lost(self._repository, self._branch, self._samples, newest(self._samples), self._base)
 
     @cached_property
     def head(self) -> GitTree | None:
@@ -105,7 +119,8 @@ class GitWriter:
             new_commit, shown = True, files
             commit, changed = self._write_commit(draft, files, marks)
         metadata = self._metadata(draft, changed, self._content_of(shown))
-        name = self._free_name_beside(draft) if draft.beside else self._free_tag_name(draft)
+        free_name = tag_names.beside if draft.beside else tag_names.following
+        name = free_name(self._repository, self._branch, draft.time)
         tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
         try:
@@ -173,7 +188,9 @@ class GitWriter:
             if last is None:
                 raise
             head = None
-            (Path(self._repository.path) / name).unlink()  # libgit2 moves no ref that it cannot read
+            (Path(self._repository.path) / name).unlink(missing_ok=True)  # libgit2 moves no ref that it cannot read
+        if head is None and last is None:
+            return self._restored_head(name)
         if last is None or head == last.commit:
             return head
         if head is not None and head not in self._repository:
@@ -185,6 +202,14 @@ class GitWriter:
             create_ref(self._repository, name, last.commit, force=True)
             return last.commit
         return head
+
+    def _restored_head(self, name: str) -> str | None:
+        """The commit that the working tree shows, put back where all refs are gone; None in a new archive."""
+        shown = worktree.shown_commit(self._repository)
+        if shown is None or shown not in self._repository:
+            return None
+        create_ref(self._repository, name, shown)
+        return shown
 
     def _check_head(self) -> None:
         """HEAD is no input of a capture, but nothing can be written in a repository where it cannot be read."""
@@ -239,7 +264,7 @@ class GitWriter:
     def _content_of(self, files: Mapping[str, BlobId]) -> str:
         """SHA-256 over the sorted paths and the SHA-256 of each content: what a signature holds on to."""
         digest = hashlib.sha256()
-        for path, blob in sorted((path.encode(), blob) for path, blob in files.items()):
+        for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
                 content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
@@ -260,11 +285,12 @@ class GitWriter:
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)
+        lost = None if draft.beside else self._lost
         return SampleMetadata(
             policy=draft.info.policy,
             time=draft.time.astimezone(UTC).replace(microsecond=0),
-            sequence=self._next_sequence(last),
-            previous=last.tag_id if last else None,
+            sequence=lost.sequence + 1 if lost else self._next_sequence(last),
+            previous=lost.id if lost else last.tag_id if last else None,
             pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
             target=draft.target,
@@ -289,30 +315,7 @@ class GitWriter:
         """
         number = last.sequence + 1 if last else 1
         earliest = tag_name(self._branch, last.time) if last else ""
-        return number + sum(one.tag >= earliest for one in self._unreadable)
-
-    def _free_tag_name(self, draft: SampleDraft) -> str:
-        number = 1
-        while self._is_taken(f"refs/tags/{tag_name(self._branch, draft.time, number)}"):
-            number += 1
-        return tag_name(self._branch, draft.time, number)
-
-    def _free_name_beside(self, draft: SampleDraft) -> str:
-        """A name that nobody else takes who cannot be asked: by chance, and behind an earlier one of this second."""
-        beginning = f"{TAGS}{tag_name(self._branch, draft.time)}-"
-        refs = refs_below(Path(self._repository.path), f"{TAGS}{self._branch}/")
-        there = [name.removeprefix(beginning) for name, _ in refs if name.startswith(beginning)]
-        taken = [int(number) for number in there if number.isdecimal() and int(number) >= _FIRST_BESIDE]
-        number = max(taken) + 1 if taken else _FIRST_BESIDE + secrets.randbelow(_FIRST_BESIDE)
-        return tag_name(self._branch, draft.time, number)
-
-    def _is_taken(self, ref: str) -> bool:
-        try:
-            return ref_target(self._repository, ref) is not None
-        except ArchiveError:
-            if not (Path(self._repository.path) / ref).exists():
-                raise
-            return True  # damaged, and not ours to overwrite
+        return number + sum(one.tag >= earliest for one in self._unreadable if not one.foreign)
 
     # Making it so -----------------------------------------------------------------------------------------------------
 

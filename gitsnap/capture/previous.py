@@ -62,9 +62,9 @@ def carried_document(tree: Tree, path: str) -> Iterator[JsonObject]:
     configuration, inventory = tree.files(Area.CONFIGURATION), tree.files(Area.INVENTORY)
     if path not in configuration:
         return
-    document: JsonObject = archive_format.decode(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
+    document: JsonObject = archive_format.decode_object(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
     if path in inventory:
-        reported = archive_format.decode(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
+        reported = archive_format.decode_object(tree.read(inventory[path]), f"{Area.INVENTORY}/{path}")
         labels = {**(document["metadata"].get("labels") or {}), **(reported["metadata"].get("labels") or {})}
         document = {**document, "metadata": {**document["metadata"], "labels": labels}}
         if "status" in reported:

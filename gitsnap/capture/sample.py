@@ -6,6 +6,7 @@ This module must not know how an archive or a cluster does its work.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,7 +29,7 @@ from gitsnap.model import (
 )
 from gitsnap.normalize import RULES
 from gitsnap.policy import Policy
-from gitsnap.ports import Archive, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
 from gitsnap.secrets_change import changes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
@@ -176,20 +177,27 @@ class Request:
 
 
 def capture(
-    cluster: Cluster, archive: Archive, request: Request, *, progress: Progress = lambda _what, _count: None
+    cluster: Cluster,
+    archive: Archive,
+    request: Request,
+    *,
+    writer: ArchiveWriter | None = None,
+    progress: Progress = lambda _what, _count: None,
 ) -> CaptureResult:
     """Take one sample.
 
-    Raises WrongClusterError unless it is to be adopted, IncompleteError where a complete one is required, and whatever
-    keeps the cluster from being read or the archive from being written; then nothing is recorded.
+    ``writer``: the writer of the archive, where the caller holds its lock. Whoever takes mode, recipients or keys from
+    the archive does so under the lock: another capture may make the archive's first sample meanwhile.
+    Raises WrongClusterError unless the cluster is to be adopted, IncompleteError where a complete sample is required,
+    and whatever keeps the cluster from being read or the archive from being written; then nothing is recorded.
     """
     facts = cluster.info()
-    if not request.adopt:
-        check_cluster(archive, facts)
-    with archive.writer() as writer:
+    with archive.writer() if writer is None else nullcontext(writer) as locked:
+        if not request.adopt:
+            check_cluster(archive, facts)
         info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        seen = writer.seen if facts.keeps_versions and not request.full else None
+        seen = locked.seen if facts.keeps_versions and not request.full else None
         unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
         with cluster.reading_within(request.reading_seconds):
             collected = collect(
@@ -197,13 +205,13 @@ def capture(
                 info,
                 keeper=request.keeper,
                 previous=previous,
-                store=writer.store,
+                store=locked.store,
                 unchanged=unchanged,
                 also=request.also,
                 progress=progress,
             )
         _check_complete(collected, request)
-        recorded = writer.record(
+        recorded = locked.record(
             SampleDraft(
                 info=info,
                 files=collected.files,

@@ -86,7 +86,7 @@ class Sealer:
             return False
         if before == blob:
             return True
-        old = archive_format.decode(self._previous.read(before))
+        old = archive_format.decode_object(self._previous.read(before), f"{Area.CONFIGURATION}/{path}")
         parts = [masking.sealed_part(document, self._secrets) for document in (old, masked)]
         return same_json(*parts) and same_json(old.get("type"), masked.get("type"))
 

@@ -65,33 +65,36 @@ def capture(
 
     connected = cluster.open()
     policy = choice.policy(snapshot, connected, require_complete=require_complete)
-    connected.info()  # whether the cluster answers is known before anything is made on disk
+    facts = connected.info()  # whether the cluster answers is known before anything is made on disk
     archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
     _warn_of_outer_repository(archive)
-    policy, keeper = keys.for_capture(
-        archive,
-        policy,
-        identities=identity or [],
-        accept_change=accept_secrets_change,
-        accept_fields=bool(choice.sensitive_fields),
-    )
-    info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
-    request = sampling.Request(
-        info,
-        keeper,
-        datetime.now(UTC),
-        Trigger.MANUAL,
-        require_complete=policy.require_complete,
-        adopt=adopt,
-        full=full,
-        signer=signer_from_file(signing_key),
-        extra=_continuing(archive, continues),
-    )
-    progress = output.ProgressLine()
-    try:
-        taken = sampling.capture(connected, archive, request, progress=progress)
-    finally:
-        progress.clear()
+    output.say_missing(archive.policy, archive.lacks())
+    with archive.writer() as writer:  # another capture may decide on cluster, mode and keys at the same time
+        if not adopt:
+            sampling.check_cluster(archive, facts)
+        policy, keeper = keys.for_capture(
+            archive,
+            policy,
+            identities=identity or [],
+            accept_change=accept_secrets_change,
+            accept_fields=bool(choice.sensitive_fields),
+        )
+        request = sampling.Request(
+            sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
+            keeper,
+            datetime.now(UTC),
+            Trigger.MANUAL,
+            require_complete=policy.require_complete,
+            adopt=adopt,
+            full=full,
+            signer=signer_from_file(signing_key),
+            extra=_continuing(archive, continues),
+        )
+        progress = output.ProgressLine()
+        try:
+            taken = sampling.capture(connected, archive, request, writer=writer, progress=progress)
+        finally:
+            progress.clear()
     output.done(f"the sample {taken.recorded.sample.tag} was taken")
     say_new_identity(keeper)
     if include_generated:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.cluster.dated import DatedFolder
     from gitsnap.importing import Imported
+    from gitsnap.model import TreeInfo
     from gitsnap.policy import Policy
+    from gitsnap.secrets import Keeper
 
 
 def import_(
@@ -97,13 +99,16 @@ def _imported(
 
     samples = archive.samples()
     uid = cluster_uid or (samples[-1].metadata.cluster if samples else "")
-    policy, keeper = keys.for_capture(archive, policy, identities=identities)
-    say_new_identity(keeper)
+
+    def decide() -> tuple[TreeInfo, Keeper | None]:
+        decided, keeper = keys.for_capture(archive, policy, identities=identities)
+        say_new_identity(keeper)
+        return tree_info(decided, branch=archive.branch, keeper=keeper), keeper
+
     yield from import_samples(
         folders,
         archive,
-        tree_info(policy, branch=archive.branch, keeper=keeper),
-        keeper=keeper,
+        decide=decide,
         open_folder=lambda folder: open_directory(folder, read_only=True, uid=uid),
     )
 

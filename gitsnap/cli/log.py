@@ -5,7 +5,7 @@ This module must not open a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -16,7 +16,7 @@ from gitsnap import changelog, history
 from gitsnap.cli import completing, options, output
 from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.compare import Comparison, Filters
-from gitsnap.errors import UsageError
+from gitsnap.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.model import Sample
 from gitsnap.render import render_table
 
@@ -72,6 +72,13 @@ def log(
         changelog.check_kind(opened, chosen, newest)
         changelog.check_existed(opened, chosen, (one.key for one in history.objects(newest, kind=chosen.kind)))
     _show_objects(found, form)
+    _check_whole(opened, found)
+
+
+def _check_whole(archive: GitArchive, found: Sequence[object]) -> None:
+    """Exit with 13 where nothing was found in a history that is not whole."""
+    if not found and archive.lacks():
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _gathered(found: Iterable[_Found]) -> list[_Found]:
@@ -88,7 +95,7 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
     if form is options.Output.TABLE:
         rows = [
             [
-                one.sample.moment if one.sample else "(by hand)",
+                _date(one) or "(by hand)",
                 f"{one.key.kind.group}/{one.key.kind.name}",
                 one.key.namespace,
                 one.key.name,
@@ -102,7 +109,7 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
         return
     changes = [
         {
-            "date": one.sample.moment if one.sample else None,
+            "date": _date(one),
             "sample": one.sample.tag if one.sample else None,
             "kind": str(one.key.kind),
             "namespace": one.key.namespace,
@@ -114,6 +121,13 @@ def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None
         for one in found
     ]
     output.structured({"kind": "ChangeLog", "changes": changes}, form)
+
+
+def _date(entry: changelog.LogEntry) -> str | None:
+    """As ``list`` prints it; of a change whose sample is not there, the moment when it was taken."""
+    if entry.sample is not None:
+        return entry.sample.moment
+    return entry.time.strftime("%Y-%m-%d:%H:%M:%S") if entry.time is not None else None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
@@ -138,11 +152,12 @@ def _show_clusters(
     rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:
         output.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
-        return
-    names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
-    output.structured(
-        {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
-    )
+    else:
+        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
+        output.structured(
+            {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
+        )
+    _check_whole(archive, rows)
 
 
 def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:

@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import typer
 
 from gitsnap.cli.options import Output
 from gitsnap.cli.streams import is_utf8
 from gitsnap.render import as_json, as_yaml, one_line, visible
+
+if TYPE_CHECKING:
+    from gitsnap.archive.completeness import Lack
 
 _PATIENCE_SECONDS = 1.0
 _REPAINT_SECONDS = 0.1
@@ -72,8 +75,26 @@ def warn(remarks: Iterable[str]) -> None:
         say(f"warning: {remark}")
 
 
+_missing: list[dict[str, str]] = []
+"""What the archives of this command lack. It is part of every document that the command prints."""
+
+
+def say_missing(policy: str, lacks: Iterable[Lack]) -> None:
+    """Say what this copy of an archive lacks, on stderr and in the documents that follow."""
+    for lack in lacks:
+        say(f"warning: {policy}: {lack}")
+        _missing.append({"policy": policy, **lack_document(lack)})
+
+
+def lack_document(lack: Lack) -> dict[str, str]:
+    """A part that a copy of an archive lacks, in JSON (docs/SCRIPTING.md)."""
+    return {"what": lack.what, "message": lack.message, "command": lack.command}
+
+
 def structured(value: object, form: Output) -> None:
     """Print a result as JSON or YAML."""
+    if _missing and isinstance(value, dict) and value.get("kind") != "List":  # kubectl reads a List
+        value = {**value, "missing": list(_missing)}
     ascii_only = not is_utf8(sys.stdout)
     text = as_json(value, ascii_only=ascii_only) if form is Output.JSON else as_yaml(value, ascii_only=ascii_only)
     result(text, safe=True)

@@ -69,6 +69,7 @@ def prune(
 
     given = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
     opened = archive.open_to_write()
+    opened.check_samples()
     rules = _rules(opened.policy, file, given, time_zone)
     now = datetime.now(UTC)
     decisions = pruning.plan(opened, rules, now=now)

@@ -60,33 +60,35 @@ class Sampler:
         archive = place.made_record()
         identities = place.identities if place.elsewhere.record is None else ()
         asked = find_policy(archive.policy, None, place.cluster)
-        if place.remote is None:
-            policy, keeper = keys.for_capture_as_before(archive, asked, identities=identities)
-        else:
-            policy, keeper = keys.for_capture_through_remote(
-                archive, asked, identities=identities, accept_record=self.accept_record
+        signer = signer_from_file(place.signing_key)
+        with archive.writer() as writer:  # another capture may decide on cluster, mode and keys at the same time
+            if place.remote is None:
+                policy, keeper = keys.for_capture_as_before(archive, asked, identities=identities)
+            else:
+                policy, keeper = keys.for_capture_through_remote(
+                    archive, asked, identities=identities, accept_record=self.accept_record
+                )
+            info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
+            if before:
+                self._check(info.secrets, keeper)
+            if before and policy.signing_secret and place.signing_key is None:
+                output.say(
+                    "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
+                )
+            say_new_identity(keeper)
+            request = sampling.Request(
+                info,
+                keeper,
+                datetime.now(UTC),
+                trigger,
+                target=self._target(record) if before else None,
+                beside=place.remote is not None,
+                require_complete=before,
+                also=frozenset(also),
+                signer=signer,
+                extra=record_lines(record),
             )
-        info = sampling.tree_info(policy, branch=archive.branch, keeper=keeper)
-        if before:
-            self._check(info.secrets, keeper)
-        if before and policy.signing_secret and place.signing_key is None:
-            output.say(
-                "warning: samples of this policy are signed, and those around a rollback only with --signing-key"
-            )
-        say_new_identity(keeper)
-        request = sampling.Request(
-            info,
-            keeper,
-            datetime.now(UTC),
-            trigger,
-            target=self._target(record) if before else None,
-            beside=place.remote is not None,
-            require_complete=before,
-            also=frozenset(also),
-            signer=signer_from_file(place.signing_key),
-            extra=record_lines(record),
-        )
-        sample = sampling.capture(place.cluster, archive, request).recorded.sample
+            sample = sampling.capture(place.cluster, archive, request, writer=writer).recorded.sample
         output.done(f"the sample {sample.tag} was taken")
         return sample
 

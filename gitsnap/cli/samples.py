@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from gitsnap.cli.wiring import ArchiveChoice
 from gitsnap.errors import ArchiveError
 from gitsnap.model import Consistency, IncompleteKind, Sample
 from gitsnap.render import render_table
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+    from gitsnap.archive.completeness import Lack
 
 LEAST = {"date": output.DATE_COLUMNS, "snapshot policy": len("snapshot"), "complete": len("complete"), "commit": 6}
 """On a narrow terminal a date is never broken, and these are rather than that the table is none any more."""
@@ -38,6 +42,7 @@ def list_samples(
     listings = [(one.policy, *one.listing()) for one in archives]
     samples = [(policy, sample) for policy, found, _ in listings for sample in found]
     kept = {tag for one in archives for tag in one.marked()}
+    lacking = [lack for one in archives for lack in _said_lacks(one)]
     for policy, _, problems in listings:
         for problem in problems:
             output.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
@@ -57,8 +62,15 @@ def list_samples(
             _say_empty(archive.folder)
     for error in damaged:  # the others are listed all the same
         output.say(f"error: {error}")
-    if damaged:
+    if damaged or any(lack.what == "refs" for lack in lacking) or (lacking and not samples):
         raise typer.Exit(ArchiveError.exit_code)
+
+
+def _said_lacks(archive: GitArchive) -> list[Lack]:
+    """What this copy of an archive lacks, once that is said."""
+    found = archive.lacks()
+    output.say_missing(archive.policy, found)
+    return found
 
 
 def _say_empty(folder: Path) -> None:

@@ -6,6 +6,7 @@ This module must not open a cluster.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +14,15 @@ import typer
 
 from gitsnap.cli import options, output
 from gitsnap.cli.wiring import ArchiveChoice
-from gitsnap.errors import ArchiveError, InputError, UsageError
+from gitsnap.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitsnap.archive.checking import Finding
+    from gitsnap.archive import GitArchive
+    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.findings import Finding
     from gitsnap.model import Sample
 
 _ID = re.compile(r"[0-9a-f]{7,40}")
@@ -48,7 +51,8 @@ def verify(
     Each sample vouches for those before it. For the newest one, only something outside of the archive can: its
     signature (--allowed-signers), a remote (--remote), or its id that you noted (--pinned).
 
-    Exit status 5: something is wrong. Without --snapshot, all archives of the storage are checked. Repairs nothing.
+    Exit status 5: something is wrong. 13: this copy of the archive lacks a part, which was not checked, such as a
+    shallow clone. Without --snapshot, all archives of the storage are checked. Repairs nothing.
 
     Example: gitsnap verify --storage /collection --output json
 
@@ -59,27 +63,55 @@ def verify(
     for noted in pinned or ():
         if not _ID.fullmatch(noted):
             raise UsageError(f"--pinned {noted}: the id of a tag is needed, 7 to 40 hexadecimal digits")
-    found: dict[str, list[Finding]] = {}
-    samples: dict[str, Sequence[Sample]] = {}
     damaged: list[ArchiveError] = []
-    for one in archive.all(damaged):
-        with output.ProgressLine(f"verifying {one.policy}", says=_checked) as progress:
-            samples[one.policy] = one.samples()
-            findings = one.check(allowed_signers=allowed_signers, pinned=pinned or (), progress=progress)
-            if remote:
-                progress("the remote", 0)
-                findings += _compared(one.git_folder, one.branch, samples[one.policy], remote)
-            found[one.policy] = sorted(findings, key=lambda finding: not finding.wrong)
+    archives = archive.all(damaged)
+    if not archives and not damaged:
+        raise NotFoundError(
+            f"there is no archive in {archive.folder.resolve()}: nothing was verified",
+            hint="Name the folder with --storage or GITSNAP_STORAGE.",
+        )
+    results = [_verified(one, allowed_signers, pinned or (), remote) for one in archives]
     if form is options.Output.TABLE:
-        for policy, findings in found.items():
-            _print(policy, samples[policy], findings)
+        for result in results:
+            _print(result)
     else:
-        archives = [_document(policy, samples[policy], findings) for policy, findings in found.items()]
-        output.structured({"kind": "Verification", "archives": archives}, form)
+        output.structured({"kind": "Verification", "archives": [_document(one) for one in results]}, form)
     for error in damaged:
         output.say(f"error: {error}")
-    if damaged or any(one.wrong for findings in found.values() for one in findings):
+    if damaged or any(result.wrong for result in results):
         raise typer.Exit(ArchiveError.exit_code)
+    if any(result.lacking for result in results):
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What was found in one archive."""
+
+    policy: str
+    samples: Sequence[Sample]
+    findings: Sequence[Finding]
+    lacking: Sequence[Lack]
+    """What this copy of the archive does not have, and what was not checked for that reason."""
+
+    @property
+    def wrong(self) -> int:
+        """How many findings are no notes."""
+        return sum(finding.wrong for finding in self.findings)
+
+
+def _verified(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], remote: str) -> _Result:
+    with output.ProgressLine(f"verifying {archive.policy}", says=_checked) as progress:
+        samples = archive.samples()
+        findings = archive.check(allowed_signers=allowed_signers, pinned=pinned, progress=progress)
+        if remote:
+            progress("the remote", 0)
+            findings += _compared(archive.git_folder, archive.branch, samples, remote)
+        findings.sort(key=lambda finding: not finding.wrong)
+        lacking = archive.lacks()
+        if any(finding.unchecked for finding in findings):
+            lacking += [lack for lack in archive.unfetched() if lack not in lacking]
+        return _Result(archive.policy, samples, findings, lacking)
 
 
 def _checked(what: str, count: int) -> str:
@@ -93,20 +125,25 @@ def _compared(git_folder: Path, branch: str, samples: Sequence[Sample], url: str
     return compare_history(git_folder, branch, samples, Remote(url))
 
 
-def _document(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> dict[str, object]:
+def _document(result: _Result) -> dict[str, object]:
+    newest = result.samples[-1] if result.samples else None
     return {
-        "policy": policy,
-        "samples": len(samples),
-        "newest": {"tag": samples[-1].tag, "id": samples[-1].tag_id} if samples else None,
-        "findings": [{"wrong": one.wrong, "subject": one.subject, "message": one.message} for one in findings],
+        "policy": result.policy,
+        "samples": len(result.samples),
+        "newest": {"tag": newest.tag, "id": newest.tag_id} if newest else None,
+        "findings": [{"wrong": one.wrong, "subject": one.subject, "message": one.message} for one in result.findings],
+        "missing": [output.lack_document(lack) for lack in result.lacking],
     }
 
 
-def _print(policy: str, samples: Sequence[Sample], findings: list[Finding]) -> None:
-    wrong = sum(one.wrong for one in findings)
-    noun = "sample" if len(samples) == 1 else "samples"
-    verdict = f"{wrong} {'finding' if wrong == 1 else 'findings'}" if wrong else "nothing wrong"
-    newest = f", newest {samples[-1].tag_id}" if samples else ""
-    output.result(f"{policy}: {len(samples)} {noun}{newest}, {verdict}")
-    for one in findings:
+def _print(result: _Result) -> None:
+    count = len(result.samples)
+    noun = "sample" if count == 1 else "samples"
+    whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
+    verdict = f"{result.wrong} {'finding' if result.wrong == 1 else 'findings'}" if result.wrong else whole
+    newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
+    output.result(f"{result.policy}: {count} {noun}{newest}, {verdict}")
+    for one in result.findings:
         output.result(one_line(f"  {'WRONG' if one.wrong else 'note '} {one.subject}: {one.message}"))
+    for lack in result.lacking:
+        output.result(f"  missing {lack.what}: {lack}")

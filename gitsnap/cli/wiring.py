@@ -39,12 +39,22 @@ class ArchiveChoice:
         return self.storage or Path()
 
     def open(self) -> GitArchive:
-        """The one archive that is meant. Raises UsageError when it could be several, NotFoundError when none."""
+        """The one archive that is meant; what this copy of it lacks is said.
+
+        Raises UsageError when it could be several, NotFoundError when none.
+        """
+        from gitsnap.cli import output
+
+        opened = self._opened()
+        output.say_missing(opened.policy, opened.lacks())
+        return opened
+
+    def _opened(self) -> GitArchive:
         from gitsnap.archive import list_archives, open_path
 
         if self.archive:
             remote = self.remote
-            return open_path(Path(self.archive)) if remote is None else self._copy(remote)
+            return open_path(Path(self.archive), self.snapshot) if remote is None else self._copy(remote)
         if self.snapshot:
             return self._named()
         archives = list_archives(self.folder)
@@ -63,7 +73,7 @@ class ArchiveChoice:
         from gitsnap.archive import list_archives
 
         if self.archive or self.snapshot:
-            return [self.open()]
+            return [self._opened()]
         return list_archives(self.folder, problems=problems)
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 from gitsnap.compare.files import ByKind
 from gitsnap.compare.names import Names
-from gitsnap.format import decode, kind_folder, path_of
+from gitsnap.format import decode, decode_object, kind_folder, path_of
 from gitsnap.format.masking import blanked
 from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
 from gitsnap.normalize import RULES, normalize
@@ -36,9 +36,10 @@ class Contents:
         self._decoded: dict[BlobId, Any] = {}
 
     def decode(self, tree: Tree, blob: BlobId, source: str) -> Any:
-        """The value behind an id, ``source`` is a path that has it. Raises InputError where there is no YAML."""
+        """The value behind an id, ``source`` is a path that has it. Raises ArchiveError where there is no object."""
         if blob not in self._decoded:
-            self._decoded[blob] = decode(tree.read(blob), source)
+            read = decode if source.endswith(f"/{UNRESOLVED_FILE}") else decode_object
+            self._decoded[blob] = read(tree.read(blob), source)
         return self._decoded[blob]
 
 

@@ -123,24 +123,25 @@ class Sampler:
         cluster = self._connect()
         cluster.info()  # whether the cluster answers is known before anything is made on disk
         archive = self._archive(policy, cluster)
-        given = _given_keys(cluster, policy)
-        effective, keeper = keys.for_unattended_capture(archive, policy, given=given)
+        given, signer = _given_keys(cluster, policy), _signer(cluster, policy)
 
         def progress(_what: str, _count: int) -> None:
             if cancelled():
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
-        info = capture.tree_info(effective, branch=archive.branch, keeper=keeper)
-        request = capture.Request(
-            info,
-            keeper,
-            self._now(),
-            trigger,
-            require_complete=policy.require_complete,
-            signer=_signer(cluster, policy),
-            reading_seconds=reading_seconds(policy, self._now()),
-        )
-        result = capture.capture(cluster, archive, request, progress=progress)
+        with archive.writer() as writer:  # a capture by hand may decide on cluster, mode and keys at the same time
+            capture.check_cluster(archive, cluster.info())
+            effective, keeper = keys.for_unattended_capture(archive, policy, given=given)
+            request = capture.Request(
+                capture.tree_info(effective, branch=archive.branch, keeper=keeper),
+                keeper,
+                self._now(),
+                trigger,
+                require_complete=policy.require_complete,
+                signer=signer,
+                reading_seconds=reading_seconds(policy, self._now()),
+            )
+            result = capture.capture(cluster, archive, request, writer=writer, progress=progress)
         removed, retention_error = _prune(archive, policy, self._now())
         return Taken(
             result=result,
@@ -150,7 +151,7 @@ class Sampler:
             retention_doubt=retention.doubt(archive.samples(), Rules.of(policy), now=self._now()),
             mode=effective.secrets_mode,
             mode_asked_for=effective.secrets_given,
-            recipients=info.secrets.recipients,
+            recipients=request.info.secrets.recipients,
             samples=len(archive.samples()),
             repository_bytes=archive.repository_bytes(),
             seconds=time.monotonic() - started,

@@ -14,8 +14,6 @@ from gitsnap.format.metadata import (
     parse_tag_message,
     tag_message,
     tag_name,
-    tree_info_from_bytes,
-    tree_info_to_bytes,
 )
 from gitsnap.format.paths import CLUSTER_SCOPED, file_of, key_of, kind_folder, path_of
 from gitsnap.format.pruned import (
@@ -23,10 +21,12 @@ from gitsnap.format.pruned import (
     PruneRecord,
     prune_record_from_bytes,
     prune_record_to_bytes,
+    pruned_count,
     pruned_text,
 )
-from gitsnap.format.reader import decode, iterate_documents, line_of, load_document, load_documents
+from gitsnap.format.reader import decode, decode_object, iterate_documents, line_of, load_document, load_documents
 from gitsnap.format.rollbacks import Result, RollbackRecord, parse_record, record_lines
+from gitsnap.format.tree_info import branch_in_tree_info, tree_info_from_bytes, tree_info_to_bytes
 
 __all__ = [
     "ATTRIBUTES",
@@ -37,9 +37,11 @@ __all__ = [
     "PrunedSample",
     "Result",
     "RollbackRecord",
+    "branch_in_tree_info",
     "check_branch",
     "commit_message",
     "decode",
+    "decode_object",
     "encode",
     "file_of",
     "is_tag_of",
@@ -54,6 +56,7 @@ __all__ = [
     "path_of",
     "prune_record_from_bytes",
     "prune_record_to_bytes",
+    "pruned_count",
     "pruned_text",
     "record_lines",
     "tag_message",

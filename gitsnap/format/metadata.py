@@ -1,4 +1,4 @@
-"""What a sample says about itself, as text: tag names, tag messages, commit messages, ``gitsnap.yaml``.
+"""What a sample says about itself, as text: tag names, tag messages, commit messages.
 
 Metadata is the last paragraph of a message: one ASCII line ``Gitsnap-Key: value`` each, no folding; names from outside
 are percent-encoded, so that none of them can begin a line (docs/FORMAT.md). This module must not know git.
@@ -11,26 +11,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from gitsnap.errors import ArchiveError, InputError
-from gitsnap.format.emitter import encode
-from gitsnap.format.masking import steps_of
-from gitsnap.format.reader import decode
 from gitsnap.format.trailers import incomplete_lines, incomplete_of, kept, safe, trailers
 from gitsnap.model import (
     ChangeCounts,
     CommitId,
     Consistency,
     IncompleteKind,
-    Kind,
-    ResourceSelector,
     SampleMetadata,
-    SecretsInfo,
-    SecretsMode,
-    SensitiveField,
     TagId,
-    TreeInfo,
     Trigger,
 )
 
@@ -39,12 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The format version that this module writes, and the newest that it reads."""
-
-SENSITIVE_FIELDS = "sensitive-fields"
-"""Objects that are no Secrets hold fingerprints: who does not know that would take them for values."""
-
-FEATURES = frozenset({SENSITIVE_FIELDS})
-"""What ``requires`` of a tree may name."""
 
 _LONGEST_SUBJECT = 120
 _LONGEST_NAME = 100
@@ -60,7 +46,10 @@ _SINGLE_KEYS = _NEEDED_KEYS | {
     "Unresolved",
 }  # fmt: skip
 _KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete", "Incomplete-Object"}
-_TRAILER = re.compile(r"^Gitsnap-([A-Za-z0-9-]+): ?(.*)$", re.MULTILINE)
+_TRAILER = re.compile(r"^Gitsnap-([A-Za-z0-9-]+): ?([ -~]*)$", re.MULTILINE)
+_COUNT = re.compile(r"\d{1,18}\Z", re.ASCII)
+"""A number of a tag. Python refuses to write down a number of thousands of digits, which anybody could plant."""
+
 _SIGNATURES = ("-----BEGIN SSH SIGNATURE-----", "-----BEGIN PGP SIGNATURE-----")
 
 
@@ -141,7 +130,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
             format=version,
             policy=one("Policy"),
             time=_time(one("Time")),
-            sequence=int(one("Sequence")),
+            sequence=_count(one("Sequence")),
             previous=TagId(one("Previous")) or None,
             pruned=one("Pruned"),
             cluster=one("Cluster"),
@@ -150,16 +139,23 @@ def parse_tag_message(message: str) -> SampleMetadata:
             target=TagId(one("Target")) or None,
             beside=CommitId(one("Beside")) or None,
             imported=one("Imported"),
-            objects=int(one("Objects")),
-            changes=ChangeCounts(int(one("Added", "0")), int(one("Modified", "0")), int(one("Deleted", "0"))),
+            objects=_count(one("Objects")),
+            changes=ChangeCounts(*(_count(one(key, "0")) for key in ("Added", "Modified", "Deleted"))),
             consistency=Consistency(one("Consistency")),
             incomplete=incomplete_of(lines),
-            unresolved=int(one("Unresolved", "0")),
+            unresolved=_count(one("Unresolved", "0")),
             content_sha256=one("Content-SHA256"),
             extra=tuple(line for line in lines if line[0] not in _KNOWN_KEYS),
         )
     except ValueError as error:
         raise ArchiveError(f"the tag of the sample is not valid: {error}") from None
+
+
+def _count(text: str) -> int:
+    """Raises ValueError."""
+    if not _COUNT.match(text):
+        raise ValueError(f"{text[:40]!r} is not a number of at most 18 digits")
+    return int(text)
 
 
 def _time(text: str) -> datetime:
@@ -242,7 +238,7 @@ def commit_message(
     own = [change for change in changes if change.path.startswith("configuration/")]
     counts = ChangeCounts(*(sum(one.action == what for one in own) for what in ("added", "modified", "deleted")))
     listed = sorted(changes, key=lambda one: one.path)
-    body = [f"{one.action} {one.path}" + (f" ({safe(one.manager)})" if one.manager else "") for one in listed]
+    body = [_change_line(change) for change in listed]
     if len(body) > _MOST_LINES:
         body[_MOST_LINES:] = [f"… and {len(body) - _MOST_LINES} more"]
     lines = [("Format", str(FORMAT)), *_count_lines(counts), *incomplete_lines(incomplete)]
@@ -251,6 +247,11 @@ def commit_message(
     if body:
         paragraphs.append("\n".join(body))
     return "\n\n".join(paragraphs) + "\n\n" + trailers(lines)
+
+
+def _change_line(change: ChangedFile) -> str:
+    by = f" ({safe(change.manager)})" if change.manager else ""
+    return f"{change.action} {_safe_path(change.path)}{by}"
 
 
 def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str], *, first: bool) -> str:
@@ -268,7 +269,13 @@ def _commit_subject(policy: str, own: Sequence[ChangedFile], marks: Sequence[str
 
 def _kind_name(path: str) -> str:
     """The kind in a path ``configuration/<namespace>/<Kind>[.<group>]/<name>.yaml``."""
-    return path.split("/")[2].partition(".")[0]
+    parts = path.split("/")
+    return _safe_path(parts[2].partition(".")[0]) if len(parts) > 2 else "file"
+
+
+def _safe_path(path: str) -> str:
+    """A path on one line. The paths of objects are so already; somebody else's commit may hold any name."""
+    return quote(path, safe="/%~", errors="surrogateescape")
 
 
 def _plural(kind: str, count: int) -> str:
@@ -277,101 +284,3 @@ def _plural(kind: str, count: int) -> str:
     if kind.endswith("y"):
         return f"{kind[:-1]}ies"
     return f"{kind}es" if kind.endswith(("s", "ch")) else f"{kind}s"
-
-
-# gitsnap.yaml ---------------------------------------------------------------------------------------------------------
-
-
-def tree_info_to_bytes(info: TreeInfo) -> bytes:
-    """The content of ``gitsnap.yaml``."""
-    secrets: dict[str, Any] = {"mode": str(info.secrets.mode)}
-    if info.secrets.fingerprint_key:
-        secrets["fingerprintKey"] = info.secrets.fingerprint_key
-    if info.secrets.recipients:
-        secrets["recipients"] = sorted(info.secrets.recipients)
-    if info.secrets.sensitive_fields:
-        secrets["sensitiveFields"] = [
-            {"kind": str(one.kind), "path": one.path} for one in sorted(info.secrets.sensitive_fields)
-        ]
-    return encode(
-        {
-            "format": info.format,
-            "rules": info.rules,
-            "policy": info.policy,
-            "branch": info.branch,
-            "requires": [SENSITIVE_FIELDS] if info.secrets.sensitive_fields else [],
-            "scope": {
-                "kinds": sorted(str(kind) for kind in info.kinds),
-                "resources": [_resource_document(one) for one in info.resources],
-            },
-            "secrets": secrets,
-        }
-    )
-
-
-def _resource_document(selector: ResourceSelector) -> dict[str, Any]:
-    document: dict[str, Any] = {"kind": str(selector.kind)}
-    if selector.namespaces:
-        document["namespaces"] = sorted(selector.namespaces)
-    if selector.label_selector:
-        document["labelSelector"] = selector.label_selector
-    if selector.exclude_namespaces:
-        document["excludeNamespaces"] = sorted(selector.exclude_namespaces)
-    if selector.exclude_names:
-        document["excludeNames"] = sorted(selector.exclude_names)
-    return document
-
-
-def tree_info_from_bytes(data: bytes) -> TreeInfo:
-    """The inverse of ``tree_info_to_bytes``; keys it does not know are ignored unless ``requires`` names them.
-
-    Raises ArchiveError when the tree needs a newer gitsnap, or when the file is not valid.
-    """
-    try:
-        document = decode(data)
-        version = document["format"]
-        if version > FORMAT:
-            raise ArchiveError(
-                f"the tree is of archive format {version}; this gitsnap reads up to format {FORMAT}",
-                hint="Use a newer gitsnap.",
-            )
-        unknown = sorted(set(document.get("requires") or ()) - FEATURES)
-        if unknown:
-            raise ArchiveError(
-                f"the tree needs features that this gitsnap does not know: {', '.join(map(str, unknown))}",
-                hint="Use a newer gitsnap.",
-            )
-        secrets, scope = document["secrets"], document["scope"]
-        return TreeInfo(
-            policy=document["policy"],
-            branch=document["branch"],
-            kinds=tuple(sorted(Kind.parse(kind) for kind in scope["kinds"])),
-            resources=tuple(
-                ResourceSelector(
-                    Kind.parse(one["kind"]),
-                    tuple(one.get("namespaces", ())),
-                    one.get("labelSelector", ""),
-                    tuple(one.get("excludeNamespaces", ())),
-                    tuple(one.get("excludeNames", ())),
-                )
-                for one in scope.get("resources") or ()
-            ),
-            secrets=_secrets_info(secrets),
-            rules=document["rules"],
-            format=version,
-        )
-    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArchiveError(f"gitsnap.yaml of the tree is not valid: {error}") from None
-
-
-def _secrets_info(secrets: Mapping[str, Any]) -> SecretsInfo:
-    listed = secrets.get("sensitiveFields") or ()
-    fields = sorted(SensitiveField(Kind.parse(one["kind"]), one["path"]) for one in listed)
-    for one in fields:
-        steps_of(one.path)
-    return SecretsInfo(
-        SecretsMode(secrets["mode"]),
-        secrets.get("fingerprintKey", ""),
-        tuple(secrets.get("recipients", ())),
-        tuple(fields),
-    )

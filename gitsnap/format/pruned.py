@@ -15,6 +15,7 @@ from gitsnap.errors import ArchiveError
 from gitsnap.model import TagId
 
 _FORMAT = "format 1"
+_PRUNED = re.compile(r"([1-9]\d{0,17}) [0-9a-f]{64}\Z", re.ASCII)
 _SINCE = re.compile(r"since (\d{1,18})\Z")
 _ENTRY = re.compile(r"([0-9a-f]{40}) ([^\x00-\x20\x7f]+)\Z")
 
@@ -40,6 +41,12 @@ def pruned_text(samples: Iterable[PrunedSample]) -> str:
     """``<count> <digest>`` for the line ``Gitsnap-Pruned`` of a tag, ``""`` for nothing."""
     lines = sorted(b"%s\0%s\n" % (one.tag.encode(), one.tag_id.encode()) for one in samples)
     return f"{len(lines)} {hashlib.sha256(b''.join(lines)).hexdigest()}" if lines else ""
+
+
+def pruned_count(text: str) -> int | None:
+    """How many samples a line ``Gitsnap-Pruned`` tells of: 0 for no line, None for a damaged line."""
+    match = _PRUNED.match(text)
+    return int(match[1]) if match else None if text else 0
 
 
 def prune_record_to_bytes(record: PruneRecord) -> bytes:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from gitsnap.errors import InputError
+from gitsnap.errors import ArchiveError, InputError
 from gitsnap.format import canonical, go_scalars
 from gitsnap.format.emitter import DEEPEST
 
@@ -24,6 +24,7 @@ _LONG_INTEGER = b"0" * 19
 """In a text with fewer digits in a row, no integer needs more than 64 bits."""
 _DIGITS_AS_ZERO = bytes.maketrans(b"0123456789", b"0" * 10)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive say more."
 
 
 def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
@@ -44,6 +45,21 @@ def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
     if not isinstance(value.get("metadata") or {}, dict):
         raise InputError(f"{source}: its metadata is no mapping of fields, so it is no object")
     return value
+
+
+def decode_object(data: bytes, source: str) -> dict[str, Any]:
+    """The object of an archived file; ``source`` names the file in messages.
+
+    Raises ArchiveError where the file holds anything else. Whoever may write to a remote can put any file there.
+    """
+    try:
+        document = decode(data, source)
+    except InputError as error:
+        raise ArchiveError(error.message, hint=_NOT_WRITTEN) from None
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or not all(isinstance(document.get(key), str) for key in ("apiVersion", "kind")):
+        raise ArchiveError(f"{source}: apiVersion, kind or metadata is missing", hint=_NOT_WRITTEN)
+    return document
 
 
 def load_documents(text: str | bytes, source: str, *, unique_keys: bool = False) -> list[Any]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gitsnap.archive.checking import Finding
+from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_clone_at
+from gitsnap.archive.findings import Finding
 from gitsnap.git import run_git, scratch_repository
 from gitsnap.model import Sample
 from gitsnap.remote.pushing import known_tags, local_refs, pushed_tags
 from gitsnap.remote.talking import Remote
 
 _MOST_NAMED = 5
+_PUT_BACK = "this archive was put back to an older state"
 
 
 def compare_history(git_folder: Path, branch: str, samples: Sequence[Sample], remote: Remote) -> list[Finding]:
@@ -42,6 +44,10 @@ def _branch(
         return
     if ours is None or ours == theirs:
         return  # an archive without its branch is a finding of its own
+    if not _is_ancestor(git_folder, theirs, ours) and _says(git_folder, "rev-parse", "--is-shallow-repository"):
+        message = f"{remote.shown}: the histories cannot be compared in a shallow clone: `{FETCH_HISTORY}` first"
+        yield Finding(False, branch, message, unchecked=True)
+        return
     if not _is_ancestor(git_folder, theirs, ours):
         yield Finding(True, branch, _parted(git_folder, remote, ours, theirs))
         return
@@ -60,10 +66,16 @@ def _parted(git_folder: Path, remote: Remote, ours: str, theirs: str) -> str:
         if _is_ancestor(scratch, ours, theirs):
             count = run_git(scratch, "rev-list", "--count", f"{ours}..{theirs}").stdout.strip()
             noun = "commit" if count == "1" else "commits"
-            return f"{remote.shown} has {count} {noun} more: this archive was put back to an older state"
+            reason = f"this clone is older: `git pull`, and `{FETCH_TAGS}`" if is_clone_at(git_folder) else _PUT_BACK
+            return f"{remote.shown} has {count} {noun} more: {reason}"
         base = run_git(scratch, "merge-base", ours, theirs).stdout.strip()
     since = f"since {base[:12]}" if base else "from the beginning"
     return f"{remote.shown} has another history {since}: {theirs[:12]} there, {ours[:12]} here; one was rewritten"
+
+
+def _says(git_folder: Path, *words: str) -> bool:
+    """Whether git answers ``true``."""
+    return run_git(git_folder, *words).stdout.strip() == "true"
 
 
 def _is_ancestor(git_folder: Path, first: str, second: str) -> bool:

@@ -11,14 +11,20 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitsnap.archive import GitArchive, create_at, open_path
-from gitsnap.errors import NotFoundError, StorageError, UsageError
+from gitsnap.archive import GitArchive, chosen_branch, create_at, open_path
+from gitsnap.archive.leftovers import clear_git
+from gitsnap.archive.lock import exclusive_lock
+from gitsnap.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
 from gitsnap.format import check_branch
-from gitsnap.git import run_git
-from gitsnap.remote.sending import restore_unsent
+from gitsnap.remote.sending import restore_unsent, take_unsent
 from gitsnap.remote.talking import Remote
 
 _URL = re.compile(r"\w+://|(?!/|\.)[\w.-]+@[\w.-]+:")
+
+
+_LOCK = "gitsnap.lock"
+_PATIENCE_SECONDS = 900.0
+"""How long a process waits for the copies: as long as one git command may take."""
 
 
 def is_url(text: str) -> bool:
@@ -33,42 +39,83 @@ def clone(remote: Remote, storage: Path, policy: str, *, prefix: str = "") -> bo
     there. Raises StorageError.
     """
     branch = check_branch(policy, prefix)
-    making = f".cloning-{policy}"
-    shutil.rmtree(storage / making, ignore_errors=True)  # what a killed process left
-    made = create_at(storage / making, policy=policy, prefix=prefix)
-    git_folder = Path(made.location) / ".git"
-    try:
-        if f"refs/heads/{branch}" not in remote.refs(git_folder, branch):
-            return False
-        _fetch(remote, git_folder, branch)
-        (storage / making).rename(storage / policy)
-    except OSError as error:
-        raise StorageError(f"the archive {storage / policy} cannot be made: {error.strerror}") from error
-    finally:
-        shutil.rmtree(storage / making, ignore_errors=True)
+    if f"refs/heads/{branch}" not in remote.refs(storage, branch):
+        return False
+    _clone_into(storage / policy, remote, branch, making=storage / f".cloning-{policy}")
     return True
+
+
+def _clone_into(place: Path, remote: Remote, branch: str, *, making: Path) -> None:
+    """Fetch the archive of a branch into a temporary folder, then rename that: ``place`` is whole or not there.
+
+    Raises StorageError and the errors of a remote.
+    """
+    prefix, _, policy = branch.rpartition("/")
+    try:
+        shutil.rmtree(making, ignore_errors=True)  # what a killed process left
+        _fetch(remote, Path(create_at(making, policy=policy, prefix=prefix).location) / ".git", branch)
+        making.rename(place)
+    except OSError as error:
+        raise StorageError(f"the archive {place} cannot be made: {error.strerror}") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+# The copy of a remote's archive ---------------------------------------------------------------------------------------
 
 
 def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
     """A copy of a remote's archive, brought up to date. ``policy``: ``""`` where the remote has one only.
 
-    Raises NotFoundError, UsageError naming the policies of the remote, and the errors of a remote.
+    One process at a time brings a copy up to date; the others wait. Raises NotFoundError, UsageError naming the
+    policies of the remote, ConflictError, StorageError, and the errors of a remote.
     """
     folder = cache / hashlib.sha256(remote.url.encode()).hexdigest()[:24]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = folder / "refs.git"
-    if not scratch.exists():
-        run_git(scratch, "init", "--quiet", "--bare", str(scratch))
-    branch = _branch(remote, scratch, policy)
-    place = folder / hashlib.sha256(branch.encode()).hexdigest()[:16]
-    if not (place / ".git").exists():
-        prefix, _, name = branch.rpartition("/")
-        create_at(place, policy=name, prefix=prefix)
-    _fetch(remote, place / ".git", branch)
-    restore_unsent(place / ".git", branch)
-    copy = open_path(place)
-    copy.tidy()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(
+            f"the folder {cache} for copies of remotes cannot be made: {error.strerror}",
+            hint="Name another folder with XDG_CACHE_HOME, or clone the archive and name the clone with --archive.",
+        ) from error
+    with exclusive_lock(cache / _LOCK, place=f"the copies of remotes in {cache}", patience=_PATIENCE_SECONDS):
+        branch = _branch(remote, folder, policy)
+        place = folder / hashlib.sha256(branch.encode()).hexdigest()[:16]
+        making = folder / f".making-{place.name}"
+        if (place / ".git").exists():
+            _bring_up_to_date(place, remote, branch, making=making)
+        else:
+            _clone_into(place, remote, branch, making=making)
+        copy = open_path(place)
+        copy.tidy()
     return copy
+
+
+def _bring_up_to_date(place: Path, remote: Remote, branch: str, *, making: Path) -> None:
+    """Fetch into a copy. A copy that a killed process or a full disk damaged is made anew.
+
+    Samples of a rollback that the remote does not have yet are only in the copy: they go into the new one.
+    """
+    git_folder = place / ".git"
+    clear_git(git_folder, branch)
+    try:
+        open_path(place)
+        _fetch(remote, git_folder, branch)
+        restore_unsent(git_folder, branch)
+    except RemoteUnreachableError:
+        raise
+    except (ArchiveError, RemoteError, StorageError):
+        renewed = place.with_name(f".renewed-{place.name}")
+        shutil.rmtree(renewed, ignore_errors=True)
+        _clone_into(renewed, remote, branch, making=making)
+        try:
+            take_unsent(git_folder, renewed / ".git", branch)
+            shutil.rmtree(making, ignore_errors=True)
+            place.rename(making)
+            renewed.rename(place)
+        finally:
+            shutil.rmtree(renewed, ignore_errors=True)
+            shutil.rmtree(making, ignore_errors=True)
 
 
 def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
@@ -87,16 +134,11 @@ def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
     )
 
 
-def _branch(remote: Remote, git_folder: Path, policy: str) -> str:
-    listed = remote.run(git_folder, "ls-remote", "--heads", remote.url)
+def _branch(remote: Remote, folder: Path, policy: str) -> str:
+    """The branch of the remote that is meant. A branch of exactly this name comes before one whose last part it is."""
+    listed = remote.run(folder, "ls-remote", "--heads", remote.url)
     heads = sorted(line.split("refs/heads/", 1)[1] for line in listed.splitlines() if "refs/heads/" in line)
-    found = [head for head in heads if not policy or policy in (head, head.rpartition("/")[2])]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(heads) or "none"
-    if not found:
-        raise NotFoundError(f"{remote.shown} has no archive {policy or 'at all'}", hint=f"Its branches: {known}")
-    raise UsageError(f"--snapshot is needed: {remote.shown} has the branches {known}")
+    return chosen_branch(heads, policy, where=remote.shown)
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

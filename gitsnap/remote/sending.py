@@ -36,6 +36,19 @@ def restore_unsent(git_folder: Path, branch: str) -> None:
     _update(git_folder, (f"update {TAGS}{tag} {target}" for tag, target in _unsent(git_folder, branch).items()))
 
 
+def take_unsent(git_folder: Path, into: Path, branch: str) -> None:
+    """Bring the samples that the remote lacks from one copy into another. Raises StorageError."""
+    refs = f"+{UNSENT}{branch}/*:{UNSENT}{branch}/*"
+    if _unsent(git_folder, branch):
+        done = run_git(into, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(git_folder.resolve()), refs)
+        if done.returncode != 0:
+            raise StorageError(
+                f"the copy {git_folder.parent} is damaged and holds samples that were not sent: {done.stderr.strip()}",
+                hint="`git fsck` there says more. The samples are the refs below refs/gitsnap/unsent/.",
+            )
+        restore_unsent(into, branch)
+
+
 def forget_unsent(git_folder: Path, sample: Sample) -> None:
     """Undo the taking of a sample that could not be sent, and that nothing hangs on."""
     _update(git_folder, (f"delete {below}{sample.tag} {sample.tag_id}" for below in (TAGS, UNSENT)))

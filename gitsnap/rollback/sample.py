@@ -44,8 +44,7 @@ class SampleObjects:
         return archive_format.key_of(path) or ObjectKey.of(self._decoded(path))
 
     def _decoded(self, path: str) -> JsonObject:
-        document: JsonObject = archive_format.decode(self._tree.read(self._files[path]), f"{Area.CONFIGURATION}/{path}")
-        return document
+        return archive_format.decode_object(self._tree.read(self._files[path]), f"{Area.CONFIGURATION}/{path}")
 
     @property
     def keys(self) -> frozenset[ObjectKey]:

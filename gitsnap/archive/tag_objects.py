@@ -1,0 +1,83 @@
+"""Reads annotated tag objects from their bytes, as git stores them.
+
+Anybody who may push can plant a tag. libgit2 decodes the name and the message of a tag as UTF-8 and fails on anything
+else, so that one planted tag would stop every command. This module must not know what the message says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from gitsnap.archive.trees import check_end, hint_for
+from gitsnap.errors import ArchiveError
+from gitsnap.git import run_git
+
+
+class ForeignTagError(ArchiveError):
+    """A tag that gitsnap did not make: it has no number in the order of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagObject:
+    """An annotated tag of a commit."""
+
+    commit: str
+    """The id of the commit that the tag names."""
+    name: str
+    """The name that the tag was made with. A ref of another name may point at the tag."""
+    message: str
+    """Bytes that are not UTF-8 are kept as lone surrogates."""
+
+
+def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject:
+    """The tag object that the tag ``name`` points at. Raises ArchiveError, ForeignTagError."""
+    check_end(repository, target)
+    try:
+        kind, content = repository.read(target)
+    except (KeyError, ValueError, pygit2.GitError):
+        raise ArchiveError(
+            f"the tag {name} points at an object that is missing or damaged", hint=hint_for(repository)
+        ) from None
+    if kind != ObjectType.TAG:
+        raise ForeignTagError(
+            f"the tag {name} is not an annotated tag, so gitsnap did not make it",
+            hint="Somebody else made it. Delete it with `git tag --delete`, or keep it under another prefix.",
+        )
+    return _parsed(content, name)
+
+
+def _parsed(content: bytes, name: str) -> TagObject:
+    header, _, message = content.partition(b"\n\n")
+    fields = dict(line.partition(b" ")[::2] for line in reversed(header.split(b"\n")))
+    commit, kind = fields.get(b"object", b"").decode("ascii", "replace"), fields.get(b"type", b"")
+    if kind != b"commit" or not is_object_id(commit):
+        shown = kind.decode("ascii", "replace") or "nothing"
+        raise ForeignTagError(f"the tag {name} points at a {shown}, not at a commit: gitsnap did not make it")
+    return TagObject(
+        commit, fields.get(b"tag", b"").decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
+    )
+
+
+def is_object_id(text: str) -> bool:
+    """Whether a text is the whole id of an object."""
+    return len(text) == 40 and not text.strip("0123456789abcdef")
+
+
+def tag_objects(repository: pygit2.Repository) -> Iterator[tuple[str, TagObject]]:
+    """Id and content of every tag object in the archive, whether or not a ref still names it.
+
+    Tags that cannot be read are left out. Lists all objects of the repository, so this is not for everyday commands.
+    """
+    listed = run_git(Path(repository.path), "cat-file", "--batch-all-objects", "--batch-check", "--unordered").stdout
+    for line in listed.splitlines():
+        target, kind, _ = f"{line}  ".split(" ", 2)
+        if kind == "tag":
+            try:
+                yield target, read_tag(repository, target, target)
+            except ArchiveError:
+                continue

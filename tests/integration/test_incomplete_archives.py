@@ -1,0 +1,378 @@
+"""Clones that lack a part of the record, and damaged archives: what every command says of them, and its exit code.
+
+A table: way of damage, command, exit code, words. No command gives an answer from less than the record without saying
+so, no ``verify`` without a sample is green, and whatever anybody plants stops neither reading nor capturing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gitsnap.archive import create_archive
+from tests.support import incomplete_archives as archives
+from tests.support.commands import gitsnap
+from tests.support.incomplete_archives import Damage, git, hostile, planted, tags
+
+_SAMPLES = 4
+_NAMESPACES = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: kube-system, uid: 11111111-1111-4111-8111-111111111111}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+"""
+_OBJECT = "ConfigMap/default/shop"
+_MAPS = (b"configuration", b"default", b"ConfigMap")
+
+
+def _cluster(folder: Path, text: str) -> None:
+    (folder / "cluster").mkdir(exist_ok=True)
+    (folder / "cluster" / "namespaces.yaml").write_text(_NAMESPACES)
+    document = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "data": {"n": text},
+    }
+    (folder / "cluster" / "shop.json").write_text(json.dumps(document))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four samples, each with a commit of its own."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "store").mkdir()
+    for number in range(_SAMPLES):
+        _cluster(folder, str(number))
+        words = ("--from-dir", "cluster", "--secrets-mode", "omit", "--resources", "ConfigMap")
+        gitsnap(folder, "capture", "--storage", "store", "--snapshot", "p", *words, code=0)
+    return folder
+
+
+@pytest.fixture
+def place(whole: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    shutil.copytree(whole, tmp_path / "place", symlinks=True)
+    return tmp_path / "place"
+
+
+_UNSHALLOW = "git fetch --unshallow --tags"
+_FETCH_TAGS = "git fetch --tags"
+_REFETCH = "git fetch --refetch --no-filter --tags"
+_GONE = "the tags of the samples are missing"
+_NOT_SEEN = "packed-refs is damaged at line"
+_HOSTILE_FILE = b"just text\n"
+
+_Expected = tuple[str, int, str]
+"""Command, exit code, and words of its answer, on stdout or stderr."""
+
+_TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
+    # Clones
+    "clone": (archives.clone, [("list", 0, ""), ("diff", 1, ""), ("verify", 0, "4 samples"), ("capture", 0, "")]),
+    "depth 1": (
+        archives.depth_1,
+        [("list", 0, _UNSHALLOW), ("show", 0, _UNSHALLOW), ("log", 13, _UNSHALLOW), ("verify", 13, _UNSHALLOW)],
+    ),
+    "depth 1, all tags": (
+        archives.depth_1_and_tags,
+        [("diff", 1, _UNSHALLOW), ("log", 13, _UNSHALLOW), ("verify", 13, "nothing wrong in the part that is here")],
+    ),
+    "no tags": (
+        archives.no_tags,
+        [
+            ("list", 5, _FETCH_TAGS),
+            ("show", 5, _FETCH_TAGS),
+            ("diff", 5, _FETCH_TAGS),
+            ("log", 0, _FETCH_TAGS),
+            ("verify", 5, _FETCH_TAGS),
+            ("capture", 5, _FETCH_TAGS),
+            ("prune", 5, _FETCH_TAGS),
+        ],
+    ),
+    "stale tags": (
+        archives.stale_tags,
+        [("list", 0, _FETCH_TAGS), ("diff", 1, _FETCH_TAGS), ("verify", 13, _FETCH_TAGS), ("capture", 5, _FETCH_TAGS),
+         ("prune", 5, _FETCH_TAGS)],
+    ),
+    "stale branch": (archives.stale_branch, [("list", 0, ""), ("log", 0, ""), ("verify", 0, "nothing wrong")]),
+    "partial": (
+        archives.partial,
+        [("list", 0, ""), ("show", 5, _REFETCH), ("log", 5, _REFETCH), ("verify", 13, _REFETCH)],
+    ),
+    "treeless": (archives.treeless, [("list", 5, _REFETCH), ("verify", 5, _REFETCH)]),
+    "borrowed objects": (archives.borrowing, [("list", 5, "borrowed from"), ("verify", 5, "borrowed from")]),
+    "detached": (archives.detached, [("list", 0, ""), ("diff", 1, ""), ("verify", 0, "4 samples")]),
+    "another branch": (archives.other_branch, [("diff", 1, ""), ("log", 0, ""), ("verify", 0, "4 samples")]),
+    "mirror": (archives.mirror, [("diff", 1, ""), ("log", 0, ""), ("verify", 0, "4 samples"), ("capture", 0, "")]),
+    "bare, HEAD is main": (archives.bare_with_another_head, [("diff", 1, ""), ("verify", 0, "4 samples")]),
+    "tags alone": (archives.tags_alone, [("diff", 1, ""), ("log", 0, "the branch p is not here"), ("verify", 13, "")]),
+    "another single branch": (archives.single_other_branch, [("list", 5, "'+refs/heads/*:refs/remotes/origin/*'")]),
+    "grafts": (archives.grafts, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
+    "replaced": (archives.replaced, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
+    # Refs
+    "packed-refs cut off": (
+        archives.packed_refs_cut_off,
+        [("list", 5, _NOT_SEEN), ("show", 5, _NOT_SEEN), ("diff", 5, _NOT_SEEN), ("verify", 5, _NOT_SEEN),
+         ("capture", 5, _NOT_SEEN), ("prune", 5, _NOT_SEEN)],
+    ),
+    "packed-refs cut off between lines": (
+        archives.packed_refs_cut_off_between_lines,
+        [("list", 0, "are missing"), ("diff", 1, "are missing"), ("verify", 5, "are missing"),
+         ("prune", 5, "are missing"), ("capture", 0, "")],
+    ),
+    "packed-refs overwritten": (
+        archives.packed_refs_overwritten,
+        [("list", 5, _NOT_SEEN), ("log", 13, _NOT_SEEN), ("verify", 5, _NOT_SEEN), ("capture", 5, _NOT_SEEN)],
+    ),
+    "packed-refs emptied": (
+        archives.packed_refs_emptied,
+        [("list", 5, _GONE), ("show", 5, _GONE), ("log", 13, _GONE), ("verify", 5, _GONE),
+         ("capture", 5, "update-ref")],
+    ),
+    "all tags deleted": (
+        archives.all_tags_deleted,
+        [("list", 5, _GONE), ("diff", 5, _GONE), ("verify", 5, _GONE), ("prune", 5, _GONE),
+         ("capture", 5, "update-ref")],
+    ),
+    "newest tag deleted": (
+        archives.newest_tag_deleted,
+        [("list", 0, "are missing"), ("verify", 5, "are missing"), ("capture", 0, "")],
+    ),
+    "branch renamed": (
+        archives.branch_renamed,
+        [("diff", 1, ""), ("log", 0, ""), ("verify", 5, "the branch is missing"), ("capture", 0, "")],
+    ),
+    "branch overwritten": (
+        archives.branch_overwritten,
+        [("list", 0, ""), ("log", 0, ""), ("verify", 5, "ref is damaged"), ("capture", 0, "")],
+    ),
+    "index emptied": (archives.index_emptied, [("verify", 0, "makes it anew"), ("capture", 0, "")]),
+    "rebased": (archives.rebased, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
+    "filtered": (archives.filtered, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
+    # Planted tags
+    "tag not UTF-8": (
+        archives.not_utf8,
+        [("list", 0, "cannot be read"), ("show", 0, ""), ("verify", 5, "cannot be read"), ("capture", 0, "")],
+    ),
+    "lightweight tag": (archives.lightweight, [("list", 0, "cannot be read"), ("verify", 5, ""), ("capture", 0, "")]),
+    "tag of a blob": (archives.tag_of_a_blob, [("list", 0, "a blob"), ("verify", 5, "a blob"), ("capture", 0, "")]),
+    "doubled line": (
+        planted((b"Gitsnap-Policy: p", b"Gitsnap-Policy: p\nGitsnap-Policy: p")),
+        [("list", 0, "2 lines Gitsnap-Policy"), ("verify", 5, "2 lines"), ("capture", 0, "")],
+    ),
+    "huge number": (
+        planted((b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: " + b"9" * 5000)),
+        [("list", 0, "not a number"), ("verify", 5, "not a number"), ("capture", 0, "")],
+    ),
+    "line not ASCII": (
+        planted((b"Gitsnap-Cluster: ", b"Gitsnap-Cluster: f\xfc\x1b[31m")),
+        [("list", 0, "cannot be read"), ("verify", 5, "cannot be read"), ("capture", 0, "")],
+    ),
+    "damaged Pruned": (
+        planted((b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: 5\nGitsnap-Pruned: some 00")),
+        [("list", 0, ""), ("verify", 5, "Gitsnap-Pruned is damaged"), ("capture", 0, "")],
+    ),
+    "damaged Previous": (
+        planted(
+            (b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: 5"), (b"Gitsnap-Previous: ", b"Gitsnap-Previous: ../../")
+        ),
+        [("list", 0, ""), ("verify", 5, "was moved or made anew"), ("capture", 0, "")],
+    ),
+    "own name not UTF-8": (
+        planted((b"tag p/2099", b"tag p/\xfc"), (b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: 5")),
+        [("list", 0, ""), ("verify", 5, "was moved"), ("capture", 0, "")],
+    ),
+    # Hostile trees
+    "document is no mapping": (
+        hostile(b"100644", b"odd.yaml", _HOSTILE_FILE, below=_MAPS),
+        [("show ConfigMap/default/odd", 5, "not a Kubernetes object"), ("show", 0, ""),
+         ("diff", 5, "not a Kubernetes object"), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
+    ),
+    "document not UTF-8": (
+        hostile(b"100644", b"odd.yaml", b"a: f\xfc\n", below=_MAPS),
+        [("show ConfigMap/default/odd", 5, "not UTF-8"), ("diff", 5, ""), ("log", 0, ""), ("capture", 0, "")],
+    ),
+    "metadata is a list": (
+        hostile(b"100644", b"odd.yaml", b"apiVersion: v1\nkind: ConfigMap\nmetadata: []\n", below=_MAPS),
+        [("show ConfigMap/default/odd", 5, "metadata"), ("diff", 5, ""), ("log", 0, ""), ("capture", 0, "")],
+    ),
+    "name not UTF-8": (
+        hostile(b"100644", b"f\xfc.yaml", b"x: 1\n", below=_MAPS),
+        [("show", 0, ""), ("diff", 5, ""), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
+    ),
+    "file without a kind": (
+        hostile(b"100644", b"x.yaml", b"x: 1\n"),
+        [("show", 0, ""), ("diff", 5, ""), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
+    ),
+    "symbolic link": (
+        hostile(b"120000", b"odd.yaml", b"/etc/passwd", below=_MAPS),
+        [("show ConfigMap/default/odd", 5, ""), ("verify", 5, "neither a file nor a folder"), ("capture", 0, "")],
+    ),
+    "submodule": (
+        hostile(b"160000", b"odd.yaml", b"x", below=_MAPS),
+        [("show", 0, ""), ("log", 0, ""), ("verify", 5, "neither a file nor a folder"), ("capture", 0, "")],
+    ),
+    "two entries of one name": (
+        hostile(b"100644", b"shop.yaml", b"x: 1\n", below=_MAPS),
+        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "duplicate")],
+    ),
+    "a folder ..": (
+        hostile(b"40000", b"..", b"x", below=()),
+        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "'..'")],
+    ),
+    "a folder .git": (
+        hostile(b"40000", b".GIT", b"x"),
+        [("list", 0, ""), ("show", 5, "damaged"), ("verify", 5, "'.git'")],
+    ),
+}  # fmt: skip
+
+
+def _words(command: str, looked_at: Path) -> list[str]:
+    name, *rest = command.split(" ")
+    if name == "capture":
+        where = ["--storage", str(looked_at.parent), "--snapshot", looked_at.name]
+        return ["capture", "--from-dir", "cluster", *where]
+    options = {"diff": ["--exit-code"], "prune": ["--keep-last", "1", "--yes"], "show": rest or [_OBJECT]}
+    return [name, *options.get(name, []), "--archive", str(looked_at)]
+
+
+@pytest.mark.parametrize("kind", _TABLE)
+def test_each_command_says_what_is_missing_or_damaged(place: Path, kind: str) -> None:
+    """Exit code and words of each command; the last one may write. A defect or a traceback is never the answer."""
+    damage, expected = _TABLE[kind]
+    looked_at = damage(place)
+    _cluster(place, "new")
+
+    for command, code, words in expected:
+        done = gitsnap(place, *_words(command, looked_at))
+
+        answer = done.stdout + done.stderr
+        assert (done.returncode, words in answer) == (code, True), f"{command}: {done.returncode}: {answer}"
+
+
+@pytest.mark.parametrize("kind", ["depth 1", "no tags", "packed-refs cut off"])
+@pytest.mark.parametrize("command", ["list", "verify", "log"])
+def test_json_tells_what_is_missing(place: Path, kind: str, command: str) -> None:
+    """Documents have the parts that the copy lacks, each with the command that brings it, where one does."""
+    looked_at = _TABLE[kind][0](place)
+
+    done = gitsnap(place, *_words(command, looked_at), "-o", "json")
+
+    if command == "log" and kind == "packed-refs cut off":
+        assert done.returncode == 5  # git reads nothing of such a repository
+        return
+    document = json.loads(done.stdout)
+    (missing,) = (document["archives"][0] if command == "verify" else document)["missing"]
+    assert missing["what"] == {"depth 1": "history", "no tags": "samples", "packed-refs cut off": "refs"}[kind]
+    assert missing["command"] == {"depth 1": _UNSHALLOW, "no tags": _FETCH_TAGS, "packed-refs cut off": ""}[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "commands"),
+    [
+        ("depth 1", [_UNSHALLOW]),
+        ("no tags", [_FETCH_TAGS]),
+        ("stale tags", [_FETCH_TAGS]),
+        ("partial", [_REFETCH]),
+        (
+            "tags alone",
+            ["git fetch ../store/p +refs/heads/p:refs/remotes/origin/p", "git remote add origin ../store/p"],
+        ),
+    ],
+)
+def test_the_command_that_is_named_brings_what_is_missing(place: Path, kind: str, commands: list[str]) -> None:
+    """Afterwards everything is there, and ``verify`` is green."""
+    looked_at = _TABLE[kind][0](place)
+
+    for command in commands:
+        git(looked_at, *command.split(" ")[1:])
+
+    done = gitsnap(place, "verify", "--archive", str(looked_at), code=0)
+    assert f"{_SAMPLES} samples" in done.stdout
+    assert "nothing wrong\n" in done.stdout
+
+
+def test_a_verify_without_a_sample_is_never_green(tmp_path: Path) -> None:
+    """Neither of a storage without an archive, nor of an archive that has no sample yet."""
+    assert "nothing was verified" in gitsnap(tmp_path, "verify", code=4).stderr
+
+    create_archive(tmp_path, "p")
+
+    assert "no sample was taken yet" in gitsnap(tmp_path, "verify", code=5).stdout
+
+
+def test_a_sample_is_named_where_the_newest_is_not_known(place: Path) -> None:
+    """What is whole can still be read by its own name."""
+    first = tags(place / "store/p")[0]
+    looked_at = archives.packed_refs_cut_off(place)
+
+    done = gitsnap(place, "show", _OBJECT, "--archive", str(looked_at), "--sample", first, code=0)
+
+    assert "packed-refs is damaged" in done.stderr
+
+
+def test_the_chain_goes_on_after_tags_that_were_removed(place: Path) -> None:
+    """No number is given out twice, and ``verify`` names what is gone."""
+    archive = place / "store/p"
+    gone = tags(archive)[-2:]
+    git(archive, "tag", "-d", *gone)
+    _cluster(place, "new")
+
+    gitsnap(place, *_words("capture", archive), code=0)
+
+    newest = json.loads(gitsnap(place, "list", "--archive", str(archive), "-o", "json", code=0).stdout)["samples"][-1]
+    assert newest["sequence"] == _SAMPLES + 1
+    told = gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
+    assert f"2 samples are gone, and retention took 0: {', '.join(gone)}" in told
+
+
+def test_the_tag_that_a_refused_capture_names_can_be_put_back(place: Path) -> None:
+    """All tags are gone: the hint's command is enough for the next capture, in the same mode and chain."""
+    archive = archives.all_tags_deleted(place)
+    _cluster(place, "new")
+    refused = gitsnap(place, *_words("capture", archive), code=5).stderr
+
+    git(archive, *refused.split("`git ")[1].split("`")[0].split(" "))
+
+    gitsnap(place, *_words("capture", archive), code=0)
+    assert "2 samples, newest" in gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
+
+
+def test_the_log_has_the_dates_of_samples_that_are_gone(place: Path) -> None:
+    """A commit of gitsnap has the date of its sample, whether or not retention took the tag."""
+    archive = place / "store/p"
+    before = json.loads(gitsnap(place, *_words("log", archive), "-o", "json", code=0).stdout)["changes"]
+    git(archive, "tag", "-d", tags(archive)[1])
+
+    words = ("--since", "2000-01-01", "-o", "json")
+    after = json.loads(gitsnap(place, *_words("log", archive), *words, code=0).stdout)["changes"]
+
+    assert [one["date"] for one in after] == [one["date"] for one in before]
+    assert [one["sample"] is None for one in after].count(True) == 1
+
+
+def test_a_clone_with_several_archives(place: Path) -> None:
+    """``--snapshot`` chooses one, by its exact name first; without it the names are listed."""
+    bare = archives.bare_with_another_head(place)
+    gitsnap(place, "capture", "--storage", "store", "--snapshot", "q", "--from-dir", "cluster", code=0)
+    git(place / "store/q", "push", "-q", "--tags", str(bare), "q")
+
+    assert "p, q" in gitsnap(place, "list", "--archive", str(bare), code=2).stderr
+    listed = gitsnap(place, "list", "--archive", str(bare), "--snapshot", "p", "-o", "json", code=0).stdout
+    assert len(json.loads(listed)["samples"]) == _SAMPLES
+    assert "p, q" in gitsnap(place, "list", "--archive", str(bare), "--snapshot", "none", code=4).stderr
+
+
+def test_a_copy_of_a_remote_has_no_working_tree_to_compare(place: Path) -> None:
+    """``verify --archive URL`` does not call every file changed by hand."""
+    url = f"file://{archives.bare_with_another_head(place)}"
+
+    done = gitsnap(place, "verify", "--archive", url, code=0, XDG_CACHE_HOME=str(place / "cache"))
+
+    assert done.stdout.count("\n") == 1
