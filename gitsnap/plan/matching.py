@@ -19,6 +19,7 @@ from gitsnap.sveltos.matching import (
     label_selector,
     observed,
     selects,
+    sets_of,
     values_at,
 )
 from gitsnap.sveltos.pausing import paused
@@ -30,8 +31,6 @@ SET_KINDS = frozenset({kinds.CLUSTER_SET, kinds.SET})
 CLASSIFIER_KINDS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
 CONCERNED_KINDS = SELECTING_KINDS | SET_KINDS | CLASSIFIER_KINDS | kinds.CLUSTER_KINDS
 """Kinds that decide which clusters match; to judge a change of one of them, all objects of all of them are needed."""
-
-_SET_OF: Mapping[Kind, Kind] = {kinds.PROFILE: kinds.SET}
 
 Row = frozenset[ClusterRef]
 """The clusters that one object matches."""
@@ -57,6 +56,8 @@ class State:
     labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
+    moved: frozenset[ObjectKey] = frozenset()
+    """Sets whose status is out of date: a step changed them, or a label that their selectors read."""
 
     @classmethod
     def of(cls, documents: Iterable[JsonObject]) -> State:
@@ -76,17 +77,23 @@ class State:
         """The state that a step leads to."""
         key, document = change.key, change.after
         if key.kind in kinds.CLUSTER_KINDS and document is not None:
-            return replace(self, labels=self.labels.relabelled(ClusterRef.of(document), labels_of(document)))
+            relabelled = self.labels.relabelled(ClusterRef.of(document), labels_of(document))
+            return replace(self, labels=relabelled, moved=self.moved | self._reading(change))
         if key.kind in SET_KINDS:
-            return replace(self, sets=_with(self.sets, key, document))
+            return replace(self, sets=_with(self.sets, key, document), moved=self.moved | {key})
         if key.kind in SELECTING_KINDS:
             return replace(self, selecting=_with(self.selecting, key, document))
         return self
 
+    def _reading(self, change: Change) -> frozenset[ObjectKey]:
+        """The sets that look at a label which a step changes."""
+        labels = _differing(labels_of(change.before or {}), labels_of(change.after or {}))
+        return frozenset(key for key, document in self.sets.items() if not labels.isdisjoint(_labels_read(document)))
+
     def row(self, key: ObjectKey) -> Row:
         """The clusters that an object matches; none while it does not exist."""
         document = self.selecting.get(key)
-        return frozenset() if document is None else selects(document, self.labels, self.sets).clusters
+        return frozenset() if document is None else selects(document, self.labels, self.sets, moved=self.moved).clusters
 
     def standing(self, key: ObjectKey) -> Row:
         """The clusters that an object has its add-ons on: of a paused profile also those it matched when it was paused.
@@ -101,7 +108,7 @@ class State:
     def certain(self, key: ObjectKey) -> bool:
         """Whether ``row`` is what Sveltos will say."""
         document = self.selecting.get(key)
-        return document is None or selects(document, self.labels, self.sets).certain
+        return document is None or selects(document, self.labels, self.sets, moved=self.moved).certain
 
 
 def _with(objects: Mapping[ObjectKey, JsonObject], key: ObjectKey, document: JsonObject | None) -> dict[Any, Any]:
@@ -119,7 +126,7 @@ class Readers:
         self._users: dict[ObjectKey, set[ObjectKey]] = {}
         for state in states:
             for key, document in state.selecting.items():
-                used = sets_of(document)
+                used = set(sets_of(document))
                 for one in used:
                     self._users.setdefault(one, set()).add(key)
                 sources = [document, *(state.sets[one] for one in used if one in state.sets)]
@@ -163,14 +170,6 @@ def rows_after(state: State, rows: Rows, change: Change, concerned: Iterable[Obj
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:
     """The labels of an object."""
     return (document.get("metadata") or {}).get("labels") or {}
-
-
-def sets_of(document: JsonObject) -> set[ObjectKey]:
-    """The sets that an object names."""
-    key, spec = ObjectKey.of(document), document.get("spec") or {}
-    kind = _SET_OF.get(key.kind, kinds.CLUSTER_SET)
-    namespace = key.namespace if kind == kinds.SET else ""
-    return {ObjectKey(kind, namespace, str(name)) for name in spec.get("setRefs") or spec.get("clusterSetRefs") or ()}
 
 
 def templated(document: JsonObject) -> bool:

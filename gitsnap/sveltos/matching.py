@@ -1,13 +1,14 @@
 """Which clusters a profile, a set or another selecting object matches.
 
-A rule is what a selector says, an observation what Sveltos wrote into ``status``. Captures use both, since Sveltos
-drops a cluster from ``status`` while it is not ready; plans use the rule alone, to know what a change would do.
-This module must not resolve references or change objects.
+A rule is what a selector says; an observation is what Sveltos wrote into ``status``. Captures use both, because Sveltos
+drops a cluster from ``status`` while the cluster is not ready. Plans use the rules, to predict the effect of a change.
+A set is the exception: a profile reads the set's status, never its selector, so that status is followed until a change
+makes it out of date. This module must not resolve references or change objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,8 +103,8 @@ class Selection:
 
     clusters: frozenset[ClusterRef]
     certain: bool = True
-    """False when Sveltos decides (a set with fewer replicas than candidates), and ``clusters`` are all candidates; also
-    for a selector that is none, with which Sveltos does as little as is done here."""
+    """False where Sveltos chooses among the candidates of a set: ``clusters`` are then those that stay selected, or all
+    candidates if none is selected yet. Also False for a selector that cannot be parsed; it selects nothing."""
 
 
 SELECTOR_PATHS: Mapping[Kind, tuple[str, ...]] = {
@@ -134,8 +135,13 @@ _OWN_NAMESPACE_ONLY = frozenset({kinds.PROFILE, kinds.SET})
 
 
 def matching_clusters(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None) -> frozenset[ClusterRef]:
-    """The clusters an object matches: those in its status, and those that its selectors select."""
-    return observed(document) | selects(document, clusters, sets).clusters
+    """The clusters an object matches: those in its status, and those that its selectors select.
+
+    Sets are evaluated as well as followed: a cluster that is not ready leaves a set's status, not the sample.
+    """
+    followed = selects(document, clusters, sets).clusters
+    evaluated = selects(document, clusters, sets, moved=(sets or {}).keys()).clusters
+    return observed(document) | followed | evaluated
 
 
 def observed(document: JsonObject) -> frozenset[ClusterRef]:
@@ -145,10 +151,14 @@ def observed(document: JsonObject) -> frozenset[ClusterRef]:
     return frozenset(ClusterRef.of_reference(reference) for reference in references)
 
 
-def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None) -> Selection:
+def selects(
+    document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None, *, moved: Collection[ObjectKey] = ()
+) -> Selection:
     """The clusters that an object's own rules select: selectors, ``clusterRefs``, and the sets it names.
 
     A Profile and a Set see only clusters of their own namespace. A named cluster counts only if it is registered.
+    ``moved`` are the sets whose status is out of date, because the set or the labels of a cluster change: these are
+    evaluated. Of any other set the status is followed, where it has one.
     """
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
@@ -161,7 +171,7 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
             if selector is None:
                 certain = False
                 continue
-            pool = (one for one in _pool(selector, clusters) if own_namespace in ("", one.namespace))
+            pool = (cluster for cluster in _pool(selector, clusters) if own_namespace in ("", cluster.namespace))
             selected.update(cluster for cluster in pool if selector_matches(selector, clusters[cluster]))
     for reference in spec.get("clusterRefs") or ():
         cluster = ClusterRef.of_reference(reference)
@@ -169,11 +179,117 @@ def selects(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = N
         cluster = ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
         if cluster in clusters:
             selected.add(cluster)
-    for name in spec.get("setRefs") or spec.get("clusterSetRefs") or ():
-        members = _members((sets or {}).get(ObjectKey(_SETS_OF[kind], own_namespace, str(name))), clusters)
-        selected |= members.clusters
-        certain = certain and members.certain
+    for key in sets_of(document):
+        chosen = (sets or {}).get(key)
+        if chosen is not None:
+            members = members_of(chosen, clusters, moved=key in moved)
+            selected |= members.clusters
+            certain = certain and members.certain
     return Selection(frozenset(selected), certain)
+
+
+# Sets -----------------------------------------------------------------------------------------------------------------
+
+
+def sets_of(document: JsonObject) -> tuple[ObjectKey, ...]:
+    """The sets that an object names: a Profile those of its own namespace, any other kind ClusterSets."""
+    key, spec = ObjectKey.of(document), document.get("spec") or {}
+    kind = _SETS_OF.get(key.kind)
+    if kind is None:
+        return ()
+    namespace = key.namespace if kind == kinds.SET else ""
+    names = spec.get("setRefs") or spec.get("clusterSetRefs") or ()
+    return tuple(ObjectKey(kind, namespace, str(name)) for name in names)
+
+
+def members_of(document: JsonObject, clusters: ClusterLabels, *, moved: bool = False) -> Selection:
+    """The clusters that a set stands for, as ``controllers/set_utils.go`` chooses them.
+
+    Without ``moved`` the status is followed where Sveltos has written one. Otherwise the set is evaluated. A set
+    without ``maxReplicas`` selects no cluster. A selected cluster stays selected while it matches. Sveltos adds others
+    up to ``maxReplicas``; which ones cannot be known.
+    """
+    if not moved and evaluated_by_sveltos(document):
+        return Selection(observed(document) & clusters.keys())
+    limit = max_replicas(document)
+    if limit <= 0:
+        return Selection(frozenset())
+    matching = selects(document, clusters)
+    if len(matching.clusters) <= limit:
+        return matching
+    kept = observed(document) & matching.clusters
+    return Selection(kept or matching.clusters, certain=len(kept) == limit)
+
+
+def max_replicas(document: JsonObject) -> int:
+    """How many clusters a set selects at most; 0 where it selects none at all."""
+    limit = (document.get("spec") or {}).get("maxReplicas")
+    return limit if isinstance(limit, int) and not isinstance(limit, bool) else 0
+
+
+def evaluated_by_sveltos(document: JsonObject) -> bool:
+    """Whether a set's status says which clusters match. An empty status is that of a set just written."""
+    status = document.get("status") or {}
+    return bool(status.get("selectedClusterRefs") or status.get("matchingClusterRefs"))
+
+
+# Dependencies ---------------------------------------------------------------------------------------------------------
+
+
+def prerequisites_of(document: JsonObject) -> frozenset[ObjectKey]:
+    """The profiles that a profile names in ``dependsOn``: of its own kind and namespace."""
+    key = ObjectKey.of(document)
+    if key.kind not in kinds.PROFILE_KINDS:
+        return frozenset()
+    names = (document.get("spec") or {}).get("dependsOn") or ()
+    return frozenset(ObjectKey(key.kind, key.namespace, str(name)) for name in names) - {key}
+
+
+class Dependents:
+    """Which profiles are deployed because others depend on them, directly or through further profiles.
+
+    Sveltos deploys a prerequisite on the clusters of its dependents, whatever its own selector says.
+    """
+
+    def __init__(self, profiles: Iterable[JsonObject]) -> None:
+        self._dependents: dict[ObjectKey, set[ObjectKey]] = {}
+        self._prerequisites: dict[ObjectKey, frozenset[ObjectKey]] = {}
+        for document in profiles:
+            key, prerequisites = ObjectKey.of(document), prerequisites_of(document)
+            if prerequisites:
+                self._prerequisites[key] = prerequisites
+            for prerequisite in prerequisites:
+                self._dependents.setdefault(prerequisite, set()).add(key)
+
+    def of(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """The profiles that depend on a profile, transitively; a circle does not make it one of them."""
+        return _closure(key, self._dependents)
+
+    def prerequisites(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """The profiles that a profile depends on, transitively."""
+        return _closure(key, self._prerequisites)
+
+    def deployed_on(
+        self, key: ObjectKey, matching: Callable[[ObjectKey], frozenset[ClusterRef]]
+    ) -> frozenset[ClusterRef]:
+        """The clusters that a profile is deployed on: those that it matches itself, and those of its dependents.
+
+        ``matching`` gives the clusters that a profile selects by its own rules.
+        """
+        return matching(key).union(*(matching(dependent) for dependent in self.of(key)))
+
+
+def _closure(key: ObjectKey, edges: Mapping[ObjectKey, Collection[ObjectKey]]) -> frozenset[ObjectKey]:
+    found: set[ObjectKey] = set()
+    pending = [key]
+    while pending:
+        more = set(edges.get(pending.pop(), ())) - found
+        found |= more
+        pending += more
+    return frozenset(found - {key})
+
+
+# Selectors ------------------------------------------------------------------------------------------------------------
 
 
 def label_selector(written: Any) -> Mapping[str, Any] | None:
@@ -200,18 +316,6 @@ def _pool(selector: Mapping[str, Any], clusters: ClusterLabels) -> Iterable[Clus
     if required and isinstance(clusters, LabelIndex):
         return clusters.having(*next(iter(required.items())))
     return clusters
-
-
-def _members(document: JsonObject | None, clusters: ClusterLabels) -> Selection:
-    """The clusters a set stands for; with ``maxReplicas`` below the number of candidates Sveltos chooses among them."""
-    if document is None:
-        return Selection(frozenset())
-    pool = selects(document, clusters).clusters
-    limit = (document.get("spec") or {}).get("maxReplicas") or 0
-    if not limit or len(pool) <= limit:
-        return Selection(pool)
-    chosen = observed(document) & pool
-    return Selection(chosen or pool, certain=False)
 
 
 def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:

@@ -80,8 +80,8 @@ def configurations(draw: st.DrawFn) -> list[JsonObject]:
         for namespace in _NAMESPACES
         for name in ("east", "west")
     ]
-    objects += [custom(kinds.CLUSTER_SET, name, draw(_spec())) for name in draw(_some("s", "t"))]
-    objects += [custom(kinds.SET, name, draw(_spec()), "one") for name in draw(_some("s", "t"))]
+    objects += [custom(kinds.CLUSTER_SET, name, {**draw(_spec()), "maxReplicas": 9}) for name in draw(_some("s", "t"))]
+    objects += [custom(kinds.SET, name, {**draw(_spec()), "maxReplicas": 9}, "one") for name in draw(_some("s", "t"))]
     for name in draw(_some("p", "q", "r")):
         spec = draw(_spec(setRefs=_set_references, tier=st.integers(1, 3)))
         objects.append(custom(kinds.CLUSTER_PROFILE, name, spec, annotations=draw(_annotations)))

@@ -1,4 +1,7 @@
-"""Which clusters an object's own rules select: every caller rests on these, with an index of labels or without."""
+"""Which clusters an object's own rules select: every caller rests on these, with an index of labels or without.
+
+Facts about sets and dependencies are those of SVELTOS.md, section 10.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,16 @@ import pytest
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import SELECTOR_PATHS, ClusterLabels, ClusterRef, LabelIndex, Selection, selects
+from gitsnap.sveltos.matching import (
+    SELECTOR_PATHS,
+    ClusterLabels,
+    ClusterRef,
+    Dependents,
+    LabelIndex,
+    Selection,
+    matching_clusters,
+    selects,
+)
 from tests.support.plans import custom
 
 _EAST = ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "east")
@@ -131,17 +143,119 @@ def test_a_profile_sees_its_own_namespace(clusters: ClusterLabels) -> None:
     assert selects(_profile(**spec), clusters).clusters == {_EAST, _OTHER}
 
 
+def _set(name: str = "zone", *, status: JsonObject | None = None, **spec: Any) -> JsonObject:
+    document = custom(kinds.CLUSTER_SET, name, {"clusterSelector": {"matchLabels": {"zone": "a"}}, **spec})
+    return {**document, "status": status} if status is not None else document
+
+
+def _listed(*clusters: ClusterRef) -> list[JsonObject]:
+    return [
+        {"apiVersion": f"{one.kind.group}/v1beta1", "kind": one.kind.name, "namespace": one.namespace, "name": one.name}
+        for one in clusters
+    ]
+
+
+def _by_set(
+    clusters: ClusterLabels, document: JsonObject, *, moved: bool = False, **spec: Any
+) -> tuple[set[ClusterRef], bool]:
+    key = ObjectKey.of(document)
+    found = selects(
+        _profile(setRefs=[key.name, "missing"], **spec), clusters, {key: document}, moved={key} if moved else ()
+    )
+    return set(found.clusters), found.certain
+
+
 def test_sets_are_united_with_what_is_selected(clusters: ClusterLabels) -> None:
-    """One that Sveltos chooses from makes it uncertain; one that is missing adds nothing."""
-    all_of_zone = custom(kinds.CLUSTER_SET, "zone", {"clusterSelector": {"matchLabels": {"zone": "a"}}})
-    chosen = custom(kinds.CLUSTER_SET, "chosen", {"clusterSelector": {"matchLabels": {"zone": "a"}}, "maxReplicas": 1})
-    sets = {ObjectKey.of(one): one for one in (all_of_zone, chosen)}
-    selector = {"matchLabels": {"zone": "b"}}
+    """A profile matches by its selector and by each of its sets; a set that is missing adds nothing."""
+    found = _by_set(clusters, _set(maxReplicas=5), clusterSelector={"matchLabels": {"zone": "b"}})
+    assert found == ({_EAST, _WEST, _OTHER}, True)
 
-    united = selects(_profile(clusterSelector=selector, setRefs=["zone", "missing"]), clusters, sets)
 
-    assert united == Selection(frozenset({_EAST, _WEST, _OTHER}))
-    assert selects(_profile(setRefs=["chosen"]), clusters, sets) == Selection(frozenset({_EAST, _OTHER}), certain=False)
+@pytest.mark.parametrize("spec", [{}, {"maxReplicas": 0}, {"maxReplicas": None}])
+def test_a_set_without_max_replicas_selects_no_cluster(clusters: ClusterLabels, spec: JsonObject) -> None:
+    """SVELTOS.md 10.2: neither evaluated nor by its status, where Sveltos lists what matches all the same."""
+    assert _by_set(clusters, _set(**spec)) == (set(), True)
+    status = {"matchingClusterRefs": _listed(_EAST, _OTHER)}
+    assert _by_set(clusters, _set(status=status, **spec)) == (set(), True)
+
+
+def test_a_profile_follows_the_status_of_a_set(clusters: ClusterLabels) -> None:
+    """SVELTOS.md 10.1: a profile reads selectedClusterRefs, not the selector, until a change makes that out of date."""
+    status = {"matchingClusterRefs": _listed(_EAST, _WEST), "selectedClusterRefs": _listed(_WEST)}
+    assert _by_set(clusters, _set(maxReplicas=5, status=status)) == ({_WEST}, True)
+    assert _by_set(clusters, _set(maxReplicas=5, status=status), moved=True) == ({_EAST, _OTHER}, True)
+
+
+def test_a_set_that_was_just_written_is_evaluated(clusters: ClusterLabels) -> None:
+    """Its status is empty, as that of a set which an archive keeps without one."""
+    written: tuple[JsonObject | None, ...] = (None, {})
+    for status in written:
+        assert _by_set(clusters, _set(maxReplicas=5, status=status)) == ({_EAST, _OTHER}, True)
+
+
+def test_a_cluster_that_is_no_longer_registered_is_not_selected(clusters: ClusterLabels) -> None:
+    """The status of a set may name it until Sveltos writes it again."""
+    gone = ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "gone")
+    assert _by_set(clusters, _set(maxReplicas=5, status={"selectedClusterRefs": _listed(_EAST, gone)})) == (
+        {_EAST},
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "selected", "found"),
+    [
+        (1, [], ({_EAST, _OTHER}, False)),
+        (1, [_OTHER], ({_OTHER}, True)),
+        (1, [_WEST], ({_EAST, _OTHER}, False)),
+        (1, [_EAST, _OTHER], ({_EAST, _OTHER}, False)),
+        (2, [_WEST], ({_EAST, _OTHER}, True)),
+    ],
+)
+def test_a_changed_set_keeps_what_it_selected(
+    clusters: ClusterLabels, limit: int, selected: list[ClusterRef], found: tuple[set[ClusterRef], bool]
+) -> None:
+    """A cluster that still matches stays selected; which other ones Sveltos takes, or drops, is not certain."""
+    document = _set(maxReplicas=limit, status={"selectedClusterRefs": _listed(*selected)})
+    assert _by_set(clusters, document, moved=True) == found
+
+
+def test_a_capture_keeps_a_cluster_that_is_not_ready(clusters: ClusterLabels) -> None:
+    """Sveltos drops it from the status of the set and of the profile; an outage removes nothing from a sample."""
+    key = ObjectKey.of(_set())
+    down = {key: _set(maxReplicas=5, status={"matchingClusterRefs": _listed(_EAST), "selectedClusterRefs": []})}
+    assert matching_clusters(_profile(setRefs=["zone"]), clusters, down) == {_EAST, _OTHER}
+
+
+def _depending(name: str, *others: str, kind: Kind = kinds.CLUSTER_PROFILE, namespace: str = "") -> JsonObject:
+    return custom(kind, name, {"dependsOn": list(others)}, namespace)
+
+
+def _key(name: str) -> ObjectKey:
+    return ObjectKey(kinds.CLUSTER_PROFILE, "", name)
+
+
+def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
+    """SVELTOS.md 10.3: transitively, whatever its own selector says, and in circles too."""
+    rows = {"base": {_WEST}, "middle": set[ClusterRef](), "top": {_EAST}, "other": {_BARE}}
+    profiles = [_depending("top", "middle"), _depending("middle", "base", "missing"), _depending("base", "top")]
+    dependents = Dependents([*profiles, _depending("other")])
+
+    def own(key: ObjectKey) -> frozenset[ClusterRef]:
+        return frozenset(rows[key.name])
+
+    assert dependents.deployed_on(_key("base"), own) == {_WEST, _EAST}
+    assert dependents.deployed_on(_key("other"), own) == {_BARE}
+    assert dependents.of(_key("missing")) == {_key("middle"), _key("top"), _key("base")}
+    assert dependents.prerequisites(_key("top")) == {_key("middle"), _key("base"), _key("missing")}
+
+
+def test_a_profile_depends_on_profiles_of_its_own_namespace() -> None:
+    """``dependsOn`` has names only: of the same kind, and for a Profile of the same namespace."""
+    dependents = Dependents([_depending("a", "b", kind=kinds.PROFILE, namespace="fleet"), _depending("a", "b")])
+    assert dependents.of(ObjectKey(kinds.PROFILE, "fleet", "b")) == {ObjectKey(kinds.PROFILE, "fleet", "a")}
+    assert dependents.of(_key("b")) == {_key("a")}
+    assert not dependents.of(ObjectKey(kinds.PROFILE, "other", "b"))
 
 
 def test_the_stages_of_a_promotion_are_united(clusters: ClusterLabels) -> None:

@@ -29,6 +29,10 @@ def _matching(**labels: str) -> dict[str, Any]:
     return {"clusterSelector": {"matchLabels": labels}}
 
 
+def _set(**labels: str) -> JsonObject:
+    return custom(kinds.CLUSTER_SET, "s", {**_matching(**labels), "maxReplicas": 3})
+
+
 _ANY_ENV: dict[str, Any] = {"clusterSelector": {"matchExpressions": [{"key": "env", "operator": "Exists"}]}}
 
 
@@ -80,8 +84,8 @@ def test_a_selector_that_shrinks_comes_after_the_label() -> None:
 def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one() -> None:
     """A set's selector and a label that changed together hold the profile that names the set."""
     profile = _profile(setRefs=["s"])
-    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
-    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    before = [_cluster(env="fv"), profile, _set(env="fv")]
+    after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after)
     assert _words(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
     assert not plan.withdraws
@@ -90,8 +94,8 @@ def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one(
 def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
     """Nothing outside the selection is written, not even for a moment: the loss in between is a withdraw line."""
     profile = _profile(setRefs=["s"])
-    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
-    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    before = [_cluster(env="fv"), profile, _set(env="fv")]
+    after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
     assert _words(plan) == ["update west", "update s"]
     assert _withdraws(plan) == [("guestbook", "west", Moment.BETWEEN)]
@@ -101,8 +105,12 @@ def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
 def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
     """A cluster that comes to match by the old rules must not drop out before the new ones take over."""
     nothing: dict[str, Any] = {"clusterSelector": {"matchLabels": {}}}
-    before = [_cluster(env="a"), _profile(**_matching(env="a")), custom(kinds.CLUSTER_SET, "s", nothing)]
-    after = [_cluster(), _profile(**nothing, setRefs=["s"]), custom(kinds.CLUSTER_SET, "s", _matching(env="a"))]
+    before = [
+        _cluster(env="a"),
+        _profile(**_matching(env="a")),
+        custom(kinds.CLUSTER_SET, "s", {**nothing, "maxReplicas": 3}),
+    ]
+    after = [_cluster(), _profile(**nothing, setRefs=["s"]), _set(env="a")]
     words = _words(plan_of(before, after))
     assert words.index("update s") > min(words.index("update guestbook"), words.index("update west"))
     assert words.index("update guestbook") < words.index("update s") or words.index("update s") < words.index(
@@ -118,8 +126,8 @@ def test_a_match_in_between_only_is_held_or_named() -> None:
     assert _words(selected) == ["hold guestbook", "update west", "update guestbook"]
     assert not selected.withdraws
     profile = _profile(setRefs=["s"])
-    before = [_cluster(env="a"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="b"))]
-    after = [_cluster(env="b"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="a"))]
+    before = [_cluster(env="a"), profile, _set(env="b")]
+    after = [_cluster(env="b"), profile, _set(env="a")]
     outside = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
     assert _withdraws(outside) == [("guestbook", "west", Moment.PASSING)]
 
@@ -150,8 +158,8 @@ def test_a_profile_that_argo_cd_owns_is_not_held() -> None:
     """Somebody else would take the annotation away; the loss is named instead."""
     argo = {"argocd.argoproj.io/instance": "apps"}
     profile = with_metadata(_profile(setRefs=["s"]), labels=argo)
-    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
-    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    before = [_cluster(env="fv"), profile, _set(env="fv")]
+    after = [_cluster(env="prod"), profile, _set(env="prod")]
     assert _withdraws(plan_of(before, after)) == [("guestbook", "west", Moment.BETWEEN)]
     assert _words(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
 
@@ -260,8 +268,8 @@ def test_what_generates_profiles_is_a_doubt(kind: Any, before: JsonObject, after
 def test_the_steps_of_holding_say_what_was_tried() -> None:
     """The hold is tried on the server; its release takes back an earlier step and is not."""
     profile = _profile(setRefs=["s"])
-    before = [_cluster(env="fv"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="fv"))]
-    after = [_cluster(env="prod"), profile, custom(kinds.CLUSTER_SET, "s", _matching(env="prod"))]
+    before = [_cluster(env="fv"), profile, _set(env="fv")]
+    after = [_cluster(env="prod"), profile, _set(env="prod")]
     tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
     outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
     assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}

@@ -109,9 +109,9 @@ def test_a_label_and_a_selector_that_changed_together_redeploy() -> None:
 
 def test_a_set_reaches_through_the_profiles_that_name_it() -> None:
     """Clusters that come into the set come to match."""
-    chosen = custom(kinds.CLUSTER_SET, "eu", {"clusterSelector": {"matchLabels": {"env": "fv"}}})
+    chosen = custom(kinds.CLUSTER_SET, "eu", {"clusterSelector": {"matchLabels": {"env": "fv"}}, "maxReplicas": 5})
     profile = custom(kinds.CLUSTER_PROFILE, "guestbook", {"setRefs": ["eu"]})
-    narrow = changed(chosen, spec={"clusterSelector": {"matchLabels": {"env": "prod"}}})
+    narrow = changed(chosen, spec={"clusterSelector": {"matchLabels": {"env": "prod"}}, "maxReplicas": 5})
     plan = plan_of([chosen], [*CLUSTERS, narrow, profile])
     assert _said(plan, "eu") == {"deploys guestbook": ["east", "west"], "withdraws guestbook": ["other"]}
 
