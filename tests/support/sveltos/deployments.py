@@ -6,6 +6,7 @@ change of the spec makes it look. This module must not decide which clusters mat
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,23 +166,25 @@ class SummaryController:
     # Workers ------------------------------------------------------------------------------------------------------
 
     def _start(self, task: Task, what: str) -> None:
-        if task not in self._memory.running:
+        """Hand a task to a worker, unless one has it already: what changes meanwhile waits for the next look."""
+        summary = self._manager.get(task[0])
+        if task not in self._memory.running and summary is not None:
             self._memory.running[task] = what
-            self._manager.after(self._manager.lags.draw("deploy", task[1]), lambda: self._run(task, what))
+            lag = self._manager.lags.draw("deploy", task[1])
+            self._manager.after(lag, lambda: self._run(task, what, summary))
 
-    def _run(self, task: Task, what: str) -> None:
-        key, feature = task
+    def _run(self, task: Task, what: str, summary: JsonObject) -> None:
+        """What a worker does, with the ClusterSummary as it was when it began."""
         del self._memory.running[task]
-        summary = self._manager.get(key)
-        cluster = None if summary is None else self._manager.get(summaries.cluster_of(summary))
-        if summary is None or cluster is None:
+        cluster = self._manager.get(summaries.cluster_of(summary))
+        if cluster is None:
             return
         if what == "withdraw":
-            outcome = deployment.withdraw(self._manager, self._managed, summary, feature, cluster)
+            outcome = deployment.withdraw(self._manager, self._managed, summary, task[1], cluster)
             self._memory.removals[task] = outcome
-        elif not clusters.deleting(summary):
-            current = fingerprint(self._manager, summary, feature, cluster)
-            outcome = deployment.deploy(self._manager, self._managed, summary, feature, cluster, current)
+        else:
+            current = fingerprint(self._manager, summary, task[1], cluster)
+            outcome = deployment.deploy(self._manager, self._managed, summary, task[1], cluster, current)
             self._memory.outcomes[task] = outcome
 
     # Deletion -----------------------------------------------------------------------------------------------------
@@ -189,7 +192,7 @@ class SummaryController:
     def _delete(self, key: ObjectKey, summary: JsonObject) -> float | None:
         """Withdraw, and look again ten seconds later whether it is done."""
         now = self._manager.timeline.now
-        if now <= self._memory.deletions.get(key, now - RETRY - 1) + RETRY:
+        if now < self._memory.deletions.get(key, now - RETRY) + RETRY:
             return RETRY
         self._memory.deletions[key] = now
         self._memory.cooldowns.pop(key, None)
@@ -203,10 +206,8 @@ class SummaryController:
             if self._is_needed(summary) or not self._withdrawn(key, summary):
                 return RETRY
         left = [one for one in summary["metadata"].get("finalizers") or () if one != FINALIZER]
-        try:
+        with contextlib.suppress(NotFoundError):
             self._manager.api.patch(key, {"metadata": {"finalizers": left or None}})
-        except NotFoundError:
-            pass
         return None
 
     def _is_needed(self, summary: JsonObject) -> bool:

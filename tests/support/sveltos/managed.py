@@ -93,9 +93,7 @@ class ManagedClusters:
 
     def owned(self, cluster: ObjectKey, profile: ObjectKey, feature: str) -> list[Slot]:
         """The slots that a profile filled by one feature, sorted."""
-        return sorted(
-            slot for slot, one in self.of(cluster).items() if one.owner == profile and one.feature == feature
-        )
+        return sorted(slot for slot, one in self.of(cluster).items() if one.owner == profile and one.feature == feature)
 
     def _note(self, cluster: ObjectKey, change: str, slot: Slot, owner: ObjectKey | None) -> None:
         happening = Happening(self.clock(), cluster, change, slot, owner)

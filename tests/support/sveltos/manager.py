@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
+from gitsnap.errors import GitsnapError
 from gitsnap.model import JsonObject, Kind, ObjectKey
 from tests.support.sveltos.lags import Lags
 from tests.support.sveltos.timeline import Timeline
@@ -175,9 +175,6 @@ class Manager:
         queue.waiting.discard(key)
         try:
             again = queue.reconcile(key)
-        except (ConflictError, NotFoundError) as error:
-            self.problems.append(f"{queue.name} {key}: {error.message}")
-            again = 0.05
         except GitsnapError as error:
             self.problems.append(f"{queue.name} {key}: {error.message}")
             again = RETRY

@@ -149,4 +149,3 @@ class MemoryApi:
             except NotFoundError:
                 return
             self.server.delete(key, uid=live["metadata"]["uid"])
-

@@ -5,7 +5,7 @@ This module must not be imported by the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from gitsnap.errors import NotFoundError
@@ -88,17 +88,13 @@ def managed(name: str, namespace: str = "default", *, ready: bool = True, **labe
 
 
 def config_map(name: str, *resources: str, namespace: str = "default", **metadata: Any) -> JsonObject:
-    """A ConfigMap that brings ConfigMaps of these names in the namespace ``app``, or whole documents."""
-    documents = [
-        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {one}, namespace: app}}\n" if isinstance(one, str) else one
-        for one in resources
-    ]
-    text = "---\n".join(str(one) for one in documents)
+    """A ConfigMap that brings ConfigMaps of these names in the namespace ``app``."""
+    documents = [f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {one}, namespace: app}}\n" for one in resources]
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace, **metadata},
-        "data": {"all.yaml": text},
+        "data": {"all.yaml": "---\n".join(documents)},
     }
 
 
