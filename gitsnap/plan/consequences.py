@@ -77,8 +77,8 @@ class Withdraw:
     """The ClusterProfile or Profile; or an EventTrigger, ClusterPromotion or RoleRequest."""
     cluster: ClusterRef
     moment: Moment
-    leaves: bool = False
-    """Whether Sveltos leaves in place what it deployed (``stopMatchingBehavior: LeavePolicies``)."""
+    stays: str = ""
+    """Why Sveltos leaves in place what it deployed, in words: ``stopMatchingBehavior LeavePolicies``, a pause."""
     deployed: tuple[DeployedResource | DeployedRelease, ...] | None = None
     """What is deployed there by the profile, None where that is not known."""
 
@@ -104,8 +104,8 @@ class Withdraw:
         """What becomes of what is deployed there, in words."""
         if self.moment is Moment.PASSING:
             return "what is deployed there meanwhile is withdrawn again"
-        if self.leaves:
-            return "what it deployed stays (stopMatchingBehavior LeavePolicies)"
+        if self.stays:
+            return f"what it deployed stays ({self.stays})"
         if self.deployed is None or self.profile.kind not in kinds.PROFILE_KINDS:
             return "what it deployed is withdrawn"
         if not self.deployed:
@@ -121,7 +121,7 @@ def summed_up(withdraws: Iterable[Withdraw]) -> list[str]:
     alike: dict[tuple[object, ...], list[Withdraw]] = {}
     for one in withdraws:
         deployed = None if one.deployed is None else bool(one.deployed)
-        alike.setdefault((one.profile, one.moment, one.leaves, deployed), []).append(one)
+        alike.setdefault((one.profile, one.moment, one.stays, deployed), []).append(one)
     return [line for group in alike.values() for line in _in_lines(group)]
 
 
@@ -149,6 +149,25 @@ class Hold:
         few = len(self.clusters) <= _MOST_CLUSTERS
         kept = ", ".join(map(str, self.clusters)) if few else f"its {len(self.clusters)} clusters"
         return f"paused meanwhile, to keep {kept}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What Sveltos must report in the status of a set, or of a profile, before a step is written."""
+
+    on: ObjectKey
+    shows: tuple[ClusterRef, ...] = ()
+    """Clusters that the status must name."""
+    lacks: tuple[ClusterRef, ...] = ()
+    """Clusters that the status must not name any more."""
+
+    def __str__(self) -> str:
+        shown, lacking = self.shows or self.lacks, "" if self.shows else "no longer "
+        few = ", ".join(map(str, shown)) if len(shown) <= _MOST_CLUSTERS else f"{len(shown)} clusters"
+        return f"until {in_words(self.on)} {lacking}{'selects' if self.on.kind in _SETS else 'matches'} {few}"
+
+
+_SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
 
 
 @dataclass(frozen=True, slots=True)

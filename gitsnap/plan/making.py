@@ -12,7 +12,7 @@ from dataclasses import replace
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.arranging import Arrangement, arrange, may_release
-from gitsnap.plan.consequences import Effect, Stay
+from gitsnap.plan.consequences import Effect, Stay, Wait
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
 from gitsnap.plan.judging import Judge
 from gitsnap.plan.matching import CONCERNED_KINDS, Change
@@ -53,6 +53,7 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         controller_labels=live.controller_labels,
         standing=standing,
         holdable=_holdable(judge, selected),
+        summaries=live.summaries,
     )
     return arranged(plan)
 
@@ -66,14 +67,22 @@ def arranged(plan: Plan) -> Plan:
     steps = [step for step in plan.steps if step.action not in {Action.HOLD, Action.RELEASE}]
     late = [step for step in steps if step.writes and restore.rule_of(step.key.kind).phase >= Phase.MATCHING]
     changes = [_change(step, plan.controller_labels) for step in late]
-    arrangement = arrange(plan.standing, changes, holdable=plan.holdable) if changes else Arrangement(())
+    arrangement = Arrangement(())
+    if changes:
+        arrangement = arrange(
+            plan.standing,
+            changes,
+            holdable=plan.holdable,
+            stands=plan.summaries,
+            waiting=plan.options.wait > 0,
+        )
     rank = {key: position for position, key in enumerate(arrangement.order)}
     steps += [
         former.get((step.action, step.key), step)
         for step in _holding(arrangement, plan.standing, {step.key for step in late})
     ]
-    reach = effects(plan.standing, changes, _contents(steps))
-    steps = [replace(step, effects=_effects_of(step, reach)) for step in steps]
+    reach = effects(plan.standing, changes, _contents(steps), stands=plan.summaries)
+    steps = [replace(step, effects=_effects_of(step, reach), waits=_waits_of(step, arrangement)) for step in steps]
     return replace(
         plan,
         steps=tuple(sorted(steps, key=lambda step: _order(step, rank))),
@@ -93,6 +102,11 @@ def _contents(steps: Iterable[Step]) -> frozenset[ObjectKey]:
 def _effects_of(step: Step, reach: Mapping[ObjectKey, tuple[Effect, ...]]) -> tuple[Effect, ...]:
     """Its own step is where a profile acts, not the pause before it."""
     return () if step.action in {Action.HOLD, Action.RELEASE} else reach.get(step.key, ())
+
+
+def _waits_of(step: Step, arrangement: Arrangement) -> tuple[Wait, ...]:
+    """The pause itself waits for nothing."""
+    return arrangement.waits.get(step.key, ()) if step.writes and step.action is not Action.HOLD else ()
 
 
 def _holding(

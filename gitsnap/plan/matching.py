@@ -1,13 +1,13 @@
-"""The management cluster at one moment, as far as it decides which profiles match which clusters.
+"""The management cluster before a plan and after it, as far as it decides which profiles match which clusters.
 
-A rollback leads through as many moments as it has steps; ``arranging`` looks for the order in which none of them loses
-a match. This module must not decide about orders, and never changes a document.
+A rollback leads through as many moments as it has steps: ``simulation`` has those in between. This module must not
+decide about orders, and never changes a document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.model import JsonObject, Kind, ObjectKey
@@ -15,9 +15,11 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,
     ClusterRef,
+    Dependents,
     LabelIndex,
     label_selector,
     observed,
+    prerequisites_of,
     selects,
     sets_of,
     values_at,
@@ -48,6 +50,17 @@ class Change:
     after: JsonObject | None
     """None for an object that is deleted."""
 
+    @property
+    def cluster(self) -> ClusterRef:
+        """The managed cluster that a step relabels."""
+        return ClusterRef(self.key.kind, self.key.namespace, self.key.name)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The label keys whose values a step changes."""
+        before, after = labels_of(self.before or {}), labels_of(self.after or {})
+        return frozenset(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -56,115 +69,139 @@ class State:
     labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
-    moved: frozenset[ObjectKey] = frozenset()
+    moved: frozenset[ObjectKey]
     """Sets whose status is out of date: a step changed them, or a label that their selectors read."""
+    stands: Rows
+    """For profiles in DryRun: the clusters that have a ClusterSummary of theirs, matching or not."""
+    dependents: Dependents
+    _own: dict[ObjectKey, Row] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, documents: Iterable[JsonObject]) -> State:
-        """The state that these live objects make."""
-        labels, sets, selecting = LabelIndex(), {}, {}
-        for document in documents:
-            key = ObjectKey.of(document)
+    def of(
+        cls, documents: Iterable[JsonObject], changes: Sequence[Change] = (), *, stands: Rows | None = None
+    ) -> State:
+        """The state that live objects make, once some changes are written."""
+        found: dict[ObjectKey, JsonObject | None] = {ObjectKey.of(document): document for document in documents}
+        found |= {change.key: change.after for change in changes if change.key.kind in CONCERNED_KINDS}
+        labels, sets, selecting = LabelIndex(), dict[ObjectKey, JsonObject](), dict[ObjectKey, JsonObject]()
+        for key, document in found.items():
+            if document is None:
+                continue
             if key.kind in kinds.CLUSTER_KINDS:
                 labels.add(ClusterRef.of(document), labels_of(document))
             elif key.kind in SET_KINDS:
                 sets[key] = document
             elif key.kind in SELECTING_KINDS:
                 selecting[key] = document
-        return cls(labels, sets, selecting)
+        changed = {label for change in changes if change.key.kind in kinds.CLUSTER_KINDS for label in change.labels}
+        moved = {change.key for change in changes if change.key.kind in SET_KINDS}
+        moved |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
+        return cls(labels, sets, selecting, frozenset(moved), stands or {}, Dependents(selecting.values()))
 
-    def after(self, change: Change) -> State:
-        """The state that a step leads to."""
-        key, document = change.key, change.after
-        if key.kind in kinds.CLUSTER_KINDS and document is not None:
-            relabelled = self.labels.relabelled(ClusterRef.of(document), labels_of(document))
-            return replace(self, labels=relabelled, moved=self.moved | self._reading(change))
-        if key.kind in SET_KINDS:
-            return replace(self, sets=_with(self.sets, key, document), moved=self.moved | {key})
-        if key.kind in SELECTING_KINDS:
-            return replace(self, selecting=_with(self.selecting, key, document))
-        return self
+    def own(self, key: ObjectKey) -> Row:
+        """The clusters that an object matches by its own rules; none while it does not exist."""
+        if key not in self._own:
+            document = self.selecting.get(key)
+            self._own[key] = frozenset() if document is None else self._selects(document)
+        return self._own[key]
 
-    def _reading(self, change: Change) -> frozenset[ObjectKey]:
-        """The sets that look at a label which a step changes."""
-        labels = _differing(labels_of(change.before or {}), labels_of(change.after or {}))
-        return frozenset(key for key, document in self.sets.items() if not labels.isdisjoint(_labels_read(document)))
+    def _selects(self, document: JsonObject) -> Row:
+        return selects(document, self.labels, self.sets, moved=self.moved).clusters
 
     def row(self, key: ObjectKey) -> Row:
-        """The clusters that an object matches; none while it does not exist."""
-        document = self.selecting.get(key)
-        return frozenset() if document is None else selects(document, self.labels, self.sets, moved=self.moved).clusters
+        """The clusters that an object matches: a profile also those of the profiles that depend on it."""
+        if key not in self.selecting:
+            return frozenset()
+        return self.dependents.deployed_on(key, self.own)
 
     def standing(self, key: ObjectKey) -> Row:
-        """The clusters that an object has its add-ons on: of a paused profile also those it matched when it was paused.
+        """The clusters that an object has its add-ons on.
 
-        Sveltos looks at a paused profile again only when it is no longer paused.
+        Sveltos looks at a paused profile again only when it is no longer paused, and withdraws nothing for a profile in
+        DryRun: both stand where they were deployed, whether that still matches or not.
         """
         row, document = self.row(key), self.selecting.get(key)
-        if document is None or not paused(document):
+        if document is None:
             return row
-        return row | (observed(document) & self.labels.keys())
+        if paused(document):
+            row |= observed(document) & self.labels.keys()
+        return row | (self.stands.get(key, frozenset()) & self.labels.keys())
 
     def certain(self, key: ObjectKey) -> bool:
         """Whether ``row`` is what Sveltos will say."""
-        document = self.selecting.get(key)
-        return document is None or selects(document, self.labels, self.sets, moved=self.moved).certain
-
-
-def _with(objects: Mapping[ObjectKey, JsonObject], key: ObjectKey, document: JsonObject | None) -> dict[Any, Any]:
-    result = {**objects, key: document}
-    if document is None:
-        del result[key]
-    return result
+        documents = [self.selecting.get(one) for one in (key, *self.dependents.of(key))]
+        return all(
+            selects(document, self.labels, self.sets, moved=self.moved).certain for document in documents if document
+        )
 
 
 class Readers:
     """What reads what, over an object as it is and as it will be: which rows a step can change."""
 
     def __init__(self, *states: State) -> None:
+        self._states = states
         self._readers: dict[str, set[ObjectKey]] = {}
         self._users: dict[ObjectKey, set[ObjectKey]] = {}
+        self._set_readers: dict[str, set[ObjectKey]] = {}
         for state in states:
             for key, document in state.selecting.items():
-                used = set(sets_of(document))
-                for one in used:
-                    self._users.setdefault(one, set()).add(key)
-                sources = [document, *(state.sets[one] for one in used if one in state.sets)]
-                for label in {label for source in sources for label in _labels_read(source)}:
+                for label in labels_read(document):
                     self._readers.setdefault(label, set()).add(key)
+                for used in sets_of(document):
+                    self._users.setdefault(used, set()).add(key)
+            for key, document in state.sets.items():
+                for label in labels_read(document):
+                    self._set_readers.setdefault(label, set()).add(key)
 
     def of_label(self, label: str) -> frozenset[ObjectKey]:
         """The selecting objects whose selectors, or whose sets' selectors, look at a label."""
-        return frozenset(self._readers.get(label, ()))
+        found = set(self._readers.get(label, ()))
+        return frozenset(found.union(*(self._users.get(used, ()) for used in self.sets_of_label(label))))
+
+    def selecting_by(self, label: str) -> Iterable[ObjectKey]:
+        """The selecting objects whose own selectors look at a label."""
+        return self._readers.get(label, ())
+
+    def sets_of_label(self, label: str) -> Iterable[ObjectKey]:
+        """The sets whose selectors look at a label."""
+        return self._set_readers.get(label, ())
+
+    def users(self, used: ObjectKey) -> Iterable[ObjectKey]:
+        """The selecting objects that name a set."""
+        return self._users.get(used, ())
 
     def concerned(self, change: Change) -> frozenset[ObjectKey]:
-        """The selecting objects whose matches may change with a step."""
+        """The selecting objects whose matches may change with a step, prerequisites of these included."""
+        direct = self._concerned(change)
+        return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
+
+    def _concerned(self, change: Change) -> frozenset[ObjectKey]:
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             if change.before is None or change.after is None:
                 return frozenset({change.key})
-            same = _rules(change.before) == _rules(change.after) and not paused(change.before)
+            same = _rules(change.before) == _rules(change.after) and not frozen(change.before)
             return frozenset() if same else frozenset({change.key})
         if kind in SET_KINDS:
             return frozenset(self._users.get(change.key, ()))
         if kind in kinds.CLUSTER_KINDS:
-            labels = _differing(labels_of(change.before or {}), labels_of(change.after or {}))
-            return frozenset(key for label in labels for key in self._readers.get(label, ()))
+            return frozenset(key for label in change.labels for key in self.of_label(label))
         return frozenset()
 
 
-def rows_after(state: State, rows: Rows, change: Change, concerned: Iterable[ObjectKey]) -> Rows:
-    """The rows that a change leads to, of the objects it concerns; ``state`` is the one after it."""
-    found = {}
-    for key in concerned:
-        document = state.selecting.get(key)
-        if document is None or change.key.kind not in kinds.CLUSTER_KINDS or sets_of(document):
-            found[key] = state.row(key)
-        else:  # one cluster's labels changed: only its place in the row is new
-            cluster = ClusterRef.of(change.after or {})
-            matches = selects(document, {cluster: state.labels[cluster]}).clusters
-            found[key] = rows[key] - {cluster} | matches
-    return found
+def mode_of(document: JsonObject | None) -> str:
+    """The ``syncMode`` of a profile."""
+    return str(((document or {}).get("spec") or {}).get("syncMode") or "Continuous")
+
+
+def frozen(document: JsonObject) -> bool:
+    """Whether Sveltos withdraws nothing for a profile that stops matching: it is paused, or in DryRun."""
+    return paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
+
+
+def leaves(document: JsonObject | None) -> bool:
+    """Whether what a profile deployed stays on a cluster that stops matching."""
+    return ((document or {}).get("spec") or {}).get("stopMatchingBehavior") == "LeavePolicies"
 
 
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:
@@ -177,26 +214,23 @@ def templated(document: JsonObject) -> bool:
     return any("{{" in str(selector) for selector in _selectors(document))
 
 
-def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-
-
 def _selectors(document: JsonObject) -> list[Any]:
     spec = document.get("spec") or {}
     return [selector for path in SELECTOR_PATHS.get(Kind.of(document), ()) for selector in values_at(spec, path)]
 
 
 def _rules(document: JsonObject) -> tuple[Any, ...]:
-    """All of an object that decides which clusters it matches."""
+    """All of an object that decides which clusters it, or its prerequisites, match."""
     spec = document.get("spec") or {}
-    return _selectors(document), spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
+    named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
+    return _selectors(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)
 
 
-def _labels_read(document: JsonObject) -> set[str]:
+def labels_read(document: JsonObject) -> set[str]:
     """The label keys that an object's selectors look at."""
     found: set[str] = set()
     for written in _selectors(document):
         selector = label_selector(written) or {}
         found |= set(selector.get("matchLabels") or ())
-        found |= {str(one.get("key", "")) for one in selector.get("matchExpressions") or ()}
+        found |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.consequences import Doing, Effect
-from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, State
+from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, Rows, State
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
@@ -23,13 +23,17 @@ Effects = tuple[Effect, ...]
 
 
 def effects(
-    standing: Iterable[JsonObject], changes: Sequence[Change], contents: Collection[ObjectKey]
+    standing: Iterable[JsonObject],
+    changes: Sequence[Change],
+    contents: Collection[ObjectKey],
+    *,
+    stands: Rows | None = None,
 ) -> Mapping[ObjectKey, Effects]:
     """What Sveltos does after each of the changes, and after each write of an object that others refer to.
 
     ``standing`` are the live objects of CONCERNED_KINDS as the API server gave them.
     """
-    reach = _Reach(tuple(standing), changes)
+    reach = _Reach(tuple(standing), changes, stands or {})
     found = {change.key: tuple(_sorted(reach.of_change(change))) for change in changes}
     return found | {key: tuple(_sorted(some)) for key, some in reach.of_contents(contents).items()}
 
@@ -41,17 +45,17 @@ def _sorted(found: Iterable[Effect]) -> list[Effect]:
 class _Reach:
     """Before and after one plan."""
 
-    def __init__(self, standing: Sequence[JsonObject], changes: Sequence[Change]) -> None:
-        self._start = State.of(standing)
-        self._end = self._start
-        for change in changes:
-            self._end = self._end.after(change)
+    def __init__(self, standing: Sequence[JsonObject], changes: Sequence[Change], stands: Rows) -> None:
+        self._start = State.of(standing, stands=stands)
+        self._end = State.of(standing, changes, stands=stands)
         self._readers = Readers(self._start, self._end)
         self._views = {
             ClusterRef.of(one): template_view(one) for one in standing if ObjectKey.of(one).kind in kinds.CLUSTER_KINDS
         }
         self.before = cache(self._start.standing)
         self.after = cache(self._end.row)
+        self.coming = cache(lambda key: self.after(key) - self.before(key))
+        self.going = cache(lambda key: self.before(key) - self.after(key))
 
     # Steps that decide about matches ------------------------------------------------------------------------------
 
@@ -89,10 +93,9 @@ class _Reach:
     def _joining_and_leaving(self, key: ObjectKey, only: Row | None) -> Iterator[Effect]:
         """What a profile's matches gain and lose by the plan; of one cluster, where a step is about that alone."""
         document = self._end.selecting.get(key)
-        before, after = self.before(key), self.after(key)
-        joining, leaving = after - before, before - after
+        joining, leaving = self.coming(key), self.going(key)
         if only is not None:
-            joining, leaving = joining & only, leaving & only
+            joining, leaving = only & joining, only & leaving
         if document is not None and paused(document):
             yield Effect(Doing.WAITS, key, _in_order(joining | leaving))
             return

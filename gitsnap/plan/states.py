@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.sveltos.matching import ClusterRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,5 @@ class LiveState:
     """Kinds that would tell what a step reaches, and that this user may not read."""
     whole: frozenset[Kind] = frozenset()
     """Kinds of which ``objects`` has every object of the cluster."""
+    summaries: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict)
+    """The clusters on which profiles in DryRun have a ClusterSummary, whether they still match or not."""

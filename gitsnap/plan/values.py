@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
-from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Stay, Withdraw
+from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Stay, Wait, Withdraw
 from gitsnap.plan.words import counted, in_words
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -35,6 +35,8 @@ class Options:
     """Selected objects that the sample does not have may be deleted."""
     max_delete: int = 10
     """How many objects ``prune`` may delete at most."""
+    wait: int = 60
+    """For how many seconds a step waits for Sveltos to report what the step rests on; 0 to wait for nothing."""
 
 
 class Action(enum.StrEnum):
@@ -90,6 +92,8 @@ class Step:
     needs: tuple[ObjectKey, ...] = ()
     """Objects that earlier steps write and without which this one fails."""
     trial: Trial | None = None
+    waits: tuple[Wait, ...] = ()
+    """What Sveltos must report before this step is written."""
     effects: tuple[Effect, ...] = ()
     """What Sveltos does after it, sorted."""
     archived: JsonObject | None = field(default=None, repr=False)
@@ -156,6 +160,8 @@ class Plan:
     """The live objects that decide which clusters match, to judge the plan anew when a step falls out of it."""
     holdable: frozenset[ObjectKey] = frozenset()
     """Selected profiles that may be paused for the time of the rollback."""
+    summaries: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict, repr=False)
+    """The clusters on which profiles in DryRun have a ClusterSummary."""
 
     @property
     def ways_out(self) -> tuple[str, ...]:

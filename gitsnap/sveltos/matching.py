@@ -68,24 +68,21 @@ class LabelIndex(dict[ClusterRef, Mapping[str, str]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._having: dict[tuple[str, str], list[ClusterRef]] = {}
+        self._having: dict[tuple[str, str], dict[ClusterRef, None]] = {}
 
     def add(self, cluster: ClusterRef, labels: Mapping[str, str]) -> None:
-        """Register a cluster; each is added once."""
+        """Register a cluster, or give it other labels."""
+        for pair in self.get(cluster, {}).items():
+            del self._having[pair][cluster]
         self[cluster] = labels
         for pair in labels.items():
-            self._having.setdefault(pair, []).append(cluster)
+            self._having.setdefault(pair, {})[cluster] = None
 
-    def relabelled(self, cluster: ClusterRef, labels: Mapping[str, str]) -> LabelIndex:
-        """A copy in which one cluster has these labels."""
+    def copied(self) -> LabelIndex:
+        """An index of its own with the same clusters."""
         copy = LabelIndex()
         copy.update(self)
-        copy._having = dict(self._having)
-        for pair in self.get(cluster, {}).items():
-            copy._having[pair] = [one for one in copy._having[pair] if one != cluster]
-        copy[cluster] = labels
-        for pair in labels.items():
-            copy._having[pair] = [*copy._having.get(pair, ()), cluster]
+        copy._having = {pair: dict(having) for pair, having in self._having.items()}
         return copy
 
     def having(self, key: str, value: str) -> Iterable[ClusterRef]:
