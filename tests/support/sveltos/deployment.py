@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gitsnap.model import JsonObject, ObjectKey
 from tests.support.sveltos import inventory, summaries
 from tests.support.sveltos.content import FailedError, desired
-from tests.support.sveltos.managed import Deployed, ManagedClusters, Slot
+from tests.support.sveltos.managed import STALE, WITHDRAWN, Deployed, ManagedClusters, Slot
 from tests.support.sveltos.manager import Manager
 
 
@@ -53,7 +53,7 @@ def deploy(
         wanted = {slot for slot, _ in done}
         for slot in managed.owned(where, profile, feature):
             if slot not in wanted:
-                managed.remove(where, slot)
+                managed.remove(where, slot, STALE)
     return outcome
 
 
@@ -70,7 +70,7 @@ def withdraw(
         if leaves:
             managed.leave(where, slot)
         else:
-            managed.remove(where, slot)
+            managed.remove(where, slot, WITHDRAWN)
     inventory.report(manager, profile, where, feature, [])
     return Outcome("", "Removed")
 

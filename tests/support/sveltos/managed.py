@@ -12,6 +12,9 @@ from typing import Any
 
 from gitsnap.model import Kind, ObjectKey
 
+WITHDRAWN, STALE = "withdrawn", "no longer asked for"
+"""Why something is deleted: its profile stopped matching, or brings less."""
+
 RELEASE = "HelmRelease"
 """Stands in ``Slot.kind`` for a Helm release."""
 
@@ -56,9 +59,12 @@ class Happening:
     """``ADDED``, ``MODIFIED``, ``DELETED``, or ``LEFT`` where only the mark of Sveltos was taken off."""
     slot: Slot
     owner: ObjectKey | None
+    why: str = ""
+    """Of a deletion: WITHDRAWN or STALE, ``""`` where that is not known."""
 
     def __str__(self) -> str:
-        return f"{self.time:9.3f} {self.cluster.name} {self.change} {self.slot} ({self.owner})"
+        owner = f"{self.owner.kind.name} {self.owner.name}" if self.owner else "nobody"
+        return f"{self.time:9.3f} {self.cluster.name} {self.change} {self.slot} of {owner} {self.why}".rstrip()
 
 
 @dataclass
@@ -81,9 +87,9 @@ class ManagedClusters:
         if old is None or old.content != deployed.content:
             self._note(cluster, "ADDED" if old is None else "MODIFIED", slot, deployed.owner)
 
-    def remove(self, cluster: ObjectKey, slot: Slot) -> None:
+    def remove(self, cluster: ObjectKey, slot: Slot, why: str) -> None:
         """Delete."""
-        self._note(cluster, "DELETED", slot, self.of(cluster).pop(slot).owner)
+        self._note(cluster, "DELETED", slot, self.of(cluster).pop(slot).owner, why)
 
     def leave(self, cluster: ObjectKey, slot: Slot) -> None:
         """Take the marks of Sveltos off a resource that stays."""
@@ -95,8 +101,8 @@ class ManagedClusters:
         """The slots that a profile filled by one feature, sorted."""
         return sorted(slot for slot, one in self.of(cluster).items() if one.owner == profile and one.feature == feature)
 
-    def _note(self, cluster: ObjectKey, change: str, slot: Slot, owner: ObjectKey | None) -> None:
-        happening = Happening(self.clock(), cluster, change, slot, owner)
+    def _note(self, cluster: ObjectKey, change: str, slot: Slot, owner: ObjectKey | None, why: str = "") -> None:
+        happening = Happening(self.clock(), cluster, change, slot, owner, why)
         self.log.append(happening)
         self.on_change(happening)
 

@@ -6,7 +6,7 @@ What left the managed clusters is compared with what the plan had named. This mo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Surroundings:
     cluster: ControlPlane
     happenings: Callable[[], list[Happening]]
     """Everything that happened on managed clusters so far."""
+    running: Callable[[str], Mapping[str, str]]
+    """What runs on the managed clusters of a namespace: cluster and resource -> content."""
     quiet: float
     """For how many seconds nothing may have happened for everything to be at rest."""
     controller: Callable[[str], None] = lambda _word: None
@@ -68,7 +70,7 @@ class Player:
         outcome = Round(self.situation.name)
         self.put(self.sample_documents)
         self.rest()
-        sample = self.story.capture()
+        sample, running = self.story.capture(), self.place.running(self.names.prefix)
         for documents in steps_to(self.situation, self.names):
             self.put(documents)
             if not self.situation.at_once:
@@ -78,7 +80,7 @@ class Player:
             selection = Selection(keys=tuple(sorted(self.keys)))
         try:
             self._carry_out(outcome, lambda: self.story.plan(sample, selection, prune=self.situation.prune, **ALLOWED))
-            outcome.reached = not self._differing()
+            outcome.reached = self.place.running(self.names.prefix) == running
             self._carry_out(outcome, lambda: self.story.plan_undo(**ALLOWED), undo=True)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
@@ -104,23 +106,6 @@ class Player:
         mine = [one for one in self.place.happenings()[since:] if one.cluster.namespace == self.names.prefix]
         outcome.deleted += sum(one.change == "DELETED" for one in mine)
         outcome.unsaid += unsaid(plan, mine)
-
-    def _differing(self) -> list[ObjectKey]:
-        """The profiles of the sample that are not as the sample has them."""
-        found = []
-        for document in self.sample_documents:
-            key = ObjectKey.of(document)
-            if key.kind in kinds.PROFILE_KINDS:
-                try:
-                    live = self.place.cluster.get(key)
-                except NotFoundError:
-                    found.append(key)
-                    continue
-                if any(
-                    live["spec"].get(name) != value for name, value in document["spec"].items() if name in _COMPARED
-                ):
-                    found.append(key)
-        return found
 
     # The place ----------------------------------------------------------------------------------------------------
 
@@ -150,9 +135,6 @@ class Player:
             _put(self.place.cluster, document)
         for key in sorted(self.keys - wanted):
             _delete(self.place.cluster, key)
-
-
-_COMPARED = ("clusterSelector", "setRefs", "policyRefs", "dependsOn", "syncMode", "stopMatchingBehavior")
 
 
 def _is_settled(summary: JsonObject) -> bool:

@@ -94,6 +94,7 @@ class Files:
             "change": happening.change,
             "slot": [happening.slot.kind, happening.slot.namespace, happening.slot.name, happening.slot.local],
             "owner": key_text(happening.owner),
+            "why": happening.why,
         }
         with self.log.open("a") as output:
             output.write(json.dumps(line) + "\n")
@@ -110,7 +111,7 @@ def read_log(path: Path) -> list[Happening]:
         cluster = key_of(line["cluster"])
         if cluster is not None:
             slot = Slot(*line["slot"])
-            found.append(Happening(line["time"], cluster, line["change"], slot, key_of(line["owner"])))
+            found.append(Happening(line["time"], cluster, line["change"], slot, key_of(line["owner"]), line["why"]))
     return found
 
 
