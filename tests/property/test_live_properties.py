@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from gitsnap.errors import GitsnapError
 from gitsnap.model import JsonObject, ObjectKey, Sample
 from gitsnap.plan import Plan
+from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
+from tests.support.sveltos import summaries
 from tests.support.sveltos.configurations import configurations, lags
 from tests.support.sveltos.lags import INSTANT, Lags
 from tests.support.sveltos.promises import unsaid
@@ -63,7 +65,7 @@ class Scene:
 
     def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
         """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
-        since = len(self.stage.log)
+        since, leaving = len(self.stage.log), self._leaving()
         writes = 0
 
         def wrote(_verb: str, _key: ObjectKey) -> None:
@@ -81,7 +83,16 @@ class Scene:
         finally:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
-        return unsaid(plan, self.stage.log[since:])
+        caused = [one for one in self.stage.log[since:] if (one.owner, one.cluster) not in leaving]
+        return unsaid(plan, caused)
+
+    def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
+        """What was being withdrawn before the rollback began."""
+        return {
+            (summaries.profile_of(document), summaries.cluster_of(document))
+            for key, document in self.stage.server.objects.items()
+            if key.kind == kinds.CLUSTER_SUMMARY and "deletionTimestamp" in document["metadata"]
+        }
 
     def _fail(self, seconds: float) -> None:
         controller = self.stage.controller

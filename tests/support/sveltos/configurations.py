@@ -100,14 +100,17 @@ def _some(*names: str) -> st.SearchStrategy[list[str]]:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> list[JsonObject]:
-    """Two clusters in each of two namespaces, sets, profiles, and the ConfigMaps that these refer to."""
+    """Two clusters in each of two namespaces, sets, profiles, and the ConfigMaps that these refer to.
+
+    No Profile has the name of a ClusterProfile: Sveltos takes one for the other where it looks for dependents.
+    """
     objects = [managed(name, namespace, **draw(_labels)) for namespace in _NAMESPACES for name in _CLUSTERS]
     objects += [custom(kinds.CLUSTER_SET, name, draw(_spec(sets=True))) for name in draw(_some("s", "t"))]
     objects += [custom(kinds.SET, name, draw(_spec(sets=True)), "one") for name in draw(_some("s", "t"))]
     for name in draw(_some("p", "q", "r")):
         objects.append(draw(_profile(kinds.CLUSTER_PROFILE, name, tuple("pqr"[: "pqr".index(name)]))))
-    for name in draw(_some("p", "q")):
-        objects.append(draw(_profile(kinds.PROFILE, name, tuple("pq"[: "pq".index(name)]), "one")))
+    for name in draw(_some("m", "n")):
+        objects.append(draw(_profile(kinds.PROFILE, name, tuple("mn"[: "mn".index(name)]), "one")))
     for name in draw(_some(*_CONTENTS)):
         own = draw(st.lists(st.sampled_from((f"{name}-a", f"{name}-b")), min_size=1, unique=True))
         shared = [SHARED] if draw(st.integers(0, 5)) == 0 else []

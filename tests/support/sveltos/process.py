@@ -1,7 +1,7 @@
 """The simulated addon-controller as a process of its own, beside a real API server.
 
 ``python -m tests.support.sveltos.process --kubeconfig FILE --state FILE --log FILE`` runs until it is killed. The
-managed clusters are kept in the state file, so that they outlive the process; what happens there is appended to the log.
+managed clusters are kept in the state file, so that they outlive the process; their changes are appended to the log.
 This module must not be imported by the package.
 """
 
@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gitsnap import cluster as adapters
 from gitsnap.errors import GitsnapError, NotFoundError
@@ -115,12 +116,16 @@ def read_log(path: Path) -> list[Happening]:
     return found
 
 
+def read_state(path: Path) -> list[Any]:
+    """The entries of the managed clusters."""
+    return list(json.loads(path.read_text())) if path.exists() else []
+
+
 def run(kubeconfig: str, files: Files, lags: Lags, speed: float) -> None:
     """Act for ever; ``speed`` is how many seconds of Sveltos pass in a second."""
     timeline = Timeline()
     managed = ManagedClusters(lambda: timeline.now)
-    if files.state.exists():
-        managed.load(json.loads(files.state.read_text()))
+    managed.load(read_state(files.state))
     managed.on_change = lambda happening: files.note(happening, managed)
     api = ServerApi(adapters.connect(kubeconfig=kubeconfig))
     controller = AddonController(api, timeline, lags, managed)
