@@ -31,11 +31,13 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
                 "reason": step.reason,
                 "trial": None if step.trial is None else {"outcome": step.trial.outcome, "message": step.trial.message},
                 "effects": [_effect(one) for one in step.effects],
+                "waits": [str(one) for one in step.waits],
             }
             for step in plan.steps
         ],
         "withdraws": [str(one) for one in plan.withdraws],
         "uncertain": [str(one) for one in plan.doubts],
+        "conflicts": [str(one) for one in plan.conflicts],
         "reaches": sorted(str(cluster) for cluster in plan.reached),
         "unread": sorted(str(kind) for kind in plan.unread),
         "blocked": list(plan.blocked),

@@ -11,7 +11,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Action, Doing, Effect, Moment, Outcome, Plan, Step, counted, in_words, summed_up
+from gitsnap.plan import (
+    Action,
+    Doing,
+    Effect,
+    Moment,
+    Outcome,
+    Plan,
+    Step,
+    conflict_lines,
+    counted,
+    in_words,
+    summed_up,
+)
 from gitsnap.render import shortened, visible, wrapped
 from gitsnap.sveltos import kinds
 
@@ -37,6 +49,11 @@ _EFFECTS = {
     Doing.WITHDRAWS: "WITHDRAWN {where}{who}",
     Doing.LEAVES: "no longer matched, and left in place, {where}{who}",
     Doing.APPLIES: "takes effect {where}{who}",
+    Doing.REDUCES: "part of it WITHDRAWN {where}{who}",
+    Doing.FAILS: "deployment will fail {where}{who}; what runs there stays",
+    Doing.STANDS: "left in place {where}{who} until it leaves syncMode DryRun",
+    Doing.LAST: "deployed once more {where}{who}, and not again: syncMode OneTime",
+    Doing.MAY_CHANGE: "may change {where}{who}: a template reads it",
     Doing.REPORTS: "only reported {where}{who}: syncMode DryRun",
     Doing.ONCE: "not deployed again {where}{who}: syncMode OneTime",
     Doing.WAITS: "not deployed {where}{who} as long as it is paused",
@@ -73,12 +90,16 @@ def _beyond_steps(plan: Plan) -> list[str]:
     lines = [f"withdraw: {visible(one)}" for one in withdraws]
     if len(withdraws) < len(plan.withdraws):
         lines.append("note: --output json names every cluster of these")
-    if any(one.moment is not Moment.END and one.profile.kind in kinds.PROFILE_KINDS for one in plan.withdraws):
+    if any(
+        one.moment in (Moment.BETWEEN, Moment.PASSING) and one.profile.kind in kinds.PROFILE_KINDS
+        for one in plan.withdraws
+    ):
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
     lines += [f"note: {visible(one)}" for one in plan.ways_out]
     lines += [f"uncertain: {visible(str(one))}" for one in plan.doubts]
+    lines += [f"conflict: {visible(one)}" for one in conflict_lines(plan.conflicts)]
     lines += [f"note: {visible(shortened(one))}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one.kind} ({one.substitute})" for one in plan.incomplete]
     lines += _staying(plan)
@@ -171,7 +192,7 @@ def question(plan: Plan) -> str:
     """Where, and what a yes means, the worst of it included."""
     deleted, clusters = (
         sum(step.action is Action.DELETE for step in plan.writes),
-        {one.cluster for one in plan.withdraws},
+        {one.cluster for one in plan.withdraws if one.takes},
     )
     written = len(plan.writes) - deleted
     parts = [f"write {counted(written, 'object')}"] if written else []

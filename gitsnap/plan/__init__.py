@@ -3,7 +3,19 @@
 Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or let a value of a Secret into a text.
 """
 
-from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Moment, Stay, Withdraw, summed_up
+from gitsnap.plan.consequences import (
+    Conflict,
+    Doing,
+    Doubt,
+    Effect,
+    Hold,
+    Moment,
+    Stay,
+    Wait,
+    Withdraw,
+    conflict_lines,
+    summed_up,
+)
 from gitsnap.plan.deleting import PRUNED_KINDS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.plan.labels import labels_match
@@ -13,6 +25,7 @@ from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.sparing import losing_unselected, spared
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
 from gitsnap.plan.values import Action, Options, Outcome, Plan, Step, Trial
+from gitsnap.plan.withdrawals import Withdrawals
 from gitsnap.plan.words import counted, in_words
 from gitsnap.plan.writing import Create, Delete, MergePatch, Replace, has_no_effect, moved, request_of
 
@@ -20,6 +33,7 @@ __all__ = [
     "CONCERNED_KINDS",
     "PRUNED_KINDS",
     "Action",
+    "Conflict",
     "Create",
     "Delete",
     "Doing",
@@ -40,8 +54,11 @@ __all__ = [
     "Step",
     "Trial",
     "Unrestorable",
+    "Wait",
     "Withdraw",
+    "Withdrawals",
     "arranged",
+    "conflict_lines",
     "counted",
     "differences",
     "has_no_effect",

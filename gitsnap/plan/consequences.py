@@ -32,6 +32,16 @@ class Doing(enum.StrEnum):
     """Of a kind that is no profile: it takes effect there."""
     REPORTS = "reports"
     """Nothing but a report (``syncMode: DryRun``)."""
+    REDUCES = "reduces"
+    """The clusters match as before, and a part of what is deployed goes: fewer references, charts or documents."""
+    FAILS = "fails"
+    """The deployment fails, and what is there stays: a reference leads nowhere, or a source is refused."""
+    STANDS = "stands"
+    """They stop matching, and what is there stays until the profile leaves ``syncMode: DryRun``."""
+    LAST = "last"
+    """The clusters get this configuration and no later one (a change to ``syncMode: OneTime``)."""
+    MAY_CHANGE = "may change"
+    """A template may read what the step changes; Sveltos may not notice before the next redeployment."""
     ONCE = "once"
     """Nothing where it was deployed before (``syncMode: OneTime``)."""
     WAITS = "waits"
@@ -56,6 +66,8 @@ class Moment(enum.StrEnum):
     """Between two steps, although it matches before and after."""
     PASSING = "passing"
     """Between two steps, after it came to match between two others: it matches neither before nor after."""
+    LESS = "less"
+    """It matches all the time, and the profile deploys less to it."""
 
     def of(self, cluster: ClusterRef | str) -> str:
         """What happens to the match of a cluster, or of several, in words."""
@@ -66,6 +78,7 @@ _MOMENTS = {
     Moment.END: "stops matching {}",
     Moment.BETWEEN: "stops matching {} for a moment, between two steps",
     Moment.PASSING: "matches {} for a moment only, between two steps",
+    Moment.LESS: "deploys less to {}",
 }
 
 
@@ -81,6 +94,11 @@ class Withdraw:
     """Why Sveltos leaves in place what it deployed, in words: ``stopMatchingBehavior LeavePolicies``, a pause."""
     deployed: tuple[DeployedResource | DeployedRelease, ...] | None = None
     """What is deployed there by the profile, None where that is not known."""
+
+    @property
+    def takes(self) -> bool:
+        """Whether something is taken from the cluster, so that it needs consent."""
+        return not self.stays
 
     @property
     def releases(self) -> int | None:
@@ -106,6 +124,8 @@ class Withdraw:
             return "what is deployed there meanwhile is withdrawn again"
         if self.stays:
             return f"what it deployed stays ({self.stays})"
+        if self.deployed is None and self.moment is Moment.LESS:
+            return "a part of what it deployed is withdrawn"
         if self.deployed is None or self.profile.kind not in kinds.PROFILE_KINDS:
             return "what it deployed is withdrawn"
         if not self.deployed:
@@ -168,6 +188,42 @@ class Wait:
 
 
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Conflict:
+    """A resource that a profile is to deploy from another object than before, which Sveltos refuses."""
+
+    profile: ObjectKey
+    cluster: ClusterRef
+    resource: ObjectKey
+    source: ObjectKey
+    """The ConfigMap or Secret that has the resource after the plan."""
+    former: ObjectKey
+    """The one that the resource on the cluster belongs to."""
+
+    def __str__(self) -> str:
+        return _conflict(self, str(self.cluster))
+
+
+def conflict_lines(conflicts: Iterable[Conflict]) -> list[str]:
+    """A line for each resource, with the number of clusters."""
+    alike: dict[tuple[object, ...], list[Conflict]] = {}
+    for one in conflicts:
+        alike.setdefault((one.profile, one.resource, one.source, one.former), []).append(one)
+    return [
+        _conflict(group[0], str(group[0].cluster) if len(group) == 1 else f"{len(group)} clusters")
+        for group in alike.values()
+    ]
+
+
+def _conflict(one: Conflict, where: str) -> str:
+    former = in_words(one.former)
+    return (
+        f"{in_words(one.profile)} is to deploy {in_words(one.resource)} from {in_words(one.source)} to {where}, where"
+        f" it belongs to {former}: Sveltos refuses that. First take it out of {former}, and wait until Sveltos has"
+        " withdrawn it"
+    )
 
 
 @dataclass(frozen=True, slots=True)

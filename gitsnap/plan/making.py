@@ -10,18 +10,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.normalize import normalize, terminating
+from gitsnap.normalize import terminating
 from gitsnap.plan.arranging import Arrangement, arrange, may_release
-from gitsnap.plan.consequences import Effect, Stay, Wait
+from gitsnap.plan.consequences import Effect, Moment, Stay, Wait
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
 from gitsnap.plan.judging import Judge
-from gitsnap.plan.matching import CONCERNED_KINDS, Change
+from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.reaching import effects
 from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState
+from gitsnap.plan.transitions import PAUSES, changes_of, content_steps, matching_steps
 from gitsnap.plan.values import Action, Options, Plan, Step
 from gitsnap.sveltos import inventory, kinds, restore
-from gitsnap.sveltos.restore import Phase
 
 Deployed = inventory.DeployedResource | inventory.DeployedRelease
 
@@ -64,9 +64,9 @@ def arranged(plan: Plan) -> Plan:
     To be done again when steps fell out of a plan, since the order of the others was found with them in it.
     """
     former = {(step.action, step.key): step for step in plan.steps}
-    steps = [step for step in plan.steps if step.action not in {Action.HOLD, Action.RELEASE}]
-    late = [step for step in steps if step.writes and restore.rule_of(step.key.kind).phase >= Phase.MATCHING]
-    changes = [_change(step, plan.controller_labels) for step in late]
+    steps = [step for step in plan.steps if step.action not in PAUSES]
+    late = matching_steps(steps)
+    changes = changes_of(late, plan.controller_labels)
     arrangement = Arrangement(())
     if changes:
         arrangement = arrange(
@@ -81,27 +81,21 @@ def arranged(plan: Plan) -> Plan:
         former.get((step.action, step.key), step)
         for step in _holding(arrangement, plan.standing, {step.key for step in late})
     ]
-    reach = effects(plan.standing, changes, _contents(steps), stands=plan.summaries)
+    reach = effects(plan.standing, changes, content_steps(steps).keys(), stands=plan.summaries)
     steps = [replace(step, effects=_effects_of(step, reach), waits=_waits_of(step, arrangement)) for step in steps]
     return replace(
         plan,
         steps=tuple(sorted(steps, key=lambda step: _order(step, rank))),
         withdraws=arrangement.withdraws,
         doubts=arrangement.doubts,
+        conflicts=(),
         holds=arrangement.holds,
-    )
-
-
-def _contents(steps: Iterable[Step]) -> frozenset[ObjectKey]:
-    """The objects to write that others refer to rather than match clusters themselves."""
-    return frozenset(
-        step.key for step in steps if step.writes and restore.rule_of(step.key.kind).phase < Phase.MATCHING
     )
 
 
 def _effects_of(step: Step, reach: Mapping[ObjectKey, tuple[Effect, ...]]) -> tuple[Effect, ...]:
     """Its own step is where a profile acts, not the pause before it."""
-    return () if step.action in {Action.HOLD, Action.RELEASE} else reach.get(step.key, ())
+    return () if step.action in PAUSES else reach.get(step.key, ())
 
 
 def _waits_of(step: Step, arrangement: Arrangement) -> tuple[Wait, ...]:
@@ -123,18 +117,16 @@ def _holding(
 
 def released(plan: Plan, written: Iterable[Step]) -> frozenset[ObjectKey]:
     """Of the profiles that the plan holds, those that lose no match if released after only these steps were written."""
-    late = [step for step in written if restore.rule_of(step.key.kind).phase >= Phase.MATCHING]
-    changes = [
-        _change(step, plan.controller_labels) for step in late if step.action not in {Action.HOLD, Action.RELEASE}
-    ]
-    return may_release(plan.standing, changes, plan.holds)
+    return may_release(plan.standing, changes_of(written, plan.controller_labels), plan.holds)
 
 
 def with_deployed(plan: Plan, configurations: Iterable[JsonObject]) -> Plan:
     """The plan whose withdraw lines say what is deployed, going by the live ClusterConfigurations of these clusters."""
     deployed = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
     withdraws = tuple(
-        replace(one, deployed=_deployed_by(one.profile, deployed[one.cluster])) if one.cluster in deployed else one
+        replace(one, deployed=_deployed_by(one.profile, deployed[one.cluster]))
+        if one.cluster in deployed and one.moment is not Moment.LESS and one.profile not in plan.summaries
+        else one
         for one in plan.withdraws
     )
     return replace(plan, withdraws=withdraws)
@@ -190,18 +182,6 @@ def _holdable(judge: Judge, selected: Collection[ObjectKey]) -> frozenset[Object
         if not judge.foreign(document):
             found.add(key)
     return frozenset(found)
-
-
-def _change(step: Step, controller_labels: Collection[str]) -> Change:
-    if step.action is Action.DELETE:
-        return Change(step.key, step.live, None)
-    if step.archived is None:
-        raise AssertionError("a step that writes has an archived object")
-    if step.live is None:
-        return Change(step.key, None, step.archived)
-    normalized = normalize(step.live, controller_labels=controller_labels)
-    target = restore.wanted(step.archived, normalized)
-    return Change(step.key, step.live, restore.update(target, live=step.live, normalized=normalized))
 
 
 def _order(step: Step, rank: Mapping[ObjectKey, int]) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.consequences import Doing, Effect
-from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, Rows, State
+from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, Rows, State, mode_of
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
@@ -87,7 +87,10 @@ class _Reach:
         touched = old is None or new is None or old.get("spec") != new.get("spec") or paused(old) != paused(new)
         if new is not None and touched:
             stay = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
-            yield Effect(_doing(new), key, _in_order(stay))
+            doing = _doing(new)
+            if doing is Doing.ONCE and old is not None and mode_of(old) != mode_of(new):
+                doing = Doing.LAST
+            yield Effect(doing, key, _in_order(stay))
         yield from self._joining_and_leaving(key, None)
 
     def _joining_and_leaving(self, key: ObjectKey, only: Row | None) -> Iterator[Effect]:
@@ -98,6 +101,11 @@ class _Reach:
             joining, leaving = only & joining, only & leaving
         if document is not None and paused(document):
             yield Effect(Doing.WAITS, key, _in_order(joining | leaving))
+            return
+        in_dry_run = mode_of(document or self._start.selecting.get(key)) == "DryRun" and key.kind in kinds.PROFILE_KINDS
+        if in_dry_run:
+            yield Effect(Doing.REPORTS, key, _in_order(joining))
+            yield Effect(Doing.STANDS, key, _in_order(leaving))
             return
         if document is not None:
             doing = _doing(document)

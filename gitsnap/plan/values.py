@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
-from gitsnap.plan.consequences import Doing, Doubt, Effect, Hold, Stay, Wait, Withdraw
+from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Hold, Moment, Stay, Wait, Withdraw
 from gitsnap.plan.words import counted, in_words
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -22,7 +22,9 @@ class Options:
     """What the person allows."""
 
     allow_withdraw: bool = False
-    """Add-ons may be withdrawn from managed clusters, as the plan names them."""
+    """Add-ons may be withdrawn from managed clusters, as the plan names them; also where it cannot be told."""
+    allow_less: bool = False
+    """Add-ons may be withdrawn by a smaller configuration from clusters that go on to match."""
     force_owned: bool = False
     """Objects that Argo CD, Flux, Helm or another controller will write again may be written."""
     skip_refused: bool = False
@@ -143,6 +145,7 @@ class Plan:
     """Every selected object, those that are written in the order of writing."""
     withdraws: tuple[Withdraw, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     holds: tuple[Hold, ...] = ()
     stays: tuple[Stay, ...] = ()
     """Live objects of the selected kinds that the sample does not have, and that this plan leaves alone."""
@@ -172,7 +175,7 @@ class Plan:
     @property
     def reached(self) -> frozenset[ClusterRef]:
         """The managed clusters on which Sveltos does something after the steps that are written."""
-        idle = {Doing.REPORTS, Doing.ONCE, Doing.WAITS}
+        idle = {Doing.REPORTS, Doing.ONCE, Doing.WAITS, Doing.STANDS, Doing.MAY_CHANGE}
         found = (one.clusters for step in self.writes for one in step.effects if one.doing not in idle)
         return frozenset(cluster for clusters in found for cluster in clusters)
 
@@ -206,14 +209,26 @@ class Plan:
             reasons.append(
                 f"{counted(deletions, 'object')} would be deleted; --max-delete allows {self.options.max_delete}"
             )
-        if self.withdraws and not self.options.allow_withdraw:
-            reasons.append(
-                f"{counted(len(self.withdraws), 'match')} of a profile and a cluster would be lost;"
-                " --allow-withdraw accepts that"
-            )
-        if self.doubts and not self.options.allow_withdraw:
-            reasons.append(
+        return (*reasons, *self._unconsented())
+
+    def _unconsented(self) -> Iterator[str]:
+        """What the person has not agreed to: one flag covers all of it."""
+        if self.options.allow_withdraw:
+            return
+        ended = [one for one in self.withdraws if one.takes and one.moment is not Moment.LESS]
+        less = {(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}
+        if ended:
+            lost = f"{counted(len(ended), 'match')} of a profile and a cluster"
+            yield f"{lost} would be lost; --allow-withdraw accepts that"
+        if less and not self.options.allow_less:
+            clusters = {cluster for _, cluster in less}
+            where = f"on {counted(len(clusters), 'cluster')} add-ons would be withdrawn by a smaller configuration"
+            yield f"{where}; --allow-withdraw=resources accepts that"
+        if self.doubts:
+            yield (
                 f"for {counted(len(self.doubts), 'object')} it cannot be told whether add-ons would be withdrawn;"
                 " --allow-withdraw accepts that"
             )
-        return tuple(reasons)
+        if self.conflicts:
+            profiles = {one.profile for one in self.conflicts}
+            yield f"{counted(len(profiles), 'profile')} would not be deployed; --allow-withdraw accepts that"

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from gitsnap.errors import AccessDeniedError, GoneError, NotFoundError
 from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.plan import CONCERNED_KINDS, LiveState, Selection
-from gitsnap.plan.matching import CLASSIFIER_KINDS
+from gitsnap.plan.matching import CLASSIFIER_KINDS, mode_of
 from gitsnap.ports import Cluster, Page
+from gitsnap.rollback.reading import read_summaries
 from gitsnap.rollback.sample import SampleObjects
 from gitsnap.sveltos import inventory, kinds, restore
 from gitsnap.sveltos.references import ADD_ON_TYPE
@@ -66,6 +67,13 @@ class LiveReader:
             controller_labels=self._controller_labels,
             whole=frozenset(self._whole),
             unread=frozenset(self._unread),
+            summaries=read_summaries(self.cluster, self._in_dry_run()),
+        )
+
+    def _in_dry_run(self) -> frozenset[ObjectKey]:
+        """The profiles for which Sveltos withdraws nothing until they leave DryRun: more stands than matches."""
+        return frozenset(
+            key for key, raw in self._objects.items() if key.kind in kinds.PROFILE_KINDS and mode_of(raw) == "DryRun"
         )
 
     # Kinds ----------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ This module must not write to a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gitsnap.errors import AccessDeniedError, NotFoundError, WrongClusterError
+from gitsnap.errors import WrongClusterError
 from gitsnap.model import ClusterInfo, JsonObject, ObjectKey, Sample
 from gitsnap.plan import (
     PRUNED_KINDS,
@@ -18,6 +18,7 @@ from gitsnap.plan import (
     SampleState,
     Selection,
     Unrestorable,
+    Withdrawals,
     in_words,
     labels_match,
     losing_unselected,
@@ -28,8 +29,8 @@ from gitsnap.plan import (
 )
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.rollback.live import read_live
+from gitsnap.rollback.reading import read_configurations, read_contents
 from gitsnap.rollback.sample import SampleObjects
-from gitsnap.sveltos import kinds
 
 
 def prepare(
@@ -183,14 +184,9 @@ def _documents(
 
 
 def say_what_goes(cluster: Cluster, plan: Plan) -> Plan:
-    """The plan whose withdraw lines say what is deployed."""
-    return with_deployed(plan, _configurations(cluster, plan))
-
-
-def _configurations(cluster: Cluster, plan: Plan) -> Iterator[JsonObject]:
-    """The live ClusterConfigurations of the clusters that something would be withdrawn from."""
-    for ref in sorted({withdraw.cluster for withdraw in plan.withdraws}):
-        try:
-            yield cluster.get(ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}"))
-        except (NotFoundError, AccessDeniedError):
-            continue  # the withdraw line then says that something goes, not how much
+    """The plan with what it takes from clusters: the matches that end, and what is deployed less."""
+    withdrawals = Withdrawals(plan)
+    clusters = withdrawals.compare(read_contents(cluster, withdrawals.sources))
+    clusters |= {withdraw.cluster for withdraw in plan.withdraws}
+    configurations = tuple(read_configurations(cluster, clusters))
+    return with_deployed(withdrawals.applied(configurations), configurations)

@@ -1,0 +1,296 @@
+"""What a plan takes from clusters that go on to match: fewer references, charts or documents, or a missing reference.
+
+Told from the live ClusterConfigurations and the documents on both sides. What nobody can look into is a doubt.
+This module must not judge which clusters match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from gitsnap.compare.sources import Described
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
+from gitsnap.plan.matching import Change, State, mode_of
+from gitsnap.plan.sources import FEATURES, Contents, Deployment, Objects
+from gitsnap.plan.transitions import PAUSES, changes_of, content_steps
+from gitsnap.plan.values import Plan, Step
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.clusters import template_view
+from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.references import references
+
+Deployed = DeployedResource | DeployedRelease
+Entries = Mapping[ClusterRef, list[Deployed]]
+
+
+@dataclass(frozen=True, slots=True)
+class Redeployment:
+    """A profile that deploys anew to clusters which match before and after."""
+
+    key: ObjectKey
+    before: JsonObject
+    after: JsonObject
+    clusters: tuple[ClusterRef, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether what is deployed now is what the live profile and its references say."""
+        return mode_of(self.before) not in ("OneTime", "DryRun") and not paused(self.before)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found of all of them."""
+
+    withdraws: list[Withdraw] = field(default_factory=list)
+    doubts: dict[ObjectKey, Doubt] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
+    effects: dict[tuple[Doing, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
+    """What is done by a profile after a step -> the clusters: (doing, step, profile)."""
+
+    def note(self, doing: Doing, steps: Iterable[ObjectKey], by: ObjectKey, cluster: ClusterRef) -> None:
+        """Remember what follows from some steps on a cluster."""
+        for step in steps:
+            self.effects.setdefault((doing, step, by), set()).add(cluster)
+
+
+class Withdrawals:
+    """The redeployments of one plan, and what must be read to tell what they take away."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._changes = changes_of(plan.steps, plan.controller_labels)
+        self._written = content_steps(plan.steps)
+        self._start = State.of(plan.standing, stands=plan.summaries)
+        self._end = State.of(plan.standing, self._changes, stands=plan.summaries)
+        self._views = tuple(_views(plan.standing, changes) for changes in ((), self._changes))
+        self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
+        self.redeployments = tuple(self._redeployments())
+
+    def _redeployments(self) -> Iterator[Redeployment]:
+        for key, after in sorted(self._end.selecting.items()):
+            before = self._start.selecting.get(key)
+            if before is None or key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
+                continue
+            if mode_of(before) == mode_of(after) == "OneTime":
+                continue
+            # A pause holds the profile's spec; what its references contain is deployed all the same.
+            deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
+            clusters = self._start.standing(key) & self._end.row(key)
+            if clusters and (_differ(before, deployed) or self._refers_to_written(before, deployed, clusters)):
+                yield Redeployment(key, before, deployed, tuple(sorted(clusters)))
+
+    def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
+        return bool(self._written) and any(
+            reference.target in self._written
+            for document, view in zip((before, after), self._views, strict=True)
+            for reference in references(document, clusters, view.get)
+        )
+
+    @property
+    def sources(self) -> frozenset[ObjectKey]:
+        """The ConfigMaps and Secrets to read: those that the profiles deploy, and those without which they fail."""
+        found = {
+            reference.target
+            for one in self.redeployments
+            for document, view in zip((one.before, one.after), self._views, strict=True)
+            for reference in references(document, one.clusters, view.get)
+            if reference.unresolved is None and reference.target.kind in kinds.REFERENCED_KINDS
+        }
+        return frozenset(found) - self._written.keys()
+
+    def compare(self, contents: Contents) -> frozenset[ClusterRef]:
+        """Compare what is deployed on both sides, and name the clusters whose ClusterConfigurations tell what goes."""
+        before, after = Objects.before(contents, self._plan.steps), Objects.after(contents, self._plan.steps)
+        for one in self.redeployments:
+            known: dict[tuple[object, ...], Difference] = {}
+            for cluster in one.clusters:
+                old = Deployment.of(one.before, cluster, before, self._views[0].get)
+                new = Deployment.of(one.after, cluster, after, self._views[1].get)
+                shared = known.setdefault((old.sign, new.sign), Difference(one, old, new))
+                self._compared.append((one, shared, new))
+        return frozenset(new.cluster for _, shared, new in self._compared if shared.may_take)
+
+    def applied(self, configurations: Iterable[JsonObject]) -> Plan:
+        """The plan that says what is taken away."""
+        entries = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
+        found = Findings()
+        for one, shared, new in self._compared:
+            self._judge(found, one, shared, new, entries)
+        return _with_findings(self._plan, found)
+
+    def _judge(self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, entries: Entries) -> None:
+        cluster, steps = new.cluster, self._steps_of(one, shared, new)
+        if new.failing:
+            found.note(Doing.FAILS, steps, one.key, cluster)
+        for document, former in shared.conflicts:
+            found.conflicts.append(Conflict(one.key, cluster, document.identity.place(), document.source, former))
+            found.note(Doing.FAILS, steps, one.key, cluster)
+        if not shared.may_take:
+            return
+        listed = [entry for entry in entries.get(cluster, ()) if entry.profile == one.key]
+        going = [entry for entry in listed if shared.takes(entry, new)]
+        if going:
+            going.sort(key=lambda entry: (type(entry).__name__, entry.namespace, entry.name))
+            found.withdraws.append(Withdraw(one.key, cluster, Moment.LESS, deployed=tuple(going)))
+            everything = len(going) == len(listed) and not new.features
+            found.note(Doing.WITHDRAWS if everything else Doing.REDUCES, steps, one.key, cluster)
+        elif cluster not in entries and shared.removed_something:
+            found.withdraws.append(Withdraw(one.key, cluster, Moment.LESS))
+            found.note(Doing.REDUCES, steps, one.key, cluster)
+        reason = shared.unclear(listed)
+        if reason:
+            found.doubts.setdefault(one.key, Doubt(one.key, reason))
+
+    def _steps_of(self, one: Redeployment, shared: Difference, new: Deployment) -> list[ObjectKey]:
+        """The steps that set a redeployment off: that of the profile, and those of what it refers to."""
+        own_step = [change.key for change in self._changes if change.key == one.key]
+        targets = {reference.target for side in (shared.old, new) for reference in side.references}
+        return [*own_step, *sorted(targets & self._written.keys())]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The deployment of a profile before and after, for clusters with equal references."""
+
+    one: Redeployment
+    old: Deployment
+    new: Deployment
+
+    def takes(self, entry: Deployed, new: Deployment) -> bool:
+        """Whether Sveltos withdraws what is deployed."""
+        if isinstance(entry, DeployedRelease):
+            if "Helm" in new.failing or new.releases is None:
+                return False
+            return (entry.namespace, entry.name) not in new.releases
+        if entry.feature in new.failing:
+            return False
+        if entry.feature == "Kustomize":
+            return not self.new.kustomizations
+        local = entry.deployment_type == LOCAL
+        if any(document.explains(entry.key, local=local) for document in self.new.documents):
+            return False
+        if self.one.known and any(document.explains(entry.key, local=local) for document in self.old.documents):
+            return True
+        return not self.new.opaque
+
+    @cached_property
+    def may_take(self) -> bool:
+        """Whether anything may be taken away, so that the inventory must be read."""
+        same_releases = self.new.releases is not None and (self.old.releases or frozenset()) <= self.new.releases
+        return (
+            not self.one.known
+            or self.removed_something
+            or self.old.opaque != self.new.opaque
+            or self.old.kustomizations != self.new.kustomizations
+            or not (same_releases or self.old.releases == self.new.releases)
+        )
+
+    @cached_property
+    def removed_something(self) -> bool:
+        """Whether there is less, going by the documents alone."""
+        if not self.one.known:
+            return False
+        kept = {(document.identity, document.local) for document in self.new.documents}
+        fewer = any((document.identity, document.local) not in kept for document in self.old.documents)
+        old, new = self.old.releases, self.new.releases
+        charts = old is not None and new is not None and old - new
+        resources = "Resources" not in self.new.failing and fewer
+        return resources or ("Helm" not in self.new.failing and bool(charts))
+
+    def unclear(self, listed: Iterable[Deployed]) -> str:
+        """Why it cannot be told what is withdrawn, ``""`` where it can."""
+        listed = tuple(listed)
+        features = {entry.feature for entry in listed if isinstance(entry, DeployedResource)} - self.new.failing
+        if "Resources" in features and self._opaque_moved():
+            return "what it deploys from a Flux source, a URL or a program changes"
+        if "Kustomize" in features and self.new.kustomizations and self.old.kustomizations != self.new.kustomizations:
+            return "what its kustomizations deploy changes"
+        releases = any(isinstance(entry, DeployedRelease) for entry in listed)
+        if releases and self.new.releases is None and _differ(self.one.before, self.one.after, ("helmCharts",)):
+            return "a template names its Helm releases"
+        return ""
+
+    def _opaque_moved(self) -> bool:
+        """Whether a source that cannot be looked into changed, so that what it leaves out is not known."""
+        return bool(self.new.opaque) and self.old.opaque != self.new.opaque
+
+    @cached_property
+    def conflicts(self) -> list[tuple[Described, ObjectKey]]:
+        """Documents that come from another object than the one that the resource was deployed from.
+
+        Sveltos refuses these (docs/ROLLBACK.md), each with its former source.
+        """
+        if not self.one.known or "Resources" in self.new.failing:
+            return []
+        sources: dict[tuple[object, bool], set[ObjectKey]] = {}
+        for document in self.old.documents:
+            sources.setdefault((document.identity, document.local), set()).add(document.source)
+        mine: dict[tuple[object, bool], set[ObjectKey]] = {}
+        for document in self.new.documents:
+            mine.setdefault((document.identity, document.local), set()).add(document.source)
+        found = []
+        for document in self.new.documents:
+            former = sources.get((document.identity, document.local), set())
+            if former and former.isdisjoint(mine[document.identity, document.local]):
+                found.append((document, min(former)))
+        return found
+
+
+def _differ(before: JsonObject, after: JsonObject, fields: Iterable[str] = tuple(FEATURES)) -> bool:
+    """Whether two forms of a profile say otherwise what is deployed, or how."""
+    old, new = before.get("spec") or {}, after.get("spec") or {}
+    if any((old.get(field) or []) != (new.get(field) or []) for field in fields):
+        return True
+    return mode_of(before) != mode_of(after) or paused(before) != paused(after)
+
+
+def _views(standing: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:
+    """What templates see of each cluster, once some changes are written."""
+    found = {ObjectKey.of(document): document for document in standing}
+    found |= {change.key: change.after for change in changes if change.after is not None}
+    return {
+        ClusterRef.of(document): template_view(document)
+        for key, document in found.items()
+        if key.kind in kinds.CLUSTER_KINDS
+    }
+
+
+def _with_findings(plan: Plan, found: Findings) -> Plan:
+    known = {doubt.key for doubt in plan.doubts}
+    more = [found.doubts[key] for key in sorted(found.doubts.keys() - known)]
+    return replace(
+        plan,
+        steps=tuple(step if step.action in PAUSES else _with_effects(step, found) for step in plan.steps),
+        withdraws=tuple(sorted((*plan.withdraws, *found.withdraws), key=_place)),
+        doubts=tuple(sorted((*plan.doubts, *more), key=lambda doubt: doubt.key)),
+        conflicts=tuple(sorted(set(found.conflicts))),
+    )
+
+
+def _place(withdraw: Withdraw) -> tuple[object, ...]:
+    return withdraw.profile, withdraw.cluster, withdraw.moment
+
+
+def _with_effects(step: Step, found: Findings) -> Step:
+    """The step with what it takes away, and without *redeployed* where that is not what happens."""
+    mine = {(doing, by): clusters for (doing, key, by), clusters in found.effects.items() if key == step.key}
+    if not mine or not step.writes:
+        return step
+    instead: dict[ObjectKey, set[ClusterRef]] = {}
+    for (doing, by), clusters in mine.items():
+        if doing in (Doing.FAILS, Doing.WITHDRAWS):
+            instead.setdefault(by, set()).update(clusters)
+    redeploying = (Doing.REDEPLOYS, Doing.LAST)
+    effects = [one for one in step.effects if one.doing not in redeploying]
+    for one in step.effects:
+        left = tuple(cluster for cluster in one.clusters if cluster not in instead.get(one.by, ()))
+        if one.doing in redeploying and left:
+            effects.append(replace(one, clusters=left))
+    effects += [Effect(doing, by, tuple(sorted(clusters))) for (doing, by), clusters in mine.items()]
+    return replace(step, effects=tuple(sorted(effects, key=lambda one: (one.doing, one.by))))

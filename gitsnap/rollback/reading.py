@@ -1,0 +1,86 @@
+"""Reads what a plan's consequences are told from: the content that profiles deploy, and what is deployed where.
+
+What may not be read is left out: the plan then says that it cannot tell. This module must not judge what it reads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+
+from gitsnap.errors import AccessDeniedError, KindNotInstalledError, NotFoundError
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.ports import Cluster
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.references import ADD_ON_TYPE
+
+FEW = 8
+"""Up to this many objects of one kind and namespace are read one by one."""
+
+
+def read_contents(cluster: Cluster, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject | None]:
+    """ConfigMaps and Secrets by key, None for one that does not exist. Secrets are listed by Sveltos' type only."""
+    groups: dict[tuple[Kind, str], set[ObjectKey]] = defaultdict(set)
+    for key in keys:
+        groups[key.kind, key.namespace].add(key)
+    found: dict[ObjectKey, JsonObject | None] = {}
+    for (kind, namespace), group in sorted(groups.items()):
+        if len(group) > FEW:
+            found |= _listed(cluster, kind, namespace, group)
+        for key in sorted(group - found.keys()):
+            try:
+                found[key] = cluster.get(key)
+            except NotFoundError:
+                found[key] = None
+            except AccessDeniedError:
+                continue
+    return found
+
+
+def _listed(cluster: Cluster, kind: Kind, namespace: str, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject]:
+    resource = cluster.resource_type(kind)
+    if resource is None:
+        return {}
+    selector = f"type={ADD_ON_TYPE}" if kind == kinds.SECRET else ""
+    try:
+        pages = list(cluster.list(resource, namespace=namespace, field_selector=selector))
+    except AccessDeniedError:
+        return {}
+    items = (item for page in pages for item in page.items)
+    return {key: item for item in items if (key := ObjectKey.of(item)) in keys}
+
+
+def read_configurations(cluster: Cluster, clusters: Collection[ClusterRef]) -> Iterator[JsonObject]:
+    """The live ClusterConfigurations of some managed clusters."""
+    if len(clusters) > FEW:
+        yield from (
+            document
+            for document in _all(cluster, kinds.CLUSTER_CONFIGURATION)
+            if inventory.cluster_of(document) in clusters
+        )
+        return
+    for ref in sorted(clusters):
+        try:
+            yield cluster.get(ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}"))
+        except (NotFoundError, AccessDeniedError):
+            continue  # the withdraw line then says that something goes, not how much
+
+
+def read_summaries(cluster: Cluster, profiles: Collection[ObjectKey]) -> dict[ObjectKey, frozenset[ClusterRef]]:
+    """The clusters on which profiles have a ClusterSummary."""
+    found: dict[ObjectKey, set[ClusterRef]] = {}
+    for document in _all(cluster, kinds.CLUSTER_SUMMARY) if profiles else ():
+        profile = inventory.profile_of(document)
+        if profile in profiles and profile is not None:
+            found.setdefault(profile, set()).add(inventory.cluster_of(document))
+    return {profile: frozenset(clusters) for profile, clusters in found.items()}
+
+
+def _all(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
+    try:
+        resource = cluster.resource_type(kind)
+        if resource is not None:
+            yield from (item for page in cluster.list(resource) for item in page.items)
+    except (AccessDeniedError, KindNotInstalledError):
+        return

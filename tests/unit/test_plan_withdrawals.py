@@ -1,0 +1,239 @@
+"""What a plan takes from clusters that go on to match: each way in which a configuration becomes less.
+
+Facts are those of SVELTOS.md, section 10; ``fewer-refs.log`` of the recorded traces is the first case.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitsnap.cli.plan_text import plan_text, question
+from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.plan import Doing, Moment, Plan, Selection
+from gitsnap.rollback.preparing import say_what_goes
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import custom, plan_of, sample_state, step_of, with_metadata
+
+WEST = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"})
+EAST = custom(kinds.SVELTOS_CLUSTER, "east", {}, "default", labels={"env": "fv"})
+
+
+def config_map(name: str, *documents: str, **annotations: str) -> JsonObject:
+    """A ConfigMap that deploys ConfigMaps of these names to the namespace ``app``."""
+    texts = [f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {one}\n  namespace: app\n" for one in documents]
+    metadata = {"name": name, "namespace": "default", **({"annotations": annotations} if annotations else {})}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"all.yaml": "---\n".join(texts)}}
+
+
+def profile(*references: str, charts: tuple[str, ...] = (), **spec: Any) -> JsonObject:
+    """A ClusterProfile of the clusters with ``env: fv``; a reference that ends in ``?`` is optional."""
+    policies = [
+        {"kind": "ConfigMap", "namespace": "default", "name": one.rstrip("?")}
+        | ({"optional": True} if one.endswith("?") else {})
+        for one in references
+    ]
+    releases = [
+        {"releaseNamespace": "web", "releaseName": one, "helmChartAction": "Install", "chartName": "x/y"}
+        for one in charts
+    ]
+    fields = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": policies, "helmCharts": releases}
+    return custom(kinds.CLUSTER_PROFILE, "guestbook", {**fields, **spec})
+
+
+def deployed(cluster: JsonObject, *names: str, charts: tuple[str, ...] = ()) -> JsonObject:
+    """The ClusterConfiguration that lists what the profile deployed."""
+    resources = [{"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": one} for one in names]
+    releases = [
+        {"releaseNamespace": "web", "namespace": "web", "releaseName": one, "chartVersion": "1", "repoURL": "u"}
+        for one in charts
+    ]
+    features = [{"featureID": "Resources", "resources": resources}, {"featureID": "Helm", "charts": releases}]
+    name = cluster["metadata"]["name"]
+    document = custom(kinds.CLUSTER_CONFIGURATION, f"sveltos--{name}", {}, "default")
+    del document["spec"]
+    return document | {
+        "status": {"clusterProfileResources": [{"clusterProfileName": "guestbook", "Features": features}]}
+    }
+
+
+def planned(
+    sample: list[JsonObject], live: list[JsonObject], selection: Selection | None = None, **options: Any
+) -> Plan:
+    """The plan, with what it takes away."""
+    cluster = MemoryCluster.of(live)
+    plan = plan_of(sample_state(sample), [*cluster.objects.values()], selection, **options)
+    return say_what_goes(cluster, plan)
+
+
+def lines(plan: Plan) -> list[str]:
+    """What is withdrawn, in words."""
+    return [str(one) for one in plan.withdraws]
+
+
+def doings(plan: Plan, name: str) -> set[Doing]:
+    """What follows from the step of an object."""
+    return {effect.doing for effect in step_of(plan, name).effects}
+
+
+TWO = [WEST, config_map("a", "one"), config_map("b", "two")]
+
+
+def test_fewer_references_and_charts_are_a_withdraw_line() -> None:
+    """SVELTOS.md 10.5: the resources of the reference and the release that go, by name of the cluster, with consent."""
+    live = [*TWO, profile("a", "b", charts=("web",)), deployed(WEST, "one", "two", charts=("web",))]
+    plan = planned([profile("a")], live)
+    assert lines(plan) == [
+        "ClusterProfile guestbook deploys less to default/sveltos--west: 1 Helm release and 1 resource withdrawn"
+    ]
+    assert any("--allow-withdraw=resources" in reason for reason in plan.blocked)
+    assert doings(plan, "guestbook") == {Doing.REDEPLOYS, Doing.REDUCES}
+    assert not planned([profile("a")], live, allow_withdraw=True).blocked
+    assert not planned([profile("a")], live, allow_less=True).blocked
+    assert "take add-ons from 1 managed cluster" in question(plan)
+
+
+def test_fewer_documents_in_a_config_map_are_a_withdraw_line() -> None:
+    """Where only the ConfigMap is rolled back, by the profile that uses it."""
+    live = [WEST, config_map("a", "one", "two"), profile("a"), deployed(WEST, "one", "two")]
+    plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
+    assert lines(plan) == ["ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"]
+    assert doings(plan, "a") == {Doing.REDEPLOYS, Doing.REDUCES}
+
+
+def test_what_changes_within_documents_takes_nothing() -> None:
+    """The same resources with other content, and resources that come: no line, no question."""
+    live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
+    plan = planned([config_map("a", "one", "two")], live, Selection(resources=("ConfigMap/default/a",)))
+    assert not plan.withdraws
+    assert not plan.blocked
+    assert doings(plan, "a") == {Doing.REDEPLOYS}
+
+
+def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() -> None:
+    """Both references deploy it before, one of them after."""
+    live = [
+        WEST,
+        config_map("a", "one", "two"),
+        config_map("b", "two"),
+        profile("a", "b"),
+        deployed(WEST, "one", "two"),
+    ]
+    assert not planned([profile("a")], live).withdraws
+
+
+def test_all_that_a_profile_deploys_is_withdrawn() -> None:
+    """A profile without any reference left says so, and not that it redeploys."""
+    live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
+    plan = planned([profile()], live)
+    assert doings(plan, "guestbook") == {Doing.WITHDRAWS}
+
+
+def test_many_clusters_are_one_line() -> None:
+    """With their number and the sum, so that the question stays bearable."""
+    clusters = [custom(kinds.SVELTOS_CLUSTER, f"c{n}", {}, "default", labels={"env": "fv"}) for n in range(9)]
+    live = [*clusters, config_map("a", "one"), config_map("b", "two"), profile("a", "b")]
+    live += [deployed(cluster, "one", "two") for cluster in clusters]
+    text = plan_text(planned([profile("a")], live), columns=0)
+    (line,) = [line for line in text.splitlines() if line.startswith("withdraw:")]
+    assert "9 clusters (default/sveltos--c0" in line
+    assert line.endswith("9 resources withdrawn")
+
+
+@pytest.mark.parametrize(("optional", "expected"), [(True, Doing.REDUCES), (False, Doing.FAILS)])
+def test_a_reference_to_nothing(*, optional: bool, expected: Doing) -> None:
+    """SVELTOS.md 10.6: an optional one is withdrawn, a required one lets the deployment fail, and what stands stays."""
+    live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a", "b"), deployed(WEST, "one", "two")]
+    plan = planned([profile("a", "gone?" if optional else "gone")], live)
+    assert expected in doings(plan, "guestbook")
+    assert bool(plan.withdraws) is optional
+    assert (Doing.REDEPLOYS in doings(plan, "guestbook")) is optional
+
+
+def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:
+    """Sveltos does not find it, so the deployment fails."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "type": "Opaque"}
+    reference = {"kind": "Secret", "namespace": "default", "name": "s"}
+    live = [WEST, config_map("a", "one"), secret, profile("a"), deployed(WEST, "one")]
+    wrong = profile("a")
+    wrong["spec"]["policyRefs"].append(reference)
+    assert doings(planned([wrong], live), "guestbook") == {Doing.FAILS}
+
+
+def test_a_resource_that_moves_to_another_source_is_refused_by_sveltos() -> None:
+    """SVELTOS.md 10.11: it belongs to the ConfigMap that it was deployed from. The plan says so, and asks."""
+    live = [WEST, config_map("app-v1", "x"), config_map("app-v2", "x"), profile("app-v2"), deployed(WEST, "x")]
+    plan = planned([profile("app-v1")], live)
+    assert doings(plan, "guestbook") == {Doing.FAILS}
+    (conflict,) = plan.conflicts
+    assert (conflict.source.name, conflict.former.name) == ("app-v1", "app-v2")
+    assert "First take it out of ConfigMap default/app-v2" in str(conflict)
+    assert plan.blocked
+    assert "conflict:" in plan_text(plan, columns=80)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected", "takes"),
+    [
+        ("Continuous", "OneTime", Doing.LAST, True),
+        ("OneTime", "OneTime", Doing.ONCE, False),
+        ("Continuous", "DryRun", Doing.REPORTS, False),
+        ("DryRun", "Continuous", Doing.REDEPLOYS, True),
+    ],
+)
+def test_modes(before: str, after: str, expected: Doing, *, takes: bool) -> None:
+    """SVELTOS.md 10.8: a change to OneTime deploys once; under OneTime and in DryRun nothing is taken away."""
+    live = [*TWO, profile("a", "b", syncMode=before), deployed(WEST, "one", "two")]
+    plan = planned([profile("a", syncMode=after)], live)
+    assert expected in doings(plan, "guestbook")
+    assert bool(plan.withdraws) is takes
+
+
+def test_a_pause_holds_the_spec_and_not_the_content() -> None:
+    """SVELTOS.md 9.1: fewer references of a paused profile take nothing, fewer documents do."""
+    paused = {"annotations": {"profile.projectsveltos.io/paused": "true"}}
+    status = {"matchingClusters": [{"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster"}]}
+    status["matchingClusters"][0] |= {"namespace": "default", "name": "west"}
+    live = [*TWO, with_metadata(profile("a", "b"), **paused) | {"status": status}, deployed(WEST, "one", "two")]
+    assert not planned([with_metadata(profile("a"), **paused)], live).withdraws
+    fewer = planned([config_map("b")], live, Selection(resources=("ConfigMap/default/b",)))
+    assert [one.moment for one in fewer.withdraws] == [Moment.LESS]
+
+
+def test_what_nobody_can_look_into_is_uncertain() -> None:
+    """A Flux source that is left out beside others: which of the resources came from it is not known."""
+    flux = {"kind": "GitRepository", "namespace": "flux", "name": "apps", "path": "a"}
+    other = {"kind": "GitRepository", "namespace": "flux", "name": "more", "path": "b"}
+    live = [WEST, profile(policyRefs=[flux, other]), deployed(WEST, "one", "two")]
+    plan = planned([profile(policyRefs=[flux])], live)
+    assert [doubt.key.name for doubt in plan.doubts] == ["guestbook"]
+    assert plan.blocked
+
+
+def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
+    """Names with actions are recognised by the text around them."""
+    template = {"projectsveltos.io/template": "ok"}
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: one-{{ .Cluster.metadata.name }}\n  namespace: app\n"
+    before, after = config_map("a", **template), config_map("a", **template)
+    before["data"] = {"x": text + "data: {a: b}\n"}
+    after["data"] = {"x": text + "data: {a: c}\n"}
+    live = [WEST, before, profile("a"), deployed(WEST, "one-west")]
+    plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
+    assert not plan.withdraws
+    assert not plan.doubts
+
+
+def test_content_that_may_not_be_read_is_no_nothing() -> None:
+    """Where a source may not be read, what it deploys cannot be told."""
+    assert ObjectKey(Kind("", "ConfigMap"), "default", "b") in _unreadable_sources()
+
+
+def _unreadable_sources() -> frozenset[ObjectKey]:
+    from gitsnap.plan import Withdrawals
+
+    live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
+    cluster = MemoryCluster.of(live)
+    plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
+    return Withdrawals(plan).sources
