@@ -65,7 +65,7 @@ class Scene:
 
     def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
         """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
-        since, leaving = len(self.stage.log), self._leaving()
+        since, leaving, present = len(self.stage.log), self._leaving(), self.stage.controller.managed.present
         writes = 0
 
         def wrote(_verb: str, _key: ObjectKey) -> None:
@@ -84,7 +84,7 @@ class Scene:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
         caused = [one for one in self.stage.log[since:] if (one.owner, one.cluster) not in leaving]
-        return unsaid(plan, caused)
+        return unsaid(plan, [one for one in caused if (one.cluster, one.slot) in present])
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
         """What was being withdrawn before the rollback began."""

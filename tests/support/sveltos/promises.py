@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitsnap.model import ObjectKey
-from gitsnap.plan import Plan
-from tests.support.sveltos.managed import Happening, Slot
+from gitsnap.plan import Moment, Plan, Withdraw
+from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
+from tests.support.sveltos.managed import RELEASE, Happening, Slot
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
@@ -26,6 +27,17 @@ def _named(plan: Plan, happening: Happening) -> bool:
 
 
 def _withdrawn(plan: Plan, owner: ObjectKey, cluster: ObjectKey, slot: Slot) -> bool:
-    """Whether a line names the whole profile on the cluster, or this very resource."""
-    del slot
-    return any(line.profile == owner and line.cluster.key == cluster for line in plan.withdraws)
+    """Whether a line names the whole profile on the cluster, or this very resource; none that says that it stays."""
+    lines = [line for line in plan.withdraws if line.profile == owner and line.cluster.key == cluster and line.takes]
+    return any(line.moment is not Moment.LESS or line.deployed is None or _lists(line, slot) for line in lines)
+
+
+def _lists(line: Withdraw, slot: Slot) -> bool:
+    for entry in line.deployed or ():
+        if isinstance(entry, DeployedRelease):
+            kind, local = RELEASE, False
+        else:
+            kind, local = str(entry.kind), entry.deployment_type == LOCAL
+        if (kind, entry.namespace, entry.name, local) == (slot.kind, slot.namespace, slot.name, slot.local):
+            return True
+    return False
