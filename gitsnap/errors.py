@@ -22,6 +22,8 @@
     ├── RefusedError             14   a plan, of a rollback or a prune, that must not be carried out as it is
     ├── RollbackFailedError      15   a rollback that stopped half-way (16: one that left objects out)
     │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
+    ├── UnsettledError           15   Sveltos does not report what the next step of a rollback rests on
+    ├── NotArrivedError          19   a rollback that Sveltos did not carry out in time, or not at all
     ├── RemoteError              18   a remote refuses, or has another history
     │   ├── RemoteUnreachableError
     │   ├── RemoteChangedError        … somebody else pushed at the same moment
@@ -183,6 +185,19 @@ class TakenBackError(RollbackFailedError):
     """A rollback failed half-way, and all that it had written was undone: the cluster is as it was before."""
 
     exit_code = 17
+
+
+class UnsettledError(GitsnapError):
+    """Sveltos does not report in time what the next step of a rollback rests on: is its controller running?"""
+
+    exit_code = 15
+    retryable = True
+
+
+class NotArrivedError(GitsnapError):
+    """A rollback was written, and Sveltos did not carry it out on some cluster in time, or failed to."""
+
+    exit_code = 19
 
 
 class RemoteError(GitsnapError):

@@ -113,14 +113,19 @@ class WatchEvent:
     """The object; of a bookmark only ``metadata.resourceVersion`` counts."""
 
 
-class ControlPlane(Cluster, Protocol):
-    """A cluster as a controller needs it: it tells what happens, and keeps the status of objects."""
+@runtime_checkable
+class Watched(Protocol):
+    """What tells what happens."""
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
         """What happens to a kind after a resource version, until the server ends the watch after about ``seconds``.
 
         Raises GoneError when the server no longer has that version: then list, and watch from there.
         """
+
+
+class ControlPlane(Cluster, Watched, Protocol):
+    """A cluster as a controller needs it: it tells what happens, and keeps the status of objects."""
 
     def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
         """JSON merge patch of the status subresource. Raises NotFoundError, RejectedError."""

@@ -78,7 +78,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and try, change no
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take back what was already written.")]
 AllowWithdraw = Annotated[
-    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters.")
+    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters, or may.")
+]
+AllowLess = Annotated[
+    bool,
+    typer.Option(
+        "--allow-withdraw-resources", help="Of that, only what a smaller configuration takes from matching clusters."
+    ),
+]
+Wait = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        help="Wait so long for Sveltos: for each step that rests on it (default 60), and in the end until the clusters "
+        "have it (default on a terminal; exit 19). 0 waits for nothing.",
+    ),
 ]
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
 SkipRefused = Annotated[
@@ -115,6 +131,7 @@ ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when th
 
 Names = list[str] | None
 MAX_DELETE = 10
+WAIT = 60
 
 
 def _named(kind: str, *, metavar: str = "NAME") -> Any:

@@ -74,6 +74,10 @@ def report_document(report: Report) -> dict[str, object]:
             "still": [_object(key) for key in back.still],
             "problem": back.problem,
         },
+        "arrivals": [
+            {"profile": _object(one.profile), "cluster": str(one.cluster), "outcome": one.outcome, "detail": one.detail}
+            for one in report.arrivals
+        ],
         "before": report.before.tag if report.before else "",
         "after": report.after.tag if report.after else "",
         "afterProblem": report.after_problem,

@@ -113,6 +113,7 @@ def _about(step: Step) -> Iterable[str]:
         yield ", ".join(step.changed[:_MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")
     if step.reason:
         yield step.reason
+    yield from (f"waits {wait}" for wait in step.waits)
     yield from _reach(step)
     if step.trial is not None and step.trial.outcome is Outcome.NOT_TRIED:
         yield f"not tried on the server: {step.trial.message}"
@@ -208,7 +209,7 @@ def question(plan: Plan) -> str:
 
 def report_text(report: Report, *, columns: int = 0) -> str:
     """What was and what was not applied, set off from the plan above it."""
-    lines = [f"{_DONE[step.action]} {_name(step.key)}" for step in report.applied]
+    lines = [f"{_done(step)} {_name(step.key)}" for step in report.applied]
     if report.failed is not None:
         lines.append(f"FAILED {_name(report.failed.key)}: {visible(report.failure)}")
     lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
@@ -218,6 +219,7 @@ def report_text(report: Report, *, columns: int = 0) -> str:
         lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
         lines += [f"left there: {_name(key)}" for key in report.gone_back.left]
         lines += [f"NOT taken back: {_name(key)}" for key in report.gone_back.still]
+    lines += _arrivals(report)
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
     if report.after is not None:
@@ -233,3 +235,26 @@ def report_text(report: Report, *, columns: int = 0) -> str:
         done += f", {len(report.left_out)} left out"
     lines.append(f"rollback: {done}")
     return "\n" + "\n".join(wrapped(line, columns) for line in lines) + "\n"
+
+
+def _done(step: Step) -> str:
+    """What became of an object. One with finalizers is there until whoever set them is done."""
+    finalizers = ((step.live or {}).get("metadata") or {}).get("finalizers")
+    return "being deleted:" if step.action is Action.DELETE and finalizers else _DONE[step.action]
+
+
+def _arrivals(report: Report) -> list[str]:
+    """What Sveltos reports: a line for each cluster that lacks something, one for each profile that arrived."""
+    lines = []
+    arrived: dict[ObjectKey, list[str]] = {}
+    for one in report.arrivals:
+        if one.outcome in ("arrived", "withdrawn"):
+            arrived.setdefault(one.profile, []).append(str(one.cluster))
+        else:
+            detail = f": {visible(one.detail)}" if one.detail else ""
+            lines.append(f"{one.outcome.upper()} on {one.cluster}: {_name(one.profile)}{detail}")
+    for profile, clusters in sorted(arrived.items()):
+        more = len(clusters) - _MOST_NAMES
+        named = ", ".join(clusters[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"arrived: {_name(profile)} on {named}")
+    return lines

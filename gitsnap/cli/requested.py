@@ -52,6 +52,7 @@ class Allowed:
     """What an undo may do; the names are those of ``gitsnap.plan.Options``."""
 
     allow_withdraw: options.AllowWithdraw = False
+    allow_less: options.AllowLess = False
     force_owned: options.ForceOwned = False
     skip_refused: options.SkipRefused = False
 

@@ -51,6 +51,7 @@ def rollback(
         if not requested.nothing:
             raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
         requested = Requested(file.sample, file.selection, file.options)
+    requested = replace(requested, allowed=manner.limited(requested.allowed))
     place = Place.open(archive, cluster, identity or [], signing_key=signing_key, elsewhere=elsewhere)
     manner = replace(manner, dry_run=manner.dry_run or files.out is not None)
     chosen = planned_sample(file, place) if file is not None else _sample(place, requested.sample)
@@ -142,6 +143,7 @@ def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) 
         ("--with-references", selection.with_references),
         ("--atomic", atomic),
         ("--allow-withdraw", allowed.allow_withdraw),
+        ("--allow-withdraw-resources", allowed.allow_less),
         ("--force-owned", allowed.force_owned),
         ("--skip-refused", allowed.skip_refused),
         ("--recreate", allowed.recreate),
@@ -151,6 +153,8 @@ def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) 
     words = ["rollback", "--sample", tag]
     words += [word for flag, names in named for name in names for word in (flag, name)]
     words += [flag for flag, given in switches if given]
+    if allowed.wait != options.WAIT:
+        words += ["--wait", str(allowed.wait)]
     if allowed.prune and allowed.max_delete != options.MAX_DELETE:
         words += ["--max-delete", str(allowed.max_delete)]
     return words

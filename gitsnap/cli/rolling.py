@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,11 +20,18 @@ from gitsnap.cli.place import Place
 from gitsnap.cli.plan_document import plan_document
 from gitsnap.cli.plan_text import plan_text, question, report_text
 from gitsnap.cli.record import Sampler, values_at_risk
-from gitsnap.errors import EXIT_LEFT_OUT, AbortedError, AccessDeniedError, RefusedError, RollbackFailedError
+from gitsnap.errors import (
+    EXIT_LEFT_OUT,
+    AbortedError,
+    AccessDeniedError,
+    NotArrivedError,
+    RefusedError,
+    RollbackFailedError,
+)
 
 if TYPE_CHECKING:
-    from gitsnap.plan import Plan
-    from gitsnap.rollback import Asked, Past, Report
+    from gitsnap.plan import Options, Plan
+    from gitsnap.rollback import Asked, Past, Patience, Report
 
 
 def say_unfinished(place: Place) -> None:
@@ -69,6 +77,16 @@ class Manner:
     dry_run: options.DryRun = False
     yes: options.Yes = False
     atomic: options.Atomic = False
+    wait: options.Wait = None
+
+    def limited(self, allowed: Options) -> Options:
+        """What is allowed, with the time that somebody waits."""
+        return allowed if self.wait is None else replace(allowed, wait=self.wait)
+
+    @property
+    def awaiting(self) -> bool:
+        """Whether the command ends only once the clusters have what was written."""
+        return self.wait > 0 if self.wait is not None else output.can_ask()
 
 
 def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: options.Output) -> None:
@@ -87,6 +105,8 @@ def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: opti
         raise
     if not text:
         output.structured(plan_document(plan, report=report), form)
+    if report is not None:
+        _check_arrival(report)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
 
@@ -100,7 +120,7 @@ def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text
         _confirm(plan, yes=manner.yes)
     else:
         output.say("nothing to do: the cluster already has what was selected")
-    return _apply(place, plan, asked, atomic=manner.atomic, text=text)
+    return _apply(place, plan, asked, manner, text=text)
 
 
 def _confirm(plan: Plan, *, yes: bool) -> None:
@@ -113,19 +133,27 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
         raise AbortedError("nothing was changed")
 
 
-def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) -> Report:
+def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report:
     from gitsnap import rollback as rolling
 
     asked = replace(asked, user=_user())
+    watched = place.cluster_choice.from_dir is None  # nobody acts on a folder, so there is nobody to wait for
+    arriving = watched and manner.awaiting and bool(plan.writes)
+    before = rolling.states(place.cluster, plan) if arriving else {}
     try:
-        report = rolling.apply(
-            place.cluster,
-            plan,
-            take_sample=Sampler(place, values_at_risk(plan)),
-            asked=asked,
-            atomic=atomic,
-            unfinished=rolling.unfinished(place.rollbacks),
-        )
+        with output.ProgressLine(says=lambda what, _: what) as progress:
+            patience = _patience(plan.options.wait, progress)
+            report = rolling.apply(
+                place.cluster,
+                plan,
+                take_sample=Sampler(place, values_at_risk(plan)),
+                asked=asked,
+                atomic=manner.atomic,
+                unfinished=rolling.unfinished(place.rollbacks),
+                settling=rolling.Settling(place.cluster, patience) if watched else None,
+            )
+            if arriving:
+                report = replace(report, arrivals=tuple(rolling.await_arrival(place.cluster, plan, before, patience)))
     except rolling.StoppedError as error:
         if text:
             output.result(report_text(error.report, columns=output.columns()))
@@ -137,6 +165,26 @@ def _apply(place: Place, plan: Plan, asked: Asked, *, atomic: bool, text: bool) 
     if text and (plan.writes or report.after is not None):
         output.result(report_text(report, columns=output.columns()))
     return report
+
+
+def _patience(seconds: int, progress: output.ProgressLine) -> Patience:
+    from gitsnap.rollback import Patience
+
+    return Patience(seconds, time.monotonic, time.sleep, lambda text: progress(text, 0))
+
+
+def _check_arrival(report: Report) -> None:
+    """Raises NotArrivedError for clusters that do not have what was written."""
+    failed = [one for one in report.arrivals if one.outcome == "failed"]
+    late = [one for one in report.arrivals if one.outcome == "not yet"]
+    if not failed and not late:
+        return
+    counts = [f"{len(failed)} failed"] if failed else []
+    counts += [f"{len(late)} not reported in time"] if late else []
+    raise NotArrivedError(
+        f"the configuration is back, but not all clusters have it: {', '.join(counts)}",
+        hint="`kubectl get clustersummaries -A` shows what Sveltos does; --wait SECONDS waits longer.",
+    )
 
 
 class HalfWayError(RollbackFailedError):

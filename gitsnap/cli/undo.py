@@ -49,12 +49,13 @@ def undo(
             past,
             place.archive.tree(past.before),
             target=place.archive.tree(made) if made is not None else None,
-            options=allowed.options(),
+            options=manner.limited(allowed.options()),
             keeper=keys.for_reading(place.archive, past.before, identities=place.identities),
         )
     plan = rolling.try_on_server(place.cluster, plan)
     flags = (
         ("--allow-withdraw", allowed.allow_withdraw),
+        ("--allow-withdraw-resources", allowed.allow_less),
         ("--force-owned", allowed.force_owned),
         ("--skip-refused", allowed.skip_refused),
         ("--atomic", manner.atomic),

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.changes import changed_fields
 from gitsnap.plan.consequences import Stay
 from gitsnap.plan.judging import Judge
 from gitsnap.plan.labels import labels_match
+from gitsnap.plan.matching import frozen
 from gitsnap.plan.selection import Selection
 from gitsnap.plan.values import Action, Step
 from gitsnap.sveltos import generated, kinds, restore
+from gitsnap.sveltos.pausing import paused
 
 PRUNED_KINDS = kinds.USER_KINDS
 """Kinds that a sample has whole, and that people make and delete. Not what is captured only because something refers to
@@ -29,7 +31,7 @@ def surplus(judge: Judge, selection: Selection, named: Collection[ObjectKey]) ->
     found: list[Step | Stay] = []
     left_alone = selection.exceptions(judge.sample.keys)
     for key, document in sorted(judge.live.objects.items()):
-        if key in judge.sample.keys or terminating(document) or generated.reason(document) is not None:
+        if key in judge.sample.keys or generated.reason(document) is not None:
             continue
         if key.kind in kinds.REFERENCED_KINDS:
             continue  # most of them are nobody's business here, and only some were read
@@ -37,15 +39,22 @@ def surplus(judge: Judge, selection: Selection, named: Collection[ObjectKey]) ->
             continue
         if key in named or (key.kind in judge.live.whole and selection.covers(key)):
             reason = _why_not(judge, key, document, named=key in named)
-            found.append(Stay(key, reason) if reason else Step(Action.DELETE, key, _YOUNGER, live=document))
+            found.append(Stay(key, reason) if reason else Step(Action.DELETE, key, _younger(document), live=document))
     return found
 
 
-_YOUNGER = "made after the sample"
+def _younger(document: JsonObject) -> str:
+    """Why an object is deleted, and what keeps it there for now."""
+    if Kind.of(document) in kinds.PROFILE_KINDS and frozen(document):
+        why = "it is no longer paused" if paused(document) else "it leaves syncMode DryRun"
+        return f"made after the sample; the deletion does not end, and nothing is withdrawn, before {why}"
+    return "made after the sample"
 
 
 def _why_not(judge: Judge, key: ObjectKey, document: JsonObject, *, named: bool) -> str:
     """Why an object is not deleted, ``""`` where it is."""
+    if terminating(document):
+        return "it is being deleted"
     if key.kind not in PRUNED_KINDS:
         return f"a {key.kind.name} is never deleted"
     if key.kind not in judge.sample.scope:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitsnap.errors import InputError
@@ -25,10 +25,21 @@ _AGAIN = "Make the plan again, and look at what it would do now."
 
 
 def plan_hash(plan: Plan) -> str:
-    """SHA-256 of what a plan does: cluster, sample, and each write with the uid and version that it was made for."""
+    """SHA-256 of what a plan does: cluster, sample, options, and each write with the uid and version it was made for."""
     steps = [[step.action, str(step.key), step.uid, step.resource_version, list(step.changed)] for step in plan.writes]
-    content = json.dumps([plan.cluster.uid, plan.sample, steps], sort_keys=True, ensure_ascii=False)
+    content = json.dumps(
+        [plan.cluster.uid, plan.sample, steps, _hashed(plan.options)], sort_keys=True, ensure_ascii=False
+    )
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+
+
+def _hashed(options: Options) -> dict[str, Any]:
+    """What decides about the writes; how long somebody waits does not."""
+    return {name: value for name, value in dataclasses.asdict(options).items() if name != "wait"}
+
+
+Reach = frozenset[tuple[str, str, str]]
+"""What is done by a profile on a cluster: ``("redeploys", "ClusterProfile guestbook", "default/capi--x")``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class PlanFile:
     steps: Mapping[ObjectKey, tuple[Any, ...]]
     """For each object that is written: actions with the versions and fields they were planned for."""
     withdraws: tuple[str, ...] = ()
+    reach: Mapping[ObjectKey, Reach] = field(default_factory=dict)
+    """For each object that is written: what Sveltos was to do after it, and where."""
 
 
 def plan_file(plan: Plan, selection: Selection, sample: Sample) -> JsonObject:
@@ -59,7 +72,7 @@ def plan_file(plan: Plan, selection: Selection, sample: Sample) -> JsonObject:
         "sample": sample.tag,
         "sampleId": sample.tag_id,
         "selection": {
-            field.name: value for field in dataclasses.fields(Selection) if (value := getattr(selection, field.name))
+            one.name: value for one in dataclasses.fields(Selection) if (value := getattr(selection, one.name))
         },
         "options": dataclasses.asdict(plan.options),
         "steps": [
@@ -69,10 +82,11 @@ def plan_file(plan: Plan, selection: Selection, sample: Sample) -> JsonObject:
                 "uid": step.uid,
                 "resourceVersion": step.resource_version,
                 "changed": list(step.changed),
+                "reach": sorted(map(list, _reach(step))),
             }
             for step in plan.writes
         ],
-        "withdraws": [str(one) for one in (*plan.withdraws, *plan.doubts)],
+        "withdraws": _said(plan),
     }
 
 
@@ -87,14 +101,19 @@ def read_plan_file(document: object, source: str) -> PlanFile:
         )
     try:
         steps: dict[ObjectKey, tuple[Any, ...]] = {}
+        reach: dict[ObjectKey, Reach] = {}
         for step in document["steps"]:
             named = step["object"]
             key = ObjectKey(Kind.parse(named["kind"]), named["namespace"], named["name"])
             facts = (Action(step["action"]), step["uid"], step["resourceVersion"], tuple(step["changed"]))
             steps[key] = (*steps.get(key, ()), facts)
+            reach[key] = reach.get(key, frozenset()) | {(doing, by, cluster) for doing, by, cluster in step["reach"]}
         selection: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in document["selection"].items()
         }
+        _check_types(Selection(), selection, "selection")
+        _check_types(Options(), document["options"], "options")
+        _check_texts(document, ("hash", "cluster", "sample", "sampleId"))
         return PlanFile(
             hash=document["hash"],
             cluster=document["cluster"],
@@ -103,21 +122,62 @@ def read_plan_file(document: object, source: str) -> PlanFile:
             selection=Selection(**selection),
             options=Options(**document["options"]),
             steps=steps,
-            withdraws=tuple(document["withdraws"]),
+            withdraws=tuple(map(str, document["withdraws"])),
+            reach=reach,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{source} is damaged: {error}", hint=_AGAIN) from None
 
 
+def _check_texts(document: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raises TypeError for a field that is no text."""
+    for name in names:
+        if not isinstance(document[name], str):
+            raise TypeError(f"{name} is {type(document[name]).__name__}, and not str")
+
+
+def _check_types(default: Selection | Options, given: Mapping[str, Any], where: str) -> None:
+    """Raises TypeError for a value of another type than the field has."""
+    for name, value in given.items():
+        wanted = type(getattr(default, name))
+        if type(value) is not wanted or (isinstance(value, tuple) and not all(isinstance(one, str) for one in value)):
+            raise TypeError(f"{where}.{name} is {type(value).__name__}, and not {wanted.__name__}")
+
+
 def differences(file: PlanFile, plan: Plan) -> list[str]:
     """Why a plan that was made now is not the one of the file, object by object; empty when it is."""
     found = list(_differing_steps(file, plan))
-    now = [str(one) for one in (*plan.withdraws, *plan.doubts)]
+    now = _said(plan)
+    found += _farther(file, plan)
     found += [f"not in the plan: {line}" for line in now if line not in file.withdraws]
     found += [f"no longer so: {line}" for line in file.withdraws if line not in now]
     if not found and plan_hash(plan) != file.hash:
-        found.append("the steps are in another order")
+        same = _hashed(plan.options) == _hashed(file.options)
+        found.append(
+            "the steps are in another order, or the file was changed" if same else "what is allowed was changed"
+        )
     return found
+
+
+def _said(plan: Plan) -> list[str]:
+    """What the person who approves it has to know of clusters."""
+    return [str(one) for one in (*plan.withdraws, *plan.doubts, *plan.conflicts)]
+
+
+def _reach(step: Step) -> Reach:
+    return frozenset(
+        (str(effect.doing), in_words(effect.by), str(cluster)) for effect in step.effects for cluster in effect.clusters
+    )
+
+
+def _farther(file: PlanFile, plan: Plan) -> Iterator[str]:
+    """What the plan does now on clusters, and did not do when it was approved."""
+    now: dict[ObjectKey, Reach] = {}
+    for step in plan.writes:
+        now[step.key] = now.get(step.key, frozenset()) | _reach(step)
+    for key in sorted(now):
+        for doing, by, cluster in sorted(now[key] - file.reach.get(key, frozenset())):
+            yield f"{in_words(key)} now {doing} {cluster} ({by}), which was not in the plan"
 
 
 def _differing_steps(file: PlanFile, plan: Plan) -> Iterator[str]:

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from gitsnap.model import JsonObject, Kind, ObjectKey, Substitute
 from gitsnap.normalize import normalize, terminating
 from gitsnap.plan.changes import changed_fields
+from gitsnap.plan.matching import frozen
 from gitsnap.plan.states import LiveState, SampleState
 from gitsnap.plan.values import Action, Options, Step
 from gitsnap.sveltos import kinds, pausing, restore
+
+
+def being_deleted(document: JsonObject) -> str:
+    """Why nothing can be done with an object that is on its way out, and what to do."""
+    reason = "it is being deleted: wait until it is gone, and roll back again"
+    if Kind.of(document) in kinds.PROFILE_KINDS and frozen(document):
+        why = "as long as it is paused" if pausing.paused(document) else "before it leaves syncMode DryRun"
+        return f"{reason}; Sveltos does not let it go {why}"
+    return reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +58,11 @@ class Judge:
             return Step(Action.REFUSE, key, self.incomplete(key.kind) or found.reason, found.changed, live=raw)
         archived, normalized = self._archived(key), self._normalized(raw)
         changed = changed_fields(normalized, restore.wanted(archived, normalized))
+        if terminating(raw):
+            return Step(Action.REFUSE, key, being_deleted(raw), changed, archived=archived, live=raw)
         if not changed:
             return Step(Action.UNCHANGED, key)
-        reason = self.incomplete(key.kind) or ("it is being deleted" if terminating(raw) else "") or self.foreign(raw)
+        reason = self.incomplete(key.kind) or self.foreign(raw)
         if reason:
             return Step(Action.REFUSE, key, reason, changed, archived=archived, live=raw)
         reason = restore.needs_recreation(archived, normalized)

@@ -52,7 +52,7 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         incomplete=sample.incomplete,
         controller_labels=live.controller_labels,
         standing=standing,
-        holdable=_holdable(judge, selected),
+        holdable=_holdable(judge, selected | sample.holdable),
         summaries=live.summaries,
     )
     return arranged(plan)

@@ -41,6 +41,8 @@ class SampleState:
     """The moment of the sample. What is not known to be younger is never deleted."""
     scope: frozenset[Kind] = frozenset()
     """The kinds that the sample was to hold."""
+    holdable: frozenset[ObjectKey] = frozenset()
+    """Profiles outside of the selection that may be paused: those that the rollback which is undone had paused."""
     made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
     """For an undo: what the rollback created, as it created it; None where that is not known any more."""
 

@@ -23,10 +23,12 @@ from gitsnap.format import Result, RollbackRecord
 from gitsnap.model import ObjectKey, Sample, Trigger
 from gitsnap.plan import Action, Plan, Step, in_words, released
 from gitsnap.ports import Cluster
+from gitsnap.rollback.arrival import Arrival
 from gitsnap.rollback.going_back import GoneBack, go_back
 from gitsnap.rollback.preparing import check_identity
 from gitsnap.rollback.records import Asked, Past, record_after, record_before, record_end
 from gitsnap.rollback.sending import RecreationError, Sender, Written
+from gitsnap.rollback.settling import Settling
 from gitsnap.sveltos import pausing
 
 TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
@@ -52,6 +54,8 @@ class Report:
     """What ``--atomic`` did after a failure."""
     before: Sample | None = None
     after: Sample | None = None
+    arrivals: tuple[Arrival, ...] = ()
+    """What Sveltos reports afterwards, by cluster; empty where nobody waited for it."""
     after_problem: str = ""
     """Why no sample could be taken afterwards; what was written stands all the same."""
 
@@ -97,13 +101,15 @@ def apply(
     asked: Asked | None = None,
     atomic: bool = False,
     unfinished: Past | None = None,
+    settling: Settling | None = None,
 ) -> Report:
     """Carry out a plan.
 
     ``take_sample`` is called before the first write and after the last; when the first call fails, nothing is changed.
     ``asked`` is what the samples say of who asked for what. With ``atomic``, a failure takes back what was written.
     ``unfinished`` is the newest rollback of the archive, if it never came to its end: where this plan finds nothing
-    left to write of it, or to take back, a sample records that it has ended.
+    left to write of it, or to take back, a sample records that it has ended. ``settling`` waits for what Sveltos must
+    report before a step; None where nobody is to wait, as for a folder of YAML.
     Raises RefusedError for a plan that is blocked, WrongClusterError, the cluster's own error when the very first
     write was refused (nothing is changed then), StoppedError with the report when it stopped half-way, and UndoneError
     when it then was taken back.
@@ -115,7 +121,7 @@ def apply(
         record = record_end(plan, asked or Asked(), unfinished) if unfinished is not None else None
         after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
         return Report(left_out=plan.refused, after=after)
-    return _Run(cluster, plan, take_sample, asked or Asked(), atomic=atomic).run()
+    return _Run(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
 
 
 @dataclass(slots=True)
@@ -126,6 +132,7 @@ class _Run:
     plan: Plan
     take_sample: TakeSample | None
     asked: Asked
+    settling: Settling | None
     atomic: bool
     written: list[Written] = field(default_factory=list)
     before: Sample | None = None
@@ -139,6 +146,7 @@ class _Run:
         steps = self.plan.writes
         try:
             for step in steps:
+                self._settle(step)
                 self.written.append(sender.send(step))
         except KeyboardInterrupt:
             self._failed(sender, steps, "interrupted", unknown=True)
@@ -149,6 +157,14 @@ class _Run:
                 raise
             self._failed(sender, steps, error.message, unknown=unknown)
         return self._sample_after(self._report(), Result.DONE)
+
+    def _settle(self, step: Step) -> None:
+        """Wait for what a step rests on. Raises UnsettledError."""
+        if self.settling is None:
+            return
+        if step.action is not Action.HOLD and self.written and self.written[-1].step.action is Action.HOLD:
+            self.settling.until_paused(self._held())
+        self.settling.until(step.waits)
 
     @property
     def _touched(self) -> frozenset[ObjectKey]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gitsnap.errors import AccessDeniedError, GoneError, NotFoundError
 from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.normalize import terminating
 from gitsnap.plan import CONCERNED_KINDS, LiveState, Selection
 from gitsnap.plan.matching import CLASSIFIER_KINDS, mode_of
 from gitsnap.ports import Cluster, Page
@@ -150,13 +151,19 @@ class LiveReader:
         key = ObjectKey.of(raw)
         if key.kind in CLASSIFIER_KINDS:
             self._controller_labels |= inventory.classifier_labels(raw)
-        if key in self.selected and self.sample.holds(raw, controller_labels=self._controller_labels):
+        if self._is_same(key, raw):
             self.same.add(key)
             if not always:
                 return
         elif key not in self.selected and key.kind in kinds.REFERENCED_KINDS:
             return
         self._objects[key] = raw
+
+    def _is_same(self, key: ObjectKey, raw: JsonObject) -> bool:
+        """Whether the sample has a selected object exactly as it is. One that is being deleted is about to be gone."""
+        if key not in self.selected or terminating(raw):
+            return False
+        return self.sample.holds(raw, controller_labels=self._controller_labels)
 
     def _missing_namespaces(self) -> frozenset[str]:
         """Namespaces that objects would have to be created in and that are known not to exist."""

@@ -84,6 +84,8 @@ class Wanted:
     """Those that it does not have."""
     made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
     """See SampleState."""
+    holdable: frozenset[ObjectKey] = frozenset()
+    """See SampleState."""
 
 
 def planned(
@@ -105,6 +107,7 @@ def planned(
         time=sample.metadata.time,
         scope=frozenset(tree.info.kinds),
         made=wanted.made,
+        holdable=wanted.holdable,
     )
     plan = make_plan(state, live, selection, options)
     if not selection.keys:  # an undo is about exactly these

@@ -56,7 +56,7 @@ def read_configurations(cluster: Cluster, clusters: Collection[ClusterRef]) -> I
     if len(clusters) > FEW:
         yield from (
             document
-            for document in _all(cluster, kinds.CLUSTER_CONFIGURATION)
+            for document in read_all(cluster, kinds.CLUSTER_CONFIGURATION)
             if inventory.cluster_of(document) in clusters
         )
         return
@@ -70,14 +70,15 @@ def read_configurations(cluster: Cluster, clusters: Collection[ClusterRef]) -> I
 def read_summaries(cluster: Cluster, profiles: Collection[ObjectKey]) -> dict[ObjectKey, frozenset[ClusterRef]]:
     """The clusters on which profiles have a ClusterSummary."""
     found: dict[ObjectKey, set[ClusterRef]] = {}
-    for document in _all(cluster, kinds.CLUSTER_SUMMARY) if profiles else ():
+    for document in read_all(cluster, kinds.CLUSTER_SUMMARY) if profiles else ():
         profile = inventory.profile_of(document)
         if profile in profiles and profile is not None:
             found.setdefault(profile, set()).add(inventory.cluster_of(document))
     return {profile: frozenset(clusters) for profile, clusters in found.items()}
 
 
-def _all(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
+def read_all(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
+    """Every object of a kind; none of one that is not installed or may not be listed."""
     try:
         resource = cluster.resource_type(kind)
         if resource is not None:

@@ -35,13 +35,14 @@ def prepare_undo(
     """
     objects = SampleObjects(tree, keeper)
     actions = {key: action for action, key in past.record.objects if action != Action.HOLD}
+    held = frozenset(key for action, key in past.record.objects if action == Action.HOLD)
     keys = frozenset(actions) | _still_held(cluster, past)
     created = {key for key in keys - objects.keys if actions.get(key) in (Action.CREATE, Action.RECREATE)}
     made = _made(SampleObjects(target, keeper) if target is not None else None, created)
     if any(action == Action.RECREATE for action in actions.values()):
         options = replace(options, recreate=True)
     selection = Selection(keys=tuple(sorted(keys)))
-    wanted = Wanted(objects, keys & objects.keys, others=frozenset(created), made=made)
+    wanted = Wanted(objects, keys & objects.keys, others=frozenset(created), made=made, holdable=held)
     plan = planned(cluster, tree, wanted, sample=past.before, selection=selection, options=options)
     lacking = sorted(keys - objects.keys - created)
     notes = [f"{in_words(key)} is not in the sample before, and is left as it is" for key in lacking]

@@ -148,10 +148,24 @@ def test_a_kind_that_is_not_installed_is_refused() -> None:
     assert "is not installed" in step.reason
 
 
+def test_what_is_being_deleted_is_never_unchanged() -> None:
+    """SVELTOS.md 10.12: a profile is there for 10 to 30 seconds more, equal to the sample, and then it is gone."""
+    profile = custom(kinds.CLUSTER_PROFILE, "p", {"syncMode": "DryRun"})
+    step = only_step(plan_of([profile], [alive(profile, deletionTimestamp="2026-01-01T00:00:00Z")]))
+    assert step.action is Action.REFUSE
+    assert "before it leaves syncMode DryRun" in step.reason
+
+
+def test_prune_says_what_is_being_deleted_already() -> None:
+    """It stays for now, and is not called left alone."""
+    (stay,) = _pruned(_young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z")).stays
+    assert stay.reason == "it is being deleted"
+
+
 def test_an_object_that_is_being_deleted_is_refused() -> None:
     """It would go all the same."""
     live = alive(changed(DATABASE, data={}), deletionTimestamp="2026-01-01T00:00:00Z")
-    assert only_step(plan_of([DATABASE], [live])).reason == "it is being deleted"
+    assert "it is being deleted: wait until it is gone" in only_step(plan_of([DATABASE], [live])).reason
 
 
 @pytest.mark.parametrize("substitute", list(Substitute))
@@ -291,13 +305,12 @@ def test_prune_never_deletes(live: JsonObject, sample: SampleState, said: str) -
     [
         _young(DATABASE),
         _young(PASSWORD),
-        _young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z"),
         _young(_EVENT, ownerReferences=[{"kind": "X", "name": "x", "controller": True}]),
     ],
-    ids=["ConfigMap", "Secret", "terminating", "generated"],
+    ids=["ConfigMap", "Secret", "generated"],
 )
 def test_prune_does_not_even_mention(live: JsonObject) -> None:
-    """What is captured only by reference may well have existed; what is going or generated is nobody's to delete."""
+    """What is captured only by reference may well have existed; what is generated is nobody's to delete."""
     plan = _pruned(live)
     assert not plan.steps
     assert not plan.stays
