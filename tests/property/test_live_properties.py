@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from gitsnap.errors import GitsnapError
 from gitsnap.model import JsonObject, ObjectKey, Sample
 from gitsnap.plan import Plan
+from gitsnap.rollback import Patience
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos import summaries
@@ -54,7 +55,12 @@ class Scene:
     def __init__(self, folder: Path, first: Sequence[JsonObject], second: Sequence[JsonObject], delays: Lags) -> None:
         self.stage = Stage(first, Lags(bounds=INSTANT))
         self.stage.settle(300)
-        self.story = Story(folder, self.stage.server)
+        timeline = self.stage.timeline
+        self.story = Story(
+            folder,
+            self.stage.server,
+            patience=lambda seconds: Patience(seconds, lambda: timeline.now, timeline.advance),
+        )
         self.sample: Sample = self.story.capture()
         for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:
             self.stage.delete(self.stage.server.objects[key])

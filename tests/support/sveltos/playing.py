@@ -15,6 +15,7 @@ from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Plan, Selection
 from gitsnap.ports import ControlPlane
+from gitsnap.rollback import Patience
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.managed import Happening
@@ -61,7 +62,9 @@ class Player:
 
     def __init__(self, situation: Situation, names: Names, place: Surroundings, folder: Path) -> None:
         self.situation, self.names, self.place = situation, names, place
-        self.story = Story(folder, place.cluster)
+        self.story = Story(
+            folder, place.cluster, patience=lambda seconds: Patience(seconds, time.monotonic, time.sleep)
+        )
         self.sample_documents = situation.sample(names)
         self.keys = {ObjectKey.of(one) for one in [*self.sample_documents, *situation.live(names)]}
 
