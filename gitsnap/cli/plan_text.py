@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gitsnap.model import ObjectKey
 from gitsnap.plan import (
+    EFFECTS,
     Action,
-    Doing,
     Effect,
     Moment,
     Outcome,
@@ -43,22 +43,6 @@ _DONE = {
     Action.HOLD: "paused",
     Action.RELEASE: "no longer paused",
 }
-_EFFECTS = {
-    Doing.DEPLOYS: "deployed {where}{who}",
-    Doing.REDEPLOYS: "redeployed {where}{who}",
-    Doing.WITHDRAWS: "WITHDRAWN {where}{who}",
-    Doing.LEAVES: "no longer matched, and left in place, {where}{who}",
-    Doing.APPLIES: "takes effect {where}{who}",
-    Doing.REDUCES: "part of it WITHDRAWN {where}{who}",
-    Doing.FAILS: "deployment will fail {where}{who}; what runs there stays",
-    Doing.STANDS: "left in place {where}{who} until it leaves syncMode DryRun",
-    Doing.LAST: "deployed once more {where}{who}, and not again: syncMode OneTime",
-    Doing.MAY_CHANGE: "may change {where}{who}: a template reads it",
-    Doing.REPORTS: "only reported {where}{who}: syncMode DryRun",
-    Doing.ONCE: "not deployed again {where}{who}: syncMode OneTime",
-    Doing.WAITS: "not deployed {where}{who} as long as it is paused",
-}
-
 
 # The plan -------------------------------------------------------------------------------------------------------------
 
@@ -121,10 +105,10 @@ def _about(step: Step) -> Iterable[str]:
 
 def _reach(step: Step) -> Iterable[str]:
     """What Sveltos does after a step, alike things in one line."""
-    for doing in Doing:
+    for doing in EFFECTS:
         alike = [one for one in step.effects if one.doing is doing]
         if alike:
-            yield _EFFECTS[doing].format(where=_where(step, alike), who=_who(step, alike))
+            yield EFFECTS[doing].sentence.format(where=_where(step, alike), who=_who(step, alike))
 
 
 def _where(step: Step, effects: Sequence[Effect]) -> str:

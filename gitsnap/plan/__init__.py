@@ -17,12 +17,14 @@ from gitsnap.plan.consequences import (
     summed_up,
 )
 from gitsnap.plan.deleting import PRUNED_KINDS
+from gitsnap.plan.effects import EFFECTS
 from gitsnap.plan.filing import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.plan.inputs import Inputs
 from gitsnap.plan.labels import labels_match
 from gitsnap.plan.making import arranged, make_plan, released, with_deployed
 from gitsnap.plan.matching import CONCERNED_KINDS
 from gitsnap.plan.selection import Selection, resolve
-from gitsnap.plan.sparing import losing_unselected, spared
+from gitsnap.plan.sparing import losing_unselected, lost_on_unselected, spared
 from gitsnap.plan.states import LiveState, SampleState, Unrestorable
 from gitsnap.plan.values import Action, Options, Outcome, Plan, Step, Trial
 from gitsnap.plan.withdrawals import Withdrawals
@@ -31,6 +33,7 @@ from gitsnap.plan.writing import Create, Delete, MergePatch, Replace, has_no_eff
 
 __all__ = [
     "CONCERNED_KINDS",
+    "EFFECTS",
     "PRUNED_KINDS",
     "Action",
     "Conflict",
@@ -40,6 +43,7 @@ __all__ = [
     "Doubt",
     "Effect",
     "Hold",
+    "Inputs",
     "LiveState",
     "MergePatch",
     "Moment",
@@ -65,6 +69,7 @@ __all__ = [
     "in_words",
     "labels_match",
     "losing_unselected",
+    "lost_on_unselected",
     "make_plan",
     "moved",
     "plan_file",

@@ -16,8 +16,10 @@ from typing import Any
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.consequences import Doubt, Hold, Moment, Wait, Withdraw
 from gitsnap.plan.matching import Change, Readers, Row, Rows, State, frozen, leaves
+from gitsnap.plan.obstacles import Blocked
 from gitsnap.plan.simulation import Delta, Simulation
 from gitsnap.plan.uncertainty import doubts
+from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, observed
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
@@ -227,7 +229,7 @@ class _Arranger:
         A change that does harm is looked at again only once another one touched what it would harm.
         """
         simulation = Simulation(self._start, self._end, self._readers, self._tracked, held)
-        ready, blocked, order = list(range(len(preferred))), _Blocked(), list[Change]()
+        ready, blocked, order = list(range(len(preferred))), Blocked(), list[Change]()
         heapify(ready)
         while ready:
             position = heappop(ready)
@@ -310,7 +312,11 @@ class _Arranger:
             provider = next(simulation.providers(key, cluster), None)
             if provider is not None:
                 shown.setdefault(provider, set()).add(cluster)
-        return tuple(Wait(provider, shows=tuple(sorted(shown[provider]))) for provider in sorted(shown))
+        waits = [Wait(provider, shows=tuple(sorted(shown[provider]))) for provider in sorted(shown)]
+        if any(provider.kind in kinds.PROFILE_KINDS for provider in shown) and not self._start.dependents.of(key):
+            # The dependents may have matched before: that they need this profile shows in its own status alone.
+            waits.append(Wait(key, former_hash=str((document.get("status") or {}).get("dependenciesHash") or "")))
+        return tuple(waits)
 
     def _frozen(self, key: ObjectKey) -> bool:
         """Whether a profile is paused, or in DryRun, before the rollback."""
@@ -334,49 +340,6 @@ class _Arranger:
         which = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
         many = f"{len(clusters)} cluster{'' if len(clusters) == 1 else 's'}"
         return f"on {many} it matches by {which}, which Sveltos evaluates some time after the write"
-
-
-class _Blocked:
-    """Changes that would do harm, and to which matches."""
-
-    def __init__(self) -> None:
-        self._harm: dict[int, dict[ObjectKey, set[ClusterRef]]] = {}
-        self._by_pair: dict[tuple[ObjectKey, ClusterRef], set[int]] = {}
-        self._by_key: dict[ObjectKey, set[int]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._harm)
-
-    @property
-    def obstacles(self) -> list[frozenset[ObjectKey]]:
-        """Whom each of them would harm, in their order."""
-        return [frozenset(self._harm[position]) for position in sorted(self._harm)]
-
-    def add(self, position: int, harm: Mapping[ObjectKey, Row]) -> None:
-        """Remember what a change would harm."""
-        self._harm[position] = {key: set(clusters) for key, clusters in harm.items()}
-        for key, clusters in harm.items():
-            self._by_key.setdefault(key, set()).add(position)
-            for cluster in clusters:
-                self._by_pair.setdefault((key, cluster), set()).add(position)
-
-    def woken_by(self, touched: Mapping[ObjectKey, Collection[ClusterRef] | None]) -> list[int]:
-        """The changes of which all that they would have harmed was touched by a step since: they may do no harm now."""
-        woken = []
-        for key, clusters in touched.items():
-            positions = self._by_key.pop(key, set()) if clusters is None else self._touching(key, clusters)
-            for position in positions:
-                harm = self._harm.get(position, {})
-                if clusters is not None:
-                    harm.get(key, set()).difference_update(clusters)
-                if clusters is None or not harm.get(key):
-                    harm.pop(key, None)
-                if not harm and self._harm.pop(position, None) is not None:
-                    woken.append(position)
-        return sorted(woken)
-
-    def _touching(self, key: ObjectKey, clusters: Collection[ClusterRef]) -> set[int]:
-        return set().union(*(self._by_pair.pop((key, cluster), ()) for cluster in clusters))
 
 
 def _readded(

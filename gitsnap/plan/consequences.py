@@ -180,8 +180,12 @@ class Wait:
     """Clusters that the status must name."""
     lacks: tuple[ClusterRef, ...] = ()
     """Clusters that the status must not name any more."""
+    former_hash: str | None = None
+    """``dependenciesHash`` of a prerequisite before the rollback, which Sveltos must have written anew; None if not."""
 
     def __str__(self) -> str:
+        if self.former_hash is not None:
+            return f"until Sveltos knows that other profiles need {in_words(self.on)}"
         shown, lacking = self.shows or self.lacks, "" if self.shows else "no longer "
         few = ", ".join(map(str, shown)) if len(shown) <= _MOST_CLUSTERS else f"{len(shown)} clusters"
         return f"until {in_words(self.on)} {lacking}{'selects' if self.on.kind in _SETS else 'matches'} {few}"

@@ -25,7 +25,7 @@ _AGAIN = "Make the plan again, and look at what it would do now."
 
 
 def plan_hash(plan: Plan) -> str:
-    """SHA-256 of what a plan does: cluster, sample, options, and each write with the uid and version it was made for."""
+    """SHA-256 of what a plan does: cluster, sample, options, and each write with its uid and resource version."""
     steps = [[step.action, str(step.key), step.uid, step.resource_version, list(step.changed)] for step in plan.writes]
     content = json.dumps(
         [plan.cluster.uid, plan.sample, steps, _hashed(plan.options)], sort_keys=True, ensure_ascii=False
@@ -104,10 +104,12 @@ def read_plan_file(document: object, source: str) -> PlanFile:
         reach: dict[ObjectKey, Reach] = {}
         for step in document["steps"]:
             named = step["object"]
+            _check_texts(named, ("kind", "namespace", "name"))
+            _check_texts(step, ("action", "uid", "resourceVersion"))
             key = ObjectKey(Kind.parse(named["kind"]), named["namespace"], named["name"])
-            facts = (Action(step["action"]), step["uid"], step["resourceVersion"], tuple(step["changed"]))
+            facts = (Action(step["action"]), step["uid"], step["resourceVersion"], _texts(step["changed"], "changed"))
             steps[key] = (*steps.get(key, ()), facts)
-            reach[key] = reach.get(key, frozenset()) | {(doing, by, cluster) for doing, by, cluster in step["reach"]}
+            reach[key] = reach.get(key, frozenset()) | frozenset(map(_triple, step["reach"]))
         selection: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in document["selection"].items()
         }
@@ -122,7 +124,7 @@ def read_plan_file(document: object, source: str) -> PlanFile:
             selection=Selection(**selection),
             options=Options(**document["options"]),
             steps=steps,
-            withdraws=tuple(map(str, document["withdraws"])),
+            withdraws=_texts(document["withdraws"], "withdraws"),
             reach=reach,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -136,12 +138,24 @@ def _check_texts(document: Mapping[str, Any], names: Iterable[str]) -> None:
             raise TypeError(f"{name} is {type(document[name]).__name__}, and not str")
 
 
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    """A list of texts. Raises TypeError for anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{name} is no list of texts")
+    return tuple(value)
+
+
+def _triple(value: Any) -> tuple[str, str, str]:
+    doing, by, cluster = _texts(value, "reach")
+    return doing, by, cluster
+
+
 def _check_types(default: Selection | Options, given: Mapping[str, Any], where: str) -> None:
     """Raises TypeError for a value of another type than the field has."""
     for name, value in given.items():
-        wanted = type(getattr(default, name))
+        wanted = type(getattr(default, name)) if name != "keys" else None
         if type(value) is not wanted or (isinstance(value, tuple) and not all(isinstance(one, str) for one in value)):
-            raise TypeError(f"{where}.{name} is {type(value).__name__}, and not {wanted.__name__}")
+            raise TypeError(f"{where}.{name} is no {wanted.__name__ if wanted else 'part of a plan file'}")
 
 
 def differences(file: PlanFile, plan: Plan) -> list[str]:

@@ -13,11 +13,13 @@ from typing import Any
 
 from gitsnap.compare.filling import NOTHING
 from gitsnap.compare.sources import Described, described, texts_of
+from gitsnap.errors import InputError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.transitions import content_steps
 from gitsnap.plan.values import Action, Step
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects
+from gitsnap.sveltos.documents import is_rendered, split
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, references, render
 
@@ -93,14 +95,24 @@ class Deployment:
 
     @cached_property
     def failing(self) -> frozenset[str]:
-        """The features whose deployment fails, since a reference that is required leads nowhere."""
+        """The features whose deployment fails: a reference that is required leads nowhere, or a text is broken."""
         found = set()
         for reference in self.references:
             if reference.optional or reference.unresolved is not None or self.objects.serves(reference):
                 continue
             field = reference.path.removeprefix("spec.").partition("[")[0].partition(".")[0]
             found |= {FEATURES[field]} if field in FEATURES else set(FEATURES.values()) & self.features
-        return frozenset(found)
+        return frozenset(found | {FEATURES["policyRefs"]} if self._is_broken else found)
+
+    @property
+    def _is_broken(self) -> bool:
+        """Whether Sveltos refuses the text of a source as a whole, so that the deployment fails."""
+        sources = [one for one in self.references if one.path == _POLICIES and one.unresolved is None]
+        return any(
+            document is not None and not is_rendered(document) and _is_refused(document, local=one.local)
+            for one in sources
+            for document in [self.objects.get(one.target)]
+        )
 
     @cached_property
     def features(self) -> frozenset[str]:
@@ -123,9 +135,10 @@ class Deployment:
                 if texts is None:
                     opaque.add(_print(reference.target, document))
                     continue
-                documents, unclear = described(texts, NOTHING)
-                found += documents
-                opaque |= {_print(key, document) for key in unclear}
+                made, unclear = described(texts, NOTHING)
+                found += made
+                # Text that is no template and no object deploys nothing.
+                opaque |= {_print(key, document) for key in unclear if is_rendered(document)}
         return tuple(found), frozenset(opaque)
 
     @property
@@ -169,6 +182,15 @@ class Deployment:
         for entry in (self.profile.get("spec") or {}).get(field) or ():
             if isinstance(entry, dict) and entry.get("remoteURL"):
                 yield json.dumps([entry.get("remoteURL"), entry.get("path")], sort_keys=True)
+
+
+def _is_refused(document: JsonObject, *, local: bool) -> bool:
+    try:
+        for text in texts_of(document, local=local) or ():
+            split(text.content)
+    except InputError:
+        return True
+    return False
 
 
 def _print(key: ObjectKey, document: JsonObject | None) -> str:

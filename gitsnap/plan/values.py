@@ -156,7 +156,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     """What else somebody should know who decides about it, in words."""
     spared: frozenset[ObjectKey] = frozenset()
-    """Profiles that this plan takes clusters from, and that would keep them if they were selected as well."""
+    """Profiles that lose clusters by this plan, and clusters that lose add-ons, but would not if they were selected."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers own on clusters."""
     standing: tuple[JsonObject, ...] = field(default=(), repr=False)
@@ -170,7 +170,11 @@ class Plan:
     def ways_out(self) -> tuple[str, ...]:
         """How what is withdrawn need not be, in words, a line for each profile."""
         profiles = sorted({one.profile for one in self.withdraws} & self.spared)
-        return tuple(f"{in_words(key)} loses no cluster if it is rolled back as well" for key in profiles)
+        clusters = sorted({one.cluster.key for one in self.withdraws} & self.spared)
+        return (
+            *(f"{in_words(key)} loses no cluster if it is rolled back as well" for key in profiles),
+            *(f"{in_words(key)} loses no add-ons if it is rolled back as well" for key in clusters),
+        )
 
     @property
     def reached(self) -> frozenset[ClusterRef]:

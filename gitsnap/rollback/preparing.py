@@ -12,6 +12,7 @@ from gitsnap.errors import WrongClusterError
 from gitsnap.model import ClusterInfo, JsonObject, ObjectKey, Sample
 from gitsnap.plan import (
     PRUNED_KINDS,
+    Inputs,
     LiveState,
     Options,
     Plan,
@@ -22,6 +23,7 @@ from gitsnap.plan import (
     in_words,
     labels_match,
     losing_unselected,
+    lost_on_unselected,
     make_plan,
     resolve,
     spared,
@@ -118,10 +120,23 @@ def planned(
 def _spared(
     plan: Plan, objects: SampleObjects, state: SampleState, live: LiveState, selection: Selection
 ) -> frozenset[ObjectKey]:
-    """The profiles that would keep the clusters that they lose by this plan, if they were selected as well."""
-    candidates = losing_unselected(plan, state.keys)
-    if not candidates:
-        return frozenset()
+    """The profiles, and the clusters, that would lose no match by this plan if they were selected as well."""
+    found = frozenset[ObjectKey]()
+    for candidates in (losing_unselected(plan, state.keys), lost_on_unselected(plan, state.keys)):
+        if candidates:
+            found |= spared(_wider(plan, objects, state, live, selection, candidates), candidates)
+    return found
+
+
+def _wider(
+    plan: Plan,
+    objects: SampleObjects,
+    state: SampleState,
+    live: LiveState,
+    selection: Selection,
+    candidates: frozenset[ObjectKey],
+) -> Plan:
+    """The plan in which some more objects are selected."""
     documents, unrestorable = _documents(objects, candidates, live)
     wider = replace(
         state,
@@ -129,7 +144,7 @@ def _spared(
         unrestorable={**state.unrestorable, **unrestorable},
         selected=(state.selected or frozenset()) | candidates,
     )
-    return spared(make_plan(wider, live, selection, plan.options), candidates)
+    return make_plan(wider, live, selection, plan.options)
 
 
 def _live_keys(cluster: Cluster, tree: Tree, selection: Selection, keys: frozenset[ObjectKey]) -> frozenset[ObjectKey]:
@@ -188,8 +203,9 @@ def _documents(
 
 def say_what_goes(cluster: Cluster, plan: Plan) -> Plan:
     """The plan with what it takes from clusters: the matches that end, and what is deployed less."""
-    withdrawals = Withdrawals(plan)
-    clusters = withdrawals.compare(read_contents(cluster, withdrawals.sources))
+    withdrawals, inputs = Withdrawals(plan), Inputs(plan)
+    contents = read_contents(cluster, withdrawals.sources | inputs.sources)
+    clusters = withdrawals.compare(contents)
     clusters |= {withdraw.cluster for withdraw in plan.withdraws}
     configurations = tuple(read_configurations(cluster, clusters))
-    return with_deployed(withdrawals.applied(configurations), configurations)
+    return inputs.applied(with_deployed(withdrawals.applied(configurations), configurations), contents)

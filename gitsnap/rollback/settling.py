@@ -106,6 +106,9 @@ class Settling:
 
 
 def _reports(wait: Wait, document: JsonObject | None) -> bool:
+    if wait.former_hash is not None:
+        status = (document or {}).get("status") or {}
+        return str(status.get("dependenciesHash") or "") != wait.former_hash
     clusters = observed(document) if document is not None else frozenset()
     return clusters.issuperset(wait.shows) and clusters.isdisjoint(wait.lacks)
 

@@ -58,6 +58,25 @@ def test_the_plan_names_the_way_out_and_it_is_one(place: Path) -> None:
     assert f"note: {_NOTE}\n" in gitsnap(place, *words).stdout
 
 
+_MIRROR = f"{kinds.CAPI_CLUSTER.name} {W.namespace}/{W.name} loses no add-ons if it is rolled back as well"
+
+
+def test_the_mirror_is_named_too(place: Path) -> None:
+    """The profile alone would leave the cluster; both together lose nothing."""
+    alone = _plan(place, "--clusterprofile", "base")
+
+    assert [text.partition(":")[0] for text in alone["withdraws"]] == [f"ClusterProfile base stops matching {W}"]
+    assert alone["notes"] == [_MIRROR.replace(kinds.CAPI_CLUSTER.name, W.kind.name)]
+
+
+def test_a_cluster_that_would_lose_another_profile_is_no_way_out(place: Path) -> None:
+    """Its label decides about every profile, not only about the one that is rolled back."""
+    other = _selecting("new") | {"metadata": {"name": "other"}}
+    _put(place, cluster(W, env="new"), cluster(O, env="else"), _selecting("new"), other)
+
+    assert _plan(place, "--clusterprofile", "base")["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("live", "why"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
 from gitsnap.rollback import try_on_server
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import alive, custom, live_state, plan_of, with_metadata
 
@@ -225,6 +227,62 @@ def test_leave_policies_says_that_what_was_deployed_stays() -> None:
         [_profile(**_matching(env="fv"), **leave)], [_cluster(env="prod"), _profile(**_matching(env="prod"), **leave)]
     )
     assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+
+
+def test_leave_policies_of_the_sample_is_written_before_the_label() -> None:
+    """SVELTOS.md 10.7: the order of the two writes decides; nothing goes that the sample leaves."""
+    leave = _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")
+    plan = plan_of([_cluster(env="fv"), leave], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    assert _words(plan) == ["update guestbook", "update west"]
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+    assert not plan.blocked
+
+
+def test_a_profile_in_dry_run_withdraws_when_it_goes_on() -> None:
+    """SVELTOS.md 10.4: what it deployed stands on a cluster that no longer matches, until it leaves DryRun."""
+    west = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    live = live_state([_cluster(env="prod"), _profile(**_matching(env="fv"), syncMode="DryRun")])
+    live = replace(live, summaries={ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook"): frozenset({west})})
+    going_on = plan_of([_profile(**_matching(env="fv"))], live)
+    assert _withdraws(going_on) == [("guestbook", "west", Moment.END)]
+    assert going_on.blocked
+    staying = plan_of([_profile(**_matching(env="x"), syncMode="DryRun")], live)
+    assert "stays (until it leaves syncMode DryRun)" in str(staying.withdraws[0])
+    assert not staying.blocked
+
+
+def test_what_is_paused_in_the_sample_stays() -> None:
+    """The line says until when; nothing is taken, so nobody is asked."""
+    paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
+    plan = plan_of([paused], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    assert "stays (until it is no longer paused)" in str(plan.withdraws[0])
+    assert not plan.blocked
+
+
+# Prerequisites ------------------------------------------------------------------------------------------------------
+
+
+def test_a_prerequisite_goes_with_its_dependents() -> None:
+    """SVELTOS.md 10.3: taking dependsOn away, or relabelling the clusters of the dependent, withdraws it there."""
+    base, nothing = _profile("base", clusterSelector={"matchLabels": {}}), _matching(env="fv")
+    live = [_cluster(env="fv"), base, _profile("middle", dependsOn=["base"]), _profile(**nothing, dependsOn=["middle"])]
+    plan = plan_of([_profile(**nothing)], live)
+    assert _withdraws(plan) == [("base", "west", Moment.END), ("middle", "west", Moment.END)]
+    relabelled = plan_of([_cluster(env="prod")], live)
+    assert {name for name, _, _ in _withdraws(relabelled)} == {"base", "middle", "guestbook"}
+
+
+def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
+    """It loses its own selector and is deployed for another profile, which Sveltos looks at in its own time."""
+    live = [_cluster(env="fv"), _profile("base", **_matching(env="fv")), _profile(**_matching(env="fv"))]
+    base = _profile("base", clusterSelector={"matchLabels": {}})
+    plan = plan_of([base, _profile(**_matching(env="fv"), dependsOn=["base"])], live)
+    assert _words(plan) == ["hold base", "update guestbook", "update base"]
+    assert [str(wait) for wait in plan.writes[-1].waits] == [
+        "until ClusterProfile guestbook matches default/sveltos--west",
+        "until Sveltos knows that other profiles need ClusterProfile base",
+    ]
+    assert not plan.withdraws
 
 
 # What cannot be told ----------------------------------------------------------------------------------------------

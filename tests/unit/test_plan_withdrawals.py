@@ -213,6 +213,25 @@ def test_what_nobody_can_look_into_is_uncertain() -> None:
     assert plan.blocked
 
 
+def test_text_that_is_no_object_says_nothing() -> None:
+    """A password beside documents deploys nothing, and its change is no doubt about them."""
+    before, after = config_map("a", "one"), config_map("a", "one")
+    before["data"]["password"], after["data"]["password"] = "old", "new"
+    live = [WEST, before, profile("a"), deployed(WEST, "one")]
+    plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
+    assert (plan.doubts, plan.withdraws) == ((), ())
+
+
+def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
+    """A separator with text behind it: the whole object is refused, and what runs there stays."""
+    broken = config_map("a")
+    broken["data"] = {"x": "a: b\n---oops\n"}
+    live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
+    plan = planned([broken], live, Selection(resources=("ConfigMap/default/a",)))
+    assert doings(plan, "a") == {Doing.FAILS}
+    assert not plan.withdraws
+
+
 def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
     """Names with actions are recognised by the text around them."""
     template = {"projectsveltos.io/template": "ok"}
@@ -242,3 +261,20 @@ def test_content_that_may_not_be_read_is_no_nothing() -> None:
     assert lines(say_what_goes(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
+
+
+@pytest.mark.parametrize("where", ["content", "spec", "nowhere"])
+def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -> None:
+    """SVELTOS.md 10.9: Sveltos does not always notice, so the step of the cluster says that it may."""
+    template = {"projectsveltos.io/template": "ok"}
+    reading = "{{ .Cluster.metadata.labels.zone }}"
+    content = config_map("a", "one", **template)
+    content["data"]["more"] = reading if where == "content" else "{{ .ClusterName }}"
+    values: dict[str, Any] = {
+        "templateResourceRefs": [{"identifier": "x", "resource": {"kind": "ConfigMap", "name": reading}}]
+    }
+    live = [WEST, content, profile("a", **(values if where == "spec" else {})), deployed(WEST, "one")]
+    relabelled = with_metadata(WEST, labels={"env": "fv", "zone": "b"})
+    plan = planned([relabelled], live, Selection(clusters=("west",)))
+    assert doings(plan, "west") == (set() if where == "nowhere" else {Doing.MAY_CHANGE})
+    assert ("may change" in plan_text(plan, columns=0)) is (where != "nowhere")

@@ -1,0 +1,108 @@
+"""A plan file approves what it says: its options, its types and its reach are held against the plan of the moment."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+
+from gitsnap.errors import InputError
+from gitsnap.model import JsonObject, Sample
+from gitsnap.plan import Options, Plan, Selection, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.sveltos import kinds
+from tests.support.plans import alive, custom, plan_of, sample_state
+from tests.support.samples import NOON, sample
+
+WEST = alive(custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"}))
+EAST = alive(custom(kinds.SVELTOS_CLUSTER, "east", {}, "default", labels={"env": "fv"}))
+
+
+def _profile(**spec: Any) -> JsonObject:
+    return alive(
+        custom(kinds.CLUSTER_PROFILE, "guestbook", {"clusterSelector": {"matchLabels": {"env": "fv"}}, **spec})
+    )
+
+
+def _plan(*clusters: JsonObject, **options: Any) -> Plan:
+    return plan_of(sample_state([_profile(tier=50)]), [*clusters, _profile(tier=60)], **options)
+
+
+def _file(plan: Plan) -> JsonObject:
+    return plan_file(plan, Selection(), _SAMPLE)
+
+
+_SAMPLE: Sample = sample(1, NOON)
+
+
+@pytest.mark.parametrize(
+    "field", [one for one in dataclasses.fields(Options) if one.name != "wait"], ids=lambda one: one.name
+)
+def test_the_hash_covers_every_option(field: dataclasses.Field[Any]) -> None:
+    """What is allowed decides about the writes, so a file whose options were changed is another plan."""
+    plan = _plan(WEST)
+    default: Any = field.default
+    other = not default if isinstance(default, bool) else default + 1
+    changed = _plan(WEST, **{field.name: other})
+    assert plan_hash(changed) != plan_hash(plan)
+    assert differences(read_plan_file(_file(plan), "plan.json"), changed)
+
+
+def test_how_long_somebody_waits_is_no_other_plan() -> None:
+    """`--wait` may be given with `--plan`."""
+    assert plan_hash(_plan(WEST, wait=5)) == plan_hash(_plan(WEST))
+
+
+_WRONG: tuple[Any, ...] = ("text", 7, 1.5, None, [], ["text"], {}, {"a": 1}, True)
+
+
+def _places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(document, dict):
+        found += [place for key, value in document.items() for place in _places(value, (*path, key))]
+    if isinstance(document, list):
+        found += [place for index, value in enumerate(document) for place in _places(value, (*path, index))]
+    return found
+
+
+def test_wrong_types_are_a_message() -> None:
+    """Whatever stands in a file, and wherever: it is read, or it is a damaged file, and never a crash."""
+    document = _file(_plan(WEST))
+    for place in _places(document):
+        for wrong in _WRONG:
+            damaged = copy.deepcopy(document)
+            inner: Any = damaged
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = wrong
+            try:
+                read = read_plan_file(damaged, "plan.json")
+            except InputError:
+                continue
+            differences(read, _plan(WEST))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("prune", 1), ("max_delete", True), ("max_delete", "10"), ("nonsense", True)]
+)
+def test_an_option_of_another_type_is_refused(name: str, wrong: Any) -> None:
+    """1 is not true, and an option that this gitsnap does not know is none that it may leave out."""
+    document = _file(_plan(WEST))
+    document["options"][name] = wrong
+    with pytest.raises(InputError, match="damaged"):
+        read_plan_file(document, "plan.json")
+
+
+def test_a_cluster_that_came_to_match_is_not_approved() -> None:
+    """The objects are the same, and the plan reaches farther: more clusters, or other effects."""
+    file = read_plan_file(_file(_plan(WEST)), "plan.json")
+    assert not differences(file, _plan(WEST))
+    (line,) = differences(file, _plan(WEST, EAST))
+    assert "now redeploys default/sveltos--east" in line
+    assert "not in the plan" in line
+
+
+def test_a_cluster_that_no_longer_matches_is_approved() -> None:
+    """Less than what was approved needs no second look."""
+    assert not differences(read_plan_file(_file(_plan(WEST, EAST)), "plan.json"), _plan(WEST))

@@ -1,0 +1,251 @@
+"""Waiting for what Sveltos evaluates late: the recorded races with sets, replayed with a set controller that lags.
+
+``set-recreated.log``, ``set-and-label-held.log`` and ``set-recreated-controller-down.log`` of the recorded traces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitsnap.errors import UnsettledError
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Action, Plan, Selection, Wait
+from gitsnap.rollback import Patience, Report, Settling, StoppedError, apply
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.matching import ClusterRef
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import custom, plan_of, sample_state
+from tests.support.rollbacks import Story, put
+
+PAUSED = "profile.projectsveltos.io/paused"
+CLUSTER_SET = ObjectKey(kinds.CLUSTER_SET, "", "s")
+PROFILE = ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook")
+
+
+def west(**labels: str) -> JsonObject:
+    """The managed cluster."""
+    return custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels=labels)
+
+
+def profile(**spec: Any) -> JsonObject:
+    """The profile that is deployed on it."""
+    return custom(kinds.CLUSTER_PROFILE, "guestbook", spec) | {"status": {"matchingClusters": [_LISTED]}}
+
+
+def cluster_set(env: str) -> JsonObject:
+    """A set that selects by the label env, as it is once Sveltos looked at it."""
+    document = custom(kinds.CLUSTER_SET, "s", {**matching(env), "maxReplicas": 3})
+    return document | {"status": {"selectedClusterRefs": [_LISTED], "matchingClusterRefs": [_LISTED]}}
+
+
+def matching(env: str) -> JsonObject:
+    """A selector."""
+    return {"clusterSelector": {"matchLabels": {"env": env}}}
+
+
+_LISTED = {
+    "apiVersion": "lib.projectsveltos.io/v1beta1",
+    "kind": "SveltosCluster",
+    "namespace": "default",
+    "name": "west",
+}
+
+
+@dataclass
+class Sveltos:
+    """A set controller that looks some time after the last write, and a profile controller that looks at once."""
+
+    cluster: MemoryCluster
+    lag: float
+    eager: bool = False
+    """Whether the set controller looks after the first write of all as well, as in ``set-and-label-held.log``."""
+    up: bool = True
+    now: float = 0.0
+    due: float = 0.0
+    deployed: bool = True
+    losses: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cluster.after_write = self._written
+
+    def _written(self, _verb: str, key: ObjectKey) -> None:
+        if key.kind in (kinds.CLUSTER_SET, kinds.SVELTOS_CLUSTER):
+            self.due = self.now + self.lag
+            if self.eager:
+                self.eager = False
+                self._set_controller()
+        self._profile_controller()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        if self.up and self.now >= self.due:
+            self._set_controller()
+            self._profile_controller()
+
+    def _set_controller(self) -> None:
+        for key, document in self.cluster.objects.items():
+            if key.kind == kinds.CLUSTER_SET:
+                document["status"] = {"selectedClusterRefs": [_LISTED]} if self._selects(document) else {}
+
+    def _selects(self, document: JsonObject) -> bool:
+        (cluster,) = (one for key, one in self.cluster.objects.items() if key.kind == kinds.SVELTOS_CLUSTER)
+        wanted = (document["spec"].get("clusterSelector") or {}).get("matchLabels") or {}
+        return bool(wanted) and wanted.items() <= (cluster["metadata"].get("labels") or {}).items()
+
+    def _profile_controller(self) -> None:
+        document = self.cluster.objects[PROFILE]
+        if not self.up:
+            return
+        if PAUSED in (document["metadata"].get("annotations") or {}):
+            document["status"] = {**document.get("status", {}), "suspensionReason": "ClusterProfile is paused"}
+            return
+        used = [ObjectKey(kinds.CLUSTER_SET, "", name) for name in document["spec"].get("setRefs") or ()]
+        listed = [(self.cluster.objects.get(key) or {}).get("status") or {} for key in used]
+        matches = self._selects(document) or any(status.get("selectedClusterRefs") for status in listed)
+        self.losses += self.deployed and not matches
+        self.deployed = matches
+
+    def settling(self, seconds: float = 60) -> Settling:
+        """Waiting by the clock of this world."""
+        return Settling(self.cluster, Patience(seconds, lambda: self.now, self.pause, self.said.append))
+
+
+RECREATED = (
+    [west(env="a"), profile(setRefs=["s"]), cluster_set("a")],
+    [west(env="a"), profile(**matching("a"))],
+)
+"""The set was deleted and the profile got a selector; the rollback creates the set and takes the selector away."""
+
+LABEL_AND_SET = (
+    [west(env="a"), profile(setRefs=["s"]), cluster_set("a")],
+    [west(env="b"), profile(setRefs=["s"]), cluster_set("b")],
+)
+"""The label and the selector of the set changed together."""
+
+SITUATIONS = pytest.mark.parametrize(("sample", "live"), [RECREATED, LABEL_AND_SET], ids=["recreated", "label"])
+
+
+def world(sample: list[JsonObject], live: list[JsonObject], lag: float = 5.0, **options: Any) -> tuple[Sveltos, Plan]:
+    """A running Sveltos and the plan of the rollback."""
+    cluster = MemoryCluster.of(live)
+    return Sveltos(cluster, lag), plan_of(sample_state(sample), [*cluster.objects.values()], **options)
+
+
+@SITUATIONS
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("lag", [0.0, 0.3, 20.0, 59.0])
+def test_nothing_is_lost_however_long_the_set_takes(
+    sample: list[JsonObject], live: list[JsonObject], lag: float, *, eager: bool
+) -> None:
+    """SVELTOS.md 10.1: the profile is held, and released once the set's status shows the cluster."""
+    sveltos, plan = world(sample, live, lag)
+    sveltos.eager = eager
+    assert not plan.blocked
+    assert plan.writes[0].action is Action.HOLD
+    apply(sveltos.cluster, plan, settling=sveltos.settling())
+    assert sveltos.losses == 0
+    assert sveltos.deployed
+    assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
+    assert any("until ClusterSet s selects default/sveltos--west" in text for text in sveltos.said)
+
+
+@SITUATIONS
+def test_without_waiting_the_add_ons_would_go(sample: list[JsonObject], live: list[JsonObject]) -> None:
+    """The traces: what happens where nobody waits. So the plan without it asks for consent."""
+    sveltos, plan = world(sample, live)
+    sveltos.eager = live is LABEL_AND_SET[1]
+    apply(sveltos.cluster, plan)
+    assert sveltos.losses + (not sveltos.deployed) > 0
+    _, hasty = world(sample, live, wait=0)
+    assert [doubt.key for doubt in hasty.doubts] == [PROFILE]
+    assert hasty.blocked
+
+
+def test_the_status_from_before_is_not_taken_for_that_of_the_end() -> None:
+    """Both name the cluster, so the one in between, which does not, must have been seen before the label is back."""
+    _, plan = world(*LABEL_AND_SET)
+    waits = [wait for step in plan.writes for wait in step.waits]
+    cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    assert waits == [Wait(CLUSTER_SET, lacks=(cluster,)), Wait(CLUSTER_SET, shows=(cluster,))]
+
+
+@SITUATIONS
+def test_at_the_limit_it_stays_held_and_the_same_command_goes_on(
+    sample: list[JsonObject], live: list[JsonObject]
+) -> None:
+    """With the controller down nothing is released that would lose a match; later the same rollback finishes."""
+    sveltos, plan = world(sample, live)
+    sveltos.up = False
+    report = _stopped(sveltos, plan)
+    # As long as the profile still has the selector, it may go on: it does not rest on the set yet.
+    assert report.held == ((PROFILE,) if live is LABEL_AND_SET[1] else ())
+    assert "does not report it within 60 seconds" in report.failure
+    sveltos.up = True
+    sveltos.pause(10)
+    again = plan_of(sample_state(sample), [*sveltos.cluster.objects.values()])
+    assert not again.blocked
+    apply(sveltos.cluster, again, settling=sveltos.settling())
+    assert (sveltos.losses, sveltos.deployed) == (0, True)
+    assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
+
+
+def _stopped(sveltos: Sveltos, plan: Plan) -> Report:
+    with pytest.raises(StoppedError) as caught:
+        apply(sveltos.cluster, plan, settling=sveltos.settling())
+    return caught.value.report
+
+
+def test_a_profile_that_is_not_selected_is_uncertain() -> None:
+    """It may not be held. In no state it loses a match, but Sveltos may see one set without having seen the other."""
+
+    def chosen(name: str, *, selects: bool) -> JsonObject:
+        spec = {**matching("a" if selects else "other"), "maxReplicas": 3}
+        return custom(kinds.CLUSTER_SET, name, spec) | {"status": {"selectedClusterRefs": [_LISTED]} if selects else {}}
+
+    live = [west(env="a"), profile(setRefs=["s", "t"]), chosen("s", selects=True), chosen("t", selects=False)]
+    sample = [chosen("s", selects=False), chosen("t", selects=True)]
+    plan = plan_of(sample_state(sample), live, Selection(resources=("clusterset/s", "clusterset/t")))
+    assert [step.key.name for step in plan.writes] == ["t", "s"]
+    assert not plan.withdraws
+    assert [doubt.key for doubt in plan.doubts] == [PROFILE]
+    assert plan.blocked
+
+
+def test_a_pause_is_seen_before_anything_else_is_written() -> None:
+    """A profile controller that has not seen it would act on the first change."""
+    sveltos, plan = world(*LABEL_AND_SET)
+    apply(sveltos.cluster, plan, settling=sveltos.settling())
+    assert sveltos.said[0] == "waiting until Sveltos sees the pause of guestbook"
+
+
+def test_what_never_comes_is_named() -> None:
+    """The set, the cluster and what to look at."""
+    sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b") | {"status": {}}]), lag=0)
+    sveltos.up = False
+    cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    with pytest.raises(UnsettledError, match="until ClusterSet s selects default/sveltos--west"):
+        sveltos.settling(seconds=3).until([Wait(CLUSTER_SET, shows=(cluster,))])
+    assert 3 <= sveltos.now < 4
+
+
+def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
+    """A profile that the rollback only paused is in no step of the undo; the record tells that it may be paused."""
+    sample, live = LABEL_AND_SET
+    cluster = MemoryCluster.of(sample)
+    story = Story(tmp_path, cluster)
+    taken = story.capture()
+    for document in live:
+        put(cluster, document)
+    sveltos = Sveltos(cluster, lag=0.3)
+    apply(cluster, story.plan(taken), take_sample=story.capture, settling=sveltos.settling())
+    undo = story.plan_undo()
+    assert [step.action for step in undo.writes][:1] == [Action.HOLD]
+    assert not undo.blocked
+    apply(cluster, undo, take_sample=story.capture, settling=sveltos.settling())
+    assert (sveltos.losses, sveltos.deployed) == (0, True)
