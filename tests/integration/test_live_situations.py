@@ -120,5 +120,5 @@ def test_nothing_leaves_unsaid(situation: Situation, api: ApiServer, simulator: 
     assert any(one.deleted for one in rounds) is (situation.name in _WITHDRAWING), summed_up(rounds)
 
 
-_WITHDRAWING = frozenset({"fewer-refs", "depends-on", "dry-run", "missing-optional", "fewer-replicas"})
-"""The situations in which something is to leave, named."""
+_WITHDRAWING = frozenset({"fewer-refs", "depends-on", "dry-run", "missing-optional", "fewer-replicas", "being-deleted"})
+"""The situations in which something is to leave, named or, of a profile that is being deleted, as its owner wanted."""

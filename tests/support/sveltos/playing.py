@@ -82,16 +82,18 @@ class Player:
         if self.situation.prune:
             selection = Selection(keys=tuple(sorted(self.keys)))
         try:
-            self._carry_out(outcome, lambda: self.story.plan(sample, selection, prune=self.situation.prune, **ALLOWED))
+            plan = self.story.plan(sample, selection, prune=self.situation.prune, **ALLOWED)
+            self._carry_out(outcome, plan)
             outcome.reached = self.place.running(self.names.prefix) == running
-            self._carry_out(outcome, lambda: self.story.plan_undo(**ALLOWED), undo=True)
+            if plan.writes:
+                undo = self.story.plan_undo(**ALLOWED)
+                self._carry_out(outcome, undo, undoes=undo.sample)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
         return outcome
 
-    def _carry_out(self, outcome: Round, make: Callable[[], Plan], *, undo: bool = False) -> None:
+    def _carry_out(self, outcome: Round, plan: Plan, *, undoes: str = "") -> None:
         since = len(self.place.happenings())
-        plan = make()
         outcome.named += len(plan.withdraws)
         outcome.doubts += len(plan.doubts)
         if not plan.writes:
@@ -99,7 +101,7 @@ class Player:
         if self.situation.outage:
             self.place.controller("down")
         try:
-            self.story.apply(plan, undoes=plan.sample if undo else "")
+            self.story.apply(plan, undoes=undoes)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
         finally:
@@ -114,12 +116,13 @@ class Player:
 
     def rest(self) -> None:
         """Wait until nothing has happened for a while on the clusters of this situation."""
+        quiet = self.place.quiet * (4 if self.situation.slow else 1)
         deadline, last, seen = time.monotonic() + self.place.patience, time.monotonic(), -1
         while time.monotonic() < deadline:
             mine = sum(one.cluster.namespace == self.names.prefix for one in self.place.happenings())
             if mine != seen or not self._settled():
                 seen, last = mine, time.monotonic()
-            elif time.monotonic() - last >= self.place.quiet:
+            elif time.monotonic() - last >= quiet:
                 return
             time.sleep(0.1)
 

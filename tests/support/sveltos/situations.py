@@ -88,6 +88,8 @@ class Situation:
     """Whether the controller is down while the rollback is carried out."""
     at_once: bool = False
     """Whether the rollback begins as soon as B is written."""
+    slow: bool = False
+    """Whether Sveltos needs its half minute in which it tells prerequisites what changed."""
 
 
 def _set_recreated(n: Names) -> Documents:
@@ -139,12 +141,13 @@ def _dry_run(mode: str, label: str) -> Callable[[Names], Documents]:
     return lambda n: [*n.both(**{label: n.prefix}), n.content("c", f"{n.prefix}-x"), n.profile("c", syncMode=mode)]
 
 
-def _reference(*, there: bool = False, optional: bool = False) -> Callable[[Names], Documents]:
+def _reference(name: str, *, optional: bool = False) -> Callable[[Names], Documents]:
+    """A reference to ``d``, or to a ConfigMap that does not exist."""
     return lambda n: [
         *n.both(env=n.prefix),
         n.content("c", f"{n.prefix}-x"),
-        *([n.content("d", f"{n.prefix}-y")] if there else []),
-        n.profile("c", n.ref("d", optional=optional)),
+        n.content("d", f"{n.prefix}-y"),
+        n.profile("c", n.ref(name, optional=optional)),
     ]
 
 
@@ -203,10 +206,10 @@ SITUATIONS = (
     Situation("set-by-selector", _by_selector, _set_recreated, prune=True),
     Situation("selector-and-label", _selector_and_label("ring"), _selector_and_label("rinb")),
     Situation("fewer-refs", _fewer, _more, prune=True),
-    Situation("depends-on", _dependent(), _dependent("-base")),
+    Situation("depends-on", _dependent(), _dependent("-base"), slow=True),
     Situation("dry-run", _dry_run("Continuous", "none"), _dry_run("DryRun", "none")),
-    Situation("missing-required", _reference(), _reference(there=True), prune=True),
-    Situation("missing-optional", _reference(optional=True), _reference(there=True, optional=True), prune=True),
+    Situation("missing-required", _reference("gone"), _reference("d")),
+    Situation("missing-optional", _reference("gone", optional=True), _reference("d", optional=True)),
     Situation("leave-policies", _leaving("LeavePolicies", "none"), _leaving("WithdrawPolicies", "env")),
     Situation("one-time", _one_time("1"), _one_time("2")),
     Situation("moved-source", _source("v1"), _source("v2")),
