@@ -26,7 +26,7 @@ from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
-from tests.support.sveltos_simulator import Simulator
+from tests.support.sveltos.matches import Matches
 
 _PAUSED = "profile.projectsveltos.io/paused"
 WEST = custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "fv"})
@@ -349,14 +349,13 @@ def test_a_selection_is_all_that_an_undo_touches(scene: _Scene) -> None:
 
 def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None:
     """The profile's own step, which ends its pause, was written unseen: it is paused again until the label is back."""
-    simulator = Simulator(scene.cluster.objects)
-    simulator.act()
+    sveltos = Matches(scene.cluster.objects)
+    sveltos.act()
     scene.fail(5, ClusterUnreachableError("the connection broke"), answered=False)
     strike = scene.cluster.after_write
 
     def act(_verb: str, _key: ObjectKey) -> None:
-        simulator.objects = scene.cluster.objects
-        simulator.act()
+        sveltos.act()
 
     def after(verb: str, key: ObjectKey) -> None:
         act(verb, key)
@@ -371,7 +370,7 @@ def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None
     with pytest.raises(UndoneError):
         scene.story.apply(scene.plan, atomic=True)
 
-    assert not simulator.lost
+    assert not sveltos.lost
     assert not scene.held()
 
 

@@ -115,7 +115,7 @@ class MemoryCluster:
         self._begin("delete", key, dry_run=dry_run)
         check_preconditions(key, self.get(key), {"uid": uid, "resourceVersion": resource_version})
         if not dry_run:
-            del self.objects[key]
+            self._store(key, None)
             self._end("delete", key)
 
     def disturb(self, key: ObjectKey, **fields: object) -> None:
@@ -131,12 +131,19 @@ class MemoryCluster:
 
     def _keep(self, verb: str, key: ObjectKey, new: JsonObject, *, dry_run: bool) -> JsonObject:
         if not dry_run:
-            self.version += 1
-            new["metadata"]["resourceVersion"] = str(self.version)
-            self.objects[key] = new
+            self._store(key, new)
             self._end(verb, key)
         answer: JsonObject = copy_json(new)
         return answer
+
+    def _store(self, key: ObjectKey, new: JsonObject | None) -> None:
+        """Keep an object with its next version, or remove it."""
+        self.version += 1
+        if new is None:
+            del self.objects[key]
+            return
+        new["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[key] = new
 
     def _end(self, verb: str, key: ObjectKey) -> None:
         self.writes.append((verb, key))

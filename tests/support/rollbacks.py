@@ -5,7 +5,7 @@ This module must not be imported by the package.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trig
 from gitsnap.plan import Options, Plan, Selection
 from gitsnap.policy import default
 from gitsnap.ports import Cluster
-from gitsnap.rollback import Asked, Report
+from gitsnap.rollback import Asked, Patience, Report, Settling
 from gitsnap.secrets import Keeper
 
 
@@ -35,6 +35,8 @@ class Story:
     """The moment of the newest sample; a server's objects are all younger than that."""
     keys: Path | None = None
     """Where the archive's keys are, None for beside it."""
+    patience: Callable[[float], Patience] | None = None
+    """How a rollback waits for Sveltos some seconds, None where it does not."""
 
     def __post_init__(self) -> None:
         self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
@@ -94,9 +96,15 @@ class Story:
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
         """Carry out a plan, with its two samples."""
         asked = Asked(command="rollback --sample x", user="tester", undoes=undoes)
-        unfinished = rollback.unfinished(self.archive.samples())
+        settling = Settling(self.cluster, self.patience(plan.options.wait)) if self.patience is not None else None
         return rollback.apply(
-            self.cluster, plan, take_sample=self.capture, asked=asked, atomic=atomic, unfinished=unfinished
+            self.cluster,
+            plan,
+            take_sample=self.capture,
+            asked=asked,
+            atomic=atomic,
+            unfinished=rollback.unfinished(self.archive.samples()),
+            settling=settling,
         )
 
     def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:

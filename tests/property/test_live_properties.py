@@ -1,0 +1,145 @@
+"""The promise of a rollback, against a Sveltos that lags, is killed and starts again.
+
+State B is rolled back to sample A, and undone. Nothing disappears from a managed cluster that no line of a plan named.
+``GITSNAP_LIVE_CASES`` sets the number of cases; a long run by hand takes 2,000.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gitsnap.errors import GitsnapError
+from gitsnap.model import JsonObject, ObjectKey, Sample
+from gitsnap.plan import Plan
+from gitsnap.rollback import Patience
+from gitsnap.sveltos import kinds
+from tests.support.rollbacks import Story
+from tests.support.sveltos import summaries
+from tests.support.sveltos.configurations import configurations, lags
+from tests.support.sveltos.lags import INSTANT, Lags
+from tests.support.sveltos.promises import unsaid
+from tests.support.sveltos.stage import Stage
+
+CASES = int(os.environ.get("GITSNAP_LIVE_CASES", "25"))
+_settings = settings(
+    max_examples=CASES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - archives that nobody keeps
+ALLOWED = {"allow_withdraw": True, "skip_refused": True, "recreate": True}
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The controller is killed after a write of the rollback, and starts again some seconds later."""
+
+    after: int
+    seconds: float
+
+
+_seconds = st.sampled_from((0.0, 0.2, 1.0, 20.0, 300.0))
+_outages = st.lists(st.builds(Outage, st.integers(0, 12), _seconds), max_size=2, unique_by=lambda outage: outage.after)
+
+
+class Scene:
+    """A sample of configuration A, and a cluster that has been in configuration B since."""
+
+    def __init__(self, folder: Path, first: Sequence[JsonObject], second: Sequence[JsonObject], delays: Lags) -> None:
+        self.stage = Stage(first, Lags(bounds=INSTANT))
+        self.stage.settle(300)
+        timeline = self.stage.timeline
+        self.story = Story(
+            folder,
+            self.stage.server,
+            patience=lambda seconds: Patience(seconds, lambda: timeline.now, timeline.advance),
+        )
+        self.sample: Sample = self.story.capture()
+        for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:
+            self.stage.delete(self.stage.server.objects[key])
+        self.stage.settle(60)
+        self.stage.put(*second)
+        self.stage.settle(600)
+        self.stage.lags.seed, self.stage.lags.bounds = delays.seed, {**delays.bounds, "request": (0.001, 0.03)}
+
+    def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
+        """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
+        since, leaving, present = len(self.stage.log), self._leaving(), self.stage.controller.managed.present
+        writes = 0
+
+        def wrote(_verb: str, _key: ObjectKey) -> None:
+            nonlocal writes
+            for outage in outages:
+                if outage.after == writes:
+                    self._fail(outage.seconds)
+            writes += 1
+
+        self.stage.server.after_write = wrote
+        try:
+            self.story.apply(plan, undoes=undoes)
+        except GitsnapError:
+            pass
+        finally:
+            self.stage.server.after_write = lambda _verb, _key: None
+        self.stage.settle(900)
+        caused = [one for one in self.stage.log[since:] if (one.owner, one.cluster) not in leaving]
+        return unsaid(plan, [one for one in caused if (one.cluster, one.slot) in present])
+
+    def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
+        """What was being withdrawn before the rollback began."""
+        return {
+            (summaries.profile_of(document), summaries.cluster_of(document))
+            for key, document in self.stage.server.objects.items()
+            if key.kind == kinds.CLUSTER_SUMMARY and "deletionTimestamp" in document["metadata"]
+        }
+
+    def _fail(self, seconds: float) -> None:
+        controller = self.stage.controller
+        controller.stop()
+        self.stage.timeline.after(seconds, lambda: controller.start() if not controller.running else None)
+
+
+@_settings
+@given(configurations(), configurations())
+def test_nothing_leaves_unsaid_where_sveltos_acts_at_once(first: list[JsonObject], second: list[JsonObject]) -> None:
+    """The old property: Sveltos has acted on each write before the next one."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        scene = Scene(Path(folder), first, second, Lags(bounds=INSTANT))
+
+        assert scene.carry_out(scene.story.plan(scene.sample, **ALLOWED)) == []
+
+
+@_settings
+@given(configurations(), configurations(), lags(), _outages)
+def test_nothing_leaves_unsaid_where_sveltos_lags_and_dies(
+    first: list[JsonObject], second: list[JsonObject], delays: Lags, outages: list[Outage]
+) -> None:
+    """With any lags, and with the controller killed at any write."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        scene = Scene(Path(folder), first, second, delays)
+
+        assert scene.carry_out(scene.story.plan(scene.sample, **ALLOWED), outages) == []
+
+
+@_settings
+@given(configurations(), configurations(), lags(), _outages)
+def test_nothing_leaves_unsaid_when_a_rollback_is_undone(
+    first: list[JsonObject], second: list[JsonObject], delays: Lags, outages: list[Outage]
+) -> None:
+    """The plan of the undo names what the undo takes away."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        scene = Scene(Path(folder), first, second, delays)
+        plan = scene.story.plan(scene.sample, prune=True, max_delete=100, **ALLOWED)
+        assert scene.carry_out(plan) == []
+        if not plan.writes:
+            return
+        undo = scene.story.plan_undo(**ALLOWED)
+
+        assert scene.carry_out(undo, outages, undoes=undo.sample) == []

@@ -1,0 +1,68 @@
+"""The addon-controller: its controllers over one cache, started, stopped, killed and started again.
+
+It follows addon-controller v1.14: what it deploys, withdraws and reports, from caches that lag and queues that wait.
+Nothing of it is taken from ``gitsnap.sveltos.matching`` or ``gitsnap.plan``, which it is there to be compared with.
+"""
+
+from __future__ import annotations
+
+from gitsnap.model import JsonObject
+from gitsnap.sveltos import kinds
+from tests.support.sveltos.deployments import SummaryController
+from tests.support.sveltos.lags import Lags
+from tests.support.sveltos.managed import ManagedClusters
+from tests.support.sveltos.manager import Api, Manager
+from tests.support.sveltos.prerequisites import DependencyManager
+from tests.support.sveltos.profiles import ProfileController
+from tests.support.sveltos.sets import SetController
+from tests.support.sveltos.timeline import Timeline
+
+WATCHED = (
+    kinds.CAPI_CLUSTER,
+    kinds.SVELTOS_CLUSTER,
+    kinds.SET,
+    kinds.CLUSTER_SET,
+    kinds.PROFILE,
+    kinds.CLUSTER_PROFILE,
+    kinds.CLUSTER_SUMMARY,
+    kinds.CLUSTER_CONFIGURATION,
+    kinds.CONFIG_MAP,
+    kinds.SECRET,
+)
+
+
+class AddonController:
+    """One addon-controller and the managed clusters that it deploys to."""
+
+    def __init__(self, api: Api, timeline: Timeline, lags: Lags, managed: ManagedClusters | None = None) -> None:
+        self.timeline = timeline
+        self.managed = managed or ManagedClusters(lambda: timeline.now)
+        self._api = api
+        self._lags = lags
+        self._manager = Manager(api, timeline, lags, WATCHED)
+        self.problems: list[str] = []
+        """What went wrong and was tried again, over all lives."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._manager.alive
+
+    def start(self) -> None:
+        """A new process, which remembers nothing."""
+        self._manager = manager = Manager(self._api, self.timeline, self._lags, WATCHED, problems=self.problems)
+        dependencies = DependencyManager(manager)
+        SetController(manager, "Set")
+        SetController(manager, "ClusterSet")
+        ProfileController(manager, "Profile", dependencies)
+        ProfileController(manager, "ClusterProfile", dependencies)
+        SummaryController(manager, self.managed)
+        manager.start(dependencies.start)
+
+    def stop(self) -> None:
+        """The process ends, at whatever moment: nothing that it had begun goes on."""
+        self._manager.stop()
+
+    def receive(self, change: str, document: JsonObject) -> None:
+        """An event of the management cluster."""
+        self._manager.receive(change, document)

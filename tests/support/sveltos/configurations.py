@@ -1,0 +1,128 @@
+"""Random management clusters: clusters, sets, profiles of both kinds with content, in every mode that Sveltos has.
+
+This module must not be imported by the package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gitsnap.model import JsonObject
+from gitsnap.sveltos import kinds
+from tests.support.plans import custom
+from tests.support.sveltos.lags import Lags
+from tests.support.sveltos.stage import chart, config_map, managed, ref
+
+_PAUSED = "profile.projectsveltos.io/paused"
+_LABELS, _VALUES = ("env", "tier"), ("a", "b")
+_NAMESPACES, _CLUSTERS = ("one", "two"), ("east", "west")
+_CONTENTS = ("c1", "c2", "c3", "c4")
+SHARED = "moving"
+"""A resource that several ConfigMaps may bring."""
+
+_labels = st.dictionaries(st.sampled_from(_LABELS), st.sampled_from(_VALUES), max_size=2)
+_terms = st.one_of(
+    st.builds(
+        lambda key, operator, value: {"key": key, "operator": operator, "values": [value]},
+        st.sampled_from(_LABELS),
+        st.sampled_from(("In", "NotIn")),
+        st.sampled_from(_VALUES),
+    ),
+    st.builds(
+        lambda key, operator: {"key": key, "operator": operator},
+        st.sampled_from(_LABELS),
+        st.sampled_from(("Exists", "DoesNotExist")),
+    ),
+)
+_selectors = st.one_of(
+    st.builds(lambda labels: {"matchLabels": labels}, _labels),
+    st.builds(lambda terms: {"matchExpressions": terms}, st.lists(_terms, min_size=1, max_size=2)),
+)
+_cluster_refs = st.lists(
+    st.builds(
+        lambda namespace, name: {
+            "apiVersion": "lib.projectsveltos.io/v1beta1",
+            "kind": "SveltosCluster",
+            "namespace": namespace,
+            "name": name,
+        },
+        st.sampled_from(_NAMESPACES),
+        st.sampled_from(_CLUSTERS),
+    ),
+    max_size=1,
+)
+_policy_refs = st.lists(
+    st.builds(
+        lambda name, optional: ref(name, namespace="one", **({"optional": True} if optional else {})),
+        st.sampled_from(_CONTENTS),
+        st.integers(0, 1),
+    ),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda one: one["name"],
+)
+_charts = st.lists(st.sampled_from(("1.0.0", "2.0.0")), max_size=1)
+_modes = st.sampled_from(["Continuous"] * 7 + ["OneTime", "DryRun"])
+_leaves = st.sampled_from(["WithdrawPolicies"] * 4 + ["LeavePolicies"])
+_limits = st.sampled_from([{}, {"maxReplicas": 1}, {"maxReplicas": 2}, {"maxReplicas": 4}, {"maxReplicas": 4}])
+
+
+@st.composite
+def _spec(draw: st.DrawFn, *, sets: bool = False) -> JsonObject:
+    spec: JsonObject = {"clusterSelector": draw(_selectors)}
+    if draw(st.integers(0, 4)) == 0:
+        spec["clusterRefs"] = draw(_cluster_refs)
+    return {**spec, **draw(_limits)} if sets else spec
+
+
+@st.composite
+def _profile(draw: st.DrawFn, kind: Any, name: str, others: tuple[str, ...], namespace: str = "") -> JsonObject:
+    spec = draw(_spec())
+    spec["policyRefs"] = draw(_policy_refs)
+    spec["setRefs"] = draw(st.lists(st.sampled_from(("s", "t")), max_size=1))
+    if spec["setRefs"] and draw(st.integers(0, 1)):
+        spec["clusterSelector"] = {"matchLabels": {}}
+    if others and draw(st.integers(0, 3)) == 0:
+        spec["dependsOn"] = [draw(st.sampled_from(others))]
+    charts = draw(_charts)
+    if charts:
+        spec["helmCharts"] = [chart(f"{name}{namespace}", charts[0])]
+    spec["syncMode"], spec["stopMatchingBehavior"] = draw(_modes), draw(_leaves)
+    annotations = draw(st.sampled_from([{}, {}, {}, {}, {_PAUSED: "true"}]))
+    return custom(kind, name, spec, namespace, **({"annotations": annotations} if annotations else {}))
+
+
+def _some(*names: str) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(names), unique=True)
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> list[JsonObject]:
+    """Two clusters in each of two namespaces, sets, profiles, and the ConfigMaps that these refer to.
+
+    No Profile has the name of a ClusterProfile: Sveltos takes one for the other where it looks for dependents.
+    """
+    objects = [managed(name, namespace, **draw(_labels)) for namespace in _NAMESPACES for name in _CLUSTERS]
+    objects += [custom(kinds.CLUSTER_SET, name, draw(_spec(sets=True))) for name in draw(_some("s", "t"))]
+    objects += [custom(kinds.SET, name, draw(_spec(sets=True)), "one") for name in draw(_some("s", "t"))]
+    for name in draw(_some("p", "q", "r")):
+        objects.append(draw(_profile(kinds.CLUSTER_PROFILE, name, tuple("pqr"[: "pqr".index(name)]))))
+    for name in draw(_some("m", "n")):
+        objects.append(draw(_profile(kinds.PROFILE, name, tuple("mn"[: "mn".index(name)]), "one")))
+    for name in draw(_some(*_CONTENTS)):
+        own = draw(st.lists(st.sampled_from((f"{name}-a", f"{name}-b")), min_size=1, unique=True))
+        shared = [SHARED] if draw(st.integers(0, 5)) == 0 else []
+        objects.append(config_map(name, *own, *shared, namespace="one"))
+    return objects
+
+
+@st.composite
+def lags(draw: st.DrawFn, most: float = 2.0) -> Lags:
+    """Delays of each cache, queue and worker: some instant, some of milliseconds, some of seconds."""
+    scale = st.sampled_from((0.0, 0.01, 0.1, 0.5, most))
+    cached = ("SveltosCluster", "Set", "ClusterSet", "Profile", "ClusterProfile", "ClusterSummary", "ConfigMap")
+    names = [*(f"cache {kind}" for kind in cached), *(f"queue {kind}" for kind in cached), "cache", "queue"]
+    names += ["deploy", "sync"]
+    return Lags(seed=draw(st.integers(0, 9)), bounds={name: (0.0, draw(scale)) for name in names})

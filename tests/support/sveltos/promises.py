@@ -1,0 +1,43 @@
+"""The promise that a rollback keeps: nothing leaves a managed cluster that the plan did not name.
+
+This module must not work out what leaves; it compares what a plan says with what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gitsnap.model import ObjectKey
+from gitsnap.plan import Moment, Plan, Withdraw
+from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
+from tests.support.sveltos.managed import RELEASE, Happening, Slot
+
+
+def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
+    """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan named, each in words."""
+    return sorted({str(one) for one in happenings if one.change == "DELETED" and not _named(plan, one)})
+
+
+def _named(plan: Plan, happening: Happening) -> bool:
+    owner = happening.owner
+    if owner is None:
+        return False
+    doubted = any(doubt.key == owner for doubt in plan.doubts)
+    return doubted or _withdrawn(plan, owner, happening.cluster, happening.slot)
+
+
+def _withdrawn(plan: Plan, owner: ObjectKey, cluster: ObjectKey, slot: Slot) -> bool:
+    """Whether a line names the whole profile on the cluster, or this very resource; none that says that it stays."""
+    lines = [line for line in plan.withdraws if line.profile == owner and line.cluster.key == cluster and line.takes]
+    return any(line.moment is not Moment.LESS or line.deployed is None or _lists(line, slot) for line in lines)
+
+
+def _lists(line: Withdraw, slot: Slot) -> bool:
+    for entry in line.deployed or ():
+        if isinstance(entry, DeployedRelease):
+            kind, local = RELEASE, False
+        else:
+            kind, local = str(entry.kind), entry.deployment_type == LOCAL
+        if (kind, entry.namespace, entry.name, local) == (slot.kind, slot.namespace, slot.name, slot.local):
+            return True
+    return False
