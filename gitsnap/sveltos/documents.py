@@ -228,10 +228,10 @@ def identify(value: Any) -> Identity | None:
     if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
         return None
     metadata = value["metadata"]
-    name, kind = metadata.get("name"), Kind.of(value)
-    if not name or not kind.name:
-        return None
-    return Identity(kind, str(metadata.get("namespace") or ""), str(name))
+    name, namespace, kind = metadata.get("name"), metadata.get("namespace") or "", Kind.of(value)
+    if not name or not kind.name or not isinstance(name, str) or not isinstance(namespace, str):
+        return None  # a plain yes or 5 is no name for a server
+    return Identity(kind, namespace, name)
 
 
 def identify_text(text: str) -> Identity | None:

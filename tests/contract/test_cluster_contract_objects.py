@@ -17,7 +17,7 @@ from gitsnap.errors import (
     NotFoundError,
     RejectedError,
 )
-from gitsnap.model import ObjectKey
+from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.support.beds import Bed, config_map, names, profile, served
 
@@ -389,3 +389,49 @@ def test_two_writers_see_each_other(bed: Bed) -> None:
 
     assert mine["data"] == {"text": "three"}
     assert names(bed.connect(), CONFIG_MAP, namespace=namespace) == ["one", "two"]
+
+
+_NO_TEXTS = [5, True, 1.5, ["a"], {"a": "b"}]
+
+
+@pytest.mark.parametrize("field", ["data", "binaryData", "stringData", "labels", "annotations", "name"])
+def test_fields_that_hold_text_take_nothing_else(bed: Bed, field: str) -> None:
+    """A number, a boolean, a list or a map is refused; what was there stays."""
+    cluster = bed.connect()
+    kind = "Secret" if field == "stringData" else "ConfigMap"
+    for number, value in enumerate(_NO_TEXTS):
+        document: JsonObject = {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {"name": f"no-{number}", "namespace": bed.namespace() if number == 0 else "default"},
+        }
+        if field == "name":
+            document["metadata"]["name"] = value
+        elif field in ("labels", "annotations"):
+            document["metadata"][field] = {"k": value}
+        else:
+            document[field] = {"k": value}
+
+        with pytest.raises(RejectedError):
+            cluster.create(document)
+
+
+@pytest.mark.parametrize("value", [5, "text", ["a"]])
+def test_maps_of_texts_take_nothing_else(bed: Bed, value: object) -> None:
+    """Where a map of texts belongs, nothing else is taken."""
+    document = config_map("one", bed.namespace()) | {"data": value}
+
+    with pytest.raises(RejectedError):
+        bed.connect().create(document)
+
+
+def test_null_is_the_empty_text(bed: Bed) -> None:
+    """A server reads null so where it wants text."""
+    cluster = bed.connect()
+    document = config_map("one", bed.namespace()) | {"data": {"k": None}}
+    document["metadata"]["labels"] = {"l": None}
+
+    created = cluster.create(document)
+
+    assert created["data"] == {"k": ""}
+    assert created["metadata"]["labels"] == {"l": ""}

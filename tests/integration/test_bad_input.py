@@ -30,6 +30,9 @@ _SEALED = (
     "type: addons.projectsveltos.io/cluster-profile\ndata:\n  k: aGVsbG8=\n"
 )
 
+_CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  namespace: default\ndata:\n"
+_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
+
 
 def _git(folder: Path, *words: str, given: str | None = None) -> str:
     done = subprocess.run(["git", "-C", folder, *words], input=given, capture_output=True, text=True, check=True)
@@ -95,6 +98,16 @@ def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) 
         ("kind: [", "line"),
         (_PROFILE + "spec: {}\n", "spec"),
         ("a: 1\n", "apiVersion and kind are needed"),
+        (f"{_PROFILE}---\n{_CONFIG_MAP}  on: 5\n", "bad.yaml, line 13: ConfigMap default/c: data.true is a number"),
+        (f"{_CONFIG_MAP}  a: b\n  mode: 0400\n", "bad.yaml, line 8: ConfigMap default/c: data.mode is a number"),
+        (f"{_CONFIG_MAP}  debug: off\n", "bad.yaml, line 7: ConfigMap default/c: data.debug is a boolean"),
+        (f"{_CONFIG_MAP}  a: [b]\n", "bad.yaml, line 7: ConfigMap default/c: data.a is a list"),
+        (_PROFILE.replace("name: a", "name: c\n  labels: {a: 1}"), "line 5: ClusterProfile.config.projectsveltos.io c"),
+        (_SEALED.replace("aGVsbG8=", "12"), "line 9: Secret default/s: data.k is a number"),
+        (
+            json.dumps({"apiVersion": "v1", "kind": "List", "items": [{**_MAP, "data": {"a": True}}]}, indent=1),
+            "bad.yaml, line 13: ConfigMap default/c: data.a is a boolean",
+        ),
     ],
 )
 def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, said: str) -> None:
@@ -107,6 +120,28 @@ def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, said: s
     assert "bad.yaml" in done.stderr
     assert said in done.stderr
     assert gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
+
+
+def test_odd_values_of_a_dump_are_read_as_go_reads_them(place: Path) -> None:
+    """kubectl leaves these without quotes, because they are text for it. One of them refuses nothing."""
+    odd = {
+        "a": "=",
+        "b": "123e4567",
+        "c": "1e400",
+        "d": "0x123456789abcdef01",
+        "e": "<<",
+        "f": "12:30",
+        "g": "2020-01-01",
+    }
+    lines = "".join(f"  {name}: {value}\n" for name, value in odd.items())
+    (place / "cluster" / "odd.yaml").write_text(f"{_CONFIG_MAP}{lines}")
+    where = ("--storage", "storage", "--snapshot", "hourly")
+
+    done = gitsnap(place, "capture", "--from-dir", "cluster", "--resources", "ConfigMap", *where)
+
+    assert done.returncode == 0, done.stderr
+    shown = gitsnap(place, "show", "ConfigMap/default/c", "-o", "json", *where)
+    assert all(f'"{name}": "{value}"' in shown.stdout for name, value in odd.items()), shown.stdout
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive
+from gitsnap.format import decode
 from gitsnap.model import Area, Kind, Trigger
 from gitsnap.sveltos import kinds
 from tests.support import old_snapshots
@@ -146,6 +147,41 @@ def test_folders_that_are_not_whole_are_left_out_and_said_so(place: Path) -> Non
     assert "x.yaml is cut off" in done.stdout
     assert "lost+found" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: odd\n  namespace: default\ndata:\n"
+
+
+@pytest.mark.parametrize("value", ["123e4567", "=", "1e400", "0x123456789abcdef0123456789abcdef0", "12:30:45"])
+def test_text_that_go_leaves_without_quotes(place: Path, value: str) -> None:
+    """The old feature wrote with Go's YAML, so such a value is text, and the sample of that date is taken over."""
+    folder = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00"
+    (folder / "default" / "ConfigMap" / "odd.yaml").write_text(f"{_MAP}  commit: {value}\n")
+    profile = next(folder.glob("**/ClusterProfile/*.yaml"))
+    profile.write_text(
+        profile.read_text().replace(
+            "policyRefs:\n", "policyRefs:\n  - {kind: ConfigMap, namespace: default, name: odd}\n"
+        )
+    )
+
+    folders = _import(place)
+
+    assert _outcomes(folders) == ["imported"] * 3
+    opened = _opened(place)
+    tree = opened.tree(opened.samples()[1])
+    archived = decode(tree.read(tree.files(Area.CONFIGURATION)["default/ConfigMap/odd.yaml"]))
+    assert archived["data"] == {"commit": value}
+
+
+def test_a_config_map_that_is_no_text(place: Path) -> None:
+    """One sample is left out, and its file, line and key are named; the others are taken over."""
+    folder = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00" / "default" / "ConfigMap"
+    (folder / "odd.yaml").write_text(f"{_MAP}  commit: 1234567\n")
+
+    folders = _import(place)
+
+    assert _outcomes(folders) == ["imported", "unreadable", "imported"]
+    assert "odd.yaml, line 7: ConfigMap default/odd: data.commit is a number" in folders[1]["reason"]
 
 
 @pytest.mark.parametrize(

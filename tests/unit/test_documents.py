@@ -148,3 +148,12 @@ def test_annotations_change_the_meaning_by_their_presence() -> None:
 def test_templates_are_identified_in_whatever_style(text: str) -> None:
     """Line ends, flow style, actions between the lines, order of fields; what is no YAML by its lines."""
     assert identify_text(text) == Identity(Kind("", "Service"), "shop", "web-{{ .x }}")
+
+
+@pytest.mark.parametrize("field", ["name: yes", "name: 5", "name: a\n  namespace: 0400"])
+def test_names_that_are_no_text(field: str) -> None:
+    """For Go's YAML they are booleans or numbers, so that no server takes the document; it is known by its text."""
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  {field}\n"
+
+    assert identify(load(text)) is None
+    assert str(identify_text(text)).count(field.rpartition(" ")[2]) == 1

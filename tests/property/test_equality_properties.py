@@ -1,0 +1,51 @@
+"""The one equality of JSON values is that of their bytes in the archive."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitsnap.format import encode
+from gitsnap.objects import changed_fields, same_json
+
+_ALIKE = st.sampled_from([None, True, False, 0, 1, -1, 0.0, -0.0, 1.0, "", "0", "1", "true", "null", [], {}])
+"""Values that some language takes for equal."""
+_SCALARS = _ALIKE | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3)
+_KEYS = st.sampled_from(["a", "b", "metadata", "data", "kind"])
+_VALUES = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=8
+)
+
+
+def _replaced(value: Any, choice: Any) -> Any:
+    """The value with the first scalar in it replaced."""
+    if isinstance(value, dict) and value:
+        first, *others = value
+        return {**{name: value[name] for name in others}, first: _replaced(value[first], choice)}
+    if isinstance(value, list) and value:
+        return [_replaced(value[0], choice), *value[1:]]
+    return choice
+
+
+@settings(max_examples=2000, deadline=None)
+@given(_VALUES, _VALUES, _ALIKE, st.sampled_from(["near", "far"]))
+def test_equal_is_what_has_equal_bytes(first: Any, other: Any, choice: Any, distance: str) -> None:
+    """Any two values, and values that differ in one place or in the order of their keys."""
+    second = _replaced(first, choice) if distance == "near" else other
+
+    same = same_json(first, second)
+
+    assert same == (encode(first) == encode(second))
+    assert same == same_json(second, first)
+    assert same == (changed_fields({"x": first}, {"x": second}) == ())
+
+
+@settings(max_examples=300, deadline=None)
+@given(_VALUES)
+def test_a_copy_is_equal(value: Any) -> None:
+    """Whatever it went through, as long as the types are kept."""
+    assert same_json(value, json.loads(json.dumps(value)))
+    assert changed_fields(value, json.loads(json.dumps(value))) == ()
