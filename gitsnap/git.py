@@ -79,8 +79,8 @@ def run_git(
 ) -> subprocess.CompletedProcess[str]:
     """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
 
-    A command that writes inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the
-    next writer waits until git has ended. ``environment`` is added to the little that git gets to see; None takes a
+    A command that writes inherits ``lock``, the descriptor of the writer's lock. Should this process be killed, git
+    finishes what it began, and the next writer waits for it. Without ``lock``, git ends with this process. ``environment`` is added to the little that git gets to see; None takes a
     variable away. After ``seconds`` git is ended, and subprocess.TimeoutExpired raised. Where ``git_folder`` is None or
     missing, git sees an empty repository.
     Raises StorageError where there is no git.
@@ -102,6 +102,7 @@ def run_git(
             given=given.encode("utf-8", "surrogateescape"),
             passed=() if lock is None else (lock,),
             seconds=seconds,
+            guarded=lock is None,
         )
     out, err = (
         text.decode("utf-8", "surrogateescape").replace(str(stand_in), str(git_folder or "git"))
