@@ -38,21 +38,24 @@ def run_child(
     given: bytes = b"",
     passed: Sequence[int] = (),
     seconds: float | None = None,
+    guarded: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end, with ``given`` on its standard input and nothing of this process's environment.
 
     ``passed``: descriptors that the program inherits. After ``seconds``, and when this call is interrupted, the whole
-    session is ended. Raises OSError, subprocess.TimeoutExpired.
+    session is ended. Not ``guarded``: a program that finishes what it began, should this process be killed.
+    Raises OSError, subprocess.TimeoutExpired.
     """
     lifeline, held = os.pipe()
+    guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{lifeline}") if guarded else ()
     try:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{lifeline}", *command],
+            [*guard, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
-            pass_fds=(lifeline, *passed),
+            pass_fds=(lifeline, *passed) if guarded else passed,
             start_new_session=True,
         )
         os.close(lifeline)

@@ -18,7 +18,7 @@ from typing import Literal
 
 from gitsnap.children import run_child
 from gitsnap.errors import StorageError
-from gitsnap.private_files import temporary_folder
+from gitsnap.private_files import lock_of, temporary_folder
 
 _CONFIGURATION = f"""\
 [core]
@@ -80,10 +80,10 @@ def run_git(
 ) -> subprocess.CompletedProcess[str]:
     """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
 
-    A command that writes inherits ``lock``, the descriptor of the writer's lock: should this process be killed, the
-    next writer waits until git has ended. ``environment`` is added to the little that git gets to see; None takes a
-    variable away. After ``seconds`` git is ended, and subprocess.TimeoutExpired raised. Where ``git_folder`` is None or
-    missing, git sees an empty repository.
+    A command that writes inherits ``lock``, the descriptor of the writer's lock. Should this process be killed, git
+    finishes what it began, and the next writer waits for it. Without ``lock``, git ends with this process.
+    ``environment`` is added to the little that git gets to see; None takes a variable away. After ``seconds`` git is
+    ended, and subprocess.TimeoutExpired raised. Where ``git_folder`` is None or missing, git sees an empty repository.
     Raises StorageError where there is no git.
     """
     program = shutil.which("git")
@@ -101,8 +101,9 @@ def run_git(
             [program, f"--git-dir={stand_in}", *arguments],
             environment={name: value for name, value in variables.items() if value is not None},
             given=given.encode("utf-8", "surrogateescape"),
-            passed=() if lock is None else (lock,),
+            passed=() if lock is None else (lock, lock_of(stand_in)),
             seconds=seconds,
+            guarded=lock is None,
         )
     out, err = (
         text.decode("utf-8", "surrogateescape").replace(str(stand_in), str(git_folder or "git"))

@@ -130,6 +130,11 @@ def temporary_folder() -> Iterator[Path]:
         _discard(folder)
 
 
+def lock_of(folder: Path) -> int:
+    """The descriptor that keeps a temporary folder from being taken for abandoned: for a child that may outlive us."""
+    return _held[folder]
+
+
 def discard_temporary_folders() -> None:
     """Remove all temporary folders of this process, for an end that runs no ``finally``."""
     for folder in list(_held):

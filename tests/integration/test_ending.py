@@ -42,15 +42,8 @@ def _until(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
 
 def _processes(words: str) -> list[int]:
     """Processes that have this in their command line."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if words in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
+    numbers = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [number for number in numbers if words in _command(number) and number != os.getpid()]
 
 
 @pytest.fixture
@@ -142,37 +135,45 @@ def test_what_another_process_uses_stays(place: Path, silent_port: int) -> None:
     process.communicate(timeout=20)
 
 
-def test_a_killed_process_takes_all_its_children_with_it(tmp_path: Path) -> None:
+def test_a_killed_process_takes_all_its_children_with_it() -> None:
     """Also one that a child has started, and one that ignores SIGTERM."""
-    mark = f"{tmp_path}/mark"
-    script = f"trap '' TERM; sh -c 'exec tail -f /dev/null {mark}' & touch {mark}; exec tail -f /dev/null {mark}"
+    sleeper = f"sleep 7{os.getpid()}"
+    script = f"trap '' TERM; sh -c 'exec {sleeper}' & exec {sleeper}"
     code = (
         "from gitsnap.children import run_child\n"
         f"run_child(['sh', '-c', {script!r}], environment={{'PATH': {os.environ['PATH']!r}}})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    assert _until(lambda: len(_processes(f"tail -f /dev/null {mark}")) >= 2)
+    assert _until(lambda: len(_sleepers(sleeper)) == 2)
 
     process.kill()
     process.wait()
 
-    assert _until(lambda: not _processes(f"tail -f /dev/null {mark}"), seconds=10)
+    assert _until(lambda: not _sleepers(sleeper), seconds=10)
 
 
-def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+def _sleepers(command: str) -> list[int]:
+    """Processes that are this command, not those that are about to start it."""
+    return [number for number in _processes(command) if _command(number).startswith(command)]
+
+
+def _command(number: int) -> str:
+    try:
+        return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def test_a_child_that_takes_too_long_is_ended() -> None:
     """With what it has started, and without waiting for one that ignores SIGTERM longer than a moment."""
-    mark = f"{tmp_path}/slow"
+    sleeper = f"sleep 8{os.getpid()}"
     started = time.monotonic()
 
     with pytest.raises(subprocess.TimeoutExpired):
-        run_child(
-            ["sh", "-c", f"trap '' TERM; tail -f /dev/null {mark}"],
-            environment={"PATH": os.environ["PATH"]},
-            seconds=0.5,
-        )
+        run_child(["sh", "-c", f"trap '' TERM; {sleeper}"], environment={"PATH": os.environ["PATH"]}, seconds=0.5)
 
     assert time.monotonic() - started < 15
-    assert _until(lambda: not _processes(f"tail -f /dev/null {mark}"))
+    assert _until(lambda: not _sleepers(sleeper))
 
 
 def test_a_child_gets_its_input_and_gives_its_output() -> None:
