@@ -69,8 +69,10 @@ class Batch:
             path = archive_format.path_of(key)
         except ValueError:  # a name that no path can hold
             return
-        for files in (*self.files.values(), self.managers, self.versions):
+        for files in self.files.values():
             files.pop(path, None)
+        for known in (self.managers, self.versions):
+            known.pop(path, None)
 
 
 class Converter:
