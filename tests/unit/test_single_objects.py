@@ -304,3 +304,17 @@ def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch:
     monkeypatch.setattr(inventory, "distill", deep)
     [lacking] = _take(archive, *_OTHERS, _good("Cluster", "bad")).recorded.sample.metadata.incomplete
     assert (lacking.name, lacking.reason) == ("bad", "unarchivable")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_nothing_is_told_of_an_object_between_a_sample_that_lacks_it_and_one_that_has_it(
+    archive: GitArchive, *, before: bool
+) -> None:
+    """Neither added, where it was missing, nor modified, where an earlier state stood in for it."""
+    if before:
+        _take(archive, *_OTHERS, document("Cluster", "bad", "1", spec={"tier": 1}))
+    first = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
+    second = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
+    found = compare(archive.tree(first), archive.tree(second))
+    assert found.management == ()
+    assert [(one.name, one.detail) for one in found.not_comparable] == [("bad", "could not be taken before")]
