@@ -7,7 +7,7 @@ what is not older than the archive's newest sample can be taken over. This modul
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -87,8 +87,10 @@ def import_samples(
     What is there already, what is older than the newest sample, and what cannot be read is left out and said so.
     Raises StorageError, ConflictError, SecretsError, WrongClusterError: then nothing further can be done.
     """
+    known = {sample.metadata.imported for sample in archive.samples()}
+    newest = next(reversed(archive.samples()), None)
     for folder in folders:
-        reason = _left_out(archive.samples(), folder)
+        reason = _left_out(known, newest, folder)
         if reason is not None:
             yield reason
             continue
@@ -102,13 +104,15 @@ def import_samples(
         except (InputError, AccessDeniedError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
         else:
+            known.add(folder.name)
+            newest = taken.recorded.sample
             yield Imported(folder.name, Outcome.IMPORTED, result=taken)
 
 
-def _left_out(samples: Sequence[Sample], folder: OldSample) -> Imported | None:
-    if any(one.metadata.imported == folder.name for one in samples):
+def _left_out(known: Collection[str], newest: Sample | None, folder: OldSample) -> Imported | None:
+    """Why a folder is not imported. ``known``: names of those that were, ``newest``: the archive's newest sample."""
+    if folder.name in known:
         return Imported(folder.name, Outcome.PRESENT)
-    if samples and folder.time < samples[-1].metadata.time:
-        newest = samples[-1].tag
-        return Imported(folder.name, Outcome.TOO_OLD, f"the archive goes on after it, up to {newest}")
+    if newest is not None and folder.time < newest.metadata.time:
+        return Imported(folder.name, Outcome.TOO_OLD, f"the archive goes on after it, up to {newest.tag}")
     return None

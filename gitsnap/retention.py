@@ -229,5 +229,6 @@ def _leaps_past(scheduled: Sequence[Sample], border: datetime) -> bool:
     gaps = [later - earlier for later, earlier in pairwise(times)]
     if not gaps:
         return False
-    least = max(newest - border, median(gaps) * _LEAP if len(gaps) > 1 else timedelta())
+    usual = median(gap.total_seconds() for gap in gaps) if len(gaps) > 1 else 0.0
+    least = max(newest - border, timedelta(seconds=usual * _LEAP))
     return any(gap > least for later, gap in zip(times, gaps, strict=False) if later > border)

@@ -80,7 +80,8 @@ def _locks_below(folder: Path) -> Iterator[Path]:
 
 def _is_settled(file: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
-        return time.time() - file.lstat().st_mtime > _SETTLED_SECONDS
+        # A file of the future was left while the clock was ahead: it would not settle before that date.
+        return abs(time.time() - file.lstat().st_mtime) > _SETTLED_SECONDS
     return False
 
 

@@ -5,6 +5,7 @@ This module must not read objects; ``gitsnap.importing`` has them captured.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ def import_(
     from gitsnap.cluster.dated import dated_folders
     from gitsnap.policy import default
 
+    gc.enable()  # main() turns it off for processes that read one configuration; this one reads hundreds
     name = _chosen(source, snapshot)
     folders, others = dated_folders(source, name, zone=time_zone)
     for other in others:

@@ -178,5 +178,6 @@ class LeaseGuard:
 def _duration(spec: JsonObject) -> float:
     """For how long a holder may be silent; a value that makes no sense must not keep the Lease for ever."""
     seconds = spec.get("leaseDurationSeconds")
-    sensible = isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_DURATION_SECONDS
-    return float(seconds) if sensible else DURATION_SECONDS
+    if isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_DURATION_SECONDS and seconds is not True:
+        return float(seconds)
+    return DURATION_SECONDS

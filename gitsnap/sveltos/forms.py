@@ -20,11 +20,12 @@ _MAPPING, _TEXT, _ANY = "{}", "text", ""
 _EVERY_KIND = (
     "metadata{}", "metadata.labels{}", "metadata.annotations{}", "metadata.ownerReferences[]{}",
     "metadata.managedFields[]{}", "metadata.name text", "metadata.namespace text",
+    "metadata.labels.* text", "metadata.annotations.* text",
 )  # fmt: skip
 _CAPTURED = ("spec{}", "status{}")
 _BY_KIND = {
-    kinds.CONFIG_MAP: ("data{}", "binaryData{}"),
-    kinds.SECRET: ("data{}", "stringData{}"),
+    kinds.CONFIG_MAP: ("data{}", "binaryData{}", "data.* text", "binaryData.* text"),
+    kinds.SECRET: ("data{}", "stringData{}", "data.* text", "stringData.* text"),
     kinds.CLUSTER_CONFIGURATION: tuple(
         path
         for listed in ("clusterProfileResources", "profileResources")
@@ -40,7 +41,7 @@ _BY_KIND = {
     kinds.MANAGEMENT_CLUSTER_CLASSIFIER: ("spec.classifierLabels[]{}",),
     kinds.CAPI_CLUSTER: ("spec.topology{}", "spec.topology.variables[]{}"),
 }  # fmt: skip
-"""Paths as in reference_paths: ``[]`` after a list; the end says what is expected there."""
+"""Paths as in reference_paths: ``[]`` after a list, ``*`` for each value of a mapping; then what is expected."""
 
 _STEP = re.compile(r"\.?([^.\[\]{} ]+)|(\[\])")
 
@@ -82,21 +83,22 @@ def _steps(path: str) -> tuple[str, ...]:
 
 def _problems(value: Any, steps: tuple[str, ...], place: str) -> Iterator[str]:
     """What along a path is of another type; absent fields are in order."""
-    if value is None:
-        return
     step, *rest = steps
+    if value is None or step == _ANY:
+        return
+    wanted, what = {"[]": (list, "list"), _TEXT: (str, "text")}.get(step, (dict, "mapping"))
+    if not isinstance(value, wanted):
+        yield f"{place or 'the object'} is no {what}"
+    elif step not in (_TEXT, _MAPPING):
+        for at, item in _inner(value, step, place):
+            yield from _problems(item, tuple(rest), at)
+
+
+def _inner(value: Any, step: str, place: str) -> Iterator[tuple[str, Any]]:
+    """The values that a step leads to, each with its place."""
     if step == "[]":
-        if not isinstance(value, list):
-            yield f"{place} is no list"
-            return
-        for position, item in enumerate(value):
-            yield from _problems(item, tuple(rest), f"{place}[{position}]")
-    elif step in (_MAPPING, _TEXT, _ANY):
-        if step == _MAPPING and not isinstance(value, dict):
-            yield f"{place} is no mapping"
-        if step == _TEXT and not isinstance(value, str):
-            yield f"{place} is no text"
-    elif not isinstance(value, dict):
-        yield f"{place or 'the object'} is no mapping"
+        yield from ((f"{place}[{position}]", item) for position, item in enumerate(value))
+    elif step == "*":
+        yield from ((f"{place}.*", item) for item in value.values())
     else:
-        yield from _problems(value.get(step), tuple(rest), f"{place}.{step}" if place else step)
+        yield f"{place}.{step}" if place else step, value.get(step)

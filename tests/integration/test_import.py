@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +260,32 @@ def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) 
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
     assert not list((place / "new").iterdir())
+
+
+def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the archive has is read once, not for each folder again; and what is done with is freed."""
+    from gitsnap import importing  # noqa: PLC0415 - only this test looks inside
+    from gitsnap.archive import GitArchive  # noqa: PLC0415
+    from gitsnap.cli import main  # noqa: PLC0415
+
+    (tmp_path / "s").mkdir()
+    for hour in range(12):
+        old_snapshots.write(tmp_path, "hourly", f"2023-08-26:{hour:02}:00:00", selector=str(hour))
+    asked: list[str] = []
+    samples = GitArchive.samples
+
+    def counted(archive: GitArchive) -> object:
+        asked.append(sys._getframe(1).f_code.co_filename)
+        return samples(archive)
+
+    monkeypatch.setattr(GitArchive, "samples", counted)
+    words = ["import", "--from", str(tmp_path), "--snapshot", "hourly", "--storage", str(tmp_path / "s")]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--secrets-mode", "omit"])
+        assert ended.value.code == 0
+        assert gc.isenabled(), "main() turns the collector off; hundreds of configurations then fill the memory"
+        assert asked.count(importing.__file__) <= 2
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -138,8 +138,12 @@ def test_a_standby_is_quiet_and_keeps_its_connection(
     first, second = place.guard("first"), place.guard("second")
     first._attempt()
     connections = []
-    connect = second._connect
-    monkeypatch.setattr(second, "_connect", lambda: connections.append(connect()) or connections[-1])
+
+    def connect() -> Any:
+        connections.append(place.connect())
+        return connections[-1]
+
+    monkeypatch.setattr(second, "_connect", connect)
     with caplog.at_level("INFO", logger="gitsnap"):
         for _ in range(20):
             first._attempt()

@@ -292,3 +292,29 @@ def test_what_is_deep_is_cut_off_and_stays_too_deep(levels: int) -> None:
             depth, inner = depth + 1, next(iter(inner.values() if isinstance(inner, dict) else inner))
         assert depth == min(levels, 399)
         assert inner == (1 if levels <= 399 else None)
+
+
+def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some steps go down into an object by recursion: that ends before the archive's own limit is looked at."""
+
+    def deep(raw: JsonObject, **more: Any) -> JsonObject | None:
+        return deep(raw, **more) if raw["metadata"]["name"] == "bad" else distill(raw, **more)
+
+    distill: Callable[..., JsonObject | None] = inventory.distill
+    monkeypatch.setattr(inventory, "distill", deep)
+    [lacking] = _take(archive, *_OTHERS, _good("Cluster", "bad")).recorded.sample.metadata.incomplete
+    assert (lacking.name, lacking.reason) == ("bad", "unarchivable")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_nothing_is_told_of_an_object_between_a_sample_that_lacks_it_and_one_that_has_it(
+    archive: GitArchive, *, before: bool
+) -> None:
+    """Neither added, where it was missing, nor modified, where an earlier state stood in for it."""
+    if before:
+        _take(archive, *_OTHERS, document("Cluster", "bad", "1", spec={"tier": 1}))
+    first = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
+    second = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
+    found = compare(archive.tree(first), archive.tree(second))
+    assert found.management == ()
+    assert [(one.name, one.detail) for one in found.not_comparable] == [("bad", "could not be taken before")]

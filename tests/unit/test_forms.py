@@ -1,0 +1,71 @@
+"""Which field of an object has another type than its kind says; of an object that is in order, none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitsnap.sveltos.forms import problem_of
+from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
+
+_PROFILE = "config.projectsveltos.io/v1beta1"
+
+
+def _object(api_version: str, kind: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (_object(_PROFILE, "ClusterProfile", spec="x"), "spec is no mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec=[1]), "spec is no mapping"),
+        (_object(_PROFILE, "ClusterProfile", status=7), "status is no mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": {}}), "spec.policyRefs is no list"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": [{}, 7]}), "spec.policyRefs[1] is no mapping"),
+        (
+            _object(_PROFILE, "ClusterProfile", spec={"helmCharts": [{"valuesFrom": "x"}]}),
+            "spec.helmCharts[0].valuesFrom is no list",
+        ),
+        (
+            _object(_PROFILE, "ClusterProfile", status={"matchingClusters": [1]}),
+            "status.matchingClusters[0] is no mapping",
+        ),
+        (_object("v1", "ConfigMap", data=[]), "data is no mapping"),
+        (_object("v1", "Secret", data={"password": 7}), "data.* is no text"),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}, "metadata.name is no text"),
+        (
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": "x"}},
+            "metadata.labels is no mapping",
+        ),
+        ({"apiVersion": "v1", "kind": "Widget", "metadata": 7}, "metadata is no mapping"),
+    ],
+)
+def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
+    """With its place, and without a value."""
+    assert problem_of(document) == problem
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        _object(_PROFILE, "ClusterProfile"),
+        _object(_PROFILE, "ClusterProfile", spec=None, status=None),
+        _object(_PROFILE, "ClusterProfile", spec={"clusterSelector": "env=fv", "policyRefs": None, "unknown": 7}),
+        _object("v1", "ConfigMap", data={"a": "b"}, binaryData=None),
+        _object("example.com/v1", "Widget", spec=[7], status="x", data=7),
+    ],
+)
+def test_what_is_in_order(document: dict[str, Any]) -> None:
+    """Absent fields, selectors in the form of old versions, and kinds that gitsnap does not know."""
+    assert problem_of(document) == ""
+
+
+def test_every_reference_is_looked_at() -> None:
+    """A text in place of the first field of any of them is found."""
+    for kind, rows in REFERENCE_PATHS.items():
+        for row in rows:
+            first, _, rest = row.path.partition(".")
+            if rest and kind.name != "Deployment":
+                assert problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is no mapping"
