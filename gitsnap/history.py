@@ -299,7 +299,7 @@ def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> lis
     for summary in summaries:
         profile, managed = inventory.profile_of(summary), inventory.cluster_of(summary)
         listed = ((inventory.distill(summary) or {}).get("status") or {}).get("featureSummaries") or ()
-        features = [str(one["featureID"]) for one in listed if str(one.get("status")).startswith("Failed")]
+        features = [str(entry["featureID"]) for entry in listed if str(entry.get("status")).startswith("Failed")]
         if profile is not None and features and filters.wants_cluster(managed):
             found.append(FailedDeployment(_cluster_name(managed), _profile_name(profile), tuple(sorted(features))))
     return sorted(found)
@@ -320,7 +320,7 @@ def addons_of(
 
     The same add-on of several profiles is one row. Profiles whose deployment ``failed`` are marked.
     """
-    marked = {(one.cluster, one.profile) for one in failed}
+    marked = {(deployment.cluster, deployment.profile) for deployment in failed}
     profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
     times: dict[tuple[str, str, str, str, str], str] = {}
     for document in configurations:

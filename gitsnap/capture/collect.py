@@ -135,7 +135,7 @@ class _Collector:
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
         self._knowledge = Knowledge()
         strict = not cluster.info().keeps_versions  # files that people edit, rather than a server
-        kept = KeptAnyway(also, tuple(one for one in info.resources if one.kind in kinds.USER_KINDS))
+        kept = KeptAnyway(also, tuple(entry for entry in info.resources if entry.kind in kinds.USER_KINDS))
         self._converter = Converter(self._knowledge, self._sealer, store, unchanged, kept=kept, strict=strict)
         self._reader = ListReader(lister, self._converter, unchanged)
         self._unresolved: list[Unresolved] = []
@@ -151,7 +151,7 @@ class _Collector:
         for kind, following in zip_longest(listed, listed[1:]):
             self._read_kind(kind, following=following)
             progress(kind.name, self._count)
-        added = [one for one in self._info.resources if one.kind not in kinds.LISTED_KINDS]
+        added = [entry for entry in self._info.resources if entry.kind not in kinds.LISTED_KINDS]
         for kind, selectors in selectors_by_kind(added).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)

@@ -155,7 +155,7 @@ def _deployed_facts(document: JsonObject) -> JsonObject:
     identity = {field: document[field] for field in ("apiVersion", "kind")}
     identity["metadata"] = {field: document["metadata"].get(field) for field in ("name", "namespace")}
     found = references(document, (_ANY_CLUSTER,))
-    if all(one.unresolved is None and _ANY not in one.target.namespace + one.target.name for one in found):
+    if all(each.unresolved is None and _ANY not in each.target.namespace + each.target.name for each in found):
         return {**identity, "spec": {"dependsOn": spec.get("dependsOn")}}
     charts = [{field: chart[field] for field in chart if field != "values"} for chart in spec.get("helmCharts") or ()]
     return {**identity, "spec": {**spec, "helmCharts": charts}}

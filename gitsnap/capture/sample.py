@@ -33,7 +33,7 @@ from gitsnap.ports import Archive, ArchiveWriter, Cluster, RecordedSample, Sampl
 from gitsnap.secrets_change import changes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
-from gitsnap.sveltos.references import Unresolved
+from gitsnap.sveltos.references import Unresolved, UnresolvedReason
 
 _NAMED = 3
 """How many objects that were left out a remark names."""
@@ -57,10 +57,11 @@ class CaptureResult:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """One remark for each kind of which objects were left out that a policy can include."""
+        """One remark for each kind of which objects were left out that are configuration for Sveltos."""
+        referred = {reference.target for reference in self.unresolved if reference.reason is UnresolvedReason.OMITTED}
         found: dict[tuple[Kind, Origin], list[ObjectKey]] = {}
         for key, origin in self.generated.items():
-            if origin in INCLUDABLE and key.kind in kinds.USER_KINDS:
+            if origin in INCLUDABLE and (key.kind in kinds.USER_KINDS or key in referred):
                 found.setdefault((key.kind, origin), []).append(key)
         return tuple(_left_out(kind, origin, keys) for (kind, origin), keys in found.items())
 
@@ -82,9 +83,12 @@ def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
     counted = f"1 object of the kind {kind}" if len(keys) == 1 else f"{len(keys)} objects of the kind {kind}"
     named = ", ".join(f"{key.namespace}/{key.name}" if key.namespace else key.name for key in keys[:_NAMED])
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    left_out = f"left out: {counted}, {DESCRIPTIONS[origin]}: {named}{more}"
+    if kind not in kinds.USER_KINDS:
+        return f"{left_out}. Other objects refer to it; a rollback leaves it to its owner"
     return (
-        f"left out: {counted}, {DESCRIPTIONS[origin]}: {named}{more}. What a left-out object refers to is in the "
-        f"sample. `--resources {kind}`, or an entry in spec.resources, includes such objects"
+        f"{left_out}. What a left-out object refers to is in the sample. `--resources {kind}`, or an entry in "
+        "spec.resources, includes such objects"
     )
 
 

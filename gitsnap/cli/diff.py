@@ -87,6 +87,8 @@ def diff(
     of_other = "" if other is opened else f" of {other.location}"
     compared_with = f"{_named(after)}{of_other}" if after else f"{server} now"
     heading = f"comparing {_named(before)} of {opened.location} with {compared_with}"
+    if other is opened and after is not None and after.tag == before.tag:
+        output.warn(["both sides are the same sample"])
     output.say(wrapped(heading, output.columns()))
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
     if exit_code and comparison:

@@ -185,7 +185,7 @@ def addons(
         output.warn(naming.check_filters_now(filters, asked, configurations))
         failed = _failed_now(asked, filters)
         rows = history.addons_of(configurations, filters, failed)
-    output.warn(str(one) for one in failed)
+    output.warn(map(str, failed))
     header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
     cells = [
         [row.cluster, row.resource_type, row.namespace, row.name, row.version, row.time, row.profiles] for row in rows
@@ -195,5 +195,8 @@ def addons(
         return
     fields = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
     addons = [dict(zip(fields, row, strict=True)) for row in cells]
-    unknown = [{"cluster": one.cluster, "profile": one.profile, "features": list(one.features)} for one in failed]
+    unknown = [
+        {"cluster": deployment.cluster, "profile": deployment.profile, "features": list(deployment.features)}
+        for deployment in failed
+    ]
     output.structured({"kind": "AddOnList", "addons": addons, "notKnown": unknown}, form)

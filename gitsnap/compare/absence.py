@@ -31,7 +31,7 @@ class Absence:
         self._cluster = cluster
 
     def departure(self, profile: ObjectKey) -> tuple[Action, str]:
-        """What happened to something that a profile deployed and that only the older inventory lists."""
+        """The action and message for an add-on of a profile that only the older inventory lists."""
         cluster = self._cluster.key
         if self._before.blob(cluster) is not None and self._after.blob(cluster) is None and self._pairs.covers(cluster):
             return Action.LEFT_IN_PLACE, DEREGISTERED
@@ -50,7 +50,7 @@ class Absence:
         return Action.LEFT_IN_PLACE, f"{message}; {MAY_BE_WITHDRAWN}" if len(behaviors) > 1 else message
 
     def _departure_of_made(self, profile: ObjectKey) -> tuple[Action, str]:
-        """Of a profile that Sveltos made: what it was made of is not known for sure, so one that leaves is enough."""
+        """The same for a profile that Sveltos made. Its maker is not recorded; any maker that leaves is a candidate."""
         for kind in sorted(kinds.PRODUCER_KINDS):
             for path in self._before.paths(kind):
                 document = self._before.at(path)
@@ -63,7 +63,7 @@ class Absence:
         return Action.DELETED, ""
 
     def arrival(self, profile: ObjectKey, feature: str) -> str:
-        """What must be said of something that only the newer inventory lists: whether it may have run before."""
+        """The message for something that only the newer inventory lists: whether it may have run before."""
         if self._before.failed(profile, self._cluster, feature):
             return DEPLOYMENT_HAD_FAILED
         former = self._before.get(profile)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gitsnap.compare.sides import Side
 from gitsnap.model import ObjectKey
 from gitsnap.sveltos.modes import DRY_RUN, ONE_TIME, sync_mode
+from gitsnap.sveltos.pausing import paused
 
 
 def standing_mode(before: Side, after: Side, profile: ObjectKey) -> str:
@@ -22,9 +23,15 @@ def standing_mode(before: Side, after: Side, profile: ObjectKey) -> str:
     return ONE_TIME if once else ""
 
 
-def left_mode(before: Side, after: Side, profile: ObjectKey) -> str:
-    """The mode in which a profile held changes back before it began to deploy again, ``""`` where it did not."""
+PAUSE = "a pause"
+"""What held back changes of a profile, but none of the content that it refers to."""
+
+
+def held_back_by(before: Side, after: Side, profile: ObjectKey) -> str:
+    """What held changes back before a profile began to deploy again, ``""`` where nothing did."""
     old, new = before.get(profile), after.get(profile)
-    if old is None or new is None or sync_mode(old) not in (ONE_TIME, DRY_RUN):
+    if old is None or new is None or sync_mode(new) == DRY_RUN or paused(new):
         return ""
-    return sync_mode(old) if sync_mode(new) not in (sync_mode(old), DRY_RUN) else ""
+    if sync_mode(old) in (ONE_TIME, DRY_RUN) and sync_mode(new) != sync_mode(old):
+        return f"syncMode {sync_mode(old)}"
+    return PAUSE if paused(old) else ""

@@ -86,7 +86,7 @@ class Pairs:
         return self._changed.get(key)
 
     def covers(self, key: ObjectKey) -> bool:
-        """Whether both sides can tell whether an object is there."""
+        """Whether both sides captured the kind of an object."""
         return key.kind not in self._excluded
 
     @cached_property

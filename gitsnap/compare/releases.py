@@ -14,6 +14,7 @@ from gitsnap.compare.asked import same_values
 from gitsnap.compare.filling import Filling
 from gitsnap.compare.modes import standing_mode
 from gitsnap.compare.pairs import Pairs
+from gitsnap.compare.shown import text_pair
 from gitsnap.compare.sides import Side
 from gitsnap.compare.values import (
     DEPLOYMENT_FAILED,
@@ -24,7 +25,6 @@ from gitsnap.compare.values import (
     Found,
     TextPair,
 )
-from gitsnap.format import encode
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.objects import same_json
 from gitsnap.sveltos.defaults import without_defaults
@@ -217,25 +217,25 @@ class _Release:
         return f"To {word}: {asked} From {word} {deployed or former}{state}"
 
     def _refilled(self, texts: list[str], word: str) -> str | None:
-        """The message where a template that only Sveltos fills in changed, or reads something that did."""
+        """The message where a template that only Sveltos can fill in changed, or an object that it reads."""
         fillings = self._fillings()
         if all(filling.carry_out(text) is not None for filling, text in zip(fillings, texts, strict=True)):
             return None
         read = fillings[0].read_by(texts[0]) ^ fillings[1].read_by(texts[1])
-        places = sorted({self._asking[1]} if texts[0] != texts[1] else {one.key for one in read})
+        places = sorted({self._asking[1]} if texts[0] != texts[1] else {template_input.key for template_input in read})
         self.causes |= set(places)
         return f"{word} may have changed, compare {self._pairs.names(places)}" if places else None
 
     def _fillings(self) -> list[Filling]:
-        """What the templates of the profiles that ask for the release are filled in with."""
+        """The input of the templates, on both sides."""
         sides = zip(self._sides, self._asking, strict=True)
         return [self._pairs.filling(side, profile, self._cluster) for side, profile in sides]
 
     def texts(self) -> TextPair | None:
         """The entries of the profiles that ask for the release, None where they are the same."""
-        before, after = (encode(dict(chart)).decode() if chart else None for chart in self._charts())
-        title = f"{HELM_RELEASE} {'/'.join(self._name)}"
-        return None if before == after else TextPair(title, before, after)
+        charts = (dict(chart) or None for chart in self._charts())
+        pair = text_pair(f"{HELM_RELEASE} {'/'.join(self._name)}", *charts)
+        return None if pair.before == pair.after else pair
 
     def _content(self, charts: list[Mapping[str, Any]]) -> str | None:
         """The message when the Flux source that holds the chart is at another revision."""

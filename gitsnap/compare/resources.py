@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from gitsnap.compare.absence import RESOURCES, Absence
-from gitsnap.compare.modes import left_mode, standing_mode
+from gitsnap.compare.modes import PAUSE, held_back_by, standing_mode
 from gitsnap.compare.pairs import Pairs
 from gitsnap.compare.sides import Side
 from gitsnap.compare.sources import DocumentChange
@@ -262,16 +262,18 @@ class _Cluster:
         return sync_mode(document) != DRY_RUN and self._after.summary(profile, self._cluster) is not None
 
     def _take_mode(self, profile: ObjectKey) -> None:
-        """The profile deploys again: what was held back while it did not may change resources, whatever it is."""
-        former = left_mode(self._before, self._after, profile)
+        """A profile that left OneTime, DryRun or a pause deploys what it held back: any of its resources may change."""
+        former = held_back_by(self._before, self._after, profile)
         # Going through all resources of a cluster for each of its profiles would be most of the work.
         for slot in sorted(self._old.keys() & self._new.keys()) if former else ():
             if slot in self._modified or not self._pairs.is_from(self._new[slot], profile):
                 continue
             carrier, feature = self._carrier(profile, slot), self._new[slot].feature
             hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
-            if not hashes[0] or hashes[0] != hashes[1]:
-                self._modified[slot] = f"may have changed: {short_name(profile)} deploys again, after syncMode {former}"
+            known = bool(hashes[0] and hashes[1])
+            # Without hashes, a pause during which nothing changed would make every resource a row.
+            if hashes[0] != hashes[1] if known else former != PAUSE:
+                self._modified[slot] = f"may have changed: {short_name(profile)} deploys again, after {former}"
                 self.found.causes.add(profile)
 
     def _take_opaque(self, profile: ObjectKey, feature: str, sources: Iterable[ObjectKey]) -> None:
@@ -355,7 +357,7 @@ class _Cluster:
                     self.found.texts.add(TextPair(object_title(slot[0]), *texts))
 
     def _add_departure(self, slot: _Slot) -> None:
-        """A resource that only the older inventory lists; the document of one that stays is no difference."""
+        """A resource that only the older inventory lists; a resource that stays has no raw diff."""
         action, message = self._absence.departure(self._old[slot].profile)
         self._add_row(slot, action, message)
         if action is Action.DELETED:

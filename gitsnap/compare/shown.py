@@ -70,7 +70,7 @@ def is_shown(change: Change, shown: set[TextPair]) -> bool:
         return False
     compared = compare_sources(texts[0], texts[1])
     pairs = {(pair.before, pair.after) for pair in shown}
-    listed = [(one.before, one.after) for one in compared.documents]
+    listed = [(document.before, document.after) for document in compared.documents]
     if compared.opaque or not pairs.issuperset(listed):
         return False
     numbers = _numbers(listed, 0), _numbers(listed, 1)

@@ -100,7 +100,9 @@ def _matches(old: Sequence[str], new: Sequence[str]) -> list[_Match]:
 
 def _joined(pairs: Sequence[tuple[int, int]]) -> list[_Match]:
     """Single lines that stay, as stretches."""
-    starts = [0] + [at for at, (one, two) in enumerate(pairwise(pairs), 1) if two != (one[0] + 1, one[1] + 1)]
+    starts = [0] + [
+        at for at, (last, following) in enumerate(pairwise(pairs), 1) if following != (last[0] + 1, last[1] + 1)
+    ]
     return [(*pairs[start], end - start) for start, end in pairwise([*starts, len(pairs)]) if end > start]
 
 
@@ -131,7 +133,7 @@ class _LongTexts:
                 continue
             yield from cuts
             ends = [(a_from - 1, b_from - 1), *cuts, (a_to, b_to)]
-            ranges += [(one[0] + 1, two[0], one[1] + 1, two[1], depth + 1) for one, two in pairwise(ends)]
+            ranges += [(start[0] + 1, end[0], start[1] + 1, end[1], depth + 1) for start, end in pairwise(ends)]
 
     def _cuts(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
         """The longest series of lines that occur once on both sides, in the same order there."""

@@ -89,5 +89,17 @@ def test_what_comes_in_with_the_scope_was_not_added(tmp_path: Path) -> None:
     logged = gitsnap(tmp_path, "log", "ClusterProfile/managed", *words, "-o", "json", code=0)
 
     assert json.loads(compared.stdout)["management"] == []
-    assert [one["kind"] for one in json.loads(compared.stdout)["notComparable"]] == [_INCLUDE]
-    assert [one["action"] for one in json.loads(logged.stdout)["changes"]] == ["now covered"]
+    assert [entry["kind"] for entry in json.loads(compared.stdout)["notComparable"]] == [_INCLUDE]
+    assert [change["action"] for change in json.loads(logged.stdout)["changes"]] == ["now covered"]
+
+
+def test_a_referenced_object_that_a_controller_owns_is_named(tmp_path: Path) -> None:
+    """Such as a ConfigMap or Secret that another operator makes: the sample lacks it, and the capture says so."""
+    using = profile("p", {"clusterSelector": {}, "policyRefs": [policy_ref("made"), policy_ref("mine")]})
+    made = _marked(config_map("made", {"a.yaml": "x: y"}), {"ownerReferences": [_OWNER]})
+    _folder(tmp_path / "cluster", using, made, config_map("mine", {"a.yaml": "x: y"}))
+
+    _, said = _capture(tmp_path)
+
+    assert "default/ConfigMap/made.yaml" not in _archived(tmp_path)
+    assert "left out: 1 object of the kind ConfigMap, owned by a controller: default/made." in said

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gitsnap.compare import compare
-from tests.support.rows import joined, listed, service, stage
-from tests.support.trees import build, config_map
+from tests.support.rows import chart, installed, joined, listed, service, stage
+from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, profile
 
 _ONE = service("a", 1)
 _OTHER = service("a", 2)
@@ -41,3 +41,15 @@ def test_a_document_alone_is_shown_once() -> None:
 def test_what_changed_besides_the_document_is_shown(before: dict[str, str], after: dict[str, str]) -> None:
     """The document is shown, and the ConfigMap as well."""
     assert "/ConfigMap default/content" in _titles(before, after)
+
+
+def test_values_of_a_chart_are_shown_by_lines() -> None:
+    """Also where their lines end with CRLF."""
+    sides = []
+    for level in ("info", "debug"):
+        made = profile("p", {"helmCharts": [chart(values=f"a: 1\r\nlevel: {level}\r\n")]}, W)
+        sides.append(build([cluster(W), made, inventory_of(W, deployed_by("p", charts=[installed()]))]))
+
+    (raw,) = [raw.text for raw in compare(*sides).raw_diffs("x", "y") if raw.title == "helm release shop/web"]
+
+    assert "-  level: info\r\n+  level: debug\r\n" in raw

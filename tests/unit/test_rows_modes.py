@@ -159,6 +159,17 @@ def test_a_mode_that_deploys_again(former: str, mode: str) -> None:
     assert rows_by_name(_stage(2, former), _stage(2, mode)) == []
 
 
+def test_a_pause_that_ends() -> None:
+    """Only the hash tells whether the profile changed while it was paused."""
+    before, after = _stage(2, "Continuous"), _stage(2, "Continuous", state="Provisioned bbbb")
+    before[2]["metadata"]["annotations"] = {"profile.projectsveltos.io/paused": "true"}
+    message = "may have changed: ClusterProfile p deploys again, after a pause"
+
+    assert rows_by_name(before, after) == [("a", "modified", message)]
+    assert rows_by_name(before, _stage(2, "Continuous")) == []
+    assert rows_by_name(before[:4], after[:4]) == []
+
+
 def test_a_version_under_one_time() -> None:
     """A release is not upgraded either."""
     sides: list[list[JsonObject]] = []
