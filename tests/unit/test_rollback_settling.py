@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ SITUATIONS = pytest.mark.parametrize(("sample", "live"), [RECREATED, LABEL_AND_S
 def world(sample: list[JsonObject], live: list[JsonObject], lag: float = 5.0, **options: Any) -> tuple[Sveltos, Plan]:
     """A running Sveltos and the plan of the rollback."""
     cluster = MemoryCluster.of(live)
-    return Sveltos(cluster, lag), plan_of(sample_state(sample), [*cluster.objects.values()], **options)
+    live_objects = copy.deepcopy([*cluster.objects.values()])
+    return Sveltos(cluster, lag), plan_of(sample_state(sample), live_objects, **options)
 
 
 @SITUATIONS
