@@ -44,24 +44,33 @@ def _lines(text: str, path: tuple[str | int, ...]) -> Iterator[int | None]:
 
 def _line(parser: Any, path: tuple[str | int, ...]) -> tuple[bool, int | None]:
     """Whether the document has no collection, and the line of the key at the path; reads up to the document's end."""
-    places: list[list[Any]] = []
+    places: list[tuple[str | int, bool]] = []
     """For each open collection its position, a number or a key, and whether a mapping waits for a value."""
+    wanted = [str(one) for one in path]
     line, is_empty = None, True
     while not isinstance(event := parser.get_event(), DocumentEndEvent):
         if isinstance(event, CollectionEndEvent):
             places.pop()
             continue
-        if places and isinstance(places[-1][0], int):
-            places[-1][0] += 1
-        elif places and not places[-1][1]:
-            key = go_scalars.plain(event.value) if isinstance(event, ScalarEvent) and event.implicit[0] else None
-            places[-1] = [go_scalars.key_text(key) if key is not None else getattr(event, "value", ""), True]
-            if tuple(place for place, _ in places) == path:
+        place, waits = places[-1] if places else ("", True)
+        if isinstance(place, int):
+            places[-1] = place + 1, waits
+        elif places and not waits:
+            places[-1] = _key(event), True
+            if [str(one) for one, _ in places] == wanted:
                 line = event.start_mark.line + 1
             continue
         elif places:
-            places[-1][1] = False
+            places[-1] = place, False
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             is_empty = False
-            places.append(["", False] if isinstance(event, MappingStartEvent) else [-1, True])
+            places.append(("", False) if isinstance(event, MappingStartEvent) else (-1, True))
     return is_empty, line
+
+
+def _key(event: Any) -> str:
+    """The text of a key, ``""`` for an alias or a collection."""
+    if not isinstance(event, ScalarEvent):
+        return ""
+    text = str(event.value)
+    return (go_scalars.key_text(go_scalars.plain(text)) or text) if event.implicit[0] else text
