@@ -90,7 +90,13 @@ def run_git(
     if program is None:
         raise StorageError("the program git was not found", hint="Install git.")
     with temporary_folder() as stand_in:
-        objects = _fill(stand_in, git_folder, refs)
+        try:
+            objects = _fill(stand_in, git_folder, refs)
+        except OSError as error:
+            raise StorageError(
+                f"git cannot be prepared for {git_folder}: {error.strerror}",
+                hint="Is the archive readable, and is there room for temporary files (TMPDIR, else /tmp)?",
+            ) from None
         variables = {
             "PATH": os.environ.get("PATH", os.defpath),
             **_ENVIRONMENT,

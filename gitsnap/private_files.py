@@ -130,6 +130,20 @@ def temporary_folder() -> Iterator[Path]:
         _discard(folder)
 
 
+def write_temporary(file: Path, content: bytes, *, mode: int = 0o600) -> Path:
+    """Write a new file in a temporary folder, never through a link or over another file. Raises StorageError."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(content)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write a temporary file in {file.parent.parent}: {error.strerror}",
+            hint="Make room there, or name another folder with TMPDIR.",
+        ) from None
+    return file
+
+
 def lock_of(folder: Path) -> int:
     """The descriptor that keeps a temporary folder from being taken for abandoned: for a child that may outlive us."""
     return _held[folder]
@@ -184,7 +198,9 @@ def _claimed_folder() -> Path:
 
 
 def _temporary_place() -> str:
-    return os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folders in it have names by chance, and mode 0700
+    """Where temporary folders are: ``TMPDIR``, or where that is no folder to write to, /tmp or /var/tmp."""
+    places = [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]  # noqa: S108 - below it names by chance, mode 0700
+    return next((place for place in places if os.access(place, os.W_OK | os.X_OK)), places[0])
 
 
 def _discard(folder: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gitsnap.children import run_child
 from gitsnap.errors import SecretsError
-from gitsnap.private_files import temporary_folder
+from gitsnap.private_files import temporary_folder, write_temporary
 
 _NAMESPACE = "git"
 """What a signature is for (PROTOCOL.sshsig): git's own, so that git verifies it."""
@@ -42,10 +42,7 @@ class SshSigner:
     def __call__(self, payload: bytes) -> bytes:
         """The armoured signature of a tag's content. Raises SecretsError when the key cannot be used."""
         with temporary_folder() as folder:
-            file = folder / "key"
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as target:
-                target.write(self._key)
+            file = write_temporary(folder / "key", self._key)
             done = _run(self._program, "sign", "-q", "-n", _NAMESPACE, "-f", str(file), "-P", "", given=payload)
         if done.returncode != 0 or b"BEGIN SSH SIGNATURE" not in done.stdout:
             raise SecretsError(
@@ -77,8 +74,7 @@ class AllowedSigners:
             return "its signature is damaged, or followed by other text"
         signature = _BEGIN + rest
         with temporary_folder() as folder:
-            file = folder / "signature"
-            file.write_bytes(signature)
+            file = write_temporary(folder / "signature", signature)
             return self._problem(payload + b"\n", file, _public_key(signature))
 
     def _problem(self, payload: bytes, signature: Path, key: bytes) -> str:

@@ -37,8 +37,8 @@ def push(
 ) -> None:
     """Push the samples that a remote lacks; never forced.
 
-    With --to, ssh and git use your own keys and agent. Otherwise the Snapshot names the remote, and the Secret with
-    its credentials is read from the cluster.
+    With --to, ssh and git use your own keys, agent and credential helpers. Otherwise the Snapshot names the remote, and
+    the Secret with its credentials is read from the cluster.
 
     Example: gitsnap push --snapshot hourly --to ssh://git@git.example.com/platform/record.git
     """

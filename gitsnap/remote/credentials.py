@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gitsnap.errors import InputError, SecretsError
 from gitsnap.git import git_settings, run_git
-from gitsnap.private_files import temporary_folder
+from gitsnap.private_files import temporary_folder, write_temporary
 
 _SSH = re.compile(r"ssh://|(?!\w+://)[^/]+:")
 _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
@@ -121,12 +121,8 @@ class _Files:
         self._folder = folder
 
     def write(self, name: str, text: str, *, mode: int = 0o600) -> str:
-        """The path of a new file with this text. Raises FileExistsError rather than follow or overwrite anything."""
-        path = self._folder / name
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        return str(path)
+        """The path of a new file with this text. Raises StorageError."""
+        return str(write_temporary(self._folder / name, text.encode(), mode=mode))
 
 
 def _for_ssh(credentials: Credentials, files: _Files) -> dict[str, str]:

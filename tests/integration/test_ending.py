@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.remotes import generate_key
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
 _PUSH = """\
 import sys
+import threading
 from pathlib import Path
 from gitsnap import cli
 from gitsnap.cli import wiring
@@ -201,3 +203,47 @@ def test_a_folder_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert folder.exists()
 
     assert {entry.name for entry in tmp_path.iterdir()} == {"gitsnap-tmp.link", "gitsnap-tmp.file", "other"}
+
+
+def test_folders_of_a_process_that_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller may have to end while a push still waits: it runs no ``finally``, so it removes them itself."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    with private_files.temporary_folder() as first, private_files.temporary_folder() as second:
+        private_files.write_temporary(first / "key", b"x")
+        private_files.discard_temporary_folders()
+        assert not first.exists()
+        assert not second.exists()
+
+
+def test_a_new_folder_is_never_taken_for_an_abandoned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others clear while folders are made: between making a folder and locking it nothing is lost."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    stop = threading.Event()
+
+    def clear() -> None:
+        while not stop.is_set():
+            private_files.clear_abandoned_folders()
+
+    clearing = [threading.Thread(target=clear) for _ in range(2)]
+    for thread in clearing:
+        thread.start()
+    try:
+        for _ in range(300):
+            with private_files.temporary_folder() as folder:
+                file = private_files.write_temporary(folder / "key", b"x")
+                assert file.read_bytes() == b"x"
+    finally:
+        stop.set()
+        for thread in clearing:
+            thread.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_temporary_folders_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TMPDIR that is not there keeps nobody from reading an archive."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+
+    with private_files.temporary_folder() as folder:
+        assert folder.parent != tmp_path / "missing"
+        assert folder.is_dir()
