@@ -16,10 +16,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
+from tests.support.canaries import forms_of
 from tests.support.commands import gitsnap
 from tests.support.controllers import SNAPSHOTS, Installation, wait_for
 from tests.support.remotes import bare_repository
@@ -55,25 +55,6 @@ _FIELDS = (
 def _canary(place: str) -> str:
     """With characters that URLs, JSON and shells write in another way."""
     return f'cAnary@{place} "7é/+'
-
-
-def _forms(text: str) -> Iterator[bytes]:
-    """A text as it may stand somewhere: plain, quoted, and in base64 whatever stands before it."""
-    plain = text.encode()
-    yield plain
-    yield quote(text, safe="").encode()
-    yield quote(text).encode()
-    yield json.dumps(text)[1:-1].encode()
-    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
-    yield repr(text)[1:-1].encode()
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            coded = encode(b"x" * before + plain)
-            yield coded[(0, 2, 3)[before] : (before + len(plain)) * 8 // 6]
-    once = base64.b64encode(plain)
-    for before in range(3):
-        coded = base64.b64encode(b"x" * before + once)
-        yield coded[(0, 2, 3)[before] : (before + len(once)) * 8 // 6]
 
 
 class _Day:
@@ -174,7 +155,7 @@ class _Day:
 
     def found(self) -> dict[str, set[str]]:
         """Canary -> where it is."""
-        forms = {place: tuple(dict.fromkeys(_forms(_canary(place)))) for place in _PLACES}
+        forms = {place: tuple(dict.fromkeys(forms_of(_canary(place)))) for place in _PLACES}
         return {
             place: where
             for place, wanted in forms.items()
@@ -225,7 +206,7 @@ def _quoted(api: ApiServer, path: str) -> bool:
     patch = {"metadata": {"labels": {"tried": "yes"}}}
     status, answer = api.request("PATCH", path, patch, content_type="application/merge-patch+json")
     said = json.dumps(answer, ensure_ascii=False)
-    return (status >= 400 and any(form.decode() in said for form in _forms(_canary("changed-data")) if form)) or (
+    return (status >= 400 and any(form.decode() in said for form in forms_of(_canary("changed-data")) if form)) or (
         status >= 400 and "changed-chart-values" in said
     )
 
@@ -407,5 +388,5 @@ def test_values_that_only_a_file_can_have(tmp_path: Path) -> None:
     objects = subprocess.run(command, cwd=folder / "hourly", capture_output=True, check=True).stdout
     contents = [objects, *(file.read_bytes() for file in folder.rglob("*") if file.is_file())]
     for place in ("data", "changed-data", "values-from"):
-        assert not any(form in content for content in contents for form in _forms(_canary(place)))
+        assert not any(form in content for content in contents for form in forms_of(_canary(place)))
     assert b"gitsnap:hmac-sha256:" in objects
