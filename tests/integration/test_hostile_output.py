@@ -133,8 +133,8 @@ def test_every_command_is_among_the_lines() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_nothing_acts_on_a_terminal(place: Path, line: str) -> None:
-    """On a terminal, which gets colours of gitsnap's own, and no others."""
-    _check(on_terminal(place, *_words(line), columns=80, code=None))
+    """On a terminal, which gets colours and a progress line of gitsnap's own, and nothing else."""
+    _check(on_terminal(place, *_words(line), columns=80, code=None).replace("\r", ""))
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml"])
