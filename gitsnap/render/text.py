@@ -85,7 +85,7 @@ def wrap(text: str, size: int, *, names: bool = True) -> list[str]:
                 rest = rest[end:]
                 lines.append("")
             lines[-1] += rest
-    return [line.rstrip() for line in lines if line] or [""]
+    return [line.rstrip() for line in lines if line.strip(" ")] or [""]
 
 
 def _fitting(text: str, size: int) -> int:
