@@ -11,7 +11,7 @@ from functools import cached_property
 
 from gitsnap import format as archive_format
 from gitsnap.capture.previous import carried_documents
-from gitsnap.errors import ArchiveError, SecretsError
+from gitsnap.errors import ArchiveError, InputError, SecretsError
 from gitsnap.format import fingerprint, masking
 from gitsnap.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.normalize import normalize
@@ -75,7 +75,10 @@ class SampleObjects:
             if self._key_problem:
                 return False
             document = self._mask(document)
-        return archive_format.encode(document) == self._tree.read(self._files[path])
+        try:
+            return archive_format.encode(document) == self._tree.read(self._files[path])
+        except InputError:  # what has no form in an archive is not what a sample has
+            return False
 
     @cached_property
     def classifier_labels(self) -> frozenset[str]:

@@ -34,6 +34,7 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
+from gitsnap.rollback.sample import SampleObjects
 from gitsnap.sveltos import inventory, kinds
 from tests.support.scripted_server import ScriptedServer, document
 
@@ -304,6 +305,16 @@ def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch:
     monkeypatch.setattr(inventory, "distill", deep)
     [lacking] = _take(archive, *_OTHERS, _good("Cluster", "bad")).recorded.sample.metadata.incomplete
     assert (lacking.name, lacking.reason) == ("bad", "unarchivable")
+
+
+def test_a_rollback_is_planned_where_the_live_object_has_no_form_in_an_archive(archive: GitArchive) -> None:
+    """It is not what the sample has, which is no reason to plan nothing at all."""
+    sample = _take(archive, *_OTHERS).recorded.sample
+    objects = SampleObjects(archive.tree(sample), None)
+    assert objects.holds(_OTHERS[0], controller_labels=())
+    for spec in ('{"v": "\\ud800"}', f'{{"v": {_deep(250)}}}'):
+        live = json.loads(_text("Cluster", "fine", spec))
+        assert not objects.holds(live, controller_labels=())
 
 
 @pytest.mark.parametrize("before", [True, False])
