@@ -53,6 +53,11 @@ class Refs:
         return 0 if end == len(self.packed) else self.packed.count(b"\n", 0, end) + 1
 
     @property
+    def readable(self) -> bytes:
+        """The packed refs up to the first line that git cannot read."""
+        return self.packed[: self._end]
+
+    @property
     def _end(self) -> int:
         readable = _PACKED.match(self.packed)
         return readable.end() if readable else 0
@@ -61,7 +66,7 @@ class Refs:
         """Whole name -> target of the packed refs, up to the first line that git cannot read."""
         if f" {self.prefix}".encode() not in self.packed:
             return {}  # as for marks in most archives: looking for one name is far quicker than at each line
-        lines = self.packed[: self._end].decode("utf-8", "surrogateescape").split("\n")
+        lines = self.readable.decode("utf-8", "surrogateescape").split("\n")
         return {line[41:]: line[:40] for line in lines if line.startswith(self.prefix, 41)}
 
 

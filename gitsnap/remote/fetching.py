@@ -14,6 +14,7 @@ from pathlib import Path
 from gitsnap.archive import GitArchive, chosen_branch, create_at, open_path
 from gitsnap.archive.leftovers import clear_git
 from gitsnap.archive.lock import exclusive_lock
+from gitsnap.archive.refs import UNSENT, read_refs
 from gitsnap.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
 from gitsnap.format import check_branch
 from gitsnap.remote.sending import restore_unsent, take_unsent
@@ -97,8 +98,11 @@ def _bring_up_to_date(place: Path, remote: Remote, branch: str, *, making: Path)
     Samples of a rollback that the remote does not have yet are only in the copy: they go into the new one.
     """
     git_folder = place / ".git"
-    clear_git(git_folder, branch)
     try:
+        clear_git(git_folder, branch)
+        refs = read_refs(git_folder, UNSENT)
+        if refs.damaged_line:  # git reads no ref then; what is cut off is fetched again
+            (git_folder / "packed-refs").write_bytes(refs.readable)
         open_path(place)
         _fetch(remote, git_folder, branch)
         restore_unsent(git_folder, branch)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gitsnap.archive.refs import TAGS, UNSENT
+from gitsnap.archive.refs import TAGS, UNSENT, refs_below
 from gitsnap.errors import StorageError
 from gitsnap.git import run_git
 from gitsnap.model import Sample
@@ -56,9 +56,8 @@ def forget_unsent(git_folder: Path, sample: Sample) -> None:
 
 def _unsent(git_folder: Path, branch: str) -> dict[str, str]:
     """Tag -> object of each sample that the remote is not known to have."""
-    listed = run_git(git_folder, "for-each-ref", "--format=%(objectname) %(refname)", f"{UNSENT}{branch}/").stdout
-    pairs = (line.split(" ", 1) for line in listed.splitlines())
-    return {name.removeprefix(UNSENT): target for target, name in pairs}
+    refs = refs_below(git_folder, f"{UNSENT}{branch}/")  # also in a copy that git refuses to open
+    return {name.removeprefix(UNSENT): target for name, target in refs}
 
 
 def _update(git_folder: Path, commands: Iterable[str]) -> None:

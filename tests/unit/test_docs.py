@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -48,3 +49,24 @@ def test_the_picture_asks_no_host_for_anything() -> None:
     picture = (ROOT / "docs" / "diff.svg").read_text()
     assert set(re.findall(r"\w+://[^\s\"']+", picture)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"<(?:image|style|script|a)\b|@import|url\(", picture)
+
+
+_NOTHING = re.compile(r"no (?:changes|document)\b|nothing (?:wrong|to)\b|up to date|unchanged$|there is no archive")
+"""How a sentence begins that is an answer, and says that there is nothing."""
+
+
+def test_every_nothing_in_the_code_is_in_the_table() -> None:
+    """docs/SCRIPTING.md says of each sentence what was looked at, and has no sentence that nobody says."""
+    table = (ROOT / "docs/SCRIPTING.md").read_text().partition("## What *nothing* means")[2]
+    documented = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
+    files = [*(ROOT / "gitsnap/cli").glob("*.py"), ROOT / "gitsnap/capture/sample.py"]
+    texts = {
+        node.value
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NOTHING.match(node.value)
+    }
+
+    assert documented
+    assert [text for text in texts if not text.startswith(tuple(documented))] == []
+    assert [one for one in documented if not any(text.startswith(one) for text in texts)] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap import archive
-from gitsnap.archive import GitArchive
+from gitsnap.archive import GitArchive, leftovers
 from gitsnap.format import encode
 from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.ports import RecordedSample, SampleDraft
@@ -163,3 +163,19 @@ def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) ->
 
     assert list((hourly.git_folder / "objects/pack").glob(".tmp-*")) == []
     assert {path: opened.tree(first).read(blob) for path, blob in before.items()}
+
+
+def test_a_gitsnap_in_the_archives_folder_is_no_git_at_work(hourly: GitArchive) -> None:
+    """Its name begins with the same letters. A git there, or a helper of git, is at work."""
+    sleep = Path("/bin/sleep").resolve()
+    for name, at_work in (("gitsnap", False), ("gitea", False), ("git", True), ("git-remote-https", True)):
+        program = Path(hourly.location).parent / name
+        program.symlink_to(sleep)
+        process = subprocess.Popen([program, "600"], executable=program, cwd=hourly.location)
+        try:
+            file = _leave(hourly, "refs/heads/hourly.lock", age=60)
+            leftovers.clear_git(hourly.git_folder, "hourly")
+            assert file.exists() is at_work, name
+        finally:
+            process.kill()
+            process.wait()
