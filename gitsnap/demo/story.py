@@ -45,7 +45,7 @@ class _Stage:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._revision = 0
+        self._reports = 0
 
     def deploy(self) -> None:
         """A cluster, a profile and what it deploys; the first sample of them."""
@@ -55,7 +55,7 @@ class _Stage:
         self._write("database.yaml", manifests.DATABASE)
         self._write("frontend.yaml", manifests.FRONTEND)
         self._write("credentials.yaml", manifests.CREDENTIALS.format(password=_PASSWORD))
-        self._report()
+        self._report(content=1)
         self._gitsnap("capture --snapshot hourly --storage archive --from-dir cluster")
         self._gitsnap("list --storage archive")
         self._gitsnap("addons --from-dir cluster")
@@ -70,7 +70,7 @@ class _Stage:
         broken = manifests.DATABASE[:position] + new.removeprefix("  ") + manifests.DATABASE[position + len(old) - 2 :]
         self._write("database.yaml", broken)
         self._write("credentials.yaml", manifests.CREDENTIALS.format(password=_OTHER_PASSWORD))
-        self._report()
+        self._report(content=2)
         time.sleep(1.1)  # a sample of its own second reads better
         self._gitsnap("capture --snapshot hourly --storage archive --from-dir cluster")
         self._gitsnap("diff --storage archive")
@@ -81,7 +81,7 @@ class _Stage:
         self.tell("Back to the sample before: first only planned, then done.")
         self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --dry-run")
         self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --yes")
-        self._report()
+        self._report(content=1)  # as before: Sveltos reports the hash of the content
         time.sleep(1.1)
         self._gitsnap("capture --snapshot hourly --storage archive --from-dir cluster")
         self.tell("The cluster is again what the first sample says.")
@@ -97,10 +97,10 @@ class _Stage:
     def _write(self, name: str, text: str) -> None:
         (self._folder / "cluster" / name).write_text(text)
 
-    def _report(self) -> None:
+    def _report(self, *, content: int) -> None:
         """What Sveltos would have written by now: the same entries with another time, and the hash of the content."""
-        self._revision += 1
-        for document in manifests.inventory(revision=self._revision, time=f"2026-01-01T00:0{self._revision}:00Z"):
+        self._reports += 1
+        for document in manifests.inventory(revision=content, time=f"2026-01-01T00:0{self._reports}:00Z"):
             (self._folder / "cluster" / f"{document['kind'].lower()}.yaml").write_bytes(encode(document))
 
     def _gitsnap(self, arguments: str) -> None:
