@@ -10,6 +10,8 @@ import pytest
 from gitsnap.errors import RejectedError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.plan.matching import Change
+from gitsnap.plan.simulation import Delta, Simulation
 from gitsnap.rollback import try_on_server
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
@@ -331,3 +333,33 @@ def test_the_steps_of_holding_say_what_was_tried() -> None:
     tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
     outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
     assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}
+
+
+@pytest.mark.parametrize("situation", ["label and selector", "selector first", "set"])
+def test_the_order_of_many_steps_is_found_in_near_linear_time(situation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many clusters are twice as many states to look at, also where many steps must wait for others."""
+    looks = {number: _looks(situation, number, monkeypatch) for number in (60, 120)}
+    assert looks[120] <= 2.2 * looks[60]
+
+
+def _looks(situation: str, number: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps are tried to plan for a number of relabelled clusters and four profiles."""
+    count = 0
+    apply = Simulation.apply
+
+    def counted(simulation: Simulation, change: Change) -> list[Delta]:
+        nonlocal count
+        count += 1
+        return apply(simulation, change)
+
+    monkeypatch.setattr(Simulation, "apply", counted)
+    sides = []
+    for env in ("fv", "prod"):
+        selector = _ANY_ENV if situation == "selector first" and env == "fv" else _matching(env=env)
+        spec = {"setRefs": ["s"]} if situation == "set" else selector
+        clusters = [_cluster(f"c{one}", env=env) for one in range(number)]
+        members = custom(kinds.CLUSTER_SET, "s", {**_matching(env=env), "maxReplicas": 1000})
+        sides.append([*clusters, *(_profile(f"p{one}", **spec) for one in range(4)), members])
+    assert not plan_of(*sides).withdraws
+    monkeypatch.setattr(Simulation, "apply", apply)
+    return count
