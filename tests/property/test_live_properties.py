@@ -24,6 +24,7 @@ from tests.support.rollbacks import Story
 from tests.support.sveltos import summaries
 from tests.support.sveltos.configurations import configurations, lags
 from tests.support.sveltos.lags import INSTANT, Lags
+from tests.support.sveltos.managed import Happening, Slot
 from tests.support.sveltos.promises import unsaid
 from tests.support.sveltos.stage import Stage
 
@@ -90,7 +91,7 @@ class Scene:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
         caused = [one for one in self.stage.log[since:] if (one.owner, one.cluster) not in leaving]
-        return unsaid(plan, [one for one in caused if (one.cluster, one.slot) in present])
+        return unsaid(plan, _first_losses(caused, present))
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
         """What was being withdrawn before the rollback began."""
@@ -104,6 +105,15 @@ class Scene:
         controller = self.stage.controller
         controller.stop()
         self.stage.timeline.after(seconds, lambda: controller.start() if not controller.running else None)
+
+
+def _first_losses(happenings: Sequence[Happening], present: set[tuple[ObjectKey, Slot]]) -> list[Happening]:
+    """Of what was there before: the first time that it is deleted. What comes anew may go again."""
+    first: dict[tuple[ObjectKey, Slot], Happening] = {}
+    for one in happenings:
+        if one.change == "DELETED" and (one.cluster, one.slot) in present:
+            first.setdefault((one.cluster, one.slot), one)
+    return list(first.values())
 
 
 @_settings
