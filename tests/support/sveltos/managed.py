@@ -64,7 +64,8 @@ class Happening:
 
     def __str__(self) -> str:
         owner = f"{self.owner.kind.name} {self.owner.name}" if self.owner else "nobody"
-        return f"{self.time:9.3f} {self.cluster.namespace}/{self.cluster.name} {self.change} {self.slot} of {owner} {self.why}".rstrip()
+        where = f"{self.cluster.namespace}/{self.cluster.name}"
+        return f"{self.time:9.3f} {where} {self.change} {self.slot} of {owner} {self.why}".rstrip()
 
 
 @dataclass
