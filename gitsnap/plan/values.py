@@ -227,7 +227,7 @@ class Plan:
         if less and not self.options.allow_less:
             clusters = {cluster for _, cluster in less}
             where = f"on {counted(len(clusters), 'cluster')} add-ons would be withdrawn by a smaller configuration"
-            yield f"{where}; --allow-withdraw=resources accepts that"
+            yield f"{where}; --allow-withdraw-resources accepts that"
         if self.doubts:
             yield (
                 f"for {counted(len(self.doubts), 'object')} it cannot be told whether add-ons would be withdrawn;"

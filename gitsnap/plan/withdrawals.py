@@ -20,7 +20,7 @@ from gitsnap.plan.values import Plan, Step
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
-from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
 
@@ -34,8 +34,11 @@ class Redeployment:
 
     key: ObjectKey
     before: JsonObject
+    """The profile before the plan; as it is afterwards, where the plan creates it."""
     after: JsonObject
     clusters: tuple[ClusterRef, ...]
+    joining: tuple[ClusterRef, ...] = ()
+    """Clusters that come to match: the deployment to them may fail as well."""
 
     @property
     def known(self) -> bool:
@@ -69,21 +72,23 @@ class Withdrawals:
         self._start = State.of(plan.standing, stands=plan.summaries)
         self._end = State.of(plan.standing, self._changes, stands=plan.summaries)
         self._views = tuple(_views(plan.standing, changes) for changes in ((), self._changes))
+        self._unsuccessful: list[tuple[Redeployment, Deployment]] = []
         self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
         self.redeployments = tuple(self._redeployments())
 
     def _redeployments(self) -> Iterator[Redeployment]:
         for key, after in sorted(self._end.selecting.items()):
-            before = self._start.selecting.get(key)
-            if before is None or key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
+            before = self._start.selecting.get(key, after)
+            if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
                 continue
             if mode_of(before) == mode_of(after) == "OneTime":
                 continue
             # A pause holds the profile's spec; what its references contain is deployed all the same.
             deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
-            clusters = self._start.standing(key) & self._end.row(key)
-            if clusters and (_differ(before, deployed) or self._refers_to_written(before, deployed, clusters)):
-                yield Redeployment(key, before, deployed, tuple(sorted(clusters)))
+            row, stood = self._end.row(key), self._start.standing(key)
+            joining = frozenset[ClusterRef]() if paused(after) else row - stood
+            if joining or _differ(before, deployed) or self._refers_to_written(before, deployed, stood & row):
+                yield Redeployment(key, before, deployed, tuple(sorted(stood & row)), tuple(sorted(joining)))
 
     def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
         return bool(self._written) and any(
@@ -99,7 +104,7 @@ class Withdrawals:
             reference.target
             for one in self.redeployments
             for document, view in zip((one.before, one.after), self._views, strict=True)
-            for reference in references(document, one.clusters, view.get)
+            for reference in references(document, (*one.clusters, *one.joining), view.get)
             if reference.unresolved is None and reference.target.kind in kinds.REFERENCED_KINDS
         }
         return frozenset(found) - self._written.keys()
@@ -114,12 +119,19 @@ class Withdrawals:
                 new = Deployment.of(one.after, cluster, after, self._views[1].get)
                 shared = known.setdefault((old.sign, new.sign), Difference(one, old, new))
                 self._compared.append((one, shared, new))
+            for cluster in one.joining:
+                new = Deployment.of(one.after, cluster, after, self._views[1].get)
+                if new.failing:
+                    self._unsuccessful.append((one, new))
         return frozenset(new.cluster for _, shared, new in self._compared if shared.may_take)
 
     def applied(self, configurations: Iterable[JsonObject]) -> Plan:
         """The plan that says what is taken away."""
         entries = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
         found = Findings()
+        for one, new in self._unsuccessful:
+            steps = sorted(self._written.keys() & {reference.target for reference in new.references})
+            found.note(Doing.FAILS, [*self._joined_by(one, new.cluster), *steps], one.key, new.cluster)
         for one, shared, new in self._compared:
             self._judge(found, one, shared, new, entries)
         return _with_findings(self._plan, found)
@@ -146,6 +158,11 @@ class Withdrawals:
         reason = shared.unclear(listed)
         if reason:
             found.doubts.setdefault(one.key, Doubt(one.key, reason))
+
+    def _joined_by(self, one: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
+        """The steps by which a cluster comes to match: those of the profile, its sets, the cluster, its dependents."""
+        used = {one.key, cluster.key, *sets_of(one.after), *self._end.dependents.of(one.key)}
+        return [change.key for change in self._changes if change.key in used]
 
     def _steps_of(self, one: Redeployment, shared: Difference, new: Deployment) -> list[ObjectKey]:
         """The steps that set a redeployment off: that of the profile, and those of what it refers to."""
@@ -286,11 +303,11 @@ def _with_effects(step: Step, found: Findings) -> Step:
     for (doing, by), clusters in mine.items():
         if doing in (Doing.FAILS, Doing.WITHDRAWS):
             instead.setdefault(by, set()).update(clusters)
-    redeploying = (Doing.REDEPLOYS, Doing.LAST)
-    effects = [one for one in step.effects if one.doing not in redeploying]
+    deploying = (Doing.DEPLOYS, Doing.REDEPLOYS, Doing.LAST)
+    effects = [one for one in step.effects if one.doing not in deploying]
     for one in step.effects:
         left = tuple(cluster for cluster in one.clusters if cluster not in instead.get(one.by, ()))
-        if one.doing in redeploying and left:
+        if one.doing in deploying and left:
             effects.append(replace(one, clusters=left))
     effects += [Effect(doing, by, tuple(sorted(clusters))) for (doing, by), clusters in mine.items()]
     return replace(step, effects=tuple(sorted(effects, key=lambda one: (one.doing, one.by))))

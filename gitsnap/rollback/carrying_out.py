@@ -185,7 +185,7 @@ class _Run:
             self._report(), failed=step, failure=failure, unknown=unknown, not_tried=tuple(steps[position + 1 :])
         )
         if self.atomic:
-            gone_back = go_back(sender, self.written, step if unknown else None)
+            gone_back = go_back(sender, self.written, step if unknown else None, self.settling)
             report = replace(report, gone_back=gone_back)
             if not gone_back.problem:
                 raise UndoneError(self._sample_after(report, Result.TAKEN_BACK))

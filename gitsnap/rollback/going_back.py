@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.normalize import normalize, terminating
-from gitsnap.plan import Action, Step, in_words, moved
+from gitsnap.plan import Action, Plan, Step, Wait, in_words, moved
 from gitsnap.rollback.sending import Sender, Written
+from gitsnap.rollback.settling import Settling
 from gitsnap.sveltos import kinds, pausing, restore
+from gitsnap.sveltos.matching import ClusterRef, observed, sets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class GoneBack:
     """What is as the rollback wrote it, since going back failed."""
 
 
-def go_back(sender: Sender, written: Sequence[Written], in_doubt: Step | None) -> GoneBack:
+def go_back(
+    sender: Sender, written: Sequence[Written], in_doubt: Step | None, settling: Settling | None = None
+) -> GoneBack:
     """Reverse what was written; ``in_doubt`` is a step that got no answer, so that it may have been written too."""
     done: list[ObjectKey] = []
     left: list[ObjectKey] = []
@@ -46,6 +50,8 @@ def go_back(sender: Sender, written: Sequence[Written], in_doubt: Step | None) -
             if step is None:
                 left.append(one.step.key)
             else:
+                if settling is not None and step.action is Action.RELEASE:
+                    settling.steadily(_waits(sender.plan, written, step.key))
                 sender.send(step)
                 done.append(one.step.key)
             todo.pop()
@@ -54,6 +60,20 @@ def go_back(sender: Sender, written: Sequence[Written], in_doubt: Step | None) -
         still = tuple(one.step.key for one in reversed(todo))
         return GoneBack(tuple(done), tuple(left), in_words(last.key), error.message, still)
     return GoneBack(tuple(done), tuple(left))
+
+
+def _waits(plan: Plan, written: Sequence[Written], profile: ObjectKey) -> list[Wait]:
+    """What a held profile rests on once all is as before: the sets that it names, if the rollback moved them."""
+    standing = {ObjectKey.of(document): document for document in plan.standing}
+    touched = {one.step.key for one in written if one.step.action is not Action.HOLD}
+    relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in touched)
+    clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
+    waits = []
+    for used in sets_of(standing.get(profile, {"metadata": {}})):
+        shown = observed(standing[used]) & clusters if used in standing else frozenset[ClusterRef]()
+        if shown and (used in touched or relabelled):
+            waits.append(Wait(used, shows=tuple(sorted(shown))))
+    return waits
 
 
 def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | None:

@@ -23,6 +23,9 @@ _AGAIN_SECONDS = 0.2
 _LONGEST_WATCH_SECONDS = 10
 """A watch that tells nothing is begun anew: an object may have changed unseen while the connection broke."""
 
+_STEADY_SECONDS = 5.0
+"""After a change of a set, its status moves within half a second on a machine that is not overloaded."""
+
 _PAUSE_SECONDS = 15.0
 """How long a pause may take to show. Sveltos before 1.0 never reports one, so that this is no reason to stop."""
 
@@ -63,6 +66,17 @@ class Settling:
                     f"Sveltos does not report it within {self.patience.seconds:.0f} seconds: waited {wait}",
                     hint="See whether the addon-controller runs. --wait SECONDS waits longer.",
                 )
+
+    def steadily(self, waits: Iterable[Wait]) -> None:
+        """Wait until Sveltos reports all of it, and goes on to. Raises UnsettledError.
+
+        On the way back a set is to show what it showed before, so that an old status cannot be told from a new one.
+        """
+        waits = tuple(waits)
+        if waits:
+            self.until(waits)
+            self.patience.pause(min(_STEADY_SECONDS, self.patience.seconds))
+            self.until(waits)
 
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
         """Wait until Sveltos says that it leaves these profiles alone, where its version says so at all."""

@@ -89,7 +89,7 @@ def test_fewer_references_and_charts_are_a_withdraw_line() -> None:
     assert lines(plan) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 Helm release and 1 resource withdrawn"
     ]
-    assert any("--allow-withdraw=resources" in reason for reason in plan.blocked)
+    assert any("--allow-withdraw-resources" in reason for reason in plan.blocked)
     assert doings(plan, "guestbook") == {Doing.REDEPLOYS, Doing.REDUCES}
     assert not planned([profile("a")], live, allow_withdraw=True).blocked
     assert not planned([profile("a")], live, allow_less=True).blocked
@@ -151,6 +151,14 @@ def test_a_reference_to_nothing(*, optional: bool, expected: Doing) -> None:
     assert expected in doings(plan, "guestbook")
     assert bool(plan.withdraws) is optional
     assert (Doing.REDEPLOYS in doings(plan, "guestbook")) is optional
+
+
+def test_a_profile_that_comes_with_a_reference_to_nothing() -> None:
+    """Where a cluster only comes to match, or the profile is created, the deployment fails just so."""
+    created = planned([profile("gone")], [WEST, EAST])
+    assert doings(created, "guestbook") == {Doing.FAILS}
+    live = [with_metadata(WEST, labels={}), profile("gone")]
+    assert doings(planned([WEST], live, Selection(clusters=("west",))), "west") == {Doing.FAILS}
 
 
 def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gitsnap.errors import UnsettledError
+from gitsnap.errors import RejectedError, UnsettledError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Action, Plan, Selection, Wait
-from gitsnap.rollback import Patience, Report, Settling, StoppedError, apply
+from gitsnap.rollback import Patience, Report, Settling, StoppedError, UndoneError, apply
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster
@@ -134,7 +135,8 @@ SITUATIONS = pytest.mark.parametrize(("sample", "live"), [RECREATED, LABEL_AND_S
 def world(sample: list[JsonObject], live: list[JsonObject], lag: float = 5.0, **options: Any) -> tuple[Sveltos, Plan]:
     """A running Sveltos and the plan of the rollback."""
     cluster = MemoryCluster.of(live)
-    return Sveltos(cluster, lag), plan_of(sample_state(sample), [*cluster.objects.values()], **options)
+    live_objects = copy.deepcopy([*cluster.objects.values()])
+    return Sveltos(cluster, lag), plan_of(sample_state(sample), live_objects, **options)
 
 
 @SITUATIONS
@@ -249,3 +251,18 @@ def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
     assert not undo.blocked
     apply(cluster, undo, take_sample=story.capture, settling=sveltos.settling())
     assert (sveltos.losses, sveltos.deployed) == (0, True)
+
+
+def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
+    """With `--atomic`: the last write fails, and the status still has to come back to what it was."""
+    sveltos, plan = world(*LABEL_AND_SET, lag=2.0)
+
+    def refuse(verb: str, key: ObjectKey) -> None:
+        if verb == "update" and key == CLUSTER_SET:
+            raise RejectedError("refused")
+
+    sveltos.cluster.before_write = refuse
+    with pytest.raises(UndoneError):
+        apply(sveltos.cluster, plan, settling=sveltos.settling(), atomic=True)
+    assert (sveltos.losses, sveltos.deployed) == (0, True)
+    assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
