@@ -109,7 +109,7 @@ def test_nothing_leaves_unsaid(situation: Situation, api: ApiServer, simulator: 
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": names.prefix}})
     cluster = adapters.connect(kubeconfig=str(api.kubeconfig()))
     place = Surroundings(
-        cluster, simulator.happenings, simulator.running, quiet=15 / SPEED, controller=simulator.control, patience=60
+        cluster, simulator.happenings, simulator.running, quiet=30 / SPEED, controller=simulator.control, patience=60
     )
     player = Player(situation, names, place, tmp_path)
 

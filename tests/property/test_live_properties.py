@@ -24,8 +24,7 @@ from tests.support.rollbacks import Story
 from tests.support.sveltos import summaries
 from tests.support.sveltos.configurations import configurations, lags
 from tests.support.sveltos.lags import INSTANT, Lags
-from tests.support.sveltos.managed import Happening, Slot
-from tests.support.sveltos.promises import unsaid
+from tests.support.sveltos.promises import losses, unsaid
 from tests.support.sveltos.stage import Stage
 
 CASES = int(os.environ.get("GITSNAP_LIVE_CASES", "25"))
@@ -72,7 +71,7 @@ class Scene:
 
     def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
         """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
-        since, leaving, present = len(self.stage.log), self._leaving(), self.stage.controller.managed.present
+        since, leaving = len(self.stage.log), self._leaving()
         writes = 0
 
         def wrote(_verb: str, _key: ObjectKey) -> None:
@@ -90,8 +89,8 @@ class Scene:
         finally:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
-        caused = [one for one in self.stage.log[since:] if (one.owner, one.cluster) not in leaving]
-        return unsaid(plan, _first_losses(caused, present))
+        lost = losses(self.stage.log, since)
+        return unsaid(plan, [one for one in lost if (one.owner, one.cluster) not in leaving])
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
         """What was being withdrawn before the rollback began."""
@@ -105,15 +104,6 @@ class Scene:
         controller = self.stage.controller
         controller.stop()
         self.stage.timeline.after(seconds, lambda: controller.start() if not controller.running else None)
-
-
-def _first_losses(happenings: Sequence[Happening], present: set[tuple[ObjectKey, Slot]]) -> list[Happening]:
-    """Of what was there before: the first time that it is deleted. What comes anew may go again."""
-    first: dict[tuple[ObjectKey, Slot], Happening] = {}
-    for one in happenings:
-        if one.change == "DELETED" and (one.cluster, one.slot) in present:
-            first.setdefault((one.cluster, one.slot), one)
-    return list(first.values())
 
 
 @_settings

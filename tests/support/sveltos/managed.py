@@ -107,11 +107,6 @@ class ManagedClusters:
         self.log.append(happening)
         self.on_change(happening)
 
-    @property
-    def present(self) -> set[tuple[ObjectKey, Slot]]:
-        """Everything that runs: cluster and slot."""
-        return {(cluster, slot) for cluster, slots in self.running.items() for slot in slots}
-
     def dump(self) -> list[Any]:
         """Everything that runs, as JSON."""
         return [

@@ -19,7 +19,7 @@ from gitsnap.rollback import Patience
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.managed import Happening
-from tests.support.sveltos.promises import unsaid
+from tests.support.sveltos.promises import losses, unsaid
 from tests.support.sveltos.situations import Documents, Names, Situation, steps_to
 
 ALLOWED: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "max_delete": 100}
@@ -108,8 +108,9 @@ class Player:
             if self.situation.outage:
                 self.place.controller("up")
         self.rest()
-        mine = [one for one in self.place.happenings()[since:] if one.cluster.namespace == self.names.prefix]
-        outcome.deleted += sum(one.change == "DELETED" for one in mine)
+        lost = losses(self.place.happenings(), since)
+        mine = [one for one in lost if one.cluster.namespace == self.names.prefix]
+        outcome.deleted += len(mine)
         outcome.unsaid += unsaid(plan, mine)
 
     # The place ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ This module must not work out what leaves; it compares what a plan says with wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Moment, Plan, Withdraw
@@ -16,6 +16,22 @@ from tests.support.sveltos.managed import RELEASE, Happening, Slot
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
     """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan named, each in words."""
     return sorted({str(one) for one in happenings if one.change == "DELETED" and not _named(plan, one)})
+
+
+def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
+    """The first deletion of each resource that was there at a position in the log. What comes anew may go again."""
+    present: set[tuple[ObjectKey, Slot]] = set()
+    for one in happenings[:since]:
+        if one.change == "DELETED":
+            present.discard((one.cluster, one.slot))
+        else:
+            present.add((one.cluster, one.slot))
+    found = []
+    for one in happenings[since:]:
+        if one.change == "DELETED" and (one.cluster, one.slot) in present:
+            present.discard((one.cluster, one.slot))
+            found.append(one)
+    return found
 
 
 def _named(plan: Plan, happening: Happening) -> bool:
