@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from gitsnap.model import ObjectKey
 from gitsnap.plan import Moment, Plan, Withdraw
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
-from tests.support.sveltos.managed import RELEASE, Happening, Slot
+from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
@@ -32,6 +32,17 @@ def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
             present.discard((one.cluster, one.slot))
             found.append(one)
     return found
+
+
+def unkept(plan: Plan, managed: ManagedClusters) -> list[str]:
+    """What a line named, and what runs on all the same once everything is at rest."""
+    return sorted(
+        f"{line.cluster} {slot} of {line.profile.kind.name} {line.profile.name}: {line}"
+        for line in plan.withdraws
+        if line.takes and line.moment in {Moment.END, Moment.LESS} and line.deployed is not None
+        for slot, deployed in managed.of(line.cluster.key).items()
+        if deployed.owner == line.profile and _lists(line, slot)
+    )
 
 
 def _named(plan: Plan, happening: Happening) -> bool:
