@@ -10,6 +10,8 @@ import pytest
 from gitsnap.errors import RejectedError
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.plan.matching import Change
+from gitsnap.plan.simulation import Delta, Simulation
 from gitsnap.rollback import try_on_server
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
@@ -331,3 +333,30 @@ def test_the_steps_of_holding_say_what_was_tried() -> None:
     tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
     outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
     assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}
+
+
+def test_the_order_of_many_steps_is_found_in_near_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many clusters are twice as many looks, also where half of the steps must wait for all of the others."""
+    looks = {number: _looks(number, monkeypatch) for number in (30, 60)}
+    assert looks[60] <= 2.2 * looks[30]
+
+
+def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps are tried: the labels ``a`` wait for the profile, and the profile for the labels ``b``."""
+    count = 0
+    apply = Simulation.apply
+
+    def counted(simulation: Simulation, change: Change) -> list[Delta]:
+        nonlocal count
+        count += 1
+        return apply(simulation, change)
+
+    monkeypatch.setattr(Simulation, "apply", counted)
+    old = [_cluster(f"a{one}", env="fv", zone="x") for one in range(number)]
+    old += [_cluster(f"b{one}", env="fv") for one in range(number)]
+    new = [_cluster(f"a{one}", zone="x") for one in range(number)]
+    new += [_cluster(f"b{one}", env="fv", zone="x") for one in range(number)]
+    plan = plan_of([*new, _profile(**_matching(zone="x"))], [*old, _profile(**_matching(env="fv"))])
+    monkeypatch.setattr(Simulation, "apply", apply)
+    assert (plan.withdraws, plan.holds) == ((), ())
+    return count
