@@ -50,7 +50,8 @@ class Simulator:
                 self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        words = ["--kubeconfig", self._kubeconfig, "--state", self.state, "--log", self.log, "--speed", str(SPEED)]
+        files = ("--kubeconfig", self._kubeconfig, "--state", self.state, "--log", self.log)
+        words = [*map(str, files), "--speed", str(SPEED)]
         with (self._folder / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.support.sveltos.process", *words],

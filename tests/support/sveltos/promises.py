@@ -7,15 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gitsnap.model import ObjectKey
-from gitsnap.plan import Moment, Plan, Withdraw
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Moment, Plan, Step, Withdraw
+from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
+from tests.support.sveltos import summaries
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
     """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan named, each in words."""
     return sorted({str(one) for one in happenings if one.change == "DELETED" and not _named(plan, one)})
+
+
+GAPS = """
+1. A line says that what is deployed stays (a pause, DryRun, LeavePolicies), and a step before the profile's own takes a
+   part of it: a ConfigMap loses a document, or a label goes while the profile still is as it was.
+2. A deployment that fails, or that waits, goes on because of a step: what stood there is in no ClusterConfiguration.
+3. The cache of the clusters lags behind that of the profiles: a profile that is written after a label is looked at with
+   the label as it was. Nothing in the API tells when a controller has seen a label.
+"""
+
+
+def gaps(plan: Plan, summaries_now: Iterable[JsonObject]) -> set[tuple[ObjectKey | None, ObjectKey]]:
+    """The profiles and clusters of the GAPS, going by the plan and by the live ClusterSummaries."""
+    found: set[tuple[ObjectKey | None, ObjectKey]]
+    found = {(line.profile, line.cluster.key) for line in plan.withdraws if not line.takes}
+    for document in summaries_now:
+        features = (document.get("status") or {}).get("featureSummaries") or ()
+        if not features or any(one["status"] not in ("Provisioned", "Removed") for one in features):
+            found.add((summaries.profile_of(document), summaries.cluster_of(document)))
+    relabelled = {step.key for step in plan.writes if step.key.kind in kinds.CLUSTER_KINDS}
+    selecting = {step.key for step in plan.writes if step.key.kind in kinds.PROFILE_KINDS and _selects(step)}
+    return found | {(profile, cluster) for profile in selecting for cluster in relabelled}
+
+
+def _selects(step: Step) -> bool:
+    """Whether a profile selects clusters by their labels, before its step or after it."""
+    specs = [document.get("spec") or {} for document in (step.live, step.archived) if document is not None]
+    selectors = [spec.get("clusterSelector") or {} for spec in specs]
+    return any(selector.get("matchLabels") or selector.get("matchExpressions") for selector in selectors)
 
 
 def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
