@@ -50,7 +50,8 @@ class Simulator:
                 self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        words = ["--kubeconfig", self._kubeconfig, "--state", self.state, "--log", self.log, "--speed", str(SPEED)]
+        files = ("--kubeconfig", self._kubeconfig, "--state", self.state, "--log", self.log)
+        words = [*map(str, files), "--speed", str(SPEED)]
         with (self._folder / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.support.sveltos.process", *words],
@@ -109,7 +110,7 @@ def test_nothing_leaves_unsaid(situation: Situation, api: ApiServer, simulator: 
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": names.prefix}})
     cluster = adapters.connect(kubeconfig=str(api.kubeconfig()))
     place = Surroundings(
-        cluster, simulator.happenings, simulator.running, quiet=15 / SPEED, controller=simulator.control, patience=60
+        cluster, simulator.happenings, simulator.running, quiet=30 / SPEED, controller=simulator.control, patience=60
     )
     player = Player(situation, names, place, tmp_path)
 

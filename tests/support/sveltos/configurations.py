@@ -104,7 +104,9 @@ def configurations(draw: st.DrawFn) -> list[JsonObject]:
 
     No Profile has the name of a ClusterProfile: Sveltos takes one for the other where it looks for dependents.
     """
-    objects = [managed(name, namespace, **draw(_labels)) for namespace in _NAMESPACES for name in _CLUSTERS]
+    objects = [managed(name, namespace) for namespace in _NAMESPACES for name in _CLUSTERS]
+    for document in objects:
+        document["metadata"]["labels"] = draw(_labels)
     objects += [custom(kinds.CLUSTER_SET, name, draw(_spec(sets=True))) for name in draw(_some("s", "t"))]
     objects += [custom(kinds.SET, name, draw(_spec(sets=True)), "one") for name in draw(_some("s", "t"))]
     for name in draw(_some("p", "q", "r")):

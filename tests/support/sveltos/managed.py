@@ -64,7 +64,8 @@ class Happening:
 
     def __str__(self) -> str:
         owner = f"{self.owner.kind.name} {self.owner.name}" if self.owner else "nobody"
-        return f"{self.time:9.3f} {self.cluster.namespace}/{self.cluster.name} {self.change} {self.slot} of {owner} {self.why}".rstrip()
+        where = f"{self.cluster.namespace}/{self.cluster.name}"
+        return f"{self.time:9.3f} {where} {self.change} {self.slot} of {owner} {self.why}".rstrip()
 
 
 @dataclass
@@ -105,11 +106,6 @@ class ManagedClusters:
         happening = Happening(self.clock(), cluster, change, slot, owner, why)
         self.log.append(happening)
         self.on_change(happening)
-
-    @property
-    def present(self) -> set[tuple[ObjectKey, Slot]]:
-        """Everything that runs: cluster and slot."""
-        return {(cluster, slot) for cluster, slots in self.running.items() for slot in slots}
 
     def dump(self) -> list[Any]:
         """Everything that runs, as JSON."""

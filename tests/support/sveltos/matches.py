@@ -57,8 +57,7 @@ class Matches:
             live = self._stage.live(document)
         except NotFoundError:
             live = {}
-        changed = ("spec", *(("metadata", name) for name in kept[2:]))
-        if live and all(_at(live, path) == _at(new, path) for path in changed):
+        if live and _owned(live) == _owned(new):
             return
         self._stage.put(new)
         if key.kind in kinds.CLUSTER_KINDS and not live:
@@ -83,7 +82,6 @@ class Matches:
             self.lost.add((profile_of(document), cluster_of(document)))
 
 
-def _at(document: JsonObject, path: str | tuple[str, str]) -> object:
-    if isinstance(path, str):
-        return document.get(path)
-    return document[path[0]].get(path[1]) or {}
+def _owned(document: JsonObject) -> list[object]:
+    metadata = document["metadata"]
+    return [document.get("spec"), metadata.get("labels") or {}, metadata.get("annotations") or {}]

@@ -19,7 +19,7 @@ from gitsnap.rollback import Patience
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.managed import Happening
-from tests.support.sveltos.promises import unsaid
+from tests.support.sveltos.promises import losses, unsaid
 from tests.support.sveltos.situations import Documents, Names, Situation, steps_to
 
 ALLOWED: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "max_delete": 100}
@@ -82,11 +82,12 @@ class Player:
         if self.situation.prune:
             selection = Selection(keys=tuple(sorted(self.keys)))
         try:
-            plan = self.story.plan(sample, selection, prune=self.situation.prune, **ALLOWED)
+            allowed = {**ALLOWED, "wait": 15 if self.situation.outage else 60}
+            plan = self.story.plan(sample, selection, prune=self.situation.prune, **allowed)
             self._carry_out(outcome, plan)
             outcome.reached = self.place.running(self.names.prefix) == running
             if plan.writes:
-                undo = self.story.plan_undo(**ALLOWED)
+                undo = self.story.plan_undo(**allowed)
                 self._carry_out(outcome, undo, undoes=undo.sample)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
@@ -108,8 +109,9 @@ class Player:
             if self.situation.outage:
                 self.place.controller("up")
         self.rest()
-        mine = [one for one in self.place.happenings()[since:] if one.cluster.namespace == self.names.prefix]
-        outcome.deleted += sum(one.change == "DELETED" for one in mine)
+        lost = losses(self.place.happenings(), since)
+        mine = [one for one in lost if one.cluster.namespace == self.names.prefix]
+        outcome.deleted += len(mine)
         outcome.unsaid += unsaid(plan, mine)
 
     # The place ----------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Player:
                 seen, last = mine, time.monotonic()
             elif time.monotonic() - last >= quiet:
                 return
-            time.sleep(0.1)
+            time.sleep(min(1.0, quiet / 10))
 
     def _settled(self) -> bool:
         """Whether no ClusterSummary of this situation is on its way out or being provisioned."""

@@ -5,17 +5,75 @@ This module must not work out what leaves; it compares what a plan says with wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from gitsnap.model import ObjectKey
-from gitsnap.plan import Moment, Plan, Withdraw
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Moment, Plan, Step, Withdraw
+from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
-from tests.support.sveltos.managed import RELEASE, Happening, Slot
+from tests.support.sveltos import summaries
+from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
     """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan named, each in words."""
     return sorted({str(one) for one in happenings if one.change == "DELETED" and not _named(plan, one)})
+
+
+GAPS = """
+1. A line says that what is deployed stays (a pause, DryRun, LeavePolicies), and a step before the profile's own takes a
+   part of it: a ConfigMap loses a document, or a label goes while the profile still is as it was.
+2. A deployment that fails, or that waits, goes on because of a step: what stood there is in no ClusterConfiguration.
+3. The cache of the clusters lags behind that of the profiles: a profile that is written after a label is looked at with
+   the label as it was. Nothing in the API tells when a controller has seen a label.
+"""
+
+
+def gaps(plan: Plan, summaries_now: Iterable[JsonObject]) -> set[tuple[ObjectKey | None, ObjectKey]]:
+    """The profiles and clusters of the GAPS, going by the plan and by the live ClusterSummaries."""
+    found: set[tuple[ObjectKey | None, ObjectKey]]
+    found = {(line.profile, line.cluster.key) for line in plan.withdraws if not line.takes}
+    for document in summaries_now:
+        features = (document.get("status") or {}).get("featureSummaries") or ()
+        if not features or any(one["status"] not in ("Provisioned", "Removed") for one in features):
+            found.add((summaries.profile_of(document), summaries.cluster_of(document)))
+    relabelled = {step.key for step in plan.writes if step.key.kind in kinds.CLUSTER_KINDS}
+    selecting = {step.key for step in plan.writes if step.key.kind in kinds.PROFILE_KINDS and _selects(step)}
+    return found | {(profile, cluster) for profile in selecting for cluster in relabelled}
+
+
+def _selects(step: Step) -> bool:
+    """Whether a profile selects clusters by their labels, before its step or after it."""
+    specs = [document.get("spec") or {} for document in (step.live, step.archived) if document is not None]
+    selectors = [spec.get("clusterSelector") or {} for spec in specs]
+    return any(selector.get("matchLabels") or selector.get("matchExpressions") for selector in selectors)
+
+
+def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
+    """The first deletion of each resource that was there at a position in the log. What comes anew may go again."""
+    present: set[tuple[ObjectKey, Slot]] = set()
+    for one in happenings[:since]:
+        if one.change == "DELETED":
+            present.discard((one.cluster, one.slot))
+        else:
+            present.add((one.cluster, one.slot))
+    found = []
+    for one in happenings[since:]:
+        if one.change == "DELETED" and (one.cluster, one.slot) in present:
+            present.discard((one.cluster, one.slot))
+            found.append(one)
+    return found
+
+
+def unkept(plan: Plan, managed: ManagedClusters) -> list[str]:
+    """What a line named, and what runs on all the same once everything is at rest."""
+    return sorted(
+        f"{line.cluster} {slot} of {line.profile.kind.name} {line.profile.name}: {line}"
+        for line in plan.withdraws
+        if line.takes and line.moment in {Moment.END, Moment.LESS} and line.deployed is not None
+        for slot, deployed in managed.of(line.cluster.key).items()
+        if deployed.owner == line.profile and _lists(line, slot)
+    )
 
 
 def _named(plan: Plan, happening: Happening) -> bool:

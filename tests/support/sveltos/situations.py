@@ -128,12 +128,15 @@ def _more(n: Names) -> Documents:
 
 
 def _dependent(*names: str) -> Callable[[Names], Documents]:
+    def spec(n: Names) -> dict[str, Any]:
+        return {"dependsOn": [f"{n.prefix}{name}" for name in names]} if names else {}
+
     return lambda n: [
         *n.both(env=n.prefix),
         n.content("c", f"{n.prefix}-x"),
         n.content("d", f"{n.prefix}-y"),
         n.profile("c", name="-base", clusterSelector=n.selects("none")),
-        n.profile("d", **({"dependsOn": [f"{n.prefix}{name}" for name in names]} if names else {})),
+        n.profile("d", **spec(n)),
     ]
 
 
