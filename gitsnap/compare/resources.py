@@ -97,7 +97,7 @@ class _Cluster:
             self._take_opaque(profile, RESOURCES, changes.opaque)
             self._take_opaque(profile, KUSTOMIZE, changes.kustomizations)
             self._take_patched(profile)
-            self._take_mode(profile)
+            self._take_mode(profile, explained=bool(changes.documents or changes.opaque))
         self._take_moved(self._moved())
         self._take_moved(self._moving(came, went))
         for slot in sorted(self._old.keys() - self._new.keys()):
@@ -261,9 +261,14 @@ class _Cluster:
         document = self._after.get(profile) or {}
         return sync_mode(document) != DRY_RUN and self._after.summary(profile, self._cluster) is not None
 
-    def _take_mode(self, profile: ObjectKey) -> None:
-        """A profile that left OneTime, DryRun or a pause deploys what it held back: any of its resources may change."""
+    def _take_mode(self, profile: ObjectKey, *, explained: bool) -> None:
+        """A profile that left OneTime, DryRun or a pause deploys what it held back: any of its resources may change.
+
+        A pause holds back no content. Where content changed as well, a new hash is ``explained``.
+        """
         former = held_back_by(self._before, self._after, profile)
+        if former == PAUSE and explained:
+            return
         # Going through all resources of a cluster for each of its profiles would be most of the work.
         for slot in sorted(self._old.keys() & self._new.keys()) if former else ():
             if slot in self._modified or not self._pairs.is_from(self._new[slot], profile):
