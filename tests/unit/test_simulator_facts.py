@@ -420,6 +420,19 @@ def test_a_cluster_that_is_deregistered_keeps_what_runs_there() -> None:
     assert not any(key.kind == kinds.CLUSTER_SUMMARY for key in stage.server.objects)
 
 
+def test_a_cluster_that_comes_and_goes_is_deployed_and_withdrawn_each_time() -> None:
+    """A ClusterSummary of the same name is another one: what became of the former does not count."""
+    stage = _stage(config_map("a", "x"), profile("p", ref("a")))
+
+    for _ in range(3):
+        stage.put(managed("west", env="else"))
+        stage.settle()
+        assert not stage.running(WEST)
+        stage.put(WEST)
+        stage.settle()
+        assert slot("x") in stage.running(WEST)
+
+
 @pytest.mark.parametrize("moment", [0.05, 0.4, 1, 5, 11])
 def test_a_withdrawal_goes_on_after_a_kill(moment: float) -> None:
     """At whatever moment the controller dies: what was to go goes, and what was to stay stays."""
