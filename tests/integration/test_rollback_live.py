@@ -1,6 +1,6 @@
-"""The traces of a running Sveltos as rollbacks beside the simulator, with the lags that they had: nothing leaves unsaid.
+"""The traces of a running Sveltos as rollbacks beside the simulator, with the lags that they had.
 
-Each is played without waiting, too, as rollbacks once were: then the add-ons are deleted, as in the trace.
+Each is played without waiting, too, as rollbacks once were: then the add-ons are deleted as in the trace.
 """
 
 from __future__ import annotations
