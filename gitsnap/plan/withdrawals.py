@@ -77,6 +77,10 @@ class Withdrawals:
         self.redeployments = tuple(self._redeployments())
 
     def _redeployments(self) -> Iterator[Redeployment]:
+        staying: dict[ObjectKey, set[ClusterRef]] = {}
+        for one in self._plan.withdraws:
+            if one.stays:
+                staying.setdefault(one.profile, set()).add(one.cluster)
         for key, after in sorted(self._end.selecting.items()):
             before = self._start.selecting.get(key, after)
             if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
@@ -86,9 +90,11 @@ class Withdrawals:
             # A pause holds the profile's spec; what its references contain is deployed all the same.
             deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
             row, stood = self._end.row(key), self._start.standing(key)
+            # What stays on a cluster that stops matching may be deployed once more before Sveltos sees that it does.
+            still = row | staying.get(key, set())
             joining = frozenset[ClusterRef]() if paused(after) else row - stood
-            if joining or _differ(before, deployed) or self._refers_to_written(before, deployed, stood & row):
-                yield Redeployment(key, before, deployed, tuple(sorted(stood & row)), tuple(sorted(joining)))
+            if joining or _differ(before, deployed) or self._refers_to_written(before, deployed, stood & still):
+                yield Redeployment(key, before, deployed, tuple(sorted(stood & still)), tuple(sorted(joining)))
 
     def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
         return bool(self._written) and any(

@@ -200,6 +200,17 @@ def test_modes(before: str, after: str, expected: Doing, *, takes: bool) -> None
     assert bool(plan.withdraws) is takes
 
 
+def test_what_policies_leave_may_become_less_before_they_do() -> None:
+    """The profile is written first, for its LeavePolicies: the cluster still matches, so it deploys less."""
+    live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
+    plan = planned([with_metadata(WEST, labels={}), profile("a", stopMatchingBehavior="LeavePolicies")], live)
+    assert [step.key.name for step in plan.writes] == ["guestbook", "west"]
+    assert {one.moment: one.stays for one in plan.withdraws} == {
+        Moment.END: "stopMatchingBehavior LeavePolicies",
+        Moment.LESS: "",
+    }
+
+
 def test_a_pause_holds_the_spec_and_not_the_content() -> None:
     """SVELTOS.md 9.1: fewer references of a paused profile take nothing, fewer documents do."""
     paused = {"annotations": {"profile.projectsveltos.io/paused": "true"}}
