@@ -245,6 +245,40 @@ def test_10_8_one_time_deploys_what_was_not_deployed_yet() -> None:
     assert list(stage.running(WEST)) == [slot("x")]
 
 
+def test_one_time_does_not_take_over_what_else_changes() -> None:
+    """Seen on a running Sveltos: references that go with the change to OneTime are not withdrawn."""
+    stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b")))
+
+    stage.put(profile("p", ref("a"), syncMode="OneTime"))
+    stage.settle()
+
+    assert sorted(stage.running(WEST)) == [slot("x"), slot("y")]
+
+
+def test_one_time_does_not_take_over_leave_policies() -> None:
+    """Seen on a running Sveltos: LeavePolicies that comes with OneTime leaves nothing."""
+    stage = _stage(config_map("a", "x"), profile("p", ref("a")))
+
+    stage.put(profile("p", ref("a"), syncMode="OneTime", stopMatchingBehavior="LeavePolicies", clusterSelector=None))
+    stage.settle()
+
+    assert stage.deletions() == [("west", slot("x"))]
+
+
+def test_a_required_reference_that_comes_back_takes_what_is_no_longer_asked_for() -> None:
+    """A deployment that failed goes on, and withdraws what stood there in no inventory."""
+    stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b")))
+    stage.delete(config_map("b"))
+    stage.put(profile("p", ref("b")))
+    stage.settle()
+    assert sorted(stage.running(WEST)) == [slot("x"), slot("y")]
+
+    stage.put(config_map("b", "y"))
+    stage.settle()
+
+    assert stage.deletions() == [("west", slot("x"))]
+
+
 # §10.9 to §10.12 ------------------------------------------------------------------------------------------------------
 
 
@@ -384,6 +418,19 @@ def test_a_cluster_that_is_deregistered_keeps_what_runs_there() -> None:
 
     assert stage.deletions() == []
     assert not any(key.kind == kinds.CLUSTER_SUMMARY for key in stage.server.objects)
+
+
+def test_a_cluster_that_comes_and_goes_is_deployed_and_withdrawn_each_time() -> None:
+    """A ClusterSummary of the same name is another one: what became of the former does not count."""
+    stage = _stage(config_map("a", "x"), profile("p", ref("a")))
+
+    for _ in range(3):
+        stage.put(managed("west", env="else"))
+        stage.settle()
+        assert not stage.running(WEST)
+        stage.put(WEST)
+        stage.settle()
+        assert slot("x") in stage.running(WEST)
 
 
 @pytest.mark.parametrize("moment", [0.05, 0.4, 1, 5, 11])

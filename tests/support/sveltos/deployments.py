@@ -38,6 +38,14 @@ class _Memory:
     cooldowns: dict[ObjectKey, tuple[float, Any]] = field(default_factory=dict)
     deletions: dict[ObjectKey, float] = field(default_factory=dict)
 
+    def forget(self, key: ObjectKey) -> None:
+        """A ClusterSummary is gone; a later one of its name is another."""
+        self.cooldowns.pop(key, None)
+        self.deletions.pop(key, None)
+        for feature in FEATURES:
+            self.outcomes.pop((key, feature), None)
+            self.removals.pop((key, feature), None)
+
 
 class SummaryController:
     """Deploys what ClusterSummaries ask for."""
@@ -58,6 +66,8 @@ class SummaryController:
     def _changed(self, change: Change) -> None:
         old, new = change.old, change.new
         if new is None:
+            if old is not None:
+                self._memory.forget(ObjectKey.of(old))
             return
         if old is None or old["spec"] != new["spec"] or clusters.deleting(old) != clusters.deleting(new):
             self._manager.add(self.queue, ObjectKey.of(new))
@@ -92,6 +102,7 @@ class SummaryController:
         """Look at one ClusterSummary."""
         summary = self._manager.get(key)
         if summary is None:
+            self._memory.forget(key)
             return None
         if clusters.deleting(summary):
             return self._delete(key, summary)
@@ -132,6 +143,7 @@ class SummaryController:
         if not summaries.spec_of(summary).get(FEATURES[feature]) and status is None:
             return None
         task = key, feature
+        self._memory.removals.pop(task, None)
         if self._memory.running.get(task) == "withdraw":
             return RETRY
         dry_run = summaries.spec_of(summary).get("syncMode") == "DryRun"
@@ -224,6 +236,7 @@ class SummaryController:
         done = True
         for feature in FEATURES:
             task = key, feature
+            self._memory.outcomes.pop(task, None)
             if self._memory.running.get(task) == "deploy":
                 done = False
                 continue
