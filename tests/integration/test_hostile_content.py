@@ -200,15 +200,27 @@ def test_a_file_of_a_folder(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
-@pytest.mark.parametrize(("value", "said"), [('"\\ud800"', "half of a surrogate pair"), ("1e999", "no form in JSON")])
-def test_a_value_that_no_archive_can_hold(tmp_path: Path, value: str, said: str) -> None:
-    """JSON can say it, and neither UTF-8 nor a server: the object is named, and no sample is taken."""
-    for folder in ("cluster", "storage"):
-        (tmp_path / folder).mkdir()
+def _captured(folder: Path, value: str, code: int) -> str:
+    """What a capture of one profile with this value says, and what the sample then has of it."""
+    for name in ("cluster", "storage"):
+        (folder / name).mkdir()
     text = json.dumps(profile("p", {"by": "VALUE"})).replace('"VALUE"', value)
-    (tmp_path / "cluster" / "a.json").write_text(text)
+    (folder / "cluster" / "a.yaml").write_text(text)
+    where = ("--storage", "storage", "--snapshot", "hourly")
+    done = gitsnap(folder, "capture", "--from-dir", "cluster", *where, code=code)
+    return done.stderr if code else gitsnap(folder, "show", "ClusterProfile/p", *where, code=0).stdout
 
-    done = gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=3)
 
-    assert "ClusterProfile.config.projectsveltos.io p: " in done.stderr
-    assert said in done.stderr
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+def test_a_value_that_no_archive_can_hold(tmp_path: Path, value: str) -> None:
+    """YAML can say it, and neither JSON nor a server: the file is named, and no sample is taken."""
+    said = _captured(tmp_path, value, 3)
+
+    assert "a.yaml: " in said
+    assert "no form in JSON" in said
+
+
+@pytest.mark.parametrize(("value", "read"), [('"\\ud800"', "\ufffd"), ("1e999", "1e999")])
+def test_a_value_that_servers_read_otherwise(tmp_path: Path, value: str, read: str) -> None:
+    """Half of a surrogate pair, and a number past all floats: Go reads both as text, and so does a capture."""
+    assert read in _captured(tmp_path, value, 0)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from gitsnap.format import encode
 from gitsnap.objects import changed_fields, same_json
 
-_ALIKE = st.sampled_from([None, True, False, 0, 1, -1, 0.0, -0.0, 1.0, "", "0", "1", "true", "null", [], {}])
+_ALIKE: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 0, 1, -1, 0.0, -0.0, 1.0, "", "0", "1", "true", "null", [], {}]
+)
 """Values that some language takes for equal."""
 _SCALARS = _ALIKE | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3)
 _KEYS = st.sampled_from(["a", "b", "metadata", "data", "kind"])

@@ -8,7 +8,7 @@ import pytest
 
 from gitsnap.errors import InputError
 from gitsnap.format import decode, line_of, load_document, load_documents
-from gitsnap.format.yaml_loading import DEEPEST
+from gitsnap.format.emitter import DEEPEST
 from gitsnap.objects import same_json
 
 
