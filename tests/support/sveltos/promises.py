@@ -23,8 +23,8 @@ def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
 
 
 GAPS = """
-1. A profile is paused, DryRun, OneTime or LeavePolicies in the sample, so that what is deployed stays; and a step before
-   its own takes a part of it: a ConfigMap loses a document, or a label goes while the profile is as it was.
+1. A profile is paused, DryRun, OneTime or LeavePolicies in the sample, so that what is deployed stays; and a step
+   before its own takes a part of it: a ConfigMap loses a document, or a label goes while the profile is as it was.
 2. A deployment that fails or waits goes on because of a step: what stood there is in no ClusterConfiguration.
 3. The cache of the clusters lags behind that of the profiles: a profile that is written after a label is looked at with
    the label as it was. Nothing in the API tells when a controller has seen a label.
