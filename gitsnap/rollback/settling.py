@@ -27,7 +27,7 @@ _STEADY_SECONDS = 5.0
 """After a change of a set, its status moves within half a second on a machine that is not overloaded."""
 
 _PAUSE_SECONDS = 15.0
-"""How long a pause may take to show. Sveltos before 1.0 never reports one, so that this is no reason to stop."""
+"""How long all pauses may take to show. Sveltos before 1.0 never reports one, so that this is no reason to stop."""
 
 
 def _silent(_text: str) -> None:
@@ -80,9 +80,10 @@ class Settling:
 
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
         """Wait until Sveltos says that it leaves these profiles alone, where its version says so at all."""
+        end = self.patience.now() + min(_PAUSE_SECONDS, self.patience.seconds)
         for key in profiles:
             self.patience.say(f"waiting until Sveltos sees the pause of {key.name}")
-            self.sees(key, _is_suspended, min(_PAUSE_SECONDS, self.patience.seconds))
+            self.sees(key, _is_suspended, end - self.patience.now())
 
     def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
         """Whether an object comes to fit within some seconds; None stands for one that does not exist."""

@@ -297,3 +297,21 @@ def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -
     plan = planned([relabelled], live, Selection(clusters=("west",)))
     assert doings(plan, "west") == (set() if where == "nowhere" else {Doing.MAY_CHANGE})
     assert ("may change" in plan_text(plan, columns=0)) is (where != "nowhere")
+
+
+class _ListingOnly(MemoryCluster):
+    """A cluster in which this role may list ClusterConfigurations, and not get one: the controller's own."""
+
+    def get(self, key: ObjectKey) -> JsonObject:
+        if key.kind == kinds.CLUSTER_CONFIGURATION:
+            raise AccessDeniedError("forbidden")
+        return super().get(key)
+
+
+def test_a_role_that_may_only_list_is_told_what_goes() -> None:
+    """In the controller's pod the numbers are the same as on a laptop."""
+    cluster = _ListingOnly.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
+    plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
+    assert lines(say_what_goes(cluster, plan)) == [
+        "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
+    ]

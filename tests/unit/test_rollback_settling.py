@@ -226,6 +226,14 @@ def test_a_pause_is_seen_before_anything_else_is_written() -> None:
     assert sveltos.said[0] == "waiting until Sveltos sees the pause of guestbook"
 
 
+def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
+    """Versions before 1.0 do not; fifteen seconds in all, however many profiles are held."""
+    sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b")]), lag=0)
+    sveltos.up = False
+    sveltos.settling().until_paused([PROFILE] * 20)
+    assert 15 <= sveltos.now < 20
+
+
 def test_what_never_comes_is_named() -> None:
     """The set, the cluster and what to look at."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b") | {"status": {}}]), lag=0)
