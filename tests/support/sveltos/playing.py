@@ -83,18 +83,20 @@ class Player:
             selection = Selection(keys=tuple(sorted(self.keys)))
         try:
             allowed = {**ALLOWED, "wait": 15 if self.situation.outage else 60}
+            since = len(self.place.happenings())
             plan = self.story.plan(sample, selection, prune=self.situation.prune, **allowed)
-            self._carry_out(outcome, plan)
+            self._carry_out(outcome, plan, since)
             outcome.reached = self.place.running(self.names.prefix) == running
             if plan.writes:
+                since = len(self.place.happenings())
                 undo = self.story.plan_undo(**allowed)
-                self._carry_out(outcome, undo, undoes=undo.sample)
+                self._carry_out(outcome, undo, since, undoes=undo.sample)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
         return outcome
 
-    def _carry_out(self, outcome: Round, plan: Plan, *, undoes: str = "") -> None:
-        since = len(self.place.happenings())
+    def _carry_out(self, outcome: Round, plan: Plan, since: int, *, undoes: str = "") -> None:
+        """Carry out a plan; ``since`` is where the log of the managed clusters ended before it was made."""
         outcome.named += len(plan.withdraws)
         outcome.doubts += len(plan.doubts)
         if not plan.writes:

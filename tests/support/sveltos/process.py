@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gitsnap import cluster as adapters
-from gitsnap.errors import GitsnapError, NotFoundError
+from gitsnap.errors import GitsnapError, GoneError, NotFoundError
 from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.ports import ControlPlane
 from tests.support.sveltos.addon_controller import AddonController
@@ -41,20 +41,35 @@ class ServerApi:
         resource = self.cluster.resource_type(kind)
         if resource is None:
             return []
-        pages = list(self.cluster.list(resource))
-        version = pages[0].resource_version
-        threading.Thread(target=self._follow, args=(resource, version), daemon=True).start()
-        return [item for page in pages for item in page.items]
+        found, version = self._listed(resource)
+        threading.Thread(target=self._follow, args=(resource, version, dict(found)), daemon=True).start()
+        return list(found.values())
 
-    def _follow(self, resource: ResourceType, version: str) -> None:
+    def _listed(self, resource: ResourceType) -> tuple[dict[ObjectKey, JsonObject], str]:
+        pages = list(self.cluster.list(resource))
+        return {ObjectKey.of(item): item for page in pages for item in page.items}, pages[0].resource_version
+
+    def _follow(self, resource: ResourceType, version: str, known: dict[ObjectKey, JsonObject]) -> None:
         while True:
             try:
                 for event in self.cluster.watch(resource, resource_version=version, seconds=_WATCH_SECONDS):
                     version = event.document["metadata"]["resourceVersion"]
                     if event.change != "BOOKMARK":
-                        self.events.put((event.change, event.document))
+                        self._tell(event.change, event.document, known)
+            except GoneError:
+                found, version = self._listed(resource)
+                for key in list(known.keys() - found.keys()):
+                    self._tell("DELETED", known[key], known)
+                for document in found.values():
+                    self._tell("MODIFIED", document, known)
             except GitsnapError:
                 time.sleep(0.5)
+
+    def _tell(self, change: str, document: JsonObject, known: dict[ObjectKey, JsonObject]) -> None:
+        known[ObjectKey.of(document)] = document
+        if change == "DELETED":
+            del known[ObjectKey.of(document)]
+        self.events.put((change, document))
 
     def get(self, key: ObjectKey) -> JsonObject:
         """See manager.Api."""

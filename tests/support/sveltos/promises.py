@@ -12,7 +12,9 @@ from gitsnap.plan import Moment, Plan, Step, Withdraw
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
 from tests.support.sveltos import summaries
+from tests.support.sveltos.clusters import referred
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
+from tests.support.sveltos.profiles import PAUSED
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
@@ -21,9 +23,9 @@ def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
 
 
 GAPS = """
-1. A line says that what is deployed stays (a pause, DryRun, LeavePolicies), and a step before the profile's own takes a
-   part of it: a ConfigMap loses a document, or a label goes while the profile still is as it was.
-2. A deployment that fails, or that waits, goes on because of a step: what stood there is in no ClusterConfiguration.
+1. A profile is paused, DryRun, OneTime or LeavePolicies in the sample, so that what is deployed stays; and a step
+   before its own takes a part of it: a ConfigMap loses a document, or a label goes while the profile is as it was.
+2. A deployment that fails or waits goes on because of a step: what stood there is in no ClusterConfiguration.
 3. The cache of the clusters lags behind that of the profiles: a profile that is written after a label is looked at with
    the label as it was. Nothing in the API tells when a controller has seen a label.
 """
@@ -37,9 +39,19 @@ def gaps(plan: Plan, summaries_now: Iterable[JsonObject]) -> set[tuple[ObjectKey
         features = (document.get("status") or {}).get("featureSummaries") or ()
         if not features or any(one["status"] not in ("Provisioned", "Removed") for one in features):
             found.add((summaries.profile_of(document), summaries.cluster_of(document)))
+    for step in plan.writes:
+        if step.key.kind in kinds.PROFILE_KINDS and step.archived is not None and _stands_still(step.archived):
+            observed = ((step.live or {}).get("status") or {}).get("matchingClusters") or ()
+            found |= {(step.key, referred(one)) for one in observed}
     relabelled = {step.key for step in plan.writes if step.key.kind in kinds.CLUSTER_KINDS}
     selecting = {step.key for step in plan.writes if step.key.kind in kinds.PROFILE_KINDS and _selects(step)}
     return found | {(profile, cluster) for profile in selecting for cluster in relabelled}
+
+
+def _stands_still(document: JsonObject) -> bool:
+    spec = document.get("spec") or {}
+    annotations = document["metadata"].get("annotations") or {}
+    return spec.get("syncMode") in ("DryRun", "OneTime") or PAUSED in annotations
 
 
 def _selects(step: Step) -> bool:
