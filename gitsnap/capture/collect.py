@@ -350,7 +350,7 @@ class _Collector:
 
     def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:
         """Carry a kind forward from the previous sample, and learn from its objects as if they had been read."""
-        for document in self._substitutes.kind(kind, reason):
+        for document in self._substitutes.of_kind(kind, reason):
             lesson = self._converter.study(document)
             if lesson is not None:
                 self._knowledge.learn(lesson)
@@ -358,7 +358,7 @@ class _Collector:
     def _substitute_objects(self, failed: Mapping[ObjectKey, Failure]) -> None:
         """The same for single objects that could not be taken."""
         for key, failure in failed.items():
-            for document in self._substitutes.object(key, failure.reason):
+            for document in self._substitutes.of_object(key, failure.reason):
                 lesson = self._converter.study(document)
                 if lesson is not None:
                     self._knowledge.learn(lesson)

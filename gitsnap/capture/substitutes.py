@@ -65,7 +65,7 @@ class Substitutes:
         found = (self._kinds.get(key.kind), self._objects.get(key))
         return any(one is not None and one.substitute is Substitute.MISSING for one in found)
 
-    def kind(self, kind: Kind, reason: IncompleteReason) -> Iterator[JsonObject]:
+    def of_kind(self, kind: Kind, reason: IncompleteReason) -> Iterator[JsonObject]:
         """Carry a whole kind forward; the objects that are carried."""
         previous = self._previous
         if previous is None or not carries(previous, kind, self._info):
@@ -76,7 +76,7 @@ class Substitutes:
             self._files[area][path] = self._store(previous.read(blob))
         yield from carried_documents(previous, kind)
 
-    def object(self, key: ObjectKey, reason: IncompleteReason) -> Iterator[JsonObject]:
+    def of_object(self, key: ObjectKey, reason: IncompleteReason) -> Iterator[JsonObject]:
         """Carry a single object forward; the object, if the configuration has it."""
         carried = self._carry(key)
         substitute = Substitute.CARRIED if carried else Substitute.MISSING

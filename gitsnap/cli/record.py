@@ -18,6 +18,7 @@ from gitsnap.cli.place import Place
 from gitsnap.cli.wiring import find_policy
 from gitsnap.errors import GitsnapError, IncompleteError, RefusedError, RemoteError
 from gitsnap.model import ObjectKey, Sample, SecretsInfo, SecretsMode, TagId, Trigger
+from gitsnap.objects import same_json
 
 if TYPE_CHECKING:
     from gitsnap.format import RollbackRecord
@@ -159,6 +160,6 @@ def values_at_risk(plan: Plan, info: SecretsInfo) -> tuple[ObjectKey, ...]:
         and (
             step.action is not Action.UPDATE
             or step.archived is None
-            or masking.sealed_part(step.live, hidden) != masking.sealed_part(step.archived, hidden)
+            or not same_json(masking.sealed_part(step.live, hidden), masking.sealed_part(step.archived, hidden))
         )
     )

@@ -27,6 +27,7 @@ from gitsnap.compare.values import (
     short_name,
 )
 from gitsnap.model import ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.sveltos.inventory import LOCAL, REMOTE, DeployedResource
 from gitsnap.sveltos.kinds import PROFILE_KINDS
 from gitsnap.sveltos.matching import ClusterRef
@@ -250,7 +251,7 @@ class _Cluster:
         if self._after.failed(carrier, self._cluster, feature):
             return " (deployment failed)"
         hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
-        if hashes[0] and hashes[1] and hashes[0] != hashes[1]:
+        if hashes[0] and hashes[1] and not same_json(*hashes):
             return ""
         if mode := standing_mode(self._before, self._after, profile):
             return f" (not deployed: syncMode {mode})"
@@ -277,7 +278,7 @@ class _Cluster:
             hashes = [side.feature(carrier, self._cluster, feature).get("hash") for side in (self._before, self._after)]
             known = bool(hashes[0] and hashes[1])
             # Without hashes, a pause during which nothing changed would make every resource a row.
-            if hashes[0] != hashes[1] if known else former != PAUSE:
+            if not same_json(*hashes) if known else former != PAUSE:
                 self._modified[slot] = f"may have changed: {short_name(profile)} deploys again, after {former}"
                 self.found.causes.add(profile)
 

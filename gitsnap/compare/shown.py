@@ -16,6 +16,7 @@ from gitsnap.compare.values import TextPair
 from gitsnap.errors import InputError
 from gitsnap.format import encode
 from gitsnap.model import JsonObject
+from gitsnap.objects import same_json
 from gitsnap.sveltos import documents, kinds
 
 _QUOTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -63,7 +64,7 @@ def is_shown(change: Change, shown: set[TextPair]) -> bool:
     """Whether a ConfigMap differs in nothing but documents that are shown."""
     if change.key.kind != kinds.CONFIG_MAP or change.before is None or change.after is None:
         return False
-    if {**change.before, "data": None} != {**change.after, "data": None}:
+    if not same_json({**change.before, "data": None}, {**change.after, "data": None}):
         return False
     texts = texts_of(change.before, local=False), texts_of(change.after, local=False)
     if texts[0] is None or texts[1] is None:
@@ -75,7 +76,7 @@ def is_shown(change: Change, shown: set[TextPair]) -> bool:
         return False
     numbers = _numbers(listed, 0), _numbers(listed, 1)
     old, new = (side.get("data") or {} for side in (change.before, change.after))
-    names = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+    names = [name for name in old.keys() | new.keys() if not same_json(old.get(name), new.get(name))]
     try:
         return all(_differs_in_documents((old.get(name), new.get(name)), numbers) for name in names)
     except InputError:

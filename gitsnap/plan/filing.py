@@ -15,6 +15,7 @@ from typing import Any
 
 from gitsnap.errors import InputError
 from gitsnap.model import JsonObject, Kind, ObjectKey, Sample
+from gitsnap.objects import same_json
 from gitsnap.plan.selection import Selection
 from gitsnap.plan.values import Action, Options, Plan, Step
 from gitsnap.plan.words import in_words
@@ -166,7 +167,7 @@ def differences(file: PlanFile, plan: Plan) -> list[str]:
     found += [f"not in the plan: {line}" for line in now if line not in file.withdraws]
     found += [f"no longer so: {line}" for line in file.withdraws if line not in now]
     if not found and plan_hash(plan) != file.hash:
-        same = _hashed(plan.options) == _hashed(file.options)
+        same = same_json(_hashed(plan.options), _hashed(file.options))
         found.append(
             "the steps are in another order, or the file was changed" if same else "what is allowed was changed"
         )

@@ -232,6 +232,6 @@ def labels_read(document: JsonObject) -> set[str]:
     found: set[str] = set()
     for written in _selectors(document):
         selector = label_selector(written) or {}
-        found |= set(selector.get("matchLabels") or ())
+        found |= (selector.get("matchLabels") or {}).keys()
         found |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
     return found

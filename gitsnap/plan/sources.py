@@ -77,7 +77,8 @@ class Objects:
 class Deployment:
     """What one profile deploys to one cluster, or to all for which it refers to the same objects."""
 
-    profile: JsonObject
+    document: JsonObject
+    """The profile."""
     cluster: ClusterRef
     references: tuple[Reference, ...]
     objects: Objects
@@ -117,7 +118,7 @@ class Deployment:
     @cached_property
     def features(self) -> frozenset[str]:
         """The features that the profile deploys at all."""
-        spec = self.profile.get("spec") or {}
+        spec = self.document.get("spec") or {}
         return frozenset(feature for field, feature in FEATURES.items() if spec.get(field))
 
     @cached_property
@@ -165,7 +166,7 @@ class Deployment:
     def releases(self) -> frozenset[tuple[str, str]] | None:
         """Namespace and name of the Helm releases, None where a template hides one of them."""
         found = set()
-        for chart in (self.profile.get("spec") or {}).get("helmCharts") or ():
+        for chart in (self.document.get("spec") or {}).get("helmCharts") or ():
             if chart.get("helmChartAction") == "Uninstall":
                 continue
             names = [
@@ -179,7 +180,7 @@ class Deployment:
 
     def remote(self, field: str) -> Iterable[str]:
         """The entries of a field whose content the API does not have: by URL, or in a Flux source."""
-        for entry in (self.profile.get("spec") or {}).get(field) or ():
+        for entry in (self.document.get("spec") or {}).get(field) or ():
             if isinstance(entry, dict) and entry.get("remoteURL"):
                 yield json.dumps([entry.get("remoteURL"), entry.get("path")], sort_keys=True)
 

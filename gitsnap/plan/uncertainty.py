@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gitsnap.model import Kind, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Doubt
 from gitsnap.plan.matching import CLASSIFIER_KINDS, Change, Readers, State, templated
 from gitsnap.sveltos import inventory, kinds
@@ -44,7 +45,7 @@ def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[Objec
             continue
         before, after = change.before.get("spec") or {}, (change.after or {}).get("spec") or {}
         for field in _UNEVALUATED.get(change.key.kind, ()):
-            if before.get(field) != after.get(field):
+            if not same_json(before.get(field), after.get(field)):
                 yield change.key, f"spec.{field} decides about profiles that Sveltos generates"
 
 
@@ -52,7 +53,7 @@ def _classified(start: State, readers: Readers, changes: Sequence[Change]) -> It
     """Objects that match clusters by a label which a changed classifier sets."""
     for change in changes:
         before, after = change.before or {}, change.after or {}
-        if change.key.kind not in CLASSIFIER_KINDS or before.get("spec") == after.get("spec"):
+        if change.key.kind not in CLASSIFIER_KINDS or same_json(before.get("spec"), after.get("spec")):
             continue
         setter = f"{change.key.kind.name} {change.key.name}"
         for label in sorted(inventory.classifier_labels(before) | inventory.classifier_labels(after)):

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from gitsnap.compare.sources import Described
 from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
 from gitsnap.plan.matching import Change, State, mode_of
 from gitsnap.plan.sources import FEATURES, Contents, Deployment, Objects
@@ -268,7 +269,7 @@ class Difference:
 def _differ(before: JsonObject, after: JsonObject, fields: Iterable[str] = tuple(FEATURES)) -> bool:
     """Whether two forms of a profile say otherwise what is deployed, or how."""
     old, new = before.get("spec") or {}, after.get("spec") or {}
-    if any((old.get(field) or []) != (new.get(field) or []) for field in fields):
+    if any(not same_json(old.get(field) or [], new.get(field) or []) for field in fields):
         return True
     return mode_of(before) != mode_of(after) or paused(before) != paused(after)
 

@@ -84,7 +84,7 @@ def test_silent_connections_hold_no_threads_and_no_probe_up(stage: _Stage, silen
             if number % 3 == 0:
                 held[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost")
         assert stage.ask("/healthz") == (200, "ok\n")
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # threads of earlier tests may have ended meanwhile
         assert len(stage.endpoints._connections) <= endpoints_module._MOST_CONNECTIONS
     finally:
         for connection in held:

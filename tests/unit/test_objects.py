@@ -24,6 +24,11 @@ _EXACT: dict[str, frozenset[str]] = {
         {
             "capture/collect.py: {key for _, keys in failures for key in keys}",
             "capture/collect.py: key not in failed",
+            "capture/collect.py: dict.fromkeys(keys, Failure(reason, failure.message))",
+            "compare/releases.py: profile in failing",
+            "plan/values.py: {(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}",
+            "plan/values.py: {cluster for _, cluster in less}",
+            "rollback/arrival.py: pair in wanted",
             "compare/pairs.py: frozenset((key for key in self._reported if key.kind in kinds.SOURCE_KINDS))",
             (
                 "compare/pairs.py: "
@@ -55,8 +60,12 @@ _EXACT: dict[str, frozenset[str]] = {
     "words, of which a number is none": frozenset(
         {
             "format/canonical.py: key in result",
-            "format/metadata.py: set(document.get('requires') or ())",
+            "format/tree_info.py: set(document.get('requires') or ())",
             "policy.py: text not in set(SecretsMode)",
+            "cluster/kubeconfig.py: wanted not in known",
+            "cluster/kubernetes_api.py: version != preferred",
+            "compare/sides.py: path not in known",
+            "plan/withdrawals.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",
             "sveltos/restore.py: name not in present",
         }
     ),
