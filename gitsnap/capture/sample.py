@@ -215,26 +215,7 @@ def capture(
                 progress=progress,
             )
         _check_complete(collected, request)
-        recorded = locked.record(
-            SampleDraft(
-                info=info,
-                files=collected.files,
-                time=request.time,
-                trigger=request.trigger,
-                target=request.target,
-                beside=request.beside,
-                imported=request.imported,
-                cluster=facts.uid,
-                server=facts.version,
-                consistency=collected.consistency,
-                incomplete=collected.incomplete,
-                unresolved=sum(counts_as_unresolved(one) for one in collected.unresolved),
-                managers={**collected.managers, **_own_writes(request)},
-                seen=unchanged.result() if facts.keeps_versions and not request.also else None,
-                signer=request.signer,
-                extra=request.extra,
-            )
-        )
+        recorded = locked.record(_draft(request, facts, collected, unchanged))
     return CaptureResult(
         recorded,
         collected.unresolved,
@@ -242,6 +223,28 @@ def capture(
         collected.not_served,
         changes(previous.info.secrets, info.secrets) if previous is not None else (),
         collected.problems,
+    )
+
+
+def _draft(request: Request, facts: ClusterInfo, collected: Collected, unchanged: Unchanged) -> SampleDraft:
+    """The sample as the archive takes it: what was asked for, and what was found."""
+    return SampleDraft(
+        info=request.info,
+        files=collected.files,
+        time=request.time,
+        trigger=request.trigger,
+        target=request.target,
+        beside=request.beside,
+        imported=request.imported,
+        cluster=facts.uid,
+        server=facts.version,
+        consistency=collected.consistency,
+        incomplete=collected.incomplete,
+        unresolved=sum(counts_as_unresolved(reference) for reference in collected.unresolved),
+        managers={**collected.managers, **_own_writes(request)},
+        seen=unchanged.result() if facts.keeps_versions and not request.also else None,
+        signer=request.signer,
+        extra=request.extra,
     )
 
 

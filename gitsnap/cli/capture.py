@@ -59,16 +59,12 @@ def capture(
     """
     from gitsnap import capture as sampling
     from gitsnap import keys
-    from gitsnap.archive import create_archive
     from gitsnap.signing import signer_from_file
-    from gitsnap.sveltos.generated import DESCRIPTIONS
 
     connected = cluster.open()
     policy = choice.policy(snapshot, connected, require_complete=require_complete)
     facts = connected.info()  # whether the cluster answers is known before anything is made on disk
-    archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
-    _warn_of_outer_repository(archive)
-    output.say_missing(archive.policy, archive.lacks())
+    archive = _opened(ArchiveChoice(storage=storage), policy.name)
     with archive.writer() as writer:  # another capture may decide on cluster, mode and keys at the same time
         if not adopt:
             sampling.check_cluster(archive, facts)
@@ -90,19 +86,23 @@ def capture(
             signer=signer_from_file(signing_key),
             extra=_continuing(archive, continues),
         )
-        progress = output.ProgressLine()
-        try:
+        with output.ProgressLine() as progress:
             taken = sampling.capture(connected, archive, request, writer=writer, progress=progress)
-        finally:
-            progress.clear()
     output.done(f"the sample {taken.recorded.sample.tag} was taken")
     say_new_identity(keeper)
     if include_generated:
-        for key, origin in taken.generated.items():
-            output.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
+        _say_generated(taken)
     _report(taken, form)
-    if taken.recorded.sample.metadata.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _opened(choice: ArchiveChoice, name: str) -> GitArchive:
+    """The archive of a policy, made where there is none yet; warns of what is odd about it."""
+    from gitsnap.archive import create_archive
+
+    archive = create_archive(choice.folder, name)
+    _warn_of_outer_repository(archive)
+    output.say_missing(archive.policy, archive.lacks())
+    return archive
 
 
 def _warn_of_outer_repository(archive: GitArchive) -> None:
@@ -207,13 +207,24 @@ def _with_sensitive_fields(policy: Policy, words: list[str]) -> Policy:
     return replace(policy, sensitive_fields=fields, sensitive_given=True)
 
 
+def _say_generated(taken: CaptureResult) -> None:
+    """Name the objects that were left out because a controller generated them."""
+    from gitsnap.sveltos.generated import DESCRIPTIONS
+
+    for key, origin in taken.generated.items():
+        output.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
+
+
 def _report(taken: CaptureResult, form: options.Output) -> None:
+    """Print what a capture did. Raises typer.Exit where the sample is not complete."""
     for remark in _remarks(taken):
         output.say(shortened(remark))
     if form is options.Output.TABLE:
         output.result(taken.summary)
-        return
-    output.structured(sample_document(taken), form)
+    else:
+        output.structured(sample_document(taken), form)
+    if taken.recorded.sample.metadata.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
 def _remarks(taken: CaptureResult) -> Iterator[str]:

@@ -14,12 +14,15 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import options
 from gitsnap.errors import UsageError
+
+if TYPE_CHECKING:
+    from gitsnap.controller import Permissions
 
 _DEFAULT_STORAGE = "/collection"
 _DEFAULT_NAMESPACE = "gitsnap"
@@ -49,6 +52,19 @@ class Allowed:
     local_push: Annotated[
         bool, typer.Option("--allow-local-push", help="spec.push.url may be a folder that the controller sees.")
     ] = False
+
+    def permissions(self, namespace: str) -> Permissions:
+        """The permissions of a controller in this namespace."""
+        from gitsnap.controller import Permissions
+
+        return Permissions(
+            namespace=namespace,
+            secrets_from=tuple(self.secrets_from or ()),
+            secret_resources=self.secret_resources,
+            plaintext=self.plaintext,
+            insecure_push=self.insecure_push,
+            local_push=self.local_push,
+        )
 
 
 def controller(
@@ -85,7 +101,7 @@ def controller(
     Example: gitsnap controller --storage /collection --listen :8080
     """
     from gitsnap.cluster import connect
-    from gitsnap.controller import Controller, Permissions, Settings, configure_logging
+    from gitsnap.controller import Controller, Settings, configure_logging
     from gitsnap.private_files import discard_temporary_folders
 
     configure_logging(verbose=verbose)
@@ -96,14 +112,7 @@ def controller(
             namespace=namespace,
             identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             listen=_address(listen),
-            permissions=Permissions(
-                namespace=namespace,
-                secrets_from=tuple(allowed.secrets_from or ()),
-                secret_resources=allowed.secret_resources,
-                plaintext=allowed.plaintext,
-                insecure_push=allowed.insecure_push,
-                local_push=allowed.local_push,
-            ),
+            permissions=allowed.permissions(namespace),
             workers=workers,
             grace_seconds=grace,
         ),

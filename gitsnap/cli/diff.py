@@ -85,14 +85,18 @@ def diff(
     if decrypt and after is not None:
         values = _values((opened, before), (other, after), filters, identity or [])
     of_other = "" if other is opened else f" of {other.location}"
-    compared_with = f"{_named(after)}{of_other}" if after else f"{server} now"
-    heading = f"comparing {_named(before)} of {opened.location} with {compared_with}"
+    _say_compared(before, opened.location, f"{_named(after)}{of_other}" if after else f"{server} now")
     if other is opened and after is not None and after.tag == before.tag:
         output.warn(["both sides are the same sample"])
-    output.say(wrapped(heading, output.columns()))
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
     if exit_code and comparison:
         raise typer.Exit(EXIT_DIFFERENCES)
+
+
+def _say_compared(before: Sample, location: str, compared_with: str) -> None:
+    """Say on stderr what an answer is about."""
+    heading = f"comparing {_named(before)} of {location} with {compared_with}"
+    output.say(wrapped(heading, output.columns()))
 
 
 def drift(

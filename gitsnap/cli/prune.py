@@ -73,22 +73,32 @@ def prune(
     rules = _rules(opened.policy, file, given, time_zone)
     now = datetime.now(UTC)
     decisions = pruning.plan(opened, rules, now=now)
-    doubt = retention.doubt(opened.samples(), rules, now=now)
-    output.warn([doubt] if doubt else [])
+    output.warn(filter(None, [retention.doubt(opened.samples(), rules, now=now)]))
     going = [one for one in decisions if not one.keep]
     seen_first = form is options.Output.TABLE or dry_run or not going  # what is asked about must be seen
     if seen_first:
         _show(opened, decisions, form, dry_run=dry_run)
     if going and not dry_run:
         _confirm(opened, going, yes=yes)
-        with opened.writer() as writer:
-            decisions = pruning.prune(writer, rules, only={one.sample.tag for one in going}, now=now)
-        output.done(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
+        decisions, removed = _remove(opened, rules, going, now)
         if not seen_first:
             _show(opened, decisions, form, dry_run=dry_run)
-        output.say(f"{_samples(sum(not one.keep for one in decisions))} removed from {opened.location}")
+        output.say(removed)
     if not going:
         output.say("nothing to remove" if rules else "nothing to remove: no rule was given, so every sample is kept")
+
+
+def _remove(
+    archive: GitArchive, rules: Rules, going: Sequence[Decision], now: datetime
+) -> tuple[tuple[Decision, ...], str]:
+    """Remove samples; the decisions that were carried out, and what was done in words."""
+    from gitsnap import pruning
+
+    with archive.writer() as writer:
+        decisions = pruning.prune(writer, rules, only={decision.sample.tag for decision in going}, now=now)
+    removed = f"{_samples(sum(not decision.keep for decision in decisions))} removed from {archive.location}"
+    output.done(removed)
+    return decisions, removed
 
 
 def keep(
