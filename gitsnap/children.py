@@ -13,7 +13,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 _GRACE_SECONDS = 2.0
 """How long a session may take to end after SIGTERM. git removes its lock files and temporary packs meanwhile."""
@@ -42,16 +44,32 @@ def run_child(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end, with ``given`` on its standard input and nothing of this process's environment.
 
+    The input is a file, not a pipe: a program that outlives this process must not read half of it for the whole.
     ``passed``: descriptors that the program inherits. After ``seconds``, and when this call is interrupted, the whole
     session is ended. Not ``guarded``: a program that finishes what it began, should this process be killed.
     Raises OSError, subprocess.TimeoutExpired.
     """
+    with tempfile.TemporaryFile() as source:
+        source.write(given)
+        source.seek(0)
+        return _run(command, source, environment=environment, passed=passed, seconds=seconds, guarded=guarded)
+
+
+def _run(
+    command: Sequence[str],
+    source: IO[bytes],
+    *,
+    environment: Mapping[str, str],
+    passed: Sequence[int],
+    seconds: float | None,
+    guarded: bool,
+) -> subprocess.CompletedProcess[bytes]:
     lifeline, held = os.pipe()
     guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{lifeline}") if guarded else ()
     try:
         process = subprocess.Popen(
             [*guard, *command],
-            stdin=subprocess.PIPE,
+            stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
@@ -62,7 +80,7 @@ def run_child(
         lifeline = -1
         with process:
             try:
-                out, err = process.communicate(given, timeout=seconds)
+                out, err = process.communicate(timeout=seconds)
             except BaseException:
                 _end(process)
                 raise
