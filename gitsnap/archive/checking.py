@@ -248,7 +248,7 @@ class _Checker:
                 yield Finding(
                     False,
                     sample.tag,
-                    f"{samples} not here, and cannot be followed in this copy of the archive",
+                    f"{samples} not in this copy of the archive, which cannot check them",
                 )
                 return
             self._gone.append(facts[0])
@@ -266,7 +266,9 @@ class _Checker:
             named = facts[1].previous if facts else None
         for one in missing:
             yield Finding(
-                True, self._branch, f"no sample has the id {one}: the history it was noted from is another one"
+                True,
+                self._branch,
+                f"no sample has the id {one}: the history was rewritten, or the id belongs to another archive",
             )
 
     def _tag_facts(self, tag: str) -> tuple[str, SampleMetadata] | None:
@@ -297,7 +299,7 @@ class _Checker:
             yield Finding(True, self._branch, f"{lost}, and retention took {told}: {shortened(sorted(self._gone))}")
         elif gone > told:
             here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
-            message = f"{here}; the part of the chain that is here tells of {told} that retention took"
+            message = f"{here}; the samples that are here record {told} as removed by retention"
             yield Finding(False, self._branch, message)
 
     # What samples hold ------------------------------------------------------------------------------------------------

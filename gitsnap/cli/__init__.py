@@ -86,7 +86,7 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         return _failed(error)
     except TyperException as error:
-        hint = "`gitsnap --help` and `gitsnap COMMAND --help` show what can be said."
+        hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
         _complain(error.format_message(), hint)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):

@@ -35,7 +35,7 @@ _TAG_ID = re.compile(r"[0-9a-f]{40}")
 
 def capture(
     *,
-    snapshot: options.Snapshot = "",
+    snapshot: options.CapturedSnapshot = "",
     storage: options.Storage = None,
     cluster: ClusterChoice,
     choice: PolicyChoice,

@@ -33,7 +33,16 @@ Snapshot = Annotated[
     typer.Option(
         "--snapshot",
         metavar="POLICY",
-        help="Snapshot policy. Can be left out where the storage holds one.",
+        help="Snapshot policy. Needed only where the storage holds several archives.",
+        autocompletion=completing.policies,
+    ),
+]
+CapturedSnapshot = Annotated[
+    str,
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy; the archive has its name. Default: the one in --file, or else `manual`.",
         autocompletion=completing.policies,
     ),
 ]
@@ -252,7 +261,7 @@ OldStorage = Annotated[
     Path, typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`.")
 ]
 OldSnapshot = Annotated[
-    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Can be left out where there is one.")
+    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Needed only where there are several.")
 ]
 Into = Annotated[
     str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")

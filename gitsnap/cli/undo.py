@@ -41,7 +41,7 @@ def undo(
     past = rolling.rollback_to_undo(place.rollbacks, _tag(place, of))
     say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
-    output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
+    output.say(f"undoing {what}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
     made = rolling.sample_made(place.archive.samples(), past)
     with role_explained():
         plan = rolling.prepare_undo(
