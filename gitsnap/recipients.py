@@ -88,7 +88,7 @@ def not_a_recipient(text: str, number: int, reason: str = "") -> SecretsError:
     """
     shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
     return SecretsError(
-        f"{shown} is no usable recipient{f': it {reason}' if reason else ''}",
+        f"{shown} is no recipient{f': it {reason}' if reason else ''}",
         hint="A recipient is an age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …).",
     )
 

@@ -593,7 +593,7 @@ def test_a_private_key_in_place_of_a_public_one_is_not_shown(
     folder: Path, age_identity: tuple[Path, str], mistaken: str
 ) -> None:
     """What does not begin like a public key is told by its number alone."""
-    with pytest.raises(SecretsError, match="number 2 of the recipients is no usable recipient") as caught:
+    with pytest.raises(SecretsError, match="number 2 of the recipients is no recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[age_identity[1], mistaken], create=True)
 
     assert CANARY.upper() not in everything_shown(caught.value).upper()
