@@ -93,7 +93,7 @@ class _Checker:
         """Whether all refs can be seen, whether there is a sample at all, and what git shows in place of the record."""
         git_folder = Path(self._repository.path)
         if damaged := read_refs(git_folder, TAGS).damaged_line:
-            message = f"is damaged at line {damaged}: refs that are named behind it are not seen, and were not checked"
+            message = f"is damaged at line {damaged}: refs after this line cannot be read, and were not checked"
             yield Finding(True, "packed-refs", message)
         elif not self._samples:
             yield Finding(True, self._branch, self._without_samples())
@@ -211,7 +211,11 @@ class _Checker:
             if own_name != sample.tag:
                 yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
             if pruned_count(sample.metadata.pruned) is None:
-                yield Finding(True, sample.tag, "its line Gitsnap-Pruned is damaged: what retention took is not known")
+                yield Finding(
+                    True,
+                    sample.tag,
+                    "its line Gitsnap-Pruned is damaged: the number of samples that retention removed is unknown",
+                )
             if sample.metadata.beside is not None:
                 continue
             sequence = sample.metadata.sequence

@@ -89,16 +89,17 @@ Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take ba
 WithoutUndo = Annotated[
     bool,
     typer.Option(
-        "--without-undo", help="Go on although values that are replaced could not be read back from the sample before."
+        "--without-undo", help="Go on even if the sample before cannot bring back the values that are replaced."
     ),
 ]
 AllowWithdraw = Annotated[
-    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters, or may.")
+    bool, typer.Option("--allow-withdraw", help="Accept that the plan takes, or may take, add-ons from clusters.")
 ]
 AllowLess = Annotated[
     bool,
     typer.Option(
-        "--allow-withdraw-resources", help="Of that, only what a smaller configuration takes from matching clusters."
+        "--allow-withdraw-resources",
+        help="Accept only what a smaller configuration takes from clusters that still match.",
     ),
 ]
 Wait = Annotated[
@@ -107,8 +108,8 @@ Wait = Annotated[
         "--wait",
         metavar="SECONDS",
         min=0,
-        help="Wait so long for Sveltos: for each step that rests on it (default 60), and in the end until the clusters "
-        "have it (default on a terminal; exit 19). 0 waits for nothing.",
+        help="How long to wait for Sveltos: at each step that needs it (default 60), and at the end until the clusters "
+        "have the configuration (default on a terminal; exit 19). 0 waits for nothing.",
     ),
 ]
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
@@ -234,7 +235,7 @@ AcceptSecretsChange = Annotated[
     bool,
     typer.Option(
         "--accept-secrets-change",
-        help="Keep Secrets as asked for, where the archive has another mode, other recipients or more hidden fields.",
+        help="Accept another mode, other recipients or fewer hidden fields than the archive has.",
     ),
 ]
 RequireComplete = Annotated[
