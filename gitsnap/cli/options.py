@@ -83,9 +83,9 @@ Clusters = Annotated[
     typer.Option("--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME."),
 ]
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and try, change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show and try the plan, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take back what was already written.")]
+Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, revert the steps that were written.")]
 WithoutUndo = Annotated[
     bool,
     typer.Option(
@@ -170,7 +170,12 @@ Excepted = Annotated[Names, _object("--except", help_text="Leave this object of 
 Selector = Annotated[
     str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
 ]
-WithReferences = Annotated[bool, typer.Option("--with-references", help="Also what the selected objects refer to.")]
+WithReferences = Annotated[
+    bool,
+    typer.Option(
+        "--with-references", help="Also select the objects, such as ConfigMaps, that the selected objects refer to."
+    ),
+]
 Recreate = Annotated[
     bool, typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable).")
 ]
@@ -186,7 +191,10 @@ PlanFrom = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
 ]
 IntoCluster = Annotated[
-    str, typer.Option("--into-cluster", metavar="UID", help="Put a sample of another cluster into the one of this uid.")
+    str,
+    typer.Option(
+        "--into-cluster", metavar="UID", help="Put a sample of another cluster into the cluster with this uid."
+    ),
 ]
 Record = Annotated[
     Path | None,
@@ -220,7 +228,7 @@ AddedKinds = Annotated[
     typer.Option(
         "--resources",
         metavar="KIND",
-        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
+        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' ends them.",
     ),
 ]
 SensitiveFields = Annotated[
@@ -228,7 +236,7 @@ SensitiveFields = Annotated[
     typer.Option(
         "--sensitive-field",
         metavar="FIELD",
-        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
+        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' removes all of them.",
     ),
 ]
 AcceptSecretsChange = Annotated[

@@ -25,12 +25,12 @@ def undo(
     signing_key: options.SigningKey = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Take the last rollback back.
+    """Undo the last rollback.
 
-    Each object that it changed becomes what it was before, no other is touched.
+    Each object that the rollback changed becomes what it was before. No other object is touched.
 
-    It is planned, tried and asked for like a rollback, and can be undone itself. After a rollback that stopped half-way
-    or was killed it takes back what had been written.
+    An undo is planned, tried and confirmed like a rollback, and can be undone itself. It also reverts a rollback that
+    stopped half-way or was killed.
 
     Example: gitsnap undo --snapshot hourly --dry-run
     """
