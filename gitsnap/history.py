@@ -99,7 +99,9 @@ def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
     if sample.metadata.sequence == 1:
         problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
     else:
-        problem = f"no sample before {sample.moment} is left to compare with: retention removed the earlier ones"
+        problem = (
+            f"{sample.moment} is the oldest sample here: retention removed the earlier ones, or this copy lacks them"
+        )
     hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
     raise NotFoundError(problem, hint=hint)
 
@@ -129,14 +131,14 @@ def moment(name: str, *, end: bool) -> datetime:
     """The first or, with ``end``, the last second that a possibly shortened moment stands for. Raises UsageError."""
     match = _MOMENT.match(name)
     if match is None:
-        raise UsageError(f"{name} is no moment; write it like 2023-08-26T05:10Z or 2023-08-26")
+        raise UsageError(f"{name} is not a date; write it like 2023-08-26T05:10Z or 2023-08-26")
     return _time(name, match, end=end)
 
 
 def _at(samples: Sequence[Sample], name: str) -> Sample:
     match = _MOMENT.match(name[1:])
     if match is None:
-        raise UsageError(f"{name} is no moment; write it like @2023-08-26T05:10Z or @2023-08-26")
+        raise UsageError(f"{name} is not a date; write it like @2023-08-26T05:10Z or @2023-08-26")
     moment = _time(name, match, end=True)
     if isinstance(samples, Dated):
         newest = samples.until(moment)

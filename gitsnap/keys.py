@@ -223,13 +223,13 @@ def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None
     if all(change.startswith("field hidden") for change in found):  # hiding more lays nothing open
         return
     raise SecretsError(
-        f"{policy.secrets_source or 'the policy'} asks for Secrets to be kept in another way than the archive "
-        f"{archive.location} keeps them:\n"
+        f"{policy.secrets_source or 'the policy'} does not agree with how the archive {archive.location} "
+        "keeps Secrets:\n"
         f"  the archive: {in_words(record)}\n"
         f"  {policy.secrets_source or 'the policy'}: {in_words(wanted)}\n"
-        f"  that is: {'; '.join(found)}",
-        hint="To go on as before, name the mode and the recipients of the archive (--secrets-mode, --recipient) or "
-        "correct the Snapshot. `gitsnap capture --accept-secrets-change` changes the archive.",
+        f"  difference: {'; '.join(found)}",
+        hint="To go on as before, leave out --secrets-mode and --recipient. Under a Snapshot, correct it, or give both "
+        "options as the archive has them. To change the archive, give --accept-secrets-change.",
     )
 
 

@@ -53,7 +53,7 @@ def split_all(texts: Iterable[str]) -> list[str]:
 def problem(text: str) -> str:
     """Why a text is no public key that Secrets may be encrypted to, ``""`` where it is one."""
     if not _KEY.fullmatch(text):
-        return f"is no public key for age ({FORMS})"
+        return f"is no public key ({FORMS})"
     key, _, comment = _parts(text)
     if _ANOTHER.search(comment):
         return "holds more than one key: give each key by itself"
@@ -64,7 +64,7 @@ def problem(text: str) -> str:
         )
     if key.startswith("age1") and not _has_checksum(key):
         return (
-            "is no public key for age, but a placeholder or misspelt (wrong checksum). Put your own public key in its "
+            "is no public key: it is a placeholder, or misspelt (wrong checksum). Put your own public key in its "
             "place (`age-keygen -o identity.txt` prints one)"
         )
     return ""
@@ -88,8 +88,8 @@ def not_a_recipient(text: str, number: int, reason: str = "") -> SecretsError:
     """
     shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
     return SecretsError(
-        f"{shown} is no recipient to encrypt to{f': it {reason}' if reason else ''}",
-        hint="An age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …) is one.",
+        f"{shown} is no recipient{f': it {reason}' if reason else ''}",
+        hint="A recipient is an age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …).",
     )
 
 

@@ -214,7 +214,7 @@ def _doubt(scheduled: Sequence[Sample], rules: Rules, now: datetime | None) -> s
         return f"{unmeasured}, which is ahead of the clock ({now:%Y-%m-%d %H:%M} UTC)"
     border = _before(newest.time, within, check_zone(rules.zone))
     if _leaps_past(scheduled, border):
-        return f"{unmeasured}, which is far from all that would go: was the clock wrong?"
+        return f"{unmeasured}, which is far from every sample that would be removed: was the clock wrong?"
     return ""
 
 

@@ -61,7 +61,7 @@ def _problems_of_kind(kind: Kind) -> Iterator[tuple[str, str]]:
     elif kind in kinds.CLUSTER_KINDS:
         yield "kind", f"{kind} is captured in any case"
     elif kind in kinds.NOT_CONFIGURATION | NEVER_CONFIGURATION:
-        yield "kind", f"{kind} is written by controllers about what they do, it is no configuration"
+        yield "kind", f"{kind} is a report of a controller: it is no configuration"
 
 
 def _shown(text: str) -> str:

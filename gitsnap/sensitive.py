@@ -29,7 +29,7 @@ def problems(field: SensitiveField) -> Iterator[tuple[str, str]]:
     if not kind.name:
         yield "kind", "is needed, a kind such as ClusterProfile"
     elif kind in kinds.INVENTORY_KINDS | kinds.GENERATED_KINDS | NEVER_CONFIGURATION:
-        yield "kind", f"{kind} is written by controllers about what they do, it is no configuration"
+        yield "kind", f"{kind} is a report of a controller: it is no configuration"
     elif not kind.group and kind not in CORE_KINDS:  # it would hide nothing, and nobody would notice
         groups = sorted(one.group for one in kinds.BY_KIND if one.name == kind.name)
         yield (

@@ -191,7 +191,7 @@ class GitArchive:
         if not os.access(git_folder, os.W_OK):
             raise StorageError(
                 f"the archive {self._folder} is not writable for this user",
-                hint="Run gitsnap as the user whose archive it is, or mend the permissions.",
+                hint="Run gitsnap as the user whose archive it is, or correct the permissions.",
             )
         with writers_lock(git_folder, patience=patience) as lock:
             leftovers.clear(git_folder, self._branch)

@@ -93,7 +93,7 @@ class _Checker:
         """Whether all refs can be seen, whether there is a sample at all, and what git shows in place of the record."""
         git_folder = Path(self._repository.path)
         if damaged := read_refs(git_folder, TAGS).damaged_line:
-            message = f"is damaged at line {damaged}: refs that are named behind it are not seen, and were not checked"
+            message = f"is damaged at line {damaged}: refs after this line cannot be read, and were not checked"
             yield Finding(True, "packed-refs", message)
         elif not self._samples:
             yield Finding(True, self._branch, self._without_samples())
@@ -211,7 +211,11 @@ class _Checker:
             if own_name != sample.tag:
                 yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
             if pruned_count(sample.metadata.pruned) is None:
-                yield Finding(True, sample.tag, "its line Gitsnap-Pruned is damaged: what retention took is not known")
+                yield Finding(
+                    True,
+                    sample.tag,
+                    "its line Gitsnap-Pruned is damaged: the number of samples that retention removed is unknown",
+                )
             if sample.metadata.beside is not None:
                 continue
             sequence = sample.metadata.sequence
@@ -248,7 +252,7 @@ class _Checker:
                 yield Finding(
                     False,
                     sample.tag,
-                    f"{samples} not here, and cannot be followed in this copy of the archive",
+                    f"{samples} not in this copy of the archive, which cannot check them",
                 )
                 return
             self._gone.append(facts[0])
@@ -266,7 +270,9 @@ class _Checker:
             named = facts[1].previous if facts else None
         for one in missing:
             yield Finding(
-                True, self._branch, f"no sample has the id {one}: the history it was noted from is another one"
+                True,
+                self._branch,
+                f"no sample has the id {one}: the history was rewritten, or the id belongs to another archive",
             )
 
     def _tag_facts(self, tag: str) -> tuple[str, SampleMetadata] | None:
@@ -297,7 +303,7 @@ class _Checker:
             yield Finding(True, self._branch, f"{lost}, and retention took {told}: {shortened(sorted(self._gone))}")
         elif gone > told:
             here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
-            message = f"{here}; the part of the chain that is here tells of {told} that retention took"
+            message = f"{here}; the samples that are here record {told} as removed by retention"
             yield Finding(False, self._branch, message)
 
     # What samples hold ------------------------------------------------------------------------------------------------

@@ -71,8 +71,8 @@ def lacks(
         found.append(
             Lack(
                 "refs",
-                f"the file packed-refs is damaged at line {damaged_line}: samples that are named behind it are not "
-                "seen, so that the newest one may be missing",
+                f"the file packed-refs is damaged at line {damaged_line}: samples after this line cannot be "
+                "read, and the newest sample may be missing",
             )
         )
     else:

@@ -66,7 +66,7 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
             seconds=_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        yield Finding(False, "working tree", f"cannot be compared: git was not done after {_SECONDS:.0f} s")
+        yield Finding(False, "working tree", f"cannot be compared: git did not finish within {_SECONDS:.0f} s")
         return
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]

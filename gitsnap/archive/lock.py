@@ -37,7 +37,7 @@ def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
     except OSError as error:
         raise StorageError(
             f"cannot write in {place}: {error.strerror}",
-            hint="Run gitsnap as the user who owns the folder, or mend the permissions.",
+            hint="Run gitsnap as the user who owns the folder, or correct the permissions.",
         ) from error
     try:
         _acquire(descriptor, place, patience)

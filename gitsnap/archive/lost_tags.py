@@ -50,8 +50,8 @@ def newest_lost(
     if len(never_here) > (0 if copied and not samples else 1):
         raise ArchiveError(
             f"the tags of the newest samples of {branch} are not here: its branch has {len(never_here)} commits by "
-            "gitsnap without one, so that no sample can be added",
-            hint=f"Bring them: `{FETCH_HISTORY if is_shallow(repository) else FETCH_TAGS}`, or `git fetch URL "
+            "gitsnap without a tag. No sample can be added before these tags are back",
+            hint=f"Fetch them: `{FETCH_HISTORY if is_shallow(repository) else FETCH_TAGS}`, or `git fetch URL "
             f"'refs/tags/{branch}/*:refs/tags/{branch}/*'` from a clone or remote that has them.",
         )
     last = max(lost, default=None)

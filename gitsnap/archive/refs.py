@@ -134,4 +134,4 @@ def _loose(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _unreadable(file: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot read {file}: {error.strerror}", hint="Mend the permissions or the file system.")
+    return StorageError(f"cannot read {file}: {error.strerror}", hint="Correct the permissions or the file system.")

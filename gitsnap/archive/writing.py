@@ -389,5 +389,5 @@ def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageEr
     reason = getattr(error, "strerror", None) or str(error)
     return StorageError(
         f"cannot write to the archive {repository.workdir or repository.path}: {reason}",
-        hint="The samples taken so far are unharmed. Free space or mend the permissions, and capture again.",
+        hint="The samples taken so far are unharmed. Free space or correct the permissions, and capture again.",
     )

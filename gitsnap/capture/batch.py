@@ -146,7 +146,7 @@ class Converter:
             if self._strict and problem:
                 raise InputError(
                     f"{ObjectKey.of(raw)} does not have the form of its kind: {problem}",
-                    hint="An API server would not have taken it. Mend it, or take it out of the folder.",
+                    hint="An API server would refuse this object. Correct it, or remove it from the folder.",
                 ) from error
             if self._strict:
                 raise

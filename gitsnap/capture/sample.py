@@ -263,7 +263,7 @@ def _check_complete(collected: Collected, request: Request) -> None:
         listed = ", ".join(f"{one} ({one.reason})" for one in lacking)
         raise IncompleteError(
             f"no sample was taken, since these could not be read: {listed}",
-            hint="Mend the cause, or capture without --require-complete: they are then carried forward.",
+            hint="Remove the cause, or capture without --require-complete: the kinds are then carried forward.",
         )
 
 

@@ -86,11 +86,11 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         return _failed(error)
     except TyperException as error:
-        hint = "`gitsnap --help` and `gitsnap COMMAND --help` show what can be said."
+        hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
         _complain(error.format_message(), hint)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted: what was done so far stays, and nothing was left half written", "")
+        _complain("interrupted: finished work is kept, and nothing is half written", "")
         return AbortedError.exit_code
     except Exception as error:  # Python's own exit code would say that there are differences
         if debug:

@@ -29,15 +29,15 @@ COMMANDS = {
     "show": Command("gitsnap.cli.show:show", "Show what a sample holds, or single objects of it as YAML."),
     "log": Command("gitsnap.cli.log:log", "Show when objects changed, in which fields, and who did it."),
     "diff": Command("gitsnap.cli.diff:diff", "Show what changed between two samples."),
-    "drift": Command("gitsnap.cli.diff:drift", "Show in what the cluster differs now from a sample."),
+    "drift": Command("gitsnap.cli.diff:drift", "Show how the cluster now differs from a sample."),
     "rollback": Command("gitsnap.cli.rollback:rollback", "Put objects back as a sample has them: all, or those named."),
-    "undo": Command("gitsnap.cli.undo:undo", "Take the last rollback back."),
+    "undo": Command("gitsnap.cli.undo:undo", "Undo the last rollback."),
     "addons": Command("gitsnap.cli.show:addons", "Show the add-ons in each managed cluster, now or by a sample."),
     "push": Command("gitsnap.cli.push:push", "Push the samples that a remote lacks; never forced."),
     "verify": Command("gitsnap.cli.verify:verify", "Check that archives are whole and as they were written."),
     "keep": Command("gitsnap.cli.prune:keep", "Mark a sample, so that retention never removes it."),
     "prune": Command("gitsnap.cli.prune:prune", "Remove scheduled samples that no rule keeps."),
-    "import": Command("gitsnap.cli.importing:import_", "Take over samples of the old Sveltos Snapshot feature."),
+    "import": Command("gitsnap.cli.importing:import_", "Import samples of the old Sveltos Snapshot feature."),
     "controller": Command(
         "gitsnap.cli.controller:controller", "Serve Snapshots: take samples on schedule and on request."
     ),

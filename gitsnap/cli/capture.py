@@ -35,7 +35,7 @@ _TAG_ID = re.compile(r"[0-9a-f]{40}")
 
 def capture(
     *,
-    snapshot: options.Snapshot = "",
+    snapshot: options.CapturedSnapshot = "",
     storage: options.Storage = None,
     cluster: ClusterChoice,
     choice: PolicyChoice,
@@ -230,7 +230,7 @@ def _report(taken: CaptureResult, form: options.Output) -> None:
 def _remarks(taken: CaptureResult) -> Iterator[str]:
     """What a person should know about a sample besides its counts."""
     if taken.secrets_changes:
-        yield f"Secrets are kept in another way from this sample on: {'; '.join(taken.secrets_changes)}"
+        yield f"from this sample on, Secrets are kept differently: {'; '.join(taken.secrets_changes)}"
     for lacking in taken.recorded.sample.metadata.incomplete:
         yield f"warning: {lacking} could not be read ({lacking.reason}): {_substitute(lacking)}"
     for key, problem in islice(taken.problems.items(), _LISTED_PROBLEMS):

@@ -111,7 +111,7 @@ def drift(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Show in what the cluster differs now from a sample.
+    """Show how the cluster now differs from a sample.
 
     That is `diff --to-sample live`, for cron and CI.
 

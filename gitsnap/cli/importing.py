@@ -41,7 +41,7 @@ def import_(
     identity: options.Identity = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Take over samples of the old Sveltos Snapshot feature.
+    """Import samples of the old Sveltos Snapshot feature.
 
     They keep their dates; the old folders are only read.
 

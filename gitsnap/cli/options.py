@@ -33,7 +33,16 @@ Snapshot = Annotated[
     typer.Option(
         "--snapshot",
         metavar="POLICY",
-        help="Snapshot policy. Can be left out where the storage holds one.",
+        help="Snapshot policy. Needed only where the storage holds several archives.",
+        autocompletion=completing.policies,
+    ),
+]
+CapturedSnapshot = Annotated[
+    str,
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy; the archive has its name. Default: the one in --file, or else `manual`.",
         autocompletion=completing.policies,
     ),
 ]
@@ -74,22 +83,23 @@ Clusters = Annotated[
     typer.Option("--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME."),
 ]
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and try, change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show and try the plan, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, take back what was already written.")]
+Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, revert the steps that were written.")]
 WithoutUndo = Annotated[
     bool,
     typer.Option(
-        "--without-undo", help="Go on although values that are replaced could not be read back from the sample before."
+        "--without-undo", help="Go on even if the sample before cannot bring back the values that are replaced."
     ),
 ]
 AllowWithdraw = Annotated[
-    bool, typer.Option("--allow-withdraw", help="Carry out a plan that takes add-ons from clusters, or may.")
+    bool, typer.Option("--allow-withdraw", help="Accept that the plan takes, or may take, add-ons from clusters.")
 ]
 AllowLess = Annotated[
     bool,
     typer.Option(
-        "--allow-withdraw-resources", help="Of that, only what a smaller configuration takes from matching clusters."
+        "--allow-withdraw-resources",
+        help="Accept only what a smaller configuration takes from clusters that still match.",
     ),
 ]
 Wait = Annotated[
@@ -98,8 +108,8 @@ Wait = Annotated[
         "--wait",
         metavar="SECONDS",
         min=0,
-        help="Wait so long for Sveltos: for each step that rests on it (default 60), and in the end until the clusters "
-        "have it (default on a terminal; exit 19). 0 waits for nothing.",
+        help="How long to wait for Sveltos: at each step that needs it (default 60), and at the end until the clusters "
+        "have the configuration (default on a terminal; exit 19). 0 waits for nothing.",
     ),
 ]
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
@@ -160,7 +170,12 @@ Excepted = Annotated[Names, _object("--except", help_text="Leave this object of 
 Selector = Annotated[
     str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
 ]
-WithReferences = Annotated[bool, typer.Option("--with-references", help="Also what the selected objects refer to.")]
+WithReferences = Annotated[
+    bool,
+    typer.Option(
+        "--with-references", help="Also select the objects, such as ConfigMaps, that the selected objects refer to."
+    ),
+]
 Recreate = Annotated[
     bool, typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable).")
 ]
@@ -176,7 +191,10 @@ PlanFrom = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
 ]
 IntoCluster = Annotated[
-    str, typer.Option("--into-cluster", metavar="UID", help="Put a sample of another cluster into the one of this uid.")
+    str,
+    typer.Option(
+        "--into-cluster", metavar="UID", help="Put a sample of another cluster into the cluster with this uid."
+    ),
 ]
 Record = Annotated[
     Path | None,
@@ -210,7 +228,7 @@ AddedKinds = Annotated[
     typer.Option(
         "--resources",
         metavar="KIND",
-        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' for none any more.",
+        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' ends them.",
     ),
 ]
 SensitiveFields = Annotated[
@@ -218,14 +236,14 @@ SensitiveFields = Annotated[
     typer.Option(
         "--sensitive-field",
         metavar="FIELD",
-        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' for none any more.",
+        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' removes all of them.",
     ),
 ]
 AcceptSecretsChange = Annotated[
     bool,
     typer.Option(
         "--accept-secrets-change",
-        help="Keep Secrets as asked for, where the archive has another mode, other recipients or more hidden fields.",
+        help="Accept another mode, other recipients or fewer hidden fields than the archive has.",
     ),
 ]
 RequireComplete = Annotated[
@@ -252,7 +270,7 @@ OldStorage = Annotated[
     Path, typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`.")
 ]
 OldSnapshot = Annotated[
-    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Can be left out where there is one.")
+    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Needed only where there are several.")
 ]
 Into = Annotated[
     str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")

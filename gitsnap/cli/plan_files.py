@@ -48,7 +48,9 @@ def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, plac
     words = ["rollback", "--plan", str(path)]
     if place.elsewhere.cluster:
         words += ["--into-cluster", place.elsewhere.cluster]
-    output.say(f"the plan is in {path}; this carries out exactly this one:\n  {place.command(shlex.join(words))}")
+    output.say(
+        f"the plan is in {path}; this command carries out exactly this plan:\n  {place.command(shlex.join(words))}"
+    )
 
 
 def load_plan(path: Path) -> PlanFile:

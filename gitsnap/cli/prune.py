@@ -140,7 +140,9 @@ def _confirm(archive: GitArchive, going: Sequence[Decision], *, yes: bool) -> No
     if yes:
         return
     if not output.can_ask():
-        raise RefusedError("nothing was removed: there is no terminal to ask at", hint="Give --yes to remove them.")
+        raise RefusedError(
+            "nothing was removed: there is no terminal to confirm at", hint="Give --yes to remove the samples."
+        )
     if not output.confirmed(f"Remove {_samples(len(going))} from {archive.location}?"):
         raise AbortedError("nothing was removed")
 

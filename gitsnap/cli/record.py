@@ -104,7 +104,7 @@ class Sampler:
             mend = "Capture once with --secrets-mode encrypt --accept-secrets-change"
         elif info.mode is SecretsMode.ENCRYPT and not (keeper is not None and keeper.reads_back):
             why = (
-                f"samples are encrypted to {recipients.listed(info.recipients)}, and no identity at hand can read them"
+                f"samples are encrypted to {recipients.listed(info.recipients)}, and no given identity can decrypt them"
             )
             mend = "Give the --identity of a recipient"
         else:

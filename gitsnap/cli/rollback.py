@@ -41,7 +41,7 @@ def rollback(
     """Put objects back as a sample has them: all, or those named.
 
     A plan is shown and tried on the server first. Nothing outside the selection is touched, and nothing is deleted
-    without --prune. `gitsnap undo` takes it back.
+    without --prune. `gitsnap undo` reverts the rollback.
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """

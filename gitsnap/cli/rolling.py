@@ -116,7 +116,7 @@ def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: opti
 
 def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report | None:
     if plan.blocked:
-        raise RefusedError("this plan must not be carried out as it is:\n  " + "\n  ".join(plan.blocked))
+        raise RefusedError("this plan is refused, and nothing was changed:\n  " + "\n  ".join(plan.blocked))
     if manner.dry_run:
         return None
     if plan.writes:
@@ -131,7 +131,9 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
     if yes:
         return
     if not output.can_ask():
-        raise RefusedError("nothing was changed: there is no terminal to ask at", hint="Give --yes to apply the plan.")
+        raise RefusedError(
+            "nothing was changed: there is no terminal to confirm the plan at", hint="Give --yes to apply the plan."
+        )
     if not output.confirmed(question(plan)):
         raise AbortedError("nothing was changed")
 

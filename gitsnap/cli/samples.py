@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gitsnap.archive.completeness import Lack
 
 LEAST = {"date": output.DATE_COLUMNS, "snapshot policy": len("snapshot"), "complete": len("complete"), "commit": 6}
-"""On a narrow terminal a date is never broken, and these are rather than that the table is none any more."""
+"""The least width of columns on a narrow terminal. Dates never wrap."""
 
 
 def list_samples(

@@ -52,7 +52,7 @@ class Descriptor(io.FileIO):
             if not self._is_result:
                 return size
             if error.errno == errno.EPIPE:
-                raise ReaderGoneError("whoever read the output has ended") from None
+                raise ReaderGoneError("the reader of the output has ended") from None
             raise OutputError(f"the output could not be written: {error.strerror}") from None
 
 

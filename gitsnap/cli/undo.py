@@ -25,12 +25,12 @@ def undo(
     signing_key: options.SigningKey = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
-    """Take the last rollback back.
+    """Undo the last rollback.
 
-    Each object that it changed becomes what it was before, no other is touched.
+    Each object that the rollback changed becomes what it was before. No other object is touched.
 
-    It is planned, tried and asked for like a rollback, and can be undone itself. After a rollback that stopped half-way
-    or was killed it takes back what had been written.
+    An undo is planned, tried and confirmed like a rollback, and can be undone itself. It also reverts a rollback that
+    stopped half-way or was killed.
 
     Example: gitsnap undo --snapshot hourly --dry-run
     """
@@ -41,7 +41,7 @@ def undo(
     past = rolling.rollback_to_undo(place.rollbacks, _tag(place, of))
     say_unfinished(place)
     what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
-    output.say(f"undoing {what} of {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
+    output.say(f"undoing {what}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
     made = rolling.sample_made(place.archive.samples(), past)
     with role_explained():
         plan = rolling.prepare_undo(

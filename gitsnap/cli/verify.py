@@ -33,26 +33,29 @@ def verify(
     archive: ArchiveChoice,
     allowed_signers: Annotated[
         Path | None,
-        typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by somebody in it."),
+        typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
     ] = None,
     remote: Annotated[
         str, typer.Option("--remote", metavar="URL", help="A remote that must hold the same history.")
     ] = "",
     pinned: Annotated[
         list[str] | None,
-        typer.Option("--pinned", metavar="ID", help="A newest id as printed earlier, that must be there; repeatable."),
+        typer.Option(
+            "--pinned", metavar="ID", help="An id that an earlier verify printed, and that must exist; repeatable."
+        ),
     ] = None,
     form: options.OutputForm = options.Output.TABLE,
 ) -> None:
     """Check that archives are whole and as they were written.
 
-    Every object, the chain of samples, and that each sample holds what its tag says.
+    It checks every object, the chain of samples, and that each sample holds what its tag says.
 
-    Each sample vouches for those before it. For the newest one, only something outside of the archive can: its
-    signature (--allowed-signers), a remote (--remote), or its id that you noted (--pinned).
+    Each sample proves the samples before it. To prove that nothing was rewritten, the newest sample needs a proof
+    from outside of the archive: its signature (--allowed-signers), a remote (--remote), or its id that you noted
+    (--pinned).
 
-    Exit status 5: something is wrong. 13: this copy of the archive lacks a part, which was not checked, such as a
-    shallow clone. Without --snapshot, all archives of the storage are checked. Repairs nothing.
+    Exit status 5: something is wrong. 13: this copy of the archive lacks a part, as a shallow clone does, and the part
+    was not checked. Without --snapshot, all archives of the storage are checked. Nothing is repaired.
 
     Example: gitsnap verify --storage /collection --output json
 

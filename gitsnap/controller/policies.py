@@ -189,7 +189,7 @@ class ServedPolicy:
         self.desk.metrics.taken(self.name, taken)
         self._event("Captured", summary)
         if taken.result.secrets_changes:
-            note = f"{sample.tag}: Secrets are kept in another way: {'; '.join(taken.result.secrets_changes)}"
+            note = f"{sample.tag}: Secrets are kept differently: {'; '.join(taken.result.secrets_changes)}"
             self._event("SecretsChanged", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name, "sample": sample.tag})
         _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})

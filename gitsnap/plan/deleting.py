@@ -47,7 +47,7 @@ def _younger(document: JsonObject) -> str:
     """Why an object is deleted, and what keeps it there for now."""
     if Kind.of(document) in kinds.PROFILE_KINDS and frozen(document):
         why = "it is no longer paused" if paused(document) else "it leaves syncMode DryRun"
-        return f"made after the sample; the deletion does not end, and nothing is withdrawn, before {why}"
+        return f"made after the sample; the deletion ends, and add-ons are withdrawn, only when {why}"
     return "made after the sample"
 
 

@@ -20,8 +20,8 @@ def being_deleted(document: JsonObject) -> str:
     """Why nothing can be done with an object that is on its way out, and what to do."""
     reason = "it is being deleted: wait until it is gone, and roll back again"
     if Kind.of(document) in kinds.PROFILE_KINDS and frozen(document):
-        why = "as long as it is paused" if pausing.paused(document) else "before it leaves syncMode DryRun"
-        return f"{reason}; Sveltos does not let it go {why}"
+        why = "no longer paused" if pausing.paused(document) else "no longer in syncMode DryRun"
+        return f"{reason}; Sveltos ends the deletion only when the profile is {why}"
     return reason
 
 

@@ -222,15 +222,15 @@ class Plan:
         ended = [one for one in self.withdraws if one.takes and one.moment is not Moment.LESS]
         less = {(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}
         if ended:
-            lost = f"{counted(len(ended), 'match')} of a profile and a cluster"
-            yield f"{lost} would be lost; --allow-withdraw accepts that"
+            lost = f"{counted(len(ended), 'match')} between a profile and a cluster"
+            yield f"the plan ends {lost}; --allow-withdraw accepts that"
         if less and not self.options.allow_less:
             clusters = {cluster for _, cluster in less}
-            where = f"on {counted(len(clusters), 'cluster')} add-ons would be withdrawn by a smaller configuration"
+            where = f"a smaller configuration withdraws add-ons from {counted(len(clusters), 'cluster')}"
             yield f"{where}; --allow-withdraw-resources accepts that"
         if self.doubts:
             yield (
-                f"for {counted(len(self.doubts), 'object')} it cannot be told whether add-ons would be withdrawn;"
+                f"{counted(len(self.doubts), 'object')} may cause Sveltos to withdraw add-ons, see the uncertain lines;"
                 " --allow-withdraw accepts that"
             )
         if self.conflicts:

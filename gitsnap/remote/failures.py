@@ -58,7 +58,7 @@ MEANINGS = (
         ("host key verification failed", "remote host identification has changed", r"no \S+ host key is known"),
         "the server's host key is not the one in known_hosts",
         RemoteError,
-        "Compare the server's host key with what its people publish, then put it into known_hosts.",
+        "Compare the server's host key with the key that its administrators publish, then put it into known_hosts.",
     ),
     Meaning(
         ("ssl certificate problem", "certificate verif", "server verification failed", "unable to get local issuer",
@@ -90,9 +90,9 @@ MEANINGS = (
             "does not support --", "server does not support", "remote does not support", "server doesn't support",
             "git-http-push failed", "dumb http", "unknown service", "service not enabled", "git_receive_pack not perm",
         ),
-        "the server cannot do what is needed",
+        "the server lacks a feature that is needed",
         RemoteRefusedError,
-        "Its people can tell whether this can be enabled, or name another server.",
+        "Ask its administrators to enable the feature, or use another server.",
     ),
     Meaning(
         (
@@ -108,9 +108,9 @@ MEANINGS = (
             r"\brejected \(", "hook declined", "unpacker error", "unpack failed", "no space left", "quota",
             "permission denied", "insufficient permission", "read-only file system",
         ),
-        "the remote refuses what is pushed",
+        "the remote refuses the push",
         RemoteRefusedError,
-        "A rule, a hook or a full disk of the server; its people can tell.",
+        "The cause may be a rule, a hook or a full disk of the server. Ask its administrators.",
     ),
     Meaning(
         (

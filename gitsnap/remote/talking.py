@@ -56,7 +56,7 @@ class Remote:
                 return run_git(git_folder, *arguments, given=given, environment=environment, seconds=SECONDS)
             except subprocess.TimeoutExpired:
                 raise RemoteUnreachableError(
-                    f"{self.shown}: git was not done after {SECONDS:.0f} s, and was ended"
+                    f"{self.shown}: git did not finish within {SECONDS:.0f} s, and was ended"
                 ) from None
 
     def error(self, printed: str, porcelain: str = "") -> GitsnapError:

@@ -296,7 +296,7 @@ def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> 
     hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo "no tags here" >&2; exit 1;; esac\n')
     hook.chmod(0o755)
 
-    with pytest.raises(RemoteError, match="refuses what is pushed") as error:
+    with pytest.raises(RemoteError, match="refuses the push") as error:
         push(source.git, "hourly", Remote(str(target)))
 
     assert not error.value.retryable

@@ -153,7 +153,7 @@ def test_what_is_being_deleted_is_never_unchanged() -> None:
     profile = custom(kinds.CLUSTER_PROFILE, "p", {"syncMode": "DryRun"})
     step = only_step(plan_of([profile], [alive(profile, deletionTimestamp="2026-01-01T00:00:00Z")]))
     assert step.action is Action.REFUSE
-    assert "before it leaves syncMode DryRun" in step.reason
+    assert "no longer in syncMode DryRun" in step.reason
 
 
 def test_prune_says_what_is_being_deleted_already() -> None:

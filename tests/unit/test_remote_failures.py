@@ -115,7 +115,7 @@ def test_the_server_s_words_come_first_and_refs_in_one_line() -> None:
     error = Remote("https://git.example.com/x.git", Credentials("s")).error(printed, refs)
 
     assert error.message == (
-        "https://git.example.com/x.git says: POLICY-17: ask team-git: the remote refuses what is pushed "
+        "https://git.example.com/x.git says: POLICY-17: ask team-git: the remote refuses the push "
         "(hook declined: h/0000 and 999 more)"
     )
 

@@ -119,7 +119,7 @@ def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: di
         place.capture(snapshot(**after))
         return
 
-    with pytest.raises(SecretsError, match="Snapshot p asks for Secrets to be kept in another way") as error:
+    with pytest.raises(SecretsError, match="Snapshot p does not agree with how the archive") as error:
         place.capture(snapshot(**after))
 
     assert error.value.exit_code == 7
