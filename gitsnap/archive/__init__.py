@@ -58,6 +58,9 @@ __all__ = [
     "open_path",
 ]
 
+_HIDING = ("samples", "refs")
+"""Parts of the record without which samples exist that are not seen (completeness.Lack)."""
+
 
 class GitArchive:
     """One archive (ports.Archive)."""
@@ -103,9 +106,12 @@ class GitArchive:
         Tags that an earlier command has read are taken as read; ``check`` reads every one of them.
         """
         samples, problems = self._samples.read()
-        if not samples or self._samples.damaged_line:
-            samples.doubt = "; ".join(map(str, self._lacks(samples)))
+        samples.ask_doubt = lambda: self._doubt(is_empty=not samples)
         return samples, problems
+
+    def _doubt(self, *, is_empty: bool) -> str:
+        """Why the newest sample may not be here. What else a copy lacks hides no sample from those that are here."""
+        return "; ".join(str(lack) for lack in self.lacks() if is_empty or lack.what in _HIDING)
 
     def lacks(self) -> list[Lack]:
         """What this copy of the archive lacks of the record. A whole archive lacks nothing."""
@@ -124,7 +130,7 @@ class GitArchive:
     def check_samples(self) -> None:
         """Raises ArchiveError where samples may exist that are not here: retention must not decide without them."""
         for lack in self.lacks():
-            if lack.what in ("samples", "refs"):
+            if lack.what in _HIDING:
                 raise ArchiveError(
                     f"no sample of {self._folder} can be removed: {lack.message}",
                     hint=f"Bring them here: `{lack.command}`." if lack.command else DAMAGED,

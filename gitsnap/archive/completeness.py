@@ -144,9 +144,13 @@ def _lacking_samples(
 
     heads = set(branch_heads(repository, branch).values())
     copied = is_clone(repository)
-    if copied and not heads and samples:
-        command = f"git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
-        return [Lack("history", f"the branch {branch} is not here, only the tags of its samples", command)]
+    if copied and not heads:
+        fetched = f"origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
+        if samples:
+            message = f"the branch {branch} is not here, only the tags of its samples"
+            return [Lack("history", message, f"git fetch {fetched}")]
+        message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
+        return [Lack("samples", message, f"{FETCH_TAGS} {fetched}")]
     # The working tree shows a commit only once its sample has a tag: such a commit is not of a capture that was killed.
     shown = "" if copied or (newest is not None and {newest.commit} == heads) else shown_commit(repository)
     if shown and not heads:

@@ -50,8 +50,13 @@ class Samples(Sequence[Sample]):
         self._rows = rows
         self._added = added
         self._ask = ask
-        self.doubt = ""
+        self.ask_doubt: Callable[[], str] = str
+        """Gives ``doubt``: only a relative name of a sample asks for it."""
+
+    @property
+    def doubt(self) -> str:
         """Why these may not be all samples, so that the last one may not be the newest (history.Doubtful)."""
+        return self.ask_doubt()
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._added)

@@ -66,6 +66,7 @@ _UNSHALLOW = "git fetch --unshallow --tags"
 _FETCH_TAGS = "git fetch --tags"
 _REFETCH = "git fetch --refetch --no-filter --tags"
 _GONE = "the tags of the samples are missing"
+_NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` brings them"
 _NOT_SEEN = "packed-refs is damaged at line"
 _HOSTILE_FILE = b"just text\n"
 
@@ -97,8 +98,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "stale tags": (
         archives.stale_tags,
-        [("list", 0, _FETCH_TAGS), ("diff", 1, _FETCH_TAGS), ("verify", 13, _FETCH_TAGS), ("capture", 5, _FETCH_TAGS),
-         ("prune", 5, _FETCH_TAGS)],
+        [("list", 0, _FETCH_TAGS), ("show", 5, _FETCH_TAGS), ("diff", 5, _FETCH_TAGS), ("verify", 13, _FETCH_TAGS),
+         ("capture", 5, _FETCH_TAGS), ("prune", 5, _FETCH_TAGS)],
     ),
     "stale branch": (archives.stale_branch, [("list", 0, ""), ("log", 0, ""), ("verify", 0, "nothing wrong")]),
     "partial": (
@@ -113,6 +114,11 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     "bare, HEAD is main": (archives.bare_with_another_head, [("diff", 1, ""), ("verify", 0, "4 samples")]),
     "tags alone": (archives.tags_alone, [("diff", 1, ""), ("log", 0, "the branch p is not here"), ("verify", 13, "")]),
     "another single branch": (archives.single_other_branch, [("list", 5, "'+refs/heads/*:refs/remotes/origin/*'")]),
+    "a branch made from the archive's": (
+        archives.branch_made_from_it,
+        [("list", 5, _NEITHER), ("show", 5, _NEITHER), ("diff", 5, _NEITHER), ("log", 13, _NEITHER),
+         ("verify", 5, _NEITHER), ("prune", 5, _NEITHER)],
+    ),
     "grafts": (archives.grafts, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
     "replaced": (archives.replaced, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
     # Refs
@@ -123,8 +129,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "packed-refs cut off between lines": (
         archives.packed_refs_cut_off_between_lines,
-        [("list", 0, "are missing"), ("diff", 1, "are missing"), ("verify", 5, "are missing"),
-         ("prune", 5, "are missing"), ("capture", 0, "")],
+        [("list", 0, "are missing"), ("show", 5, "are missing"), ("diff", 5, "are missing"),
+         ("verify", 5, "are missing"), ("prune", 5, "are missing"), ("capture", 0, "")],
     ),
     "packed-refs overwritten": (
         archives.packed_refs_overwritten,
@@ -142,7 +148,7 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "newest tag deleted": (
         archives.newest_tag_deleted,
-        [("list", 0, "are missing"), ("verify", 5, "are missing"), ("capture", 0, "")],
+        [("list", 0, "are missing"), ("diff", 5, "are missing"), ("verify", 5, "are missing"), ("capture", 0, "")],
     ),
     "branch renamed": (
         archives.branch_renamed,
@@ -279,6 +285,7 @@ def test_json_tells_what_is_missing(place: Path, kind: str, command: str) -> Non
         ("depth 1", [_UNSHALLOW]),
         ("no tags", [_FETCH_TAGS]),
         ("stale tags", [_FETCH_TAGS]),
+        ("a branch made from the archive's", ["git fetch --tags origin +refs/heads/p:refs/remotes/origin/p"]),
         ("partial", [_REFETCH]),
         (
             "tags alone",

@@ -138,6 +138,12 @@ def single_other_branch(folder: Path) -> Path:
     return folder / "ci"
 
 
+def branch_made_from_it(folder: Path) -> Path:
+    """A clone of one branch, without tags, that somebody made from the archive's branch."""
+    git(folder / "store/p", "branch", "fix", "p~1")
+    return clone(folder, "--single-branch", "--no-tags", "-b", "fix")
+
+
 def grafts(folder: Path) -> Path:
     """git shows a history of one commit."""
     archive = folder / "store/p"
