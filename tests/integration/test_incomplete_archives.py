@@ -314,6 +314,27 @@ def test_a_verify_without_a_sample_is_never_green(tmp_path: Path) -> None:
     assert "no sample was taken yet" in gitsnap(tmp_path, "verify", code=5).stdout
 
 
+def test_an_archive_whose_git_is_gone_is_not_no_archive(place: Path) -> None:
+    """Every command names the folder: the storage is not called empty, and the working tree not taken for a clone."""
+    shutil.rmtree(place / "store/p/.git")
+
+    for command in ("list", "verify", "log", "show", "diff", "capture --from-dir cluster --snapshot p"):
+        refused = gitsnap(place, *command.split(" "), "--storage", "store", code=5)
+        assert "p holds the files of an archive, and no .git" in refused.stderr, command
+    assert "no .git" in gitsnap(place, "verify", "--archive", "store/p", code=5).stderr
+
+
+def test_a_file_is_not_called_no_archive(place: Path) -> None:
+    """A bundle holds samples: the command that makes an archive of it is named."""
+    git(place / "store/p", "bundle", "create", "-q", str(place / "p.bundle"), "--all")
+
+    refused = gitsnap(place, "list", "--archive", "p.bundle", code=5)
+
+    assert "p.bundle is a file" in refused.stderr
+    git(place, *refused.stderr.split("`git ")[1].split("`")[0].replace("FOLDER", "ci").split(" "), "-b", "p")
+    assert f"{_SAMPLES} samples" in gitsnap(place, "verify", "--archive", "ci", code=0).stdout
+
+
 def test_a_sample_is_named_where_the_newest_is_not_known(place: Path) -> None:
     """What is whole can still be read by its own name."""
     first = tags(place / "store/p")[0]
