@@ -172,7 +172,11 @@ def _lacking_samples(
 
 
 def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
-    """How many own commits lie between the head of a branch and the newest commit that has a sample."""
+    """How many own commits lie between the head of a branch and the newest commit that has a sample.
+
+    0 where the newest sample is of another commit than the one that is reached: the branch was rewritten, and its
+    commits tell of no further sample.
+    """
     if newest is not None and any(
         commit.id == head for commit in islice(first_parents(repository, newest.commit), _MOST_COMMITS)
     ):
@@ -181,6 +185,8 @@ def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample
     own = 0
     for commit in islice(first_parents(repository, head), _MOST_COMMITS):
         if commit.id in tagged:
-            return own
+            return own if newest is None or commit.id == newest.commit else 0
+        if newest is not None and not commit.parents:
+            return 0
         own += commit.is_own
     return own

@@ -162,7 +162,7 @@ def _check_tags(remote: Remote, tags: Sequence[str], branch: str) -> None:
     """Raises RemoteError where the remote has samples of a branch that it does not have: that is no empty remote."""
     if tags:
         raise RemoteError(
-            f"{remote.shown} has samples of {branch}, such as {max(tags).removeprefix(TAGS)}, and not the branch itself",
+            f"{remote.shown} has samples of {branch}, such as {max(tags).removeprefix(TAGS)}, and not the branch",
             hint="Put the branch back: `gitsnap push` from an archive that has it, or `git push URL "
             f"COMMIT:refs/heads/{branch}` with the commit of the newest tag.",
         )

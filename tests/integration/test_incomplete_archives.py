@@ -68,6 +68,7 @@ _REFETCH = "git fetch --refetch --no-filter --tags"
 _GONE = "the tags of the samples are missing"
 _NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` brings them"
 _NOT_SEEN = "packed-refs is damaged at line"
+_DAMAGED = "points at an object that is missing or damaged"
 _HOSTILE_FILE = b"just text\n"
 
 _Expected = tuple[str, int, str]
@@ -161,6 +162,23 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     "index emptied": (archives.index_emptied, [("verify", 0, "makes it anew"), ("capture", 0, "")]),
     "rebased": (archives.rebased, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     "filtered": (archives.filtered, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
+    # Objects
+    "pack cut off": (
+        archives.pack_cut_off,
+        [("list", 5, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("log", 5, ""), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("capture", 5, "is missing from the archive or damaged")],
+    ),
+    "pack without index": (
+        archives.pack_without_index,
+        [("list", 5, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("log", 5, ""), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("capture", 5, "is missing from the archive or damaged")],
+    ),
+    "newest tag object gone": (
+        archives.newest_tag_object_gone,
+        [("list", 0, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("log", 0, ""), ("capture", 0, "")],
+    ),
+    "commit not UTF-8": (archives.commit_not_utf8, [("log", 0, ""), ("verify", 0, ""), ("capture", 0, "")]),
     # Planted tags
     "tag not UTF-8": (
         archives.not_utf8,

@@ -497,7 +497,7 @@ def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
 
 
 def test_a_remote_that_lost_its_branch(source: _Source, target: Path, tmp_path: Path) -> None:
-    """Its samples tell that it is neither empty nor up to date: no archive begins anew, and a push says what it does."""
+    """Its samples tell that it is not empty: no archive begins anew, and a push says what it did."""
     remote = Remote(f"file://{target}")
     push(source.git, "hourly", remote)
     subprocess.run(["git", "-C", target, "update-ref", "-d", "refs/heads/hourly"], check=True)
