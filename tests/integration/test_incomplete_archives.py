@@ -215,8 +215,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     # Hostile trees
     "document is no mapping": (
         hostile(b"100644", b"odd.yaml", _HOSTILE_FILE, below=_MAPS),
-        [("show ConfigMap/default/odd", 5, "not a Kubernetes object"), ("show", 0, ""),
-         ("diff", 5, "not a Kubernetes object"), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
+        [("show ConfigMap/default/odd", 5, "no mapping of fields"), ("show", 0, ""),
+         ("diff", 5, "no mapping of fields"), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
     ),
     "document not UTF-8": (
         hostile(b"100644", b"odd.yaml", b"a: f\xfc\n", below=_MAPS),
