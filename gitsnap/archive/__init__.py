@@ -21,6 +21,7 @@ from gitsnap.archive.reading import (
     GitTree,
     Listing,
     Problem,
+    Problems,
     SampleReader,
     Samples,
     newest,
@@ -57,6 +58,9 @@ __all__ = [
     "open_archive",
     "open_path",
 ]
+
+_HIDING = ("samples", "refs")
+"""Parts of the record without which samples exist that are not seen (completeness.Lack)."""
 
 
 class GitArchive:
@@ -103,9 +107,13 @@ class GitArchive:
         Tags that an earlier command has read are taken as read; ``check`` reads every one of them.
         """
         samples, problems = self._samples.read()
-        if not samples or self._samples.damaged_line:
-            samples.doubt = "; ".join(map(str, self._lacks(samples)))
+        samples.ask_doubt = lambda: self._doubt(samples, problems)
         return samples, problems
+
+    def _doubt(self, samples: Samples, problems: Problems) -> str:
+        """Why the newest sample may not be here. What else a copy lacks hides no sample from those that are here."""
+        lacking = [str(lack) for lack in self.lacks() if not samples or lack.what in _HIDING]
+        return "; ".join([*lacking, *_damaged_newest(samples, problems)])
 
     def lacks(self) -> list[Lack]:
         """What this copy of the archive lacks of the record. A whole archive lacks nothing."""
@@ -123,8 +131,10 @@ class GitArchive:
 
     def check_samples(self) -> None:
         """Raises ArchiveError where samples may exist that are not here: retention must not decide without them."""
+        for damaged in _damaged_newest(*self._samples.read()):
+            raise ArchiveError(f"no sample of {self._folder} can be removed: {damaged}", hint=DAMAGED)
         for lack in self.lacks():
-            if lack.what in ("samples", "refs"):
+            if lack.what in _HIDING:
                 raise ArchiveError(
                     f"no sample of {self._folder} can be removed: {lack.message}",
                     hint=f"Bring them here: `{lack.command}`." if lack.command else DAMAGED,
@@ -221,6 +231,12 @@ class GitArchive:
                 with suppress(OSError):
                     size += Path(folder, name).lstat().st_size
         return size
+
+
+def _damaged_newest(samples: Samples, problems: Problems) -> list[str]:
+    """Says that the tag of the newest sample is damaged, where one of a later name than the newest sample's is."""
+    damaged = [one for one in problems if one.damaged and (not samples or one.tag > samples[-1].tag)]
+    return [f"samples may be missing: {one.reason}" for one in damaged[-1:]]
 
 
 def open_archive(storage: Path, policy: str) -> GitArchive:

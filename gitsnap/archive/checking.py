@@ -25,12 +25,15 @@ from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
 from gitsnap.format import parse_tag_message, pruned_count
-from gitsnap.git import common_folder, run_git
+from gitsnap.git import common_folder, git_settings, run_git
 from gitsnap.model import Area, BlobId, Sample, SampleMetadata
 from gitsnap.signing import AllowedSigners
 
 _REMARKS = ("notice:", "hint:")
 """Lines of git that tell of no damage."""
+
+_PROMISED = {"remote.origin.promisor": "true"}
+"""With it git takes contents that a partial clone did not fetch for no damage. No remote is asked for them."""
 
 Progress = Callable[[str, int], None]
 
@@ -139,8 +142,9 @@ class _Checker:
         """What git itself says of its objects. The index is none of them, and a damaged one must not stop the check."""
         self._progress("git fsck", 0)
         done = run_git(
-            Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress", refs="copied"
-        )
+            Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress", refs="copied",
+            environment=git_settings(_PROMISED) if self._is_partial else None,
+        )  # fmt: skip
         said = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith(_REMARKS)]
         for line in said or ([f"git fsck ended with {done.returncode}"] if done.returncode else []):
             yield Finding(True, "git", line.removeprefix("error: "))

@@ -144,9 +144,13 @@ def _lacking_samples(
 
     heads = set(branch_heads(repository, branch).values())
     copied = is_clone(repository)
-    if copied and not heads and samples:
-        command = f"git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
-        return [Lack("history", f"the branch {branch} is not here, only the tags of its samples", command)]
+    if copied and not heads:
+        fetched = f"origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
+        if samples:
+            message = f"the branch {branch} is not here, only the tags of its samples"
+            return [Lack("history", message, f"git fetch {fetched}")]
+        message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
+        return [Lack("samples", message, f"{FETCH_TAGS} {fetched}")]
     # The working tree shows a commit only once its sample has a tag: such a commit is not of a capture that was killed.
     shown = "" if copied or (newest is not None and {newest.commit} == heads) else shown_commit(repository)
     if shown and not heads:
@@ -168,7 +172,11 @@ def _lacking_samples(
 
 
 def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
-    """How many own commits lie between the head of a branch and the newest commit that has a sample."""
+    """How many own commits lie between the head of a branch and the newest commit that has a sample.
+
+    0 where the newest sample is of another commit than the one that is reached: the branch was rewritten, and its
+    commits tell of no further sample.
+    """
     if newest is not None and any(
         commit.id == head for commit in islice(first_parents(repository, newest.commit), _MOST_COMMITS)
     ):
@@ -177,6 +185,8 @@ def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample
     own = 0
     for commit in islice(first_parents(repository, head), _MOST_COMMITS):
         if commit.id in tagged:
-            return own
+            return own if newest is None or commit.id == newest.commit else 0
+        if newest is not None and not commit.parents:
+            return 0
         own += commit.is_own
     return own

@@ -15,8 +15,6 @@ from gitsnap.model import Area, BlobId, ChangeCounts, SampleMetadata, TreeInfo
 from gitsnap.ports import ChangedFile, SampleDraft
 
 AUTHOR = "gitsnap <gitsnap@localhost>"
-OWN_COMMIT = "\nGitsnap-Format: "
-"""What the message of a commit by gitsnap holds."""
 
 _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 

@@ -19,7 +19,7 @@ from pygit2.enums import ObjectType
 from gitsnap.archive import sample_index
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row, Rows
-from gitsnap.archive.tag_objects import ForeignTagError, read_tag
+from gitsnap.archive.tag_objects import DamagedTagError, ForeignTagError, read_tag
 from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end, hint_for
 from gitsnap.errors import ArchiveError
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
@@ -37,6 +37,8 @@ class Problem:
     reason: str
     foreign: bool = False
     """Whether it is plainly not gitsnap's, so that no number of a sample is its own."""
+    damaged: bool = False
+    """Whether its object is missing or damaged, so that it may be a sample's."""
 
 
 Problems = tuple[Problem, ...]
@@ -50,8 +52,13 @@ class Samples(Sequence[Sample]):
         self._rows = rows
         self._added = added
         self._ask = ask
-        self.doubt = ""
+        self.ask_doubt: Callable[[], str] = str
+        """Gives ``doubt``: only a relative name of a sample asks for it."""
+
+    @property
+    def doubt(self) -> str:
         """Why these may not be all samples, so that the last one may not be the newest (history.Doubtful)."""
+        return self.ask_doubt()
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._added)
@@ -202,7 +209,8 @@ def _read(repository: pygit2.Repository, tags: list[tuple[str, str]]) -> tuple[l
         try:
             samples.append(_sample(repository, name, target))
         except ArchiveError as error:
-            problems.append(Problem(name, error.message, isinstance(error, ForeignTagError)))
+            foreign, damaged = isinstance(error, ForeignTagError), isinstance(error, DamagedTagError)
+            problems.append(Problem(name, error.message, foreign, damaged))
     return samples, tuple(sorted(problems, key=lambda one: one.tag))
 
 

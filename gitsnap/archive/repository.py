@@ -22,6 +22,8 @@ from gitsnap.format import FORMAT, check_branch
 _OLD_FEATURE = "snapshot"
 _OF_FSCK = "lost+found"
 """A folder of root's that many file systems have at their root."""
+_TREE_INFO = "gitsnap.yaml"
+"""A file of every sample, so that it tells the working tree of an archive."""
 _NOT_READABLE = "An archive is its owner's alone: run gitsnap as that user, or give the folder to this one (chown -R)."
 _MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
 
@@ -86,6 +88,8 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
             yield folder, ArchiveError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
             continue
         if not (folder / ".git").exists():
+            if (folder / _TREE_INFO).is_file():
+                yield folder, _without_git(folder)
             continue
         try:
             if _branch_of(folder) is not None:
@@ -100,6 +104,11 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
     Raises NotFoundError when there is nothing or no such policy, ArchiveError when there is something else, UsageError
     when several archives could be meant.
     """
+    if folder.is_file():
+        raise ArchiveError(
+            f"{folder} is a file, not the folder of an archive",
+            hint=f"Of a git bundle, `git clone {folder} FOLDER` makes an archive.",
+        )
     if not folder.is_dir():
         raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
     if not _is_readable(folder):
@@ -111,6 +120,8 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
                 f"{folder} is not a gitsnap archive: it is a storage folder, with the archives {inside}",
                 hint="Name it with --storage, or one of these with --archive.",
             )
+        if (folder / _TREE_INFO).is_file():
+            raise _without_git(folder)
         raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder, policy)
     if branch is None:
@@ -127,6 +138,13 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
             "others by `git fetch --tags origin '+refs/heads/*:refs/remotes/origin/*'`.",
         )
     return _repository(folder), branch
+
+
+def _without_git(folder: Path) -> ArchiveError:
+    return ArchiveError(
+        f"{folder} holds the files of an archive, and no .git: the samples are not there",
+        hint="Put .git back from a backup, or move the folder away and clone the archive's remote.",
+    )
 
 
 def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[pygit2.Repository, str]:

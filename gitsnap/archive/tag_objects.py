@@ -22,6 +22,10 @@ class ForeignTagError(ArchiveError):
     """A tag that gitsnap did not make: it has no number in the order of samples."""
 
 
+class DamagedTagError(ArchiveError):
+    """A tag whose object is missing or damaged: it may be a sample's, which nobody plants."""
+
+
 @dataclass(frozen=True, slots=True)
 class TagObject:
     """An annotated tag of a commit."""
@@ -35,12 +39,12 @@ class TagObject:
 
 
 def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject:
-    """The tag object that the tag ``name`` points at. Raises ArchiveError, ForeignTagError."""
-    check_end(repository, target)
+    """The tag object that the tag ``name`` points at. Raises DamagedTagError, ForeignTagError."""
     try:
+        check_end(repository, target)
         kind, content = repository.read(target)
-    except (KeyError, ValueError, pygit2.GitError):
-        raise ArchiveError(
+    except (ArchiveError, KeyError, ValueError, pygit2.GitError):
+        raise DamagedTagError(
             f"the tag {name} points at an object that is missing or damaged", hint=hint_for(repository)
         ) from None
     if kind != ObjectType.TAG:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.composing import OWN_COMMIT
+from gitsnap.archive.commits import read_commit
 from gitsnap.archive.objects import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.errors import ArchiveError
@@ -58,7 +58,7 @@ def update(
     if _read(shown) == commit:
         return ()
     ours = [_shown_files(repository, folders, shown)]
-    if base is not None and base != _read(shown) and OWN_COMMIT in repository[base].peel(pygit2.Commit).message:
+    if base is not None and base != _read(shown) and read_commit(repository, base).is_own:
         ours.append(_files(repository, folders, base))
     paths = sorted(after.keys() | {path for files in ours for path in files})
     changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]

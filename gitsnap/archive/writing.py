@@ -17,8 +17,8 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import leftovers, maintenance, memory, removal, tag_names, worktree
+from gitsnap.archive.commits import read_commit
 from gitsnap.archive.composing import (
-    OWN_COMMIT,
     changes_since,
     commit_object,
     counts,
@@ -234,9 +234,7 @@ class GitWriter:
 
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
         """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
-        check_end(self._repository, head.commit)
-        commit = self._repository[head.commit]
-        if not isinstance(commit, pygit2.Commit) or OWN_COMMIT not in commit.message:
+        if not read_commit(self._repository, head.commit).is_own:
             return False
         before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:

@@ -90,6 +90,6 @@ def _report(archive: GitArchive, shown: str, done: Pushed, form: options.Output)
         )
         return
     noun = "sample" if done.tags == 1 else "samples"
-    what = f"pushed {done.tags} {noun}" if done.tags else "up to date"
+    what = f"pushed {done.tags} {noun}" if done.tags else "pushed the branch" if done.branch else "up to date"
     removed = f", removed {done.removed}" if done.removed else ""
     output.result(f"{archive.policy}: {what}{removed}, commit {done.commit[:12]}, at {shown}")

@@ -62,7 +62,8 @@ def list_samples(
             _say_empty(archive.folder)
     for error in damaged:  # the others are listed all the same
         output.say(f"error: {error}")
-    if damaged or any(lack.what == "refs" for lack in lacking) or (lacking and not samples):
+    hidden = lacking or any(problem.damaged for _, _, problems in listings for problem in problems)
+    if damaged or any(lack.what == "refs" for lack in lacking) or (hidden and not samples):
         raise typer.Exit(ArchiveError.exit_code)
 
 

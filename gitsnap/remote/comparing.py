@@ -40,7 +40,8 @@ def _branch(
     name = f"refs/heads/{branch}"
     ours, theirs = here.get(name), there.get(name)
     if theirs is None:
-        yield Finding(True, branch, f"{remote.shown} has no branch {branch}: it holds nothing of this archive")
+        rest = "only tags of its samples" if there else "it holds nothing of this archive"
+        yield Finding(True, branch, f"{remote.shown} has no branch {branch}: {rest}")
         return
     if ours is None or ours == theirs:
         return  # an archive without its branch is a finding of its own

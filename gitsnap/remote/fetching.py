@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gitsnap.archive import GitArchive, chosen_branch, create_at, open_path
 from gitsnap.archive.leftovers import clear_git
 from gitsnap.archive.lock import exclusive_lock
-from gitsnap.archive.refs import UNSENT, read_refs
+from gitsnap.archive.refs import TAGS, UNSENT, read_refs
 from gitsnap.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
-from gitsnap.format import check_branch
+from gitsnap.format import check_branch, is_tag_of
 from gitsnap.remote.sending import restore_unsent, take_unsent
 from gitsnap.remote.talking import Remote
 
@@ -34,13 +34,15 @@ def is_url(text: str) -> bool:
 
 
 def clone(remote: Remote, storage: Path, policy: str, *, prefix: str = "") -> bool:
-    """Make the archive of a policy from the remote; False where the remote is there and has no such branch.
+    """Make the archive of a policy from the remote; False where the remote is there and has nothing of the archive.
 
     Raises the errors of a remote when that cannot be told: an archive must not begin anew while its history may be
     there. Raises StorageError.
     """
     branch = check_branch(policy, prefix)
-    if f"refs/heads/{branch}" not in remote.refs(storage, branch):
+    there = remote.refs(storage, branch)
+    if f"refs/heads/{branch}" not in there:
+        _check_tags(remote, [name for name in there if is_tag_of(name.removeprefix(TAGS), branch)], branch)
         return False
     _clone_into(storage / policy, remote, branch, making=storage / f".cloning-{policy}")
     return True
@@ -142,7 +144,28 @@ def _branch(remote: Remote, folder: Path, policy: str) -> str:
     """The branch of the remote that is meant. A branch of exactly this name comes before one whose last part it is."""
     listed = remote.run(folder, "ls-remote", "--heads", remote.url)
     heads = sorted(line.split("refs/heads/", 1)[1] for line in listed.splitlines() if "refs/heads/" in line)
+    if not heads:
+        _check_branchless(remote, folder)
     return chosen_branch(heads, policy, where=remote.shown)
+
+
+def _check_branchless(remote: Remote, folder: Path) -> None:
+    """Raises RemoteError where a remote without a branch has samples all the same."""
+    listed = remote.run(folder, "ls-remote", "--refs", "--tags", remote.url)
+    for name in sorted(line.partition("\t")[2] for line in listed.splitlines()):
+        branch = name.removeprefix(TAGS).rpartition("/")[0]
+        if is_tag_of(name.removeprefix(TAGS), branch):
+            _check_tags(remote, [name], branch)
+
+
+def _check_tags(remote: Remote, tags: Sequence[str], branch: str) -> None:
+    """Raises RemoteError where the remote has samples of a branch that it does not have: that is no empty remote."""
+    if tags:
+        raise RemoteError(
+            f"{remote.shown} has samples of {branch}, such as {max(tags).removeprefix(TAGS)}, and not the branch",
+            hint="Put the branch back: `gitsnap push` from an archive that has it, or `git push URL "
+            f"COMMIT:refs/heads/{branch}` with the commit of the newest tag.",
+        )
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

@@ -33,6 +33,8 @@ class Pushed:
     """The commit that the remote's branch has now."""
     tags: int
     """How many samples were sent; 0 where the remote had them all."""
+    branch: bool
+    """Whether the remote's branch was moved or made anew, which it can lack although it has all samples."""
     removed: int = 0
     """How many samples were removed from the remote, since retention took them here."""
     problem: str = ""
@@ -66,7 +68,7 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
     _remember(git_folder, here)
     tags = sum(map(_is_tag, missing))
     removed, problem = _remove(git_folder, branch, remote, here, there) if prune else (0, "")
-    return Pushed(head, tags, removed, problem)
+    return Pushed(head, tags, f"refs/heads/{branch}" in missing, removed, problem)
 
 
 def unpushed(git_folder: Path, branch: str) -> int:

@@ -66,7 +66,9 @@ _UNSHALLOW = "git fetch --unshallow --tags"
 _FETCH_TAGS = "git fetch --tags"
 _REFETCH = "git fetch --refetch --no-filter --tags"
 _GONE = "the tags of the samples are missing"
+_NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` brings them"
 _NOT_SEEN = "packed-refs is damaged at line"
+_DAMAGED = "points at an object that is missing or damaged"
 _HOSTILE_FILE = b"just text\n"
 
 _Expected = tuple[str, int, str]
@@ -97,8 +99,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "stale tags": (
         archives.stale_tags,
-        [("list", 0, _FETCH_TAGS), ("diff", 1, _FETCH_TAGS), ("verify", 13, _FETCH_TAGS), ("capture", 5, _FETCH_TAGS),
-         ("prune", 5, _FETCH_TAGS)],
+        [("list", 0, _FETCH_TAGS), ("show", 5, _FETCH_TAGS), ("diff", 5, _FETCH_TAGS), ("verify", 13, _FETCH_TAGS),
+         ("capture", 5, _FETCH_TAGS), ("prune", 5, _FETCH_TAGS)],
     ),
     "stale branch": (archives.stale_branch, [("list", 0, ""), ("log", 0, ""), ("verify", 0, "nothing wrong")]),
     "partial": (
@@ -113,6 +115,11 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     "bare, HEAD is main": (archives.bare_with_another_head, [("diff", 1, ""), ("verify", 0, "4 samples")]),
     "tags alone": (archives.tags_alone, [("diff", 1, ""), ("log", 0, "the branch p is not here"), ("verify", 13, "")]),
     "another single branch": (archives.single_other_branch, [("list", 5, "'+refs/heads/*:refs/remotes/origin/*'")]),
+    "a branch made from the archive's": (
+        archives.branch_made_from_it,
+        [("list", 5, _NEITHER), ("show", 5, _NEITHER), ("diff", 5, _NEITHER), ("log", 13, _NEITHER),
+         ("verify", 5, _NEITHER), ("prune", 5, _NEITHER)],
+    ),
     "grafts": (archives.grafts, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
     "replaced": (archives.replaced, [("log", 0, ""), ("verify", 0, "another history"), ("capture", 0, "")]),
     # Refs
@@ -123,8 +130,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "packed-refs cut off between lines": (
         archives.packed_refs_cut_off_between_lines,
-        [("list", 0, "are missing"), ("diff", 1, "are missing"), ("verify", 5, "are missing"),
-         ("prune", 5, "are missing"), ("capture", 0, "")],
+        [("list", 0, "are missing"), ("show", 5, "are missing"), ("diff", 5, "are missing"),
+         ("verify", 5, "are missing"), ("prune", 5, "are missing"), ("capture", 0, "")],
     ),
     "packed-refs overwritten": (
         archives.packed_refs_overwritten,
@@ -142,7 +149,7 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "newest tag deleted": (
         archives.newest_tag_deleted,
-        [("list", 0, "are missing"), ("verify", 5, "are missing"), ("capture", 0, "")],
+        [("list", 0, "are missing"), ("diff", 5, "are missing"), ("verify", 5, "are missing"), ("capture", 0, "")],
     ),
     "branch renamed": (
         archives.branch_renamed,
@@ -155,6 +162,23 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     "index emptied": (archives.index_emptied, [("verify", 0, "makes it anew"), ("capture", 0, "")]),
     "rebased": (archives.rebased, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     "filtered": (archives.filtered, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
+    # Objects
+    "pack cut off": (
+        archives.pack_cut_off,
+        [("list", 5, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("log", 5, ""), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("capture", 5, "is missing from the archive or damaged")],
+    ),
+    "pack without index": (
+        archives.pack_without_index,
+        [("list", 5, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("log", 5, ""), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("capture", 5, "is missing from the archive or damaged")],
+    ),
+    "newest tag object gone": (
+        archives.newest_tag_object_gone,
+        [("list", 0, _DAMAGED), ("show", 5, _DAMAGED), ("diff", 5, _DAMAGED), ("verify", 5, _DAMAGED),
+         ("prune", 5, _DAMAGED), ("log", 0, ""), ("capture", 0, "")],
+    ),
+    "commit not UTF-8": (archives.commit_not_utf8, [("log", 0, ""), ("verify", 0, ""), ("capture", 0, "")]),
     # Planted tags
     "tag not UTF-8": (
         archives.not_utf8,
@@ -279,6 +303,7 @@ def test_json_tells_what_is_missing(place: Path, kind: str, command: str) -> Non
         ("depth 1", [_UNSHALLOW]),
         ("no tags", [_FETCH_TAGS]),
         ("stale tags", [_FETCH_TAGS]),
+        ("a branch made from the archive's", ["git fetch --tags origin +refs/heads/p:refs/remotes/origin/p"]),
         ("partial", [_REFETCH]),
         (
             "tags alone",
@@ -305,6 +330,27 @@ def test_a_verify_without_a_sample_is_never_green(tmp_path: Path) -> None:
     create_archive(tmp_path, "p")
 
     assert "no sample was taken yet" in gitsnap(tmp_path, "verify", code=5).stdout
+
+
+def test_an_archive_whose_git_is_gone_is_not_no_archive(place: Path) -> None:
+    """Every command names the folder: the storage is not called empty, and the working tree not taken for a clone."""
+    shutil.rmtree(place / "store/p/.git")
+
+    for command in ("list", "verify", "log", "show", "diff", "capture --from-dir cluster --snapshot p"):
+        refused = gitsnap(place, *command.split(" "), "--storage", "store", code=5)
+        assert "p holds the files of an archive, and no .git" in refused.stderr, command
+    assert "no .git" in gitsnap(place, "verify", "--archive", "store/p", code=5).stderr
+
+
+def test_a_file_is_not_called_no_archive(place: Path) -> None:
+    """A bundle holds samples: the command that makes an archive of it is named."""
+    git(place / "store/p", "bundle", "create", "-q", str(place / "p.bundle"), "--all")
+
+    refused = gitsnap(place, "list", "--archive", "p.bundle", code=5)
+
+    assert "p.bundle is a file" in refused.stderr
+    git(place, *refused.stderr.split("`git ")[1].split("`")[0].replace("FOLDER", "ci").split(" "), "-b", "p")
+    assert f"{_SAMPLES} samples" in gitsnap(place, "verify", "--archive", "ci", code=0).stdout
 
 
 def test_a_sample_is_named_where_the_newest_is_not_known(place: Path) -> None:

@@ -29,6 +29,7 @@ from gitsnap.git import run_git
 from gitsnap.model import SecretsMode, Trigger
 from gitsnap.policy import from_resource
 from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, talking, unpushed
+from gitsnap.remote.comparing import compare_history
 from tests.support.interruption import Switch
 from tests.support.remotes import (
     HttpServer,
@@ -493,6 +494,26 @@ def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
     assert again.stdout == f"hourly: up to date, commit {commit}, at {target}\n"
     assert (away.returncode, "127.0.0.1" in away.stderr) == (18, True)
     assert "hunter22" not in away.stdout + away.stderr
+
+
+def test_a_remote_that_lost_its_branch(source: _Source, target: Path, tmp_path: Path) -> None:
+    """Its samples tell that it is not empty: no archive begins anew, and a push says what it did."""
+    remote = Remote(f"file://{target}")
+    push(source.git, "hourly", remote)
+    subprocess.run(["git", "-C", target, "update-ref", "-d", "refs/heads/hourly"], check=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    with pytest.raises(RemoteError, match=r"has samples of hourly, such as hourly/.* and not the branch"):
+        clone(remote, empty, "hourly")
+    with pytest.raises(RemoteError, match=r"has samples of hourly, such as hourly/.* and not the branch"):
+        cached_clone(remote, tmp_path / "cache", "")
+    (found,) = compare_history(source.git, "hourly", source.archive.samples(), remote)
+    assert found.message.endswith("has no branch hourly: only tags of its samples")
+    command = [sys.executable, "-m", "gitsnap", "push", "--storage", str(source.storage), "--to", remote.url]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("hourly: pushed the branch, commit ")
+    assert _refs(target) == _refs(source.git)
 
 
 def test_credentials_show_nothing_of_themselves() -> None:

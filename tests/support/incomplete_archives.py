@@ -138,6 +138,12 @@ def single_other_branch(folder: Path) -> Path:
     return folder / "ci"
 
 
+def branch_made_from_it(folder: Path) -> Path:
+    """A clone of one branch, without tags, that somebody made from the archive's branch."""
+    git(folder / "store/p", "branch", "fix", "p~1")
+    return clone(folder, "--single-branch", "--no-tags", "-b", "fix")
+
+
 def grafts(folder: Path) -> Path:
     """git shows a history of one commit."""
     archive = folder / "store/p"
@@ -229,6 +235,57 @@ def filtered(folder: Path) -> Path:
     words = ("filter-branch", "-f", "--tree-filter", "rm -f README.md", "--", "p")
     git(folder / "store/p", *words)
     return folder / "store/p"
+
+
+# Objects --------------------------------------------------------------------------------------------------------------
+
+
+def _pack(folder: Path) -> Path:
+    """Everything in one pack; gives it."""
+    git(folder / "store/p", "config", "--unset", "extensions.preciousObjects")
+    git(folder / "store/p", "gc", "-q", "--prune=now")
+    (pack,) = (folder / "store/p/.git/objects/pack").glob("*.pack")
+    pack.chmod(0o600)
+    return pack
+
+
+def pack_cut_off(folder: Path) -> Path:
+    """The end of the only pack is missing, so that git reads nothing of it."""
+    pack = _pack(folder)
+    pack.write_bytes(pack.read_bytes()[:-200])
+    return folder / "store/p"
+
+
+def pack_without_index(folder: Path) -> Path:
+    """As a copy that was interrupted leaves it."""
+    _pack(folder).with_suffix(".idx").unlink()
+    return folder / "store/p"
+
+
+def newest_tag_object_gone(folder: Path) -> Path:
+    """Of two samples with the same commit, the tag object of the newer one is missing: no commit tells of it."""
+    archive = folder / "store/p"
+    older = tags(archive)[-1]
+    content = git_bytes(archive, "cat-file", "tag", older).replace(older.encode(), PLANTED.encode())
+    _plant(archive, content)
+    target = git(archive, "rev-parse", PLANTED)
+    (archive / ".git/objects" / target[:2] / target[2:]).unlink()
+    return archive
+
+
+def commit_not_utf8(folder: Path) -> Path:
+    """Somebody committed by hand, with a message in Latin-1."""
+    archive = folder / "store/p"
+    lines = git_bytes(archive, "cat-file", "commit", "HEAD").partition(b"\n\n")[0].split(b"\n")
+    lines[1] = b"parent " + git(archive, "rev-parse", "HEAD").encode()
+    content = b"\n".join(lines) + b"\n\nf\xfcr\n"
+    git(
+        archive,
+        "update-ref",
+        "refs/heads/p",
+        git(archive, "hash-object", "-t", "commit", "-w", "--stdin", given=content),
+    )
+    return archive
 
 
 # Planted tags and trees -----------------------------------------------------------------------------------------------
