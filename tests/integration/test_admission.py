@@ -70,7 +70,7 @@ def answer(api: ApiServer, user: User, spec: Mapping[str, Any], *, name: str = "
 
 _GET = allow("", "secrets", "get", resourceNames=["unrelated"])
 _LIST = allow("", "secrets", "list")
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], Rule, str]] = {
     "push.secretRef": ({"push": {"url": HTTPS, "secretRef": REFERENCE}}, _GET, "spec.push.secretRef"),
     "secrets.secretRef": ({"secrets": {"mode": "redact", "secretRef": REFERENCE}}, _GET, "spec.secrets.secretRef"),
     "signing.secretRef": ({"signing": {"secretRef": REFERENCE}}, _GET, "spec.signing.secretRef"),

@@ -249,7 +249,7 @@ def test_who_writes_the_remote_decides_nothing(stage: _Stage) -> None:
 
 
 def test_who_writes_the_remote_gets_nothing_encrypted_to_his_own_key(stage: _Stage) -> None:
-    """The controller refuses fingerprints of a key that it does not have, whatever recipients the branch names."""
+    """The controller does not go on with fingerprints of a key that it does not have, whoever could read the values."""
     remote = bare_repository(stage.folder / "remote.git")
     _forged(stage, remote, "--recipient", _RECIPIENT)
     stage.installed.snapshot("often", {"schedule": "@yearly", "push": {"url": str(remote)}})

@@ -6,18 +6,21 @@ import base64
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from gitsnap import capture, keys, policy
+from gitsnap import capture as sampling
+from gitsnap import keys, policy
 from gitsnap.archive import GitArchive, create_archive
+from gitsnap.capture import CaptureResult
 from gitsnap.cluster import open_directory
 from gitsnap.controller.permissions import Permissions
 from gitsnap.controller.sampling import Sampler, Taken
 from gitsnap.errors import SecretsError
 from gitsnap.model import Area, JsonObject, SecretsMode, Trigger
 from gitsnap.policy import Policy
+from gitsnap.ports import ControlPlane
 from gitsnap.secrets import Keeper
 from gitsnap.secrets_change import changes
 from tests.support.rollbacks import put
@@ -42,21 +45,21 @@ class _Place:
     archive: GitArchive
     folder: Path
 
-    def capture(self, asked: Policy, **accepted: bool) -> capture.CaptureResult:
+    def capture(self, asked: Policy, **accepted: Any) -> CaptureResult:
         """As a person does it."""
         effective, keeper = keys.for_capture(self.archive, asked, **accepted)
         return self._taken(effective, keeper)
 
-    def _taken(self, effective: Policy, keeper: Keeper | None) -> capture.CaptureResult:
-        info = capture.tree_info(effective, branch=self.archive.branch, keeper=keeper)
-        request = capture.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
-        return capture.capture(open_directory(self.folder / "cluster"), self.archive, request)
+    def _taken(self, effective: Policy, keeper: Keeper | None) -> CaptureResult:
+        info = sampling.tree_info(effective, branch=self.archive.branch, keeper=keeper)
+        request = sampling.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
+        return sampling.capture(open_directory(self.folder / "cluster"), self.archive, request)
 
     def controlled(self, **secrets: Any) -> Taken:
         """As the controller does it, with every flag."""
         sampler = Sampler(
             storage=self.folder / "storage",
-            connect=lambda: open_directory(self.folder / "cluster"),
+            connect=lambda: cast("ControlPlane", open_directory(self.folder / "cluster")),  # a sample needs no watch
             now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
             permissions=Permissions(plaintext=True),
         )
@@ -91,7 +94,7 @@ def place(tmp_path: Path) -> _Place:
     return _Place(create_archive(tmp_path / "storage", "p"), tmp_path)
 
 
-KEPT = [
+KEPT: list[dict[str, Any]] = [
     {"mode": "encrypt", "recipients": [OTHER]},
     {"mode": "encrypt", "recipients": [OTHER, THIRD]},
     {"mode": "redact"},
@@ -188,7 +191,7 @@ def test_a_sample_around_a_rollback_is_kept_as_the_archive_has_it(place: _Place)
     assert (effective.secrets_mode, effective.recipients) == (SecretsMode.ENCRYPT, (OTHER,))
 
 
-def _through_remote(place: _Place, asked: Policy, **accepted: bool) -> SecretsMode:
+def _through_remote(place: _Place, asked: Policy, **accepted: Any) -> SecretsMode:
     effective, _ = keys.for_capture_through_remote(place.archive, asked, **accepted)
     return effective.secrets_mode
 
