@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitsnap.archive import is_own_folder
 from gitsnap.errors import NotPermittedError
 from gitsnap.model import SecretsMode
 from gitsnap.policy import Policy
@@ -99,6 +100,8 @@ def _storage(policy: Policy, root: Path) -> Iterator[str]:
             yield f"spec.storage: archives are in {root} or below it (--storage of the controller)"
         elif archive != folder / policy.name:
             yield f"spec.storage: {policy.name} in it is a symbolic link"
+        elif not is_own_folder(archive):
+            yield f"spec.storage: {policy.name}/.git in it leads to another repository"
         elif problem := _inside(folder, root):
             yield f"spec.storage: {problem}"
     except (OSError, RuntimeError):  # Python before 3.13 raises for a circle of links
