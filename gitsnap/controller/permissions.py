@@ -113,7 +113,7 @@ def _inside(folder: Path, root: Path) -> str:
     for place in (folder, *folder.parents):
         if place == root:
             break
-        if place.name in (_GIT_FOLDER, KEYS_FOLDER):
+        if place.name.lower() in (_GIT_FOLDER, KEYS_FOLDER):  # a file system may not tell .GIT from .git
             return f"the folder {place.name} is no place for an archive"
         if (place / _GIT_FOLDER).exists() or ((place / "HEAD").is_file() and (place / "objects").is_dir()):
             return f"{place} is an archive itself, and holds no other"
