@@ -31,10 +31,11 @@ WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(
 """A duration of ``keepWithin``: years, months, days, hours."""
 _HOST = r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*"
 _URL = re.compile(
-    rf"(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+"
+    rf"(?![^\0]*[\x00-\x1f\x7f-\x9f\ud800-\udfff])(?:(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*"
+    rf"|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+)"
 )
 _URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
-_STORAGE = re.compile(r"(?!.*/\.\.(?:/|\Z))/[^\x00-\x1f\x7f]*")
+_STORAGE = re.compile(r"(?!.*/\.\.(?:/|\Z))/[^\x00-\x1f\x7f\ud800-\udfff]*")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 

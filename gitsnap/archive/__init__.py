@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from gitsnap.archive.links import check_links, is_own_folder
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
 from gitsnap.archive.reading import (
     FirstSamples,
@@ -54,6 +55,7 @@ __all__ = [
     "chosen_branch",
     "create_archive",
     "create_at",
+    "is_own_folder",
     "list_archives",
     "open_archive",
     "open_path",
@@ -204,6 +206,7 @@ class GitArchive:
                 hint="Run gitsnap as the user whose archive it is, or correct the permissions.",
             )
         with writers_lock(git_folder, patience=patience) as lock:
+            check_links(git_folder)
             leftovers.clear(git_folder, self._branch)
             keep_objects(self._repository)
             writer = GitWriter(self._repository, self._branch, lock=lock, folders=self._folders)

@@ -167,6 +167,11 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
             f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}",
             hint="Put the prefix back, or begin another archive with it.",
         )
+    if existing.rpartition("/")[2] != policy:
+        raise ArchiveError(
+            f"the archive {folder} is that of {existing}, not of {policy}",
+            hint="Give the folder its own name back, or name another --storage.",
+        )
     return repository, existing
 
 

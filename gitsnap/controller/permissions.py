@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitsnap.archive import is_own_folder
 from gitsnap.errors import NotPermittedError
 from gitsnap.model import SecretsMode
 from gitsnap.policy import Policy
@@ -99,6 +100,8 @@ def _storage(policy: Policy, root: Path) -> Iterator[str]:
             yield f"spec.storage: archives are in {root} or below it (--storage of the controller)"
         elif archive != folder / policy.name:
             yield f"spec.storage: {policy.name} in it is a symbolic link"
+        elif not is_own_folder(archive):
+            yield f"spec.storage: {policy.name}/.git in it leads to another repository"
         elif problem := _inside(folder, root):
             yield f"spec.storage: {problem}"
     except (OSError, RuntimeError):  # Python before 3.13 raises for a circle of links
@@ -110,7 +113,7 @@ def _inside(folder: Path, root: Path) -> str:
     for place in (folder, *folder.parents):
         if place == root:
             break
-        if place.name in (_GIT_FOLDER, KEYS_FOLDER):
+        if place.name.lower() in (_GIT_FOLDER, KEYS_FOLDER):  # a file system may not tell .GIT from .git
             return f"the folder {place.name} is no place for an archive"
         if (place / _GIT_FOLDER).exists() or ((place / "HEAD").is_file() and (place / "objects").is_dir()):
             return f"{place} is an archive itself, and holds no other"

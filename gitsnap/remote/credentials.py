@@ -7,6 +7,7 @@ This module must not let a value into a message.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shlex
@@ -39,11 +40,14 @@ _PROTOCOLS = "file:git:http:https:ssh"
 _PATIENCE = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": "60"}
 _CONNECTION = "-o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 _ASKPASS = """#!/bin/sh
-case "$1" in
-    Username*) printf '%s\\n' "$GITSNAP_USERNAME" ;;
-    *) printf '%s\\n' "$GITSNAP_PASSWORD" ;;
-esac
+printf '%s\\n' "$GITSNAP_PASSWORD"
 """
+_HELPER = """!answer() {
+    test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$GITSNAP_USERNAME" "$GITSNAP_PASSWORD"
+}; answer"""
+"""A credential helper of git, in the words of a shell."""
+
+_ORIGIN = re.compile(r"https?://[^/]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,6 +68,9 @@ class Credentials:
     def secrets(self) -> list[str]:
         """Texts that must not appear in a message."""
         texts = [value.decode("utf-8", "replace").strip() for value in self.values.values()]
+        if password := self.text("password").strip():  # a server may repeat the header that it got
+            user = self.text("username").strip() or "git"
+            texts.append(base64.b64encode(f"{user}:{password}".encode()).decode())
         return sorted((text for text in texts if len(text) > 3), key=len, reverse=True)
 
 
@@ -80,7 +87,7 @@ def git_environment(url: str, credentials: Credentials | None) -> Iterator[dict[
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     with temporary_folder() as folder:
         files = _Files(folder)
-        made = _for_ssh(credentials, files) if _SSH.match(url) else _for_https(credentials, files)
+        made = _for_ssh(credentials, files) if _SSH.match(url) else _for_https(url, credentials, files)
         yield {**passed_on, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, **made}
 
 
@@ -153,15 +160,23 @@ def _for_ssh(credentials: Credentials, files: _Files) -> dict[str, str]:
     return made
 
 
-def _for_https(credentials: Credentials, files: _Files) -> dict[str, str]:
+def _for_https(url: str, credentials: Credentials, files: _Files) -> dict[str, str]:
+    """Credentials count for the scheme, host and port of the URL alone: a server may redirect git to another one.
+
+    git sends a header of its own to every host that it is redirected to, so with a token it follows no redirect.
+    """
     settings = dict(_PATIENCE)
     made: dict[str, str] = {}
+    match = _ORIGIN.match(url)
+    if match is None:  # git:// and folders take no credentials
+        return git_settings(settings)
     bearer, password = credentials.text("bearerToken"), credentials.text("password")
     if bearer:
         settings["http.extraHeader"] = f"Authorization: Bearer {bearer.strip()}"
+        settings["http.followRedirects"] = "false"
     elif password:
+        settings[f"credential.{match[0]}.helper"] = _HELPER
         made |= {
-            "GIT_ASKPASS": files.write("askpass", _ASKPASS, mode=0o700),
             "GITSNAP_USERNAME": credentials.text("username").strip() or "git",
             "GITSNAP_PASSWORD": password.strip(),
         }

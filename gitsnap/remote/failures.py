@@ -80,6 +80,12 @@ MEANINGS = (
         "~/.netrc; for ssh, your keys and agent. Do they have access to this repository?",
     ),
     Meaning(
+        (r"returned error: 30[12378]\b", "unable to update url base from redirection"),
+        "the server redirects to another address",
+        RemoteError,
+        "Put the new address into the URL. With a bearer token no redirect is followed: it would get the token.",
+    ),
+    Meaning(
         ("repository's hash algorithm", "mismatched algorithms"),
         "its object ids are SHA-256, and those of an archive are SHA-1",
         RemoteRefusedError,

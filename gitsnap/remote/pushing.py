@@ -101,7 +101,9 @@ def _remember(git_folder: Path, here: Mapping[str, str]) -> None:
     temporary = git_folder / f".{_PUSHED}-{os.getpid()}"
     with contextlib.suppress(OSError):
         try:
-            temporary.write_text(listed, "ascii")
+            temporary.unlink(missing_ok=True)
+            with temporary.open("x", encoding="ascii") as target:  # never through a link that somebody put there
+                target.write(listed)
             temporary.replace(git_folder / _PUSHED)
         finally:
             temporary.unlink(missing_ok=True)

@@ -70,9 +70,19 @@ def answer(api: ApiServer, user: User, spec: Mapping[str, Any], *, name: str = "
 
 _GET = allow("", "secrets", "get", resourceNames=["unrelated"])
 _LIST = allow("", "secrets", "list")
+_GET_AND_LIST: Rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}
 CASES: dict[str, tuple[dict[str, Any], Rule, str]] = {
     "push.secretRef": ({"push": {"url": HTTPS, "secretRef": REFERENCE}}, _GET, "spec.push.secretRef"),
-    "secrets.secretRef": ({"secrets": {"mode": "redact", "secretRef": REFERENCE}}, _GET, "spec.secrets.secretRef"),
+    "secrets.secretRef": (
+        {"secrets": {"mode": "redact", "secretRef": REFERENCE}},
+        _GET_AND_LIST,
+        "spec.secrets.secretRef",
+    ),
+    "secretRef without Secrets": (
+        {"secrets": {"mode": "omit", "secretRef": REFERENCE}},
+        _GET,
+        "spec.secrets.secretRef",
+    ),
     "signing.secretRef": ({"signing": {"secretRef": REFERENCE}}, _GET, "spec.signing.secretRef"),
     "recipients": ({"secrets": {"recipients": [RECIPIENT]}}, _LIST, "spec.secrets"),
     "mode encrypt": ({"secrets": {"mode": "encrypt", "recipients": [RECIPIENT]}}, _LIST, "spec.secrets"),
@@ -122,6 +132,18 @@ def test_a_snapshot_reads_no_more_than_its_author(installed: Installation, write
     assert status == 403, message
     assert f"{field}: {writer.name} may not" in message
     assert answer(installed.api, enough, spec)[0] == 201
+
+
+def test_who_names_the_fingerprint_key_may_read_what_is_fingerprinted(installed: Installation) -> None:
+    """With a known key, a value that is short can be found from its fingerprint."""
+    api = installed.api
+    user = api.new_user(WRITER, _GET)
+    for secrets in ({"secretRef": REFERENCE}, {"mode": "redact", "secretRef": REFERENCE}):
+        status, message = answer(api, user, {"secrets": secrets})
+        assert status == 403, message
+        assert f"spec.secrets: {user.name} may not list Secrets" in message
+    assert answer(api, user, {"secrets": {"mode": "omit", "secretRef": REFERENCE}})[0] == 201
+    assert answer(api, user, {"secrets": {"mode": "redact"}})[0] == 201
 
 
 def _bound_in(api: ApiServer, user: User, namespace: str, rule: Rule) -> None:
@@ -175,7 +197,7 @@ def test_the_most_that_is_asked_of_one_request_stays_within_the_servers_limits(
     spec = {
         "resources": [{"kind": "Secret", "namespaces": [own], "labelSelector": f"n={n}"} for n in range(26)],
         "push": {"url": HTTPS, "secretRef": REFERENCE},
-        "secrets": {"mode": "redact", "secretRef": REFERENCE},
+        "secrets": {"mode": "omit", "secretRef": REFERENCE},
         "signing": {"secretRef": REFERENCE},
     }
 

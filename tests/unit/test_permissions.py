@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, Permissions]] = {
 """A spec, the field and the flag that the refusal names, and what permits it."""
 
 
-def _snapshot(spec: dict[str, Any], storage: Path) -> policy.Policy:
+def _snapshot(spec: dict[str, Any], storage: Path, *, name: str = "evil") -> policy.Policy:
     return policy.from_resource(
         {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
             "kind": "Snapshot",
-            "metadata": {"name": "evil"},
+            "metadata": {"name": name},
             "spec": {"schedule": "@hourly", "storage": str(storage), **spec},
         }
     )
@@ -130,7 +131,7 @@ def storage(tmp_path: Path) -> Path:
     "place",
     [
         "..", "../elsewhere", "hourly", "hourly/configuration", "hourly/.git", "hourly/.git/refs/tags/hourly",
-        ".keys", ".keys/hourly", "link-out", "link-in", "link-in/configuration", "link-to-keys/hourly", "loop", "teams",
+        ".keys", ".keys/hourly", ".GIT", ".Keys/hourly", "link-out", "link-in", "link-in/configuration", "link-to-keys/hourly", "loop", "teams",
         "/", "/etc", "/collection-2",
     ],
 )  # fmt: skip
@@ -143,6 +144,25 @@ def test_no_archive_is_made_where_another_one_or_its_keys_are(storage: Path, pla
         Permissions().check(asked, storage)
 
     assert sorted(storage.rglob("*")) == before
+
+
+@pytest.mark.parametrize("way", ["link", "file", "shared"])
+def test_an_archive_is_no_way_into_another_one(storage: Path, way: str) -> None:
+    """Its own git folder may be replaced between two runs by whoever can write the volume."""
+    create_archive(storage, "own")
+    Permissions().check(_snapshot({}, storage, name="own"), storage)
+    git_folder = storage / "own" / ".git"
+    if way == "shared":
+        (git_folder / "commondir").write_text("../../hourly/.git\n")
+    else:
+        shutil.rmtree(git_folder)
+        if way == "link":
+            git_folder.symlink_to(storage / "hourly" / ".git")
+        else:
+            git_folder.write_text("gitdir: ../hourly/.git\n")
+
+    with pytest.raises(NotPermittedError, match=r"spec\.storage: own/\.git in it leads to another repository"):
+        Permissions().check(_snapshot({}, storage, name="own"), storage)
 
 
 @pytest.mark.parametrize("place", [".", "ours", "new/deeper"])
