@@ -200,9 +200,18 @@ def frozen(document: JsonObject) -> bool:
     return paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
 
 
-def leaves(document: JsonObject | None) -> bool:
-    """Whether what a profile deployed stays on a cluster that stops matching."""
-    return ((document or {}).get("spec") or {}).get("stopMatchingBehavior") == "LeavePolicies"
+def leaves(document: JsonObject | None, *, live: JsonObject | None = None) -> bool:
+    """Whether what a profile deployed stays on a cluster that stops matching.
+
+    ``live`` is the profile before the plan. Under ``syncMode: OneTime`` Sveltos does not update the ClusterSummary, and
+    that one decides: with the stopMatchingBehavior from before.
+    """
+    kept = live if live is not None and mode_of(document) == "OneTime" else document
+    return all(_behavior(one) == "LeavePolicies" for one in (document, kept))
+
+
+def _behavior(document: JsonObject | None) -> str:
+    return str(((document or {}).get("spec") or {}).get("stopMatchingBehavior") or "")
 
 
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:

@@ -261,6 +261,36 @@ def test_what_is_paused_in_the_sample_stays() -> None:
     assert not plan.blocked
 
 
+@pytest.mark.parametrize(
+    ("annotations", "fields", "until"),
+    [
+        ({_PAUSED: "true"}, {}, "until it is no longer paused"),
+        ({}, {"syncMode": "DryRun"}, "until it leaves syncMode DryRun"),
+        ({}, {"stopMatchingBehavior": "LeavePolicies"}, "stopMatchingBehavior LeavePolicies"),
+    ],
+)
+def test_what_makes_add_ons_stay_is_written_before_the_label(
+    annotations: dict[str, str], fields: dict[str, Any], until: str
+) -> None:
+    """A label that goes first would end the match of a profile that is not paused, or in DryRun, yet."""
+    sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
+    plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    assert _words(plan) == ["update guestbook", "update west"]
+    assert [one.stays for one in plan.withdraws] == [until]
+
+
+def test_under_one_time_the_behavior_from_before_counts() -> None:
+    """OneTime and LeavePolicies in one step: the ClusterSummary keeps WithdrawPolicies, seen on a real controller."""
+    live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
+    fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
+    plan = plan_of([_profile(**_matching(env="fv"), **fields)], live)
+    assert [(one.takes, one.moment) for one in plan.withdraws] == [(True, Moment.END)]
+    assert plan.blocked
+    assert [effect.doing for effect in plan.writes[0].effects] == ["withdraws"]
+    leaving = [_cluster(env="prod"), _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")]
+    assert [one.takes for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdraws] == [False]
+
+
 # Prerequisites ------------------------------------------------------------------------------------------------------
 
 
