@@ -58,6 +58,17 @@ def test_content_comes_before_what_refers_to_it() -> None:
     assert _words(plan) == ["create z", "create a"]
 
 
+def test_optional_content_is_created_before_what_a_deployment_fails_without() -> None:
+    """The first deployment that succeeds withdraws what an optional reference still lacks."""
+    names = "abc"
+    refs = [{"kind": "ConfigMap", "name": name, "optional": name != "a"} for name in names]
+    contents = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": n, "namespace": "default"}} for n in "abc"
+    ]
+    live = [_cluster(env="fv"), _profile(**_matching(env="fv"), policyRefs=refs)]
+    assert _words(plan_of(contents, live_state(live))) == ["create b", "create c", "create a"]
+
+
 def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
     """In neither order do the two writes keep the match, so the profile is paused first; its own step ends that."""
     plan = plan_of(

@@ -375,3 +375,14 @@ def test_a_deployment_that_goes_on_failing_is_certain() -> None:
     """It takes nothing as long as the other reference leads nowhere."""
     live = [WEST, profile("a", "gone"), summary(WEST, "FailedNonRetriable", policyRefs=[{}])]
     assert not planned([config_map("a", "one")], live).doubts
+
+
+def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused() -> None:
+    """The paused profile named it when it was paused; its spec has lost that since."""
+    listed = {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "namespace": "default"}
+    status = {"status": {"matchingClusters": [{**listed, "name": "west"}]}}
+    paused = with_metadata(profile(), annotations={"profile.projectsveltos.io/paused": "true"}, name="other") | status
+    base = profile("a", clusterSelector={"matchLabels": {"env": "none"}}) | status
+    live = [WEST, config_map("a", "one", "two"), base, paused, deployed(WEST, "one", "two")]
+    plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
+    assert own(plan) == [("west", {"two"})]
