@@ -94,6 +94,8 @@ class _Walk:
     """Matches that are there in between only."""
     left: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
     """Matches that end while ``stopMatchingBehavior: LeavePolicies`` is in force."""
+    taken: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
+    """Matches that end while it is not, and while the profile is not paused or in DryRun."""
     risks: dict[ObjectKey, Row] = field(default_factory=dict)
     """Matches that Sveltos may not know of at the moment at which it looks."""
     waits: dict[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
@@ -248,9 +250,14 @@ class _Arranger:
         """What is withdrawn though it is to be there in the end, or though the sample would leave it in place."""
         after = self._after[delta.key]
         harm = delta.left & after
-        if delta.left and not delta.leaves and leaves(self._end.selecting.get(delta.key)):
+        if delta.left and not delta.leaves and self._spares(delta.key):
             harm |= delta.left
         return harm | (delta.joined - self._before[delta.key] - after) if strict else harm
+
+    def _spares(self, key: ObjectKey) -> bool:
+        """Whether what is deployed stays, in the end, where a profile stops matching: its own step must come first."""
+        document = self._end.selecting.get(key)
+        return document is not None and (frozen(document) or leaves(document, live=self._start.selecting.get(key)))
 
     def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Way:
         """Where matches are lost in any case: all is held that can be, and its own step comes last."""
@@ -294,8 +301,8 @@ class _Arranger:
                 walk.lost[key] = walk.lost.get(key, _NOTHING) | gone
             if extra:
                 walk.passing[key] = walk.passing.get(key, _NOTHING) | extra
-            if delta.leaves:
-                walk.left |= {(key, cluster) for cluster in delta.left}
+            which = walk.left if delta.leaves else walk.taken
+            which |= {(key, cluster) for cluster in delta.left}
 
     def _note_risk(self, walk: _Walk, simulation: Simulation, key: ObjectKey, clusters: Iterable[ClusterRef]) -> None:
         keep, deployed = self._keep[key], simulation.deployed[key]
@@ -326,6 +333,8 @@ class _Arranger:
     def _stays(self, key: ObjectKey, cluster: ClusterRef, walk: _Walk) -> str:
         """Why what is deployed stays on a cluster that does not match in the end, ``""`` where it goes."""
         document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
+        if (key, cluster) in walk.taken:
+            return ""
         if paused(document):
             return "until it is no longer paused"
         if frozen(document):

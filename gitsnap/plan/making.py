@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.model import JsonObject, Kind, ObjectKey
 from gitsnap.normalize import terminating
 from gitsnap.plan.arranging import Arrangement, arrange, may_release
 from gitsnap.plan.consequences import Effect, Moment, Stay, Wait
 from gitsnap.plan.deleting import PRUNED_KINDS, surplus, unmade
 from gitsnap.plan.judging import Judge
-from gitsnap.plan.matching import CONCERNED_KINDS
+from gitsnap.plan.matching import CONCERNED_KINDS, Change
 from gitsnap.plan.reaching import effects
 from gitsnap.plan.selection import Selection, resolve
 from gitsnap.plan.states import LiveState, SampleState
 from gitsnap.plan.transitions import PAUSES, changes_of, content_steps, matching_steps
 from gitsnap.plan.values import Action, Options, Plan, Step
 from gitsnap.sveltos import inventory, kinds, restore
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.references import references
 
 Deployed = inventory.DeployedResource | inventory.DeployedRelease
 
@@ -81,11 +83,12 @@ def arranged(plan: Plan) -> Plan:
         former.get((step.action, step.key), step)
         for step in _holding(arrangement, plan.standing, {step.key for step in late})
     ]
+    later = _required(plan, changes)
     reach = effects(plan.standing, changes, content_steps(steps).keys(), stands=plan.summaries)
     steps = [replace(step, effects=_effects_of(step, reach), waits=_waits_of(step, arrangement)) for step in steps]
     return replace(
         plan,
-        steps=tuple(sorted(steps, key=lambda step: _order(step, rank))),
+        steps=tuple(sorted(steps, key=lambda step: _order(step, rank, later))),
         withdraws=arrangement.withdraws,
         doubts=arrangement.doubts,
         conflicts=(),
@@ -184,7 +187,27 @@ def _holdable(judge: Judge, selected: Collection[ObjectKey]) -> frozenset[Object
     return frozenset(found)
 
 
-def _order(step: Step, rank: Mapping[ObjectKey, int]) -> tuple[object, ...]:
+def _required(plan: Plan, changes: Iterable[Change]) -> frozenset[ObjectKey]:
+    """The objects without which the deployment of a profile fails.
+
+    They are created after optional ones: a deployment that succeeds withdraws what an optional one still lacks.
+    """
+    created = {step.key for step in plan.steps if step.action is Action.CREATE}
+    if len(created & content_steps(plan.steps).keys()) < 2:
+        return frozenset()
+    documents = [*plan.standing, *(change.after for change in changes if change.after is not None)]
+    clusters = [ClusterRef.of(one) for one in plan.standing if Kind.of(one) in kinds.CLUSTER_KINDS]
+    sample = {cluster.namespace: cluster for cluster in clusters}.values()
+    return frozenset(
+        reference.target
+        for document in documents
+        if Kind.of(document) in kinds.PROFILE_KINDS
+        for reference in references(document, clusters if "{{" in str(document.get("spec")) else sample)
+        if not reference.optional
+    )
+
+
+def _order(step: Step, rank: Mapping[ObjectKey, int], later: Collection[ObjectKey]) -> tuple[object, ...]:
     """Written steps first, in their order; then what is refused, then what is equal."""
     kind_order = restore.order_of(step.key.kind)
     match step.action:
@@ -199,4 +222,5 @@ def _order(step: Step, rank: Mapping[ObjectKey, int]) -> tuple[object, ...]:
     if step.key in rank:
         return 0, 2, rank[step.key], kind_order, step.key
     deleted = step.action is Action.DELETE
-    return 0, 4 if deleted else 0, 0, kind_order, step.key
+    phase, early = restore.rule_of(step.key.kind).phase, step.action is Action.CREATE and step.key not in later
+    return 0, 4 if deleted else 0, (phase, not early), kind_order, step.key

@@ -76,6 +76,7 @@ class State:
     """For profiles in DryRun: the clusters that have a ClusterSummary of theirs, matching or not."""
     dependents: Dependents
     _own: dict[ObjectKey, Row] = field(default_factory=dict)
+    _paused: list[Row] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -119,14 +120,22 @@ class State:
         """The clusters that an object has its add-ons on.
 
         Sveltos looks at a paused profile again only when it is no longer paused, and withdraws nothing for a profile in
-        DryRun: both stand where they were deployed, whether that still matches or not.
+        DryRun: both stand where they were deployed, whether that still matches or not. So does a prerequisite on the
+        clusters of a paused profile that named it when it was paused; its own status has these.
         """
         row, document = self.row(key), self.selecting.get(key)
         if document is None:
             return row
-        if paused(document):
-            row |= observed(document) & self.labels.keys()
+        known = observed(document) & self.labels.keys()
+        row |= known if paused(document) else known & self._paused_on()
         return row | (self.stands.get(key, frozenset()) & self.labels.keys())
+
+    def _paused_on(self) -> Row:
+        """The clusters of all paused profiles."""
+        if not self._paused:
+            paused_on = (observed(document) for document in self.selecting.values() if paused(document))
+            self._paused.append(frozenset[ClusterRef]().union(*paused_on))
+        return self._paused[0]
 
     def certain(self, key: ObjectKey) -> bool:
         """Whether ``row`` is what Sveltos will say."""
@@ -200,9 +209,18 @@ def frozen(document: JsonObject) -> bool:
     return paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
 
 
-def leaves(document: JsonObject | None) -> bool:
-    """Whether what a profile deployed stays on a cluster that stops matching."""
-    return ((document or {}).get("spec") or {}).get("stopMatchingBehavior") == "LeavePolicies"
+def leaves(document: JsonObject | None, *, live: JsonObject | None = None) -> bool:
+    """Whether what a profile deployed stays on a cluster that stops matching.
+
+    ``live`` is the profile before the plan. Under ``syncMode: OneTime`` Sveltos does not update the ClusterSummary, and
+    that one decides: with the stopMatchingBehavior from before.
+    """
+    kept = live if live is not None and mode_of(document) == "OneTime" else document
+    return all(_behavior(one) == "LeavePolicies" for one in (document, kept))
+
+
+def _behavior(document: JsonObject | None) -> str:
+    return str(((document or {}).get("spec") or {}).get("stopMatchingBehavior") or "")
 
 
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Doing, Effect
-from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, Rows, State, mode_of
+from gitsnap.plan.matching import SELECTING_KINDS, Change, Readers, Row, Rows, State, leaves, mode_of
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
@@ -116,8 +116,8 @@ class _Reach:
         yield Effect(Doing.LEAVES if self._stays_there(key) else Doing.WITHDRAWS, key, _in_order(leaving))
 
     def _stays_there(self, key: ObjectKey) -> bool:
-        document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
-        return (document.get("spec") or {}).get("stopMatchingBehavior") == "LeavePolicies"
+        live = self._start.selecting.get(key)
+        return leaves(self._end.selecting.get(key) or live, live=live)
 
     # Content --------------------------------------------------------------------------------------------------------
 

@@ -355,7 +355,7 @@ class Simulation:
         for cluster in joined:
             self._put(deployed, cluster, inside=True)
         document = self._selecting.get(key) or (change.before if change is not None and change.key == key else None)
-        return Delta(key, left, joined, leaves(document))
+        return Delta(key, left, joined, leaves(document, live=self._start.selecting.get(key)))
 
     # The way back ----------------------------------------------------------------------------------------------------
 

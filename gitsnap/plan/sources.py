@@ -51,6 +51,13 @@ class Objects:
         """As the plan leaves them."""
         return cls(contents, content_steps(steps))
 
+    @classmethod
+    def early(cls, contents: Contents, steps: Iterable[Step]) -> Objects:
+        """As they are before the first step of a profile: what is deleted goes after the profiles."""
+        steps = tuple(steps)
+        written = {key: step for key, step in content_steps(steps).items() if step.action is not Action.DELETE}
+        return cls({**contents, **{step.key: step.live for step in content_steps(steps).values()}}, written)
+
     def knows(self, key: ObjectKey) -> bool:
         """Whether it can be told what an object holds, or that it does not exist."""
         return key in self.written or key in self.contents

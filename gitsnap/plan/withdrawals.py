@@ -14,9 +14,10 @@ from gitsnap.compare.sources import Described
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
-from gitsnap.plan.matching import Change, State, mode_of
+from gitsnap.plan.matching import Change, Row, State, mode_of
 from gitsnap.plan.sources import FEATURES, Contents, Deployment, Objects
 from gitsnap.plan.transitions import PAUSES, changes_of, content_steps
+from gitsnap.plan.uncertainty import undeployed, undeployed_doubt
 from gitsnap.plan.values import Plan, Step
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
@@ -40,6 +41,8 @@ class Redeployment:
     clusters: tuple[ClusterRef, ...]
     joining: tuple[ClusterRef, ...] = ()
     """Clusters that come to match: the deployment to them may fail as well."""
+    early: bool = False
+    """Whether it is the live profile that deploys what was written before its own step."""
 
     @property
     def known(self) -> bool:
@@ -51,11 +54,24 @@ class Redeployment:
 class Findings:
     """What was found of all of them."""
 
-    withdraws: list[Withdraw] = field(default_factory=list)
+    reduced: dict[tuple[ObjectKey, ClusterRef], set[Deployed] | None] = field(default_factory=dict)
+    """What a profile takes from a cluster, None where that is not known."""
     doubts: dict[ObjectKey, Doubt] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
     effects: dict[tuple[Doing, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
     """What is done by a profile after a step -> the clusters: (doing, step, profile)."""
+
+    @property
+    def withdraws(self) -> Iterator[Withdraw]:
+        """A line for each profile and cluster."""
+        for (profile, cluster), going in self.reduced.items():
+            deployed = None if going is None else sorted(going, key=_in_inventory)
+            yield Withdraw(profile, cluster, Moment.LESS, deployed=None if deployed is None else tuple(deployed))
+
+    def less(self, profile: ObjectKey, cluster: ClusterRef, going: Iterable[Deployed] | None) -> None:
+        """Remember what a profile takes from a cluster, at whichever of its redeployments."""
+        known = self.reduced.setdefault((profile, cluster), set())
+        self.reduced[profile, cluster] = None if known is None or going is None else known.union(going)
 
     def note(self, doing: Doing, steps: Iterable[ObjectKey], by: ObjectKey, cluster: ClusterRef) -> None:
         """Remember what follows from some steps on a cluster."""
@@ -75,7 +91,8 @@ class Withdrawals:
         self._views = tuple(_views(plan.standing, changes) for changes in ((), self._changes))
         self._unsuccessful: list[tuple[Redeployment, Deployment]] = []
         self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
-        self.redeployments = tuple(self._redeployments())
+        self.redeployments = (*self._redeployments(), *self._early())
+        self._once = dict(self._deployed_once())
 
     def _redeployments(self) -> Iterator[Redeployment]:
         staying: dict[ObjectKey, set[ClusterRef]] = {}
@@ -96,6 +113,26 @@ class Withdrawals:
             joining = frozenset[ClusterRef]() if paused(after) else row - stood
             if joining or _differ(before, deployed) or self._refers_to_written(before, deployed, stood & still):
                 yield Redeployment(key, before, deployed, tuple(sorted(stood & still)), tuple(sorted(joining)))
+
+    def _early(self) -> Iterator[Redeployment]:
+        """What live profiles deploy once the content is written, which comes before their own steps.
+
+        So it counts for a profile that is paused, in DryRun or OneTime, or that matches no longer, in the end.
+        """
+        taken = {(one.profile, one.cluster) for one in self._plan.withdraws if one.takes}
+        for key, document in sorted(self._start.selecting.items()):
+            if key.kind not in kinds.PROFILE_KINDS or not mode_of(document).startswith("Continuous"):
+                continue
+            clusters = sorted(one for one in self._start.standing(key) if (key, one) not in taken)
+            if clusters and self._refers_to_written(document, document, clusters):
+                yield Redeployment(key, document, document, tuple(clusters), early=True)
+
+    def _deployed_once(self) -> Iterator[tuple[ObjectKey, Row]]:
+        """The profiles in OneTime whose content is written: it is deployed where the first deployment is not done."""
+        for key, document in sorted(self._start.selecting.items()):
+            clusters = self._start.standing(key)
+            if mode_of(document) == "OneTime" and self._refers_to_written(document, document, clusters):
+                yield key, clusters
 
     def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
         return bool(self._written) and any(
@@ -118,12 +155,14 @@ class Withdrawals:
 
     def compare(self, contents: Contents) -> frozenset[ClusterRef]:
         """Compare what is deployed on both sides, and name the clusters whose ClusterConfigurations tell what goes."""
-        before, after = Objects.before(contents, self._plan.steps), Objects.after(contents, self._plan.steps)
+        steps = self._plan.steps
+        before, after = Objects.before(contents, steps), Objects.after(contents, steps)
+        early = Objects.early(contents, steps)
         for one in self.redeployments:
             known: dict[tuple[object, ...], Difference] = {}
             for cluster in one.clusters:
                 old = Deployment.of(one.before, cluster, before, self._views[0].get)
-                new = Deployment.of(one.after, cluster, after, self._views[1].get)
+                new = Deployment.of(one.after, cluster, early if one.early else after, self._views[not one.early].get)
                 shared = known.setdefault((old.sign, new.sign), Difference(one, old, new))
                 self._compared.append((one, shared, new))
             for cluster in one.joining:
@@ -132,8 +171,13 @@ class Withdrawals:
                     self._unsuccessful.append((one, new))
         return frozenset(new.cluster for _, shared, new in self._compared if shared.may_take)
 
-    def applied(self, configurations: Iterable[JsonObject]) -> Plan:
-        """The plan that says what is taken away."""
+    @property
+    def deploys(self) -> bool:
+        """Whether any profile deploys anew where it has deployed before, so that the ClusterSummaries must be read."""
+        return bool(self.redeployments or self._once)
+
+    def applied(self, configurations: Iterable[JsonObject], summaries: Iterable[JsonObject] = ()) -> Plan:
+        """The plan that says what is taken away, going by the live ClusterConfigurations and ClusterSummaries."""
         entries = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
         found = Findings()
         for one, new in self._unsuccessful:
@@ -141,30 +185,49 @@ class Withdrawals:
             found.note(Doing.FAILS, [*self._joined_by(one, new.cluster), *steps], one.key, new.cluster)
         for one, shared, new in self._compared:
             self._judge(found, one, shared, new, entries)
+        self._doubt(found, undeployed(summaries))
         return _with_findings(self._plan, found)
+
+    def _doubt(self, found: Findings, missing: Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]) -> None:
+        """Note the profiles that deploy where their last deployment failed, or is not done."""
+        unknown: dict[ObjectKey, set[ClusterRef]] = {}
+        for one, _, new in self._compared:
+            if missing.get((one.key, new.cluster), frozenset()) - new.failing:
+                unknown.setdefault(one.key, set()).add(new.cluster)
+        for key, row in self._once.items():
+            if late := {cluster for cluster in row if (key, cluster) in missing}:
+                unknown.setdefault(key, set()).update(late)
+        for key, clusters in unknown.items():
+            found.doubts.setdefault(key, undeployed_doubt(key, clusters))
 
     def _judge(self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, entries: Entries) -> None:
         cluster, steps = new.cluster, self._steps_of(one, shared, new)
-        if new.failing:
-            found.note(Doing.FAILS, steps, one.key, cluster)
-        for document, former in shared.conflicts:
-            found.conflicts.append(Conflict(one.key, cluster, document.identity.place(), document.source, former))
-            found.note(Doing.FAILS, steps, one.key, cluster)
+        if not one.early:
+            self._note_failures(found, one, shared, new, steps)
         if not shared.may_take:
             return
         listed = [entry for entry in entries.get(cluster, ()) if entry.profile == one.key]
         going = [entry for entry in listed if shared.takes(entry, new)]
         if going:
-            going.sort(key=lambda entry: (type(entry).__name__, entry.namespace, entry.name))
-            found.withdraws.append(Withdraw(one.key, cluster, Moment.LESS, deployed=tuple(going)))
-            everything = len(going) == len(listed) and not new.features
+            found.less(one.key, cluster, going)
+            everything = len(going) == len(listed) and not new.features and not one.early
             found.note(Doing.WITHDRAWS if everything else Doing.REDUCES, steps, one.key, cluster)
         elif cluster not in entries and shared.removed_something:
-            found.withdraws.append(Withdraw(one.key, cluster, Moment.LESS))
+            found.less(one.key, cluster, None)
             found.note(Doing.REDUCES, steps, one.key, cluster)
         reason = shared.unclear(listed)
         if reason:
             found.doubts.setdefault(one.key, Doubt(one.key, reason))
+
+    def _note_failures(
+        self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, steps: list[ObjectKey]
+    ) -> None:
+        cluster = new.cluster
+        if new.failing:
+            found.note(Doing.FAILS, steps, one.key, cluster)
+        for document, former in shared.conflicts:
+            found.conflicts.append(Conflict(one.key, cluster, document.identity.place(), document.source, former))
+            found.note(Doing.FAILS, steps, one.key, cluster)
 
     def _joined_by(self, one: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
         """The steps by which a cluster comes to match: those of the profile, its sets, the cluster, its dependents."""
@@ -173,7 +236,7 @@ class Withdrawals:
 
     def _steps_of(self, one: Redeployment, shared: Difference, new: Deployment) -> list[ObjectKey]:
         """The steps that set a redeployment off: that of the profile, and those of what it refers to."""
-        own_step = [change.key for change in self._changes if change.key == one.key]
+        own_step = [change.key for change in self._changes if change.key == one.key and not one.early]
         targets = {reference.target for side in (shared.old, new) for reference in side.references}
         return [*own_step, *sorted(targets & self._written.keys())]
 
@@ -295,6 +358,10 @@ def _with_findings(plan: Plan, found: Findings) -> Plan:
         doubts=tuple(sorted((*plan.doubts, *more), key=lambda doubt: doubt.key)),
         conflicts=tuple(sorted(set(found.conflicts))),
     )
+
+
+def _in_inventory(entry: Deployed) -> tuple[str, str, str]:
+    return type(entry).__name__, entry.namespace, entry.name
 
 
 def _place(withdraw: Withdraw) -> tuple[object, ...]:

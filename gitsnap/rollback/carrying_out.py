@@ -147,7 +147,7 @@ class _Run:
         try:
             for step in steps:
                 self._settle(step)
-                self.written.append(sender.send(step))
+                self._send(sender, step)
         except KeyboardInterrupt:
             self._failed(sender, steps, "interrupted", unknown=True)
         except GitsnapError as error:
@@ -165,6 +165,15 @@ class _Run:
         if step.action is not Action.HOLD and self.written and self.written[-1].step.action is Action.HOLD:
             self.settling.until_paused(self._held())
         self.settling.until(step.waits)
+
+    def _send(self, sender: Sender, step: Step) -> None:
+        """Send a step, once Sveltos has seen what the match of its object rests on."""
+        labels = self.plan.controller_labels
+        if self.settling is not None:
+            self.settling.until_seen(step, labels)
+        self.written.append(sender.send(step))
+        if self.settling is not None:
+            self.settling.wrote(step, labels)
 
     @property
     def _touched(self) -> frozenset[ObjectKey]:
@@ -198,12 +207,15 @@ class _Run:
         """Release the held profiles that lose no match by it as things are; whether none is left."""
         done = [one.step for one in self.written]
         safe = released(self.plan, done)
+        standing = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
+            if self.settling is not None:
+                self.settling.wrote(in_doubt, self.plan.controller_labels)
             safe &= released(self.plan, [*done, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:
                 try:
-                    self.written.append(sender.send(Step(Action.RELEASE, key)))
+                    self._send(sender, Step(Action.RELEASE, key, live=standing.get(key)))
                 except GitsnapError:
                     return False
         return not self._held()

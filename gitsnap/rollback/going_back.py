@@ -45,15 +45,18 @@ def go_back(
         found = _carried_out(sender, in_doubt) if in_doubt is not None else None
         if found is not None:
             todo.append(found)
+            if settling is not None:
+                settling.wrote(found.step, sender.plan.controller_labels)
         while todo:
             one = todo[-1]
             step = reverse(one, controller_labels=sender.plan.controller_labels)
             if step is None:
                 left.append(one.step.key)
             else:
-                if settling is not None and step.action is Action.RELEASE:
-                    settling.steadily(_waits(sender.plan, written, step.key))
+                _settle(sender.plan, written, step, settling)
                 sender.send(step)
+                if settling is not None:
+                    settling.wrote(step, sender.plan.controller_labels)
                 done.append(one.step.key)
             todo.pop()
     except GitsnapError as error:
@@ -61,6 +64,15 @@ def go_back(
         still = tuple(one.step.key for one in reversed(todo))
         return GoneBack(tuple(done), tuple(left), in_words(last.key), error.message, still)
     return GoneBack(tuple(done), tuple(left))
+
+
+def _settle(plan: Plan, written: Sequence[Written], step: Step, settling: Settling | None) -> None:
+    """Wait for what a step of the way back rests on. Raises UnsettledError."""
+    if settling is None:
+        return
+    if step.action is Action.RELEASE:
+        settling.steadily(_waits(plan, written, step.key))
+    settling.until_seen(step, plan.controller_labels)
 
 
 def _waits(plan: Plan, written: Sequence[Written], profile: ObjectKey) -> list[Wait]:

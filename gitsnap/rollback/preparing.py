@@ -31,8 +31,9 @@ from gitsnap.plan import (
 )
 from gitsnap.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.rollback.live import read_live
-from gitsnap.rollback.reading import read_configurations, read_contents
+from gitsnap.rollback.reading import read_all, read_configurations, read_contents
 from gitsnap.rollback.sample import SampleObjects
+from gitsnap.sveltos import kinds
 
 
 def prepare(
@@ -208,4 +209,5 @@ def say_what_goes(cluster: Cluster, plan: Plan) -> Plan:
     clusters = withdrawals.compare(contents)
     clusters |= {withdraw.cluster for withdraw in plan.withdraws}
     configurations = tuple(read_configurations(cluster, clusters))
-    return inputs.applied(with_deployed(withdrawals.applied(configurations), configurations), contents)
+    summaries = tuple(read_all(cluster, kinds.CLUSTER_SUMMARY)) if withdrawals.deploys else ()
+    return inputs.applied(with_deployed(withdrawals.applied(configurations, summaries), configurations), contents)

@@ -1,21 +1,26 @@
 """Waits until Sveltos reports what the next step rests on: a set, the matches of a profile, a pause.
 
+What no status reports, such as a label in a cache of Sveltos, is given a fixed time.
 The API server tells by a watch; a cluster that cannot be watched is asked again and again. This module must not write
 to a cluster, and reads no clock but the one it is given.
 """
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 
 from gitsnap.errors import AccessDeniedError, ClusterUnreachableError, GoneError, NotFoundError, UnsettledError
 from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Wait
+from gitsnap.plan import Step, Wait
+from gitsnap.plan.matching import SELECTING_KINDS, SET_KINDS, labels_read
+from gitsnap.plan.transitions import PAUSES, change_of
 from gitsnap.ports import Cluster, Watched
-from gitsnap.sveltos.matching import observed
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.matching import observed, sets_of
 
 _AGAIN_SECONDS = 0.2
 """Between two looks at an object where nothing tells that it changed."""
@@ -28,6 +33,13 @@ _STEADY_SECONDS = 5.0
 
 _PAUSE_SECONDS = 15.0
 """How long all pauses may take to show. Sveltos before 1.0 never reports one, so that this is no reason to stop."""
+
+CACHE_SECONDS = 3.0
+"""Sveltos has a cache for each kind, and the API does not tell how old it is.
+
+A cache of clusters that was behind that of profiles took add-ons from a cluster, in one rollback of eighteen on an
+overloaded machine. The lag was less than a second. docs/ROLLBACK.md names these seconds as what is assumed.
+"""
 
 
 def _silent(_text: str) -> None:
@@ -47,12 +59,42 @@ class Patience:
     """Told what is waited for."""
 
 
+class _Group(enum.Enum):
+    """Objects of which Sveltos has separate caches, and that decide together about a match."""
+
+    CLUSTERS = "clusters"
+    SETS = "sets"
+    SELECTING = "selecting"
+    OTHERS = "others"
+
+
 @dataclass(frozen=True, slots=True)
 class Settling:
     """Waits for one rollback."""
 
     cluster: Cluster
     patience: Patience
+    _written: dict[tuple[_Group, Hashable], float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """When this rollback last wrote what a match rests on: a label, a set, a selector that reads one of them."""
+
+    def wrote(self, step: Step, controller_labels: Collection[str]) -> None:
+        """Remember that a step was written, for the steps that must not come before Sveltos has seen it."""
+        for rest in _rests(step, controller_labels):
+            self._written[_group(step), rest] = self.patience.now()
+
+    def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
+        """Let time pass before a step, until the caches of Sveltos have what the same match rests on.
+
+        A selector and a label are in different caches. Whichever is written last waits for the other one, and one pause
+        covers every later step. This is a part of holding, and no matter of how long somebody waits for a report.
+        """
+        mine, group = _rests(step, controller_labels), _group(step)
+        times = [self._written.get((other, rest)) for rest in mine for other in _Group if other is not group]
+        last = max((time for time in times if time is not None), default=None)
+        left = 0.0 if last is None else last + CACHE_SECONDS - self.patience.now()
+        if left > 0:
+            self.patience.say("waiting until Sveltos has seen the labels and selectors")
+            self.patience.pause(left)
 
     def until(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports all of it, each for as long as the patience lasts.
@@ -81,9 +123,13 @@ class Settling:
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
         """Wait until Sveltos says that it leaves these profiles alone, where its version says so at all."""
         end = self.patience.now() + min(_PAUSE_SECONDS, self.patience.seconds)
+        seen = True
         for key in profiles:
             self.patience.say(f"waiting until Sveltos sees the pause of {key.name}")
-            self.sees(key, _is_suspended, end - self.patience.now())
+            seen &= self.sees(key, _is_suspended, end - self.patience.now())
+        if seen:  # reported, so that nothing needs to be assumed of the cache
+            for written in [one for one in self._written if one[0] is _Group.SELECTING]:
+                del self._written[written]
 
     def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
         """Whether an object comes to fit within some seconds; None stands for one that does not exist."""
@@ -131,3 +177,25 @@ def _reports(wait: Wait, document: JsonObject | None) -> bool:
 def _is_suspended(document: JsonObject | None) -> bool:
     status = (document or {}).get("status") or {}
     return document is None or bool(status.get("suspensionReason") or status.get("reconciliationSuspended"))
+
+
+def _group(step: Step) -> _Group:
+    kind = step.key.kind
+    if kind in kinds.CLUSTER_KINDS:
+        return _Group.CLUSTERS
+    if kind in SET_KINDS:
+        return _Group.SETS
+    return _Group.SELECTING if kind in SELECTING_KINDS else _Group.OTHERS
+
+
+def _rests(step: Step, controller_labels: Collection[str]) -> frozenset[Hashable]:
+    """What a match has to do with a step: keys of labels, and sets."""
+    group = _group(step)
+    if group is _Group.OTHERS:
+        return frozenset()
+    if group is _Group.CLUSTERS:
+        return frozenset(change_of(step, controller_labels).labels)
+    sides = (step.live,) if step.action in PAUSES else (step.live, step.archived)
+    documents = [document for document in sides if document is not None]
+    used = {one for document in documents for one in (*labels_read(document), *sets_of(document))}
+    return frozenset({*used, step.key} if group is _Group.SETS else used)

@@ -1,7 +1,7 @@
 """The promise of a rollback, against a Sveltos that lags, is killed and starts again.
 
 State B is rolled back to sample A, and undone. Nothing disappears from a managed cluster that no line of a plan named.
-Of three shapes that is known not to hold yet (``promises.GAPS``); ``GITSNAP_LIVE_STRICT`` counts these as well.
+Of two shapes that is known not to hold yet (``promises.GAPS``); ``GITSNAP_LIVE_STRICT`` counts these as well.
 ``GITSNAP_LIVE_CASES`` sets the number of cases, which then are random; a long run by hand takes 2,000.
 """
 

@@ -58,6 +58,17 @@ def test_content_comes_before_what_refers_to_it() -> None:
     assert _words(plan) == ["create z", "create a"]
 
 
+def test_optional_content_is_created_before_what_a_deployment_fails_without() -> None:
+    """The first deployment that succeeds withdraws what an optional reference still lacks."""
+    names = "abc"
+    refs = [{"kind": "ConfigMap", "name": name, "optional": name != "a"} for name in names]
+    contents = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": n, "namespace": "default"}} for n in "abc"
+    ]
+    live = [_cluster(env="fv"), _profile(**_matching(env="fv"), policyRefs=refs)]
+    assert _words(plan_of(contents, live_state(live))) == ["create b", "create c", "create a"]
+
+
 def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
     """In neither order do the two writes keep the match, so the profile is paused first; its own step ends that."""
     plan = plan_of(
@@ -259,6 +270,36 @@ def test_what_is_paused_in_the_sample_stays() -> None:
     plan = plan_of([paused], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert "stays (until it is no longer paused)" in str(plan.withdraws[0])
     assert not plan.blocked
+
+
+@pytest.mark.parametrize(
+    ("annotations", "fields", "until"),
+    [
+        ({_PAUSED: "true"}, {}, "until it is no longer paused"),
+        ({}, {"syncMode": "DryRun"}, "until it leaves syncMode DryRun"),
+        ({}, {"stopMatchingBehavior": "LeavePolicies"}, "stopMatchingBehavior LeavePolicies"),
+    ],
+)
+def test_what_makes_add_ons_stay_is_written_before_the_label(
+    annotations: dict[str, str], fields: dict[str, Any], until: str
+) -> None:
+    """A label that goes first would end the match of a profile that is not paused, or in DryRun, yet."""
+    sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
+    plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
+    assert _words(plan) == ["update guestbook", "update west"]
+    assert [one.stays for one in plan.withdraws] == [until]
+
+
+def test_under_one_time_the_behavior_from_before_counts() -> None:
+    """OneTime and LeavePolicies in one step: the ClusterSummary keeps WithdrawPolicies, seen on a real controller."""
+    live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
+    fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
+    plan = plan_of([_profile(**_matching(env="fv"), **fields)], live)
+    assert [(one.takes, one.moment) for one in plan.withdraws] == [(True, Moment.END)]
+    assert plan.blocked
+    assert [effect.doing for effect in plan.writes[0].effects] == ["withdraws"]
+    leaving = [_cluster(env="prod"), _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")]
+    assert [one.takes for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdraws] == [False]
 
 
 # Prerequisites ------------------------------------------------------------------------------------------------------

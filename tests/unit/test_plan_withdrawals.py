@@ -315,3 +315,74 @@ def test_a_role_that_may_only_list_is_told_what_goes() -> None:
     assert lines(say_what_goes(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
+
+
+def summary(cluster: JsonObject, state: str, **spec: Any) -> JsonObject:
+    """The ClusterSummary of the profile, whose resources are in a state."""
+    name = cluster["metadata"]["name"]
+    fields = {"clusterNamespace": "default", "clusterName": name, "clusterType": "Sveltos"}
+    document = custom(kinds.CLUSTER_SUMMARY, f"guestbook-sveltos-{name}", {**fields, "clusterProfileSpec": spec})
+    document["metadata"] |= {"namespace": "default", "labels": {"projectsveltos.io/cluster-profile-name": "guestbook"}}
+    return document | {"status": {"featureSummaries": [{"featureID": "Resources", "status": state}]}}
+
+
+def own(plan: Plan) -> list[tuple[str, set[str]]]:
+    """The cluster of each line, and the names of what goes."""
+    return [(one.cluster.name, {entry.name for entry in one.deployed or ()}) for one in plan.withdraws if one.takes]
+
+
+@pytest.mark.parametrize(
+    ("fields", "annotations"),
+    [
+        ({"syncMode": "DryRun"}, {}),
+        ({"syncMode": "OneTime"}, {}),
+        ({"stopMatchingBehavior": "LeavePolicies", "clusterSelector": {"matchLabels": {"env": "none"}}}, {}),
+        ({}, {"profile.projectsveltos.io/paused": "true"}),
+    ],
+)
+def test_content_is_deployed_by_the_profile_as_it_is_live(fields: dict[str, Any], annotations: dict[str, str]) -> None:
+    """The ConfigMap is written before the step that pauses the profile, changes its mode or ends its match."""
+    live = [WEST, config_map("a", "one", "two"), profile("a"), deployed(WEST, "one", "two")]
+    sample = [config_map("a", "one"), with_metadata(profile("a", **fields), annotations=annotations)]
+    plan = planned(sample, live)
+    assert own(plan) == [("west", {"two"})]
+    assert plan.blocked
+    assert Doing.REDUCES in doings(plan, "a")
+
+
+@pytest.mark.parametrize("mode", ["DryRun", "OneTime"])
+def test_content_of_a_live_profile_that_does_not_deploy_takes_nothing(mode: str) -> None:
+    """It is in DryRun or OneTime already."""
+    live = [WEST, config_map("a", "one", "two"), profile("a", syncMode=mode), deployed(WEST, "one", "two")]
+    plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
+    assert not plan.withdraws
+
+
+@pytest.mark.parametrize("state", ["FailedNonRetriable", "Failed", "Provisioning"])
+@pytest.mark.parametrize("mode", ["Continuous", "OneTime"])
+def test_what_runs_after_a_failed_deployment_is_uncertain(state: str, mode: str) -> None:
+    """No ClusterConfiguration lists it, and the deployment goes on once the missing ConfigMap is there."""
+    live = [WEST, profile("a", syncMode=mode), summary(WEST, state, policyRefs=[{}], syncMode=mode)]
+    plan = planned([config_map("a", "one")], live)
+    (doubt,) = plan.doubts
+    assert "default/sveltos--west failed or is not done" in str(doubt)
+    assert plan.blocked
+    settled = [*live[:2], summary(WEST, "Provisioned", policyRefs=[{}], syncMode=mode)]
+    assert not planned([config_map("a", "one")], settled).doubts
+
+
+def test_a_deployment_that_goes_on_failing_is_certain() -> None:
+    """It takes nothing as long as the other reference leads nowhere."""
+    live = [WEST, profile("a", "gone"), summary(WEST, "FailedNonRetriable", policyRefs=[{}])]
+    assert not planned([config_map("a", "one")], live).doubts
+
+
+def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused() -> None:
+    """The paused profile named it when it was paused; its spec has lost that since."""
+    listed = {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "namespace": "default"}
+    status = {"status": {"matchingClusters": [{**listed, "name": "west"}]}}
+    paused = with_metadata(profile(), annotations={"profile.projectsveltos.io/paused": "true"}, name="other") | status
+    base = profile("a", clusterSelector={"matchLabels": {"env": "none"}}) | status
+    live = [WEST, config_map("a", "one", "two"), base, paused, deployed(WEST, "one", "two")]
+    plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
+    assert own(plan) == [("west", {"two"})]

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gitsnap.model import JsonObject
+from gitsnap.rollback.settling import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.lags import Lags
@@ -122,7 +123,12 @@ def configurations(draw: st.DrawFn) -> list[JsonObject]:
 
 @st.composite
 def lags(draw: st.DrawFn, most: float = 2.0) -> Lags:
-    """Delays of each cache, queue and worker: some instant, some of milliseconds, some of seconds."""
+    """Delays of each cache, queue and worker: some instant, some of milliseconds, some of seconds.
+
+    A label or selector is in Sveltos' caches before the time is over that a rollback gives it (docs/ROLLBACK.md).
+    """
+    if most >= CACHE_SECONDS:
+        raise ValueError(f"a rollback assumes that no cache is {CACHE_SECONDS} seconds behind")
     scale = st.sampled_from((0.0, 0.01, 0.1, 0.5, most))
     cached = ("SveltosCluster", "Set", "ClusterSet", "Profile", "ClusterProfile", "ClusterSummary", "ConfigMap")
     names = [*(f"cache {kind}" for kind in cached), *(f"queue {kind}" for kind in cached), "cache", "queue"]

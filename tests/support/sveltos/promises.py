@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Moment, Plan, Step, Withdraw
+from gitsnap.plan import Moment, Plan, Withdraw
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
 from tests.support.sveltos import summaries
@@ -26,8 +26,6 @@ GAPS = """
 1. A profile is paused, DryRun, OneTime or LeavePolicies in the sample, so that what is deployed stays; and a step
    before its own takes a part of it: a ConfigMap loses a document, or a label goes while the profile is as it was.
 2. A deployment that fails or waits goes on because of a step: what stood there is in no ClusterConfiguration.
-3. The cache of the clusters lags behind that of the profiles: a profile that is written after a label is looked at with
-   the label as it was. Nothing in the API tells when a controller has seen a label.
 """
 
 
@@ -43,22 +41,13 @@ def gaps(plan: Plan, summaries_now: Iterable[JsonObject]) -> set[tuple[ObjectKey
         if step.key.kind in kinds.PROFILE_KINDS and step.archived is not None and _stands_still(step.archived):
             observed = ((step.live or {}).get("status") or {}).get("matchingClusters") or ()
             found |= {(step.key, referred(one)) for one in observed}
-    relabelled = {step.key for step in plan.writes if step.key.kind in kinds.CLUSTER_KINDS}
-    selecting = {step.key for step in plan.writes if step.key.kind in kinds.PROFILE_KINDS and _selects(step)}
-    return found | {(profile, cluster) for profile in selecting for cluster in relabelled}
+    return found
 
 
 def _stands_still(document: JsonObject) -> bool:
     spec = document.get("spec") or {}
     annotations = document["metadata"].get("annotations") or {}
     return spec.get("syncMode") in ("DryRun", "OneTime") or PAUSED in annotations
-
-
-def _selects(step: Step) -> bool:
-    """Whether a profile selects clusters by their labels, before its step or after it."""
-    specs = [document.get("spec") or {} for document in (step.live, step.archived) if document is not None]
-    selectors = [spec.get("clusterSelector") or {} for spec in specs]
-    return any(selector.get("matchLabels") or selector.get("matchExpressions") for selector in selectors)
 
 
 def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:

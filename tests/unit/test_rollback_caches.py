@@ -1,0 +1,163 @@
+"""Sveltos reads labels and selectors from caches that lag behind each other: an add-on went so on a real controller.
+
+The plan was: hold the profile, write the label, write the profile. The controller had the released profile and the old
+label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gitsnap.errors import RejectedError
+from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.plan import Action
+from gitsnap.rollback import Patience, Settling, UndoneError, apply
+from gitsnap.rollback.settling import CACHE_SECONDS
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import custom, plan_of, sample_state
+
+PAUSED = "profile.projectsveltos.io/paused"
+_ANY_ENV = {"matchExpressions": [{"key": "env", "operator": "Exists"}]}
+
+
+def cluster(env: str, name: str = "west") -> JsonObject:
+    """A managed cluster."""
+    return custom(kinds.SVELTOS_CLUSTER, name, {}, "default", labels={"env": env})
+
+
+def profile(selector: Any, name: str = "p", **annotations: str) -> JsonObject:
+    """A profile that selects by a label, or by a selector."""
+    chosen = {"matchLabels": {"env": selector}} if isinstance(selector, str) else selector
+    return custom(kinds.CLUSTER_PROFILE, name, {"clusterSelector": chosen}, annotations=annotations)
+
+
+@dataclass
+class Controller:
+    """A profile controller with a cache for each kind, each some seconds behind. It looks whenever anything moves."""
+
+    api: MemoryCluster
+    lags: dict[str, float]
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cache = dict(self.api.objects)
+        self.due: list[tuple[float, ObjectKey, JsonObject | None]] = []
+        self.deployed = {key.name for key in self.cache if self._matches(key)}
+        self.api.after_write = self._written
+
+    def _written(self, _verb: str, key: ObjectKey) -> None:
+        self.due.append((self.now + self.lags.get(key.kind.name, 0.0), key, self.api.objects.get(key)))
+        self.look()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self.pauses.append(seconds)
+        self.now += seconds
+        self.look()
+
+    def look(self) -> None:
+        """Bring the caches up to the moment, and act on each event."""
+        for event in sorted(self.due, key=lambda one: one[0]):
+            if event[0] <= self.now:
+                self.due.remove(event)
+                if event[2] is None:
+                    self.cache.pop(event[1], None)
+                else:
+                    self.cache[event[1]] = event[2]
+                self._reconcile()
+
+    def _reconcile(self) -> None:
+        for key, document in self.cache.items():
+            if key.kind != kinds.CLUSTER_PROFILE:
+                continue
+            if PAUSED in (document["metadata"].get("annotations") or {}):
+                self.api.objects[key]["status"] = {"suspensionReason": "paused"}
+            elif self._matches(key):
+                self.deployed.add(key.name)
+            elif key.name in self.deployed:
+                self.deployed.discard(key.name)
+                self.lost.append(key.name)
+
+    def _matches(self, key: ObjectKey) -> bool:
+        if key.kind != kinds.CLUSTER_PROFILE:
+            return False
+        selector = self.cache[key]["spec"]["clusterSelector"]
+        labels = [one["metadata"].get("labels") or {} for one in self.cache.values() if one["kind"] == "SveltosCluster"]
+        wanted = selector.get("matchLabels", {}).items()
+        return any(wanted <= found.items() if wanted else "env" in found for found in labels)
+
+    def settling(self, seconds: float = 60) -> Settling:
+        """Waiting by the clock of this world."""
+        return Settling(self.api, Patience(seconds, lambda: self.now, self.pause, self.said.append))
+
+
+TOGETHER = [cluster("a"), profile("a")], [cluster("b"), profile("b")]
+GROWING = [cluster("a"), profile(_ANY_ENV)], [cluster("b"), profile("b")]
+UNPAUSED = [cluster("a"), profile("a")], [cluster("b"), profile("a", **{PAUSED: "true"})]
+CLUSTERS_LATE, PROFILES_LATE = {"SveltosCluster": 2.0}, {"ClusterProfile": 2.0}
+
+
+@pytest.mark.parametrize("seconds", [60, 0])
+@pytest.mark.parametrize("lags", [CLUSTERS_LATE, PROFILES_LATE])
+@pytest.mark.parametrize(("sample", "live"), [TOGETHER, GROWING, UNPAUSED], ids=["held", "growing", "unpaused"])
+def test_neither_cache_may_lag_so_that_a_match_is_lost(
+    sample: list[JsonObject], live: list[JsonObject], lags: dict[str, float], seconds: float
+) -> None:
+    """A profile that is held, one whose selector grows first, and one whose user's pause goes; also with --wait 0."""
+    controller = Controller(MemoryCluster.of(live), lags)
+    controller.deployed = {"p"}
+    plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
+    apply(controller.api, plan, settling=controller.settling(seconds))
+    controller.pause(10)
+    assert controller.lost == []
+    assert controller.deployed == {"p"}
+
+
+def test_the_way_back_waits_as_well() -> None:
+    """With `--atomic`: the profile is let go once the labels are as they were."""
+    controller = Controller(MemoryCluster.of(TOGETHER[1]), CLUSTERS_LATE)
+    plan = plan_of(sample_state(TOGETHER[0]), list(controller.api.objects.values()))
+
+    def refuse(verb: str, key: ObjectKey) -> None:
+        if verb == "update" and key.kind == kinds.CLUSTER_PROFILE:
+            raise RejectedError("refused")
+
+    controller.api.before_write = refuse
+    with pytest.raises(UndoneError):
+        apply(controller.api, plan, settling=controller.settling(), atomic=True)
+    controller.pause(10)
+    assert controller.lost == []
+
+
+def test_one_pause_is_enough_for_all_profiles() -> None:
+    """Twenty profiles and three clusters: one pause, between the last label and the first profile."""
+    names = [f"p{number:02}" for number in range(20)]
+    sides = [[*(cluster(env, one) for one in "xyz"), *(profile(env, one) for one in names)] for env in "ab"]
+    controller = Controller(MemoryCluster.of(sides[1]), CLUSTERS_LATE)
+    plan = plan_of(sample_state(sides[0]), list(controller.api.objects.values()))
+    assert plan.writes[0].action is Action.HOLD
+    apply(controller.api, plan, settling=controller.settling())
+    assert [one for one in controller.pauses if one == CACHE_SECONDS] == [CACHE_SECONDS]
+    assert sum(controller.pauses) == CACHE_SECONDS
+    assert controller.lost == []
+
+
+def test_nothing_is_waited_for_where_no_match_rests_on_the_label() -> None:
+    """A label that no selector of the plan reads, and a folder of YAML, which nobody watches."""
+    live = [custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "a", "tier": "x"}), profile("a")]
+    sample = [cluster("a"), profile(_ANY_ENV)]
+    controller = Controller(MemoryCluster.of(live), CLUSTERS_LATE)
+    plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
+    apply(controller.api, plan, settling=controller.settling())
+    assert len(plan.writes) == 2
+    assert controller.pauses == []
+
+    held = MemoryCluster.of(TOGETHER[1])
+    apply(held, plan_of(sample_state(TOGETHER[0]), list(held.objects.values())))
