@@ -100,8 +100,8 @@ def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
         problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
     else:
         problem = (
-            f"no sample before {sample.moment} is here to compare with: retention removed the earlier ones, or this copy "
-            "lacks their tags"
+            f"no sample before {sample.moment} is here to compare with: retention removed the earlier ones, "
+            "or this copy lacks their tags"
         )
     hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
     raise NotFoundError(problem, hint=hint)

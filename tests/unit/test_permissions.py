@@ -131,7 +131,8 @@ def storage(tmp_path: Path) -> Path:
     "place",
     [
         "..", "../elsewhere", "hourly", "hourly/configuration", "hourly/.git", "hourly/.git/refs/tags/hourly",
-        ".keys", ".keys/hourly", ".GIT", ".Keys/hourly", "link-out", "link-in", "link-in/configuration", "link-to-keys/hourly", "loop", "teams",
+        ".keys", ".keys/hourly", ".GIT", ".Keys/hourly",
+        "link-out", "link-in", "link-in/configuration", "link-to-keys/hourly", "loop", "teams",
         "/", "/etc", "/collection-2",
     ],
 )  # fmt: skip
