@@ -19,6 +19,8 @@ from gitsnap.objects import changed_fields
 from gitsnap.ports import LoggedCommit, LoggedFile, Tree
 from gitsnap.sveltos import kinds
 
+NO_OBJECT = "one side of the file is no Kubernetes object"
+
 BY_THE_SERVER = "by the server"
 """Behind fields that nobody changed: defaults that came or went with an upgrade, another API version."""
 MOST_CANDIDATES = 5
@@ -103,6 +105,8 @@ def entries(
 ) -> Iterator[LogEntry]:
     """The changes of wanted objects, newest first; by path within a commit.
 
+    Somebody else's commit may put anything in a file of the archive: then one side is no object.
+
     ``since`` and ``until`` bound the time of the sample. Retention may have taken the sample: then the time of its
     commit counts. A commit by somebody else has no such time and is left out then.
     """
@@ -121,6 +125,8 @@ def entries(
                     yield LogEntry(sample, file.action, change.key, f"{fields} ({BY_THE_SERVER})", "", time)
                 else:
                     yield LogEntry(sample, file.action, change.key, fields, file.manager, time)
+            elif file.before and file.after:
+                yield LogEntry(sample, file.action, change.key, NO_OBJECT, file.manager, time)
             elif change.key in presence:
                 action, because = presence[change.key]
                 yield LogEntry(sample, action, change.key, because, file.manager, time)

@@ -13,9 +13,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
+
+from gitsnap.private_files import temporary_folder, write_temporary
 
 _GRACE_SECONDS = 2.0
 """How long a session may take to end after SIGTERM. git removes its lock files and temporary packs meanwhile."""
@@ -49,9 +51,10 @@ def run_child(
     session is ended. Not ``guarded``: a program that finishes what it began, should this process be killed.
     Raises OSError, subprocess.TimeoutExpired.
     """
-    with tempfile.TemporaryFile() as source:
-        source.write(given)
-        source.seek(0)
+    if not given:
+        with Path(os.devnull).open("rb") as source:
+            return _run(command, source, environment=environment, passed=passed, seconds=seconds, guarded=guarded)
+    with temporary_folder() as folder, write_temporary(folder / "input", given).open("rb") as source:
         return _run(command, source, environment=environment, passed=passed, seconds=seconds, guarded=guarded)
 
 

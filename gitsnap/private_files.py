@@ -96,21 +96,6 @@ def create_private(file: Path, text: str) -> bool:
     return created
 
 
-def add_private(file: Path, text: str) -> None:
-    """A file that explains or marks a folder of private files, where it is not there yet. Raises StorageError.
-
-    It is no key, so a loss of power may take it away: the next call makes it again.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-            target.write(text)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StorageError(f"cannot write {file}: {error.strerror}") from None
-
-
 def rename_private(file: Path, target: Path) -> None:
     """Give a file another name, in place of what has that name. Raises StorageError."""
     try:

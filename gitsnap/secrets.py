@@ -19,7 +19,7 @@ from gitsnap import recipients as public_keys
 from gitsnap.errors import SecretsError
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
 from gitsnap.model import SecretsMode
-from gitsnap.private_files import add_private, check_folder, create_private, private_text, rename_private
+from gitsnap.private_files import check_folder, create_private, private_text, rename_private
 
 KEYS_FOLDER = ".keys"
 KEY_FILE = "fingerprint.key"
@@ -167,7 +167,7 @@ def open_keeper(
     created = create_private(own_file, _new_identity_text()) if makes_identity else False
     if create and folder.parent.is_dir():
         for name, text in _FOLDER_FILES.items():
-            add_private(folder.parent / name, text)
+            create_private(folder.parent / name, text)  # durable: an empty .gitignore would ignore no key
     if makes_identity:
         own = _required_identities(own_file)
         known += own

@@ -167,7 +167,7 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
             f"the archive {folder} has the branch {existing}; its prefix cannot be changed to {prefix}",
             hint="Put the prefix back, or begin another archive with it.",
         )
-    if existing.rpartition("/")[2] != policy:
+    if "gitsnap.format" in repository.config and existing.rpartition("/")[2] != policy:  # a clone may have any name
         raise ArchiveError(
             f"the archive {folder} is that of {existing}, not of {policy}",
             hint="Give the folder its own name back, or name another --storage.",

@@ -155,7 +155,7 @@ class Transport:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: JsonObject | None = None,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> RESTResponse:
         """The answer with its body still to be read."""
         with connection_errors(request, is_write=method != "GET"):
@@ -171,7 +171,9 @@ class Transport:
             sent = urllib3.HTTPHeaderDict(given)
             for name, value in self._headers:
                 sent.add(name, value)
-            limits = tuple(self._allowance.of(seconds, request) for seconds in (CONNECT_SECONDS, read_seconds))
+            limits = tuple(
+                self._allowance.of(seconds, request) for seconds in (CONNECT_SECONDS, read_seconds or READ_SECONDS)
+            )
             return self._api.call_api(method, url, sent, content, form, _request_timeout=limits)
 
 

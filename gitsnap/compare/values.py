@@ -166,7 +166,8 @@ class Comparison:
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:
         """Unified diffs, headed with the labels of the two sides (tags, or ``live``)."""
         for pair in self.texts:
-            titles = (f"{pair.title} from {label}" for label in (before_label, after_label))
+            title = pair.title.replace("\n", "\\n")  # the name of a ClusterRole may have a line break
+            titles = (f"{title} from {label}" for label in (before_label, after_label))
             if text := unified_diff(pair.before, pair.after, *titles):
                 yield RawDiff(pair.title, text)
 

@@ -18,7 +18,7 @@ from gitsnap import capture as sampling
 from gitsnap import policy
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import listing
-from gitsnap.cluster import connect, kubernetes_api
+from gitsnap.cluster import connect, kubernetes_api, transport
 from gitsnap.errors import ClusterError, ClusterUnreachableError
 from gitsnap.model import Area, Consistency, Kind, ResourceSelector, Sample, SecretsMode, Trigger
 from tests.support.commands import gitsnap
@@ -210,7 +210,7 @@ def test_a_server_that_restarts_is_waited_for(bench: _Bench, waits: list[float])
 
 def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while the kind is given up, not the capture."""
-    monkeypatch.setattr(kubernetes_api, "READ_SECONDS", 3.0)
+    monkeypatch.setattr(transport, "READ_SECONDS", 3.0)
     over = threading.Event()
     bench.proxy.always(Fault(silent=over), where=_SOURCES)
     try:

@@ -245,13 +245,16 @@ def test_an_object_that_the_sample_has_not(place: _Place, wanted: str, hint: str
 
 
 def test_a_file_of_the_archive_that_somebody_broke(place: _Place) -> None:
-    """The error names it, by its path from the archive's own folder."""
+    """The log names the object and says so; `show` names the file, by its path from the archive's own folder."""
     archive, path = place.folder / "hourly", "configuration/default/ConfigMap/shared.yaml"
     (archive / path).write_text("a: b\n---\na: b\n")
     identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
     subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
 
-    assert f"error: {path}: 2 documents instead of one" in place.run("log", code=3).stderr
+    entries = json.loads(place.run("log", "-o", "json").stdout)["changes"]
+    assert (entries[0]["action"], entries[0]["name"]) == ("modified", "shared")
+    assert "no Kubernetes object" in str(entries[0]["fields"])
+    subprocess.run(["git", "-C", archive, "fsck", "--strict"], check=True, capture_output=True)
 
 
 def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:

@@ -14,7 +14,7 @@ from tests.support.commands import gitsnap
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
 _LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
 _FOR_WRITERS = {"gitsnap.archive.writing", "gitsnap.archive.checking", "concurrent.futures", "logging", "tempfile"}
-_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.errors"}
+_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.cli.streams", "gitsnap.errors", "gitsnap.private_files"}
 
 
 def _loaded(folder: Path, *words: str) -> set[str]:
