@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
-from gitsnap.plan.differences import Deployed, Difference, Redeployment, differ
 from gitsnap.plan.matching import Change, Row, State, mode_of
+from gitsnap.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.plan.sources import Contents, Deployment, Objects
 from gitsnap.plan.transitions import PAUSES, changes_of, content_steps
 from gitsnap.plan.uncertainty import undeployed, undeployed_doubt
