@@ -8,46 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
-from gitsnap.compare.sources import Described
 from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.objects import same_json
 from gitsnap.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
 from gitsnap.plan.matching import Change, Row, State, mode_of
-from gitsnap.plan.sources import FEATURES, Contents, Deployment, Objects
+from gitsnap.plan.redeployment import Deployed, Difference, Redeployment, differ
+from gitsnap.plan.sources import Contents, Deployment, Objects
 from gitsnap.plan.transitions import PAUSES, changes_of, content_steps
 from gitsnap.plan.uncertainty import undeployed, undeployed_doubt
 from gitsnap.plan.values import Plan, Step
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
 
-Deployed = DeployedResource | DeployedRelease
 Entries = Mapping[ClusterRef, list[Deployed]]
-
-
-@dataclass(frozen=True, slots=True)
-class Redeployment:
-    """A profile that deploys anew to clusters which match before and after."""
-
-    key: ObjectKey
-    before: JsonObject
-    """The profile before the plan; as it is afterwards, where the plan creates it."""
-    after: JsonObject
-    clusters: tuple[ClusterRef, ...]
-    joining: tuple[ClusterRef, ...] = ()
-    """Clusters that come to match: the deployment to them may fail as well."""
-    early: bool = False
-    """Whether it is the live profile that deploys what was written before its own step."""
-
-    @property
-    def known(self) -> bool:
-        """Whether what is deployed now is what the live profile and its references say."""
-        return mode_of(self.before) not in ("OneTime", "DryRun") and not paused(self.before)
 
 
 @dataclass(slots=True)
@@ -95,10 +71,7 @@ class Withdrawals:
         self._once = dict(self._deployed_once())
 
     def _redeployments(self) -> Iterator[Redeployment]:
-        staying: dict[ObjectKey, set[ClusterRef]] = {}
-        for one in self._plan.withdraws:
-            if one.stays:
-                staying.setdefault(one.profile, set()).add(one.cluster)
+        staying = self._lines(staying=True)
         for key, after in sorted(self._end.selecting.items()):
             before = self._start.selecting.get(key, after)
             if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
@@ -111,19 +84,27 @@ class Withdrawals:
             # What stays on a cluster that stops matching may be deployed once more before Sveltos sees that it does.
             still = row | staying.get(key, set())
             joining = frozenset[ClusterRef]() if paused(after) else row - stood
-            if joining or _differ(before, deployed) or self._refers_to_written(before, deployed, stood & still):
+            if joining or differ(before, deployed) or self._refers_to_written(before, deployed, stood & still):
                 yield Redeployment(key, before, deployed, tuple(sorted(stood & still)), tuple(sorted(joining)))
+
+    def _lines(self, *, staying: bool) -> dict[ObjectKey, set[ClusterRef]]:
+        """The clusters that stop matching, by profile: those where what is deployed stays, or those where it goes."""
+        found: dict[ObjectKey, set[ClusterRef]] = {}
+        for withdraw in self._plan.withdraws:
+            if withdraw.takes is not staying:
+                found.setdefault(withdraw.profile, set()).add(withdraw.cluster)
+        return found
 
     def _early(self) -> Iterator[Redeployment]:
         """What live profiles deploy once the content is written, which comes before their own steps.
 
         So it counts for a profile that is paused, in DryRun or OneTime, or that matches no longer, in the end.
         """
-        taken = {(one.profile, one.cluster) for one in self._plan.withdraws if one.takes}
+        taken = self._lines(staying=False)
         for key, document in sorted(self._start.selecting.items()):
             if key.kind not in kinds.PROFILE_KINDS or not mode_of(document).startswith("Continuous"):
                 continue
-            clusters = sorted(one for one in self._start.standing(key) if (key, one) not in taken)
+            clusters = sorted(self._start.standing(key) - taken.get(key, set()))
             if clusters and self._refers_to_written(document, document, clusters):
                 yield Redeployment(key, document, document, tuple(clusters), early=True)
 
@@ -239,102 +220,6 @@ class Withdrawals:
         own_step = [change.key for change in self._changes if change.key == one.key and not one.early]
         targets = {reference.target for side in (shared.old, new) for reference in side.references}
         return [*own_step, *sorted(targets & self._written.keys())]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The deployment of a profile before and after, for clusters with equal references."""
-
-    one: Redeployment
-    old: Deployment
-    new: Deployment
-
-    def takes(self, entry: Deployed, new: Deployment) -> bool:
-        """Whether Sveltos withdraws what is deployed."""
-        if isinstance(entry, DeployedRelease):
-            if "Helm" in new.failing or new.releases is None:
-                return False
-            return (entry.namespace, entry.name) not in new.releases
-        if entry.feature in new.failing:
-            return False
-        if entry.feature == "Kustomize":
-            return not self.new.kustomizations
-        local = entry.deployment_type == LOCAL
-        if any(document.explains(entry.key, local=local) for document in self.new.documents):
-            return False
-        if self.one.known and any(document.explains(entry.key, local=local) for document in self.old.documents):
-            return True
-        return not self.new.opaque
-
-    @cached_property
-    def may_take(self) -> bool:
-        """Whether anything may be taken away, so that the inventory must be read."""
-        same_releases = self.new.releases is not None and (self.old.releases or frozenset()) <= self.new.releases
-        return (
-            not self.one.known
-            or self.removed_something
-            or self.old.opaque != self.new.opaque
-            or self.old.kustomizations != self.new.kustomizations
-            or not (same_releases or self.old.releases == self.new.releases)
-        )
-
-    @cached_property
-    def removed_something(self) -> bool:
-        """Whether there is less, going by the documents alone."""
-        if not self.one.known:
-            return False
-        kept = {(document.identity, document.local) for document in self.new.documents}
-        fewer = any((document.identity, document.local) not in kept for document in self.old.documents)
-        old, new = self.old.releases, self.new.releases
-        charts = old is not None and new is not None and old - new
-        resources = "Resources" not in self.new.failing and fewer
-        return resources or ("Helm" not in self.new.failing and bool(charts))
-
-    def unclear(self, listed: Iterable[Deployed]) -> str:
-        """Why it cannot be told what is withdrawn, ``""`` where it can."""
-        listed = tuple(listed)
-        features = {entry.feature for entry in listed if isinstance(entry, DeployedResource)} - self.new.failing
-        if "Resources" in features and self._opaque_moved():
-            return "what it deploys from a Flux source, a URL or a program changes"
-        if "Kustomize" in features and self.new.kustomizations and self.old.kustomizations != self.new.kustomizations:
-            return "what its kustomizations deploy changes"
-        releases = any(isinstance(entry, DeployedRelease) for entry in listed)
-        if releases and self.new.releases is None and _differ(self.one.before, self.one.after, ("helmCharts",)):
-            return "a template names its Helm releases"
-        return ""
-
-    def _opaque_moved(self) -> bool:
-        """Whether a source that cannot be looked into changed, so that what it leaves out is not known."""
-        return bool(self.new.opaque) and self.old.opaque != self.new.opaque
-
-    @cached_property
-    def conflicts(self) -> list[tuple[Described, ObjectKey]]:
-        """Documents that come from another object than the one that the resource was deployed from.
-
-        Sveltos refuses these (docs/ROLLBACK.md), each with its former source.
-        """
-        if not self.one.known or "Resources" in self.new.failing:
-            return []
-        sources: dict[tuple[object, bool], set[ObjectKey]] = {}
-        for document in self.old.documents:
-            sources.setdefault((document.identity, document.local), set()).add(document.source)
-        mine: dict[tuple[object, bool], set[ObjectKey]] = {}
-        for document in self.new.documents:
-            mine.setdefault((document.identity, document.local), set()).add(document.source)
-        found = []
-        for document in self.new.documents:
-            former = sources.get((document.identity, document.local), set())
-            if former and former.isdisjoint(mine[document.identity, document.local]):
-                found.append((document, min(former)))
-        return found
-
-
-def _differ(before: JsonObject, after: JsonObject, fields: Iterable[str] = tuple(FEATURES)) -> bool:
-    """Whether two forms of a profile say otherwise what is deployed, or how."""
-    old, new = before.get("spec") or {}, after.get("spec") or {}
-    if any(not same_json(old.get(field) or [], new.get(field) or []) for field in fields):
-        return True
-    return mode_of(before) != mode_of(after) or paused(before) != paused(after)
 
 
 def _views(standing: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:

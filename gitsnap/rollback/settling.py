@@ -76,9 +76,13 @@ class Settling:
     patience: Patience
     _written: dict[tuple[_Group, Hashable], float] = field(default_factory=dict, init=False, repr=False, compare=False)
     """When this rollback last wrote what a match rests on: a label, a set, a selector that reads one of them."""
+    _shown: dict[Wait, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """When the status of a set first showed what was waited for, since the last write of that kind."""
 
     def wrote(self, step: Step, controller_labels: Collection[str]) -> None:
         """Remember that a step was written, for the steps that must not come before Sveltos has seen it."""
+        if _group(step) in (_Group.CLUSTERS, _Group.SETS):
+            self._shown.clear()
         for rest in _rests(step, controller_labels):
             self._written[_group(step), rest] = self.patience.now()
 
@@ -108,6 +112,8 @@ class Settling:
                     f"Sveltos does not report it within {self.patience.seconds:.0f} seconds: waited {wait}",
                     hint="See whether the addon-controller runs. --wait SECONDS waits longer.",
                 )
+            if wait.on.kind in SET_KINDS:  # a profile reads the status from a cache, too
+                self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.patience.now())
 
     def steadily(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports all of it, and goes on to. Raises UnsettledError.

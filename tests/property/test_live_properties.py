@@ -1,7 +1,7 @@
 """The promise of a rollback, against a Sveltos that lags, is killed and starts again.
 
 State B is rolled back to sample A, and undone. Nothing disappears from a managed cluster that no line of a plan named.
-Of two shapes that is known not to hold yet (``promises.GAPS``); ``GITSNAP_LIVE_STRICT`` counts these as well.
+Of one shape that is known not to hold yet (``promises.GAPS``); ``GITSNAP_LIVE_STRICT`` counts it as well.
 ``GITSNAP_LIVE_CASES`` sets the number of cases, which then are random; a long run by hand takes 2,000.
 """
 
@@ -75,7 +75,7 @@ class Scene:
 
     def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
         """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
-        since, left_out = len(self.stage.log), self._leaving() | (set() if _STRICT else self._gaps(plan))
+        since, left_out = len(self.stage.log), self._leaving() | (set() if _STRICT else gaps(plan))
         writes = 0
 
         def wrote(_verb: str, _key: ObjectKey) -> None:
@@ -95,11 +95,6 @@ class Scene:
         self.stage.settle(900)
         lost = losses(self.stage.log, since)
         return unsaid(plan, [one for one in lost if (one.owner, one.cluster) not in left_out])
-
-    def _gaps(self, plan: Plan) -> set[tuple[ObjectKey | None, ObjectKey]]:
-        objects = self.stage.server.objects
-        summaries_now = [document for key, document in objects.items() if key.kind == kinds.CLUSTER_SUMMARY]
-        return gaps(plan, summaries_now)
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
         """What was being withdrawn before the rollback began."""

@@ -65,7 +65,7 @@ _EXACT: dict[str, frozenset[str]] = {
             "cluster/kubeconfig.py: wanted not in known",
             "cluster/kubernetes_api.py: version != preferred",
             "compare/sides.py: path not in known",
-            "plan/withdrawals.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",
+            "plan/redeployment.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",
             "sveltos/restore.py: name not in present",
         }
     ),

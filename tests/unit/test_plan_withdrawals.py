@@ -386,3 +386,12 @@ def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused
     live = [WEST, config_map("a", "one", "two"), base, paused, deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
     assert own(plan) == [("west", {"two"})]
+
+
+def test_a_document_that_moves_between_two_sources_is_gone_for_a_moment() -> None:
+    """Both ConfigMaps are written, one after the other; the profile refers to both of them all the time."""
+    live = [WEST, config_map("a", "one", "two"), config_map("b", "three"), profile("a", "b")]
+    live.append(deployed(WEST, "one", "two", "three"))
+    plan = planned([config_map("a", "one"), config_map("b", "three", "two")], live)
+    assert own(plan) == [("west", {"two"})]
+    assert plan.conflicts

@@ -14,8 +14,9 @@ import pytest
 
 from gitsnap.errors import RejectedError, UnsettledError
 from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Plan, Selection, Wait
+from gitsnap.plan import Action, Plan, Selection, Step, Wait
 from gitsnap.rollback import Patience, Report, Settling, StoppedError, UndoneError, apply
+from gitsnap.rollback.settling import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster
@@ -274,3 +275,14 @@ def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
         apply(sveltos.cluster, plan, settling=sveltos.settling(), atomic=True)
     assert (sveltos.losses, sveltos.deployed) == (0, True)
     assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
+
+
+def test_a_profile_reads_the_status_of_a_set_from_a_cache() -> None:
+    """What the API server shows, Sveltos may not have yet: the same time passes as after a write, once for a set."""
+    sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(setRefs=["s"]), cluster_set("a")]), lag=0)
+    settling, cluster = sveltos.settling(), ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    release = Step(Action.RELEASE, PROFILE, live=profile(setRefs=["s"]))
+    for _ in range(20):
+        settling.until([Wait(CLUSTER_SET, shows=(cluster,))])
+        settling.until_seen(release, frozenset())
+    assert sveltos.now == CACHE_SECONDS

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Moment, Plan, Withdraw
-from gitsnap.sveltos import kinds
+from gitsnap.model import ObjectKey
+from gitsnap.plan import Doing, Moment, Plan, Withdraw
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
-from tests.support.sveltos import summaries
-from tests.support.sveltos.clusters import referred
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
-from tests.support.sveltos.profiles import PAUSED
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
@@ -23,31 +19,20 @@ def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
 
 
 GAPS = """
-1. A profile is paused, DryRun, OneTime or LeavePolicies in the sample, so that what is deployed stays; and a step
-   before its own takes a part of it: a ConfigMap loses a document, or a label goes while the profile is as it was.
-2. A deployment that fails or waits goes on because of a step: what stood there is in no ClusterConfiguration.
+A cluster comes to match again on which LeavePolicies, or DryRun, left what the profile had deployed before: what the
+new configuration lacks goes, and no ClusterConfiguration lists it.
 """
 
 
-def gaps(plan: Plan, summaries_now: Iterable[JsonObject]) -> set[tuple[ObjectKey | None, ObjectKey]]:
-    """The profiles and clusters of the GAPS, going by the plan and by the live ClusterSummaries."""
-    found: set[tuple[ObjectKey | None, ObjectKey]]
-    found = {(line.profile, line.cluster.key) for line in plan.withdraws if not line.takes}
-    for document in summaries_now:
-        features = (document.get("status") or {}).get("featureSummaries") or ()
-        if not features or any(one["status"] not in ("Provisioned", "Removed") for one in features):
-            found.add((summaries.profile_of(document), summaries.cluster_of(document)))
-    for step in plan.writes:
-        if step.key.kind in kinds.PROFILE_KINDS and step.archived is not None and _stands_still(step.archived):
-            observed = ((step.live or {}).get("status") or {}).get("matchingClusters") or ()
-            found |= {(step.key, referred(one)) for one in observed}
-    return found
-
-
-def _stands_still(document: JsonObject) -> bool:
-    spec = document.get("spec") or {}
-    annotations = document["metadata"].get("annotations") or {}
-    return spec.get("syncMode") in ("DryRun", "OneTime") or PAUSED in annotations
+def gaps(plan: Plan) -> set[tuple[ObjectKey | None, ObjectKey]]:
+    """The profiles and clusters of the GAPS, going by the plan."""
+    return {
+        (effect.by, cluster.key)
+        for step in plan.writes
+        for effect in step.effects
+        if effect.doing is Doing.DEPLOYS
+        for cluster in effect.clusters
+    }
 
 
 def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
