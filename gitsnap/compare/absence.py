@@ -76,10 +76,8 @@ class Absence:
 
         Then the resource runs on, unless its document is not configured on that side either. Where documents cannot be
         read, a resource that was deployed before is taken to run on, unless it came from documents that can be read.
-        Without a required source the deployment is bound to fail, whether or not Sveltos has reported so.
         """
-        failed = lacking.failed(entry.profile, self._cluster, entry.feature)
-        if failed or (lacking is self._after and self._pairs.lacks_source(entry.profile, self._cluster)):
+        if lacking.failed(entry.profile, self._cluster, entry.feature) or self._bound_to_fail(entry.profile, lacking):
             ran = lacking is self._after
             if entry.feature != RESOURCES:
                 return ran
@@ -98,3 +96,12 @@ class Absence:
             for profile in lacking.failing(self._cluster, RESOURCES)
             if profile != entry.profile
         )
+
+    def _bound_to_fail(self, profile: ObjectKey, lacking: Side) -> bool:
+        """Whether a required source is missing, so that the deployment fails even if Sveltos has not reported so.
+
+        From a cluster that the profile no longer matches, Sveltos withdraws without reading any source.
+        """
+        if lacking is not self._after or self._cluster not in lacking.clusters_of(profile):
+            return False
+        return self._pairs.lacks_source(profile, self._cluster)

@@ -40,6 +40,7 @@ from tests.support.worlds import (
     Slot,
     World,
     resource_name,
+    variant_for,
 )
 
 _VALUES = "values"
@@ -140,6 +141,8 @@ def _spec(world: World, name: str, noise: Noise, chance: random.Random) -> JsonO
     for source, ref in written.items():
         if world.is_local(source):
             ref["deploymentType"] = "Local"
+        if _is_missing(world, name, source):
+            ref["optional"] = True
     refs = [written[source] for source in SOURCES if world.owner[source] == name]
     refs += [
         {**written[source], "name": f"{written[source]['name']}-more"}
@@ -158,6 +161,15 @@ def _spec(world: World, name: str, noise: Noise, chance: random.Random) -> JsonO
         charts = [{"helmChartAction": "Install", **chart} for chart in charts]
         spec |= {"policyRefs": refs, "helmCharts": charts, "tier": 100, "syncMode": "Continuous", "reloader": False}
     return spec
+
+
+def _is_missing(world: World, name: str, source: str) -> bool:
+    """Whether a source does not exist for some cluster that the profile selects.
+
+    Sveltos deploys nothing of a profile whose required source is missing, so such a world could not be carried out.
+    """
+    selected = [one for one in CLUSTERS if world.matches(one, name)]
+    return any((source, variant_for(name, source, one)) not in world.ports for one in selected)
 
 
 def _chart(world: World, release: str, chance: random.Random) -> JsonObject:

@@ -209,6 +209,15 @@ def test_a_missing_required_reference_deletes_nothing() -> None:
     assert rows_by_name(missing, whole) == [("a", "added", HAD_FAILED)]
 
 
+def test_a_missing_required_reference_keeps_nothing_on_a_cluster_that_left() -> None:
+    """Sveltos withdraws from a cluster that stops matching without reading the sources, whether or not they exist."""
+    whole = _stage(1, "Continuous")
+    left = [whole[0], {**whole[2], "status": {}}, inventory_of(W)]
+
+    assert rows_by_name(whole, left) == [("a", "deleted", "")]
+    assert rows_by_name(whole, [whole[0], whole[2], inventory_of(W)]) == []
+
+
 def test_a_missing_optional_reference_withdraws() -> None:
     """Sveltos does without it; that something else fails does not keep the resource."""
     source, other = content(service("a")), content(service("b"), "other")
