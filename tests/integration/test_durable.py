@@ -85,7 +85,7 @@ def test_what_retention_took_is_on_record_before_it_goes(server: WritePoints) ->
     removed = []
 
     def check(call: Call) -> None:
-        if call[0] == "unlink" and "/refs/tags/" in call[1] and not call[1].endswith(".lock"):
+        if call[0] == "unlink" and call[1].startswith(f"{git}/refs/tags/") and not call[1].endswith(".lock"):
             removed.append(call[1])
             assert disk.at_risk(f"{git}/refs/gitsnap/pruned/hourly") == []
             assert disk.at_risk(f"{git}/objects") == []

@@ -78,6 +78,23 @@ static int watched(const char *path)
     return length && !strncmp(path, control->below, length);
 }
 
+/* git writes refs through a directory that stands for the archive's: the path that such a link leads to. */
+static int leads_below(const char *path, char *real)
+{
+    char folder[PATH_MAX];
+    char *slash;
+
+    snprintf(folder, sizeof folder, "%s", path);
+    slash = strrchr(folder, '/');
+    if (!slash)
+        return 0;
+    *slash = 0;
+    if (!realpath(folder, real))
+        return 0;
+    snprintf(real + strlen(real), PATH_MAX - strlen(real), "/%s", slash + 1);
+    return watched(real);
+}
+
 static void note(const char *name, const char *path, const char *other)
 {
     char line[2 * PATH_MAX + 64];
@@ -114,8 +131,14 @@ static int point(const char *name, int kind, int folder, const char *path, const
     if (!control)
         return 0;
     resolve(folder, path, whole);
-    if (!watched(whole))
+    if (!watched(whole)) {
+        char real[PATH_MAX];
+
+        if (control->log && leads_below(whole, real)) /* only noted: a fault there would meet git's session alone */
+            note(name, real, other ? other : "");
+        errno = kept;
         return 0;
+    }
     number = atomic_fetch_add(&control->count, 1) + 1;
     if (control->log)
         note(name, whole, other ? other : "");
