@@ -40,7 +40,7 @@ LINES = (
     "undo --from-dir cluster --yes --skip-refused",
     "show ClusterRole/{name}", "rollback --sample latest~1 --from-dir cluster --except ClusterRole/{name} --dry-run",
     "list --storage {name}", "push --to {name}", "diff --from-sample {name}", "capture --from-dir {name}",
-    "capture --from-dir cluster --include-generated",
+    "capture --from-dir cluster --include-generated", "keep {name}", "import --from {name}",
 )  # fmt: skip
 """Command lines; {name} is the hostile text."""
 
@@ -127,7 +127,7 @@ def _words(line: str) -> list[str]:
 
 def test_every_command_is_among_the_lines() -> None:
     """A command that is added later has to be added above, unless it prints nothing that comes from outside."""
-    own_words_only = {"controller", "demo", "import", "keep"}
+    own_words_only = {"controller", "demo"}  # the controller's log has a test of its own
     assert {line.split()[0] for line in LINES} | own_words_only == set(COMMANDS)
 
 
