@@ -24,6 +24,7 @@ _SAID: dict[str, tuple[str, str, type[RemoteError]]] = {
     ),
     "password": ("remote: Invalid username or token.\nfatal: Authentication failed for '{url}/'", "", RemoteError),
     "forbidden": ("fatal: unable to access '{url}/': The requested URL returned error: 403", "", RemoteError),
+    "redirect": ("fatal: unable to access '{url}/': The requested URL returned error: 302", "", RemoteError),
     "sha256": (
         "fatal: the receiving end does not support this repository's hash algorithm\nfatal: the remote end hung up", "",
         RemoteRefusedError,
