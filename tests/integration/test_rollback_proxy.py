@@ -35,7 +35,7 @@ PASSWORD: JsonObject = {
     "type": "addons.projectsveltos.io/cluster-profile",
     "data": {"password": "MQ=="},
 }
-STEPS = ["update one", "create two", "recreate password", "update e", "hold guestbook", "update west"]
+STEPS = ["create two", "update one", "recreate password", "update e", "hold guestbook", "update west"]
 STEPS += ["update guestbook"]
 WRITES = 8
 """A recreation is two of them."""
