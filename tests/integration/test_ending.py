@@ -97,6 +97,16 @@ def _push(place: Path, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.fixture
+def signals_as_at_a_terminal() -> Iterator[None]:
+    """Children inherit ignored signals: SIGINT of a shell's background, SIGHUP of nohup."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_at_a_terminal")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_push_that_is_asked_to_end(place: Path, silent_port: int, number: signal.Signals, code: int) -> None:
     """It ends in order: nothing runs on, nothing is left, one sentence says so."""
