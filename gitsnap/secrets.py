@@ -167,7 +167,8 @@ def open_keeper(
     created = create_private(own_file, _new_identity_text()) if makes_identity else False
     if create and folder.parent.is_dir():
         for name, text in _FOLDER_FILES.items():
-            create_private(folder.parent / name, text)  # durable: an empty .gitignore would ignore no key
+            if not (folder.parent / name).exists():  # a full disk must not stop what needs no room
+                create_private(folder.parent / name, text)  # durable: an empty .gitignore would ignore no key
     if makes_identity:
         own = _required_identities(own_file)
         known += own

@@ -118,8 +118,8 @@ _ERRORS: list[Callable[[], GitsnapError]] = [
 def test_the_scene(scene: _Scene) -> None:
     """The plan of these tests has the steps that they count on."""
     assert [f"{step.action} {step.key.name}" for step in scene.plan.writes] == [
-        "update one",
         "create two",
+        "update one",
         "update e",
         "hold guestbook",
         "update west",
@@ -268,7 +268,7 @@ def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
     assert caught.value.exit_code == 15
     assert back is not None
     assert back.problem == "it may not be deleted"
-    assert [key.name for key in back.still] == ["two", "one"]
+    assert [key.name for key in back.still] == ["two"]
     assert "Taking it back failed too, at ConfigMap default/two" in caught.value.message
     assert scene.cluster.get(key)["metadata"]["labels"] == {"env": "prod"}
 

@@ -338,7 +338,7 @@ def test_a_set_with_max_replicas_is_a_doubt() -> None:
     after = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 2})
     plan = plan_of([*clusters, profile, before], [*clusters, profile, after])
     assert [one.key.name for one in plan.doubts] == ["guestbook"]
-    assert any("cannot be told" in reason for reason in plan.blocked)
+    assert any("may cause Sveltos to withdraw add-ons" in reason for reason in plan.blocked)
 
 
 def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:

@@ -86,7 +86,7 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
 
 
 def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, by moment and as the newest; only the one that is asked what it says is read."""
+    """By name, by moment and as the newest; only the newest is read, to know whether newer ones may be missing."""
     read: list[str] = []
     original = reading._sample
 
@@ -99,9 +99,8 @@ def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatc
 
     newest = find_sample(samples, "latest")
     found = [find_sample(samples, name) for name in ("@2026-01-01T13:30Z", "2026-01-01:14:00:00", "latest~3")]
-    assert read == []
     assert newest.metadata.sequence == _COUNT
-    assert read == [newest.tag]
+    assert set(read) == {newest.tag}
     assert [one.sequence for one in found] == [5, 3, 2]
 
 
