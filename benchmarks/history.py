@@ -22,8 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gitsnap.archive import create_archive
-from gitsnap.format import encode, path_of, tag_message, tag_name, tree_info_to_bytes
-from gitsnap.model import (
+from gitsnap.core.model import (
     ChangeCounts,
     ObjectKey,
     SampleMetadata,
@@ -33,8 +32,9 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.normalize import RULES
+from gitsnap.format import encode, path_of, tag_message, tag_name, tree_info_to_bytes
 from gitsnap.sveltos.kinds import CAPTURED_KINDS, CONFIG_MAP, SECRET
+from gitsnap.sveltos.normalize import RULES
 
 _CHANGES = 3
 _START = datetime(2020, 1, 1, tzinfo=UTC)

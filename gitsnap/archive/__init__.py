@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
-from gitsnap.archive.links import check_links, is_own_folder
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
-from gitsnap.archive.reading import (
+from gitsnap.archive.reader import (
     FirstSamples,
     GitTree,
     Listing,
@@ -37,16 +36,17 @@ from gitsnap.archive.repository import (
     keep_objects,
     open_repository,
 )
+from gitsnap.archive.symlinks import check_links, is_own_folder
 from gitsnap.archive.trees import DAMAGED, Folders
-from gitsnap.errors import ArchiveError, StorageError
-from gitsnap.model import BlobId, CommitId, Sample
+from gitsnap.core.errors import ArchiveError, StorageError
+from gitsnap.core.model import BlobId, CommitId, Sample
 
 if TYPE_CHECKING:
-    from gitsnap.archive.checking import Progress
     from gitsnap.archive.completeness import Lack
     from gitsnap.archive.findings import Finding
-    from gitsnap.archive.writing import GitWriter
-    from gitsnap.ports import LoggedCommit
+    from gitsnap.archive.verify import Progress
+    from gitsnap.archive.writer import GitWriter
+    from gitsnap.core.ports import LoggedCommit
 
 __all__ = [
     "GitArchive",
@@ -172,7 +172,7 @@ class GitArchive:
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
         """Commits that changed files which fit git's pathspecs, newest first. Raises ArchiveError."""
-        from gitsnap.archive.changelog import read_log
+        from gitsnap.archive.commit_history import read_log
 
         last = newest(self._samples.read()[0])
         return read_log(self._repository, self._branch, patterns, newest=last.commit if last else None)
@@ -189,7 +189,7 @@ class GitArchive:
         progress: Progress = lambda _what, _count: None,
     ) -> list[Finding]:
         """Whatever is wrong with the archive, then what is worth knowing. Raises StorageError where there is no git."""
-        from gitsnap.archive.checking import check
+        from gitsnap.archive.verify import check
 
         return check(self._repository, self._branch, allowed_signers=allowed_signers, pinned=pinned, progress=progress)
 
@@ -197,7 +197,7 @@ class GitArchive:
     def writer(self, *, patience: float = PATIENCE_SECONDS) -> Iterator[GitWriter]:
         """Take the writer's lock for the duration of the context. ``patience`` in seconds."""
         from gitsnap.archive import leftovers
-        from gitsnap.archive.writing import GitWriter
+        from gitsnap.archive.writer import GitWriter
 
         git_folder = Path(self._repository.path)
         if not os.access(git_folder, os.W_OK):

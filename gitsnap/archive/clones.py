@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commits import read_commit
+from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.refs import HEADS, TAGS, read_refs
 from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
-from gitsnap.errors import ArchiveError
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import BlobId
 from gitsnap.format import branch_in_tree_info, is_tag_of
-from gitsnap.model import BlobId
 
 _REMOTES = "refs/remotes/"
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commits import first_parents
+from gitsnap.archive.commit_objects import first_parents
 from gitsnap.archive.refs import branch_heads
 from gitsnap.archive.trees import DAMAGED
-from gitsnap.git import common_folder
-from gitsnap.model import Sample
+from gitsnap.core.model import Sample
+from gitsnap.git.process import common_folder
 
 FETCH_TAGS = "git fetch --tags"
 FETCH_HISTORY = "git fetch --unshallow --tags"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive import worktree
-from gitsnap.git import common_folder, git_settings, run_git
+from gitsnap.git.process import common_folder, git_settings, run_git
 
 _SECONDS = 300.0
 """How long git may compare. Trees that hold each other many times would take it years."""

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitsnap.archive.memory import UNFINISHED_MEMORY
-from gitsnap.archive.objects import UNFINISHED_OBJECT
+from gitsnap.archive.capture_cache import UNFINISHED_MEMORY
+from gitsnap.archive.object_writer import UNFINISHED_OBJECT
 from gitsnap.archive.worktree import UNFINISHED_FILE, UNFINISHED_FOLDERS
 
 _SETTLED_SECONDS = 2.0

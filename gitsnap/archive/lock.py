@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitsnap.errors import ConflictError, StorageError
+from gitsnap.core.errors import ConflictError, StorageError
 
 LOCK_NAME = "gitsnap.lock"
 PATIENCE_SECONDS = 60.0

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import pygit2
 
-from gitsnap.archive.commits import first_parents
+from gitsnap.archive.commit_objects import first_parents
 from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_clone, is_shallow
 from gitsnap.archive.tag_objects import tag_objects
 from gitsnap.archive.worktree import shown_commit
-from gitsnap.errors import ArchiveError
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Sample, TagId
 from gitsnap.format import is_tag_of, parse_tag_message
-from gitsnap.model import Sample, TagId
 
 
 @dataclass(frozen=True, slots=True, order=True)

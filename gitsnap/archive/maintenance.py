@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitsnap.archive import leftovers
-from gitsnap.git import RefsSeen, run_git
+from gitsnap.git.process import RefsSeen, run_git
 
 LOOSE_TAGS = 500
 """So many tags in files of their own are packed: listing them takes five to eight times as long as packed ones."""

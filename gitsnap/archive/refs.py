@@ -16,8 +16,8 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.trees import DAMAGED
-from gitsnap.errors import ArchiveError, StorageError
-from gitsnap.git import common_folder
+from gitsnap.core.errors import ArchiveError, StorageError
+from gitsnap.git.process import common_folder
 
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"

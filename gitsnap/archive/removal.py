@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.durable import create_ref
-from gitsnap.archive.objects import BLOB, ObjectSink
-from gitsnap.archive.reading import newest
+from gitsnap.archive.durability import create_ref
+from gitsnap.archive.object_writer import BLOB, ObjectSink
+from gitsnap.archive.reader import newest
 from gitsnap.archive.refs import KEEP, TAGS, ref_target
 from gitsnap.archive.trees import DAMAGED
-from gitsnap.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.core.model import Sample
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
-from gitsnap.git import run_git
-from gitsnap.model import Sample
+from gitsnap.git.process import run_git
 
 RECORD = "refs/gitsnap/pruned/"
 _MOVED = re.compile(r"but expected|unable to resolve reference|File exists")

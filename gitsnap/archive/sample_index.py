@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import overload
 
-from gitsnap.errors import ArchiveError
-from gitsnap.model import CommitId, Sample, TagId
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import CommitId, Sample, TagId
 
 _NAME = "gitsnap-samples"
 _HEAD = "gitsnap samples 2"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.refs import TAGS, ref_target, refs_below
-from gitsnap.errors import ArchiveError
+from gitsnap.core.errors import ArchiveError
 from gitsnap.format import tag_name
 
 _FIRST_BESIDE = 1000

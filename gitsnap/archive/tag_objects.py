@@ -14,8 +14,8 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitsnap.archive.trees import check_end, hint_for
-from gitsnap.errors import ArchiveError
-from gitsnap.git import run_git
+from gitsnap.core.errors import ArchiveError
+from gitsnap.git.process import run_git
 
 
 class ForeignTagError(ArchiveError):

@@ -14,9 +14,9 @@ from typing import Any
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.objects import TREE, is_cut_off
-from gitsnap.errors import ArchiveError
-from gitsnap.model import BlobId
+from gitsnap.archive.object_writer import TREE, is_cut_off
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import BlobId
 
 DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
 """What to do about an object that cannot be read."""

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.commits import read_commit
-from gitsnap.archive.objects import BLOB, object_id
+from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.object_writer import BLOB, object_id
 from gitsnap.archive.trees import Folders
-from gitsnap.errors import ArchiveError
-from gitsnap.model import BlobId
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import BlobId
 
 _DIGEST_BYTES = 20
 

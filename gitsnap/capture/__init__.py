@@ -3,8 +3,8 @@
 This package must not parse command lines, print, or ask what time it is: the moment of a sample is an argument.
 """
 
-from gitsnap.capture.collect import READING_SECONDS, Progress
-from gitsnap.capture.live import live_tree
+from gitsnap.capture.collector import READING_SECONDS, Progress
+from gitsnap.capture.live_tree import live_tree
 from gitsnap.capture.sample import CaptureResult, Request, capture, check_cluster, tree_info
 
 __all__ = [

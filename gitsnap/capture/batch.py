@@ -13,14 +13,14 @@ from pathlib import PurePath
 from typing import NamedTuple, TypeVar
 
 from gitsnap import format as archive_format
-from gitsnap.capture.knowledge import Knowledge, Lesson
-from gitsnap.capture.sealing import Sealer, Store
+from gitsnap.capture.context import Knowledge, Lesson
 from gitsnap.capture.unchanged import Unchanged, version_of
-from gitsnap.errors import InputError
-from gitsnap.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey, ResourceSelector
-from gitsnap.normalize import last_manager, normalize, terminating
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey, ResourceSelector
+from gitsnap.secrets.sealing import Sealer, Store
 from gitsnap.sveltos import forms, generated, inventory, kinds
 from gitsnap.sveltos.generated import Origin
+from gitsnap.sveltos.normalize import last_manager, normalize, terminating
 
 _UNEXPECTED = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 """What an object leads to whose fields have other types than its kind says, and what a defect of gitsnap leads to."""

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from gitsnap.capture.batch import Batch, Converter
-from gitsnap.capture.knowledge import Knowledge
-from gitsnap.capture.listing import InstantLostError, Lister
+from gitsnap.capture.context import Knowledge
+from gitsnap.capture.pinned_list import InstantLostError, Lister
 from gitsnap.capture.unchanged import Unchanged
-from gitsnap.errors import GoneError
-from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.ports import Page
+from gitsnap.core.errors import GoneError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import Page
 from gitsnap.sveltos import kinds
 
 _ATTEMPTS = 3

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitsnap import format as archive_format
+from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute, TreeInfo
+from gitsnap.core.ports import Tree
 from gitsnap.format.masking import fields_of
-from gitsnap.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute, TreeInfo
-from gitsnap.ports import Tree
 
 
 def carries(previous: Tree, kind: Kind, info: TreeInfo) -> bool:

@@ -13,10 +13,10 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from gitsnap.capture.list_reader import ListReader, Pages, can_be_named
-from gitsnap.capture.listing import InstantLostError, Lister
-from gitsnap.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
-from gitsnap.model import JsonObject, ObjectKey, ResourceType
-from gitsnap.ports import Page
+from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.core.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
+from gitsnap.core.model import JsonObject, ObjectKey, ResourceType
+from gitsnap.core.ports import Page
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 

@@ -10,13 +10,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gitsnap.capture.collect import READING_SECONDS, Collected, Progress, collect
-from gitsnap.capture.knowledge import counts_as_unresolved
+from gitsnap.capture.collector import READING_SECONDS, Collected, Progress, collect
+from gitsnap.capture.context import counts_as_unresolved
 from gitsnap.capture.unchanged import Unchanged
-from gitsnap.errors import IncompleteError, InputError, SecretsError, WrongClusterError
-from gitsnap.format import path_of
-from gitsnap.format.fingerprint import key_id
-from gitsnap.model import (
+from gitsnap.core.errors import IncompleteError, InputError, SecretsError, WrongClusterError
+from gitsnap.core.model import (
     FIELD_MANAGER,
     ClusterInfo,
     Kind,
@@ -27,12 +25,14 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.normalize import RULES
-from gitsnap.policy import Policy
-from gitsnap.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
-from gitsnap.secrets_change import changes
+from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.format import path_of
+from gitsnap.format.fingerprint import key_id
+from gitsnap.policy.snapshot import Policy
+from gitsnap.secrets.mode_change import changes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
+from gitsnap.sveltos.normalize import RULES
 from gitsnap.sveltos.references import Unresolved, UnresolvedReason
 
 _NAMED = 3

@@ -16,8 +16,7 @@ from gitsnap.capture.previous import (
     files_of_object,
     hides_the_same,
 )
-from gitsnap.capture.sealing import Store
-from gitsnap.model import (
+from gitsnap.core.model import (
     Area,
     BlobId,
     IncompleteKind,
@@ -28,7 +27,8 @@ from gitsnap.model import (
     Substitute,
     TreeInfo,
 )
-from gitsnap.ports import Tree
+from gitsnap.core.ports import Tree
+from gitsnap.secrets.sealing import Store
 
 _MOST_NAMED = 500
 """More objects of a kind are not named one by one: the kind as a whole counts as incomplete then."""

@@ -13,8 +13,8 @@ import json
 from collections.abc import Collection, Mapping
 
 from gitsnap import __version__
-from gitsnap.model import Area, BlobId, JsonObject, TreeInfo
-from gitsnap.ports import Seen, Tree
+from gitsnap.core.model import Area, BlobId, JsonObject, TreeInfo
+from gitsnap.core.ports import Seen, Tree
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
-from gitsnap.errors import (
+from gitsnap.core.errors import (
     AbortedError,
     GitsnapError,
     InternalError,
@@ -57,7 +57,7 @@ def _end_in_order() -> None:
 
     Removes what a killed process has left, too.
     """
-    from gitsnap.private_files import clear_abandoned_folders
+    from gitsnap.core.files import clear_abandoned_folders
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         with suppress(ValueError):  # not the main thread
@@ -106,7 +106,7 @@ def _carried_out(words: list[str]) -> int:
 
     line = words_of_line(os.environ.items())
     if line is not None or not _COMPLETION.isdisjoint(words):
-        from gitsnap.cli.shells import correct
+        from gitsnap.cli.completion_shells import correct
 
         correct()
     code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
@@ -119,7 +119,7 @@ def _carried_out(words: list[str]) -> int:
 def _failed(error: GitsnapError | OSError) -> int:
     """Say what failed, on stderr; the exit code."""
     if isinstance(error, OutputError):
-        from gitsnap.cli.output import accomplished
+        from gitsnap.cli.terminal import accomplished
 
         done = accomplished()
         if done or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is nothing to talk about
@@ -151,7 +151,7 @@ def _program() -> str:
 
 
 def _complain(message: str, hint: str) -> None:
-    from gitsnap.cli.output import say
+    from gitsnap.cli.terminal import say
 
     say(f"error: {message}")
     if hint:

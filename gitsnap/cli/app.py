@@ -13,35 +13,33 @@ from typing import Annotated, NamedTuple
 import typer
 
 from gitsnap import __version__
-from gitsnap.errors import InternalError
+from gitsnap.core.errors import InternalError
 
 
 class Command(NamedTuple):
-    """Where a command's function is, and its line in the help: the first line of the function's documentation."""
+    """A command: its function as ``module:function`` below ``gitsnap.cli.commands``, and the first line of its help."""
 
     place: str
     summary: str
 
 
 COMMANDS = {
-    "capture": Command("gitsnap.cli.capture:capture", "Take one sample: read the configuration and record it."),
-    "list": Command("gitsnap.cli.samples:list_samples", "List samples, oldest first. Dates are in UTC."),
-    "show": Command("gitsnap.cli.show:show", "Show what a sample holds, or single objects of it as YAML."),
-    "log": Command("gitsnap.cli.log:log", "Show when objects changed, in which fields, and who did it."),
-    "diff": Command("gitsnap.cli.diff:diff", "Show what changed between two samples."),
-    "drift": Command("gitsnap.cli.diff:drift", "Show how the cluster now differs from a sample."),
-    "rollback": Command("gitsnap.cli.rollback:rollback", "Put objects back as a sample has them: all, or those named."),
-    "undo": Command("gitsnap.cli.undo:undo", "Undo the last rollback."),
-    "addons": Command("gitsnap.cli.show:addons", "Show the add-ons in each managed cluster, now or by a sample."),
-    "push": Command("gitsnap.cli.push:push", "Push the samples that a remote lacks; never forced."),
-    "verify": Command("gitsnap.cli.verify:verify", "Check that archives are whole and as they were written."),
-    "keep": Command("gitsnap.cli.prune:keep", "Mark a sample, so that retention never removes it."),
-    "prune": Command("gitsnap.cli.prune:prune", "Remove scheduled samples that no rule keeps."),
-    "import": Command("gitsnap.cli.importing:import_", "Import samples of the old Sveltos Snapshot feature."),
-    "controller": Command(
-        "gitsnap.cli.controller:controller", "Serve Snapshots: take samples on schedule and on request."
-    ),
-    "demo": Command("gitsnap.cli.demo:demo", "Walk through capture, diff and rollback on a small cluster."),
+    "capture": Command("capture:capture", "Take one sample: read the configuration and record it."),
+    "list": Command("list:list_samples", "List samples, oldest first. Dates are in UTC."),
+    "show": Command("show:show", "Show what a sample holds, or single objects of it as YAML."),
+    "log": Command("log:log", "Show when objects changed, in which fields, and who did it."),
+    "diff": Command("diff:diff", "Show what changed between two samples."),
+    "drift": Command("diff:drift", "Show how the cluster now differs from a sample."),
+    "rollback": Command("rollback:rollback", "Put objects back as a sample has them: all, or those named."),
+    "undo": Command("undo:undo", "Undo the last rollback."),
+    "addons": Command("show:addons", "Show the add-ons in each managed cluster, now or by a sample."),
+    "push": Command("push:push", "Push the samples that a remote lacks; never forced."),
+    "verify": Command("verify:verify", "Check that archives are whole and as they were written."),
+    "keep": Command("prune:keep", "Mark a sample, so that retention never removes it."),
+    "prune": Command("prune:prune", "Remove scheduled samples that no rule keeps."),
+    "import": Command("import_legacy:import_", "Import samples of the old Sveltos Snapshot feature."),
+    "controller": Command("controller:controller", "Serve Snapshots: take samples on schedule and on request."),
+    "demo": Command("demo:demo", "Walk through capture, diff and rollback on a small cluster."),
 }
 """Every command, in the order of the help."""
 
@@ -49,8 +47,8 @@ GROUPS = {
     "secrets": (
         "Change the recipients or the fingerprint key for Secrets.",
         {
-            "rotate": Command("gitsnap.cli.secrets:rotate", "Encrypt Secrets to other recipients from now on."),
-            "rekey": Command("gitsnap.cli.secrets:rekey", "Give the archive a new fingerprint key."),
+            "rotate": Command("secrets:rotate", "Encrypt Secrets to other recipients from now on."),
+            "rekey": Command("secrets:rekey", "Give the archive a new fingerprint key."),
         },
     )
 }
@@ -105,10 +103,10 @@ def _add(group: typer.Typer, commands: Mapping[str, Command], called: str) -> No
     """Give the group its commands: the one that is called with its options, the others by their line in the help."""
     for name, command in commands.items():
         if name == called:
-            from gitsnap.cli.groups import ungrouped
+            from gitsnap.cli.option_groups import ungrouped
 
             module, function = command.place.split(":")
-            group.command(name)(ungrouped(getattr(importlib.import_module(module), function)))
+            group.command(name)(ungrouped(getattr(importlib.import_module(f"gitsnap.cli.commands.{module}"), function)))
         else:
             group.command(name, help=command.summary)(_not_called)
 

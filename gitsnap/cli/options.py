@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gitsnap.cli import completing
-from gitsnap.model import SecretsMode
+from gitsnap.cli import completion
+from gitsnap.core.model import SecretsMode
 
 
 class Output(enum.StrEnum):
@@ -34,7 +34,7 @@ Snapshot = Annotated[
         "--snapshot",
         metavar="POLICY",
         help="Snapshot policy. Needed only where the storage holds several archives.",
-        autocompletion=completing.policies,
+        autocompletion=completion.policies,
     ),
 ]
 CapturedSnapshot = Annotated[
@@ -43,7 +43,7 @@ CapturedSnapshot = Annotated[
         "--snapshot",
         metavar="POLICY",
         help="Snapshot policy; the archive has its name. Default: the one in --file, or else `manual`.",
-        autocompletion=completing.policies,
+        autocompletion=completion.policies,
     ),
 ]
 Storage = Annotated[
@@ -123,7 +123,7 @@ SkipRefused = Annotated[
 
 def _sample(name: str, *, help_text: str) -> Any:
     """An option for one sample."""
-    return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completing.samples)
+    return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completion.samples)
 
 
 Sample = Annotated[
@@ -152,13 +152,13 @@ WAIT = 60
 
 def _named(kind: str, *, metavar: str = "NAME") -> Any:
     """An option for objects of one kind, by name."""
-    complete = completing.names_of(kind)
+    complete = completion.names_of(kind)
     return typer.Option(f"--{kind.lower()}", metavar=metavar, help=f"{kind}.", autocompletion=complete)
 
 
 def _object(name: str, *, help_text: str) -> Any:
     """An option for objects of any kind."""
-    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completing.objects)
+    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completion.objects)
 
 
 ClusterProfiles = Annotated[Names, _named("ClusterProfile")]

@@ -1,6 +1,6 @@
 """Plan files on disk: for the owner's eyes only, and carried out only if nothing moved since.
 
-This module must not decide what a plan says; ``gitsnap.plan`` does.
+This module must not decide what a plan says; ``gitsnap.rollback.plan`` does.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import options, output
-from gitsnap.cli.place import Place
-from gitsnap.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
-from gitsnap.model import Sample
+from gitsnap.cli import options, terminal
+from gitsnap.cli.rollback_target import Place
+from gitsnap.core.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
+from gitsnap.core.model import Sample
 
 if TYPE_CHECKING:
-    from gitsnap.plan import Plan, PlanFile, Selection
+    from gitsnap.rollback.plan import Plan, PlanFile, Selection
 
 _AGAIN = "Nothing was changed. Make the plan again with --plan-out, and look at what it would do now."
 
@@ -33,7 +33,7 @@ class PlanFiles:
 
 def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, place: Place) -> None:
     """Write a plan to a file of mode 0600, and say how it is carried out from here. Raises StorageError."""
-    from gitsnap.plan import plan_file
+    from gitsnap.rollback.plan import plan_file
 
     text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -48,14 +48,14 @@ def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, plac
     words = ["rollback", "--plan", str(path)]
     if place.elsewhere.cluster:
         words += ["--into-cluster", place.elsewhere.cluster]
-    output.say(
+    terminal.say(
         f"the plan is in {path}; this command carries out exactly this plan:\n  {place.command(shlex.join(words))}"
     )
 
 
 def load_plan(path: Path) -> PlanFile:
     """Read a plan file. Raises InputError."""
-    from gitsnap.plan import read_plan_file
+    from gitsnap.rollback.plan import read_plan_file
 
     try:
         document = json.loads(path.read_bytes())
@@ -95,7 +95,7 @@ def planned_sample(file: PlanFile, place: Place) -> Sample:
 
 def agreed(file: PlanFile, plan: Plan) -> None:
     """Raises ConflictError, naming the objects, unless the plan that was made now is the one of the file."""
-    from gitsnap.plan import differences
+    from gitsnap.rollback.plan import differences
 
     found = differences(file, plan)
     if found:

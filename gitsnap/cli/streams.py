@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from gitsnap.errors import OutputError, ReaderGoneError
+from gitsnap.core.errors import OutputError, ReaderGoneError
 
 
 def prepare() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.core.ports import Cluster, ControlPlane
 
 __all__ = ["connect", "open_directory"]
 
@@ -19,7 +19,7 @@ def connect(*, kubeconfig: str | None = None, context: str | None = None) -> Con
     Raises InputError when there is no usable configuration. Nothing is asked of the server yet, but a credential
     plugin of the kubeconfig is run.
     """
-    from gitsnap.cluster.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - 0.3 s that most commands spare
+    from gitsnap.cluster.api.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - 0.3 s that most commands spare
 
     return connect_to_server(kubeconfig=kubeconfig or "", context=context or "")
 
@@ -30,6 +30,6 @@ def open_directory(folder: Path, *, read_only: bool = False, uid: str = "") -> C
     ``uid``: the identity of the cluster that the files came from, where they do not tell.
     Raises InputError when it does not exist or a file is no valid YAML, AccessDeniedError when one cannot be read.
     """
-    from gitsnap.cluster.directory import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
+    from gitsnap.cluster.directory.cluster import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
 
     return DirectoryCluster(folder, read_only=read_only, uid=uid)

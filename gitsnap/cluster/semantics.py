@@ -10,9 +10,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from gitsnap.errors import ConflictError, RejectedError
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.objects import same_json
+from gitsnap.core.errors import ConflictError, RejectedError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import same_json
 
 _CONFIG_MAP = Kind("", "ConfigMap")
 _SECRET = Kind("", "Secret")

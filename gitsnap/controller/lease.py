@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gitsnap.controller.sampling import Connect
-from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.objects import same_json
-from gitsnap.ports import Cluster
+from gitsnap.controller.run import Connect
+from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import same_json
+from gitsnap.core.ports import Cluster
 
 LEASE = Kind("coordination.k8s.io", "Lease")
 DURATION_SECONDS = 30

@@ -18,19 +18,19 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gitsnap.controller.agenda import decide
-from gitsnap.controller.endpoints import Endpoints
+from gitsnap.controller.due import decide
+from gitsnap.controller.http import Endpoints
 from gitsnap.controller.lease import LeaseGuard
 from gitsnap.controller.metrics import Metrics
 from gitsnap.controller.permissions import Permissions
-from gitsnap.controller.policies import Desk, ServedPolicy
-from gitsnap.controller.reporting import OLD_FINALIZER, Reporter
-from gitsnap.controller.sampling import Connect, Found, PushReport, Sampler, Taken
-from gitsnap.controller.watching import SnapshotWatch
-from gitsnap.errors import AbortedError, GitsnapError, InternalError
-from gitsnap.model import JsonObject, Trigger
-from gitsnap.objects import same_json
-from gitsnap.policy import Policy
+from gitsnap.controller.policy_state import Desk, ServedPolicy
+from gitsnap.controller.reporter import OLD_FINALIZER, Reporter
+from gitsnap.controller.run import Connect, Found, PushReport, Sampler, Taken
+from gitsnap.controller.snapshot_watch import SnapshotWatch
+from gitsnap.core.errors import AbortedError, GitsnapError, InternalError
+from gitsnap.core.model import JsonObject, Trigger
+from gitsnap.core.objects import same_json
+from gitsnap.policy.snapshot import Policy
 
 LEASE_NAME = "gitsnap-controller"
 _LONGEST_WAIT = 10.0

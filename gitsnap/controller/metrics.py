@@ -10,8 +10,8 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 
-from gitsnap.controller.sampling import Taken
-from gitsnap.model import SampleMetadata
+from gitsnap.controller.run import Taken
+from gitsnap.core.model import SampleMetadata
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

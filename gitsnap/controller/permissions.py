@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitsnap.archive import is_own_folder
-from gitsnap.errors import NotPermittedError
-from gitsnap.model import SecretsMode
-from gitsnap.policy import Policy
-from gitsnap.secrets import KEYS_FOLDER
+from gitsnap.core.errors import NotPermittedError
+from gitsnap.core.model import SecretsMode
+from gitsnap.policy.snapshot import Policy
+from gitsnap.secrets.age import KEYS_FOLDER
 from gitsnap.sveltos.kinds import SECRET
 
 _LOCAL = re.compile(r"file://|/")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gitsnap.errors import GitsnapError
-from gitsnap.model import JsonObject, Kind, SecretsMode, Substitute
-from gitsnap.objects import same_json
-from gitsnap.recipients import listed
+from gitsnap.core.errors import GitsnapError
+from gitsnap.core.model import JsonObject, Kind, SecretsMode, Substitute
+from gitsnap.core.objects import same_json
+from gitsnap.format.recipients import listed
 
 LONGEST_MESSAGE = 2000
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 
 CLUSTER = """\
 apiVersion: v1

@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from gitsnap.core.errors import GitsnapError, StorageError
 from gitsnap.demo import manifests
-from gitsnap.errors import GitsnapError, StorageError
 from gitsnap.format import encode
 
 _PASSWORD, _OTHER_PASSWORD = "correct-horse", "battery-staple"

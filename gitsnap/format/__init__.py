@@ -4,9 +4,18 @@ Nothing here does I/O. What is written for a released version can be read for ev
 This package must not know git, a cluster, or what the objects mean.
 """
 
-from gitsnap.format.constant import ATTRIBUTES, README
-from gitsnap.format.emitter import encode
-from gitsnap.format.metadata import (
+from gitsnap.format.constants import ATTRIBUTES, README
+from gitsnap.format.paths import CLUSTER_SCOPED, file_of, key_of, kind_folder, path_of
+from gitsnap.format.prune_record import (
+    PrunedSample,
+    PruneRecord,
+    prune_record_from_bytes,
+    prune_record_to_bytes,
+    pruned_count,
+    pruned_text,
+)
+from gitsnap.format.rollback_record import Result, RollbackRecord, parse_record, record_lines
+from gitsnap.format.sample_text import (
     FORMAT,
     check_branch,
     commit_message,
@@ -15,18 +24,16 @@ from gitsnap.format.metadata import (
     tag_message,
     tag_name,
 )
-from gitsnap.format.paths import CLUSTER_SCOPED, file_of, key_of, kind_folder, path_of
-from gitsnap.format.pruned import (
-    PrunedSample,
-    PruneRecord,
-    prune_record_from_bytes,
-    prune_record_to_bytes,
-    pruned_count,
-    pruned_text,
-)
-from gitsnap.format.reader import decode, decode_object, iterate_documents, line_of, load_document, load_documents
-from gitsnap.format.rollbacks import Result, RollbackRecord, parse_record, record_lines
 from gitsnap.format.tree_info import branch_in_tree_info, tree_info_from_bytes, tree_info_to_bytes
+from gitsnap.format.yaml.emitter import encode
+from gitsnap.format.yaml.reader import (
+    decode,
+    decode_object,
+    iterate_documents,
+    line_of,
+    load_document,
+    load_documents,
+)
 
 __all__ = [
     "ATTRIBUTES",

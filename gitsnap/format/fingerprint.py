@@ -14,8 +14,8 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from gitsnap.errors import InputError, SecretsError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import InputError, SecretsError
+from gitsnap.core.model import JsonObject, ObjectKey
 
 PREFIX = "gitsnap:hmac-sha256:"
 """What a fingerprint begins with. The colon is no base64, so that an API server refuses a masked Secret."""

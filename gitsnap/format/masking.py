@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gitsnap.errors import InputError, SecretsError
+from gitsnap.core.errors import InputError, SecretsError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
 from gitsnap.format import fingerprint
-from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
 
 EACH = "[]"
 """Step of a path: every element of a list."""

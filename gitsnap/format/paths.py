@@ -11,7 +11,7 @@ import hashlib
 import re
 from functools import lru_cache
 
-from gitsnap.model import Kind, ObjectKey
+from gitsnap.core.model import Kind, ObjectKey
 
 CLUSTER_SCOPED = "_cluster"
 """The folder of cluster-scoped objects; no namespace can have this name."""

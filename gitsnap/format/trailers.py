@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-from gitsnap.model import IncompleteKind, IncompleteReason, Kind, Substitute
+from gitsnap.core.model import IncompleteKind, IncompleteReason, Kind, Substitute
 
 
 def incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:

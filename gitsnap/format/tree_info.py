@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gitsnap.errors import ArchiveError, InputError
-from gitsnap.format.emitter import encode
+from gitsnap.core.errors import ArchiveError, InputError
+from gitsnap.core.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
 from gitsnap.format.masking import steps_of
-from gitsnap.format.metadata import FORMAT
-from gitsnap.format.reader import decode
-from gitsnap.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
+from gitsnap.format.sample_text import FORMAT
+from gitsnap.format.yaml.emitter import encode
+from gitsnap.format.yaml.reader import decode
 
 SENSITIVE_FIELDS = "sensitive-fields"
 """Objects other than Secrets may hold fingerprints. A reader without this feature would take these for values."""

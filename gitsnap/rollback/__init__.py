@@ -3,13 +3,13 @@
 Written against ports.Cluster and ports.Tree. This package must not print, ask, or read a clock.
 """
 
-from gitsnap.rollback.arrival import Arrival, await_arrival, states
-from gitsnap.rollback.carrying_out import Report, StoppedError, TakeSample, UndoneError, apply
-from gitsnap.rollback.preparing import prepare
+from gitsnap.rollback.dry_run import try_on_server
+from gitsnap.rollback.executor import Report, StoppedError, TakeSample, UndoneError, apply
+from gitsnap.rollback.planner import prepare
+from gitsnap.rollback.readiness import Patience, Settling
 from gitsnap.rollback.records import Asked, Past, past_rollbacks, rollback_to_undo, sample_made, unfinished
-from gitsnap.rollback.settling import Patience, Settling
-from gitsnap.rollback.trying import try_on_server
-from gitsnap.rollback.undoing import prepare_undo
+from gitsnap.rollback.rollout import Arrival, await_arrival, states
+from gitsnap.rollback.undo import prepare_undo
 
 __all__ = [
     "Arrival",

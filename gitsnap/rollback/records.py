@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitsnap.errors import NotFoundError
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import Sample, Trigger
 from gitsnap.format import Result, RollbackRecord, parse_record
-from gitsnap.model import Sample, Trigger
-from gitsnap.plan import Action, Plan, plan_hash
+from gitsnap.rollback.plan import Action, Plan, plan_hash
 
 
 @dataclass(frozen=True, slots=True)

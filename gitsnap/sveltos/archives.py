@@ -11,7 +11,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos.tarballs import members
 
 ARCHIVE_KEY = "kustomize.tar.gz"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.templates import UNKNOWN
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind
-from gitsnap.objects import same_json
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.objects import same_json
 from gitsnap.sveltos import kinds
 
 _OPTIONAL: JsonObject = {"optional": False}

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format import load_document
-from gitsnap.model import Kind, ObjectKey
 
 TEMPLATE_ANNOTATION = "projectsveltos.io/template"
 LUA_ANNOTATION = "projectsveltos.io/lua"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind
+from gitsnap.core.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import SELECTOR_PATHS, STATUS_FIELDS
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form

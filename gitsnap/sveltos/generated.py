@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gitsnap.kubernetes_rules import is_helm_release, is_made_by_kubernetes
-from gitsnap.model import JsonObject, Kind
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.kube.server_fields import is_helm_release, is_made_by_kubernetes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 

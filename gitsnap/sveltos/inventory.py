@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import STATUS_FIELDS, ClusterRef
 

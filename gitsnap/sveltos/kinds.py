@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gitsnap.model import Kind
+from gitsnap.core.model import Kind
 
 
 class Role(enum.StrEnum):

@@ -8,13 +8,13 @@ makes it out of date. This module must not resolve references or change objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.kube.label_selectors import matches_all, parse
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.selector_text import expressions
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
 
@@ -293,7 +293,7 @@ def label_selector(written: Any) -> Mapping[str, Any] | None:
     """What an object has for a selector, as v1beta1 writes it; v1alpha1 had a text. None for what is no selector."""
     if isinstance(written, str):
         try:
-            return {"matchExpressions": expressions(written)} if written else {}
+            return {"matchExpressions": parse(written)} if written else {}
         except ValueError:
             return None
     if not isinstance(written, dict):
@@ -320,38 +320,10 @@ def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, st
     if not selector:
         return False
     required = selector.get("matchLabels") or {}
-    expressions = selector.get("matchExpressions") or ()
-    if not required and not expressions:
+    requirements = selector.get("matchExpressions") or ()
+    if not required and not requirements:
         return False
-    return all(labels.get(key) == value for key, value in required.items()) and all(
-        expression_matches(expression, labels) for expression in expressions
-    )
-
-
-def expression_matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether one term of ``matchExpressions`` fits; ``Gt`` and ``Lt`` stand only in texts."""
-    key, values = str(expression.get("key", "")), expression.get("values") or ()
-    match expression.get("operator"):
-        case "In":
-            return key in labels and labels[key] in values
-        case "NotIn":
-            return key not in labels or labels[key] not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case "Gt" | "Lt" as operator:
-            return _is_beyond(labels.get(key), operator, values)
-        case _:
-            return False
-
-
-def _is_beyond(value: Any, operator: str, bounds: Sequence[Any]) -> bool:
-    try:
-        number, bound = int(str(value)), int(bounds[0])
-    except (ValueError, TypeError, IndexError):
-        return False
-    return number > bound if operator == "Gt" else number < bound
+    return all(labels.get(key) == value for key, value in required.items()) and matches_all(requirements, labels)
 
 
 def values_at(root: Any, path: str) -> Iterator[Any]:

@@ -6,7 +6,7 @@ references contain is deployed all the same. This module must not decide what is
 
 from __future__ import annotations
 
-from gitsnap.model import JsonObject, Kind
+from gitsnap.core.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 
 PAUSED_ANNOTATION = "profile.projectsveltos.io/paused"

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gitsnap.model import Kind
+from gitsnap.core.model import Kind
 from gitsnap.sveltos import kinds
 
 

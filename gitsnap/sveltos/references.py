@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.objects import same_json
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import same_json
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import ClusterObjects, no_objects
 from gitsnap.sveltos.matching import ClusterRef

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind
-from gitsnap.objects import same_json
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.objects import same_json
 from gitsnap.sveltos import generated, kinds
 from gitsnap.sveltos.generated import Origin
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.cluster import directory, kubernetes_api
+from gitsnap.cluster.api import client
+from gitsnap.cluster.directory import cluster
 from tests.support.beds import Bed, DirectoryBed, ServerBed
 
 
@@ -23,5 +24,5 @@ def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Bed:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of three objects."""
-    monkeypatch.setattr(directory, "PAGE_SIZE", 3)
-    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
+    monkeypatch.setattr(cluster, "PAGE_SIZE", 3)
+    monkeypatch.setattr(client, "PAGE_SIZE", 3)

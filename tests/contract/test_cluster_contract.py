@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.errors import GoneError, KindNotInstalledError, RejectedError
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.ports import Page
+from gitsnap.core.errors import GoneError, KindNotInstalledError, RejectedError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.ports import Page
 from gitsnap.sveltos.kinds import CAPI_CLUSTER, CLUSTER_PROFILE, CONFIG_MAP, EVENT_TRIGGER, PROFILE, SECRET
 from tests.support.beds import NAMESPACE, UNKNOWN, Bed, config_map, names, profile, served
 

@@ -9,7 +9,7 @@ import base64
 
 import pytest
 
-from gitsnap.errors import (
+from gitsnap.core.errors import (
     AccessDeniedError,
     AlreadyExistsError,
     ConflictError,
@@ -17,7 +17,7 @@ from gitsnap.errors import (
     NotFoundError,
     RejectedError,
 )
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.support.beds import Bed, config_map, names, profile, served
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.model import SecretsMode
+from gitsnap.core.model import SecretsMode
 from tests.support.canaries import contents, forms_of
 from tests.support.commands import gitsnap
 from tests.support.controllers import SNAPSHOTS, ControllerProcess, Installation, wait_for

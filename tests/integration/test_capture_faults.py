@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from gitsnap import capture as sampling
-from gitsnap import policy
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.capture import listing
-from gitsnap.cluster import connect, kubernetes_api, transport
-from gitsnap.errors import ClusterError, ClusterUnreachableError
-from gitsnap.model import Area, Consistency, Kind, ResourceSelector, Sample, SecretsMode, Trigger
+from gitsnap.capture import pinned_list
+from gitsnap.cluster import connect
+from gitsnap.cluster.api import client as kubernetes_api
+from gitsnap.cluster.api import transport
+from gitsnap.core.errors import ClusterError, ClusterUnreachableError
+from gitsnap.core.model import Area, Consistency, Kind, ResourceSelector, Sample, SecretsMode, Trigger
+from gitsnap.policy import snapshot
 from tests.support.commands import gitsnap
 from tests.support.read_faults import Fault, FaultyProxy, faulty_proxy
 from tests.testbed.apiserver import ApiServer
@@ -62,7 +64,7 @@ class _Bench:
 
     def capture(self, *, reading_seconds: float = sampling.READING_SECONDS) -> Sample:
         """Take the next sample through the proxy."""
-        made = policy.Policy("hourly", secrets_mode=SecretsMode.OMIT, resources=self.resources)
+        made = snapshot.Policy("hourly", secrets_mode=SecretsMode.OMIT, resources=self.resources)
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
         request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True, reading_seconds=reading_seconds)
@@ -282,8 +284,8 @@ def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
 
 def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for it ends; then each kind is read as it is, and that is recorded."""
-    monkeypatch.setattr(listing, "RETRY_SECONDS", 3.0)
-    monkeypatch.setattr(listing, "PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(pinned_list, "RETRY_SECONDS", 3.0)
+    monkeypatch.setattr(pinned_list, "PAUSE_SECONDS", 1.0)
 
     def judge(path: str) -> Fault | None:
         if _SOURCES not in path or "resourceVersionMatch" not in path:
@@ -302,8 +304,8 @@ def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.Mo
 
 def test_a_server_that_takes_long_to_say_that_it_is_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its time counts as ours does: not so many tries, but so many seconds."""
-    monkeypatch.setattr(listing, "RETRY_SECONDS", 2.0)
-    monkeypatch.setattr(listing, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(pinned_list, "RETRY_SECONDS", 2.0)
+    monkeypatch.setattr(pinned_list, "PAUSE_SECONDS", 0.001)
     tries: list[str] = []
 
     def judge(path: str) -> Fault | None:

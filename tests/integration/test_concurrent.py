@@ -17,14 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import archive, pruning
+from gitsnap import archive
 from gitsnap.archive import GitArchive
-from gitsnap.errors import ConflictError
+from gitsnap.capture import prune
+from gitsnap.core.errors import ConflictError
+from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.policy import Retention
-from gitsnap.ports import SampleDraft
-from gitsnap.retention import Rules
+from gitsnap.policy.retention import Rules
+from gitsnap.policy.snapshot import Retention
 from tests.support.commands import gitsnap
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -155,7 +156,7 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
                 _take(hourly, str(number))
                 if number % 3 == 2:
                     with hourly.writer() as writer:
-                        pruning.prune(writer, Rules(Retention(keep_last=4)))
+                        prune.prune(writer, Rules(Retention(keep_last=4)))
         finally:
             done.set()
         for one in beside:

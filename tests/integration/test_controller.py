@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.model import Trigger
+from gitsnap.core.model import Trigger
 from gitsnap.sveltos.kinds import CAPTURED_KINDS, KINDS, SOURCE_KINDS
 from tests.support.controllers import SERVICE_ACCOUNT, SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.model import Trigger
+from gitsnap.core.model import Trigger
 from tests.support.controllers import PROFILES, SNAPSHOTS, Installation, kubectl, wait_for
 from tests.support.interruption import Switch
 from tests.support.remotes import bare_repository

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from gitsnap import archive
-from gitsnap.archive import GitArchive, objects
-from gitsnap.errors import ArchiveError
+from gitsnap.archive import GitArchive, object_writer
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import SampleDraft
 
 _EVERY = os.environ.get("GITSNAP_EVERY_POINT", "") == "1"
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -77,7 +77,7 @@ def _damage(file: Path, way: str, chance: random.Random) -> None:
 def test_damage_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
     """No read gives wrong bytes; what cannot be read any more is found; one more capture harms no other sample."""
     if layout == "packs":
-        monkeypatch.setattr(objects, "_MOST_LOOSE", 2)
+        monkeypatch.setattr(object_writer, "_MOST_LOOSE", 2)
     whole = tmp_path / "whole"
     (tmp_path / "made").mkdir()
     made = archive.create_archive(tmp_path / "made", "hourly")

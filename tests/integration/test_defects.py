@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.model import Area
+from gitsnap.core.model import Area
 from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import definitions

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import private_files
-from gitsnap.children import run_child
+from gitsnap.core import files as private_files
+from gitsnap.git.child_process import run_child
 from tests.support.commands import gitsnap
 from tests.support.remotes import generate_key
 
@@ -27,9 +27,9 @@ import sys
 import threading
 from pathlib import Path
 from gitsnap import cli
-from gitsnap.cli import wiring
+from gitsnap.cli import resolve
 from gitsnap.cluster import open_directory
-wiring.ClusterChoice.open = lambda self: open_directory(Path("cluster"))
+resolve.ClusterChoice.open = lambda self: open_directory(Path("cluster"))
 cli.main(["push", "--snapshot", "hourly"])
 """
 """`gitsnap push` with a folder in place of the cluster."""
@@ -152,7 +152,7 @@ def test_a_killed_process_takes_all_its_children_with_it() -> None:
     sleeper = f"sleep 7{os.getpid()}"
     script = f"trap '' TERM; sh -c 'exec {sleeper}' & exec {sleeper}"
     code = (
-        "from gitsnap.children import run_child\n"
+        "from gitsnap.git.child_process import run_child\n"
         f"run_child(['sh', '-c', {script!r}], environment={{'PATH': {os.environ['PATH']!r}}})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

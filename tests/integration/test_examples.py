@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from gitsnap import archive, cluster, policy
+from gitsnap import archive, cluster
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.compare import compare
+from gitsnap.core.model import Area, Kind, ObjectKey, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster
+from gitsnap.diff import compare
 from gitsnap.format import decode, load_documents
-from gitsnap.model import Area, Kind, ObjectKey, SecretsMode, Trigger
-from gitsnap.policy import Policy
-from gitsnap.ports import Cluster
+from gitsnap.policy import snapshot
+from gitsnap.policy.snapshot import Policy
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
 from tests.support.commands import gitsnap
 from tests.support.controllers import kubectl
@@ -39,7 +40,7 @@ def _post(api: ApiServer, document: dict[str, Any]) -> int:
 def _capture(source: Cluster, storage: Path) -> GitArchive:
     storage.mkdir()
     made = archive.create_archive(storage, "all")
-    everything: Policy = policy.default("all")
+    everything: Policy = snapshot.default("all")
     info = tree_info(
         Policy(everything.name, secrets_mode=SecretsMode.PLAINTEXT, secrets_given=True), branch="all", keeper=None
     )

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import archive, history, secrets
+from gitsnap import archive
 from gitsnap.archive import GitArchive
+from gitsnap.core.model import Area, SecretsMode
 from gitsnap.format import decode, fingerprint
-from gitsnap.model import Area, SecretsMode
+from gitsnap.history import samples as history
+from gitsnap.secrets import age
 
 _FROZEN = Path(__file__).resolve().parents[1] / "frozen"
 
@@ -53,7 +55,7 @@ def test_secrets_are_decrypted_and_their_fingerprints_fit(frozen: GitArchive, tm
     identity.chmod(0o600)
     tree = frozen.tree(frozen.samples()[0])
     sealed = tree.files(Area.SEALED)
-    keeper = secrets.open_keeper(
+    keeper = age.open_keeper(
         tmp_path / "keys",
         mode=SecretsMode.ENCRYPT,
         recipients=tree.info.secrets.recipients,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import list_archives
+from gitsnap.core.model import Area, JsonObject, ObjectKey
 from gitsnap.format import decode
-from gitsnap.model import Area, JsonObject, ObjectKey
 from tests.support.beds import profile as profile_of_server
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile

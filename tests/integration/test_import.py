@@ -12,8 +12,8 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive
+from gitsnap.core.model import Area, Kind, Trigger
 from gitsnap.format import decode
-from gitsnap.model import Area, Kind, Trigger
 from gitsnap.sveltos import kinds
 from tests.support import old_snapshots
 from tests.support.commands import gitsnap
@@ -264,8 +264,8 @@ def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) 
 
 def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the archive has is read once, not for each folder again; and what is done with is freed."""
-    from gitsnap import importing  # noqa: PLC0415 - only this test looks inside
     from gitsnap.archive import GitArchive  # noqa: PLC0415
+    from gitsnap.capture import import_legacy  # noqa: PLC0415 - only this test looks inside
     from gitsnap.cli import main  # noqa: PLC0415
 
     (tmp_path / "s").mkdir()
@@ -285,7 +285,7 @@ def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: 
             main([*words, "--secrets-mode", "omit"])
         assert ended.value.code == 0
         assert gc.isenabled(), "main() turns the collector off; hundreds of configurations then fill the memory"
-        assert asked.count(importing.__file__) <= 2
+        assert asked.count(import_legacy.__file__) <= 2
     finally:
         gc.enable()
         gc.unfreeze()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gitsnap.core.model import JsonObject
+from gitsnap.core.objects import same_json
 from gitsnap.format import load_documents
-from gitsnap.model import JsonObject
-from gitsnap.objects import same_json
 from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import GitArchive, list_archives, open_path
-from gitsnap.model import Area, Sample
+from gitsnap.core.model import Area, Sample
 from tests.support.write_points import Fault, Ran, WritePoints, write_points
 
 pytestmark = pytest.mark.xdist_group("write points")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.changelog import Wanted
-from gitsnap.errors import UsageError
-from gitsnap.model import ObjectKey
+from gitsnap.core.errors import UsageError
+from gitsnap.core.model import ObjectKey
+from gitsnap.history.changelog import Wanted
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.support.commands import gitsnap
 

@@ -13,13 +13,24 @@ from typing import Any
 import pytest
 
 from gitsnap import capture as sampling
-from gitsnap import policy
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster import connect, kubernetes_api
-from gitsnap.errors import GoneError
+from gitsnap.cluster import connect
+from gitsnap.cluster.api import client
+from gitsnap.core.errors import GoneError
+from gitsnap.core.model import (
+    Area,
+    ClusterInfo,
+    Consistency,
+    Kind,
+    ObjectKey,
+    ResourceType,
+    Sample,
+    SecretsMode,
+    Trigger,
+)
+from gitsnap.core.ports import Cluster, Page
 from gitsnap.format import decode
-from gitsnap.model import Area, ClusterInfo, Consistency, Kind, ObjectKey, ResourceType, Sample, SecretsMode, Trigger
-from gitsnap.ports import Cluster, Page
+from gitsnap.policy import snapshot
 from tests.testbed.apiserver import ApiServer
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +93,7 @@ class _Bench:
         self.archive: GitArchive = create_archive(folder, "hourly")
 
     def capture(self, act: Callable[[ResourceType, str], None]) -> Sample:
-        made = policy.Policy("hourly", secrets_mode=SecretsMode.OMIT)
+        made = snapshot.Policy("hourly", secrets_mode=SecretsMode.OMIT)
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
         request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True)
@@ -103,7 +114,7 @@ class _Bench:
 @pytest.fixture
 def bench(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     """Four pairs, in pages of three."""
-    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
+    monkeypatch.setattr(client, "PAGE_SIZE", 3)
     return _Bench(api, tmp_path)
 
 

@@ -17,10 +17,10 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive
-from gitsnap.errors import GitsnapError
+from gitsnap.core.errors import GitsnapError
+from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import ArchiveWriter, RecordedSample, SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import ArchiveWriter, RecordedSample, SampleDraft
 from tests.support.commands import gitsnap
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -195,7 +195,7 @@ def test_objects_deleted_at_the_worst_moment(
     hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, moment: str, most_loose: int, command: str, setting: str
 ) -> None:
     """Git refuses to, or has nothing to do; where somebody took that setting away, there is never a broken sample."""
-    monkeypatch.setattr("gitsnap.archive.objects._MOST_LOOSE", most_loose)
+    monkeypatch.setattr("gitsnap.archive.object_writer._MOST_LOOSE", most_loose)
     said: list[str] = []
 
     def delete() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from tests.support.commands import gitsnap
 from tests.support.trees import W, cluster, config_map, policy_ref, profile
 

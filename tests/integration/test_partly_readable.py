@@ -10,7 +10,7 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.cluster import connect
-from gitsnap.model import Area
+from gitsnap.core.model import Area
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile, secret
 from tests.testbed.apiserver import ApiServer

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import archive, cluster, policy
+from gitsnap import archive, cluster
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.model import Trigger
+from gitsnap.core.model import Trigger
+from gitsnap.policy import snapshot
 from tests.support.commands import gitsnap
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
@@ -42,7 +43,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "policy.yaml").write_text(_POLICY)
     (tmp_path / "storage").mkdir()
     made = archive.create_archive(tmp_path / "storage", "hourly")
-    without_secrets = policy.from_resource(
+    without_secrets = snapshot.from_resource(
         {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
             "kind": "Snapshot",

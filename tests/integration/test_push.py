@@ -14,22 +14,22 @@ from typing import Any
 
 import pytest
 
-from gitsnap import remote as remotes
 from gitsnap.archive import GitArchive, create_archive, maintenance
+from gitsnap.archive import remote as remotes
+from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, push, unpushed
+from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.cluster import open_directory
-from gitsnap.errors import (
+from gitsnap.core.errors import (
     RemoteChangedError,
     RemoteDivergedError,
     RemoteError,
     RemoteUnreachableError,
     SecretsError,
 )
-from gitsnap.git import run_git
-from gitsnap.model import SecretsMode, Trigger
-from gitsnap.policy import from_resource
-from gitsnap.remote import Credentials, Remote, cached_clone, clone, push, talking, unpushed
-from gitsnap.remote.comparing import compare_history
+from gitsnap.core.model import SecretsMode, Trigger
+from gitsnap.git.process import run_git
+from gitsnap.policy.snapshot import from_resource
 from tests.support.interruption import Switch
 from tests.support.remotes import (
     HttpServer,
@@ -164,7 +164,7 @@ def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
         asked.append(arguments[0])
         return original(git_folder, *arguments, **options)
 
-    monkeypatch.setattr(talking, "run_git", noted)
+    monkeypatch.setattr(connection, "run_git", noted)
 
     push(source.git, "hourly", Remote(str(target)))
     assert asked == ["ls-remote", "push", "fetch"]

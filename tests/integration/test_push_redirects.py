@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.errors import RemoteError
-from gitsnap.remote import Credentials, Remote
+from gitsnap.archive.remote import Credentials, Remote
+from gitsnap.core.errors import RemoteError
 
 _SECRETS = {"password": {"username": b"git", "password": b"a-password"}, "token": {"bearerToken": b"a-token"}}
 _ADVERTISED = b"001e# service=git-upload-pack\n0000000eversion 2\n000cls-refs\n0017object-format=sha1\n0000"

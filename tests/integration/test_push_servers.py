@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import GitArchive, open_path
-from gitsnap.errors import RemoteDivergedError, RemoteError, RemoteRefusedError
-from gitsnap.remote import Credentials, Remote, push
-from gitsnap.remote.updates import read_back
+from gitsnap.archive.remote import Credentials, Remote, push
+from gitsnap.archive.remote.ref_updates import read_back
+from gitsnap.core.errors import RemoteDivergedError, RemoteError, RemoteRefusedError
 from tests.support.commands import gitsnap
 from tests.support.remotes import HttpServer, bare_repository, http_server, make_certificate, refs_of
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import list_archives
-from gitsnap.archive.reading import GitTree
-from gitsnap.model import Area
+from gitsnap.archive.reader import GitTree
+from gitsnap.core.model import Area
 from tests.support.commands import gitsnap
 
 _PROFILE = (

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from gitsnap import archive, cluster, policy, secrets
+from gitsnap import archive, cluster
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.compare import Comparison, DiffRow, ManagementRow, compare
-from gitsnap.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
-from gitsnap.ports import Cluster, ControlPlane
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster, ControlPlane
+from gitsnap.diff import Comparison, DiffRow, ManagementRow, compare
+from gitsnap.policy import snapshot
+from gitsnap.secrets import age
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
 from tests.support.trees import build, load_folder
@@ -134,8 +136,8 @@ def recorded(stages: Mapping[str, Cluster], tmp_path_factory: pytest.TempPathFac
     """An archive with one sample of each stage."""
     storage = tmp_path_factory.mktemp("storage")
     made = archive.create_archive(storage, "hourly")
-    keeper = secrets.open_keeper(storage / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
-    info = tree_info(policy.default("hourly"), branch=made.branch, keeper=keeper)
+    keeper = age.open_keeper(storage / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
+    info = tree_info(snapshot.default("hourly"), branch=made.branch, keeper=keeper)
     time = datetime(2026, 1, 1, tzinfo=UTC)
     for stage in stages.values():
         capture(stage, made, Request(info, keeper, time, Trigger.MANUAL))
@@ -263,8 +265,8 @@ def test_rows_of_the_recording_on_a_real_server(
     served = [kind for kind in (_NAMESPACE, *CAPTURED_KINDS) if target.resource_type(kind) is not None]
     schemas = {kind: _schema(api, kind) for kind in served} if old else None
     made = archive.create_archive(tmp_path, "hourly")
-    keeper = secrets.open_keeper(tmp_path / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
-    info = tree_info(policy.default("hourly"), branch=made.branch, keeper=keeper)
+    keeper = age.open_keeper(tmp_path / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
+    info = tree_info(snapshot.default("hourly"), branch=made.branch, keeper=keeper)
     time = datetime(2026, 1, 1, tzinfo=UTC)
     brought: dict[ObjectKey, tuple[JsonObject, object]] = {}
     for number, (name, stage) in enumerate(stages.items()):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
+from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey
+from gitsnap.core.ports import Tree
 from gitsnap.format import decode
-from gitsnap.model import Area, JsonObject, Kind, ObjectKey
-from gitsnap.ports import Tree
 from tests.support.beds import ServerBed, config_map
 from tests.support.commands import gitsnap
 from tests.testbed.apiserver import ApiServer

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gitsnap.cluster import connect, open_directory
-from gitsnap.errors import NotFoundError
-from gitsnap.model import JsonObject, Kind, ObjectKey, Trigger
-from gitsnap.plan import Action, Selection
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, Trigger
 from gitsnap.rollback import past_rollbacks, unfinished
+from gitsnap.rollback.plan import Action, Selection
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put

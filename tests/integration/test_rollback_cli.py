@@ -157,8 +157,8 @@ def failing(place: TypedPlace) -> TypedPlace:
 
 _SABOTAGE = """\
 import os
-from gitsnap.cluster import directory
-from gitsnap.errors import RejectedError
+from gitsnap.cluster.directory import cluster as directory
+from gitsnap.core.errors import RejectedError
 
 _update = directory.DirectoryCluster.update
 

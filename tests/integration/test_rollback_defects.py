@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gitsnap.cluster import connect
-from gitsnap.errors import ConflictError, GitsnapError
-from gitsnap.model import JsonObject, ObjectKey, Sample
-from gitsnap.plan import Action, Plan, Selection
+from gitsnap.core.errors import ConflictError, GitsnapError
+from gitsnap.core.model import JsonObject, ObjectKey, Sample
+from gitsnap.rollback.plan import Action, Plan, Selection
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put

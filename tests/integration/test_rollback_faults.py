@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.errors import (
+from gitsnap.core.errors import (
     AccessDeniedError,
     BusyError,
     ClusterUnreachableError,
@@ -19,9 +19,9 @@ from gitsnap.errors import (
     GoneError,
     RejectedError,
 )
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Selection
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, rollback_to_undo, unfinished
+from gitsnap.rollback.plan import Action, Selection
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import changed, custom, with_metadata

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import open_path
-from gitsnap.model import Trigger
+from gitsnap.core.model import Trigger
 from tests.support.commands import gitsnap
 from tests.support.remotes import bare_repository
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gitsnap.cluster import connect
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.plan import Action
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.rollback.plan import Action
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom, with_metadata
 from tests.support.rollbacks import Story, delete, put

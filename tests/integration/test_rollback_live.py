@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import RefusedError
-from gitsnap.model import JsonObject, ObjectKey, Sample
-from gitsnap.plan import Moment, Plan
+from gitsnap.core.errors import RefusedError
+from gitsnap.core.model import JsonObject, ObjectKey, Sample
 from gitsnap.rollback import Patience, StoppedError
+from gitsnap.rollback.plan import Moment, Plan
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.lags import INSTANT, Lags

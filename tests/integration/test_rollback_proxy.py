@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from gitsnap.cluster import connect
-from gitsnap.errors import AccessDeniedError, ClusterError, ConflictError, GitsnapError, NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Plan
+from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, GitsnapError, NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, unfinished
+from gitsnap.rollback.plan import Action, Plan
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put

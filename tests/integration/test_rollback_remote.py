@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gitsnap.archive.remote import Remote, cached_clone, clone, push
 from gitsnap.cluster import open_directory
-from gitsnap.model import JsonObject, ObjectKey, SecretsMode, Trigger
-from gitsnap.remote import Remote, cached_clone, clone, push
+from gitsnap.core.model import JsonObject, ObjectKey, SecretsMode, Trigger
 from gitsnap.sveltos import kinds
 from tests.support.commands import gitsnap
 from tests.support.plans import changed, custom

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import ObjectKey
-from gitsnap.plan import Doubt, spared
+from gitsnap.core.model import ObjectKey
+from gitsnap.rollback.plan import Doubt, spared
 from gitsnap.sveltos import kinds
 from tests.support.commands import gitsnap
 from tests.support.plans import plan_of

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import GitArchive, open_archive
+from gitsnap.archive.remote import Remote, cached_clone
 from gitsnap.cluster import connect
-from gitsnap.model import JsonObject, ObjectKey, Sample, Trigger
-from gitsnap.remote import Remote, cached_clone
+from gitsnap.core.model import JsonObject, ObjectKey, Sample, Trigger
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap
 from tests.support.controllers import Installation, wait_for

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from gitsnap import keys, rotation
 from gitsnap.archive import open_archive
-from gitsnap.model import Area
+from gitsnap.core.model import Area
+from gitsnap.secrets import archive_keys, rotation
 from tests.support.commands import gitsnap
 from tests.support.remotes import generate_key
 from tests.support.trees import policy_ref, profile, secret
@@ -114,7 +114,7 @@ def test_another_fingerprint_key(place: _Place) -> None:
 def test_a_rekey_that_was_killed_leaves_no_sample_without_its_key(place: _Place) -> None:
     """Killed between the sample and the renaming of the key's file: captures go on, with nothing to decrypt at hand."""
     archive = open_archive(place.folder, "hourly")
-    rekeying = keys.for_rekeying(archive)
+    rekeying = archive_keys.for_rekeying(archive)
     moment = archive.samples()[-1].metadata.time + timedelta(seconds=5)
     rotation.rotate(archive, old=rekeying.old, new=rekeying.new, time=moment, before_recording=rekeying.lay_down)
     (place.folder / ".keys" / "hourly" / "identity.txt").rename(place.folder / "elsewhere.txt")

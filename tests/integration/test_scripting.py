@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap import errors
 from gitsnap.cli import _run
 from gitsnap.cli.app import COMMANDS, GROUPS
-from gitsnap.errors import GitsnapError, InternalError
+from gitsnap.core import errors
+from gitsnap.core.errors import GitsnapError, InternalError
 from tests.support import old_snapshots
 from tests.support.commands import gitsnap
 from tests.support.remotes import bare_repository
@@ -58,7 +58,7 @@ def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def defect() -> None:
         raise KeyError("hunter22")
 
-    monkeypatch.setattr("gitsnap.cli.samples.list_samples", defect)
+    monkeypatch.setattr("gitsnap.cli.commands.list.list_samples", defect)
 
     assert _run(["list"]) == InternalError.exit_code == 70
     said = capsys.readouterr().err

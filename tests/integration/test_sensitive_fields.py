@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.capture.previous import carries
-from gitsnap.model import Area
+from gitsnap.core.model import Area
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile

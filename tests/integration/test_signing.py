@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import open_path
-from gitsnap.errors import SecretsError
-from gitsnap.signing import SshSigner
+from gitsnap.core.errors import SecretsError
+from gitsnap.git.signing import SshSigner
 from tests.support.commands import gitsnap
 from tests.support.remotes import generate_key
 

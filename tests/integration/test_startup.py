@@ -13,8 +13,15 @@ from tests.support.commands import gitsnap
 
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
 _LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
-_FOR_WRITERS = {"gitsnap.archive.writing", "gitsnap.archive.checking", "concurrent.futures", "logging", "tempfile"}
-_OF_THE_HELP = {"gitsnap.cli", "gitsnap.cli.app", "gitsnap.cli.streams", "gitsnap.errors", "gitsnap.private_files"}
+_FOR_WRITERS = {"gitsnap.archive.writer", "gitsnap.archive.verify", "concurrent.futures", "logging", "tempfile"}
+_OF_THE_HELP = {
+    "gitsnap.cli",
+    "gitsnap.cli.app",
+    "gitsnap.cli.streams",
+    "gitsnap.core",
+    "gitsnap.core.errors",
+    "gitsnap.core.files",
+}
 
 
 def _loaded(folder: Path, *words: str) -> set[str]:
@@ -52,15 +59,15 @@ def test_what_one_sample_holds_needs_no_comparison(place: Path, words: str) -> N
     """Nor the seams, whose classes take as long to make as a sample to be found."""
     loaded = _loaded(place, *words.split())
 
-    assert not loaded & {"gitsnap.compare", "gitsnap.ports"}
+    assert not loaded & {"gitsnap.diff", "gitsnap.core.ports"}
 
 
 def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
     """It compares single objects."""
     loaded = _loaded(place, "log", "ConfigMap/default/a")
 
-    assert "gitsnap.compare.changes" in loaded
-    assert not loaded & {"gitsnap.compare.comparison", "gitsnap.compare.sides", "gitsnap.sveltos.templates"}
+    assert "gitsnap.diff.changes" in loaded
+    assert not loaded & {"gitsnap.diff.comparison", "gitsnap.diff.sides", "gitsnap.sveltos.templates"}
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])

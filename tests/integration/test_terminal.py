@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.cli import output
-from gitsnap.cli.samples import LEAST
+from gitsnap.cli import terminal as output
+from gitsnap.cli.commands.list import LEAST
 from gitsnap.render import render_table
 from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal

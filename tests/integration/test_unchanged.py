@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from gitsnap import capture as sampling
-from gitsnap import policy, secrets
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster import connect, kubernetes_api
-from gitsnap.model import Kind, ResourceSelector, Sample, SecretsMode, Substitute, Trigger
+from gitsnap.cluster import connect
+from gitsnap.cluster.api import client
+from gitsnap.core.model import Kind, ResourceSelector, Sample, SecretsMode, Substitute, Trigger
+from gitsnap.policy import snapshot
+from gitsnap.secrets import age
 from gitsnap.sveltos import kinds
 from tests.testbed.apiserver import ApiServer
 
@@ -31,7 +33,7 @@ class _Bench:
         self._api = api
         self._folder = folder
         self.archive: GitArchive = create_archive(folder, "hourly")
-        self._keeper = secrets.open_keeper(folder / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
+        self._keeper = age.open_keeper(folder / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
         self._count = 0
 
     def capture(
@@ -39,7 +41,7 @@ class _Bench:
     ) -> Sample:
         """Take the next sample, a minute after the one before; ``resources`` are what the policy adds."""
         self._count += 1
-        made = replace(policy.default("hourly"), resources=resources)
+        made = replace(snapshot.default("hourly"), resources=resources)
         info = sampling.tree_info(made, branch="hourly", keeper=self._keeper)
         moment = _START + timedelta(minutes=self._count)
         request = sampling.Request(info, self._keeper, moment, Trigger.MANUAL, full=full)
@@ -130,7 +132,7 @@ def test_a_server_makes_metadata_of_a_list(api: ApiServer, bench: _Bench) -> Non
 
 def test_many_objects_of_which_few_change(api: ApiServer, bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over several pages, what is read of a namespace and what a policy adds: the tree is that of a full capture."""
-    monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
+    monkeypatch.setattr(client, "PAGE_SIZE", 3)
     references = [{"kind": "ConfigMap", "namespace": "default", "name": f"many-{number}"} for number in range(8)]
     spec = {"clusterSelector": {"matchLabels": {"env": "a"}}, "policyRefs": references}
     api.ask("PATCH", f"{_PROFILES}/p", {"spec": spec}, content_type=_MERGE)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gitsnap.cluster import connect
-from gitsnap.controller.watching import SnapshotWatch
-from gitsnap.errors import GoneError
-from gitsnap.model import JsonObject, ResourceType
-from gitsnap.policy import SNAPSHOT
-from gitsnap.ports import ControlPlane, WatchEvent
+from gitsnap.controller.snapshot_watch import SnapshotWatch
+from gitsnap.core.errors import GoneError
+from gitsnap.core.model import JsonObject, ResourceType
+from gitsnap.core.ports import ControlPlane, WatchEvent
+from gitsnap.policy.snapshot import SNAPSHOT
 from tests.support.controllers import SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch
 from tests.testbed.apiserver import ApiServer

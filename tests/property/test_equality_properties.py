@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitsnap.core.objects import changed_fields, same_json
 from gitsnap.format import encode
-from gitsnap.objects import changed_fields, same_json
 
 _ALIKE: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, False, 0, 1, -1, 0.0, -0.0, 1.0, "", "0", "1", "true", "null", [], {}]

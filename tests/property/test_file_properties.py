@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.compare.files import ByKind, differing
-from gitsnap.model import BlobId, Kind
+from gitsnap.core.model import BlobId, Kind
+from gitsnap.diff.tree_files import ByKind, differing
 
 _NAMES = st.sampled_from(["a", "b", "ConfigMap", "Secret"])
 _PATHS = st.lists(_NAMES, min_size=1, max_size=4).map("/".join)

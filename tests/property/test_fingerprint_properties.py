@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format import fingerprint
-from gitsnap.model import Kind, ObjectKey
 
 KEYS = st.binary(min_size=32, max_size=32)
 # Few letters, so that parts often could be told apart by their borders alone.

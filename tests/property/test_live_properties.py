@@ -17,10 +17,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.errors import GitsnapError
-from gitsnap.model import JsonObject, ObjectKey, Sample
-from gitsnap.plan import Plan
+from gitsnap.core.errors import GitsnapError
+from gitsnap.core.model import JsonObject, ObjectKey, Sample
 from gitsnap.rollback import Patience
+from gitsnap.rollback.plan import Plan
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos import summaries

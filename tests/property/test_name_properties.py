@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitsnap.compare import names
-from gitsnap.compare.names import Names
+from gitsnap.diff import name_matcher
+from gitsnap.diff.name_matcher import Names
 
 _NAMES = st.sets(st.text("ab.-:A_", min_size=1, max_size=4), min_size=1, max_size=6)
 _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
@@ -23,5 +23,5 @@ def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: 
     expected = any(re.search(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9.-])", text) for name in given_names)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(names, "_FEW", few)
+        patch.setattr(name_matcher, "_FEW", few)
         assert Names(given_names).stand_in(text.encode()) == expected

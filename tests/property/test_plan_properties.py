@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.errors import ClusterUnreachableError, GitsnapError, RejectedError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.normalize import normalize
-from gitsnap.plan import Options, SampleState, Selection, make_plan, resolve
+from gitsnap.core.errors import ClusterUnreachableError, GitsnapError, RejectedError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import StoppedError, apply, try_on_server
+from gitsnap.rollback.plan import Options, SampleState, Selection, make_plan, resolve
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.normalize import normalize
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import alive, custom, live_state, sample_state
 from tests.support.sveltos.matches import Matches, Pair

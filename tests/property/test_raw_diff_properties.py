@@ -12,10 +12,10 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.compare import compare
-from gitsnap.compare import unified as unified_module
-from gitsnap.compare.unified import unified_diff
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
+from gitsnap.diff import unified as unified_module
+from gitsnap.diff.unified import unified_diff
 from tests.support.rows import listed, referring, service
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, secret
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitsnap.model import Sample, Trigger
-from gitsnap.policy import Retention
-from gitsnap.retention import Decision, Rules, decide
+from gitsnap.core.model import Sample, Trigger
+from gitsnap.policy.retention import Decision, Rules, decide
+from gitsnap.policy.snapshot import Retention
 from tests.support.samples import NOON, sample, tags
 
 _COUNTS = [one.name for one in fields(Retention) if one.name != "keep_within"]

@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, SampleMetadata, Trigger
 from gitsnap.format import RollbackRecord, parse_record, parse_tag_message, record_lines, tag_message
-from gitsnap.model import JsonObject, Kind, ObjectKey, SampleMetadata, Trigger
-from gitsnap.normalize import normalize
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.normalize import normalize
 from tests.property.test_plan_properties import configurations
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import alive, custom

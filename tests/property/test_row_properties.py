@@ -12,8 +12,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import build
 from tests.support.world_objects import Noise, failed_features, objects, profile_place, resources_hash

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitsnap.errors import InputError
-from gitsnap.schedule import Schedule, due
+from gitsnap.core.errors import InputError
+from gitsnap.policy.schedule import Schedule, due
 
 ZONES = st.sampled_from(
     ["UTC", "Europe/Rome", "America/New_York", "Australia/Lord_Howe", "Asia/Beirut", "Asia/Kolkata"]

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.plan import Selection
+from gitsnap.core.errors import NotFoundError, UsageError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.rollback.plan import Selection
 from gitsnap.sveltos import kinds
 from tests.property.test_rollback_properties import become, everything
 from tests.support.memory_cluster import MemoryCluster

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from gitsnap.format import canonical, decode, encode
+from gitsnap.format import decode, encode
+from gitsnap.format.yaml import canonical
 
 _NASTY = [
     "yes", "NO", "on", "y", "0o7", "012", "12:30:45", "1e3", "1_000", "0x1f", "~", "null", "NaN", ".inf", "=", "<<",

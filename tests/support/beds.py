@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gitsnap import cluster as adapters
-from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.ports import Cluster
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import Cluster
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.testbed.apiserver import ApiServer
 

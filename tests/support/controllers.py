@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gitsnap.archive import open_archive
-from gitsnap.model import Sample
+from gitsnap.core.model import Sample
 from tests.testbed import binaries
 from tests.testbed.apiserver import ApiServer, User
 

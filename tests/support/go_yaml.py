@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
 from gitsnap.format import load_document
 
 REFUSED = {"refused": True}

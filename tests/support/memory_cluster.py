@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from gitsnap.cluster.semantics import check_preconditions, check_unchangeable, copy_json, merge_patch, with_status_of
-from gitsnap.errors import AlreadyExistsError, NotFoundError
-from gitsnap.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.ports import Page
+from gitsnap.core.errors import AlreadyExistsError, NotFoundError
+from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import Page
 from gitsnap.sveltos import kinds
 from tests.support.plans import CLUSTER, CORE_KINDS, alive
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from gitsnap.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.normalize import normalize
-from gitsnap.plan import LiveState, Options, Plan, SampleState, Selection, Step, make_plan
+from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.rollback.plan import LiveState, Options, Plan, SampleState, Selection, Step, make_plan
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.normalize import normalize
 
 CLUSTER = ClusterInfo(uid="uid-of-kube-system", server="https://127.0.0.1:6443", context="test", version="v1.37.2")
 CORE_KINDS = (Kind("", "Namespace"), kinds.CONFIG_MAP, kinds.SECRET)

@@ -11,17 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gitsnap import archive, rollback, secrets
+from gitsnap import archive, rollback
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive
-from gitsnap.errors import NotFoundError
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trigger
+from gitsnap.core.ports import Cluster
 from gitsnap.format import RollbackRecord, path_of, record_lines
-from gitsnap.model import Area, JsonObject, ObjectKey, Sample, SecretsMode, Trigger
-from gitsnap.plan import Options, Plan, Selection
-from gitsnap.policy import default
-from gitsnap.ports import Cluster
+from gitsnap.policy.snapshot import default
 from gitsnap.rollback import Asked, Patience, Report, Settling
-from gitsnap.secrets import Keeper
+from gitsnap.rollback.plan import Options, Plan, Selection
+from gitsnap.secrets import age
+from gitsnap.secrets.age import Keeper
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Story:
     def __post_init__(self) -> None:
         self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
         keys = self.keys or self.folder / ".keys" / "hourly"
-        self.keeper: Keeper | None = secrets.open_keeper(keys, mode=self.mode, create=True)
+        self.keeper: Keeper | None = age.open_keeper(keys, mode=self.mode, create=True)
 
     def capture(
         self,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gitsnap.compare import DiffRow, compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import DiffRow, compare
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
 
 SEE = "use --raw-diff option to see diff"

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from gitsnap.core.model import CommitId, Sample, SampleMetadata, TagId, Trigger
 from gitsnap.format import tag_name
-from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

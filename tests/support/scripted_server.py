@@ -11,8 +11,8 @@ from typing import Any
 
 from kubernetes import client
 
-from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
-from gitsnap.model import JsonObject, Kind, ResourceType
+from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.core.model import JsonObject, Kind, ResourceType
 
 TYPES = (
     ResourceType(Kind("", "ConfigMap"), "v1", "configmaps", namespaced=True),

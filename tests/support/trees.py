@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitsnap.format import encode, iterate_documents, load_documents, path_of
-from gitsnap.format.fingerprint import mask
-from gitsnap.model import (
+from gitsnap.core.model import (
     Area,
     BlobId,
     IncompleteKind,
@@ -27,9 +25,11 @@ from gitsnap.model import (
     SecretsMode,
     TreeInfo,
 )
-from gitsnap.normalize import normalize, terminating
+from gitsnap.format import encode, iterate_documents, load_documents, path_of
+from gitsnap.format.fingerprint import mask
 from gitsnap.sveltos import generated, inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
+from gitsnap.sveltos.normalize import normalize, terminating
 from gitsnap.sveltos.references import Reference, Unresolved, UnresolvedReason, references
 
 KEY = b"k" * 32

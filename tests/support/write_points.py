@@ -27,7 +27,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from gitsnap import cli
-from gitsnap.model import Trigger
+from gitsnap.core.model import Trigger
 
 _SOURCE = Path(__file__).with_name("write_points.c")
 _PATH_MAX = 4096
@@ -163,7 +163,7 @@ def write_points(place: Path) -> Iterator[WritePoints | None]:
 
 _SETTINGS = {
     "loose_tags": "gitsnap.archive.maintenance.LOOSE_TAGS",
-    "most_loose": "gitsnap.archive.objects._MOST_LOOSE",
+    "most_loose": "gitsnap.archive.object_writer._MOST_LOOSE",
     "settled": "gitsnap.archive.leftovers._SETTLED_SECONDS",
 }
 _SCHEDULED = SimpleNamespace(MANUAL=Trigger.SCHEDULE)
@@ -218,7 +218,7 @@ def _run(request: dict[str, Any], control: _Control, said: Path) -> NoReturn:
             os.dup2(output, stream)
         os.chdir(request["below"])
         if request["scheduled"]:
-            command: Any = importlib.import_module("gitsnap.cli.capture")
+            command: Any = importlib.import_module("gitsnap.cli.commands.capture")
             command.Trigger = _SCHEDULED
         for name, value in request["settings"].items():
             owner, _, attribute = _SETTINGS[name].rpartition(".")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.controller.agenda import LONGEST_PAUSE, PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
-from gitsnap.model import CommitId, Sample, SampleMetadata, TagId, Trigger
-from gitsnap.policy import Policy, Push
-from gitsnap.schedule import Schedule
+from gitsnap.controller.due import LONGEST_PAUSE, PERSON_SECONDS, TRANSIENT_SECONDS, Agenda, Decision, decide
+from gitsnap.core.model import CommitId, Sample, SampleMetadata, TagId, Trigger
+from gitsnap.policy.schedule import Schedule
+from gitsnap.policy.snapshot import Policy, Push
 
 START = datetime(2023, 8, 26, 5, 10, tzinfo=UTC)
 HOURLY = Policy("hourly", schedule=Schedule.parse("@hourly"))

@@ -12,12 +12,12 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive, GitTree
-from gitsnap.archive.composing import same_but_sealed
+from gitsnap.archive.messages import same_but_sealed
 from gitsnap.archive.repository import open_repository
-from gitsnap.errors import ArchiveError, ConflictError, NotFoundError, StorageError
+from gitsnap.core.errors import ArchiveError, ConflictError, NotFoundError, StorageError
+from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import RecordedSample, SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import RecordedSample, SampleDraft
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import GitArchive, create_archive, open_archive
-from gitsnap.errors import ArchiveError, GitsnapError
+from gitsnap.core.errors import ArchiveError, GitsnapError
+from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import SampleDraft
 
 _KEPT = "somebody's own\n"
 _FILES = ("config", "HEAD", "index", "packed-refs", "logs/HEAD", "logs/refs/heads/p", "refs/heads/p", "gitsnap.lock")

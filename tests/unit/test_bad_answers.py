@@ -14,10 +14,10 @@ import pytest
 
 from gitsnap import capture
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster.answers import Request, error_of
-from gitsnap.cluster.watching import watch_events
-from gitsnap.errors import ClusterError, GitsnapError
-from gitsnap.model import (
+from gitsnap.cluster.api.responses import Request, error_of
+from gitsnap.cluster.api.watch import watch_events
+from gitsnap.core.errors import ClusterError, GitsnapError
+from gitsnap.core.model import (
     IncompleteKind,
     IncompleteReason,
     Kind,

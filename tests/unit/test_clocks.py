@@ -9,7 +9,7 @@ import pytest
 
 from gitsnap import capture
 from gitsnap.archive import create_archive
-from gitsnap.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from tests.support.scripted_server import ScriptedServer, document
 
 

@@ -16,6 +16,6 @@ _ALL = [*COMMANDS.values(), *(command for _, commands in GROUPS.values() for com
 def test_the_summary_is_the_first_line_of_the_documentation(command: Command) -> None:
     """`gitsnap --help` and `gitsnap COMMAND --help` begin with the same words."""
     module, function = command.place.split(":")
-    documentation = inspect.getdoc(getattr(importlib.import_module(module), function))
+    documentation = inspect.getdoc(getattr(importlib.import_module(f"gitsnap.cli.commands.{module}"), function))
     assert documentation is not None
     assert documentation.splitlines()[0] == command.summary

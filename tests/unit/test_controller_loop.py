@@ -13,11 +13,11 @@ import pytest
 
 from gitsnap.controller import Controller, Settings
 from gitsnap.controller import loop as loop_module
-from gitsnap.controller.agenda import Agenda, Decision, decide
-from gitsnap.controller.sampling import Sampler
-from gitsnap.errors import ClusterUnreachableError
-from gitsnap.model import JsonObject
-from gitsnap.policy import Policy
+from gitsnap.controller.due import Agenda, Decision, decide
+from gitsnap.controller.run import Sampler
+from gitsnap.core.errors import ClusterUnreachableError
+from gitsnap.core.model import JsonObject
+from gitsnap.policy.snapshot import Policy
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import compare
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.diff import compare
 from gitsnap.format import iterate_documents, load_documents
-from gitsnap.model import JsonObject, Kind
 from gitsnap.sveltos.defaults import DEFAULTS, without_defaults
 from tests.support.trees import W, build, cluster, config_map, policy_ref, profile
 

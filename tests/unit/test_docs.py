@@ -59,7 +59,11 @@ def test_every_nothing_in_the_code_is_in_the_table() -> None:
     """docs/SCRIPTING.md says of each sentence what was looked at, and has no sentence that nobody says."""
     table = (ROOT / "docs/SCRIPTING.md").read_text().partition("## What *nothing* means")[2]
     documented = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
-    files = [*(ROOT / "gitsnap/cli").glob("*.py"), ROOT / "gitsnap/capture/sample.py"]
+    files = [
+        *(ROOT / "gitsnap/cli").rglob("*.py"),
+        *(ROOT / "gitsnap/render").rglob("*.py"),
+        ROOT / "gitsnap/capture/sample.py",
+    ]
     texts = {
         node.value
         for file in files

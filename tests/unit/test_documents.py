@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.errors import InputError
-from gitsnap.model import Kind, ObjectKey
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.sveltos.documents import Identity, identify, identify_text, is_program, is_rendered, load, split
 
 _PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
 from gitsnap.format import encode
 
 _GOLDEN = Path(__file__).parents[1] / "golden" / "format" / "scalars.yaml"

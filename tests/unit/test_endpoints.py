@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gitsnap.controller import endpoints as endpoints_module
-from gitsnap.controller.endpoints import Endpoints
-from gitsnap.errors import InputError
+from gitsnap.controller import http as endpoints_module
+from gitsnap.controller.http import Endpoints
+from gitsnap.core.errors import InputError
 
 
 class _Stage:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import InputError, SecretsError
+from gitsnap.core.errors import InputError, SecretsError
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format import encode, fingerprint
-from gitsnap.model import Kind, ObjectKey
 
 KEY = bytes(range(32))
 SECRET = ObjectKey(Kind("", "Secret"), "default", "database")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.git import common_folder, git_settings, run_git, scratch_repository
+from gitsnap.git.process import common_folder, git_settings, run_git, scratch_repository
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from gitsnap.errors import NotFoundError
-from gitsnap.history import sample_before
+from gitsnap.core.errors import NotFoundError
+from gitsnap.history.samples import sample_before
 from tests.support.samples import every
 
 

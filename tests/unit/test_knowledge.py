@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gitsnap.capture.knowledge import Knowledge
-from gitsnap.model import JsonObject
+from gitsnap.capture.context import Knowledge
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos import kinds
 from tests.support.trees import O, W, cluster, policy_ref, profile
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gitsnap.cluster import connect
-from gitsnap.cluster.credentials import TokenFile
-from gitsnap.errors import AccessDeniedError, ClusterUnreachableError, InputError
+from gitsnap.cluster.api.credentials import TokenFile
+from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, InputError
 
 Headers = list[tuple[str, str]]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
-from gitsnap.errors import BusyError, ClusterUnreachableError, GitsnapError
-from gitsnap.model import Kind, ObjectKey, ResourceType
+from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.core.errors import BusyError, ClusterUnreachableError, GitsnapError
+from gitsnap.core.model import Kind, ObjectKey, ResourceType
 
 _KEY = ObjectKey(Kind("", "ConfigMap"), "default", "one")
 _DOCUMENT = {

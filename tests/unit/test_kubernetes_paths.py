@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
-from gitsnap.errors import NotFoundError, RejectedError
-from gitsnap.model import Kind, ObjectKey, ResourceType
+from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.core.errors import NotFoundError, RejectedError
+from gitsnap.core.model import Kind, ObjectKey, ResourceType
 
 _CONFIG_MAP = Kind("", "ConfigMap")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.kubernetes_rules import FILLED_FIELDS, MADE_BY_KUBERNETES
-from gitsnap.model import JsonObject, Kind
-from gitsnap.normalize import normalize
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.kube.server_fields import FILLED_FIELDS, MADE_BY_KUBERNETES
 from gitsnap.sveltos import generated, kinds, restore
 from gitsnap.sveltos.generated import Origin
+from gitsnap.sveltos.normalize import normalize
 
 
 def _object(api_version: str, kind: str, *, metadata: Any = None, **fields: Any) -> JsonObject:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
 from gitsnap.sveltos import archives
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
 

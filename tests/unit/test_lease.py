@@ -10,8 +10,8 @@ import pytest
 
 from gitsnap.cluster import open_directory
 from gitsnap.controller.lease import LEASE, LeaseGuard
-from gitsnap.errors import ClusterUnreachableError, NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import ClusterUnreachableError, NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 
 _KEY = ObjectKey(LEASE, "gitsnap", "gitsnap-controller")
 _CRD = """apiVersion: apiextensions.k8s.io/v1

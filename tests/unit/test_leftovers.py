@@ -13,9 +13,9 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive, leftovers
+from gitsnap.core.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import RecordedSample, SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import RecordedSample, SampleDraft
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))

@@ -10,13 +10,12 @@ from typing import Any, cast
 import pytest
 
 from gitsnap.capture.batch import Batch, Converter, KeptAnyway
-from gitsnap.capture.knowledge import Knowledge
+from gitsnap.capture.context import Knowledge
 from gitsnap.capture.list_reader import ListReader
-from gitsnap.capture.listing import Lister
-from gitsnap.capture.sealing import Sealer
+from gitsnap.capture.pinned_list import Lister
 from gitsnap.capture.unchanged import Unchanged
-from gitsnap.errors import GoneError
-from gitsnap.model import (
+from gitsnap.core.errors import GoneError
+from gitsnap.core.model import (
     Area,
     BlobId,
     IncompleteKind,
@@ -27,7 +26,8 @@ from gitsnap.model import (
     SecretsMode,
     TreeInfo,
 )
-from gitsnap.ports import Cluster, Page, Seen
+from gitsnap.core.ports import Cluster, Page, Seen
+from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.OMIT))

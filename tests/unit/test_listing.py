@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 from kubernetes import client
 
-from gitsnap.capture.listing import InstantLostError, Lister
-from gitsnap.cluster.kubernetes_api import Identity, KubernetesCluster
-from gitsnap.errors import AccessDeniedError, BehindError, GoneError
-from gitsnap.model import Consistency, Kind, ResourceType
-from gitsnap.ports import Cluster, Page
+from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.core.errors import AccessDeniedError, BehindError, GoneError
+from gitsnap.core.model import Consistency, Kind, ResourceType
+from gitsnap.core.ports import Cluster, Page
 
 ONE = ResourceType(Kind("", "One"), "v1", "ones", namespaced=True)
 TWO = ResourceType(Kind("", "Two"), "v1", "twos", namespaced=True)

@@ -13,9 +13,9 @@ from random import Random
 import pytest
 
 from gitsnap.archive import GitArchive, create_archive, maintenance
+from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import RecordedSample, SampleDraft
 from gitsnap.format import encode
-from gitsnap.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import RecordedSample, SampleDraft
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))

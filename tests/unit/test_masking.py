@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gitsnap import sensitive
-from gitsnap.errors import ArchiveError, InputError, SecretsError
+from gitsnap.core.errors import ArchiveError, InputError, SecretsError
+from gitsnap.core.model import JsonObject, Kind, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
 from gitsnap.format import masking, tree_info_from_bytes, tree_info_to_bytes
 from gitsnap.format.fingerprint import is_fingerprint, key_id
-from gitsnap.model import JsonObject, Kind, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
-from gitsnap.policy import from_resource
+from gitsnap.policy import sensitive_fields
+from gitsnap.policy.snapshot import from_resource
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.trees import KEY, profile, secret
 
@@ -173,7 +173,7 @@ def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
 )
 def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
     """What gitsnap reads itself, identities, what it hides anyway, and what it would never find."""
-    assert [found for found, _ in sensitive.problems(SensitiveField(kind, path))][:1] == [part]
+    assert [found for found, _ in sensitive_fields.problems(SensitiveField(kind, path))][:1] == [part]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
 )
 def test_fields_that_can(kind: Kind, path: str) -> None:
     """Whatever holds values and no references."""
-    assert list(sensitive.problems(SensitiveField(kind, path))) == []
+    assert list(sensitive_fields.problems(SensitiveField(kind, path))) == []
 
 
 def test_a_policy_names_them() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     SELECTOR_PATHS,

@@ -14,17 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.errors import ArchiveError
-from gitsnap.format import (
-    commit_message,
-    is_tag_of,
-    parse_tag_message,
-    tag_message,
-    tag_name,
-    tree_info_from_bytes,
-    tree_info_to_bytes,
-)
-from gitsnap.model import (
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import (
     ChangeCounts,
     Consistency,
     IncompleteKind,
@@ -39,7 +30,16 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.ports import ChangedFile
+from gitsnap.core.ports import ChangedFile
+from gitsnap.format import (
+    commit_message,
+    is_tag_of,
+    parse_tag_message,
+    tag_message,
+    tag_name,
+    tree_info_from_bytes,
+    tree_info_to_bytes,
+)
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, PROFILE, SECRET
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "format"

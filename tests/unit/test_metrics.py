@@ -10,9 +10,9 @@ import yaml
 
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.metrics import Metrics
-from gitsnap.controller.sampling import Taken
-from gitsnap.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
-from gitsnap.ports import RecordedSample
+from gitsnap.controller.run import Taken
+from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
+from gitsnap.core.ports import RecordedSample
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

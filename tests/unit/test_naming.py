@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap import naming
-from gitsnap.compare import Filters
-from gitsnap.errors import NotFoundError
-from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, Substitute
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import IncompleteKind, IncompleteReason, JsonObject, Substitute
+from gitsnap.diff import Filters
+from gitsnap.history import filter_check
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import O, W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
@@ -38,7 +38,7 @@ _KNOWING = {
 def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject, name: str) -> None:
     """On either side of a comparison, by each form of its name, with the namespace that it lies in."""
     for trees in ([build([document]), build([])], [build([]), build([document])]):
-        assert naming.check_filters(Filters(("tenant-a",), (name,)), trees, where="a or b") == []
+        assert filter_check.check_filters(Filters(("tenant-a",), (name,)), trees, where="a or b") == []
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
     trees = [build([cluster(O)]), build([cluster(O), cluster(W)])]
 
     with pytest.raises(NotFoundError) as caught:
-        naming.check_filters(Filters(clusters=("west", name)), trees, where="a or b")
+        filter_check.check_filters(Filters(clusters=("west", name)), trees, where="a or b")
 
     assert caught.value.message == f"there is no managed cluster {name} in a or b"
     assert caught.value.hint == hint
@@ -65,7 +65,7 @@ def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
 def test_without_any_cluster() -> None:
     """There is nothing to propose then."""
     with pytest.raises(NotFoundError) as caught:
-        naming.check_filters(Filters(clusters=("west",)), [build([])], where="a")
+        filter_check.check_filters(Filters(clusters=("west",)), [build([])], where="a")
 
     assert caught.value.hint == "It knows no cluster at all."
 
@@ -74,7 +74,7 @@ def test_clusters_are_not_read_while_their_paths_tell() -> None:
     """The check of a name that is right costs no look into a file."""
     tree = build([cluster(W), *_KNOWING.values()])
 
-    naming.check_filters(Filters(clusters=("west", "orders")), [tree], where="a")
+    filter_check.check_filters(Filters(clusters=("west", "orders")), [tree], where="a")
 
     assert tree.reads == 0
 
@@ -83,9 +83,9 @@ def test_a_namespace_in_which_nothing_is() -> None:
     """Objects and clusters lie in namespaces, on either side; anything else may be misspelt, or have nothing in it."""
     referring = profile("base", {"policyRefs": [policy_ref("web", namespace="team-a")]}, W)
     trees = [build([referring, config_map("web", {}, namespace="team-a")]), build([cluster(W)])]
-    assert naming.check_filters(Filters(("team-a", "default")), trees, where="a or b") == []
+    assert filter_check.check_filters(Filters(("team-a", "default")), trees, where="a or b") == []
 
-    remarks = naming.check_filters(Filters(("default", "teama")), trees, where="a or b")
+    remarks = filter_check.check_filters(Filters(("default", "teama")), trees, where="a or b")
 
     assert remarks == ["there is nothing in the namespace teama in a or b. The nearest names: team-a."]
 
@@ -98,9 +98,9 @@ def test_what_could_not_be_read_may_have_the_name() -> None:
 
     filters = Filters(("team-a",), ("west",))
     unsure = build([], incomplete=tuple(lacking(Substitute.MISSING)))
-    assert naming.check_filters(filters, [unsure], where="a") == []
+    assert filter_check.check_filters(filters, [unsure], where="a") == []
     with pytest.raises(NotFoundError, match="cluster west"):
-        naming.check_filters(filters, [build([], incomplete=tuple(lacking(Substitute.CARRIED)))], where="a")
+        filter_check.check_filters(filters, [build([], incomplete=tuple(lacking(Substitute.CARRIED)))], where="a")
 
 
 def test_the_names_of_a_cluster() -> None:

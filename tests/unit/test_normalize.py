@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.normalize import SERVER_METADATA, last_manager, normalize, terminating
 from gitsnap.sveltos.generated import RULES, Origin, reason
+from gitsnap.sveltos.normalize import SERVER_METADATA, last_manager, normalize, terminating
 
 _API = {"ClusterProfile": "config.projectsveltos.io/v1beta1", "SveltosCluster": "lib.projectsveltos.io/v1beta1"}
 

@@ -9,68 +9,71 @@ from typing import Any
 import pytest
 
 import gitsnap
-from gitsnap.objects import changed_fields, same_json
+from gitsnap.core.objects import changed_fields, same_json
 from tests.support import json_comparisons
 
 _EXACT: dict[str, frozenset[str]] = {
     "values of other types with the name of a JSON field": frozenset(
         {
-            "archive/checking.py: facts != (sample.metadata.content_sha256, sample.metadata.objects)",
+            "archive/verify.py: facts != (sample.metadata.content_sha256, sample.metadata.objects)",
             "capture/sample.py: sample.metadata.objects == 1",
-            "cluster/kubernetes_api.py: answer.status != 200",
+            "cluster/api/client.py: answer.status != 200",
         }
     ),
     "keys of objects, and values made of keys": frozenset(
         {
-            "capture/collect.py: {key for _, keys in failures for key in keys}",
-            "capture/collect.py: key not in failed",
-            "capture/collect.py: dict.fromkeys(keys, Failure(reason, failure.message))",
-            "compare/releases.py: profile in failing",
-            "plan/values.py: {(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}",
-            "plan/values.py: {cluster for _, cluster in less}",
-            "rollback/arrival.py: pair in wanted",
-            "compare/pairs.py: frozenset((key for key in self._reported if key.kind in kinds.SOURCE_KINDS))",
+            "capture/collector.py: {key for _, keys in failures for key in keys}",
+            "capture/collector.py: key not in failed",
+            "capture/collector.py: dict.fromkeys(keys, Failure(reason, failure.message))",
+            "diff/releases.py: profile in failing",
             (
-                "compare/pairs.py: "
+                "rollback/plan/steps.py: "
+                "{(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}"
+            ),
+            "rollback/plan/steps.py: {cluster for _, cluster in less}",
+            "rollback/rollout.py: pair in wanted",
+            "diff/pairs.py: frozenset((key for key in self._reported if key.kind in kinds.SOURCE_KINDS))",
+            (
+                "diff/pairs.py: "
                 "{key for key in self._changed.keys() | self._reported if key.kind in kinds.CLUSTER_KINDS}"
             ),
             (
-                "compare/pairs.py: {target for target in (unreadable_before | unreadable_after) & kept "
+                "diff/pairs.py: {target for target in (unreadable_before | unreadable_after) & kept "
                 "if self.content_changed(target)}"
             ),
-            "compare/resources.py: slot[1] == deployment",
-            "plan/deleting.py: key in judge.live.objects",
-            "plan/making.py: {key for key in others if key.kind in PRUNED_KINDS}",
+            "diff/resources.py: slot[1] == deployment",
+            "rollback/plan/deletions.py: key in judge.live.objects",
+            "rollback/plan/builder.py: {key for key in others if key.kind in PRUNED_KINDS}",
         }
     ),
     "texts and flags that a document was read as": frozenset(
         {
-            "compare/sources.py: Counter((piece.meaning for piece in old))",
-            "compare/sources.py: Counter((piece.meaning for piece in new))",
-            "compare/sources.py: pieces[0].reading != pieces[-1].reading",
+            "diff/source_documents.py: Counter((piece.meaning for piece in old))",
+            "diff/source_documents.py: Counter((piece.meaning for piece in new))",
+            "diff/source_documents.py: pieces[0].reading != pieces[-1].reading",
         }
     ),
     "actions, uids, versions and paths of steps, which plan files hold as text": frozenset(
         {
-            "plan/filing.py: planned != now",
-            "plan/filing.py: uid != live_uid",
-            "plan/filing.py: version != live_version",
+            "rollback/plan/plan_file.py: planned != now",
+            "rollback/plan/plan_file.py: uid != live_uid",
+            "rollback/plan/plan_file.py: version != live_version",
         }
     ),
     "words, of which a number is none": frozenset(
         {
-            "format/canonical.py: key in result",
+            "format/yaml/canonical.py: key in result",
             "format/tree_info.py: set(document.get('requires') or ())",
-            "policy.py: text not in set(SecretsMode)",
-            "cluster/kubeconfig.py: wanted not in known",
-            "cluster/kubernetes_api.py: version != preferred",
-            "compare/sides.py: path not in known",
-            "plan/redeployment.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",
+            "policy/snapshot.py: text not in set(SecretsMode)",
+            "cluster/api/kubeconfig.py: wanted not in known",
+            "cluster/api/client.py: version != preferred",
+            "diff/sides.py: path not in known",
+            "rollback/plan/redeployment.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",
             "sveltos/restore.py: name not in present",
         }
     ),
     "the one equality itself": frozenset(
-        {"objects.py: one == other", "objects.py: set(_changed(before, after, ''))"},
+        {"core/objects.py: one == other", "core/objects.py: set(_changed(before, after, ''))"},
     ),
 }
 """Why a comparison is right although its operands may be JSON: ``module: expression``."""

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gitsnap.cli.groups import ungrouped
+from gitsnap.cli.option_groups import ungrouped
 
 Name = Annotated[str, typer.Option("--name", help="What it is called.")]
 Often = Annotated[int, typer.Option("--often", help="How often.")]

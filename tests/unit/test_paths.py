@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format import path_of
-from gitsnap.model import Kind, ObjectKey
 
 _CONFIG_MAP = Kind("", "ConfigMap")
 

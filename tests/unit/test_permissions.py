@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap import policy
 from gitsnap.archive import create_archive
 from gitsnap.controller import Permissions
-from gitsnap.errors import NotPermittedError
+from gitsnap.core.errors import NotPermittedError
+from gitsnap.policy import snapshot
 
 HTTPS = "https://git.example.com/record.git"
 ELSEWHERE = {"namespace": "payments", "name": "unrelated"}
@@ -57,8 +57,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, Permissions]] = {
 """A spec, the field and the flag that the refusal names, and what permits it."""
 
 
-def _snapshot(spec: dict[str, Any], storage: Path, *, name: str = "evil") -> policy.Policy:
-    return policy.from_resource(
+def _snapshot(spec: dict[str, Any], storage: Path, *, name: str = "evil") -> snapshot.Policy:
+    return snapshot.from_resource(
         {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
             "kind": "Snapshot",

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import RejectedError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
-from gitsnap.plan.matching import Change
-from gitsnap.plan.simulation import Delta, Simulation
+from gitsnap.core.errors import RejectedError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
+from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.rollback.plan.match_states import Change
+from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import InputError
-from gitsnap.model import JsonObject, Sample
-from gitsnap.plan import Options, Plan, Selection, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import JsonObject, Sample
+from gitsnap.rollback.plan import Options, Plan, Selection, differences, plan_file, plan_hash, read_plan_file
 from gitsnap.sveltos import kinds
 from tests.support.plans import alive, custom, plan_of, sample_state
 from tests.support.samples import NOON, sample

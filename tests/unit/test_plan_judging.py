@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import IncompleteKind, IncompleteReason, JsonObject, ObjectKey, Substitute
-from gitsnap.objects import changed_fields
-from gitsnap.plan import Action, Plan, SampleState, Selection, Unrestorable
+from gitsnap.core.model import IncompleteKind, IncompleteReason, JsonObject, ObjectKey, Substitute
+from gitsnap.core.objects import changed_fields
+from gitsnap.rollback.plan import Action, Plan, SampleState, Selection, Unrestorable
 from gitsnap.sveltos import kinds
 from tests.support.plans import (
     alive,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import JsonObject
-from gitsnap.plan import Doing, Plan
+from gitsnap.core.model import JsonObject
+from gitsnap.rollback.plan import Doing, Plan
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, plan_of, step_of, with_metadata
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.errors import NotFoundError, UsageError
-from gitsnap.model import IncompleteKind, IncompleteReason, Kind, ObjectKey, Substitute
-from gitsnap.plan import Selection, resolve
+from gitsnap.core.errors import NotFoundError, UsageError
+from gitsnap.core.model import IncompleteKind, IncompleteReason, Kind, ObjectKey, Substitute
+from gitsnap.rollback.plan import Selection, resolve
 from gitsnap.sveltos import kinds
 
 DATABASE = ObjectKey(kinds.CONFIG_MAP, "default", "database")

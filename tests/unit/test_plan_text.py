@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitsnap.cli.plan_document import plan_document
-from gitsnap.cli.plan_text import plan_text, question, report_text
-from gitsnap.model import JsonObject, Kind, ObjectKey
-from gitsnap.plan import Action, Moment, Outcome, Plan, Step, Trial, Withdraw
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.render.plan import plan_text, question, report_text
+from gitsnap.render.plan_document import plan_document
 from gitsnap.rollback import Report
+from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Step, Trial, Withdraw
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cli.plan_text import plan_text, question
-from gitsnap.errors import AccessDeniedError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Doing, Moment, Plan, Selection
-from gitsnap.rollback.preparing import say_what_goes
+from gitsnap.core.errors import AccessDeniedError
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.render.plan import plan_text, question
+from gitsnap.rollback.plan import Doing, Moment, Plan, Selection
+from gitsnap.rollback.planner import say_what_goes
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state, step_of, with_metadata

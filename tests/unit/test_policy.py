@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gitsnap import policy
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode
 from gitsnap.format import load_documents
-from gitsnap.model import JsonObject, Kind, ResourceSelector, SecretsMode
-from gitsnap.policy import Policy, Push, Retention
-from gitsnap.recipients import EXAMPLES as EXAMPLE_KEYS
-from gitsnap.schedule import Schedule
+from gitsnap.format.recipients import EXAMPLES as EXAMPLE_KEYS
+from gitsnap.policy import snapshot as policy
+from gitsnap.policy.schedule import Schedule
+from gitsnap.policy.snapshot import Policy, Push, Retention
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 EXAMPLES = MANIFESTS / "examples"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.cluster.proxies import proxy_for, without_credentials
+from gitsnap.cluster.api.proxies import proxy_for, without_credentials
 
 _PROXY = "http://proxy.example.com:3128"
 

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from gitsnap.errors import ArchiveError
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import TagId
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes, pruned_text
-from gitsnap.model import TagId
 
 _ONE = PrunedSample("hourly/2026-01-01T12-00-00Z", TagId("a" * 40))
 _TWO = PrunedSample("hourly/2026-01-01T12-00-00Z-2", TagId("b" * 40))

@@ -16,15 +16,16 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from gitsnap import archive, pruning
+from gitsnap import archive
 from gitsnap.archive import GitArchive, removal
-from gitsnap.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.capture import prune
+from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
+from gitsnap.core.files import clear_abandoned_folders
+from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import PrunedSample, encode, pruned_text
-from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
-from gitsnap.policy import Retention
-from gitsnap.ports import SampleDraft
-from gitsnap.private_files import clear_abandoned_folders
-from gitsnap.retention import Rules
+from gitsnap.policy.retention import Rules
+from gitsnap.policy.snapshot import Retention
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
@@ -52,7 +53,7 @@ def _take(to: GitArchive, count: int = 1, trigger: Trigger = Trigger.SCHEDULE, t
 
 def _prune(of: GitArchive, rules: Rules = _TWO) -> list[Sample]:
     with of.writer() as writer:
-        return [one.sample for one in pruning.prune(writer, rules) if not one.keep]
+        return [one.sample for one in prune.prune(writer, rules) if not one.keep]
 
 
 def _sequences(of: GitArchive) -> list[int]:
@@ -159,11 +160,11 @@ def test_the_newest_is_never_removed(hourly: GitArchive) -> None:
 def test_only_what_was_confirmed_is_removed(hourly: GitArchive) -> None:
     """A sample that a later one pushes out in the meantime waits for the next time."""
     _take(hourly, 4)
-    shown = {one.sample.tag for one in pruning.plan(hourly, _TWO) if not one.keep}
+    shown = {one.sample.tag for one in prune.plan(hourly, _TWO) if not one.keep}
     _take(hourly)
 
     with hourly.writer() as writer:
-        decisions = pruning.prune(writer, _TWO, only=shown)
+        decisions = prune.prune(writer, _TWO, only=shown)
 
     assert [one.keep for one in decisions] == [False, False, True, True, True]
     assert decisions[2].reasons == ("not confirmed",)
@@ -285,6 +286,7 @@ def test_a_git_that_outlives_its_gitsnap_holds_the_lock(hourly: GitArchive, tmp_
     slow.chmod(0o755)
     process = _start_a_prune(hourly, path=f"{slow.parent}:{os.environ['PATH']}")
     while not entered.exists():
+        assert process.poll() is None
         time.sleep(0.02)
     process.kill()
     process.wait()
@@ -345,11 +347,12 @@ def _start_a_prune(of: GitArchive, *, path: str) -> subprocess.Popen[bytes]:
     script = textwrap.dedent(
         f"""
         from pathlib import Path
-        from gitsnap import archive, pruning
-        from gitsnap.policy import Retention
-        from gitsnap.retention import Rules
+        from gitsnap import archive
+        from gitsnap.capture.prune import prune
+        from gitsnap.policy.snapshot import Retention
+        from gitsnap.policy.retention import Rules
         with archive.open_path(Path({of.location!r})).writer() as writer:
-            pruning.prune(writer, Rules(Retention(keep_last=2)))
+            prune(writer, Rules(Retention(keep_last=2)))
         """
     )
     environment = {**os.environ, "PATH": path}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap import recipients
-from gitsnap.errors import SecretsError
+from gitsnap.core.errors import SecretsError
+from gitsnap.format import recipients
 
 AGE = "age1a09l9ptfyh526p92h4scplaz9zspvjgzcugl5sf0g29rutjp5u2qsfjekv"
 SSH = [f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43} {name}" for letter, name in (("A", "a@b"), ("B", "c, d"))]

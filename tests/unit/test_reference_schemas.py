@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gitsnap.core.model import Kind
 from gitsnap.format import iterate_documents, load_documents
-from gitsnap.model import Kind
 from gitsnap.sveltos.kinds import CLUSTER_KINDS, DEPLOYMENT, USER_KINDS
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS, Form

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.errors import RemoteChangedError, RemoteError, RemoteRefusedError, RemoteUnreachableError, UsageError
-from gitsnap.remote import Credentials, Remote
-from gitsnap.remote.failures import MEANINGS, Said
+from gitsnap.archive.remote import Credentials, Remote
+from gitsnap.archive.remote.failures import MEANINGS, Said
+from gitsnap.core.errors import (
+    RemoteChangedError,
+    RemoteError,
+    RemoteRefusedError,
+    RemoteUnreachableError,
+    UsageError,
+)
 
 _SPECS = (
     "!\t1234:refs/heads/{branch}\t[{kind}] ({reason})\n!\t5678:refs/tags/{branch}/2026\t[{kind}] ({reason})\nDone\n"

@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gitsnap.errors import InputError
-from gitsnap.model import Sample, TagId, Trigger
-from gitsnap.policy import Policy, Retention, from_resource
-from gitsnap.retention import Decision, Rules, decide, doubt
-from gitsnap.schedule import Schedule
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import Sample, TagId, Trigger
+from gitsnap.policy.retention import Decision, Rules, decide, doubt
+from gitsnap.policy.schedule import Schedule
+from gitsnap.policy.snapshot import Policy, Retention, from_resource
 from tests.support.samples import NOON, every, sample
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "retention"

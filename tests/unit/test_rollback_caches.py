@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import RejectedError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action
+from gitsnap.core.errors import RejectedError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import Patience, Settling, UndoneError, apply
-from gitsnap.rollback.settling import CACHE_SECONDS
+from gitsnap.rollback.plan import Action
+from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state

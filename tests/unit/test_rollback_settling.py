@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import RejectedError, UnsettledError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Plan, Selection, Step, Wait
+from gitsnap.core.errors import RejectedError, UnsettledError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import Patience, Report, Settling, StoppedError, UndoneError, apply
-from gitsnap.rollback.settling import CACHE_SECONDS
+from gitsnap.rollback.plan import Action, Plan, Selection, Step, Wait
+from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.memory_cluster import MemoryCluster

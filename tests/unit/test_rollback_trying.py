@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.errors import AccessDeniedError, ClusterUnreachableError, GitsnapError, RejectedError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Action, Outcome, Step
+from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, GitsnapError, RejectedError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
+from gitsnap.rollback.plan import Action, Outcome, Step
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import changed, custom, live_state, plan_of, step_of

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import Change, Comparison, Filters, compare, presence_between
-from gitsnap.model import (
+from gitsnap.core.model import (
     IncompleteKind,
     IncompleteReason,
     JsonObject,
@@ -18,6 +17,7 @@ from gitsnap.model import (
     SecretsMode,
     Substitute,
 )
+from gitsnap.diff import Change, Comparison, Filters, compare, presence_between
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.rows import (
     SEE,

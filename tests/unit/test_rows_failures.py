@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
 from tests.support.rows import FAILED, HAD_FAILED, chart, content, installed, listed, rows_by_name, services, stage
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, profile, summary
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.diff import compare
 from gitsnap.sveltos import inventory, kinds
 from tests.support.rows import (
     SEE,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import compare
-from gitsnap.compare.absence import DEREGISTERED, MAY_BE_WITHDRAWN
-from gitsnap.model import JsonObject
-from gitsnap.referring import referred
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
+from gitsnap.diff.absence import DEREGISTERED, MAY_BE_WITHDRAWN
+from gitsnap.history.references import referred
 from tests.support.rows import (
     HAD_FAILED,
     NOT_APPLIED,

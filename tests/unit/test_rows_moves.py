@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
 from gitsnap.sveltos.kinds import CAPI_CLUSTER
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.rows import (

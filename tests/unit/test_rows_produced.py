@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitsnap.compare import compare
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
+from gitsnap.diff import compare
 from tests.support.rows import (
     HAD_FAILED,
     SEE,

@@ -14,12 +14,12 @@ import pygit2
 import pytest
 
 from gitsnap import archive
-from gitsnap.archive import GitArchive, reading
-from gitsnap.errors import ArchiveError
+from gitsnap.archive import GitArchive, reader
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
+from gitsnap.core.ports import SampleDraft
 from gitsnap.format import encode
-from gitsnap.history import Dated, find_sample
-from gitsnap.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
-from gitsnap.ports import SampleDraft
+from gitsnap.history.samples import Dated, find_sample
 
 _START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
@@ -32,7 +32,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
     The parameter: so many of the samples have packed refs.
     """
-    monkeypatch.setattr(reading, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(reader, "_WORTH_KEEPING", 1)
     made = archive.create_archive(tmp_path, "hourly")
     for number in range(_COUNT):
         _take(made, number, _START + timedelta(hours=number if number < 3 else number - 10))
@@ -88,13 +88,13 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
 def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, by moment and as the newest; only the newest is read, to know whether newer ones may be missing."""
     read: list[str] = []
-    original = reading._sample
+    original = reader._sample
 
     def noted(repository: pygit2.Repository, name: str, target: str) -> Sample:
         read.append(name)
         return original(repository, name, target)
 
-    monkeypatch.setattr(reading, "_sample", noted)
+    monkeypatch.setattr(reader, "_sample", noted)
     samples = _reopened(index.parent.parent).samples()
 
     newest = find_sample(samples, "latest")

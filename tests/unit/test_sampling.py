@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gitsnap.controller.sampling import reading_seconds
-from gitsnap.policy import Policy
-from gitsnap.schedule import Schedule
+from gitsnap.controller.run import reading_seconds
+from gitsnap.policy.schedule import Schedule
+from gitsnap.policy.snapshot import Policy
 
 _NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 

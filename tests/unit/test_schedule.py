@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gitsnap.errors import InputError
-from gitsnap.schedule import Due, Schedule, check_zone, due
+from gitsnap.core.errors import InputError
+from gitsnap.policy.schedule import Due, Schedule, check_zone, due
 
 RECORDED = Path(__file__).resolve().parents[1] / "golden" / "schedules" / "robfig-cron-v3.json"
 """``[schedule, moment, the times that follow]``, computed by ParseStandard and Next of robfig/cron v3.0.1."""

@@ -17,10 +17,10 @@ from typing import TypedDict, Unpack
 import pyrage
 import pytest
 
-from gitsnap.errors import GitsnapError, SecretsError, StorageError
+from gitsnap.core.errors import GitsnapError, SecretsError, StorageError
+from gitsnap.core.model import SecretsMode
 from gitsnap.format.fingerprint import key_id
-from gitsnap.model import SecretsMode
-from gitsnap.secrets import Identity, Keeper, open_keeper
+from gitsnap.secrets.age import Identity, Keeper, open_keeper
 
 CANARY = "canary-7f3a91"
 KEY = bytes(range(32))

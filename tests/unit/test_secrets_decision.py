@@ -11,18 +11,19 @@ from typing import Any, cast
 import pytest
 
 from gitsnap import capture as sampling
-from gitsnap import keys, policy
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import CaptureResult
 from gitsnap.cluster import open_directory
 from gitsnap.controller.permissions import Permissions
-from gitsnap.controller.sampling import Sampler, Taken
-from gitsnap.errors import SecretsError
-from gitsnap.model import Area, JsonObject, SecretsMode, Trigger
-from gitsnap.policy import Policy
-from gitsnap.ports import ControlPlane
-from gitsnap.secrets import Keeper
-from gitsnap.secrets_change import changes
+from gitsnap.controller.run import Sampler, Taken
+from gitsnap.core.errors import SecretsError
+from gitsnap.core.model import Area, JsonObject, SecretsMode, Trigger
+from gitsnap.core.ports import ControlPlane
+from gitsnap.policy import snapshot as policy
+from gitsnap.policy.snapshot import Policy
+from gitsnap.secrets import archive_keys
+from gitsnap.secrets.age import Keeper
+from gitsnap.secrets.mode_change import changes
 from tests.support.rollbacks import put
 from tests.support.trees import policy_ref, profile
 
@@ -47,7 +48,7 @@ class _Place:
 
     def capture(self, asked: Policy, **accepted: Any) -> CaptureResult:
         """As a person does it."""
-        effective, keeper = keys.for_capture(self.archive, asked, **accepted)
+        effective, keeper = archive_keys.for_capture(self.archive, asked, **accepted)
         return self._taken(effective, keeper)
 
     def _taken(self, effective: Policy, keeper: Keeper | None) -> CaptureResult:
@@ -186,13 +187,13 @@ def test_a_sample_around_a_rollback_is_kept_as_the_archive_has_it(place: _Place)
     """A Snapshot that appeared since would make an undo impossible."""
     place.capture(snapshot(recipients=[OTHER]))
 
-    effective, _ = keys.for_capture_as_before(place.archive, snapshot(mode="plaintext"))
+    effective, _ = archive_keys.for_capture_as_before(place.archive, snapshot(mode="plaintext"))
 
     assert (effective.secrets_mode, effective.recipients) == (SecretsMode.ENCRYPT, (OTHER,))
 
 
 def _through_remote(place: _Place, asked: Policy, **accepted: Any) -> SecretsMode:
-    effective, _ = keys.for_capture_through_remote(place.archive, asked, **accepted)
+    effective, _ = archive_keys.for_capture_through_remote(place.archive, asked, **accepted)
     return effective.secrets_mode
 
 

@@ -47,7 +47,7 @@ def test_every_principal_has_a_row() -> None:
 
 def test_every_flag_that_permits_something_is_in_the_documents() -> None:
     """Where a Snapshot is refused, both documents say what permits it."""
-    code = (ROOT / "gitsnap" / "cli" / "controller.py").read_text()
+    code = (ROOT / "gitsnap" / "cli" / "commands" / "controller.py").read_text()
     flags = set(re.findall(r'"(--allow-[a-z-]+)"', code))
     assert len(flags) == 5
     for name in ("SECURITY.md", "INSTALL.md"):

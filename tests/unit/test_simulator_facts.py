@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.lags import INSTANT, Lags

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.lags import INSTANT, Lags

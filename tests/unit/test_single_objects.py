@@ -14,12 +14,9 @@ from hypothesis import strategies as st
 
 from gitsnap import capture
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster.answers import shallow
-from gitsnap.compare import compare
-from gitsnap.errors import IncompleteError, NotFoundError
-from gitsnap.format import parse_tag_message, tag_message
-from gitsnap.history import find_object
-from gitsnap.model import (
+from gitsnap.cluster.api.responses import shallow
+from gitsnap.core.errors import IncompleteError, NotFoundError
+from gitsnap.core.model import (
     Area,
     IncompleteKind,
     IncompleteReason,
@@ -34,7 +31,10 @@ from gitsnap.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.rollback.sample import SampleObjects
+from gitsnap.diff import compare
+from gitsnap.format import parse_tag_message, tag_message
+from gitsnap.history.samples import find_object
+from gitsnap.rollback.sample_objects import SampleObjects
 from gitsnap.sveltos import inventory, kinds
 from tests.support.scripted_server import ScriptedServer, document
 
@@ -251,7 +251,7 @@ def test_a_tag_says_it_in_a_way_that_is_read_back(lacking: frozenset[IncompleteK
 
 
 def _metadata(incomplete: tuple[IncompleteKind, ...]) -> Any:
-    from gitsnap.model import SampleMetadata  # noqa: PLC0415 - long, and used once
+    from gitsnap.core.model import SampleMetadata  # noqa: PLC0415 - long, and used once
 
     return SampleMetadata(
         "p",

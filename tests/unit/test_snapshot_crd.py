@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap import policy
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
 from gitsnap.format import load_documents
+from gitsnap.policy import snapshot
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 CRD = MANIFESTS / "crd" / "utils.projectsveltos.io_snapshots.yaml"
@@ -62,7 +62,7 @@ def document_with(path: str, value: Any) -> dict[str, Any]:
 def told(document: dict[str, Any]) -> str:
     """What the parser says of a document, ``""`` where it is content."""
     try:
-        policy.from_resource(document)
+        snapshot.from_resource(document)
     except InputError as error:
         return error.message
     return ""
@@ -185,15 +185,15 @@ def test_names_and_scope() -> None:
 
     assert definition()["apiVersion"] == "apiextensions.k8s.io/v1"
     assert definition()["metadata"]["name"] == "snapshots.utils.projectsveltos.io"
-    assert (spec["group"], spec["scope"]) == (policy.GROUP, "Cluster")
+    assert (spec["group"], spec["scope"]) == (snapshot.GROUP, "Cluster")
     assert spec["names"] == {
-        "kind": policy.SNAPSHOT.name,
+        "kind": snapshot.SNAPSHOT.name,
         "listKind": "SnapshotList",
         "plural": "snapshots",
         "singular": "snapshot",
         "shortNames": ["gsnap"],
     }
-    assert f"{spec['group']}/{version()['name']}" == policy.API_VERSION
+    assert f"{spec['group']}/{version()['name']}" == snapshot.API_VERSION
     assert (version()["served"], version()["storage"]) == (True, True)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.controller.watching import SnapshotWatch
-from gitsnap.errors import ClusterUnreachableError, GoneError
-from gitsnap.model import JsonObject, ResourceType
-from gitsnap.policy import SNAPSHOT
-from gitsnap.ports import Page, WatchEvent
+from gitsnap.controller.snapshot_watch import SnapshotWatch
+from gitsnap.core.errors import ClusterUnreachableError, GoneError
+from gitsnap.core.model import JsonObject, ResourceType
+from gitsnap.core.ports import Page, WatchEvent
+from gitsnap.policy.snapshot import SNAPSHOT
 
 _RESOURCE = ResourceType(SNAPSHOT, "v1beta1", "snapshots", namespaced=False)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.cli.samples import LEAST
+from gitsnap.cli.commands.list import LEAST
 from gitsnap.render import render_table
 from gitsnap.render.text import width, wrap
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.kinds import SVELTOS_CLUSTER
 from gitsnap.sveltos.matching import ClusterRef

@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from gitsnap.capture.unchanged import LONGEST_SECONDS, Unchanged, version_of
-from gitsnap.model import Area, BlobId, IncompleteKind, Kind, ResourceSelector, SecretsInfo, SecretsMode, TreeInfo
-from gitsnap.ports import Seen
+from gitsnap.core.model import (
+    Area,
+    BlobId,
+    IncompleteKind,
+    Kind,
+    ResourceSelector,
+    SecretsInfo,
+    SecretsMode,
+    TreeInfo,
+)
+from gitsnap.core.ports import Seen
 from gitsnap.sveltos.kinds import CONFIG_MAP
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1a",)))

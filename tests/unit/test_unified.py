@@ -6,7 +6,7 @@ import difflib
 import random
 import time
 
-from gitsnap.compare.unified import unified_diff
+from gitsnap.diff.unified import unified_diff
 
 
 def test_short_texts_have_the_hunks_of_difflib() -> None:

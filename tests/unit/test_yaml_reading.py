@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap.errors import InputError
+from gitsnap.core.errors import InputError
+from gitsnap.core.objects import same_json
 from gitsnap.format import decode, line_of, load_document, load_documents
-from gitsnap.format.emitter import DEEPEST
-from gitsnap.objects import same_json
+from gitsnap.format.yaml.emitter import DEEPEST
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """The addon-controller: its controllers over one cache, started, stopped, killed and started again.
 
 It follows addon-controller v1.14: what it deploys, withdraws and reports, from caches that lag and queues that wait.
-Nothing of it is taken from ``gitsnap.sveltos.matching`` or ``gitsnap.plan``, which it is there to be compared with.
+Nothing of it is taken from ``gitsnap.sveltos.matching`` or ``gitsnap.rollback.plan``, to which tests compare it.
 """
 
 from __future__ import annotations
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 from gitsnap.sveltos import kinds
 from tests.support.sveltos.deployments import SummaryController
 from tests.support.sveltos.lags import Lags

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gitsnap.model import JsonObject
-from gitsnap.rollback.settling import CACHE_SECONDS
+from gitsnap.core.model import JsonObject
+from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.lags import Lags

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos import summaries
 from tests.support.sveltos.managed import RELEASE, Deployed, Slot

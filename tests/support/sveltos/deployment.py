@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from tests.support.sveltos import inventory, summaries
 from tests.support.sveltos.content import FailedError, desired
 from tests.support.sveltos.managed import STALE, WITHDRAWN, Deployed, ManagedClusters, Slot

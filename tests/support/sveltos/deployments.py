@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitsnap.errors import NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos import clusters, deployment, summaries
 from tests.support.sveltos.content import FEATURES, fingerprint, mentioned

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gitsnap.errors import AlreadyExistsError, GitsnapError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import AlreadyExistsError, GitsnapError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos.clusters import type_of
 from tests.support.sveltos.managed import RELEASE, Deployed, Slot

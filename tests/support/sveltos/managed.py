@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from gitsnap.model import Kind, ObjectKey
+from gitsnap.core.model import Kind, ObjectKey
 
 WITHDRAWN, STALE = "withdrawn", "no longer asked for"
 """Why something is deleted: its profile stopped matching, or brings less."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gitsnap.errors import GitsnapError
-from gitsnap.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.errors import GitsnapError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from tests.support.sveltos.lags import Lags
 from tests.support.sveltos.timeline import Timeline
 

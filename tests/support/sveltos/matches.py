@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gitsnap.cluster.semantics import copy_json
-from gitsnap.errors import NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos.lags import INSTANT, Lags
 from tests.support.sveltos.stage import Stage

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gitsnap.cluster.semantics import copy_json, merge_patch
-from gitsnap.errors import NotFoundError
-from gitsnap.model import JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.ports import WatchEvent
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
+from gitsnap.core.ports import WatchEvent
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import alive
 from tests.support.sveltos.lags import Lags

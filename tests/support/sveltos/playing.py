@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitsnap.errors import ConflictError, GitsnapError, NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
-from gitsnap.plan import Plan, Selection
-from gitsnap.ports import ControlPlane
+from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.ports import ControlPlane
 from gitsnap.rollback import Patience
+from gitsnap.rollback.plan import Plan, Selection
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.managed import Happening

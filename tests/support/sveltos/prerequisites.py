@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos import clusters
 from tests.support.sveltos.manager import Manager

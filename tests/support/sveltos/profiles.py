@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos import clusters, inventory, summaries
 from tests.support.sveltos.manager import RETRY, Change, Manager, Queue, status_patch

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gitsnap.model import ObjectKey
-from gitsnap.plan import Doing, Moment, Plan, Withdraw
+from gitsnap.core.model import ObjectKey
+from gitsnap.rollback.plan import Doing, Moment, Plan, Withdraw
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 

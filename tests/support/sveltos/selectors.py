@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gitsnap.model import JsonObject
+from gitsnap.core.model import JsonObject
 
 _FIELD = re.compile(r"\{\{-?\s*\.Cluster\.metadata\.(name|namespace|labels\.[A-Za-z0-9_]+)\s*-?\}\}")
 

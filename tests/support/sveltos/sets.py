@@ -5,7 +5,7 @@ Profiles follow the status only. This module must not know of profiles.
 
 from __future__ import annotations
 
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos import clusters
 from tests.support.sveltos.manager import RETRY, Change, Manager, Queue, status_patch

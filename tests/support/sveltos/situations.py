@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gitsnap.model import JsonObject, Kind
+from gitsnap.core.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gitsnap.errors import NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.addon_controller import AddonController

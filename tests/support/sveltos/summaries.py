@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitsnap.errors import AlreadyExistsError, NotFoundError
-from gitsnap.model import JsonObject, ObjectKey
+from gitsnap.core.errors import AlreadyExistsError, NotFoundError
+from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.sveltos import kinds
 from tests.support.sveltos.clusters import deleting, type_of
 from tests.support.sveltos.manager import Manager

@@ -1,0 +1,93 @@
+"""What a new sample says: its changes against the head, and the git objects of its commit and its tag.
+
+Pure but for reading the head's tree. This module must not write objects or move refs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from gitsnap.archive.reader import GitTree
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Area, BlobId, ChangeCounts, SampleMetadata, TreeInfo
+from gitsnap.core.ports import ChangedFile, SampleDraft
+from gitsnap.format import commit_message, tag_message
+
+AUTHOR = "gitsnap <gitsnap@localhost>"
+
+_COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
+
+
+def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]:
+    """The change log: files of ``configuration/`` and ``inventory/`` that differ from the head."""
+    changes = []
+    for area in _COMPARED:
+        managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
+        before: Mapping[str, BlobId] = head.files(area) if head else {}
+        after = draft.files.get(area, {})
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) == after.get(path):
+                continue
+            action = "added" if path not in before else "deleted" if path not in after else "modified"
+            changes.append(ChangedFile(action, f"{area}/{path}", managers.get(path, "")))
+    return changes
+
+
+def counts(changes: Sequence[ChangedFile]) -> ChangeCounts:
+    """How many objects that people own were added, modified and deleted."""
+    own = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
+    return ChangeCounts(own.count("added"), own.count("modified"), own.count("deleted"))
+
+
+def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
+    """What of the interpretation changed since the head: such a commit says so."""
+    if head is None:
+        return ()
+    try:
+        before = head.info
+    except ArchiveError:  # somebody's own commit took gitsnap.yaml away
+        return ()
+    marks = []
+    if (before.kinds, before.resources) != (info.kinds, info.resources):
+        marks.append("scope")
+    if before.rules != info.rules:
+        marks.append("rules")
+    if before.secrets != info.secrets:
+        marks.append("secrets")
+    return tuple(marks)
+
+
+def same_but_sealed(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> bool:
+    """Whether the files are the same that decide whether anything changed: each encryption gives another ciphertext."""
+    sealed = f"{Area.SEALED}/"
+    return all(after.get(path) == blob for path, blob in before.items() if not path.startswith(sealed)) and all(
+        path in before for path in after if not path.startswith(sealed)
+    )
+
+
+def commit_object(
+    tree: str, parent: str | None, draft: SampleDraft, changes: Sequence[ChangedFile], marks: Sequence[str]
+) -> bytes:
+    """The commit of a sample, as git stores it."""
+    message = commit_message(
+        draft.info.policy,
+        changes,
+        incomplete=draft.incomplete,
+        marks=marks,
+        first=parent is None,
+    )
+    stamp = f"{AUTHOR} {_git_time(draft.time)} +0000"
+    parents = f"parent {parent}\n" if parent else ""
+    return f"tree {tree}\n{parents}author {stamp}\ncommitter {stamp}\n\n{message}".encode()
+
+
+def tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:
+    """The annotated tag of a sample, as git stores it, without a signature."""
+    stamp = f"{AUTHOR} {_git_time(metadata.time)} +0000"
+    return f"object {commit}\ntype commit\ntag {name}\ntagger {stamp}\n\n{tag_message(metadata)}".encode()
+
+
+def _git_time(time: datetime) -> int:
+    """Seconds since 1970, as git has them: it takes a clock before that for damage. The tag's own Time is exact."""
+    return max(int(time.timestamp()), 0)

@@ -1,0 +1,1 @@
+"""The commands of gitsnap, one module each, named after the command."""

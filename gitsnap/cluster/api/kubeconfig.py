@@ -1,0 +1,246 @@
+"""Finds out which API server to talk to, and with which credentials.
+
+This module must not send a request; a credential plugin of the kubeconfig may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+
+from gitsnap.cluster.api.client import Identity, KubernetesCluster
+from gitsnap.cluster.api.credentials import Impersonation, TokenFile
+from gitsnap.cluster.api.proxies import proxy_for, without_credentials
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import JsonObject
+from gitsnap.format import load_documents
+
+IN_CLUSTER = "in-cluster"
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_CLUSTER_FILES = ("certificate-authority",)
+_USER_FILES = ("client-certificate", "client-key", "tokenFile")
+
+
+class _Entry(NamedTuple):
+    """A cluster, context or user of a kubeconfig, and the file that it stands in."""
+
+    value: JsonObject
+    path: Path
+
+
+class _Chosen(NamedTuple):
+    """What the chosen context of a kubeconfig says."""
+
+    context: str
+    user_name: str
+    cluster: JsonObject
+    user: JsonObject
+
+
+def connect(*, kubeconfig: str, context: str) -> KubernetesCluster:
+    """See ``gitsnap.cluster.connect``."""
+    settings = client.Configuration()
+    settings.retries = False  # a write that is sent twice may be carried out twice; reads are repeated by the adapter
+    named = kubeconfig or os.environ.get("KUBECONFIG", "")
+    paths = [_expanded(part) for part in named.split(os.pathsep) if part] or _default_paths()
+    if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
+        return _in_this_pod(settings)
+    chosen = _choose(paths, context)
+    impersonation = Impersonation.of(chosen.user, name=chosen.user_name)
+    _load(settings, chosen, os.pathsep.join(map(str, paths)))
+    identity = Identity(chosen.context, impersonation.described(chosen.user_name), tuple(impersonation.headers()))
+    return _cluster(settings, identity, proxy=str(chosen.cluster.get("proxy-url") or ""))
+
+
+def _default_paths() -> list[Path]:
+    try:
+        return [Path.home() / ".kube" / "config"]
+    except RuntimeError:
+        return []  # no HOME, and no entry in the user database: there is no default
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"the kubeconfig {text} cannot be found: there is no home directory (HOME)") from None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+
+
+def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
+    try:
+        config.load_incluster_config(client_configuration=settings)
+    except (ConfigException, OSError) as error:
+        raise InputError(
+            f"the service account of this pod cannot be used: {error}",
+            hint="Name a kubeconfig with --kubeconfig, or let the pod have its token (automountServiceAccountToken).",
+        ) from None
+    TokenFile(_SERVICE_ACCOUNT).install(settings)
+    return _cluster(settings, Identity(IN_CLUSTER))
+
+
+def _cluster(settings: client.Configuration, identity: Identity, *, proxy: str = "") -> KubernetesCluster:
+    """``proxy`` of the kubeconfig comes before those of the environment, whatever NO_PROXY says."""
+    try:
+        settings.proxy = proxy or proxy_for(str(settings.host), os.environ) or None
+        settings.no_proxy = None
+        api = client.ApiClient(settings)
+    except ImportError:
+        raise InputError(
+            f"the proxy {str(settings.proxy).partition('://')[0]}://… needs the Python package PySocks",
+            hint="Install it beside gitsnap: pip install PySocks",
+        ) from None
+    except OSError as error:
+        raise InputError(f"a certificate or key of the kubeconfig cannot be used: {error}") from None
+    except ValueError:  # without its words: they may hold the password of a proxy
+        what = "the proxy-url" if proxy else "the server, or the proxy of the environment,"
+        raise InputError(
+            f"{what} of the context {identity.context} is no valid URL, or a certificate is damaged"
+        ) from None
+    return KubernetesCluster(api, identity=identity, proxy=without_credentials(settings.proxy or ""))
+
+
+# Which context --------------------------------------------------------------------------------------------------------
+
+
+def _choose(paths: Sequence[Path], context: str) -> _Chosen:
+    """The context with its cluster and its user. Raises InputError in words."""
+    joined = os.pathsep.join(map(str, paths))
+    files = [(path, _read(path)) for path in paths if _exists(path)]
+    if not files:
+        raise InputError(
+            f"there is no kubeconfig at {joined or '~/.kube/config: HOME is not set'}",
+            hint="Name one with --kubeconfig or KUBECONFIG, or use --from-dir for a folder of YAML files.",
+        )
+    contexts, clusters, users = (
+        _entries(files, listed, field)
+        for listed, field in (("contexts", "context"), ("clusters", "cluster"), ("users", "user"))
+    )
+    # As kubectl does: the first file that names a current context decides.
+    name = context or next((str(file["current-context"]) for _, file in files if file.get("current-context")), "")
+    if name not in contexts:
+        what = f"has no context {name!r}" if name else "names no current context"
+        raise InputError(
+            f"the kubeconfig {joined} {what}; it has: {', '.join(sorted(contexts)) or 'none'}",
+            hint="Choose one with --context.",
+        )
+    chosen = contexts[name].value
+    cluster_name, user_name = str(chosen.get("cluster") or ""), str(chosen.get("user") or "")
+    for what, wanted, known in (("cluster", cluster_name, clusters), ("user", user_name, users)):
+        if wanted not in known and (wanted or what == "cluster"):
+            raise InputError(
+                f"the context {name!r} of the kubeconfig {joined} names the {what} {wanted!r}, which is not there; "
+                f"{what}s there: {', '.join(sorted(known)) or 'none'}",
+                hint="Mend the kubeconfig, or choose another context with --context.",
+            )
+    cluster = _with_paths(clusters[cluster_name], _CLUSTER_FILES)
+    user = _with_paths(users[user_name], _USER_FILES) if user_name else {}
+    return _Chosen(name, user_name, cluster, user)
+
+
+def _entries(files: Sequence[tuple[Path, JsonObject]], listed: str, field: str) -> dict[str, _Entry]:
+    """Entries by name; as kubectl does, the first file that has a name decides."""
+    found: dict[str, _Entry] = {}
+    for path, file in files:
+        entries = file.get(listed) or ()
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and isinstance(entry.get(field) or {}, dict):
+                found.setdefault(str(entry.get("name")), _Entry(entry.get(field) or {}, path))
+    return found
+
+
+def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
+    """The entry with paths that count from the folder of its file; a command without a slash is of the PATH."""
+    folder = entry.path.absolute().parent
+    value = dict(entry.value)
+    for field in fields:
+        if isinstance(value.get(field), str) and value[field]:
+            value[field] = str(folder / value[field])
+    plugin = value.get("exec")
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):
+        value["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a kubeconfig; an empty file is one without entries, as for kubectl."""
+    try:
+        documents = load_documents(path.read_bytes(), f"the kubeconfig {path}")
+    except OSError as error:
+        raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+    if not documents:
+        return {}
+    if len(documents) != 1 or not isinstance(documents[0] or {}, dict):
+        raise InputError(f"{path} is no kubeconfig", hint="Name one with --kubeconfig or KUBECONFIG.")
+    return documents[0] or {}
+
+
+# What it says ---------------------------------------------------------------------------------------------------------
+
+
+def _load(settings: client.Configuration, chosen: _Chosen, joined: str) -> None:
+    """Fill in the settings. Raises InputError in words."""
+    user = dict(chosen.user)
+    token_file = str(user.pop("tokenFile", "") or "")
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": chosen.context,
+        "contexts": [{"name": chosen.context, "context": {"cluster": "cluster", "user": "user"}}],
+        "clusters": [{"name": "cluster", "cluster": chosen.cluster}],
+        "users": [{"name": "user", "user": user}],
+    }
+    try:
+        with _complaints() as complaints:
+            config.load_kube_config_from_dict(
+                document, context=chosen.context, client_configuration=settings, persist_config=False
+            )
+    except ConfigException as error:
+        raise InputError(f"the kubeconfig {joined} cannot be used: {error}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"the kubeconfig {joined} cannot be used: {type(error).__name__}: {error}") from None
+    if complaints:
+        raise InputError(
+            f"the credentials of the user {chosen.user_name} of the kubeconfig cannot be had: {'; '.join(complaints)}",
+            hint="The kubeconfig runs a program for them; it must work in this shell. "
+            "Does `kubectl get namespaces` work with the same context?",
+        )
+    if token_file:  # as client-go has it: what was read from the file comes before a token beside it
+        TokenFile(Path(token_file), fallback=str(user.get("token") or "")).install(settings)
+
+
+class _Collector(logging.Handler):
+    """Keeps the messages of errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self.messages.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What the client logs as an error while it loads: it goes on without credentials when a plugin fails."""
+    collector = _Collector()
+    root = logging.getLogger()
+    root.addHandler(collector)
+    try:
+        yield collector.messages
+    finally:
+        root.removeHandler(collector)

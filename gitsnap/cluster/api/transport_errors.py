@@ -1,0 +1,96 @@
+"""What a connection that failed is called: the client's exceptions in gitsnap's words, and how long to wait.
+
+This module must not send requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterator, Mapping
+
+import urllib3
+from kubernetes import client
+from kubernetes.config.config_exception import ConfigException
+
+from gitsnap.cluster.api.responses import Request
+from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+WATCH_READ_SECONDS = 150.0
+"""How long a watch may be silent: a server sends a bookmark about once a minute."""
+
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+OUTAGE_SECONDS = 30.0
+"""For how long a server that answered before is waited for, in all: about as long as it takes to restart."""
+
+
+class ConnectionLostError(ClusterUnreachableError):
+    """The connection broke or was refused: the server closed an idle one, or restarts. A read is worth another try."""
+
+
+@contextlib.contextmanager
+def connection_errors(request: Request, *, is_write: bool) -> Iterator[None]:
+    """Whatever keeps a request or its answer from arriving becomes one of gitsnap's errors."""
+    try:
+        yield
+    except client.ApiException as error:  # the client's way to say that the TLS connection failed
+        raise _tls_failure(str(error.reason or "").partition("\n")[2], request) from None
+    except ConfigException as error:
+        raise AccessDeniedError(f"{request.server}: the credentials cannot be renewed: {error}") from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise _unreachable(error, request, is_write=is_write) from None
+
+
+def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
+    return ClusterUnreachableError(
+        f"{request.server}: the TLS connection failed{_through(request)}: {reason}",
+        hint="Does the certificate authority in the kubeconfig belong to this server?",
+    )
+
+
+def _unreachable(error: Exception, request: Request, *, is_write: bool) -> ClusterUnreachableError:
+    """Connection problems in words; the client's own text is long and repeats itself."""
+    cause: BaseException = error
+    while isinstance(cause, urllib3.exceptions.MaxRetryError | urllib3.exceptions.ProxyError):
+        inner = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause.original_error
+        if inner is None:
+            break
+        cause = inner
+    if isinstance(cause, urllib3.exceptions.SSLError | ssl.SSLError):
+        return _tls_failure(str(cause), request)
+    kind = ClusterUnreachableError
+    unknown = False
+    # Refused and unknown hosts first: their classes may be, as the library's version has it, those of time-outs too.
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
+        reason = "the host name cannot be resolved"
+    elif "refused" in str(cause):
+        kind, reason = ConnectionLostError, "connection refused"
+    elif isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        reason = f"no connection within {CONNECT_SECONDS:.0f} s"
+    elif isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
+        reason, unknown = f"no answer within {READ_SECONDS:.0f} s", True
+    elif isinstance(cause, urllib3.exceptions.ProtocolError | ConnectionError):
+        kind, reason, unknown = ConnectionLostError, "the connection broke", True
+    else:
+        reason = str(cause) or type(cause).__name__
+    return kind(
+        f"{request.server}: cannot {request.what}{_through(request)}: {reason}",
+        hint="It may have been carried out all the same: look before you repeat it."
+        if is_write and unknown
+        else "Is the API server running, and is this the right context?",
+    )
+
+
+def _through(request: Request) -> str:
+    return f" through the proxy {request.proxy}" if request.proxy else ""
+
+
+def pause(headers: Mapping[str, str], attempt: int) -> float:
+    """Seconds to wait: what the server asks for, within bounds, else 0.5, 1, 2."""
+    asked = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    seconds = float(asked) if asked.isdecimal() else 0.5 * 2**attempt
+    return min(seconds, _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,109 @@
+"""Watches the Snapshots of a cluster for as long as the process lives: lists, watches on, and lists again when needed.
+
+This module must not look into a Snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gitsnap.controller.run import Connect
+from gitsnap.core.errors import GitsnapError, GoneError
+from gitsnap.core.model import JsonObject
+from gitsnap.core.ports import ControlPlane
+from gitsnap.policy.snapshot import SNAPSHOT
+
+WATCH_SECONDS = 240
+_PAUSES = (1.0, 30.0)
+_MISSING_PAUSE = 15.0
+_SHORTEST_WATCH = 1.0
+
+_chance = random.SystemRandom()
+_log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Who wants to know; called from the watch's own thread."""
+
+    def listed(self, documents: Sequence[JsonObject]) -> None:
+        """These are all Snapshots there are."""
+
+    def changed(self, document: JsonObject) -> None:
+        """A Snapshot is new, or another than before."""
+
+    def gone(self, document: JsonObject) -> None:
+        """A Snapshot was deleted."""
+
+
+class SnapshotWatch:
+    """The thread that watches."""
+
+    def __init__(self, connect: Connect, listener: Listener, *, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._connect = connect
+        self._listener = listener
+        self._sleep = sleep
+        self.problem = "Snapshots were not listed yet"
+        """What keeps the watch from working, ``""`` where nothing does."""
+
+    def start(self) -> None:
+        """Watch in a thread that ends with the process."""
+        threading.Thread(target=self._forever, name="watch", daemon=True).start()
+
+    def _forever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                cluster = self._connect()
+                pause = self._list_and_watch(cluster)
+                failures = 0
+            except GitsnapError as error:
+                failures += 1
+                pause = self._failed(str(error), failures)
+            except Exception as error:  # a thread that ends would leave the controller deaf for ever
+                failures += 1
+                _log.exception("a defect of gitsnap")
+                pause = self._failed(f"a defect of gitsnap: {type(error).__name__}", failures)
+            self._sleep(pause)
+
+    def _failed(self, problem: str, failures: int) -> float:
+        """Seconds to wait, longer each time."""
+        if problem != self.problem:
+            _log.warning("the Snapshots cannot be watched: %s", problem)
+        self.problem = problem
+        first, longest = _PAUSES
+        return min(first * 2.0 ** min(failures - 1, 10), longest) * _chance.uniform(0.75, 1.25)
+
+    def _list_and_watch(self, cluster: ControlPlane) -> float:
+        """Until a new list is needed; the seconds to wait before it."""
+        resource = cluster.resource_type(SNAPSHOT)
+        if resource is None:
+            if "CRD" not in self.problem:
+                _log.warning("the kind Snapshot is not installed: waiting for its CRD")
+            self.problem = "the CRD of Snapshot is not installed"
+            self._listener.listed(())
+            return _MISSING_PAUSE
+        documents: list[JsonObject] = []
+        version = ""
+        for page in cluster.list(resource):
+            documents += page.items
+            version = page.resource_version
+        self._listener.listed(documents)
+        self.problem = ""
+        try:
+            while True:
+                started = time.monotonic()
+                for event in cluster.watch(resource, resource_version=version, seconds=WATCH_SECONDS):
+                    version = str(event.document["metadata"]["resourceVersion"])
+                    if event.change == "DELETED":
+                        self._listener.gone(event.document)
+                    elif event.change != "BOOKMARK":
+                        self._listener.changed(event.document)
+                if time.monotonic() - started < _SHORTEST_WATCH:  # a proxy that ends watches must not be hammered
+                    self._sleep(_SHORTEST_WATCH)
+        except GoneError:
+            return 0.0  # the server has forgotten that version: list again

@@ -1,0 +1,217 @@
+"""The writer of archived objects: canonical YAML, the same bytes for the same value, whatever the machine.
+
+The output is the archive format (docs/FORMAT.md), so this is no general YAML library: it writes what JSON can hold, in
+a form that readers of YAML 1.1 and of YAML 1.2 take for the same value (the tests ask PyYAML and ruamel.yaml).
+This module must not read YAML.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from gitsnap.core.errors import InputError
+
+_TOP_ORDER = {"apiVersion": 0, "kind": 1, "metadata": 2}
+_METADATA_ORDER = {"name": 0, "namespace": 1, "labels": 2, "annotations": 3}
+
+_PLAIN = re.compile(
+    r"[A-Za-z_/][A-Za-z0-9_./@=+-]*(?::[A-Za-z0-9_./@=+-]+)*"
+    r"(?: [A-Za-z0-9_./@=+(-][A-Za-z0-9_./@=+()-]*(?::[A-Za-z0-9_./@=+()-]+)*)*\Z"
+)
+"""Strings that need no quotes: they begin with a letter, ``_`` or ``/``, and hold no ``: `` and no `` #``."""
+
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""Strings of letters that some reader takes for a boolean or null, whatever their case."""
+
+_NOT_LITERAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What a literal block cannot hold: what is not printable in YAML, and line breaks that are not LF."""
+
+_LITERAL_ASCII = b"\t\n" + bytes(range(0x20, 0x7F))
+"""What it can hold of ASCII, as most text is: bytes are looked through three times faster than by the expression."""
+
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\uffff\ufffe]')
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+_LONGEST_SIMPLE_KEY = 1000
+"""A key past 1,024 characters, quotes and escapes included, needs the ``? `` form in YAML."""
+
+DEEPEST = 200
+"""Levels of nesting in an object. Go's YAML reads ten thousand, an API server far fewer in a custom resource."""
+
+
+def encode(document: Any) -> bytes:
+    """Canonical YAML of a JSON value, UTF-8 with a trailing newline.
+
+    Raises InputError for what JSON cannot hold: other types, NaN and infinities, keys that are no strings, a surrogate
+    without its other half.
+    """
+    lines: list[str] = []
+    if isinstance(document, dict) and document:
+        for key in sorted(document, key=_top_rank):
+            value = document[key]
+            if key == "metadata" and isinstance(value, dict) and value:
+                lines.append("metadata:")
+                _mapping(value, sorted(value, key=_metadata_rank), "  ", lines, 1)
+            else:
+                _entry(key, value, "", lines, 0)
+    elif isinstance(document, list) and document:
+        _sequence(document, "", lines, 0)
+    else:
+        lines.append(_inline(document, "", 0))
+    lines.append("")
+    try:
+        return "\n".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write") from error
+
+
+def _top_rank(key: Any) -> tuple[int, str]:
+    return _TOP_ORDER.get(key, 9), _checked_key(key)
+
+
+def _metadata_rank(key: Any) -> tuple[int, str]:
+    return _METADATA_ORDER.get(key, 9), _checked_key(key)
+
+
+def _checked_key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise InputError(f"a key is no string: {key!r}")
+    return key
+
+
+def _sorted(value: dict[str, Any]) -> list[str]:
+    try:
+        return sorted(value)
+    except TypeError:  # keys of several types
+        return sorted(value, key=_checked_key)
+
+
+def _mapping(value: dict[str, Any], keys: Iterable[str], indent: str, lines: list[str], depth: int) -> None:
+    for key in keys:
+        _entry(key, value[key], indent, lines, depth)
+
+
+def _entry(key: str, value: Any, indent: str, lines: list[str], depth: int) -> None:
+    """``key: value`` at this indentation; a list below a key is not indented further, as kubectl prints it."""
+    written = _key_text(key)
+    if len(written) > _LONGEST_SIMPLE_KEY:
+        lines.append(f"{indent}? {written}")
+        head = f"{indent}:"
+    else:
+        head = f"{indent}{written}:"
+    if isinstance(value, dict) and value:
+        _check_depth(depth)
+        lines.append(head)
+        _mapping(value, _sorted(value), indent + "  ", lines, depth + 1)
+    elif isinstance(value, list) and value:
+        _check_depth(depth)
+        lines.append(head)
+        _sequence(value, indent, lines, depth + 1)
+    else:
+        lines.append(f"{head} {_inline(value, indent, depth)}")
+
+
+def _sequence(values: list[Any], indent: str, lines: list[str], depth: int) -> None:
+    for value in values:
+        if isinstance(value, dict) and value:
+            _check_depth(depth)
+            first = len(lines)
+            _mapping(value, _sorted(value), indent + "  ", lines, depth + 1)
+            lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
+        elif isinstance(value, list) and value:
+            _check_depth(depth)
+            first = len(lines)
+            _sequence(value, indent + "  ", lines, depth + 1)
+            lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
+        else:
+            lines.append(f"{indent}- {_inline(value, indent, depth)}")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > DEEPEST:
+        raise InputError(f"the object is nested more than {DEEPEST} levels deep")
+
+
+def _inline(value: Any, indent: str, depth: int) -> str:
+    """A scalar or an empty collection; a text of several lines as a literal block below ``indent``."""
+    if isinstance(value, str):
+        if "\n" in value and depth <= DEEPEST and _fits_literal(value):
+            return _literal(value, indent + "  ")
+        return _scalar_text(value)
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, dict):
+        return "{}"
+    if isinstance(value, list):
+        return "[]"
+    raise InputError(f"a value of type {type(value).__name__} has no form in JSON")
+
+
+def _float(value: float) -> str:
+    """Shortest form that reads back to the same float, written so that YAML 1.1 readers take it for one too."""
+    if not math.isfinite(value):
+        raise InputError("NaN and infinities have no form in JSON")
+    text = repr(value)
+    mantissa, exponent_mark, exponent = text.partition("e")
+    if not exponent_mark:
+        return text
+    if "." not in mantissa:
+        mantissa += ".0"
+    sign = exponent if exponent[0] in "+-" else f"+{exponent}"
+    return f"{mantissa}e{sign}"
+
+
+def _scalar_text(text: str) -> str:
+    if _PLAIN.match(text) and text.lower() not in _WORDS:
+        return text
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+@lru_cache(maxsize=4096)
+def _key_text(key: str) -> str:
+    """The same few keys stand in every object of a kind."""
+    return _scalar_text(_checked_key(key))
+
+
+def _fits_literal(text: str) -> bool:
+    if text.isascii():
+        return not text.encode().translate(None, _LITERAL_ASCII)
+    return _NOT_LITERAL.search(text) is None
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    known = _ESCAPES.get(char)
+    if known is not None:
+        return known
+    code = ord(char)
+    if 0xD800 <= code <= 0xDFFF:  # half of a surrogate pair: no reader could give it back
+        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write")
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _literal(text: str, indent: str) -> str:
+    """A ``|`` block: chomping says how the text ends, an indentation indicator is needed where it begins with space."""
+    body = text.rstrip("\n")
+    trailing = len(text) - len(body)
+    if not body:  # newlines only: a block of nothing but breaks is read differently by the two readers
+        return f'"{_ESCAPED.sub(_escape, text)}"'
+    chomping = ("-", "")[trailing] if trailing < 2 else "+"
+    indicator = "2" if body[0] in " \t\n" else ""
+    block = f"\n{body}".replace("\n", f"\n{indent}")
+    if "\n\n" in f"\n{body}":
+        # An empty line gets no indentation; a line of spaces only must keep it. Twice, since matches do not overlap.
+        block = block.replace(f"\n{indent}\n", "\n\n").replace(f"\n{indent}\n", "\n\n")
+    return f"|{indicator}{chomping}{block}" + "\n" * max(0, trailing - 1)

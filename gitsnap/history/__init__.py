@@ -1,0 +1,1 @@
+"""Questions to an archive: find a sample, read the change log, follow references, reveal hidden values."""

@@ -1,0 +1,292 @@
+"""Kubernetes' own kinds: what the API server and its controllers fill in, and which objects and kinds nobody wrote.
+
+For the kinds that a policy adds. Tables of rows, each with the mark that tells a filled-in value from a chosen one;
+what is not in a table is taken for somebody's intent (``revisionHistoryLimit``, empty maps, own finalizers).
+Source: the Kubernetes API reference, and the behaviour of kube-apiserver 1.37.
+This module must not know Sveltos, and never changes the object it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gitsnap.core.model import JsonObject, Kind
+
+APPS, BATCH, RBAC = "apps", "batch", "rbac.authorization.k8s.io"
+ADMISSION = "admissionregistration.k8s.io"
+
+CORE_KINDS = frozenset(
+    Kind("", name)
+    for name in (
+        "Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
+        "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController", "ResourceQuota",
+        "Secret", "Service", "ServiceAccount",
+    )
+)  # fmt: skip
+"""The kinds of the group without a name. It is complete: what Kubernetes gets anew is in groups with names."""
+
+NEVER_CONFIGURATION = frozenset(
+    {
+        Kind("", "ComponentStatus"),
+        Kind("", "Endpoints"),
+        Kind("", "Event"),
+        Kind("certificates.k8s.io", "CertificateSigningRequest"),
+        Kind("coordination.k8s.io", "Lease"),
+        Kind("discovery.k8s.io", "EndpointSlice"),
+        Kind("events.k8s.io", "Event"),
+        Kind("metrics.k8s.io", "NodeMetrics"),
+        Kind("metrics.k8s.io", "PodMetrics"),
+        Kind("storage.k8s.io", "CSINode"),
+        Kind("storage.k8s.io", "CSIStorageCapacity"),
+        Kind("storage.k8s.io", "VolumeAttachment"),
+    }
+)
+"""Kinds that only ever say what is going on."""
+
+CONTROLLER_ANNOTATIONS = frozenset(
+    {
+        "autoscaling.alpha.kubernetes.io/conditions",
+        "autoscaling.alpha.kubernetes.io/current-metrics",
+        "batch.kubernetes.io/job-tracking",
+        "control-plane.alpha.kubernetes.io/leader",
+        "deployment.kubernetes.io/revision",
+        "deprecated.daemonset.template.generation",
+        "endpoints.kubernetes.io/last-change-trigger-time",
+        "kubernetes.io/service-account.uid",
+        "pv.kubernetes.io/bind-completed",
+        "pv.kubernetes.io/bound-by-controller",
+        "volume.beta.kubernetes.io/storage-provisioner",
+        "volume.kubernetes.io/selected-node",
+        "volume.kubernetes.io/storage-provisioner",
+    }
+)
+"""Of any kind."""
+
+Condition = Callable[[Mapping[str, Any]], bool]
+
+
+def _always(_document: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _annotated(*keys: str) -> Condition:
+    return lambda document: any(key in _annotations(document) for key in keys)
+
+
+def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (document.get("metadata") or {}).get("annotations") or {}
+
+
+def _unless_chosen(*path: str) -> Condition:
+    """Unless managedFields say that somebody wrote the field: what the server allocates belongs to no manager.
+
+    Without managedFields (a file, an archived object) it cannot be told, and the value stays.
+    """
+
+    def filled_in(document: Mapping[str, Any]) -> bool:
+        """Entries for a subresource, such as status, do not count: controllers write those."""
+        entries = (document.get("metadata") or {}).get("managedFields") or ()
+        for entry in entries:
+            found: Any = entry.get("fieldsV1") or {}
+            for name in path:
+                found = found.get(f"f:{name}") if isinstance(found, dict) else None
+            if found is not None and not entry.get("subresource"):
+                return False
+        return bool(entries)
+
+    return filled_in
+
+
+def _allocated_address(document: Mapping[str, Any]) -> bool:
+    """``None`` asks for a headless Service, which is a choice."""
+    spec = document.get("spec") or {}
+    return spec.get("clusterIP") != "None" and _unless_chosen("spec", "clusterIP")(document)
+
+
+def _is_autoscaled(document: Mapping[str, Any]) -> bool:
+    """An autoscaler writes through the scale subresource; so does ``kubectl scale``, as another manager."""
+    return any(
+        entry.get("subresource") == "scale" and entry.get("manager") == "kube-controller-manager"
+        for entry in (document.get("metadata") or {}).get("managedFields") or ()
+    )
+
+
+def _is_aggregated(document: Mapping[str, Any]) -> bool:
+    return bool(document.get("aggregationRule"))
+
+
+def _selects_by_itself(document: Mapping[str, Any]) -> bool:
+    return not (document.get("spec") or {}).get("manualSelector")
+
+
+_INJECTED = _annotated(
+    "cert-manager.io/inject-ca-from",
+    "cert-manager.io/inject-ca-from-secret",
+    "cert-manager.io/inject-apiserver-ca",
+    "service.beta.openshift.io/inject-cabundle",
+)
+_BOUND = _annotated("pv.kubernetes.io/bound-by-controller")
+
+
+@dataclass(frozen=True, slots=True)
+class FilledField:
+    """One row: a field that nobody wrote when the condition holds."""
+
+    kind: Kind
+    path: str
+    """``spec.clusterIP``; ``[]`` stands for every element of a list."""
+    when: Condition = _always
+
+    @property
+    def conditional(self) -> bool:
+        """Whether a mark on the object decides."""
+        return self.when is not _always
+
+
+_TEMPLATES = (
+    (Kind(APPS, "DaemonSet"), "spec.template"),
+    (Kind(APPS, "Deployment"), "spec.template"),
+    (Kind(APPS, "ReplicaSet"), "spec.template"),
+    (Kind(APPS, "StatefulSet"), "spec.template"),
+    (Kind(APPS, "StatefulSet"), "spec.volumeClaimTemplates[]"),
+    (Kind(BATCH, "CronJob"), "spec.jobTemplate"),
+    (Kind(BATCH, "CronJob"), "spec.jobTemplate.spec.template"),
+    (Kind(BATCH, "Job"), "spec.template"),
+)
+_JOB_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+
+FILLED_FIELDS: tuple[FilledField, ...] = (
+    FilledField(Kind("", "Namespace"), "metadata.labels.kubernetes~1io/metadata~1name"),
+    FilledField(Kind("", "Namespace"), "spec.finalizers"),
+    FilledField(Kind("", "PersistentVolume"), "spec.claimRef", _BOUND),
+    FilledField(Kind("", "PersistentVolume"), "spec.claimRef.resourceVersion"),
+    FilledField(Kind("", "PersistentVolume"), "spec.claimRef.uid"),
+    FilledField(Kind("", "PersistentVolumeClaim"), "spec.volumeName", _BOUND),
+    FilledField(Kind("", "Pod"), "spec.nodeName", _unless_chosen("spec", "nodeName")),
+    FilledField(Kind("", "Service"), "spec.clusterIP", _allocated_address),
+    FilledField(Kind("", "Service"), "spec.clusterIPs", _allocated_address),
+    FilledField(Kind("", "Service"), "spec.healthCheckNodePort", _unless_chosen("spec", "healthCheckNodePort")),
+    FilledField(Kind(ADMISSION, "MutatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _INJECTED),
+    FilledField(Kind(ADMISSION, "ValidatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _INJECTED),
+    FilledField(
+        Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
+        "spec.conversion.webhook.clientConfig.caBundle",
+        _INJECTED,
+    ),
+    FilledField(Kind("apiregistration.k8s.io", "APIService"), "spec.caBundle", _INJECTED),
+    *(FilledField(Kind(APPS, name), "spec.replicas", _is_autoscaled) for name in ("Deployment", "StatefulSet")),
+    *(FilledField(kind, f"{path}.metadata.creationTimestamp") for kind, path in _TEMPLATES),
+    FilledField(Kind(BATCH, "Job"), "spec.selector", _selects_by_itself),
+    *(
+        FilledField(Kind(BATCH, "Job"), f"spec.template.metadata.labels.{label.replace('.', '~1')}", _selects_by_itself)
+        for label in _JOB_LABELS
+    ),
+    FilledField(Kind(RBAC, "ClusterRole"), "rules", _is_aggregated),
+)
+"""A dot in a key is written ``~1``."""
+
+
+def _by_kind() -> dict[Kind, list[tuple[tuple[str, ...], Condition]]]:
+    rows: dict[Kind, list[tuple[tuple[str, ...], Condition]]] = {}
+    for row in FILLED_FIELDS:
+        parts = row.path.replace("[]", ".[]").split(".")
+        rows.setdefault(row.kind, []).append((tuple(part.replace("~1", ".") for part in parts), row.when))
+    return rows
+
+
+_ROWS = _by_kind()
+
+
+def without_filled(raw: JsonObject, document: JsonObject) -> JsonObject:
+    """``document`` without the fields of ``raw`` that nobody wrote; a map that has become empty by that goes too.
+
+    ``raw`` is the object as the API server gave it, ``document`` what is to be archived of it.
+    """
+    for path, when in _ROWS.get(Kind.of(raw), ()):
+        if when(raw):
+            document = _without(document, path)
+    return document
+
+
+def _without(value: Any, path: tuple[str, ...]) -> Any:
+    """A copy without what stands at a path, the same value where nothing does."""
+    name, rest = path[0], path[1:]
+    if name == "[]":
+        return [_without(entry, rest) for entry in value] if isinstance(value, list) else value
+    if not isinstance(value, dict) or name not in value:
+        return value
+    inner = _without(value[name], rest) if rest else None
+    if inner is value[name] and rest:
+        return value
+    kept = {field: entry for field, entry in value.items() if field != name}
+    if rest and (inner or not isinstance(inner, dict | list) or not value[name]):
+        return {field: inner if field == name else entry for field, entry in value.items()}
+    return kept
+
+
+_SERVER_FINALIZERS = re.compile(r"(?:foregroundDeletion|orphan|(?:[a-z0-9.-]+\.)?(?:kubernetes|k8s)\.io/.*)")
+
+
+def own_finalizers(raw: JsonObject) -> list[str]:
+    """The finalizers of an object that are not Kubernetes' own bookkeeping, in their order."""
+    listed = (raw.get("metadata") or {}).get("finalizers") or ()
+    return [name for name in listed if not _SERVER_FINALIZERS.fullmatch(str(name))]
+
+
+MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
+    # Kinds, and the mark that tells such an object of them; of every kind but Secret it is in the metadata.
+    (
+        frozenset({Kind("", "ConfigMap")}),
+        lambda document: (
+            document["metadata"].get("name") in ("kube-root-ca.crt", "openshift-service-ca.crt")
+            or "control-plane.alpha.kubernetes.io/leader" in _annotations(document)
+        ),
+    ),
+    (
+        frozenset({Kind("", "Secret")}),
+        lambda document: (
+            document.get("type") in ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
+        ),
+    ),
+    (
+        frozenset({Kind("", "Service")}),
+        lambda document: (
+            (document["metadata"].get("namespace"), document["metadata"].get("name")) == ("default", "kubernetes")
+        ),
+    ),
+    (
+        frozenset({Kind("scheduling.k8s.io", "PriorityClass")}),
+        lambda document: str(document["metadata"].get("name")).startswith("system-"),
+    ),
+    (
+        frozenset(Kind(RBAC, name) for name in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")),
+        lambda document: "kubernetes.io/bootstrapping" in (document["metadata"].get("labels") or ()),
+    ),
+    (
+        frozenset({Kind("apiregistration.k8s.io", "APIService")}),
+        lambda document: "kube-aggregator.kubernetes.io/automanaged" in (document["metadata"].get("labels") or ()),
+    ),
+    (
+        frozenset(Kind("flowcontrol.apiserver.k8s.io", name) for name in ("FlowSchema", "PriorityLevelConfiguration")),
+        lambda document: _annotations(document).get("apf.kubernetes.io/autoupdate-spec") == "true",
+    ),
+)
+
+
+def is_made_by_kubernetes(document: Mapping[str, Any]) -> bool:
+    """Whether an object, as the API server gave it, is one that a server or its controllers make in every cluster."""
+    return any(mark(document) for mark in _marks_of(Kind.of(document)))
+
+
+@lru_cache(maxsize=1024)
+def _marks_of(kind: Kind) -> tuple[Condition, ...]:
+    return tuple(mark for of_kinds, mark in MADE_BY_KUBERNETES if kind in of_kinds)
+
+
+def is_helm_release(document: Mapping[str, Any]) -> bool:
+    """Whether an object is where Helm keeps the state of a release."""
+    return Kind.of(document) == Kind("", "Secret") and document.get("type") == "helm.sh/release.v1"

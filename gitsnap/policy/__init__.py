@@ -1,0 +1,1 @@
+"""The snapshot policy: the Snapshot resource, its schedule, its further kinds, and retention."""

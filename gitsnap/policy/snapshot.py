@@ -1,0 +1,388 @@
+"""The snapshot policy: a ``Snapshot`` resource, checked field by field.
+
+All that is wrong is reported at once, each with the path of its field. The resource is that of the old Sveltos feature
+(``utils.projectsveltos.io/v1beta1``) with more fields; the same file serves the controller and the command line.
+This module must not act on a policy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitsnap.core.errors import GitsnapError, InputError
+from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
+from gitsnap.format import check_branch
+from gitsnap.format import recipients as public_keys
+from gitsnap.policy import resources as scope
+from gitsnap.policy import sensitive_fields as sensitive
+from gitsnap.policy.schedule import Schedule, check_zone
+
+GROUP = "utils.projectsveltos.io"
+SNAPSHOT = Kind(GROUP, "Snapshot")
+API_VERSION = f"{GROUP}/v1beta1"
+
+_MOST_SHOWN = 200
+_INT32 = 2**31 - 1
+_INT64 = 2**63 - 1
+_KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
+WITHIN = re.compile(r"(?=[0-9])(?:[0-9]{1,5}y)?(?:[0-9]{1,5}m)?(?:[0-9]{1,5}d)?(?:[0-9]{1,5}h)?")
+"""A duration of ``keepWithin``: years, months, days, hours."""
+_HOST = r"[A-Za-z0-9\[][A-Za-z0-9.:\]-]*"
+_URL = re.compile(
+    rf"(?![^\0]*[\x00-\x1f\x7f-\x9f\ud800-\udfff])(?:(?:https?|git)://{_HOST}/\S*|ssh://(?:\w[\w.-]*@)?{_HOST}/\S*"
+    rf"|\w[\w.-]*@{_HOST}:\S+|file:///\S+|/\S+)"
+)
+_URL_WITH_PASSWORD = re.compile(r"\w+://[^/@\s]*:[^/@\s]*@|(?:https?|git)://[^/@\s]+@")
+_STORAGE = re.compile(r"(?!.*/\.\.(?:/|\Z))/[^\x00-\x1f\x7f\ud800-\udfff]*")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How many scheduled samples are kept; 0 means that the rule does not apply."""
+
+    keep_last: int = 0
+    keep_hourly: int = 0
+    keep_daily: int = 0
+    keep_weekly: int = 0
+    keep_monthly: int = 0
+    keep_within: str = ""
+    """A duration such as ``1y5m7d2h``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Where samples are pushed to."""
+
+    url: str
+    prefix: str = ""
+    secret: str = ""
+    """``<namespace>/<name>`` of the Secret with credentials."""
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One snapshot policy."""
+
+    name: str
+    schedule: Schedule | None = None
+    """None: samples are only taken on demand."""
+    storage: str = ""
+    """Folder that holds the archive's folder, as the controller sees it; ``""`` where the file does not say."""
+    starting_deadline_seconds: int | None = None
+    successful_snapshot_limit: int | None = None
+    suspend: bool = False
+    resources: tuple[ResourceSelector, ...] = ()
+    resources_given: bool = True
+    """Whether the policy says which kinds it adds, be it none: an archive otherwise goes on with those it has."""
+    secrets_mode: SecretsMode = SecretsMode.ENCRYPT
+    secrets_given: bool = False
+    """Whether the policy names a mode, or recipients."""
+    secrets_source: str = field(default="", compare=False)
+    """What names the mode and the recipients, for messages: ``Snapshot hourly``, a file or a flag."""
+    recipients: tuple[str, ...] = ()
+    sensitive_fields: tuple[SensitiveField, ...] = ()
+    sensitive_given: bool = False
+    """Whether the policy says which fields it hides, be it none: an archive otherwise goes on with those it has."""
+    secrets_secret: str = ""
+    """``<namespace>/<name>`` of the Secret that holds the fingerprint key."""
+    retention: Retention = field(default_factory=Retention)
+    push: Push | None = None
+    signing_secret: str = ""
+    require_complete: bool = False
+
+
+def default(name: str) -> Policy:
+    """The policy of a capture on demand that has no Snapshot resource. Raises InputError for a bad name."""
+    check_branch(name)
+    return Policy(name, resources_given=False)
+
+
+def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
+    """The policy that a Snapshot resource describes.
+
+    ``source`` names the document in messages. A server's CRD refuses most of what is wrong, a file on the command line
+    is checked here alone. Raises InputError that lists every field which is not valid.
+    """
+    reader = _Reader(source)
+    policy = reader.policy(document)
+    if reader.problems:
+        listed = "\n".join(f"  {problem}" for problem in reader.problems)
+        raise InputError(f"{source} is not valid:\n{listed}")
+    return policy
+
+
+class _Reader:
+    """Reads fields and collects what is wrong with them, so that a person mends a file once.
+
+    A field that is null counts as absent, as it does on a server.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self.problems: list[str] = []
+
+    def policy(self, document: object) -> Policy:
+        """The policy that a Snapshot describes. What is wrong with a field is noted in ``problems``.
+
+        Raises InputError for what is no Snapshot at all.
+        """
+        if not isinstance(document, dict) or Kind.of(document) != SNAPSHOT:
+            found = Kind.of(document) if isinstance(document, dict) else _type(document)
+            raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {found}")
+        if document["apiVersion"] != API_VERSION:
+            self.problems.append(f"apiVersion: {document['apiVersion']!r} is unknown; use {API_VERSION}")
+        self._only(document, "", ("apiVersion", "kind", "metadata", "spec", "status"))
+        name = self._text(self._map(document, "metadata", "metadata"), "name", "metadata")
+        self._try("metadata.name", lambda: check_branch(name))
+        spec = self._map(document, "spec", "spec")
+        known = (
+            "schedule", "storage", "startingDeadlineSeconds", "successfulSnapshotLimit", "timeZone", "suspend",
+            "resources", "secrets", "retention", "push", "signing", "requireComplete",
+        )  # fmt: skip
+        self._only(spec, "spec", known)
+        secrets = self._map(spec, "secrets", "spec.secrets")
+        self._only(secrets, "spec.secrets", ("mode", "recipients", "sensitiveFields", "secretRef"))
+        limit = self._count(spec, "successfulSnapshotLimit", "spec", lowest=1)
+        return Policy(
+            name=name,
+            schedule=self._schedule(spec),
+            storage=self._matching(spec, "storage", "spec", _STORAGE, "an absolute path such as /collection"),
+            starting_deadline_seconds=self._count(spec, "startingDeadlineSeconds", "spec", highest=_INT64),
+            successful_snapshot_limit=limit,
+            suspend=self._flag(spec, "suspend", "spec"),
+            resources=self._resources(spec),
+            secrets_mode=self._mode(secrets),
+            secrets_given=bool(secrets.get("mode") or secrets.get("recipients")),
+            secrets_source=self._source,
+            recipients=self._recipients(secrets),
+            sensitive_fields=self._sensitive_fields(secrets),
+            sensitive_given=secrets.get("sensitiveFields") is not None,
+            secrets_secret=self._secret(secrets, "spec.secrets"),
+            retention=self._retention(self._map(spec, "retention", "spec.retention"), limit),
+            push=self._push(spec),
+            signing_secret=self._signing(spec),
+            require_complete=self._flag(spec, "requireComplete", "spec"),
+        )
+
+    def _schedule(self, spec: JsonObject) -> Schedule | None:
+        zone = self._text(spec, "timeZone", "spec")
+        if zone and not self._try("spec.timeZone", lambda: check_zone(zone)):
+            zone = ""
+        text = self._text(spec, "schedule", "spec")
+        if not text and spec.get("schedule") is None:
+            return None
+        found: list[Schedule] = []
+        self._try("spec.schedule", lambda: found.append(Schedule.parse(text, time_zone=zone)))
+        return found[0] if found else None
+
+    def _resources(self, spec: JsonObject) -> tuple[ResourceSelector, ...]:
+        selectors = []
+        for position, entry in enumerate(self._list(spec, "resources", "spec")):
+            path = f"spec.resources[{position}]"
+            if not isinstance(entry, dict):
+                self.problems.append(f"{path}: an object with kind, group, namespaces and labelSelector is needed")
+                continue
+            self._only(
+                entry, path, ("group", "kind", "namespaces", "labelSelector", "excludeNamespaces", "excludeNames")
+            )
+            selector = ResourceSelector(
+                Kind(self._text(entry, "group", path), self._text(entry, "kind", path)),
+                self._globs(entry, "namespaces", path),
+                self._text(entry, "labelSelector", path),
+                self._globs(entry, "excludeNamespaces", path),
+                self._globs(entry, "excludeNames", path),
+            )
+            self.problems += [f"{path}.{field}: {problem}" for field, problem in scope.problems(selector)]
+            selectors.append(scope.in_order(selector))
+        return tuple(sorted(set(selectors)))
+
+    def _globs(self, entry: Mapping[str, Any], name: str, path: str) -> tuple[str, ...]:
+        return tuple(self._texts(entry, name, path))
+
+    def _mode(self, secrets: JsonObject) -> SecretsMode:
+        text = self._text(secrets, "mode", "spec.secrets") or SecretsMode.ENCRYPT
+        if text not in set(SecretsMode):
+            self._bad("spec.secrets.mode", text, f"one of {', '.join(SecretsMode)}")
+            return SecretsMode.ENCRYPT
+        if text != SecretsMode.ENCRYPT and secrets.get("recipients"):
+            self.problems.append(f"spec.secrets.recipients: have no meaning in the mode {text}, only in encrypt")
+        return SecretsMode(text)
+
+    def _recipients(self, secrets: JsonObject) -> tuple[str, ...]:
+        recipients = self._texts(secrets, "recipients", "spec.secrets")
+        for position, recipient in enumerate(recipients):  # not shown: it may be a private key that was mistaken
+            if problem := public_keys.problem(recipient):
+                self.problems.append(f"spec.secrets.recipients[{position}]: {problem}")
+        return tuple(sorted(set(recipients)))
+
+    def _sensitive_fields(self, secrets: JsonObject) -> tuple[SensitiveField, ...]:
+        fields = []
+        for position, entry in enumerate(self._list(secrets, "sensitiveFields", "spec.secrets")):
+            path = f"spec.secrets.sensitiveFields[{position}]"
+            if not isinstance(entry, dict):
+                self.problems.append(f"{path}: an object with kind, group and path is needed")
+                continue
+            self._only(entry, path, ("group", "kind", "path"))
+            kind = Kind(self._text(entry, "group", path), self._text(entry, "kind", path))
+            field = SensitiveField(kind, self._text(entry, "path", path))
+            found = [f"{path}.{part}: {problem}" for part, problem in sensitive.problems(field)]
+            self.problems += found
+            fields += [] if found else [field]
+        for one, other in sensitive.overlapping(sorted(set(fields))):
+            self.problems.append(f"spec.secrets.sensitiveFields: {one.path} and {other.path} overlap: give one")
+        if fields and secrets.get("mode") in (SecretsMode.OMIT, SecretsMode.PLAINTEXT):
+            self.problems.append(f"spec.secrets.sensitiveFields: have no meaning in the mode {secrets['mode']}")
+        return tuple(sorted(set(fields)))
+
+    def _retention(self, retention: JsonObject, limit: int | None) -> Retention:
+        self._only(retention, "spec.retention", (*_KEEPS, "keepWithin"))
+        counts = {keep: self._count(retention, keep, "spec.retention") or 0 for keep in _KEEPS}
+        if limit is not None and retention.get("keepLast") is not None:
+            self.problems.append("spec.retention.keepLast: says the same as spec.successfulSnapshotLimit; give one")
+        allowed = "a duration such as 30d, 1y6m or 2h"
+        return Retention(
+            keep_last=counts["keepLast"],
+            keep_hourly=counts["keepHourly"],
+            keep_daily=counts["keepDaily"],
+            keep_weekly=counts["keepWeekly"],
+            keep_monthly=counts["keepMonthly"],
+            keep_within=self._matching(retention, "keepWithin", "spec.retention", WITHIN, allowed),
+        )
+
+    def _push(self, spec: JsonObject) -> Push | None:
+        if spec.get("push") is None:
+            return None
+        push = self._map(spec, "push", "spec.push")
+        self._only(push, "spec.push", ("url", "prefix", "secretRef", "prune"))
+        url = self._text(push, "url", "spec.push")
+        if _URL_WITH_PASSWORD.match(url):
+            self.problems.append("spec.push.url: must not hold a user name or password; put them into secretRef")
+        elif not _URL.fullmatch(url):  # not shown: what is wrong with it may be a password in an unexpected place
+            self.problems.append("spec.push.url: a git URL is needed (https://…, ssh://… or user@host:path)")
+        prefix = self._text(push, "prefix", "spec.push")
+        if prefix:
+            self._try("spec.push.prefix", lambda: check_branch("any", prefix))
+        return Push(
+            url,
+            prefix=prefix,
+            secret=self._secret(push, "spec.push"),
+            prune=self._flag(push, "prune", "spec.push"),
+        )
+
+    def _signing(self, spec: JsonObject) -> str:
+        if spec.get("signing") is None:
+            return ""
+        signing = self._map(spec, "signing", "spec.signing")
+        self._only(signing, "spec.signing", ("secretRef",))
+        if not signing.get("secretRef"):
+            self.problems.append("spec.signing.secretRef: is needed, the Secret that holds the signing key")
+        return self._secret(signing, "spec.signing")
+
+    # Fields of one type each ------------------------------------------------------------------------------------------
+
+    def _only(self, entry: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
+        for name in sorted(str(unknown) for unknown in entry if unknown not in known):
+            place = f"{path}.{name}" if path else name
+            self.problems.append(f"{place}: is unknown; known here: {', '.join(sorted(known))}")
+
+    def _map(self, entry: Mapping[str, Any], name: str, path: str) -> JsonObject:
+        value = entry.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problems.append(f"{path}: an object is needed, not {_type(value)}")
+            return {}
+        return value
+
+    def _list(self, entry: Mapping[str, Any], name: str, path: str) -> list[Any]:
+        value = entry.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.problems.append(f"{path}.{name}: a list is needed, not {_type(value)}")
+            return []
+        return value
+
+    def _text(self, entry: Mapping[str, Any], name: str, path: str) -> str:
+        value = entry.get(name)
+        if value is None or isinstance(value, str):
+            return value or ""
+        self.problems.append(f"{path}.{name}: text is needed, not {_type(value)}")
+        return ""
+
+    def _texts(self, entry: Mapping[str, Any], name: str, path: str) -> list[str]:
+        texts = []
+        for position, value in enumerate(self._list(entry, name, path)):
+            if isinstance(value, str):
+                texts.append(value)
+            else:
+                self.problems.append(f"{path}.{name}[{position}]: text is needed, not {_type(value)}")
+        return texts
+
+    def _matching(
+        self,
+        entry: Mapping[str, Any],
+        name: str,
+        path: str,
+        pattern: re.Pattern[str],
+        allowed: str,
+        *,
+        needed: bool = False,
+    ) -> str:
+        """A text of a form; a field that is absent is ``""``, and so is an empty one where it is not needed."""
+        text = self._text(entry, name, path)
+        if text and not pattern.fullmatch(text):
+            self._bad(f"{path}.{name}", text, allowed)
+        elif needed and not text:
+            self.problems.append(f"{path}.{name}: is needed, {allowed}")
+        return text
+
+    def _flag(self, entry: Mapping[str, Any], name: str, path: str) -> bool:
+        value = entry.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.problems.append(f"{path}.{name}: true or false is needed, not {_type(value)}")
+        return value is True
+
+    def _count(
+        self, entry: Mapping[str, Any], name: str, path: str, *, lowest: int = 0, highest: int = _INT32
+    ) -> int | None:
+        value = entry.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            self.problems.append(f"{path}.{name}: a whole number from {lowest} to {highest} is needed")
+            return None
+        return value
+
+    def _secret(self, entry: JsonObject, path: str) -> str:
+        """``<namespace>/<name>``; a Snapshot has no namespace of its own that could be meant."""
+        if entry.get("secretRef") is None:
+            return ""
+        path = f"{path}.secretRef"
+        reference = self._map(entry, "secretRef", path)
+        self._only(reference, path, ("namespace", "name"))
+        parts = ("namespace", "name")
+        names = [self._matching(reference, part, path, _NAME, "a name", needed=True) for part in parts]
+        return "/".join(names) if all(names) else ""
+
+    def _bad(self, path: str, text: str, allowed: str) -> None:
+        shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+        self.problems.append(f"{path}: {shown!r} is not {allowed}")
+
+    def _try(self, path: str, check: Callable[[], object]) -> bool:
+        try:
+            check()
+        except GitsnapError as error:
+            self.problems.append(f"{path}: {error.message}")
+            return False
+        return True
+
+
+def _type(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "nothing")

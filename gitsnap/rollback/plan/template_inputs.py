@@ -1,0 +1,103 @@
+"""Which profiles may deploy something else once a label is back, because a template of theirs reads the cluster.
+
+Sveltos does not always notice such a change at once, so it is said as a possibility. This module must not render.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.diff.template_context import CLUSTER, Input
+from gitsnap.rollback.plan.consequences import Doing, Effect
+from gitsnap.rollback.plan.deployed_content import Contents, Objects
+from gitsnap.rollback.plan.match_states import State, mode_of
+from gitsnap.rollback.plan.steps import Plan, Step
+from gitsnap.rollback.plan.transitions import changes_of
+from gitsnap.sveltos import documents, kinds
+from gitsnap.sveltos.clusters import template_view
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.references import references
+
+_THE_CLUSTER = Input(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
+
+
+class Inputs:
+    """The clusters that a plan relabels, with the profiles that go on to be deployed there."""
+
+    def __init__(self, plan: Plan) -> None:
+        changes = changes_of(plan.steps, plan.controller_labels)
+        relabelled = {
+            change.cluster: change.after or {} for change in changes if change.key.kind in kinds.CLUSTER_KINDS
+        }
+        self._profiles: dict[ClusterRef, list[JsonObject]] = {cluster: [] for cluster in relabelled}
+        self._views = {cluster: template_view(document) for cluster, document in relabelled.items()}
+        if not relabelled:
+            return
+        start, end = State.of(plan.standing), State.of(plan.standing, changes)
+        for key, document in sorted(end.selecting.items()):
+            if key.kind in kinds.PROFILE_KINDS and mode_of(document).startswith("Continuous") and not paused(document):
+                for cluster in relabelled.keys() & start.standing(key) & end.row(key):
+                    self._profiles[cluster].append(document)
+
+    @property
+    def sources(self) -> frozenset[ObjectKey]:
+        """The ConfigMaps whose templates may read the cluster. Secrets are not read for that."""
+        return frozenset(
+            target
+            for cluster, profiles in self._profiles.items()
+            for profile in profiles
+            for target in self._targets(profile, cluster)
+        )
+
+    def applied(self, plan: Plan, contents: Contents) -> Plan:
+        """The plan whose steps of clusters name the profiles with such templates."""
+        objects = Objects.after(contents, plan.steps)
+        return replace(plan, steps=tuple(self._with_effects(step, objects) for step in plan.steps))
+
+    def _with_effects(self, step: Step, objects: Objects) -> Step:
+        cluster = ClusterRef(step.key.kind, step.key.namespace, step.key.name)
+        if not step.writes or cluster not in self._profiles:
+            return step
+        effects = [
+            Effect(Doing.MAY_CHANGE, ObjectKey.of(profile), (cluster,))
+            for profile in self._profiles[cluster]
+            if self._reads(profile, cluster, objects)
+        ]
+        return replace(step, effects=(*step.effects, *effects))
+
+    def _reads(self, profile: JsonObject, cluster: ClusterRef, objects: Objects) -> bool:
+        if any(map(_reads_the_cluster, _texts(profile.get("spec")))):
+            return True
+        found = (objects.get(target) for target in self._targets(profile, cluster))
+        return any(
+            document is not None
+            and documents.is_rendered(document)
+            and any(map(_reads_the_cluster, _texts(document.get("data"))))
+            for document in found
+        )
+
+    def _targets(self, profile: JsonObject, cluster: ClusterRef) -> Iterable[ObjectKey]:
+        return {
+            reference.target
+            for reference in references(profile, (cluster,), self._views.get)
+            if reference.unresolved is None and reference.target.kind == kinds.CONFIG_MAP  # Secrets stay unread
+        }
+
+
+def _reads_the_cluster(text: str) -> bool:
+    return "{{" in text and _THE_CLUSTER.is_read_by(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)

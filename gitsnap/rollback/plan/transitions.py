@@ -1,0 +1,49 @@
+"""What the steps of a plan make of the objects that decide about matches and content.
+
+This module must not judge what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from gitsnap.core.model import ObjectKey
+from gitsnap.rollback.plan.match_states import Change
+from gitsnap.rollback.plan.steps import Action, Step
+from gitsnap.sveltos import restore
+from gitsnap.sveltos.normalize import normalize
+from gitsnap.sveltos.restore import Phase
+
+PAUSES = frozenset({Action.HOLD, Action.RELEASE})
+
+
+def matching_steps(steps: Iterable[Step]) -> list[Step]:
+    """The steps that write what decides about matches, without those that only hold a profile."""
+    return [
+        step
+        for step in steps
+        if step.writes and step.action not in PAUSES and restore.rule_of(step.key.kind).phase >= Phase.MATCHING
+    ]
+
+
+def content_steps(steps: Iterable[Step]) -> dict[ObjectKey, Step]:
+    """The steps that write what others refer to."""
+    return {step.key: step for step in steps if step.writes and restore.rule_of(step.key.kind).phase < Phase.MATCHING}
+
+
+def change_of(step: Step, controller_labels: Collection[str]) -> Change:
+    """An object before and after its step."""
+    if step.action is Action.DELETE:
+        return Change(step.key, step.live, None)
+    if step.archived is None:
+        raise AssertionError("a step that writes has an archived object")
+    if step.live is None:
+        return Change(step.key, None, step.archived)
+    normalized = normalize(step.live, controller_labels=controller_labels)
+    target = restore.wanted(step.archived, normalized)
+    return Change(step.key, step.live, restore.update(target, live=step.live, normalized=normalized))
+
+
+def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[Change]:
+    """What the steps that decide about matches change."""
+    return [change_of(step, controller_labels) for step in matching_steps(steps)]

@@ -1,0 +1,93 @@
+"""New recipients, or a new fingerprint key, for the newest sample of an archive: one marked commit, no row in any diff.
+
+Nothing is asked of a cluster: values are decrypted from the archive and encrypted again. Older samples stay as they
+are, readable with the identity that could read them. This module must not read or write keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from gitsnap import format as archive_format
+from gitsnap.core.errors import NotFoundError, SecretsError
+from gitsnap.core.model import Area, BlobId, ObjectKey, SecretsMode, Trigger
+from gitsnap.core.ports import Archive, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.format import fingerprint, masking
+from gitsnap.secrets.sealing import WRAPPED_KEY
+
+
+def rotate(
+    archive: Archive,
+    *,
+    old: SecretsKeeper,
+    new: SecretsKeeper,
+    time: datetime,
+    signer: Callable[[bytes], bytes] | None = None,
+    before_recording: Callable[[], None] = lambda: None,
+) -> RecordedSample:
+    """Take a sample that is the newest one with its Secrets kept by ``new`` instead of ``old``.
+
+    ``signer`` signs its tag; ``before_recording`` is called once all is read and before anything is recorded.
+    Every value is held against its fingerprint on the way, so that nothing replaced is taken over. Raises SecretsError
+    where the archive keeps no ciphertexts or one cannot be read (then nothing is recorded), NotFoundError where there
+    is no sample.
+    """
+    with archive.writer() as writer:
+        samples = archive.samples()
+        if not samples:
+            raise NotFoundError(
+                f"the archive {archive.location} has no sample yet", hint="`gitsnap capture` takes one."
+            )
+        newest = samples[-1].metadata
+        tree = archive.tree(samples[-1])
+        mode = tree.info.secrets.mode
+        if mode is not SecretsMode.ENCRYPT:
+            raise SecretsError(
+                f"the archive's newest sample keeps its Secrets in mode {mode}: there is nothing to encrypt anew",
+                hint="Only the mode encrypt has recipients; `gitsnap capture --secrets-mode encrypt "
+                "--accept-secrets-change` changes to it.",
+            )
+        files: dict[Area, dict[str, BlobId]] = {area: dict(tree.files(area)) for area in Area}
+        for path in tree.files(Area.SEALED):
+            if path == WRAPPED_KEY:
+                continue
+            masked, values = _kept_anew(tree, path, old, new)
+            files[Area.CONFIGURATION][path] = writer.store(masked)
+            files[Area.SEALED][path] = writer.store(values)
+        files[Area.SEALED][WRAPPED_KEY] = writer.store(new.seal(new.fingerprint_key))
+        key = fingerprint.key_id(new.fingerprint_key)
+        before_recording()
+        return writer.record(
+            SampleDraft(
+                info=replace(
+                    tree.info,
+                    secrets=replace(tree.info.secrets, fingerprint_key=key, recipients=tuple(sorted(new.recipients))),
+                ),
+                files=files,
+                time=time,
+                trigger=Trigger.MANUAL,
+                cluster=newest.cluster,
+                server=newest.server,
+                consistency=newest.consistency,
+                incomplete=newest.incomplete,
+                unresolved=newest.unresolved,
+                signer=signer,
+            )
+        )
+
+
+def _kept_anew(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) -> tuple[bytes, bytes]:
+    """What stands below ``configuration/`` and below ``sealed/`` of one object."""
+    info, configuration = tree.info.secrets, tree.files(Area.CONFIGURATION)
+    if path not in configuration:
+        raise SecretsError(f"sealed/{path} belongs to no object of the sample", hint="`gitsnap verify` says more.")
+    masked = archive_format.decode(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
+    try:
+        values = archive_format.decode(old.unseal(tree.read(tree.files(Area.SEALED)[path])))
+    except SecretsError as error:
+        raise SecretsError(f"{ObjectKey.of(masked)}: {error.message}", hint=error.hint) from None
+    document = masking.restore(masked, values, info, old.fingerprint_key)
+    sealed = new.seal(archive_format.encode(masking.values_document(document, info) or {}))
+    return archive_format.encode(masking.mask(document, info, new.fingerprint_key)), sealed
