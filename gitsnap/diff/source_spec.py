@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitsnap.core.errors import InputError
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind
 from gitsnap.core.objects import same_json
 from gitsnap.diff.template_context import Filling
 from gitsnap.format import load_document
 from gitsnap.sveltos import archives, documents, kinds
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 
 _WHERE = ("kind", "namespace", "name")

@@ -8,10 +8,11 @@ makes it out of date. This module must not resolve references or change objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.kube.label_selectors import matches_all, parse
 from gitsnap.sveltos import kinds
@@ -324,14 +325,3 @@ def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, st
     if not required and not requirements:
         return False
     return all(labels.get(key) == value for key, value in required.items()) and matches_all(requirements, labels)
-
-
-def values_at(root: Any, path: str) -> Iterator[Any]:
-    """Every value at a path such as ``helmCharts[].valuesFrom[]``; what is missing or of another shape gives none."""
-    found: Iterable[Any] = (root,)
-    for part in path.split("."):
-        name = part.removesuffix("[]")
-        found = [value[name] for value in found if isinstance(value, dict) and value.get(name) is not None]
-        if part.endswith("[]"):
-            found = [item for value in found if isinstance(value, list) for item in value]
-    yield from found

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import Kind
-from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 
 ONE_TIME = "OneTime"
