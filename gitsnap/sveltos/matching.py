@@ -4,7 +4,8 @@ Two sources name the clusters of an object: its rules (selectors, ``clusterRefs`
 evaluates, and its ``status``, which Sveltos writes. A capture uses both, because Sveltos drops a cluster from
 ``status`` while the cluster is not ready. A plan uses the rules, because it predicts the effect of a change. Sets are
 the exception: a profile reads the status of a set and never its selector, so this module reads the status until a
-change makes it out of date. The rules are those of Sveltos' addon-controller; docs/SVELTOS.md describes them."""
+change makes it out of date. The rules are those of Sveltos' addon-controller; docs/SVELTOS.md describes them.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _flag_path(path: str, leaf: str) -> JsonObject:
 
 _LEAVES: dict[Form, Any] = {
     Form.NAME: "target",
-    Form.PLACE: "there/target",
+    Form.NAMESPACED_NAME: "there/target",
     Form.SOURCE_URL: "OCIRepository://there/target/path",
 }
 
