@@ -134,8 +134,7 @@ ADD_ONS_AT: Mapping[Kind, str] = {
     kinds.CLUSTER_PROMOTION: "spec.profileSpec",
     kinds.EVENT_TRIGGER: "spec",
 }
-"""The path of the add-ons, that is, of what Sveltos deploys: in profiles and in the kinds that generate
-ClusterProfiles. """
+"""The path below which a kind lists its add-ons. The kinds are profiles and those that generate ClusterProfiles."""
 
 
 def _below(prefix: str, rows: Iterable[ReferencePath]) -> tuple[ReferencePath, ...]:

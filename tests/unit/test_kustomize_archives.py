@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.core.model import JsonObject
 from gitsnap.diff import compare
-from gitsnap.sveltos import archives
+from gitsnap.sveltos import kustomize_archives
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
 
 
@@ -33,7 +33,7 @@ def _config_map(packed: bytes, **more: Any) -> JsonObject:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "binaryData": {archives.ARCHIVE_KEY: content, **more},
+        "binaryData": {kustomize_archives.ARCHIVE_KEY: content, **more},
     }
 
 
@@ -48,7 +48,7 @@ _FILES = {"kustomization.yaml": "resources: [web.yaml]\n", "./web.yaml": "replic
 
 def test_the_files_of_an_archive() -> None:
     """By path, sorted; what is no text by its digest, links by where they lead."""
-    assert archives.files_of(_config_map(_packed(_FILES))) == {
+    assert kustomize_archives.files_of(_config_map(_packed(_FILES))) == {
         "kustomization.yaml": "resources: [web.yaml]\n",
         "web.yaml": "replicas: 1\n",
     }
@@ -63,7 +63,7 @@ def test_another_file_is_a_change_and_shown_as_such() -> None:
     assert [(row.resource_type, row.name, str(row.action)) for row in found.rows] == [
         ("apps/Deployment", "web", "modified")
     ]
-    assert [row.message for row in found.management] == [f"binaryData.{archives.ARCHIVE_KEY}/web.yaml"]
+    assert [row.message for row in found.management] == [f"binaryData.{kustomize_archives.ARCHIVE_KEY}/web.yaml"]
     (text,) = found.texts
     assert text.before is not None
     assert text.after is not None
@@ -94,14 +94,14 @@ def _sparse(size: int) -> bytes:
         b"",
         gzip.compress(b"no tarball"),
         _packed(_FILES)[:40],
-        gzip.compress(b"\0" * (archives.MOST_BYTES + 1)),
+        gzip.compress(b"\0" * (kustomize_archives.MOST_BYTES + 1)),
         _sparse(2**60),
     ],
     ids=["nonsense", "empty", "no tarball", "cut off", "bomb", "claims to be huge"],
 )
 def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
     """No error, no unpacking without a limit; the bytes decide."""
-    assert not archives.files_of(_config_map(packed))
+    assert not kustomize_archives.files_of(_config_map(packed))
     found = compare(build(_stage(packed)), build(_stage(_packed(_FILES))))
 
     assert [row.name for row in found.rows] == ["web"]
@@ -111,5 +111,5 @@ def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
 def test_not_even_base64() -> None:
     """A server refuses such an object, a file of YAML may hold it."""
     document = _config_map(b"")
-    document["binaryData"][archives.ARCHIVE_KEY] = "%%%"
-    assert archives.listed(document) is document
+    document["binaryData"][kustomize_archives.ARCHIVE_KEY] = "%%%"
+    assert kustomize_archives.listed(document) is document

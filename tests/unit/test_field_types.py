@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.sveltos.forms import problem_of
+from gitsnap.sveltos.field_types import problem_of
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 
 _PROFILE = "config.projectsveltos.io/v1beta1"
@@ -19,27 +19,27 @@ def _object(api_version: str, kind: str, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (_object(_PROFILE, "ClusterProfile", spec="x"), "spec is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", spec=[1]), "spec is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", status=7), "status is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": {}}), "spec.policyRefs is no list"),
-        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": [{}, 7]}), "spec.policyRefs[1] is no mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec="x"), "spec is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec=[1]), "spec is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", status=7), "status is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": {}}), "spec.policyRefs is not a list"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": [{}, 7]}), "spec.policyRefs[1] is not a mapping"),
         (
             _object(_PROFILE, "ClusterProfile", spec={"helmCharts": [{"valuesFrom": "x"}]}),
-            "spec.helmCharts[0].valuesFrom is no list",
+            "spec.helmCharts[0].valuesFrom is not a list",
         ),
         (
             _object(_PROFILE, "ClusterProfile", status={"matchingClusters": [1]}),
-            "status.matchingClusters[0] is no mapping",
+            "status.matchingClusters[0] is not a mapping",
         ),
-        (_object("v1", "ConfigMap", data=[]), "data is no mapping"),
-        (_object("v1", "Secret", data={"password": 7}), "data.* is no text"),
-        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}, "metadata.name is no text"),
+        (_object("v1", "ConfigMap", data=[]), "data is not a mapping"),
+        (_object("v1", "Secret", data={"password": 7}), "data.* is not a string"),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}, "metadata.name is not a string"),
         (
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": "x"}},
-            "metadata.labels is no mapping",
+            "metadata.labels is not a mapping",
         ),
-        ({"apiVersion": "v1", "kind": "Widget", "metadata": 7}, "metadata is no mapping"),
+        ({"apiVersion": "v1", "kind": "Widget", "metadata": 7}, "metadata is not a mapping"),
     ],
 )
 def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
@@ -68,4 +68,4 @@ def test_every_reference_is_looked_at() -> None:
         for row in rows:
             first, _, rest = row.path.partition(".")
             if rest and kind.name != "Deployment":
-                assert problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is no mapping"
+                assert problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is not a mapping"
