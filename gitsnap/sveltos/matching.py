@@ -15,7 +15,7 @@ from typing import Any
 
 from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.kube.label_selectors import matches_all, parse
+from gitsnap.kube.label_selectors import matches_all, parse_requirements
 from gitsnap.sveltos import kinds
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
@@ -308,7 +308,7 @@ def label_selector(value: Any) -> Mapping[str, Any] | None:
     """
     if isinstance(value, str):
         try:
-            return {"matchExpressions": parse(value)} if value else {}
+            return {"matchExpressions": parse_requirements(value)} if value else {}
         except ValueError:
             return None
     if not isinstance(value, dict):
