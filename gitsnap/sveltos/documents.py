@@ -49,7 +49,7 @@ CLUSTER_SCOPED_KINDS = frozenset(
 )
 """Cluster-scoped kinds of Kubernetes. Needed for documents of which no inventory says where they were deployed."""
 
-LONGEST = 4 * 1024 * 1024
+MAX_CHARACTERS = 4 * 1024 * 1024
 """Largest number of characters in a value. An object in Kubernetes has at most 1.5 MiB by default, 3 if configured."""
 
 _SEPARATOR = "---"
@@ -94,11 +94,11 @@ def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     space or a comment after it. Text that starts with ``{`` may also be a stream of JSON objects. A document that is a
     list of strings contributes one manifest per string.
     ``as_stream`` follows Sveltos before 1.0, where a document may begin on the line of its separator.
-    ``depth`` is the number of lists of manifests around the text. Lists below _MAX_LIST_DEPTH are not split.
-    Raises InputError if Sveltos refuses the text, or if the text is longer than LONGEST.
+    ``depth`` is the number of lists of manifests around the text. Lists nested deeper than _MAX_LIST_DEPTH are not split.
+    Raises InputError if Sveltos refuses the text, or if the text is longer than MAX_CHARACTERS.
     """
-    if len(text) > LONGEST:
-        raise InputError(f"more than {LONGEST // 1024 // 1024} MiB of text, which no API server accepts")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"more than {MAX_CHARACTERS // 1024 // 1024} MiB of text, which no API server accepts")
     if _is_blank(text):
         return []
     if _SEPARATOR not in text:

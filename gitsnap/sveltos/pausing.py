@@ -1,7 +1,7 @@
 """The annotation that pauses a profile, and gitsnap's use of the annotation during a rollback.
 
 A paused profile keeps its matching clusters, even if its selector or the labels of the clusters change. Changes to the
-content of its references are deployed nevertheless (observed on addon-controller 1.14; docs/SVELTOS.md).
+content of its references are deployed nevertheless (seen on addon-controller 1.14; docs/SVELTOS.md).
 """
 
 from __future__ import annotations
