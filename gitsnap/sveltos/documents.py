@@ -94,7 +94,7 @@ def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     space or a comment after it. Text that starts with ``{`` may also be a stream of JSON objects. A document that is a
     list of strings contributes one manifest per string.
     ``as_stream`` follows Sveltos before 1.0, where a document may begin on the line of its separator.
-    ``depth`` is the number of lists of manifests around the text. Lists nested deeper than _MAX_LIST_DEPTH are not split.
+    ``depth`` is the number of lists of manifests around the text. Lists below _MAX_LIST_DEPTH levels are not split.
     Raises InputError if Sveltos refuses the text, or if the text is longer than MAX_CHARACTERS.
     """
     if len(text) > MAX_CHARACTERS:
@@ -102,10 +102,10 @@ def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     if _is_blank(text):
         return []
     if _SEPARATOR not in text:
-        return _expanded(text, depth)
-    stream = _json_stream(text) if text.lstrip().startswith("{") else None
-    pieces = _at_separators(text, as_stream=as_stream) if stream is None else stream
-    return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece, depth)]
+        return _expand(text, depth)
+    stream = _split_json_stream(text) if text.lstrip().startswith("{") else None
+    pieces = _split_at_separators(text, as_stream=as_stream) if stream is None else stream
+    return [document for piece in pieces if not _is_blank(piece) for document in _expand(piece, depth)]
 
 
 def _is_blank(text: str) -> bool:
@@ -116,7 +116,7 @@ def _is_blank(text: str) -> bool:
     )
 
 
-def _at_separators(text: str, *, as_stream: bool) -> list[str]:
+def _split_at_separators(text: str, *, as_stream: bool) -> list[str]:
     pieces: list[list[str]] = [[]]
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.startswith(_SEPARATOR):
@@ -131,7 +131,7 @@ def _at_separators(text: str, *, as_stream: bool) -> list[str]:
     return ["\n".join(lines) for lines in pieces]
 
 
-def _json_stream(text: str) -> list[str] | None:
+def _split_json_stream(text: str) -> list[str] | None:
     """The texts of the objects in a JSON stream; None if the text is not JSON, for example a flow mapping of YAML."""
     decoder, position, objects = json.JSONDecoder(), 0, []
     while position < len(text):
@@ -147,17 +147,17 @@ def _json_stream(text: str) -> list[str] | None:
     return objects
 
 
-def _expanded(piece: str, depth: int) -> list[str]:
+def _expand(piece: str, depth: int) -> list[str]:
     """The document, or the documents of the manifests that it lists as strings."""
     if depth == _MAX_LIST_DEPTH or not _first_line(piece).startswith("-"):
-        return [_trimmed(piece)]
+        return [_trim(piece)]
     try:
         manifests = load_document(piece, "a list of manifests")
     except InputError:
-        return [_trimmed(piece)]
+        return [_trim(piece)]
     if isinstance(manifests, list) and all(isinstance(manifest, str) for manifest in manifests):
         return [document for manifest in manifests for document in split(manifest, depth=depth + 1)]
-    return [_trimmed(piece)]
+    return [_trim(piece)]
 
 
 def _first_line(piece: str) -> str:
@@ -165,7 +165,7 @@ def _first_line(piece: str) -> str:
     return next((line for line in lines if line and not line.startswith("#")), "")
 
 
-def _trimmed(piece: str) -> str:
+def _trim(piece: str) -> str:
     """The text without leading and trailing blank lines: these belong to the separators, not to the document."""
     lines = piece.split("\n")
     while lines and not lines[0].strip():

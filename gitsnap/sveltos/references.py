@@ -98,7 +98,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _WrittenReference:
     """A reference as an object writes it, before the rules are applied."""
 
     kind: Kind
@@ -126,8 +126,8 @@ def references(
     by = ObjectKey.of(document)
     ordered: list[ClusterRef] | None = None
     for row in REFERENCE_PATHS.get(by.kind, ()):
-        for value, holder in _entries(document, row.path):
-            written = _written(row, value)
+        for value, holder in _read_entries(document, row.path):
+            written = _read_reference(row, value)
             if written is None:
                 continue
             if ordered is None:
@@ -135,17 +135,18 @@ def references(
             required = row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder)
             optional = row.optional or written.optional or holder.get("optional") is True
             identifier = str(holder.get("identifier") or "")
-            for target, unresolved in _targets(row, written, by, ordered, objects):
+            for target, unresolved in _resolve(row, written, by, ordered, objects):
                 yield Reference(by, target, row.path, optional, required, unresolved, written.local, identifier)
 
 
 def render(
     template: str, cluster: ClusterRef, objects: ClusterObjects = no_objects, *, escape: bool = True
 ) -> str | None:
-    """The text of a template for one cluster; None if gitsnap cannot evaluate the template. Other text is unchanged.
+    """The text of a template for one cluster; None if gitsnap cannot evaluate the template.
 
-    ``escape`` applies the escapes of Go's html/template, which Sveltos uses for names and namespaces. Sveltos uses
-    text/template, which does not escape, for content and for every template of an EventTrigger.
+    Text without an action is returned unchanged. ``escape`` applies the escapes of Go's html/template, which Sveltos
+    uses for names and namespaces. Sveltos uses text/template, which does not escape, for content and for every template
+    of an EventTrigger.
     """
     if _TEMPLATE not in template:
         return template
@@ -160,20 +161,20 @@ def render(
 
 
 @lru_cache(maxsize=1024)
-def _parts(path: str) -> tuple[str, ...]:
+def _path_parts(path: str) -> tuple[str, ...]:
     """``a.b[].c[d.e]`` as ``a, b, [], c, d.e``."""
     return tuple(name or key or "[]" for name, key in _PART.findall(path))
 
 
-def _entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def _read_entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """Every value at a path of the table, each with the mapping that holds it.
 
     The holder is the innermost entry of a list around the value, else the document. Values of another type than the
     path expects are skipped.
     """
-    parts, position = _parts(path), 0
+    parts, position = _path_parts(path), 0
     value: Any = document
-    # A quick way for most paths, which are absent: above the first list there is at most one value.
+    # Above the first list there is at most one value. Most paths are absent, and this loop returns early for them.
     while position < len(parts) and isinstance(value, dict):
         value = value.get(parts[position])
         if value is None:
@@ -194,10 +195,10 @@ def _descend(value: Any, holder: Mapping[str, Any], part: str) -> Iterator[tuple
         if part == "[]":
             yield from ((item, item if isinstance(item, dict) else holder) for item in value)
         elif part.startswith("--"):
-            yield from ((flag, holder) for flag in _flags(value, part))
+            yield from ((flag, holder) for flag in _flag_values(value, part))
 
 
-def _flags(words: list[Any], flag: str) -> Iterator[str]:
+def _flag_values(words: list[Any], flag: str) -> Iterator[str]:
     """The values of a flag in the words of a command, written ``--flag=value`` or ``--flag value``."""
     texts = [str(word) for word in words]
     for word, following in zip(texts, [*texts[1:], ""], strict=True):
@@ -212,30 +213,30 @@ def _is_exempt(row: ReferencePath, holder: Mapping[str, Any]) -> bool:
     return bool(field) and same_json(holder.get(field), value)
 
 
-def _written(row: ReferencePath, value: Any) -> _Written | None:
-    """The reference that a value writes; None if the value is another kind, a plain URL or of another type."""
+def _read_reference(row: ReferencePath, value: Any) -> _WrittenReference | None:
+    """The reference in a value; None if the value names another kind, is a plain URL, or has another type."""
     if row.form is Form.OBJECT:
-        return _written_object(row, value)
+        return _read_object_reference(row, value)
     if not isinstance(value, str) or not value:
         return None
     if row.form is Form.NAMESPACED_NAME:
         namespace, _, name = value.rpartition("/")
-        return _Written(row.kinds[0], namespace, name)
+        return _WrittenReference(row.kinds[0], namespace, name)
     if row.form is Form.SOURCE_URL:
-        return _source_in_text(value)
-    return _Written(row.kinds[0], "", value)
+        return _read_source_url(value)
+    return _WrittenReference(row.kinds[0], "", value)
 
 
-def _written_object(row: ReferencePath, value: Any) -> _Written | None:
+def _read_object_reference(row: ReferencePath, value: Any) -> _WrittenReference | None:
     if not isinstance(value, dict):
         return None
-    kind = _kind(row, value)
+    kind = _read_kind(row, value)
     name = value.get("name")
     # Sveltos fills in an empty name by rule R, too. A kind says that the entry is a reference and not a remote URL.
     name_from_cluster = row.namespace is Namespace.CLUSTER and row.templated and bool(value.get("kind"))
     if kind is None or not (name or name_from_cluster):
         return None
-    return _Written(
+    return _WrittenReference(
         kind,
         str(value.get("namespace") or ""),
         str(name or ""),
@@ -244,7 +245,7 @@ def _written_object(row: ReferencePath, value: Any) -> _Written | None:
     )
 
 
-def _kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
+def _read_kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
     if len(row.kinds) == 1:
         return row.kinds[0]
     named = str(value.get("kind") or "")
@@ -253,33 +254,33 @@ def _kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
     return next((kind for kind in row.kinds if kind.name == named), None)
 
 
-def _source_in_text(url: str) -> _Written | None:
+def _read_source_url(url: str) -> _WrittenReference | None:
     """The reference in the repository URL of a chart, if the URL names a Flux source or may name one once rendered.
 
     The name is the whole URL: the URL is taken apart after its templates are evaluated.
     """
     if _TEMPLATE not in url:
-        return _Written(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
+        return _WrittenReference(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
     scheme = url.partition("://")[0]
     kind = kinds.GIT_REPOSITORY if _TEMPLATE in scheme else _SOURCE_SCHEMES.get(scheme.lower())
-    return _Written(kind, "", url) if kind else None
+    return _WrittenReference(kind, "", url) if kind else None
 
 
-def _source_of_url(url: str) -> _Written | None:
+def _source_of_url(url: str) -> _WrittenReference | None:
     """The Flux source that the repository URL of a chart names; None for any other URL."""
     scheme, separator, rest = url.partition("://")
     kind = _SOURCE_SCHEMES.get(scheme.lower())
     parts = rest.split("/")
     if not separator or kind is None or len(parts) < 2 or not parts[0] or not parts[1]:
         return None
-    return _Written(kind, parts[0], parts[1])
+    return _WrittenReference(kind, parts[0], parts[1])
 
 
 # Targets --------------------------------------------------------------------------------------------------------------
 
 
-def _targets(
-    row: ReferencePath, written: _Written, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
+def _resolve(
+    row: ReferencePath, written: _WrittenReference, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
 ) -> Iterator[tuple[ObjectKey, UnresolvedReason | None]]:
     """Each target of a reference, with the reason if it cannot be resolved."""
     namespace = _namespace_before_rule_r(row, written, by)
@@ -298,13 +299,13 @@ def _targets(
     resolved_for = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
     seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
     for cluster in resolved_for:
-        target = _rendered(row, written, by, namespace, cluster, objects)
+        target = _resolve_for_cluster(row, written, by, namespace, cluster, objects)
         if target is not None and target not in seen:
             seen.add(target)
             yield target
 
 
-def _namespace_before_rule_r(row: ReferencePath, written: _Written, by: ObjectKey) -> str | None:
+def _namespace_before_rule_r(row: ReferencePath, written: _WrittenReference, by: ObjectKey) -> str | None:
     """The namespace before rule R is applied.
 
     ``""`` if rule R applies or the kind is cluster-scoped. None if the reference names no object.
@@ -325,8 +326,13 @@ def _by_cluster(row: ReferencePath, kind: Kind) -> bool:
     return row.namespace is Namespace.CLUSTER and kinds.is_namespaced(kind)
 
 
-def _rendered(
-    row: ReferencePath, written: _Written, by: ObjectKey, namespace: str, cluster: ClusterRef, objects: ClusterObjects
+def _resolve_for_cluster(
+    row: ReferencePath,
+    written: _WrittenReference,
+    by: ObjectKey,
+    namespace: str,
+    cluster: ClusterRef,
+    objects: ClusterObjects,
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
     """The target for one cluster; None if the rendered text is no reference."""
     escape = by.kind != kinds.EVENT_TRIGGER
