@@ -1,4 +1,4 @@
-"""Which field of an object has another type than its kind says; of an object that is in order, none."""
+"""Types of fields: the first field of another type than its kind expects is named."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _object(api_version: str, kind: str, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
-    """With its place, and without a value."""
+    """The message has the path of the field and no value."""
     assert problem_of(document) == problem
 
 
@@ -57,15 +57,17 @@ def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
         _object("example.com/v1", "Widget", spec=[7], status="x", data=7),
     ],
 )
-def test_what_is_in_order(document: dict[str, Any]) -> None:
+def test_objects_without_a_problem(document: dict[str, Any]) -> None:
     """Absent fields, selectors in the form of old versions, and kinds that gitsnap does not know."""
     assert problem_of(document) == ""
 
 
-def test_every_reference_is_looked_at() -> None:
-    """A text in place of the first field of any of them is found."""
+def test_every_reference_is_checked() -> None:
+    """A string in place of the first field of any reference path is reported."""
     for kind, rows in REFERENCE_PATHS.items():
         for row in rows:
             first, _, rest = row.path.partition(".")
             if rest and kind.name != "Deployment":
-                assert problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is not a mapping"
+                assert (
+                    problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is not a mapping"
+                )

@@ -1,4 +1,4 @@
-"""Tarballs as tools make them, and as nobody would."""
+"""Reading tarballs: those that tools write, and malformed ones."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _header(name: str, type_: bytes = tarfile.REGTYPE, *, size: int = 0) -> byte
 
 
 @pytest.mark.parametrize("form", _FORMATS)
-def test_every_form_that_tools_make(form: str) -> None:
-    """Files with their content and links with where they lead, as tarfile finds them."""
+def test_every_format_that_tools_write(form: str) -> None:
+    """Files with their content and links with their targets, as tarfile reads them."""
     tarball = _tarball(form)
     expected: dict[str, bytes | str] = {}
     with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
@@ -77,7 +77,7 @@ def test_other_bytes_are_no_tarball(tarball: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(_FORMATS)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1))))
-def test_any_damage(form: str, damages: list[tuple[float, bytes]]) -> None:
+def test_damaged_tarballs(form: str, damages: list[tuple[float, bytes]]) -> None:
     """A mutilated tarball yields members or raises ValueError."""
     tarball = bytearray(_tarball(form))
     for place, bytes_ in damages:
