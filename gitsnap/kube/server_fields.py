@@ -244,7 +244,7 @@ def own_finalizers(raw: JsonObject) -> list[str]:
 
 MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
     # Kinds, and the condition that recognizes an object that Kubernetes created. Except for Secrets, a condition reads
-    # the metadata only.
+    # the metadata only, so that a list of metadata leaves out the same objects as a list of whole objects.
     (
         frozenset({Kind("", "ConfigMap")}),
         lambda document: (

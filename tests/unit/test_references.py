@@ -82,8 +82,8 @@ def test_every_row_of_the_table_is_read(kind: Kind, path: str) -> None:
 
     (reference,) = [reference for reference in references(subject, BOTH) if reference.path == path]
 
-    wanted = kinds.OCI_REPOSITORY if row.form is Form.SOURCE_URL else target
-    assert (reference.target.kind, reference.target.name, reference.unresolved) == (wanted, "target", None)
+    expected = kinds.OCI_REPOSITORY if row.form is Form.SOURCE_URL else target
+    assert (reference.target.kind, reference.target.name, reference.unresolved) == (expected, "target", None)
 
 
 # Rule R ---------------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_names_of_a_profile_are_of_its_own_namespace() -> None:
     ]
 
 
-# Rule T and optional references ---------------------------------------------------------------------------------------------
+# Rule T and optional references ---------------------------------------------------------------------------------------
 
 
 def only(subject: JsonObject) -> Reference:
@@ -308,9 +308,8 @@ def test_names_in_an_event_trigger_are_not_escaped(kind: str, name: str) -> None
         "spec": {"policyRefs": [{"kind": "ConfigMap", "namespace": "n", "name": '{{ printf "a+b" }}'}]},
     }
 
-    assert [
-        reference.target.name for reference in references(document, [ClusterRef(kinds.CAPI_CLUSTER, "default", "west")])
-    ] == [name]
+    (reference,) = references(document, [ClusterRef(kinds.CAPI_CLUSTER, "default", "west")])
+    assert reference.target.name == name
 
 
 def test_a_target_occurs_once_per_entry() -> None:
@@ -318,6 +317,5 @@ def test_a_target_occurs_once_per_entry() -> None:
     other = ClusterRef(kinds.SVELTOS_CLUSTER, "west-ns", "second")
     subject = document(kinds.CLUSTER_PROFILE, {"patchesFrom": [{"kind": "Secret", "name": "a"}]})
 
-    assert [reference.target for reference in references(subject, [WEST, other])] == [
-        ObjectKey(kinds.SECRET, "west-ns", "a")
-    ]
+    (reference,) = references(subject, [WEST, other])
+    assert reference.target == ObjectKey(kinds.SECRET, "west-ns", "a")

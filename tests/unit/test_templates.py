@@ -1,7 +1,7 @@
-"""Templates in names against what Go's html/template with sprig v3.3.0 made of them: the same text, or none at all.
+"""Templates in names, compared with the recorded output of Go's html/template with sprig v3.3.0.
 
-The recording was made with Option("missingkey=error") and the cluster below, whole numbers as int64 as
-Kubernetes' unstructured converter makes them; a text of null is an error in Go.
+The recording used Option("missingkey=error") and the cluster below, with integers as int64, as Kubernetes' unstructured
+converter reads them. A text of null in the recording stands for an error in Go.
 """
 
 from __future__ import annotations
