@@ -67,13 +67,14 @@ CONTROLLER_ANNOTATIONS = frozenset(
 """Annotations that controllers write on objects of any kind."""
 
 Condition = Callable[[Mapping[str, Any]], bool]
+"""A condition on an object as the API server returned it."""
 
 
 def _always(_document: Mapping[str, Any]) -> bool:
     return True
 
 
-def _annotated(*keys: str) -> Condition:
+def _has_annotation(*keys: str) -> Condition:
     return lambda document: any(key in _annotations(document) for key in keys)
 
 
@@ -81,7 +82,7 @@ def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return (document.get("metadata") or {}).get("annotations") or {}
 
 
-def _unless_chosen(*path: str) -> Condition:
+def _unless_managed(*path: str) -> Condition:
     """True unless ``managedFields`` names a manager of the field: values that the server allocates have no manager.
 
     An object without ``managedFields``, such as one from a file, does not show who wrote the field. The condition is
@@ -105,7 +106,7 @@ def _unless_chosen(*path: str) -> Condition:
 def _is_address_allocated(document: Mapping[str, Any]) -> bool:
     """The value ``None`` requests a headless Service and is a choice of the user."""
     spec = document.get("spec") or {}
-    return spec.get("clusterIP") != "None" and _unless_chosen("spec", "clusterIP")(document)
+    return spec.get("clusterIP") != "None" and _unless_managed("spec", "clusterIP")(document)
 
 
 def _is_autoscaled(document: Mapping[str, Any]) -> bool:
@@ -124,13 +125,13 @@ def _has_generated_selector(document: Mapping[str, Any]) -> bool:
     return not (document.get("spec") or {}).get("manualSelector")
 
 
-_IS_INJECTED = _annotated(
+_IS_INJECTED = _has_annotation(
     "cert-manager.io/inject-ca-from",
     "cert-manager.io/inject-ca-from-secret",
     "cert-manager.io/inject-apiserver-ca",
     "service.beta.openshift.io/inject-cabundle",
 )
-_IS_BOUND = _annotated("pv.kubernetes.io/bound-by-controller")
+_IS_BOUND = _has_annotation("pv.kubernetes.io/bound-by-controller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +169,10 @@ FILLED_FIELDS: tuple[FilledField, ...] = (
     FilledField(Kind("", "PersistentVolume"), "spec.claimRef.resourceVersion"),
     FilledField(Kind("", "PersistentVolume"), "spec.claimRef.uid"),
     FilledField(Kind("", "PersistentVolumeClaim"), "spec.volumeName", _IS_BOUND),
-    FilledField(Kind("", "Pod"), "spec.nodeName", _unless_chosen("spec", "nodeName")),
+    FilledField(Kind("", "Pod"), "spec.nodeName", _unless_managed("spec", "nodeName")),
     FilledField(Kind("", "Service"), "spec.clusterIP", _is_address_allocated),
     FilledField(Kind("", "Service"), "spec.clusterIPs", _is_address_allocated),
-    FilledField(Kind("", "Service"), "spec.healthCheckNodePort", _unless_chosen("spec", "healthCheckNodePort")),
+    FilledField(Kind("", "Service"), "spec.healthCheckNodePort", _unless_managed("spec", "healthCheckNodePort")),
     FilledField(Kind(ADMISSION, "MutatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _IS_INJECTED),
     FilledField(Kind(ADMISSION, "ValidatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _IS_INJECTED),
     FilledField(

@@ -101,7 +101,9 @@ class OwnerMark:
     """One row: the marks of the objects that another tool owns, and how the tool reacts to a change."""
 
     owner: str
+    """The name of the tool."""
     consequence: str
+    """How the tool reacts to a change, and what to do instead."""
     labels: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
     managers: frozenset[str] = frozenset()
@@ -137,7 +139,7 @@ class Refusal:
 
     reason: str
     forceable: bool = False
-    """Whether ``--force-owned`` overrides it."""
+    """Whether ``--force-owned`` overrides the refusal."""
 
 
 def ownership(document: JsonObject) -> Refusal | None:
