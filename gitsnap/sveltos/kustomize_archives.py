@@ -17,7 +17,7 @@ from gitsnap.sveltos.tarballs import read_members
 ARCHIVE_KEY = "kustomize.tar.gz"
 """The key of ``binaryData`` that Sveltos unpacks."""
 
-MOST_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 """Largest unpacked size in bytes. An object holds about 1 MiB, and configuration files are compressed about 10:1."""
 
 
@@ -50,9 +50,9 @@ def listed(config_map: JsonObject) -> JsonObject:
 
 
 def _unpack(archive: bytes) -> dict[str, str]:
-    """Raises zlib.error or ValueError if the archive is broken or larger than MOST_BYTES."""
+    """Raises zlib.error or ValueError if the archive is broken or larger than MAX_BYTES."""
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip and zlib headers are recognized
-    tarball = decompressor.decompress(archive, MOST_BYTES)
+    tarball = decompressor.decompress(archive, MAX_BYTES)
     if decompressor.unconsumed_tail:
         raise ValueError("the archive is too large")
     return {

@@ -94,7 +94,7 @@ def _sparse(size: int) -> bytes:
         b"",
         gzip.compress(b"no tarball"),
         _packed(_FILES)[:40],
-        gzip.compress(b"\0" * (kustomize_archives.MOST_BYTES + 1)),
+        gzip.compress(b"\0" * (kustomize_archives.MAX_BYTES + 1)),
         _sparse(2**60),
     ],
     ids=["nonsense", "empty", "no tarball", "cut off", "bomb", "claims to be huge"],
