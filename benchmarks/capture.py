@@ -1,13 +1,13 @@
-"""Capture and diff against `kubectl get -o yaml` of the same kinds, side by side in one run; prints ratios.
+"""Compares a capture and a diff with `kubectl get -o yaml` of the same kinds in one run; prints ratios.
 
     python benchmarks/capture.py [OBJECTS ...]      default: 1000 10000
 
-Fills a fresh API server (see tests/testbed) with a Sveltos mix: of ten objects about one is a ClusterProfile, one a
-SveltosCluster, one a ClusterConfiguration, one a ClusterSummary and six are ConfigMaps. Needs kubectl on PATH.
-Figures are of whole processes: wall and CPU seconds, peak memory in MiB, requests as the server counted them. Each is
-run three times, where it can be, and the quickest counts. The floors: a list of the same kinds, in pages, of which
-nothing is looked at; and as many files as the first capture puts into the working tree, with nothing of value in them.
-Nothing is deleted in between: ext4 takes up to ten times as long for a new file where many were deleted a moment ago.
+Fills a new API server (see tests/testbed) with Sveltos objects: of ten objects about one is a ClusterProfile, one a
+SveltosCluster, one a ClusterConfiguration, one a ClusterSummary and six are ConfigMaps. Needs kubectl on PATH. The
+figures are those of whole processes: wall and CPU seconds, peak memory in MiB, and requests as the server counts them.
+Most commands run three times, and the quickest run counts. Two floors show what no implementation can avoid: listing
+the same kinds in pages without decoding them, and writing as many files of the same sizes as the first capture. Nothing
+is deleted during the run: on ext4 a new file takes up to ten times as long shortly after many deletions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ _REPEATED = 3
 _SAMPLES = 20
 _CONTINUE = re.compile(rb'"continue":"([^"]+)"')
 _HEAD_BYTES = 4096
-"""Where in an answer the list's own metadata may stand: at its beginning or, for custom resources, at its end."""
+"""Length of the parts of a response that may hold the metadata of the list: its beginning or, for custom resources, its
+end."""
 
 _CONFIG = "config.projectsveltos.io/v1beta1"
 _LIB = "lib.projectsveltos.io/v1beta1"
@@ -51,12 +52,16 @@ _KINDS = "clusterprofiles,sveltosclusters,clusterconfigurations,clustersummaries
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one process took."""
+    """The cost of one process."""
 
     wall: float
+    """Seconds."""
     cpu: float
+    """Seconds."""
     memory: float
+    """Peak resident memory in MiB."""
     requests: int
+    """Requests to the API server."""
 
 
 def main() -> None:
@@ -81,73 +86,71 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
     gitsnap = [sys.executable, "-m", "gitsnap"]
     capture = [*gitsnap, "capture", "--snapshot", "bench", "--kubeconfig", kubeconfig]
     kubectl = ["kubectl", "--kubeconfig", kubeconfig, "get", _KINDS, "-A", "-o", "yaml"]
-    itself = [sys.executable, str(Path(__file__).resolve())]
-    lists = [*itself, "lists", server.url, str(server.ca), server.admin.token]
-    _run(server, folder, [*kubectl[:-1], "name"])  # the first lists after a start are slow, whoever asks
+    this_script = [sys.executable, str(Path(__file__).resolve())]
+    lists = [*this_script, "lists", server.url, str(server.ca), server.admin.token]
+    _run(server, folder, [*kubectl[:-1], "name"])  # the first lists after a start of the server are slow
     rows = [
         ("kubectl get -o yaml", _best(server, folder, kubectl)),
         ("floor: lists alone", _best(server, folder, lists)),
     ]
     firsts, floors = [], []
     for number in range(_REPEATED):
-        place = folder / f"{number}"
-        place.mkdir()
-        firsts.append(_run(server, place, capture))
-        floors.append(_run(server, place, [*itself, "files", str(place / "bench"), str(place / "files")]))
-    rows.append(("floor: files alone", min(floors, key=lambda one: one.wall)))
-    rows.append(("first capture", min(firsts, key=lambda one: one.wall)))
-    folder = place
+        run_folder = folder / f"{number}"
+        run_folder.mkdir()
+        firsts.append(_run(server, run_folder, capture))
+        files = [*this_script, "files", str(run_folder / "bench"), str(run_folder / "files")]
+        floors.append(_run(server, run_folder, files))
+    rows.append(("floor: files alone", _quickest(floors)))
+    rows.append(("first capture", _quickest(firsts)))
+    folder = run_folder
     size = _bytes(folder / "bench" / ".git")
     rows.append(("unchanged capture", _best(server, folder, capture)))
     changed = []
     for number in range(_SAMPLES):
         change(server, f"{number}")
         changed.append(_run(server, folder, capture))
-    rows.append((f"after {_CHANGED} changes", min(changed, key=lambda one: one.wall)))
+    rows.append((f"after {_CHANGED} changes", _quickest(changed)))
     grown = _bytes(folder / "bench" / ".git") - size
     rows.append((f"diff of {_CHANGED} changes", _best(server, folder, [*gitsnap, "diff", "--snapshot", "bench"])))
     rows.append(("list", _best(server, folder, [*gitsnap, "list"])))
     rows.append(("--help", _best(server, folder, [*gitsnap, "--help"])))
     _print(count, rows)
-    print(
-        f"repository: {size / 1e6:.1f} MB at first, +{grown / 1e3:.0f} kB by {_SAMPLES} samples of {_CHANGED} changes"
-    )
+    print(f"repository: {size / 1e6:.1f} MB, +{grown / 1e3:.0f} kB after {_SAMPLES} samples of {_CHANGED} changes each")
 
 
-def floor_of_files(shown: str, folder: str) -> None:
-    """Create as many files, of the same sizes, in the same folders as a first capture shows them."""
-    for place, _, names in os.walk(shown):
-        if ".git" in Path(place).relative_to(shown).parts:
+def floor_of_files(archive: str, folder: str) -> None:
+    """Write files of the same number, names and sizes as the working tree of an archive into another folder."""
+    for directory, _, names in os.walk(archive):
+        if ".git" in Path(directory).relative_to(archive).parts:
             continue
-        to = Path(folder, Path(place).relative_to(shown))
-        to.mkdir(parents=True)
+        target = Path(folder, Path(directory).relative_to(archive))
+        target.mkdir(parents=True)
         for name in names:
-            (to / name).write_bytes(b" " * Path(place, name).stat().st_size)
+            (target / name).write_bytes(b" " * Path(directory, name).stat().st_size)
 
 
 def floor_of_lists(url: str, ca: str, token: str) -> None:
-    """List the same kinds in pages of 500 and look at nothing; prints the bytes that came."""
+    """List the same kinds in pages of 500 without decoding them; prints the size of the responses."""
     host, _, port = url.removeprefix("https://").partition(":")
     connection = http.client.HTTPSConnection(host, int(port), context=ssl.create_default_context(cafile=ca), timeout=60)
     total = 0
     for kind in _KINDS.split(","):
         group = _CONFIG if kind in _CONFIG_KINDS else _LIB if kind == "sveltosclusters" else ""
-        more = b""
+        next_page = ""
         while True:
-            after = f"&continue={more.decode()}" if more else ""
             path = f"/apis/{group}/{kind}" if group else f"/api/v1/{kind}"
-            connection.request("GET", f"{path}?limit=500{after}", headers={"Authorization": f"Bearer {token}"})
-            answer = connection.getresponse().read()
-            total += len(answer)
-            found = _CONTINUE.search(answer[:_HEAD_BYTES]) or _CONTINUE.search(answer[-_HEAD_BYTES:])
-            if found is None:
+            connection.request("GET", f"{path}?limit=500{next_page}", headers={"Authorization": f"Bearer {token}"})
+            response = connection.getresponse().read()
+            total += len(response)
+            match = _CONTINUE.search(response[:_HEAD_BYTES]) or _CONTINUE.search(response[-_HEAD_BYTES:])
+            if match is None:
                 break
-            more = found[1]
+            next_page = f"&continue={match[1].decode()}"
     print(f"{total / 1e6:.1f} MB of lists", file=sys.stderr)
 
 
 def change(server: ApiServer, value: str) -> None:
-    """Change a few ConfigMaps."""
+    """Write a value into ten ConfigMaps."""
     for number in range(_CHANGED):
         path = f"/api/v1/namespaces/ns-{number % 20}/configmaps/cm-{number}"
         server.ask("PATCH", path, {"data": {"changed": value}}, content_type="application/merge-patch+json")
@@ -157,15 +160,19 @@ def _print(count: int, rows: list[tuple[str, Figures]]) -> None:
     base = rows[0][1]
     print(f"\n{count} objects")
     print(f"{'':<22}{'wall s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'MiB':>7}{'requests':>10}")
-    for name, one in rows:
+    for name, row in rows:
         print(
-            f"{name:<22}{one.wall:>8.2f}{one.wall / base.wall:>8.2f}{one.cpu:>8.2f}{one.cpu / base.cpu:>8.2f}"
-            f"{one.memory:>7.0f}{one.requests:>10}"
+            f"{name:<22}{row.wall:>8.2f}{row.wall / base.wall:>8.2f}{row.cpu:>8.2f}{row.cpu / base.cpu:>8.2f}"
+            f"{row.memory:>7.0f}{row.requests:>10}"
         )
 
 
 def _best(server: ApiServer, folder: Path, command: list[str]) -> Figures:
-    return min((_run(server, folder, command) for _ in range(_REPEATED)), key=lambda one: one.wall)
+    return _quickest(_run(server, folder, command) for _ in range(_REPEATED))
+
+
+def _quickest(runs: Iterable[Figures]) -> Figures:
+    return min(runs, key=lambda run: run.wall)
 
 
 def _run(server: ApiServer, folder: Path, command: list[str]) -> Figures:
@@ -181,20 +188,20 @@ def _run(server: ApiServer, folder: Path, command: list[str]) -> Figures:
 
 
 def _requests(server: ApiServer) -> int:
-    """Requests that the server has answered so far, watches of its own included."""
+    """The number of requests that the server has answered since its start, without watches."""
     status, _, text = _raw(server, "GET", "/metrics")
     if status != 200:
-        raise SystemExit(f"the server does not show its metrics: {status}")
-    found = re.findall(r"^apiserver_request_total\{([^}]*)\} (\S+)$", text.decode(), re.MULTILINE)
-    return int(sum(float(value) for labels, value in found if 'verb="WATCH"' not in labels))
+        raise SystemExit(f"the API server refuses to return its metrics: status {status}")
+    counters = re.findall(r"^apiserver_request_total\{([^}]*)\} (\S+)$", text.decode(), re.MULTILINE)
+    return int(sum(float(value) for labels, value in counters if 'verb="WATCH"' not in labels))
 
 
 def _raw(server: ApiServer, method: str, path: str, body: Any = None) -> tuple[int, Any, bytes]:
     connection = _connection(server)
     headers = {"Authorization": f"Bearer {server.admin.token}", "Content-Type": "application/json"}
     connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = connection.getresponse()
-    return answer.status, answer.headers, answer.read()
+    response = connection.getresponse()
+    return response.status, response.headers, response.read()
 
 
 _local = threading.local()
@@ -211,7 +218,7 @@ def _connection(server: ApiServer) -> http.client.HTTPSConnection:
 
 
 def fill(server: ApiServer, count: int) -> None:
-    """Make about so many objects, in twenty namespaces."""
+    """Create about ``count`` objects in twenty namespaces."""
     for number in range(20):
         _raw(server, "POST", "/api/v1/namespaces", {"metadata": {"name": f"ns-{number}"}})
     work = _objects(count)
@@ -224,11 +231,11 @@ def fill(server: ApiServer, count: int) -> None:
             if item is None:
                 return
             path, document, status = item
-            made, _, answer = _raw(server, "POST", path, document)
-            if made != 201:
-                raise SystemExit(f"{path}: {made} {answer!r}")
+            code, _, response = _raw(server, "POST", path, document)
+            if code != 201:
+                raise SystemExit(f"{path}: {code} {response!r}")
             if status is not None:
-                live = {**json.loads(answer), "status": status}
+                live = {**json.loads(response), "status": status}
                 _raw(server, "PUT", f"{path}/{document['metadata']['name']}/status", live)
 
     writers = [threading.Thread(target=write) for _ in range(_WRITERS)]
@@ -239,27 +246,30 @@ def fill(server: ApiServer, count: int) -> None:
 
 
 def _objects(count: int) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] | None]]:
-    """Path, document and status of each object, 3 kB on average; a tenth of them profiles, each with six ConfigMaps."""
+    """The API path, document and status of each object. A tenth of the objects are profiles with six ConfigMaps each.
+
+    An object has 3 kB on average.
+    """
     tenth = count // 10
     for number in range(tenth):
         namespace = f"ns-{number % 20}"
         name = f"cluster-{number}"
         metadata = {"name": name, "namespace": namespace, "labels": {"group": f"g{number}"}}
-        yield _made(_LIB, "SveltosCluster", "sveltosclusters", metadata, spec={})
+        yield _entry(_LIB, "SveltosCluster", "sveltosclusters", metadata, spec={})
         references = [
-            {"kind": "ConfigMap", "namespace": f"ns-{one % 20}", "name": f"cm-{one}"}
-            for one in range(number * 6, number * 6 + 6)
+            {"kind": "ConfigMap", "namespace": f"ns-{index % 20}", "name": f"cm-{index}"}
+            for index in range(number * 6, number * 6 + 6)
         ]
         spec = {"clusterSelector": {"matchLabels": {"group": f"g{number}"}}, "policyRefs": references}
-        yield _made(_CONFIG, "ClusterProfile", "clusterprofiles", {"name": f"profile-{number}"}, spec=spec)
+        yield _entry(_CONFIG, "ClusterProfile", "clusterprofiles", {"name": f"profile-{number}"}, spec=spec)
         labels = {"projectsveltos.io/cluster-name": name, "projectsveltos.io/cluster-type": "Sveltos"}
         entries = [
-            {"group": "apps", "kind": "Deployment", "name": f"app-{one}", "namespace": "apps", "version": "v1",
+            {"group": "apps", "kind": "Deployment", "name": f"app-{index}", "namespace": "apps", "version": "v1",
              "lastAppliedTime": "2026-01-01T00:00:00Z"}
-            for one in range(20)
+            for index in range(20)
         ]  # fmt: skip
         features = [{"featureID": "Resources", "resources": entries}]
-        yield _made(
+        yield _entry(
             _CONFIG,
             "ClusterConfiguration",
             "clusterconfigurations",
@@ -267,7 +277,7 @@ def _objects(count: int) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] |
             status={"clusterProfileResources": [{"clusterProfileName": f"profile-{number}", "Features": features}]},
         )
         summary = {"clusterName": name, "clusterNamespace": namespace, "clusterType": "Sveltos"}
-        yield _made(
+        yield _entry(
             _CONFIG,
             "ClusterSummary",
             "clustersummaries",
@@ -281,7 +291,7 @@ def _objects(count: int) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] |
         yield f"/api/v1/namespaces/{metadata['namespace']}/configmaps", {"metadata": metadata, "data": data}, None
 
 
-def _made(
+def _entry(
     version: str,
     kind: str,
     plural: str,
@@ -290,11 +300,11 @@ def _made(
     spec: dict[str, Any] | None = None,
     status: dict[str, Any] | None = None,
 ) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
-    place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    scope = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
     document = {"apiVersion": version, "kind": kind, "metadata": metadata}
     if spec is not None:
         document["spec"] = spec
-    return f"/apis/{version}{place}/{plural}", document, status
+    return f"/apis/{version}{scope}/{plural}", document, status
 
 
 def _bytes(folder: Path) -> int:

@@ -1,10 +1,10 @@
-"""The controller at rest and at work: memory and CPU idle, and what each sample of it costs.
+"""Measures memory and CPU of the idle controller, and the cost of each sample.
 
     python benchmarks/controller.py [OBJECTS]      default: 10000
 
-Runs `gitsnap controller` against a fresh API server filled as benchmarks/capture.py fills it. Prints seconds of CPU and
-MiB of resident memory: idle for a minute without a Snapshot, idle for a minute with one that is due once a year, and
-for each of ten samples taken on request, with ten changed objects before each.
+Runs `gitsnap controller` against a new API server with the objects of benchmarks/capture.py. Prints CPU seconds and
+resident memory in MiB: idle for a minute without a Snapshot, idle for a minute with a yearly Snapshot, and for each of
+ten requested samples. Ten objects change before each sample.
 """
 
 from __future__ import annotations
@@ -75,23 +75,23 @@ def _measure(server: ApiServer, folder: Path, count: int) -> None:
             process.terminate()
 
 
-def _idle(process: int, what: str) -> None:
+def _idle(process: int, situation: str) -> None:
     before = _cpu(process)
     time.sleep(_IDLE_SECONDS)
     used = (_cpu(process) - before) / _IDLE_SECONDS
     resident, _ = _memory(process)
-    print(f"idle, {what:<14} {used * 1000:6.1f} ms of CPU a second, {resident:.0f} MiB")
+    print(f"idle, {situation:<14} {used * 1000:6.1f} ms of CPU per second, {resident:.0f} MiB")
 
 
 def _sample(server: ApiServer, process: int, number: int) -> None:
     change(server, str(number))
     before, started = _cpu(process), time.perf_counter()
-    asked = str(number)
-    patch = {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": asked}}}
+    request = str(number)
+    patch = {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": request}}}
     server.ask("PATCH", f"{_SNAPSHOTS}/bench", patch, content_type="application/merge-patch+json")
     while True:
         status = server.ask("GET", f"{_SNAPSHOTS}/bench").get("status") or {}
-        if status.get("lastHandledCaptureAt") == asked:
+        if status.get("lastHandledCaptureAt") == request:
             break
         if status.get("lastRunStatus") == "Failed":
             raise SystemExit(f"the sample failed: {status.get('failureMessage')}")
@@ -102,13 +102,13 @@ def _sample(server: ApiServer, process: int, number: int) -> None:
 
 
 def _cpu(process: int) -> float:
-    """Seconds of CPU that a process has used (proc_pid_stat(5): utime and stime)."""
+    """CPU seconds of a process (utime and stime in proc_pid_stat(5))."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _memory(process: int) -> tuple[float, float]:
-    """Resident memory now and at most, in MiB."""
+    """Present and peak resident memory in MiB."""
     values = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     return int(values["VmRSS"].split()[0]) / 1024, int(values["VmHWM"].split()[0]) / 1024
 

@@ -1,10 +1,10 @@
-"""Questions to an archive with a long history; prints seconds of whole processes, the best of three.
+"""Measures commands on an archive with a long history; prints seconds of whole processes, the best of three.
 
     python benchmarks/history.py [SAMPLES [OBJECTS]]      default: 20000 5000
 
-The archive is made by `git fast-import`, and packed as gitsnap's maintenance does it: each sample changes three
-ConfigMaps of its objects. Start-up is the time of `gitsnap list --help`, which every command has in it. Pushing goes to
-a bare repository on the same disk.
+`git fast-import` creates the archive, in which each sample changes three ConfigMaps. The archive is then packed as by
+gitsnap's maintenance. The row start-up is the time of `gitsnap list --help`, which is part of the time of every
+command. The push goes to a bare repository on the same disk.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ _POLICY = "hourly"
 
 
 def main() -> None:
-    """Make the archive, then ask it."""
+    """Create the archive and run the commands."""
     numbers = [int(argument) for argument in sys.argv[1:]]
     samples, objects = (*numbers, *(20_000, 5_000)[len(numbers) :])
     folder = Path(tempfile.mkdtemp(prefix="gitsnap-history-"))
     try:
-        began = time.perf_counter()
-        make(folder, samples, objects)
+        started = time.perf_counter()
+        make_archive(folder, samples, objects)
         git(folder, "config", "extensions.preciousObjects", "false")
         git(folder, "gc", "--quiet")
         git(folder, "commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress")
-        print(f"{samples} samples over {objects} objects, made in {time.perf_counter() - began:.0f} s")
+        print(f"{samples} samples of {objects} objects, created in {time.perf_counter() - started:.0f} s")
         print(f"archive: {_size(folder / _POLICY / '.git') / 1e6:.0f} MB")
-        ask(folder, samples)
+        run_commands(folder, samples)
     finally:
         shutil.rmtree(folder)
 
 
-def make(storage: Path, samples: int, objects: int) -> None:
-    """An archive with this many samples; the working tree is left empty."""
+def make_archive(storage: Path, samples: int, objects: int) -> None:
+    """Create an archive with this many samples. The working tree stays empty."""
     create_archive(storage, _POLICY)
     command = ["git", "-C", str(storage / _POLICY), "fast-import", "--quiet"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
@@ -78,15 +78,16 @@ def _stream(samples: int, objects: int) -> Iterator[bytes]:
     for number in range(samples):
         moment = _START + number * _STEP
         seconds = int(moment.timestamp())
-        changed = range(objects) if number == 0 else [(number * _CHANGES + one) % objects for one in range(_CHANGES)]
+        first = number * _CHANGES
+        changed = range(objects) if number == 0 else [index % objects for index in range(first, first + _CHANGES)]
         subject = f"{_POLICY}: {len(changed)} ConfigMaps modified\n\nGitsnap-Format: 1\n"
         yield f"commit refs/heads/{_POLICY}\nmark :{number + 1}\n".encode()
         yield f"author gitsnap <gitsnap@localhost> {seconds} +0000\n".encode()
         yield f"committer gitsnap <gitsnap@localhost> {seconds} +0000\n".encode() + _data(subject.encode())
         if number == 0:
             yield b"M 100644 inline gitsnap.yaml\n" + _data(tree_info_to_bytes(info))
-        for one in changed:
-            key = ObjectKey(CONFIG_MAP, f"team-{one % 20}", f"map-{one}")
+        for index in changed:
+            key = ObjectKey(CONFIG_MAP, f"team-{index % 20}", f"map-{index}")
             yield f"M 100644 inline configuration/{path_of(key)}\n".encode() + _data(_config_map(key, number))
         yield b"\n"
         metadata = SampleMetadata(
@@ -114,20 +115,20 @@ def _data(content: bytes) -> bytes:
     return b"data %d\n%s\n" % (len(content), content)
 
 
-def ask(storage: Path, samples: int) -> None:
-    """Every question, timed."""
+def run_commands(storage: Path, samples: int) -> None:
+    """Run each command and print its time."""
     middle = (_START + samples // 2 * _STEP).strftime("%Y-%m-%dT%H:%MZ")
-    questions = {
+    commands = {
         "start-up": ["list", "--help"],
         "list": ["list"],
         "diff of the newest two": ["diff"],
         "diff of three samples": ["diff", "--from-sample", "latest~3"],
         "diff of the first and the last": ["diff", "--from-sample", f"latest~{samples - 1}"],
-        "show an object at a moment": ["show", "ConfigMap/team-1/map-1", "--sample", f"@{middle}"],
+        "show an object at a time": ["show", "ConfigMap/team-1/map-1", "--sample", f"@{middle}"],
         "log of one object": ["log", "ConfigMap/team-1/map-1"],
     }
-    for what, words in questions.items():
-        print(f"{what:32} {min(_seconds(storage, words) for _ in range(3)):6.2f} s")
+    for name, arguments in commands.items():
+        print(f"{name:32} {min(_seconds(storage, arguments) for _ in range(3)):6.2f} s")
     remote = storage / "remote.git"
     git(storage, "clone", "--quiet", "--bare", ".", str(remote))
     dump = storage / "dump"
@@ -136,23 +137,23 @@ def ask(storage: Path, samples: int) -> None:
     capture = ["capture", "--from-dir", str(dump), "--secrets-mode", "omit", "--adopt"]
     print(f"{'capture of another cluster':32} {_seconds(storage, capture):6.2f} s")
     print(f"{'push of that sample':32} {_seconds(storage, ['push', '--to', str(remote)]):6.2f} s")
-    began = time.perf_counter()
+    started = time.perf_counter()
     git(storage, "ls-remote", "--quiet", str(remote))
-    print(f"{'git ls-remote, the floor of it':32} {time.perf_counter() - began:6.2f} s")
+    print(f"{'floor of a push: git ls-remote':32} {time.perf_counter() - started:6.2f} s")
 
 
-def _seconds(storage: Path, words: list[str]) -> float:
-    command = [sys.executable, "-m", "gitsnap", *words]
-    if "--help" not in words:
+def _seconds(storage: Path, arguments: list[str]) -> float:
+    command = [sys.executable, "-m", "gitsnap", *arguments]
+    if "--help" not in arguments:
         command += ["--storage", str(storage), "--snapshot", _POLICY]
-    began = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, check=True, env=dict(os.environ), stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
-def git(storage: Path, *words: str) -> None:
+def git(storage: Path, *arguments: str) -> None:
     """Run git in the archive."""
-    subprocess.run(["git", "-C", storage / _POLICY, *words], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["git", "-C", storage / _POLICY, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def _size(folder: Path) -> int:

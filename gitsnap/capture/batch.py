@@ -18,7 +18,7 @@ from gitsnap.capture.unchanged import Unchanged, version_of
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import Area, BlobId, IncompleteReason, JsonObject, ObjectKey, ResourceSelector
 from gitsnap.secrets.sealing import Sealer, Store
-from gitsnap.sveltos import forms, generated, inventory, kinds
+from gitsnap.sveltos import field_types, generated, inventory, kinds
 from gitsnap.sveltos.generated import Origin
 from gitsnap.sveltos.normalize import last_manager, normalize, terminating
 
@@ -141,7 +141,7 @@ class Converter:
             if self._strict:
                 raise InputError(f"{ObjectKey.of(raw)}: {failure.words}") from error
         except _UNEXPECTED as error:
-            problem = forms.problem_of(raw)
+            problem = field_types.problem_of(raw)
             failure = Failure(IncompleteReason.MALFORMED, problem) if problem else _defect(error)
             if self._strict and problem:
                 raise InputError(

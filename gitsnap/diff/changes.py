@@ -24,8 +24,8 @@ from gitsnap.core.objects import changed_fields, same_json
 from gitsnap.diff.rows import Action, NotComparable
 from gitsnap.diff.tree_files import differing
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.archives import ARCHIVE_KEY, listed
 from gitsnap.sveltos.defaults import without_defaults
+from gitsnap.sveltos.kustomize_archives import ARCHIVE_KEY, listed
 
 if TYPE_CHECKING:
     from gitsnap.diff.sides import Side

@@ -16,7 +16,7 @@ from gitsnap.diff.raw_text import is_shown, text_pair
 from gitsnap.diff.rows import Action, ManagementRow, TextPair, object_title, resource_type, short_name
 from gitsnap.diff.sides import Side
 from gitsnap.format.fingerprint import is_fingerprint
-from gitsnap.sveltos import archives, kinds
+from gitsnap.sveltos import kinds, kustomize_archives
 from gitsnap.sveltos.matching import ClusterRef
 
 MASK = "(not shown)"
@@ -102,7 +102,7 @@ def management_texts(changes: Iterable[Change], shown: set[TextPair]) -> list[Te
 def _shown(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
     """Both sides as they are shown: archives by file, Secrets without values, though one sees which differ."""
     if change.key.kind == kinds.CONFIG_MAP:
-        old_files, new_files = (side and archives.listed(side) for side in (change.before, change.after))
+        old_files, new_files = (side and kustomize_archives.listed(side) for side in (change.before, change.after))
         # The files say more than a blob, except where only the packing differs.
         return (change.before, change.after) if same_json(old_files, new_files) else (old_files, new_files)
     if change.key.kind != kinds.SECRET:

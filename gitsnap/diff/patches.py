@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.diff.sides import Side
 from gitsnap.diff.source_documents import texts_of
 from gitsnap.format import encode
 from gitsnap.sveltos.documents import load
-from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import Reference
 

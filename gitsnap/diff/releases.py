@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.diff.absence import Absence
@@ -22,7 +23,7 @@ from gitsnap.diff.template_context import Filling
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource, cluster_of
 from gitsnap.sveltos.kinds import PROFILE_KINDS
-from gitsnap.sveltos.matching import ClusterRef, values_at
+from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 from gitsnap.sveltos.references import references, render
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitsnap.core.errors import InputError
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind
 from gitsnap.core.objects import same_json
 from gitsnap.diff.template_context import Filling
 from gitsnap.format import load_document
-from gitsnap.sveltos import archives, documents, kinds
+from gitsnap.sveltos import documents, kinds, kustomize_archives
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 
 _WHERE = ("kind", "namespace", "name")
@@ -50,7 +50,7 @@ def _content(document: JsonObject) -> list[Any]:
     if Kind.of(document) in kinds.SOURCE_KINDS:
         spec = document.get("spec") or {}
         return [spec.get(field) for field in _SOURCE_CONTENT]
-    listed = archives.listed(document)
+    listed = kustomize_archives.listed(document)
     return [
         listed.get("data") or {},
         listed.get("binaryData") or {},

@@ -1,1 +1,1 @@
-"""Rules of Kubernetes itself: fields that servers fill in, and label selectors. Knows nothing of Sveltos."""
+"""Rules of Kubernetes itself: the fields that servers fill in, and label selectors."""

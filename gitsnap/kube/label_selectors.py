@@ -1,7 +1,7 @@
-"""Label selectors of Kubernetes: their text form, ``matchExpressions``, and whether they match an object's labels.
+"""Label selectors of Kubernetes: parses the text form into ``matchExpressions`` and evaluates these on labels.
 
-The API server takes the text form in lists, kubectl as ``-l``, and Sveltos kept it in ``clusterSelector`` until its API
-became v1beta1. The grammar is that of ``k8s.io/apimachinery/pkg/labels``.
+The API server accepts the text form in list requests and kubectl in ``-l``. Sveltos' API v1alpha1 has it in
+``clusterSelector``. The grammar is that of ``k8s.io/apimachinery/pkg/labels``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _OPERATORS = {"in": "In", "notin": "NotIn", "=": "In", "==": "In", "!=": "NotIn"
 
 
 def parse_requirements(text: str) -> list[dict[str, Any]]:
-    """The requirements of a selector such as ``env=fv,tier in (a, b),!old``, as ``matchExpressions`` holds them.
+    """The requirements of a selector such as ``env=fv,tier in (a, b),!old``, in the form of ``matchExpressions``.
 
-    Raises ValueError with the requirement that cannot be read.
+    Raises ValueError with the text of the first requirement that cannot be parsed.
     """
-    return [_requirement(part.strip()) for part in _COMMA_OUTSIDE_PARENTHESES.split(text)]
+    return [_parse_requirement(part.strip()) for part in _COMMA_OUTSIDE_PARENTHESES.split(text)]
 
 
 def matches_all(requirements: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> bool:
-    """Whether labels meet every requirement; no requirement matches all labels, as in Kubernetes."""
+    """Whether labels meet every requirement. An empty list matches all labels, as in Kubernetes."""
     return all(requirement_matches(requirement, labels) for requirement in requirements)
 
 
 def requirement_matches(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether labels meet one requirement of ``matchExpressions``. Gt and Lt exist in the text form only."""
+    """Whether labels meet one requirement of ``matchExpressions``. Gt and Lt come from the text form only."""
     key, values = str(requirement.get("key", "")), requirement.get("values") or ()
     match requirement.get("operator"):
         case "In":
@@ -51,10 +51,10 @@ def requirement_matches(requirement: Mapping[str, Any], labels: Mapping[str, str
             return False
 
 
-def _requirement(text: str) -> dict[str, Any]:
+def _parse_requirement(text: str) -> dict[str, Any]:
     if match := _SET_BASED.match(text):
-        key, operator, listed = match.groups()
-        return {"key": key, "operator": _OPERATORS[operator], "values": [value.strip() for value in listed.split(",")]}
+        key, operator, values = match.groups()
+        return {"key": key, "operator": _OPERATORS[operator], "values": [value.strip() for value in values.split(",")]}
     if match := _EQUALITY.match(text) or _NUMBER.match(text):
         key, operator, value = match.groups()
         return {"key": key, "operator": _OPERATORS[operator], "values": [value]}

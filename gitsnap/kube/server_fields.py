@@ -1,9 +1,9 @@
-"""Kubernetes' own kinds: what the API server and its controllers fill in, and which objects and kinds nobody wrote.
+"""Kubernetes' own kinds: the fields that the API server and its controllers fill in, and the objects that they create.
 
-For the kinds that a policy adds. Tables of rows, each with the mark that tells a filled-in value from a chosen one;
-what is not in a table is taken for somebody's intent (``revisionHistoryLimit``, empty maps, own finalizers).
-Source: the Kubernetes API reference, and the behaviour of kube-apiserver 1.37.
-This module must not know Sveltos, and never changes the object it is given.
+A capture of the kinds that a policy adds leaves these out. Each row of a table has a condition that distinguishes a
+value that was filled in from a value that a user chose. A field without a row counts as the user's intent, for example
+``revisionHistoryLimit`` or an empty mapping. Sources: the Kubernetes API reference, and the behaviour of kube-apiserver
+1.37.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CORE_KINDS = frozenset(
         "Secret", "Service", "ServiceAccount",
     )
 )  # fmt: skip
-"""The kinds of the group without a name. It is complete: what Kubernetes gets anew is in groups with names."""
+"""All kinds of the core group. New kinds of Kubernetes are added to named groups only."""
 
 NEVER_CONFIGURATION = frozenset(
     {
@@ -45,7 +45,7 @@ NEVER_CONFIGURATION = frozenset(
         Kind("storage.k8s.io", "VolumeAttachment"),
     }
 )
-"""Kinds that only ever say what is going on."""
+"""Kinds whose objects report events and states of the cluster."""
 
 CONTROLLER_ANNOTATIONS = frozenset(
     {
@@ -64,16 +64,17 @@ CONTROLLER_ANNOTATIONS = frozenset(
         "volume.kubernetes.io/storage-provisioner",
     }
 )
-"""Of any kind."""
+"""Annotations that controllers write on objects of any kind."""
 
 Condition = Callable[[Mapping[str, Any]], bool]
+"""A condition on an object as the API server returned it."""
 
 
 def _always(_document: Mapping[str, Any]) -> bool:
     return True
 
 
-def _annotated(*keys: str) -> Condition:
+def _has_annotation(*keys: str) -> Condition:
     return lambda document: any(key in _annotations(document) for key in keys)
 
 
@@ -81,34 +82,35 @@ def _annotations(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return (document.get("metadata") or {}).get("annotations") or {}
 
 
-def _unless_chosen(*path: str) -> Condition:
-    """Unless managedFields say that somebody wrote the field: what the server allocates belongs to no manager.
+def _unless_managed(*path: str) -> Condition:
+    """True unless ``managedFields`` names a manager of the field: values that the server allocates have no manager.
 
-    Without managedFields (a file, an archived object) it cannot be told, and the value stays.
+    An object without ``managedFields``, such as one from a file, does not show who wrote the field. The condition is
+    then False, and the value stays.
     """
 
-    def filled_in(document: Mapping[str, Any]) -> bool:
-        """Entries for a subresource, such as status, do not count: controllers write those."""
+    def is_filled_in(document: Mapping[str, Any]) -> bool:
+        """Entries for a subresource, such as status, do not count: controllers write subresources."""
         entries = (document.get("metadata") or {}).get("managedFields") or ()
         for entry in entries:
-            found: Any = entry.get("fieldsV1") or {}
+            fields: Any = entry.get("fieldsV1") or {}
             for name in path:
-                found = found.get(f"f:{name}") if isinstance(found, dict) else None
-            if found is not None and not entry.get("subresource"):
+                fields = fields.get(f"f:{name}") if isinstance(fields, dict) else None
+            if fields is not None and not entry.get("subresource"):
                 return False
         return bool(entries)
 
-    return filled_in
+    return is_filled_in
 
 
-def _allocated_address(document: Mapping[str, Any]) -> bool:
-    """``None`` asks for a headless Service, which is a choice."""
+def _is_address_allocated(document: Mapping[str, Any]) -> bool:
+    """The value ``None`` requests a headless Service and is a choice of the user."""
     spec = document.get("spec") or {}
-    return spec.get("clusterIP") != "None" and _unless_chosen("spec", "clusterIP")(document)
+    return spec.get("clusterIP") != "None" and _unless_managed("spec", "clusterIP")(document)
 
 
 def _is_autoscaled(document: Mapping[str, Any]) -> bool:
-    """An autoscaler writes through the scale subresource; so does ``kubectl scale``, as another manager."""
+    """The autoscaler writes the subresource scale as kube-controller-manager, ``kubectl scale`` as another manager."""
     return any(
         entry.get("subresource") == "scale" and entry.get("manager") == "kube-controller-manager"
         for entry in (document.get("metadata") or {}).get("managedFields") or ()
@@ -119,31 +121,32 @@ def _is_aggregated(document: Mapping[str, Any]) -> bool:
     return bool(document.get("aggregationRule"))
 
 
-def _selects_by_itself(document: Mapping[str, Any]) -> bool:
+def _has_generated_selector(document: Mapping[str, Any]) -> bool:
     return not (document.get("spec") or {}).get("manualSelector")
 
 
-_INJECTED = _annotated(
+_IS_INJECTED = _has_annotation(
     "cert-manager.io/inject-ca-from",
     "cert-manager.io/inject-ca-from-secret",
     "cert-manager.io/inject-apiserver-ca",
     "service.beta.openshift.io/inject-cabundle",
 )
-_BOUND = _annotated("pv.kubernetes.io/bound-by-controller")
+_IS_BOUND = _has_annotation("pv.kubernetes.io/bound-by-controller")
 
 
 @dataclass(frozen=True, slots=True)
 class FilledField:
-    """One row: a field that nobody wrote when the condition holds."""
+    """One row: a field that the server or a controller fills in if the condition holds."""
 
     kind: Kind
     path: str
-    """``spec.clusterIP``; ``[]`` stands for every element of a list."""
+    """The path of the field, such as ``spec.clusterIP``. ``[]`` stands for every element of a list, ``~1`` for a dot in
+    a key."""
     when: Condition = _always
 
     @property
     def conditional(self) -> bool:
-        """Whether a mark on the object decides."""
+        """Whether the row has a condition on the object."""
         return self.when is not _always
 
 
@@ -162,32 +165,34 @@ _JOB_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid
 FILLED_FIELDS: tuple[FilledField, ...] = (
     FilledField(Kind("", "Namespace"), "metadata.labels.kubernetes~1io/metadata~1name"),
     FilledField(Kind("", "Namespace"), "spec.finalizers"),
-    FilledField(Kind("", "PersistentVolume"), "spec.claimRef", _BOUND),
+    FilledField(Kind("", "PersistentVolume"), "spec.claimRef", _IS_BOUND),
     FilledField(Kind("", "PersistentVolume"), "spec.claimRef.resourceVersion"),
     FilledField(Kind("", "PersistentVolume"), "spec.claimRef.uid"),
-    FilledField(Kind("", "PersistentVolumeClaim"), "spec.volumeName", _BOUND),
-    FilledField(Kind("", "Pod"), "spec.nodeName", _unless_chosen("spec", "nodeName")),
-    FilledField(Kind("", "Service"), "spec.clusterIP", _allocated_address),
-    FilledField(Kind("", "Service"), "spec.clusterIPs", _allocated_address),
-    FilledField(Kind("", "Service"), "spec.healthCheckNodePort", _unless_chosen("spec", "healthCheckNodePort")),
-    FilledField(Kind(ADMISSION, "MutatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _INJECTED),
-    FilledField(Kind(ADMISSION, "ValidatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _INJECTED),
+    FilledField(Kind("", "PersistentVolumeClaim"), "spec.volumeName", _IS_BOUND),
+    FilledField(Kind("", "Pod"), "spec.nodeName", _unless_managed("spec", "nodeName")),
+    FilledField(Kind("", "Service"), "spec.clusterIP", _is_address_allocated),
+    FilledField(Kind("", "Service"), "spec.clusterIPs", _is_address_allocated),
+    FilledField(Kind("", "Service"), "spec.healthCheckNodePort", _unless_managed("spec", "healthCheckNodePort")),
+    FilledField(Kind(ADMISSION, "MutatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _IS_INJECTED),
+    FilledField(Kind(ADMISSION, "ValidatingWebhookConfiguration"), "webhooks[].clientConfig.caBundle", _IS_INJECTED),
     FilledField(
         Kind("apiextensions.k8s.io", "CustomResourceDefinition"),
         "spec.conversion.webhook.clientConfig.caBundle",
-        _INJECTED,
+        _IS_INJECTED,
     ),
-    FilledField(Kind("apiregistration.k8s.io", "APIService"), "spec.caBundle", _INJECTED),
+    FilledField(Kind("apiregistration.k8s.io", "APIService"), "spec.caBundle", _IS_INJECTED),
     *(FilledField(Kind(APPS, name), "spec.replicas", _is_autoscaled) for name in ("Deployment", "StatefulSet")),
     *(FilledField(kind, f"{path}.metadata.creationTimestamp") for kind, path in _TEMPLATES),
-    FilledField(Kind(BATCH, "Job"), "spec.selector", _selects_by_itself),
+    FilledField(Kind(BATCH, "Job"), "spec.selector", _has_generated_selector),
     *(
-        FilledField(Kind(BATCH, "Job"), f"spec.template.metadata.labels.{label.replace('.', '~1')}", _selects_by_itself)
+        FilledField(
+            Kind(BATCH, "Job"), f"spec.template.metadata.labels.{label.replace('.', '~1')}", _has_generated_selector
+        )
         for label in _JOB_LABELS
     ),
     FilledField(Kind(RBAC, "ClusterRole"), "rules", _is_aggregated),
 )
-"""A dot in a key is written ``~1``."""
+"""The fields that the API server and its controllers fill in."""
 
 
 def _by_kind() -> dict[Kind, list[tuple[tuple[str, ...], Condition]]]:
@@ -202,9 +207,10 @@ _ROWS = _by_kind()
 
 
 def without_filled(raw: JsonObject, document: JsonObject) -> JsonObject:
-    """``document`` without the fields of ``raw`` that nobody wrote; a map that has become empty by that goes too.
+    """``document`` without the fields that the API server and its controllers filled in.
 
-    ``raw`` is the object as the API server gave it, ``document`` what is to be archived of it.
+    ``raw`` is the object as the API server returned it; the conditions are evaluated on ``raw``. ``document`` is the
+    part of the object to archive. A mapping that becomes empty is removed as well.
     """
     for path, when in _ROWS.get(Kind.of(raw), ()):
         if when(raw):
@@ -213,7 +219,7 @@ def without_filled(raw: JsonObject, document: JsonObject) -> JsonObject:
 
 
 def _without(value: Any, path: tuple[str, ...]) -> Any:
-    """A copy without what stands at a path, the same value where nothing does."""
+    """A copy of a value without the field at a path; the same value if there is no such field."""
     name, rest = path[0], path[1:]
     if name == "[]":
         return [_without(entry, rest) for entry in value] if isinstance(value, list) else value
@@ -228,17 +234,18 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
     return kept
 
 
-_SERVER_FINALIZERS = re.compile(r"(?:foregroundDeletion|orphan|(?:[a-z0-9.-]+\.)?(?:kubernetes|k8s)\.io/.*)")
+_KUBERNETES_FINALIZER = re.compile(r"(?:foregroundDeletion|orphan|(?:[a-z0-9.-]+\.)?(?:kubernetes|k8s)\.io/.*)")
 
 
 def own_finalizers(raw: JsonObject) -> list[str]:
-    """The finalizers of an object that are not Kubernetes' own bookkeeping, in their order."""
-    listed = (raw.get("metadata") or {}).get("finalizers") or ()
-    return [name for name in listed if not _SERVER_FINALIZERS.fullmatch(str(name))]
+    """The finalizers of an object without those of Kubernetes itself, in their order."""
+    finalizers = (raw.get("metadata") or {}).get("finalizers") or ()
+    return [name for name in finalizers if not _KUBERNETES_FINALIZER.fullmatch(str(name))]
 
 
 MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
-    # Kinds, and the mark that tells such an object of them; of every kind but Secret it is in the metadata.
+    # Kinds, and the condition that recognizes an object that Kubernetes created. Except for Secrets, a condition reads
+    # the metadata only, so that a list of metadata leaves out the same objects as a list of whole objects.
     (
         frozenset({Kind("", "ConfigMap")}),
         lambda document: (
@@ -278,7 +285,10 @@ MADE_BY_KUBERNETES: tuple[tuple[frozenset[Kind], Condition], ...] = (
 
 
 def is_made_by_kubernetes(document: Mapping[str, Any]) -> bool:
-    """Whether an object, as the API server gave it, is one that a server or its controllers make in every cluster."""
+    """Whether a server or its controllers create an object in every cluster.
+
+    ``document`` is the object as the API server returned it.
+    """
     return any(mark(document) for mark in _marks_of(Kind.of(document)))
 
 
@@ -288,5 +298,5 @@ def _marks_of(kind: Kind) -> tuple[Condition, ...]:
 
 
 def is_helm_release(document: Mapping[str, Any]) -> bool:
-    """Whether an object is where Helm keeps the state of a release."""
+    """Whether an object is a Secret in which Helm stores a release."""
     return Kind.of(document) == Kind("", "Secret") and document.get("type") == "helm.sh/release.v1"

@@ -1,5 +1,5 @@
-"""What Sveltos means: its kinds, references, matching of clusters, source documents, inventory, and generated objects.
+"""The rules of Sveltos: its kinds, references, matching of clusters, source documents, inventory and generated objects.
 
-The facts are data, one table for each subject, so that a new version of Sveltos is a new row.
-This package must not do I/O and must not know how an archive is laid out.
+The facts are tables, one for each subject, so that a new version of Sveltos needs new rows and no new code.
+docs/SVELTOS.md shows the tables.
 """

@@ -1,8 +1,8 @@
-"""The defaults that the CRDs of Sveltos declare: a field with its default says what its absence says.
+"""The defaults that the CRDs of Sveltos declare. A field with its default means the same as an absent field.
 
-A server fills them in when it reads an object, so an upgrade of Sveltos that brings a field changes every object that
-lacks it, and nobody's configuration. No default ever had another value in an earlier release.
-This module must not change what is archived: it only serves comparisons.
+The API server fills in defaults when it reads an object. An upgrade of Sveltos that adds a field with a default
+therefore changes every object, but nobody's configuration, so comparisons leave defaults out. Archives keep them. No
+default has changed its value between releases of Sveltos.
 """
 
 from __future__ import annotations
@@ -108,29 +108,33 @@ DEFAULTS: Mapping[Kind, JsonObject] = {
         "workloadIdentity": {"caSecretRef": {"name": ""}},
     },
 }
-"""Below ``spec``: a field's default, a map for a nested object, a list of one for the entries of a list."""
+"""By kind, the defaults below ``spec``. A mapping describes a nested object. A list holds one element, which describes
+every element of the field."""
 
 
 def without_defaults(document: JsonObject) -> JsonObject:
-    """A copy in which fields that hold their default are left out, the same object where there are none."""
+    """A copy of an object without the fields of ``spec`` that have their default value.
+
+    An object of a kind without a row in DEFAULTS is returned as it is.
+    """
     defaults = DEFAULTS.get(Kind.of(document))
     if defaults is None or not isinstance(document.get("spec"), dict):
         return document
-    return {**document, "spec": _stripped(document["spec"], defaults)}
+    return {**document, "spec": _strip(document["spec"], defaults)}
 
 
-def _stripped(value: Any, defaults: Any) -> Any:
+def _strip(value: Any, defaults: Any) -> Any:
     if isinstance(defaults, list) and isinstance(value, list):
-        return [_stripped(entry, defaults[0]) for entry in value]
+        return [_strip(entry, defaults[0]) for entry in value]
     if not isinstance(defaults, dict) or not isinstance(value, dict):
         return value
     return {
-        field: _stripped(entry, defaults.get(field))
+        field: _strip(entry, defaults.get(field))
         for field, entry in value.items()
         if field not in defaults or not _is_default(entry, defaults[field])
     }
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    # Maps and lists in the table are structure, not defaults.
+    # Mappings and lists in the table describe structure; they are not defaults.
     return not isinstance(default, dict | list) and same_json(value, default)

@@ -1,8 +1,9 @@
-"""The YAML documents inside ConfigMaps and Secrets: split as Sveltos splits them, and told apart.
+"""The YAML documents in ConfigMaps and Secrets: how Sveltos splits a value into documents, and what each one describes.
 
-A deployed resource comes from one document; which one, its kind and name tell, and a rule about namespaces. Templates
-are not evaluated here, so what they produce is recognised by what stands in the text around them.
-This module must not read objects, and must not raise for content that a user may have written wrongly, except in split.
+A deployed resource comes from one document. The document is found by kind, name and namespace. Templates are not
+evaluated here: the text around the actions of a template must fit the name of the resource.
+Only ``split`` raises an error for content that a user wrote wrongly. Sveltos' rules: ``collectContent`` in the
+addon-controller's ``handlers_utils.go`` and ``CustomSplit`` in libsveltos' ``deployer/applier.go``.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ LUA_ANNOTATION = "projectsveltos.io/lua"
 INSTANTIATE_ANNOTATION = "projectsveltos.io/instantiate"
 SUBRESOURCES_ANNOTATION = "projectsveltos.io/subresources"
 RENDERED_ANNOTATIONS = (TEMPLATE_ANNOTATION, LUA_ANNOTATION, INSTANTIATE_ANNOTATION)
-"""Their presence, whatever their value, makes the content something that is evaluated before it is deployed."""
+"""Sveltos evaluates the content of an object with one of these annotations before it deploys it. Any value counts."""
 
 DEFAULT_NAMESPACE = "default"
-"""Where Sveltos puts a namespaced resource whose document names no namespace."""
+"""The namespace of a deployed resource whose document names none."""
 
 CLUSTER_SCOPED_KINDS = frozenset(
     {
@@ -46,10 +47,10 @@ CLUSTER_SCOPED_KINDS = frozenset(
         Kind("storage.k8s.io", "StorageClass"),
     }
 )
-"""Kinds of Kubernetes itself without a namespace: for documents that no inventory lists."""
+"""Cluster-scoped kinds of Kubernetes. Needed for documents of which no inventory says where they were deployed."""
 
-LONGEST = 4 * 1024 * 1024
-"""Characters of one value that are looked at; an object in Kubernetes has 1.5 MiB, at the most 3 by configuration."""
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""Largest number of characters in a value. An object in Kubernetes has at most 1.5 MiB by default, 3 if configured."""
 
 _SEPARATOR = "---"
 _SEPARATOR_LINE = re.compile(r"---\s*(?:#.*)?")
@@ -57,60 +58,65 @@ _API_VERSION = re.compile(r"^apiVersion:[ \t]*([^ \t\n].*)$", re.MULTILINE)
 _KIND = re.compile(r"^kind:[ \t]*([^ \t\n].*)$", re.MULTILINE)
 _METADATA = re.compile(r"^metadata:[ \t]*\n((?:[ \t]+.*\n?|[ \t]*\n|[ \t]*#.*\n?)+)", re.MULTILINE)
 _ACTION = re.compile(r"{{.*?}}")
-"""To be looked for only where a ``}}`` follows on the line: text of nothing but ``{{`` takes it for ever."""
-_HIDDEN = "hidden-template-action-"
-_DEEPEST_LISTS = 10
-_HIDDEN_ACTION = re.compile(rf"{_HIDDEN}([0-9]+)\.")
+"""Search for this pattern only up to the last ``}}`` of a line: on a line of many ``{{`` without ``}}`` the search
+takes quadratic time."""
+_PLACEHOLDER = "hidden-template-action-"
+_NUMBERED_PLACEHOLDER = re.compile(rf"{_PLACEHOLDER}([0-9]+)\.")
+_MAX_LIST_DEPTH = 10
 
 
 def is_rendered(document: Mapping[str, Any]) -> bool:
-    """Whether Sveltos evaluates the content of a ConfigMap or Secret (template, Lua) before it deploys it."""
+    """Whether Sveltos evaluates the content of a ConfigMap or Secret, as a template or Lua, before it deploys it."""
     annotations = (document.get("metadata") or {}).get("annotations") or {}
     return any(annotation in annotations for annotation in RENDERED_ANNOTATIONS)
 
 
 def is_program(document: Mapping[str, Any]) -> bool:
-    """Whether the content of a ConfigMap or Secret is Lua that returns the documents; a template annotation wins."""
+    """Whether the content of a ConfigMap or Secret is a Lua program that returns documents.
+
+    If the object has both annotations, Sveltos takes the content for a template.
+    """
     annotations = (document.get("metadata") or {}).get("annotations") or {}
     return LUA_ANNOTATION in annotations and TEMPLATE_ANNOTATION not in annotations
 
 
 def subresources_of(document: Mapping[str, Any]) -> frozenset[str]:
-    """The subresources that Sveltos applies besides each resource of a ConfigMap or Secret, such as ``status``."""
+    """The subresources, such as ``status``, that Sveltos applies with each resource of a ConfigMap or Secret."""
     annotations = (document.get("metadata") or {}).get("annotations") or {}
     names = str(annotations.get(SUBRESOURCES_ANNOTATION) or "").split(",")
     return frozenset(name.strip() for name in names) - {""}
 
 
 def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
-    """The documents of one value of a ConfigMap or Secret, as Sveltos takes them apart; comments stay with them.
+    """Split one value of a ConfigMap or Secret into documents, as Sveltos does. Comments stay in their documents.
 
-    Text without ``---`` is one document. Otherwise a separator is a line that starts with it and holds nothing else but
-    white space or a comment; text that starts with ``{`` is a stream of JSON. A document that is a list of strings
-    holds one manifest in each. ``as_stream``: as Sveltos before 1.0, for which a document may begin on the line of its
-    separator. Raises InputError where Sveltos refuses the whole text.
-    ``depth``: in so many lists of manifests the text stands; what is in too many is left as it is.
+    Text without ``---`` is one document. Otherwise a separator is a line that starts with ``---`` and holds only white
+    space or a comment after it. Text that starts with ``{`` may also be a stream of JSON objects. A document that is a
+    list of strings contributes one manifest per string.
+    ``as_stream`` follows Sveltos before 1.0, where a document may begin on the line of its separator.
+    ``depth`` is the number of lists of manifests around the text. Lists below _MAX_LIST_DEPTH levels are not split.
+    Raises InputError if Sveltos refuses the text, or if the text is longer than MAX_CHARACTERS.
     """
-    if len(text) > LONGEST:
-        raise InputError(f"more than {LONGEST // 1024 // 1024} MiB of text, which no API server takes")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"more than {MAX_CHARACTERS // 1024 // 1024} MiB of text, which no API server accepts")
     if _is_blank(text):
         return []
     if _SEPARATOR not in text:
-        return _expanded(text, depth)
-    stream = _json_stream(text) if text.lstrip().startswith("{") else None
-    pieces = _at_separators(text, as_stream=as_stream) if stream is None else stream
-    return [document for piece in pieces if not _is_blank(piece) for document in _expanded(piece, depth)]
+        return _expand(text, depth)
+    stream = _split_json_stream(text) if text.lstrip().startswith("{") else None
+    pieces = _split_at_separators(text, as_stream=as_stream) if stream is None else stream
+    return [document for piece in pieces if not _is_blank(piece) for document in _expand(piece, depth)]
 
 
 def _is_blank(text: str) -> bool:
-    """Nothing but white space, comments and separators; a separator with text behind it is an error, not blank."""
+    """Whether text holds only white space, comments and separators. A separator with text behind it is not blank."""
     return all(
         not line.strip() or line.lstrip().startswith("#") or _SEPARATOR_LINE.fullmatch(line)
         for line in text.split("\n")
     )
 
 
-def _at_separators(text: str, *, as_stream: bool) -> list[str]:
+def _split_at_separators(text: str, *, as_stream: bool) -> list[str]:
     pieces: list[list[str]] = [[]]
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.startswith(_SEPARATOR):
@@ -125,8 +131,8 @@ def _at_separators(text: str, *, as_stream: bool) -> list[str]:
     return ["\n".join(lines) for lines in pieces]
 
 
-def _json_stream(text: str) -> list[str] | None:
-    """The objects of a JSON stream, None where it is no JSON (a flow mapping of YAML)."""
+def _split_json_stream(text: str) -> list[str] | None:
+    """The texts of the objects in a JSON stream; None if the text is not JSON, for example a flow mapping of YAML."""
     decoder, position, objects = json.JSONDecoder(), 0, []
     while position < len(text):
         if text[position].isspace():
@@ -141,17 +147,17 @@ def _json_stream(text: str) -> list[str] | None:
     return objects
 
 
-def _expanded(piece: str, depth: int) -> list[str]:
-    """A document, or the manifests that it lists as strings."""
-    if depth == _DEEPEST_LISTS or not _first_line(piece).startswith("-"):
-        return [_trimmed(piece)]
+def _expand(piece: str, depth: int) -> list[str]:
+    """The document, or the documents of the manifests that it lists as strings."""
+    if depth == _MAX_LIST_DEPTH or not _first_line(piece).startswith("-"):
+        return [_trim(piece)]
     try:
         manifests = load_document(piece, "a list of manifests")
     except InputError:
-        return [_trimmed(piece)]
+        return [_trim(piece)]
     if isinstance(manifests, list) and all(isinstance(manifest, str) for manifest in manifests):
         return [document for manifest in manifests for document in split(manifest, depth=depth + 1)]
-    return [_trimmed(piece)]
+    return [_trim(piece)]
 
 
 def _first_line(piece: str) -> str:
@@ -159,8 +165,8 @@ def _first_line(piece: str) -> str:
     return next((line for line in lines if line and not line.startswith("#")), "")
 
 
-def _trimmed(piece: str) -> str:
-    """Without the blank lines around it: they move with the separators and mean nothing."""
+def _trim(piece: str) -> str:
+    """The text without leading and trailing blank lines: these belong to the separators, not to the document."""
     lines = piece.split("\n")
     while lines and not lines[0].strip():
         del lines[0]
@@ -171,44 +177,44 @@ def _trimmed(piece: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a document says it is: as written, before Sveltos adjusts the namespace."""
+    """Kind, namespace and name as a document writes them, before Sveltos fills in the namespace."""
 
     kind: Kind
     namespace: str
     name: str
-    """May hold template actions; then it stands for every name that fits around them."""
+    """May contain template actions. The identity then fits every name that has the text around the actions."""
 
     def places(self) -> tuple[ObjectKey, ObjectKey]:
-        """Where the resource may have landed: namespaced (``default`` where none is given), or without a namespace."""
+        """The possible keys of the deployed resource: in a namespace (``default`` if none is given), cluster-scoped."""
         return (
             ObjectKey(self.kind, self.namespace or DEFAULT_NAMESPACE, self.name),
             ObjectKey(self.kind, "", self.name),
         )
 
     def place(self) -> ObjectKey:
-        """Where the resource lands as far as its kind is known to be cluster-scoped."""
+        """The key of the deployed resource. A kind that is not in CLUSTER_SCOPED_KINDS counts as namespaced."""
         return self.places()[self.kind in CLUSTER_SCOPED_KINDS]
 
     def fits(self, key: ObjectKey) -> bool:
-        """Whether a deployed resource may have come from this document."""
+        """Whether the deployed resource with this key may come from this document."""
         if key.kind != self.kind or not _fits(self.name, key.name):
             return False
         return not key.namespace or _fits(self.namespace or DEFAULT_NAMESPACE, key.namespace)
 
 
-def _fits(written: str, found: str) -> bool:
-    """Whether the text around the actions of a name fits a name; each action may stand for any text."""
-    head, end, tail = written.rpartition("}}")
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern, which may contain template actions. An action may stand for any text."""
+    head, end, tail = pattern.rpartition("}}")
     first, *others = _ACTION.split(head + end)
     if not others:
-        return written == found
+        return pattern == name
     *middle, last = others
     last += tail
-    if not found.startswith(first) or not found.endswith(last):
+    if not name.startswith(first) or not name.endswith(last):
         return False
-    position, limit = len(first), len(found) - len(last)
+    position, limit = len(first), len(name) - len(last)
     for part in middle:
-        position = found.find(part, position, limit)
+        position = name.find(part, position, limit)
         if position < 0:
             return False
         position += len(part)
@@ -216,7 +222,7 @@ def _fits(written: str, found: str) -> bool:
 
 
 def load(text: str) -> Any:
-    """The value of one document as Sveltos reads it, None where it is not YAML or says nothing."""
+    """The value of one document as Sveltos reads it; None if the text is not YAML or holds no value."""
     try:
         return load_document(text, "a document")
     except InputError:
@@ -224,49 +230,54 @@ def load(text: str) -> Any:
 
 
 def identify(value: Any) -> Identity | None:
-    """What a parsed document is, None where it is no Kubernetes object with a name."""
+    """The identity in a parsed document; None if the value is not a Kubernetes object with a name."""
     if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
         return None
     metadata = value["metadata"]
     name, namespace, kind = metadata.get("name"), metadata.get("namespace") or "", Kind.of(value)
     if not name or not kind.name or not isinstance(name, str) or not isinstance(namespace, str):
-        return None  # a plain yes or 5 is no name for a server
+        return None  # the API server refuses a boolean or number, such as an unquoted yes or 5
     return Identity(kind, namespace, name)
 
 
 def identify_text(text: str) -> Identity | None:
-    """What a document is that cannot be parsed: a template, whose actions stay in its name, or broken YAML."""
+    """The identity in text that cannot be parsed: a template, whose actions stay in the name, or broken YAML.
+
+    None if the text names no kind or no name.
+    """
     return _identify_template(text) or _identify_lines(text)
 
 
 def _identify_template(text: str) -> Identity | None:
-    """By what is YAML around the actions of a template: one alone on its line leaves nothing, others a word."""
+    """The identity in the YAML that is left when the actions of a template are replaced.
+
+    A line that holds only actions is dropped. In any other line, a placeholder word replaces each action.
+    """
     actions: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
         actions.append(match[0])
-        return f"{_HIDDEN}{len(actions) - 1}."
+        return f"{_PLACEHOLDER}{len(actions) - 1}."
 
-    def show(hidden: str) -> str:
-        return _HIDDEN_ACTION.sub(lambda match: actions[int(match[1])], hidden)
+    def restore(hidden: str) -> str:
+        return _NUMBERED_PLACEHOLDER.sub(lambda match: actions[int(match[1])], hidden)
 
-    if _HIDDEN in text or "{{" not in text:
+    if _PLACEHOLDER in text or "{{" not in text:
         return None
-    lines = [line for line in text.split("\n") if _replaced("", line).strip() or not line.strip()]
-    identity = identify(load("\n".join(_replaced(hide, line) for line in lines)))
-    if identity is None or _HIDDEN in str(identity.kind):
+    lines = [line for line in text.split("\n") if _replace_actions("", line).strip() or not line.strip()]
+    identity = identify(load("\n".join(_replace_actions(hide, line) for line in lines)))
+    if identity is None or _PLACEHOLDER in str(identity.kind):
         return None
-    return Identity(identity.kind, show(identity.namespace), show(identity.name))
+    return Identity(identity.kind, restore(identity.namespace), restore(identity.name))
 
 
-def _replaced(by: str | Callable[[re.Match[str]], str], line: str) -> str:
-    """A line with its actions replaced."""
+def _replace_actions(replacement: str | Callable[[re.Match[str]], str], line: str) -> str:
     head, end, tail = line.rpartition("}}")
-    return _ACTION.sub(by, head + end) + tail
+    return _ACTION.sub(replacement, head + end) + tail
 
 
 def _identify_lines(text: str) -> Identity | None:
-    """By the lines that say so in block style."""
+    """The identity in the lines ``apiVersion:``, ``kind:`` and ``metadata:`` of a document in block style."""
     text = text.replace("\r\n", "\n")
     api_version, kind, metadata = _API_VERSION.search(text), _KIND.search(text), _METADATA.search(text)
     if api_version is None or kind is None or metadata is None:
@@ -282,7 +293,7 @@ def _identify_lines(text: str) -> Identity | None:
 
 
 def _shallow_fields(block: str) -> dict[str, str]:
-    """The scalar fields at the outer indentation of a block, first occurrence of each."""
+    """The scalar fields at the outer indentation of a block. If a field is repeated, its first value counts."""
     fields: dict[str, str] = {}
     indentation = None
     for line in block.split("\n"):
@@ -298,7 +309,7 @@ def _shallow_fields(block: str) -> dict[str, str]:
 
 
 def _scalar(text: str) -> str:
-    """A scalar as one would read it: without quotes, and without a comment after it."""
+    """A scalar without its quotes and without a comment behind it."""
     if len(text) > 1 and text[0] in "\"'" and text[0] in text[1:]:
         return text[1 : text.index(text[0], 1)]
     return text.partition(" #")[0].strip()

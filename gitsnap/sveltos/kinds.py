@@ -1,8 +1,8 @@
-"""The kinds that gitsnap knows: how they are served, and what they are to a person who keeps a configuration.
+"""The kinds that gitsnap knows: how an API server serves them, and their role in a configuration.
 
-One table; everything else here is derived from it. Its order is the order in which kinds are read, so that each kind
-finds what it needs: the labels that classifiers own before the clusters, clusters and sets before what matches them.
-This module must not know fields of objects.
+KINDS is the only table; all other values are derived from it. Its order is the order in which a capture reads kinds. A
+kind comes after the kinds that it needs: clusters after the classifiers that own some of their labels, profiles after
+clusters and sets. The facts are those of docs/SVELTOS.md.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from gitsnap.core.model import Kind
 
 
 class Role(enum.StrEnum):
-    """What a kind is to a configuration."""
+    """The role of a kind in a configuration."""
 
     USER = "user"
-    """Written by people: captured, compared and rolled back."""
+    """Written by users: captured, compared and rolled back."""
     CLUSTER = "cluster"
-    """A managed cluster: of it only labels and annotations of the user's are rolled back."""
+    """A managed cluster: captured and compared. A rollback writes only the labels and annotations of users."""
     INVENTORY = "inventory"
-    """Written by Sveltos about what it deployed: captured in a stable form, never rolled back."""
+    """Written by Sveltos about the resources that it deployed: captured in a stable form, never rolled back."""
     REFERENCED = "referenced"
-    """Captured where something refers to it."""
+    """Captured if a captured object refers to it."""
     SOURCE = "source"
-    """A Flux source, captured where something refers to it; its content is not in the API, only a fingerprint of it."""
+    """A Flux source: captured if a captured object refers to it. Its content is not in the API, only a fingerprint."""
     GENERATED = "generated"
     """A report or another by-product of the controllers: never captured."""
 
 
 @dataclass(frozen=True, slots=True)
 class SveltosKind:
-    """One row: a kind and how an API server serves it."""
+    """One row: a kind, and how an API server serves it."""
 
     kind: Kind
     plural: str
@@ -44,7 +44,7 @@ class SveltosKind:
     status: bool = True
     """Whether ``status`` is a subresource."""
     since: str = ""
-    """The release of Sveltos that brought it, ``""`` for before 0.33."""
+    """The first release of Sveltos that has the kind; ``""`` for a release before 0.33."""
 
 
 CONFIG_GROUP = "config.projectsveltos.io"
@@ -79,10 +79,10 @@ BUCKET = Kind(FLUX_GROUP, "Bucket")
 DEPLOYMENT = Kind("apps", "Deployment")
 
 SVELTOS_NAMESPACE = "projectsveltos"
-"""Where Sveltos runs unless somebody installed it elsewhere."""
+"""The namespace in which Sveltos runs by default."""
 
 ADDON_CONTROLLER = "addon-controller"
-"""The Deployment there whose flags name ConfigMaps that hold for every profile."""
+"""The Deployment in that namespace whose flags name ConfigMaps that apply to every profile."""
 
 
 def _generated(group: str, name: str, plural: str, *, namespaced: bool = True, since: str = "") -> SveltosKind:
@@ -132,14 +132,14 @@ KINDS: tuple[SveltosKind, ...] = (
     _generated(LIB_GROUP, "Reloader", "reloaders", namespaced=False),
     _generated(LIB_GROUP, "SveltosLicense", "sveltoslicenses", namespaced=False, since="1.0"),
 )
-"""Every kind of Sveltos and what it refers to, in the order in which kinds are read."""
+"""Every kind of Sveltos, and the other kinds that these refer to, in the order in which a capture reads them."""
 
 BY_KIND: dict[Kind, SveltosKind] = {row.kind: row for row in KINDS}
 
 
-def of_role(*roles: Role) -> frozenset[Kind]:
-    """The kinds that have one of these roles."""
-    return frozenset(row.kind for row in KINDS if row.role in roles)
+def of_role(role: Role) -> frozenset[Kind]:
+    """The kinds with a role."""
+    return frozenset(row.kind for row in KINDS if row.role is role)
 
 
 USER_KINDS = of_role(Role.USER)
@@ -149,34 +149,34 @@ REFERENCED_KINDS = of_role(Role.REFERENCED)
 SOURCE_KINDS = of_role(Role.SOURCE)
 GENERATED_KINDS = of_role(Role.GENERATED)
 LISTED_KINDS = USER_KINDS | CLUSTER_KINDS | INVENTORY_KINDS
-"""What a capture lists whole."""
+"""The kinds of which a capture reads every object."""
 
 CAPTURED_KINDS = LISTED_KINDS | REFERENCED_KINDS | SOURCE_KINDS
-"""What a tree holds at most, besides the kinds that a policy adds."""
+"""The kinds that a sample may hold, besides the kinds that its policy adds."""
 
 NOT_CONFIGURATION = GENERATED_KINDS | INVENTORY_KINDS
-"""What Sveltos writes: a reference to it is followed by Sveltos, and not by a capture."""
+"""The kinds that Sveltos writes. A capture does not follow references to them."""
 
 PROFILE_KINDS = frozenset({CLUSTER_PROFILE, PROFILE})
 PRODUCER_KINDS = frozenset({CLUSTER_PROMOTION, EVENT_TRIGGER})
-"""What Sveltos makes ClusterProfiles of, which are no configuration."""
+"""The kinds from which Sveltos generates ClusterProfiles. The generated ClusterProfiles are not configuration."""
 
 _RANK = {row.kind: rank for rank, row in enumerate(KINDS)}
 
 
 def reading_order(kinds: Iterable[Kind]) -> list[Kind]:
-    """The kinds in an order in which each finds what it needs; unknown ones last, by group and name."""
+    """Kinds sorted into the order in which a capture reads them. Kinds without a row come last, by group and name."""
     return sorted(kinds, key=lambda kind: (_RANK.get(kind, len(_RANK)), kind))
 
 
 def is_namespaced(kind: Kind) -> bool:
-    """Whether objects of a kind stand in namespaces; a kind that is not in the table is taken to."""
+    """Whether a kind is namespaced. A kind without a row counts as namespaced."""
     row = BY_KIND.get(kind)
     return row is None or row.namespaced
 
 
 def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
-    """Which of the served API versions to use: the first that gitsnap prefers, else the first served, else None."""
+    """The API version to use: gitsnap's preferred version among ``served``, else the first of them, else None."""
     offered = list(served)
     row = BY_KIND.get(kind)
     known = [version for version in row.versions if version in offered] if row else []
@@ -184,12 +184,12 @@ def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
 
 
 def means_kind(word: str, kind: Kind) -> bool:
-    """Whether a person's word for a kind is this one: name or plural, any case, with its group or without."""
+    """Whether a user's word names this kind: singular or plural, in any case, with or without the group."""
     return word.lower() in names_of(kind)
 
 
 def names_of(kind: Kind) -> frozenset[str]:
-    """What people may call a kind, in lower case: singular and plural, with its group and without."""
+    """The names that a user may give a kind, in lower case: singular and plural, with and without the group."""
     row = BY_KIND.get(kind)
     singular = kind.name.lower()
     plural = row.plural if row else _plural(singular)
@@ -197,7 +197,7 @@ def names_of(kind: Kind) -> frozenset[str]:
 
 
 def _plural(singular: str) -> str:
-    """As API servers name the resources of a kind: ``networkpolicies``, ``ingresses``, ``deployments``."""
+    """The resource name of a kind by the API convention: ``networkpolicies``, ``ingresses``, ``deployments``."""
     if singular.endswith("y") and singular[-2:-1] not in "aeiou":
         return f"{singular[:-1]}ies"
     return f"{singular}es" if singular.endswith(("s", "x", "ch", "sh")) else f"{singular}s"

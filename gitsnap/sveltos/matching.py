@@ -1,17 +1,19 @@
 """Which clusters a profile, a set or another selecting object matches.
 
-A rule is what a selector says; an observation is what Sveltos wrote into ``status``. Captures use both, because Sveltos
-drops a cluster from ``status`` while the cluster is not ready. Plans use the rules, to predict the effect of a change.
-A set is the exception: a profile reads the set's status, never its selector, so that status is followed until a change
-makes it out of date. This module must not resolve references or change objects.
+Two sources name the clusters of an object: its rules (selectors, ``clusterRefs`` and sets), which this module
+evaluates, and its ``status``, which Sveltos writes. A capture uses both, because Sveltos drops a cluster from
+``status`` while the cluster is not ready. A plan uses the rules, because it predicts the effect of a change. Sets are
+the exception: a profile reads the status of a set and never its selector, so this module reads the status until a
+change makes it out of date. The rules are those of Sveltos' addon-controller; docs/SVELTOS.md describes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.kube.label_selectors import matches_all, parse_requirements
 from gitsnap.sveltos import kinds
@@ -38,7 +40,7 @@ class ClusterRef:
 
     @property
     def names(self) -> frozenset[str]:
-        """What people may call it: ``name``, ``ns/name``, ``capi--name`` or ``ns/capi--name``."""
+        """The names that users may give the cluster: ``name``, ``ns/name``, ``capi--name`` and ``ns/capi--name``."""
         typed = f"{self.type}--{self.name}"
         return frozenset({self.name, typed, f"{self.namespace}/{self.name}", str(self)})
 
@@ -55,7 +57,7 @@ class ClusterRef:
 
     @classmethod
     def of_reference(cls, reference: Mapping[str, Any]) -> ClusterRef:
-        """From ``{apiVersion, kind, namespace, name}`` as status and ``clusterRefs`` have it."""
+        """The reference that ``status`` or ``clusterRefs`` writes as ``{apiVersion, kind, namespace, name}``."""
         return cls(Kind.of(reference), str(reference.get("namespace") or ""), str(reference.get("name") or ""))
 
 
@@ -64,44 +66,48 @@ ClusterLabels = Mapping[ClusterRef, Mapping[str, str]]
 
 
 class LabelIndex(dict[ClusterRef, Mapping[str, str]]):
-    """ClusterLabels that know who has a label: with many profiles and clusters, asking each about each is slow."""
+    """ClusterLabels with an index from label to clusters.
+
+    Without the index, the labels of every cluster would be compared with the selector of every profile.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._having: dict[tuple[str, str], dict[ClusterRef, None]] = {}
+        self._by_label: dict[tuple[str, str], dict[ClusterRef, None]] = {}
 
     def add(self, cluster: ClusterRef, labels: Mapping[str, str]) -> None:
-        """Register a cluster, or give it other labels."""
-        for pair in self.get(cluster, {}).items():
-            del self._having[pair][cluster]
+        """Register a cluster, or replace the labels of a registered cluster."""
+        for label in self.get(cluster, {}).items():
+            del self._by_label[label][cluster]
         self[cluster] = labels
-        for pair in labels.items():
-            self._having.setdefault(pair, {})[cluster] = None
+        for label in labels.items():
+            self._by_label.setdefault(label, {})[cluster] = None
 
     def copied(self) -> LabelIndex:
-        """An index of its own with the same clusters."""
+        """A copy that can be changed independently."""
         copy = LabelIndex()
         copy.update(self)
-        copy._having = {pair: dict(having) for pair, having in self._having.items()}
+        copy._by_label = {label: dict(clusters) for label, clusters in self._by_label.items()}
         return copy
 
-    def having(self, key: str, value: str) -> Iterable[ClusterRef]:
-        """The clusters with this label."""
-        return self._having.get((key, value), ())
+    def with_label(self, key: str, value: str) -> Iterable[ClusterRef]:
+        """The clusters with the label ``key=value``."""
+        return self._by_label.get((key, value), ())
 
 
 Sets = Mapping[ObjectKey, JsonObject]
-"""Every Set and ClusterSet, with its status where that is known."""
+"""Every Set and ClusterSet, with its status where the status is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a selector selects, and whether that could be worked out."""
+    """The clusters that an object selects, and whether gitsnap could determine them exactly."""
 
     clusters: frozenset[ClusterRef]
     certain: bool = True
-    """False where Sveltos chooses among the candidates of a set: ``clusters`` are then those that stay selected, or all
-    candidates if none is selected yet. Also False for a selector that cannot be parsed; it selects nothing."""
+    """False if Sveltos chooses among the candidates of a set. ``clusters`` then holds the candidates that stay
+    selected, or all candidates if none is selected yet. Also False if a selector cannot be parsed: such a selector
+    selects no cluster."""
 
 
 SELECTOR_PATHS: Mapping[Kind, tuple[str, ...]] = {
@@ -114,14 +120,14 @@ SELECTOR_PATHS: Mapping[Kind, tuple[str, ...]] = {
     kinds.CLUSTER_SET: ("clusterSelector",),
     kinds.SET: ("clusterSelector",),
 }
-"""Where below ``spec`` a kind selects the clusters that its references are resolved for."""
+"""Paths below ``spec`` of the selectors that select the clusters for which references are resolved."""
 
 STATUS_FIELDS: Mapping[Kind, str] = {
     **dict.fromkeys(SELECTOR_PATHS, "matchingClusters"),
     kinds.CLUSTER_SET: "selectedClusterRefs",
     kinds.SET: "selectedClusterRefs",
 }
-"""Where in ``status`` Sveltos says which clusters match."""
+"""The field of ``status`` in which Sveltos lists the matching clusters."""
 
 _SETS_OF: Mapping[Kind, Kind] = {
     kinds.CLUSTER_PROFILE: kinds.CLUSTER_SET,
@@ -132,17 +138,18 @@ _OWN_NAMESPACE_ONLY = frozenset({kinds.PROFILE, kinds.SET})
 
 
 def matching_clusters(document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None) -> frozenset[ClusterRef]:
-    """The clusters an object matches: those in its status, and those that its selectors select.
+    """The clusters that an object matches by its status or by its rules.
 
-    Sets are evaluated as well as followed: a cluster that is not ready leaves a set's status, not the sample.
+    Each set counts both by its status and by its selector: a cluster that is not ready leaves the status of a set, but
+    must stay in the sample.
     """
-    followed = selects(document, clusters, sets).clusters
-    evaluated = selects(document, clusters, sets, moved=(sets or {}).keys()).clusters
-    return observed(document) | followed | evaluated
+    by_set_status = selects(document, clusters, sets).clusters
+    by_set_selector = selects(document, clusters, sets, moved=(sets or {}).keys()).clusters
+    return observed(document) | by_set_status | by_set_selector
 
 
 def observed(document: JsonObject) -> frozenset[ClusterRef]:
-    """The clusters that Sveltos says an object matches."""
+    """The clusters that ``status`` lists as matching."""
     field = STATUS_FIELDS.get(Kind.of(document), "matchingClusters")
     references = (document.get("status") or {}).get(field) or ()
     return frozenset(ClusterRef.of_reference(reference) for reference in references)
@@ -151,11 +158,12 @@ def observed(document: JsonObject) -> frozenset[ClusterRef]:
 def selects(
     document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None, *, moved: Collection[ObjectKey] = ()
 ) -> Selection:
-    """The clusters that an object's own rules select: selectors, ``clusterRefs``, and the sets it names.
+    """The clusters that the rules of an object select: its selectors, its ``clusterRefs`` and the sets that it names.
 
-    A Profile and a Set see only clusters of their own namespace. A named cluster counts only if it is registered.
-    ``moved`` are the sets whose status is out of date, because the set or the labels of a cluster change: these are
-    evaluated. Of any other set the status is followed, where it has one.
+    A Profile or Set selects only clusters of its own namespace. A cluster in ``clusterRefs`` counts only if it is
+    registered, that is, a key of ``clusters``. ``moved`` names the sets whose status is out of date because the set or
+    the labels of a cluster change. The selector of such a set is evaluated; for any other set the status is used if
+    Sveltos has written one.
     """
     kind = Kind.of(document)
     own_namespace = str(document["metadata"].get("namespace") or "") if kind in _OWN_NAMESPACE_ONLY else ""
@@ -163,23 +171,26 @@ def selects(
     selected: set[ClusterRef] = set()
     certain = True
     for path in SELECTOR_PATHS.get(kind, ()):
-        for written in values_at(spec, path):
-            selector = label_selector(written)
+        for value in values_at(spec, path):
+            selector = label_selector(value)
             if selector is None:
                 certain = False
                 continue
-            pool = (cluster for cluster in _pool(selector, clusters) if own_namespace in ("", cluster.namespace))
-            selected.update(cluster for cluster in pool if selector_matches(selector, clusters[cluster]))
+            selected.update(
+                cluster
+                for cluster in _candidates(selector, clusters)
+                if own_namespace in ("", cluster.namespace) and selector_matches(selector, clusters[cluster])
+            )
     for reference in spec.get("clusterRefs") or ():
         cluster = ClusterRef.of_reference(reference)
-        # Sveltos forces the namespace of a Profile's and a Set's references to its own.
+        # Sveltos replaces the namespace in the references of a Profile or Set with the object's own namespace.
         cluster = ClusterRef(cluster.kind, own_namespace or cluster.namespace, cluster.name)
         if cluster in clusters:
             selected.add(cluster)
     for key in sets_of(document):
-        chosen = (sets or {}).get(key)
-        if chosen is not None:
-            members = members_of(chosen, clusters, moved=key in moved)
+        set_document = (sets or {}).get(key)
+        if set_document is not None:
+            members = members_of(set_document, clusters, moved=key in moved)
             selected |= members.clusters
             certain = certain and members.certain
     return Selection(frozenset(selected), certain)
@@ -189,7 +200,7 @@ def selects(
 
 
 def sets_of(document: JsonObject) -> tuple[ObjectKey, ...]:
-    """The sets that an object names: a Profile those of its own namespace, any other kind ClusterSets."""
+    """The keys of the sets that an object names. A Profile names Sets of its own namespace, other kinds ClusterSets."""
     key, spec = ObjectKey.of(document), document.get("spec") or {}
     kind = _SETS_OF.get(key.kind)
     if kind is None:
@@ -200,11 +211,11 @@ def sets_of(document: JsonObject) -> tuple[ObjectKey, ...]:
 
 
 def members_of(document: JsonObject, clusters: ClusterLabels, *, moved: bool = False) -> Selection:
-    """The clusters that a set stands for, as ``controllers/set_utils.go`` chooses them.
+    """The clusters that a set selects, by the rules of ``controllers/set_utils.go`` in Sveltos' addon-controller.
 
-    Without ``moved`` the status is followed where Sveltos has written one. Otherwise the set is evaluated. A set
-    without ``maxReplicas`` selects no cluster. A selected cluster stays selected while it matches. Sveltos adds others
-    up to ``maxReplicas``; which ones cannot be known.
+    Without ``moved``, the status is used if Sveltos has written one. Otherwise the selector is evaluated. A set without
+    ``maxReplicas`` selects no cluster. A selected cluster stays selected as long as it matches. Sveltos then adds other
+    matching clusters up to ``maxReplicas``, and gitsnap cannot know which ones.
     """
     if not moved and evaluated_by_sveltos(document):
         return Selection(observed(document) & clusters.keys())
@@ -219,13 +230,13 @@ def members_of(document: JsonObject, clusters: ClusterLabels, *, moved: bool = F
 
 
 def max_replicas(document: JsonObject) -> int:
-    """How many clusters a set selects at most; 0 where it selects none at all."""
+    """The largest number of clusters that a set selects; 0 if the set selects no cluster."""
     limit = (document.get("spec") or {}).get("maxReplicas")
     return limit if isinstance(limit, int) and not isinstance(limit, bool) else 0
 
 
 def evaluated_by_sveltos(document: JsonObject) -> bool:
-    """Whether a set's status says which clusters match. An empty status is that of a set just written."""
+    """Whether Sveltos has written clusters into the status of a set. The status of a new set is empty."""
     status = document.get("status") or {}
     return bool(status.get("selectedClusterRefs") or status.get("matchingClusterRefs"))
 
@@ -234,7 +245,7 @@ def evaluated_by_sveltos(document: JsonObject) -> bool:
 
 
 def prerequisites_of(document: JsonObject) -> frozenset[ObjectKey]:
-    """The profiles that a profile names in ``dependsOn``: of its own kind and namespace."""
+    """The profiles that a profile names in ``dependsOn``. They have the profile's own kind and namespace."""
     key = ObjectKey.of(document)
     if key.kind not in kinds.PROFILE_KINDS:
         return frozenset()
@@ -243,9 +254,9 @@ def prerequisites_of(document: JsonObject) -> frozenset[ObjectKey]:
 
 
 class Dependents:
-    """Which profiles are deployed because others depend on them, directly or through further profiles.
+    """The graph of ``dependsOn`` between profiles, direct and indirect.
 
-    Sveltos deploys a prerequisite on the clusters of its dependents, whatever its own selector says.
+    Sveltos deploys a prerequisite on the clusters of its dependents, whatever the selector of the prerequisite selects.
     """
 
     def __init__(self, profiles: Iterable[JsonObject]) -> None:
@@ -259,64 +270,74 @@ class Dependents:
                 self._dependents.setdefault(prerequisite, set()).add(key)
 
     def of(self, key: ObjectKey) -> frozenset[ObjectKey]:
-        """The profiles that depend on a profile, transitively; a circle does not make it one of them."""
+        """The profiles that depend on a profile, directly or indirectly, without the profile itself."""
         return _closure(key, self._dependents)
 
     def prerequisites(self, key: ObjectKey) -> frozenset[ObjectKey]:
-        """The profiles that a profile depends on, transitively."""
+        """The profiles that a profile depends on, directly or indirectly."""
         return _closure(key, self._prerequisites)
 
     def deployed_on(
         self, key: ObjectKey, matching: Callable[[ObjectKey], frozenset[ClusterRef]]
     ) -> frozenset[ClusterRef]:
-        """The clusters that a profile is deployed on: those that it matches itself, and those of its dependents.
+        """The clusters on which a profile is deployed: the clusters that it matches and those of its dependents.
 
-        ``matching`` gives the clusters that a profile selects by its own rules.
+        ``matching`` returns the clusters that a profile selects by its own rules.
         """
         return matching(key).union(*(matching(dependent) for dependent in self.of(key)))
 
 
 def _closure(key: ObjectKey, edges: Mapping[ObjectKey, Collection[ObjectKey]]) -> frozenset[ObjectKey]:
-    found: set[ObjectKey] = set()
+    reached: set[ObjectKey] = set()
     pending = [key]
     while pending:
-        more = set(edges.get(pending.pop(), ())) - found
-        found |= more
-        pending += more
-    return frozenset(found - {key})
+        neighbours = set(edges.get(pending.pop(), ())) - reached
+        reached |= neighbours
+        pending += neighbours
+    return frozenset(reached - {key})
 
 
 # Selectors ------------------------------------------------------------------------------------------------------------
 
 
-def label_selector(written: Any) -> Mapping[str, Any] | None:
-    """What an object has for a selector, as v1beta1 writes it; v1alpha1 had a text. None for what is no selector."""
-    if isinstance(written, str):
+def label_selector(value: Any) -> Mapping[str, Any] | None:
+    """The value of a selector field as a label selector with ``matchLabels`` and ``matchExpressions``.
+
+    Sveltos' API v1beta1 has a mapping in the field, v1alpha1 had the text form (``env=prod,tier in (a, b)``). None if
+    the value is neither.
+    """
+    if isinstance(value, str):
         try:
-            return {"matchExpressions": parse_requirements(written)} if written else {}
+            return {"matchExpressions": parse_requirements(value)} if value else {}
         except ValueError:
             return None
-    if not isinstance(written, dict):
+    if not isinstance(value, dict):
         return None
-    labels, terms = written.get("matchLabels") or {}, written.get("matchExpressions") or []
-    is_one = isinstance(labels, dict) and isinstance(terms, list) and all(map(_is_term, terms))
-    return written if is_one and all(isinstance(value, str) for value in labels.values()) else None
+    labels, requirements = value.get("matchLabels") or {}, value.get("matchExpressions") or []
+    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
+        return None
+    if not isinstance(requirements, list) or not all(map(_is_requirement, requirements)):
+        return None
+    return value
 
 
-def _is_term(term: Any) -> bool:
-    return isinstance(term, dict) and isinstance(term.get("values") or [], list)
+def _is_requirement(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("values") or [], list)
 
 
-def _pool(selector: Mapping[str, Any], clusters: ClusterLabels) -> Iterable[ClusterRef]:
-    """Clusters that a selector may match: those with one of the labels it requires, where that can be looked up."""
+def _candidates(selector: Mapping[str, Any], clusters: ClusterLabels) -> Iterable[ClusterRef]:
+    """The clusters that a selector may match.
+
+    With a LabelIndex these are the clusters with the first label of ``matchLabels``; otherwise all clusters.
+    """
     required = selector.get("matchLabels")
     if required and isinstance(clusters, LabelIndex):
-        return clusters.having(*next(iter(required.items())))
+        return clusters.with_label(*next(iter(required.items())))
     return clusters
 
 
 def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector matches; an empty one matches nothing in Sveltos (unlike in Kubernetes)."""
+    """Whether a label selector matches labels. An empty selector matches nothing in Sveltos, unlike in Kubernetes."""
     if not selector:
         return False
     required = selector.get("matchLabels") or {}
@@ -324,14 +345,3 @@ def selector_matches(selector: Mapping[str, Any] | None, labels: Mapping[str, st
     if not required and not requirements:
         return False
     return all(labels.get(key) == value for key, value in required.items()) and matches_all(requirements, labels)
-
-
-def values_at(root: Any, path: str) -> Iterator[Any]:
-    """Every value at a path such as ``helmCharts[].valuesFrom[]``; what is missing or of another shape gives none."""
-    found: Iterable[Any] = (root,)
-    for part in path.split("."):
-        name = part.removesuffix("[]")
-        found = [value[name] for value in found if isinstance(value, dict) and value.get(name) is not None]
-        if part.endswith("[]"):
-            found = [item for value in found if isinstance(value, list) for item in value]
-    yield from found

@@ -1,15 +1,12 @@
-"""What the modes of a profile mean: whether a change of content is deployed, and what stays when a cluster leaves.
-
-Facts: docs/SVELTOS.md. This module must not compare or decide.
-"""
+"""The modes of a profile: ``syncMode`` and ``stopMatchingBehavior``. docs/SVELTOS.md describes their effect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import Kind
-from gitsnap.sveltos.matching import values_at
 from gitsnap.sveltos.reference_paths import ADD_ONS_AT
 
 ONE_TIME = "OneTime"
@@ -19,15 +16,15 @@ _LEAVE = "LeavePolicies"
 
 
 def sync_mode(document: Mapping[str, Any]) -> str:
-    """The ``syncMode`` of a profile, or of what Sveltos makes profiles of."""
+    """The ``syncMode`` of a profile, ClusterPromotion or EventTrigger; ``Continuous`` by default."""
     return _field(document, "syncMode") or _CONTINUOUS
 
 
 def leaves_policies(document: Mapping[str, Any]) -> bool:
-    """Whether everything stays on a cluster that stops matching."""
+    """Whether Sveltos leaves the deployed resources on a cluster that stops matching."""
     return _field(document, "stopMatchingBehavior") == _LEAVE
 
 
 def _field(document: Mapping[str, Any], name: str) -> str:
-    place = ADD_ONS_AT.get(Kind.of(document))
-    return str(next(values_at(document, f"{place}.{name}"), "")) if place else ""
+    path = ADD_ONS_AT.get(Kind.of(document))
+    return str(next(values_at(document, f"{path}.{name}"), "")) if path else ""

@@ -1,7 +1,7 @@
-"""The annotation that makes Sveltos leave a profile alone, and gitsnap's own use of it while a rollback is under way.
+"""The annotation that pauses a profile, and gitsnap's use of the annotation during a rollback.
 
-A paused profile keeps the clusters it matched, whatever becomes of its selector and of their labels; what its
-references contain is deployed all the same. This module must not decide what is held.
+A paused profile keeps its matching clusters, even if its selector or the labels of the clusters change. Changes to the
+content of its references are deployed nevertheless (seen on addon-controller 1.14; docs/SVELTOS.md).
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from gitsnap.core.model import JsonObject, Kind
 from gitsnap.sveltos import kinds
 
 PAUSED_ANNOTATION = "profile.projectsveltos.io/paused"
-"""Its presence counts, not its value."""
+"""The annotation pauses a profile with any value."""
 
 HELD = "gitsnap-rollback"
-"""The value that tells gitsnap's own pause from somebody else's."""
+"""The value that marks a pause by gitsnap. A pause with another value belongs to a user and stays."""
 
 
 def paused(document: JsonObject) -> bool:
-    """Whether Sveltos leaves this profile alone."""
+    """Whether an object is a paused profile."""
     return Kind.of(document) in kinds.PROFILE_KINDS and PAUSED_ANNOTATION in _annotations(document)
 
 
 def held(document: JsonObject) -> bool:
-    """Whether a rollback holds this profile, or has left it so because it was killed."""
+    """Whether an object is a profile that a rollback has paused. A rollback that was killed leaves its pause behind."""
     return Kind.of(document) in kinds.PROFILE_KINDS and _annotations(document).get(PAUSED_ANNOTATION) == HELD
 
 
 def without_hold(document: JsonObject) -> JsonObject:
-    """The object as its owner wrote it: a sample may have been taken while a rollback held the profile."""
+    """The object without gitsnap's pause: a sample may have been taken during a rollback."""
     if not held(document):
         return document
     metadata = dict(document["metadata"])
@@ -36,12 +36,12 @@ def without_hold(document: JsonObject) -> JsonObject:
 
 
 def hold_patch(live: JsonObject) -> JsonObject:
-    """A merge patch that pauses a profile, with the live uid and resource version as preconditions."""
+    """A merge patch that pauses a profile. The live uid and resource version are its preconditions."""
     return _patch(live, HELD)
 
 
 def release_patch(live: JsonObject) -> JsonObject:
-    """The inverse of ``hold_patch``."""
+    """A merge patch that removes the pause. The live uid and resource version are its preconditions."""
     return _patch(live, None)
 
 

@@ -1,7 +1,8 @@
-"""Where each kind refers to other objects: one table, from which captures, comparisons and docs/SVELTOS.md are made.
+"""The fields in which each kind refers to other objects: the table for captures, comparisons and docs/SVELTOS.md.
 
-A row says where a reference stands, what it may name, and by which of Sveltos' rules its namespace is found.
-This module must not resolve anything, and lists no reference to an object inside a managed cluster, and no kubeconfig.
+A row names the field, the kinds that it may name, and the rules of Sveltos by which the namespace is determined.
+``references`` resolves the rows. References to objects inside a managed cluster and to kubeconfigs are not listed,
+because a capture must not follow them.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from gitsnap.sveltos import kinds
 
 
 class Namespace(enum.Enum):
-    """What a reference's namespace field means."""
+    """How the namespace of a target is determined."""
 
     CLUSTER = "of the matching cluster when empty"
-    """Rule R: empty is the namespace of each matching cluster."""
+    """Rule R: an empty namespace stands for the namespace of each matching cluster."""
     LITERAL = "as written"
-    """An empty one refers to nothing."""
+    """A reference with an empty namespace names no object."""
     OWN = "of the object that refers"
-    """Whatever is written."""
+    """The namespace in the reference is ignored."""
     SVELTOS = "the one Sveltos runs in"
 
 
 class Form(enum.Enum):
-    """How a reference is written."""
+    """The notation of a reference."""
 
     OBJECT = "an object with a name"
     NAME = "a name"
-    PLACE = "`[namespace/]name`"
+    NAMESPACED_NAME = "`[namespace/]name`"
     SOURCE_URL = "`gitrepository://namespace/name/path`"
     FLAG = "a flag of a container"
 
@@ -43,32 +44,33 @@ _ANY: tuple[Kind, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class ReferencePath:
-    """One row: a place where a kind keeps references."""
+    """One row: a field in which a kind holds references."""
 
     path: str
-    """Below the object, ``[]`` after a list, ``[key]`` for a key that has dots in it."""
+    """The path of the field: ``[]`` after a list, ``[key]`` for a key that contains dots."""
     kinds: tuple[Kind, ...] = _CONTENT
-    """What may be named: a single kind is meant whatever is written, none stands for every kind."""
+    """The kinds that the field may name. With a single kind, the kind in the reference is ignored. No kind stands for
+    every kind."""
     namespace: Namespace = Namespace.CLUSTER
     form: Form = Form.OBJECT
     forced: bool = False
-    """Rule P: in a Profile (and in a Set) the namespace is its own."""
+    """Rule P: in a Profile or Set, the namespace of the target is that of the object that refers."""
     typed: bool = True
-    """Rule T: a Secret must be of Sveltos' own type."""
+    """Rule T: a Secret must have Sveltos' own type."""
     untyped_where: tuple[str, str] = ("", "")
-    """A field of the list's entry, and the value with which rule T does not apply to it."""
+    """A field of the entry and the value of that field for which rule T does not apply."""
     templated: bool = True
     """Whether names, and namespaces by rule R, are Go templates."""
     optional: bool = False
-    """Sveltos goes on without the target, whether the entry says ``optional`` or not."""
+    """Sveltos skips a target that does not exist, even if the entry does not say ``optional``."""
 
     def below(self, prefix: str) -> ReferencePath:
-        """The same row further down."""
+        """The same row with its path below ``prefix``."""
         return replace(self, path=f"{prefix}.{self.path}")
 
 
 def _named(path: str, kind: Kind, *, templated: bool = False) -> ReferencePath:
-    """A plain name: of a cluster-scoped object, or of one in the namespace of the object that refers."""
+    """A plain name of a cluster-scoped object, or of an object in the namespace of the object that refers."""
     return ReferencePath(path, (kind,), Namespace.OWN, Form.NAME, typed=False, templated=templated)
 
 
@@ -77,7 +79,7 @@ def _secret(path: str, *, forced: bool = False, typed: bool = False) -> Referenc
 
 
 CHECKS = ("preDeployChecks", "validateHealths", "preDeleteChecks", "postDeleteChecks")
-"""Lists of checks. Their ``metricSource.secretRef`` names a Secret inside the managed cluster: it is not ours."""
+"""Lists of checks. Their ``metricSource.secretRef`` is not in the table: it names a Secret inside a managed cluster."""
 
 _ADD_ONS: tuple[ReferencePath, ...] = (
     ReferencePath("policyRefs[]", (*_CONTENT, *_SOURCES), forced=True),
@@ -95,7 +97,7 @@ _ADD_ONS: tuple[ReferencePath, ...] = (
     ReferencePath("patchesFrom[]"),
     *(ReferencePath(f"{checks}[].jobCheck.jobRef", typed=False) for checks in CHECKS),
 )
-"""The references of the part that profiles, promotions and event triggers have in common."""
+"""The references in the part of the spec that profiles, ClusterPromotions and EventTriggers share."""
 
 _CLUSTER_REFS = ReferencePath(
     "spec.clusterRefs[]",
@@ -120,7 +122,7 @@ _OVERRIDES = tuple(
     ReferencePath(
         f"metadata.annotations[{agent}.projectsveltos.io/config-override-ref]",
         (kinds.CONFIG_MAP,),
-        form=Form.PLACE,
+        form=Form.NAMESPACED_NAME,
         templated=False,
     )
     for agent in ("driftdetection", "sveltosagent", "sveltosapplier")
@@ -132,7 +134,7 @@ ADD_ONS_AT: Mapping[Kind, str] = {
     kinds.CLUSTER_PROMOTION: "spec.profileSpec",
     kinds.EVENT_TRIGGER: "spec",
 }
-"""Where a kind says what is to be deployed: profiles, and what Sveltos makes ClusterProfiles of."""
+"""The path below which a kind lists its add-ons. The kinds are profiles and those that generate ClusterProfiles."""
 
 
 def _below(prefix: str, rows: Iterable[ReferencePath]) -> tuple[ReferencePath, ...]:
@@ -198,15 +200,15 @@ REFERENCE_PATHS: Mapping[Kind, tuple[ReferencePath, ...]] = {
     kinds.CAPI_CLUSTER: _OVERRIDES,
     kinds.DEPLOYMENT: tuple(
         ReferencePath(
-            f"spec.template.spec.containers[].{words}[{flag}]",
+            f"spec.template.spec.containers[].{command}[{flag}]",
             (kinds.CONFIG_MAP,),
             Namespace.SVELTOS,
             Form.FLAG,
             templated=False,
         )
-        for words in ("args", "command")
+        for command in ("args", "command")
         for flag in ("--lua-methods", "--drift-detection-config")
     ),
 }
-"""Where each kind refers to other objects, in the order of the fields. The Deployment is Sveltos' own controller, whose
-flags name ConfigMaps that hold for every profile; it is read for them and not archived."""
+"""The rows of each kind, in the order of the fields. The Deployment is Sveltos' addon-controller: its flags name
+ConfigMaps that apply to every profile. A capture reads the Deployment for these flags and does not archive it."""

@@ -1,8 +1,13 @@
 """Which objects an object refers to, resolved for the clusters that it matches.
 
-Where a kind keeps its references is a table (``reference_paths``); how they are resolved is three rules. Rule R: an
-empty namespace is that of each matching cluster, and names may be templates. Rule P: a Profile forces most namespaces
-to its own. Rule T: a Secret must be of Sveltos' own type. This module must not know whether a target exists.
+The table in ``reference_paths`` lists the fields that hold references. Sveltos resolves a reference by three rules
+(docs/SVELTOS.md):
+
+- Rule R: an empty namespace stands for the namespace of each matching cluster; names may be templates.
+- Rule P: in a Profile, most references get the namespace of the Profile.
+- Rule T: a Secret must have Sveltos' own type.
+
+Whether a target exists is not checked here.
 """
 
 from __future__ import annotations
@@ -34,25 +39,25 @@ __all__ = [
 ]
 
 ADD_ON_TYPE = "addons.projectsveltos.io/cluster-profile"
-"""The only type of Secret that Sveltos reads content from (rule T)."""
+"""The only type of Secret from which Sveltos reads content (rule T)."""
 
 
 class UnresolvedReason(enum.StrEnum):
-    """Why a reference could not be followed; a closed set."""
+    """Why the target of a reference is not in a sample. The values are part of the archive format."""
 
     NOT_FOUND = "not-found"
     OPTIONAL = "optional"
-    """Not found, and Sveltos does without it."""
+    """Not found, and Sveltos deploys without the target."""
     FORBIDDEN = "forbidden"
     TEMPLATE = "template"
     WRONG_TYPE = "wrong-type"
     OMITTED = "omitted"
-    """Left out on purpose: by the secrets mode, or because a controller generated it."""
+    """Left out on purpose: by the secrets mode, or because a controller generated the target."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unresolved:
-    """A reference that could not be followed. The target's namespace or name may be template text."""
+    """A reference whose target is not in the sample. Namespace and name of the target may be the text of a template."""
 
     by: ObjectKey
     target: ObjectKey
@@ -61,36 +66,40 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One object that another one refers to."""
+    """A reference from one object to another."""
 
     by: ObjectKey
+    """The object that refers."""
     target: ObjectKey
     path: str
-    """Where it stands: ``spec.policyRefs[]``."""
+    """The field that holds the reference, such as ``spec.policyRefs[]``."""
     optional: bool = False
     """Whether Sveltos deploys without the target."""
     secret_type_required: bool = False
-    """Whether a Secret of another type than ADD_ON_TYPE is of no use here (rule T)."""
+    """Whether Sveltos refuses a Secret of another type than ADD_ON_TYPE here (rule T)."""
     unresolved: UnresolvedReason | None = None
-    """TEMPLATE when the name cannot be worked out; then ``target`` holds the template text."""
+    """TEMPLATE if gitsnap cannot evaluate the name or namespace; ``target`` then holds the text of the templates."""
     local: bool = False
     """Whether the content is deployed to the management cluster (``deploymentType: Local``)."""
     identifier: str = ""
-    """How templates call the target (``templateResourceRefs[].identifier``)."""
+    """The name of the target in templates (``templateResourceRefs[].identifier``)."""
 
     def as_unresolved(self, reason: UnresolvedReason | None = None) -> Unresolved:
-        """The record of a reference that could not be followed, for ``reason`` or for its own."""
+        """The record of a target that is not in the sample.
+
+        Without ``reason``, the reason is that of the reference itself, or that the target does not exist.
+        """
         return Unresolved(self.by, self.target, reason or self.unresolved or self.absent)
 
     @property
     def absent(self) -> UnresolvedReason:
-        """The reason when the target does not exist."""
+        """The reason to record if the target does not exist."""
         return UnresolvedReason.OPTIONAL if self.optional else UnresolvedReason.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """A reference as it stands in an object."""
+class _WrittenReference:
+    """A reference as an object writes it, before the rules are applied."""
 
     kind: Kind
     namespace: str
@@ -108,16 +117,17 @@ _FORCING = frozenset({kinds.PROFILE, kinds.SET})
 def references(
     document: JsonObject, clusters: Iterable[ClusterRef], objects: ClusterObjects = no_objects
 ) -> Iterator[Reference]:
-    """What an object refers to when it matches ``clusters``; each target once for each place, in the object's order.
+    """The references of an object that matches ``clusters``, in the order of the table and of the object's lists.
 
-    ``objects`` gives what templates see of a cluster besides its name. A reference without a template and with its
-    namespace given is there even when no cluster matches.
+    ``objects`` returns the object of a cluster for the evaluation of templates. A target occurs once per entry, even if
+    several clusters lead to it. A reference without templates and with a namespace does not depend on clusters: it is
+    yielded even if no cluster matches.
     """
     by = ObjectKey.of(document)
     ordered: list[ClusterRef] | None = None
     for row in REFERENCE_PATHS.get(by.kind, ()):
-        for value, holder in _entries(document, row.path):
-            written = _written(row, value)
+        for value, holder in _read_entries(document, row.path):
+            written = _read_reference(row, value)
             if written is None:
                 continue
             if ordered is None:
@@ -125,17 +135,18 @@ def references(
             required = row.typed and written.kind == kinds.SECRET and not _is_exempt(row, holder)
             optional = row.optional or written.optional or holder.get("optional") is True
             identifier = str(holder.get("identifier") or "")
-            for target, unresolved in _targets(row, written, by, ordered, objects):
+            for target, unresolved in _resolve(row, written, by, ordered, objects):
                 yield Reference(by, target, row.path, optional, required, unresolved, written.local, identifier)
 
 
 def render(
     template: str, cluster: ClusterRef, objects: ClusterObjects = no_objects, *, escape: bool = True
 ) -> str | None:
-    """A template for one cluster, None when only Sveltos can work it out. Text without an action stands for itself.
+    """The text of a template for one cluster; None if gitsnap cannot evaluate the template.
 
-    ``escape``: as Sveltos does with names and namespaces (html/template), not with content, nor with anything in an
-    EventTrigger (text/template).
+    Text without an action is returned unchanged. ``escape`` applies the escapes of Go's html/template, which Sveltos
+    uses for names and namespaces. Sveltos uses text/template, which does not escape, for content and for every template
+    of an EventTrigger.
     """
     if _TEMPLATE not in template:
         return template
@@ -146,32 +157,37 @@ def render(
         return None
 
 
-# What is written ------------------------------------------------------------------------------------------------------
+# Written references ---------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
-def _parts(path: str) -> tuple[str, ...]:
+def _path_parts(path: str) -> tuple[str, ...]:
     """``a.b[].c[d.e]`` as ``a, b, [], c, d.e``."""
     return tuple(name or key or "[]" for name, key in _PART.findall(path))
 
 
-def _entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """Every value at a path, each with the innermost list entry that it stands in; other shapes give none."""
-    parts, at = _parts(path), 0
+def _read_entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Every value at a path of the table, each with the mapping that holds it.
+
+    The holder is the innermost entry of a list around the value, else the document. Values of another type than the
+    path expects are skipped.
+    """
+    parts, position = _path_parts(path), 0
     value: Any = document
-    while at < len(parts) and isinstance(value, dict):  # down to the first list there is one value at the most
-        value = value.get(parts[at])
+    # Above the first list there is at most one value. Most paths are absent, and this loop returns early for them.
+    while position < len(parts) and isinstance(value, dict):
+        value = value.get(parts[position])
         if value is None:
             return
-        at += 1
-    found: list[tuple[Any, Mapping[str, Any]]] = [(value, document)]
-    for part in parts[at:]:
-        found = [one for value, holder in found for one in _step(value, holder, part)]
-    yield from found
+        position += 1
+    entries: list[tuple[Any, Mapping[str, Any]]] = [(value, document)]
+    for part in parts[position:]:
+        entries = [inner for value, holder in entries for inner in _descend(value, holder, part)]
+    yield from entries
 
 
-def _step(value: Any, holder: Mapping[str, Any], part: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """What stands one part of a path further down."""
+def _descend(value: Any, holder: Mapping[str, Any], part: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """The values one part of a path below a value, each with its holder."""
     if isinstance(value, dict):
         if value.get(part) is not None:
             yield value[part], holder
@@ -179,11 +195,11 @@ def _step(value: Any, holder: Mapping[str, Any], part: str) -> Iterator[tuple[An
         if part == "[]":
             yield from ((item, item if isinstance(item, dict) else holder) for item in value)
         elif part.startswith("--"):
-            yield from ((flag, holder) for flag in _flags(value, part))
+            yield from ((flag, holder) for flag in _flag_values(value, part))
 
 
-def _flags(words: list[Any], flag: str) -> Iterator[str]:
-    """The values of a flag among the words of a command: ``--flag=value`` or ``--flag value``."""
+def _flag_values(words: list[Any], flag: str) -> Iterator[str]:
+    """The values of a flag in the words of a command, written ``--flag=value`` or ``--flag value``."""
     texts = [str(word) for word in words]
     for word, following in zip(texts, [*texts[1:], ""], strict=True):
         if word.startswith(f"{flag}="):
@@ -197,30 +213,30 @@ def _is_exempt(row: ReferencePath, holder: Mapping[str, Any]) -> bool:
     return bool(field) and same_json(holder.get(field), value)
 
 
-def _written(row: ReferencePath, value: Any) -> _Written | None:
-    """A reference in whichever form, None where there is none: another kind, a plain URL, a wrong shape."""
+def _read_reference(row: ReferencePath, value: Any) -> _WrittenReference | None:
+    """The reference in a value; None if the value names another kind, is a plain URL, or has another type."""
     if row.form is Form.OBJECT:
-        return _written_object(row, value)
+        return _read_object_reference(row, value)
     if not isinstance(value, str) or not value:
         return None
-    if row.form is Form.PLACE:
+    if row.form is Form.NAMESPACED_NAME:
         namespace, _, name = value.rpartition("/")
-        return _Written(row.kinds[0], namespace, name)
+        return _WrittenReference(row.kinds[0], namespace, name)
     if row.form is Form.SOURCE_URL:
-        return _source_in_text(value)
-    return _Written(row.kinds[0], "", value)
+        return _read_source_url(value)
+    return _WrittenReference(row.kinds[0], "", value)
 
 
-def _written_object(row: ReferencePath, value: Any) -> _Written | None:
+def _read_object_reference(row: ReferencePath, value: Any) -> _WrittenReference | None:
     if not isinstance(value, dict):
         return None
-    kind = _kind(row, value)
+    kind = _read_kind(row, value)
     name = value.get("name")
-    # Rule R fills in an empty name, too, where the kind says that an object is meant and not a URL.
-    quirk = row.namespace is Namespace.CLUSTER and row.templated and bool(value.get("kind"))
-    if kind is None or not (name or quirk):
+    # Sveltos fills in an empty name by rule R, too. A kind says that the entry is a reference and not a remote URL.
+    name_from_cluster = row.namespace is Namespace.CLUSTER and row.templated and bool(value.get("kind"))
+    if kind is None or not (name or name_from_cluster):
         return None
-    return _Written(
+    return _WrittenReference(
         kind,
         str(value.get("namespace") or ""),
         str(name or ""),
@@ -229,7 +245,7 @@ def _written_object(row: ReferencePath, value: Any) -> _Written | None:
     )
 
 
-def _kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
+def _read_kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
     if len(row.kinds) == 1:
         return row.kinds[0]
     named = str(value.get("kind") or "")
@@ -238,53 +254,62 @@ def _kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
     return next((kind for kind in row.kinds if kind.name == named), None)
 
 
-def _source_in_text(url: str) -> _Written | None:
-    """A chart's repository URL that names a Flux source, or may do so once it is rendered; its text is kept whole."""
+def _read_source_url(url: str) -> _WrittenReference | None:
+    """The reference in the repository URL of a chart, if the URL names a Flux source or may name one once rendered.
+
+    The name is the whole URL: the URL is taken apart after its templates are evaluated.
+    """
     if _TEMPLATE not in url:
-        return _Written(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
+        return _WrittenReference(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
     scheme = url.partition("://")[0]
     kind = kinds.GIT_REPOSITORY if _TEMPLATE in scheme else _SOURCE_SCHEMES.get(scheme.lower())
-    return _Written(kind, "", url) if kind else None
+    return _WrittenReference(kind, "", url) if kind else None
 
 
-def _source_of_url(url: str) -> _Written | None:
-    """The Flux source that a chart's repository URL names, None for any other URL."""
+def _source_of_url(url: str) -> _WrittenReference | None:
+    """The Flux source that the repository URL of a chart names; None for any other URL."""
     scheme, separator, rest = url.partition("://")
     kind = _SOURCE_SCHEMES.get(scheme.lower())
     parts = rest.split("/")
     if not separator or kind is None or len(parts) < 2 or not parts[0] or not parts[1]:
         return None
-    return _Written(kind, parts[0], parts[1])
+    return _WrittenReference(kind, parts[0], parts[1])
 
 
-# What is meant --------------------------------------------------------------------------------------------------------
+# Targets --------------------------------------------------------------------------------------------------------------
 
 
-def _targets(
-    row: ReferencePath, written: _Written, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
+def _resolve(
+    row: ReferencePath, written: _WrittenReference, by: ObjectKey, clusters: list[ClusterRef], objects: ClusterObjects
 ) -> Iterator[tuple[ObjectKey, UnresolvedReason | None]]:
-    namespace = _given_namespace(row, written, by)
+    """Each target of a reference, with the reason if it cannot be resolved."""
+    namespace = _namespace_before_rule_r(row, written, by)
     if namespace is None:
         return
     templated = row.templated and _TEMPLATE in namespace + written.name
     if not templated and (written.name and (namespace or not _by_cluster(row, written.kind))):
-        found = _source_of_url(written.name) if row.form is Form.SOURCE_URL else written
-        if found is not None:
-            place = found.namespace if row.form is Form.SOURCE_URL else namespace
-            yield ObjectKey(found.kind, place, found.name), None
+        if row.form is Form.SOURCE_URL:
+            source = _source_of_url(written.name)
+            if source is not None:
+                yield ObjectKey(source.kind, source.namespace, source.name), None
+        else:
+            yield ObjectKey(written.kind, namespace, written.name), None
         return
-    # A managed cluster's own references are about that cluster.
-    own = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
+    # The references of a managed cluster are resolved for that cluster.
+    resolved_for = [ClusterRef(by.kind, by.namespace, by.name)] if by.kind in kinds.CLUSTER_KINDS else clusters
     seen: set[tuple[ObjectKey, UnresolvedReason | None]] = set()
-    for cluster in own:
-        target = _rendered(row, written, by, namespace, cluster, objects)
+    for cluster in resolved_for:
+        target = _resolve_for_cluster(row, written, by, namespace, cluster, objects)
         if target is not None and target not in seen:
             seen.add(target)
             yield target
 
 
-def _given_namespace(row: ReferencePath, written: _Written, by: ObjectKey) -> str | None:
-    """The namespace before rule R, ``""`` where that rule or the kind's scope decides; None refers to nothing."""
+def _namespace_before_rule_r(row: ReferencePath, written: _WrittenReference, by: ObjectKey) -> str | None:
+    """The namespace before rule R is applied.
+
+    ``""`` if rule R applies or the kind is cluster-scoped. None if the reference names no object.
+    """
     if row.namespace is Namespace.OWN or (row.forced and by.kind in _FORCING):
         return by.namespace
     if row.namespace is Namespace.SVELTOS:
@@ -297,25 +322,30 @@ def _given_namespace(row: ReferencePath, written: _Written, by: ObjectKey) -> st
 
 
 def _by_cluster(row: ReferencePath, kind: Kind) -> bool:
-    """Whether an empty namespace stands for that of each matching cluster."""
+    """Whether an empty namespace stands for the namespace of each matching cluster (rule R)."""
     return row.namespace is Namespace.CLUSTER and kinds.is_namespaced(kind)
 
 
-def _rendered(
-    row: ReferencePath, written: _Written, by: ObjectKey, namespace: str, cluster: ClusterRef, objects: ClusterObjects
+def _resolve_for_cluster(
+    row: ReferencePath,
+    written: _WrittenReference,
+    by: ObjectKey,
+    namespace: str,
+    cluster: ClusterRef,
+    objects: ClusterObjects,
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
-    """The target for one cluster, None where the rendered text is no reference after all."""
-    template = ObjectKey(written.kind, namespace, written.name)
+    """The target for one cluster; None if the rendered text is no reference."""
     escape = by.kind != kinds.EVENT_TRIGGER
     name = render(written.name, cluster, objects, escape=escape) if row.templated else written.name
-    place: str | None = namespace
+    rendered_namespace: str | None = namespace
     if row.templated and namespace:
-        place = render(namespace, cluster, objects, escape=escape)
-    if name is None or place is None:
-        return template, UnresolvedReason.TEMPLATE
+        rendered_namespace = render(namespace, cluster, objects, escape=escape)
+    if name is None or rendered_namespace is None:
+        return ObjectKey(written.kind, namespace, written.name), UnresolvedReason.TEMPLATE
     if row.form is Form.SOURCE_URL:
         source = _source_of_url(name)
         return (ObjectKey(source.kind, source.namespace, source.name), None) if source else None
     if not namespace and _by_cluster(row, written.kind):
-        place = cluster.namespace
-    return ObjectKey(written.kind, place, name or cluster.namespace), None
+        rendered_namespace = cluster.namespace
+    # An empty name renders to the namespace of the cluster, a quirk of Sveltos (lib/template/referenced_resource.go).
+    return ObjectKey(written.kind, rendered_namespace, name or cluster.namespace), None

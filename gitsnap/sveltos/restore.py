@@ -1,8 +1,8 @@
-"""What a rollback gives back of each kind, in which order, and whose objects it must leave alone.
+"""Which fields a rollback restores in each kind, in which order it writes kinds, and which objects it must not write.
 
-One table of kinds and one of owners; everything else is derived from them. What normalization strips belongs to
-controllers and servers: it stays as it is in the cluster, or is left out of an object that is created.
-This module must not decide what is selected, and must not read or write a cluster.
+RESTORE_RULES describes the kinds and OWNERS the tools that own objects. Fields that normalization strips belong to
+controllers and servers: an update keeps them as they are in the cluster, and a created object does not have them.
+This module builds the objects and patches to write; it neither selects objects nor writes them.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from gitsnap.sveltos.generated import Origin
 
 
 class Phase(enum.IntEnum):
-    """When a kind is written: content before what refers to it, what a selector reads beside what selects."""
+    """The phase of a rollback in which a kind is written. A kind comes after the kinds that it refers to."""
 
     NAMESPACE = 0
     CONTENT = 1
-    """ConfigMaps and Secrets: a profile that is written later finds them."""
+    """ConfigMaps and Secrets. Profiles, which refer to them, come later."""
     OTHER = 2
-    """Kinds that a policy adds; nothing is known of them."""
+    """Kinds that a policy adds. Their references are not known."""
     SUPPORT = 3
-    """What other objects name, without clusters being matched by it."""
+    """Kinds to which other objects refer, but which have no part in the matching of clusters."""
     MATCHING = 4
-    """What selectors read: labels of clusters, sets, and the classifiers that set such labels."""
+    """What selectors read: clusters with their labels, sets, and the classifiers that set labels of clusters."""
     SELECTING = 5
-    """What matches clusters. Changes places with MATCHING where that keeps a match that the other order loses."""
+    """Kinds with selectors. Written before MATCHING if that order keeps a match that the other order would lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreRule:
-    """One row: what a kind gets back besides its labels and annotations."""
+    """One row: what a rollback restores in a kind besides labels and annotations."""
 
     phase: Phase
     fields: tuple[str, ...] | None = None
-    """Top-level fields; None means all of them but status."""
+    """The top-level fields to restore; None for all fields except ``status``."""
     creates: bool = True
-    """Whether an object that is gone can be created from what is archived of it."""
+    """Whether a deleted object can be created from its archived form."""
 
 
 _CONTENT = RestoreRule(Phase.CONTENT, fields=("data", "binaryData", "type", "immutable"))
@@ -70,7 +70,7 @@ RESTORE_RULES: Mapping[Kind, RestoreRule] = {
     kinds.ROLE_REQUEST: RestoreRule(Phase.SELECTING),
     kinds.CLUSTER_HEALTH_CHECK: RestoreRule(Phase.SELECTING),
 }
-"""Kinds in the order in which they are written."""
+"""The rows of the kinds, in the order in which a rollback writes them."""
 
 _OTHER = RestoreRule(Phase.OTHER)
 _RANK = {kind: rank for rank, kind in enumerate(RESTORE_RULES)}
@@ -79,52 +79,54 @@ DEFAULT_SECRET_TYPE = "Opaque"  # noqa: S105 - the name of a type
 
 
 def rule_of(kind: Kind) -> RestoreRule:
-    """The row of a kind; kinds that a policy adds get everything back but status."""
+    """The row of a kind. In kinds that a policy adds, all fields except ``status`` are restored."""
     return RESTORE_RULES.get(kind, _OTHER)
 
 
 def order_of(kind: Kind) -> tuple[int, int, Kind]:
-    """Sorts kinds into the order in which they are written."""
+    """The sort key of a kind for the order in which a rollback writes kinds."""
     return rule_of(kind).phase, _RANK.get(kind, len(_RANK)), kind
 
 
 def restorable(kind: Kind) -> bool:
-    """Whether objects of a kind are rolled back at all: not what Sveltos reports."""
+    """Whether a rollback writes objects of a kind. Sveltos' reports and inventories are never written."""
     return kind not in kinds.INVENTORY_KINDS | kinds.GENERATED_KINDS
 
 
-# Whose objects are left alone --------------------------------------------------------------------------------------
+# Objects that a rollback does not write -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerMark:
-    """One row: how the objects of another tool are known, and what it will do about a change."""
+    """One row: the marks of the objects that another tool owns, and how the tool reacts to a change."""
 
     owner: str
+    """The name of the tool."""
     consequence: str
+    """How the tool reacts to a change, and what to do instead."""
     labels: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
     managers: frozenset[str] = frozenset()
-    """Field managers, exactly as they stand in managedFields."""
+    """Names of field managers in ``managedFields``."""
 
 
 OWNERS: tuple[OwnerMark, ...] = (
     OwnerMark(
         "Argo CD",
-        "its next sync puts its own state back; change it in the Git repository that it reads",
+        "its next sync reverts the change; make the change in the Git repository that it reads",
         labels=("argocd.argoproj.io/instance",),
         annotations=("argocd.argoproj.io/tracking-id",),
         managers=frozenset({"argocd-controller", "argocd-application-controller"}),
     ),
     OwnerMark(
         "Flux",
-        "its next reconciliation puts its own state back; change it in the source that it reads",
+        "its next reconciliation reverts the change; make the change in the source that it reads",
         labels=("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"),
         managers=frozenset({"kustomize-controller", "helm-controller"}),
     ),
     OwnerMark(
         "Helm",
-        "the next upgrade of its release puts the chart's state back; change the values of the release",
+        "the next upgrade of its release reverts the change; change the values of the release",
         annotations=("meta.helm.sh/release-name",),
         managers=frozenset({"helm"}),
     ),
@@ -133,40 +135,42 @@ OWNERS: tuple[OwnerMark, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an object is not written."""
+    """Why a rollback does not write an object."""
 
     reason: str
     forceable: bool = False
-    """Whether ``--force-owned`` overrides it."""
+    """Whether ``--force-owned`` overrides the refusal."""
 
 
 def ownership(document: JsonObject) -> Refusal | None:
-    """Why an object, best as the API server gave it, is not a user's to roll back; None when it is."""
+    """Why a rollback must not write an object: a controller generated it or another tool owns it. None if it may.
+
+    ``document`` should be the object as the API server returned it: normalization strips some of the marks.
+    """
     origin = generated.reason(document)
     if origin is not None:
-        return Refusal(_origin_in_words(origin, document), forceable=origin in generated.INCLUDABLE)
+        return Refusal(_describe_origin(origin, document), forceable=origin in generated.INCLUDABLE)
     metadata = document.get("metadata") or {}
     for mark in OWNERS:
-        if _marked(mark, metadata):
+        if _is_marked(mark, metadata):
             return Refusal(f"owned by {mark.owner}: {mark.consequence}", forceable=True)
     return None
 
 
-def _origin_in_words(origin: Origin, document: JsonObject) -> str:
+def _describe_origin(origin: Origin, document: JsonObject) -> str:
     metadata = document.get("metadata") or {}
-    words = generated.DESCRIPTIONS[origin]
+    description = generated.DESCRIPTIONS[origin]
     if origin is Origin.DEPLOYED:
         annotations = metadata.get("annotations") or {}
         kind, name = annotations["projectsveltos.io/owner-kind"], annotations["projectsveltos.io/owner-name"]
-        return f"{words} ({kind} {name}), which puts its own state back; roll that profile back instead"
+        return f"{description} ({kind} {name}), which reverts the change; roll back that profile instead"
     if origin is Origin.OWNED:
-        owners = (owner for owner in metadata.get("ownerReferences") or () if owner.get("controller") is True)
-        owner = next(owners)
-        return f"{words} ({owner.get('kind', '')} {owner.get('name', '')}), which puts its own state back"
-    return words
+        owner = next(owner for owner in metadata.get("ownerReferences") or () if owner.get("controller") is True)
+        return f"{description} ({owner.get('kind', '')} {owner.get('name', '')}), which reverts the change"
+    return description
 
 
-def _marked(mark: OwnerMark, metadata: Mapping[str, Any]) -> bool:
+def _is_marked(mark: OwnerMark, metadata: Mapping[str, Any]) -> bool:
     if any(key in (metadata.get("labels") or ()) for key in mark.labels):
         return True
     if any(key in (metadata.get("annotations") or ()) for key in mark.annotations):
@@ -178,32 +182,35 @@ def _marked(mark: OwnerMark, metadata: Mapping[str, Any]) -> bool:
 
 
 def needs_recreation(archived: JsonObject, live: JsonObject) -> str:
-    """Why an object can only be deleted and created anew, ``""`` where an update does; both normalized."""
+    """Why an object must be deleted and recreated; ``""`` if an update suffices. Both objects are normalized.
+
+    The API server refuses to change the type of a Secret and the content of an immutable ConfigMap or Secret.
+    """
     if Kind.of(live) not in kinds.REFERENCED_KINDS:
         return ""
     if Kind.of(live) == kinds.SECRET:
-        wanted, found = (str(secret.get("type") or DEFAULT_SECRET_TYPE) for secret in (archived, live))
-        if wanted != found:
-            return f"its type is {found} and was {wanted}: a type cannot be changed, only by deleting and creating"
+        old_type, live_type = (str(secret.get("type") or DEFAULT_SECRET_TYPE) for secret in (archived, live))
+        if old_type != live_type:
+            return f"its type is {live_type} and was {old_type}: a type can be changed only by recreating the Secret"
     if live.get("immutable") and any(
         not same_json(archived.get(field) or None, live.get(field) or None)
         for field in ("data", "binaryData", "immutable")
     ):
-        return "it is immutable: its content cannot be changed, only by deleting and creating"
+        return "it is immutable: its content can be changed only by recreating the object"
     return ""
 
 
-# What is written ----------------------------------------------------------------------------------------------------
+# Objects and patches to write -----------------------------------------------------------------------------------------
 
 
 def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
-    """What the live object is to be, both normalized: the archived fields that its kind gets back, the rest as it is.
+    """The desired object: the live object with the restored fields of its kind from the archive. Both are normalized.
 
-    The difference between the result and ``live`` is what a rollback changes.
+    The difference between the result and ``live`` is the change that a rollback makes.
     """
     rule = rule_of(Kind.of(live))
-    result = {field: value for field, value in live.items() if not _restored(rule, field)}
-    result |= {field: value for field, value in archived.items() if _restored(rule, field)}
+    result = {field: value for field, value in live.items() if not _is_restored(rule, field)}
+    result |= {field: value for field, value in archived.items() if _is_restored(rule, field)}
     metadata = {field: value for field, value in live["metadata"].items() if field not in _METADATA}
     metadata |= {field: value for field, value in archived["metadata"].items() if field in _METADATA and value}
     finalizers = _with_finalizers(archived, metadata)
@@ -212,14 +219,14 @@ def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
 
 
 def concerned(normalized: JsonObject) -> JsonObject:
-    """The part of a normalized object that a rollback of its kind may change, to tell whether somebody else did."""
+    """The part of a normalized object that a rollback may change, to detect changes by another writer."""
     rule = rule_of(Kind.of(normalized))
-    part = {field: value for field, value in normalized.items() if _restored(rule, field)}
+    part = {field: value for field, value in normalized.items() if _is_restored(rule, field)}
     return part | {field: value for field in (*_METADATA, "finalizers") if (value := normalized["metadata"].get(field))}
 
 
 def _with_finalizers(target: JsonObject, metadata: Mapping[str, Any]) -> list[str]:
-    """The finalizers of an object and those that it is to have. None is taken away: data may be safe because of it."""
+    """The present finalizers and those of the target. None is removed, because a finalizer may protect data."""
     present = list(metadata.get("finalizers") or ())
     return [*present, *(name for name in target["metadata"].get("finalizers") or () if name not in present)]
 
@@ -228,36 +235,37 @@ _METADATA = ("labels", "annotations")
 _IDENTITY = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
-def _restored(rule: RestoreRule, field: str) -> bool:
+def _is_restored(rule: RestoreRule, field: str) -> bool:
     return field not in _IDENTITY if rule.fields is None else field in rule.fields
 
 
 def creation(archived: JsonObject, *, api_version: str) -> JsonObject:
-    """A new object from its archived form, which has no uid, owner, finalizer or status (normalization saw to that).
+    """The object to create from its archived form. Normalization has removed uid, owner references and status.
 
-    ``api_version`` is the one that the server serves.
+    ``api_version`` is the version that the server serves.
     """
     return {**archived, "apiVersion": api_version}
 
 
 def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
-    """The whole object to write over ``live``.
+    """The whole object with which to update ``live``.
 
-    ``target`` is from ``wanted``, ``live`` as the API server gave it, ``normalized`` the same without what belongs to
-    controllers. That part is taken over from ``live``, with the uid and resource version that are the preconditions.
+    ``target`` is the result of ``wanted``, ``live`` the object as the API server returned it, and ``normalized`` the
+    normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with them the uid and
+    resource version, which are the preconditions of the update.
     """
     rule = rule_of(Kind.of(live))
-    result = {field: value for field, value in live.items() if not _restored(rule, field) or field not in normalized}
+    result = {field: value for field, value in live.items() if not _is_restored(rule, field) or field not in normalized}
     result |= {
-        field: _with_filled(value, live.get(field), normalized.get(field))
+        field: _with_server_fields(value, live.get(field), normalized.get(field))
         for field, value in target.items()
-        if _restored(rule, field)
+        if _is_restored(rule, field)
     }
     if Kind.of(live) == kinds.CLUSTER_PROMOTION:
         result["spec"] = _with_approvals(result.get("spec") or {}, live.get("spec") or {})
     metadata = dict(live["metadata"])
     for field in _METADATA:
-        merged = _with_owned(target, live, normalized, field)
+        merged = _with_controller_keys(target, live, normalized, field)
         metadata.pop(field, None)
         if merged:
             metadata[field] = merged
@@ -268,24 +276,25 @@ def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> J
     return result
 
 
-def _with_filled(target: Any, live: Any, normalized: Any) -> Any:
-    """What is to be written, with the fields of the live object that normalization left out: the server's.
+def _with_server_fields(target: Any, live: Any, normalized: Any) -> Any:
+    """The target with the fields of ``live`` that normalization stripped, because the server fills them in.
 
-    Elements of lists are told apart by their names, else by their places where nothing came or went.
+    Elements of a list are paired by their names. Elements without names are paired by position, provided that their
+    number is unchanged.
     """
     if isinstance(target, dict) and isinstance(live, dict) and isinstance(normalized, dict):
-        filled = {name: value for name, value in live.items() if name not in normalized and name not in target}
-        return filled | {
-            name: _with_filled(value, live.get(name), normalized.get(name)) for name, value in target.items()
+        stripped = {name: value for name, value in live.items() if name not in normalized and name not in target}
+        return stripped | {
+            name: _with_server_fields(value, live.get(name), normalized.get(name)) for name, value in target.items()
         }
     if isinstance(target, list) and isinstance(live, list) and isinstance(normalized, list):
         if len(live) != len(normalized):
             return target
         pairs = dict(zip(map(_name_of, live), zip(live, normalized, strict=True), strict=True))
         if None not in pairs and len(pairs) == len(live):
-            return [_with_filled(entry, *pairs.get(_name_of(entry), (None, None))) for entry in target]
+            return [_with_server_fields(entry, *pairs.get(_name_of(entry), (None, None))) for entry in target]
         if len(target) == len(live):
-            return [_with_filled(*entries) for entries in zip(target, live, normalized, strict=True)]
+            return [_with_server_fields(*entries) for entries in zip(target, live, normalized, strict=True)]
     return target
 
 
@@ -295,13 +304,13 @@ def _name_of(entry: Any) -> str | None:
 
 
 def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
-    """A merge patch of the labels and annotations that differ; the arguments are those of ``update``.
+    """A merge patch of the labels and annotations that differ. The arguments are those of ``update``.
 
-    Keys that controllers own are not in it, so that they cannot be lost even if they change meanwhile.
+    The patch leaves out the keys that controllers own, so that a controller's change in the meantime is not lost.
     """
     metadata: JsonObject = {field: live["metadata"][field] for field in ("uid", "resourceVersion")}
     for field in _METADATA:
-        merged = _with_owned(target, live, normalized, field)
+        merged = _with_controller_keys(target, live, normalized, field)
         present = live["metadata"].get(field) or {}
         changes = {
             key: value for key, value in merged.items() if key not in present or not same_json(present[key], value)
@@ -312,15 +321,15 @@ def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> Js
     return {"metadata": metadata}
 
 
-def _with_owned(target: JsonObject, live: JsonObject, normalized: JsonObject, field: str) -> dict[str, Any]:
-    """Labels or annotations: those wanted, and over them the live ones that belong to controllers."""
-    mine = normalized["metadata"].get(field) or {}
-    owned = {key: value for key, value in (live["metadata"].get(field) or {}).items() if key not in mine}
-    return {**(target["metadata"].get(field) or {}), **owned}
+def _with_controller_keys(target: JsonObject, live: JsonObject, normalized: JsonObject, field: str) -> dict[str, Any]:
+    """The labels or annotations of the target, overridden by the live keys that belong to controllers."""
+    user_keys = normalized["metadata"].get(field) or {}
+    controller_keys = {key: value for key, value in (live["metadata"].get(field) or {}).items() if key not in user_keys}
+    return {**(target["metadata"].get(field) or {}), **controller_keys}
 
 
 def _with_approvals(spec: JsonObject, live_spec: JsonObject) -> JsonObject:
-    """The approvals of a promotion as they are live, stage by stage: putting an old one back would promote again."""
+    """The spec of a ClusterPromotion with the live approval of each stage: an old approval would promote again."""
     approvals = {
         str(stage.get("name")): manual["approved"]
         for stage in live_spec.get("stages") or ()

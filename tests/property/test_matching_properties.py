@@ -1,4 +1,4 @@
-"""Label selectors against a slow and obvious reading of the Kubernetes API conventions; the index changes nothing."""
+"""Label selectors compared with a simple evaluation by the Kubernetes API conventions, with and without an index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SELECTOR = st.fixed_dictionaries(
 )
 
 
-def _obviously(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+def _expected_match(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         return False  # Sveltos takes an empty selector for none, not for all
     for key, value in selector.get("matchLabels", {}).items():
@@ -50,13 +50,13 @@ def _obviously(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 
 @given(_SELECTOR, _LABELS)
 def test_selectors(selector: dict[str, Any], labels: dict[str, str]) -> None:
-    """Every operator, alone and together."""
-    assert selector_matches(selector, labels) == _obviously(selector, labels)
+    """Every operator, alone and in combination."""
+    assert selector_matches(selector, labels) == _expected_match(selector, labels)
 
 
 @given(_SELECTOR, st.lists(_LABELS, max_size=8))
-def test_an_index_finds_what_a_search_finds(selector: dict[str, Any], clusters: list[dict[str, str]]) -> None:
-    """The same clusters, whether they are looked up or gone through."""
+def test_an_index_selects_the_same_clusters(selector: dict[str, Any], clusters: list[dict[str, str]]) -> None:
+    """A LabelIndex and a plain mapping give the same result."""
     plain = {ClusterRef(CAPI_CLUSTER, "default", f"c{number}"): labels for number, labels in enumerate(clusters)}
     index = LabelIndex()
     for ref, labels in plain.items():
@@ -69,4 +69,6 @@ def test_an_index_finds_what_a_search_finds(selector: dict[str, Any], clusters: 
     }
 
     assert set(matching_clusters(profile, index)) == set(matching_clusters(profile, plain))
-    assert set(matching_clusters(profile, plain)) == {ref for ref, own in plain.items() if _obviously(selector, own)}
+    assert set(matching_clusters(profile, plain)) == {
+        ref for ref, own in plain.items() if _expected_match(selector, own)
+    }

@@ -1,4 +1,4 @@
-"""Defaults of the CRDs: a field that says what its absence says is no change."""
+"""Defaults of the CRDs: a field with its default equals an absent field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.trees import W, build, cluster, config_map, policy_ref, profi
 
 
 def _declared(schema: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each default in an OpenAPI schema, by its path."""
+    """Each default in an OpenAPI schema, with its path."""
     if isinstance(schema, dict):
         if "default" in schema:
             yield path, schema["default"]
@@ -36,8 +36,8 @@ def _flat(table: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, table
 
 
-def test_the_table_is_what_the_published_crds_declare(shared: Path) -> None:
-    """Every default of every kind that users write, in both eras; one with two values over time is in none."""
+def test_the_table_equals_the_published_crds(shared: Path) -> None:
+    """Every default of every kind that users write, in v0.57 and v1.14, except defaults whose value changed."""
     declared: dict[Kind, dict[str, list[Any]]] = {}
     for file in sorted((shared / "crds").glob("sveltos-*/*.yaml")):
         for crd in iterate_documents(load_documents(file.read_bytes(), file.name), file.name):
@@ -65,8 +65,8 @@ def _filled(defaults: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", sorted(DEFAULTS), ids=str)
-def test_what_a_server_fills_in_is_taken_out(kind: Kind) -> None:
-    """All of it, at every depth; what it stands in stays, since an entry of a list counts even when it is empty."""
+def test_defaults_are_removed(kind: Kind) -> None:
+    """Defaults are removed at every depth. Their containers stay: an empty entry of a list has a meaning."""
     document = {"apiVersion": f"{kind.group}/v1", "kind": kind.name, "spec": _filled(DEFAULTS[kind])}
 
     stripped = without_defaults(document)
@@ -93,15 +93,15 @@ def _changed(before: list[JsonObject], after: list[JsonObject]) -> list[str]:
 
 
 def test_an_upgrade_that_fills_in_defaults_changes_nothing() -> None:
-    """Of the profile itself, and of the entries of its lists."""
+    """Defaults of the profile itself and of the entries of its lists."""
     upgraded = _fleet(tier=100, reloader=False, syncMode="Continuous", entry={"optional": False, "tier": 100})
 
     assert _changed(_fleet(), upgraded) == []
     assert _changed(upgraded, _fleet()) == []
 
 
-def test_a_default_that_becomes_something_else_is_a_change() -> None:
-    """Also when the field was not there before, and when zero stands where false is the default."""
+def test_another_value_than_the_default_is_a_change() -> None:
+    """Also if the field was absent before, and if the value is 0 and the default is false."""
     assert _changed(_fleet(), _fleet(tier=50, reloader=False)) == ["spec.tier"]
     assert _changed(_fleet(reloader=False), _fleet(reloader=True)) == ["spec.reloader"]
     assert _changed(_fleet(), _fleet(reloader=0)) == ["spec.reloader"]

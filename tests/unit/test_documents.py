@@ -37,12 +37,12 @@ _PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     ],
 )
 def test_split(text: str, documents: list[str]) -> None:
-    """Separators, comments, lists of manifests, streams of JSON."""
+    """Separators, comments, lists of manifests and streams of JSON."""
     assert split(text) == documents
 
 
 def test_defect_11_a_certificate_is_no_separator() -> None:
-    """Dashes inside a value, indented as YAML has it, part nothing."""
+    """Indented dashes inside a value do not separate documents."""
     indented = "".join(f"    {line}\n" for line in _PEM.splitlines())
     first = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  tls.crt: |\n{indented}"
 
@@ -51,13 +51,13 @@ def test_defect_11_a_certificate_is_no_separator() -> None:
 
 @pytest.mark.parametrize("line", ["--- b: 2", "----", "---\tb", "-----BEGIN CERTIFICATE-----"])
 def test_text_after_a_separator_is_refused(line: str) -> None:
-    """Sveltos refuses the whole content, and so it is said, with the line."""
+    """Sveltos refuses the whole content; the error names the line."""
     with pytest.raises(InputError, match="line 2"):
         split(f"a: 1\n{line}\nc: 3\n")
 
 
 def test_sveltos_before_1_0_reads_a_stream_of_yaml() -> None:
-    """There, a document may begin on the line of its separator; what YAML takes for text is refused all the same."""
+    """A document may begin on the line of its separator; a line that YAML reads as text is refused nevertheless."""
     assert split("a: 1\n--- {b: 2}\n---\tc\n---\n", as_stream=True) == ["a: 1\n", "--- {b: 2}\n", "---\tc\n"]
     assert load("--- {b: 2}\n") == {"b": 2}
     with pytest.raises(InputError, match="line 2"):
@@ -66,7 +66,7 @@ def test_sveltos_before_1_0_reads_a_stream_of_yaml() -> None:
 
 @given(st.lists(st.text("abc: \n#{}[]-'\"", max_size=30), max_size=5))
 def test_any_content_is_split_or_refused(pieces: list[str]) -> None:
-    """Nothing that people write makes it fail in another way, and no line of content is lost."""
+    """Any text is split without losing a line of content, or raises InputError."""
     text = "\n---\n".join(pieces)
     try:
         documents = split(text)
@@ -77,8 +77,8 @@ def test_any_content_is_split_or_refused(pieces: list[str]) -> None:
         identify_text(document)
 
 
-def test_defect_11_documents_are_told_apart_by_all_of_their_identity() -> None:
-    """Group, kind, namespace and name, whole: not as parts of a text."""
+def test_defect_11_documents_are_distinguished_by_their_whole_identity() -> None:
+    """Group, kind, namespace and name are compared whole, not as substrings."""
     found = identify(load("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: shop\n"))
 
     assert found == Identity(Kind("apps", "Deployment"), "shop", "web")
@@ -93,7 +93,7 @@ def test_defect_11_documents_are_told_apart_by_all_of_their_identity() -> None:
 
 
 def test_namespaces_are_adjusted_as_sveltos_does() -> None:
-    """A namespaced resource without a namespace lands in default; a cluster-scoped one has none whatever is written."""
+    """A namespaced resource without a namespace gets default; a cluster-scoped resource has none in any case."""
     without = Identity(Kind("", "Service"), "", "a")
     scoped = Identity(Kind("", "Namespace"), "written", "a")
 
@@ -104,7 +104,7 @@ def test_namespaces_are_adjusted_as_sveltos_does() -> None:
 
 
 def test_templates_fit_around_their_actions() -> None:
-    """What cannot be parsed is identified by its lines, and by what stands around the actions of a template."""
+    """A document that cannot be parsed is identified by its lines; the text around actions must fit the name."""
     text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web-{{ .Cluster.metadata.name }}\n  labels: {{ $x }}\n"
     found = identify_text(text)
 
@@ -114,7 +114,7 @@ def test_templates_fit_around_their_actions() -> None:
 
 
 def test_annotations_change_the_meaning_by_their_presence() -> None:
-    """Their values do not matter; a template wins over Lua."""
+    """The value of an annotation does not matter; the template annotation takes precedence over Lua."""
 
     def annotated(*names: str) -> dict[str, object]:
         return {"metadata": {"annotations": {f"projectsveltos.io/{name}": "" for name in names}}}
@@ -145,14 +145,14 @@ def test_annotations_change_the_meaning_by_their_presence() -> None:
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: web-{{ .x }}\n  namespace: shop\nspec:\n  a: [{{ .b }\n",
     ],
 )
-def test_templates_are_identified_in_whatever_style(text: str) -> None:
-    """Line ends, flow style, actions between the lines, order of fields; what is no YAML by its lines."""
+def test_templates_are_identified_in_any_style(text: str) -> None:
+    """Line ends, flow style, actions between lines, and order of fields; broken YAML is identified by its lines."""
     assert identify_text(text) == Identity(Kind("", "Service"), "shop", "web-{{ .x }}")
 
 
 @pytest.mark.parametrize("field", ["name: yes", "name: 5", "name: a\n  namespace: 0400"])
-def test_names_that_are_no_text(field: str) -> None:
-    """For Go's YAML they are booleans or numbers, so that no server takes the document; it is known by its text."""
+def test_names_that_are_not_strings(field: str) -> None:
+    """Go's YAML reads them as booleans or numbers, which a server refuses; the document is identified by its text."""
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  {field}\n"
 
     assert identify(load(text)) is None

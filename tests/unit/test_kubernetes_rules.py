@@ -1,4 +1,4 @@
-"""Kinds of Kubernetes itself: what a server fills in is left out and stays as it is live; what people wrote is kept."""
+"""Kinds of Kubernetes: fields that a server fills in are not archived and stay as they are in the cluster."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ CASES: list[tuple[JsonObject, str, Any]] = [
 
 
 @pytest.mark.parametrize(("raw", "field", "kept"), CASES)
-def test_what_is_archived(raw: JsonObject, field: str, kept: Any) -> None:
-    """The row of the table and its condition; the object itself is not touched, and once is enough."""
+def test_fields_that_a_server_fills_in_are_not_archived(raw: JsonObject, field: str, kept: Any) -> None:
+    """Each row of the table with its condition. The object is not changed, and normalizing twice changes nothing."""
     before = copy.deepcopy(raw)
     archived = normalize(raw)
 
@@ -121,16 +121,16 @@ def test_what_is_archived(raw: JsonObject, field: str, kept: Any) -> None:
 
 
 @pytest.mark.parametrize(("raw", "field", "kept"), CASES)
-def test_writing_back_what_is_archived_changes_nothing(raw: JsonObject, field: str, kept: Any) -> None:  # noqa: ARG001
-    """What the server filled in goes along as it is live."""
+def test_writing_back_the_archived_object_changes_nothing(raw: JsonObject, field: str, kept: Any) -> None:  # noqa: ARG001
+    """The update contains the fields that the server filled in."""
     live = {**raw, "metadata": {**raw["metadata"], "uid": "u", "resourceVersion": "1"}}
     normalized = normalize(live)
 
     assert restore.update(restore.wanted(normalized, normalized), live=live, normalized=normalized) == live
 
 
-def test_elements_of_lists_are_told_apart_by_name() -> None:
-    """A webhook that comes back before another one does not get the certificate of that."""
+def test_elements_of_lists_are_paired_by_name() -> None:
+    """A webhook that is restored before another one does not get the certificate of the other one."""
     other = {"name": "b.example.com", "clientConfig": {"caBundle": "Qg==", "url": "https://y"}}
     live = _object(
         "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", metadata=_INJECTED, webhooks=[other]
@@ -147,7 +147,7 @@ def test_elements_of_lists_are_told_apart_by_name() -> None:
 
 
 def test_finalizers() -> None:
-    """Own ones are intent, those of Kubernetes bookkeeping; a rollback adds, and never takes one away."""
+    """Users' finalizers are archived, those of Kubernetes are not; a rollback adds finalizers and removes none."""
     names = ["foregroundDeletion", "kubernetes.io/pvc-protection", "x.k8s.io/y", "example.com/own"]
     archived = normalize(_object("apps/v1", "Deployment", metadata={"finalizers": names}, spec={}))
     assert archived["metadata"]["finalizers"] == ["example.com/own"]
@@ -183,13 +183,13 @@ def test_finalizers() -> None:
         ),
     ],
 )
-def test_what_nobody_wrote(document: JsonObject, origin: Origin | None) -> None:
-    """Objects of every cluster, credentials, and state of tools are left out of a capture."""
+def test_generated_objects_are_recognized(document: JsonObject, origin: Origin | None) -> None:
+    """Objects that every cluster has, credentials, and state of tools are left out of a capture."""
     assert generated.reason(document) is origin
 
 
 class _MetadataOnly(dict[str, Any]):
-    """An object of which nothing is known but what it is and its metadata."""
+    """An object of which only kind and metadata may be read."""
 
     def _look_up(self, field: str) -> Any:
         assert field in ("apiVersion", "kind", "metadata"), field
@@ -205,8 +205,8 @@ class _MetadataOnly(dict[str, Any]):
 @pytest.mark.parametrize(
     "kind", sorted({kind for kinds_of, _ in MADE_BY_KUBERNETES for kind in kinds_of} | kinds.CAPTURED_KINDS)
 )
-def test_metadata_tells_what_nobody_wrote(kind: Kind) -> None:
-    """Of every kind but Secret: lists of metadata leave out what lists of whole objects would (capture/list_reader)."""
+def test_metadata_suffice_to_recognize_generated_objects(kind: Kind) -> None:
+    """Except Secrets: a list of metadata must leave out the same objects as a list of whole objects."""
     document = _MetadataOnly(apiVersion=f"{kind.group}/v1" if kind.group else "v1", kind=kind.name, metadata={})
 
     if kind == kinds.SECRET:
@@ -216,6 +216,6 @@ def test_metadata_tells_what_nobody_wrote(kind: Kind) -> None:
         assert generated.reason(document) is None
 
 
-def test_every_row_is_of_a_kind_that_a_policy_can_add() -> None:
-    """The table is asked for no kind of Sveltos, whose rules are its own."""
+def test_every_row_has_a_kind_that_a_policy_can_add() -> None:
+    """The kinds of Sveltos have rules of their own."""
     assert all(row.kind not in kinds.CAPTURED_KINDS for row in FILLED_FIELDS)

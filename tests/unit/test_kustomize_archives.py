@@ -1,4 +1,4 @@
-"""Kustomize archives in ConfigMaps: compared by file, and never trusted."""
+"""Kustomize archives in ConfigMaps: compared by file, and read with limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.core.model import JsonObject
 from gitsnap.diff import compare
-from gitsnap.sveltos import archives
+from gitsnap.sveltos import kustomize_archives
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
 
 
@@ -33,7 +33,7 @@ def _config_map(packed: bytes, **more: Any) -> JsonObject:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "binaryData": {archives.ARCHIVE_KEY: content, **more},
+        "binaryData": {kustomize_archives.ARCHIVE_KEY: content, **more},
     }
 
 
@@ -47,15 +47,15 @@ _FILES = {"kustomization.yaml": "resources: [web.yaml]\n", "./web.yaml": "replic
 
 
 def test_the_files_of_an_archive() -> None:
-    """By path, sorted; what is no text by its digest, links by where they lead."""
-    assert archives.files_of(_config_map(_packed(_FILES))) == {
+    """Files are sorted by path; a binary file shows its digest, a link its target."""
+    assert kustomize_archives.files_of(_config_map(_packed(_FILES))) == {
         "kustomization.yaml": "resources: [web.yaml]\n",
         "web.yaml": "replicas: 1\n",
     }
 
 
-def test_another_file_is_a_change_and_shown_as_such() -> None:
-    """The row names the file, and the lines of it are in the raw diff rather than a blob's."""
+def test_a_changed_file_is_shown_by_its_name() -> None:
+    """The row names the file; the raw diff shows the lines of the file and not those of the archive."""
     before, after = _stage(_packed(_FILES)), _stage(_packed({**_FILES, "./web.yaml": "replicas: 2\n"}))
 
     found = compare(build(before), build(after))
@@ -63,7 +63,7 @@ def test_another_file_is_a_change_and_shown_as_such() -> None:
     assert [(row.resource_type, row.name, str(row.action)) for row in found.rows] == [
         ("apps/Deployment", "web", "modified")
     ]
-    assert [row.message for row in found.management] == [f"binaryData.{archives.ARCHIVE_KEY}/web.yaml"]
+    assert [row.message for row in found.management] == [f"binaryData.{kustomize_archives.ARCHIVE_KEY}/web.yaml"]
     (text,) = found.texts
     assert text.before is not None
     assert text.after is not None
@@ -71,8 +71,8 @@ def test_another_file_is_a_change_and_shown_as_such() -> None:
     assert "replicas: 2" in text.after
 
 
-def test_the_same_files_packed_anew_modify_no_resource() -> None:
-    """The ConfigMap differs, and its row says in what."""
+def test_the_same_files_packed_again_modify_no_resource() -> None:
+    """Only the row of the ConfigMap shows the difference."""
     found = compare(build(_stage(_packed(_FILES))), build(_stage(_packed(_FILES, time=1_000_000))))
 
     assert found.rows == ()
@@ -81,7 +81,7 @@ def test_the_same_files_packed_anew_modify_no_resource() -> None:
 
 
 def _sparse(size: int) -> bytes:
-    """A tarball of one header that claims to be a file of this size."""
+    """A tarball with one header, which claims a file of this size."""
     member = tarfile.TarInfo("huge")
     member.size = size
     return gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
@@ -94,22 +94,22 @@ def _sparse(size: int) -> bytes:
         b"",
         gzip.compress(b"no tarball"),
         _packed(_FILES)[:40],
-        gzip.compress(b"\0" * (archives.MOST_BYTES + 1)),
+        gzip.compress(b"\0" * (kustomize_archives.MAX_BYTES + 1)),
         _sparse(2**60),
     ],
     ids=["nonsense", "empty", "no tarball", "cut off", "bomb", "claims to be huge"],
 )
-def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
-    """No error, no unpacking without a limit; the bytes decide."""
-    assert not archives.files_of(_config_map(packed))
+def test_an_unreadable_archive_is_compared_as_bytes(packed: bytes) -> None:
+    """A broken or too large archive raises no error and is not unpacked."""
+    assert not kustomize_archives.files_of(_config_map(packed))
     found = compare(build(_stage(packed)), build(_stage(_packed(_FILES))))
 
     assert [row.name for row in found.rows] == ["web"]
     assert len(found.management) == 1
 
 
-def test_not_even_base64() -> None:
-    """A server refuses such an object, a file of YAML may hold it."""
+def test_an_archive_that_is_not_base64() -> None:
+    """A server refuses such an object, but a YAML file may hold it."""
     document = _config_map(b"")
-    document["binaryData"][archives.ARCHIVE_KEY] = "%%%"
-    assert archives.listed(document) is document
+    document["binaryData"][kustomize_archives.ARCHIVE_KEY] = "%%%"
+    assert kustomize_archives.listed(document) is document

@@ -1,6 +1,6 @@
-"""Which clusters an object's own rules select: every caller rests on these, with an index of labels or without.
+"""The clusters that the rules of an object select, with an index of labels and without.
 
-Facts about sets and dependencies are those of SVELTOS.md, section 10.
+The facts about sets and dependencies are those of docs/SVELTOS.md.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _index() -> LabelIndex:
 
 @pytest.fixture(params=["plain", "index"])
 def clusters(request: pytest.FixtureRequest) -> ClusterLabels:
-    """The same clusters twice: gone through, and looked up by label."""
+    """The same clusters as a plain mapping and as a LabelIndex."""
     return _index() if request.param == "index" else _LABELS
 
 
@@ -55,7 +55,7 @@ def _profile(kind: Kind = kinds.CLUSTER_PROFILE, namespace: str = "", **spec: An
 @pytest.mark.parametrize("selector", [{}, {"matchLabels": {}}, {"matchExpressions": []}, {"matchLabels": None}])
 @pytest.mark.parametrize("kind", sorted(SELECTOR_PATHS))
 def test_an_empty_selector_matches_nothing(clusters: ClusterLabels, kind: Kind, selector: JsonObject) -> None:
-    """Whatever the kind: in Sveltos no selector is no match, where Kubernetes would take it for all."""
+    """For every kind. In Kubernetes an empty selector would match everything."""
     spec: JsonObject = {"clusterSelector": selector, "sourceClusterSelector": selector}
     spec["stages"] = [{"name": "first", "clusterSelector": selector}]
     namespace = "fleet" if kind in (kinds.PROFILE, kinds.SET) else ""
@@ -69,13 +69,13 @@ def test_an_empty_selector_matches_nothing(clusters: ClusterLabels, kind: Kind, 
         ({"key": "zone", "operator": "NotIn", "values": ["a"]}, {_WEST, _BARE}),
         ({"key": "zone", "operator": "Exists"}, {_EAST, _WEST, _OTHER}),
         ({"key": "zone", "operator": "DoesNotExist"}, {_BARE}),
-        ({"key": "zone", "operator": "Unheard"}, set()),
+        ({"key": "zone", "operator": "Unknown"}, set()),
     ],
 )
 def test_expressions_alone_and_with_labels(
     clusters: ClusterLabels, expression: JsonObject, matched: set[ClusterRef]
 ) -> None:
-    """Alone they look at every cluster, also one without any label; labels beside them must fit as well."""
+    """Expressions alone are evaluated on every cluster, even without labels; with matchLabels, both must match."""
     alone = selects(_profile(clusterSelector={"matchExpressions": [expression]}), clusters)
     both = {"matchLabels": {"env": "prod"}, "matchExpressions": [expression]}
     assert alone.clusters == matched
@@ -83,7 +83,7 @@ def test_expressions_alone_and_with_labels(
 
 
 def test_every_required_label_must_fit(clusters: ClusterLabels) -> None:
-    """Not only the one that is looked up, whichever comes first."""
+    """The index looks up the first label only; the other labels are compared as well."""
     for labels in ({"env": "prod", "zone": "a"}, {"zone": "a", "env": "prod"}):
         assert selects(_profile(clusterSelector={"matchLabels": labels}), clusters).clusters == {_EAST}
 
@@ -102,13 +102,13 @@ def test_every_required_label_must_fit(clusters: ClusterLabels) -> None:
 )
 @pytest.mark.parametrize("kind", sorted(SELECTOR_PATHS))
 def test_a_selector_in_text_form(clusters: ClusterLabels, kind: Kind, text: str, matched: set[ClusterRef]) -> None:
-    """As Sveltos' API had it up to v1alpha1, for each kind that selects; an empty one is none here, too."""
+    """The form of Sveltos' API v1alpha1, for every kind with selectors; an empty text matches nothing."""
     spec: JsonObject = {"clusterSelector": text, "sourceClusterSelector": text}
     spec["stages"] = [{"name": "first", "clusterSelector": text}]
     namespace = "fleet" if kind in (kinds.PROFILE, kinds.SET) else ""
-    seen = {one for one in matched if namespace in ("", one.namespace)}
+    in_scope = {cluster for cluster in matched if namespace in ("", cluster.namespace)}
 
-    assert selects(custom(kind, "one", spec, namespace), clusters) == Selection(frozenset(seen))
+    assert selects(custom(kind, "one", spec, namespace), clusters) == Selection(frozenset(in_scope))
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,17 @@ def test_a_selector_in_text_form(clusters: ClusterLabels, kind: Kind, text: str,
         {"matchExpressions": [{"key": "env", "operator": "In", "values": "prod"}]},
     ],
 )
-def test_what_is_no_selector_matches_nothing_and_is_not_certain(clusters: ClusterLabels, selector: Any) -> None:
-    """A folder may hold anything; what else the object selects holds all the same."""
+def test_a_malformed_selector_matches_nothing_and_is_not_certain(clusters: ClusterLabels, selector: Any) -> None:
+    """A directory of files may hold such an object. The other rules of the object still apply."""
     reference = {"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "namespace": "other", "name": "bare"}
 
-    found = selects(_profile(clusterSelector=selector, clusterRefs=[reference]), clusters)
+    selection = selects(_profile(clusterSelector=selector, clusterRefs=[reference]), clusters)
 
-    assert found == Selection(frozenset({_BARE}), certain=False)
+    assert selection == Selection(frozenset({_BARE}), certain=False)
 
 
-def test_a_profile_sees_its_own_namespace(clusters: ClusterLabels) -> None:
-    """By selector and by reference, where the namespace that is written does not count."""
+def test_a_profile_selects_in_its_own_namespace(clusters: ClusterLabels) -> None:
+    """By selector and by reference; the namespace in the reference is ignored."""
     reference = {"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "namespace": "fleet", "name": "bare"}
     spec: JsonObject = {"clusterSelector": {"matchLabels": {"zone": "a"}}, "clusterRefs": [reference]}
     assert selects(_profile(kinds.PROFILE, "other", **spec), clusters).clusters == {_OTHER, _BARE}
@@ -148,10 +148,15 @@ def _set(name: str = "zone", *, status: JsonObject | None = None, **spec: Any) -
     return {**document, "status": status} if status is not None else document
 
 
-def _listed(*clusters: ClusterRef) -> list[JsonObject]:
+def _cluster_refs(*clusters: ClusterRef) -> list[JsonObject]:
     return [
-        {"apiVersion": f"{one.kind.group}/v1beta1", "kind": one.kind.name, "namespace": one.namespace, "name": one.name}
-        for one in clusters
+        {
+            "apiVersion": f"{cluster.kind.group}/v1beta1",
+            "kind": cluster.kind.name,
+            "namespace": cluster.namespace,
+            "name": cluster.name,
+        }
+        for cluster in clusters
     ]
 
 
@@ -159,51 +164,51 @@ def _by_set(
     clusters: ClusterLabels, document: JsonObject, *, moved: bool = False, **spec: Any
 ) -> tuple[set[ClusterRef], bool]:
     key = ObjectKey.of(document)
-    found = selects(
+    selection = selects(
         _profile(setRefs=[key.name, "missing"], **spec), clusters, {key: document}, moved={key} if moved else ()
     )
-    return set(found.clusters), found.certain
+    return set(selection.clusters), selection.certain
 
 
-def test_sets_are_united_with_what_is_selected(clusters: ClusterLabels) -> None:
-    """A profile matches by its selector and by each of its sets; a set that is missing adds nothing."""
-    found = _by_set(clusters, _set(maxReplicas=5), clusterSelector={"matchLabels": {"zone": "b"}})
-    assert found == ({_EAST, _WEST, _OTHER}, True)
+def test_clusters_of_sets_are_added_to_those_of_the_selector(clusters: ClusterLabels) -> None:
+    """A profile matches by its selector and by each of its sets; a missing set adds nothing."""
+    selected = _by_set(clusters, _set(maxReplicas=5), clusterSelector={"matchLabels": {"zone": "b"}})
+    assert selected == ({_EAST, _WEST, _OTHER}, True)
 
 
 @pytest.mark.parametrize("spec", [{}, {"maxReplicas": 0}, {"maxReplicas": None}])
 def test_a_set_without_max_replicas_selects_no_cluster(clusters: ClusterLabels, spec: JsonObject) -> None:
-    """SVELTOS.md 10.2: neither evaluated nor by its status, where Sveltos lists what matches all the same."""
+    """Neither by its selector nor by its status, in which Sveltos lists the matching clusters nevertheless."""
     assert _by_set(clusters, _set(**spec)) == (set(), True)
-    status = {"matchingClusterRefs": _listed(_EAST, _OTHER)}
+    status = {"matchingClusterRefs": _cluster_refs(_EAST, _OTHER)}
     assert _by_set(clusters, _set(status=status, **spec)) == (set(), True)
 
 
-def test_a_profile_follows_the_status_of_a_set(clusters: ClusterLabels) -> None:
-    """SVELTOS.md 10.1: a profile reads selectedClusterRefs, not the selector, until a change makes that out of date."""
-    status = {"matchingClusterRefs": _listed(_EAST, _WEST), "selectedClusterRefs": _listed(_WEST)}
+def test_a_profile_reads_the_status_of_a_set(clusters: ClusterLabels) -> None:
+    """A profile reads selectedClusterRefs and not the selector, until a change makes the status out of date."""
+    status = {"matchingClusterRefs": _cluster_refs(_EAST, _WEST), "selectedClusterRefs": _cluster_refs(_WEST)}
     assert _by_set(clusters, _set(maxReplicas=5, status=status)) == ({_WEST}, True)
     assert _by_set(clusters, _set(maxReplicas=5, status=status), moved=True) == ({_EAST, _OTHER}, True)
 
 
 def test_a_set_that_was_just_written_is_evaluated(clusters: ClusterLabels) -> None:
-    """Its status is empty, as that of a set which an archive keeps without one."""
-    written: tuple[JsonObject | None, ...] = (None, {})
-    for status in written:
+    """The status of a new set is empty, and an archived set has none."""
+    statuses: tuple[JsonObject | None, ...] = (None, {})
+    for status in statuses:
         assert _by_set(clusters, _set(maxReplicas=5, status=status)) == ({_EAST, _OTHER}, True)
 
 
 def test_a_cluster_that_is_no_longer_registered_is_not_selected(clusters: ClusterLabels) -> None:
-    """The status of a set may name it until Sveltos writes it again."""
+    """The status of a set may name the cluster until Sveltos writes the status again."""
     gone = ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "gone")
-    assert _by_set(clusters, _set(maxReplicas=5, status={"selectedClusterRefs": _listed(_EAST, gone)})) == (
+    assert _by_set(clusters, _set(maxReplicas=5, status={"selectedClusterRefs": _cluster_refs(_EAST, gone)})) == (
         {_EAST},
         True,
     )
 
 
 @pytest.mark.parametrize(
-    ("limit", "selected", "found"),
+    ("limit", "selected", "expected"),
     [
         (1, [], ({_EAST, _OTHER}, False)),
         (1, [_OTHER], ({_OTHER}, True)),
@@ -212,19 +217,19 @@ def test_a_cluster_that_is_no_longer_registered_is_not_selected(clusters: Cluste
         (2, [_WEST], ({_EAST, _OTHER}, True)),
     ],
 )
-def test_a_changed_set_keeps_what_it_selected(
-    clusters: ClusterLabels, limit: int, selected: list[ClusterRef], found: tuple[set[ClusterRef], bool]
+def test_a_changed_set_keeps_its_selected_clusters(
+    clusters: ClusterLabels, limit: int, selected: list[ClusterRef], expected: tuple[set[ClusterRef], bool]
 ) -> None:
-    """A cluster that still matches stays selected; which other ones Sveltos takes, or drops, is not certain."""
-    document = _set(maxReplicas=limit, status={"selectedClusterRefs": _listed(*selected)})
-    assert _by_set(clusters, document, moved=True) == found
+    """A cluster that still matches stays selected. Which others Sveltos adds or drops is not certain."""
+    document = _set(maxReplicas=limit, status={"selectedClusterRefs": _cluster_refs(*selected)})
+    assert _by_set(clusters, document, moved=True) == expected
 
 
 def test_a_capture_keeps_a_cluster_that_is_not_ready(clusters: ClusterLabels) -> None:
-    """Sveltos drops it from the status of the set and of the profile; an outage removes nothing from a sample."""
+    """Sveltos drops the cluster from the status of the set and of the profile; the sample must keep the cluster."""
     key = ObjectKey.of(_set())
-    down = {key: _set(maxReplicas=5, status={"matchingClusterRefs": _listed(_EAST), "selectedClusterRefs": []})}
-    assert matching_clusters(_profile(setRefs=["zone"]), clusters, down) == {_EAST, _OTHER}
+    sets = {key: _set(maxReplicas=5, status={"matchingClusterRefs": _cluster_refs(_EAST), "selectedClusterRefs": []})}
+    assert matching_clusters(_profile(setRefs=["zone"]), clusters, sets) == {_EAST, _OTHER}
 
 
 def _depending(name: str, *others: str, kind: Kind = kinds.CLUSTER_PROFILE, namespace: str = "") -> JsonObject:
@@ -236,13 +241,13 @@ def _key(name: str) -> ObjectKey:
 
 
 def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
-    """SVELTOS.md 10.3: transitively, whatever its own selector says, and in circles too."""
-    rows = {"base": {_WEST}, "middle": set[ClusterRef](), "top": {_EAST}, "other": {_BARE}}
+    """Direct and indirect dependents count, also in a circle; the selector of the prerequisite does not matter."""
+    matches = {"base": {_WEST}, "middle": set[ClusterRef](), "top": {_EAST}, "other": {_BARE}}
     profiles = [_depending("top", "middle"), _depending("middle", "base", "missing"), _depending("base", "top")]
     dependents = Dependents([*profiles, _depending("other")])
 
     def own(key: ObjectKey) -> frozenset[ClusterRef]:
-        return frozenset(rows[key.name])
+        return frozenset(matches[key.name])
 
     assert dependents.deployed_on(_key("base"), own) == {_WEST, _EAST}
     assert dependents.deployed_on(_key("other"), own) == {_BARE}
@@ -251,30 +256,30 @@ def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
 
 
 def test_a_profile_depends_on_profiles_of_its_own_namespace() -> None:
-    """``dependsOn`` has names only: of the same kind, and for a Profile of the same namespace."""
+    """``dependsOn`` names profiles of the same kind, and for a Profile of the same namespace."""
     dependents = Dependents([_depending("a", "b", kind=kinds.PROFILE, namespace="fleet"), _depending("a", "b")])
     assert dependents.of(ObjectKey(kinds.PROFILE, "fleet", "b")) == {ObjectKey(kinds.PROFILE, "fleet", "a")}
     assert dependents.of(_key("b")) == {_key("a")}
     assert not dependents.of(ObjectKey(kinds.PROFILE, "other", "b"))
 
 
-def test_the_stages_of_a_promotion_are_united(clusters: ClusterLabels) -> None:
-    """Each has a selector of its own; an empty one among them adds nothing."""
+def test_the_clusters_of_all_stages_match_a_promotion(clusters: ClusterLabels) -> None:
+    """Each stage has its own selector; an empty selector adds nothing."""
     selectors: list[JsonObject] = [{"matchLabels": {"env": "test"}}, {}, {"matchLabels": {"zone": "b"}}]
-    stages = [{"name": str(number), "clusterSelector": one} for number, one in enumerate(selectors)]
+    stages = [{"name": str(number), "clusterSelector": selector} for number, selector in enumerate(selectors)]
     assert selects(custom(kinds.CLUSTER_PROMOTION, "one", {"stages": stages}), clusters).clusters == {_OTHER, _WEST}
 
 
 def test_a_copy_of_the_index_can_be_relabelled_alone() -> None:
-    """Plans look at many states beside each other."""
+    """A plan evaluates several states of the labels."""
     index = _index()
     profile = _profile(clusterSelector={"matchLabels": {"zone": "a"}})
 
-    moved = index.copied()
-    moved.add(_EAST, {"zone": "b"})
-    moved.add(_BARE, {"zone": "a"})
+    copy = index.copied()
+    copy.add(_EAST, {"zone": "b"})
+    copy.add(_BARE, {"zone": "a"})
 
-    assert selects(profile, moved).clusters == {_OTHER, _BARE}
+    assert selects(profile, copy).clusters == {_OTHER, _BARE}
     assert selects(profile, index).clusters == {_EAST, _OTHER}
     new = ClusterRef(kinds.CAPI_CLUSTER, "other", "new")
     index.add(new, {"zone": "a"})

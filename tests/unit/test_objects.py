@@ -65,7 +65,6 @@ _EXACT: dict[str, frozenset[str]] = {
             "format/yaml/canonical.py: key in result",
             "format/tree_info.py: set(document.get('requires') or ())",
             "policy/snapshot.py: text not in set(SecretsMode)",
-            "cluster/api/kubeconfig.py: wanted not in known",
             "cluster/api/client.py: version != preferred",
             "diff/sides.py: path not in known",
             "rollback/plan/redeployment.py: {entry.feature for entry in listed if isinstance(entry, DeployedResource)}",

@@ -106,7 +106,7 @@ _OWNED: list[tuple[dict[str, Any], str]] = [
     ({"ownerReferences": [{"kind": "Deployment", "name": "d", "controller": True}]}, "owned by a controller"),
     (
         {"annotations": {"projectsveltos.io/owner-name": "base", "projectsveltos.io/owner-kind": "ClusterProfile"}},
-        "roll that profile back instead",
+        "roll back that profile instead",
     ),
 ]
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_updated_is_recreated_only_when_asked_for(archived: JsonO
     assert refused.action is Action.REFUSE
     assert "(--recreate does)" in refused.reason
     assert recreated.action is Action.RECREATE
-    assert "by deleting and creating" in recreated.reason
+    assert "by recreating" in recreated.reason
 
 
 def test_labels_of_an_immutable_object_need_no_recreation() -> None:

@@ -1,4 +1,4 @@
-"""Every field of the published CRDs that may name another object is followed, or listed here with a reason."""
+"""Every field of the published CRDs that may name an object has a row in the table, or a reason here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gitsnap.sveltos.kinds import CLUSTER_KINDS, DEPLOYMENT, USER_KINDS
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 
 _NAMING = re.compile(r"(?:[sS]ecret|[cC]onfigMap|[rR]efs?|From|[rR]eference|Generator|dependsOn|Name|repositoryURL)$")
-"""Fields that name something, whatever they hold."""
+"""Names of fields that refer to an object whatever their type."""
 
 _CHECKS = r"(?:(?:pre|post)(?:Deploy|Delete)Checks|validateHealths|postDelayHealthChecks)\[\]"
 NOT_FOLLOWED: dict[str, str] = {
@@ -31,11 +31,11 @@ NOT_FOLLOWED: dict[str, str] = {
     r"spec\.(?:kubeconfigName|(?:tokenRequestRenewalOption\.)?kubeconfigKeyName)": "credentials, which Sveltos renews",
     r"spec\.workloadIdentity\.(?:aws|azure|gcp)\.clusterName": "names a cluster of a cloud",
 }
-"""Pattern of a path -> what the field is instead of a reference."""
+"""By pattern of a path, the reason why a field is not a reference."""
 
 
 def _fields(schema: Any, path: str) -> Iterator[str]:
-    """Paths of the fields that may name an object: by what they are called, or because they have a name and a place."""
+    """Paths of the fields that may name an object: by their own name, or by their fields name and namespace."""
     properties = schema.get("properties") or {}
     place = {"namespace", "kind"} & properties.keys()
     if ("name" in properties and place) or _NAMING.search(path.rpartition(".")[2].removesuffix("[]")):
@@ -48,7 +48,7 @@ def _fields(schema: Any, path: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def published(shared: Path) -> frozenset[tuple[Kind, str]]:
-    """The fields that may name an object, of every kind that users write, in both eras."""
+    """The fields that may name an object in every kind that users write, in the CRDs of v0.57 and v1.14."""
     found = frozenset(_published(shared))
     assert len(found) > 100
     return found
@@ -67,13 +67,13 @@ def _published(shared: Path) -> Iterator[tuple[Kind, str]]:
 
 
 def _is_followed(kind: Kind, path: str) -> bool:
-    """Whether the table has a row for a field; for a list, one for its entries."""
+    """Whether the table has a row for a field or, for a list, for its entries."""
     rows = [row.path for row in REFERENCE_PATHS.get(kind, ())]
     return path in rows or f"{path}[]" in rows
 
 
 def test_every_reference_of_the_published_crds_is_followed(published: frozenset[tuple[Kind, str]]) -> None:
-    """In both eras; a field that nobody decided about fails here."""
+    """A new field without a row or a reason fails here."""
     undecided = [
         f"{kind} {path}"
         for kind, path in sorted(published)
@@ -84,7 +84,7 @@ def test_every_reference_of_the_published_crds_is_followed(published: frozenset[
 
 
 def test_every_row_of_the_table_is_a_field_of_the_published_crds(published: frozenset[tuple[Kind, str]]) -> None:
-    """A row that was spelled wrongly would follow nothing; annotations and flags are in no schema."""
+    """A misspelled row would follow nothing. Annotations and flags are not in the schema."""
     rows = [(kind, row.path) for kind, listed in REFERENCE_PATHS.items() for row in listed if kind != DEPLOYMENT]
 
     spelled = [(kind, path) for kind, path in rows if not path.startswith("metadata.")]
@@ -92,8 +92,8 @@ def test_every_row_of_the_table_is_a_field_of_the_published_crds(published: froz
     assert [f"{kind} {path}" for kind, path in spelled if not {(kind, path), (kind, path[:-2])} & published] == []
 
 
-def test_no_reason_is_left_over(published: frozenset[tuple[Kind, str]]) -> None:
-    """Each pattern of what is not followed stands for a field that there is."""
+def test_every_reason_is_needed(published: frozenset[tuple[Kind, str]]) -> None:
+    """Each pattern matches a field of the published CRDs."""
     paths = {path for _, path in published}
 
     assert [pattern for pattern in NOT_FOLLOWED if not any(re.fullmatch(pattern, path) for path in paths)] == []

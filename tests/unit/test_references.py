@@ -1,4 +1,4 @@
-"""References: every place of the table, and the rules by which a reference is resolved for the matching clusters."""
+"""References: every row of the table, and the rules by which references are resolved for the matching clusters."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def document(kind: Kind, spec: JsonObject, namespace: str = "", **metadata: Any)
     }
 
 
-def found(subject: JsonObject, *clusters: ClusterRef) -> list[str]:
-    """What an object refers to, in words."""
-    return [str(one.target) for one in references(subject, clusters)]
+def targets_of(subject: JsonObject, *clusters: ClusterRef) -> list[str]:
+    """The keys of the objects that an object refers to, as text."""
+    return [str(reference.target) for reference in references(subject, clusters)]
 
 
 def nested(path: str, leaf: Any) -> JsonObject:
@@ -59,14 +59,14 @@ def _flag_path(path: str, leaf: str) -> JsonObject:
 
 _LEAVES: dict[Form, Any] = {
     Form.NAME: "target",
-    Form.PLACE: "there/target",
+    Form.NAMESPACED_NAME: "there/target",
     Form.SOURCE_URL: "OCIRepository://there/target/path",
 }
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, row.path) for kind, rows in REFERENCE_PATHS.items() for row in rows])
-def test_every_place_of_the_table_is_read(kind: Kind, path: str) -> None:
-    """A reference that stands there alone is found, and says where it stands."""
+def test_every_row_of_the_table_is_read(kind: Kind, path: str) -> None:
+    """An object with a single reference at the path yields the reference with the path."""
     (row,) = [row for row in REFERENCE_PATHS[kind] if row.path == path]
     target = row.kinds[-1] if row.kinds else Kind("apps", "StatefulSet")
     if row.form is Form.FLAG:
@@ -80,39 +80,39 @@ def test_every_place_of_the_table_is_read(kind: Kind, path: str) -> None:
     subject["metadata"] |= body.get("metadata", {})
     subject["spec"] = body.get("spec", {})
 
-    (reference,) = [one for one in references(subject, BOTH) if one.path == path]
+    (reference,) = [reference for reference in references(subject, BOTH) if reference.path == path]
 
-    wanted = kinds.OCI_REPOSITORY if row.form is Form.SOURCE_URL else target
-    assert (reference.target.kind, reference.target.name, reference.unresolved) == (wanted, "target", None)
+    expected = kinds.OCI_REPOSITORY if row.form is Form.SOURCE_URL else target
+    assert (reference.target.kind, reference.target.name, reference.unresolved) == (expected, "target", None)
 
 
 # Rule R ---------------------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_namespace_is_that_of_each_cluster() -> None:
-    """Rule R: one reference is as many objects as there are namespaces with matching clusters."""
+    """Rule R: a reference has one target for each namespace with matching clusters."""
     subject = document(kinds.CLUSTER_PROFILE, {"policyRefs": [{"kind": "ConfigMap", "name": "a"}]})
 
-    assert found(subject, *BOTH) == ["ConfigMap east-ns/a", "ConfigMap west-ns/a"]
-    assert found(subject) == []
+    assert targets_of(subject, *BOTH) == ["ConfigMap east-ns/a", "ConfigMap west-ns/a"]
+    assert targets_of(subject) == []
 
 
 def test_a_given_namespace_needs_no_cluster() -> None:
-    """What is written in full exists whether or not a cluster matches."""
+    """A reference with a namespace has its target even if no cluster matches."""
     subject = document(kinds.CLUSTER_PROFILE, {"policyRefs": [{"kind": "ConfigMap", "namespace": "x", "name": "a"}]})
 
-    assert found(subject) == found(subject, *BOTH) == ["ConfigMap x/a"]
+    assert targets_of(subject) == targets_of(subject, *BOTH) == ["ConfigMap x/a"]
 
 
 def test_an_empty_name_is_the_namespace_of_the_cluster() -> None:
-    """A quirk of Sveltos: both are filled in by the same function."""
+    """A quirk of Sveltos: the same function fills in the name and the namespace."""
     subject = document(kinds.CLUSTER_PROFILE, {"policyRefs": [{"kind": "Secret", "namespace": "x"}]})
 
-    assert found(subject, WEST) == ["Secret x/west-ns"]
+    assert targets_of(subject, WEST) == ["Secret x/west-ns"]
 
 
 def test_a_remote_url_is_no_object() -> None:
-    """Its content is not in the API; its credentials are, and follow the entry's own `optional`."""
+    """The content is not in the API. The credentials are, and the `optional` of the entry applies to them."""
     entry = {"remoteURL": {"url": "https://x/y", "secretRef": {"name": "token"}}, "optional": True}
     subject = document(kinds.CLUSTER_PROFILE, {"policyRefs": [entry]})
 
@@ -126,15 +126,15 @@ def test_a_remote_url_is_no_object() -> None:
 
 
 def test_cluster_scoped_input_of_a_template_has_no_namespace() -> None:
-    """Sveltos ignores a namespace there; of unknown kinds only the server can say whether they have one."""
+    """Sveltos ignores the namespace of a cluster-scoped kind; a kind without a row counts as namespaced."""
     resources = [
         {"identifier": "a", "resource": {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "EventSource",
-                                         "namespace": "x", "name": "one"}},
+                                         "namespace": "x", "name": "source"}},
         {"identifier": "b", "resource": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "{{ .ClusterName }}"}},
     ]  # fmt: skip
     subject = document(kinds.CLUSTER_PROFILE, {"templateResourceRefs": resources})
 
-    assert found(subject, WEST) == ["EventSource.lib.projectsveltos.io one", "Deployment.apps west-ns/west"]
+    assert targets_of(subject, WEST) == ["EventSource.lib.projectsveltos.io source", "Deployment.apps west-ns/west"]
 
 
 # Rule P ---------------------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ NOT_FORCED: list[JsonObject] = [
 
 
 @pytest.mark.parametrize("spec", FORCED)
-def test_what_a_profile_forces_into_its_namespace(spec: JsonObject) -> None:
-    """Rule P: in a Profile the namespace is its own; in a ClusterProfile it is as written."""
+def test_references_that_a_profile_forces_into_its_namespace(spec: JsonObject) -> None:
+    """Rule P: a Profile replaces the namespace with its own; a ClusterProfile keeps the written one."""
     (forced,) = references(document(kinds.PROFILE, spec, "own"), [WEST])
     (written,) = references(document(kinds.CLUSTER_PROFILE, spec), [WEST])
 
@@ -178,17 +178,19 @@ def test_what_a_profile_forces_into_its_namespace(spec: JsonObject) -> None:
 
 
 @pytest.mark.parametrize("spec", NOT_FORCED)
-def test_what_a_profile_does_not_force(spec: JsonObject) -> None:
-    """Sveltos leaves the namespaces of these as they are, in a Profile too."""
+def test_references_that_a_profile_does_not_force(spec: JsonObject) -> None:
+    """A Profile keeps the written namespace of these references."""
     (reference,) = references(document(kinds.PROFILE, spec, "own"), [WEST])
 
     assert reference.target.namespace == "there"
 
 
-def test_the_forced_places_are_those_of_the_table() -> None:
-    """No row of a Profile is left out of the two lists above."""
+def test_every_forced_row_of_the_table_is_tested() -> None:
+    """The two lists above contain every row of a Profile."""
     exercised = {
-        one.path for spec in FORCED + NOT_FORCED for one in references(document(kinds.PROFILE, spec, "own"), [WEST])
+        reference.path
+        for spec in FORCED + NOT_FORCED
+        for reference in references(document(kinds.PROFILE, spec, "own"), [WEST])
     }
     rest = {"spec.setRefs[]", "spec.dependsOn[]"}
 
@@ -196,24 +198,24 @@ def test_the_forced_places_are_those_of_the_table() -> None:
 
 
 def test_names_of_a_profile_are_of_its_own_namespace() -> None:
-    """Sets and profiles that a Profile names stand beside it; those of a ClusterProfile are cluster-scoped."""
+    """A Profile names Sets and Profiles of its namespace; a ClusterProfile names cluster-scoped objects."""
     spec = {"setRefs": ["s"], "dependsOn": ["p"]}
 
-    assert found(document(kinds.PROFILE, spec, "own")) == [
+    assert targets_of(document(kinds.PROFILE, spec, "own")) == [
         "Set.lib.projectsveltos.io own/s",
         "Profile.config.projectsveltos.io own/p",
     ]
-    assert found(document(kinds.CLUSTER_PROFILE, spec)) == [
+    assert targets_of(document(kinds.CLUSTER_PROFILE, spec)) == [
         "ClusterSet.lib.projectsveltos.io s",
         "ClusterProfile.config.projectsveltos.io p",
     ]
 
 
-# Rule T and optional ones ---------------------------------------------------------------------------------------------
+# Rule T and optional references ---------------------------------------------------------------------------------------
 
 
 def only(subject: JsonObject) -> Reference:
-    """The one reference of an object."""
+    """The single reference of an object."""
     (reference,) = references(subject, [WEST])
     return reference
 
@@ -231,7 +233,7 @@ def test_a_mail_server_may_have_any_type_of_secret() -> None:
 
 
 def test_a_role_request_does_without_a_missing_object() -> None:
-    """Sveltos skips it silently, so that it is no reason to warn."""
+    """Sveltos skips a missing object silently, so gitsnap does not warn."""
     subject = document(kinds.ROLE_REQUEST, {"roleRefs": [{"kind": "ConfigMap", "namespace": "", "name": "a"}]})
 
     reference = only(subject)
@@ -239,13 +241,13 @@ def test_a_role_request_does_without_a_missing_object() -> None:
     assert (str(reference.target), reference.absent) == ("ConfigMap west-ns/a", UnresolvedReason.OPTIONAL)
 
 
-def test_secrets_inside_a_managed_cluster_and_kubeconfigs_are_not_ours() -> None:
-    """`metricSource.secretRef` is read in the managed cluster, a kubeconfig is renewed by Sveltos."""
+def test_secrets_inside_a_managed_cluster_and_kubeconfigs_are_not_followed() -> None:
+    """Sveltos reads `metricSource.secretRef` in the managed cluster and renews kubeconfigs itself."""
     checks = [{"metricSource": {"secretRef": {"namespace": "x", "name": "a"}}}]
     profile = document(kinds.CLUSTER_PROFILE, {"validateHealths": checks, "preDeployChecks": checks})
     cluster = document(kinds.SVELTOS_CLUSTER, {"kubeconfigName": "west-sveltos-kubeconfig"}, "x")
 
-    assert found(profile, WEST) == found(cluster) == []
+    assert targets_of(profile, WEST) == targets_of(cluster) == []
 
 
 # Clusters, sources, controllers ---------------------------------------------------------------------------------------
@@ -254,10 +256,10 @@ def test_secrets_inside_a_managed_cluster_and_kubeconfigs_are_not_ours() -> None
 @pytest.mark.parametrize(("value", "target"), [("conf", "own/conf"), ("x/conf", "x/conf")])
 @pytest.mark.parametrize("kind", [kinds.SVELTOS_CLUSTER, kinds.CAPI_CLUSTER])
 def test_annotations_of_a_cluster(kind: Kind, value: str, target: str) -> None:
-    """A ConfigMap that overrides an agent's settings is in the cluster's namespace unless another is named."""
+    """The ConfigMap with settings of an agent is in the namespace of the cluster unless another is named."""
     annotations = {"driftdetection.projectsveltos.io/config-override-ref": value}
 
-    assert found(document(kind, {}, "own", annotations=annotations), EAST) == [f"ConfigMap {target}"]
+    assert targets_of(document(kind, {}, "own", annotations=annotations), EAST) == [f"ConfigMap {target}"]
 
 
 @pytest.mark.parametrize(
@@ -272,18 +274,18 @@ def test_annotations_of_a_cluster(kind: Kind, value: str, target: str) -> None:
     ],
 )
 def test_repository_of_a_chart(url: str, targets: list[str]) -> None:
-    """A scheme of Flux names a source, any other URL nothing in the API."""
+    """A URL with a scheme of Flux names a source; any other URL names no object."""
     subject = document(kinds.CLUSTER_PROFILE, {"helmCharts": [{"repositoryURL": url}]})
 
-    assert found(subject, WEST) == targets
+    assert targets_of(subject, WEST) == targets
 
 
 def test_flags_of_the_controller() -> None:
-    """Global ConfigMaps are named by flags, written in one word or in two."""
+    """Flags name global ConfigMaps, written as `--flag=value` or `--flag value`."""
     containers = [{"args": ["--v=5", "--lua-methods=lua"]}, {"args": ["--drift-detection-config", "drift"]}]
     spec = {"template": {"spec": {"containers": containers}}}
 
-    assert sorted(found(document(kinds.DEPLOYMENT, spec, "projectsveltos"))) == [
+    assert sorted(targets_of(document(kinds.DEPLOYMENT, spec, "projectsveltos"))) == [
         "ConfigMap projectsveltos/drift",
         "ConfigMap projectsveltos/lua",
     ]
@@ -291,13 +293,13 @@ def test_flags_of_the_controller() -> None:
 
 @pytest.mark.parametrize("spec", [{"policyRefs": "x"}, {"policyRefs": [1, None, {"kind": "Pod", "name": "a"}]}, {}])
 def test_other_shapes_are_no_references(spec: JsonObject) -> None:
-    """What a newer schema, or nobody's, puts there is passed over."""
-    assert found(document(kinds.CLUSTER_PROFILE, spec), WEST) == []
+    """Values of another type are skipped, for example those of a newer schema."""
+    assert targets_of(document(kinds.CLUSTER_PROFILE, spec), WEST) == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [("EventTrigger", "a+b"), ("ClusterProfile", "a&#43;b")])
 def test_names_in_an_event_trigger_are_not_escaped(kind: str, name: str) -> None:
-    """Another controller renders them, and that one does not escape."""
+    """The event manager renders them with text/template, which does not escape."""
     group = "lib" if kind == "EventTrigger" else "config"
     document = {
         "apiVersion": f"{group}.projectsveltos.io/v1beta1",
@@ -306,14 +308,14 @@ def test_names_in_an_event_trigger_are_not_escaped(kind: str, name: str) -> None
         "spec": {"policyRefs": [{"kind": "ConfigMap", "namespace": "n", "name": '{{ printf "a+b" }}'}]},
     }
 
-    assert [one.target.name for one in references(document, [ClusterRef(kinds.CAPI_CLUSTER, "default", "west")])] == [
-        name
-    ]
+    (reference,) = references(document, [ClusterRef(kinds.CAPI_CLUSTER, "default", "west")])
+    assert reference.target.name == name
 
 
-def test_each_target_once_for_each_place() -> None:
-    """Two clusters of one namespace do not make two references."""
+def test_a_target_occurs_once_per_entry() -> None:
+    """Two clusters in the same namespace lead to the same target."""
     other = ClusterRef(kinds.SVELTOS_CLUSTER, "west-ns", "second")
     subject = document(kinds.CLUSTER_PROFILE, {"patchesFrom": [{"kind": "Secret", "name": "a"}]})
 
-    assert [one.target for one in references(subject, [WEST, other])] == [ObjectKey(kinds.SECRET, "west-ns", "a")]
+    (reference,) = references(subject, [WEST, other])
+    assert reference.target == ObjectKey(kinds.SECRET, "west-ns", "a")

@@ -1,4 +1,4 @@
-"""Tarballs as tools make them, and as nobody would."""
+"""Reading tarballs: those that tools write, and malformed ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.sveltos.tarballs import members
+from gitsnap.sveltos.tarballs import read_members
 
 _FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 _NAMES = ["kustomization.yaml", "./base/web.yaml", f"{'d' * 90}/{'e' * 90}", "ünï/ö.yaml"]
@@ -25,22 +25,22 @@ def _tarball(form: str) -> bytes:
             content = name.encode() * 50
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-        for name, sort in (("folder", tarfile.DIRTYPE), ("link", tarfile.SYMTYPE), ("same", tarfile.LNKTYPE)):
+        for name, type_ in (("folder", tarfile.DIRTYPE), ("link", tarfile.SYMTYPE), ("same", tarfile.LNKTYPE)):
             member = tarfile.TarInfo(name)
-            member.type, member.linkname = sort, "../base" if sort != tarfile.DIRTYPE else ""
+            member.type, member.linkname = type_, "../base" if type_ != tarfile.DIRTYPE else ""
             archive.addfile(member)
     return packed.getvalue()
 
 
-def _header(name: str, sort: bytes = tarfile.REGTYPE, *, size: int = 0) -> bytes:
+def _header(name: str, type_: bytes = tarfile.REGTYPE, *, size: int = 0) -> bytes:
     member = tarfile.TarInfo(name)
-    member.type, member.size = sort, size
+    member.type, member.size = type_, size
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
 @pytest.mark.parametrize("form", _FORMATS)
-def test_every_form_that_tools_make(form: str) -> None:
-    """Files with their content and links with where they lead, as tarfile finds them."""
+def test_every_format_that_tools_write(form: str) -> None:
+    """Files with their content and links with their targets, as tarfile reads them."""
     tarball = _tarball(form)
     expected: dict[str, bytes | str] = {}
     with tarfile.open(fileobj=io.BytesIO(tarball)) as archive:
@@ -51,7 +51,7 @@ def test_every_form_that_tools_make(form: str) -> None:
             elif not member.isdir():
                 expected[member.name] = member.linkname
 
-    assert dict(members(tarball)) == expected
+    assert dict(read_members(tarball)) == expected
     assert len(expected) > len(_NAMES)
 
 
@@ -68,23 +68,23 @@ def test_every_form_that_tools_make(form: str) -> None:
         _header("a", tarfile.GNUTYPE_SPARSE),
         _tarball("pax")[:700],
     ],
-    ids=["empty", "nonsense", "cut off", "negative", "huge", "digits", "sparse", "old sparse", "half"],
+    ids=["empty", "nonsense", "truncated", "negative", "huge", "digits", "sparse", "old sparse", "half"],
 )
-def test_what_is_no_tarball(tarball: bytes) -> None:
-    """One kind of error for all of it."""
-    with pytest.raises(ValueError, match=r"tarball|sort|header|digits|literal|sparse"):
-        list(members(tarball))
+def test_other_bytes_are_no_tarball(tarball: bytes) -> None:
+    """Every malformed or truncated tarball raises ValueError."""
+    with pytest.raises(ValueError, match=r"tarball|unknown type|header|digits|literal|sparse"):
+        list(read_members(tarball))
 
 
 @given(st.sampled_from(sorted(_FORMATS)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1))))
-def test_any_damage(form: str, damages: list[tuple[float, bytes]]) -> None:
-    """Files are found, or it is no tarball."""
+def test_damaged_tarballs(form: str, damages: list[tuple[float, bytes]]) -> None:
+    """A mutilated tarball yields members or raises ValueError."""
     tarball = bytearray(_tarball(form))
     for place, bytes_ in damages:
         at = int(place * len(tarball))
         tarball[at : at + len(bytes_)] = bytes_
     try:
-        found = list(members(bytes(tarball)))
+        found = list(read_members(bytes(tarball)))
     except ValueError:
         return
     assert all(isinstance(name, str) for name, _ in found)

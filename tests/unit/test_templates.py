@@ -1,7 +1,7 @@
-"""Templates in names against what Go's html/template with sprig v3.3.0 made of them: the same text, or none at all.
+"""Templates in names, compared with the recorded output of Go's html/template with sprig v3.3.0.
 
-The recording was made with Option("missingkey=error") and the cluster below, whole numbers as int64 as
-Kubernetes' unstructured converter makes them; a text of null is an error in Go.
+The recording used Option("missingkey=error") and the cluster below, with integers as int64, as Kubernetes' unstructured
+converter reads them. A text of null in the recording stands for an error in Go.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NOT_EVALUATED = (
     "{{ index .Cluster.metadata.labels }}",
     "{{ default .ClusterName }}",
 )
-"""What Go has a text for and gitsnap leaves to Sveltos: recorded as unresolved, never guessed."""
+"""Templates that Go renders and gitsnap does not support: recorded as unresolved."""
 
 
 def _root() -> Root:
@@ -60,17 +60,17 @@ def _rendered(template: str) -> str | None:
         return None
 
 
-@pytest.mark.parametrize("case", _CASES, ids=[one["template"] for one in _CASES])
-def test_the_text_is_gos_or_there_is_none(case: dict[str, Any]) -> None:
-    """Never another text than Go's; and Go's wherever it is not listed as left to Sveltos."""
+@pytest.mark.parametrize("case", _CASES, ids=[case["template"] for case in _CASES])
+def test_the_text_is_that_of_go_or_unresolved(case: dict[str, Any]) -> None:
+    """The text equals that of Go, except for the templates that are listed as not supported."""
     found = _rendered(case["template"])
 
     assert found in (case["text"], None)
     assert found is not None or case["text"] is None or case["template"] in _NOT_EVALUATED
 
 
-def test_what_only_the_live_cluster_has_is_not_guessed() -> None:
-    """Status, uid and the like are not in an archive: asking for them is an error, not an empty answer."""
+def test_fields_that_are_not_archived_are_errors() -> None:
+    """A template that reads status, uid or a similar field raises an error and does not render an empty text."""
     for template in (
         "{{ .Cluster.status.ready }}",
         "{{ .Cluster.metadata.uid }}",
@@ -81,8 +81,8 @@ def test_what_only_the_live_cluster_has_is_not_guessed() -> None:
         assert _rendered(template) is None
 
 
-def test_names_that_are_known_by_name_only() -> None:
-    """The name and namespace need no object; anything else of the cluster does."""
+def test_a_cluster_that_is_known_by_name_only() -> None:
+    """Name and namespace do not need the object of the cluster; all other fields do."""
     west = ClusterRef(SVELTOS_CLUSTER, "team-a", "West-1")
 
     assert render("{{ .ClusterName | lower }}-{{ .Cluster.metadata.namespace }}", west) == "west-1-team-a"
@@ -91,7 +91,7 @@ def test_names_that_are_known_by_name_only() -> None:
 
 
 def test_content_is_not_escaped() -> None:
-    """Names pass html/template, content text/template."""
+    """Sveltos renders names with html/template and content with text/template."""
     west = ClusterRef(SVELTOS_CLUSTER, "team-a", "a")
     quoted = '{{ printf "%s" "<&>" }}'
 
@@ -100,8 +100,8 @@ def test_content_is_not_escaped() -> None:
 
 
 @given(st.text('{}.|"` ()-CclusterNam$%dsif end else printf lower index', max_size=60))
-def test_any_text_is_rendered_or_left_alone(template: str) -> None:
-    """Nothing that people write ends in another way than a text or a TemplateError."""
+def test_any_text_is_rendered_or_raises_a_template_error(template: str) -> None:
+    """Any template yields a text or raises TemplateError."""
     found = _rendered(template)
 
     assert found is None or isinstance(found, str)

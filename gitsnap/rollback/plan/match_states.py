@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitsnap.core.json_paths import values_at
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.sveltos import kinds
@@ -23,7 +24,6 @@ from gitsnap.sveltos.matching import (
     prerequisites_of,
     selects,
     sets_of,
-    values_at,
 )
 from gitsnap.sveltos.pausing import paused
 

@@ -1,11 +1,12 @@
-"""Go templates in names and namespaces, as Sveltos renders them for a managed cluster.
+"""Evaluates the Go templates in names and namespaces, as Sveltos does for a managed cluster.
 
-A small part of the language: fields of the cluster, pipelines, ``if``, and functions that always give the same result.
-All else is an error, never a guess: a name that was rendered wrongly would archive the wrong object.
+Supported are fields of the cluster, pipelines, ``if``, and the functions whose result depends on their arguments only.
+A template that uses anything else raises TemplateError, because a name that is rendered wrongly would archive the wrong
+object.
 """
 
 from gitsnap.sveltos.templates.errors import TemplateError
-from gitsnap.sveltos.templates.rendering import render
+from gitsnap.sveltos.templates.renderer import render
 from gitsnap.sveltos.templates.values import UNKNOWN, Root
 
 __all__ = ["UNKNOWN", "Root", "TemplateError", "render"]

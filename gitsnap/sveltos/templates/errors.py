@@ -1,10 +1,7 @@
-"""Why a template has no value here.
-
-This module must not import its siblings.
-"""
+"""The error of the template package."""
 
 from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """A template that gitsnap does not evaluate, or that Sveltos itself cannot; the text says which."""
+    """gitsnap does not support the template, or Sveltos itself fails on it. The message says why."""

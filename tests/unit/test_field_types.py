@@ -1,4 +1,4 @@
-"""Which field of an object has another type than its kind says; of an object that is in order, none."""
+"""Types of fields: the first field of another type than its kind expects is named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.sveltos.forms import problem_of
+from gitsnap.sveltos.field_types import problem_of
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 
 _PROFILE = "config.projectsveltos.io/v1beta1"
@@ -19,31 +19,31 @@ def _object(api_version: str, kind: str, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (_object(_PROFILE, "ClusterProfile", spec="x"), "spec is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", spec=[1]), "spec is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", status=7), "status is no mapping"),
-        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": {}}), "spec.policyRefs is no list"),
-        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": [{}, 7]}), "spec.policyRefs[1] is no mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec="x"), "spec is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec=[1]), "spec is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", status=7), "status is not a mapping"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": {}}), "spec.policyRefs is not a list"),
+        (_object(_PROFILE, "ClusterProfile", spec={"policyRefs": [{}, 7]}), "spec.policyRefs[1] is not a mapping"),
         (
             _object(_PROFILE, "ClusterProfile", spec={"helmCharts": [{"valuesFrom": "x"}]}),
-            "spec.helmCharts[0].valuesFrom is no list",
+            "spec.helmCharts[0].valuesFrom is not a list",
         ),
         (
             _object(_PROFILE, "ClusterProfile", status={"matchingClusters": [1]}),
-            "status.matchingClusters[0] is no mapping",
+            "status.matchingClusters[0] is not a mapping",
         ),
-        (_object("v1", "ConfigMap", data=[]), "data is no mapping"),
-        (_object("v1", "Secret", data={"password": 7}), "data.* is no text"),
-        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}, "metadata.name is no text"),
+        (_object("v1", "ConfigMap", data=[]), "data is not a mapping"),
+        (_object("v1", "Secret", data={"password": 7}), "data.* is not a string"),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}, "metadata.name is not a string"),
         (
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": "x"}},
-            "metadata.labels is no mapping",
+            "metadata.labels is not a mapping",
         ),
-        ({"apiVersion": "v1", "kind": "Widget", "metadata": 7}, "metadata is no mapping"),
+        ({"apiVersion": "v1", "kind": "Widget", "metadata": 7}, "metadata is not a mapping"),
     ],
 )
 def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
-    """With its place, and without a value."""
+    """The message has the path of the field and no value."""
     assert problem_of(document) == problem
 
 
@@ -57,15 +57,17 @@ def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
         _object("example.com/v1", "Widget", spec=[7], status="x", data=7),
     ],
 )
-def test_what_is_in_order(document: dict[str, Any]) -> None:
+def test_objects_without_a_problem(document: dict[str, Any]) -> None:
     """Absent fields, selectors in the form of old versions, and kinds that gitsnap does not know."""
     assert problem_of(document) == ""
 
 
-def test_every_reference_is_looked_at() -> None:
-    """A text in place of the first field of any of them is found."""
+def test_every_reference_is_checked() -> None:
+    """A string in place of the first field of any reference path is reported."""
     for kind, rows in REFERENCE_PATHS.items():
         for row in rows:
             first, _, rest = row.path.partition(".")
             if rest and kind.name != "Deployment":
-                assert problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is no mapping"
+                assert (
+                    problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is not a mapping"
+                )

@@ -1,7 +1,4 @@
-"""A template as texts and actions, an action as tokens; by the rules of Go's ``text/template/parse``.
-
-This module must not know what tokens mean.
-"""
+"""Splits a template into texts and actions, and an action into tokens, by the rules of Go's ``text/template/parse``."""
 
 from __future__ import annotations
 
@@ -33,8 +30,8 @@ _END = re.compile(r"(?:[ \t\r\n]+-)?}}")
 _COMMENT = re.compile(r"/\*.*?\*/((?:[ \t\r\n]-)?)}}", re.DOTALL)
 
 
-class Sort(enum.Enum):
-    """What a token is."""
+class TokenType(enum.Enum):
+    """The type of a token."""
 
     SPACE = "space"
     STRING = "string"
@@ -48,25 +45,26 @@ class Sort(enum.Enum):
     PIPE = "pipe"
 
 
-_ENDED = frozenset({Sort.NUMBER, Sort.FIELD, Sort.WORD})
-"""Tokens that must not run into what follows."""
+_NEED_TERMINATOR = frozenset({TokenType.NUMBER, TokenType.FIELD, TokenType.WORD})
+"""Tokens that a space or a punctuation mark must follow (``lexer.atTerminator`` in Go)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of an action; spaces are tokens, since they part arguments."""
+    """One token of an action. A run of spaces is a token, because spaces separate arguments."""
 
-    sort: Sort
+    type: TokenType
     text: str
 
 
 Action = list[Token]
 
 
-def parts(template: str) -> Iterator[str | Action]:
-    """The texts and actions of a template, spaces trimmed where ``{{-`` and ``-}}`` ask for it; no comments.
+def split_template(template: str) -> Iterator[str | Action]:
+    """The texts and actions of a template in their order, without comments.
 
-    Raises TemplateError for what is no template, or holds what is not evaluated here.
+    White space next to ``{{-`` and ``-}}`` is trimmed from the texts. Raises TemplateError for a malformed template and
+    for tokens that gitsnap does not support.
     """
     position = 0
     trim = False
@@ -88,7 +86,7 @@ def parts(template: str) -> Iterator[str | Action]:
         if template.startswith("/*", inner):
             comment = _COMMENT.match(template, inner)
             if comment is None:
-                raise TemplateError("a comment does not end")
+                raise TemplateError("a comment is not closed")
             trim, position = bool(comment[1]), comment.end()
             continue
         action, trim, position = _action(template, inner)
@@ -96,7 +94,7 @@ def parts(template: str) -> Iterator[str | Action]:
 
 
 def _action(template: str, position: int) -> tuple[Action, bool, int]:
-    """The tokens up to the closing braces, whether those trim, and the position behind them."""
+    """The tokens up to the closing braces, whether these trim the next text, and the position behind them."""
     tokens: Action = []
     while True:
         end = _END.match(template, position)
@@ -104,9 +102,9 @@ def _action(template: str, position: int) -> tuple[Action, bool, int]:
             return tokens, len(end[0]) > 2, end.end()
         match = _TOKEN.match(template, position)
         if match is None:
-            raise TemplateError(f"{template[position : position + 10]!r} is not evaluated")
-        sort = Sort(match.lastgroup)
+            raise TemplateError(f"{template[position : position + 10]!r} is not supported")
+        token_type = TokenType(match.lastgroup)
         position = match.end()
-        if sort in _ENDED and not _TERMINATOR.match(template, position):
-            raise TemplateError(f"{template[position : position + 10]!r} does not belong behind {match[0]!r}")
-        tokens.append(Token(sort, match[0]))
+        if token_type in _NEED_TERMINATOR and not _TERMINATOR.match(template, position):
+            raise TemplateError(f"unexpected {template[position : position + 10]!r} after {match[0]!r}")
+        tokens.append(Token(token_type, match[0]))
