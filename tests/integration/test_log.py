@@ -11,7 +11,7 @@ import pytest
 
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import ObjectKey
-from gitsnap.history.changelog import Wanted
+from gitsnap.history.changelog import ObjectPattern
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.support.commands import gitsnap
 
@@ -230,15 +230,17 @@ def test_a_commit_by_somebody_else_is_shown_as_such(place: Path) -> None:
 
 def test_patterns_are_whole_paths_where_they_can_be() -> None:
     """git finds a literal path by its filters; anything else it has to search for."""
-    assert Wanted.parse("ClusterProfile/a").patterns() == [
+    assert ObjectPattern.parse("ClusterProfile/a").pathspecs() == [
         ":(literal)configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
     ]
-    assert Wanted.parse("cm/default/a").patterns()[0].startswith(":(glob,icase)")
-    assert Wanted.parse("ConfigMap/default/a*b").patterns() == [":(literal)configuration/default/ConfigMap/a%2Ab.yaml"]
-    assert Wanted.parse("").patterns() == ["configuration"]
-    assert Wanted.parse("ConfigMap/x/a").fits(ObjectKey(CONFIG_MAP, "x", "a"))
+    assert ObjectPattern.parse("cm/default/a").pathspecs()[0].startswith(":(glob,icase)")
+    assert ObjectPattern.parse("ConfigMap/default/a*b").pathspecs() == [
+        ":(literal)configuration/default/ConfigMap/a%2Ab.yaml"
+    ]
+    assert ObjectPattern.parse("").pathspecs() == ["configuration"]
+    assert ObjectPattern.parse("ConfigMap/x/a").matches(ObjectKey(CONFIG_MAP, "x", "a"))
     with pytest.raises(UsageError):
-        Wanted.parse("a//b")
+        ObjectPattern.parse("a//b")
 
 
 def test_what_the_server_changed_was_changed_by_nobody(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.core.ports import Cluster, ControlPlane
-from gitsnap.diff import Comparison, DiffRow, ManagementRow, compare
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.rows import Comparison, DiffRow, ManagementRow
 from gitsnap.policy import snapshot
 from gitsnap.secrets import age
 from gitsnap.sveltos.defaults import without_defaults

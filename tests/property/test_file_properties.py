@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import BlobId, Kind
-from gitsnap.diff.tree_files import ByKind, differing
+from gitsnap.format.tree_files import PathsByKind, differing_paths
 
 _NAMES = st.sampled_from(["a", "b", "ConfigMap", "Secret"])
 _PATHS = st.lists(_NAMES, min_size=1, max_size=4).map("/".join)
@@ -44,9 +44,9 @@ def test_what_differs(before: dict[str, str], after: dict[str, str]) -> None:
     """Folders that came, went, changed, or became files."""
     expected = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
-    assert differing(_made(dict, before), _made(dict, after)) == expected
-    assert differing(_made(_Foldered, before), _made(_Foldered, after)) == expected
-    assert differing(_made(_Foldered, before), _made(dict, after)) == expected
+    assert differing_paths(_made(dict, before), _made(dict, after)) == expected
+    assert differing_paths(_made(_Foldered, before), _made(_Foldered, after)) == expected
+    assert differing_paths(_made(_Foldered, before), _made(dict, after)) == expected
 
 
 @given(files=_FILES)
@@ -55,4 +55,4 @@ def test_what_is_of_a_kind(files: dict[str, str]) -> None:
     expected = sorted(path for path in files if path.count("/") == 2 and path.split("/")[1] == "ConfigMap")
 
     for make in (dict, _Foldered):
-        assert ByKind(_made(make, files)).paths(Kind("", "ConfigMap")) == expected
+        assert PathsByKind(_made(make, files)).paths(Kind("", "ConfigMap")) == expected

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitsnap.diff import name_matcher
-from gitsnap.diff.name_matcher import Names
+from gitsnap.sveltos import name_matcher
+from gitsnap.sveltos.name_matcher import NameMatcher
 
 _NAMES = st.sets(st.text("ab.-:A_", min_size=1, max_size=4), min_size=1, max_size=6)
 _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
@@ -24,4 +24,4 @@ def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(name_matcher, "_FEW", few)
-        assert Names(given_names).stand_in(text.encode()) == expected
+        assert NameMatcher(given_names).matches(text.encode()) == expected

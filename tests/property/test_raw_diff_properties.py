@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
 from gitsnap.diff import unified as unified_module
+from gitsnap.diff.comparison import compare
 from gitsnap.diff.unified import unified_diff
 from tests.support.rows import listed, referring, service
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, secret

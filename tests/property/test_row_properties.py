@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import build
 from tests.support.world_objects import Noise, failed_features, objects, profile_place, resources_hash

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import DiffRow, compare
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.rows import DiffRow
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile, secret
 
 SEE = "use --raw-diff option to see diff"

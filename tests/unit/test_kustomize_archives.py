@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos import archives
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
 

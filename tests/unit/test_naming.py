@@ -6,9 +6,9 @@ import pytest
 
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import IncompleteKind, IncompleteReason, JsonObject, Substitute
-from gitsnap.diff import Filters
 from gitsnap.history import filter_check
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import O, W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import chart, installed, joined, listed, service, stage
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, profile
 

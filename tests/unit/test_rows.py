@@ -17,7 +17,11 @@ from gitsnap.core.model import (
     SecretsMode,
     Substitute,
 )
-from gitsnap.diff import Change, Comparison, Filters, compare, presence_between
+from gitsnap.diff.changes import Change
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.object_actions import object_actions_between
+from gitsnap.diff.rows import Comparison
+from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.rows import (
     SEE,
@@ -312,7 +316,7 @@ def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after
     """What is said of the one object that only the newer side has, or has because of its scope."""
     trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
     key = ObjectKey.of(objects[0])
-    (told,) = presence_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
+    (told,) = object_actions_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
     return str(told[0])
 
 

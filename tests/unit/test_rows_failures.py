@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import FAILED, HAD_FAILED, chart, content, installed, listed, rows_by_name, services, stage
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, profile, summary
 

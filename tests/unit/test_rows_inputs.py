@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos import inventory, kinds
 from tests.support.rows import (
     SEE,

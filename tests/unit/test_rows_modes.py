@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
-from gitsnap.diff.absence import DEREGISTERED, MAY_BE_WITHDRAWN
-from gitsnap.history.references import referred
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.entry_actions import DEREGISTERED, MAY_BE_WITHDRAWN
+from gitsnap.history.references import read_references
 from tests.support.rows import (
     HAD_FAILED,
     NOT_APPLIED,
@@ -291,7 +291,7 @@ def test_references_of_a_prerequisite_hold_for_the_clusters_of_its_dependents() 
     last = profile("last", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
     tree = build([cluster(O, env="prod"), cluster(W, env="dev"), first, {**last, "status": {}}])
 
-    (found,) = referred(tree, first)
+    (found,) = read_references(tree, first)
 
     assert (found.target.namespace, found.clusters) == (O.namespace, (O,))
 

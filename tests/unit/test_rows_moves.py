@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos.kinds import CAPI_CLUSTER
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.rows import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import (
     HAD_FAILED,
     SEE,
