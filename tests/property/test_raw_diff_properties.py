@@ -64,15 +64,17 @@ def test_each_modified_row_has_lines(data: st.DataObject) -> None:
     before = data.draw(_data)
     after = data.draw(_edited(before))
 
-    found = compare(build(_objects(kind, before)), build(_objects(kind, after)))
+    comparison = compare(build(_objects(kind, before)), build(_objects(kind, after)))
 
-    changed = [line for raw in found.raw_diffs("x", "y") for line in raw.text.split("\n")[2:] if line[:1] in {"-", "+"}]
-    for row in found.management:
+    changed = [
+        line for raw in comparison.raw_diffs("x", "y") for line in raw.text.split("\n")[2:] if line[:1] in {"-", "+"}
+    ]
+    for row in comparison.management:
         assert (row.resource_type, str(row.action)) == (f"/{kind}", "modified")
         assert changed
-    assert bool(found.management) == (before != after)
+    assert bool(comparison.management) == (before != after)
     if kind == "ConfigMap":
-        went, came = (_lines(one) - _lines(other) for one, other in ((before, after), (after, before)))
+        went, came = (_lines(side) - _lines(other) for side, other in ((before, after), (after, before)))
         for sign, lines in (("-", went), ("+", came)):
             for line in lines:
                 assert any(shown.startswith(sign) and line in shown for shown in changed), (sign, line)
@@ -80,8 +82,8 @@ def test_each_modified_row_has_lines(data: st.DataObject) -> None:
 
 def _lines(data: dict[str, str]) -> Counter[str]:
     """The plain lines of all values."""
-    found = (line.rstrip("\r") for text in data.values() for line in text.split("\n"))
-    return Counter(line for line in found if re.fullmatch("[a-z]+[a-zA-Z0-9: -]+", line))
+    lines = (line.rstrip("\r") for text in data.values() for line in text.split("\n"))
+    return Counter(line for line in lines if re.fullmatch("[a-z]+[a-zA-Z0-9: -]+", line))
 
 
 @_settings
@@ -94,9 +96,9 @@ def test_lines_that_end_otherwise_are_lines(data: st.DataObject) -> None:
     edited = [*lines[:place], "other", *lines[place + 1 :]]
     sides = [mark + "".join(f"{line}{end}" for line in side) for side in (lines, edited)]
 
-    found = compare(*(build(_objects("ConfigMap", {"f": text})) for text in sides))
+    comparison = compare(*(build(_objects("ConfigMap", {"f": text})) for text in sides))
 
-    (raw,) = found.raw_diffs("x", "y")
+    (raw,) = comparison.raw_diffs("x", "y")
     assert len([text for text in raw.text.split("\n")[2:] if text.startswith(("-", "+"))]) == 2
     assert mark + lines[0] + end.rstrip("\n") in raw.text or place > 3 or place == 0
 

@@ -26,32 +26,32 @@ REPOSITORY = "https://charts.example.com"
 
 def rows(before: list[JsonObject], after: list[JsonObject], **more: Any) -> list[tuple[str, str, str, str]]:
     """Resource type, namespace and name, action and message of each row; ``more`` is for ``compare``."""
-    found = _of_add_ons(compare(build(before), build(after), **more).rows)
-    return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in found]
+    diff_rows = _of_add_ons(compare(build(before), build(after), **more).rows)
+    return [(row.resource_type, f"{row.namespace}/{row.name}", str(row.action), row.message) for row in diff_rows]
 
 
 def rows_by_name(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str]]:
     """Name, action and message of each row."""
-    found = _of_add_ons(compare(build(before), build(after)).rows)
-    return [(row.name, str(row.action), row.message) for row in found]
+    diff_rows = _of_add_ons(compare(build(before), build(after)).rows)
+    return [(row.name, str(row.action), row.message) for row in diff_rows]
 
 
 def rows_by_cluster(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str, str]]:
     """Cluster, name, action and message of each row."""
-    found = _of_add_ons(compare(build(before), build(after)).rows)
-    return [(row.cluster, row.name, str(row.action), row.message) for row in found]
+    diff_rows = _of_add_ons(compare(build(before), build(after)).rows)
+    return [(row.cluster, row.name, str(row.action), row.message) for row in diff_rows]
 
 
 def deployments(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[str, str, str]]:
     """Cluster, name and message of each row for a profile on a cluster."""
-    found = compare(build(before), build(after)).rows
-    assert {str(row.action) for row in found if _is_deployment(row)} <= {"modified"}
-    return [(row.cluster, row.name, row.message) for row in found if _is_deployment(row)]
+    diff_rows = compare(build(before), build(after)).rows
+    assert {str(row.action) for row in diff_rows if _is_deployment(row)} <= {"modified"}
+    return [(row.cluster, row.name, row.message) for row in diff_rows if _is_deployment(row)]
 
 
-def _of_add_ons(found: Iterable[DiffRow]) -> list[DiffRow]:
+def _of_add_ons(diff_rows: Iterable[DiffRow]) -> list[DiffRow]:
     """The rows of resources and releases."""
-    return [row for row in found if not _is_deployment(row)]
+    return [row for row in diff_rows if not _is_deployment(row)]
 
 
 def _is_deployment(row: DiffRow) -> bool:

@@ -1,4 +1,4 @@
-"""Names in texts, few or many of them, against one expression for all."""
+"""NameMatcher finds the same names as one regular expression, for few and for many names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
 @settings(max_examples=500, deadline=None)
 @given(_NAMES, _TEXTS)
 def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: set[str], text: str) -> None:
-    """Not as a part of a longer name; names that no object of Kubernetes has by its rules are found all the same."""
+    """A part of a longer name does not count. Names that Kubernetes does not allow are found as well."""
     expected = any(re.search(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9.-])", text) for name in given_names)
 
     with pytest.MonkeyPatch.context() as patch:
