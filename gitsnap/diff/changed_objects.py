@@ -99,7 +99,7 @@ class ChangedObjects:
     def content_changed(self, source: ObjectKey) -> bool:
         """Return whether the deployed content of a source that both sides have changed, and not only its labels.
 
-        The content of a Flux source is known by its revision. If one side has no revision, it cannot be told.
+        The revision identifies the content of a Flux source. Without a revision on both sides it counts as unchanged.
         """
         moved = source in self.moved_sources and all(side.content_ids(source)[1] for side in self.sides)
         change = self.by_key.get(source)

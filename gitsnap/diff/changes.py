@@ -41,7 +41,7 @@ class Change:
         old, new = (_without_server_fields(document or {}) for document in (self.before, self.after))
         fields = changed_fields(old, new)
         if not fields and ARCHIVE_FIELD in changed_fields(self.before, self.after):
-            return f"{ARCHIVE_FIELD}, packed anew with the same files"
+            return f"{ARCHIVE_FIELD}, repacked with the same files"
         return join_names(fields, most=MAX_NAMED)
 
 

@@ -50,7 +50,7 @@ def same_fingerprints(before: TreeInfo, after: TreeInfo) -> bool:
 
 
 def incomparable_fields(before: SecretsInfo, after: SecretsInfo) -> tuple[SensitiveField, ...]:
-    """Return the sensitive fields that one side only hides, or that the sides hide with different keys; sorted."""
+    """Return the sensitive fields that only one side hides, or that the sides hide with different keys; sorted."""
     old, new = set(before.sensitive_fields), set(after.sensitive_fields)
     same_key = before.fingerprint_key == after.fingerprint_key
     return tuple(sorted(old ^ new if same_key else old | new))

@@ -93,7 +93,7 @@ def _managed_clusters(deployments: Deployments, filters: Filters) -> ClusterChan
 
 
 def _changed_summaries(changed: ChangedObjects) -> list[str]:
-    """Return the paths below ``inventory/`` of the ClusterSummaries that differ, none if one side lacks the kind."""
+    """Return the paths below ``inventory/`` of the ClusterSummaries that differ, none if the kind is excluded."""
     return [] if kinds.CLUSTER_SUMMARY in changed.excluded else changed.inventory_paths(kinds.CLUSTER_SUMMARY)
 
 

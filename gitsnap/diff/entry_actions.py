@@ -61,8 +61,8 @@ class EntryActions:
                 clusters = self._before.matching_clusters(document) | self._before.destination_clusters(document)
                 if self._cluster in clusters:
                     producer = in_words(ObjectKey.of(document))
-                    message = f"{in_words(profile)} may be made of {producer}, which withdraws nothing (LeavePolicies)"
-                    return Action.LEFT_IN_PLACE, message
+                    origin = f"{in_words(profile)} may be generated from {producer}"
+                    return Action.LEFT_IN_PLACE, f"{origin}, which withdraws nothing (LeavePolicies)"
         return Action.DELETED, ""
 
     def arrival(self, profile: ObjectKey, feature: str) -> str:

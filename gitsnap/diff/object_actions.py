@@ -72,7 +72,7 @@ def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
 
 
 def _scope_explains(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
-    """Return whether one side lacks an object because it captures less. The labels of the object there are unknown."""
+    """Return whether one side lacks an object because it captured less. The labels of the object then are unknown."""
     key, kind = change.key, change.key.kind
     lacking, having = (before, after) if change.before is None else (after, before)
     if scope_of(lacking).get(kind) == scope_of(having).get(kind):

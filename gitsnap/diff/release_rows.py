@@ -317,7 +317,7 @@ class _Release:
             patch.source for patch in patches if not patch.target or not any(patch.selects(key) for key in others)
         }
         self.causes |= sources
-        return f"patched otherwise, compare {self._changed.describe(sources)}" if sources else None
+        return f"patches changed, compare {self._changed.describe(sources)}" if sources else None
 
     def _kept_targets(self, charts: tuple[_Chart, _Chart], path: str) -> set[ObjectKey]:
         """Return the objects that the chart refers to on both sides, at a path below the field of the add-ons."""

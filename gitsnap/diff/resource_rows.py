@@ -122,7 +122,7 @@ class _ResourceComparison:
         )
 
     def _is_one_sided(self, slot: Slot, profile: ObjectKey) -> bool:
-        """Return whether one inventory only lists a resource, and no failure explains that."""
+        """Return whether only one inventory lists a resource, and no failure explains that."""
         if (slot in self._entries.old) == (slot in self._entries.new):
             return False
         lacking = self._before if slot in self._entries.new else self._after
@@ -207,7 +207,7 @@ class _ResourceComparison:
         """Mark the resources that may come from changed sources. A single candidate certainly changed."""
         if not sources:
             return
-        # A candidate in one inventory only may be the whole change, so that the others did not change.
+        # A candidate that only one inventory lists may be the whole change. It counts, but has no row here.
         is_certain = len(candidates) == 1
         uncertain = f"may have changed, compare {self._deployments.changed.describe(sources)}"
         for slot in candidates:
@@ -225,9 +225,7 @@ class _ResourceComparison:
             entry = self._entries.new[slot]
             if sources and self._deployments.is_deployed_by(entry, profile) and slot not in self._modified:
                 state = self._state(profile, self._deployer(slot, profile), entry.feature)
-                self._modified[slot] = (
-                    f"patched otherwise, compare {self._deployments.changed.describe(sources)}{state}"
-                )
+                self._modified[slot] = f"patches changed, compare {self._deployments.changed.describe(sources)}{state}"
                 self.changes.causes |= {profile, *sources}
 
     def _modify_by_lifted_block(self, profile: ObjectKey, *, explained: bool) -> None:
@@ -292,7 +290,7 @@ class _ResourceComparison:
             self._add_text(slot, self._document_of(entry, self._after), Action.ADDED)
 
     def _add_unlisted(self, lacking: TreeView, having: TreeView, action: Action, message: str) -> None:
-        """Add rows for the documents of failed deployments of one side that no inventory lists, and the other lacks."""
+        """Add rows for documents of failed deployments that no inventory lists and that the other side lacks."""
         failing = having.failing_profiles(self._cluster, RESOURCES)
         if not failing:
             return

@@ -22,7 +22,7 @@ from gitsnap.diff.rows import ObjectActions
 from gitsnap.format import decode_object, path_of
 from gitsnap.sveltos import kinds
 
-NO_OBJECT = "one side of the file is no Kubernetes object"
+NO_OBJECT = "one side of the file is not a Kubernetes object"
 
 BY_THE_SERVER = "by the server"
 """Follows fields that nobody changed: defaults that an upgrade added or removed, or another API version."""
@@ -60,7 +60,7 @@ class ObjectPattern:
         """Parse ``KIND``, ``KIND/NAME`` or ``KIND/NAMESPACE/NAME``; ``""`` is everything. Raises UsageError."""
         parts = reference.split("/") if reference else []
         if len(parts) > 3 or not all(parts):
-            raise UsageError(f"{reference!r} names no object; write KIND, KIND/NAME or KIND/NAMESPACE/NAME")
+            raise UsageError(f"{reference!r} is not a kind or object; write KIND, KIND/NAME or KIND/NAMESPACE/NAME")
         namespace = parts[1] if len(parts) == 3 else ""
         return cls(parts[0] if parts else "", namespace, parts[-1] if len(parts) > 1 else "")
 

@@ -43,8 +43,8 @@ class FailedDeployment:
     def __str__(self) -> str:
         """Return the text of a warning."""
         return (
-            f"what {self.profile} has on {self.cluster} is not known: its deployment failed "
-            f"({', '.join(self.features)}), and the list may lack what runs on"
+            f"the add-ons of {self.profile} on {self.cluster} are not fully known: its deployment failed "
+            f"({', '.join(self.features)}), so the list may lack add-ons that still run"
         )
 
 
@@ -105,7 +105,7 @@ def inventory_of_sample(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
 
 
 def inventory_of_cluster(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
-    """Yield the live objects of a kind that Sveltos reports in. Raises the errors of the cluster."""
+    """Yield the live objects of a kind of the inventory, such as ClusterConfigurations. Raises the cluster's errors."""
     resource = cluster.resource_type(kind)
     if resource is not None:
         yield from (item for page in cluster.list(resource) for item in page.items)

@@ -60,7 +60,7 @@ def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where
         seen.add(cluster)
         missing = [name for name in missing if name not in cluster.names]
     if missing:
-        hint = nearest(missing[0], map(_notation_like(missing[0]), seen), none="It knows no cluster at all.")
+        hint = nearest(missing[0], map(_notation_like(missing[0]), seen), none="It has no managed clusters.")
         raise NotFoundError(f"there is no managed cluster {missing[0]} in {where}", hint=hint)
 
 

@@ -164,7 +164,7 @@ def _find_by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) 
         return within[0]
     if within:
         moments = ", ".join(sample.moment for sample in within[:10])
-        raise NotFoundError(f"{len(within)} samples fit {name}: {moments}", hint="Write more of the moment.")
+        raise NotFoundError(f"{len(within)} samples fit {name}: {moments}", hint="Give a more exact time.")
     by_distance = sorted(samples, key=lambda sample: abs((sample.time - start).total_seconds()))
     moments = ", ".join(sorted(sample.moment for sample in by_distance[:_MAX_SUGGESTIONS]))
     raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {moments}")
@@ -178,7 +178,7 @@ def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         raise UsageError(
-            f"{name} is no date that a calendar has",
+            f"{name} is not a valid date",
             hint="Write it as `gitsnap list` prints it, 2023-08-26:05:00:00, or latest, latest~2, @2023-08-26T05:10Z.",
         ) from None
     if not end or second:
@@ -242,7 +242,7 @@ def find_object(tree: Tree, reference: str) -> SampleObject:
     """
     parts = reference.split("/")
     if len(parts) not in (2, 3) or not all(parts):
-        raise UsageError(f"{reference!r} names no object; write KIND/NAME or KIND/NAMESPACE/NAME")
+        raise UsageError(f"{reference!r} is not an object; write KIND/NAME or KIND/NAMESPACE/NAME")
     kind, name, namespaces = parts[0], parts[-1], parts[1:-1]
     matching = list(list_objects(tree, namespaces=namespaces, kind=kind, name=name))
     if len(matching) == 1:

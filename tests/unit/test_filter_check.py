@@ -67,7 +67,7 @@ def test_without_any_cluster() -> None:
     with pytest.raises(NotFoundError) as caught:
         filter_check.check_filters(Filters(clusters=("west",)), [build([])], where="a")
 
-    assert caught.value.hint == "It knows no cluster at all."
+    assert caught.value.hint == "It has no managed clusters."
 
 
 def test_clusters_are_not_read_while_their_paths_tell() -> None:

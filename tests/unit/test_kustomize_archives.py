@@ -77,7 +77,7 @@ def test_the_same_files_packed_anew_modify_no_resource() -> None:
 
     assert found.rows == ()
     (row,) = found.management
-    assert row.message == "binaryData.kustomize.tar.gz, packed anew with the same files"
+    assert row.message == "binaryData.kustomize.tar.gz, repacked with the same files"
 
 
 def _sparse(size: int) -> bytes:

@@ -87,7 +87,7 @@ def test_a_patch_of_a_promotion() -> None:
     plain = _promotion({"policyRefs": [policy_ref("content")]})
     patched = _promotion({"policyRefs": [policy_ref("content")], "patches": [patch]})
 
-    message = "patched otherwise, compare ClusterPromotion rollout (not applied yet)"
+    message = "patches changed, compare ClusterPromotion rollout (not applied yet)"
     assert rows_by_name(_stage(plain), _stage(patched)) == [("a", "modified", message), ("b", "modified", message)]
 
 

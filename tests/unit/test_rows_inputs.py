@@ -284,7 +284,7 @@ def test_patches_of_a_chart() -> None:
         deployed = inventory_of(W, deployed_by("p", *listed("a"), charts=[installed()]))
         return [*stage(content(service("a")), **spec)[:-1], deployed]
 
-    message = "patched otherwise, compare ClusterProfile p"
+    message = "patches changed, compare ClusterProfile p"
     assert rows_by_cluster(patched(), patched("Deployment")) == [(str(W), "web", "modified", message)]
     assert rows_by_cluster(patched(), patched("Service")) == [(str(W), "a", "modified", message)]
 

@@ -85,7 +85,7 @@ def test_a_patch_modifies_what_it_selects() -> None:
     patch = {"target": {"kind": "Service", "name": "a.*"}, "patch": "- op: add\n  path: /spec/x\n  value: 1\n"}
 
     assert rows(_patched(), _patched(patch)) == [
-        ("/Service", "test/a", "modified", "patched otherwise, compare ClusterProfile p")
+        ("/Service", "test/a", "modified", "patches changed, compare ClusterProfile p")
     ]
     assert rows(_patched(patch), _patched(patch)) == []
 
@@ -108,7 +108,7 @@ def test_a_patch_from_a_config_map() -> None:
         ]
 
     assert rows(patched(1), patched(2)) == [
-        ("/Service", "test/b", "modified", "patched otherwise, compare ConfigMap default/patches")
+        ("/Service", "test/b", "modified", "patches changed, compare ConfigMap default/patches")
     ]
 
 
