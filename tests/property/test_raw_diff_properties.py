@@ -1,6 +1,6 @@
 """A raw diff shows what the table lists: a modified ConfigMap or Secret has lines, and each changed line is shown.
 
-GITSNAP_RAW_DIFF_CASES asks for more cases than a run of the tests does.
+GITSNAP_RAW_DIFF_CASES sets another number of cases.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _data = st.dictionaries(st.sampled_from(("a", "b", "c")), _values, max_size=3)
 
 @st.composite
 def _edited(draw: st.DrawFn, data: dict[str, str]) -> dict[str, str]:
-    """Values that changed, came, went, changed places, or got another key."""
+    """Return values with some changed, added, removed, moved, or renamed."""
     names = ["a", "b", "c"]
     to = dict(zip(names, draw(st.one_of(st.just(names), st.permutations(names))), strict=True))
     moved = {to[name]: text for name, text in data.items()}
@@ -59,7 +59,7 @@ def _objects(kind: str, data: dict[str, str]) -> list[JsonObject]:
 @_settings
 @given(st.data())
 def test_each_modified_row_has_lines(data: st.DataObject) -> None:
-    """Whatever is edited: a row `modified` comes with a line, and a line that went or came is among the lines."""
+    """For any edits: a modified object has changed lines, and each added or removed line is among them."""
     kind = data.draw(st.sampled_from(("ConfigMap", "ConfigMap", "Secret")))
     before = data.draw(_data)
     after = data.draw(_edited(before))
@@ -81,7 +81,7 @@ def test_each_modified_row_has_lines(data: st.DataObject) -> None:
 
 
 def _lines(data: dict[str, str]) -> Counter[str]:
-    """The plain lines of all values."""
+    """Return the plain lines of all values."""
     lines = (line.rstrip("\r") for text in data.values() for line in text.split("\n"))
     return Counter(line for line in lines if re.fullmatch("[a-z]+[a-zA-Z0-9: -]+", line))
 
@@ -89,7 +89,7 @@ def _lines(data: dict[str, str]) -> Counter[str]:
 @_settings
 @given(st.data())
 def test_lines_that_end_otherwise_are_lines(data: st.DataObject) -> None:
-    """A text with CRLF or a byte order mark is shown line by line: of many lines, the diff has those that changed."""
+    """A text with CRLF or a byte order mark is compared by lines: the diff has only the lines that changed."""
     lines = data.draw(st.lists(st.sampled_from(("one", "two", "three")), min_size=3, max_size=30))
     mark, end = data.draw(st.sampled_from((("", "\r\n"), ("\ufeff", "\n"), ("\ufeff", "\r\n"))))
     place = data.draw(st.integers(0, len(lines) - 1))
@@ -113,7 +113,7 @@ _few_lines = st.lists(st.sampled_from(("a", "b", "c", "d", "e f", "", "@@ -1 +1 
 def test_a_diff_applied_to_the_old_text_gives_the_new_one(
     old: list[str], new: list[str], short: int, steps: int
 ) -> None:
-    """Whichever algorithm is used, and however early its budget ends."""
+    """With either algorithm, and for any budget."""
     kept = unified_module._SHORT, unified_module._STEPS
     unified_module._SHORT, unified_module._STEPS = short, steps
     try:
@@ -126,7 +126,7 @@ def test_a_diff_applied_to_the_old_text_gives_the_new_one(
 
 
 def _patched(old: list[str], text: str) -> list[str]:
-    """The old lines with the hunks of a unified diff applied, as patch(1) does it without any fuzz."""
+    """Apply the hunks of a unified diff to the old lines, as patch(1) does without fuzz."""
     lines, at = list[str](), 0
     rest = iter(text.split("\n")[2:-1])
     for header in rest:

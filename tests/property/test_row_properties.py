@@ -1,6 +1,6 @@
 """The rows of random configurations against an oracle: what each cluster has before and after, compared as two maps.
 
-GITSNAP_ROW_CASES asks for more cases than a run of the tests does.
+GITSNAP_ROW_CASES sets another number of cases.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _any_worlds = st.builds(
 
 @st.composite
 def _with_twins(draw: st.DrawFn) -> World:
-    """One profile deploys documents of the same names to both places: by chance alone that is too rare."""
+    """Return a world in which one profile deploys documents of the same names to both clusters: chance rarely does."""
     world = draw(_any_worlds)
     documents = draw(_documents)
     ports = {**world.ports, (SHARED, ""): documents, (TWIN, ""): {**documents, **draw(_documents)}}
@@ -79,7 +79,7 @@ _PARTS = ("env", "zone", "selects", "owner", "ports", "second", "absent", "swapp
 
 @st.composite
 def _edited(draw: st.DrawFn, world: World) -> World:
-    """A few edits, since two worlds that have nothing in common have hardly a modified resource."""
+    """Return a world with a few edits. Two unrelated worlds have hardly any modified resource."""
     other = draw(_worlds)
     parts = draw(st.sets(st.sampled_from(_PARTS), max_size=3))
     ports = {**world.ports}
@@ -101,7 +101,7 @@ _Deployments = dict[tuple[str, str, str], str]
 
 
 def _rows(before: list[JsonObject], after: list[JsonObject]) -> tuple[Rows, _Deployments]:
-    """The rows of resources and releases, and those of whole deployments."""
+    """Return the rows of resources and releases, and the rows of deployments."""
     actual = compare(build(before), build(after))
     assert not actual.not_comparable
     whole = [row for row in actual.rows if row.resource_type.startswith("config.projectsveltos.io/")]
@@ -112,7 +112,7 @@ def _rows(before: list[JsonObject], after: list[JsonObject]) -> tuple[Rows, _Dep
 
 
 def _action(name: str, action: str, message: str) -> str:
-    """The action, and of a release that is modified what the message says first."""
+    """Return the action. For a modified release, add the beginning of the message."""
     if name not in RELEASES or action != "modified":
         return action
     return f"{action} {message.removeprefix('To ').partition(' ')[0].strip(':')}"
@@ -124,7 +124,7 @@ def _action(name: str, action: str, message: str) -> str:
 @_settings
 @given(st.data())
 def test_rows_are_those_of_the_oracle(data: st.DataObject) -> None:
-    """Whatever is edited: exactly the resources that a cluster gains, loses, or gets in another form."""
+    """For any edits: exactly the resources that a cluster gains, loses, or gets in another form."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     owners = data.draw(st.booleans())
@@ -142,7 +142,7 @@ def test_rows_are_those_of_the_oracle(data: st.DataObject) -> None:
 
 
 def _check_hidden(actual: Rows, wanted: Rows, before: World, after: World) -> None:
-    """Of a Secret's resources: what came and went exactly; what changed is never missed, and nothing without cause."""
+    """Resources of Secrets: additions and deletions are exact, no change is missed, and no row lacks a cause."""
     assert comings_and_goings(actual) == comings_and_goings(wanted)
     assert wanted <= actual
     if before.ports.get((HIDDEN, "")) == after.ports.get((HIDDEN, "")):
@@ -154,7 +154,7 @@ _Failed = tuple[dict[tuple[ClusterRef, str], set[Slot]], dict[tuple[ClusterRef, 
 
 @st.composite
 def _failures(draw: st.DrawFn, world: World) -> _Failed:
-    """Any of the resources whose documents can be read, and of the releases, lost to failed deployments."""
+    """Return resources with readable documents, and releases, that failed deployments keep out of the inventory."""
     failed: _Failed = ({}, {})
     for cluster in CLUSTERS:
         for name in PROFILES:
@@ -170,7 +170,7 @@ def _failures(draw: st.DrawFn, world: World) -> _Failed:
 @_settings
 @given(st.data())
 def test_a_failed_deployment_hides_and_invents_nothing(data: st.DataObject) -> None:
-    """Whatever the inventories lost, on either side: the rows are those of the configuration."""
+    """The rows follow the configuration, whatever the inventories of either side lack."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     noises = []
@@ -185,7 +185,7 @@ def test_a_failed_deployment_hides_and_invents_nothing(data: st.DataObject) -> N
 
 
 def _failures_on_one_side(old: tuple[World, Noise], new: tuple[World, Noise]) -> _Deployments:
-    """A row for each pair of which some feature failed on one side only: what runs there, or ran, is not known."""
+    """Return a row for each deployment of which a feature failed on one side only."""
     rows: _Deployments = {}
     for cluster in CLUSTERS:
         for name in PROFILES:
@@ -206,7 +206,7 @@ def _failures_on_one_side(old: tuple[World, Noise], new: tuple[World, Noise]) ->
 @_settings
 @given(st.data())
 def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: st.DataObject) -> None:
-    """Sveltos stands still: nothing comes or goes, documents that changed are rows, moves and renames are none."""
+    """Without Sveltos nothing is added or deleted. Changed documents have rows, moves and renames have none."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())
@@ -222,7 +222,7 @@ def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: s
 @_settings
 @given(st.data())
 def test_what_is_carried_out_later_comes_and_goes_and_is_no_other_change(data: st.DataObject) -> None:
-    """The configuration was sampled before Sveltos followed: then inventory and reports alone move on."""
+    """The configuration was captured before Sveltos deployed it: only inventory and reports change."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())

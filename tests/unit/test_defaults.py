@@ -1,4 +1,4 @@
-"""Defaults of the CRDs: a field that says what its absence says is no change."""
+"""Defaults of the CRDs: a field that equals its default does not differ from an absent field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.trees import W, build, cluster, config_map, policy_ref, profi
 
 
 def _declared(schema: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each default in an OpenAPI schema, by its path."""
+    """Return each default of an OpenAPI schema by its path."""
     if isinstance(schema, dict):
         if "default" in schema:
             yield path, schema["default"]
@@ -37,7 +37,7 @@ def _flat(table: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_table_is_what_the_published_crds_declare(shared: Path) -> None:
-    """Every default of every kind that users write, in both eras; one with two values over time is in none."""
+    """All defaults of all kinds that users write, in both API versions, except defaults that changed over time."""
     declared: dict[Kind, dict[str, list[Any]]] = {}
     for file in sorted((shared / "crds").glob("sveltos-*/*.yaml")):
         for crd in iterate_documents(load_documents(file.read_bytes(), file.name), file.name):
@@ -58,7 +58,7 @@ def test_the_table_is_what_the_published_crds_declare(shared: Path) -> None:
 
 
 def _filled(defaults: Any) -> Any:
-    """An object in which every field of a table of defaults holds its default."""
+    """Return an object in which every field of a table of defaults has its default."""
     if isinstance(defaults, dict):
         return {field: _filled(below) for field, below in defaults.items()}
     return [_filled(defaults[0])] if isinstance(defaults, list) else copy.deepcopy(defaults)
@@ -66,7 +66,7 @@ def _filled(defaults: Any) -> Any:
 
 @pytest.mark.parametrize("kind", sorted(DEFAULTS), ids=str)
 def test_what_a_server_fills_in_is_taken_out(kind: Kind) -> None:
-    """All of it, at every depth; what it stands in stays, since an entry of a list counts even when it is empty."""
+    """Defaults are removed at every depth. The entries of lists stay, since an empty entry counts."""
     document = {"apiVersion": f"{kind.group}/v1", "kind": kind.name, "spec": _filled(DEFAULTS[kind])}
 
     stripped = without_defaults(document)
@@ -93,7 +93,7 @@ def _changed(before: list[JsonObject], after: list[JsonObject]) -> list[str]:
 
 
 def test_an_upgrade_that_fills_in_defaults_changes_nothing() -> None:
-    """Of the profile itself, and of the entries of its lists."""
+    """Defaults of the profile and of the entries of its lists."""
     upgraded = _fleet(tier=100, reloader=False, syncMode="Continuous", entry={"optional": False, "tier": 100})
 
     assert _changed(_fleet(), upgraded) == []
@@ -101,7 +101,7 @@ def test_an_upgrade_that_fills_in_defaults_changes_nothing() -> None:
 
 
 def test_a_default_that_becomes_something_else_is_a_change() -> None:
-    """Also when the field was not there before, and when zero stands where false is the default."""
+    """Also if the field was absent before, and if a number stands for the default false."""
     assert _changed(_fleet(), _fleet(tier=50, reloader=False)) == ["spec.tier"]
     assert _changed(_fleet(reloader=False), _fleet(reloader=True)) == ["spec.reloader"]
     assert _changed(_fleet(), _fleet(reloader=0)) == ["spec.reloader"]

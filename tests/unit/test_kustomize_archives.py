@@ -47,7 +47,7 @@ _FILES = {"kustomization.yaml": "resources: [web.yaml]\n", "./web.yaml": "replic
 
 
 def test_the_files_of_an_archive() -> None:
-    """By path, sorted; what is no text by its digest, links by where they lead."""
+    """Files are sorted by path. Binary files are listed by digest, links by target."""
     assert archives.files_of(_config_map(_packed(_FILES))) == {
         "kustomization.yaml": "resources: [web.yaml]\n",
         "web.yaml": "replicas: 1\n",
@@ -55,7 +55,7 @@ def test_the_files_of_an_archive() -> None:
 
 
 def test_another_file_is_a_change_and_shown_as_such() -> None:
-    """The row names the file, and the lines of it are in the raw diff rather than a blob's."""
+    """The row names the file, and the raw diff shows its lines."""
     before, after = _stage(_packed(_FILES)), _stage(_packed({**_FILES, "./web.yaml": "replicas: 2\n"}))
 
     found = compare(build(before), build(after))
@@ -72,7 +72,7 @@ def test_another_file_is_a_change_and_shown_as_such() -> None:
 
 
 def test_the_same_files_packed_anew_modify_no_resource() -> None:
-    """The ConfigMap differs, and its row says in what."""
+    """The ConfigMap differs, and its row names the archive."""
     found = compare(build(_stage(_packed(_FILES))), build(_stage(_packed(_FILES, time=1_000_000))))
 
     assert found.rows == ()
@@ -81,7 +81,7 @@ def test_the_same_files_packed_anew_modify_no_resource() -> None:
 
 
 def _sparse(size: int) -> bytes:
-    """A tarball of one header that claims to be a file of this size."""
+    """Return a tarball with one header of a file of this size."""
     member = tarfile.TarInfo("huge")
     member.size = size
     return gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024)
@@ -100,7 +100,7 @@ def _sparse(size: int) -> bytes:
     ids=["nonsense", "empty", "no tarball", "cut off", "bomb", "claims to be huge"],
 )
 def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
-    """No error, no unpacking without a limit; the bytes decide."""
+    """Such an archive is no error and is not unpacked without limit: its bytes are compared."""
     assert not archives.files_of(_config_map(packed))
     found = compare(build(_stage(packed)), build(_stage(_packed(_FILES))))
 
@@ -109,7 +109,7 @@ def test_what_is_no_archive_is_compared_as_it_stands(packed: bytes) -> None:
 
 
 def test_not_even_base64() -> None:
-    """A server refuses such an object, a file of YAML may hold it."""
+    """An API server refuses such an object, but a YAML file may contain it."""
     document = _config_map(b"")
     document["binaryData"][archives.ARCHIVE_KEY] = "%%%"
     assert archives.listed(document) is document
