@@ -66,7 +66,7 @@ _any_worlds = st.builds(
 
 @st.composite
 def _with_twins(draw: st.DrawFn) -> World:
-    """Return a world in which one profile deploys documents of the same names to both clusters: chance rarely does."""
+    """Return a world in which one profile deploys two sources with the same names in them, which chance rarely does."""
     world = draw(_any_worlds)
     documents = draw(_documents)
     ports = {**world.ports, (SHARED, ""): documents, (TWIN, ""): {**documents, **draw(_documents)}}

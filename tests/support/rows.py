@@ -95,7 +95,7 @@ def referring(*sources: JsonObject, name: str = "p", **spec: Any) -> JsonObject:
 
 
 def stage(source: JsonObject, *deployed: str, **spec: Any) -> list[JsonObject]:
-    """Return the cluster W, a source, the profile ``p`` that deploys the source there, and the inventory; in this order.
+    """Return the cluster W, a source, the profile ``p`` that deploys the source, and the inventory; in this order.
 
     ``deployed`` are the resources in the inventory, ``spec`` further fields of the profile.
     """
