@@ -34,9 +34,8 @@ def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING, texts: 
     """
     cache = ContentCache()
     blanked_fields = incomparable_fields(before.info.secrets, after.info.secrets)
-    old = TreeView(before, cache, blanked_fields=blanked_fields)
-    new = TreeView(after, cache, blanked_fields=blanked_fields)
-    return _compare_views(old, new, filters, texts=texts)
+    views = (TreeView(tree, cache, blanked_fields=blanked_fields) for tree in (before, after))
+    return _compare_views(*views, filters, texts=texts)
 
 
 def _compare_views(before: TreeView, after: TreeView, filters: Filters, *, texts: bool) -> Comparison:

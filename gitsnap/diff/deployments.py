@@ -96,7 +96,7 @@ class Deployments:
 
     @cached_property
     def _templated_profiles(self) -> frozenset[ObjectKey]:
-        """Profiles that depend on the object of a cluster that changed: they, or sources they name, are templates."""
+        """Profiles that a changed cluster may affect, since they, or sources that they name, are templates."""
         if not self.changed.clusters:
             return frozenset()
         sources = (

@@ -52,7 +52,7 @@ class EntryActions:
         return Action.LEFT_IN_PLACE, f"{message}; {MAY_BE_WITHDRAWN}" if len(behaviors) > 1 else message
 
     def _departure_of_generated(self, profile: ObjectKey) -> tuple[Action, str]:
-        """Return the same for a generated profile. Its producer is not recorded: any with LeavePolicies may be it."""
+        """Return the same for a generated profile. Its producer is unknown: any producer with LeavePolicies may be it."""
         for kind in sorted(kinds.PRODUCER_KINDS):
             for path in self._before.paths(kind):
                 document = self._before.object_at(path)
@@ -103,7 +103,7 @@ class EntryActions:
     def _is_bound_to_fail(self, profile: ObjectKey, lacking: TreeView) -> bool:
         """Return whether a required source is missing, so that the deployment fails before Sveltos reports it.
 
-        From a cluster that the profile no longer matches, Sveltos withdraws without reading any source.
+        If the profile no longer matches the cluster, Sveltos withdraws its add-ons without reading any source.
         """
         if lacking is not self._after or self._cluster not in lacking.reported_clusters(profile):
             return False
