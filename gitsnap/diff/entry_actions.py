@@ -52,7 +52,7 @@ class EntryActions:
         return Action.LEFT_IN_PLACE, f"{message}; {MAY_BE_WITHDRAWN}" if len(behaviors) > 1 else message
 
     def _departure_of_generated(self, profile: ObjectKey) -> tuple[Action, str]:
-        """Return the same for a generated profile. Its producer is unknown: any producer with LeavePolicies may be it."""
+        """Return the same for a generated profile. Its producer is unknown: any with LeavePolicies may be it."""
         for kind in sorted(kinds.PRODUCER_KINDS):
             for path in self._before.paths(kind):
                 document = self._before.object_at(path)
