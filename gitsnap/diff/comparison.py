@@ -34,8 +34,12 @@ def compare(before: Tree, after: Tree, *, filters: Filters = EVERYTHING, texts: 
     """
     cache = ContentCache()
     blanked_fields = incomparable_fields(before.info.secrets, after.info.secrets)
-    views = (TreeView(tree, cache, blanked_fields=blanked_fields) for tree in (before, after))
-    return _compare_views(*views, filters, texts=texts)
+    return _compare_views(
+        TreeView(before, cache, blanked_fields=blanked_fields),
+        TreeView(after, cache, blanked_fields=blanked_fields),
+        filters,
+        texts=texts,
+    )
 
 
 def _compare_views(before: TreeView, after: TreeView, filters: Filters, *, texts: bool) -> Comparison:
