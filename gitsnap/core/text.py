@@ -5,6 +5,8 @@ This module must not know what a plan is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gitsnap.core.model import ObjectKey
 
 
@@ -18,3 +20,9 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun}es" if noun.endswith("ch") else f"{number} {noun}s"
+
+
+def join_names(names: Sequence[str], *, most: int) -> str:
+    """Return the first ``most`` names and the number of the others: ``a, b, c and 2 more``."""
+    joined = ", ".join(names[:most])
+    return f"{joined} and {len(names) - most} more" if len(names) > most else joined

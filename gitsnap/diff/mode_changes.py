@@ -1,20 +1,20 @@
-"""What the mode of a profile on two sides means for the changes between them.
-
-This module must not look at inventories.
-"""
+"""How the sync mode or a pause of a profile affects the changes between two trees."""
 
 from __future__ import annotations
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.diff.sides import Side
 from gitsnap.sveltos.modes import DRY_RUN, ONE_TIME, sync_mode
 from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.tree_view import TreeView
+
+PAUSE = "a pause"
+"""A paused profile holds back its own changes, but not changes of the objects that it refers to."""
 
 
-def standing_mode(before: Side, after: Side, profile: ObjectKey) -> str:
-    """The mode that keeps a change from being deployed, ``""`` where there is none.
+def blocking_mode(before: TreeView, after: TreeView, profile: ObjectKey) -> str:
+    """Return the sync mode that keeps a change of a profile from being deployed, ``""`` if there is none.
 
-    A change *to* OneTime deploys once, with the configuration of that moment.
+    A change of the mode to OneTime deploys once more, with the configuration of that moment.
     """
     old, new = before.get(profile), after.get(profile)
     if new is not None and sync_mode(new) == DRY_RUN:
@@ -23,12 +23,11 @@ def standing_mode(before: Side, after: Side, profile: ObjectKey) -> str:
     return ONE_TIME if once else ""
 
 
-PAUSE = "a pause"
-"""What held back changes of a profile, but none of the content that it refers to."""
+def lifted_block(before: TreeView, after: TreeView, profile: ObjectKey) -> str:
+    """Return what kept a profile from deploying before and no longer does, ``""`` if nothing did.
 
-
-def held_back_by(before: Side, after: Side, profile: ObjectKey) -> str:
-    """What held changes back before a profile began to deploy again, ``""`` where nothing did."""
+    The result is ``syncMode OneTime``, ``syncMode DryRun`` or PAUSE.
+    """
     old, new = before.get(profile), after.get(profile)
     if old is None or new is None or sync_mode(new) == DRY_RUN or paused(new):
         return ""

@@ -1,10 +1,9 @@
 """Unified diffs of two texts, with a bounded cost.
 
-``difflib`` needs time that grows with the square of the changed lines, or worse: 36 s for a rewritten text of 1 MB.
-Short texts still go through it, since its hunks are good. Long texts are cut at lines that occur once on both sides
-(patience diff); what lies between such lines is compared by Myers' algorithm, as far as a budget of steps lasts. A
-stretch for which the budget does not last is shown as removed and added as a whole, which is correct and not minimal.
-This module must not know what the texts are.
+The time of ``difflib`` grows with the square of the changed lines, or worse: 36 s for a rewritten text of 1 MB. It is
+used for short texts only, since its hunks are good. Long texts are cut at lines that occur once on both sides (patience
+diff), and the lines between two cuts are compared with Myers' algorithm within a budget of steps. Where the budget is
+spent, all lines are shown as removed and added, which is correct but not minimal.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from itertools import pairwise
 
 _CONTEXT = 3
 _SHORT = 500
-"""Lines up to which a text is left to ``difflib``."""
+"""The longest text, in lines, that is compared by ``difflib``."""
 _STEPS = 1_000_000
-"""Steps of Myers' algorithm for one pair of texts: about one second."""
-_DEEPEST = 16
-"""Levels of cutting: lines that are unique between two cuts cut again."""
+"""The budget of Myers' algorithm for one pair of texts: about one second."""
+_MAX_DEPTH = 16
+"""How often a text is cut again between two cuts, at lines that are unique there."""
 
 _Match = tuple[int, int, int]
-"""First line on both sides, and the number of lines."""
+"""Equal lines: the first line on both sides, from 0, and the number of lines."""
 
 _Path = tuple["_Path", int, int, int] | None
-"""The stretches that an edit keeps, the last one first."""
+"""The matches that an edit keeps: the matches before, and the last match. None at the start."""
 
 
 def unified_diff(before: str | None, after: str | None, before_title: str, after_title: str) -> str:
-    """The diff with its header lines and a final newline, ``""`` for texts with the same lines; None has no lines."""
+    """Return the diff with two header lines and a final newline, ``""`` if the lines are equal. None has no lines."""
     old, new = _lines(before), _lines(after)
     lines = [line for hunk in _hunks(_matches(old, new), old, new) for line in hunk]
     return "\n".join((f"--- {before_title}", f"+++ {after_title}", *lines, "")) if lines else ""
 
 
 def _lines(text: str | None) -> list[str]:
-    """Lines as git has them; other line ends of Unicode are text."""
+    """Split at line feeds, as git does. Other line separators of Unicode are text."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
@@ -46,7 +45,7 @@ def _lines(text: str | None) -> list[str]:
 
 
 def _hunks(matches: Sequence[_Match], old: Sequence[str], new: Sequence[str]) -> Iterator[list[str]]:
-    """The changes with the lines around them; changes whose context meets share a hunk."""
+    """Yield the changes with the lines around them. Changes whose context overlaps or touches share a hunk."""
     ends = [(0, 0, 0), *matches, (len(old), len(new), 0)]
     changes = [
         (first + size, next_first, second + size, next_second)
@@ -78,28 +77,28 @@ def _hunk(changes: Sequence[tuple[int, int, int, int]], old: Sequence[str], new:
 
 
 def _range(start: int, end: int) -> str:
-    """As in a header of git: ``12``, ``12,4``; an empty range names the line before it."""
+    """Return a range as in a hunk header of git: ``12``, ``12,4``. An empty range gives the line before it."""
     length = end - start
     if length == 1:
         return str(start + 1)
     return f"{start + 1 if length else start},{length}"
 
 
-# Lines that stay ------------------------------------------------------------------------------------------------------
+# Equal lines ----------------------------------------------------------------------------------------------------------
 
 
 def _matches(old: Sequence[str], new: Sequence[str]) -> list[_Match]:
-    """The stretches of lines that stay, in order; no two of them touch on both sides."""
+    """Return the matches in order. No two matches touch on both sides."""
     if max(len(old), len(new)) <= _SHORT:
         blocks = SequenceMatcher(None, old, new).get_matching_blocks()
         return [(block.a, block.b, block.size) for block in blocks if block.size]
     numbers: dict[str, int] = {}
     a, b = ([numbers.setdefault(line, len(numbers)) for line in side] for side in (old, new))
-    return _joined(sorted(_LongTexts(a, b).pairs()))
+    return _join(sorted(_LongTexts(a, b).pairs()))
 
 
-def _joined(pairs: Sequence[tuple[int, int]]) -> list[_Match]:
-    """Single lines that stay, as stretches."""
+def _join(pairs: Sequence[tuple[int, int]]) -> list[_Match]:
+    """Join pairs of equal lines to matches."""
     starts = [0] + [
         at for at, (last, following) in enumerate(pairwise(pairs), 1) if following != (last[0] + 1, last[1] + 1)
     ]
@@ -107,7 +106,7 @@ def _joined(pairs: Sequence[tuple[int, int]]) -> list[_Match]:
 
 
 class _LongTexts:
-    """Finds the lines that stay between two long texts; lines are numbers."""
+    """Finds equal lines in two long texts. Each line is a number, equal for equal lines."""
 
     def __init__(self, a: Sequence[int], b: Sequence[int]) -> None:
         self._a = a
@@ -115,7 +114,7 @@ class _LongTexts:
         self._steps = _STEPS
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """Positions of the lines that stay, in both texts."""
+        """Yield the positions of equal lines in both texts, in no particular order."""
         ranges = [(0, len(self._a), 0, len(self._b), 0)]
         while ranges:
             a_from, a_to, b_from, b_to, depth = ranges.pop()
@@ -127,41 +126,46 @@ class _LongTexts:
                 yield a_to, b_to
             if a_from == a_to or b_from == b_to:
                 continue
-            cuts = self._cuts(a_from, a_to, b_from, b_to) if depth < _DEEPEST else []
+            cuts = self._cuts(a_from, a_to, b_from, b_to) if depth < _MAX_DEPTH else []
             if not cuts:
-                yield from self._shortest(a_from, a_to, b_from, b_to)
+                yield from self._shortest_edit(a_from, a_to, b_from, b_to)
                 continue
             yield from cuts
             ends = [(a_from - 1, b_from - 1), *cuts, (a_to, b_to)]
             ranges += [(start[0] + 1, end[0], start[1] + 1, end[1], depth + 1) for start, end in pairwise(ends)]
 
     def _cuts(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
-        """The longest series of lines that occur once on both sides, in the same order there."""
-        counted = [Counter(self._a[a_from:a_to]), Counter(self._b[b_from:b_to])]
-        places = {
-            line: place
-            for place, line in enumerate(self._b[b_from:b_to], b_from)
-            if counted[0][line] == counted[1][line] == 1
+        """Return the longest series of lines that occur once on both sides, in the same order on both."""
+        a_counts, b_counts = Counter(self._a[a_from:a_to]), Counter(self._b[b_from:b_to])
+        positions_in_b = {
+            line: position
+            for position, line in enumerate(self._b[b_from:b_to], b_from)
+            if a_counts[line] == b_counts[line] == 1
         }
-        common = [(place, places[line]) for place, line in enumerate(self._a[a_from:a_to], a_from) if line in places]
-        tops: list[int] = []  # of each length of a series: the least place in b that ends one
-        at: list[int] = []
-        before: list[int] = []
-        for position, (_, place) in enumerate(common):
-            length = bisect_left(tops, place)
-            before.append(at[length - 1] if length else -1)
-            tops[length : length + 1] = [place]
-            at[length : length + 1] = [position]
-        found, position = [], at[-1] if at else -1
-        while position >= 0:
-            found.append(common[position])
-            position = before[position]
-        return found[::-1]
+        common = [
+            (position, positions_in_b[line])
+            for position, line in enumerate(self._a[a_from:a_to], a_from)
+            if line in positions_in_b
+        ]
+        # The longest increasing subsequence of the positions in b, by patience sorting.
+        ends: list[int] = []  # for each length of a series, the smallest position in b at which one ends
+        last: list[int] = []  # the indexes in ``common`` of these ends
+        previous: list[int] = []  # for each entry of ``common``, the index of the entry before it in its series
+        for index, (_, position) in enumerate(common):
+            length = bisect_left(ends, position)
+            previous.append(last[length - 1] if length else -1)
+            ends[length : length + 1] = [position]
+            last[length : length + 1] = [index]
+        series, index = [], last[-1] if last else -1
+        while index >= 0:
+            series.append(common[index])
+            index = previous[index]
+        return series[::-1]
 
-    def _shortest(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
-        """The lines that stay by the shortest edit (Myers), none where the budget does not last."""
+    def _shortest_edit(self, a_from: int, a_to: int, b_from: int, b_to: int) -> list[tuple[int, int]]:
+        """Return the lines that the shortest edit keeps (Myers), none if the budget is spent."""
         a, b = self._a[a_from:a_to], self._b[b_from:b_to]
-        ends: dict[int, tuple[int, _Path]] = {1: (0, None)}  # by diagonal: how far a path got, and the path
+        ends: dict[int, tuple[int, _Path]] = {1: (0, None)}  # diagonal -> how far a path got in a, and the path
         for edits in range(len(a) + len(b) + 1):
             self._steps -= edits + 1
             if self._steps < 0:
@@ -180,12 +184,12 @@ class _LongTexts:
                     path = (path, a_from + start, b_from + start - diagonal, x - start)
                 ends[diagonal] = x, path
                 if x >= len(a) and x - diagonal >= len(b):
-                    return list(_along(path))
+                    return list(_lines_of(path))
         return []
 
 
-def _along(path: _Path) -> Iterator[tuple[int, int]]:
-    """The lines that a path keeps, from its end."""
+def _lines_of(path: _Path) -> Iterator[tuple[int, int]]:
+    """Yield the positions of the lines that a path keeps, from its end."""
     while path is not None:
         path, first, second, length = path
         yield from ((first + at, second + at) for at in range(length))

@@ -1,30 +1,31 @@
-"""Hidden values, when a person with an identity asks for them: objects with their values, and diffs of these.
+"""Hidden values of a sample, decrypted on request: objects with their values, and the objects that differ in them.
 
-Every value is held against its fingerprint. This module must not read keys, print, or be used unless asked for.
+Every decrypted value is checked against its fingerprint. This module must not read keys or print.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.core.ports import SecretsKeeper, Tree
-from gitsnap.diff import Filters
-from gitsnap.diff.raw_text import text_pair
-from gitsnap.diff.rows import Comparison, RawDiff, TextPair, object_title
-from gitsnap.diff.tree_files import differing
 from gitsnap.format import decode, decode_object, masking, path_of
+from gitsnap.format.tree_files import differing_paths
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.filters import Filters
+
+KeyedTree = tuple[Tree, SecretsKeeper | None]
+"""A tree with the keeper of its keys, None if there is no identity for it."""
 
 
 def reveal(tree: Tree, document: JsonObject, keeper: SecretsKeeper | None) -> JsonObject:
-    """An object of a sample with its values.
+    """Return an object of a sample with its hidden values.
 
-    Raises UsageError where the sample keeps none, NotFoundError where they are missing, SecretsError where they cannot
-    be decrypted or do not fit their fingerprints.
+    Raises UsageError if the sample contains no encrypted values, NotFoundError if those of the object are missing, and
+    SecretsError if they cannot be decrypted or do not match their fingerprints.
     """
     info, key = tree.info.secrets, ObjectKey.of(document)
     if not masking.masks(key.kind, info) or not masking.hides(document, info):
@@ -37,45 +38,33 @@ def reveal(tree: Tree, document: JsonObject, keeper: SecretsKeeper | None) -> Js
     return masking.restore(document, decode(keeper.unseal(tree.read(blob))), info, keeper.fingerprint_key)
 
 
-def revealed_diffs(
-    sides: tuple[tuple[Tree, SecretsKeeper | None], tuple[Tree, SecretsKeeper | None]],
-    *,
-    filters: Filters,
-    labels: tuple[str, str],
-) -> Mapping[str, RawDiff]:
-    """Title -> unified diff with values of each object with hidden values that differs, sorted; see ``reveal``."""
-    pairs = tuple(_pairs(sides, filters))
-    return {raw.title: raw for raw in Comparison(make_texts=lambda: pairs).raw_diffs(*labels)}
+def revealed_changes(
+    before: KeyedTree, after: KeyedTree, filters: Filters
+) -> Iterator[tuple[ObjectKey, JsonObject | None, JsonObject | None]]:
+    """Yield the objects with hidden values that differ, by path: key and both versions, with their values.
+
+    Values of Secrets that are text are decoded from base64. Raises the errors of ``reveal``.
+    """
+    for path in differing_paths(before[0].files(Area.CONFIGURATION), after[0].files(Area.CONFIGURATION)):
+        old, new = (_read(tree, path) for tree, _ in (before, after))
+        key = ObjectKey.of(old or new or {})
+        if filters.wants_object(key) and any(masking.masks(key.kind, tree.info.secrets) for tree, _ in (before, after)):
+            yield key, old and _reveal_text(old, before), new and _reveal_text(new, after)
 
 
-def _pairs(
-    sides: tuple[tuple[Tree, SecretsKeeper | None], tuple[Tree, SecretsKeeper | None]], filters: Filters
-) -> Iterator[TextPair]:
-    before, after = (tree.files(Area.CONFIGURATION) for tree, _ in sides)
-    for path in differing(before, after):
-        documents = [
-            decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
-            if (blob := tree.files(Area.CONFIGURATION).get(path))
-            else None
-            for tree, _ in sides
-        ]
-        key = ObjectKey.of(next(document for document in documents if document is not None))
-        if filters.wants_object(key) and any(masking.masks(key.kind, tree.info.secrets) for tree, _ in sides):
-            before_document, after_document = (
-                document and _readable(reveal(tree, document, keeper))
-                for document, (tree, keeper) in zip(documents, sides, strict=True)
-            )
-            yield text_pair(object_title(key), before_document, after_document)
+def _read(tree: Tree, path: str) -> JsonObject | None:
+    blob = tree.files(Area.CONFIGURATION).get(path)
+    return decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}") if blob else None
 
 
-def _readable(document: JsonObject) -> JsonObject:
-    """The values of a Secret as text, where they are text."""
-    if Kind.of(document) != kinds.SECRET:
-        return document
-    return {**document, "data": {name: _text(value) for name, value in (document.get("data") or {}).items()}}
+def _reveal_text(document: JsonObject, side: KeyedTree) -> JsonObject:
+    revealed = reveal(side[0], document, side[1])
+    if Kind.of(revealed) != kinds.SECRET:
+        return revealed
+    return {**revealed, "data": {name: _decode(value) for name, value in (revealed.get("data") or {}).items()}}
 
 
-def _text(value: object) -> object:
+def _decode(value: object) -> object:
     try:
         return base64.b64decode(str(value), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

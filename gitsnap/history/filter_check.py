@@ -1,41 +1,47 @@
-"""Whether there is what ``--cluster`` and ``--namespace`` name: a filter for a name that nothing has hides everything.
+"""Checks that the clusters and namespaces of ``--cluster`` and ``--namespace`` exist.
 
-Nobody may take "no changes" of a misspelt cluster for an answer about the one that was meant. A namespace may well be
-there and have nothing in it that is archived: of such a one there is only a remark.
+A filter with a misspelled name hides everything, and the user would take "no changes" for an answer. An unknown cluster
+is an error. A namespace may exist without an archived object in it, so an empty namespace is a warning.
 This module must not filter or compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
 from gitsnap.core.errors import ArchiveError, NotFoundError
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, Substitute
-from gitsnap.core.ports import Cluster, Foldered, LoggedCommit, Tree
+from gitsnap.core.ports import Cluster, LoggedCommit, Tree
 from gitsnap.core.suggestions import nearest
-from gitsnap.diff import Filters
-from gitsnap.diff.tree_files import ByKind
 from gitsnap.format import CLUSTER_SCOPED, decode_object, file_of, key_of, kind_folder, path_of
+from gitsnap.format.tree_files import PathsByKind, top_folders
 from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.matching import STATUS_FIELDS, ClusterRef
 
 _NOW = "the management cluster now"
 
-_TELLING_INVENTORY = (kinds.CLUSTER_CONFIGURATION, kinds.CLUSTER_SUMMARY)
-_TELLING = kinds.CLUSTER_KINDS.union(_TELLING_INVENTORY)
-"""The kinds whose objects are each about one cluster."""
+_INVENTORY_KINDS = (kinds.CLUSTER_CONFIGURATION, kinds.CLUSTER_SUMMARY)
+_KINDS_OF_CLUSTERS = kinds.CLUSTER_KINDS.union(_INVENTORY_KINDS)
+"""The kinds whose objects each belong to one managed cluster."""
 
 
 def check_filters(filters: Filters, trees: Sequence[Tree], *, where: str) -> list[str]:
-    """Raises NotFoundError where none of the trees has a cluster that the filters name; remarks on empty namespaces.
+    """Check the names of filters against trees. Returns warnings about namespaces in which no tree has an object.
 
-    ``where`` says which trees these are. Where one could not read what would tell, every name may be right.
+    Raises NotFoundError if no tree knows a cluster. If a tree could not read the kinds that would tell, every name is
+    accepted. ``where`` names the trees in messages.
     """
-    missing = {one.kind for tree in trees for one in tree.incomplete if one.substitute is Substitute.MISSING}
-    if missing.isdisjoint(_TELLING):
+    missing = {
+        incomplete.kind
+        for tree in trees
+        for incomplete in tree.incomplete
+        if incomplete.substitute is Substitute.MISSING
+    }
+    if missing.isdisjoint(_KINDS_OF_CLUSTERS):
         check_clusters(filters.clusters, chain.from_iterable(map(clusters_of, trees)), where=where)
     if missing:
         return []
@@ -43,7 +49,10 @@ def check_filters(filters: Filters, trees: Sequence[Tree], *, where: str) -> lis
 
 
 def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where: str) -> None:
-    """Raises NotFoundError for the first name that no known cluster has; they are looked at until all are found."""
+    """Check names of clusters. Raises NotFoundError for the first name that is not known.
+
+    ``known`` is read until all names are found, so that the sources that cost little can come first.
+    """
     missing = list(names)
     seen: set[ClusterRef] = set()
     remaining = iter(known)
@@ -51,129 +60,128 @@ def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where
         seen.add(cluster)
         missing = [name for name in missing if name not in cluster.names]
     if missing:
-        hint = nearest(missing[0], map(_spelling_like(missing[0]), seen), none="It knows no cluster at all.")
+        hint = nearest(missing[0], map(_notation_like(missing[0]), seen), none="It has no managed clusters.")
         raise NotFoundError(f"there is no managed cluster {missing[0]} in {where}", hint=hint)
 
 
 def _empty_namespaces(names: Collection[str], known: Iterable[str], *, where: str) -> list[str]:
-    """A remark for each namespace that nothing known lies in."""
-    found = set(known) if names else set()
+    """Return a warning for each namespace that is not known."""
+    namespaces = set(known) if names else set()
     return [
         f"there is nothing in the namespace {name} in {where}. "
-        + nearest(name, found, none="There is nothing in any namespace.")
+        + nearest(name, namespaces, none="There is nothing in any namespace.")
         for name in names
-        if name not in found
+        if name not in namespaces
     ]
 
 
-def _spelling_like(text: str) -> Callable[[ClusterRef], str]:
-    """How to propose clusters: with the namespace and the type if the text has them."""
+def _notation_like(text: str) -> Callable[[ClusterRef], str]:
+    """Return a function that writes a cluster as ``text`` is written: with namespace and type, or without."""
     with_namespace, with_type = "/" in text, "--" in text
 
-    def spelled(cluster: ClusterRef) -> str:
+    def write(cluster: ClusterRef) -> str:
         name = f"{cluster.type}--{cluster.name}" if with_type else cluster.name
         return f"{cluster.namespace}/{name}" if with_namespace else name
 
-    return spelled
+    return write
 
 
-# What a tree tells ----------------------------------------------------------------------------------------------------
+# In a tree ------------------------------------------------------------------------------------------------------------
 
 
 def clusters_of(tree: Tree) -> Iterator[ClusterRef]:
-    """The managed clusters that a tree knows, some of them repeatedly, what costs least first.
+    """Yield the managed clusters that a tree knows, some of them repeatedly.
 
-    These are the registered ones, then those that Sveltos reported a deployment to, then those that anything matched.
+    Registered clusters come first, since they cost least. Then follow the clusters that Sveltos reported a deployment
+    to, and the clusters that an object matched.
     """
     files = tree.files(Area.CONFIGURATION)
     for kind in sorted(kinds.CLUSTER_KINDS):
-        for path in ByKind(files).paths(kind):
+        for path in PathsByKind(files).paths(kind):
             key = key_of(path) or ObjectKey.of(decode_object(tree.read(files[path]), f"{Area.CONFIGURATION}/{path}"))
             yield ClusterRef(key.kind, key.namespace, key.name)
-    for kind in _TELLING_INVENTORY:
-        yield from map(inventory.cluster_of, _reported(tree, kind))
+    for kind in _INVENTORY_KINDS:
+        yield from map(inventory.cluster_of, _inventory_entries(tree, kind))
     for kind in STATUS_FIELDS:
-        for document in _reported(tree, kind):
-            for listed in document["status"].values():
-                yield from map(ClusterRef.of_reference, listed)
+        for document in _inventory_entries(tree, kind):
+            for entries in document["status"].values():
+                yield from map(ClusterRef.of_reference, entries)
 
 
-def _reported(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+def _inventory_entries(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
     files = tree.files(Area.INVENTORY)
-    yield from (decode_object(tree.read(files[path]), f"{Area.INVENTORY}/{path}") for path in ByKind(files).paths(kind))
+    for path in PathsByKind(files).paths(kind):
+        yield decode_object(tree.read(files[path]), f"{Area.INVENTORY}/{path}")
 
 
 def _namespaces_of(tree: Tree) -> Iterator[str]:
-    """The namespaces that a tree has something in, or knows a cluster or a Namespace object of."""
+    """Yield the namespaces that contain a file of a tree, a cluster, or that a Namespace object names."""
     for area in (Area.CONFIGURATION, Area.INVENTORY):
-        yield from (folder for folder in _folders(tree.files(area)) if folder != CLUSTER_SCOPED)
+        yield from top_folders(tree.files(area)) - {CLUSTER_SCOPED}
     files = tree.files(Area.CONFIGURATION)
-    for path in ByKind(files).paths(kinds.NAMESPACE):
+    for path in PathsByKind(files).paths(kinds.NAMESPACE):
         yield ObjectKey.of(decode_object(tree.read(files[path]), f"{Area.CONFIGURATION}/{path}")).name
     yield from (cluster.namespace for cluster in clusters_of(tree))
 
 
-def _folders(files: Mapping[str, BlobId]) -> set[str]:
-    if isinstance(files, Foldered):
-        return {name for name, (_, is_folder) in files.folder("").items() if is_folder}
-    return {path.partition("/")[0] for path in files if "/" in path}
-
-
-# What a history and a cluster tell ------------------------------------------------------------------------------------
+# In the history -------------------------------------------------------------------------------------------------------
 
 
 class History(Protocol):
     """The commits of an archive."""
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
-        """Commits that changed files which fit git's pathspecs, newest first."""
+        """Yield the commits that changed files which match git pathspecs, newest first."""
 
     def read(self, blob: BlobId) -> bytes:
-        """The content behind an id that ``log`` gave."""
+        """Return the content of a blob of such a commit."""
 
 
 def clusters_ever(archive: History, names: Collection[str]) -> Iterator[ClusterRef]:
-    """The clusters of these names that any commit ever had."""
-    patterns = [pattern for name in names for pattern in _patterns(name)]
+    """Yield the clusters with some names that any commit contained."""
+    patterns = [pattern for name in names for pattern in _pathspecs(name)]
     for commit in archive.log(patterns):
         for file in commit.files:
-            yield from _told_by(file.after or file.before, archive.read)
+            blob = file.after or file.before
+            if blob is not None:
+                yield from _clusters_in(archive.read(blob))
 
 
-def _told_by(blob: BlobId | None, read: Callable[[BlobId], bytes]) -> Iterator[ClusterRef]:
-    if blob is None:
-        return
-    content = read(blob)
-    with suppress(ArchiveError):  # a file that somebody committed by hand names no cluster
+def _clusters_in(content: bytes) -> Iterator[ClusterRef]:
+    with suppress(ArchiveError):  # somebody committed a file that is not an object
         document = decode_object(content, "a file of the history")
-        registered = Kind.of(document) in kinds.CLUSTER_KINDS
-        yield ClusterRef.of(document) if registered else inventory.cluster_of(document)
+        is_registration = Kind.of(document) in kinds.CLUSTER_KINDS
+        yield ClusterRef.of(document) if is_registration else inventory.cluster_of(document)
 
 
-def _patterns(text: str) -> Iterator[str]:
-    """git pathspecs of the files that are about a cluster, for each way in which its name can be understood."""
+def _pathspecs(text: str) -> Iterator[str]:
+    """Yield git pathspecs of the files about a cluster, for each reading of its name: with a type, or without."""
     namespace, _, name = text.rpartition("/")
     folder = path_of(ObjectKey(kinds.CLUSTER_CONFIGURATION, namespace, "")).partition("/")[0] if namespace else "*"
     cluster_type, separator, rest = name.partition("--")
     readings = [("*", name), *([(cluster_type, rest)] if separator else [])]
-    for of_type, called in readings:
+    for type_pattern, cluster_name in readings:
+        file_name = file_of(cluster_name)
         for kind in sorted(kinds.CLUSTER_KINDS):
-            yield f":(glob){Area.CONFIGURATION}/{folder}/{kind_folder(kind)}/{file_of(called)}"
-        begun = f":(glob){Area.INVENTORY}/{folder}"
-        yield f"{begun}/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/{of_type}--{file_of(called)}"
-        yield f"{begun}/{kind_folder(kinds.CLUSTER_SUMMARY)}/*-{of_type}-{file_of(called)}"
+            yield f":(glob){Area.CONFIGURATION}/{folder}/{kind_folder(kind)}/{file_name}"
+        prefix = f":(glob){Area.INVENTORY}/{folder}"
+        yield f"{prefix}/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/{type_pattern}--{file_name}"
+        yield f"{prefix}/{kind_folder(kinds.CLUSTER_SUMMARY)}/*-{type_pattern}-{file_name}"
+
+
+# In the live cluster --------------------------------------------------------------------------------------------------
 
 
 def check_filters_now(filters: Filters, cluster: Cluster, configurations: Iterable[JsonObject]) -> list[str]:
-    """Raises NotFoundError where there is no cluster that the filters name, and the cluster's errors; else as above.
+    """Check the names of filters against the live cluster; see check_filters. Raises the errors of the cluster, too.
 
-    ``configurations`` are the ClusterConfigurations that were read already: the rest is asked for only if need be.
+    ``configurations`` are its ClusterConfigurations. The registered clusters are listed only if these do not suffice.
     """
     known = [*map(inventory.cluster_of, configurations)]
     check_clusters(filters.clusters, chain(known, _registered(cluster)), where=_NOW)
-    namespaces = {one.namespace for one in known}
+    namespaces = {managed.namespace for managed in known}
     if not namespaces.issuperset(filters.namespaces):
-        namespaces.update(one.namespace for one in _registered(cluster))
+        namespaces.update(managed.namespace for managed in _registered(cluster))
     return _empty_namespaces(filters.namespaces, namespaces, where=_NOW)
 
 

@@ -1,23 +1,20 @@
-"""What one object of a sample refers to, for each cluster that it matches, and whether the sample has it.
-
-This module must not print.
-"""
+"""The references of an object of a sample, for each cluster that it matches, and whether the sample has the targets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Tree
-from gitsnap.diff.sides import Contents, Side
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import Reference, UnresolvedReason, references
+from gitsnap.sveltos.tree_view import TreeView
 
-HELD = "in the sample"
+IN_SAMPLE = "in the sample"
 NOT_CAPTURED = "not captured"
 
-_IN_WORDS = {
+_STATES = {
     UnresolvedReason.NOT_FOUND: "not found",
     UnresolvedReason.OPTIONAL: "not found, optional",
     UnresolvedReason.FORBIDDEN: "could not be read",
@@ -26,52 +23,58 @@ _IN_WORDS = {
     UnresolvedReason.OMITTED: "left out on purpose",
 }
 
+_Target = tuple[str, ObjectKey, str]
+"""Path of a reference, target and state."""
+
 
 @dataclass(frozen=True, slots=True)
-class Referred:
-    """One reference, resolved."""
+class ResolvedReference:
+    """One reference, and whether the sample has its target."""
 
     clusters: tuple[ClusterRef, ...]
-    """The matching clusters that it holds for, sorted; none when it holds whatever matches."""
+    """The matching clusters that the reference holds for, sorted. Empty if it holds for every cluster."""
     path: str
-    """Where it stands, ``spec.policyRefs[]``."""
+    """The path of the reference in the object, ``spec.policyRefs[]``."""
     target: ObjectKey
     state: str
-    """``in the sample``, or why it is not there."""
+    """``in the sample``, or why the sample lacks the target."""
 
     @property
     def missing(self) -> bool:
-        """Whether the sample lacks what Sveltos would need."""
-        optional = _IN_WORDS[UnresolvedReason.OPTIONAL], _IN_WORDS[UnresolvedReason.OMITTED]
-        return self.state != HELD and self.state not in optional
+        """Whether the sample lacks a target that Sveltos needs."""
+        optional = _STATES[UnresolvedReason.OPTIONAL], _STATES[UnresolvedReason.OMITTED]
+        return self.state != IN_SAMPLE and self.state not in optional
 
 
-def referred(tree: Tree, document: JsonObject) -> list[Referred]:
-    """What an object refers to, in the order in which it says so, then by target."""
-    side = Side(tree, Contents())
-    found: dict[tuple[str, ObjectKey, str], set[ClusterRef]] = {}
-    always = {(one.path, one.target) for one in references(document, ())}
-    # Without a cluster first: what holds whatever matches.
-    for matching in [(), *((cluster,) for cluster in sorted(side.matching(document)))]:
-        for one in references(document, matching, side.cluster_object):
-            clusters = found.setdefault((one.path, one.target, _state(side, one)), set())
-            if (one.path, one.target) not in always:
-                clusters.update(matching)
-    return [Referred(tuple(sorted(clusters)), *key) for key, clusters in _in_order(found)]
+def read_references(tree: Tree, document: JsonObject) -> list[ResolvedReference]:
+    """Return the references of an object, by path in the order of the object, then by target."""
+    view = TreeView(tree)
+    clusters_by_target: dict[_Target, set[ClusterRef]] = {}
+    for_all_clusters = {(reference.path, reference.target) for reference in references(document, ())}
+    # First without a cluster: these references hold for every cluster.
+    for clusters in [(), *((cluster,) for cluster in sorted(view.matching_clusters(document)))]:
+        for reference in references(document, clusters, view.cluster_object):
+            target = reference.path, reference.target, _state(view, reference)
+            known_clusters = clusters_by_target.setdefault(target, set())
+            if (reference.path, reference.target) not in for_all_clusters:
+                known_clusters.update(clusters)
+    return [
+        ResolvedReference(tuple(sorted(clusters_by_target[target])), *target)
+        for target in _sort_targets(clusters_by_target)
+    ]
 
 
-def _in_order(
-    found: dict[tuple[str, ObjectKey, str], set[ClusterRef]],
-) -> Iterator[tuple[tuple[str, ObjectKey, str], set[ClusterRef]]]:
-    """By place as it first came, then by target."""
-    places = {path: position for position, path in reversed(list(enumerate(key[0] for key in found)))}
-    return iter(sorted(found.items(), key=lambda item: (places[item[0][0]], item[0][1], item[0][2])))
+def _sort_targets(targets: Iterable[_Target]) -> list[_Target]:
+    """Sort by the first position of the path, then by target and state."""
+    listed = list(targets)
+    positions = {path: position for position, (path, _, _) in reversed(list(enumerate(listed)))}
+    return sorted(listed, key=lambda target: (positions[target[0]], *target[1:]))
 
 
-def _state(side: Side, reference: Reference) -> str:
+def _state(view: TreeView, reference: Reference) -> str:
     if reference.unresolved is not None:
-        return _IN_WORDS[reference.unresolved]
-    reason = side.lacks(reference.target)
+        return _STATES[reference.unresolved]
+    reason = view.unresolved_reason(reference.target)
     if reason is not None:
-        return _IN_WORDS[reason]
-    return HELD if side.blob(reference.target) is not None else NOT_CAPTURED
+        return _STATES[reason]
+    return IN_SAMPLE if view.holds(reference.target) else NOT_CAPTURED

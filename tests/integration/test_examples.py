@@ -16,7 +16,7 @@ from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import Area, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.core.ports import Cluster
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.format import decode, load_documents
 from gitsnap.policy import snapshot
 from gitsnap.policy.snapshot import Policy

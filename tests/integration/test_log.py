@@ -1,4 +1,4 @@
-"""The change log: when, what, which fields, who; of everything, of one object, of one cluster."""
+"""The change log of an archive, of an object and of a cluster: when, which fields, and who."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import ObjectKey
-from gitsnap.history.changelog import Wanted
+from gitsnap.history.changelog import ObjectPattern
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
 from tests.support.commands import gitsnap
 
@@ -52,7 +52,7 @@ def _changes(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """An archive in the current folder: a profile is made, changed and deleted, its ConfigMap leaves with it."""
+    """An archive in which a profile is created, changed and deleted, and its ConfigMap disappears with it."""
     cluster = tmp_path / "cluster"
     cluster.mkdir()
     (cluster / "content.yaml").write_text(_CONTENT.format(name="Upper.Case"))
@@ -69,11 +69,13 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_everything_newest_first(place: Path) -> None:
-    """Each change of each object, with its sample, its fields and who made it; deleted objects are there."""
-    found = [(one["action"], one["kind"], one["name"], one["fields"], one["manager"]) for one in _changes(place)]
+    """Each change of each object, with sample, fields and field manager; deleted objects as well."""
+    entries = [
+        (entry["action"], entry["kind"], entry["name"], entry["fields"], entry["manager"]) for entry in _changes(place)
+    ]
 
     profile = str(CLUSTER_PROFILE)
-    assert found == [
+    assert entries == [
         ("deleted", profile, "guestbook", "", ""),
         ("no longer referenced", "ConfigMap", "Upper.Case", "by ClusterProfile guestbook", ""),
         ("modified", profile, "guestbook", "spec.tier", "kubectl-edit"),
@@ -95,12 +97,12 @@ def test_everything_newest_first(place: Path) -> None:
     ],
 )
 def test_one_object_by_a_persons_words(place: Path, wanted: str, count: int) -> None:
-    """Kinds in any case and as plurals, the namespace or not; an object that is gone as well."""
+    """Kinds in any case and as plurals, names with or without namespace; deleted objects as well."""
     assert len(_changes(place, wanted)) == count
 
 
 def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
-    """What a profile refers to and does not find is deleted, and added when it is found again."""
+    """A referenced ConfigMap that the capture did not find is deleted, and added when it is found again."""
     profile, content = place / "cluster/profile.yaml", place / "cluster/content.yaml"
     kept = content.read_text()
     profile.write_text(_PROFILE.format(tier=1))
@@ -110,9 +112,9 @@ def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
             content.write_text(text)
         gitsnap(place, "capture", "--from-dir", "cluster", "--snapshot", "hourly")
 
-    found = [(one["action"], one["fields"]) for one in _changes(place, "ConfigMap/default/Upper.Case")]
+    entries = [(entry["action"], entry["fields"]) for entry in _changes(place, "ConfigMap/default/Upper.Case")]
 
-    assert found == [
+    assert entries == [
         ("added", ""),
         ("deleted", ""),
         ("now referenced", "by ClusterProfile guestbook"),
@@ -130,7 +132,7 @@ def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
     ],
 )
 def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> None:
-    """The error names what may be meant; one that existed once is no error, whatever the bounds."""
+    """The error suggests objects. An object that existed once is no error, whatever the limits."""
     done = gitsnap(place, "log", wanted)
 
     assert (done.returncode, done.stdout) == (4, "")
@@ -147,7 +149,7 @@ def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> No
     ],
 )
 def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
-    """No answer would look like a kind of which nothing changed."""
+    """Without the error, the answer would be that nothing of the kind changed."""
     done = gitsnap(place, "log", wanted)
 
     assert (done.returncode, done.stdout) == (4, "")
@@ -156,7 +158,7 @@ def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
 
 
 def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
-    """It may have been there before, like what a narrower scope takes away; what comes and goes meanwhile does."""
+    """An object that enters or leaves with the scope may exist all the time. Other additions and deletions are real."""
     cluster = place / "cluster"
     role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {}\nrules: []\n"
     (cluster / "content.yaml").write_text(_CONTENT.format(name="plain"))
@@ -175,8 +177,8 @@ def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
     capture(role_kind, everything)
     capture("none")
 
-    found = [(one["action"], one["name"]) for one in _changes(place, "--limit", "6")]
-    assert found == [
+    entries = [(entry["action"], entry["name"]) for entry in _changes(place, "--limit", "6")]
+    assert entries == [
         ("no longer covered", "late"),
         ("no longer covered", "reader"),
         ("deleted", "plain"),
@@ -187,18 +189,18 @@ def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
 
 
 def test_a_tree_without_its_description_ends_no_log(place: Path) -> None:
-    """Somebody removed gitsnap.yaml by hand: what came and went with that commit is told as git has it."""
+    """Somebody removed gitsnap.yaml by hand: the entries of that commit have the actions that git gives."""
     archive = place / "hourly"
     next(archive.glob("configuration/_cluster/*/other.yaml")).unlink()
     (archive / "gitsnap.yaml").unlink()
     identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
     subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
 
-    assert [one["action"] for one in _changes(place, "ClusterProfile/other")] == ["deleted", "added"]
+    assert [entry["action"] for entry in _changes(place, "ClusterProfile/other")] == ["deleted", "added"]
 
 
 def test_bounds_and_limit(place: Path) -> None:
-    """Moments bound the samples, a limit the rows; nothing found is no error."""
+    """Times limit the samples, --limit the rows. An empty log is no error."""
     assert len(_changes(place, "--limit", "2")) == 2
     assert _changes(place, "--until", "2001-01-01") == []
     assert len(_changes(place, "--since", "2001-01-01")) == 6
@@ -208,7 +210,7 @@ def test_bounds_and_limit(place: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["a/b/c/d"], ["ClusterProfile/x", "--cluster", "c"]])
 def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
-    """A usage error that names what cannot be understood."""
+    """A usage error names the argument that cannot be parsed."""
     done = gitsnap(place, "log", *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -216,33 +218,35 @@ def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
 
 
 def test_a_commit_by_somebody_else_is_shown_as_such(place: Path) -> None:
-    """What was committed by hand has no sample; the next capture takes it back, and that has one."""
+    """A commit by hand has no sample. The next capture reverts it, and that entry has one."""
     archive = place / "hourly"
     path = next(archive.glob("configuration/_cluster/*/other.yaml"))
     path.write_text(path.read_text().replace("tier: 1", "tier: 9"))
     identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"]
     subprocess.run(["git", "-C", archive, *identity, "commit", "--quiet", "-am", "by hand"], check=True)
 
-    found = _changes(place, "ClusterProfile/other")
+    entries = _changes(place, "ClusterProfile/other")
 
-    assert [(one["date"] is None, one["fields"]) for one in found] == [(True, "spec.tier"), (False, "")]
+    assert [(entry["date"] is None, entry["fields"]) for entry in entries] == [(True, "spec.tier"), (False, "")]
 
 
 def test_patterns_are_whole_paths_where_they_can_be() -> None:
-    """git finds a literal path by its filters; anything else it has to search for."""
-    assert Wanted.parse("ClusterProfile/a").patterns() == [
+    """git finds a literal path fastest, by its changed-path filters."""
+    assert ObjectPattern.parse("ClusterProfile/a").pathspecs() == [
         ":(literal)configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
     ]
-    assert Wanted.parse("cm/default/a").patterns()[0].startswith(":(glob,icase)")
-    assert Wanted.parse("ConfigMap/default/a*b").patterns() == [":(literal)configuration/default/ConfigMap/a%2Ab.yaml"]
-    assert Wanted.parse("").patterns() == ["configuration"]
-    assert Wanted.parse("ConfigMap/x/a").fits(ObjectKey(CONFIG_MAP, "x", "a"))
+    assert ObjectPattern.parse("cm/default/a").pathspecs()[0].startswith(":(glob,icase)")
+    assert ObjectPattern.parse("ConfigMap/default/a*b").pathspecs() == [
+        ":(literal)configuration/default/ConfigMap/a%2Ab.yaml"
+    ]
+    assert ObjectPattern.parse("").pathspecs() == ["configuration"]
+    assert ObjectPattern.parse("ConfigMap/x/a").matches(ObjectKey(CONFIG_MAP, "x", "a"))
     with pytest.raises(UsageError):
-        Wanted.parse("a//b")
+        ObjectPattern.parse("a//b")
 
 
 def test_what_the_server_changed_was_changed_by_nobody(tmp_path: Path) -> None:
-    """Another API version: no row of a diff, and an entry of the log that names no manager."""
+    """Another API version has no row in a diff, and an entry without a manager in the log."""
     cluster = tmp_path / "cluster"
     cluster.mkdir()
     for version in ("v1beta1", "v1beta2"):

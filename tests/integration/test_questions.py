@@ -308,7 +308,7 @@ def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
     known = place.run(*words.split(), "--cluster", "west", "-o", "json")
 
     assert "ClusterProfile/base (deployment failed)" in done.stdout
-    assert "warning: what ClusterProfile/base has on default/west is not known" in done.stderr
+    assert "warning: the add-ons of ClusterProfile/base on default/west are not fully known" in done.stderr
     assert json.loads(known.stdout)["notKnown"] == [
         {"cluster": "default/west", "profile": "ClusterProfile/base", "features": ["Resources"]}
     ]

@@ -18,7 +18,8 @@ from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
 from gitsnap.core.ports import Cluster, ControlPlane
-from gitsnap.diff import Comparison, DiffRow, ManagementRow, compare
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.rows import Comparison, DiffRow, ManagementRow
 from gitsnap.policy import snapshot
 from gitsnap.secrets import age
 from gitsnap.sveltos.defaults import without_defaults
@@ -321,12 +322,12 @@ def test_an_upgrade_of_sveltos_is_no_change(shared: Path) -> None:
     objects = load_folder(shared / "recorded" / "14-unpaused")
     older = [_with_owners(one) if one["kind"] == "ClusterConfiguration" else without_defaults(one) for one in objects]
 
-    found = compare(build(older), build(objects))
+    comparison = compare(build(older), build(objects))
 
-    assert [(row.cluster, row.resource_type, row.namespace, row.name, row.action) for row in found.rows] == [
+    assert [(row.cluster, row.resource_type, row.namespace, row.name, row.action) for row in comparison.rows] == [
         (*_DASHBOARD, "added")
     ]
-    assert found.management == ()
+    assert comparison.management == ()
 
 
 def test_what_was_put_back_is_no_change(recorded: GitArchive) -> None:

@@ -59,7 +59,7 @@ def test_what_one_sample_holds_needs_no_comparison(place: Path, words: str) -> N
     """Nor the seams, whose classes take as long to make as a sample to be found."""
     loaded = _loaded(place, *words.split())
 
-    assert not loaded & {"gitsnap.diff", "gitsnap.core.ports"}
+    assert not loaded & {"gitsnap.diff", "gitsnap.sveltos.tree_view", "gitsnap.core.ports"}
 
 
 def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
     loaded = _loaded(place, "log", "ConfigMap/default/a")
 
     assert "gitsnap.diff.changes" in loaded
-    assert not loaded & {"gitsnap.diff.comparison", "gitsnap.diff.sides", "gitsnap.sveltos.templates"}
+    assert not loaded & {"gitsnap.diff.comparison", "gitsnap.sveltos.tree_view", "gitsnap.sveltos.templates"}
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])

@@ -1,6 +1,6 @@
 """A raw diff shows what the table lists: a modified ConfigMap or Secret has lines, and each changed line is shown.
 
-GITSNAP_RAW_DIFF_CASES asks for more cases than a run of the tests does.
+GITSNAP_RAW_DIFF_CASES sets another number of cases.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
 from gitsnap.diff import unified as unified_module
+from gitsnap.diff.comparison import compare
 from gitsnap.diff.unified import unified_diff
 from tests.support.rows import listed, referring, service
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, secret
@@ -42,7 +42,7 @@ _data = st.dictionaries(st.sampled_from(("a", "b", "c")), _values, max_size=3)
 
 @st.composite
 def _edited(draw: st.DrawFn, data: dict[str, str]) -> dict[str, str]:
-    """Values that changed, came, went, changed places, or got another key."""
+    """Return values with some changed, added, removed, moved, or renamed."""
     names = ["a", "b", "c"]
     to = dict(zip(names, draw(st.one_of(st.just(names), st.permutations(names))), strict=True))
     moved = {to[name]: text for name, text in data.items()}
@@ -59,44 +59,46 @@ def _objects(kind: str, data: dict[str, str]) -> list[JsonObject]:
 @_settings
 @given(st.data())
 def test_each_modified_row_has_lines(data: st.DataObject) -> None:
-    """Whatever is edited: a row `modified` comes with a line, and a line that went or came is among the lines."""
+    """For any edits: a modified object has changed lines, and each added or removed line is among them."""
     kind = data.draw(st.sampled_from(("ConfigMap", "ConfigMap", "Secret")))
     before = data.draw(_data)
     after = data.draw(_edited(before))
 
-    found = compare(build(_objects(kind, before)), build(_objects(kind, after)))
+    comparison = compare(build(_objects(kind, before)), build(_objects(kind, after)))
 
-    changed = [line for raw in found.raw_diffs("x", "y") for line in raw.text.split("\n")[2:] if line[:1] in {"-", "+"}]
-    for row in found.management:
+    changed = [
+        line for raw in comparison.raw_diffs("x", "y") for line in raw.text.split("\n")[2:] if line[:1] in {"-", "+"}
+    ]
+    for row in comparison.management:
         assert (row.resource_type, str(row.action)) == (f"/{kind}", "modified")
         assert changed
-    assert bool(found.management) == (before != after)
+    assert bool(comparison.management) == (before != after)
     if kind == "ConfigMap":
-        went, came = (_lines(one) - _lines(other) for one, other in ((before, after), (after, before)))
+        went, came = (_lines(side) - _lines(other) for side, other in ((before, after), (after, before)))
         for sign, lines in (("-", went), ("+", came)):
             for line in lines:
                 assert any(shown.startswith(sign) and line in shown for shown in changed), (sign, line)
 
 
 def _lines(data: dict[str, str]) -> Counter[str]:
-    """The plain lines of all values."""
-    found = (line.rstrip("\r") for text in data.values() for line in text.split("\n"))
-    return Counter(line for line in found if re.fullmatch("[a-z]+[a-zA-Z0-9: -]+", line))
+    """Return the plain lines of all values."""
+    lines = (line.rstrip("\r") for text in data.values() for line in text.split("\n"))
+    return Counter(line for line in lines if re.fullmatch("[a-z]+[a-zA-Z0-9: -]+", line))
 
 
 @_settings
 @given(st.data())
 def test_lines_that_end_otherwise_are_lines(data: st.DataObject) -> None:
-    """A text with CRLF or a byte order mark is shown line by line: of many lines, the diff has those that changed."""
+    """A text with CRLF or a byte order mark is compared by lines: the diff has only the lines that changed."""
     lines = data.draw(st.lists(st.sampled_from(("one", "two", "three")), min_size=3, max_size=30))
     mark, end = data.draw(st.sampled_from((("", "\r\n"), ("\ufeff", "\n"), ("\ufeff", "\r\n"))))
     place = data.draw(st.integers(0, len(lines) - 1))
     edited = [*lines[:place], "other", *lines[place + 1 :]]
     sides = [mark + "".join(f"{line}{end}" for line in side) for side in (lines, edited)]
 
-    found = compare(*(build(_objects("ConfigMap", {"f": text})) for text in sides))
+    comparison = compare(*(build(_objects("ConfigMap", {"f": text})) for text in sides))
 
-    (raw,) = found.raw_diffs("x", "y")
+    (raw,) = comparison.raw_diffs("x", "y")
     assert len([text for text in raw.text.split("\n")[2:] if text.startswith(("-", "+"))]) == 2
     assert mark + lines[0] + end.rstrip("\n") in raw.text or place > 3 or place == 0
 
@@ -111,7 +113,7 @@ _few_lines = st.lists(st.sampled_from(("a", "b", "c", "d", "e f", "", "@@ -1 +1 
 def test_a_diff_applied_to_the_old_text_gives_the_new_one(
     old: list[str], new: list[str], short: int, steps: int
 ) -> None:
-    """Whichever algorithm is used, and however early its budget ends."""
+    """With either algorithm, and for any budget."""
     kept = unified_module._SHORT, unified_module._STEPS
     unified_module._SHORT, unified_module._STEPS = short, steps
     try:
@@ -124,7 +126,7 @@ def test_a_diff_applied_to_the_old_text_gives_the_new_one(
 
 
 def _patched(old: list[str], text: str) -> list[str]:
-    """The old lines with the hunks of a unified diff applied, as patch(1) does it without any fuzz."""
+    """Apply the hunks of a unified diff to the old lines, as patch(1) does without fuzz."""
     lines, at = list[str](), 0
     rest = iter(text.split("\n")[2:-1])
     for header in rest:

@@ -1,6 +1,6 @@
 """The rows of random configurations against an oracle: what each cluster has before and after, compared as two maps.
 
-GITSNAP_ROW_CASES asks for more cases than a run of the tests does.
+GITSNAP_ROW_CASES sets another number of cases.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import build
 from tests.support.world_objects import Noise, failed_features, objects, profile_place, resources_hash
@@ -45,14 +45,14 @@ _settings = settings(max_examples=CASES, deadline=None, suppress_health_check=li
 
 _documents = st.dictionaries(st.sampled_from(("a", "b", "c")), st.integers(1, 3), max_size=3)
 _charts = st.builds(Chart, st.integers(1, 2), st.sampled_from(("web", "site")), st.integers(1, 3))
-_VARIANTS = sorted({(source, variant_of(source, one)) for source in SOURCES for one in CLUSTERS})
-_NAMESPACES = sorted({one.namespace for one in CLUSTERS})
+_VARIANTS = sorted({(source, variant_of(source, cluster)) for source in SOURCES for cluster in CLUSTERS})
+_NAMESPACES = sorted({cluster.namespace for cluster in CLUSTERS})
 _any_worlds = st.builds(
     World,
-    env=st.fixed_dictionaries({one: st.sampled_from("xxxy") for one in CLUSTERS}),
-    zone=st.fixed_dictionaries({one: st.sampled_from("vw") for one in CLUSTERS}),
+    env=st.fixed_dictionaries({cluster: st.sampled_from("xxxy") for cluster in CLUSTERS}),
+    zone=st.fixed_dictionaries({cluster: st.sampled_from("vw") for cluster in CLUSTERS}),
     selects=st.fixed_dictionaries({name: st.sampled_from("xxy") for name in PROFILES}),
-    owner=st.fixed_dictionaries({one: st.sampled_from((*PROFILES, "")) for one in (*SOURCES, *RELEASES)}),
+    owner=st.fixed_dictionaries({add_on: st.sampled_from((*PROFILES, "")) for add_on in (*SOURCES, *RELEASES)}),
     ports=st.dictionaries(st.sampled_from(_VARIANTS), _documents, min_size=4),
     charts=st.fixed_dictionaries(dict.fromkeys(RELEASES, _charts)),
     values=st.fixed_dictionaries(dict.fromkeys(_NAMESPACES, st.integers(1, 2))),
@@ -66,7 +66,7 @@ _any_worlds = st.builds(
 
 @st.composite
 def _with_twins(draw: st.DrawFn) -> World:
-    """One profile deploys documents of the same names to both places: by chance alone that is too rare."""
+    """Return a world in which one profile deploys two sources with the same names in them, which chance rarely does."""
     world = draw(_any_worlds)
     documents = draw(_documents)
     ports = {**world.ports, (SHARED, ""): documents, (TWIN, ""): {**documents, **draw(_documents)}}
@@ -79,7 +79,7 @@ _PARTS = ("env", "zone", "selects", "owner", "ports", "second", "absent", "swapp
 
 @st.composite
 def _edited(draw: st.DrawFn, world: World) -> World:
-    """A few edits, since two worlds that have nothing in common have hardly a modified resource."""
+    """Return a world with a few edits. Two unrelated worlds have hardly any modified resource."""
     other = draw(_worlds)
     parts = draw(st.sets(st.sampled_from(_PARTS), max_size=3))
     ports = {**world.ports}
@@ -91,7 +91,7 @@ def _edited(draw: st.DrawFn, world: World) -> World:
     if draw(st.booleans()):
         # Everything moves to another profile: by chance alone that is too rare together with a change.
         to = dict(zip(PROFILES, draw(st.permutations(PROFILES)), strict=True))
-        world = replace(world, owner={one: to.get(name, "") for one, name in world.owner.items()})
+        world = replace(world, owner={add_on: to.get(name, "") for add_on, name in world.owner.items()})
     edited = {part: getattr(other, part) for part in ("renamed", "elsewhere", *parts)}
     return replace(world, **{"ports": ports, "charts": charts, **edited})
 
@@ -101,18 +101,18 @@ _Deployments = dict[tuple[str, str, str], str]
 
 
 def _rows(before: list[JsonObject], after: list[JsonObject]) -> tuple[Rows, _Deployments]:
-    """The rows of resources and releases, and those of whole deployments."""
-    found = compare(build(before), build(after))
-    assert not found.not_comparable
-    whole = [row for row in found.rows if row.resource_type.startswith("config.projectsveltos.io/")]
-    others = [row for row in found.rows if row not in whole]
+    """Return the rows of resources and releases, and the rows of deployments."""
+    actual = compare(build(before), build(after))
+    assert not actual.not_comparable
+    whole = [row for row in actual.rows if row.resource_type.startswith("config.projectsveltos.io/")]
+    others = [row for row in actual.rows if row not in whole]
     assert {str(row.action) for row in whole} <= {"modified"}
     rows = Counter((row.cluster, row.name, _action(row.name, str(row.action), row.message)) for row in others)
     return rows, {(row.cluster, row.namespace, row.name): row.message for row in whole}
 
 
 def _action(name: str, action: str, message: str) -> str:
-    """The action, and of a release that is modified what the message says first."""
+    """Return the action. For a modified release, add the beginning of the message."""
     if name not in RELEASES or action != "modified":
         return action
     return f"{action} {message.removeprefix('To ').partition(' ')[0].strip(':')}"
@@ -124,7 +124,7 @@ def _action(name: str, action: str, message: str) -> str:
 @_settings
 @given(st.data())
 def test_rows_are_those_of_the_oracle(data: st.DataObject) -> None:
-    """Whatever is edited: exactly the resources that a cluster gains, loses, or gets in another form."""
+    """For any edits: exactly the resources that a cluster gains, loses, or gets in another form."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     owners = data.draw(st.booleans())
@@ -133,20 +133,20 @@ def test_rows_are_those_of_the_oracle(data: st.DataObject) -> None:
         for _ in range(2)
     ]
 
-    found, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
+    actual, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
 
     assert deployments == {}
     wanted = expected(before, after)
-    assert readable(found) == readable(wanted)
-    _check_hidden(found - readable(found), wanted - readable(wanted), before, after)
+    assert readable(actual) == readable(wanted)
+    _check_hidden(actual - readable(actual), wanted - readable(wanted), before, after)
 
 
-def _check_hidden(found: Rows, wanted: Rows, before: World, after: World) -> None:
-    """Of a Secret's resources: what came and went exactly; what changed is never missed, and nothing without cause."""
-    assert comings_and_goings(found) == comings_and_goings(wanted)
-    assert wanted <= found
+def _check_hidden(actual: Rows, wanted: Rows, before: World, after: World) -> None:
+    """Resources of Secrets: additions and deletions are exact, no change is missed, and no row lacks a cause."""
+    assert comings_and_goings(actual) == comings_and_goings(wanted)
+    assert wanted <= actual
     if before.ports.get((HIDDEN, "")) == after.ports.get((HIDDEN, "")):
-        assert comings_and_goings(found) == found
+        assert comings_and_goings(actual) == actual
 
 
 _Failed = tuple[dict[tuple[ClusterRef, str], set[Slot]], dict[tuple[ClusterRef, str], set[str]]]
@@ -154,23 +154,23 @@ _Failed = tuple[dict[tuple[ClusterRef, str], set[Slot]], dict[tuple[ClusterRef, 
 
 @st.composite
 def _failures(draw: st.DrawFn, world: World) -> _Failed:
-    """Any of the resources whose documents can be read, and of the releases, lost to failed deployments."""
+    """Return resources with readable documents, and releases, that failed deployments keep out of the inventory."""
     failed: _Failed = ({}, {})
-    for one in CLUSTERS:
+    for cluster in CLUSTERS:
         for name in PROFILES:
-            slots = sorted(slot for slot in world.deployed(one, name) if not slot[1].startswith(HIDDEN))
+            slots = sorted(slot for slot in world.deployed(cluster, name) if not slot[1].startswith(HIDDEN))
             if slots and (lost := draw(st.sets(st.sampled_from(slots), max_size=3))):
-                failed[0][one, name] = lost
-            releases = sorted(world.installed(one, name))
+                failed[0][cluster, name] = lost
+            releases = sorted(world.installed(cluster, name))
             if releases and (gone := draw(st.sets(st.sampled_from(releases)))):
-                failed[1][one, name] = gone
+                failed[1][cluster, name] = gone
     return failed
 
 
 @_settings
 @given(st.data())
 def test_a_failed_deployment_hides_and_invents_nothing(data: st.DataObject) -> None:
-    """Whatever the inventories lost, on either side: the rows are those of the configuration."""
+    """The rows follow the configuration, whatever the inventories of either side lack."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     noises = []
@@ -178,67 +178,67 @@ def test_a_failed_deployment_hides_and_invents_nothing(data: st.DataObject) -> N
         failed, failed_releases = data.draw(_failures(world))
         noises.append(Noise(seed, failed=failed, failed_releases=failed_releases))
 
-    found, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
+    actual, deployments = _rows(objects(before, noises[0]), objects(after, noises[1]))
 
-    assert readable(found) == readable(expected(before, after))
+    assert readable(actual) == readable(expected(before, after))
     assert deployments == _failures_on_one_side((before, noises[0]), (after, noises[1]))
 
 
 def _failures_on_one_side(old: tuple[World, Noise], new: tuple[World, Noise]) -> _Deployments:
-    """A row for each pair of which some feature failed on one side only: what runs there, or ran, is not known."""
+    """Return a row for each deployment of which a feature failed on one side only."""
     rows: _Deployments = {}
-    for one in CLUSTERS:
+    for cluster in CLUSTERS:
         for name in PROFILES:
             before, after = (
-                failed_features(noise, one, name) if world.matches(one, name) else set[str]()
+                failed_features(noise, cluster, name) if world.matches(cluster, name) else set[str]()
                 for world, noise in (old, new)
             )
-            said = []
+            messages = []
             if begun := sorted(after - before):
-                said.append(f"deployment failed ({', '.join(begun)}): what runs there is not known")
+                messages.append(f"deployment failed ({', '.join(begun)}): what runs there is not known")
             if ended := sorted(before - after):
-                said.append(f"deployment had failed ({', '.join(ended)}): what ran there before is not known")
-            if said:
-                rows[str(one), *profile_place(name)] = "; ".join(said)
+                messages.append(f"deployment had failed ({', '.join(ended)}): what ran there before is not known")
+            if messages:
+                rows[str(cluster), *profile_place(name)] = "; ".join(messages)
     return rows
 
 
 @_settings
 @given(st.data())
 def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: st.DataObject) -> None:
-    """Sveltos stands still: nothing comes or goes, documents that changed are rows, moves and renames are none."""
+    """Without Sveltos nothing is added or deleted. Changed documents have rows, moves and renames have none."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())
 
-    found, deployments = _rows(
+    actual, deployments = _rows(
         objects(before, Noise(1, hashes=hashes)), objects(after, Noise(2, hashes=hashes), carried_out=before)
     )
 
     assert deployments == {}
-    assert readable(found) == readable(expected_while_stopped(before, after))
+    assert readable(actual) == readable(expected_while_stopped(before, after))
 
 
 @_settings
 @given(st.data())
 def test_what_is_carried_out_later_comes_and_goes_and_is_no_other_change(data: st.DataObject) -> None:
-    """The configuration was sampled before Sveltos followed: then inventory and reports alone move on."""
+    """The configuration was captured before Sveltos deployed it: only inventory and reports change."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
     hashes = data.draw(st.booleans())
 
-    found, deployments = _rows(
+    actual, deployments = _rows(
         objects(after, Noise(1, hashes=hashes), carried_out=before), objects(after, Noise(2, hashes=hashes))
     )
 
-    assert found == expected_when_carried_out(before, after, hashed=hashes)
+    assert actual == expected_when_carried_out(before, after, hashed=hashes)
     wanted = {
-        (str(one), *profile_place(name)): "deployed anew (Resources): an earlier change was applied"
-        for one in CLUSTERS
+        (str(cluster), *profile_place(name)): "deployed anew (Resources): an earlier change was applied"
+        for cluster in CLUSTERS
         for name in PROFILES
-        if before.matches(one, name)
-        and after.matches(one, name)
-        and resources_hash(before, one, name) != resources_hash(after, one, name)
+        if before.matches(cluster, name)
+        and after.matches(cluster, name)
+        and resources_hash(before, cluster, name) != resources_hash(after, cluster, name)
     }
     assert deployments.items() <= wanted.items()  # another comment in a source gives another hash, too
     same = Noise(1, hashes=hashes)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject, Kind
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.format import iterate_documents, load_documents
 from gitsnap.sveltos.defaults import DEFAULTS, without_defaults
 from tests.support.trees import W, build, cluster, config_map, policy_ref, profile

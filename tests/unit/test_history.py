@@ -1,4 +1,4 @@
-"""Finding two samples to compare."""
+"""The sample before a sample."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.support.samples import every
 
 
 def test_the_sample_before_another_one() -> None:
-    """By the order of samples."""
+    """The position in the order of samples decides."""
     samples = every(timedelta(hours=1), 3)
 
     assert sample_before(samples, samples[2]) == samples[1]
 
 
 @pytest.mark.parametrize(
-    ("left", "said"),
+    ("left", "message"),
     [(slice(0, 1), "is the first sample of the archive"), (slice(2, 3), "retention removed the earlier ones")],
 )
-def test_a_sample_is_never_the_one_before_itself(left: slice, said: str) -> None:
-    """The first sample, and the one that retention left: the message says which."""
+def test_a_sample_is_never_the_one_before_itself(left: slice, message: str) -> None:
+    """The first sample, and the oldest sample after retention, each have their own message."""
     samples = every(timedelta(hours=1), 3)[left]
 
-    with pytest.raises(NotFoundError, match=said):
+    with pytest.raises(NotFoundError, match=message):
         sample_before(samples, samples[0])

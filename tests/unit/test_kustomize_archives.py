@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos import kustomize_archives
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, policy_ref, profile
 
@@ -77,7 +77,7 @@ def test_the_same_files_packed_again_modify_no_resource() -> None:
 
     assert found.rows == ()
     (row,) = found.management
-    assert row.message == "binaryData.kustomize.tar.gz, packed anew with the same files"
+    assert row.message == "binaryData.kustomize.tar.gz, repacked with the same files"
 
 
 def _sparse(size: int) -> bytes:

@@ -1,10 +1,10 @@
-"""Raw diffs: a ConfigMap is left out only where the documents that are shown hold every change of it."""
+"""Raw diffs: a ConfigMap is left out only if the shown documents contain all its changes."""
 
 from __future__ import annotations
 
 import pytest
 
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import chart, installed, joined, listed, service, stage
 from tests.support.trees import W, build, cluster, config_map, deployed_by, inventory_of, profile
 
@@ -13,13 +13,13 @@ _OTHER = service("a", 2)
 
 
 def _titles(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What the raw diff of two versions of a ConfigMap shows, where the Services `a` and `b` are deployed from it."""
+    """Return the raw diffs of two versions of a ConfigMap from which the Services `a` and `b` are deployed."""
     sides = (build(stage(config_map("content", data), *listed("a", "b"))) for data in (before, after))
     return [raw.title for raw in compare(*sides).raw_diffs("x", "y")]
 
 
 def test_a_document_alone_is_shown_once() -> None:
-    """The document says everything, with its neighbours and blank lines unchanged."""
+    """The document contains the whole change: other documents and blank lines are unchanged."""
     same = service("b")
 
     assert _titles({"f": joined(_ONE, same)}, {"f": joined(_OTHER, same)}) == ["/Service test/a"]
@@ -39,12 +39,12 @@ def test_a_document_alone_is_shown_once() -> None:
     ids=["final newline", "empty key", "comment", "renamed key", "changed places", "comment between", "blank line"],
 )
 def test_what_changed_besides_the_document_is_shown(before: dict[str, str], after: dict[str, str]) -> None:
-    """The document is shown, and the ConfigMap as well."""
+    """The document and the ConfigMap are shown."""
     assert "/ConfigMap default/content" in _titles(before, after)
 
 
 def test_values_of_a_chart_are_shown_by_lines() -> None:
-    """Also where their lines end with CRLF."""
+    """Values with CRLF line ends are shown by lines, too."""
     sides = []
     for level in ("info", "debug"):
         made = profile("p", {"helmCharts": [chart(values=f"a: 1\r\nlevel: {level}\r\n")]}, W)

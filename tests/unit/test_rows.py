@@ -17,7 +17,11 @@ from gitsnap.core.model import (
     SecretsMode,
     Substitute,
 )
-from gitsnap.diff import Change, Comparison, Filters, compare, presence_between
+from gitsnap.diff.changes import Change
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.object_actions import object_actions_between
+from gitsnap.diff.rows import Comparison
+from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.rows import (
     SEE,
@@ -72,7 +76,7 @@ def test_order_comments_and_times_are_no_change() -> None:
 
 
 def test_added_and_deleted_by_the_inventory() -> None:
-    """What the inventory lists anew or no more."""
+    """Entries that only one inventory lists."""
     before = _stage(service("a"), deployed="a")
     after = _stage(service("b"), deployed="b")
 
@@ -83,7 +87,7 @@ def test_added_and_deleted_by_the_inventory() -> None:
 
 
 def test_defect_12_a_change_that_is_not_deployed_yet_is_a_row() -> None:
-    """The configuration is compared, not only what Sveltos has carried out."""
+    """The configuration is compared, not only what Sveltos has deployed."""
     before = _stage(service("a"))
     after = _stage(service("a", port=2))
 
@@ -91,7 +95,7 @@ def test_defect_12_a_change_that_is_not_deployed_yet_is_a_row() -> None:
 
 
 def test_defect_11_a_certificate_in_a_document() -> None:
-    """Dashes in a value part nothing; the one Secret that changed is the one row."""
+    """Dashes inside a value do not separate documents. Only the Secret that changed has a row."""
     text = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n  namespace: test\nstringData:\n  crt: |\n    " + _PEM
     deployed = ("/Secret test/x", "/Secret test/xy")
     before = stage(content(joined(text.format("x", "A"), text.format("xy", "A"))), *deployed)
@@ -101,7 +105,7 @@ def test_defect_11_a_certificate_in_a_document() -> None:
 
 
 def test_an_annotation_that_makes_a_template_modifies_every_resource() -> None:
-    """The text is the same, but what is between braces is evaluated now."""
+    """The text is the same, but Sveltos evaluates its actions now."""
     deployed = "ab"
     texts = [service(name, comment='{{ now "x" }}') for name in ("a", "b")]
     before = _stage(*texts, deployed=deployed)
@@ -111,26 +115,26 @@ def test_an_annotation_that_makes_a_template_modifies_every_resource() -> None:
 
 
 def test_an_annotation_that_evaluates_to_the_same_is_no_change() -> None:
-    """A template without an action is the text itself."""
+    """A template without actions evaluates to its own text."""
     before, after = _stage(service("a")), _stage(service("a"), annotations={"projectsveltos.io/template": "ok"})
 
     assert rows(before, after) == []
 
 
 def test_an_annotation_that_makes_a_program_modifies_every_resource() -> None:
-    """What was a manifest is taken for Lua: what comes of it cannot be told here, and the row says where to look."""
+    """The manifest becomes a Lua program. Its result is not known here, so the row names the source to compare."""
     deployed = "ab"
     before = _stage(service("a"), service("b"), deployed=deployed)
     after = _stage(service("a"), service("b"), deployed=deployed, annotations={"projectsveltos.io/lua": "ok"})
 
-    found = rows(before, after)
+    actual = rows(before, after)
 
-    assert [(row[1], row[2]) for row in found] == [("test/a", "modified"), ("test/b", "modified")]
-    assert all("compare ConfigMap default/content" in row[3] for row in found)
+    assert [(row[1], row[2]) for row in actual] == [("test/a", "modified"), ("test/b", "modified")]
+    assert all("compare ConfigMap default/content" in row[3] for row in actual)
 
 
 def test_a_failed_deployment_is_no_deletion() -> None:
-    """Sveltos then lists only what it got to: the rest runs on."""
+    """After a failure Sveltos lists only the resources deployed before it. The others still run."""
     deployed = "ab"
     before = _stage(service("a"), service("b"), deployed=deployed)
     after = _stage(service("a"), service("b"), deployed="a")
@@ -140,16 +144,16 @@ def test_a_failed_deployment_is_no_deletion() -> None:
 
 
 def test_content_of_a_secret_is_never_shown() -> None:
-    """Where the archive has fingerprints only, the row names the Secret to compare."""
+    """If the archive contains only fingerprints, the row names the Secret to compare."""
     before, after = (stage(content(service("a", port), kind="Secret"), *listed("a")) for port in (1, 2))
 
     assert rows(before, after) == [("/Service", "test/a", "modified", "To see diff compare Secret default/content")]
-    found = compare(build(before), build(after))
-    assert "port" not in "".join(raw.text for raw in found.raw_diffs("a", "b"))
+    comparison = compare(build(before), build(after))
+    assert "port" not in "".join(raw.text for raw in comparison.raw_diffs("a", "b"))
 
 
 def test_only_the_clusters_that_a_change_reaches() -> None:
-    """An empty namespace is that of each cluster: the ConfigMap of one namespace changes one cluster."""
+    """A reference without a namespace uses that of the cluster: a ConfigMap changes the clusters of its namespace."""
 
     def fleet(port: int) -> list[JsonObject]:
         entry = deployed_by("p", *listed("a"))
@@ -163,13 +167,13 @@ def test_only_the_clusters_that_a_change_reaches() -> None:
             inventory_of(O, entry),
         ]
 
-    found = compare(build(fleet(1)), build(fleet(2)))
+    comparison = compare(build(fleet(1)), build(fleet(2)))
 
-    assert [row.cluster for row in found.rows] == ["tenant-a/capi--orders"]
+    assert [row.cluster for row in comparison.rows] == ["tenant-a/capi--orders"]
 
 
 def test_defect_13_clusters_have_one_name_and_filters_take_each_form() -> None:
-    """Releases and resources alike; a filter takes the name, with the namespace or not, with the type or not."""
+    """Releases and resources. A filter accepts the name with or without namespace and type."""
     before, after = _stage(service("a")), _stage(service("a", port=2))
 
     for name in ("west", "default/west", "sveltos--west", "default/sveltos--west"):
@@ -185,8 +189,8 @@ def test_defect_13_clusters_have_one_name_and_filters_take_each_form() -> None:
 def _helm(version: str = "1.0.0", **more: Any) -> list[JsonObject]:
     values_from = [policy_ref("values")]
     asked = chart(more.get("asked", version), values=more.get("values", "a: 1"), valuesFrom=values_from)
-    found = {"repoURL": more["repository"]} if "repository" in more else {}
-    entry = installed(version, lastAppliedTime=more.get("time", "2026-01-01T00:00:00Z"), **found)
+    repository = {"repoURL": more["repository"]} if "repository" in more else {}
+    entry = installed(version, lastAppliedTime=more.get("time", "2026-01-01T00:00:00Z"), **repository)
     return [
         cluster(W),
         profile("p", {"helmCharts": [asked]}, W),
@@ -208,20 +212,20 @@ def _helm(version: str = "1.0.0", **more: Any) -> list[JsonObject]:
     ],
 )
 def test_releases(before: dict[str, Any], after: dict[str, Any], action: str, message: str) -> None:
-    """Each kind of change has words of its own; versions that are equal are never shown as a change."""
-    found = rows(_helm(**before), _helm(**after))
+    """Each kind of change has its own message. Equal versions are never a change."""
+    actual = rows(_helm(**before), _helm(**after))
 
-    assert [row[:3] for row in found] == [("helm release", "shop/web", action)]
-    assert found[0][3].startswith(message)
+    assert [row[:3] for row in actual] == [("helm release", "shop/web", action)]
+    assert actual[0][3].startswith(message)
 
 
 def test_a_release_that_was_stamped_anew_is_no_change() -> None:
-    """The time of the last upgrade alone says nothing about the configuration."""
+    """The time of the last upgrade is not part of the configuration."""
     assert rows(_helm(), _helm(time="2026-01-02T00:00:00Z")) == []
 
 
 def test_values_that_say_the_same_are_no_change() -> None:
-    """Comments, order and quoting; Sveltos sees no change either, so that the row would never go away."""
+    """Comments, order and quoting. Sveltos sees no change either, so the row would never go away."""
     assert rows(_helm(values="a: 1\nb: 2"), _helm(values="# why\nb: 2\na: 1")) == []
     assert rows(_helm(from_map="b: 1"), _helm(from_map="b: 1 # why")) == []
     assert len(rows(_helm(values="a: 1"), _helm(values="a: {{ .ClusterName }}"))) == 1
@@ -235,7 +239,7 @@ def _management(comparison: Comparison) -> list[tuple[str, str, str, str]]:
 
 
 def test_changed_fields_are_named_three_at_most() -> None:
-    """Then they are counted."""
+    """Further fields are counted."""
     before = [profile("p", {"tier": 1})]
     after = [profile("p", {"tier": 2, "a": 1, "b": 2, "c": 3})]
 
@@ -245,7 +249,7 @@ def test_changed_fields_are_named_three_at_most() -> None:
 
 
 def test_objects_that_enter_or_leave_the_referenced_ones() -> None:
-    """Not added and not deleted: they may have been there all the time."""
+    """These objects are neither added nor deleted: they may have existed all the time."""
     without = [profile("p", {"policyRefs": []}), config_map("content", {"a": "b"})]
     with_it = [profile("p", {"policyRefs": [policy_ref("content")]}, W), config_map("content", {"a": "b"})]
 
@@ -257,47 +261,47 @@ def test_objects_that_enter_or_leave_the_referenced_ones() -> None:
 
 
 def test_a_label_of_a_cluster() -> None:
-    """The second table names the label."""
-    found = compare(build([cluster(W, env="a")]), build([cluster(W, env="b")]))
+    """The row of the cluster names the label."""
+    comparison = compare(build([cluster(W, env="a")]), build([cluster(W, env="b")]))
 
-    assert _management(found)[0][:3] == ("lib.projectsveltos.io/SveltosCluster", "west", "modified")
-    assert "metadata.labels.env" in _management(found)[0][3]
+    assert _management(comparison)[0][:3] == ("lib.projectsveltos.io/SveltosCluster", "west", "modified")
+    assert "metadata.labels.env" in _management(comparison)[0][3]
 
 
 def test_kinds_that_could_not_be_read_are_not_comparable() -> None:
     """A failed list is never a deletion."""
     gone = IncompleteKind(CLUSTER_PROFILE, Substitute.MISSING, IncompleteReason.FORBIDDEN)
-    found = compare(build([profile("p", {})]), build([], incomplete=(gone,)))
+    comparison = compare(build([profile("p", {})]), build([], incomplete=(gone,)))
 
-    assert (found.rows, found.management) == ((), ())
-    assert [(one.kind, one.reason) for one in found.not_comparable] == [(CLUSTER_PROFILE, "not comparable")]
+    assert (comparison.rows, comparison.management) == ((), ())
+    assert [(entry.kind, entry.reason) for entry in comparison.not_comparable] == [(CLUSTER_PROFILE, "not comparable")]
 
 
 def test_a_wider_scope_is_not_covered_before() -> None:
-    """Objects of a kind that the older sample did not ask for are not added."""
+    """Objects of a kind that the older sample did not capture are not added."""
     narrow = tree_info(captured=[CLUSTER_PROFILE])
     wide = tree_info(captured=[CLUSTER_PROFILE, CONFIG_MAP])
     objects = [profile("p", {"policyRefs": [policy_ref("content")]}, W), config_map("content", {"a": "b"})]
 
-    found = compare(build(objects, info=narrow), build(objects, info=wide))
+    comparison = compare(build(objects, info=narrow), build(objects, info=wide))
 
-    assert found.management == ()
-    assert [(one.kind, one.reason) for one in found.not_comparable] == [(CONFIG_MAP, "not covered")]
+    assert comparison.management == ()
+    assert [(entry.kind, entry.reason) for entry in comparison.not_comparable] == [(CONFIG_MAP, "not covered")]
 
 
 def test_another_fingerprint_key_cannot_tell() -> None:
-    """Every fingerprint differs, and no Secret is said to have changed."""
+    """All fingerprints differ, but no Secret is reported as changed."""
     objects = [profile("p", {"policyRefs": [policy_ref("content", "Secret")]}, W), secret("content", {"a": "b"})]
     other = tree_info(mode=SecretsMode.REDACT, key_id="other")
 
-    found = compare(build(objects), build(objects, info=other, key=b"x" * 32))
+    comparison = compare(build(objects), build(objects, info=other, key=b"x" * 32))
 
-    assert (found.rows, found.management) == ((), ())
-    assert [(one.kind, one.reason) for one in found.not_comparable] == [(SECRET, "cannot tell")]
+    assert (comparison.rows, comparison.management) == ((), ())
+    assert [(entry.kind, entry.reason) for entry in comparison.not_comparable] == [(SECRET, "cannot tell")]
 
 
 def test_the_same_two_trees_give_the_samerows() -> None:
-    """Whatever the order that the API server answered in."""
+    """The order of the objects in the response of the API server does not matter."""
     before = _stage(service("a"), service("b"), deployed="ab")
     after = _stage(service("a", 2), service("b", 2), deployed="ba")
 
@@ -309,17 +313,21 @@ def test_the_same_two_trees_give_the_samerows() -> None:
 
 
 def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after: tuple[ResourceSelector, ...]) -> str:
-    """What is said of the one object that only the newer side has, or has because of its scope."""
+    """Return the action of the one object that only the newer side has."""
     trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
     key = ObjectKey.of(objects[0])
-    (told,) = presence_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
-    return str(told[0])
+    (action,) = object_actions_between(trees[0], trees[1], [Change(key, None, objects[0])]).values()
+    return str(action[0])
 
 
 def test_what_another_scope_brings() -> None:
-    """As far as the older scope surely had asked for it, it is new; labels that it may have had are not known."""
+    """The object is new if the older scope certainly covered it. Labels that it had before are unknown."""
     role = Kind("rbac.authorization.k8s.io", "Role")
-    one = {"apiVersion": f"{role.group}/v1", "kind": "Role", "metadata": {"namespace": "shop", "name": "reader"}}
+    role_object = {
+        "apiVersion": f"{role.group}/v1",
+        "kind": "Role",
+        "metadata": {"namespace": "shop", "name": "reader"},
+    }
     everywhere, labelled = ResourceSelector(role), ResourceSelector(role, label_selector="a=b")
     here, there = (ResourceSelector(role, namespaces=(name,)) for name in ("shop", "other"))
 
@@ -332,4 +340,4 @@ def test_what_another_scope_brings() -> None:
         ((everywhere,), (everywhere,), "added"),
         ((labelled,), (labelled,), "added"),
     ):
-        assert _told([one], before, after) == action
+        assert _told([role_object], before, after) == action

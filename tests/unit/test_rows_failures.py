@@ -1,11 +1,11 @@
-"""Rows around a failed deployment, where the inventory does not say what runs: nothing invented, nothing lost."""
+"""Rows around a failed deployment, for which the inventory does not tell what runs: no false row, no missing row."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import FAILED, HAD_FAILED, chart, content, installed, listed, rows_by_name, services, stage
 from tests.support.trees import W, build, cluster, deployed_by, inventory_of, profile, summary
 
@@ -20,7 +20,7 @@ def _stage(
 
 
 def test_what_was_lost_and_came_back_is_no_row() -> None:
-    """It ran all the time: no row when the inventory shrinks, none when it grows again."""
+    """The resource runs all the time: no row when the inventory shrinks, and none when it grows again."""
     whole, shrunk = _stage("ab", "ab"), _stage("ab", "a", failed=True)
 
     assert rows_by_name(whole, shrunk) == []
@@ -28,7 +28,7 @@ def test_what_was_lost_and_came_back_is_no_row() -> None:
 
 
 def test_a_new_resource_whose_deployment_fails_is_a_row_once() -> None:
-    """When it is configured; not again when it is deployed at last, and from before to after it is simply added."""
+    """The row appears when the resource is configured, and not again when it is deployed; over both it is added."""
     before, failing, after = _stage("a", "a"), _stage("ab", "a", failed=True), _stage("ab", "ab")
 
     assert rows_by_name(before, failing) == [("b", "added", FAILED)]
@@ -37,7 +37,7 @@ def test_a_new_resource_whose_deployment_fails_is_a_row_once() -> None:
 
 
 def test_a_resource_that_is_taken_back_after_a_failure_is_deleted() -> None:
-    """No inventory lists it any more, but it was configured and may have run."""
+    """Neither inventory lists the resource, but it was configured and may have run."""
     before, failing, after = _stage("ab", "ab"), _stage("ab", "a", failed=True), _stage("a", "a")
 
     assert rows_by_name(before, failing) == []
@@ -45,7 +45,7 @@ def test_a_resource_that_is_taken_back_after_a_failure_is_deleted() -> None:
 
 
 def test_a_profile_whose_first_deployment_fails() -> None:
-    """Profile and pair are new: what is listed and what is not are added, each once."""
+    """The profile is new: listed and unlisted resources are added, each once."""
     nothing = [cluster(W)]
     failing = _stage("ab", "a", failed=True)
 
@@ -54,15 +54,15 @@ def test_a_profile_whose_first_deployment_fails() -> None:
 
 
 def test_the_raw_diff_shows_what_failed_whole() -> None:
-    """An added document is an added document, whether or not it could be deployed."""
-    found = compare(build(_stage("a", "a")), build(_stage("ab", "a", failed=True)))
+    """The raw diff shows an added document, deployed or not."""
+    comparison = compare(build(_stage("a", "a")), build(_stage("ab", "a", failed=True)))
 
-    (raw,) = [raw.text for raw in found.raw_diffs("x", "y") if raw.title == "/Service test/b"]
+    (raw,) = [raw.text for raw in comparison.raw_diffs("x", "y") if raw.title == "/Service test/b"]
     assert "+  name: b" in raw
 
 
 def test_a_resource_of_a_secret_that_appears_after_a_failure() -> None:
-    """Its document cannot be read, so whether it ran is not known: the row says that."""
+    """Its document cannot be read, so the row says that it may have run."""
     failing, after = _stage("a", "", failed=True, kind="Secret"), _stage("a", "a", kind="Secret")
 
     assert rows_by_name(_stage("a", "a", kind="Secret"), failing) == []
@@ -70,7 +70,7 @@ def test_a_resource_of_a_secret_that_appears_after_a_failure() -> None:
 
 
 def test_a_document_that_changed_before_it_was_first_deployed_is_added() -> None:
-    """The inventory can be believed where nothing failed: what only one side lists came or went."""
+    """Without a failure the inventory is complete: entries of one side only were added or deleted."""
     configured, deployed = _stage("ab", "a"), _stage("ab", "ab", port=2)
 
     assert [row[:2] for row in rows_by_name(configured, deployed)] == [("a", "modified"), ("b", "added")]
@@ -78,7 +78,7 @@ def test_a_document_that_changed_before_it_was_first_deployed_is_added() -> None
 
 
 def test_a_text_that_sveltos_refuses_deletes_nothing() -> None:
-    """The whole ConfigMap fails, so that what came from it is not in the inventory, and runs on."""
+    """The whole ConfigMap fails: its resources are not in the inventory, but still run."""
     refused = _stage("ab", "", failed=True)
     refused[1]["data"]["all.yaml"] += "--- text\n"
 
@@ -89,7 +89,7 @@ def test_a_text_that_sveltos_refuses_deletes_nothing() -> None:
 
 
 def _helm(asked: str, deployed: str, *, failed: bool = False, **more: Any) -> list[JsonObject]:
-    """A profile that asks for a version of a chart, of which the inventory lists another or none."""
+    """Return a profile with a version of a chart, and an inventory with another version or none."""
     return [
         cluster(W),
         profile("p", {"helmCharts": [chart(asked, **more)] if asked else []}, W),
@@ -111,7 +111,7 @@ def test_a_release_that_a_failed_upgrade_took_out_of_the_inventory() -> None:
 
 
 def test_a_new_release_that_fails_is_a_row_once() -> None:
-    """As for resources: added when it is configured, and deleted when it is taken back."""
+    """As for resources: added when it is configured, deleted when it is removed from the profile."""
     before, failing, after = _helm("", ""), _helm("1.0.0", "", failed=True), _helm("1.0.0", "1.0.0")
 
     assert rows_by_name(before, failing) == [("web", "added", FAILED)]
@@ -120,14 +120,14 @@ def test_a_new_release_that_fails_is_a_row_once() -> None:
 
 
 def test_another_version_after_a_failure() -> None:
-    """The failed version was never listed: the change is between what was asked for."""
+    """The failed version was never listed, so the configured versions are compared."""
     assert rows_by_name(_helm("2.0.0", "", failed=True), _helm("3.0.0", "3.0.0")) == [
         ("web", "modified", "To version: 3.0.0 From version 2.0.0")
     ]
 
 
 def test_a_release_that_is_to_be_uninstalled() -> None:
-    """`helmChartAction: Uninstall` asks for its absence, also while something else of the profile fails."""
+    """`helmChartAction: Uninstall` removes the release, also while another part of the profile fails."""
     before, after = _helm("1.0.0", "1.0.0"), _helm("1.0.0", "", failed=True, helmChartAction="Uninstall")
 
     assert rows_by_name(before, after) == [("web", "deleted", "")]

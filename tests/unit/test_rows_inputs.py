@@ -1,4 +1,4 @@
-"""Rows where no source changed, but what templates read, what a Flux source holds, or what is asked of a source."""
+"""Rows for changes outside the sources: template inputs, revisions of Flux sources, and settings of references."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos import inventory, kinds
 from tests.support.rows import (
     SEE,
@@ -49,27 +49,27 @@ def _templates(*texts: str, labels: dict[str, str] | None = None, data: str = "1
 
 
 def test_a_label_that_a_template_reads_modifies_what_is_made_of_it() -> None:
-    """On the cluster whose label changed, and only the documents that come out otherwise."""
+    """On the cluster whose label changed, for the documents that evaluate differently."""
     texts = (service("a", "{{ .Cluster.metadata.labels.zone }}"), service("b"))
 
     def labelled(zone: str) -> list[JsonObject]:
         return _templates(*texts, labels={"zone": zone, "other": zone})
 
     assert rows_by_cluster(labelled("x"), labelled("y")) == [(str(W), "a", "modified", SEE)]
-    found = compare(build(labelled("x")), build(labelled("y")))
-    (raw,) = [raw.text for raw in found.raw_diffs("x", "y") if raw.title == "/Service test/a"]
+    comparison = compare(build(labelled("x")), build(labelled("y")))
+    (raw,) = [raw.text for raw in comparison.raw_diffs("x", "y") if raw.title == "/Service test/a"]
     assert "-  port: x\n+  port: y\n" in raw
 
 
 def test_a_label_that_no_template_reads_modifies_nothing() -> None:
-    """Also where the template reads another field of the cluster."""
+    """The template reads another field of the cluster."""
     texts = (service("a", "{{ .Cluster.metadata.name }}"), service("b", "{{ .ClusterName | quote }}"))
 
     assert rows_by_cluster(_templates(*texts, labels={"zone": "x"}), _templates(*texts, labels={"zone": "y"})) == []
 
 
 def test_what_only_sveltos_can_evaluate_names_what_it_may_have_read() -> None:
-    """The template is the same: the row says which object to compare."""
+    """The template is the same, so the row names the object to compare."""
     texts = (service("a", '{{ (index .MgmtResources "Limits").data.ports }}'), service("b"))
     message = "To see diff compare ConfigMap default/limits"
 
@@ -80,7 +80,7 @@ def test_what_only_sveltos_can_evaluate_names_what_it_may_have_read() -> None:
 
 
 def test_a_template_is_carried_out_as_a_whole() -> None:
-    """Sveltos splits what comes of it: a condition may hold several documents."""
+    """Sveltos splits the evaluated text, so that a condition may enclose several documents."""
     condition = '{{ if eq .ClusterName "west" }}\n' + services("ab", 2)
     ours = condition + "{{ else }}\n" + services("ab") + "{{ end }}\n"
 
@@ -99,7 +99,7 @@ def _values(label: str, text: str) -> list[JsonObject]:
 
 
 def test_a_label_that_values_of_a_chart_read() -> None:
-    """Values are templates, whether or not anything says so."""
+    """The values of a chart are always templates."""
     reading, other = "zone: {{ .Cluster.metadata.labels.zone }}", "zone: {{ .ClusterName }}"
 
     assert rows_by_cluster(_values("x", reading), _values("y", reading)) == [
@@ -128,11 +128,11 @@ def _asked(zone: str, data: str = "1", **fields: str) -> list[JsonObject]:
 
 @pytest.mark.parametrize(("field", "word"), [("chartVersion", "version"), ("chartName", "chart")])
 def test_a_field_of_a_chart_that_reads_a_label(field: str, word: str) -> None:
-    """Sveltos fills it in when it deploys next."""
-    found = rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("2", **{field: _OF_A_LABEL}))
+    """Sveltos evaluates the field at the next deployment."""
+    actual = rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("2", **{field: _OF_A_LABEL}))
 
     message = f"To {word}: 2.0.0 From {word} 1.0.0 (may have changed: the {word} is a template)"
-    assert found == [(str(W), "web", "modified", message)]
+    assert actual == [(str(W), "web", "modified", message)]
     assert rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("1", "2", **{field: _OF_A_LABEL})) == []
 
 
@@ -140,7 +140,7 @@ def test_a_field_of_a_chart_that_reads_a_label(field: str, word: str) -> None:
     ("field", "word"), [("chartVersion", "version"), ("chartName", "chart"), ("repositoryURL", "repository")]
 )
 def test_a_field_of_a_chart_that_only_sveltos_fills_in(field: str, word: str) -> None:
-    """A row where the object that it may read changed, or the template itself."""
+    """There is a row if an object that the template may read changed, or the template itself."""
     same = {field: _OF_AN_OBJECT}
 
     assert rows_by_cluster(_asked("1", **same), _asked("1", "2", **same)) == [
@@ -181,7 +181,7 @@ def _flux(revision: str = "main@sha1:aaa", *, url: str = "https://git.example.co
 
 
 def test_the_revision_of_a_flux_source_is_kept() -> None:
-    """In the inventory, without times: all that the API says of its content."""
+    """The inventory keeps the revision, without times."""
     source = _flux()[-1]
 
     assert inventory.distill(source) == {
@@ -195,7 +195,7 @@ def test_the_revision_of_a_flux_source_is_kept() -> None:
 
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])
 def test_another_revision_modifies_what_comes_from_the_source(field: str) -> None:
-    """Not what comes from documents; the row says from which revision to which."""
+    """Resources from documents are not modified. The row gives both revisions."""
     assert rows_by_cluster(_flux(field=field), _flux("main@sha1:bbb", field=field)) == [
         (
             str(W),
@@ -207,7 +207,7 @@ def test_another_revision_modifies_what_comes_from_the_source(field: str) -> Non
 
 
 def test_another_address_of_a_flux_source() -> None:
-    """The interval deploys nothing else, the address does."""
+    """Another interval deploys the same content, another URL does not."""
     assert [row[1] for row in rows_by_cluster(_flux(), _flux(url="https://other.example.com"))] == ["web"]
     slower = _flux()
     slower[-1]["spec"]["interval"] = "1h"
@@ -215,7 +215,7 @@ def test_another_address_of_a_flux_source() -> None:
 
 
 def test_a_sample_without_the_revision_cannot_tell() -> None:
-    """Older versions of gitsnap did not keep it: that is no change."""
+    """Older versions of gitsnap did not record the revision: that is not a change."""
     unknown = _flux()
     del unknown[-1]["status"]
 
@@ -224,15 +224,15 @@ def test_a_sample_without_the_revision_cannot_tell() -> None:
 
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])
 def test_another_path_in_a_repository(field: str) -> None:
-    """The same source, another folder of it; the tier of the reference, though, deploys nothing else."""
-    found = rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./b"))
+    """Another path in the same source is a change, another tier of the reference is not."""
+    actual = rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./b"))
 
-    assert found == [(str(W), "web", "modified", "To see diff compare ClusterProfile p")]
+    assert actual == [(str(W), "web", "modified", "To see diff compare ClusterProfile p")]
     assert rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./a", tier=50)) == []
 
 
 def test_a_path_that_is_made_of_a_label() -> None:
-    """The same profile and repository, another folder for the cluster whose label changed."""
+    """The path of the cluster whose label changed differs, while profile and repository are the same."""
 
     def labelled(zone: str) -> list[JsonObject]:
         return [cluster(W, zone=zone), *_flux(path="./{{ .Cluster.metadata.labels.zone }}")[1:]]
@@ -241,7 +241,7 @@ def test_a_path_that_is_made_of_a_label() -> None:
 
 
 def test_a_chart_in_a_flux_source() -> None:
-    """A revision of a chart that keeps its version."""
+    """The chart changes with the revision of its source and keeps its version."""
 
     def holding(revision: str) -> list[JsonObject]:
         asked = chart("", repositoryURL="gitrepository://flux-system/apps/charts/web")
@@ -261,7 +261,7 @@ def test_a_chart_in_a_flux_source() -> None:
 
 
 def test_another_url() -> None:
-    """What stands behind it is not in the API; what it is, is."""
+    """The API does not contain what a URL serves, but it contains the URL."""
 
     def behind(url: str, interval: str = "5m") -> list[JsonObject]:
         reference = {"remoteURL": {"url": url, "interval": interval}}
@@ -276,7 +276,7 @@ def test_another_url() -> None:
 
 
 def test_patches_of_a_chart() -> None:
-    """A patch that selects no other resource of its profile is for the objects of the chart."""
+    """A patch that selects no other resource of its profile may be for objects of the chart."""
 
     def patched(kind: str = "") -> list[JsonObject]:
         patch = {"target": {"kind": kind}, "patch": "- op: remove\n  path: /spec\n"}
@@ -284,7 +284,7 @@ def test_patches_of_a_chart() -> None:
         deployed = inventory_of(W, deployed_by("p", *listed("a"), charts=[installed()]))
         return [*stage(content(service("a")), **spec)[:-1], deployed]
 
-    message = "patched otherwise, compare ClusterProfile p"
+    message = "patches changed, compare ClusterProfile p"
     assert rows_by_cluster(patched(), patched("Deployment")) == [(str(W), "web", "modified", message)]
     assert rows_by_cluster(patched(), patched("Service")) == [(str(W), "a", "modified", message)]
 
@@ -305,7 +305,7 @@ def _listed(text: str, *, kind: str = "ConfigMap", owner: bool = False, **annota
     ("kind", "words"), [("ConfigMap", "To see diff compare"), ("Secret", "may have changed, compare")]
 )
 def test_other_subresources_modify_every_resource_of_the_source(kind: str, words: str) -> None:
-    """Their status is applied as well, or is not any more; the order of the names says nothing."""
+    """A subresource is applied now, or no longer. The order of the names does not matter."""
     text = services("ab")
     before, after = _listed(text, kind=kind), _listed(text, kind=kind, subresources="status,scale")
 
@@ -315,7 +315,7 @@ def test_other_subresources_modify_every_resource_of_the_source(kind: str, words
 
 
 def test_a_document_on_the_line_of_its_separator() -> None:
-    """Before 1.0 Sveltos read it, and its inventory tells such a Sveltos; later ones refuse the whole text."""
+    """Sveltos before 1.0, known by its inventory, read such a document. Later versions refuse the whole text."""
 
     def text(port: int) -> str:
         return (
@@ -325,6 +325,6 @@ def test_a_document_on_the_line_of_its_separator() -> None:
     assert rows_by_cluster(_listed(text(1), owner=True), _listed(text(2), owner=True)) == [
         (str(W), "b", "modified", SEE)
     ]
-    found = rows_by_cluster(_listed(text(1)), _listed(text(2)))
-    assert [row[1] for row in found] == ["a", "b"]
-    assert {row[3] for row in found} == {"may have changed, compare ConfigMap default/content"}
+    actual = rows_by_cluster(_listed(text(1)), _listed(text(2)))
+    assert [row[1] for row in actual] == ["a", "b"]
+    assert {row[3] for row in actual} == {"may have changed, compare ConfigMap default/content"}

@@ -1,4 +1,4 @@
-"""Rows where the mode of a profile decides: what is deployed of a change, and what stays where a cluster leaves."""
+"""Rows that depend on the mode of a profile: what is deployed, and what stays when a cluster stops matching."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
-from gitsnap.diff.absence import DEREGISTERED, MAY_BE_WITHDRAWN
-from gitsnap.history.references import referred
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.entry_actions import DEREGISTERED, MAY_BE_WITHDRAWN
+from gitsnap.history.references import read_references
 from tests.support.rows import (
     HAD_FAILED,
     NOT_APPLIED,
@@ -52,15 +52,15 @@ def _profile(label: str, selected: str, *, leave: bool, mode: str = "Continuous"
 
 
 def test_leave_policies_deletes_nothing() -> None:
-    """The cluster lost its label: Sveltos lists nothing any more, and everything runs on."""
-    found = rows_by_name(_matching(leave=True), _profile("other", "prod", leave=True, deployed=False))
+    """The cluster lost its label: Sveltos lists nothing any more, but everything still runs."""
+    actual = rows_by_name(_matching(leave=True), _profile("other", "prod", leave=True, deployed=False))
 
     message = "ClusterProfile p no longer matches the cluster and withdraws nothing (LeavePolicies)"
-    assert found == [("a", "left in place", message), ("web", "left in place", message)]
+    assert actual == [("a", "left in place", message), ("web", "left in place", message)]
 
 
 def test_a_deleted_profile_that_leaves_its_add_ons() -> None:
-    """The behavior of the last version of the profile holds."""
+    """The behavior in the last version of the profile applies."""
     before = _matching(leave=True)
     after = [document for document in before if document["kind"] not in ("ClusterProfile", "ClusterConfiguration")]
 
@@ -69,23 +69,23 @@ def test_a_deleted_profile_that_leaves_its_add_ons() -> None:
 
 
 def test_a_behavior_that_changes_together_with_the_label() -> None:
-    """The order of the two writes decided, and is not known."""
+    """The result depends on the order of the two writes, which is unknown."""
     for leave in (False, True):
-        found = rows_by_name(_matching(leave=leave), _profile("other", "prod", leave=not leave, deployed=False))
+        actual = rows_by_name(_matching(leave=leave), _profile("other", "prod", leave=not leave, deployed=False))
 
-        assert {row[1] for row in found} == {"left in place"}
-        assert all(row[2].endswith(MAY_BE_WITHDRAWN) for row in found)
+        assert {row[1] for row in actual} == {"left in place"}
+        assert all(row[2].endswith(MAY_BE_WITHDRAWN) for row in actual)
 
 
 def test_withdraw_policies_deletes() -> None:
-    """The default: what is gone is `deleted`."""
-    found = rows_by_name(_matching(leave=False), _profile("other", "prod", leave=False, deployed=False))
+    """By default, the add-ons are deleted."""
+    actual = rows_by_name(_matching(leave=False), _profile("other", "prod", leave=False, deployed=False))
 
-    assert found == [("a", "deleted", ""), ("web", "deleted", "")]
+    assert actual == [("a", "deleted", ""), ("web", "deleted", "")]
 
 
 def test_less_configuration_is_deleted_under_leave_policies() -> None:
-    """The cluster still matches: what is no longer configured is withdrawn."""
+    """The cluster still matches, so Sveltos withdraws what is no longer configured."""
     before = _matching(leave=True)
     after = [*before[:3], inventory_of(W, deployed_by("p", charts=[installed()]))]
 
@@ -93,7 +93,7 @@ def test_less_configuration_is_deleted_under_leave_policies() -> None:
 
 
 def test_a_cluster_that_is_no_longer_registered() -> None:
-    """Sveltos cannot reach it any more, and takes nothing from it."""
+    """Sveltos cannot reach the cluster any more and withdraws nothing."""
     before = _matching(leave=False)
     after = [{**before[2], "status": {}}, before[1]]
 
@@ -101,7 +101,7 @@ def test_a_cluster_that_is_no_longer_registered() -> None:
 
 
 def test_a_dry_run_withdraws_nothing() -> None:
-    """The inventory lists nothing of a profile in DryRun; what it had deployed stays, and may have run before."""
+    """The inventory lists nothing of a profile in DryRun. Its resources stay, and may have run before."""
     before, after = _matching(leave=False), _profile("prod", "prod", leave=False, mode="DryRun", deployed=True)[:3]
 
     message = "ClusterProfile p is in the mode DryRun, which withdraws nothing"
@@ -128,22 +128,22 @@ def _stage(port: int, mode: str, *, state: str = "Provisioned aaaa", names: str 
     ],
 )
 def test_content_that_changes_under_a_mode(before: str, after: str, message: str) -> None:
-    """OneTime deploys once, when a profile changes to it, and never a change of content."""
+    """OneTime deploys once, when the mode changes to it, and never deploys a change of content."""
     assert rows_by_name(_stage(1, before), _stage(2, after)) == [("a", "modified", message)]
 
 
 def test_content_that_was_deployed_when_the_mode_changed() -> None:
-    """The hash tells that the one deployment has taken place."""
-    found = rows_by_name(_stage(1, "Continuous"), _stage(2, "OneTime", state="Provisioned bbbb"))
+    """The new hash shows that the one deployment took place."""
+    actual = rows_by_name(_stage(1, "Continuous"), _stage(2, "OneTime", state="Provisioned bbbb"))
 
-    assert found == [("a", "modified", SEE)]
+    assert actual == [("a", "modified", SEE)]
 
 
 def test_a_new_document_under_one_time() -> None:
-    """It is never deployed."""
-    found = rows_by_name(_stage(1, "OneTime"), _stage(1, "OneTime", names="ab"))
+    """The document is never deployed."""
+    actual = rows_by_name(_stage(1, "OneTime"), _stage(1, "OneTime", names="ab"))
 
-    assert found == []
+    assert actual == []
     changed = rows_by_name(_stage(1, "OneTime", names="ab"), _stage(2, "OneTime", names="ab"))
     assert ("b", "modified", f"not in the inventory, not deployed: syncMode OneTime; {SEE}") in changed
 
@@ -152,7 +152,7 @@ def test_a_new_document_under_one_time() -> None:
     ("former", "mode"), [("OneTime", "Continuous"), ("DryRun", "Continuous"), ("DryRun", "OneTime")]
 )
 def test_a_mode_that_deploys_again(former: str, mode: str) -> None:
-    """The source is the same in both samples, and changed before: the resource may have changed with the mode."""
+    """The source changed before both samples, so the resource may have changed with the mode."""
     message = f"may have changed: ClusterProfile p deploys again, after syncMode {former}"
 
     assert rows_by_name(_stage(2, former), _stage(2, mode, state="Provisioned bbbb")) == [("a", "modified", message)]
@@ -160,7 +160,7 @@ def test_a_mode_that_deploys_again(former: str, mode: str) -> None:
 
 
 def test_a_pause_that_ends() -> None:
-    """Only the hash tells whether the profile changed while it was paused."""
+    """Only the hash shows whether the profile changed while it was paused."""
     before, after = _stage(2, "Continuous"), _stage(2, "Continuous", state="Provisioned bbbb")
     before[2]["metadata"]["annotations"] = {"profile.projectsveltos.io/paused": "true"}
     message = "may have changed: ClusterProfile p deploys again, after a pause"
@@ -171,7 +171,7 @@ def test_a_pause_that_ends() -> None:
 
 
 def test_a_version_under_one_time() -> None:
-    """A release is not upgraded either."""
+    """OneTime does not upgrade a release either."""
     sides: list[list[JsonObject]] = []
     for version in ("1.0.0", "2.0.0"):
         made = profile("p", {"helmCharts": [chart(version)], "syncMode": "OneTime"}, W)
@@ -186,7 +186,7 @@ def test_a_version_under_one_time() -> None:
 
 
 def test_a_deployment_that_fails_on_one_side_only() -> None:
-    """Sveltos refuses a resource that came from another source: the documents are equal, what runs is not known."""
+    """Sveltos refuses a resource of another source. The documents are equal, but what runs is not known."""
     good, bad = _stage(1, "Continuous"), _stage(1, "Continuous", state="FailedNonRetriable aaaa")
 
     assert deployments(good, bad) == [(str(W), "p", "deployment failed (Resources): what runs there is not known")]
@@ -198,7 +198,7 @@ def test_a_deployment_that_fails_on_one_side_only() -> None:
 
 
 def test_a_missing_required_reference_deletes_nothing() -> None:
-    """The deployment failed, and the resource runs on though its source is gone."""
+    """The deployment fails, and the resource still runs although its source is gone."""
     whole = _stage(1, "Continuous")
     missing = [whole[0], whole[2], inventory_of(W), summary(W, "p", Resources="FailedNonRetriable")]
     not_reported = [whole[0], whole[2], inventory_of(W), whole[4]]
@@ -219,7 +219,7 @@ def test_a_missing_required_reference_keeps_nothing_on_a_cluster_that_left() -> 
 
 
 def test_a_missing_optional_reference_withdraws() -> None:
-    """Sveltos does without it; that something else fails does not keep the resource."""
+    """Sveltos deploys without the optional source. Another failure does not keep the resource."""
     source, other = content(service("a")), content(service("b"), "other")
     references = [{"kind": "ConfigMap", "namespace": "default", "name": "content", "optional": True}]
     references.append({"kind": "ConfigMap", "namespace": "default", "name": "other"})
@@ -231,7 +231,7 @@ def test_a_missing_optional_reference_withdraws() -> None:
 
 
 def test_when_not_applied_yet_ends() -> None:
-    """The change was sampled before Sveltos followed: the next sample has a row of its own."""
+    """The first sample shows the change before Sveltos deployed it. The next sample has a row for the deployment."""
     before, changed = _stage(1, "Continuous"), _stage(2, "Continuous")
     applied = _stage(2, "Continuous", state="Provisioned bbbb")
 
@@ -249,11 +249,11 @@ def _messages(before: list[JsonObject], after: list[JsonObject]) -> dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("selected", "said"),
+    ("selected", "message"),
     [(("old", "new"), ""), (("other", "new"), "now matched by"), (("old", "old"), "no longer matched by")],
 )
-def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], said: str) -> None:
-    """A selector that follows the label keeps the cluster: the profile of the older sample matched it already."""
+def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], message: str) -> None:
+    """If the selector changes with the label, the profile matched the cluster before and still does."""
     sides: list[list[JsonObject]] = []
     for label, selector in zip(("old", "new"), selected, strict=True):
         made: dict[str, Any] = profile("p", {"clusterSelector": {"matchLabels": {"env": selector}}})
@@ -262,12 +262,12 @@ def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], sai
     message = _messages(*sides)[W.name]
 
     assert message == "; ".join(
-        part for part in ("metadata.labels.env", f"{said} ClusterProfile p" if said else "") if part
+        part for part in ("metadata.labels.env", f"{message} ClusterProfile p" if message else "") if part
     )
 
 
 def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
-    """Its document changed, and its own selector matches nothing; by way of another profile, too."""
+    """Its own selector matches no cluster. The dependency may lead through another profile."""
     source = content(service("a"))
     labels = {"matchLabels": {"env": "prod"}}
     first = {**referring(source, name="first"), "status": {}}
@@ -277,27 +277,27 @@ def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
     report = summary(W, "first", Resources="Provisioned aaaa")
     changed = content(service("a", 2))
 
-    found = rows_by_name(
+    actual = rows_by_name(
         [cluster(W, env="prod"), cluster(O, env="dev"), source, first, middle, last, there, report],
         [cluster(W, env="prod"), cluster(O, env="dev"), changed, first, middle, last, there, report],
     )
 
-    assert found == [("a", "modified", SEE + NOT_APPLIED)]
+    assert actual == [("a", "modified", SEE + NOT_APPLIED)]
 
 
 def test_references_of_a_prerequisite_hold_for_the_clusters_of_its_dependents() -> None:
-    """An empty namespace is that of each of these clusters, also where Sveltos has reported nothing yet."""
+    """A reference without a namespace uses the namespace of each cluster, also before Sveltos reports anything."""
     first = {**profile("first", {"policyRefs": [{"kind": "ConfigMap", "namespace": "", "name": "own"}]}), "status": {}}
     last = profile("last", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
     tree = build([cluster(O, env="prod"), cluster(W, env="dev"), first, {**last, "status": {}}])
 
-    (found,) = referred(tree, first)
+    (reference,) = read_references(tree, first)
 
-    assert (found.target.namespace, found.clusters) == (O.namespace, (O,))
+    assert (reference.target.namespace, reference.clusters) == (O.namespace, (O,))
 
 
 def test_a_set_without_max_replicas_gives_no_row() -> None:
-    """It selects no cluster, so that a label which its selector reads changes no match."""
+    """Such a set selects no cluster, so a label in its selector changes no match."""
     members: JsonObject = {
         "apiVersion": "lib.projectsveltos.io/v1beta1",
         "kind": "ClusterSet",
@@ -307,14 +307,14 @@ def test_a_set_without_max_replicas_gives_no_row() -> None:
     limited = {**members, "spec": {**members["spec"], "maxReplicas": 3}}
     using = {**profile("p", {"setRefs": ["prod"]}), "status": {}}
 
-    for document, said in ((members, ""), (limited, "; now matched by ClusterProfile p")):
+    for document, message in ((members, ""), (limited, "; now matched by ClusterProfile p")):
         sides = [[cluster(W, env=label), document, using] for label in ("dev", "prod")]
 
-        assert _messages(*sides)[W.name] == f"metadata.labels.env{said}"
+        assert _messages(*sides)[W.name] == f"metadata.labels.env{message}"
 
 
 def test_the_status_of_a_set_says_nothing_about_other_labels() -> None:
-    """Sveltos has followed: the set selects the cluster since the label changed."""
+    """Sveltos updated the status of the set after the label changed."""
     members: JsonObject = {
         "apiVersion": "lib.projectsveltos.io/v1beta1",
         "kind": "ClusterSet",

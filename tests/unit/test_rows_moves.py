@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.sveltos.kinds import CAPI_CLUSTER
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.rows import (
@@ -37,7 +37,7 @@ from tests.support.trees import (
 
 
 def _two(owner: str, port: int = 1, *, failed: str = "", lost: bool = False) -> list[JsonObject]:
-    """Two profiles, of which one deploys a Service to a cluster."""
+    """Return two profiles. One of them deploys a Service to a cluster."""
     source = content(service("a", port))
     objects = [
         cluster(W),
@@ -49,18 +49,18 @@ def _two(owner: str, port: int = 1, *, failed: str = "", lost: bool = False) -> 
 
 
 def test_a_resource_that_another_profile_deploys_now() -> None:
-    """It is there before and after: no row, unless what is deployed differs."""
+    """The resource exists before and after: there is no row unless its document differs."""
     assert rows(_two("p"), _two("q")) == []
     assert rows(_two("p"), _two("q", port=2)) == [("/Service", "test/a", "modified", SEE)]
 
 
 def test_a_resource_on_its_way_to_a_profile_that_fails() -> None:
-    """The new profile's deployment failed before it listed the resource: it runs on."""
+    """The deployment of the new profile failed before it listed the resource, which still runs."""
     assert rows(_two("p"), _two("q", failed="q", lost=True)) == []
 
 
 def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails() -> None:
-    """Whichever inventory lacks it, or both do: it is one changed resource."""
+    """One inventory or both lack the entry. The resource has one row in each case."""
     before, after = _two("p"), _two("q", port=2)
     lost_before, lost_after = _two("p", failed="p", lost=True), _two("q", port=2, failed="q", lost=True)
 
@@ -69,7 +69,7 @@ def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails(
 
 
 def test_a_failure_excuses_only_what_is_still_asked_for() -> None:
-    """A document that nobody configures any more is a deletion, whatever else failed."""
+    """A document that no profile configures any more is deleted, whatever else failed."""
     after = _two("p", failed="p", lost=True)
     after[1]["data"] = {"all.yaml": ""}
 
@@ -81,24 +81,24 @@ def _patched(*patches: JsonObject, **spec: Any) -> list[JsonObject]:
 
 
 def test_a_patch_modifies_what_it_selects() -> None:
-    """The documents are the same, the resources are not."""
+    """The documents are the same, but the resources differ."""
     patch = {"target": {"kind": "Service", "name": "a.*"}, "patch": "- op: add\n  path: /spec/x\n  value: 1\n"}
 
     assert rows(_patched(), _patched(patch)) == [
-        ("/Service", "test/a", "modified", "patched otherwise, compare ClusterProfile p")
+        ("/Service", "test/a", "modified", "patches changed, compare ClusterProfile p")
     ]
     assert rows(_patched(patch), _patched(patch)) == []
 
 
 def test_a_patch_without_a_target_or_with_a_pattern_that_cannot_be_read_selects_all() -> None:
-    """Better a row too many, which says why, than a change that nobody sees."""
+    """Such a patch may apply to every resource: an extra row is better than a hidden change."""
     for target in ({}, {"name": "("}):
-        found = rows(_patched(), _patched({"target": target, "patch": "- op: remove\n  path: /spec/x\n"}))
-        assert [row[1] for row in found] == ["test/a", "test/b"]
+        actual = rows(_patched(), _patched({"target": target, "patch": "- op: remove\n  path: /spec/x\n"}))
+        assert [row[1] for row in actual] == ["test/a", "test/b"]
 
 
 def test_a_patch_from_a_config_map() -> None:
-    """Its text is compared, and its row names it."""
+    """The text of the patch is compared, and the row names its ConfigMap."""
 
     def patched(value: int) -> list[JsonObject]:
         text = f"target:\n  kind: Service\n  name: b\npatch: |\n  - op: add\n    path: /spec/x\n    value: {value}\n"
@@ -108,25 +108,25 @@ def test_a_patch_from_a_config_map() -> None:
         ]
 
     assert rows(patched(1), patched(2)) == [
-        ("/Service", "test/b", "modified", "patched otherwise, compare ConfigMap default/patches")
+        ("/Service", "test/b", "modified", "patches changed, compare ConfigMap default/patches")
     ]
 
 
 def test_a_patch_from_a_secret_is_noticed_and_not_shown() -> None:
-    """Its values are fingerprints: whom it selects cannot be told."""
+    """The values are fingerprints, so the target of the patch is unknown."""
 
     def patched(value: str) -> list[JsonObject]:
         spec = {"patchesFrom": [policy_ref("patches", "Secret")]}
         return [*_patched(**spec), secret("patches", {"one": value})]
 
-    found = rows(patched("very-secret-a"), patched("very-secret-b"))
+    actual = rows(patched("very-secret-a"), patched("very-secret-b"))
 
-    assert [row[1] for row in found] == ["test/a", "test/b"]
-    assert all("compare Secret default/patches" in row[3] for row in found)
+    assert [row[1] for row in actual] == ["test/a", "test/b"]
+    assert all("compare Secret default/patches" in row[3] for row in actual)
 
 
 def test_a_cluster_scoped_document_that_loses_its_namespace() -> None:
-    """A namespace means nothing there: the same resource, and no change."""
+    """The namespace has no meaning: the resource is the same and does not change."""
 
     def written(namespace: str, kind: str, deployed: str) -> list[JsonObject]:
         text = service("a", namespace=namespace).replace("Service", kind).replace("v1", "example.com/v1", 1)
@@ -144,7 +144,7 @@ def _labelled(env: str, *names: str) -> list[JsonObject]:
 
 
 def test_the_label_of_a_cluster_says_which_profiles_it_brings_and_takes() -> None:
-    """In the row of the cluster; many are counted."""
+    """The row of the cluster names the first profiles and counts the others."""
     (came,) = compare(build(_labelled("test", "p")), build(_labelled("production", "p"))).management
     (went,) = compare(build(_labelled("production", "p")), build(_labelled("test", "p"))).management
 
@@ -157,7 +157,7 @@ def test_the_label_of_a_cluster_says_which_profiles_it_brings_and_takes() -> Non
 
 
 def _moving(owner: str, port: int, deployer: str, *others: str) -> list[JsonObject]:
-    """Two profiles, of which ``owner`` is asked to deploy a Service that the inventory lists under ``deployer``."""
+    """Return two profiles: ``owner`` is configured to deploy a Service, ``deployer`` is listed in the inventory."""
     names, source = sorted({"p", owner, *others}), content(service("a", port))
     return [
         cluster(W),
@@ -169,7 +169,7 @@ def _moving(owner: str, port: int, deployer: str, *others: str) -> list[JsonObje
 
 
 def test_a_resource_that_is_to_move_and_to_change() -> None:
-    """Sveltos has not followed: the change is a row now, since no later comparison can tell; the move is none."""
+    """The inventory is not up to date. The change is a row now, since no later comparison shows it; the move is not."""
     before = _moving("p", 1, "p", "q")
 
     assert rows(before, _moving("q", 2, "p")) == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
@@ -178,23 +178,27 @@ def test_a_resource_that_is_to_move_and_to_change() -> None:
 
 
 def test_a_resource_that_is_to_move_to_a_new_profile() -> None:
-    """The profile it moves to was not there before."""
-    found = rows(_moving("p", 1, "p"), _moving("new", 2, "p"))
+    """The new profile did not exist before."""
+    actual = rows(_moving("p", 1, "p"), _moving("new", 2, "p"))
 
-    assert found == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
+    assert actual == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
 
 
 def test_a_resource_of_a_profile_that_is_gone_and_that_is_to_change() -> None:
-    """The profile was replaced by another one, old or new, and Sveltos has not followed."""
+    """Another profile, old or new, replaced the profile, and the inventory is not up to date."""
     for others in ((), ("q",)):
         before, after = _moving("p", 1, "p", *others), _moving("q", 2, "p", *others)
-        gone = [one for one in after if (one["kind"], one["metadata"]["name"]) != ("ClusterProfile", "p")]
+        gone = [
+            document
+            for document in after
+            if (document["kind"], document["metadata"]["name"]) != ("ClusterProfile", "p")
+        ]
 
         assert rows(before, gone) == [("/Service", "test/a", "modified", SEE + NOT_APPLIED)]
 
 
 def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
-    """What came from a document is none of the Secret's resources, while the inventory still lists it."""
+    """A resource of the removed document does not come from the Secret, although the inventory still lists it."""
     source = content(service("a"))
 
     def hiding(password: str, *sources: JsonObject) -> list[JsonObject]:
@@ -202,9 +206,9 @@ def test_a_document_that_leaves_beside_a_secret_that_changes() -> None:
         deployed = inventory_of(W, deployed_by("p", *listed("a"), "/Secret test/b"))
         return [cluster(W), source, hidden, referring(hidden, *sources), deployed]
 
-    found = rows(hiding("one", source), hiding("another"))
+    actual = rows(hiding("one", source), hiding("another"))
 
-    assert found == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+    assert actual == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
 
 
 def test_clusters_of_one_name_and_two_types_are_two() -> None:
@@ -220,38 +224,40 @@ def test_clusters_of_one_name_and_two_types_are_two() -> None:
             inventory_of(twin, deployed_by("q", *listed("a"))),
         ]
 
-    found = compare(build(twins(1)), build(twins(2)))
+    comparison = compare(build(twins(1)), build(twins(2)))
 
-    assert [row.cluster for row in found.rows] == ["default/capi--west"]
+    assert [row.cluster for row in comparison.rows] == ["default/capi--west"]
 
 
 def test_a_cluster_that_is_gone() -> None:
-    """Sveltos withdraws nothing from a cluster that it no longer knows, and the profiles that matched it are named."""
+    """Sveltos withdraws nothing from an unknown cluster. The row of the cluster names the profiles that matched it."""
     before = _labelled("production", "p")
     before.append(inventory_of(W, deployed_by("p", *listed("a"))))
-    after = [one for one in _labelled("other", "p") if one["metadata"]["name"] != W.name]
+    after = [document for document in _labelled("other", "p") if document["metadata"]["name"] != W.name]
 
-    found = compare(build(before), build(after))
+    comparison = compare(build(before), build(after))
 
-    assert [(row.cluster, row.name, str(row.action)) for row in found.rows] == [(str(W), "a", "left in place")]
-    assert [(row.name, row.message) for row in found.management] == [("west", "no longer matched by ClusterProfile p")]
+    assert [(row.cluster, row.name, str(row.action)) for row in comparison.rows] == [(str(W), "a", "left in place")]
+    assert [(row.name, row.message) for row in comparison.management] == [
+        ("west", "no longer matched by ClusterProfile p")
+    ]
 
 
 def test_a_selector_that_leaves_a_cluster_before_sveltos_does() -> None:
-    """What is listed is there: it goes when the inventory says so; the profile's own row tells of the selector."""
+    """A listed resource still exists, and is deleted when the inventory changes. The selector has a row of its own."""
 
     def selecting(value: str) -> list[JsonObject]:
         selector = {"matchLabels": {"env": value}}
         return [cluster(W, env="a"), *stage(content(service("a")), *listed("a"), clusterSelector=selector)[1:]]
 
-    found = compare(build(selecting("a")), build(selecting("b")))
+    comparison = compare(build(selecting("a")), build(selecting("b")))
 
-    assert found.rows == ()
-    assert [row.message for row in found.management] == ["spec.clusterSelector.matchLabels.env"]
+    assert comparison.rows == ()
+    assert [row.message for row in comparison.management] == ["spec.clusterSelector.matchLabels.env"]
 
 
 def test_a_resource_of_a_secret_that_moves_and_changes() -> None:
-    """Its document cannot be read, but the Secret changed: the row names it."""
+    """The document cannot be read, so the row names the Secret that changed."""
 
     def hiding(owner: str, password: str) -> list[JsonObject]:
         hidden = content(password, "hidden", "Secret")
@@ -262,9 +268,9 @@ def test_a_resource_of_a_secret_that_moves_and_changes() -> None:
             inventory_of(W, deployed_by(owner, "/Secret test/b")),
         ]
 
-    found = rows(hiding("p", "one"), hiding("q", "another"))
+    actual = rows(hiding("p", "one"), hiding("q", "another"))
 
-    assert found == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
+    assert actual == [("/Secret", "test/b", "modified", "To see diff compare Secret default/hidden")]
     assert rows(hiding("p", "one"), hiding("q", "one")) == []
 
 
@@ -272,7 +278,7 @@ def test_a_resource_of_a_secret_that_moves_and_changes() -> None:
 
 
 def _releasing(owner: str, deployer: str, *, state: str = "Provisioned", **asked: Any) -> list[JsonObject]:
-    """Three profiles, of which ``owner`` is asked for a release that the inventory lists under ``deployer``."""
+    """Return three profiles: ``owner`` has the chart of a release, ``deployer`` is listed in the inventory."""
     return [
         cluster(W),
         *(profile(name, {"helmCharts": [chart(**asked)] if name == owner else []}, W) for name in ("p", "q", "r")),
@@ -282,7 +288,7 @@ def _releasing(owner: str, deployer: str, *, state: str = "Provisioned", **asked
 
 
 def test_a_release_that_another_profile_is_to_deploy() -> None:
-    """Its move is no row, before and after Sveltos follows; another value is one, at once."""
+    """The move is never a row. Other values are a row at once."""
     before, moving, moved = _releasing("p", "p"), _releasing("q", "p"), _releasing("q", "q")
 
     assert rows(before, moving) == rows(moving, moved) == rows(before, moved) == []
@@ -292,7 +298,7 @@ def test_a_release_that_another_profile_is_to_deploy() -> None:
 
 
 def test_a_release_that_nobody_asks_for_any_more() -> None:
-    """It is deleted when it is: nothing else of it changes before."""
+    """The release is deleted when the inventory no longer lists it. Before that, nothing about it changes."""
     before, withdrawn = _releasing("p", "p"), _releasing("", "p")
 
     assert rows(before, withdrawn) == []
@@ -300,7 +306,7 @@ def test_a_release_that_nobody_asks_for_any_more() -> None:
 
 
 def test_a_release_that_moves_between_profiles_that_fail() -> None:
-    """No inventory lists it: it is one release all the same, and another version of it is a change."""
+    """No inventory lists the release. It is one release all the same, and another version is a change."""
     before = _releasing("p", "", state="Failed")
 
     assert rows(before, _releasing("q", "", state="Failed")) == []
@@ -311,8 +317,12 @@ def test_a_release_that_moves_between_profiles_that_fail() -> None:
 
 
 def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -> None:
-    """Who asks for it elsewhere did not have it here."""
-    before = [one for one in _releasing("q", "") if one["kind"] != "ClusterProfile" or one["metadata"]["name"] != "q"]
+    """A profile with the chart that did not match the cluster before did not deploy the release there."""
+    before = [
+        document
+        for document in _releasing("q", "")
+        if document["kind"] != "ClusterProfile" or document["metadata"]["name"] != "q"
+    ]
     before += [profile("q", {"helmCharts": [chart()]}), summary(W, "p", Helm="Failed bbbb")]
     before = [one for one in before if one["metadata"]["name"] != "q-sveltos-west"]
 
@@ -320,7 +330,7 @@ def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -
 
 
 def test_a_document_of_the_same_name_in_the_management_cluster() -> None:
-    """Two resources that only share a name: what changed is the one whose document did."""
+    """Two resources share a name. Only the resource whose document changed has a row."""
 
     def both(port: int, *, local_port: int) -> list[JsonObject]:
         here, there = content(service("a", local_port), "here"), content(service("a", port), "there")
@@ -335,7 +345,7 @@ def test_a_document_of_the_same_name_in_the_management_cluster() -> None:
 
 
 def test_a_document_that_moves_to_another_profile_and_to_the_management_cluster() -> None:
-    """It is another resource there: what the inventory still lists has not changed."""
+    """The resource in the management cluster is another one: the listed resource has not changed."""
 
     def moved(owner: str, port: int, **more: str) -> list[JsonObject]:
         source = content(service("a", port))

@@ -19,7 +19,7 @@ from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TreeInfo, Trigger
 from gitsnap.core.ports import SampleDraft
 from gitsnap.format import encode
-from gitsnap.history.samples import Dated, find_sample
+from gitsnap.history.samples import TimeIndexed, find_sample
 
 _START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(SecretsMode.OMIT))
@@ -232,7 +232,7 @@ def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path
     samples = _reopened(index.parent.parent).samples()
     one_by_one = list(samples)
 
-    assert isinstance(samples, Dated)
+    assert isinstance(samples, TimeIndexed)
     for sample in one_by_one:
         moment = sample.time + later
         expected = [one for one in one_by_one if one.time <= moment][-1:]

@@ -31,7 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from gitsnap.format import parse_tag_message, tag_message
 from gitsnap.history.samples import find_object
 from gitsnap.rollback.sample_objects import SampleObjects

@@ -1,4 +1,4 @@
-"""Unified diffs: those of difflib for short texts, in bounded time for long ones."""
+"""Unified diffs: those of difflib for short texts, and in bounded time for long texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitsnap.diff.unified import unified_diff
 
 
 def test_short_texts_have_the_hunks_of_difflib() -> None:
-    """Also where hunks meet, and where one text is empty."""
+    """Also for hunks that touch and for an empty text."""
     chance = random.Random(1)
     for length in range(60):
         old, new = ([chance.choice("abcdefgh") for _ in range(length)] for _ in range(2))
@@ -23,7 +23,7 @@ def test_short_texts_have_the_hunks_of_difflib() -> None:
 
 
 def test_a_rewritten_megabyte_takes_seconds() -> None:
-    """Lines of which each stands a hundred times in the text cost difflib about half a minute."""
+    """Each line occurs a hundred times in the text: difflib needs about half a minute."""
     sides = []
     for seed in (1, 2):
         chance = random.Random(seed)
@@ -38,7 +38,7 @@ def test_a_rewritten_megabyte_takes_seconds() -> None:
 
 
 def test_a_long_text_shows_a_few_changes_as_such() -> None:
-    """Lines that occur once on both sides lead to the two that changed; equal lines around them do not confuse it."""
+    """Lines that occur once on both sides locate the two changes, also between repeated lines."""
     lines = [text for number in range(5_000) for text in (f"  name: n{number}", "  - same")]
     edited = list(lines)
     edited[100], edited[9_000] = "  name: first", "  - second"

@@ -17,11 +17,13 @@ from gitsnap.cli.commands.list import describe
 from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
 from gitsnap.core.errors import EXIT_DIFFERENCES, UsageError
 from gitsnap.core.model import Sample
-from gitsnap.diff import Comparison, Filters, compare
-from gitsnap.diff.rows import RawDiff
+from gitsnap.diff.comparison import compare
+from gitsnap.diff.raw_diff import RawDiff
+from gitsnap.diff.rows import Comparison
 from gitsnap.history import filter_check
 from gitsnap.history import samples as history
 from gitsnap.render import paint_diff, render_table, visible, wrapped
+from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -81,7 +83,7 @@ def diff(
     before_tree = opened.tree(before)
     tags = dict.fromkeys([before.tag, after.tag if after else "the management cluster now"])
     terminal.warn(filter_check.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags)))
-    comparison = compare(before_tree, after_tree, filters=filters)
+    comparison = compare(before_tree, after_tree, filters=filters, texts=raw_diff)
     values: Mapping[str, RawDiff] = {}
     if decrypt and after is not None:
         values = _values((opened, before), (other, after), filters, identity or [])
@@ -172,14 +174,17 @@ def _values(
     before: tuple[GitArchive, Sample], after: tuple[GitArchive, Sample], filters: Filters, identities: list[Path]
 ) -> Mapping[str, RawDiff]:
     """The raw diffs that show hidden values."""
-    from gitsnap.history.decryption import revealed_diffs
+    from gitsnap.diff.raw_diff import object_texts, raw_diffs
+    from gitsnap.diff.rows import object_title
+    from gitsnap.history.decryption import revealed_changes
     from gitsnap.secrets import archive_keys
 
     old, new = (
         (opened.tree(sample), archive_keys.for_reading(opened, sample, identities=identities))
         for opened, sample in (before, after)
     )
-    return revealed_diffs((old, new), filters=filters, labels=(before[1].tag, after[1].tag))
+    pairs = (object_texts(object_title(key), *versions) for key, *versions in revealed_changes(old, new, filters))
+    return {diff.title: diff for diff in raw_diffs(pairs, before[1].tag, after[1].tag)}
 
 
 def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:

@@ -16,13 +16,17 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.resolve import ArchiveChoice
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import Sample
-from gitsnap.diff import Comparison, Filters
+from gitsnap.diff.rows import Comparison
 from gitsnap.history import changelog
 from gitsnap.history import samples as history
 from gitsnap.render import render_table
+from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
+    from gitsnap.core.ports import Tree
+    from gitsnap.diff.changes import Change
+    from gitsnap.diff.rows import ObjectActions
 
 _Found = TypeVar("_Found")
 
@@ -58,22 +62,29 @@ def log(
     """
     opened = archive.open()
     bounds = {
-        "since": history.moment(since, end=False) if since else None,
-        "until": history.moment(until, end=True) if until else None,
+        "since": history.parse_moment(since, end=False) if since else None,
+        "until": history.parse_moment(until, end=True) if until else None,
     }
     if clusters:
         if wanted:
             raise UsageError("--cluster shows what changed for a cluster: leave out the object, or --cluster")
         _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
         return
-    chosen = changelog.Wanted.parse(wanted)
-    found = _gathered(islice(changelog.entries(opened, chosen, **bounds), limit or None))
+    chosen = changelog.ObjectPattern.parse(wanted)
+    found = _gathered(islice(changelog.read_entries(opened, chosen, _find_actions, **bounds), limit or None))
     if not found and (samples := opened.samples()):
         newest = opened.tree(samples[-1])
         changelog.check_kind(opened, chosen, newest)
-        changelog.check_existed(opened, chosen, (one.key for one in history.objects(newest, kind=chosen.kind)))
+        changelog.check_existed(opened, chosen, (one.key for one in history.list_objects(newest, kind=chosen.kind)))
     _show_objects(found, form)
     _check_whole(opened, found)
+
+
+def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
+    """Return what happened to the objects that one of two trees lacks."""
+    from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
+
+    return object_actions_between(before, after, changes)
 
 
 def _check_whole(archive: GitArchive, found: Sequence[object]) -> None:
@@ -143,13 +154,14 @@ def _show_clusters(
     form: options.Output,
 ) -> None:
     from gitsnap.history import filter_check  # which the log of objects has no use for
+    from gitsnap.history.cluster_changelog import cluster_changes
 
     samples = archive.samples()
     newest = history.find_sample(samples, "latest")
     known = chain(filter_check.clusters_of(archive.tree(newest)), filter_check.clusters_ever(archive, filters.clusters))
     filter_check.check_clusters(filters.clusters, known, where="the history of the archive")
     history.sample_before(samples, newest)  # with one sample there is nothing to compare
-    found = islice(changelog.cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
+    found = islice(cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
     rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
     if form is options.Output.TABLE:
         terminal.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")

@@ -14,13 +14,13 @@ from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
 from gitsnap.core.errors import AccessDeniedError, UsageError
 from gitsnap.core.model import Area, ObjectKey
 from gitsnap.format import decode, masking
-from gitsnap.history import samples
+from gitsnap.history import deployed_addons, samples
 from gitsnap.render import render_table, shortened
 from gitsnap.sveltos import kinds
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Cluster, Tree
-    from gitsnap.diff import Filters
+    from gitsnap.sveltos.filters import Filters
 
 _REFERENCES = "references"
 
@@ -65,7 +65,7 @@ def show(
     if objects and everything:
         raise UsageError("--all shows every object: leave out the names, or --all")
     found = [samples.find_object(tree, name) for name in objects or ()] or list(
-        samples.objects(tree, namespaces=namespace or ())
+        samples.list_objects(tree, namespaces=namespace or ())
     )
     documents = [one.document for one in found]
     if decrypt:
@@ -87,13 +87,13 @@ def show(
 def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output) -> None:
     """One line an object, by namespace and kind; then what the sample lacks."""
     if form is not options.Output.TABLE:
-        archive_keys = [one.key for one in samples.objects(tree, namespaces=namespaces)]
+        archive_keys = [one.key for one in samples.list_objects(tree, namespaces=namespaces)]
         listed = [{"kind": str(key.kind), "namespace": key.namespace, "name": key.name} for key in archive_keys]
         terminal.structured({"kind": "ObjectList", "sample": tag, "objects": listed}, form)
         return
     rows = [
         [one.key.namespace or "-", str(one.key.kind), one.key.name]
-        for one in samples.objects(tree, namespaces=namespaces)
+        for one in samples.list_objects(tree, namespaces=namespaces)
     ]
     terminal.result(render_table(["namespace", "kind", "name"], rows, columns=terminal.columns()))
     counted = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
@@ -109,13 +109,13 @@ def _overview(tree: Tree, tag: str, namespaces: list[str], form: options.Output)
 
 def _references(tree: Tree, names: list[str], form: options.Output) -> None:
     """What objects refer to: for which clusters, where it stands, and whether the sample has it."""
-    from gitsnap.diff.rows import short_name
-    from gitsnap.history.references import referred
+    from gitsnap.core.text import in_words
+    from gitsnap.history.references import read_references
 
     if not names:
         raise UsageError("show references: name an object, such as ClusterProfile/guestbook")
     documents = [samples.find_object(tree, name).document for name in names]
-    found = [(ObjectKey.of(document), one) for document in documents for one in referred(tree, document)]
+    found = [(ObjectKey.of(document), one) for document in documents for one in read_references(tree, document)]
     if form is not options.Output.TABLE:
         listed = [
             {
@@ -137,7 +137,7 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
         [
             ", ".join(map(str, one.clusters)) or "all",
             one.path.removeprefix("spec."),
-            shortened(short_name(one.target)),
+            shortened(in_words(one.target)),
             one.state,
         ]
         for _, one in found
@@ -145,10 +145,12 @@ def _references(tree: Tree, names: list[str], form: options.Output) -> None:
     terminal.result(render_table(["cluster", "field", "refers to", "state"], rows, columns=terminal.columns()))
 
 
-def _failed_now(cluster: Cluster, filters: Filters) -> list[samples.FailedDeployment]:
+def _failed_now(cluster: Cluster, filters: Filters) -> list[deployed_addons.FailedDeployment]:
     """The deployments that fail now; the list of add-ons does not need the right to read ClusterSummaries."""
     try:
-        return samples.failed_deployments(samples.inventory_of_cluster(cluster, kinds.CLUSTER_SUMMARY), filters)
+        return deployed_addons.failed_deployments(
+            deployed_addons.inventory_of_cluster(cluster, kinds.CLUSTER_SUMMARY), filters
+        )
     except AccessDeniedError as error:
         terminal.warn([f"whether deployments failed is not known, since ClusterSummaries cannot be read: {error}"])
         return []
@@ -167,8 +169,8 @@ def addons(
 
     Example: gitsnap addons --sample latest --snapshot hourly
     """
-    from gitsnap.diff import Filters
     from gitsnap.history import filter_check  # with all that reads comparisons, which `show` has no use for
+    from gitsnap.sveltos.filters import Filters
 
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     if sample:
@@ -176,15 +178,17 @@ def addons(
         chosen = samples.find_sample(opened.samples(), sample)
         tree = opened.tree(chosen)
         terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
-        summaries = samples.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
-        failed = samples.failed_deployments(summaries, filters)
-        rows = samples.addons_of(samples.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed)
+        summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
+        failed = deployed_addons.failed_deployments(summaries, filters)
+        rows = deployed_addons.list_addons(
+            deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed
+        )
     else:
         asked = cluster.open()
-        configurations = list(samples.inventory_of_cluster(asked, kinds.CLUSTER_CONFIGURATION))
+        configurations = list(deployed_addons.inventory_of_cluster(asked, kinds.CLUSTER_CONFIGURATION))
         terminal.warn(filter_check.check_filters_now(filters, asked, configurations))
         failed = _failed_now(asked, filters)
-        rows = samples.addons_of(configurations, filters, failed)
+        rows = deployed_addons.list_addons(configurations, filters, failed)
     terminal.warn(map(str, failed))
     header = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
     cells = [

@@ -13,8 +13,6 @@ from typing import Any
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.diff.source_documents import Described, described, texts_of
-from gitsnap.diff.template_context import NOTHING
 from gitsnap.rollback.plan.steps import Action, Step
 from gitsnap.rollback.plan.transitions import content_steps
 from gitsnap.sveltos import kinds
@@ -22,6 +20,7 @@ from gitsnap.sveltos.clusters import ClusterObjects
 from gitsnap.sveltos.documents import is_rendered, split
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, references, render
+from gitsnap.sveltos.source_documents import SourceDocument, read_documents, texts_of
 
 Contents = Mapping[ObjectKey, JsonObject | None]
 """Live ConfigMaps and Secrets by key; None for one that does not exist. One that could not be read is left out."""
@@ -129,8 +128,8 @@ class Deployment:
         return frozenset(feature for field, feature in FEATURES.items() if spec.get(field))
 
     @cached_property
-    def _policies(self) -> tuple[tuple[Described, ...], frozenset[str]]:
-        found: list[Described] = []
+    def _policies(self) -> tuple[tuple[SourceDocument, ...], frozenset[str]]:
+        found: list[SourceDocument] = []
         opaque = set(self.remote("policyRefs"))
         for reference in self.references:
             if reference.path != _POLICIES:
@@ -143,14 +142,14 @@ class Deployment:
                 if texts is None:
                     opaque.add(_print(reference.target, document))
                     continue
-                made, unclear = described(texts, NOTHING)
+                made, unclear = read_documents(texts)
                 found += made
                 # Text that is no template and no object deploys nothing.
                 opaque |= {_print(key, document) for key in unclear if is_rendered(document)}
         return tuple(found), frozenset(opaque)
 
     @property
-    def documents(self) -> tuple[Described, ...]:
+    def documents(self) -> tuple[SourceDocument, ...]:
         """The documents of the ConfigMaps and Secrets that it deploys."""
         return self._policies[0]
 

@@ -11,12 +11,12 @@ from functools import cached_property
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.diff.source_documents import Described
 from gitsnap.rollback.plan.deployed_content import FEATURES, Deployment
 from gitsnap.rollback.plan.match_states import mode_of
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.source_documents import SourceDocument
 
 Deployed = DeployedResource | DeployedRelease
 
@@ -67,7 +67,7 @@ class Difference:
         return not self.new.opaque
 
     @cached_property
-    def _kept(self) -> tuple[Described, ...]:
+    def _kept(self) -> tuple[SourceDocument, ...]:
         """The documents that keep a resource where it is.
 
         One that moves to another source, both of which are written, is gone between the two writes.
@@ -127,7 +127,7 @@ class Difference:
         return bool(self.new.opaque) and self.old.opaque != self.new.opaque
 
     @cached_property
-    def conflicts(self) -> list[tuple[Described, ObjectKey]]:
+    def conflicts(self) -> list[tuple[SourceDocument, ObjectKey]]:
         """Documents that come from another object than the one that the resource was deployed from.
 
         Sveltos refuses these (docs/ROLLBACK.md), each with its former source.

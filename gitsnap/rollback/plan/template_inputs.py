@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.diff.template_context import CLUSTER, Input
 from gitsnap.rollback.plan.consequences import Doing, Effect
 from gitsnap.rollback.plan.deployed_content import Contents, Objects
 from gitsnap.rollback.plan.match_states import State, mode_of
@@ -21,8 +20,9 @@ from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
+from gitsnap.sveltos.template_context import CLUSTER, TemplateInput
 
-_THE_CLUSTER = Input(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
+_THE_CLUSTER = TemplateInput(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
 
 
 class Inputs:

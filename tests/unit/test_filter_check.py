@@ -1,4 +1,4 @@
-"""Names of managed clusters and namespaces that a filter has: known from wherever, or an error that proposes others."""
+"""The check of cluster and namespace filters: every source of names is used, and an error suggests other names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import IncompleteKind, IncompleteReason, JsonObject, Substitute
-from gitsnap.diff import Filters
 from gitsnap.history import filter_check
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.filters import Filters
 from gitsnap.sveltos.matching import ClusterRef
 from tests.support.trees import O, W, build, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
 
@@ -36,7 +36,7 @@ _KNOWING = {
 @pytest.mark.parametrize("document", _KNOWING.values(), ids=_KNOWING.keys())
 @pytest.mark.parametrize("name", ["orders", "capi--orders", "tenant-a/orders", "tenant-a/capi--orders"])
 def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject, name: str) -> None:
-    """On either side of a comparison, by each form of its name, with the namespace that it lies in."""
+    """On either side of a comparison, in each notation of its name, and with its namespace."""
     for trees in ([build([document]), build([])], [build([]), build([document])]):
         assert filter_check.check_filters(Filters(("tenant-a",), (name,)), trees, where="a or b") == []
 
@@ -52,7 +52,7 @@ def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject,
     ],
 )
 def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
-    """It is an error beside names that are right, and proposes names in the form in which it was typed."""
+    """The name is an error also beside known names, and the suggestions use its notation."""
     trees = [build([cluster(O)]), build([cluster(O), cluster(W)])]
 
     with pytest.raises(NotFoundError) as caught:
@@ -63,15 +63,15 @@ def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
 
 
 def test_without_any_cluster() -> None:
-    """There is nothing to propose then."""
+    """Without any cluster the error has no suggestion."""
     with pytest.raises(NotFoundError) as caught:
         filter_check.check_filters(Filters(clusters=("west",)), [build([])], where="a")
 
-    assert caught.value.hint == "It knows no cluster at all."
+    assert caught.value.hint == "It has no managed clusters."
 
 
 def test_clusters_are_not_read_while_their_paths_tell() -> None:
-    """The check of a name that is right costs no look into a file."""
+    """The check of a known name reads no file."""
     tree = build([cluster(W), *_KNOWING.values()])
 
     filter_check.check_filters(Filters(clusters=("west", "orders")), [tree], where="a")
@@ -80,7 +80,7 @@ def test_clusters_are_not_read_while_their_paths_tell() -> None:
 
 
 def test_a_namespace_in_which_nothing_is() -> None:
-    """Objects and clusters lie in namespaces, on either side; anything else may be misspelt, or have nothing in it."""
+    """A namespace without objects and clusters on both sides is misspelled or empty."""
     referring = profile("base", {"policyRefs": [policy_ref("web", namespace="team-a")]}, W)
     trees = [build([referring, config_map("web", {}, namespace="team-a")]), build([cluster(W)])]
     assert filter_check.check_filters(Filters(("team-a", "default")), trees, where="a or b") == []
@@ -91,7 +91,7 @@ def test_a_namespace_in_which_nothing_is() -> None:
 
 
 def test_what_could_not_be_read_may_have_the_name() -> None:
-    """A tree that lacks a kind cannot say that there is nothing; one that carried it forward can."""
+    """A tree that lacks a kind cannot prove absence. A tree that carried the kind forward can."""
 
     def lacking(substitute: Substitute) -> list[IncompleteKind]:
         return [IncompleteKind(kinds.SVELTOS_CLUSTER, substitute, IncompleteReason.FORBIDDEN)]
@@ -104,5 +104,5 @@ def test_what_could_not_be_read_may_have_the_name() -> None:
 
 
 def test_the_names_of_a_cluster() -> None:
-    """All forms that the help of --cluster lists."""
+    """All notations in the help of --cluster."""
     assert ClusterRef(kinds.CAPI_CLUSTER, "ns", "a").names == {"a", "capi--a", "ns/a", "ns/capi--a"}

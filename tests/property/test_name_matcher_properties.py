@@ -1,4 +1,4 @@
-"""Names in texts, few or many of them, against one expression for all."""
+"""NameMatcher finds the same names as one regular expression, for few and for many names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitsnap.diff import name_matcher
-from gitsnap.diff.name_matcher import Names
+from gitsnap.sveltos import name_matcher
+from gitsnap.sveltos.name_matcher import NameMatcher
 
 _NAMES = st.sets(st.text("ab.-:A_", min_size=1, max_size=4), min_size=1, max_size=6)
 _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
@@ -19,9 +19,9 @@ _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
 @settings(max_examples=500, deadline=None)
 @given(_NAMES, _TEXTS)
 def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: set[str], text: str) -> None:
-    """Not as a part of a longer name; names that no object of Kubernetes has by its rules are found all the same."""
+    """A part of a longer name does not count. Names that Kubernetes does not allow are found as well."""
     expected = any(re.search(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9.-])", text) for name in given_names)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(name_matcher, "_FEW", few)
-        assert Names(given_names).stand_in(text.encode()) == expected
+        assert NameMatcher(given_names).matches(text.encode()) == expected

@@ -1,4 +1,4 @@
-"""What differs between two trees is the same, whether their folders are known or only their paths."""
+"""The paths that differ between two trees are the same with known folders and with paths only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import BlobId, Kind
-from gitsnap.diff.tree_files import ByKind, differing
+from gitsnap.format.tree_files import PathsByKind, differing_paths
 
 _NAMES = st.sampled_from(["a", "b", "ConfigMap", "Secret"])
 _PATHS = st.lists(_NAMES, min_size=1, max_size=4).map("/".join)
 _FILES = st.dictionaries(_PATHS, st.sampled_from("12")).map(
     # Where there is a file there cannot be a folder.
-    lambda files: {path: one for path, one in files.items() if not any(other.startswith(f"{path}/") for other in files)}
+    lambda files: {
+        path: blob for path, blob in files.items() if not any(other.startswith(f"{path}/") for other in files)
+    }
 )
 
 
@@ -41,18 +43,18 @@ def _made(make: Callable[[dict[str, BlobId]], Mapping[str, BlobId]], files: dict
 
 @given(before=_FILES, after=_FILES)
 def test_what_differs(before: dict[str, str], after: dict[str, str]) -> None:
-    """Folders that came, went, changed, or became files."""
+    """Folders are added, removed, changed, or replaced by files."""
     expected = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
-    assert differing(_made(dict, before), _made(dict, after)) == expected
-    assert differing(_made(_Foldered, before), _made(_Foldered, after)) == expected
-    assert differing(_made(_Foldered, before), _made(dict, after)) == expected
+    assert differing_paths(_made(dict, before), _made(dict, after)) == expected
+    assert differing_paths(_made(_Foldered, before), _made(_Foldered, after)) == expected
+    assert differing_paths(_made(_Foldered, before), _made(dict, after)) == expected
 
 
 @given(files=_FILES)
 def test_what_is_of_a_kind(files: dict[str, str]) -> None:
-    """Only what lies in a folder of the kind in a folder of a namespace."""
+    """Only files in a folder of the kind inside a folder of a namespace."""
     expected = sorted(path for path in files if path.count("/") == 2 and path.split("/")[1] == "ConfigMap")
 
     for make in (dict, _Foldered):
-        assert ByKind(_made(make, files)).paths(Kind("", "ConfigMap")) == expected
+        assert PathsByKind(_made(make, files)).paths(Kind("", "ConfigMap")) == expected

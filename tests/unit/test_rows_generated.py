@@ -1,4 +1,4 @@
-"""Rows for what Sveltos deploys by ClusterProfiles that it made itself, of a ClusterPromotion or an EventTrigger."""
+"""Rows for add-ons of ClusterProfiles that Sveltos generates from a ClusterPromotion or an EventTrigger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.diff import compare
+from gitsnap.diff.comparison import compare
 from tests.support.rows import (
     HAD_FAILED,
     SEE,
@@ -65,7 +65,7 @@ def _stage(maker: JsonObject, port: int = 1, *, failed: bool = False, mark: str 
 
 
 def test_a_document_that_a_promotion_rolls_out() -> None:
-    """The profile that Sveltos made of it is no configuration; what it deployed is compared all the same."""
+    """The generated profile is not archived. What it deploys is compared all the same."""
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
     assert rows_by_name(_stage(maker), _stage(maker, 2)) == [("a", "modified", SEE), ("c", "modified", SEE)]
@@ -73,26 +73,26 @@ def test_a_document_that_a_promotion_rolls_out() -> None:
 
 
 def test_a_document_that_an_event_trigger_deploys() -> None:
-    """On the clusters that it watches."""
+    """The documents are deployed to the clusters that the trigger watches."""
     maker = _trigger({"policyRefs": [policy_ref("content")]})
 
-    found = rows_by_name(_stage(maker, mark="trigger"), _stage(maker, 2, mark="trigger"))
+    actual = rows_by_name(_stage(maker, mark="trigger"), _stage(maker, 2, mark="trigger"))
 
-    assert [row[:2] for row in found] == [("a", "modified"), ("c", "modified")]
+    assert [row[:2] for row in actual] == [("a", "modified"), ("c", "modified")]
 
 
 def test_a_patch_of_a_promotion() -> None:
-    """It is the profile's, so that what another profile deploys is not patched."""
+    """The patch belongs to the generated profile: resources of other profiles are not patched."""
     patch = {"target": {"kind": "Service"}, "patch": "- op: remove\n  path: /spec\n"}
     plain = _promotion({"policyRefs": [policy_ref("content")]})
     patched = _promotion({"policyRefs": [policy_ref("content")], "patches": [patch]})
 
-    message = "patched otherwise, compare ClusterPromotion rollout (not applied yet)"
+    message = "patches changed, compare ClusterPromotion rollout (not applied yet)"
     assert rows_by_name(_stage(plain), _stage(patched)) == [("a", "modified", message), ("b", "modified", message)]
 
 
 def test_a_failure_of_a_made_profile() -> None:
-    """What it deployed cannot be told, so that nothing is said to be deleted."""
+    """What the generated profile deployed is unknown, so nothing is reported as deleted."""
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
     assert rows_by_name(_stage(maker), _stage(maker, failed=True)) == []
@@ -108,7 +108,7 @@ def _chart(version: str = "1.0.0", **more: Any) -> JsonObject:
 def _charted(
     maker: JsonObject, values: str = "b: 1", *, deployed: bool = True, hashed: str = "x", **labels: str
 ) -> list[JsonObject]:
-    """A maker with a chart, and the release that a profile which Sveltos made of it has put into the cluster."""
+    """Return a producer with a chart, and the release that the generated profile deployed."""
     reported = summary(W, "made", Helm=f"Provisioned {hashed}")
     reported["status"]["helmReleaseSummaries"] = [
         {"releaseNamespace": "shop", "releaseName": "web", "valuesHash": hashed, "status": "Managing"}
@@ -139,7 +139,7 @@ _NAMES = {"promotion": "ClusterPromotion rollout", "trigger": "EventTrigger on-s
     ],
 )
 def test_a_chart_of_a_maker_that_changed(kind: str, asked: dict[str, Any], message: str | None) -> None:
-    """The profile that Sveltos made has no place in the archive; what asks for the release is what it was made of."""
+    """The generated profile is not archived: the chart is compared in its producer."""
     make, changed = _MAKERS[kind], {field: value for field, value in asked.items() if field != "hashed"}
     before = _charted(make({"helmCharts": [_chart()]}), zone="x")
     after = _charted(make({"helmCharts": [_chart(**changed)]}), zone="x", hashed=asked.get("hashed", "x"))
@@ -150,7 +150,7 @@ def test_a_chart_of_a_maker_that_changed(kind: str, asked: dict[str, Any], messa
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
 def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
-    """In a ConfigMap, or in a label of the cluster that a template reads."""
+    """The values are in a ConfigMap, or in a label of the cluster that a template reads."""
     maker = _MAKERS[kind]({"helmCharts": [_chart(values="zone: {{ .Cluster.metadata.labels.zone }}")]})
     before = _charted(maker, zone="x")
 
@@ -163,7 +163,7 @@ def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
 
 
 def test_a_release_that_no_single_maker_asks_for() -> None:
-    """Two that ask for a release of one name: which of them Sveltos made the profile of cannot be told."""
+    """Two producers have a chart for the release: the one that the profile is generated from is unknown."""
     makers = [_promotion({"helmCharts": [_chart(values=values)]}) for values in ("a: 1", "a: 2")]
     other = _trigger({"helmCharts": [_chart()]})
     before, after = ([*_charted(maker), other] for maker in makers)
@@ -172,7 +172,7 @@ def test_a_release_that_no_single_maker_asks_for() -> None:
 
 
 def test_a_failure_of_a_release_of_a_made_profile() -> None:
-    """As with any other profile, where it is known what it was made of; else it may run on, and nothing is deleted."""
+    """A known producer decides, as a profile does. With an unknown one the release may run, and nothing is deleted."""
     maker = _promotion({"helmCharts": [_chart()]})
     upgraded = _promotion({"helmCharts": [_chart("2.0.0")]})
     withdrawn = _promotion({"helmCharts": []})
@@ -193,14 +193,14 @@ def test_a_failure_of_a_release_of_a_made_profile() -> None:
 
 
 def _management(before: list[JsonObject], after: list[JsonObject]) -> list[tuple[Any, ...]]:
-    found = compare(build(before), build(after))
-    assert not found.rows
-    return [(row.name, str(row.action), row.message) for row in found.management]
+    comparison = compare(build(before), build(after))
+    assert not comparison.rows
+    return [(row.name, str(row.action), row.message) for row in comparison.management]
 
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
 def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> None:
-    """With the fields that changed; no managed cluster has anything of it yet."""
+    """The row of the management cluster names the changed fields. No managed cluster has any of its add-ons yet."""
     make = _MAKERS[kind]
     before, after = (
         _charted(make({"helmCharts": [_chart(values=values)]}), deployed=False) for values in ("a: 1", "a: {{ .x }}")
@@ -213,7 +213,7 @@ def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> 
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
 def test_a_config_map_that_only_a_maker_refers_to(kind: str) -> None:
-    """There may be no resource to name, so the row says what it is for; not where a profile refers to it, too."""
+    """No resource may show the change, so the row names the producer, unless a profile refers to the ConfigMap, too."""
     maker = _MAKERS[kind]({"helmCharts": [_chart()]})
     before, after = (_charted(maker, values, deployed=False) for values in ("b: 1", "b: 2"))
 

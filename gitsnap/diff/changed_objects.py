@@ -1,0 +1,136 @@
+"""The objects that differ between two trees, and whether what Sveltos deploys from a source differs with them.
+
+Equal content ids mean equal objects, so only objects whose content ids differ are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import same_json
+from gitsnap.core.text import in_words
+from gitsnap.diff.changes import Change
+from gitsnap.diff.comparability import same_fingerprints
+from gitsnap.diff.rows import Action
+from gitsnap.diff.source_settings import same_content, same_values
+from gitsnap.format import kind_folder
+from gitsnap.format.tree_files import differing_paths
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.documents import is_rendered
+from gitsnap.sveltos.matching import ClusterRef
+from gitsnap.sveltos.tree_view import TreeView
+
+
+def find_changes(before: TreeView, after: TreeView, excluded: frozenset[Kind]) -> list[Change]:
+    """Return the objects below ``configuration/`` that differ, sorted by path.
+
+    Objects of excluded kinds, and objects that one side could not capture, are left out.
+    """
+    masked = not same_fingerprints(before.info, after.info)
+    incomplete = before.incomplete_objects | after.incomplete_objects
+    changes = []
+    for path in differing_paths(before.configuration, after.configuration):
+        old, new = before.object_at(path), after.object_at(path)
+        key = ObjectKey.of(old or new or {})
+        if key.kind in excluded or key in incomplete:
+            continue
+        if masked and key.kind == kinds.SECRET:
+            old, new = _without_values(old), _without_values(new)
+        if not same_json(old, new):
+            change = Change(key, old, new)
+            if change.action is not Action.MODIFIED or change.field_summary:
+                changes.append(change)
+    return changes
+
+
+def _without_values(secret: JsonObject | None) -> JsonObject | None:
+    return secret and {**secret, "data": dict.fromkeys(secret.get("data") or {})}
+
+
+class ChangedObjects:
+    """The changes between two trees by object, with the inventory entries that differ."""
+
+    def __init__(self, before: TreeView, after: TreeView, changes: Iterable[Change], excluded: frozenset[Kind]) -> None:
+        """``excluded``: kinds that one side did not capture, whose changes are not known."""
+        self.before = before
+        self.after = after
+        self.sides = (before, after)
+        self.excluded = excluded
+        self.by_key = {change.key: change for change in changes}
+
+    def covers(self, key: ObjectKey) -> bool:
+        """Return whether both sides captured the kind of an object."""
+        return key.kind not in self.excluded
+
+    # Inventory ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _inventory_paths(self) -> list[str]:
+        """Paths below ``inventory/`` whose content differs, sorted."""
+        return differing_paths(self.before.inventory, self.after.inventory)
+
+    def inventory_paths(self, *of_kinds: Kind) -> list[str]:
+        """Return the paths below ``inventory/`` that differ and belong to some kinds, sorted."""
+        folders = [kind_folder(kind) for kind in of_kinds]
+        return [path for path in self._inventory_paths if path.split("/", 2)[1:2] and path.split("/", 2)[1] in folders]
+
+    @cached_property
+    def _reported(self) -> frozenset[ObjectKey]:
+        """Clusters and Flux sources whose inventory entry differs."""
+        paths = self.inventory_paths(*((kinds.CLUSTER_KINDS | kinds.SOURCE_KINDS) - self.excluded))
+        documents = (self.after.reported_at(path) or self.before.reported_at(path) for path in paths)
+        return frozenset(ObjectKey.of(document) for document in documents if document is not None)
+
+    @cached_property
+    def moved_sources(self) -> frozenset[ObjectKey]:
+        """Flux sources whose inventory entry differs: Flux fetched another revision."""
+        return frozenset(key for key in self._reported if key.kind in kinds.SOURCE_KINDS)
+
+    @cached_property
+    def clusters(self) -> frozenset[ClusterRef]:
+        """Managed clusters whose object or labels changed, so that templates may evaluate to something else."""
+        keys = {key for key in self.by_key.keys() | self._reported if key.kind in kinds.CLUSTER_KINDS}
+        return frozenset(ClusterRef(key.kind, key.namespace, key.name) for key in keys)
+
+    # Sources --------------------------------------------------------------------------------------------------
+
+    def content_changed(self, source: ObjectKey) -> bool:
+        """Return whether the deployed content of a source that both sides have changed, and not only its labels.
+
+        The revision identifies the content of a Flux source. Without a revision on both sides it counts as unchanged.
+        """
+        moved = source in self.moved_sources and all(side.content_ids(source)[1] for side in self.sides)
+        change = self.by_key.get(source)
+        if change is None:
+            return moved
+        if change.before is None or change.after is None:
+            return False
+        return moved or not same_content(change.before, change.after)
+
+    def values_changed(self, source: ObjectKey) -> bool:
+        """Return whether the chart values in a ConfigMap or Secret changed."""
+        change = self.by_key.get(source)
+        if change is None or not self.content_changed(source):
+            return False
+        old, new = change.before or {}, change.after or {}
+        old_values, new_values = old.get("data") or {}, new.get("data") or {}
+        if same_json(old_values, new_values) and is_rendered(old) == is_rendered(new):
+            return False
+        if source.kind == kinds.SECRET or is_rendered(old) != is_rendered(new):
+            return True
+        if old_values.keys() != new_values.keys():
+            return True
+        return not all(same_values(str(text), str(new_values[name])) for name, text in old_values.items())
+
+    def describe(self, sources: Iterable[ObjectKey]) -> str:
+        """Return sources as messages name them, sorted. For a Flux source, both revisions are given."""
+        return ", ".join(map(self._describe, sorted(sources)))
+
+    def _describe(self, source: ObjectKey) -> str:
+        if source in self.moved_sources:
+            old, new = (inventory.revision_of(side.reported(source) or {}) for side in self.sides)
+            if old and new and old != new:
+                return f"{in_words(source)} (revision {old}, now {new})"
+        return in_words(source)

@@ -1,0 +1,114 @@
+"""The action of an object that one tree lacks: added or deleted, or only captured by one of the two samples.
+
+A ConfigMap or Secret is captured because an object refers to it. If it appears or disappears, that says nothing about
+its existence, unless the other sample records that a reference to it was not resolved. If the policy captures more or
+less than before, an object that appears or disappears may have existed all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gitsnap.core.model import Kind, ObjectKey, TreeInfo
+from gitsnap.core.ports import Tree
+from gitsnap.core.text import in_words, join_names
+from gitsnap.diff.changes import Change
+from gitsnap.diff.comparability import scope_of
+from gitsnap.diff.rows import Action, ObjectActions
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.references import REFERENCE_PATHS, UnresolvedReason
+from gitsnap.sveltos.tree_view import ContentCache, TreeView
+
+_ABSENT = frozenset({UnresolvedReason.NOT_FOUND, UnresolvedReason.OPTIONAL, UnresolvedReason.WRONG_TYPE})
+"""Reasons that prove that the referenced object did not exist, or not in a form that Sveltos reads."""
+
+
+def object_actions_between(before: Tree, after: Tree, changes: Iterable[Change]) -> ObjectActions:
+    """Return the actions of the objects that one of two trees lacks. Raises ArchiveError."""
+    cache = ContentCache()
+    return object_actions(TreeView(before, cache), TreeView(after, cache), changes)
+
+
+def object_actions(before: TreeView, after: TreeView, changes: Iterable[Change]) -> ObjectActions:
+    """Return the actions of the objects that one side lacks. Modified objects are not included."""
+    actions = {
+        change.key: action
+        for change in changes
+        if change.action is not Action.MODIFIED and (action := _action(before, after, change)) is not None
+    }
+    now_referenced = {key for key, action in actions.items() if action is Action.NOW_REFERENCED}
+    no_longer_referenced = {key for key, action in actions.items() if action is Action.NO_LONGER_REFERENCED}
+    referrers = {**_referrers(after, now_referenced), **_referrers(before, no_longer_referenced)}
+    return {key: (action, _by(referrers.get(key, []))) for key, action in actions.items()}
+
+
+def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mapping[ObjectKey, str]:
+    """Return who refers to the objects that no profile refers to: ``by EventSource pods and 1 more``.
+
+    No deployed resource shows what such an object is for.
+    """
+    others = _referrers(side, keys, REFERENCE_PATHS.keys() - kinds.PROFILE_KINDS)
+    of_profiles = _referrers(side, set(others), kinds.PROFILE_KINDS)
+    return {key: _by(referrers) for key, referrers in others.items() if key not in of_profiles}
+
+
+def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
+    """Return the action of an object that one side lacks, None if it cannot be told."""
+    action = change.action
+    if _scope_explains(change, before.info, after.info):
+        return Action.NOW_COVERED if action is Action.ADDED else Action.NO_LONGER_COVERED
+    if not _is_captured_by_reference(change.key.kind, before, after):
+        return action
+    if any(selector.kind == change.key.kind for selector in after.info.resources):
+        # The policy captures this kind without regard to references; not_comparable lists differing selectors.
+        return action
+    lacking, by_reference = (
+        (before, Action.NOW_REFERENCED) if action is Action.ADDED else (after, Action.NO_LONGER_REFERENCED)
+    )
+    reason = lacking.unresolved_reason(change.key)
+    if reason is None:
+        return by_reference
+    return action if reason in _ABSENT else None
+
+
+def _scope_explains(change: Change, before: TreeInfo, after: TreeInfo) -> bool:
+    """Return whether one side lacks an object because it captured less. The labels of the object then are unknown."""
+    key, kind = change.key, change.key.kind
+    lacking, having = (before, after) if change.before is None else (after, before)
+    if scope_of(lacking).get(kind) == scope_of(having).get(kind):
+        return False
+    if any(selector.covers(key) and not selector.label_selector for selector in lacking.resources):
+        return False
+    if kind in lacking.kinds and kind not in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        # A selector for a kind that is captured anyway adds the objects that a controller owns.
+        return any(selector.covers(key) for selector in having.resources)
+    whole_kind = kind in having.kinds and kind not in lacking.kinds
+    return whole_kind or any(selector.covers(key) for selector in having.resources)
+
+
+def _is_captured_by_reference(kind: Kind, before: TreeView, after: TreeView) -> bool:
+    """Return whether objects of a kind are captured because an object refers to them, as for kinds out of scope."""
+    if kind in kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS:
+        return True
+    return not any(kind in scope_of(side.info) for side in (before, after))
+
+
+def _referrers(
+    side: TreeView, keys: set[ObjectKey], of_kinds: Iterable[Kind] = REFERENCE_PATHS
+) -> dict[ObjectKey, list[ObjectKey]]:
+    """Return, for each of some objects, the objects of some kinds that refer to it; sorted."""
+    referrers: dict[ObjectKey, list[ObjectKey]] = {}
+    if not keys:
+        return referrers
+    names = sorted({key.name for key in keys})
+    for kind in sorted(of_kinds):
+        for path in side.paths_naming(kind, names):
+            document = side.object_at(path)
+            if document is not None:
+                for target in side.reference_targets(document) & keys:
+                    referrers.setdefault(target, []).append(ObjectKey.of(document))
+    return {key: sorted(by) for key, by in referrers.items()}
+
+
+def _by(referrers: list[ObjectKey]) -> str:
+    return f"by {join_names([in_words(key) for key in referrers], most=1)}" if referrers else ""

@@ -1,0 +1,111 @@
+"""The add-ons that Sveltos reports as deployed in each managed cluster, live or in a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey
+from gitsnap.format import decode_object
+from gitsnap.sveltos import inventory
+from gitsnap.sveltos.filters import Filters
+from gitsnap.sveltos.matching import ClusterRef
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Cluster, Tree
+
+NOT_APPLICABLE = "N/A"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AddOn:
+    """A row of ``gitsnap addons``, with the columns of ``sveltosctl show addons``."""
+
+    cluster: str
+    resource_type: str
+    namespace: str
+    name: str
+    version: str
+    time: str
+    profiles: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FailedDeployment:
+    """A profile whose deployment to a cluster failed: what runs there is not fully known."""
+
+    cluster: str
+    profile: str
+    """``ClusterProfile/guestbook``."""
+    features: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the text of a warning."""
+        return (
+            f"the add-ons of {self.profile} on {self.cluster} are not fully known: its deployment failed "
+            f"({', '.join(self.features)}), so the list may lack add-ons that still run"
+        )
+
+
+def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> list[FailedDeployment]:
+    """Return the failed deployments in ClusterSummaries for the clusters that pass the filters, sorted."""
+    failed = []
+    for summary in summaries:
+        profile, cluster = inventory.profile_of(summary), inventory.cluster_of(summary)
+        entries = ((inventory.distill(summary) or {}).get("status") or {}).get("featureSummaries") or ()
+        features = [str(entry["featureID"]) for entry in entries if str(entry.get("status")).startswith("Failed")]
+        if profile is not None and features and filters.wants_cluster(cluster):
+            failed.append(FailedDeployment(_cluster_name(cluster), _profile_name(profile), tuple(sorted(features))))
+    return sorted(failed)
+
+
+def list_addons(
+    configurations: Iterable[JsonObject], filters: Filters, failed: Iterable[FailedDeployment] = ()
+) -> list[AddOn]:
+    """Return the add-ons in ClusterConfigurations for the clusters that pass the filters, sorted.
+
+    An add-on of several profiles is one row. Profiles with a ``failed`` deployment are marked.
+    """
+    marked = {(deployment.cluster, deployment.profile) for deployment in failed}
+    profiles: dict[tuple[str, str, str, str, str], set[str]] = {}
+    times: dict[tuple[str, str, str, str, str], str] = {}
+    for document in configurations:
+        cluster = inventory.cluster_of(document)
+        if not filters.wants_cluster(cluster):
+            continue
+        for entry in inventory.deployed(document):
+            if isinstance(entry, inventory.DeployedRelease):
+                resource_type, version = "helm chart", entry.chart_version
+            else:
+                resource_type, version = f"{entry.kind.group}:{entry.kind.name}", NOT_APPLICABLE
+            row = (_cluster_name(cluster), resource_type, entry.namespace, entry.name, version)
+            profile = _profile_name(entry.profile)
+            mark = " (deployment failed)" if (row[0], profile) in marked else ""
+            profiles.setdefault(row, set()).add(f"{profile}{mark}")
+            times[row] = max(times.get(row, ""), entry.applied)
+    return sorted(
+        AddOn(*row, times[row] or NOT_APPLICABLE, ", ".join(sorted(names))) for row, names in profiles.items()
+    )
+
+
+def _cluster_name(cluster: ClusterRef) -> str:
+    return f"{cluster.namespace}/{cluster.name}"
+
+
+def _profile_name(profile: ObjectKey) -> str:
+    return f"{profile.kind.name}/{profile.name}"
+
+
+def inventory_of_sample(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
+    """Yield the objects of a kind in the inventory of a sample, such as ClusterConfigurations. They have no times."""
+    for path, blob in tree.files(Area.INVENTORY).items():
+        if path.split("/")[1:2] == [str(kind)]:
+            yield decode_object(tree.read(blob), f"{Area.INVENTORY}/{path}")
+
+
+def inventory_of_cluster(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
+    """Yield the live objects of a kind of the inventory, such as ClusterConfigurations. Raises the cluster's errors."""
+    resource = cluster.resource_type(kind)
+    if resource is not None:
+        yield from (item for page in cluster.list(resource) for item in page.items)

@@ -1,0 +1,343 @@
+"""A tree, read lazily: the objects that it holds, what refers to what, and what Sveltos reported when it was captured.
+
+Files are decoded when they are asked for. Two views can share a cache: equal content ids mean equal bytes, so each
+content is decoded once. Files that may contain a name are searched as bytes before they are decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from gitsnap.core.model import Area, BlobId, JsonObject, Kind, ObjectKey, SensitiveField, TreeInfo
+from gitsnap.core.ports import Tree
+from gitsnap.format import decode, decode_object, kind_folder, path_of
+from gitsnap.format.masking import blanked
+from gitsnap.format.tree_files import PathsByKind
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.clusters import template_view
+from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, observed, selects
+from gitsnap.sveltos.name_matcher import NameMatcher
+from gitsnap.sveltos.normalize import RULES, normalize
+from gitsnap.sveltos.references import Reference, UnresolvedReason, references
+
+UNRESOLVED_FILE = "unresolved.yaml"
+_ACTION = b"{{"
+_CLUSTER_TYPE = re.compile("-(?=(?:capi|sveltos)-)")
+
+
+class ContentCache:
+    """Decoded contents by content id."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[BlobId, Any] = {}
+
+    def decode(self, tree: Tree, blob: BlobId, path: str) -> Any:
+        """Return the decoded content of a blob of a tree. Raises ArchiveError if it is not an object.
+
+        ``path`` is the path of the blob in the tree, from its root.
+        """
+        if blob not in self._decoded:
+            read = decode if path.endswith(f"/{UNRESOLVED_FILE}") else decode_object
+            self._decoded[blob] = read(tree.read(blob), path)
+        return self._decoded[blob]
+
+
+class TreeView:
+    """The objects of one tree and the facts about them."""
+
+    def __init__(
+        self, tree: Tree, cache: ContentCache | None = None, *, blanked_fields: tuple[SensitiveField, ...] = ()
+    ) -> None:
+        """``cache`` may be shared with the view of another tree. The values of ``blanked_fields`` are left out."""
+        self.tree = tree
+        self._blanked_fields = {
+            kind: [field for field in blanked_fields if field.kind == kind]
+            for kind in {field.kind for field in blanked_fields}
+        }
+        self.configuration: Mapping[str, BlobId] = tree.files(Area.CONFIGURATION)
+        self.inventory: Mapping[str, BlobId] = tree.files(Area.INVENTORY)
+        self._configuration_by_kind = PathsByKind(self.configuration)
+        self._inventory_by_kind = PathsByKind(self.inventory)
+        self._cache = ContentCache() if cache is None else cache
+        self._matched_clusters: dict[ObjectKey, frozenset[ClusterRef]] = {}
+        self._failing: dict[tuple[ClusterRef, str], list[ObjectKey]] = {}
+
+    @property
+    def info(self) -> TreeInfo:
+        """The metadata of the tree."""
+        return self.tree.info
+
+    @cached_property
+    def incomplete_kinds(self) -> frozenset[Kind]:
+        """Kinds that could not be read when the tree was captured."""
+        return frozenset(incomplete.kind for incomplete in self.tree.incomplete if incomplete.key is None)
+
+    @cached_property
+    def incomplete_objects(self) -> frozenset[ObjectKey]:
+        """Single objects that could not be captured."""
+        return frozenset(incomplete.key for incomplete in self.tree.incomplete if incomplete.key is not None)
+
+    def object_at(self, path: str) -> JsonObject | None:
+        """Return the object at a path below ``configuration/``, by the current normalization rules; None if absent."""
+        blob = self.configuration.get(path)
+        if blob is None:
+            return None
+        document: JsonObject = self._cache.decode(self.tree, blob, f"{Area.CONFIGURATION}/{path}")
+        document = document if self.info.rules == RULES else normalize(document)
+        return blanked(document, self._blanked_fields.get(Kind.of(document), ())) if self._blanked_fields else document
+
+    def get(self, key: ObjectKey) -> JsonObject | None:
+        """Return the object with a key, None if absent."""
+        return self.object_at(path_of(key))
+
+    def holds(self, key: ObjectKey) -> bool:
+        """Return whether the configuration contains an object."""
+        return path_of(key) in self.configuration
+
+    def content_ids(self, key: ObjectKey) -> tuple[str, str]:
+        """Return the content ids of an object in the configuration and in the inventory, ``""`` if absent there."""
+        path = path_of(key)
+        return self.configuration.get(path, ""), self.inventory.get(path, "")
+
+    def content_at(self, path: str) -> bytes:
+        """Return the bytes at a path below ``configuration/``, ``b""`` if absent."""
+        blob = self.configuration.get(path)
+        return b"" if blob is None else self.tree.read(blob)
+
+    def reported(self, key: ObjectKey) -> JsonObject | None:
+        """Return the inventory entry of an object, None if absent."""
+        return self.reported_at(path_of(key))
+
+    def reported_at(self, path: str) -> JsonObject | None:
+        """Return the document at a path below ``inventory/``, None if absent."""
+        blob = self.inventory.get(path)
+        document: JsonObject | None = (
+            None if blob is None else self._cache.decode(self.tree, blob, f"{Area.INVENTORY}/{path}")
+        )
+        return document
+
+    def unresolved_reason(self, key: ObjectKey) -> UnresolvedReason | None:
+        """Return why a reference to an object was not resolved by the capture, None if no such reference is known."""
+        return self._unresolved.get(key)
+
+    @cached_property
+    def _unresolved(self) -> dict[ObjectKey, UnresolvedReason]:
+        document = self.reported_at(UNRESOLVED_FILE) or {}
+        return {
+            ObjectKey(
+                Kind.parse(str(entry["kind"])), str(entry.get("namespace") or ""), str(entry["name"])
+            ): UnresolvedReason(entry["reason"])
+            for entry in document.get("unresolved") or ()
+        }
+
+    # Objects of a kind ----------------------------------------------------------------------------------------
+
+    def paths(self, kind: Kind) -> list[str]:
+        """Return the paths below ``configuration/`` of the objects of a kind, sorted."""
+        return self._configuration_by_kind.paths(kind)
+
+    def paths_naming(self, kind: Kind, names: Iterable[str]) -> Iterator[str]:
+        """Return the paths of the objects of a kind that contain one of the names, or a template action."""
+        if paths := self.paths(kind):
+            matcher = NameMatcher(names)
+            for path in paths:
+                content = self.content_at(path)
+                if _ACTION in content or matcher.matches(content):
+                    yield path
+
+    # Clusters -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _summary_paths(self) -> Mapping[str, list[str]]:
+        """The paths of ClusterSummaries by each part of the name that may precede the type of the cluster."""
+        by_prefix: dict[str, list[str]] = defaultdict(list)
+        for path in self._inventory_by_kind.paths(kinds.CLUSTER_SUMMARY):
+            name = path.rpartition("/")[2]
+            for match in _CLUSTER_TYPE.finditer(name):
+                by_prefix[name[: match.start()]].append(path)
+        return by_prefix
+
+    def reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
+        """Return the clusters that a profile matched as Sveltos reported: by its status and its ClusterSummaries."""
+        reported = self.reported(profile)
+        clusters = set(observed(reported)) if reported else set()
+        known_paths = {path_of(summary_key(profile, cluster)) for cluster in clusters}
+        for path in self._summary_paths.get(_summary_prefix(profile), ()):
+            if path not in known_paths:
+                summary = self.reported_at(path)
+                # The name of another profile may begin alike: the labels decide.
+                if summary is not None and inventory.profile_of(summary) == profile:
+                    clusters.add(inventory.cluster_of(summary))
+        return frozenset(clusters)
+
+    def matching_clusters(self, document: JsonObject) -> frozenset[ClusterRef]:
+        """Return the clusters that an object matches, by its status and by its selectors.
+
+        A profile that other profiles depend on is also deployed to their clusters. The first call reads all clusters.
+        """
+        key = ObjectKey.of(document)
+        if key.kind not in kinds.PROFILE_KINDS:
+            return self._own_clusters(key)
+        return self._dependents.deployed_on(key, self._own_clusters)
+
+    def _own_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
+        """Return the clusters that an object matches itself, without those of profiles that depend on it."""
+        if key not in self._matched_clusters:
+            document = self.get(key)
+            selected = frozenset[ClusterRef]()
+            if document is not None:
+                selected = selects(document, self.cluster_labels, self._sets).clusters
+            self._matched_clusters[key] = self.reported_clusters(key) | selected
+        return self._matched_clusters[key]
+
+    @cached_property
+    def _dependents(self) -> Dependents:
+        """The dependencies between profiles."""
+        paths = (path for kind in sorted(kinds.PROFILE_KINDS) for path in self.paths(kind))
+        depending = (self.object_at(path) for path in paths if b"dependsOn" in self.content_at(path))
+        return Dependents(document for document in depending if document is not None)
+
+    def destination_clusters(self, document: JsonObject) -> frozenset[ClusterRef]:
+        """Return the clusters that an EventTrigger deploys to, which are not always the clusters that it matches."""
+        reported = self.reported(ObjectKey.of(document)) or {}
+        entries = (reported.get("status") or {}).get("destinationMatchingClusterRefs") or ()
+        return frozenset(ClusterRef.of_reference(reference) for reference in entries)
+
+    def selected_clusters(self, labels: LabelIndex | None = None) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
+        """Yield each profile with the clusters that its selectors select. If only Sveltos can tell, it is left out.
+
+        ``labels``: cluster labels to use in place of those of this tree. The status of sets does not apply to them.
+        """
+        moved = () if labels is None else self._sets.keys()
+        for document in self._documents(kinds.PROFILE_KINDS):
+            selection = selects(document, self.cluster_labels if labels is None else labels, self._sets, moved=moved)
+            if selection.certain:
+                yield ObjectKey.of(document), selection.clusters
+
+    @cached_property
+    def cluster_labels(self) -> LabelIndex:
+        """All managed clusters with their labels, including the labels that classifiers set."""
+        index = LabelIndex()
+        for document in self._documents(kinds.CLUSTER_KINDS):
+            owned = ((self.reported(ObjectKey.of(document)) or {}).get("metadata") or {}).get("labels") or {}
+            index.add(ClusterRef.of(document), {**(document["metadata"].get("labels") or {}), **owned})
+        return index
+
+    @cached_property
+    def _sets(self) -> dict[ObjectKey, JsonObject]:
+        """Sets and ClusterSets with their status."""
+        sets = {}
+        for document in self._documents({kinds.SET, kinds.CLUSTER_SET}):
+            key = ObjectKey.of(document)
+            status = (self.reported(key) or {}).get("status") or {}
+            sets[key] = {**document, "status": status}
+        return sets
+
+    def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
+        for kind in sorted(of_kinds):
+            for path in self.paths(kind):
+                document = self.object_at(path)
+                if document is not None:
+                    yield document
+
+    # References -----------------------------------------------------------------------------------------------
+
+    def references(self, document: JsonObject | None, cluster: ClusterRef) -> list[Reference]:
+        """Return the references of an object for one cluster, without those that cannot be resolved."""
+        if document is None:
+            return []
+        return [
+            reference
+            for reference in references(document, (cluster,), self.cluster_object)
+            if reference.unresolved is None
+        ]
+
+    def reference_targets(self, document: JsonObject) -> set[ObjectKey]:
+        """Return the objects that an object refers to, for all clusters that it matches."""
+        return {
+            reference.target
+            for reference in references(document, self.matching_clusters(document), self.cluster_object)
+            if reference.unresolved is None
+        }
+
+    def cluster_object(self, cluster: ClusterRef) -> JsonObject | None:
+        """Return a managed cluster as templates see it. Labels that controllers set are in the inventory."""
+        key = ObjectKey(cluster.kind, cluster.namespace, cluster.name)
+        document = self.get(key)
+        if document is None:
+            return None
+        controller_labels = ((self.reported(key) or {}).get("metadata") or {}).get("labels")
+        return template_view(document, more_labels=controller_labels)
+
+    # Deployments ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def splits_streams(self) -> bool:
+        """Whether Sveltos was older than 1.0, which splits documents otherwise. Its inventory names owners."""
+        folder = f"/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/"
+        paths = (path for path in self.inventory if folder in path)
+        documents = (document for path in paths if (document := self.reported_at(path)) is not None)
+        entries = (entry for document in documents for entry in inventory.deployed(document))
+        first = next((entry for entry in entries if isinstance(entry, inventory.DeployedResource)), None)
+        return first is not None and first.owner is not None
+
+    def summary(self, profile: ObjectKey, cluster: ClusterRef) -> JsonObject | None:
+        """Return the ClusterSummary of a profile on a cluster, as the inventory holds it."""
+        return self.reported(summary_key(profile, cluster))
+
+    def feature_summary(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> Mapping[str, Any]:
+        """Return ``{featureID, status, hash}`` of a feature of a profile on a cluster, empty if not reported."""
+        summary = self.summary(profile, cluster) or {}
+        entries = (summary.get("status") or {}).get("featureSummaries") or ()
+        return next((entry for entry in entries if entry.get("featureID") == feature), {})
+
+    def has_failed(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> bool:
+        """Return whether a deployment failed. The inventory then lists only what was deployed before the failure."""
+        return str(self.feature_summary(profile, cluster, feature).get("status", "")).startswith("Failed")
+
+    def failing_profiles(self, cluster: ClusterRef, feature: str) -> list[ObjectKey]:
+        """Return the profiles whose deployment of a feature to a cluster failed, sorted."""
+        if (cluster, feature) not in self._failing:
+            self._failing[cluster, feature] = sorted(self._find_failing(cluster, feature))
+        return self._failing[cluster, feature]
+
+    def _find_failing(self, cluster: ClusterRef, feature: str) -> set[ObjectKey]:
+        end = f"-{cluster.type}-{cluster.name}.yaml"
+        folder = f"{cluster.namespace}/{kind_folder(kinds.CLUSTER_SUMMARY)}/"
+        failing = set()
+        for path in self._summary_paths_by_folder.get(folder, ()):
+            if not path.endswith(end) or b"status: Failed" not in self.tree.read(self.inventory[path]):
+                continue
+            # The name of another cluster may end alike: the summary decides.
+            summary = self.reported_at(path)
+            profile = inventory.profile_of(summary) if summary else None
+            if (
+                summary
+                and profile
+                and inventory.cluster_of(summary) == cluster
+                and self.has_failed(profile, cluster, feature)
+            ):
+                failing.add(profile)
+        return failing
+
+    @cached_property
+    def _summary_paths_by_folder(self) -> Mapping[str, list[str]]:
+        by_folder: dict[str, list[str]] = defaultdict(list)
+        for path in self._inventory_by_kind.paths(kinds.CLUSTER_SUMMARY):
+            by_folder[path.rpartition("/")[0] + "/"].append(path)
+        return by_folder
+
+
+def summary_key(profile: ObjectKey, cluster: ClusterRef) -> ObjectKey:
+    """Return the key of the ClusterSummary of a profile on a cluster."""
+    return ObjectKey(
+        kinds.CLUSTER_SUMMARY, cluster.namespace, f"{_summary_prefix(profile)}-{cluster.type}-{cluster.name}"
+    )
+
+
+def _summary_prefix(profile: ObjectKey) -> str:
+    return f"p--{profile.name}" if profile.kind == kinds.PROFILE else profile.name
