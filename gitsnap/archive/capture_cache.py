@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitsnap.core.files import replace_file
 from gitsnap.core.ports import Seen
 
 _NAME = "gitsnap-seen.json"
@@ -63,9 +63,6 @@ def save(git_folder: Path, memory: Memory) -> None:
         "versions": dict(seen.versions),
         "digests": {blob: digest.hex() for blob, digest in memory.digests.items()},
     }
-    temporary = git_folder / UNFINISHED_MEMORY
     with contextlib.suppress(OSError):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
-        temporary.replace(git_folder / _NAME)
+        content = json.dumps(document, separators=(",", ":")).encode()
+        replace_file(git_folder / _NAME, content, temporary=git_folder / UNFINISHED_MEMORY)

@@ -13,9 +13,9 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from gitsnap.archive.durability import sync_folder
+from gitsnap.core.files import create_file, replace_file, sync_file, sync_folder
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -28,6 +28,7 @@ _LEVEL = 1  # of zlib, for many objects: half the time of the default for a tent
 UNFINISHED_OBJECT = "tmp_gitsnap_"
 """How names of files begin that are not whole yet, in ``objects`` and ``objects/pack``."""
 _FOLDER_ATTEMPTS = 10
+_READ_ONLY = 0o400  # as git writes objects
 _BATCH = 64
 """Objects that are deflated at a time, while others are collected: zlib does not hold the interpreter's lock."""
 
@@ -104,40 +105,22 @@ class ObjectSink:
 
 
 def _write_loose(objects: Path, name: str, kind: bytes, data: bytes) -> None:
+    """Write an object in a file of its own, durably. Raises OSError."""
     folder = objects / name[:2]
-    target = folder / name[2:]
+    content = zlib.compress(b"%s %d\0" % (kind, len(data)) + data)
     temporary = objects / f"{UNFINISHED_OBJECT}{name}"
-    with _create(temporary) as file:
-        file.write(zlib.compress(b"%s %d\0" % (kind, len(data)) + data))
-        _sync(file)
-    _into_place(temporary, target)
-
-
-def _into_place(temporary: Path, target: Path) -> None:
-    """Give a loose object its name; ``git gc`` beside removes folders that are empty, or that it has packed."""
     for attempt in range(_FOLDER_ATTEMPTS):
-        is_new = not target.parent.is_dir()
+        is_new = not folder.is_dir()
         try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            temporary.replace(target)
-        except FileNotFoundError:
-            if attempt + 1 == _FOLDER_ATTEMPTS or not temporary.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            replace_file(folder / name[2:], content, mode=_READ_ONLY, temporary=temporary, durable=True)
+        except FileNotFoundError:  # a concurrent `git gc` removes empty folders, and those whose objects it has packed
+            if attempt + 1 == _FOLDER_ATTEMPTS:
                 raise
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            sync_folder(target.parent)
-        if is_new:
-            sync_folder(target.parent.parent)
-        return
-
-
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o400), "w+b")
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+        else:
+            if is_new:
+                sync_folder(objects)
+            return
 
 
 class _Pack:
@@ -148,7 +131,7 @@ class _Pack:
 
         self._folder = folder
         self._path = folder / f"{UNFINISHED_OBJECT}pack"
-        self._file = _create(self._path)
+        self._file = create_file(self._path, mode=_READ_ONLY)
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._end = 12
         self._batch: list[tuple[str, bytes, bytes]] = []
@@ -204,12 +187,12 @@ class _Pack:
             digest = self._digest()
             self._file.seek(0, os.SEEK_END)
             self._file.write(digest)
-            _sync(self._file)
+            sync_file(self._file)
         stem = self._folder / f"pack-{digest.hex()}"
         index = self._folder / f"{UNFINISHED_OBJECT}idx"
-        with _create(index) as file:
+        with create_file(index, mode=_READ_ONLY) as file:
             file.write(self._index(digest))
-            _sync(file)
+            sync_file(file)
         self._path.replace(stem.with_suffix(".pack"))
         index.replace(stem.with_suffix(".idx"))
         sync_folder(self._folder)

@@ -17,6 +17,7 @@ import pygit2
 
 from gitsnap.archive.trees import DAMAGED
 from gitsnap.core.errors import ArchiveError, StorageError
+from gitsnap.core.files import sync_folder
 from gitsnap.git.process import common_folder
 
 HEADS = "refs/heads/"
@@ -117,6 +118,21 @@ def ref_target(repository: pygit2.Repository, name: str) -> str | None:
         return None
     except (ValueError, pygit2.GitError):
         raise ArchiveError(f"the ref {name} is damaged", hint=DAMAGED) from None
+
+
+def create_ref(repository: pygit2.Repository, name: str, target: str, *, force: bool = False) -> None:
+    """Create a ref durably; with ``force`` also move an existing one. Raises pygit2.GitError, ValueError, OSError.
+
+    libgit2 syncs the file of the ref, but not the folders that it makes for the file.
+    """
+    refs = Path(repository.path) / "refs"
+    folder = (Path(repository.path) / name).parent
+    is_new = not folder.is_dir()
+    repository.references.create(name, pygit2.Oid(hex=target), force=force)
+    while is_new and folder != refs:
+        folder = folder.parent
+        with contextlib.suppress(FileNotFoundError):  # a concurrent `git pack-refs` removes the folder, not the ref
+            sync_folder(folder)
 
 
 def _loose(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:

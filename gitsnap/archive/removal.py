@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.durability import create_ref
 from gitsnap.archive.object_writer import BLOB, ObjectSink
 from gitsnap.archive.reader import newest
-from gitsnap.archive.refs import KEEP, TAGS, ref_target
+from gitsnap.archive.refs import KEEP, TAGS, create_ref, ref_target
 from gitsnap.archive.trees import DAMAGED
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Sample

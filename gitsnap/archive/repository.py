@@ -14,9 +14,9 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
-from gitsnap.archive.durability import sync_folder
 from gitsnap.archive.lock import LOCK_NAME, writers_lock
 from gitsnap.core.errors import ArchiveError, InputError, NotFoundError, StorageError, UsageError
+from gitsnap.core.files import sync_folder
 from gitsnap.format import FORMAT, check_branch
 
 _OLD_FEATURE = "snapshot"

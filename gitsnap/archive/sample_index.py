@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import overload
 
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import CommitId, Sample, TagId
 
 _NAME = "gitsnap-samples"
@@ -105,8 +106,6 @@ def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Itera
 
     ``packed``: as in Index; ``""`` where ``samples`` are not all that is packed.
     """
-    import tempfile  # brings random along, and few commands write the index
-
     lines = [_line(one) for one in samples]
     count = str(len(lines))
     body = "".join([*lines, *map(_line, others)]).encode("ascii")
@@ -115,13 +114,7 @@ def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Itera
     with contextlib.suppress(OSError):
         if git_folder.stat().st_uid != os.geteuid():
             return  # a file of root's, say, would be in its owner's way
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{_NAME}-", dir=git_folder)  # mode 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(head + body)
-            Path(temporary).replace(git_folder / _NAME)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        replace_file(git_folder / _NAME, head + body)
 
 
 def lies(git_folder: Path, what: str) -> ArchiveError:

@@ -22,6 +22,7 @@ from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.object_writer import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import BlobId
 
 _DIGEST_BYTES = 20
@@ -68,7 +69,7 @@ def update(
         left = [path for path in changed if not folder.change(path, {one.get(path) for one in ours}, after.get(path))]
         folder.publish()
     _update_index(repository, changed, after)
-    _replace(repository, str(shown), f"{commit}\n".encode())
+    _replace(repository, shown, f"{commit}\n".encode())
     return tuple(left)
 
 
@@ -160,7 +161,7 @@ class _Folder:
         """Write or remove one file. False when it is none of ``ours``, so somebody else's."""
         folder, _, name = f"{self._root}/{path}".rpartition("/")
         if after is not None and (place := self._place_of_new(folder)):
-            _write(f"{place}/{name}", self._content(after), os.O_EXCL)
+            _write_new(f"{place}/{name}", self._content(after))
             return True
         file = f"{folder}/{name}"
         if not self._is_real(folder):
@@ -174,7 +175,7 @@ class _Folder:
             os.unlink(file)
             self._remove_empty(folder)
             return True
-        _replace(self._repository, file, self._content(after))
+        _replace(self._repository, Path(file), self._content(after))
         return True
 
     def publish(self) -> None:
@@ -247,14 +248,12 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _replace(repository: pygit2.Repository, file: str, content: bytes) -> None:
-    """Readers see the old file or the new one, whole; what a killed process leaves is not in an operator's way."""
-    temporary = os.path.join(repository.path, UNFINISHED_FILE)
-    _write(temporary, content, os.O_TRUNC)
-    os.replace(temporary, file)
+def _replace(repository: pygit2.Repository, file: Path, content: bytes) -> None:
+    """Write a file atomically. The temporary file is below ``.git``, where an operator does not meet it."""
+    replace_file(file, content, temporary=Path(repository.path, UNFINISHED_FILE))
 
 
-def _write(file: str, content: bytes, flag: int) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | flag, 0o600)
+def _write_new(file: str, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as target:
         target.write(content)

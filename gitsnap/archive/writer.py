@@ -18,12 +18,11 @@ import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
 from gitsnap.archive.commit_objects import read_commit
-from gitsnap.archive.durability import create_ref
 from gitsnap.archive.lost_tags import LostTag, newest_lost
 from gitsnap.archive.messages import changes_since, commit_object, counts, marks_since, same_but_sealed, tag_object
 from gitsnap.archive.object_writer import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
-from gitsnap.archive.refs import KEEP, TAGS, UNSENT, ref_target
+from gitsnap.archive.refs import KEEP, TAGS, UNSENT, create_ref, ref_target
 from gitsnap.archive.trees import Folders, check_end, is_whole, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId

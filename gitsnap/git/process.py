@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from gitsnap.core.errors import StorageError
-from gitsnap.core.files import lock_of, temporary_folder
+from gitsnap.core.files import lock_descriptor, temporary_folder
 from gitsnap.git.child_process import run_child
 
 _CONFIGURATION = f"""\
@@ -107,7 +107,7 @@ def run_git(
             [program, f"--git-dir={stand_in}", *arguments],
             environment={name: value for name, value in variables.items() if value is not None},
             given=given.encode("utf-8", "surrogateescape"),
-            passed=() if lock is None else (lock, lock_of(stand_in)),
+            passed=() if lock is None else (lock, lock_descriptor(stand_in)),
             seconds=seconds,
             guarded=lock is None,
         )

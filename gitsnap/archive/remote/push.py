@@ -6,7 +6,6 @@ A push counts when the remote's refs were read back. This module must not remove
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.ref_updates import Update, read_back, send
 from gitsnap.core.errors import ArchiveError, GitsnapError, RemoteChangedError, RemoteDivergedError
+from gitsnap.core.files import replace_file
 from gitsnap.git.process import run_git
 
 _PUSHED = "gitsnap-pushed"
@@ -98,15 +98,8 @@ def local_refs(git_folder: Path, branch: str) -> dict[str, str]:
 def _remember(git_folder: Path, here: Mapping[str, str]) -> None:
     """Keep what the remote has now, for ``unpushed``. What cannot be kept shows as not pushed, no more."""
     listed = "".join(f"{target}\n" for name, target in sorted(here.items()) if _is_tag(name))
-    temporary = git_folder / f".{_PUSHED}-{os.getpid()}"
     with contextlib.suppress(OSError):
-        try:
-            temporary.unlink(missing_ok=True)
-            with temporary.open("x", encoding="ascii") as target:  # never through a link that somebody put there
-                target.write(listed)
-            temporary.replace(git_folder / _PUSHED)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(git_folder / _PUSHED, listed.encode("ascii"))
 
 
 def _is_tag(name: str) -> bool:
