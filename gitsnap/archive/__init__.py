@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from gitsnap.archive.completeness import DAMAGED
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.reader import (
     FirstSamples,
     GitTree,
@@ -37,7 +39,7 @@ from gitsnap.archive.repository import (
     open_repository,
 )
 from gitsnap.archive.symlinks import check_links, is_own_folder
-from gitsnap.archive.trees import DAMAGED, Folders
+from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError, StorageError
 from gitsnap.core.model import BlobId, CommitId, Sample
 
@@ -143,7 +145,7 @@ class GitArchive:
                 )
 
     def _lacks(self, samples: Samples) -> list[Lack]:
-        from gitsnap.archive.completeness import lacks
+        from gitsnap.archive.missing_samples import lacks
 
         damaged_line = self._samples.damaged_line
         try:
@@ -179,7 +181,7 @@ class GitArchive:
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id that ``log`` gave. Raises ArchiveError when it is missing or damaged."""
-        return GitTree(self._repository, "").read(blob)
+        return read_blob(self._repository, blob)
 
     def check(
         self,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import HEADS, TAGS, read_refs
 from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
@@ -82,7 +83,7 @@ def _named_in(repository: pygit2.Repository, folders: Folders, commit: str, name
     except ArchiveError:
         return None
     try:
-        _, content = repository.read(BlobId(blob))
-    except (KeyError, ValueError, pygit2.GitError):
+        content = read_blob(repository, BlobId(blob))
+    except ArchiveError:
         return name or None  # not fetched, or damaged: the file is there all the same
     return branch_in_tree_info(content) or name or None

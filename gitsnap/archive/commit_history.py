@@ -14,9 +14,8 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
-from gitsnap.archive.completeness import shallow_commits
+from gitsnap.archive.completeness import hint_for_missing_objects, shallow_commits
 from gitsnap.archive.refs import branch_heads
-from gitsnap.archive.trees import hint_for
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId, CommitId
 from gitsnap.core.ports import LoggedCommit, LoggedFile
@@ -60,7 +59,9 @@ def read_log(
         *patterns,
     )
     if done.returncode != 0:
-        raise ArchiveError(f"the history of {branch} cannot be read: {done.stderr.strip()}", hint=hint_for(repository))
+        raise ArchiveError(
+            f"the history of {branch} cannot be read: {done.stderr.strip()}", hint=hint_for_missing_objects(repository)
+        )
     for name, files in _commits(done.stdout):
         if name in cut_off:
             continue

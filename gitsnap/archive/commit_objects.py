@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.trees import check_end, hint_for
+from gitsnap.archive.object_reader import read_object, unreadable_object
 from gitsnap.core.errors import ArchiveError
 
 _OWN = "\nGitsnap-Format: "
@@ -46,15 +46,11 @@ class RecordedCommit:
 
 def read_commit(repository: pygit2.Repository, name: str) -> RecordedCommit:
     """The commit of an id. Raises ArchiveError where the commit is missing or damaged."""
-    check_end(repository, name)
-    try:
-        kind, content = repository.read(name)
-    except (KeyError, ValueError, pygit2.GitError):
-        kind, content = ObjectType.BLOB, b""
+    kind, content = read_object(repository, name, f"the commit {name}")
     header, _, message = content.partition(b"\n\n")
     lines = header.split(b"\n")
     if kind != ObjectType.COMMIT or not lines[0].startswith(b"tree "):
-        raise ArchiveError(f"the commit {name} is missing from the archive or damaged", hint=hint_for(repository))
+        raise unreadable_object(repository, f"the commit {name}")
     found = _AUTHOR.search(header)
     return RecordedCommit(
         name,

@@ -40,24 +40,6 @@ def object_id(kind: bytes, data: bytes) -> str:
     return digest.hexdigest()
 
 
-def is_cut_off(objects: Path | str, name: str) -> bool:
-    """Whether an object in a file of its own ends before its time: libgit2 would read it for ever."""
-    path = f"{objects}/{name[:2]}/{name[2:]}"
-    if not os.access(path, os.F_OK):  # most objects are in packs, and an exception takes three times as long
-        return False
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - for every tag of a long history
-            content = file.read()
-    except OSError:
-        return False
-    reader = zlib.decompressobj()
-    try:
-        reader.decompress(content)
-    except zlib.error:
-        return False  # libgit2 finds that itself
-    return not reader.eof
-
-
 class ObjectSink:
     """Collects new objects of one sample; nothing is visible to git before ``finish``.
 

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import overload
 
 import pygit2
-from pygit2.enums import ObjectType
 
 from gitsnap.archive import sample_index
+from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.completeness import DAMAGED
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import KEEP, TAGS, Refs, read_refs, refs_below
 from gitsnap.archive.sample_index import Row, Rows
 from gitsnap.archive.tag_objects import DamagedTagError, ForeignTagError, read_tag
-from gitsnap.archive.trees import DAMAGED, Folders, TreeFiles, check_end, hint_for
+from gitsnap.archive.trees import Folders, TreeFiles
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
@@ -268,7 +270,7 @@ class GitTree:
     def info(self) -> TreeInfo:
         """What ``gitsnap.yaml`` of the tree says."""
         try:
-            entry, _ = self._folders.entries(str(self._root.id), "")["gitsnap.yaml"]
+            entry, _ = self._folders.entries(self._root, "")["gitsnap.yaml"]
         except KeyError:
             raise ArchiveError(
                 f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's",
@@ -279,7 +281,7 @@ class GitTree:
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> content id, sorted by path."""
         if area not in self._files:
-            tree, is_folder = self._folders.entries(str(self._root.id), "").get(area, ("", False))
+            tree, is_folder = self._folders.entries(self._root, "").get(area, ("", False))
             if tree and not is_folder:
                 raise ArchiveError(f"{area} in the commit {self._commit[:12]} is no folder", hint=DAMAGED)
             self._files[area] = TreeFiles(self._folders, tree) if is_folder else {}
@@ -288,33 +290,15 @@ class GitTree:
     @cached_property
     def all_files(self) -> Mapping[str, BlobId]:
         """Every file of the tree, by its whole path."""
-        return self._folders.files(str(self._root.id))
+        return self._folders.files(self._root)
 
     def read(self, blob: BlobId) -> bytes:
         """The content behind an id. Raises ArchiveError when it is missing or damaged."""
-        check_end(self._repository, blob)
-        try:
-            kind, content = self._repository.read(blob)
-        except (KeyError, ValueError, pygit2.GitError):
-            raise ArchiveError(
-                f"the content {blob} is missing from the archive or damaged",
-                hint=hint_for(self._repository),
-            ) from None
-        if kind != ObjectType.BLOB:
-            raise ArchiveError(f"the object {blob} of the archive is no file", hint=DAMAGED)
-        return content
+        return read_blob(self._repository, blob)
 
     @cached_property
-    def _root(self) -> pygit2.Tree:
-        check_end(self._repository, self._commit)
-        try:
-            commit = self._repository[self._commit].peel(pygit2.Commit)
-            check_end(self._repository, str(commit.tree_id))
-            return commit.peel(pygit2.Tree)
-        except (KeyError, ValueError, pygit2.GitError):
-            raise ArchiveError(
-                f"the commit {self._commit} is missing from the archive or damaged", hint=hint_for(self._repository)
-            ) from None
+    def _root(self) -> str:
+        return read_commit(self._repository, self._commit).tree
 
 
 def newest(samples: Sequence[Sample]) -> Sample | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.trees import DAMAGED
+from gitsnap.archive.completeness import DAMAGED
 from gitsnap.core.errors import ArchiveError, StorageError
 from gitsnap.core.files import sync_folder
 from gitsnap.git.process import common_folder

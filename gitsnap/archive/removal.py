@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pygit2
 
+from gitsnap.archive.completeness import DAMAGED
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.object_writer import BLOB, ObjectSink
 from gitsnap.archive.reader import newest
 from gitsnap.archive.refs import KEEP, TAGS, create_ref, ref_target
-from gitsnap.archive.trees import DAMAGED
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import Sample
+from gitsnap.core.model import BlobId, Sample
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
 from gitsnap.git.process import run_git
 
@@ -87,9 +88,7 @@ def _read(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
     if target is None:
         return None
     try:
-        blob = repository[target]
-    except (KeyError, pygit2.GitError):
-        blob = None
-    if not isinstance(blob, pygit2.Blob):
-        raise ArchiveError(f"the record {name} of what retention took is missing or damaged", hint=DAMAGED)
-    return prune_record_from_bytes(blob.data)
+        content = read_blob(repository, BlobId(target))
+    except ArchiveError:
+        raise ArchiveError(f"the record {name} of the pruned samples is missing or damaged", hint=DAMAGED) from None
+    return prune_record_from_bytes(content)

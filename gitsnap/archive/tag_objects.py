@@ -13,7 +13,8 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.trees import check_end, hint_for
+from gitsnap.archive.completeness import hint_for_missing_objects
+from gitsnap.archive.object_reader import read_object
 from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import run_git
 
@@ -41,11 +42,10 @@ class TagObject:
 def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject:
     """The tag object that the tag ``name`` points at. Raises DamagedTagError, ForeignTagError."""
     try:
-        check_end(repository, target)
-        kind, content = repository.read(target)
-    except (ArchiveError, KeyError, ValueError, pygit2.GitError):
+        kind, content = read_object(repository, target, f"the tag {name}")
+    except ArchiveError:
         raise DamagedTagError(
-            f"the tag {name} points at an object that is missing or damaged", hint=hint_for(repository)
+            f"the tag {name} points at an object that is missing or damaged", hint=hint_for_missing_objects(repository)
         ) from None
     if kind != ObjectType.TAG:
         raise ForeignTagError(

@@ -8,26 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.object_writer import TREE, is_cut_off
+from gitsnap.archive.object_reader import read_object, unreadable_object
+from gitsnap.archive.object_writer import TREE
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId
-
-DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
-"""What to do about an object that cannot be read."""
-
-
-def hint_for(repository: pygit2.Repository) -> str:
-    """What to do about an object that cannot be read: a clone may never have had it."""
-    from gitsnap.archive.completeness import hint_for_missing
-
-    return hint_for_missing(repository)
-
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
@@ -47,36 +36,6 @@ _MOST_FOLDERS = 5000
 
 _Folder = dict[str, Any]
 """Name -> content id of a file, or a folder below."""
-
-
-def check_end(repository: pygit2.Repository, name: str) -> None:
-    """To be called before an object is read. Raises ArchiveError when libgit2 would never come back from it."""
-    if is_cut_off(f"{repository.path}objects", name):
-        raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
-
-
-def is_whole(repository: pygit2.Repository, name: str) -> bool:
-    """Whether the archive has an object and can read it; one that is damaged in a file of its own is to be replaced.
-
-    Raises ArchiveError for one that is damaged in a pack: libgit2 would go on to find that one first.
-    """
-    identity = pygit2.Oid(hex=name)
-    if not repository.odb.exists(identity):
-        return False
-    objects = Path(repository.path) / "objects"
-    if is_cut_off(objects, name):
-        return False
-    try:
-        repository.odb.read(identity)
-    except KeyError:
-        return False
-    except pygit2.GitError:
-        if (objects / name[:2] / name[2:]).exists():
-            return False
-        raise ArchiveError(
-            f"the object {name} of the archive is damaged, so that the new sample could not be read", hint=DAMAGED
-        ) from None
-    return True
 
 
 def write_tree(files: Mapping[str, BlobId], add: Callable[[bytes, bytes], str]) -> str:
@@ -144,15 +103,12 @@ class Folders:
         return known
 
     def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:
-        check_end(self._repository, tree)
+        subject = f"the folder {prefix or '/'} ({tree})"
+        kind, content = read_object(self._repository, tree, subject)
         try:
-            kind, content = self._repository.read(tree)
             entries = _parsed(content if kind == ObjectType.TREE else b"no tree")
-        except (KeyError, ValueError, pygit2.GitError):
-            raise ArchiveError(
-                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged",
-                hint=hint_for(self._repository),
-            ) from None
+        except ValueError:
+            raise unreadable_object(self._repository, subject) from None
         self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
         return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
 

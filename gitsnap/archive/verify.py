@@ -16,8 +16,10 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import History, history_of, read_commit
-from gitsnap.archive.completeness import Lack, is_clone, is_partial, lacks, shallow_commits
+from gitsnap.archive.completeness import Lack, is_clone, is_partial, shallow_commits
 from gitsnap.archive.findings import Finding, changed_files, shortened
+from gitsnap.archive.missing_samples import lacks
+from gitsnap.archive.object_reader import read_blob, read_object
 from gitsnap.archive.reader import GitTree, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, read_refs, refs_below
 from gitsnap.archive.removal import pending
@@ -347,7 +349,7 @@ class _Checker:
             files = tree.all_files
             digest = hashlib.sha256()
             for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
-                digest.update(path + b"\0" + self._digest(tree, blob).encode() + b"\n")
+                digest.update(path + b"\0" + self._digest(blob).encode() + b"\n")
             if self._folders.irregular:
                 listed = shortened(sorted(self._folders.irregular))
                 return f"its tree holds what is neither a file nor a folder: {listed}"
@@ -355,9 +357,9 @@ class _Checker:
         except ArchiveError as error:
             return error.message
 
-    def _digest(self, tree: GitTree, blob: str) -> str:
+    def _digest(self, blob: BlobId) -> str:
         if blob not in self._digests:
-            content = tree.read(BlobId(blob))
+            content = read_blob(self._repository, blob)
             self._digests[blob] = hashlib.sha256(content).hexdigest()
         return self._digests[blob]
 
@@ -366,6 +368,6 @@ class _Checker:
         signers = AllowedSigners(allowed_signers)
         for number, sample in enumerate(self._samples, start=1):
             self._progress("signatures", number)
-            problem = signers.problem(self._repository.odb.read(pygit2.Oid(hex=sample.tag_id))[1])
+            problem = signers.problem(read_object(self._repository, sample.tag_id, f"the tag {sample.tag}")[1])
             if problem:
                 yield Finding(True, sample.tag, f"is not signed by anybody in {allowed_signers}: {problem}")

@@ -19,6 +19,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.object_writer import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
@@ -80,13 +81,13 @@ def _read(path: Path) -> str | None:
 
 
 def _files(repository: pygit2.Repository, folders: Folders, commit: str) -> Mapping[str, BlobId]:
-    return folders.files(str(repository[commit].peel(pygit2.Tree).id))
+    return folders.files(read_commit(repository, commit).tree)
 
 
 def _shown_files(repository: pygit2.Repository, folders: Folders, shown: Path) -> Mapping[str, BlobId]:
     """What the last update wrote; nothing where that cannot be told: then every other content is somebody's own."""
     commit = _read(shown)
-    with contextlib.suppress(KeyError, ValueError, pygit2.GitError, ArchiveError):
+    with contextlib.suppress(ArchiveError):
         return _files(repository, folders, commit) if commit is not None else {}
     return {}
 
@@ -189,8 +190,7 @@ class _Folder:
             shutil.rmtree(self._making, ignore_errors=True)
 
     def _content(self, blob: BlobId) -> bytes:
-        content: bytes = self._repository.odb.read(pygit2.Oid(hex=blob))[1]
-        return content
+        return read_blob(self._repository, blob)
 
     def _place_of_new(self, folder: str) -> str:
         """Where a folder is being made that is not there yet; ``""`` where it is, or something is in its way."""

@@ -20,10 +20,11 @@ from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, newest_lost
 from gitsnap.archive.messages import changes_since, commit_object, counts, marks_since, same_but_sealed, tag_object
+from gitsnap.archive.object_reader import check_not_truncated, has_intact_object, read_blob
 from gitsnap.archive.object_writer import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
 from gitsnap.archive.refs import KEEP, TAGS, UNSENT, create_ref, ref_target
-from gitsnap.archive.trees import Folders, check_end, is_whole, write_tree
+from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
 from gitsnap.core.ports import RecordedSample, SampleDraft, Seen
@@ -47,7 +48,7 @@ class GitWriter:
         self._base = self._find_base()
         self._lost = None if any(not one.foreign for one in self._unreadable) else self._newest_lost()
         # In an archive without a commit there is nothing to look for, and looking takes as long as hashing.
-        known = partial(is_whole, repository) if self._base else lambda _name: False
+        known = partial(has_intact_object, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
         self._memory = capture_cache.load(Path(repository.path))
         self._digests = self._memory.digests
@@ -209,7 +210,7 @@ class GitWriter:
 
     def _contains(self, head: str, commit: str) -> bool:
         for one in (head, commit):
-            check_end(self._repository, one)
+            check_not_truncated(self._repository, one)
         try:
             return bool(self._repository.descendant_of(head, commit))
         except (KeyError, pygit2.GitError) as error:
@@ -250,7 +251,7 @@ class GitWriter:
         for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
-                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
+                content = hashlib.sha256(read_blob(self._repository, blob)).digest()
                 self._digests[blob] = content
             digest.update(path + b"\0" + content.hex().encode() + b"\n")
         return digest.hexdigest()
