@@ -46,14 +46,46 @@ class Problem:
 Problems = tuple[Problem, ...]
 
 
+class IndexedSample(Sample):
+    """A sample that the index names. Its metadata is read from the tag when it is first used.
+
+    Most commands read the tags of two samples among thousands.
+    """
+
+    __slots__ = ("_reader", "_row")
+    _row: Row
+    _reader: SampleReader
+
+    def __init__(self, row: Row, reader: SampleReader) -> None:
+        _, _, tag, tag_id, commit = row
+        values = {"tag": tag, "tag_id": tag_id, "commit": commit, "_row": row, "_reader": reader}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # the class is frozen
+
+    @property
+    def metadata(self) -> SampleMetadata:
+        """The content of the tag. Raises ArchiveError where the tag cannot be read, or is not what the index says."""
+        return self._reader.read_metadata(self)
+
+    @property
+    def sequence(self) -> int:
+        """The position in the order of samples, from the index."""
+        return self._row[0]
+
+    @property
+    def time(self) -> datetime:
+        """The moment of the capture, from the index."""
+        return self._row[1]
+
+
 class Samples(Sequence[Sample]):
     """Samples in their order, each made when it is asked for: of tens of thousands most commands want two."""
 
-    def __init__(self, rows: Sequence[Row], added: Sequence[Row], ask: Callable[[Sample], SampleMetadata]) -> None:
+    def __init__(self, rows: Sequence[Row], added: Sequence[Row], reader: SampleReader) -> None:
         """``added``: rows that follow after ``rows``."""
         self._rows = rows
         self._added = added
-        self._ask = ask
+        self._reader = reader
         self.ask_doubt: Callable[[], str] = str
         """Gives ``doubt``: only a relative name of a sample asks for it."""
 
@@ -101,8 +133,7 @@ class Samples(Sequence[Sample]):
             yield from rows.commits() if isinstance(rows, Rows) else (row[4] for row in rows)
 
     def _sample(self, row: Row) -> Sample:
-        sequence, time, tag, tag_id, commit = row
-        return Sample(tag, tag_id, commit, sequence, time, self._ask)
+        return IndexedSample(row, self._reader)
 
 
 class FirstSamples(Mapping[CommitId, Sample]):
@@ -155,7 +186,7 @@ class SampleReader:
         if index.packed == packed and not (loose and index.rows.names() & {name for name, _ in loose}):
             added, read, problems = self._rows(loose, index.others)
             in_order = not index.rows or not added or index.rows[-1] < added[0]
-            samples = Samples(index.rows, added, self._metadata) if in_order else self._sorted([*index.rows, *added])
+            samples = Samples(index.rows, added, self) if in_order else self._sorted([*index.rows, *added])
             is_new = len(read) >= _WORTH_KEEPING
         else:
             named, self.damaged_line = refs.unpacked(), refs.damaged_line
@@ -187,9 +218,9 @@ class SampleReader:
         return sorted(rows), read, problems
 
     def _sorted(self, rows: list[Row]) -> Samples:
-        return Samples(sorted(rows), (), self._metadata)
+        return Samples(sorted(rows), (), self)
 
-    def _metadata(self, sample: Sample) -> SampleMetadata:
+    def read_metadata(self, sample: Sample) -> SampleMetadata:
         """What the tag of a sample says, once the index has found it. Raises ArchiveError."""
         if sample.tag_id not in self._told:
             found = _sample(self._repository, sample.tag, sample.tag_id)
@@ -235,7 +266,7 @@ def _sample(repository: pygit2.Repository, name: str, target: str) -> Sample:
     tag = read_tag(repository, name, target)
     if "\nGitsnap-" not in tag.message:
         raise ForeignTagError(f"the tag {name} was not written by gitsnap: its message has no lines Gitsnap-Key: value")
-    return Sample.of(name, TagId(target), CommitId(tag.commit), parse_tag_message(tag.message))
+    return Sample(name, TagId(target), CommitId(tag.commit), parse_tag_message(tag.message))
 
 
 class GitTree:

@@ -114,7 +114,7 @@ class GitWriter:
         except OSError as error:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
-        sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
+        sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
         if draft.beside:
             self._add_tag(sample)
             return RecordedSample(sample, new_commit, changed, marks)
