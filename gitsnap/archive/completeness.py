@@ -1,9 +1,7 @@
-"""What a copy of an archive lacks of the record, and the git command that brings it.
+"""Finds out which objects a copy of an archive lacks, and names the git command that fetches them.
 
-A clone may be shallow, partial or without tags; it may borrow objects from a folder that is gone. Commands that read
-such a copy must say so, since an answer from less than the record is not an answer about the record.
-Everyday commands ask this module: it looks at a few files and at the head of the branch, not at all objects.
-This module must not write.
+A clone may be shallow or partial, and it may borrow objects from a folder that no longer exists. A command that reads
+such a copy must say so: its answer covers only a part of the archive. This module reads a few files of git, no objects.
 """
 
 from __future__ import annotations
@@ -26,68 +24,68 @@ FETCH_CONTENTS = "git fetch --refetch --no-filter --tags"
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """A part of the record that this copy of the archive does not have."""
+    """A part of the archive that this copy does not have."""
 
     what: str
     """``history``, ``contents``, ``samples`` or ``refs``."""
     message: str
     command: str = ""
-    """The git command that brings the part, ``""`` where there is none."""
+    """The git command that fetches the part; ``""`` where no command does."""
 
     def __str__(self) -> str:
         return f"{self.message}; `{self.command}` brings them" if self.command else self.message
 
 
 def is_clone(repository: pygit2.Repository) -> bool:
-    """Whether git made this repository as a copy. gitsnap marks the archives that it makes in their configuration."""
+    """Whether git made this repository, by `git clone`. gitsnap marks its own archives in their git configuration."""
     return "gitsnap.format" not in repository.config
 
 
 def is_clone_at(git_folder: Path) -> bool:
-    """The same for the git directory of a repository; True where its configuration cannot be read."""
+    """``is_clone`` for a git directory. True where its configuration cannot be read."""
     try:
         return "gitsnap.format" not in pygit2.Config(str(common_folder(git_folder) / "config"))
     except (OSError, pygit2.GitError):
         return True
 
 
-def lacking_objects(repository: pygit2.Repository) -> list[Lack]:
-    """What the configuration and the object store say of history and contents that are not here."""
-    found = []
+def find_missing_objects(repository: pygit2.Repository) -> list[Lack]:
+    """The missing history and contents, from the git configuration and the files of the object store."""
+    missing = []
     if is_shallow(repository):
-        found.append(Lack("history", "this clone is shallow: older commits and samples are not here", FETCH_HISTORY))
+        missing.append(Lack("history", "this clone is shallow: older commits and samples are not here", FETCH_HISTORY))
     if is_partial(repository):
         message = "this clone is partial: contents that were not fetched cannot be read"
-        found.append(Lack("contents", message, FETCH_CONTENTS))
-    found += [
+        missing.append(Lack("contents", message, FETCH_CONTENTS))
+    missing += [
         Lack("contents", f"objects are borrowed from {folder}, which is not there: {_RESTORE}")
-        for folder in _gone_alternates(repository)
+        for folder in _missing_alternates(repository)
     ]
-    return found
+    return missing
 
 
 _RESTORE = "put the folder back, or clone the archive anew without --reference and --shared"
 
 
 def hint_for_missing_objects(repository: pygit2.Repository) -> str:
-    """What to do where an object is missing."""
-    return next((f"{lack}." for lack in lacking_objects(repository)), DAMAGED)
+    """The hint for an object that is missing or damaged: this copy may have been made without the object."""
+    return next((f"{lack}." for lack in find_missing_objects(repository)), DAMAGED)
 
 
 def is_shallow(repository: pygit2.Repository) -> bool:
-    """Whether the history was cut off by ``git clone --depth`` or its like."""
+    """Whether the history is cut off, as by ``git clone --depth``."""
     return bool(shallow_commits(repository))
 
 
 def shallow_commits(repository: pygit2.Repository) -> frozenset[str]:
-    """The commits whose parents were not fetched."""
+    """Ids of the commits whose parents were not fetched."""
     with contextlib.suppress(OSError):
         return frozenset((common_folder(Path(repository.path)) / "shallow").read_text("ascii", "replace").split())
     return frozenset()
 
 
 def is_partial(repository: pygit2.Repository) -> bool:
-    """Whether contents were left out by ``git clone --filter``."""
+    """Whether contents were left out, as by ``git clone --filter``."""
     if not any((common_folder(Path(repository.path)) / "objects" / "pack").glob("*.promisor")):
         return False
     return "extensions.partialclone" in repository.config or any(
@@ -95,7 +93,8 @@ def is_partial(repository: pygit2.Repository) -> bool:
     )
 
 
-def _gone_alternates(repository: pygit2.Repository) -> list[str]:
+def _missing_alternates(repository: pygit2.Repository) -> list[str]:
+    """Folders that the repository borrows objects from (gitrepository-layout(5), alternates) and that do not exist."""
     objects = common_folder(Path(repository.path)) / "objects"
     with contextlib.suppress(OSError):
         lines = (objects / "info" / "alternates").read_text("utf-8", "surrogateescape").splitlines()

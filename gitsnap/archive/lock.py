@@ -1,7 +1,4 @@
-"""One writer at a time: a lock that the kernel drops when its holder dies.
-
-This module must not write anything but the lock's own file.
-"""
+"""The writer's lock of an archive. The kernel frees the lock when the process that holds it dies."""
 
 from __future__ import annotations
 
@@ -16,21 +13,31 @@ from gitsnap.core.errors import ConflictError, StorageError
 
 LOCK_NAME = "gitsnap.lock"
 PATIENCE_SECONDS = 60.0
+"""Default time to wait for the lock."""
 _POLL_SECONDS = 0.1
 
 
 def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> contextlib.AbstractContextManager[int]:
-    """Hold the archive's lock. See ``exclusive_lock``."""
+    """Hold the writer's lock of an archive for the duration of the context. See ``exclusive_lock``."""
     place = f"the archive {git_folder.parent}"
     return exclusive_lock(git_folder / LOCK_NAME, place=place, patience=patience)
 
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
-    """Hold the lock of a file, which is made. A child that inherits the descriptor holds the lock as well.
+    """Hold an exclusive lock on a file for the duration of the context. The file is created where it is missing.
 
-    ``place``: what the lock is for, in messages. Raises ConflictError, naming the holder, when the lock is not free
-    within ``patience`` seconds, and StorageError.
+    Args:
+        path: The lock file.
+        place: What the lock protects, for messages.
+        patience: Seconds to wait for the lock.
+
+    Yields:
+        The descriptor of the lock file. A child process that inherits the descriptor holds the lock as well.
+
+    Raises:
+        ConflictError: Another process, which the message names, held the lock for too long.
+        StorageError: The file cannot be created, or its file system has no locks.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -41,12 +48,12 @@ def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
         ) from error
     try:
         _acquire(descriptor, place, patience)
-        with contextlib.suppress(OSError):  # who holds it is for people to read: the lock itself is the kernel's
+        with contextlib.suppress(OSError):  # the text names the holder in messages; the lock works without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield descriptor
     finally:
-        os.close(descriptor)  # the kernel lets go of the lock with it
+        os.close(descriptor)  # this frees the lock
 
 
 def _acquire(descriptor: int, place: str, patience: float) -> None:

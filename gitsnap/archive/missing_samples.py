@@ -1,6 +1,7 @@
-"""Samples that a copy of an archive lacks, as far as its refs and the head of its branch show.
+"""Finds out which parts of an archive a copy lacks, with the samples whose tags are missing.
 
-Everyday commands ask this module: it reads a few commits, not all objects.
+Every command that reads an archive calls this module, so it reads a few commits at the head of the branch, not all
+objects.
 """
 
 from __future__ import annotations
@@ -10,36 +11,44 @@ from itertools import islice
 
 import pygit2
 
-from gitsnap.archive.commit_objects import first_parents
+from gitsnap.archive.commit_objects import walk_first_parents
 from gitsnap.archive.completeness import (
     FETCH_CONTENTS,
     FETCH_HISTORY,
     FETCH_TAGS,
     Lack,
+    find_missing_objects,
     is_clone,
     is_shallow,
-    lacking_objects,
 )
 from gitsnap.archive.refs import branch_heads
-from gitsnap.archive.worktree import shown_commit
+from gitsnap.archive.worktree import checked_out_commit
 from gitsnap.core.model import Sample
 
 _MOST_COMMITS = 1000
-"""So many commits at the head of a branch are looked at in search of one that has a sample."""
+"""The largest number of commits, from the head of a branch on, among which a commit with a sample is searched."""
 
 
-def lacks(
+def find_missing_parts(
     repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, damaged_line: int
 ) -> list[Lack]:
-    """What this copy lacks.
+    """Find the parts of the archive that this copy lacks.
 
-    ``samples`` are all that can be read, ``newest`` is the newest of those on the branch. ``damaged_line``: the line of
-    ``packed-refs`` that git cannot read, 0 for none. That a clone is partial is not said here: whatever needs a content
-    that was not fetched fails and says so.
+    A partial clone is not reported: a command that needs a missing content fails with its own message.
+
+    Args:
+        repository: The repository of the archive.
+        branch: The branch of the archive.
+        samples: All samples that can be read.
+        newest: The newest of these on the branch.
+        damaged_line: The number of the line of ``packed-refs`` that git cannot read; 0 for none.
+
+    Raises:
+        ArchiveError: The ref of the branch is damaged.
     """
-    found = [lack for lack in lacking_objects(repository) if lack.command != FETCH_CONTENTS]
+    missing = [lack for lack in find_missing_objects(repository) if lack.command != FETCH_CONTENTS]
     if damaged_line:
-        found.append(
+        missing.append(
             Lack(
                 "refs",
                 f"the file packed-refs is damaged at line {damaged_line}: samples after this line cannot be "
@@ -47,17 +56,17 @@ def lacks(
             )
         )
     else:
-        found += _lacking_samples(repository, branch, samples, newest, shallow=is_shallow(repository))
-    return found
+        missing += _missing_samples(repository, branch, samples, newest, shallow=is_shallow(repository))
+    return missing
 
 
-def _lacking_samples(
+def _missing_samples(
     repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, shallow: bool
 ) -> list[Lack]:
-    """Whether commits at the head of the branch were made for samples whose tags are not here.
+    """Report commits by gitsnap at the head of the branch whose samples have no tag here.
 
-    A capture that was killed leaves one such commit, which the next capture mends. The branch of a clone may also be
-    older than the newest sample: then it was not updated when the tags were fetched.
+    A capture that was killed leaves one such commit, which the next capture repairs. In a clone the branch may be older
+    than the newest sample: the tags were fetched without the branch.
     """
     heads = set(branch_heads(repository, branch).values())
     copied = is_clone(repository)
@@ -68,11 +77,11 @@ def _lacking_samples(
             return [Lack("history", message, f"git fetch {fetched}")]
         message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
         return [Lack("samples", message, f"{FETCH_TAGS} {fetched}")]
-    # The working tree shows a commit only once its sample has a tag: such a commit is not of a capture that was killed.
-    shown = "" if copied or (newest is not None and {newest.commit} == heads) else shown_commit(repository)
+    # A capture updates the working tree after it created the tag: the commit shown there is not of a killed capture.
+    shown = "" if copied or (newest is not None and {newest.commit} == heads) else checked_out_commit(repository)
     if shown and not heads:
         heads = {shown}
-    untagged = max((_untagged(repository, head, samples, newest) for head in heads), default=0)
+    untagged = max((_count_untagged(repository, head, samples, newest) for head in heads), default=0)
     if untagged <= (0 if copied or shown in heads else 1):
         return []
     command = (FETCH_HISTORY if shallow else FETCH_TAGS) if copied else ""
@@ -88,19 +97,19 @@ def _lacking_samples(
     return [Lack("samples", message, command)]
 
 
-def _untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
-    """How many own commits lie between the head of a branch and the newest commit that has a sample.
+def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
+    """The number of commits by gitsnap between the head of a branch and the newest commit that has a sample.
 
-    0 where the newest sample is of another commit than the one that is reached: the branch was rewritten, and its
-    commits tell of no further sample.
+    0 where that commit is not the newest sample's: then the branch was rewritten, and its commits do not prove that
+    samples are missing.
     """
     if newest is not None and any(
-        commit.id == head for commit in islice(first_parents(repository, newest.commit), _MOST_COMMITS)
+        commit.id == head for commit in islice(walk_first_parents(repository, newest.commit), _MOST_COMMITS)
     ):
         return 0
     tagged = frozenset(sample.commit for sample in samples)
     own = 0
-    for commit in islice(first_parents(repository, head), _MOST_COMMITS):
+    for commit in islice(walk_first_parents(repository, head), _MOST_COMMITS):
         if commit.id in tagged:
             return own if newest is None or commit.id == newest.commit else 0
         if newest is not None and not commit.parents:

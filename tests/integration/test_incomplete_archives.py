@@ -159,7 +159,7 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
         archives.branch_overwritten,
         [("list", 0, ""), ("log", 0, ""), ("verify", 5, "ref is damaged"), ("capture", 0, "")],
     ),
-    "index emptied": (archives.index_emptied, [("verify", 0, "makes it anew"), ("capture", 0, "")]),
+    "index emptied": (archives.index_emptied, [("verify", 0, "recreates it"), ("capture", 0, "")]),
     "rebased": (archives.rebased, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     "filtered": (archives.filtered, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     # Objects

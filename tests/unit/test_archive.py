@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive, GitTree
-from gitsnap.archive.messages import same_but_sealed
+from gitsnap.archive.messages import differ_only_in_ciphertexts
 from gitsnap.archive.repository import open_repository
 from gitsnap.core.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
@@ -242,4 +242,4 @@ def test_whether_files_are_the_same_but_for_ciphertexts(after: dict[str, str], *
     """What is added counts as well as what changed or went; another ciphertext is no change."""
     before = {"configuration/a": BlobId("1"), "sealed/a": BlobId("2")}
 
-    assert same_but_sealed(before, {path: BlobId(blob) for path, blob in after.items()}) is same
+    assert differ_only_in_ciphertexts(before, {path: BlobId(blob) for path, blob in after.items()}) is same

@@ -37,7 +37,7 @@ def test_refs_are_read_and_written(repository: Path) -> None:
 
     for name in ("first", "second"):
         done = run_git(
-            folder, "update-ref", "--stdin", given=f"delete refs/tags/{name} {_git(repository, 'rev-parse', name)}\n"
+            folder, "update-ref", "--stdin", stdin=f"delete refs/tags/{name} {_git(repository, 'rev-parse', name)}\n"
         )
         assert done.returncode == 0, done.stderr
     (folder / "packed-refs").unlink()
@@ -130,7 +130,7 @@ def test_a_scratch_repository_has_the_objects_and_keeps_none(repository: Path) -
 
     with scratch_repository(repository / ".git", {"refs/heads/x": commit}) as scratch:
         assert run_git(scratch, "cat-file", "-t", "refs/heads/x").stdout == "commit\n"
-        assert run_git(scratch, "hash-object", "-w", "--stdin", given="something new").returncode == 0
+        assert run_git(scratch, "hash-object", "-w", "--stdin", stdin="something new").returncode == 0
 
     assert sorted((repository / ".git").rglob("*")) == before
     assert not scratch.exists()

@@ -174,7 +174,7 @@ def test_a_gitsnap_in_the_archives_folder_is_no_git_at_work(hourly: GitArchive) 
         process = subprocess.Popen([program, "600"], executable=program, cwd=hourly.location)
         try:
             file = _leave(hourly, "refs/heads/hourly.lock", age=60)
-            leftovers.clear_git(hourly.git_folder, "hourly")
+            leftovers.remove_git_leftovers(hourly.git_folder, "hourly")
             assert file.exists() is at_work, name
         finally:
             process.kill()

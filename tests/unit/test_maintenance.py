@@ -132,7 +132,7 @@ def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "listdir", pack_first)
 
-    assert not maintenance.due(archive.git_folder, "hourly")
+    assert not maintenance.due_commands(archive.git_folder, "hourly")
     assert not folder.exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitsnap.archive.remote import Credentials, Remote
-from gitsnap.archive.remote.failures import MEANINGS, Said
+from gitsnap.archive.remote.failures import FAILURE_CAUSES, CommandOutput
 from gitsnap.core.errors import (
     RemoteChangedError,
     RemoteError,
@@ -108,7 +108,7 @@ def test_every_row_of_the_table_is_reached() -> None:
         Remote(facts["url"], Credentials("s")).error(printed.format(**facts), porcelain.format(**facts))
         for printed, porcelain, _ in _SAID.values()
     ]
-    for meaning in MEANINGS:
+    for meaning in FAILURE_CAUSES:
         assert any(meaning.reason in error.message and error.hint == meaning.hint for error in raised), meaning.reason
 
 
@@ -129,7 +129,7 @@ def test_the_server_s_words_come_first_and_refs_in_one_line() -> None:
 
 def test_refs_that_failed_with_others_are_not_named() -> None:
     """Of an atomic push the ref counts that was refused, not those that went down with it."""
-    said = Said.of(
+    said = CommandOutput.parse(
         "",
         "!\ta:refs/heads/h\t[remote rejected] (atomic push failure)\n!\ta:refs/tags/h/1\t[remote rejected] (no tags)\n",
     )

@@ -88,13 +88,13 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
 def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, by moment and as the newest; only the newest is read, to know whether newer ones may be missing."""
     read: list[str] = []
-    original = reader._sample
+    original = reader._read_sample
 
     def noted(repository: pygit2.Repository, name: str, target: str) -> Sample:
         read.append(name)
         return original(repository, name, target)
 
-    monkeypatch.setattr(reader, "_sample", noted)
+    monkeypatch.setattr(reader, "_read_sample", noted)
     samples = _reopened(index.parent.parent).samples()
 
     newest = find_sample(samples, "latest")
