@@ -163,7 +163,7 @@ class GitArchive:
         tree = GitTree(self._repository, sample.commit, incomplete=sample.metadata.incomplete, folders=self._folders)
         if tree.info.policy != sample.metadata.policy:
             raise ArchiveError(
-                f"the tag {sample.tag} says that it is of the policy {sample.metadata.policy}, and gitsnap.yaml in its "
+                f"the tag {sample.tag} names the policy {sample.metadata.policy}, and gitsnap.yaml in its "
                 f"commit {sample.commit[:12]} names {tree.info.policy}",
                 hint=DAMAGED,
             )

@@ -58,13 +58,13 @@ def find_missing_objects(repository: pygit2.Repository) -> list[Lack]:
         message = "this clone is partial: contents that were not fetched cannot be read"
         missing.append(Lack("contents", message, FETCH_CONTENTS))
     missing += [
-        Lack("contents", f"objects are borrowed from {folder}, which is not there: {_RESTORE}")
+        Lack("contents", f"objects are borrowed from {folder}, which does not exist: {_RESTORE}")
         for folder in _missing_alternates(repository)
     ]
     return missing
 
 
-_RESTORE = "put the folder back, or clone the archive anew without --reference and --shared"
+_RESTORE = "restore the folder, or clone the archive again without --reference and --shared"
 
 
 def hint_for_missing_objects(repository: pygit2.Repository) -> str:

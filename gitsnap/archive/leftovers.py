@@ -77,8 +77,8 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 def _locks_below(folder: Path) -> Iterator[Path]:
     """Lock files in a folder of refs. os.walk skips folders that a concurrent ``git pack-refs`` removes."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.endswith(".lock"))
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.endswith(".lock"))
 
 
 def _is_settled(file: Path) -> bool:
@@ -91,15 +91,15 @@ def _is_settled(file: Path) -> bool:
 def _is_git_running(git_folder: Path) -> bool:
     """Whether a git runs in the archive, as far as /proc shows it.
 
-    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started does: if it
-    takes locks, it also holds the writer's lock, so it cannot run now.
+    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started need not be
+    told apart: if it takes locks, it also holds the writer's lock, and so does not run now.
     """
-    places = {git_folder.resolve(), git_folder.resolve().parent}
+    folders = {git_folder.resolve(), git_folder.resolve().parent}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if _GIT.match((process / "comm").read_text()):
-                here = (process / "cwd").readlink()
-                if places & {here, *here.parents}:
+                working_directory = (process / "cwd").readlink()
+                if folders & {working_directory, *working_directory.parents}:
                     return True
     return False
 

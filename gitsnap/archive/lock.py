@@ -19,17 +19,17 @@ _POLL_SECONDS = 0.1
 
 def writers_lock(git_folder: Path, *, patience: float = PATIENCE_SECONDS) -> contextlib.AbstractContextManager[int]:
     """Hold the writer's lock of an archive for the duration of the context. See ``exclusive_lock``."""
-    place = f"the archive {git_folder.parent}"
-    return exclusive_lock(git_folder / LOCK_NAME, place=place, patience=patience)
+    subject = f"the archive {git_folder.parent}"
+    return exclusive_lock(git_folder / LOCK_NAME, subject=subject, patience=patience)
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
+def exclusive_lock(path: Path, *, subject: str, patience: float) -> Iterator[int]:
     """Hold an exclusive lock on a file for the duration of the context. The file is created where it is missing.
 
     Args:
         path: The lock file.
-        place: What the lock protects, for messages.
+        subject: What the lock protects, for messages.
         patience: Seconds to wait for the lock.
 
     Yields:
@@ -43,11 +43,11 @@ def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageError(
-            f"cannot write in {place}: {error.strerror}",
+            f"cannot write in {subject}: {error.strerror}",
             hint="Run gitsnap as the user who owns the folder, or correct the permissions.",
         ) from error
     try:
-        _acquire(descriptor, place, patience)
+        _acquire(descriptor, subject, patience)
         with contextlib.suppress(OSError):  # the text names the holder in messages; the lock works without it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
@@ -56,7 +56,7 @@ def exclusive_lock(path: Path, *, place: str, patience: float) -> Iterator[int]:
         os.close(descriptor)  # this frees the lock
 
 
-def _acquire(descriptor: int, place: str, patience: float) -> None:
+def _acquire(descriptor: int, subject: str, patience: float) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -65,13 +65,13 @@ def _acquire(descriptor: int, place: str, patience: float) -> None:
             if time.monotonic() >= deadline:
                 holder = os.pread(descriptor, 300, 0).decode("ascii", "replace").strip() or "unknown"
                 raise ConflictError(
-                    f"another process (pid {holder}) is writing to {place}",
+                    f"another process (pid {holder}) is writing to {subject}",
                     hint="Try again when that process is done. If it hangs, end it: its lock is freed.",
                 ) from None
             time.sleep(_POLL_SECONDS)
         except OSError as error:
             raise StorageError(
-                f"the file system of {place} does not support file locks ({error.strerror})",
+                f"the file system of {subject} does not support file locks ({error.strerror})",
                 hint="Use a local file system or NFS version 4.",
             ) from error
         else:

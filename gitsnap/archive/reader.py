@@ -320,7 +320,7 @@ class GitTree:
             entry, _ = self._folders.entries(self._root, "")["gitsnap.yaml"]
         except KeyError:
             raise ArchiveError(
-                f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is no sample's",
+                f"the commit {self._commit[:12]} has no gitsnap.yaml, so it is not the commit of a sample",
                 hint="Somebody committed by hand; `git log` in the archive shows who. Choose another sample.",
             ) from None
         return tree_info_from_bytes(self.read(BlobId(entry)))

@@ -95,7 +95,7 @@ def _delete(repository: pygit2.Repository, refs: Sequence[tuple[str, str]], *, l
     reason = (done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"])[-1]
     if _MOVED.search(done.stderr):
         raise ConflictError(
-            f"somebody else is changing the tags of the archive {repository.workdir or repository.path}: {reason}",
+            f"another process is changing the tags of the archive {repository.workdir or repository.path}: {reason}",
             hint="Nothing is lost. Run the command again.",
         )
     raise StorageError(f"git could not remove tags from {repository.workdir or repository.path}: {reason}")

@@ -153,7 +153,7 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
 
 def _without_git(folder: Path) -> ArchiveError:
     return ArchiveError(
-        f"{folder} holds the files of an archive, and no .git: the samples are not there",
+        f"{folder} has the files of an archive and no .git: the samples are missing",
         hint="Put .git back from a backup, or move the folder away and clone the archive's remote.",
     )
 

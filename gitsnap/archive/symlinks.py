@@ -39,8 +39,8 @@ def _links(git_folder: Path) -> Iterator[Path]:
     for name in (".", _OBJECTS):
         yield from _links_among(git_folder / name)
     for name in _WALKED:
-        for place, _, _ in os.walk(git_folder / name):
-            yield from _links_among(Path(place))
+        for folder, _, _ in os.walk(git_folder / name):
+            yield from _links_among(Path(folder))
 
 
 def _links_among(folder: Path) -> Iterator[Path]:

@@ -86,7 +86,7 @@ class Folders:
 
     def _collect(self, tree: str, prefix: str, files: dict[str, BlobId]) -> None:
         if prefix.count("/") > _DEEPEST or len(files) > _MOST_FILES:
-            raise ArchiveError(f"the tree has too many files or folders below {prefix[:80]}: it is no sample's")
+            raise _too_large(prefix)
         for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
                 self._collect(child, f"{prefix}{name}/", files)
@@ -114,6 +114,10 @@ class Folders:
             raise unreadable_object(self._repository, subject) from None
         self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
         return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
+
+
+def _too_large(folder: str) -> ArchiveError:
+    return ArchiveError(f"the tree has too many files or folders below {folder[:80]}: it is not the tree of a sample")
 
 
 def _parsed(content: bytes) -> Mapping[str, tuple[str, bytes]]:
@@ -145,7 +149,7 @@ class TreeFiles(Mapping[str, BlobId]):
         """The entries of a folder; none where the folder does not exist (ports.Foldered)."""
         tree, prefix = self._tree, ""
         if place.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
-            raise ArchiveError(f"the tree has too many files or folders below {place[:80]}: it is no sample's")
+            raise _too_large(place)
         for name in place.split("/")[:-1]:
             child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
             if not is_folder:

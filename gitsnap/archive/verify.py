@@ -170,10 +170,10 @@ class _Verifier:
         try:
             heads = branch_heads(self._repository, self._branch)
         except ArchiveError:
-            yield Finding(True, self._branch, "the branch's ref is damaged; the next capture puts it back")
+            yield Finding(True, self._branch, "the branch's ref is damaged; the next capture restores it")
             return
         if not heads and self._samples and self._is_own_archive:
-            yield Finding(True, self._branch, "the branch is missing; the next capture puts it back")
+            yield Finding(True, self._branch, "the branch is missing; the next capture restores it")
         last = newest(self._samples)
         history = read_history(self._repository, heads.values() or ([last.commit] if last else []))
         not_fetched = {
@@ -190,7 +190,8 @@ class _Verifier:
         for commit in history.commits.values():
             if not commit.is_own:
                 subject = commit.message.splitlines()[0] if commit.message.strip() else "without a message"
-                yield Finding(False, commit.id[:12], f"a commit by somebody else, which is no sample: {subject}")
+                message = f"a commit that gitsnap did not make, which is not a sample: {subject}"
+                yield Finding(False, commit.id[:12], message)
 
     def _on_branch(self, history: History) -> Iterator[Finding]:
         """Samples whose commits are not on the branch, or for which that is unknown, because history is missing."""
@@ -257,8 +258,8 @@ class _Verifier:
             yield Finding(
                 True,
                 culprit,
-                f"was moved or made anew: {sample.tag} names {named or 'no sample'} as the one before it, "
-                f"and the tag is {actual or 'not there'}",
+                f"was moved or recreated: {sample.tag} names {named or 'no sample'} as the previous sample, "
+                f"and its tag is {actual or 'missing'}",
             )
 
     def _gap(self, before: Sample | None, sample: Sample, count: int) -> Iterator[Finding]:
@@ -279,7 +280,7 @@ class _Verifier:
             self._removed.append(name)
             named, steps = metadata.previous, steps + 1
         if named != (before.tag_id if before else None) or steps != count:
-            yield Finding(True, sample.tag, "the chain to the sample before it is broken: a tag was moved or made anew")
+            yield Finding(True, sample.tag, "the chain to the previous sample is broken: a tag was moved or recreated")
 
     def pinned(self, pins: Sequence[str]) -> Iterator[Finding]:
         """Whether each pinned id is that of a sample, or of a removed tag before the first sample."""
@@ -321,9 +322,8 @@ class _Verifier:
             metadata = previous[1] if previous else None
         lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
         if gone > recorded and followed:
-            yield Finding(
-                True, self._branch, f"{lost}, and retention took {recorded}: {shortened(sorted(self._removed))}"
-            )
+            names = shortened(sorted(self._removed))
+            yield Finding(True, self._branch, f"{lost}, and retention took {recorded}: {names}")
         elif gone > recorded:
             here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
             message = f"{here}; the samples that are here record {recorded} as removed by retention"
@@ -350,7 +350,7 @@ class _Verifier:
             elif isinstance(content, str):
                 yield Finding(True, sample.tag, content)
             elif content != (sample.metadata.content_sha256, sample.metadata.objects):
-                yield Finding(True, sample.tag, "its content is not what its tag says (Content-SHA256, Objects)")
+                yield Finding(True, sample.tag, "its content differs from its tag (Content-SHA256, Objects)")
         if unread:
             samples = "1 sample" if unread == 1 else f"{unread} samples"
             message = f"{samples} could not be read back, since contents were not fetched"
@@ -362,14 +362,14 @@ class _Verifier:
         self._folders.irregular.clear()
         try:
             if tree.info.policy != sample.metadata.policy:
-                return f"its commit is of the policy {tree.info.policy}"
+                return f"its commit belongs to the policy {tree.info.policy}"
             files = tree.all_files
             digest = hashlib.sha256()
             for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
                 digest.update(path + b"\0" + self._digest(blob).encode() + b"\n")
             if self._folders.irregular:
                 listed = shortened(sorted(self._folders.irregular))
-                return f"its tree holds what is neither a file nor a folder: {listed}"
+                return f"its tree has entries that are neither ordinary files nor folders: {listed}"
             return digest.hexdigest(), len(tree.files(Area.CONFIGURATION))
         except ArchiveError as error:
             return error.message

@@ -208,13 +208,13 @@ def _copy_refs(common: Path, stand_in: Path) -> None:
     for name in ("packed-refs", "shallow"):
         if (common / name).is_file():
             shutil.copyfile(common / name, stand_in / name)
-    for place, folders, names in os.walk(common / "refs"):
-        target = stand_in / Path(place).relative_to(common)
+    for parent, folders, names in os.walk(common / "refs"):
+        target = stand_in / Path(parent).relative_to(common)
         for folder in folders:
             (target / folder).mkdir()
         for name in names:
             if not name.endswith(".lock"):
-                (target / name).write_bytes(_content(Path(place, name)) or b"")
+                (target / name).write_bytes(_content(Path(parent, name)) or b"")
 
 
 def _content(file: Path) -> bytes | None:

@@ -149,7 +149,7 @@ def test_a_tag_made_anew(archive: Path) -> None:
 
     assert code == 5
     assert any(one["subject"] == second and third in one["message"] for one in found)
-    assert any(one["subject"] == second and "not what its tag says" in one["message"] for one in found)
+    assert any(one["subject"] == second and "differs from its tag" in one["message"] for one in found)
 
 
 def test_a_deleted_tag(archive: Path) -> None:

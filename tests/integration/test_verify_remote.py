@@ -164,7 +164,7 @@ def test_a_tag_that_differs(place: _Place) -> None:
     ((subject, message),) = place.wrong()
 
     assert subject == first
-    assert "one was made anew" in message
+    assert "one was recreated" in message
 
 
 def test_what_retention_took_here_is_a_note(place: _Place) -> None:

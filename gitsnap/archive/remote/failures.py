@@ -89,7 +89,7 @@ FAILURE_CAUSES = (
         ("repository's hash algorithm", "mismatched algorithms"),
         "its object ids are SHA-256, and those of an archive are SHA-1",
         RemoteRefusedError,
-        "Make the repository anew with `git init --bare --object-format=sha1`.",
+        "Recreate the repository with `git init --bare --object-format=sha1`.",
     ),
     FailureCause(
         (

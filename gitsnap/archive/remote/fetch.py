@@ -94,7 +94,7 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
             f"the folder {cache} for copies of remotes cannot be made: {error.strerror}",
             hint="Name another folder with XDG_CACHE_HOME, or clone the archive and name the clone with --archive.",
         ) from error
-    with exclusive_lock(cache / _LOCK, place=f"the copies of remotes in {cache}", patience=_PATIENCE_SECONDS):
+    with exclusive_lock(cache / _LOCK, subject=f"the copies of remotes in {cache}", patience=_PATIENCE_SECONDS):
         branch = _choose_branch(remote, folder, policy)
         copy = folder / hashlib.sha256(branch.encode()).hexdigest()[:16]
         temporary = folder / f".making-{copy.name}"

@@ -106,7 +106,7 @@ def _compare_tags(
         elif target is None:
             not_pushed += 1
         elif target != sample.tag_id:
-            message = f"is {target[:12]} at {remote.shown} and {sample.tag_id[:12]} here: one was made anew"
+            message = f"is {target[:12]} at {remote.shown} and {sample.tag_id[:12]} here: one was recreated"
             yield Finding(True, sample.tag, message)
     if not_pushed:
         noun = "sample is" if not_pushed == 1 else "samples are"
@@ -121,7 +121,7 @@ def _compare_tags(
         yield Finding(False, branch, f"{remote.shown} still has {kept} {noun} that are no longer here")
     unknown = sorted(name.removeprefix(prefix) for name, target in remote_only.items() if target not in known)
     for tag in unknown[:_MOST_NAMED]:
-        yield Finding(True, tag, f"{remote.shown} has this sample, and this archive never had it, or lost it")
+        yield Finding(True, tag, f"{remote.shown} has this sample; this archive never had it, or lost it")
     if len(unknown) > _MOST_NAMED:
         more = len(unknown) - _MOST_NAMED
         yield Finding(True, branch, f"{remote.shown} has {more} more samples that this archive does not know")
