@@ -18,8 +18,10 @@ def read_object(repository: pygit2.Repository, name: str, subject: str) -> tuple
     """The type (``pygit2.enums.ObjectType``) and the content of an object.
 
     ``subject`` names the object in messages: ``the commit 1234…``. Raises ArchiveError where the object is missing or
-    damaged.
+    damaged, and where ``name`` is not a full object id: refs and commits may hold any text.
     """
+    if not is_object_id(name):
+        raise unreadable_object(repository, subject)
     check_not_truncated(repository, name)
     try:
         return repository.read(name)
@@ -40,6 +42,11 @@ def unreadable_object(repository: pygit2.Repository, subject: str) -> ArchiveErr
     return ArchiveError(f"{subject} is missing from the archive or damaged", hint=hint_for_missing_objects(repository))
 
 
+def is_object_id(text: str) -> bool:
+    """Whether a text is a full object id: 40 hexadecimal digits."""
+    return len(text) == 40 and not text.strip("0123456789abcdef")
+
+
 def check_not_truncated(repository: pygit2.Repository, name: str) -> None:
     """Raise ArchiveError for an object that libgit2 would never finish reading. Call this before it reads an object."""
     if is_truncated(f"{repository.path}objects", name):
@@ -49,7 +56,7 @@ def check_not_truncated(repository: pygit2.Repository, name: str) -> None:
 def is_truncated(objects: Path | str, name: str) -> bool:
     """Whether the file of a loose object ends too early: libgit2 reads such a file in an endless loop.
 
-    ``objects``: the folder ``objects`` of the repository. False for objects in packs and for missing objects.
+    ``objects``: the folder ``objects`` of the repository. False for packed and for missing objects.
     """
     path = f"{objects}/{name[:2]}/{name[2:]}"
     if not os.access(path, os.F_OK):  # most objects are in packs, and an exception takes three times as long

@@ -14,7 +14,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from gitsnap.archive.completeness import hint_for_missing_objects
-from gitsnap.archive.object_reader import read_object
+from gitsnap.archive.object_reader import is_object_id, read_object
 from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import run_git
 
@@ -65,11 +65,6 @@ def _parsed(content: bytes, name: str) -> TagObject:
     return TagObject(
         commit, fields.get(b"tag", b"").decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
     )
-
-
-def is_object_id(text: str) -> bool:
-    """Whether a text is a full object id: 40 hexadecimal digits."""
-    return len(text) == 40 and not text.strip("0123456789abcdef")
 
 
 def tag_objects(repository: pygit2.Repository) -> Iterator[tuple[str, TagObject]]:

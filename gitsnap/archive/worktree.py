@@ -244,7 +244,7 @@ class _WorkingTree:
 
 
 def _blob_id_of_file(file: str) -> str | None:
-    """The blob id of the content of a file; None for no file; no id for an object that is not a regular file."""
+    """The blob id of the content of a file; None for no file; ``not a file`` for a link, a folder and so on."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

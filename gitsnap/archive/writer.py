@@ -319,14 +319,15 @@ class GitWriter:
     # Refs and the working tree ----------------------------------------------------------------------------------------
 
     def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
-        """Move the branch, then create the tag. A commit without a tag is built on by the next capture.
+        """Move the branch, then create the tag. If the process is killed in between, the next capture uses the commit.
 
         Raises ConflictError where another process moved the branch or removed the objects, StorageError.
         """
         name = f"refs/heads/{self._branch}"
         if any(identity not in self._repository for identity in (commit, tag_id)):
             raise ConflictError(
-                "somebody removed objects of the sample while it was written: `git prune`, or `git gc --prune=now`",
+                "another process removed objects of the sample while it was written: `git prune`, or "
+                "`git gc --prune=now`",
                 hint="Nothing is lost. Run the capture again, and leave its setting extensions.preciousObjects on.",
             )
         try:
