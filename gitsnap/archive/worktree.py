@@ -19,7 +19,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
-from gitsnap.archive.object_reader import read_blob
+from gitsnap.archive.object_reader import is_object_id, read_blob
 from gitsnap.archive.object_writer import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
@@ -110,9 +110,11 @@ def was_checked_out(repository: pygit2.Repository) -> bool:
 
 def checked_out_commit(repository: pygit2.Repository) -> str | None:
     """The commit that the last update wrote; None for none. A capture creates the tag before this update."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(repository.path, _CHECKED_OUT).read_text(errors="replace").strip() or None
-    return None
+    try:
+        commit = Path(repository.path, _CHECKED_OUT).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    return commit if is_object_id(commit) else None
 
 
 def is_empty(repository: pygit2.Repository) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -243,3 +243,18 @@ def test_whether_files_are_the_same_but_for_ciphertexts(after: dict[str, str], *
     before = {"configuration/a": BlobId("1"), "sealed/a": BlobId("2")}
 
     assert differ_only_in_ciphertexts(before, {path: BlobId(blob) for path, blob in after.items()}) is same
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x", "../HEAD", "a\0b", "f" * 40, "\udcff"])
+@pytest.mark.parametrize("with_refs", [True, False])
+def test_a_damaged_record_of_the_working_tree(hourly: GitArchive, text: str, *, with_refs: bool) -> None:
+    """The file that names the commit of the working tree may hold any text: the next capture writes it again."""
+    if with_refs:
+        _take(hourly, {"a": "1"})
+    (hourly.git_folder / "gitsnap-worktree").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    taken = _take(hourly, {"a": "2"}, time=_NOON + timedelta(minutes=1))
+
+    assert taken.worktree_problem == ""
+    assert taken.left_alone == ()
+    assert (hourly.git_folder / "gitsnap-worktree").read_text() == f"{taken.sample.commit}\n"
