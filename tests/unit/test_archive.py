@@ -74,7 +74,7 @@ def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> 
         storage = tmp_path / name
         storage.mkdir()
         made = archive.create_archive(storage, "hourly")
-        _take(made, {f"default/ConfigMap/{one}.yaml": one for one in order}, time=_NOON)
+        _take(made, {f"default/ConfigMap/{name}.yaml": name for name in order}, time=_NOON)
         ids.append(_git(made, "rev-parse", "HEAD:configuration"))
 
     assert ids[0] == ids[1]
@@ -202,7 +202,7 @@ def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
 
 def test_a_tree_has_the_files_that_git_lists(hourly: GitArchive) -> None:
     """Also what an operator committed: programs, links and odd names, but no repository within; also path by path."""
-    _take(hourly, {f"team-{one % 7}/ConfigMap/map-{one}.yaml": str(one) for one in range(60)})
+    _take(hourly, {f"team-{number % 7}/ConfigMap/map-{number}.yaml": str(number) for number in range(60)})
     folder = Path(hourly.location) / "configuration"
     (folder / "team-1" / "run me").write_text("echo")
     (folder / "team-1" / "run me").chmod(0o755)

@@ -143,8 +143,8 @@ def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
     # The branch moved while the editor was open, so that git refuses the commit in words; the change is not lost.
     assert b"cannot lock ref" in said
     assert (place / "configuration/default/ConfigMap/a.yaml").read_text() == "by hand\n"
-    assert [one.metadata.sequence for one in hourly.samples()] == [1, 2]
-    assert not [one for one in hourly.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in hourly.samples()] == [1, 2]
+    assert not [finding for finding in hourly.check() if finding.wrong]
 
 
 def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) -> None:

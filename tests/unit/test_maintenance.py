@@ -56,8 +56,8 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
 
     assert _loose_tags(archive) < 8
     samples = archive.samples()
-    assert [one.metadata.sequence for one in samples] == list(range(2, 21))
-    assert not [one for one in archive.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in samples] == list(range(2, 21))
+    assert not [finding for finding in archive.check() if finding.wrong]
     kept = subprocess.run(
         ["git", "-C", tmp_path / "hourly", "cat-file", "-t", first.tag_id], capture_output=True, check=True
     )
@@ -86,7 +86,7 @@ def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Pat
         capture(minute, range(minute, 600, 60))
 
     assert archive.repository_bytes() - before < 160_000
-    assert not [one for one in archive.check() if one.wrong]
+    assert not [finding for finding in archive.check() if finding.wrong]
 
 
 def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch
     assert _sample(archive, 3).worktree_problem == ""
 
     graphs = list((archive.git_folder / "objects" / "info" / "commit-graphs").glob("*.graph"))
-    assert [b"BDAT" in one.read_bytes() for one in graphs] == [True]  # the chunk of git's format that holds them
+    assert [b"BDAT" in graph.read_bytes() for graph in graphs] == [True]  # the chunk of git's format that holds them
     assert not graph.exists()
 
 

@@ -58,7 +58,10 @@ def _reopened(folder: Path) -> GitArchive:
 
 
 def _facts(of: GitArchive) -> list[tuple[object, ...]]:
-    return [(one.tag, one.tag_id, one.commit, one.sequence, one.time, one.metadata) for one in of.samples()]
+    return [
+        (sample.tag, sample.tag_id, sample.commit, sample.sequence, sample.time, sample.metadata)
+        for sample in of.samples()
+    ]
 
 
 def _with_checksum(whole: bytes) -> bytes:
@@ -77,8 +80,8 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
 
     assert _facts(_reopened(index.parent.parent)) == with_index
     samples = _reopened(index.parent.parent).samples()
-    assert [one.sequence for one in reversed(samples)] == [5, 4, 3, 2, 1]
-    assert [one.sequence for one in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
+    assert [sample.sequence for sample in reversed(samples)] == [5, 4, 3, 2, 1]
+    assert [sample.sequence for sample in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
     with pytest.raises(IndexError):
         samples[_COUNT]
     assert [facts[3] for facts in with_index] == [1, 2, 3, 4, 5]
@@ -101,7 +104,7 @@ def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatc
     found = [find_sample(samples, name) for name in ("@2026-01-01T13:30Z", "2026-01-01:14:00:00", "latest~3")]
     assert newest.metadata.sequence == _COUNT
     assert set(read) == {newest.tag}
-    assert [one.sequence for one in found] == [5, 3, 2]
+    assert [sample.sequence for sample in found] == [5, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], byte
     before = index.read_bytes()
     index.write_bytes(damage(before))
 
-    assert [one.sequence for one in _reopened(index.parent.parent).samples()] == [1, 2, 3, 4, 5]
+    assert [sample.sequence for sample in _reopened(index.parent.parent).samples()] == [1, 2, 3, 4, 5]
     assert index.read_bytes() == before
 
 
@@ -159,7 +162,7 @@ def test_removed_and_new_samples(index: Path) -> None:
         writer.remove([opened.samples()[1]])
     _take(opened, 9, _START + timedelta(days=1))
 
-    assert [one.sequence for one in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
+    assert [sample.sequence for sample in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
 
 
 def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
@@ -191,7 +194,7 @@ def test_a_ref_of_its_own_hides_a_packed_one_as_long_as_it_is_there(index: Path)
 
     for _ in range(2):
         found = _reopened(index.parent.parent).samples()
-        assert [one.sequence for one in found] == [1, 3, 3, 4, 5]
+        assert [sample.sequence for sample in found] == [1, 3, 3, 4, 5]
     moved.unlink()
     assert _facts(_reopened(index.parent.parent)) == facts
 
@@ -200,9 +203,9 @@ def test_a_sample_is_found_by_name_where_clocks_went_back(index: Path) -> None:
     """Every sample by each of its names, also those that are not in the order of their times."""
     samples = _reopened(index.parent.parent).samples()
 
-    for one in samples:
-        for name in (one.moment, one.tag, one.tag.rpartition("/")[2]):
-            assert find_sample(samples, name).tag_id == one.tag_id
+    for sample in samples:
+        for name in (sample.moment, sample.tag, sample.tag.rpartition("/")[2]):
+            assert find_sample(samples, name).tag_id == sample.tag_id
 
 
 def test_verify_does_not_believe_the_index(index: Path) -> None:
@@ -211,7 +214,10 @@ def test_verify_does_not_believe_the_index(index: Path) -> None:
     gone = opened.samples()[2].tag_id
     (index.parent / "objects" / gone[:2] / gone[2:]).unlink()
 
-    assert any(one.wrong and one.subject == opened.samples()[2].tag for one in _reopened(index.parent.parent).check())
+    assert any(
+        finding.wrong and finding.subject == opened.samples()[2].tag
+        for finding in _reopened(index.parent.parent).check()
+    )
 
 
 def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +241,7 @@ def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path
     assert isinstance(samples, Dated)
     for sample in one_by_one:
         moment = sample.time + later
-        expected = [one for one in one_by_one if one.time <= moment][-1:]
+        expected = [sample for sample in one_by_one if sample.time <= moment][-1:]
         assert samples.until(moment) == (expected[0] if expected else None)
         if expected:
             assert find_sample(samples, f"@{moment:%Y-%m-%dT%H:%M:%SZ}") == expected[0]
@@ -250,5 +256,5 @@ def test_the_first_sample_of_a_commit(index: Path) -> None:
     found = opened.first_samples()
 
     assert samples[-1].commit == samples[-2].commit
-    assert dict(found) == {one.commit: one for one in samples[:-1]}
+    assert dict(found) == {sample.commit: sample for sample in samples[:-1]}
     assert len(found) == _COUNT
