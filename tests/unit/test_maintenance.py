@@ -41,7 +41,7 @@ def _loose_tags(archive: GitArchive) -> int:
 
 
 def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every sample reads back, tags that retention took stay as objects, and git finds nothing wrong."""
+    """Every sample can be read, the objects of removed tags stay, and git reports no damage."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 8)
     archive = create_archive(tmp_path, "hourly")
     for number in range(5):
@@ -68,7 +68,7 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
 
 
 def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Path) -> None:
-    """Ten changes each in two folders of 300 objects: unpacked, each sample would bring both folders anew."""
+    """Ten changes each in two folders of 300 objects: unpacked, each sample adds both trees again."""
     archive = create_archive(tmp_path, "hourly")
     blobs: dict[str, BlobId] = {}
 
@@ -90,7 +90,7 @@ def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Pat
 
 
 def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sample is there, and what went wrong is said."""
+    """The sample exists, and the problem is reported."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
     monkeypatch.setattr(maintenance, "_COMMANDS", (("pack-refs", "--nonsense"),))
     archive = create_archive(tmp_path, "hourly")
@@ -102,7 +102,7 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
 
 
 def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git gc` makes a commit-graph without changed paths; maintenance puts them in for every commit."""
+    """`git gc` writes a commit-graph without changed paths; maintenance adds the changed paths of every commit."""
     archive = create_archive(tmp_path, "hourly")
     for number in range(3):
         _sample(archive, number)
@@ -119,7 +119,7 @@ def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch
 
 
 def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git pack-refs` removes it between two looks at it: nothing is due, and no capture fails."""
+    """A concurrent `git pack-refs` removes the folder: nothing is due, and no capture fails."""
     archive = create_archive(tmp_path, "hourly")
     _sample(archive, 1)
     folder = archive.git_folder / "refs" / "tags" / "hourly"
@@ -137,7 +137,7 @@ def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatc
 
 
 def test_the_size_of_an_archive_whose_files_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is gone between its listing and the look at it does not count, and is no error."""
+    """A file that disappears between listing and stat does not count, and is no error."""
     archive = create_archive(tmp_path, "hourly")
     _sample(archive, 1)
     whole = archive.repository_bytes()

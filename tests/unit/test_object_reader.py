@@ -1,4 +1,4 @@
-"""archive.object_reader: whatever cannot be read is an ArchiveError, and nothing hangs."""
+"""archive.object_reader: an object that cannot be read raises ArchiveError, and no call hangs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def repository(tmp_path: Path) -> pygit2.Repository:
     ["", "a", "f" * 40, "g" * 40, "F" * 40, "f" * 39, "f" * 41, "../pipe", "../" + "/" * 33 + "pipe", "a\0b", "\udcff"],
 )
 def test_an_id_of_nothing(repository: pygit2.Repository, name: str) -> None:
-    """A text that is not the id of an object: from a ref, a state file or a commit that anybody may have written."""
+    """A text that is not the id of an object, as a planted ref, commit or state file may hold."""
     for read in (lambda: read_object(repository, name, "the object x"), lambda: read_commit(repository, name)):
         with pytest.raises(ArchiveError, match="is missing from the archive or damaged"):
             read()
@@ -47,7 +47,7 @@ def test_an_object_of_another_kind(repository: pygit2.Repository) -> None:
 
 @pytest.mark.parametrize("kept", range(1, 30, 4))
 def test_a_truncated_object(repository: pygit2.Repository, kept: int) -> None:
-    """libgit2 would read the file for ever."""
+    """libgit2 would read the file in an endless loop."""
     blob = str(repository.create_blob(os.urandom(100)))
     file = Path(repository.path, "objects", blob[:2], blob[2:])
     content = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Refs are listed from git's own files exactly as git itself lists them, also while git moves them."""
+"""Refs that are listed from git's files are those that git lists, also while git packs them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_packed_loose_moved_and_deleted_refs(repository: Path) -> None:
-    """A file counts more than a line of packed-refs, other branches' tags and lock files do not count at all."""
+    """A loose ref takes precedence over a packed ref. Tags of other branches and lock files are left out."""
     for name in ("hourly/a", "hourly/b", "hourly/c", "daily/a", "hourly-2/a"):
         _git(repository, "tag", "-a", "-m", name, name)
     _git(repository, "pack-refs", "--all")
@@ -50,7 +50,7 @@ def test_packed_loose_moved_and_deleted_refs(repository: Path) -> None:
 
 
 def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None:
-    """Its refs are those of the repository that it belongs to."""
+    """A linked working tree has the refs of its repository."""
     _git(repository, "tag", "hourly/a")
     _git(repository, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     git_folder = Path(_git(tmp_path / "second", "rev-parse", "--absolute-git-dir").strip())
@@ -60,7 +60,7 @@ def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None
 
 
 def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
-    """`git pack-refs` all the while: whatever was there before a listing began is in it."""
+    """During `git pack-refs` a listing has every ref that existed when it began."""
     commit = _git(repository, "rev-parse", "HEAD").strip()
     made: list[str] = []
     done = threading.Event()
