@@ -189,7 +189,7 @@ class GitArchive:
         *,
         allowed_signers: Path | None = None,
         pinned: Sequence[str] = (),
-        progress: Progress = lambda _what, _count: None,
+        progress: Progress = lambda _step, _number: None,
     ) -> list[Finding]:
         """Verify the archive: errors, then notes. For the arguments and errors see ``verify.check``."""
         from gitsnap.archive.verify import check

@@ -14,6 +14,8 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
+from gitsnap.archive.clones import find_archive_branches
+from gitsnap.archive.completeness import find_missing_objects
 from gitsnap.archive.lock import LOCK_NAME, writers_lock
 from gitsnap.core.errors import ArchiveError, InputError, NotFoundError, StorageError, UsageError
 from gitsnap.core.files import sync_file, sync_folder
@@ -136,8 +138,6 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
         raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder, policy)
     if branch is None:
-        from gitsnap.archive.completeness import find_missing_objects
-
         for lack in find_missing_objects(_open(folder)):
             raise ArchiveError(
                 f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
@@ -299,8 +299,6 @@ def _branch_of(folder: Path, policy: str = "") -> str | None:
             )
         own = str(config["gitsnap.branch"])
         return chosen_branch([own], policy, where=str(folder))
-    from gitsnap.archive.clones import find_archive_branches
-
     branches = find_archive_branches(repository)
     return chosen_branch(branches, policy, where=str(folder)) if branches else None
 

@@ -47,7 +47,7 @@ def check(
     *,
     allowed_signers: Path | None = None,
     pinned: Sequence[str] = (),
-    progress: Progress = lambda _what, _count: None,
+    progress: Progress = lambda _step, _number: None,
 ) -> list[Finding]:
     """Verify an archive.
 
