@@ -18,6 +18,7 @@ from gitsnap.archive.refs import PENDING_PUSH, TAGS, read_refs
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.push_samples import copy_pending, restore_pending
 from gitsnap.core.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
+from gitsnap.core.files import replace_file
 from gitsnap.format import check_branch, is_tag_of
 
 _URL = re.compile(r"\w+://|(?!/|\.)[\w.-]+@[\w.-]+:")
@@ -117,13 +118,13 @@ def _update_copy(copy: Path, remote: Remote, branch: str, *, temporary: Path) ->
         remove_git_leftovers(git_folder, branch)
         refs = read_refs(git_folder, PENDING_PUSH)
         if refs.damaged_line:  # git would read no ref at all; the refs that are cut off here are fetched again
-            (git_folder / "packed-refs").write_bytes(refs.readable)
+            replace_file(git_folder / "packed-refs", refs.readable, keep_mode=True, durable=True)
         open_path(copy)
         _fetch(remote, git_folder, branch)
         restore_pending(git_folder, branch)
     except RemoteUnreachableError:
         raise
-    except (ArchiveError, RemoteError, StorageError):
+    except (ArchiveError, RemoteError, StorageError, OSError):
         renewed = copy.with_name(f".renewed-{copy.name}")
         shutil.rmtree(renewed, ignore_errors=True)
         _clone_into(renewed, remote, branch, temporary=temporary)
