@@ -258,3 +258,15 @@ def test_the_first_sample_of_a_commit(index: Path) -> None:
     assert samples[-1].commit == samples[-2].commit
     assert dict(found) == {sample.commit: sample for sample in samples[:-1]}
     assert len(found) == _COUNT
+
+
+def test_a_sample_of_the_index_equals_the_sample_of_its_tag(index: Path) -> None:
+    """Also in sets and as a key, and with the same order."""
+    indexed = list(_reopened(index.parent.parent).samples())
+    plain = [Sample(sample.tag, sample.tag_id, sample.commit, sample.metadata) for sample in indexed]
+
+    assert plain == indexed
+    assert set(plain) == set(indexed)
+    assert [sample.order for sample in plain] == [sample.order for sample in indexed]
+    assert plain[0] != indexed[1]
+    assert plain[0] != plain[0].tag
