@@ -140,7 +140,7 @@ class GitArchive:
             if lack.what in _HIDING:
                 raise ArchiveError(
                     f"no sample of {self._folder} can be removed: {lack.message}",
-                    hint=f"Bring them here: `{lack.command}`." if lack.command else DAMAGED,
+                    hint=f"Fetch them: `{lack.command}`." if lack.command else DAMAGED,
                 )
 
     def _lacks(self, samples: Samples) -> list[Lack]:

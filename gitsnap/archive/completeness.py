@@ -33,7 +33,7 @@ class Lack:
     """The git command that fetches the part; ``""`` where no command does."""
 
     def __str__(self) -> str:
-        return f"{self.message}; `{self.command}` brings them" if self.command else self.message
+        return f"{self.message}; `{self.command}` fetches them" if self.command else self.message
 
 
 def is_clone(repository: pygit2.Repository) -> bool:

@@ -141,7 +141,7 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
         for lack in find_missing_objects(_open(folder)):
             raise ArchiveError(
                 f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
-                hint=f"`{lack.command}` brings them." if lack.command else "Then try again.",
+                hint=f"`{lack.command}` fetches them." if lack.command else "Then try again.",
             )
         raise ArchiveError(
             f"{folder} is a git repository, but not a gitsnap archive: no branch of it holds gitsnap.yaml",
