@@ -115,7 +115,7 @@ def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Itera
     head = f"{_LAYOUT} {_digest(packed, count, body)} {packed} {count}\n".encode("ascii")
     with contextlib.suppress(OSError):
         if git_folder.stat().st_uid != os.geteuid():
-            return  # the owner could not replace a file of root
+            return  # the owner could not read a file of another user
         replace_file(git_folder / _NAME, head + body)
 
 
