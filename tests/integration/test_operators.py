@@ -209,7 +209,7 @@ def test_objects_deleted_at_the_worst_moment(
             writer.store(encode({"data": f"2 {_A}"}))
             delete()
         else:
-            name = "_move_refs" if moment == "durable" else "_remember"
+            name = "_move_refs" if moment == "durable" else "_save_cache"
             make = getattr(writer, name)
 
             def after_deleting(*arguments: object) -> object:
