@@ -1,71 +1,67 @@
-"""What the newest capture saw, kept beside the archive's objects so that the next one need not look again.
+"""The capture cache: the object versions of the newest capture, so that the next capture can skip unchanged objects.
 
-It is no part of the archive: it can be deleted at any time, is believed only for the commit that it names, and is
-never needed to read a sample (docs/FORMAT.md, "What is not part of the format").
-This module must not know what a version means.
+The cache is a file in the git directory. It is not part of the archive: it may be deleted at any time, it is valid only
+for the commit that it names, and no sample needs it (docs/FORMAT.md, "What is not part of the format").
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitsnap.core.files import replace_file
 from gitsnap.core.ports import Seen
 
 _NAME = "gitsnap-seen.json"
-UNFINISHED_MEMORY = f".{_NAME}"
+UNFINISHED_CACHE = f".{_NAME}"
 _LAYOUT = 1
 
 
 @dataclass(slots=True)
-class Memory:
-    """What is known of one commit's files."""
+class CachedCommit:
+    """What the cache holds about the files of a commit."""
 
     commit: str = ""
     seen: Seen | None = None
     digests: dict[str, bytes] = field(default_factory=dict)
-    """Object id -> SHA-256 of the content."""
+    """Blob id -> SHA-256 of the content."""
 
 
-def load(git_folder: Path) -> Memory:
-    """What was kept; nothing where there is none, or none that can be understood."""
+def load(git_folder: Path) -> CachedCommit:
+    """Read the cache; an empty one where the file is missing or cannot be read."""
     try:
         document = json.loads((git_folder / _NAME).read_bytes())
         if document["layout"] != _LAYOUT:
-            return Memory()
-        kept = Seen(
+            return CachedCommit()
+        seen = Seen(
             key=str(document["key"]),
             revision=int(document["revision"]),
             checked_at=int(document["checkedAt"]),
             versions=dict(document["versions"]),
         )
         digests = {blob: bytes.fromhex(digest) for blob, digest in document["digests"].items()}
-        return Memory(str(document["commit"]), kept, digests)
+        return CachedCommit(str(document["commit"]), seen, digests)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Memory()
+        return CachedCommit()
 
 
-def save(git_folder: Path, memory: Memory) -> None:
-    """Keep it for the next capture. What cannot be written is not kept: that costs time, nothing else."""
-    seen = memory.seen
+def save(git_folder: Path, cached: CachedCommit) -> None:
+    """Write the cache. A failure to write is ignored: the next capture only takes longer."""
+    seen = cached.seen
     if seen is None:
         return
     document: Mapping[str, object] = {
         "layout": _LAYOUT,
-        "commit": memory.commit,
+        "commit": cached.commit,
         "key": seen.key,
         "revision": seen.revision,
         "checkedAt": seen.checked_at,
         "versions": dict(seen.versions),
-        "digests": {blob: digest.hex() for blob, digest in memory.digests.items()},
+        "digests": {blob: digest.hex() for blob, digest in cached.digests.items()},
     }
-    temporary = git_folder / UNFINISHED_MEMORY
     with contextlib.suppress(OSError):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
-        temporary.replace(git_folder / _NAME)
+        content = json.dumps(document, separators=(",", ":")).encode()
+        replace_file(git_folder / _NAME, content, temporary=git_folder / UNFINISHED_CACHE)

@@ -1,7 +1,7 @@
-"""Finds the archives in a clone, whose configuration does not name them.
+"""Finds the archives in a clone, whose git configuration does not name the branch of the archive.
 
-``gitsnap.yaml`` in the tree of a branch names the branch of the archive. HEAD does not count: it may be detached, as CI
-systems leave it, or on another branch. This module must not write.
+The file ``gitsnap.yaml`` in the tree of a branch names the branch of its archive. HEAD alone does not name it: HEAD may
+be detached, as CI systems leave it, or on another branch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.refs import HEADS, TAGS, read_refs
 from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
@@ -22,57 +23,59 @@ from gitsnap.format import branch_in_tree_info, is_tag_of
 _REMOTES = "refs/remotes/"
 
 
-def archive_branches(repository: pygit2.Repository) -> list[str]:
-    """The branches of archives, sorted. Without any, those that the tags of samples are of.
+def find_archive_branches(repository: pygit2.Repository) -> list[str]:
+    """The branches of the archives in a clone, sorted.
 
-    A branch that somebody made from an archive's branch is of that archive, and no other one.
+    A branch that a user created from the branch of an archive belongs to that archive. Without a branch of an archive,
+    the branches are taken from the names of tags of samples.
     """
     folders = Folders(repository)
-    found = {
-        named
+    branches = {
+        archive
         for name, commit in _heads(repository)
-        if (named := _named_in(repository, folders, commit, name)) is not None
+        if (archive := _archive_branch(repository, folders, commit, name)) is not None
     }
-    if not found:
-        found = {branch for branch, commit in _tagged(repository) if _named_in(repository, folders, commit, branch)}
-    return sorted(found)
+    if not branches:
+        tagged = _tagged_commits(repository)
+        branches = {branch for branch, commit in tagged if _archive_branch(repository, folders, commit, branch)}
+    return sorted(branches)
 
 
 def _heads(repository: pygit2.Repository) -> Iterator[tuple[str, str]]:
-    """Name and commit of each branch, local or of a remote, and of HEAD, whatever it is."""
+    """Name and commit of each local and remote-tracking branch, and of HEAD, for which the name is ``""``."""
     git_folder = Path(repository.path)
     for prefix in (HEADS, _REMOTES):
         refs = read_refs(git_folder, prefix)
         for name, target in {**refs.unpacked(), **refs.loose}.items():
-            below = name.removeprefix(prefix)
-            yield (below if prefix == HEADS else below.partition("/")[2]), target
+            short = name.removeprefix(prefix)
+            yield (short if prefix == HEADS else short.partition("/")[2]), target
     try:
         if not repository.head_is_unborn:
             yield "", str(repository.head.target)
     except (ValueError, KeyError, pygit2.GitError):
-        return  # a HEAD that cannot be read names nothing
+        return  # HEAD cannot be read
 
 
-def _tagged(repository: pygit2.Repository) -> Iterator[tuple[str, str]]:
-    """For each prefix of tags that look like samples, a commit that one of them points at."""
+def _tagged_commits(repository: pygit2.Repository) -> Iterator[tuple[str, str]]:
+    """For each prefix of tags with names of samples: the prefix, and the commit of the newest readable tag."""
     refs = read_refs(Path(repository.path), TAGS)
-    seen = set()
+    done = set()
     for name, target in sorted({**refs.unpacked(), **refs.loose}.items(), reverse=True):
         tag = name.removeprefix(TAGS)
         branch = tag.rpartition("/")[0]
-        if branch in seen or not is_tag_of(tag, branch):
+        if branch in done or not is_tag_of(tag, branch):
             continue
         try:
             yield branch, read_tag(repository, tag, target).commit
         except ArchiveError:
             continue
-        seen.add(branch)
+        done.add(branch)
 
 
-def _named_in(repository: pygit2.Repository, folders: Folders, commit: str, name: str) -> str | None:
-    """The branch that ``gitsnap.yaml`` of a commit names, ``name`` where it names none that is readable.
+def _archive_branch(repository: pygit2.Repository, folders: Folders, commit: str, name: str) -> str | None:
+    """The branch that ``gitsnap.yaml`` in a commit names; ``name`` where the file cannot be read or names no branch.
 
-    None where the commit has no such file, or is not here.
+    None where the commit is missing, or has no such file.
     """
     try:
         tree = read_commit(repository, commit).tree
@@ -82,7 +85,7 @@ def _named_in(repository: pygit2.Repository, folders: Folders, commit: str, name
     except ArchiveError:
         return None
     try:
-        _, content = repository.read(BlobId(blob))
-    except (KeyError, ValueError, pygit2.GitError):
-        return name or None  # not fetched, or damaged: the file is there all the same
+        content = read_blob(repository, BlobId(blob))
+    except ArchiveError:
+        return name or None  # the file exists, but was not fetched or is damaged
     return branch_in_tree_info(content) or name or None

@@ -1,7 +1,7 @@
-"""Reads commits from their bytes: what was recorded, whatever this copy of the archive shows instead.
+"""Reads commits from their bytes, as they were written.
 
-Shallow clones, grafts, replacements and a commit-graph make git and libgit2 give other parents than a commit names.
-This module must not know samples.
+With shallow clones, grafts, replace refs or a commit-graph, git and libgit2 may report other parents than the commit
+itself names.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.trees import check_end, hint_for
+from gitsnap.archive.object_reader import read_object, unreadable_object
 from gitsnap.core.errors import ArchiveError
 
-_OWN = "\nGitsnap-Format: "
+_OWN_TRAILER = "\nGitsnap-Format: "
 _AUTHOR = re.compile(rb"^author .*> (\d{1,11}) [+-]\d{4}$", re.MULTILINE)
 
 
@@ -31,42 +31,38 @@ class RecordedCommit:
     message: str
     """Bytes that are not UTF-8 are replaced."""
     seconds: int | None
-    """Time of the author, in seconds since 1970; None where the commit names none. A rebase keeps it."""
+    """Author time in seconds since 1970 (UTC), which a rebase keeps; None where the commit has none."""
 
     @property
     def is_own(self) -> bool:
-        """Whether gitsnap made the commit, as its message says."""
-        return _OWN in self.message
+        """Whether gitsnap made the commit: its message has gitsnap's trailers."""
+        return _OWN_TRAILER in self.message
 
     @property
     def time(self) -> datetime | None:
-        """Moment of the sample that an own commit was made for; None of a commit by somebody else."""
+        """The moment of the first sample of the commit, UTC; None for a commit that gitsnap did not make."""
         return datetime.fromtimestamp(self.seconds, UTC) if self.is_own and self.seconds is not None else None
 
 
 def read_commit(repository: pygit2.Repository, name: str) -> RecordedCommit:
-    """The commit of an id. Raises ArchiveError where the commit is missing or damaged."""
-    check_end(repository, name)
-    try:
-        kind, content = repository.read(name)
-    except (KeyError, ValueError, pygit2.GitError):
-        kind, content = ObjectType.BLOB, b""
+    """Read the commit with an id. Raises ArchiveError where the commit is missing or damaged."""
+    kind, content = read_object(repository, name, f"the commit {name}")
     header, _, message = content.partition(b"\n\n")
     lines = header.split(b"\n")
     if kind != ObjectType.COMMIT or not lines[0].startswith(b"tree "):
-        raise ArchiveError(f"the commit {name} is missing from the archive or damaged", hint=hint_for(repository))
-    found = _AUTHOR.search(header)
+        raise unreadable_object(repository, f"the commit {name}")
+    author = _AUTHOR.search(header)
     return RecordedCommit(
         name,
         lines[0][5:].decode("ascii", "replace"),
         tuple(line[7:].decode("ascii", "replace") for line in lines if line.startswith(b"parent ")),
         message.decode("utf-8", "replace"),
-        int(found[1]) if found else None,
+        int(author[1]) if author else None,
     )
 
 
-def first_parents(repository: pygit2.Repository, head: str) -> Iterator[RecordedCommit]:
-    """A commit and its ancestors along first parents, newest first, as far as they are here."""
+def walk_first_parents(repository: pygit2.Repository, head: str) -> Iterator[RecordedCommit]:
+    """Yield a commit and its ancestors along first parents, newest first, up to the first that cannot be read."""
     name: str | None = head
     while name is not None:
         try:
@@ -83,16 +79,16 @@ class History:
 
     commits: dict[str, RecordedCommit]
     missing: tuple[str, ...]
-    """Commits that others name as their parent and that cannot be read, sorted."""
+    """Ids of parents that cannot be read, sorted."""
 
 
-def history_of(repository: pygit2.Repository, heads: Iterable[str]) -> History:
-    """All ancestors of some commits, these included."""
+def read_history(repository: pygit2.Repository, heads: Iterable[str]) -> History:
+    """Read some commits and all their ancestors. ``heads``: ids of the commits."""
     commits: dict[str, RecordedCommit] = {}
     missing: set[str] = set()
-    waiting = list(heads)
-    while waiting:
-        name = waiting.pop()
+    pending = list(heads)
+    while pending:
+        name = pending.pop()
         if name in commits or name in missing:
             continue
         try:
@@ -100,5 +96,5 @@ def history_of(repository: pygit2.Repository, heads: Iterable[str]) -> History:
         except ArchiveError:
             missing.add(name)
         else:
-            waiting += commits[name].parents
+            pending += commits[name].parents
     return History(commits, tuple(sorted(missing)))

@@ -1,7 +1,4 @@
-"""What a check of an archive finds, and the check of its working tree.
-
-This module must not repair anything.
-"""
+"""Findings of a verification, and the check of the working tree. This module must not repair anything."""
 
 from __future__ import annotations
 
@@ -16,48 +13,49 @@ from gitsnap.archive import worktree
 from gitsnap.git.process import common_folder, git_settings, run_git
 
 _SECONDS = 300.0
-"""How long git may compare. Trees that hold each other many times would take it years."""
+"""Time limit for the comparison. A hostile tree, which holds itself many times over, would take git years."""
 
-_NAMED = 5
-"""So many names are listed of what is wrong in the same way."""
+_MOST_NAMED = 5
+"""The largest number of names that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a person should know."""
+    """A result of a verification."""
 
     wrong: bool
-    """False for a note: worth knowing, but no damage."""
+    """True for an error. False for a note, which reports no damage."""
     subject: str
     """A tag, a commit, a branch, ``git`` or ``working tree``."""
     message: str
     unchecked: bool = False
-    """Whether a part of the record was not looked at, because this copy of the archive does not have it."""
+    """Whether a part of the archive was not checked, because this copy does not have it."""
 
 
 def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
-    """What somebody changed there; gitsnap leaves it alone.
+    """Report files of the working tree that were changed by hand, as notes.
 
-    Git compares: libgit2 may read a damaged tree for ever. Nothing is written, and no program of the settings run.
+    The git program compares, because libgit2 may read a damaged tree in an endless loop. git writes nothing, and runs
+    no program that the configuration of the archive names.
     """
     if repository.is_bare or repository.workdir is None:
         return
     try:
         if repository.head_is_unborn:
-            return  # that HEAD leads to no commit is a finding of its own
+            return  # a HEAD without a commit is a finding of another check
     except (KeyError, ValueError, pygit2.GitError):
         return
-    if not worktree.was_shown(repository) and worktree.is_empty(repository):
-        return  # a copy that only serves to be read, or one that the next capture fills
-    if not worktree.index_is_whole(repository) and worktree.was_shown(repository):
-        yield Finding(False, "working tree", "git's index is missing or damaged; the next capture makes it anew")
+    if not worktree.was_checked_out(repository) and worktree.is_empty(repository):
+        return  # a copy for reading, or one whose working tree the next capture fills
+    if not worktree.is_index_intact(repository) and worktree.was_checked_out(repository):
+        yield Finding(False, "working tree", "git's index is missing or damaged; the next capture recreates it")
         return
     try:
         git_folder = Path(repository.path)
         done = run_git(
             git_folder, f"--work-tree={repository.workdir}",
             "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all",
-            "--ignore-submodules=all",  # git would run in a repository inside the working tree, with its settings
+            "--ignore-submodules=all",  # for a submodule git would run another git, with the submodule's configuration
             environment={
                 "GIT_OPTIONAL_LOCKS": "0",
                 "GIT_INDEX_FILE": f"{git_folder / 'index'}",
@@ -69,8 +67,8 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
         yield Finding(False, "working tree", f"cannot be compared: git did not finish within {_SECONDS:.0f} s")
         return
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
-        yield Finding(False, "working tree", f"cannot be compared: {said[0]}")
+        reason = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
+        yield Finding(False, "working tree", f"cannot be compared: {reason[0]}")
         return
     changed = sorted(line[3:] for line in done.stdout.split("\0") if line)
     if changed:
@@ -78,5 +76,6 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """The first few of some names."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    """The first five names, and the number of the others."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

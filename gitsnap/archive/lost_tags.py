@@ -1,8 +1,8 @@
-"""Samples that existed and whose tags are gone, as far as the branch and the objects of the archive prove it.
+"""Finds samples whose tags are gone, from the commits of the branch and the tag objects in the archive.
 
-A capture writes the tag object, moves the branch, then makes the tag. If it is killed, its commit has a tag object and
-no tag, and the next capture goes on from the sample before. If tags were deleted, or were never fetched into a clone,
-the next capture must not give out their numbers a second time. This module must not write.
+A capture writes the tag object, moves the branch, then creates the tag. A capture that was killed in between leaves a
+commit and a tag object without a tag; the next capture then follows the sample before it. If tags were deleted, or were
+never fetched into a clone, the next capture must not use their sequence numbers again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import pygit2
 
-from gitsnap.archive.commit_objects import first_parents
+from gitsnap.archive.commit_objects import walk_first_parents
 from gitsnap.archive.completeness import FETCH_HISTORY, FETCH_TAGS, is_clone, is_shallow
 from gitsnap.archive.tag_objects import tag_objects
-from gitsnap.archive.worktree import shown_commit
+from gitsnap.archive.worktree import checked_out_commit
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Sample, TagId
 from gitsnap.format import is_tag_of, parse_tag_message
@@ -31,20 +31,31 @@ class LostTag:
     commit: str
 
 
-def newest_lost(
+def find_newest_lost(
     repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, head: str | None
 ) -> LostTag | None:
-    """The sample that the next one follows although its tag is gone; None where no tag of a newer sample was removed.
+    """The tag object that the next sample must name as the previous one, although no ref names this tag object.
 
-    ``head``: the commit that the next sample builds on. Raises ArchiveError where the tags of several samples have
-    never been here, or where all tags are gone: a sample that is added now would fork the chain, or begin it anew.
+    Args:
+        repository: The repository of the archive.
+        branch: The branch of the archive.
+        samples: All samples that have tags.
+        newest: The newest of these on the branch.
+        head: The commit that the next sample builds on.
+
+    Returns:
+        None where no tag of a sample newer than ``newest`` was removed.
+
+    Raises:
+        ArchiveError: The tags of several samples have never been in this copy, or all tags are gone. A new sample would
+            fork the chain of samples, or start another one.
     """
     if head is None or (newest is not None and head == newest.commit):
         return None
-    untagged = _untagged(repository, head, {sample.commit for sample in samples})
+    untagged = _untagged_commits(repository, head, {sample.commit for sample in samples})
     if not untagged:
         return None
-    lost = _lost(repository, branch, {sample.tag_id for sample in samples})
+    lost = _lost_tags(repository, branch, {sample.tag_id for sample in samples})
     never_here = untagged - {tag.commit for tag in lost}
     copied = is_clone(repository)
     if len(never_here) > (0 if copied and not samples else 1):
@@ -56,9 +67,9 @@ def newest_lost(
         )
     last = max(lost, default=None)
     before = newest.sequence if newest else 0
-    # The newest lost tag may be that of a killed capture, unless the working tree shows its commit, which comes after
-    # the tag. The tag before it was a sample in any case: its number was given out.
-    fewest = 1 if shown_commit(repository) == head else 2
+    # The newest lost tag may be that of a killed capture, unless the working tree shows its commit: a capture updates
+    # the working tree after it created the tag. A lost tag before the newest one was a sample in any case.
+    fewest = 1 if checked_out_commit(repository) == head else 2
     if last is None or last.sequence < before + fewest:
         return None
     if newest is None:
@@ -70,26 +81,27 @@ def newest_lost(
     return last
 
 
-def _untagged(repository: pygit2.Repository, head: str, tagged: Collection[str]) -> set[str]:
+def _untagged_commits(repository: pygit2.Repository, head: str, tagged: Collection[str]) -> set[str]:
     """Commits by gitsnap between the head and the newest commit that has a sample."""
-    found = set()
-    for commit in first_parents(repository, head):
+    untagged = set()
+    for commit in walk_first_parents(repository, head):
         if commit.id in tagged:
             break
         if commit.is_own:
-            found.add(commit.id)
-    return found
+            untagged.add(commit.id)
+    return untagged
 
 
-def _lost(repository: pygit2.Repository, branch: str, present: Collection[TagId]) -> list[LostTag]:
-    found = []
-    for name, tag in tag_objects(repository):
-        if TagId(name) in present or not is_tag_of(tag.name, branch):
+def _lost_tags(repository: pygit2.Repository, branch: str, present: Collection[TagId]) -> list[LostTag]:
+    """Tag objects of samples on the branch that are not among ``present``."""
+    lost = []
+    for tag_id, tag in tag_objects(repository):
+        if TagId(tag_id) in present or not is_tag_of(tag.name, branch):
             continue
         try:
-            facts = parse_tag_message(tag.message)
+            metadata = parse_tag_message(tag.message)
         except ArchiveError:
             continue
-        if facts.beside is None:
-            found.append(LostTag(facts.sequence, tag.name, TagId(name), tag.commit))
-    return found
+        if metadata.beside is None:
+            lost.append(LostTag(metadata.sequence, tag.name, TagId(tag_id), tag.commit))
+    return lost

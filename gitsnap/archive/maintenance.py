@@ -1,9 +1,9 @@
-"""Keeps an archive small and quick: refs and objects are packed, and the commit-graph learns which paths changed.
+"""Keeps an archive small and fast: packs refs and objects, and writes the commit-graph with changed paths.
 
-Nothing is ever removed: unreachable objects are packed with the rest, since the chain of samples leads through tags
-that retention took. Runs under the writer's lock, by the git program. That deletes no pack of an archive
-(``extensions.preciousObjects``), not even one whose objects are all in another. The repository that ``run_git`` shows
-it has no such setting. This module must not decide about samples.
+Maintenance runs under the writer's lock, with the git program. No object is ever removed. Unreachable objects are
+packed with the others: the chain of samples leads through tags that retention removed. An archive has the setting
+``extensions.preciousObjects``, with which git refuses to delete packs; ``run_git`` hides the setting from `git repack`,
+which deletes only packs whose objects it has packed again.
 """
 
 from __future__ import annotations
@@ -14,34 +14,37 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitsnap.archive import leftovers
-from gitsnap.git.process import RefsSeen, run_git
+from gitsnap.git.process import RefVisibility, run_git
 
 LOOSE_TAGS = 500
-"""So many tags in files of their own are packed: listing them takes five to eight times as long as packed ones."""
+"""Number of loose tags from which on refs are packed. Listing loose tags takes five to eight times as long."""
 
 LOOSE_OBJECTS = 256
-"""So many objects in files of their own are packed, where folders and texts that hardly differ take next to nothing:
-a sample of ten changes among ten thousand objects adds some thirty of them, 75 kB, nearly all of it folders."""
+"""Number of loose objects from which on objects are packed.
+
+A sample with ten changes among ten thousand objects adds about thirty loose objects of 75 kB in all, nearly all of them
+trees. In a pack the versions of a tree are deltas and take almost no room.
+"""
 
 _SECONDS = 900.0
+"""Time limit for one git command."""
 
 Command = tuple[str, ...]
-"""Words of a git command."""
+"""A git command and its arguments."""
 
 _REPACK = ("repack", "--geometric=2", "-d", "-q", "-n", "--window=50", "--window-memory=32m")
-"""Leaves big packs alone. git compares each object with ten others of its size at first; the versions of a folder are
-not found among so few of them."""
+"""Leaves large packs alone. The default window of 10 is too small to find the earlier versions of a tree."""
 
 _COMMANDS: tuple[Command, ...] = (
     ("pack-refs", "--all"),
     _REPACK,
-    # Replaced: to a graph without changed paths, which an operator's `git gc` makes, `--split` alone adds none.
+    # `replace`: an operator's `git gc` writes a graph without changed paths, and `--split` alone adds none to it.
     ("commit-graph", "write", "--reachable", "--changed-paths", "--split=replace", "--no-progress"),
 )
 
 
-def due(git_folder: Path, branch: str) -> tuple[Command, ...]:
-    """What is to be done about what has piled up; nothing for most samples."""
+def due_commands(git_folder: Path, branch: str) -> tuple[Command, ...]:
+    """The git commands that are due, from the number of loose tags and objects; none after most samples."""
     if _entries(git_folder / "refs" / "tags" / branch) >= LOOSE_TAGS:
         return _COMMANDS
     loose = sum(_entries(git_folder / "objects" / f"{first:02x}") for first in range(256))
@@ -49,7 +52,7 @@ def due(git_folder: Path, branch: str) -> tuple[Command, ...]:
 
 
 def _entries(folder: Path) -> int:
-    """An operator's ``git pack-refs`` or ``git gc`` may take the folder away at any moment."""
+    """Number of entries of a folder; 0 where a concurrent ``git pack-refs`` or ``git gc`` has removed the folder."""
     try:
         return len(os.listdir(folder))  # noqa: PTH208 - of 256 folders
     except (FileNotFoundError, NotADirectoryError):
@@ -57,13 +60,18 @@ def _entries(folder: Path) -> int:
 
 
 def maintain(git_folder: Path, branch: str, commands: Iterable[Command], *, lock: int) -> str:
-    """Pack; what went wrong in words, ``""`` where nothing did. A failure costs speed, never a sample."""
+    """Run the commands in order, up to the first that fails.
+
+    ``lock``: descriptor of the writer's lock. Returns the problem as a text; ``""`` where all succeeded. A failure
+    makes commands slower, but harms no sample.
+    """
     for command in commands:
         try:
-            refs: RefsSeen = "none" if command is _REPACK else "shared"  # what no ref reaches is packed as well
-            done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS, refs=refs)
+            # Without refs, repack packs unreachable objects as well.
+            visible: RefVisibility = "none" if command is _REPACK else "shared"
+            done = run_git(git_folder, *command, lock=lock, seconds=_SECONDS, refs=visible)
         except subprocess.TimeoutExpired:
-            leftovers.clear_git(git_folder, branch)
+            leftovers.remove_git_leftovers(git_folder, branch)
             return f"git {command[0]} did not end within {_SECONDS:.0f} s"
         except OSError as error:
             return f"git {command[0]} cannot be run: {error.strerror}"

@@ -1,6 +1,6 @@
-"""What a new sample says: its changes against the head, and the git objects of its commit and its tag.
+"""The changes of a new sample against the head, and the content of its commit and tag objects.
 
-Pure but for reading the head's tree. This module must not write objects or move refs.
+This module must not write objects or move refs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMPARED = (Area.CONFIGURATION, Area.INVENTORY)
 
 
 def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]:
-    """The change log: files of ``configuration/`` and ``inventory/`` that differ from the head."""
+    """The files of ``configuration/`` and ``inventory/`` that differ from the head, by area and path."""
     changes = []
     for area in _COMPARED:
         managers = (draft.managers or {}) if area is Area.CONFIGURATION else {}
@@ -34,19 +34,19 @@ def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]
     return changes
 
 
-def counts(changes: Sequence[ChangedFile]) -> ChangeCounts:
-    """How many objects that people own were added, modified and deleted."""
-    own = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
-    return ChangeCounts(own.count("added"), own.count("modified"), own.count("deleted"))
+def count_changes(changes: Sequence[ChangedFile]) -> ChangeCounts:
+    """The number of objects below ``configuration/`` that were added, modified and deleted."""
+    actions = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
+    return ChangeCounts(actions.count("added"), actions.count("modified"), actions.count("deleted"))
 
 
 def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
-    """What of the interpretation changed since the head: such a commit says so."""
+    """The settings of the capture that differ from those of the head: ``scope``, ``rules``, ``secrets``."""
     if head is None:
         return ()
     try:
         before = head.info
-    except ArchiveError:  # somebody's own commit took gitsnap.yaml away
+    except ArchiveError:  # a commit by hand removed gitsnap.yaml
         return ()
     marks = []
     if (before.kinds, before.resources) != (info.kinds, info.resources):
@@ -58,8 +58,11 @@ def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
     return tuple(marks)
 
 
-def same_but_sealed(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> bool:
-    """Whether the files are the same that decide whether anything changed: each encryption gives another ciphertext."""
+def differ_only_in_ciphertexts(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> bool:
+    """Whether two trees are equal apart from ``sealed/``: each encryption of a value gives another ciphertext.
+
+    ``before``, ``after``: path -> blob id.
+    """
     sealed = f"{Area.SEALED}/"
     return all(after.get(path) == blob for path, blob in before.items() if not path.startswith(sealed)) and all(
         path in before for path in after if not path.startswith(sealed)
@@ -69,7 +72,7 @@ def same_but_sealed(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -
 def commit_object(
     tree: str, parent: str | None, draft: SampleDraft, changes: Sequence[ChangedFile], marks: Sequence[str]
 ) -> bytes:
-    """The commit of a sample, as git stores it."""
+    """The content of the commit object of a sample. ``tree``, ``parent``: object ids."""
     message = commit_message(
         draft.info.policy,
         changes,
@@ -83,11 +86,11 @@ def commit_object(
 
 
 def tag_object(commit: str, name: str, metadata: SampleMetadata) -> bytes:
-    """The annotated tag of a sample, as git stores it, without a signature."""
+    """The content of the tag object of a sample, without a signature. ``commit``: object id."""
     stamp = f"{AUTHOR} {_git_time(metadata.time)} +0000"
     return f"object {commit}\ntype commit\ntag {name}\ntagger {stamp}\n\n{tag_message(metadata)}".encode()
 
 
 def _git_time(time: datetime) -> int:
-    """Seconds since 1970, as git has them: it takes a clock before that for damage. The tag's own Time is exact."""
+    """Seconds since 1970 for git, which reports a negative number as damage. The line ``Time`` of the tag is exact."""
     return max(int(time.timestamp()), 0)

@@ -1,7 +1,7 @@
-"""Writes git objects: a few as loose files, many as one pack with its index, all of them durable before they count.
+"""Writes git objects durably: up to a hundred as loose objects, more as one pack with its index.
 
-A capture of 10,000 objects as loose files would take 40 MB; as a pack it takes 9. The layouts are those of git's
-gitformat-pack documentation (pack version 2, index version 2). This module must not touch refs.
+A capture of 10,000 objects takes 40 MB as loose objects, and 9 MB as a pack. The file layouts are those of
+gitformat-pack(5): pack version 2, index version 2.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from gitsnap.archive.durability import sync_folder
+from gitsnap.core.files import create_file, replace_file, sync_file, sync_folder
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -24,151 +24,119 @@ BLOB, COMMIT, TREE, TAG = b"blob", b"commit", b"tree", b"tag"
 
 _TYPE_NUMBERS = {COMMIT: 1, TREE: 2, BLOB: 3, TAG: 4}
 _MOST_LOOSE = 100
-_LEVEL = 1  # of zlib, for many objects: half the time of the default for a tenth more bytes
+_LEVEL = 1  # zlib level of a pack: half the time of the default level, a tenth more bytes
 UNFINISHED_OBJECT = "tmp_gitsnap_"
-"""How names of files begin that are not whole yet, in ``objects`` and ``objects/pack``."""
+"""Prefix of the names of incomplete files, in ``objects`` and ``objects/pack``."""
 _FOLDER_ATTEMPTS = 10
+_READ_ONLY = 0o400  # as git writes objects
 _BATCH = 64
-"""Objects that are deflated at a time, while others are collected: zlib does not hold the interpreter's lock."""
+"""Objects that a worker thread deflates at a time. zlib releases the interpreter lock meanwhile."""
 
 
 def object_id(kind: bytes, data: bytes) -> str:
-    """The id git gives this object: 40 hexadecimal digits."""
+    """The id of an object: 40 hexadecimal digits. ``kind``: ``BLOB``, ``COMMIT``, ``TREE`` or ``TAG``."""
     digest = hashlib.sha1(b"%s %d\0" % (kind, len(data)), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()
 
 
-def is_cut_off(objects: Path | str, name: str) -> bool:
-    """Whether an object in a file of its own ends before its time: libgit2 would read it for ever."""
-    path = f"{objects}/{name[:2]}/{name[2:]}"
-    if not os.access(path, os.F_OK):  # most objects are in packs, and an exception takes three times as long
-        return False
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - for every tag of a long history
-            content = file.read()
-    except OSError:
-        return False
-    reader = zlib.decompressobj()
-    try:
-        reader.decompress(content)
-    except zlib.error:
-        return False  # libgit2 finds that itself
-    return not reader.eof
-
-
 class ObjectSink:
-    """Collects new objects of one sample; nothing is visible to git before ``finish``.
+    """Collects the new objects of a sample. git sees none of them before ``finish``.
 
-    ``known`` says whether the repository has an object already. Memory holds a hundred objects at the most: from then
-    on they are deflated into a pack on disk.
+    Up to a hundred objects are held in memory. When there are more, all objects are deflated into a pack on disk.
     """
 
     def __init__(self, objects: Path, known: Callable[[str], bool]) -> None:
+        """Collect objects for a repository.
+
+        ``objects``: the folder ``objects`` of the repository. ``known``: whether the repository has an object id.
+        """
         self._objects = objects
         self._known = known
-        self._waiting: dict[str, tuple[bytes, bytes]] = {}
+        self._loose: dict[str, tuple[bytes, bytes]] = {}
         self._pack: _Pack | None = None
 
     def add(self, kind: bytes, data: bytes) -> str:
-        """The id of the object, which is written unless the repository has it."""
+        """Add an object, unless the repository has it, and return its id. Raises OSError."""
         name = object_id(kind, data)
-        if name in self._waiting or (self._pack is not None and name in self._pack.entries) or self._known(name):
+        if name in self._loose or (self._pack is not None and name in self._pack.entries) or self._known(name):
             return name
-        if self._pack is None and len(self._waiting) >= _MOST_LOOSE:
+        if self._pack is None and len(self._loose) >= _MOST_LOOSE:
             self._pack = _Pack(self._objects / "pack")
-            for waiting, (its_kind, its_data) in self._waiting.items():
-                self._pack.add(waiting, its_kind, its_data)
-            self._waiting.clear()
+            for loose_name, (loose_kind, loose_data) in self._loose.items():
+                self._pack.add(loose_name, loose_kind, loose_data)
+            self._loose.clear()
         if self._pack is None:
-            self._waiting[name] = (kind, data)
+            self._loose[name] = (kind, data)
         else:
             self._pack.add(name, kind, data)
         return name
 
     def finish(self) -> None:
-        """Make everything durable and visible. Raises OSError."""
+        """Write all objects durably, and make them visible to git. Raises OSError."""
         if self._pack is not None:
             self._pack.finish()
             self._pack = None
-        for name, (kind, data) in self._waiting.items():
+        for name, (kind, data) in self._loose.items():
             _write_loose(self._objects, name, kind, data)
-        self._waiting.clear()
+        self._loose.clear()
 
     def abandon(self) -> None:
-        """Drop what was not finished."""
-        self._waiting.clear()
+        """Drop the objects that were added since the last ``finish``."""
+        self._loose.clear()
         if self._pack is not None:
             self._pack.abandon()
             self._pack = None
 
 
 def _write_loose(objects: Path, name: str, kind: bytes, data: bytes) -> None:
+    """Write an object in a file of its own, durably. Raises OSError."""
     folder = objects / name[:2]
-    target = folder / name[2:]
+    content = zlib.compress(b"%s %d\0" % (kind, len(data)) + data)
     temporary = objects / f"{UNFINISHED_OBJECT}{name}"
-    with _create(temporary) as file:
-        file.write(zlib.compress(b"%s %d\0" % (kind, len(data)) + data))
-        _sync(file)
-    _into_place(temporary, target)
-
-
-def _into_place(temporary: Path, target: Path) -> None:
-    """Give a loose object its name; ``git gc`` beside removes folders that are empty, or that it has packed."""
     for attempt in range(_FOLDER_ATTEMPTS):
-        is_new = not target.parent.is_dir()
+        is_new = not folder.is_dir()
         try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            temporary.replace(target)
-        except FileNotFoundError:
-            if attempt + 1 == _FOLDER_ATTEMPTS or not temporary.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            replace_file(folder / name[2:], content, mode=_READ_ONLY, temporary=temporary, durable=True)
+        except FileNotFoundError:  # a concurrent `git gc` removes empty folders, and those whose objects it has packed
+            if attempt + 1 == _FOLDER_ATTEMPTS:
                 raise
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            sync_folder(target.parent)
-        if is_new:
-            sync_folder(target.parent.parent)
-        return
-
-
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o400), "w+b")
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+        else:
+            if is_new:
+                sync_folder(objects)
+            return
 
 
 class _Pack:
-    """A pack that is being written, and what its index needs."""
+    """A pack that is being written, with the data for its index."""
 
     def __init__(self, folder: Path) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # brings logging along, which no reader needs
+        from concurrent.futures import ThreadPoolExecutor  # imports logging, which readers do not need
 
         self._folder = folder
         self._path = folder / f"{UNFINISHED_OBJECT}pack"
-        self._file = _create(self._path)
+        self._file = create_file(self._path, mode=_READ_ONLY)
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._end = 12
         self._batch: list[tuple[str, bytes, bytes]] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="deflate")
         self._deflating: Future[None] | None = None
         self.entries: dict[str, int] = {}
-        """Object id -> offset in the pack, then 32 bits for the CRC-32 of the packed bytes; 0 until it is there.
+        """Object id -> offset in the pack << 32 | CRC-32 of the packed bytes; 0 until the object is in the pack.
 
-        One number, since a tuple of two takes four times the memory.
+        One number takes a quarter of the memory of a tuple.
         """
 
     def add(self, name: str, kind: bytes, data: bytes) -> None:
-        """Take an object. Raises OSError, also for one that was taken before."""
+        """Add an object. Raises OSError, also where an earlier object could not be written."""
         self.entries[name] = 0
         self._batch.append((name, kind, data))
         if len(self._batch) >= _BATCH:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the batch to the worker, once it has done the one before: memory holds two of them at the most."""
+        """Give the batch to the worker thread when the previous batch is done. So memory holds at most two batches."""
         self._wait()
         batch, self._batch = self._batch, []
         self._deflating = self._worker.submit(self._deflate, batch)
@@ -193,7 +161,7 @@ class _Pack:
             self._end += len(packed)
 
     def finish(self) -> None:
-        """Put pack and index in place, the pack first: git looks for an index and then opens its pack."""
+        """Write pack and index durably. The pack is renamed first: git finds an index and then opens its pack."""
         self._hand_over()
         self._wait()
         self._worker.shutdown()
@@ -204,12 +172,12 @@ class _Pack:
             digest = self._digest()
             self._file.seek(0, os.SEEK_END)
             self._file.write(digest)
-            _sync(self._file)
+            sync_file(self._file)
         stem = self._folder / f"pack-{digest.hex()}"
         index = self._folder / f"{UNFINISHED_OBJECT}idx"
-        with _create(index) as file:
+        with create_file(index, mode=_READ_ONLY) as file:
             file.write(self._index(digest))
-            _sync(file)
+            sync_file(file)
         self._path.replace(stem.with_suffix(".pack"))
         index.replace(stem.with_suffix(".idx"))
         sync_folder(self._folder)
@@ -221,18 +189,19 @@ class _Pack:
         return digest.digest()
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Remove the incomplete pack."""
         self._worker.shutdown(cancel_futures=True)
-        with contextlib.suppress(OSError):  # what is buffered need not be written any more
+        with contextlib.suppress(OSError):  # buffered bytes are lost, as they may be
             self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _index(self, pack_digest: bytes) -> bytes:
+        """The content of the index (gitformat-pack(5), version 2)."""
         names = sorted(self.entries)
         raw = [bytes.fromhex(name) for name in names]
         counts = [0] * 256
-        for one in raw:
-            counts[one[0]] += 1
+        for raw_name in raw:
+            counts[raw_name[0]] += 1
         fanout, total = [], 0
         for count in counts:
             total += count

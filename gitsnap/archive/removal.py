@@ -1,8 +1,9 @@
-"""Removes samples and marks: tags go in one transaction of git, and what retention took is on record before they do.
+"""Removes samples and marks. All tags are deleted in one transaction of git.
 
-The record is a ref, ``refs/gitsnap/pruned/<branch>``, to a blob that lists tags. The next sample's tag tells of those
-among them that are gone (docs/FORMAT.md); killed at any point, nothing is gone that no record covers.
-This module must not decide what is removed.
+Before that, the ref ``refs/gitsnap/pruned/<branch>`` is set to a blob that lists the tags. The tag of the next sample
+records the listed tags that are gone (docs/FORMAT.md). So every removed sample is recorded, even if the process is
+killed at any point.
+This module must not decide which samples are removed.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from pathlib import Path
 
 import pygit2
 
-from gitsnap.archive.durability import create_ref
+from gitsnap.archive.completeness import DAMAGED
+from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.object_writer import BLOB, ObjectSink
 from gitsnap.archive.reader import newest
-from gitsnap.archive.refs import KEEP, TAGS, ref_target
-from gitsnap.archive.trees import DAMAGED
+from gitsnap.archive.refs import KEEP, TAGS, create_ref, read_ref
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.model import Sample
+from gitsnap.core.model import BlobId, Sample
 from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
 from gitsnap.git.process import run_git
 
@@ -27,25 +28,43 @@ RECORD = "refs/gitsnap/pruned/"
 _MOVED = re.compile(r"but expected|unable to resolve reference|File exists")
 
 
-def pending(repository: pygit2.Repository, branch: str, samples: Sequence[Sample]) -> tuple[PrunedSample, ...]:
-    """What retention took and no tag tells of yet. ``samples``: those that are there. Raises ArchiveError."""
-    record = _read(repository, branch)
-    if record is None or any(one.sequence > record.since and one.metadata.pruned for one in samples):
+def unrecorded_samples(
+    repository: pygit2.Repository, branch: str, samples: Sequence[Sample]
+) -> tuple[PrunedSample, ...]:
+    """The removed samples that no tag records yet. ``samples``: all samples of the archive.
+
+    Raises ArchiveError where the list of removed samples is missing or damaged.
+    """
+    record = _read_record(repository, branch)
+    if record is None or any(sample.sequence > record.since and sample.metadata.pruned for sample in samples):
         return ()
-    there = {(one.tag, one.tag_id) for one in samples}
-    return tuple(one for one in record.samples if (one.tag, one.tag_id) not in there)
+    present = {(sample.tag, sample.tag_id) for sample in samples}
+    return tuple(pruned for pruned in record.samples if (pruned.tag, pruned.tag_id) not in present)
 
 
 def remove(
-    repository: pygit2.Repository, branch: str, samples: Sequence[Sample], going: Sequence[Sample], *, lock: int
+    repository: pygit2.Repository, branch: str, samples: Sequence[Sample], removed: Sequence[Sample], *, lock: int
 ) -> None:
-    """Remove the tags of ``going`` out of ``samples``, all of them or none; the record is written and durable first.
+    """Delete the tags of samples, all or none. The list of removed samples is durable before that.
 
-    Raises ConflictError when somebody moved one of them meanwhile, StorageError.
+    Args:
+        repository: The repository of the archive.
+        branch: The branch of the archive.
+        samples: All samples of the archive.
+        removed: The samples to remove.
+        lock: Descriptor of the writer's lock.
+
+    Raises:
+        ConflictError: Another process moved one of the tags meanwhile.
+        StorageError: The archive cannot be written.
+        ArchiveError: The list of removed samples is damaged.
     """
-    taken = [*pending(repository, branch, samples), *(PrunedSample(one.tag, one.tag_id) for one in going)]
+    unrecorded = unrecorded_samples(repository, branch, samples)
     last = newest(samples)
-    record = PruneRecord(last.sequence if last else 0, tuple(taken))
+    record = PruneRecord(
+        last.sequence if last else 0,
+        (*unrecorded, *(PrunedSample(sample.tag, sample.tag_id) for sample in removed)),
+    )
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:
         blob = sink.add(BLOB, prune_record_to_bytes(record))
@@ -53,44 +72,42 @@ def remove(
         create_ref(repository, f"{RECORD}{branch}", blob, force=True)
     except (OSError, pygit2.GitError) as error:
         raise StorageError(f"nothing was removed: the archive cannot be written ({error})") from error
-    _delete(repository, [(f"{TAGS}{one.tag}", one.tag_id) for one in going], lock=lock)
+    _delete(repository, [(f"{TAGS}{sample.tag}", sample.tag_id) for sample in removed], lock=lock)
 
 
 def unmark(repository: pygit2.Repository, sample: Sample, *, lock: int) -> None:
-    """Take the mark from a sample. Raises ConflictError, StorageError."""
+    """Remove the mark of a sample. Raises ConflictError, StorageError."""
     name = f"{KEEP}{sample.tag}"
-    target = ref_target(repository, name)
+    target = read_ref(repository, name)
     if target is not None:
         _delete(repository, [(name, target)], lock=lock)
 
 
 def _delete(repository: pygit2.Repository, refs: Sequence[tuple[str, str]], *, lock: int) -> None:
-    """Delete refs that still have these values, all or none.
+    """Delete refs that still have these targets, all or none.
 
-    By git, since libgit2 brings deleted refs back when ``git pack-refs`` runs beside it.
+    The git program does this: libgit2 restores a deleted ref when ``git pack-refs`` runs at the same time.
     """
     commands = "".join(f"delete {name} {target}\n" for name, target in refs)
-    done = run_git(Path(repository.path), "update-ref", "--stdin", given=commands, lock=lock)
+    done = run_git(Path(repository.path), "update-ref", "--stdin", stdin=commands, lock=lock)
     if done.returncode == 0:
         return
-    said = done.stderr.strip().splitlines()[-1:] or [f"git ended with {done.returncode}"]
+    reason = (done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"])[-1]
     if _MOVED.search(done.stderr):
         raise ConflictError(
-            f"somebody else is changing the tags of the archive {repository.workdir or repository.path}: {said[0]}",
+            f"another process is changing the tags of the archive {repository.workdir or repository.path}: {reason}",
             hint="Nothing is lost. Run the command again.",
         )
-    raise StorageError(f"git could not remove tags from {repository.workdir or repository.path}: {said[0]}")
+    raise StorageError(f"git could not remove tags from {repository.workdir or repository.path}: {reason}")
 
 
-def _read(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
+def _read_record(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
     name = f"{RECORD}{branch}"
-    target = ref_target(repository, name)
+    target = read_ref(repository, name)
     if target is None:
         return None
     try:
-        blob = repository[target]
-    except (KeyError, pygit2.GitError):
-        blob = None
-    if not isinstance(blob, pygit2.Blob):
-        raise ArchiveError(f"the record {name} of what retention took is missing or damaged", hint=DAMAGED)
-    return prune_record_from_bytes(blob.data)
+        content = read_blob(repository, BlobId(target))
+    except ArchiveError:
+        raise ArchiveError(f"the record {name} of the pruned samples is missing or damaged", hint=DAMAGED) from None
+    return prune_record_from_bytes(content)

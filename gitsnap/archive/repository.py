@@ -1,7 +1,7 @@
-"""Finds, opens and makes archives: which folder is one, which is not, and why.
+"""Finds, opens and creates archives, and explains why a folder is not an archive.
 
-An archive is an ordinary git repository that gitsnap made (``[gitsnap] format`` in its configuration) or a clone of one
-(``clones``). This module must never initialise a repository over something else.
+An archive is a git repository that gitsnap created (``[gitsnap] format`` in its git configuration), or a clone of one
+(``clones``). This module must never initialise a repository in a folder that holds other files.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
-from gitsnap.archive.durability import sync_folder
+from gitsnap.archive.clones import find_archive_branches
+from gitsnap.archive.completeness import find_missing_objects
 from gitsnap.archive.lock import LOCK_NAME, writers_lock
 from gitsnap.core.errors import ArchiveError, InputError, NotFoundError, StorageError, UsageError
+from gitsnap.core.files import sync_file, sync_folder
 from gitsnap.format import FORMAT, check_branch
 
 _OLD_FEATURE = "snapshot"
-_OF_FSCK = "lost+found"
-"""A folder of root's that many file systems have at their root."""
+_LOST_AND_FOUND = "lost+found"
+"""A folder of root at the root of many file systems."""
 _TREE_INFO = "gitsnap.yaml"
-"""A file of every sample, so that it tells the working tree of an archive."""
-_NOT_READABLE = "An archive is its owner's alone: run gitsnap as that user, or give the folder to this one (chown -R)."
+"""A file of every sample: a folder with this file is the working tree of an archive."""
+_NOT_READABLE = "Only the owner can read an archive: run gitsnap as that user, or give this user the folder (chown -R)."
 _MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
 
 _WINDOW_BYTES = 1 << 20
 _MAPPED_BYTES = 8 << 20
-"""So much of the packs is in memory at a time, in windows of that size. libgit2 takes all of them unless it is told."""
+"""Size of a window into a pack, and of all windows together. Without a limit libgit2 maps whole packs into memory."""
 
-_KEPT = "extensions.preciousObjects"
-"""With it git deletes no objects (git-config(1)): `git gc --prune=now` does not take one that is just being written."""
+_PRECIOUS = "extensions.preciousObjects"
+"""With this setting git deletes no objects (git-config(1)): `git gc --prune=now` would delete objects that a concurrent
+capture has just written."""
 
 _SETTINGS = {
     "core.autocrlf": "false",
@@ -44,15 +47,15 @@ _SETTINGS = {
     "maintenance.auto": "false",
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
-    _KEPT: "true",
+    _PRECIOUS: "true",
 }
 
 
 def ignore_machine_settings() -> None:
-    """Make libgit2 ignore the machine's and the user's configuration, write durably, and hold little in memory.
+    """Make libgit2 ignore the configuration of the machine and of the user, write durably, and use little memory.
 
-    A commit must not depend on who runs gitsnap. The owner of a repository is not checked, since a volume often has
-    another owner than the process: that check protects from hooks and configured programs, and libgit2 runs none.
+    A commit must not depend on the user who runs gitsnap. The owner of the repository is not checked: a volume often
+    has another owner than the process. The check protects against hooks and configured programs, and libgit2 runs none.
     """
     for level in _MACHINE_LEVELS:
         pygit2.settings.search_path[level] = ""
@@ -64,7 +67,7 @@ def ignore_machine_settings() -> None:
 
 
 def check_storage(storage: Path) -> None:
-    """Raises StorageError when the storage folder is missing, no folder, or not readable."""
+    """Raise StorageError where the storage folder is missing, is not a folder, or is not readable."""
     if not storage.exists():
         raise StorageError(
             f"the storage folder {storage} does not exist",
@@ -79,10 +82,13 @@ def check_storage(storage: Path) -> None:
 
 
 def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]:
-    """The folders in a storage that are archives, by name; each with what keeps it from being opened."""
+    """The folders of the archives in a storage, by name, each with the error that prevents opening it, or None.
+
+    Raises StorageError.
+    """
     check_storage(storage)
     for folder in sorted(storage.iterdir()):
-        if folder.name.startswith(".") or folder.name == _OF_FSCK or not folder.is_dir():
+        if folder.name.startswith(".") or folder.name == _LOST_AND_FOUND or not folder.is_dir():
             continue
         if not _is_readable(folder):
             yield folder, ArchiveError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
@@ -99,22 +105,29 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
 
 
 def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, str]:
-    """The repository of an archive, and the name of its branch. ``policy``: as in ``archive.open_path``.
+    """Open the repository of an archive. Returns it with the name of the archive's branch.
 
-    Raises NotFoundError when there is nothing or no such policy, ArchiveError when there is something else, UsageError
-    when several archives could be meant.
+    Args:
+        folder: The folder of the archive, or of a clone.
+        policy: A policy or branch; ``""`` where the repository has only one archive.
+
+    Raises:
+        NotFoundError: The folder is missing, or has no archive of this policy.
+        ArchiveError: The folder is not an archive, or needs a newer gitsnap.
+        StorageError: The folder is not readable.
+        UsageError: The repository has several archives, and ``policy`` is empty.
     """
     if folder.is_file():
         raise ArchiveError(
             f"{folder} is a file, not the folder of an archive",
-            hint=f"Of a git bundle, `git clone {folder} FOLDER` makes an archive.",
+            hint=f"If it is a git bundle, `git clone {folder} FOLDER` makes an archive.",
         )
     if not folder.is_dir():
         raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
     if not _is_readable(folder):
         raise StorageError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
     if not (folder / ".git").exists() and not (folder / "objects").is_dir():
-        inside = ", ".join(one.name for one, problem in archive_folders(folder) if problem is None)
+        inside = ", ".join(archive.name for archive, problem in archive_folders(folder) if problem is None)
         if inside:
             raise ArchiveError(
                 f"{folder} is not a gitsnap archive: it is a storage folder, with the archives {inside}",
@@ -122,43 +135,49 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
             )
         if (folder / _TREE_INFO).is_file():
             raise _without_git(folder)
-        raise ArchiveError(f"{folder} is not a gitsnap archive{_what_it_is(folder)}", hint="Name another --storage.")
+        raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder, policy)
     if branch is None:
-        from gitsnap.archive.completeness import lacking_objects
-
-        for lack in lacking_objects(_repository(folder)):
+        for lack in find_missing_objects(_open(folder)):
             raise ArchiveError(
                 f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
-                hint=f"`{lack.command}` brings them." if lack.command else "Then try again.",
+                hint=f"`{lack.command}` fetches them." if lack.command else "Then try again.",
             )
         raise ArchiveError(
             f"{folder} is a git repository, but not a gitsnap archive: no branch of it holds gitsnap.yaml",
             hint="gitsnap never writes into a repository that it did not make. A clone of a single branch gets the "
             "others by `git fetch --tags origin '+refs/heads/*:refs/remotes/origin/*'`.",
         )
-    return _repository(folder), branch
+    return _open(folder), branch
 
 
 def _without_git(folder: Path) -> ArchiveError:
     return ArchiveError(
-        f"{folder} holds the files of an archive, and no .git: the samples are not there",
+        f"{folder} has the files of an archive and no .git: the samples are missing",
         hint="Put .git back from a backup, or move the folder away and clone the archive's remote.",
     )
 
 
 def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[pygit2.Repository, str]:
-    """The repository of a new archive; opens what is there already if it is the archive asked for.
+    """Create the repository of an archive, or open the existing one. Returns it with the name of its branch.
 
-    Raises ArchiveError when something else is in the way, StorageError when the folder cannot be written.
+    Args:
+        folder: The folder of the archive.
+        policy: Name of the snapshot policy.
+        prefix: Prefix of the branch, without a slash at the end.
+
+    Raises:
+        ArchiveError: The folder holds other files, or the archive of another policy or prefix.
+        StorageError: The folder cannot be written.
+        InputError: The policy or the prefix cannot be part of a branch name.
     """
     branch = check_branch(policy, prefix)
     check_storage(folder.parent)
     if _is_free(folder):
         try:
-            _make(folder, branch)
+            _create(folder, branch)
         except (OSError, pygit2.GitError, StorageError) as error:
-            if _is_free(folder):  # else another process was faster, and moved it away from under this one
+            if _is_free(folder):  # otherwise another process has created the archive meanwhile
                 reason = getattr(error, "strerror", None) or str(error)
                 raise StorageError(f"cannot make an archive at {folder}: {reason}") from error
     repository, existing = open_repository(folder)
@@ -176,15 +195,15 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
 
 
 def keep_objects(repository: pygit2.Repository) -> None:
-    """See to it that no git deletes objects of the archive, from now on. Raises StorageError.
+    """Set ``extensions.preciousObjects``, so that no git deletes objects of the archive. Raises StorageError.
 
-    An archive that gitsnap made has the setting for it from the start; one that somebody cloned has it from here on.
+    An archive that gitsnap created has the setting already; a clone gets it with its first capture.
     """
     try:
-        if _KEPT not in repository.config or not repository.config.get_bool(_KEPT):
-            repository.config[_KEPT] = "true"
+        if _PRECIOUS not in repository.config or not repository.config.get_bool(_PRECIOUS):
+            repository.config[_PRECIOUS] = "true"
     except (OSError, ValueError, pygit2.GitError) as error:
-        raise StorageError(f"cannot set {_KEPT} in the archive {repository.path}: {error}") from error
+        raise StorageError(f"cannot set {_PRECIOUS} in the archive {repository.path}: {error}") from error
 
 
 def _is_free(folder: Path) -> bool:
@@ -195,58 +214,59 @@ def _is_readable(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def _make(folder: Path, branch: str) -> None:
-    """Made beside and moved into place: a process killed in between leaves nothing that looks like an archive.
+def _create(folder: Path, branch: str) -> None:
+    """Create an archive in a temporary folder, then rename that: a killed process leaves no incomplete archive.
 
-    By one process at a time: the lock that the others wait for is the archive's own, which moves with it.
+    One process at a time creates the archive. The others wait for the writer's lock in the temporary folder, which is
+    renamed together with the folder.
     """
-    making = folder.parent / f".making-{folder.name}"
-    git_folder = making / ".git"
-    for part in (making, git_folder):
+    temporary = folder.parent / f".making-{folder.name}"
+    git_folder = temporary / ".git"
+    for part in (temporary, git_folder):
         part.mkdir(mode=0o700, exist_ok=True)
     with writers_lock(git_folder):
-        if not _is_free(folder):  # another process was faster
-            shutil.rmtree(making, ignore_errors=True)
+        if not _is_free(folder):  # another process has created the archive meanwhile
+            shutil.rmtree(temporary, ignore_errors=True)
             return
-        _empty(making)
-        _initialise(making, branch)
-        _sync_all(making)
+        _clear(temporary)
+        _initialise(temporary, branch)
+        _sync_all(temporary)
         if folder.exists():
-            folder.rmdir()  # an empty folder, seen above
-        making.rename(folder)
+            folder.rmdir()  # it is empty
+        temporary.rename(folder)
         sync_folder(folder.parent)
 
 
-def _empty(making: Path) -> None:
-    """Remove what a killed process had begun."""
-    for entry in (*making.iterdir(), *(making / ".git").iterdir()):
+def _clear(temporary: Path) -> None:
+    """Remove the files that a killed process left in the temporary folder, except the lock."""
+    for entry in (*temporary.iterdir(), *(temporary / ".git").iterdir()):
         if entry.is_dir() and entry.name != ".git":
             shutil.rmtree(entry)
         elif entry.name not in (".git", LOCK_NAME):
             entry.unlink()
 
 
-def _initialise(making: Path, branch: str) -> None:
+def _initialise(folder: Path, branch: str) -> None:
     ignore_machine_settings()
-    repository = pygit2.init_repository(making, initial_head=branch)
+    repository = pygit2.init_repository(folder, initial_head=branch)
     for key, value in _SETTINGS.items():
         repository.config[key] = value
     repository.config["gitsnap.format"] = str(FORMAT)
     repository.config["gitsnap.branch"] = branch
     repository.free()
-    (making / ".git").chmod(0o700)
+    (folder / ".git").chmod(0o700)
 
 
 def _sync_all(folder: Path) -> None:
-    """Make everything in a folder durable, names and contents."""
-    for place, _, names in os.walk(folder):
+    """Make the names and contents of all files below a folder durable."""
+    for parent, _, names in os.walk(folder):
         for name in names:
-            with Path(place, name).open("rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(Path(place))
+            with Path(parent, name).open("rb") as file:
+                sync_file(file)
+        sync_folder(Path(parent))
 
 
-def _repository(folder: Path) -> pygit2.Repository:
+def _open(folder: Path) -> pygit2.Repository:
     ignore_machine_settings()
     try:
         return _with_own_working_tree(pygit2.Repository(str(folder)), folder)
@@ -257,7 +277,7 @@ def _repository(folder: Path) -> pygit2.Repository:
 
 
 def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit2.Repository:
-    """The repository with the archive's folder as working tree: its .git/config may name any other (core.worktree)."""
+    """Make the folder of the archive the working tree, whatever ``core.worktree`` in .git/config says."""
     if not repository.is_bare and repository.workdir is not None:
         inside = folder.resolve()
         own = inside.parent if inside == Path(repository.path).resolve() else inside
@@ -267,8 +287,8 @@ def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit
 
 
 def _branch_of(folder: Path, policy: str = "") -> str | None:
-    """The branch that holds the samples; None when the folder is no archive. Raises ArchiveError for a newer one."""
-    repository = _repository(folder)
+    """The branch of the archive; None where the repository is no archive. Raises ArchiveError for a newer format."""
+    repository = _open(folder)
     config = repository.config
     if "gitsnap.format" in config:
         version = config["gitsnap.format"] or ""
@@ -279,29 +299,35 @@ def _branch_of(folder: Path, policy: str = "") -> str | None:
             )
         own = str(config["gitsnap.branch"])
         return chosen_branch([own], policy, where=str(folder))
-    from gitsnap.archive.clones import archive_branches
-
-    found = archive_branches(repository)
-    return chosen_branch(found, policy, where=str(folder)) if found else None
+    branches = find_archive_branches(repository)
+    return chosen_branch(branches, policy, where=str(folder)) if branches else None
 
 
 def chosen_branch(branches: Sequence[str], policy: str, *, where: str) -> str:
-    """The branch that is meant; ``policy`` is its name, its last part, or ``""`` for the only one.
+    """Choose a branch by its name, or by the last part of its name, in this order.
 
-    Raises NotFoundError, and UsageError where several could be meant.
+    Args:
+        branches: The branches of archives.
+        policy: The name, or the last part of the name; ``""`` for the only branch.
+        where: The archive or remote, for messages.
+
+    Raises:
+        NotFoundError: There is no such branch.
+        UsageError: Several branches match.
     """
     known = ", ".join(branches)
     if policy in branches:
         return policy
-    found = [branch for branch in branches if not policy or branch.rpartition("/")[2] == policy]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = [branch for branch in branches if not policy or branch.rpartition("/")[2] == policy]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise NotFoundError(f"{where} has no archive {policy or 'at all'}", hint=f"Its archives: {known or 'none'}")
     raise UsageError(f"--snapshot is needed: {where} has the archives {known}")
 
 
-def _what_it_is(folder: Path) -> str:
+def _description(folder: Path) -> str:
+    """What a folder that is not an archive seems to be, for a message."""
     entries = [entry.name for entry in folder.iterdir()]
     if not entries:
         return ": it is an empty folder"
@@ -311,7 +337,7 @@ def _what_it_is(folder: Path) -> str:
 
 
 def check_policy_name(policy: str) -> None:
-    """Raises InputError for a name that cannot be an archive's."""
+    """Raise InputError for a name that no policy can have."""
     check_branch(policy)
     if policy == _OLD_FEATURE:
         raise InputError(

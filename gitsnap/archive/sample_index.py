@@ -1,8 +1,9 @@
-"""The samples of an archive in their order, so that a command need not read all tags to find one.
+"""The index of samples: an archive's tags in the order of samples, so that commands need not read all tag objects.
 
-A text file beside the archive's objects: a line for each tag, with its object id, and what that object says of its
-commit, number and time. What an id stands for never changes, so a line cannot become wrong; what a command says of a
-sample is read from the tag all the same. It is no part of the archive (docs/FORMAT.md). This module must not read tags.
+The index is a text file in the git directory. It has a line for each tag, with the id of the tag object, and the
+commit, the sequence number and the time from that object. An object id always stands for the same content, so a line
+never becomes outdated. The metadata that a command prints is read from the tag itself. The index is not part of the
+archive (docs/FORMAT.md). This module must not read tags.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from pathlib import Path
 from typing import overload
 
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import CommitId, Sample, TagId
 
 _NAME = "gitsnap-samples"
-_HEAD = "gitsnap samples 2"
+_LAYOUT = "gitsnap samples 2"
 
 Row = tuple[int, datetime, str, TagId, CommitId]
-"""Sequence, time, name, object id and commit of a sample: rows are in the order of samples (Sample.order)."""
+"""Sequence, time, tag name, tag object id and commit of a sample. Rows sort in the order of samples (Sample.order)."""
 
 
 class Rows(Sequence[Row]):
-    """Rows that are made of their lines when they are asked for: of tens of thousands most commands want two."""
+    """The rows of some lines. A line is parsed when its row is used: most commands use few of tens of thousands."""
 
     def __init__(self, git_folder: Path, branch: str, lines: Sequence[str]) -> None:
         self._git_folder = git_folder
@@ -38,14 +40,14 @@ class Rows(Sequence[Row]):
         return len(self._lines)
 
     @overload
-    def __getitem__(self, place: int) -> Row: ...
+    def __getitem__(self, position: int) -> Row: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Row]: ...
-    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
-        """Raises ArchiveError for a line that no gitsnap has written."""
-        if isinstance(place, slice):
-            return [self._row(line) for line in self._lines[place]]
-        return self._row(self._lines[place])
+    def __getitem__(self, position: slice) -> Sequence[Row]: ...
+    def __getitem__(self, position: int | slice) -> Row | Sequence[Row]:
+        """The row at a position, or the rows of a slice. Raises ArchiveError for a malformed line."""
+        if isinstance(position, slice):
+            return [self._row(line) for line in self._lines[position]]
+        return self._row(self._lines[position])
 
     def __iter__(self) -> Iterator[Row]:
         return map(self._row, self._lines)
@@ -54,16 +56,16 @@ class Rows(Sequence[Row]):
         return map(self._row, reversed(self._lines))
 
     def commits(self) -> list[CommitId]:
-        """The commits of all of them."""
+        """The commit of each row, in the order of rows."""
         return [CommitId(line[41:81]) for line in self._lines]
 
     def until(self, moment: datetime) -> Row | None:
-        """The last row, going by their order, whose time is not after a moment."""
+        """The last row, in the order of rows, whose time is not after a moment; None for none."""
         text = _time_text(moment)
         return next((self._row(line) for line in reversed(self._lines) if line.split(" ", 4)[3:4] <= [text]), None)
 
     def names(self) -> frozenset[str]:
-        """The names of all tags in it."""
+        """The names of the tags of all rows."""
         return frozenset(f"{self._branch}/{line.rpartition(' ')[2]}" for line in self._lines)
 
     def _row(self, line: str) -> Row:
@@ -72,64 +74,57 @@ class Rows(Sequence[Row]):
             moment = datetime.fromisoformat(time)
             return int(sequence), moment, f"{self._branch}/{stamp}", TagId(tag_id), CommitId(commit)
         except ValueError:
-            raise lies(self._git_folder, "a line that gitsnap did not write") from None
+            raise corrupt_index(self._git_folder, "a line that gitsnap did not write") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What the file says."""
+    """The content of the index."""
 
     packed: str
-    """Digest of the packed refs whose samples ``rows`` are; anything else for none."""
+    """``Refs.packed_digest`` of the refs that ``rows`` was made from; no digest where ``rows`` is incomplete."""
     rows: Rows
     """Every sample that had a packed ref, in the order of samples."""
     others: Rows
-    """Samples whose refs had files of their own."""
+    """Samples that had a loose ref."""
 
 
 def load(git_folder: Path, branch: str) -> Index:
-    """The index; an empty one where there is none, or one that is damaged or of another layout."""
+    """Read the index. Returns an empty one where the file is missing, damaged or of another layout."""
     packed = ""
     lines: list[str] = []
-    place = 0
+    split = 0
     with contextlib.suppress(OSError, ValueError):
         head, _, body = (git_folder / _NAME).read_bytes().partition(b"\n")
-        layout, digest, said, count = head.decode("ascii").rsplit(" ", 3)
-        if layout == _HEAD and digest == _digest(said, count, body):
-            packed, lines, place = said, body.decode("ascii").splitlines(), int(count)
-    return Index(packed, Rows(git_folder, branch, lines[:place]), Rows(git_folder, branch, lines[place:]))
+        layout, digest, packed_digest, count = head.decode("ascii").rsplit(" ", 3)
+        if layout == _LAYOUT and digest == _digest(packed_digest, count, body):
+            packed, lines, split = packed_digest, body.decode("ascii").splitlines(), int(count)
+    return Index(packed, Rows(git_folder, branch, lines[:split]), Rows(git_folder, branch, lines[split:]))
 
 
 def save(git_folder: Path, packed: str, samples: Iterable[Sample], others: Iterable[Sample]) -> None:
-    """Keep it for the next command, where the archive is this user's own. What cannot be kept costs time, no more.
+    """Write the index, if this user owns the archive. A failure is ignored: the next command only takes longer.
 
-    ``packed``: as in Index; ``""`` where ``samples`` are not all that is packed.
+    ``packed``: ``Refs.packed_digest`` of the refs of ``samples``; ``""`` where ``samples`` lacks a packed sample.
+    ``others``: samples with loose refs.
     """
-    import tempfile  # brings random along, and few commands write the index
-
-    lines = [_line(one) for one in samples]
+    lines = [_line(sample) for sample in samples]
     count = str(len(lines))
     body = "".join([*lines, *map(_line, others)]).encode("ascii")
     packed = packed or "none"
-    head = f"{_HEAD} {_digest(packed, count, body)} {packed} {count}\n".encode("ascii")
+    head = f"{_LAYOUT} {_digest(packed, count, body)} {packed} {count}\n".encode("ascii")
     with contextlib.suppress(OSError):
         if git_folder.stat().st_uid != os.geteuid():
-            return  # a file of root's, say, would be in its owner's way
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{_NAME}-", dir=git_folder)  # mode 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(head + body)
-            Path(temporary).replace(git_folder / _NAME)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            return  # the owner could not read a file of another user
+        replace_file(git_folder / _NAME, head + body)
 
 
-def lies(git_folder: Path, what: str) -> ArchiveError:
-    """The error for an index that is whole, and wrong all the same: it is thrown away."""
+def corrupt_index(git_folder: Path, content: str) -> ArchiveError:
+    """Delete an index that has a valid digest and wrong content, and return the error. ``content``: for the message."""
     with contextlib.suppress(OSError):
         (git_folder / _NAME).unlink()
     return ArchiveError(
-        f"the index of the archive's samples says {what}", hint="The index was thrown away. Run the command again."
+        f"the index of the archive's samples holds {content}", hint="The index was deleted. Run the command again."
     )
 
 
@@ -139,7 +134,7 @@ def _line(sample: Sample) -> str:
 
 
 def _time_text(time: datetime) -> str:
-    """As it stands in a line: of two such texts the earlier time is the smaller."""
+    """A time as written in a line. These texts sort by time."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 

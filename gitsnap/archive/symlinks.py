@@ -1,7 +1,7 @@
-"""Symbolic links in an archive's git folder: git and libgit2 write through some of them, into files that are elsewhere.
+"""Refuses symbolic links in the git directory of an archive.
 
-Whoever can write an archive's volume could so have the one who captures write into another file of his.
-This module must not write anything.
+git and libgit2 write through some symbolic links. A user who can write to the volume of the archive could make the user
+who captures overwrite other files.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import common_folder
 
-_WALKED = ("refs", "logs")
+_WALKED = ("refs", "logs")  # with their folders
 _OBJECTS = "objects"
 
 
 def check_links(git_folder: Path) -> None:
-    """Raises ArchiveError where a symbolic link in the git folder leads a write elsewhere."""
+    """Raise ArchiveError where the git directory, or its common directory, holds a symbolic link."""
     for folder in dict.fromkeys((git_folder, common_folder(git_folder))):
         for link in _links(folder):
             raise ArchiveError(
                 f"{link} is a symbolic link, so that a write to the archive would go elsewhere",
-                hint="gitsnap makes none there. See where it leads, then put a copy of what is there in its place.",
+                hint="gitsnap makes no links there. See where the link leads, then replace it by a copy of its target.",
             )
 
 
 def is_own_folder(folder: Path) -> bool:
-    """Whether the git folder of an archive's folder, if there is one, is in this folder and shares nothing."""
+    """Whether ``.git`` of an archive's folder is an ordinary directory without a common directory, or is missing."""
     git_folder = folder / ".git"
     if not os.path.lexists(git_folder):
         return True
@@ -39,13 +39,13 @@ def _links(git_folder: Path) -> Iterator[Path]:
     for name in (".", _OBJECTS):
         yield from _links_among(git_folder / name)
     for name in _WALKED:
-        for place, _, _ in os.walk(git_folder / name):
-            yield from _links_among(Path(place))
+        for folder, _, _ in os.walk(git_folder / name):
+            yield from _links_among(Path(folder))
 
 
 def _links_among(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             yield from sorted(Path(entry.path) for entry in entries if entry.is_symlink())
-    except OSError:  # what cannot be read is found where it is used
+    except OSError:  # a folder that cannot be read is reported when it is used
         return

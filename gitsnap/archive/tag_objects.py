@@ -1,7 +1,7 @@
-"""Reads annotated tag objects from their bytes, as git stores them.
+"""Reads annotated tag objects from their bytes.
 
-Anybody who may push can plant a tag. libgit2 decodes the name and the message of a tag as UTF-8 and fails on anything
-else, so that one planted tag would stop every command. This module must not know what the message says.
+Everybody who may push can plant a tag. libgit2 decodes the name and the message of a tag as UTF-8 and fails on other
+bytes, so one planted tag would stop every command.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.trees import check_end, hint_for
+from gitsnap.archive.completeness import hint_for_missing_objects
+from gitsnap.archive.object_reader import is_object_id, read_object
 from gitsnap.core.errors import ArchiveError
 from gitsnap.git.process import run_git
 
 
 class ForeignTagError(ArchiveError):
-    """A tag that gitsnap did not make: it has no number in the order of samples."""
+    """A tag that gitsnap did not make. It has no sequence number."""
 
 
 class DamagedTagError(ArchiveError):
-    """A tag whose object is missing or damaged: it may be a sample's, which nobody plants."""
+    """A tag whose object is missing or damaged. It may be the tag of a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +32,25 @@ class TagObject:
     """An annotated tag of a commit."""
 
     commit: str
-    """The id of the commit that the tag names."""
+    """The id of the commit that the tag points at."""
     name: str
-    """The name that the tag was made with. A ref of another name may point at the tag."""
+    """The name in the tag object. A ref of another name may point at the object."""
     message: str
-    """Bytes that are not UTF-8 are kept as lone surrogates."""
+    """Bytes that are not UTF-8 are lone surrogates."""
 
 
 def read_tag(repository: pygit2.Repository, name: str, target: str) -> TagObject:
-    """The tag object that the tag ``name`` points at. Raises DamagedTagError, ForeignTagError."""
+    """Read the tag object with the id ``target``. ``name``: of the tag. Raises DamagedTagError, ForeignTagError."""
     try:
-        check_end(repository, target)
-        kind, content = repository.read(target)
-    except (ArchiveError, KeyError, ValueError, pygit2.GitError):
+        kind, content = read_object(repository, target, f"the tag {name}")
+    except ArchiveError:
         raise DamagedTagError(
-            f"the tag {name} points at an object that is missing or damaged", hint=hint_for(repository)
+            f"the tag {name} points at an object that is missing or damaged", hint=hint_for_missing_objects(repository)
         ) from None
     if kind != ObjectType.TAG:
         raise ForeignTagError(
             f"the tag {name} is not an annotated tag, so gitsnap did not make it",
-            hint="Somebody else made it. Delete it with `git tag --delete`, or keep it under another prefix.",
+            hint="Delete it with `git tag --delete`, or keep it under another prefix.",
         )
     return _parsed(content, name)
 
@@ -60,22 +60,17 @@ def _parsed(content: bytes, name: str) -> TagObject:
     fields = dict(line.partition(b" ")[::2] for line in reversed(header.split(b"\n")))
     commit, kind = fields.get(b"object", b"").decode("ascii", "replace"), fields.get(b"type", b"")
     if kind != b"commit" or not is_object_id(commit):
-        shown = kind.decode("ascii", "replace") or "nothing"
-        raise ForeignTagError(f"the tag {name} points at a {shown}, not at a commit: gitsnap did not make it")
+        target = kind.decode("ascii", "replace") or "nothing"
+        raise ForeignTagError(f"the tag {name} points at a {target}, not at a commit: gitsnap did not make it")
     return TagObject(
         commit, fields.get(b"tag", b"").decode("utf-8", "surrogateescape"), message.decode("utf-8", "surrogateescape")
     )
 
 
-def is_object_id(text: str) -> bool:
-    """Whether a text is the whole id of an object."""
-    return len(text) == 40 and not text.strip("0123456789abcdef")
-
-
 def tag_objects(repository: pygit2.Repository) -> Iterator[tuple[str, TagObject]]:
-    """Id and content of every tag object in the archive, whether or not a ref still names it.
+    """Yield id and content of every tag object in the archive, whether or not a ref names it.
 
-    Tags that cannot be read are left out. Lists all objects of the repository, so this is not for everyday commands.
+    Tags that cannot be read are left out. This lists all objects of the repository, so it is slow.
     """
     listed = run_git(Path(repository.path), "cat-file", "--batch-all-objects", "--batch-check", "--unordered").stdout
     for line in listed.splitlines():

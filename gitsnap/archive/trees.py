@@ -1,33 +1,19 @@
-"""Trees: nested git tree objects from a flat mapping of paths, and back.
-
-This module must not know what the files mean.
-"""
+"""Writes and reads git trees: nested tree objects from a flat mapping of paths, and back."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitsnap.archive.object_writer import TREE, is_cut_off
+from gitsnap.archive.object_reader import read_object, unreadable_object
+from gitsnap.archive.object_writer import TREE
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import BlobId
-
-DAMAGED = "`gitsnap verify` tells what else is damaged; a clone or the remote may still have it."
-"""What to do about an object that cannot be read."""
-
-
-def hint_for(repository: pygit2.Repository) -> str:
-    """What to do about an object that cannot be read: a clone may never have had it."""
-    from gitsnap.archive.completeness import hint_for_missing
-
-    return hint_for_missing(repository)
-
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _TREE = re.compile(rb"(?:[0-7]+ [^\0]+\0.{20})*", re.DOTALL)
@@ -36,58 +22,31 @@ _FOLDER_MODES, _LINK_MODE = frozenset({b"40000", b"040000"}), b"160000"
 _FORBIDDEN = frozenset({b".", b".."})
 _FORBIDDEN_NAME = re.compile(rb"/|(?:\A|\0)\.git(?:\0|\Z)", re.IGNORECASE)
 _DEEPEST = 100
-"""Levels of folders. A sample has four; a deeper tree is hostile, and would end the recursion with a defect."""
+"""The largest number of nested folders. A sample has four. A hostile tree could exceed Python's recursion limit."""
 _LEVELS = 2
-"""Levels of folders in an area of a sample: namespace and kind."""
+"""Nested folders in an area of a sample: namespace and kind."""
 _MOST_FILES = 1_000_000
-"""Files of a tree. Trees that hold each other many times stand for more files than there is memory."""
+"""The largest number of files in a tree. A hostile tree, which holds itself many times over, could fill the memory."""
 
 _MOST_FOLDERS = 5000
-"""So many folders are remembered: those of a few samples."""
+"""The largest number of cached folders: those of a few samples."""
 
 _Folder = dict[str, Any]
-"""Name -> content id of a file, or a folder below."""
-
-
-def check_end(repository: pygit2.Repository, name: str) -> None:
-    """To be called before an object is read. Raises ArchiveError when libgit2 would never come back from it."""
-    if is_cut_off(f"{repository.path}objects", name):
-        raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
-
-
-def is_whole(repository: pygit2.Repository, name: str) -> bool:
-    """Whether the archive has an object and can read it; one that is damaged in a file of its own is to be replaced.
-
-    Raises ArchiveError for one that is damaged in a pack: libgit2 would go on to find that one first.
-    """
-    identity = pygit2.Oid(hex=name)
-    if not repository.odb.exists(identity):
-        return False
-    objects = Path(repository.path) / "objects"
-    if is_cut_off(objects, name):
-        return False
-    try:
-        repository.odb.read(identity)
-    except KeyError:
-        return False
-    except pygit2.GitError:
-        if (objects / name[:2] / name[2:]).exists():
-            return False
-        raise ArchiveError(
-            f"the object {name} of the archive is damaged, so that the new sample could not be read", hint=DAMAGED
-        ) from None
-    return True
+"""Name -> blob id of a file, or a nested folder."""
 
 
 def write_tree(files: Mapping[str, BlobId], add: Callable[[bytes, bytes], str]) -> str:
-    """The id of the tree that holds these files; ``add`` takes each tree object in it. All files have mode 100644."""
+    """Make the tree objects for some files, and return the id of the root tree. All files get the mode 100644.
+
+    ``files``: path -> blob id. ``add``: stores an object of a kind and returns its id (``ObjectSink.add``).
+    """
     root: _Folder = {}
     for path, blob in files.items():
-        *folders, name = path.split("/")
-        place = root
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[name] = blob
+        *parents, name = path.split("/")
+        folder = root
+        for parent in parents:
+            folder = folder.setdefault(parent, {})
+        folder[name] = blob
     return _write(root, add)
 
 
@@ -96,7 +55,7 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
     for name, value in folder.items():
         raw = name.encode()
         if isinstance(value, dict):
-            # git sorts folders as if their names ended in a slash
+            # git sorts folders as if their names ended with a slash
             entries.append((raw + b"/", b"40000 " + raw + b"\0" + bytes.fromhex(_write(value, add))))
         else:
             entries.append((raw, b"100644 " + raw + b"\0" + bytes.fromhex(value)))
@@ -104,22 +63,22 @@ def _write(folder: _Folder, add: Callable[[bytes, bytes], str]) -> str:
 
 
 Entry = tuple[str, bool]
-"""Id of what has a name in a folder, and whether that is a folder itself."""
+"""An entry of a folder: object id, and whether the entry is a folder."""
 
 
 class Folders:
-    """The folders of a repository by the ids of their trees: of one sample and the next, most are the same."""
+    """A cache of the folders of a repository, by the ids of their trees. Successive samples share most folders."""
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
-        self._known: dict[str, Mapping[str, Entry]] = {}
+        self._cached: dict[str, Mapping[str, Entry]] = {}
         self.irregular: set[str] = set()
-        """Names that were seen in folders and are neither files nor folders: symbolic links, submodules, programs."""
+        """Paths of the entries read so far that are symbolic links, submodules or executable files."""
 
     def files(self, tree: str, prefix: str = "") -> dict[str, BlobId]:
-        """All files of a tree: path from ``prefix`` on -> content id, in git's order of paths.
+        """All files of a tree: ``prefix`` and path -> blob id, in git's order of paths.
 
-        Raises ArchiveError where a tree object is missing or damaged.
+        Raises ArchiveError where a tree object is missing or damaged, or the tree is too large for a sample's.
         """
         files: dict[str, BlobId] = {}
         self._collect(tree, prefix, files)
@@ -127,7 +86,7 @@ class Folders:
 
     def _collect(self, tree: str, prefix: str, files: dict[str, BlobId]) -> None:
         if prefix.count("/") > _DEEPEST or len(files) > _MOST_FILES:
-            raise ArchiveError(f"the tree has too many files or folders below {prefix[:80]}: it is no sample's")
+            raise _too_large(prefix)
         for name, (child, is_folder) in self.entries(tree, prefix).items():
             if is_folder:
                 self._collect(child, f"{prefix}{name}/", files)
@@ -135,71 +94,75 @@ class Folders:
                 files[prefix + name] = BlobId(child)
 
     def entries(self, tree: str, prefix: str) -> Mapping[str, Entry]:
-        """What is in the folder of a tree; ``prefix`` is how an error calls it. Raises ArchiveError."""
-        known = self._known.get(tree)
-        if known is None:
-            if len(self._known) >= _MOST_FOLDERS:
-                self._known.clear()
-            known = self._known[tree] = self._read(tree, prefix)
-        return known
+        """The entries of the folder with the tree ``tree``: name -> entry. Submodules are left out.
+
+        ``prefix``: path of the folder, for messages. Raises ArchiveError.
+        """
+        cached = self._cached.get(tree)
+        if cached is None:
+            if len(self._cached) >= _MOST_FOLDERS:
+                self._cached.clear()
+            cached = self._cached[tree] = self._read(tree, prefix)
+        return cached
 
     def _read(self, tree: str, prefix: str) -> Mapping[str, Entry]:
-        check_end(self._repository, tree)
+        subject = f"the folder {prefix or '/'} ({tree})"
+        kind, content = read_object(self._repository, tree, subject)
         try:
-            kind, content = self._repository.read(tree)
             entries = _parsed(content if kind == ObjectType.TREE else b"no tree")
-        except (KeyError, ValueError, pygit2.GitError):
-            raise ArchiveError(
-                f"the folder {prefix or '/'} ({tree}) is missing from the archive or damaged",
-                hint=hint_for(self._repository),
-            ) from None
+        except ValueError:
+            raise unreadable_object(self._repository, subject) from None
         self.irregular.update(f"{prefix}{name}" for name, (_, mode) in entries.items() if mode not in _REGULAR_MODES)
         return {name: (child, mode in _FOLDER_MODES) for name, (child, mode) in entries.items() if mode != _LINK_MODE}
 
 
-def _parsed(content: bytes) -> Mapping[str, tuple[str, bytes]]:
-    """Name -> id and mode of the entries of a tree object. Raises ValueError for a tree that git would not write.
+def _too_large(folder: str) -> ArchiveError:
+    return ArchiveError(f"the tree has too many files or folders below {folder[:80]}: it is not the tree of a sample")
 
-    Whoever may push can make a tree with the names ``..`` or ``.git``, or with two entries of one name. Such a tree
-    would lead out of the archive, or two readers would see two files in it.
+
+def _parsed(content: bytes) -> Mapping[str, tuple[str, bytes]]:
+    """Parse a tree object: name -> id and mode. Raises ValueError for a tree that git would not write.
+
+    Everybody who may push can plant a tree with the names ``..`` or ``.git``, or with two entries of one name. Such a
+    tree could lead out of the archive, or two readers could see different files.
     """
     if _TREE.fullmatch(content) is None:
         raise ValueError("not a tree")
-    found = _ENTRY.findall(content)
-    names = {name for _, name, _ in found}
-    if len(names) < len(found) or not names.isdisjoint(_FORBIDDEN) or _FORBIDDEN_NAME.search(b"\0".join(names)):
+    entries = _ENTRY.findall(content)
+    names = {name for _, name, _ in entries}
+    if len(names) < len(entries) or not names.isdisjoint(_FORBIDDEN) or _FORBIDDEN_NAME.search(b"\0".join(names)):
         raise ValueError("names that no tree may have")
-    return {name.decode("utf-8", "surrogateescape"): (raw.hex(), mode) for mode, name, raw in found}
+    return {name.decode("utf-8", "surrogateescape"): (raw.hex(), mode) for mode, name, raw in entries}
 
 
 class TreeFiles(Mapping[str, BlobId]):
-    """The files of a tree: path -> content id, sorted by path. Folders are read when they are asked for."""
+    """The files of a tree: path -> blob id, sorted by path. A folder is read when it is first used."""
 
     def __init__(self, folders: Folders, tree: str) -> None:
         self._folders = folders
         self._tree = tree
-        self._seen = 0
+        self._entries_read = 0
         self._last: tuple[str | None, Mapping[str, Entry]] = (None, {})
-        """The folder that was asked for last: whoever asks for many files asks for those of a folder together."""
+        """Path and entries of the last folder: callers look up the files of a folder one after the other."""
 
     def folder(self, place: str) -> Mapping[str, Entry]:
-        """What is in a folder (ports.Foldered)."""
+        """The entries of a folder; none where the folder does not exist (ports.Foldered)."""
         tree, prefix = self._tree, ""
-        if place.count("/") > _LEVELS or self._seen > _MOST_FILES * 10:
-            raise ArchiveError(f"the tree has too many files or folders below {place[:80]}: it is no sample's")
+        if place.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
+            raise _too_large(place)
         for name in place.split("/")[:-1]:
             child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
             if not is_folder:
                 return {}
             tree, prefix = child, f"{prefix}{name}/"
         entries = self._folders.entries(tree, prefix)
-        self._seen += len(entries)
+        self._entries_read += len(entries)
         return entries
 
     def __getitem__(self, path: str) -> BlobId:
         folder, slash, name = path.rpartition("/")
-        place, entries = self._last
-        if place != folder:
+        last_folder, entries = self._last
+        if last_folder != folder:
             entries = self.folder(folder + slash)
             self._last = folder, entries
         child, is_folder = entries[name]
@@ -214,7 +177,7 @@ class TreeFiles(Mapping[str, BlobId]):
         return len(self._all)
 
     def items(self) -> ItemsView[str, BlobId]:
-        """All of them."""
+        """Path and blob id of all files."""
         return self._all.items()
 
     @cached_property

@@ -1,8 +1,8 @@
-"""The working tree of an archive: shows the newest sample, and never at the cost of somebody's own changes.
+"""Updates the working tree of an archive to the newest sample, and keeps changes that were made by hand.
 
-A file is gitsnap's to change only if it is what the last update wrote, or what gitsnap's commit before has there, which
-`git checkout` writes; the rest is left and reported. A failure here never fails a sample: the next update repairs it.
-This module must not follow symbolic links or move refs.
+A file is replaced only if its content is that of the last update, or that of gitsnap's previous commit, which
+`git checkout` writes. Other files are left alone and reported. A failure does not fail the sample: the next update
+repairs the working tree. This module must not follow symbolic links or move refs.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import read_commit
+from gitsnap.archive.object_reader import is_object_id, read_blob
 from gitsnap.archive.object_writer import BLOB, object_id
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import BlobId
 
 _DIGEST_BYTES = 20
 
-_SHOWN = "gitsnap-worktree"
+_CHECKED_OUT = "gitsnap-worktree"
 """File below ``.git``: id of the commit that the working tree shows."""
 UNFINISHED_FILE = "gitsnap-file.tmp"
-"""File below ``.git``: the file being written, which gets its name when it is whole; one writer writes at a time."""
+"""Temporary file below ``.git``, for one file at a time."""
 UNFINISHED_FOLDERS = "gitsnap-folders.tmp"
-"""Folder below ``.git``: new folders of the working tree, each moved to its place when all of it is there."""
+"""Temporary folder below ``.git``, for new folders of the working tree. Each is renamed when it is complete."""
 
 
 def update(
@@ -43,70 +45,85 @@ def update(
     base: str | None,
     folders: Folders,
 ) -> tuple[str, ...]:
-    """Make the working tree show ``commit``, where the branch was at ``base``; the paths that were left alone, sorted.
+    """Update the working tree and the index to a commit.
 
-    ``after``: all files of the commit; ``folders``: those of the repository.
-    Does nothing where HEAD is another branch or detached, or where git is in the middle of something.
+    Does nothing in a bare repository, where HEAD is detached or another branch, or where a git operation such as a
+    merge is in progress.
+
+    Args:
+        repository: The repository of the archive.
+        branch: The branch of the archive.
+        commit: The new commit of the branch.
+        after: All files of this commit: path -> blob id.
+        base: The commit of the branch before; None for the first commit.
+        folders: A cache of the folders of the repository.
+
+    Returns:
+        The paths that were left alone because they were changed by hand, sorted.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ArchiveError: An object is missing or damaged.
+        pygit2.GitError: The index cannot be written.
     """
     if repository.is_bare or repository.workdir is None:
         return ()
     if repository.lookup_reference("HEAD").target != f"refs/heads/{branch}" or repository.state():
         return ()
-    shown = Path(repository.path) / _SHOWN
-    if _read(shown) is not None and not index_is_whole(repository):
-        _make_index(repository, base or commit)
-    if _read(shown) == commit:
+    checked_out = checked_out_commit(repository)
+    if checked_out is not None and not is_index_intact(repository):
+        _rebuild_index(repository, base or commit)
+    if checked_out == commit:
         return ()
-    ours = [_shown_files(repository, folders, shown)]
-    if base is not None and base != _read(shown) and read_commit(repository, base).is_own:
+    ours = [_checked_out_files(repository, folders, checked_out)]
+    if base is not None and base != checked_out and read_commit(repository, base).is_own:
         ours.append(_files(repository, folders, base))
     paths = sorted(after.keys() | {path for files in ours for path in files})
     changed = [path for path in paths if any(files.get(path) != after.get(path) for files in ours)]
     if not changed:
         return ()
-    with contextlib.closing(_Folder(repository)) as folder:
-        left = [path for path in changed if not folder.change(path, {one.get(path) for one in ours}, after.get(path))]
-        folder.publish()
+    with contextlib.closing(_WorkingTree(repository)) as tree:
+        left_alone = [
+            path for path in changed if not tree.change(path, {files.get(path) for files in ours}, after.get(path))
+        ]
+        tree.publish()
     _update_index(repository, changed, after)
-    _replace(repository, str(shown), f"{commit}\n".encode())
-    return tuple(left)
-
-
-def _read(path: Path) -> str | None:
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text(errors="replace").strip() or None
-    return None
+    _replace(repository, Path(repository.path) / _CHECKED_OUT, f"{commit}\n".encode())
+    return tuple(left_alone)
 
 
 def _files(repository: pygit2.Repository, folders: Folders, commit: str) -> Mapping[str, BlobId]:
-    return folders.files(str(repository[commit].peel(pygit2.Tree).id))
+    return folders.files(read_commit(repository, commit).tree)
 
 
-def _shown_files(repository: pygit2.Repository, folders: Folders, shown: Path) -> Mapping[str, BlobId]:
-    """What the last update wrote; nothing where that cannot be told: then every other content is somebody's own."""
-    commit = _read(shown)
-    with contextlib.suppress(KeyError, ValueError, pygit2.GitError, ArchiveError):
+def _checked_out_files(repository: pygit2.Repository, folders: Folders, commit: str | None) -> Mapping[str, BlobId]:
+    """The files that the last update wrote; none where they cannot be read, so that no existing file is replaced."""
+    with contextlib.suppress(ArchiveError):
         return _files(repository, folders, commit) if commit is not None else {}
     return {}
 
 
-def was_shown(repository: pygit2.Repository) -> bool:
-    """Whether a capture has ever updated this working tree."""
-    return shown_commit(repository) is not None
+def was_checked_out(repository: pygit2.Repository) -> bool:
+    """Whether a capture has updated this working tree before."""
+    return checked_out_commit(repository) is not None
 
 
-def shown_commit(repository: pygit2.Repository) -> str | None:
-    """The commit that the last capture showed here, once it had made the tag of its sample."""
-    return _read(Path(repository.path) / _SHOWN)
+def checked_out_commit(repository: pygit2.Repository) -> str | None:
+    """The commit that the last update wrote; None for none. A capture creates the tag before this update."""
+    try:
+        commit = Path(repository.path, _CHECKED_OUT).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    return commit if is_object_id(commit) else None
 
 
 def is_empty(repository: pygit2.Repository) -> bool:
-    """Whether there is no file in the working tree."""
+    """Whether the working tree has no files."""
     return all(name == ".git" for name in os.listdir(repository.workdir))
 
 
-def index_is_whole(repository: pygit2.Repository) -> bool:
-    """Whether git can read the index. A crash or a full disk leaves a file without content or without its end."""
+def is_index_intact(repository: pygit2.Repository) -> bool:
+    """Whether git can read the index. A crash or a full disk leaves an empty or a truncated file."""
     try:
         content = (Path(repository.path) / "index").read_bytes()
     except OSError:
@@ -118,8 +135,8 @@ def index_is_whole(repository: pygit2.Repository) -> bool:
     )
 
 
-def _make_index(repository: pygit2.Repository, commit: str) -> None:
-    """Make the index anew, as of a commit. Nothing is lost: what somebody staged could not be read any more."""
+def _rebuild_index(repository: pygit2.Repository, commit: str) -> None:
+    """Replace the index by that of a commit. Staged changes are lost: they could not be read any more."""
     file = Path(repository.path) / "index"
     file.unlink(missing_ok=True)
     index = pygit2.Index(str(file))
@@ -128,9 +145,9 @@ def _make_index(repository: pygit2.Repository, commit: str) -> None:
 
 
 def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapping[str, BlobId]) -> None:
-    """So that plain ``git status`` compares with the new commit. What an operator staged elsewhere stays staged."""
+    """Update the changed paths of the index, for ``git status``. Other paths that a user staged stay staged."""
     index = repository.index
-    index.read()  # from the file, which git may have changed
+    index.read()  # git may have changed the file
     for path in changed:
         if path in after:
             index.add(pygit2.IndexEntry(path, pygit2.Oid(hex=after[path]), pygit2.enums.FileMode.BLOB))
@@ -139,33 +156,38 @@ def _update_index(repository: pygit2.Repository, changed: list[str], after: Mapp
     index.write()
 
 
-class _Folder:
-    """Files below the working tree's root. Paths are strings here: the first sample writes every file there is.
+class _WorkingTree:
+    """Changes files of the working tree. Paths are strings, for speed: the first sample writes all files.
 
-    A folder that is not there yet is made out of sight, with all that comes into it, and shown by ``publish``: whoever
-    looks sees the whole of it, and a file takes two thirds of the time of one that is moved to its place alone.
+    A new folder is made in a temporary folder, with all its files, and renamed by ``publish``. So readers never see an
+    incomplete folder, and writing a file takes two thirds of the time of a file that is renamed on its own.
     """
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._root = repository.workdir.rstrip("/")
         self._real = {self._root}
-        self._making = os.path.join(repository.path, UNFINISHED_FOLDERS)
+        """Existing folders that are known not to be symbolic links, nor below any."""
+        self._temporary = os.path.join(repository.path, UNFINISHED_FOLDERS)
         self._new: dict[str, str] = {}
-        """Folders that are not there yet -> where they are being made."""
-        self._hidden: list[str] = []
-        """The highest of these, in the order in which they were begun."""
+        """Path of a new folder -> path in the temporary folder."""
+        self._new_roots: list[str] = []
+        """The new folders whose parents exist, in the order in which they were made."""
 
     def change(self, path: str, ours: AbstractSet[BlobId | None], after: BlobId | None) -> bool:
-        """Write or remove one file. False when it is none of ``ours``, so somebody else's."""
+        """Write or remove a file. False where the file was changed by hand, and is left alone.
+
+        ``path``: from the root of the working tree. ``ours``: blob ids that gitsnap wrote; None for no file. ``after``:
+        the new blob id; None to remove the file. Raises OSError, ArchiveError.
+        """
         folder, _, name = f"{self._root}/{path}".rpartition("/")
-        if after is not None and (place := self._place_of_new(folder)):
-            _write(f"{place}/{name}", self._content(after), os.O_EXCL)
+        if after is not None and (temporary := self._make_temporary(folder)):
+            _write_new(f"{temporary}/{name}", read_blob(self._repository, after))
             return True
         file = f"{folder}/{name}"
         if not self._is_real(folder):
             return after is None and not os.path.lexists(file)
-        current = _id_on_disk(file)
+        current = _blob_id_of_file(file)
         if current == after:
             return True
         if current not in ours:
@@ -174,41 +196,39 @@ class _Folder:
             os.unlink(file)
             self._remove_empty(folder)
             return True
-        _replace(self._repository, file, self._content(after))
+        _replace(self._repository, Path(file), read_blob(self._repository, after))
         return True
 
     def publish(self) -> None:
-        """Move the new folders to their places. Raises OSError where somebody made one of them meanwhile."""
-        for folder in self._hidden:
+        """Rename the new folders to their paths. Raises OSError where a folder was created there meanwhile."""
+        for folder in self._new_roots:
             os.rename(self._new[folder], folder)
 
     def close(self) -> None:
-        """Leave nothing out of sight."""
-        if self._hidden:
-            shutil.rmtree(self._making, ignore_errors=True)
+        """Remove the temporary folder."""
+        if self._new_roots:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _content(self, blob: BlobId) -> bytes:
-        content: bytes = self._repository.odb.read(pygit2.Oid(hex=blob))[1]
-        return content
-
-    def _place_of_new(self, folder: str) -> str:
-        """Where a folder is being made that is not there yet; ``""`` where it is, or something is in its way."""
+    def _make_temporary(self, folder: str) -> str:
+        """The path in the temporary folder where a new folder is made; ``""`` where the path of ``folder`` is taken."""
         if folder in self._real:
             return ""
         if folder not in self._new:
             parent, _, name = folder.rpartition("/")
-            above = self._place_of_new(parent)
-            if not above and (not self._is_real(parent) or os.path.lexists(folder)):
+            temporary_parent = self._make_temporary(parent)
+            if not temporary_parent and (not self._is_real(parent) or os.path.lexists(folder)):
                 return ""
-            if not above:
-                self._hidden.append(folder)
-            place = f"{above}/{name}" if above else f"{self._making}/{len(self._hidden)}"
-            os.makedirs(place, mode=0o700)
-            self._new[folder] = place
+            if temporary_parent:
+                temporary = f"{temporary_parent}/{name}"
+            else:
+                self._new_roots.append(folder)
+                temporary = f"{self._temporary}/{len(self._new_roots)}"
+            os.makedirs(temporary, mode=0o700)
+            self._new[folder] = temporary
         return self._new[folder]
 
     def _is_real(self, folder: str) -> bool:
-        """Whether it is a folder below real folders, none of them a symbolic link."""
+        """Whether a folder exists, and neither the folder nor a parent of it is a symbolic link."""
         if folder not in self._real:
             if not self._is_real(folder.rpartition("/")[0]) or not _is_folder(folder):
                 return False
@@ -219,14 +239,14 @@ class _Folder:
         while folder != self._root:
             try:
                 os.rmdir(folder)
-            except OSError:  # not empty: something else lies there
+            except OSError:  # not empty
                 return
             self._real.discard(folder)
             folder = folder.rpartition("/")[0]
 
 
-def _id_on_disk(file: str) -> str | None:
-    """The id of the content on disk, None when there is no file; what is no regular file has an id of its own."""
+def _blob_id_of_file(file: str) -> str | None:
+    """The blob id of the content of a file; None for no file; ``not a file`` for a link, a folder and so on."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -247,14 +267,12 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _replace(repository: pygit2.Repository, file: str, content: bytes) -> None:
-    """Readers see the old file or the new one, whole; what a killed process leaves is not in an operator's way."""
-    temporary = os.path.join(repository.path, UNFINISHED_FILE)
-    _write(temporary, content, os.O_TRUNC)
-    os.replace(temporary, file)
+def _replace(repository: pygit2.Repository, file: Path, content: bytes) -> None:
+    """Write a file atomically. A killed process leaves the temporary file below ``.git``, not in the working tree."""
+    replace_file(file, content, temporary=Path(repository.path, UNFINISHED_FILE))
 
 
-def _write(file: str, content: bytes, flag: int) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | flag, 0o600)
+def _write_new(file: str, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as target:
         target.write(content)

@@ -1,7 +1,7 @@
-"""Writes samples, and removes them: objects, then the branch, then the tag, then the working tree (docs/FORMAT.md).
+"""Writes and removes samples. A sample is written in this order: objects, branch, tag, working tree (docs/FORMAT.md).
 
-The sample exists when its tag exists. Whatever is killed in between leaves an archive that opens, with all earlier
-samples as they were, and the next capture repairs the rest. This module must not decide what a sample holds.
+A sample exists when its tag exists. A process that is killed at any point leaves an archive that can be opened, with
+all earlier samples unchanged; the next capture repairs the rest. This module must not decide what a sample holds.
 """
 
 from __future__ import annotations
@@ -18,13 +18,20 @@ import pygit2
 
 from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_names, worktree
 from gitsnap.archive.commit_objects import read_commit
-from gitsnap.archive.durability import create_ref
-from gitsnap.archive.lost_tags import LostTag, newest_lost
-from gitsnap.archive.messages import changes_since, commit_object, counts, marks_since, same_but_sealed, tag_object
+from gitsnap.archive.lost_tags import LostTag, find_newest_lost
+from gitsnap.archive.messages import (
+    changes_since,
+    commit_object,
+    count_changes,
+    differ_only_in_ciphertexts,
+    marks_since,
+    tag_object,
+)
+from gitsnap.archive.object_reader import check_not_truncated, has_intact_object, read_blob
 from gitsnap.archive.object_writer import BLOB, COMMIT, TAG, ObjectSink
 from gitsnap.archive.reader import GitTree, SampleReader, newest, read_marks
-from gitsnap.archive.refs import KEEP, TAGS, UNSENT, ref_target
-from gitsnap.archive.trees import Folders, check_end, is_whole, write_tree
+from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
+from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
 from gitsnap.core.ports import RecordedSample, SampleDraft, Seen
@@ -35,7 +42,7 @@ _LOCK_SECONDS = 0.05
 
 
 class GitWriter:
-    """The archive while this process holds its writer's lock (ports.ArchiveWriter)."""
+    """Writes to an archive while this process holds the writer's lock (ports.ArchiveWriter)."""
 
     def __init__(self, repository: pygit2.Repository, branch: str, *, lock: int, folders: Folders) -> None:
         self._repository = repository
@@ -46,15 +53,15 @@ class GitWriter:
         self._samples, self._unreadable = self._reader.read()
         self._check_packed_refs()
         self._base = self._find_base()
-        self._lost = None if any(not one.foreign for one in self._unreadable) else self._newest_lost()
-        # In an archive without a commit there is nothing to look for, and looking takes as long as hashing.
-        known = partial(is_whole, repository) if self._base else lambda _name: False
+        self._lost = None if any(not problem.foreign for problem in self._unreadable) else self._find_lost()
+        # An archive without a commit has no objects, and a search takes as long as hashing.
+        known = partial(has_intact_object, repository) if self._base else lambda _name: False
         self._sink = ObjectSink(Path(repository.path) / "objects", known)
-        self._memory = capture_cache.load(Path(repository.path))
-        self._digests = self._memory.digests
+        self._cached = capture_cache.load(Path(repository.path))
+        self._digests = self._cached.digests
 
     def _check_packed_refs(self) -> None:
-        """Raises ArchiveError where refs cannot be seen: the next sample would follow an older one than the newest."""
+        """Raise ArchiveError where refs cannot be read: the next sample would not follow the newest one."""
         if line := self._reader.damaged_line:
             file = Path(self._repository.path) / "packed-refs"
             raise ArchiveError(
@@ -63,24 +70,24 @@ class GitWriter:
                 f"`git fetch URL 'refs/tags/{self._branch}/*:refs/tags/{self._branch}/*'`.",
             )
 
-    def _newest_lost(self) -> LostTag | None:
-        """The sample that the next one follows although its tag is gone."""
-        return newest_lost(self._repository, self._branch, self._samples, newest(self._samples), self._base)
+    def _find_lost(self) -> LostTag | None:
+        """The removed tag that the next sample follows; None for none."""
+        return find_newest_lost(self._repository, self._branch, self._samples, newest(self._samples), self._base)
 
     @cached_property
     def head(self) -> GitTree | None:
-        """The tree that the next commit is compared with and built on."""
+        """The tree of the commit that the next commit builds on; None in a new archive."""
         return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
 
     @property
     def seen(self) -> Seen | None:
-        """What the capture of the newest sample saw, where the branch still is at its commit."""
+        """The capture cache of the newest sample; None where the branch has another commit, or there is no cache."""
         last = newest(self._samples)
-        believed = last is not None and last.commit == self._base == self._memory.commit
-        return self._memory.seen if believed else None
+        is_valid = last is not None and last.commit == self._base == self._cached.commit
+        return self._cached.seen if is_valid else None
 
     def store(self, content: bytes) -> BlobId:
-        """Keep content; durable only with ``record``. Raises StorageError."""
+        """Store content, and return its id. The content is durable only after ``record``. Raises StorageError."""
         try:
             blob = BlobId(self._sink.add(BLOB, content))
         except OSError as error:
@@ -89,23 +96,23 @@ class GitWriter:
         return blob
 
     def abandon(self) -> None:
-        """Forget what was stored and not recorded."""
+        """Drop the contents that were stored and not recorded."""
         self._sink.abandon()
 
     def record(self, draft: SampleDraft) -> RecordedSample:
-        """Write the sample. Raises StorageError, ConflictError when somebody moved the branch meanwhile."""
+        """Write a sample. Raises StorageError, ArchiveError, and ConflictError where the branch was moved meanwhile."""
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
         head = self.head
         files = self._whole_tree(draft)
         changed, marks = ChangeCounts(), marks_since(head, draft.info)
-        shown: Mapping[str, BlobId]
+        committed: Mapping[str, BlobId]
         if head is not None and self._is_unchanged(head, files):
-            new_commit, commit, shown = False, head.commit, head.all_files
+            new_commit, commit, committed = False, head.commit, head.all_files
         else:
-            new_commit, shown = True, files
+            new_commit, committed = True, files
             commit, changed = self._write_commit(draft, files, marks)
-        metadata = self._metadata(draft, changed, self._content_of(shown))
-        free_name = tag_names.beside if draft.beside else tag_names.following
+        metadata = self._metadata(draft, changed, self._content_digest(committed))
+        free_name = tag_names.detached_name if draft.beside else tag_names.next_name
         name = free_name(self._repository, self._branch, draft.time)
         tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
@@ -114,73 +121,78 @@ class GitWriter:
         except OSError as error:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
-        sample = Sample.of(name, TagId(tag_id), CommitId(commit), metadata)
+        sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
         if draft.beside:
             self._add_tag(sample)
             return RecordedSample(sample, new_commit, changed, marks)
         self._move_refs(commit, name, tag_id)
-        self._remember(commit, draft, files)
-        left, problem = self._show(commit, shown)
+        self._save_cache(commit, draft, files)
+        left_alone, problem = self._update_worktree(commit, committed)
         git_folder = Path(self._repository.path)
-        if commands := maintenance.due(git_folder, self._branch):
+        if commands := maintenance.due_commands(git_folder, self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
-        return RecordedSample(sample, new_commit, changed, marks, left_alone=left, worktree_problem=problem)
+        return RecordedSample(sample, new_commit, changed, marks, left_alone=left_alone, worktree_problem=problem)
 
-    # Samples that are there -------------------------------------------------------------------------------------------
+    # Existing samples -------------------------------------------------------------------------------------------------
 
     def samples(self) -> Sequence[Sample]:
-        """All samples, oldest first, with what this writer wrote and removed."""
+        """All samples, oldest first. Samples that this writer wrote or removed are taken into account."""
         self._samples, self._unreadable = self._reader.read()
         return self._samples
 
     def marked(self) -> frozenset[str]:
-        """Tags of the samples that ``gitsnap keep`` marked."""
+        """Names of the tags that ``gitsnap keep`` marked."""
         return read_marks(self._repository, self._branch)
 
     def mark(self, sample: Sample) -> None:
-        """Mark a sample, so that no retention removes it; once more does nothing. Raises StorageError."""
+        """Mark a sample, so that retention does not remove it. Marking twice is no error. Raises StorageError."""
         try:
             create_ref(self._repository, f"{KEEP}{sample.tag}", sample.tag_id, force=True)
         except (pygit2.GitError, OSError) as error:
             raise _storage_error(self._repository, error) from error
 
     def unmark(self, sample: Sample) -> None:
-        """Take the mark away again, where there is one. Raises StorageError, ConflictError."""
+        """Remove the mark of a sample, if it has one. Raises StorageError, ConflictError."""
         if sample.tag in self.marked():
             removal.unmark(self._repository, sample, lock=self._lock)
 
     def remove(self, samples: Sequence[Sample]) -> None:
-        """Remove the tags of samples, all or none; the next sample's tag will tell. Raises StorageError, ConflictError.
+        """Remove the tags of samples, all or none. The tag of the next sample records them.
 
-        The newest sample is never removed: the branch and the order of samples hang on it.
+        Raises StorageError, ConflictError, and ArchiveError for the newest sample, which the next sample builds on.
         """
         present = self.samples()
         last = newest(present)
-        if last is not None and any(one.tag == last.tag for one in samples):
+        if last is not None and any(sample.tag == last.tag for sample in samples):
             raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next one builds on it")
         if samples:
             removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
             self.samples()
 
-    # What the branch holds --------------------------------------------------------------------------------------------
+    # The branch -------------------------------------------------------------------------------------------------------
 
     def _find_base(self) -> str | None:
-        """The commit to build on: the branch's head, unless somebody rewrote the branch without the newest sample."""
+        """The commit to build on; None in a new archive.
+
+        This is the head of the branch, if it has the commit of the newest sample among its ancestors. Otherwise the
+        branch was rewritten: it is set back to the newest sample, and a ref below ``refs/gitsnap/foreign/`` keeps the
+        other head. Raises ArchiveError.
+        """
         name, last = f"refs/heads/{self._branch}", newest(self._samples)
         self._check_head()
         try:
-            head = ref_target(self._repository, name)
+            head = read_ref(self._repository, name)
         except ArchiveError:
             if last is None:
                 raise
             head = None
-            (Path(self._repository.path) / name).unlink(missing_ok=True)  # libgit2 moves no ref that it cannot read
+            (Path(self._repository.path) / name).unlink(missing_ok=True)  # libgit2 cannot move a damaged ref
         if head is None and last is None:
             return self._restored_head(name)
         if last is None or head == last.commit:
             return head
         if head is not None and head not in self._repository:
-            head = None  # it names nothing: there is nothing to keep of it, nor should the reflog speak of it
+            head = None  # the commit is missing: nothing to keep, and no entry in the reflog
             (Path(self._repository.path) / name).unlink(missing_ok=True)
         if head is None or not self._contains(head, last.commit):
             if head is not None:
@@ -190,15 +202,15 @@ class GitWriter:
         return head
 
     def _restored_head(self, name: str) -> str | None:
-        """The commit that the working tree shows, put back where all refs are gone; None in a new archive."""
-        shown = worktree.shown_commit(self._repository)
-        if shown is None or shown not in self._repository:
+        """Restore the branch from the commit of the working tree, where all refs are gone; None in a new archive."""
+        commit = worktree.checked_out_commit(self._repository)
+        if commit is None or commit not in self._repository:
             return None
-        create_ref(self._repository, name, shown)
-        return shown
+        create_ref(self._repository, name, commit)
+        return commit
 
     def _check_head(self) -> None:
-        """HEAD is no input of a capture, but nothing can be written in a repository where it cannot be read."""
+        """Raise ArchiveError for a damaged HEAD, with which libgit2 cannot write to the repository."""
         try:
             self._repository.lookup_reference("HEAD")
         except (KeyError, ValueError, pygit2.GitError):
@@ -209,8 +221,9 @@ class GitWriter:
             ) from None
 
     def _contains(self, head: str, commit: str) -> bool:
-        for one in (head, commit):
-            check_end(self._repository, one)
+        """Whether a commit is an ancestor of ``head``. Raises ArchiveError for a damaged history."""
+        for name in (head, commit):
+            check_not_truncated(self._repository, name)
         try:
             return bool(self._repository.descendant_of(head, commit))
         except (KeyError, pygit2.GitError) as error:
@@ -219,17 +232,18 @@ class GitWriter:
             ) from error
 
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
-        """Whether the head already is this sample's commit: ciphertexts alone are no reason for another one."""
+        """Whether the sample needs no new commit. New ciphertexts of equal values are no change."""
         if not read_commit(self._repository, head.commit).is_own:
             return False
         before = head.all_files
         if head.info.secrets.recipients != self._info.secrets.recipients:
             return False
-        return same_but_sealed(before, files)
+        return differ_only_in_ciphertexts(before, files)
 
-    # What the next commit holds ---------------------------------------------------------------------------------------
+    # The next commit and tag ------------------------------------------------------------------------------------------
 
     def _whole_tree(self, draft: SampleDraft) -> dict[str, BlobId]:
+        """All files of the sample: path -> blob id."""
         self._info = draft.info
         files = {f"{area}/{path}": blob for area, entries in draft.files.items() for path, blob in entries.items()}
         files["gitsnap.yaml"] = self.store(tree_info_to_bytes(draft.info))
@@ -243,29 +257,29 @@ class GitWriter:
         changes = changes_since(self.head, draft)
         tree = write_tree(files, self._sink.add)
         commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, changes, marks))
-        return CommitId(commit), counts(changes)
+        return CommitId(commit), count_changes(changes)
 
-    def _content_of(self, files: Mapping[str, BlobId]) -> str:
-        """SHA-256 over the sorted paths and the SHA-256 of each content: what a signature holds on to."""
+    def _content_digest(self, files: Mapping[str, BlobId]) -> str:
+        """SHA-256 over the sorted paths and the SHA-256 of each content (docs/FORMAT.md). A signed tag covers it."""
         digest = hashlib.sha256()
         for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
             content = self._digests.get(blob)
             if content is None:
-                content = hashlib.sha256(GitTree(self._repository, "").read(blob)).digest()
+                content = hashlib.sha256(read_blob(self._repository, blob)).digest()
                 self._digests[blob] = content
             digest.update(path + b"\0" + content.hex().encode() + b"\n")
         return digest.hexdigest()
 
-    def _remember(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
-        """Keep what was seen for the next capture, where it is not what is kept already."""
+    def _save_cache(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
+        """Write the capture cache, if it has changed."""
         if draft.seen is None:
             return
-        before, seen = self._memory, draft.seen
+        before, seen = self._cached, draft.seen
         same = before.seen is not None and before.commit == commit and before.seen.versions == seen.versions
         if same and before.seen is not None and before.seen.checked_at == seen.checked_at:
             return
         digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
-        capture_cache.save(Path(self._repository.path), capture_cache.Memory(commit, seen, digests))
+        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, seen, digests))
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)
@@ -275,7 +289,7 @@ class GitWriter:
             time=draft.time.astimezone(UTC).replace(microsecond=0),
             sequence=lost.sequence + 1 if lost else self._next_sequence(last),
             previous=lost.id if lost else last.tag_id if last else None,
-            pruned=pruned_text(removal.pending(self._repository, self._branch, self._samples)),
+            pruned=pruned_text(removal.unrecorded_samples(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
             target=draft.target,
             beside=CommitId(self._base) if draft.beside and self._base else None,
@@ -292,34 +306,39 @@ class GitWriter:
         )
 
     def _next_sequence(self, last: Sample | None) -> int:
-        """A number that no sample had: tags that cannot be read have theirs, which may be the ones after the last.
+        """A sequence number that no sample had.
 
-        Those of an earlier time have not, by their names. It may leave a gap, which `gitsnap verify` finds as it finds
-        the tags; a number that came twice would leave it open which of two samples is the newer one.
+        A tag that cannot be read may have a number after the last one, unless its name has an earlier time. The number
+        may leave a gap, which `gitsnap verify` reports together with these tags. Two samples with the same number would
+        have no order.
         """
         number = last.sequence + 1 if last else 1
         earliest = tag_name(self._branch, last.time) if last else ""
-        return number + sum(one.tag >= earliest for one in self._unreadable if not one.foreign)
+        return number + sum(problem.tag >= earliest for problem in self._unreadable if not problem.foreign)
 
-    # Making it so -----------------------------------------------------------------------------------------------------
+    # Refs and the working tree ----------------------------------------------------------------------------------------
 
     def _move_refs(self, commit: str, tag: str, tag_id: str) -> None:
-        """Branch, then tag; between them lies a commit without a sample, which the next capture tags or builds on."""
+        """Move the branch, then create the tag. If the process is killed in between, the next capture uses the commit.
+
+        Raises ConflictError where another process moved the branch or removed the objects, StorageError.
+        """
         name = f"refs/heads/{self._branch}"
-        if any(one not in self._repository for one in (commit, tag_id)):
+        if any(identity not in self._repository for identity in (commit, tag_id)):
             raise ConflictError(
-                "somebody removed objects of the sample while it was written: `git prune`, or `git gc --prune=now`",
+                "another process removed objects of the sample while it was written: `git prune`, or "
+                "`git gc --prune=now`",
                 hint="Nothing is lost. Run the capture again, and leave its setting extensions.preciousObjects on.",
             )
         try:
             if self._base is None:
-                self._patiently(lambda: create_ref(self._repository, name, commit))
+                self._retry_while_locked(lambda: create_ref(self._repository, name, commit))
             elif commit != self._base:
                 branch = self._repository.references[name]
                 if str(branch.target) != self._base:
                     raise self._moved()
-                self._patiently(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
-            self._patiently(lambda: create_ref(self._repository, f"refs/tags/{tag}", tag_id))
+                self._retry_while_locked(lambda: branch.set_target(pygit2.Oid(hex=commit), f"gitsnap: {tag}"))
+            self._retry_while_locked(lambda: create_ref(self._repository, f"refs/tags/{tag}", tag_id))
         except pygit2.AlreadyExistsError as error:
             raise self._moved() from error
         except (pygit2.GitError, OSError) as error:
@@ -328,17 +347,17 @@ class GitWriter:
             raise _storage_error(self._repository, error) from error
 
     def _add_tag(self, sample: Sample) -> None:
-        """A tag beside the branch; first the note that the remote has it not, so that a fetch does not lose it."""
+        """Tag a detached sample. The ref for the pending push comes first, so that a fetch cannot lose the sample."""
         try:
-            for below in (UNSENT, TAGS):
-                self._patiently(partial(create_ref, self._repository, f"{below}{sample.tag}", sample.tag_id))
+            for prefix in (PENDING_PUSH, TAGS):
+                self._retry_while_locked(partial(create_ref, self._repository, f"{prefix}{sample.tag}", sample.tag_id))
         except (pygit2.GitError, OSError) as error:
             raise _storage_error(self._repository, error) from error
 
-    def _patiently(self, move: Callable[[], object]) -> None:
-        """Move a ref, again for a while where git holds a lock: an operator's ``git pack-refs`` or ``git gc`` beside.
+    def _retry_while_locked(self, move: Callable[[], object]) -> None:
+        """Move a ref. Try again for four seconds while another git, such as ``git pack-refs``, holds a lock.
 
-        A ref that is locked has not been moved, so that trying again is safe. A lock may turn out to be a leftover.
+        A locked ref has not been moved, so another attempt is safe. Locks that a killed git left are removed.
         """
         for attempt in range(_LOCK_ATTEMPTS):
             try:
@@ -349,7 +368,7 @@ class GitWriter:
                 if "lock" not in str(error) or attempt + 1 == _LOCK_ATTEMPTS:
                     raise
                 time.sleep(_LOCK_SECONDS)
-                leftovers.clear_git(Path(self._repository.path), self._branch)
+                leftovers.remove_git_leftovers(Path(self._repository.path), self._branch)
             else:
                 return
 
@@ -359,14 +378,15 @@ class GitWriter:
             hint="Nothing is lost. Run the capture again: it builds on that commit.",
         )
 
-    def _show(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
+    def _update_worktree(self, commit: str, files: Mapping[str, BlobId]) -> tuple[tuple[str, ...], str]:
+        """Update the working tree. Returns the paths that were left alone, and a problem."""
         try:
-            left = worktree.update(
+            left_alone = worktree.update(
                 self._repository, self._branch, commit, files, base=self._base, folders=self._folders
             )
         except (OSError, KeyError, pygit2.GitError, ArchiveError) as error:
             return (), f"the working tree was not updated ({error}); the next capture tries again"
-        return left, ""
+        return left_alone, ""
 
 
 def _storage_error(repository: pygit2.Repository, error: Exception) -> StorageError:

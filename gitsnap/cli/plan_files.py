@@ -6,7 +6,6 @@ This module must not decide what a plan says; ``gitsnap.rollback.plan`` does.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from gitsnap.cli import options, terminal
 from gitsnap.cli.rollback_target import Place
 from gitsnap.core.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import Sample
 
 if TYPE_CHECKING:
@@ -36,14 +36,9 @@ def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, plac
     from gitsnap.rollback.plan import plan_file
 
     text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(text)
-        unfinished.replace(path)
+        replace_file(path, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
     words = ["rollback", "--plan", str(path)]
     if place.elsewhere.cluster:

@@ -1,7 +1,7 @@
-"""Files that only their owner may read: keys and identities. Made at once and whole, never through a link.
+"""Files and folders on disk: atomic and durable writes, private key files, and temporary folders.
 
-Folders for the time of one command are here as well. Their owner holds a lock on such a folder, which the kernel drops
-when the owner dies: so a later process knows what a killed one left. This module must not know what is in the files.
+A temporary folder exists for one command. Its owner holds a lock on the folder, and the kernel frees the lock when the
+owner dies, so a later process recognises the folder of a killed one. This module must not know what the files hold.
 """
 
 from __future__ import annotations
@@ -15,20 +15,130 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from gitsnap.core.errors import SecretsError, StorageError
 
-_LARGEST_FILE = 1 << 20
+_LARGEST_KEY_FILE = 1 << 20
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _TEMPORARY = "gitsnap-tmp."
-"""How the names of temporary folders begin."""
+"""Prefix of the names of temporary folders."""
+
+_LONGEST_STEM = 200
+"""Bytes of a file's name that the name of its temporary file repeats: Linux allows 255 bytes in a name."""
 
 _held: dict[Path, int] = {}
 """The temporary folders of this process -> the descriptor that holds the lock."""
 
 
+# Atomic and durable writes --------------------------------------------------------------------------------------------
+
+
+def replace_file(
+    file: Path,
+    content: bytes,
+    *,
+    mode: int = 0o600,
+    keep_mode: bool = False,
+    temporary: Path | None = None,
+    durable: bool = False,
+) -> None:
+    """Write a file atomically: readers see the old content or the new content, never a part of it.
+
+    The content goes to a temporary file, which is renamed to ``file`` when it is complete. Neither name is followed
+    where it is a symbolic link. When the write fails, ``file`` is unchanged and the temporary file is removed.
+
+    Args:
+        file: The file to create or to replace. Its folder must exist.
+        content: The whole new content.
+        mode: Permission bits, less the umask.
+        keep_mode: Whether an existing file keeps its permission bits instead.
+        temporary: Path of the temporary file, on the same file system. Only one process may use it at a time, and a
+            file that a killed process left there is replaced. By default a hidden file with a random name in the folder
+            of ``file``.
+        durable: Whether the content is synced before the rename, and the folder after it. After a power failure a
+            durable file has its old or its new content; once this function has returned, the new content. Without
+            ``durable`` the file may be empty after a power failure: use it only for files that can be made again.
+
+    Raises:
+        OSError: The file could not be written, or not be made durable.
+    """
+    if temporary is None:
+        temporary = _temporary_name(file)
+    try:
+        kept_mode = _permission_bits(file) if keep_mode else None
+        with create_file(temporary, mode=mode) as target:
+            if kept_mode is not None:
+                os.fchmod(target.fileno(), kept_mode)
+            target.write(content)
+            if durable:
+                sync_file(target)
+        temporary.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_folder(file.parent)
+
+
+def create_file(file: Path, *, mode: int = 0o600) -> BinaryIO:
+    """Create a file, open for writing and reading. A file or symbolic link that has the name is removed first.
+
+    ``mode``: permission bits, less the umask. Raises OSError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(file, flags, mode)
+    except FileExistsError:
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, flags, mode)
+    return os.fdopen(descriptor, "w+b")
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Make the content that was written to an open file durable. Its name is durable after ``sync_folder``.
+
+    Raises OSError.
+    """
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: files that were created, renamed or removed there.
+
+    Does nothing on file systems that cannot sync a folder. Raises OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): the file system does not support syncing this kind of file
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _temporary_name(file: Path) -> Path:
+    """A hidden name with a random suffix in the folder of a file."""
+    stem = os.fsdecode(os.fsencode(file.name)[:_LONGEST_STEM])
+    return file.with_name(f".{stem}.{random_source.token_hex(8)}")
+
+
+def _permission_bits(file: Path) -> int | None:
+    """The permission bits of a file; None where there is no file."""
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+# Private key files ----------------------------------------------------------------------------------------------------
+
+
 def check_folder(folder: Path) -> None:
-    """Raises SecretsError where anybody could put another key in place of ours."""
+    """Raise SecretsError where every user may replace the keys in a folder. A missing folder is accepted."""
     try:
         mode = folder.stat().st_mode
     except FileNotFoundError:
@@ -43,17 +153,21 @@ def check_folder(folder: Path) -> None:
 
 
 def private_text(file: Path) -> str | None:
-    """The text of a file that others cannot read, None where there is none. Raises SecretsError."""
-    problem = "it is no text"
+    """Read a text file that other users cannot read.
+
+    Returns None where there is no file. Raises SecretsError where the file cannot be read, is open to other users, is
+    larger than 1 MiB, or is not UTF-8.
+    """
+    problem = "it is not a text file"
     try:
         with file.open("rb") as source:
             _check_private(file, os.fstat(source.fileno()))
-            content = source.read(_LARGEST_FILE + 1)
+            content = source.read(_LARGEST_KEY_FILE + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SecretsError(f"cannot read {file}: {error.strerror}") from None
-    if len(content) > _LARGEST_FILE:
+    if len(content) > _LARGEST_KEY_FILE:
         problem = "it is too large for a key"
     else:
         with suppress(UnicodeDecodeError):
@@ -61,141 +175,57 @@ def private_text(file: Path) -> str | None:
     raise SecretsError(f"cannot read {file}: {problem}")
 
 
-def _check_private(file: Path, facts: os.stat_result) -> None:
-    """As ssh does, the group may read a file of another user: so Kubernetes mounts a Secret for a pod's fsGroup."""
-    too_open = stat.S_IRWXO | (stat.S_IRWXG if facts.st_uid == os.geteuid() else 0)
-    if stat.S_ISREG(facts.st_mode) and facts.st_mode & too_open:
+def _check_private(file: Path, status: os.stat_result) -> None:
+    """Raise SecretsError where other users can read a key file.
+
+    As for ssh, the group may read a file that another user owns: Kubernetes mounts a Secret for a pod's fsGroup so.
+    """
+    too_open = stat.S_IRWXO | (stat.S_IRWXG if status.st_uid == os.geteuid() else 0)
+    if stat.S_ISREG(status.st_mode) and status.st_mode & too_open:
         raise SecretsError(
-            f"{file} is a private key that others can read (mode {stat.S_IMODE(facts.st_mode):04o})",
+            f"{file} is a private key that others can read (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"chmod 600 {file}",
         )
 
 
 def create_private(file: Path, text: str) -> bool:
-    """A new file that only its owner can read, whole and durable before it has its name, never in place of another.
+    """Create a file that only its owner can read. An existing file is never replaced.
 
-    False where there is one already. Raises StorageError.
+    The file is complete and durable before it gets its name. Its folder, and the folder above, are made with mode 0700
+    where they are missing. Returns False where a file has the name already. Raises StorageError.
     """
-    temporary = file.with_name(f".{file.name}.{random_source.token_hex(8)}")
+    temporary = _temporary_name(file)
     try:
         for folder in (file.parent.parent, file.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-                target.write(text)
-                target.flush()
-                os.fsync(target.fileno())
-            created = _publish(temporary, file)
+            with create_file(temporary) as target:
+                target.write(text.encode())
+                sync_file(target)
+            created = _link_new(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
         for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
     except OSError as error:
         raise StorageError(f"cannot write {file}: {error.strerror}") from None
     return created
 
 
 def rename_private(file: Path, target: Path) -> None:
-    """Give a file another name, in place of what has that name. Raises StorageError."""
+    """Rename a file durably; replace the file that has the name ``target``. Raises StorageError."""
     try:
         file.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
 
 
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A new folder that only this user can read, and that is gone afterwards. Raises StorageError."""
-    folder = _claimed_folder()
-    try:
-        yield folder
-    finally:
-        _discard(folder)
+def _link_new(temporary: Path, file: Path) -> bool:
+    """Give a complete file its name; False where another file has the name.
 
-
-def write_temporary(file: Path, content: bytes, *, mode: int = 0o600) -> Path:
-    """Write a new file in a temporary folder, never through a link or over another file. Raises StorageError."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(content)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write a temporary file in {file.parent.parent}: {error.strerror}",
-            hint="Make room there, or name another folder with TMPDIR.",
-        ) from None
-    return file
-
-
-def lock_of(folder: Path) -> int:
-    """The descriptor that keeps a temporary folder from being taken for abandoned: for a child that may outlive us."""
-    return _held[folder]
-
-
-def discard_temporary_folders() -> None:
-    """Remove all temporary folders of this process, for an end that runs no ``finally``."""
-    for folder in list(_held):
-        _discard(folder)
-
-
-def clear_abandoned_folders() -> None:
-    """Remove the temporary folders of this user whose owner is dead. What cannot be removed stays."""
-    with suppress(OSError), os.scandir(_temporary_place()) as entries:
-        for entry in entries:
-            if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):
-                    _clear_if_abandoned(Path(entry.path))
-
-
-def _clear_if_abandoned(folder: Path) -> None:
-    """Raises BlockingIOError where somebody holds the folder, OSError where it cannot be opened."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        if os.fstat(descriptor).st_uid == os.geteuid():
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(descriptor)
-
-
-def _claimed_folder() -> Path:
-    """A new temporary folder with the lock on it. Between making and locking another process may take it away."""
-    place = _temporary_place()
-    try:
-        while True:
-            folder = Path(place, f"{_TEMPORARY}{random_source.token_hex(8)}")
-            folder.mkdir(mode=0o700)
-            with suppress(FileNotFoundError):
-                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                with suppress(OSError):  # a file system without locks: then nobody takes the folder for abandoned
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if folder.exists():
-                    _held[folder] = descriptor
-                    return folder
-                os.close(descriptor)
-    except OSError as error:
-        raise StorageError(
-            f"cannot make a temporary folder in {place}: {error.strerror}",
-            hint="Name a folder that this user can write to with TMPDIR.",
-        ) from None
-
-
-def _temporary_place() -> str:
-    """Where temporary folders are: ``TMPDIR``, or where that is no folder to write to, /tmp or /var/tmp."""
-    places = [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]  # noqa: S108 - below it names by chance, mode 0700
-    return next((place for place in places if os.access(place, os.W_OK | os.X_OK)), places[0])
-
-
-def _discard(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    descriptor = _held.pop(folder, None)
-    if descriptor is not None:
-        os.close(descriptor)
-
-
-def _publish(temporary: Path, file: Path) -> bool:
+    On a file system without hard links another process may create ``file`` between the check and the rename.
+    """
     try:
         os.link(temporary, file)
     except FileExistsError:
@@ -209,12 +239,101 @@ def _publish(temporary: Path, file: Path) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+# Temporary folders ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that only this user can read, and remove it at the end of the context. Raises StorageError."""
+    folder = _make_temporary_folder()
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot do this for a folder
-            raise
+        yield folder
     finally:
+        _discard(folder)
+
+
+def write_temporary(file: Path, content: bytes, *, mode: int = 0o600) -> Path:
+    """Write a new file in a temporary folder, and return its path.
+
+    Fails where a file or a symbolic link has the name. ``mode``: permission bits, less the umask. Raises StorageError.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(content)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write a temporary file in {file.parent.parent}: {error.strerror}",
+            hint="Make room there, or name another folder with TMPDIR.",
+        ) from None
+    return file
+
+
+def lock_descriptor(folder: Path) -> int:
+    """The descriptor that holds the lock on a temporary folder.
+
+    A child process that inherits the descriptor keeps the folder from being removed as abandoned, even when this
+    process dies first.
+    """
+    return _held[folder]
+
+
+def discard_temporary_folders() -> None:
+    """Remove all temporary folders of this process: for an exit that runs no ``finally`` blocks."""
+    for folder in list(_held):
+        _discard(folder)
+
+
+def clear_abandoned_folders() -> None:
+    """Remove the temporary folders of this user whose owner is dead. A folder that cannot be removed stays."""
+    with suppress(OSError), os.scandir(_temporary_root()) as entries:
+        for entry in entries:
+            if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    _clear_if_abandoned(Path(entry.path))
+
+
+def _clear_if_abandoned(folder: Path) -> None:
+    """Remove a folder of this user that no process has locked. Raises BlockingIOError for a locked one, OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _make_temporary_folder() -> Path:
+    """Make and lock a temporary folder. Another process may remove the folder before it is locked: then try again."""
+    root = _temporary_root()
+    try:
+        while True:
+            folder = Path(root, f"{_TEMPORARY}{random_source.token_hex(8)}")
+            folder.mkdir(mode=0o700)
+            with suppress(FileNotFoundError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                with suppress(OSError):  # a file system without locks, where no folder can be found abandoned either
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if folder.exists():
+                    _held[folder] = descriptor
+                    return folder
+                os.close(descriptor)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make a temporary folder in {root}: {error.strerror}",
+            hint="Name a folder that this user can write to with TMPDIR.",
+        ) from None
+
+
+def _temporary_root() -> str:
+    """The folder for temporary folders: ``TMPDIR``, or /tmp or /var/tmp where ``TMPDIR`` cannot be written."""
+    roots = [os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp"]  # noqa: S108 - the folders in it have mode 0700 and random names
+    return next((root for root in roots if os.access(root, os.W_OK | os.X_OK)), roots[0])
+
+
+def _discard(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    descriptor = _held.pop(folder, None)
+    if descriptor is not None:
         os.close(descriptor)

@@ -6,7 +6,7 @@ Ordering is defined here, once. This module must not do I/O, read a clock, or kn
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -247,33 +247,35 @@ class SampleMetadata:
     """Keys of a later version that this one does not know, kept as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One capture: its tag, the commit that the tag points at, and what the tag says; two are equal if their tags are.
-
-    Among tens of thousands of samples most are only passed by: what a tag says is read when it is asked for.
-    """
+    """One capture: its tag, and the commit that the tag points at. Two samples are equal if their tags are equal."""
 
     tag: str
     """The full tag name, ``hourly/2023-08-26T05-20-00Z``."""
     tag_id: TagId
-    commit: CommitId = field(compare=False)
-    sequence: int = field(compare=False)
-    """As in the metadata: the order of samples."""
-    time: datetime = field(compare=False)
-    """As in the metadata: the moment of the capture."""
-    ask: Callable[[Sample], SampleMetadata] = field(compare=False, repr=False)
-    """Gives the metadata; see there."""
-
-    @classmethod
-    def of(cls, tag: str, tag_id: TagId, commit: CommitId, metadata: SampleMetadata) -> Sample:
-        """A sample whose metadata is at hand."""
-        return cls(tag, tag_id, commit, metadata.sequence, metadata.time, lambda _: metadata)
+    commit: CommitId
+    metadata: SampleMetadata = field(repr=False)
+    """The content of the tag. A sample from an archive's index reads the tag when its metadata is first used: that may
+    raise ArchiveError."""
 
     @property
-    def metadata(self) -> SampleMetadata:
-        """What the tag says. Raises ArchiveError where the tag is missing or damaged."""
-        return self.ask(self)
+    def sequence(self) -> int:
+        """The position in the order of samples, from 1 on."""
+        return self.metadata.sequence
+
+    @property
+    def time(self) -> datetime:
+        """The moment of the capture, UTC, whole seconds."""
+        return self.metadata.time
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sample):
+            return NotImplemented
+        return (self.tag, self.tag_id) == (other.tag, other.tag_id)
+
+    def __hash__(self) -> int:
+        return hash((self.tag, self.tag_id))
 
     @property
     def order(self) -> tuple[int, datetime, str]:

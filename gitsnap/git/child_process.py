@@ -1,10 +1,10 @@
-"""Runs programs as child processes that end when this process ends, however it ends.
+"""Runs programs as child processes that end when this process ends, even after SIGKILL.
 
-A child and all that it starts are one session of their own. A shell in that session waits for the end of a pipe whose
-other end only this process holds. The kernel closes it also after SIGKILL; then the shell ends the session. So ssh,
-which git starts, ends as well: PR_SET_PDEATHSIG reaches no grandchildren, and setting it needs code between fork and
-exec, which is unsafe in a process with threads. A session has no terminal: a program that wants to ask somebody there
-fails at once instead of waiting. This module must not know what the programs do.
+Each child runs in a session of its own, together with the processes that it starts. A shell in that session reads from
+a pipe whose other end only this process holds. When this process dies, the kernel closes the pipe, and the shell ends
+the session. This also ends grandchildren, such as the ssh that git starts. PR_SET_PDEATHSIG would not: it applies to
+direct children only, and it needs code between fork and exec, which is unsafe in a process with threads. The session
+has no terminal, so a program that prompts for input fails at once instead of waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO
 from gitsnap.core.files import temporary_folder, write_temporary
 
 _GRACE_SECONDS = 2.0
-"""How long a session may take to end after SIGTERM. git removes its lock files and temporary packs meanwhile."""
+"""How long a session may take to end after SIGTERM. In this time git removes its lock files and temporary packs."""
 
 _SESSION = """\
 { trap '' TERM INT HUP; read -r _ <"$1"; kill -TERM 0; sleep 2; kill -KILL 0; } </dev/null >/dev/null 2>&1 &
@@ -32,30 +32,44 @@ kill -KILL $guard
 wait $guard 2>/dev/null
 exit $code
 """
-"""$1: the pipe. The rest: the command. A command that a signal ended gives 128 and the signal's number."""
+"""Shell script. $1 is the pipe, the other arguments are the command.
+
+The exit code of a command that a signal ended is 128 plus the signal's number.
+"""
 
 
 def run_child(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
-    given: bytes = b"",
-    passed: Sequence[int] = (),
+    stdin: bytes = b"",
+    pass_fds: Sequence[int] = (),
     seconds: float | None = None,
     guarded: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end, with ``given`` on its standard input and nothing of this process's environment.
+    """Run a program and wait for its end.
 
-    The input is a file, not a pipe: a program that outlives this process must not read half of it for the whole.
-    ``passed``: descriptors that the program inherits. After ``seconds``, and when this call is interrupted, the whole
-    session is ended. Not ``guarded``: a program that finishes what it began, should this process be killed.
-    Raises OSError, subprocess.TimeoutExpired.
+    Args:
+        command: The program and its arguments.
+        environment: The whole environment of the program. Nothing is inherited from this process.
+        stdin: Standard input. The program reads it from a file, not from a pipe: a program that outlives this process
+            must not take half of the input for the whole.
+        pass_fds: Descriptors that the program inherits.
+        seconds: Time limit. The session is ended after it, and when this call is interrupted.
+        guarded: Whether the session ends when this process dies. False for a program that must finish what it began.
+
+    Returns:
+        The exit code, standard output and standard error.
+
+    Raises:
+        OSError: The program could not be started.
+        subprocess.TimeoutExpired: The program did not end within the time limit.
     """
-    if not given:
+    if not stdin:
         with Path(os.devnull).open("rb") as source:
-            return _run(command, source, environment=environment, passed=passed, seconds=seconds, guarded=guarded)
-    with temporary_folder() as folder, write_temporary(folder / "input", given).open("rb") as source:
-        return _run(command, source, environment=environment, passed=passed, seconds=seconds, guarded=guarded)
+            return _run(command, source, environment=environment, pass_fds=pass_fds, seconds=seconds, guarded=guarded)
+    with temporary_folder() as folder, write_temporary(folder / "input", stdin).open("rb") as source:
+        return _run(command, source, environment=environment, pass_fds=pass_fds, seconds=seconds, guarded=guarded)
 
 
 def _run(
@@ -63,12 +77,12 @@ def _run(
     source: IO[bytes],
     *,
     environment: Mapping[str, str],
-    passed: Sequence[int],
+    pass_fds: Sequence[int],
     seconds: float | None,
     guarded: bool,
 ) -> subprocess.CompletedProcess[bytes]:
-    lifeline, held = os.pipe()
-    guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{lifeline}") if guarded else ()
+    read_end, write_end = os.pipe()
+    guard = ("/bin/sh", "-c", _SESSION, "sh", f"/dev/fd/{read_end}") if guarded else ()
     try:
         process = subprocess.Popen(
             [*guard, *command],
@@ -76,11 +90,11 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
-            pass_fds=(lifeline, *passed) if guarded else passed,
+            pass_fds=(read_end, *pass_fds) if guarded else pass_fds,
             start_new_session=True,
         )
-        os.close(lifeline)
-        lifeline = -1
+        os.close(read_end)
+        read_end = -1
         with process:
             try:
                 out, err = process.communicate(timeout=seconds)
@@ -88,16 +102,16 @@ def _run(
                 _end(process)
                 raise
     finally:
-        os.close(held)
-        if lifeline >= 0:
-            os.close(lifeline)
+        os.close(write_end)
+        if read_end >= 0:
+            os.close(read_end)
     return subprocess.CompletedProcess(list(command), process.returncode, out, err)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the session of a child: SIGTERM, and SIGKILL for what is still there after a while."""
+    """End the session of a child with SIGTERM, and after the grace time with SIGKILL."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_GRACE_SECONDS)  # until nobody has its output open
+            process.communicate(timeout=_GRACE_SECONDS)  # until no process has its output open
         os.killpg(process.pid, signal.SIGKILL)

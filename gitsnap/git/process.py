@@ -1,9 +1,9 @@
-"""Runs the git program, for what libgit2 does not do safely or fast.
+"""Runs the git program, for operations that libgit2 does not do safely or fast.
 
-git never sees the configuration of a repository, of the user or of the machine: each command runs in a stand-in git
-directory, which has the repository's refs and objects and a configuration written here. A repository's own .git/config
-names programs (docs/SECURITY.md), and whoever can write the repository can write that file.
-This module must not know what the commands are for.
+git never reads the configuration of the repository, of the user or of the machine. Each command runs in a stand-in git
+directory, which has the refs and objects of the repository and a configuration from this module. The reason: a file
+.git/config can name programs to run, and everybody who can write to the repository can write that file
+(docs/SECURITY.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from gitsnap.core.errors import StorageError
-from gitsnap.core.files import lock_of, temporary_folder
+from gitsnap.core.files import lock_descriptor, temporary_folder
 from gitsnap.git.child_process import run_child
 
 _CONFIGURATION = f"""\
@@ -48,7 +48,10 @@ _CONFIGURATION = f"""\
 [log]
 \tshowSignature = false
 """
-"""All settings that git gets. ``alternateRefsCommand``: git would run in an alternate repository, with its settings."""
+"""All settings that git reads.
+
+Without ``alternateRefsCommand``, git runs another git in each alternate repository, with that repository's settings.
+"""
 
 _ENVIRONMENT = {
     "HOME": os.devnull,
@@ -56,35 +59,53 @@ _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",  # the record as it was written, not what somebody shows in its place
+    "GIT_NO_REPLACE_OBJECTS": "1",  # read the objects as they were written
     "GIT_GRAFT_FILE": f"{os.devnull}/none",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
 
-RefsSeen = Literal["shared", "copied", "none"]
-"""Which refs git sees: those of the repository, to read and to write; copies of them, since `git fsck` of git 2.47 and
-newer takes symbolic links for damage; or none."""
+RefVisibility = Literal["shared", "copied", "none"]
+"""The refs that git sees.
+
+``shared``: the refs of the repository, to read and to write. ``copied``: copies of these, for `git fsck`, which reports
+symbolic links as damage from git 2.47 on. ``none``: no refs.
+"""
 
 _LARGEST_REF = 4096
+"""Bytes that are read of a ref's file. A longer file is not a ref."""
 
 
 def run_git(
     git_folder: Path | None,
     *arguments: str,
-    given: str = "",
+    stdin: str = "",
     lock: int | None = None,
     environment: Mapping[str, str | None] | None = None,
     seconds: float | None = None,
-    refs: RefsSeen = "shared",
+    refs: RefVisibility = "shared",
 ) -> subprocess.CompletedProcess[str]:
-    """Run git on a repository, with ``given`` on its standard input; the caller looks at the exit code.
+    """Run git on a repository and wait for its end. The caller checks the exit code.
 
-    A command that writes inherits ``lock``, the descriptor of the writer's lock. Should this process be killed, git
-    finishes what it began, and the next writer waits for it. Without ``lock``, git ends with this process.
-    ``environment`` is added to the little that git gets to see; None takes a variable away. After ``seconds`` git is
-    ended, and subprocess.TimeoutExpired raised. Where ``git_folder`` is None or missing, git sees an empty repository.
-    Raises StorageError where there is no git.
+    Args:
+        git_folder: The git directory of the repository. With None, or where the folder is missing, git sees an empty
+            repository.
+        arguments: The git command and its arguments.
+        stdin: Standard input. Lone surrogates stand for bytes that are not UTF-8.
+        lock: Descriptor of the writer's lock, for a command that writes. git inherits the lock: when this process is
+            killed, git finishes what it began, and the next writer waits for it. Without ``lock``, git ends with this
+            process.
+        environment: Variables that are added to the environment of git; None removes a variable.
+        seconds: Time limit.
+        refs: The refs that git sees.
+
+    Returns:
+        The exit code, standard output and standard error. Bytes that are not UTF-8 are lone surrogates. The path of the
+        stand-in directory is replaced by that of the repository.
+
+    Raises:
+        StorageError: git is not installed, or the temporary files could not be written.
+        subprocess.TimeoutExpired: git did not end within the time limit.
     """
     program = shutil.which("git")
     if program is None:
@@ -106,8 +127,8 @@ def run_git(
         done = run_child(
             [program, f"--git-dir={stand_in}", *arguments],
             environment={name: value for name, value in variables.items() if value is not None},
-            given=given.encode("utf-8", "surrogateescape"),
-            passed=() if lock is None else (lock, lock_of(stand_in)),
+            stdin=stdin.encode("utf-8", "surrogateescape"),
+            pass_fds=() if lock is None else (lock, lock_descriptor(stand_in)),
             seconds=seconds,
             guarded=lock is None,
         )
@@ -120,9 +141,10 @@ def run_git(
 
 @contextmanager
 def scratch_repository(git_folder: Path, refs: Mapping[str, str]) -> Iterator[Path]:
-    """A repository that is thrown away, with the objects of another one and refs of its own.
+    """Make a temporary repository that borrows the objects of another one. Yields its git directory.
 
-    ``refs``: name -> object. What is fetched into it never reaches the other repository.
+    ``refs``: name -> object id. Objects that are fetched into the temporary repository never reach the other one.
+    Raises StorageError, OSError.
     """
     with temporary_folder() as folder:
         information = folder / "objects" / "info"
@@ -134,7 +156,7 @@ def scratch_repository(git_folder: Path, refs: Mapping[str, str]) -> Iterator[Pa
 
 
 def git_settings(settings: Mapping[str, str] | Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The environment that gives git more settings than every command has; they are in no list of processes."""
+    """Environment variables that give git more settings. Unlike arguments, they are not visible in a process list."""
     pairs = sorted(settings.items()) if isinstance(settings, Mapping) else settings
     variables = {"GIT_CONFIG_COUNT": str(len(pairs))}
     for number, (name, value) in enumerate(pairs):
@@ -143,15 +165,21 @@ def git_settings(settings: Mapping[str, str] | Sequence[tuple[str, str]]) -> dic
 
 
 def common_folder(git_folder: Path) -> Path:
-    """Where refs and objects are: elsewhere for a working tree that ``git worktree`` added."""
+    """The folder that holds refs and objects (``$GIT_COMMON_DIR``).
+
+    This is another folder than ``git_folder`` for a working tree that ``git worktree add`` made.
+    """
     try:
         return git_folder / (git_folder / "commondir").read_text().strip()
     except FileNotFoundError:
         return git_folder
 
 
-def _fill(stand_in: Path, git_folder: Path | None, refs: RefsSeen) -> Path | None:
-    """Make a folder a git directory that stands for another one; the folder of its objects, None for its own."""
+def _fill(stand_in: Path, git_folder: Path | None, refs: RefVisibility) -> Path | None:
+    """Make ``stand_in`` a git directory that stands for another one.
+
+    Returns the folder of the other's objects; None where ``stand_in`` has an empty folder of its own.
+    """
     (stand_in / "config").write_text(_CONFIGURATION)
     (stand_in / "HEAD").write_bytes(_head(git_folder))
     common = common_folder(git_folder).resolve() if git_folder else None
@@ -170,27 +198,27 @@ def _fill(stand_in: Path, git_folder: Path | None, refs: RefsSeen) -> Path | Non
 
 
 def _head(git_folder: Path | None) -> bytes:
-    """HEAD as it is, also where it is damaged: `git fsck` is to find that."""
+    """The content of HEAD. A damaged HEAD is copied too, so that `git fsck` reports it."""
     content = _content(git_folder / "HEAD") if git_folder else None
     return b"ref: refs/heads/none\n" if content is None else content
 
 
 def _copy_refs(common: Path, stand_in: Path) -> None:
-    """Copy the refs byte for byte; a file that cannot be read becomes an empty one, which is a damaged ref for git."""
+    """Copy the refs byte for byte. A file that cannot be read becomes an empty file, which git reports as damaged."""
     for name in ("packed-refs", "shallow"):
         if (common / name).is_file():
             shutil.copyfile(common / name, stand_in / name)
-    for place, folders, names in os.walk(common / "refs"):
-        target = stand_in / Path(place).relative_to(common)
+    for parent, folders, names in os.walk(common / "refs"):
+        target = stand_in / Path(parent).relative_to(common)
         for folder in folders:
             (target / folder).mkdir()
         for name in names:
             if not name.endswith(".lock"):
-                (target / name).write_bytes(_content(Path(place, name)) or b"")
+                (target / name).write_bytes(_content(Path(parent, name)) or b"")
 
 
 def _content(file: Path) -> bytes | None:
-    """The content of a ref; None where it cannot be read. A named pipe is not waited for."""
+    """The content of a ref; None where it cannot be read. Does not block on a named pipe."""
     try:
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as source:
             return source.read(_LARGEST_REF)

@@ -123,7 +123,7 @@ def test_eight_writers_of_an_archive_that_is_not_there_yet(tmp_path: Path) -> No
         for number in range(_EACH)
     ]
     assert sorted(_texts(hourly)) == sorted(wanted)
-    assert [one.metadata.sequence for one in hourly.samples()] == list(range(1, len(wanted) + 1))
+    assert [sample.metadata.sequence for sample in hourly.samples()] == list(range(1, len(wanted) + 1))
     assert hourly.check() == []
     assert [path.name for path in tmp_path.iterdir()] == ["hourly"]
     assert counts
@@ -138,7 +138,7 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
         while not done.is_set():
             opened = archive.open_path(tmp_path / "hourly")
             samples = opened.samples()
-            sequences = [one.metadata.sequence for one in samples]
+            sequences = [sample.metadata.sequence for sample in samples]
             assert sequences == list(range(sequences[0], sequences[-1] + 1)) if sequences else True
             for sample in samples:
                 assert len(opened.tree(sample).files(Area.CONFIGURATION)) == _FILES
@@ -162,8 +162,8 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
         for one in beside:
             one.result()
 
-    assert [one.metadata.sequence for one in hourly.samples()] == [12, 13, 14, 15, 16]
-    assert not [one for one in hourly.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in hourly.samples()] == [12, 13, 14, 15, 16]
+    assert not [finding for finding in hourly.check() if finding.wrong]
     assert len(looked) > 5
 
 

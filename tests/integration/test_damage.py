@@ -114,8 +114,8 @@ def _check_damaged(folder: Path, expected: Mapping[str, _Content]) -> bool:
     now = _contents(damaged)
     assert all(content in (None, expected[tag]) for tag, content in now.items())
     lost = [tag for tag in expected if now.get(tag) is None]
-    wrong = [one for one in damaged.check() if one.wrong]
-    told = " ".join(f"{one.subject} {one.message}" for one in wrong)
+    wrong = [finding for finding in damaged.check() if finding.wrong]
+    told = " ".join(f"{finding.subject} {finding.message}" for finding in wrong)
     # That the newest tag was removed can only be told by a remote (docs/SECURITY.md).
     newest_is_gone = lost == [max(expected)] and max(expected) not in now
     assert newest_is_gone or all(tag in told for tag in lost), wrong

@@ -79,7 +79,7 @@ def test_a_capture_that_waited_for_the_first_sample(
     made.mkdir()
     gitsnap(made, *_capture(str(tmp_path / "cluster"), "--secrets-mode", "redact"), code=0)
 
-    with exclusive_lock(lock, place="the archive", patience=5):
+    with exclusive_lock(lock, subject="the archive", patience=5):
         process = _begin(tmp_path, *second)
         _waiting_for(lock, process)
         for part in ("objects", "refs"):  # another capture records the first sample
@@ -181,7 +181,8 @@ def test_a_lock_of_a_gitsnap_that_was_killed_is_free(tmp_path: Path, remote: Pat
     lock.parent.mkdir(parents=True)
     script = (
         "import sys, time; from pathlib import Path; from gitsnap.archive.lock import exclusive_lock\n"
-        "with exclusive_lock(Path(sys.argv[1]), place='x', patience=1):\n    print('held', flush=True); time.sleep(600)"
+        "with exclusive_lock(Path(sys.argv[1]), subject='x', patience=1):\n"
+        "    print('held', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(lock)], stdout=subprocess.PIPE)
     assert holder.stdout is not None

@@ -52,7 +52,9 @@ def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> 
         if call[0] == "create" and target.startswith(f"{git}/objects/"):
             seen.append("object")
             assert disk.at_risk(f"{place}/.keys") == []
-            assert [one for one in disk.at_risk(git) if not one.startswith(f"{git}/objects")] == [f"{git}/gitsnap.lock"]
+            assert [path for path in disk.at_risk(git) if not path.startswith(f"{git}/objects")] == [
+                f"{git}/gitsnap.lock"
+            ]
         elif call[0] in ("link", "rename") and target.startswith(f"{git}/refs/heads/"):
             seen.append("branch")
             assert disk.at_risk(f"{git}/objects") == []

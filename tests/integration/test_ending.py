@@ -192,7 +192,7 @@ def test_a_child_gets_its_input_and_gives_its_output() -> None:
     """Both streams, the exit code, and 128 and the number for a signal."""
     environment = {"PATH": os.environ["PATH"]}
 
-    done = run_child(["sh", "-c", "cat; echo err >&2; exit 7"], environment=environment, given=b"x" * 200_000)
+    done = run_child(["sh", "-c", "cat; echo err >&2; exit 7"], environment=environment, stdin=b"x" * 200_000)
     killed = run_child(["sh", "-c", "kill -KILL $$"], environment=environment)
 
     assert (done.returncode, done.stdout, done.stderr) == (7, b"x" * 200_000, b"err\n")

@@ -66,7 +66,7 @@ _UNSHALLOW = "git fetch --unshallow --tags"
 _FETCH_TAGS = "git fetch --tags"
 _REFETCH = "git fetch --refetch --no-filter --tags"
 _GONE = "the tags of the samples are missing"
-_NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` brings them"
+_NEITHER = "`git fetch --tags origin '+refs/heads/p:refs/remotes/origin/p'` fetches them"
 _NOT_SEEN = "packed-refs is damaged at line"
 _DAMAGED = "points at an object that is missing or damaged"
 _HOSTILE_FILE = b"just text\n"
@@ -159,7 +159,7 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
         archives.branch_overwritten,
         [("list", 0, ""), ("log", 0, ""), ("verify", 5, "ref is damaged"), ("capture", 0, "")],
     ),
-    "index emptied": (archives.index_emptied, [("verify", 0, "makes it anew"), ("capture", 0, "")]),
+    "index emptied": (archives.index_emptied, [("verify", 0, "recreates it"), ("capture", 0, "")]),
     "rebased": (archives.rebased, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     "filtered": (archives.filtered, [("diff", 1, ""), ("verify", 5, "it was rewritten"), ("capture", 0, "")]),
     # Objects
@@ -206,7 +206,7 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
         planted(
             (b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: 5"), (b"Gitsnap-Previous: ", b"Gitsnap-Previous: ../../")
         ),
-        [("list", 0, ""), ("verify", 5, "was moved or made anew"), ("capture", 0, "")],
+        [("list", 0, ""), ("verify", 5, "was moved or recreated"), ("capture", 0, "")],
     ),
     "own name not UTF-8": (
         planted((b"tag p/2099", b"tag p/\xfc"), (b"Gitsnap-Sequence: 4", b"Gitsnap-Sequence: 5")),
@@ -236,11 +236,11 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     ),
     "symbolic link": (
         hostile(b"120000", b"odd.yaml", b"/etc/passwd", below=_MAPS),
-        [("show ConfigMap/default/odd", 5, ""), ("verify", 5, "neither a file nor a folder"), ("capture", 0, "")],
+        [("show ConfigMap/default/odd", 5, ""), ("verify", 5, "neither ordinary files nor"), ("capture", 0, "")],
     ),
     "submodule": (
         hostile(b"160000", b"odd.yaml", b"x", below=_MAPS),
-        [("show", 0, ""), ("log", 0, ""), ("verify", 5, "neither a file nor a folder"), ("capture", 0, "")],
+        [("show", 0, ""), ("log", 0, ""), ("verify", 5, "neither ordinary files nor"), ("capture", 0, "")],
     ),
     "two entries of one name": (
         hostile(b"100644", b"shop.yaml", b"x: 1\n", below=_MAPS),
@@ -338,7 +338,7 @@ def test_an_archive_whose_git_is_gone_is_not_no_archive(place: Path) -> None:
 
     for command in ("list", "verify", "log", "show", "diff", "capture --from-dir cluster --snapshot p"):
         refused = gitsnap(place, *command.split(" "), "--storage", "store", code=5)
-        assert "p holds the files of an archive, and no .git" in refused.stderr, command
+        assert "p has the files of an archive and no .git" in refused.stderr, command
     assert "no .git" in gitsnap(place, "verify", "--archive", "store/p", code=5).stderr
 
 

@@ -66,10 +66,10 @@ def _check(of: GitArchive, turns: int) -> None:
     """Every turn has its sample, whole and in order; git finds nothing wrong."""
     opened = archive.open_path(Path(of.location))
     samples = opened.samples()
-    assert [one.sequence for one in samples] == list(range(1, turns + 1))
+    assert [sample.sequence for sample in samples] == list(range(1, turns + 1))
     for turn, sample in enumerate(samples):
         assert _read(opened, sample) == {path: encode({"data": f"{turn} {path}"}) for path in (_A, _B)}
-    assert not [one for one in opened.check() if one.wrong]
+    assert not [finding for finding in opened.check() if finding.wrong]
 
 
 def _shown(of: GitArchive, path: str = _A) -> Path:
@@ -209,7 +209,7 @@ def test_objects_deleted_at_the_worst_moment(
             writer.store(encode({"data": f"2 {_A}"}))
             delete()
         else:
-            name = "_move_refs" if moment == "durable" else "_remember"
+            name = "_move_refs" if moment == "durable" else "_save_cache"
             make = getattr(writer, name)
 
             def after_deleting(*arguments: object) -> object:
@@ -292,7 +292,7 @@ def test_symbolic_links_of_an_operator(hourly: GitArchive, tmp_path: Path, shape
     assert link.readlink() == target
     assert sorted(path.name for path in outside.iterdir()) == ["a.yaml", "b.yaml"]
     assert {path.read_text() for path in outside.iterdir()} == {"outside\n"}
-    assert not [one for one in hourly.check() if one.wrong]
+    assert not [finding for finding in hourly.check() if finding.wrong]
 
 
 def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) -> None:
@@ -306,9 +306,9 @@ def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) 
 
     assert newest.tag in listed.stderr
     assert (newest.sequence, taken.sequence) == (3, 4)
-    assert newest.tag in {one.subject for one in hourly.check() if one.wrong}
+    assert newest.tag in {finding.subject for finding in hourly.check() if finding.wrong}
     ref.write_text(f"{newest.tag_id}\n")
-    assert [one.sequence for one in archive.open_path(Path(hourly.location)).samples()] == [1, 2, 3, 4]
+    assert [sample.sequence for sample in archive.open_path(Path(hourly.location)).samples()] == [1, 2, 3, 4]
 
 
 def test_a_damaged_tag_of_an_older_sample(hourly: GitArchive) -> None:
@@ -324,7 +324,7 @@ def test_a_branch_that_names_nothing(hourly: GitArchive) -> None:
     before = _git(hourly, "rev-parse", "hourly")
     ref = hourly.git_folder / "refs" / "heads" / "hourly"
     ref.write_text(f"{'0' * 39}1\n")
-    assert [one for one in hourly.check() if one.wrong]
+    assert [finding for finding in hourly.check() if finding.wrong]
 
     taken = _take(hourly, 2)
 

@@ -382,7 +382,7 @@ def test_pushes_at_once(source: _Source, target: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: push(source.git, "hourly", Remote(str(target))), range(4)))
 
-    assert {one.commit for one in done} == {_refs(source.git)["refs/heads/hourly"]}
+    assert {push.commit for push in done} == {_refs(source.git)["refs/heads/hourly"]}
     assert _refs(target) == _refs(source.git)
 
 
@@ -452,7 +452,7 @@ def test_a_lost_volume_is_cloned_back(source: _Source, target: Path, tmp_path: P
 
     assert _refs(empty / "hourly") == _refs(source.git)
     restored = create_archive(empty, "hourly")
-    assert [one.tag for one in restored.samples()] == [one.tag for one in source.archive.samples()]
+    assert [sample.tag for sample in restored.samples()] == [sample.tag for sample in source.archive.samples()]
 
 
 def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: Path) -> None:
@@ -536,4 +536,4 @@ def test_a_copy_of_a_remote_is_kept_tidy(
 
     assert "refs/tags/hourly/" in (copy.git_folder / "packed-refs").read_text()
     assert not list((copy.git_folder / "refs/tags").rglob("*Z"))
-    assert [one.tag for one in copy.samples()] == [one.tag for one in source.archive.samples()]
+    assert [sample.tag for sample in copy.samples()] == [sample.tag for sample in source.archive.samples()]

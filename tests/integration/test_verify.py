@@ -43,7 +43,7 @@ def archive(tmp_path: Path) -> Path:
 
 def _tags(archive: Path) -> list[str]:
     listed = json.loads(gitsnap(archive.parent, "list", "-o", "json").stdout)["samples"]
-    return [one["tag"] for one in listed]
+    return [sample["tag"] for sample in listed]
 
 
 def _blob(archive: Path, tag: str) -> str:
@@ -87,7 +87,7 @@ def test_a_damaged_object(archive: Path, damage: str) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 5
-    assert {one["subject"] for one in found if one["wrong"]} == {"git", first}
+    assert {finding["subject"] for finding in found if finding["wrong"]} == {"git", first}
     for tag in others:
         shown = gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", tag)
         assert shown.returncode == 0, shown.stderr
@@ -136,7 +136,7 @@ def test_a_moved_tag(archive: Path) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 5
-    assert any(one["subject"] == first and "was moved" in one["message"] for one in found)
+    assert any(finding["subject"] == first and "was moved" in finding["message"] for finding in found)
 
 
 def test_a_tag_made_anew(archive: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_tag_made_anew(archive: Path) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 5
-    assert any(one["subject"] == second and third in one["message"] for one in found)
-    assert any(one["subject"] == second and "not what its tag says" in one["message"] for one in found)
+    assert any(finding["subject"] == second and third in finding["message"] for finding in found)
+    assert any(finding["subject"] == second and "differs from its tag" in finding["message"] for finding in found)
 
 
 def test_a_deleted_tag(archive: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_deleted_tag(archive: Path) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 5
-    wrong = [one["message"] for one in found if one["wrong"]]
+    wrong = [finding["message"] for finding in found if finding["wrong"]]
     assert wrong == [f"1 sample is gone, and retention took 0: {second}"]
 
 
@@ -180,7 +180,7 @@ def test_what_retention_took_is_accounted_for(archive: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", f"file://{archive}", archive.parent / "clones" / "hourly"], check=True)
     code, found = _verify(archive.parent / "clones")
     assert code == 0
-    assert any("not in this copy of the archive" in one["message"] for one in found)
+    assert any("not in this copy of the archive" in finding["message"] for finding in found)
 
 
 def test_a_rewritten_branch(archive: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_rewritten_branch(archive: Path) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 5
-    assert {one["subject"] for one in found if "rewritten" in one["message"]} == set(_tags(archive))
+    assert {finding["subject"] for finding in found if "rewritten" in finding["message"]} == set(_tags(archive))
 
 
 def test_what_people_do_is_noted(archive: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_people_do_is_noted(archive: Path) -> None:
     code, found = _verify(archive.parent)
 
     assert code == 0
-    assert [one["wrong"] for one in found] == [False, False]
+    assert [finding["wrong"] for finding in found] == [False, False]
     assert "a note of mine" in found[0]["message"]
     assert "notes.txt" in found[1]["message"]
 
@@ -239,4 +239,4 @@ def test_several_root_commits(archive: Path) -> None:
 
     code, found = _verify(archive.parent)
     assert code == 0
-    assert sum("by somebody else" in one["message"] for one in found) == 2
+    assert sum("gitsnap did not make" in finding["message"] for finding in found) == 2

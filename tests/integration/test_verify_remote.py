@@ -46,7 +46,7 @@ class _Place:
 
     def tags(self) -> list[str]:
         listed = json.loads(gitsnap(self.folder, "list", "-o", "json").stdout)["samples"]
-        return [one["tag"] for one in listed]
+        return [sample["tag"] for sample in listed]
 
     def verify(self, *more: str) -> tuple[int, dict[str, Any]]:
         words = ("verify", "--snapshot", "hourly", "-o", "json", "--remote", f"file://{self.remote}", *more)
@@ -57,7 +57,7 @@ class _Place:
     def wrong(self) -> list[tuple[str, str]]:
         """Subject and message of what is wrong; the exit code agrees."""
         code, found = self.verify()
-        listed = [(one["subject"], one["message"]) for one in found["findings"] if one["wrong"]]
+        listed = [(finding["subject"], finding["message"]) for finding in found["findings"] if finding["wrong"]]
         assert code == (5 if listed else 0)
         return listed
 
@@ -76,7 +76,7 @@ def test_the_same_history(place: _Place) -> None:
     code, found = place.verify()
 
     assert code == 0
-    assert [one["message"] for one in found["findings"]] == [f"1 sample is not at file://{place.remote} yet"]
+    assert [finding["message"] for finding in found["findings"]] == [f"1 sample is not at file://{place.remote} yet"]
 
 
 def test_nothing_is_written(place: _Place) -> None:
@@ -149,7 +149,7 @@ def test_an_archive_that_was_put_back(place: _Place) -> None:
     done = gitsnap(place.folder, *words, code=5)
 
     (found,) = json.loads(done.stdout)["archives"]
-    told = {one["subject"]: one["message"] for one in found["findings"] if one["wrong"]}
+    told = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
     assert "has 1 commit more" in told["hourly"]
     assert "never had it, or lost it" in told[newest]
 
@@ -164,7 +164,7 @@ def test_a_tag_that_differs(place: _Place) -> None:
     ((subject, message),) = place.wrong()
 
     assert subject == first
-    assert "one was made anew" in message
+    assert "one was recreated" in message
 
 
 def test_what_retention_took_here_is_a_note(place: _Place) -> None:
@@ -176,7 +176,7 @@ def test_what_retention_took_here_is_a_note(place: _Place) -> None:
     code, found = place.verify()
 
     assert code == 0
-    assert ["still has 1 sample" in one["message"] for one in found["findings"]] == [True]
+    assert ["still has 1 sample" in finding["message"] for finding in found["findings"]] == [True]
 
 
 def test_a_remote_that_cannot_be_asked(place: _Place) -> None:

@@ -87,7 +87,7 @@ def test_a_mark_keeps_its_sample_and_takes_none_away(samples: list[Sample], rule
 @given(samples=_histories(), count=st.integers(1, 10))
 def test_a_limit_keeps_that_many(samples: list[Sample], count: int) -> None:
     """As many scheduled samples as there may be, and the newest of them."""
-    plain = [Sample.of(one.tag, one.tag_id, one.commit, replace(one.metadata, target=None)) for one in samples]
+    plain = [Sample(one.tag, one.tag_id, one.commit, replace(one.metadata, target=None)) for one in samples]
     scheduled = [one for one in plain if one.metadata.trigger is Trigger.SCHEDULE]
 
     kept = _kept(decide(plain, Rules(Retention(keep_last=count))))

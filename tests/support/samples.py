@@ -27,7 +27,7 @@ def sample(
         content_sha256="0" * 64,
         target=target,
     )
-    return Sample.of(
+    return Sample(
         tag, TagId(hashlib.sha1(tag.encode(), usedforsecurity=False).hexdigest()), CommitId("1" * 40), metadata
     )
 

@@ -31,7 +31,7 @@ def _at(agenda: Agenda, minutes: float, policy: Policy = HOURLY, request: str = 
 def _sample(minutes: float, sequence: int) -> Sample:
     moment = START + timedelta(minutes=minutes)
     facts = SampleMetadata("hourly", moment, sequence, Trigger.SCHEDULE, "uid", 1, "")
-    return Sample.of("hourly/x", TagId("t"), CommitId("c"), facts)
+    return Sample("hourly/x", TagId("t"), CommitId("c"), facts)
 
 
 def test_nothing_fires_on_creation() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gitsnap import archive
 from gitsnap.archive import GitArchive, GitTree
-from gitsnap.archive.messages import same_but_sealed
+from gitsnap.archive.messages import differ_only_in_ciphertexts
 from gitsnap.archive.repository import open_repository
 from gitsnap.core.errors import ArchiveError, ConflictError, NotFoundError, StorageError
 from gitsnap.core.model import Area, BlobId, Kind, SecretsInfo, SecretsMode, TreeInfo, Trigger
@@ -74,7 +74,7 @@ def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> 
         storage = tmp_path / name
         storage.mkdir()
         made = archive.create_archive(storage, "hourly")
-        _take(made, {f"default/ConfigMap/{one}.yaml": one for one in order}, time=_NOON)
+        _take(made, {f"default/ConfigMap/{name}.yaml": name for name in order}, time=_NOON)
         ids.append(_git(made, "rev-parse", "HEAD:configuration"))
 
     assert ids[0] == ids[1]
@@ -98,7 +98,7 @@ def test_what_an_operator_changed_is_neither_committed_nor_lost(hourly: GitArchi
 
 
 def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
-    """Somebody's commit becomes the parent of the next one, which takes its change back."""
+    """A commit by hand becomes the parent of the next commit, which reverts its change."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
     (Path(hourly.location) / "configuration/default/ConfigMap/a.yaml").write_text("by hand\n")
     _git(hourly, "commit", "-aqm", "by hand")
@@ -112,7 +112,7 @@ def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
 
 
 def test_a_rewritten_branch_is_put_back_and_what_was_there_is_kept(hourly: GitArchive) -> None:
-    """History with the newest sample in it is never given up."""
+    """The history with the newest sample is restored, and a ref keeps the other one."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
     second = _take(hourly, {"default/ConfigMap/a.yaml": "2"}).sample.commit
     _git(hourly, "checkout", "-q", "--orphan", "other")
@@ -127,14 +127,14 @@ def test_a_rewritten_branch_is_put_back_and_what_was_there_is_kept(hourly: GitAr
 
 
 def test_only_one_writer_at_a_time(hourly: GitArchive) -> None:
-    """A second one waits, and is told by whom it is kept waiting."""
+    """A second writer waits, and its error names the process that holds the lock."""
     other = archive.open_path(Path(hourly.location))
     with hourly.writer(), pytest.raises(ConflictError, match=str(os.getpid())), other.writer(patience=0.2):
         pass
 
 
 def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    """Foreign repositories, other folders and missing ones are told apart."""
+    """Messages distinguish foreign repositories, other folders and missing folders."""
     (tmp_path / "repository").mkdir()
     subprocess.run(["git", "init", "-q", str(tmp_path / "repository")], check=True)
     (tmp_path / "files").mkdir()
@@ -155,7 +155,7 @@ def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 
 def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
-    """In words, and before anything is written."""
+    """The message names the format, and nothing is written."""
     _git(hourly, "config", "gitsnap.format", "2")
 
     with pytest.raises(ArchiveError, match="format 2"):
@@ -164,7 +164,7 @@ def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
 
 @pytest.mark.parametrize("ref", ["refs/heads/hourly", "refs/tags/hourly/2026-01-01T12-00-00Z-2"])
 def test_a_ref_that_git_holds_for_a_moment(hourly: GitArchive, ref: str) -> None:
-    """An operator's `git pack-refs` beside a capture delays it, and does not fail it."""
+    """An operator's concurrent `git pack-refs` delays a capture, but does not make it fail."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
     lock = hourly.git_folder / f"{ref}.lock"
 
@@ -179,7 +179,7 @@ def test_a_ref_that_git_holds_for_a_moment(hourly: GitArchive, ref: str) -> None
 
 
 def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
-    """`git pack-refs` and `git gc` all the while: every sample is there, and none was lost or torn."""
+    """During `git pack-refs` and `git gc` no sample is lost or incomplete."""
     done = threading.Event()
 
     def pack() -> None:
@@ -201,8 +201,8 @@ def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
 
 
 def test_a_tree_has_the_files_that_git_lists(hourly: GitArchive) -> None:
-    """Also what an operator committed: programs, links and odd names, but no repository within; also path by path."""
-    _take(hourly, {f"team-{one % 7}/ConfigMap/map-{one}.yaml": str(one) for one in range(60)})
+    """Also executables, links and odd names that an operator committed, but no submodules; also path by path."""
+    _take(hourly, {f"team-{number % 7}/ConfigMap/map-{number}.yaml": str(number) for number in range(60)})
     folder = Path(hourly.location) / "configuration"
     (folder / "team-1" / "run me").write_text("echo")
     (folder / "team-1" / "run me").chmod(0o755)
@@ -239,7 +239,22 @@ def test_a_tree_has_the_files_that_git_lists(hourly: GitArchive) -> None:
     ],
 )
 def test_whether_files_are_the_same_but_for_ciphertexts(after: dict[str, str], *, same: bool) -> None:
-    """What is added counts as well as what changed or went; another ciphertext is no change."""
+    """Added, changed and removed files are changes; a new ciphertext is not."""
     before = {"configuration/a": BlobId("1"), "sealed/a": BlobId("2")}
 
-    assert same_but_sealed(before, {path: BlobId(blob) for path, blob in after.items()}) is same
+    assert differ_only_in_ciphertexts(before, {path: BlobId(blob) for path, blob in after.items()}) is same
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x", "../HEAD", "a\0b", "f" * 40, "\udcff"])
+@pytest.mark.parametrize("with_refs", [True, False])
+def test_a_damaged_record_of_the_working_tree(hourly: GitArchive, text: str, *, with_refs: bool) -> None:
+    """The file that names the commit of the working tree may hold any text: the next capture writes it again."""
+    if with_refs:
+        _take(hourly, {"a": "1"})
+    (hourly.git_folder / "gitsnap-worktree").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    taken = _take(hourly, {"a": "2"}, time=_NOON + timedelta(minutes=1))
+
+    assert taken.worktree_problem == ""
+    assert taken.left_alone == ()
+    assert (hourly.git_folder / "gitsnap-worktree").read_text() == f"{taken.sample.commit}\n"

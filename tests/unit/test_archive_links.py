@@ -1,4 +1,4 @@
-"""Links that somebody put into an archive: nothing is written through them into files elsewhere."""
+"""Symbolic links in an archive: nothing is written through them to files elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _add_sample(archive: GitArchive, number: int) -> None:
 
 @pytest.mark.parametrize("name", [*_FILES, *_FOLDERS])
 def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
-    """A capture of somebody else's archive leaves the files of the one who captures alone."""
+    """A planted link does not make a capture overwrite files of the user who captures."""
     archive = create_archive(tmp_path, "p")
     _add_sample(archive, 1)
     place, target = archive.git_folder / name, tmp_path / "elsewhere"
@@ -52,7 +52,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
 
 
 def test_the_link_is_named(tmp_path: Path) -> None:
-    """With what to do about it."""
+    """The message says what to do."""
     archive = create_archive(tmp_path, "p")
     shutil.move(archive.git_folder / "config", tmp_path / "config")
     (archive.git_folder / "config").symlink_to(tmp_path / "config")

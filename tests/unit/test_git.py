@@ -1,4 +1,4 @@
-"""What git gets to see of a repository: its refs and objects, and nothing of its settings."""
+"""git sees the refs and objects of a repository, and none of its settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with a commit, a tag that is packed and one that is not."""
+    """A repository with a commit, a packed tag and a loose tag."""
     folder = tmp_path / "made"
     subprocess.run(["git", "init", "--quiet", "-b", "hourly", folder], check=True)
     _git(folder, "commit", "--quiet", "--allow-empty", "-m", "x")
@@ -30,14 +30,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_refs_are_read_and_written(repository: Path) -> None:
-    """Packed and loose ones, also where there is no packed-refs yet."""
+    """Packed and loose refs, also without a file packed-refs."""
     folder = repository / ".git"
     listed = run_git(folder, "for-each-ref", "--format=%(refname)").stdout.split()
     assert listed == ["refs/heads/hourly", "refs/tags/first", "refs/tags/second"]
 
     for name in ("first", "second"):
         done = run_git(
-            folder, "update-ref", "--stdin", given=f"delete refs/tags/{name} {_git(repository, 'rev-parse', name)}\n"
+            folder, "update-ref", "--stdin", stdin=f"delete refs/tags/{name} {_git(repository, 'rev-parse', name)}\n"
         )
         assert done.returncode == 0, done.stderr
     (folder / "packed-refs").unlink()
@@ -49,7 +49,7 @@ def test_refs_are_read_and_written(repository: Path) -> None:
 
 
 def test_copies_of_refs_are_not_written_to(repository: Path) -> None:
-    """For a command that takes links for damage."""
+    """For `git fsck`, which reports symbolic links as damage."""
     before = _git(repository, "for-each-ref")
 
     run_git(repository / ".git", "update-ref", "refs/tags/other", "HEAD", refs="copied")
@@ -61,7 +61,7 @@ def test_copies_of_refs_are_not_written_to(repository: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", "1234\n"])
 def test_a_damaged_ref_is_found_by_fsck(repository: Path, content: str) -> None:
-    """What git is shown in place of the repository hides no damage."""
+    """The stand-in directory hides no damage of the refs."""
     (repository / ".git" / "refs" / "tags" / "bad").write_text(content)
 
     done = run_git(repository / ".git", "fsck", "--full", refs="copied")
@@ -71,14 +71,14 @@ def test_a_damaged_ref_is_found_by_fsck(repository: Path, content: str) -> None:
 
 
 def test_a_pipe_in_place_of_a_ref_is_not_waited_for(repository: Path) -> None:
-    """Whoever can write the repository cannot make a command hang."""
+    """A named pipe in place of a ref does not block a command."""
     os.mkfifo(repository / ".git" / "refs" / "tags" / "pipe")
 
     assert run_git(repository / ".git", "fsck", refs="copied", seconds=60).returncode != 0
 
 
 def test_messages_name_the_repository(repository: Path) -> None:
-    """Not the folder that stood for it, which is gone when somebody reads them."""
+    """Messages name the repository, not the stand-in directory, which no longer exists."""
     folder = repository / ".git"
     (folder / "refs" / "tags" / "second.lock").touch()
 
@@ -89,7 +89,7 @@ def test_messages_name_the_repository(repository: Path) -> None:
 
 
 def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None:
-    """It has a HEAD of its own, and the refs and objects of the repository."""
+    """A linked working tree has its own HEAD, and the refs and objects of the repository."""
     _git(repository, "worktree", "add", "--quiet", str(tmp_path / "added"), "-b", "other")
     folder = repository / ".git" / "worktrees" / "added"
 
@@ -99,7 +99,7 @@ def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None
 
 
 def test_settings_come_from_the_caller_alone(repository: Path) -> None:
-    """In no list of processes, and never from the repository."""
+    """Settings are not visible in a process list, and never come from the repository."""
     _git(repository, "config", "user.name", "Repository")
 
     assert run_git(repository / ".git", "config", "user.name").stdout == ""
@@ -108,7 +108,7 @@ def test_settings_come_from_the_caller_alone(repository: Path) -> None:
 
 
 def test_git_does_not_run_in_another_repository(repository: Path, tmp_path: Path) -> None:
-    """A fetch asks the repositories whose objects are used as well for their refs, each with its own settings."""
+    """A fetch would run a git in each alternate repository, with the settings of that repository."""
     remote = tmp_path / "remote.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", repository, remote], check=True)
     tree = _git(remote, "mktree", "--missing")
@@ -124,13 +124,13 @@ def test_git_does_not_run_in_another_repository(repository: Path, tmp_path: Path
 
 
 def test_a_scratch_repository_has_the_objects_and_keeps_none(repository: Path) -> None:
-    """What is written into it does not come to the other one."""
+    """An object that is written to it does not get into the other repository."""
     commit = _git(repository, "rev-parse", "hourly")
     before = sorted((repository / ".git").rglob("*"))
 
     with scratch_repository(repository / ".git", {"refs/heads/x": commit}) as scratch:
         assert run_git(scratch, "cat-file", "-t", "refs/heads/x").stdout == "commit\n"
-        assert run_git(scratch, "hash-object", "-w", "--stdin", given="something new").returncode == 0
+        assert run_git(scratch, "hash-object", "-w", "--stdin", stdin="something new").returncode == 0
 
     assert sorted((repository / ".git").rglob("*")) == before
     assert not scratch.exists()

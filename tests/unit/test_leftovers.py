@@ -1,4 +1,4 @@
-"""Lock files and temporary files that a killed git leaves: removed once nobody can be using them, and not before."""
+"""Lock files and temporary files of a killed git are removed as soon as no process can be using them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _leave(of: GitArchive, name: str, *, age: float) -> Path:
 
 
 def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
-    """All of it, so that the capture succeeds, and nothing piles up."""
+    """All leftovers are removed, so the capture succeeds and nothing piles up."""
     left = [_leave(hourly, name, age=60) for name in _LEFT]
 
     taken = _take(hourly, "1")
@@ -64,7 +64,7 @@ def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
 
 
 def test_folders_that_a_killed_capture_had_not_shown(hourly: GitArchive) -> None:
-    """They are made anew: what is in them may be half a file, or of a sample that there is not."""
+    """They are made again: they may hold incomplete files, or files of a sample that does not exist."""
     half = _leave(hourly, "gitsnap-folders.tmp/1/ConfigMap/a.yaml", age=0)
 
     assert _take(hourly, "1").worktree_problem == ""
@@ -74,7 +74,7 @@ def test_folders_that_a_killed_capture_had_not_shown(hourly: GitArchive) -> None
 
 
 def test_a_folder_that_somebody_makes_at_the_same_time(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stays as it is, the sample says so, and nothing is left out of sight: the next one works around it."""
+    """The folder stays as it is, the result says so, and no temporary folder is left."""
     theirs = Path(hourly.location, "configuration", "theirs.txt")
     rename = os.rename
 
@@ -94,14 +94,14 @@ def test_a_folder_that_somebody_makes_at_the_same_time(hourly: GitArchive, monke
 
 
 def test_a_lock_that_was_left_just_now(hourly: GitArchive) -> None:
-    """It may be a git's that is running; the capture waits until it cannot be any more."""
+    """A young lock may belong to a running git; the capture waits until the lock is old enough."""
     _leave(hourly, "refs/heads/hourly.lock", age=0)
 
     assert _take(hourly, "1").new_commit
 
 
 def test_a_file_that_a_process_has_open_is_not_touched(hourly: GitArchive) -> None:
-    """However old it is."""
+    """A file that a process has open stays, however old it is."""
     file = _leave(hourly, "objects/pack/tmp_pack_abc123", age=3600)
 
     with file.open("rb") as opened:
@@ -117,7 +117,7 @@ def test_a_file_that_a_process_has_open_is_not_touched(hourly: GitArchive) -> No
 
 
 def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
-    """`git commit` with an open editor holds the index's lock without having it open: its commit is not spoilt."""
+    """`git commit` with an open editor holds the lock of the index without having the file open."""
     _take(hourly, "1")
     place = Path(hourly.location)
     (place / "configuration/default/ConfigMap/a.yaml").write_text("by hand\n")
@@ -143,12 +143,12 @@ def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
     # The branch moved while the editor was open, so that git refuses the commit in words; the change is not lost.
     assert b"cannot lock ref" in said
     assert (place / "configuration/default/ConfigMap/a.yaml").read_text() == "by hand\n"
-    assert [one.metadata.sequence for one in hourly.samples()] == [1, 2]
-    assert not [one for one in hourly.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in hourly.samples()] == [1, 2]
+    assert not [finding for finding in hourly.check() if finding.wrong]
 
 
 def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) -> None:
-    """A killed `git repack` leaves one: the capture that has it open removes it, and reads all the same."""
+    """A killed `git repack` leaves a temporary pack. The capture removes it, although libgit2 has it open."""
     first = _take(hourly, "1").sample
     subprocess.run(["git", "-C", hourly.location, "repack", "-aq"], check=True)
     subprocess.run(["git", "-C", hourly.location, "prune-packed", "-q"], check=True)
@@ -166,7 +166,7 @@ def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) ->
 
 
 def test_a_gitsnap_in_the_archives_folder_is_no_git_at_work(hourly: GitArchive) -> None:
-    """Its name begins with the same letters. A git there, or a helper of git, is at work."""
+    """A process gitsnap is not a git, although its name begins with the same letters. A helper of git is one."""
     sleep = Path("/bin/sleep").resolve()
     for name, at_work in (("gitsnap", False), ("gitea", False), ("git", True), ("git-remote-https", True)):
         program = Path(hourly.location).parent / name
@@ -174,7 +174,7 @@ def test_a_gitsnap_in_the_archives_folder_is_no_git_at_work(hourly: GitArchive) 
         process = subprocess.Popen([program, "600"], executable=program, cwd=hourly.location)
         try:
             file = _leave(hourly, "refs/heads/hourly.lock", age=60)
-            leftovers.clear_git(hourly.git_folder, "hourly")
+            leftovers.remove_git_leftovers(hourly.git_folder, "hourly")
             assert file.exists() is at_work, name
         finally:
             process.kill()

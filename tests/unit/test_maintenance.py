@@ -41,7 +41,7 @@ def _loose_tags(archive: GitArchive) -> int:
 
 
 def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every sample reads back, tags that retention took stay as objects, and git finds nothing wrong."""
+    """Every sample can be read, the objects of removed tags stay, and git reports no damage."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 8)
     archive = create_archive(tmp_path, "hourly")
     for number in range(5):
@@ -56,8 +56,8 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
 
     assert _loose_tags(archive) < 8
     samples = archive.samples()
-    assert [one.metadata.sequence for one in samples] == list(range(2, 21))
-    assert not [one for one in archive.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in samples] == list(range(2, 21))
+    assert not [finding for finding in archive.check() if finding.wrong]
     kept = subprocess.run(
         ["git", "-C", tmp_path / "hourly", "cat-file", "-t", first.tag_id], capture_output=True, check=True
     )
@@ -68,7 +68,7 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
 
 
 def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Path) -> None:
-    """Ten changes each in two folders of 300 objects: unpacked, each sample would bring both folders anew."""
+    """Ten changes each in two folders of 300 objects: unpacked, each sample adds both trees again."""
     archive = create_archive(tmp_path, "hourly")
     blobs: dict[str, BlobId] = {}
 
@@ -86,11 +86,11 @@ def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Pat
         capture(minute, range(minute, 600, 60))
 
     assert archive.repository_bytes() - before < 160_000
-    assert not [one for one in archive.check() if one.wrong]
+    assert not [finding for finding in archive.check() if finding.wrong]
 
 
 def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sample is there, and what went wrong is said."""
+    """The sample exists, and the problem is reported."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
     monkeypatch.setattr(maintenance, "_COMMANDS", (("pack-refs", "--nonsense"),))
     archive = create_archive(tmp_path, "hourly")
@@ -102,7 +102,7 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
 
 
 def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git gc` makes a commit-graph without changed paths; maintenance puts them in for every commit."""
+    """`git gc` writes a commit-graph without changed paths; maintenance adds the changed paths of every commit."""
     archive = create_archive(tmp_path, "hourly")
     for number in range(3):
         _sample(archive, number)
@@ -114,12 +114,12 @@ def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch
     assert _sample(archive, 3).worktree_problem == ""
 
     graphs = list((archive.git_folder / "objects" / "info" / "commit-graphs").glob("*.graph"))
-    assert [b"BDAT" in one.read_bytes() for one in graphs] == [True]  # the chunk of git's format that holds them
+    assert [b"BDAT" in graph.read_bytes() for graph in graphs] == [True]  # the chunk of git's format that holds them
     assert not graph.exists()
 
 
 def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git pack-refs` removes it between two looks at it: nothing is due, and no capture fails."""
+    """A concurrent `git pack-refs` removes the folder: nothing is due, and no capture fails."""
     archive = create_archive(tmp_path, "hourly")
     _sample(archive, 1)
     folder = archive.git_folder / "refs" / "tags" / "hourly"
@@ -132,12 +132,12 @@ def test_a_folder_of_tags_that_an_operator_packs_away(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "listdir", pack_first)
 
-    assert not maintenance.due(archive.git_folder, "hourly")
+    assert not maintenance.due_commands(archive.git_folder, "hourly")
     assert not folder.exists()
 
 
 def test_the_size_of_an_archive_whose_files_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is gone between its listing and the look at it does not count, and is no error."""
+    """A file that disappears between listing and stat does not count, and is no error."""
     archive = create_archive(tmp_path, "hourly")
     _sample(archive, 1)
     whole = archive.repository_bytes()

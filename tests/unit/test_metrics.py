@@ -20,7 +20,7 @@ _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def _taken() -> Taken:
     facts = SampleMetadata("hourly", _MOMENT, 1, Trigger.SCHEDULE, "uid", 7, "")
-    sample = Sample.of("hourly/x", TagId("t"), CommitId("c"), facts)
+    sample = Sample("hourly/x", TagId("t"), CommitId("c"), facts)
     recorded = RecordedSample(sample, new_commit=True, changes=ChangeCounts(1, 2, 3))
     return Taken(
         CaptureResult(recorded, (), {}),

@@ -15,7 +15,7 @@ from tests.support import json_comparisons
 _EXACT: dict[str, frozenset[str]] = {
     "values of other types with the name of a JSON field": frozenset(
         {
-            "archive/verify.py: facts != (sample.metadata.content_sha256, sample.metadata.objects)",
+            "archive/verify.py: content != (sample.metadata.content_sha256, sample.metadata.objects)",
             "capture/sample.py: sample.metadata.objects == 1",
             "cluster/api/client.py: answer.status != 200",
         }

@@ -1,4 +1,4 @@
-"""Refs are listed from git's own files exactly as git itself lists them, also while git moves them."""
+"""Refs that are listed from git's files are those that git lists, also while git packs them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive.refs import refs_below
+from gitsnap.archive.refs import list_refs
 
 
-def _git(folder: Path, *arguments: str, given: str = "") -> str:
+def _git(folder: Path, *arguments: str, stdin: str = "") -> str:
     settings = ["-c", "user.name=op", "-c", "user.email=op@example.org"]
     command = ["git", "-C", str(folder), *settings, *arguments]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 def _as_git_lists(folder: Path, prefix: str) -> list[tuple[str, str]]:
@@ -33,7 +33,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_packed_loose_moved_and_deleted_refs(repository: Path) -> None:
-    """A file counts more than a line of packed-refs, other branches' tags and lock files do not count at all."""
+    """A loose ref takes precedence over a packed ref. Tags of other branches and lock files are left out."""
     for name in ("hourly/a", "hourly/b", "hourly/c", "daily/a", "hourly-2/a"):
         _git(repository, "tag", "-a", "-m", name, name)
     _git(repository, "pack-refs", "--all")
@@ -42,25 +42,25 @@ def test_packed_loose_moved_and_deleted_refs(repository: Path) -> None:
     _git(repository, "tag", "hourly/deep/er", "HEAD")
     (repository / ".git/refs/tags/hourly/d.lock").touch()
 
-    found = refs_below(repository / ".git", "refs/tags/hourly/")
+    found = list_refs(repository / ".git", "refs/tags/hourly/")
 
     assert found == _as_git_lists(repository, "refs/tags/hourly/")
     assert [name for name, _ in found] == [f"refs/tags/hourly/{name}" for name in ("a", "b", "deep/er")]
-    assert refs_below(repository / ".git", "refs/tags/weekly/") == []
+    assert list_refs(repository / ".git", "refs/tags/weekly/") == []
 
 
 def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None:
-    """Its refs are those of the repository that it belongs to."""
+    """A linked working tree has the refs of its repository."""
     _git(repository, "tag", "hourly/a")
     _git(repository, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
     git_folder = Path(_git(tmp_path / "second", "rev-parse", "--absolute-git-dir").strip())
 
     assert git_folder != repository / ".git"
-    assert refs_below(git_folder, "refs/tags/hourly/") == _as_git_lists(repository, "refs/tags/hourly/")
+    assert list_refs(git_folder, "refs/tags/hourly/") == _as_git_lists(repository, "refs/tags/hourly/")
 
 
 def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
-    """`git pack-refs` all the while: whatever was there before a listing began is in it."""
+    """During `git pack-refs` a listing has every ref that existed when it began."""
     commit = _git(repository, "rev-parse", "HEAD").strip()
     made: list[str] = []
     done = threading.Event()
@@ -68,7 +68,7 @@ def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
     def make_and_pack() -> None:
         for start in range(0, 400, 20):
             names = [f"refs/tags/hourly/{number:04}" for number in range(start, start + 20)]
-            _git(repository, "update-ref", "--stdin", given="".join(f"create {name} {commit}\n" for name in names))
+            _git(repository, "update-ref", "--stdin", stdin="".join(f"create {name} {commit}\n" for name in names))
             made.extend(names)
             _git(repository, "pack-refs", "--all")
         done.set()
@@ -78,10 +78,10 @@ def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
     short = listings = 0
     while not done.is_set():
         expected = set(made)
-        found = {name for name, _ in refs_below(repository / ".git", "refs/tags/hourly/")}
+        found = {name for name, _ in list_refs(repository / ".git", "refs/tags/hourly/")}
         short += not expected <= found
         listings += 1
     operator.join()
 
     assert (short, listings > 0) == (0, True)
-    assert len(refs_below(repository / ".git", "refs/tags/hourly/")) == 400
+    assert len(list_refs(repository / ".git", "refs/tags/hourly/")) == 400

@@ -1,11 +1,11 @@
-"""What git says stands for one error, whatever the URL, the refs and the hooks of the server are called."""
+"""The output of git has one cause, whatever the names of the URL, of refs and of hooks are."""
 
 from __future__ import annotations
 
 import pytest
 
 from gitsnap.archive.remote import Credentials, Remote
-from gitsnap.archive.remote.failures import MEANINGS, Said
+from gitsnap.archive.remote.failures import FAILURE_CAUSES, CommandOutput
 from gitsnap.core.errors import (
     RemoteChangedError,
     RemoteError,
@@ -73,7 +73,7 @@ _SAID: dict[str, tuple[str, str, type[RemoteError]]] = {
         RemoteUnreachableError,
     ),
 }  # fmt: skip
-"""Name -> what git prints on standard error and, for a push, on standard output; the class of the error."""
+"""Name -> standard error of git and, for a push, its standard output; the class of the error."""
 
 _WORDS = (
     "record", "quota", "timeout", "timed-out", "unreachable", "permission-denied", "hook-declined", "stale-info",
@@ -84,7 +84,7 @@ _WORDS = (
 
 @pytest.mark.parametrize("name", sorted(_SAID))
 def test_the_class_does_not_depend_on_names(name: str) -> None:
-    """The same words about another URL, host or branch are the same error, with the same hint."""
+    """The same output with another URL, host or branch is the same error, with the same hint."""
     printed, porcelain, error = _SAID[name]
     hints = set()
     for word in _WORDS:
@@ -102,18 +102,18 @@ def test_the_class_does_not_depend_on_names(name: str) -> None:
 
 
 def test_every_row_of_the_table_is_reached() -> None:
-    """A row that nothing reaches would be one that another row hides."""
+    """A row that is never reached would be hidden by another row."""
     facts = {"url": "https://h/x.git", "host": "h", "path": "/x.git", "branch": "b"}
     raised = [
         Remote(facts["url"], Credentials("s")).error(printed.format(**facts), porcelain.format(**facts))
         for printed, porcelain, _ in _SAID.values()
     ]
-    for meaning in MEANINGS:
+    for meaning in FAILURE_CAUSES:
         assert any(meaning.reason in error.message and error.hint == meaning.hint for error in raised), meaning.reason
 
 
 def test_the_server_s_words_come_first_and_refs_in_one_line() -> None:
-    """What a hook says leads to who can help; a thousand refused refs are not listed."""
+    """The message has the output of a hook, and does not list a thousand refused refs."""
     refs = "".join(f"!\tabc:refs/tags/h/{number:04}\t[remote rejected] (hook declined)\n" for number in range(1000))
     printed = (
         "remote: ======\nremote: POLICY-17: ask team-git        \nremote: \nerror: failed to push some refs to 'x'\n"
@@ -128,8 +128,8 @@ def test_the_server_s_words_come_first_and_refs_in_one_line() -> None:
 
 
 def test_refs_that_failed_with_others_are_not_named() -> None:
-    """Of an atomic push the ref counts that was refused, not those that went down with it."""
-    said = Said.of(
+    """In an atomic push the refused ref counts, not the refs that failed together with it."""
+    said = CommandOutput.parse(
         "",
         "!\ta:refs/heads/h\t[remote rejected] (atomic push failure)\n!\ta:refs/tags/h/1\t[remote rejected] (no tags)\n",
     )
@@ -138,7 +138,7 @@ def test_refs_that_failed_with_others_are_not_named() -> None:
 
 
 def test_secrets_and_users_are_left_out() -> None:
-    """Neither a password that the server repeats nor the user part of a URL."""
+    """Neither a password that the server echoes nor the user part of a URL is shown."""
     credentials = Credentials("s", {"password": b"hunter22"})
 
     error = Remote("https://somebody:hunter22@h/x.git", credentials).error(
@@ -151,6 +151,6 @@ def test_secrets_and_users_are_left_out() -> None:
 
 @pytest.mark.parametrize("url", ["--upload-pack=touch x", "-u", "-oProxyCommand=x@host:path", "-"])
 def test_a_url_that_git_would_take_for_an_option(url: str) -> None:
-    """Options of git name programs, so that such a URL could run one."""
+    """git would parse such a URL as an option, and options can name programs to run."""
     with pytest.raises(UsageError, match="does not begin with a dash"):
         Remote(url)

@@ -1,4 +1,4 @@
-"""The index of samples saves reading tags; whatever is in it, or missing from it, samples are what their tags say."""
+"""The index of samples saves reading tags. Whatever it holds, samples are those of the tags."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ def _reopened(folder: Path) -> GitArchive:
 
 
 def _facts(of: GitArchive) -> list[tuple[object, ...]]:
-    return [(one.tag, one.tag_id, one.commit, one.sequence, one.time, one.metadata) for one in of.samples()]
+    return [
+        (sample.tag, sample.tag_id, sample.commit, sample.sequence, sample.time, sample.metadata)
+        for sample in of.samples()
+    ]
 
 
 def _with_checksum(whole: bytes) -> bytes:
-    """An index whose checksum fits, whatever its lines say."""
+    """An index with any lines and a valid checksum."""
     head, _, body = whole.partition(b"\n")
     *_, packed, count = head.split(b" ")
     digest = hashlib.blake2b(packed + b" " + count + b"\n" + body, digest_size=32).hexdigest().encode()
@@ -70,15 +73,15 @@ def _with_checksum(whole: bytes) -> bytes:
 
 
 def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
-    """In the order of their sequence, which is not that of their names here."""
+    """In the order of their sequence, which differs here from the order of their names."""
     assert index.read_bytes().count(b"\n") == _COUNT + 1
     with_index = _facts(_reopened(index.parent.parent))
     index.unlink()
 
     assert _facts(_reopened(index.parent.parent)) == with_index
     samples = _reopened(index.parent.parent).samples()
-    assert [one.sequence for one in reversed(samples)] == [5, 4, 3, 2, 1]
-    assert [one.sequence for one in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
+    assert [sample.sequence for sample in reversed(samples)] == [5, 4, 3, 2, 1]
+    assert [sample.sequence for sample in (*samples[1:3], samples[-1], *samples[::-2])] == [2, 3, 5, 5, 3, 1]
     with pytest.raises(IndexError):
         samples[_COUNT]
     assert [facts[3] for facts in with_index] == [1, 2, 3, 4, 5]
@@ -88,20 +91,20 @@ def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
 def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, by moment and as the newest; only the newest is read, to know whether newer ones may be missing."""
     read: list[str] = []
-    original = reader._sample
+    original = reader._read_sample
 
     def noted(repository: pygit2.Repository, name: str, target: str) -> Sample:
         read.append(name)
         return original(repository, name, target)
 
-    monkeypatch.setattr(reader, "_sample", noted)
+    monkeypatch.setattr(reader, "_read_sample", noted)
     samples = _reopened(index.parent.parent).samples()
 
     newest = find_sample(samples, "latest")
     found = [find_sample(samples, name) for name in ("@2026-01-01T13:30Z", "2026-01-01:14:00:00", "latest~3")]
     assert newest.metadata.sequence == _COUNT
     assert set(read) == {newest.tag}
-    assert [one.sequence for one in found] == [5, 3, 2]
+    assert [sample.sequence for sample in found] == [5, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -117,16 +120,16 @@ def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatc
     ids=["cut", "empty", "zeros", "flipped", "other layout", "other count"],
 )
 def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], bytes]) -> None:
-    """Samples are read from their tags, and the index is written anew."""
+    """Samples are read from their tags, and the index is written again."""
     before = index.read_bytes()
     index.write_bytes(damage(before))
 
-    assert [one.sequence for one in _reopened(index.parent.parent).samples()] == [1, 2, 3, 4, 5]
+    assert [sample.sequence for sample in _reopened(index.parent.parent).samples()] == [1, 2, 3, 4, 5]
     assert index.read_bytes() == before
 
 
 def test_an_index_that_somebody_forged_is_found_out(index: Path) -> None:
-    """What a sample says is read from its tag: where the index said something else, nothing is done, and it goes."""
+    """Metadata is read from the tag: where the index differs, the command fails and the index is deleted."""
     whole = index.read_bytes()
     index.write_bytes(_with_checksum(whole.replace(b" 5 ", b" 9 ")))
     opened = _reopened(index.parent.parent)
@@ -142,7 +145,7 @@ def test_an_index_that_somebody_forged_is_found_out(index: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"one two three", b"one two three four five"])
 def test_a_line_that_gitsnap_did_not_write(index: Path, line: bytes) -> None:
-    """Nothing is done by such an index, although its checksum fits, and it goes."""
+    """The command fails and the index is deleted, although its checksum is valid."""
     lines = index.read_bytes().split(b"\n")
     index.write_bytes(_with_checksum(b"\n".join([*lines[:-2], line, b""])))
 
@@ -153,17 +156,17 @@ def test_a_line_that_gitsnap_did_not_write(index: Path, line: bytes) -> None:
 
 
 def test_removed_and_new_samples(index: Path) -> None:
-    """The refs say which samples there are; the index never brings one back, nor hides one."""
+    """The refs decide which samples exist; the index neither restores nor hides a sample."""
     opened = _reopened(index.parent.parent)
     with opened.writer() as writer:
         writer.remove([opened.samples()[1]])
     _take(opened, 9, _START + timedelta(days=1))
 
-    assert [one.sequence for one in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
+    assert [sample.sequence for sample in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
 
 
 def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
-    """One of the middle gets a file of its own again, as after `git tag -f`; later all of them are packed."""
+    """A tag in the middle becomes a loose ref again, as after `git tag -f`; later all tags are packed."""
     opened = _reopened(index.parent.parent)
     facts = _facts(opened)
     _pack_refs(index.parent)
@@ -179,7 +182,7 @@ def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
 
 
 def test_a_ref_of_its_own_hides_a_packed_one_as_long_as_it_is_there(index: Path) -> None:
-    """A tag that was moved by hand says what it says now; when that file is gone, what the packed ref says."""
+    """A tag that was moved by hand counts as it is now; without its loose ref, the packed ref counts."""
     opened = _reopened(index.parent.parent)
     facts = _facts(opened)
     _pack_refs(index.parent)
@@ -191,31 +194,34 @@ def test_a_ref_of_its_own_hides_a_packed_one_as_long_as_it_is_there(index: Path)
 
     for _ in range(2):
         found = _reopened(index.parent.parent).samples()
-        assert [one.sequence for one in found] == [1, 3, 3, 4, 5]
+        assert [sample.sequence for sample in found] == [1, 3, 3, 4, 5]
     moved.unlink()
     assert _facts(_reopened(index.parent.parent)) == facts
 
 
 def test_a_sample_is_found_by_name_where_clocks_went_back(index: Path) -> None:
-    """Every sample by each of its names, also those that are not in the order of their times."""
+    """Every sample by each of its names, also where samples are not in the order of their times."""
     samples = _reopened(index.parent.parent).samples()
 
-    for one in samples:
-        for name in (one.moment, one.tag, one.tag.rpartition("/")[2]):
-            assert find_sample(samples, name).tag_id == one.tag_id
+    for sample in samples:
+        for name in (sample.moment, sample.tag, sample.tag.rpartition("/")[2]):
+            assert find_sample(samples, name).tag_id == sample.tag_id
 
 
 def test_verify_does_not_believe_the_index(index: Path) -> None:
-    """A tag whose object is gone is found, although the index knows what it said."""
+    """A tag with a missing object is reported, although the index has its content."""
     opened = _reopened(index.parent.parent)
     gone = opened.samples()[2].tag_id
     (index.parent / "objects" / gone[:2] / gone[2:]).unlink()
 
-    assert any(one.wrong and one.subject == opened.samples()[2].tag for one in _reopened(index.parent.parent).check())
+    assert any(
+        finding.wrong and finding.subject == opened.samples()[2].tag
+        for finding in _reopened(index.parent.parent).check()
+    )
 
 
 def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else may read it, and in somebody else's archive none is written."""
+    """Other users cannot read the index, and in the archive of another user no index is written."""
     assert stat.S_IMODE(index.stat().st_mode) == 0o600
     index.unlink()
     own = os.geteuid()
@@ -228,14 +234,14 @@ def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("later", [timedelta(seconds=-1), timedelta(0), timedelta(seconds=1)])
 def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path, later: timedelta) -> None:
-    """The newest in the order of samples, although the clock went back before the fourth."""
+    """The newest in the order of samples, although the clock was set back before the fourth."""
     samples = _reopened(index.parent.parent).samples()
     one_by_one = list(samples)
 
     assert isinstance(samples, TimeIndexed)
     for sample in one_by_one:
         moment = sample.time + later
-        expected = [one for one in one_by_one if one.time <= moment][-1:]
+        expected = [sample for sample in one_by_one if sample.time <= moment][-1:]
         assert samples.until(moment) == (expected[0] if expected else None)
         if expected:
             assert find_sample(samples, f"@{moment:%Y-%m-%dT%H:%M:%SZ}") == expected[0]
@@ -243,12 +249,24 @@ def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path
 
 
 def test_the_first_sample_of_a_commit(index: Path) -> None:
-    """Samples that found nothing new share the commit of one before."""
+    """Samples without changes share the commit of an earlier sample."""
     opened = _reopened(index.parent.parent)
     _take(opened, _COUNT - 1, _START + timedelta(days=1))
     samples = list(opened.samples())
     found = opened.first_samples()
 
     assert samples[-1].commit == samples[-2].commit
-    assert dict(found) == {one.commit: one for one in samples[:-1]}
+    assert dict(found) == {sample.commit: sample for sample in samples[:-1]}
     assert len(found) == _COUNT
+
+
+def test_a_sample_of_the_index_equals_the_sample_of_its_tag(index: Path) -> None:
+    """Also in sets and as a key, and with the same order."""
+    indexed = list(_reopened(index.parent.parent).samples())
+    plain = [Sample(sample.tag, sample.tag_id, sample.commit, sample.metadata) for sample in indexed]
+
+    assert plain == indexed
+    assert set(plain) == set(indexed)
+    assert [sample.order for sample in plain] == [sample.order for sample in indexed]
+    assert plain[0] != indexed[1]
+    assert plain[0] != plain[0].tag

@@ -1,7 +1,7 @@
-"""Remotes: an archive's branch and tags are pushed, never forced, and fetched, by the git program.
+"""Remotes: push the branch and the tags of an archive, never forced, and fetch them, with the git program.
 
-What the remote holds is read back before a push counts. ``comparing``, for ``verify`` alone, is imported from there.
-This package must not decide when to push.
+A push succeeds only when the refs of the remote, read back after it, are those that were pushed. Import ``verify``,
+which compares an archive with its remote, from its own module.
 """
 
 from gitsnap.archive.remote.connection import Remote

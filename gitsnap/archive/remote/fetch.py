@@ -1,4 +1,4 @@
-"""Brings an archive from a remote: for a volume that was lost, and for reading from a laptop.
+"""Clones archives from a remote: to replace a lost volume, and as cached copies for reading elsewhere.
 
 This module must not overwrite an archive.
 """
@@ -11,67 +11,81 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gitsnap.archive import GitArchive, chosen_branch, create_at, open_path
-from gitsnap.archive.leftovers import clear_git
+from gitsnap.archive import GitArchive, chosen_branch, create_archive_at, open_path
+from gitsnap.archive.leftovers import remove_git_leftovers
 from gitsnap.archive.lock import exclusive_lock
-from gitsnap.archive.refs import TAGS, UNSENT, read_refs
+from gitsnap.archive.refs import PENDING_PUSH, TAGS, read_refs
 from gitsnap.archive.remote.connection import Remote
-from gitsnap.archive.remote.push_samples import restore_unsent, take_unsent
+from gitsnap.archive.remote.push_samples import copy_pending, restore_pending
 from gitsnap.core.errors import ArchiveError, RemoteError, RemoteUnreachableError, StorageError
+from gitsnap.core.files import replace_file
 from gitsnap.format import check_branch, is_tag_of
 
 _URL = re.compile(r"\w+://|(?!/|\.)[\w.-]+@[\w.-]+:")
 
-
 _LOCK = "gitsnap.lock"
 _PATIENCE_SECONDS = 900.0
-"""How long a process waits for the copies: as long as one git command may take."""
+"""Time to wait for the lock of the cache: as long as one git command may take."""
 
 
 def is_url(text: str) -> bool:
-    """Whether a person means a remote rather than a folder."""
+    """Whether a text is the URL of a remote rather than a path."""
     return _URL.match(text) is not None
 
 
 def clone(remote: Remote, storage: Path, policy: str, *, prefix: str = "") -> bool:
-    """Make the archive of a policy from the remote; False where the remote is there and has nothing of the archive.
+    """Clone the archive of a policy into the storage. False where the remote can be read and has no such archive.
 
-    Raises the errors of a remote when that cannot be told: an archive must not begin anew while its history may be
-    there. Raises StorageError.
+    Raises RemoteError and its subclasses where the remote cannot be read, or has samples without the branch: a new
+    archive must not be started while the remote may have its history. Raises StorageError.
     """
     branch = check_branch(policy, prefix)
-    there = remote.refs(storage, branch)
-    if f"refs/heads/{branch}" not in there:
-        _check_tags(remote, [name for name in there if is_tag_of(name.removeprefix(TAGS), branch)], branch)
+    remote_refs = remote.refs(storage, branch)
+    if f"refs/heads/{branch}" not in remote_refs:
+        _check_tags(remote, [name for name in remote_refs if is_tag_of(name.removeprefix(TAGS), branch)], branch)
         return False
-    _clone_into(storage / policy, remote, branch, making=storage / f".cloning-{policy}")
+    _clone_into(storage / policy, remote, branch, temporary=storage / f".cloning-{policy}")
     return True
 
 
-def _clone_into(place: Path, remote: Remote, branch: str, *, making: Path) -> None:
-    """Fetch the archive of a branch into a temporary folder, then rename that: ``place`` is whole or not there.
+def _clone_into(folder: Path, remote: Remote, branch: str, *, temporary: Path) -> None:
+    """Fetch an archive into a temporary folder, then rename that to ``folder``, which is complete or absent.
 
-    Raises StorageError and the errors of a remote.
+    Raises StorageError, RemoteError and its subclasses.
     """
     prefix, _, policy = branch.rpartition("/")
     try:
-        shutil.rmtree(making, ignore_errors=True)  # what a killed process left
-        _fetch(remote, Path(create_at(making, policy=policy, prefix=prefix).location) / ".git", branch)
-        making.rename(place)
+        shutil.rmtree(temporary, ignore_errors=True)  # a killed process may have left it
+        _fetch(remote, Path(create_archive_at(temporary, policy=policy, prefix=prefix).location) / ".git", branch)
+        temporary.rename(folder)
     except OSError as error:
-        raise StorageError(f"the archive {place} cannot be made: {error.strerror}") from error
+        raise StorageError(f"the archive {folder} cannot be made: {error.strerror}") from error
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-# The copy of a remote's archive ---------------------------------------------------------------------------------------
+# Cached copies of remote archives -------------------------------------------------------------------------------------
 
 
 def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
-    """A copy of a remote's archive, brought up to date. ``policy``: ``""`` where the remote has one only.
+    """Fetch the archive of a remote into its cached copy, and open the copy.
 
-    One process at a time brings a copy up to date; the others wait. Raises NotFoundError, UsageError naming the
-    policies of the remote, ConflictError, StorageError, and the errors of a remote.
+    One process at a time updates the copies below ``cache``; other processes wait.
+
+    Args:
+        remote: The remote.
+        cache: The folder for all cached copies.
+        policy: A policy or branch of the remote; ``""`` where the remote has only one.
+
+    Returns:
+        The copy, with the branch and the tags of the remote.
+
+    Raises:
+        NotFoundError: The remote has no such archive.
+        UsageError: The remote has several archives, which the message names, and ``policy`` is empty.
+        ConflictError: Another process updated the copies for too long.
+        StorageError: The copy cannot be written.
+        RemoteError: The remote cannot be read; also its subclasses.
     """
     folder = cache / hashlib.sha256(remote.url.encode()).hexdigest()[:24]
     try:
@@ -81,51 +95,51 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
             f"the folder {cache} for copies of remotes cannot be made: {error.strerror}",
             hint="Name another folder with XDG_CACHE_HOME, or clone the archive and name the clone with --archive.",
         ) from error
-    with exclusive_lock(cache / _LOCK, place=f"the copies of remotes in {cache}", patience=_PATIENCE_SECONDS):
-        branch = _branch(remote, folder, policy)
-        place = folder / hashlib.sha256(branch.encode()).hexdigest()[:16]
-        making = folder / f".making-{place.name}"
-        if (place / ".git").exists():
-            _bring_up_to_date(place, remote, branch, making=making)
+    with exclusive_lock(cache / _LOCK, subject=f"the copies of remotes in {cache}", patience=_PATIENCE_SECONDS):
+        branch = _choose_branch(remote, folder, policy)
+        copy = folder / hashlib.sha256(branch.encode()).hexdigest()[:16]
+        temporary = folder / f".making-{copy.name}"
+        if (copy / ".git").exists():
+            _update_copy(copy, remote, branch, temporary=temporary)
         else:
-            _clone_into(place, remote, branch, making=making)
-        copy = open_path(place)
-        copy.tidy()
-    return copy
+            _clone_into(copy, remote, branch, temporary=temporary)
+        archive = open_path(copy)
+        archive.tidy()
+    return archive
 
 
-def _bring_up_to_date(place: Path, remote: Remote, branch: str, *, making: Path) -> None:
-    """Fetch into a copy. A copy that a killed process or a full disk damaged is made anew.
+def _update_copy(copy: Path, remote: Remote, branch: str, *, temporary: Path) -> None:
+    """Fetch into a cached copy. A copy that a killed process or a full disk damaged is replaced by a new clone.
 
-    Samples of a rollback that the remote does not have yet are only in the copy: they go into the new one.
+    Samples that are not pushed yet exist only in the copy: they are copied into the new clone.
     """
-    git_folder = place / ".git"
+    git_folder = copy / ".git"
     try:
-        clear_git(git_folder, branch)
-        refs = read_refs(git_folder, UNSENT)
-        if refs.damaged_line:  # git reads no ref then; what is cut off is fetched again
-            (git_folder / "packed-refs").write_bytes(refs.readable)
-        open_path(place)
+        remove_git_leftovers(git_folder, branch)
+        refs = read_refs(git_folder, PENDING_PUSH)
+        if refs.damaged_line:  # git would read no ref at all; the refs that are cut off here are fetched again
+            replace_file(git_folder / "packed-refs", refs.readable, keep_mode=True, durable=True)
+        open_path(copy)
         _fetch(remote, git_folder, branch)
-        restore_unsent(git_folder, branch)
+        restore_pending(git_folder, branch)
     except RemoteUnreachableError:
         raise
-    except (ArchiveError, RemoteError, StorageError):
-        renewed = place.with_name(f".renewed-{place.name}")
+    except (ArchiveError, RemoteError, StorageError, OSError):
+        renewed = copy.with_name(f".renewed-{copy.name}")
         shutil.rmtree(renewed, ignore_errors=True)
-        _clone_into(renewed, remote, branch, making=making)
+        _clone_into(renewed, remote, branch, temporary=temporary)
         try:
-            take_unsent(git_folder, renewed / ".git", branch)
-            shutil.rmtree(making, ignore_errors=True)
-            place.rename(making)
-            renewed.rename(place)
+            copy_pending(git_folder, renewed / ".git", branch)
+            shutil.rmtree(temporary, ignore_errors=True)
+            copy.rename(temporary)
+            renewed.rename(copy)
         finally:
             shutil.rmtree(renewed, ignore_errors=True)
-            shutil.rmtree(making, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
-    """The branch and its tags, exactly as the remote has them."""
+    """Fetch the branch and its tags. Afterwards they are exactly those of the remote."""
     remote.run(
         git_folder,
         "fetch",
@@ -140,8 +154,8 @@ def _fetch(remote: Remote, git_folder: Path, branch: str) -> None:
     )
 
 
-def _branch(remote: Remote, folder: Path, policy: str) -> str:
-    """The branch of the remote that is meant. A branch of exactly this name comes before one whose last part it is."""
+def _choose_branch(remote: Remote, folder: Path, policy: str) -> str:
+    """The branch of the remote for a policy or a branch name."""
     listed = remote.run(folder, "ls-remote", "--heads", remote.url)
     heads = sorted(line.split("refs/heads/", 1)[1] for line in listed.splitlines() if "refs/heads/" in line)
     if not heads:
@@ -150,7 +164,7 @@ def _branch(remote: Remote, folder: Path, policy: str) -> str:
 
 
 def _check_branchless(remote: Remote, folder: Path) -> None:
-    """Raises RemoteError where a remote without a branch has samples all the same."""
+    """Raise RemoteError where a remote that has no branches has tags of samples."""
     listed = remote.run(folder, "ls-remote", "--refs", "--tags", remote.url)
     for name in sorted(line.partition("\t")[2] for line in listed.splitlines()):
         branch = name.removeprefix(TAGS).rpartition("/")[0]
@@ -159,7 +173,7 @@ def _check_branchless(remote: Remote, folder: Path) -> None:
 
 
 def _check_tags(remote: Remote, tags: Sequence[str], branch: str) -> None:
-    """Raises RemoteError where the remote has samples of a branch that it does not have: that is no empty remote."""
+    """Raise RemoteError where there are tags of samples, although the remote does not have their branch."""
     if tags:
         raise RemoteError(
             f"{remote.shown} has samples of {branch}, such as {max(tags).removeprefix(TAGS)}, and not the branch",
@@ -169,6 +183,6 @@ def _check_tags(remote: Remote, tags: Sequence[str], branch: str) -> None:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where copies of remotes are kept: ``$XDG_CACHE_HOME/gitsnap`` or ``~/.cache/gitsnap``."""
+    """The folder for cached copies of remotes: ``$XDG_CACHE_HOME/gitsnap``, or ``~/.cache/gitsnap``."""
     base = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", ".")) / ".cache")
     return Path(base) / "gitsnap"

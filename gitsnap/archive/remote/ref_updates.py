@@ -1,8 +1,7 @@
-"""Updates refs of a remote by name and object, never forced, and reads back what the remote has then.
+"""Updates refs of a remote by name and object id, never forced, and reads the refs back.
 
-A server updates all refs of a batch or none. Some servers cannot (AWS CodeCommit, Azure DevOps): there the tags go
-first and the branch last, so that no commit of the branch lacks the tag of its sample.
-This module must not decide what is updated.
+The refs of a batch are pushed atomically. Some servers do not support atomic pushes (AWS CodeCommit, Azure DevOps):
+there the tags are pushed before the branch, so that no commit of the branch lacks the tag of its sample.
 """
 
 from __future__ import annotations
@@ -18,45 +17,48 @@ from gitsnap.core.errors import RemoteError
 from gitsnap.git.process import scratch_repository
 
 _BATCH = 1000
-"""Refs of one push: what a command line holds."""
+"""The largest number of refs in one push: more may not fit into a command line."""
 
-_MOST_ASKED_FOR = 500
-"""So many refs are asked for by name; for more, all refs of the branch are listed."""
+_MOST_BY_NAME = 500
+"""The largest number of refs that are read back by name. For more, all refs of the branch are listed."""
 
 _UP_TO_DATE = re.compile(r"^ = \[up to date\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A ref of the remote and what becomes of it."""
+    """An update of a ref of the remote."""
 
     name: str
     target: str
-    """The object that it is to name; ``""`` to delete it."""
+    """The new object id; ``""`` to delete the ref."""
     expected: str = ""
-    """The object that it must name now; ``""`` where the server's own rules decide: a new ref, or a fast-forward."""
+    """The object id that the ref must have now; ``""`` for a ref that is new or that may only be fast-forwarded."""
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The lease for the command line, if there is one."""
+    def lease(self) -> tuple[str, ...]:
+        """The option for `git push` that checks ``expected``, if set."""
         return (f"--force-with-lease={self.name}:{self.expected}",) if self.expected else ()
 
     @property
     def spec(self) -> str:
-        """The refspec, by object, so that a capture meanwhile changes nothing."""
+        """The refspec. It has the object id, so that a concurrent capture does not change what is pushed."""
         return f"{self.target}:{self.name}"
 
 
 def send(git_folder: Path, remote: Remote, updates: Iterable[Update]) -> None:
-    """Push the updates. Raises RemoteRefusedError, RemoteChangedError, RemoteUnreachableError, RemoteError."""
+    """Push the updates in batches: atomically, or one after the other where the server does not support that.
+
+    Raises RemoteRefusedError, RemoteChangedError, RemoteUnreachableError, RemoteError.
+    """
     waiting = sorted(updates, key=lambda update: update.name)
     atomic = True
     while waiting:
         batch = waiting[:_BATCH] if atomic else _without_branch(waiting)[:_BATCH] or waiting[:1]
-        words = [word for update in batch for word in update.words]
+        leases = [option for update in batch for option in update.lease]
         specs = [update.spec for update in batch]
         done = remote.attempt(
-            git_folder, "push", *(("--atomic",) if atomic else ()), "--no-verify", "--quiet", "--porcelain", *words,
+            git_folder, "push", *(("--atomic",) if atomic else ()), "--no-verify", "--quiet", "--porcelain", *leases,
             remote.url, *specs,
         )  # fmt: skip
         if done.returncode == 0:
@@ -72,12 +74,12 @@ def _without_branch(updates: Iterable[Update]) -> list[Update]:
     return [update for update in updates if update.name.startswith("refs/tags/")]
 
 
-def read_back(git_folder: Path, branch: str, remote: Remote, wanted: Mapping[str, str]) -> None:
-    """Raises RemoteError unless the remote has these refs with these objects."""
-    if len(wanted) <= _MOST_ASKED_FOR and _has_exactly(git_folder, remote, wanted):
+def read_back(git_folder: Path, branch: str, remote: Remote, pushed: Mapping[str, str]) -> None:
+    """Raise RemoteError unless the remote has these refs. ``pushed``: name -> object id."""
+    if len(pushed) <= _MOST_BY_NAME and _has_exactly(git_folder, remote, pushed):
         return
-    there = remote.refs(git_folder, branch)
-    wrong = sorted(name for name, target in wanted.items() if there.get(name) != target)
+    remote_refs = remote.refs(git_folder, branch)
+    wrong = sorted(name for name, target in pushed.items() if remote_refs.get(name) != target)
     if wrong:
         raise RemoteError(
             f"{remote.shown}: the push was accepted, but {wrong[0]} is not there"
@@ -86,15 +88,16 @@ def read_back(git_folder: Path, branch: str, remote: Remote, wanted: Mapping[str
         )
 
 
-def _has_exactly(git_folder: Path, remote: Remote, wanted: Mapping[str, str]) -> bool:
-    """Whether a fetch of these refs would change none of them. A server of protocol 2 is asked for them alone.
+def _has_exactly(git_folder: Path, remote: Remote, refs: Mapping[str, str]) -> bool:
+    """Whether `git fetch --dry-run` of these refs reports all of them as up to date. False where it fails.
 
-    False also where that cannot be told. What the fetch may bring goes into a repository that is thrown away.
+    With git's protocol version 2 the server lists only these refs. The fetch runs in a temporary repository, so that no
+    object gets into the archive.
     """
-    with scratch_repository(git_folder, wanted) as scratch:
-        specs = "".join(f"{name}:{name}\n" for name in sorted(wanted))
+    with scratch_repository(git_folder, refs) as scratch:
+        specs = "".join(f"{name}:{name}\n" for name in sorted(refs))
         done = remote.attempt(
             scratch, "fetch", "--dry-run", "--verbose", "--no-tags", "--no-write-fetch-head", "--stdin", remote.url,
-            given=specs,
+            stdin=specs,
         )  # fmt: skip
-    return done.returncode == 0 and len(_UP_TO_DATE.findall(done.stderr)) == len(wanted)
+    return done.returncode == 0 and len(_UP_TO_DATE.findall(done.stderr)) == len(refs)

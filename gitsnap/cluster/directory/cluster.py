@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.cluster.directory.files import ObjectFile, find_files, stamp, write_atomically
+from gitsnap.cluster.directory.files import ORDINARY_MODE, ObjectFile, find_files, stamp
 from gitsnap.cluster.directory.selectors import field_matcher, label_matcher
 from gitsnap.cluster.directory.served_kinds import DEFINITION, ServedKind, defined, known, seen
 from gitsnap.cluster.directory.text_fields import misfit, with_empty_texts
@@ -41,6 +41,7 @@ from gitsnap.core.errors import (
     RejectedError,
     StorageError,
 )
+from gitsnap.core.files import replace_file
 from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import Page
@@ -323,7 +324,8 @@ class DirectoryCluster:
         self._version += 1
         path = self._folder / STATE_FILE
         try:
-            write_atomically(path, json.dumps({"resourceVersion": self._version}).encode() + b"\n")
+            content = json.dumps({"resourceVersion": self._version}).encode() + b"\n"
+            replace_file(path, content, mode=ORDINARY_MODE, keep_mode=True, durable=True)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from None
         self._state_stamp = stamp(path)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gitsnap.cluster.directory.text_fields import misfit
 from gitsnap.core.errors import AccessDeniedError, InputError, StorageError
+from gitsnap.core.files import replace_file, sync_folder
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.format import encode, iterate_documents, line_of, load_documents
 
@@ -26,9 +27,9 @@ _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 
 _DIRECTIVE_OR_END = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
 _ONLY_COMMENTS = re.compile(r"(?:---)?(?:\s|#[^\n]*(?:\n|\Z))*\Z")
-_PRIVATE = 0o600
-_ORDINARY = 0o666
-"""Before the process's umask."""
+_PRIVATE_MODE = 0o600
+ORDINARY_MODE = 0o666
+"""Permission bits of a new file, less the umask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ class ObjectFile:
                 sync_folder(self.path.parent)
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, content, mode=_mode(target, content))
+            mode = _PRIVATE_MODE if b"Secret" in content else ORDINARY_MODE  # of a new file
+            replace_file(target, content, mode=mode, keep_mode=True, durable=True)
         except PermissionError:
             raise AccessDeniedError(f"{self.path} is not writable for this user") from None
         except OSError as error:
@@ -180,14 +182,6 @@ def _ended(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
-def _mode(path: Path, content: bytes) -> int:
-    """Permission bits of a file to be written: as they are; those of a new file with a Secret keep others out."""
-    try:
-        return path.stat().st_mode & 0o7777
-    except FileNotFoundError:
-        return _PRIVATE if b"Secret" in content else _ORDINARY
-
-
 def stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file does, None when there is none."""
     try:
@@ -195,34 +189,6 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def write_atomically(path: Path, content: bytes, *, mode: int = _ORDINARY) -> None:
-    """Readers see the old file or the new one, whole, even after a power failure. Raises OSError."""
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
-    existed = path.exists()
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(temporary, flags, mode), "wb") as target:
-            if existed:
-                os.fchmod(target.fileno(), mode)  # a file that is there keeps its bits whatever the umask
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make additions to and removals from a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def find_files(folder: Path) -> list[Path]:

@@ -1,0 +1,118 @@
+"""Finds out which parts of an archive a copy lacks, with the samples whose tags are missing.
+
+Every command that reads an archive calls this module, so it reads a few commits at the head of the branch, not all
+objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import pygit2
+
+from gitsnap.archive.commit_objects import walk_first_parents
+from gitsnap.archive.completeness import (
+    FETCH_CONTENTS,
+    FETCH_HISTORY,
+    FETCH_TAGS,
+    Lack,
+    find_missing_objects,
+    is_clone,
+    is_shallow,
+)
+from gitsnap.archive.refs import branch_heads
+from gitsnap.archive.worktree import checked_out_commit
+from gitsnap.core.model import Sample
+
+_MOST_COMMITS = 1000
+"""The largest number of commits, from the head of a branch on, among which a commit with a sample is searched."""
+
+
+def find_missing_parts(
+    repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, damaged_line: int
+) -> list[Lack]:
+    """Find the parts of the archive that this copy lacks.
+
+    A partial clone is not reported: a command that needs a missing content fails with its own message.
+
+    Args:
+        repository: The repository of the archive.
+        branch: The branch of the archive.
+        samples: All samples that can be read.
+        newest: The newest of these on the branch.
+        damaged_line: The number of the line of ``packed-refs`` that git cannot read; 0 for none.
+
+    Raises:
+        ArchiveError: The ref of the branch is damaged.
+    """
+    missing = [lack for lack in find_missing_objects(repository) if lack.command != FETCH_CONTENTS]
+    if damaged_line:
+        missing.append(
+            Lack(
+                "refs",
+                f"the file packed-refs is damaged at line {damaged_line}: samples after this line cannot be "
+                "read, and the newest sample may be missing",
+            )
+        )
+    else:
+        missing += _missing_samples(repository, branch, samples, newest, shallow=is_shallow(repository))
+    return missing
+
+
+def _missing_samples(
+    repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, shallow: bool
+) -> list[Lack]:
+    """Report commits by gitsnap at the head of the branch whose samples have no tag here.
+
+    A capture that was killed leaves one such commit, which the next capture repairs. In a clone the branch may be older
+    than the newest sample: the tags were fetched without the branch.
+    """
+    heads = set(branch_heads(repository, branch).values())
+    copied = is_clone(repository)
+    if copied and not heads:
+        fetched = f"origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
+        if samples:
+            message = f"the branch {branch} is not here, only the tags of its samples"
+            return [Lack("history", message, f"git fetch {fetched}")]
+        message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
+        return [Lack("samples", message, f"{FETCH_TAGS} {fetched}")]
+    # A capture updates the working tree after it created the tag: the commit shown there is not of a killed capture.
+    shown = "" if copied or (newest is not None and {newest.commit} == heads) else checked_out_commit(repository)
+    if shown and not heads:
+        heads = {shown}
+    untagged = max((_count_untagged(repository, head, samples, newest) for head in heads), default=0)
+    if untagged <= (0 if copied or shown in heads else 1):
+        return []
+    command = (FETCH_HISTORY if shallow else FETCH_TAGS) if copied else ""
+    commits = "1 commit" if untagged == 1 else f"{untagged} commits" if untagged < _MOST_COMMITS else "many commits"
+    if not samples:
+        message = f"no sample is here, but {branch} has {commits} by gitsnap: the tags of the samples are missing"
+    else:
+        message = (
+            f"{branch} has {commits} by gitsnap after the newest sample here: the tags of newer samples are missing"
+        )
+    if not copied:
+        message += f". A clone or a remote may have them: git fetch URL 'refs/tags/{branch}/*:refs/tags/{branch}/*'"
+    return [Lack("samples", message, command)]
+
+
+def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:
+    """The number of commits by gitsnap between the head of a branch and the newest commit that has a sample.
+
+    0 where that commit is not the newest sample's: then the branch was rewritten, and its commits do not prove that
+    samples are missing.
+    """
+    if newest is not None and any(
+        commit.id == head for commit in islice(walk_first_parents(repository, newest.commit), _MOST_COMMITS)
+    ):
+        return 0
+    tagged = frozenset(sample.commit for sample in samples)
+    own = 0
+    for commit in islice(walk_first_parents(repository, head), _MOST_COMMITS):
+        if commit.id in tagged:
+            return own if newest is None or commit.id == newest.commit else 0
+        if newest is not None and not commit.parents:
+            return 0
+        own += commit.is_own
+    return own
