@@ -68,8 +68,12 @@ class ObjectKey:
 
     def __str__(self) -> str:
         """``ConfigMap default/database``, ``ClusterProfile.config.projectsveltos.io guestbook``."""
-        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {place}"
+        return f"{self.kind} {self.namespaced_name}"
+
+    @property
+    def namespaced_name(self) -> str:
+        """``default/database``, or ``guestbook`` for a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ObjectKey:

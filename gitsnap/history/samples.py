@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.suggestions import nearest
 from gitsnap.format import decode_object, file_of
 from gitsnap.sveltos import inventory
@@ -301,7 +302,7 @@ def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> lis
     found = []
     for summary in summaries:
         profile, managed = inventory.profile_of(summary), inventory.cluster_of(summary)
-        listed = ((inventory.distill(summary) or {}).get("status") or {}).get("featureSummaries") or ()
+        listed = ((inventory.distill(KubeObject.of(summary)) or {}).get("status") or {}).get("featureSummaries") or ()
         features = [str(entry["featureID"]) for entry in listed if str(entry.get("status")).startswith("Failed")]
         if profile is not None and features and filters.wants_cluster(managed):
             found.append(FailedDeployment(_cluster_name(managed), _profile_name(profile), tuple(sorted(features))))

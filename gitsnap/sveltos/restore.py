@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind
-from gitsnap.core.objects import same_json
+from gitsnap.core.objects import KubeObject, same_json
 from gitsnap.sveltos import generated, kinds
 from gitsnap.sveltos.generated import Origin
 
@@ -142,7 +142,7 @@ class Refusal:
 
 def ownership(document: JsonObject) -> Refusal | None:
     """Why an object, best as the API server gave it, is not a user's to roll back; None when it is."""
-    origin = generated.reason(document)
+    origin = generated.origin_of(KubeObject.of(document))
     if origin is not None:
         return Refusal(_origin_in_words(origin, document), forceable=origin in generated.INCLUDABLE)
     metadata = document.get("metadata") or {}

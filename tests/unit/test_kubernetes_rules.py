@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.objects import KubeObject
 from gitsnap.kube.server_fields import FILLED_FIELDS, MADE_BY_KUBERNETES
 from gitsnap.sveltos import generated, kinds, restore
 from gitsnap.sveltos.generated import Origin
@@ -185,7 +187,7 @@ def test_finalizers() -> None:
 )
 def test_what_nobody_wrote(document: JsonObject, origin: Origin | None) -> None:
     """Objects of every cluster, credentials, and state of tools are left out of a capture."""
-    assert generated.reason(document) is origin
+    assert generated.origin_of(KubeObject.of(document)) is origin
 
 
 class _MetadataOnly(dict[str, Any]):
@@ -208,12 +210,13 @@ class _MetadataOnly(dict[str, Any]):
 def test_metadata_tells_what_nobody_wrote(kind: Kind) -> None:
     """Of every kind but Secret: lists of metadata leave out what lists of whole objects would (capture/list_reader)."""
     document = _MetadataOnly(apiVersion=f"{kind.group}/v1" if kind.group else "v1", kind=kind.name, metadata={})
+    obj = replace(KubeObject.of({**document}), spec=_MetadataOnly(), raw=document)
 
     if kind == kinds.SECRET:
         with pytest.raises(AssertionError, match="type"):
-            generated.reason(document)
+            generated.origin_of(obj)
     else:
-        assert generated.reason(document) is None
+        assert generated.origin_of(obj) is None
 
 
 def test_every_row_is_of_a_kind_that_a_policy_can_add() -> None:

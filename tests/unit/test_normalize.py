@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.sveltos.generated import RULES, Origin, reason
+from gitsnap.core.objects import KubeObject
+from gitsnap.sveltos.generated import RULES, Origin, origin_of
 from gitsnap.sveltos.normalize import SERVER_METADATA, last_manager, normalize, terminating
 
 _API = {"ClusterProfile": "config.projectsveltos.io/v1beta1", "SveltosCluster": "lib.projectsveltos.io/v1beta1"}
@@ -122,8 +123,8 @@ def test_who_wrote_last() -> None:
         {"manager": "argocd", "operation": "Apply", "time": "2026-01-02T00:00:00Z"},
         {"manager": "controller", "operation": "Update", "subresource": "status", "time": "2026-01-03T00:00:00Z"},
     ]
-    assert last_manager(_object(managedFields=entries)) == "argocd"
-    assert last_manager(_object()) == ""
+    assert last_manager(KubeObject.of(_object(managedFields=entries))) == "argocd"
+    assert last_manager(KubeObject.of(_object())) == ""
 
 
 _TRIGGER = "eventtrigger.lib.projectsveltos.io/eventtriggername"
@@ -155,7 +156,7 @@ _CASES: list[tuple[dict[str, Any], Origin | None]] = [
 @pytest.mark.parametrize(("document", "origin"), _CASES)
 def test_generated_objects(document: dict[str, Any], origin: Origin | None) -> None:
     """Each rule has a case that it takes, and what looks like it is left to the user."""
-    assert reason(document) is origin
+    assert origin_of(KubeObject.of(document)) is origin
 
 
 def test_each_rule_about_generated_objects_has_a_case() -> None:

@@ -73,7 +73,7 @@ _EXACT: dict[str, frozenset[str]] = {
         }
     ),
     "the one equality itself": frozenset(
-        {"core/objects.py: one == other", "core/objects.py: set(_changed(before, after, ''))"},
+        {"core/objects.py: left == right", "core/objects.py: set(_changed(before, after, ''))"},
     ),
 }
 """Why a comparison is right although its operands may be JSON: ``module: expression``."""

@@ -31,6 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.diff import compare
 from gitsnap.format import parse_tag_message, tag_message
 from gitsnap.history.samples import find_object
@@ -160,10 +161,10 @@ def test_it_is_looked_at_again(archive: GitArchive) -> None:
 def test_a_defect_is_not_blamed_on_the_object(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named as one, with where it is, and without any value; all else is captured."""
 
-    def broken(raw: JsonObject, **more: Any) -> JsonObject | None:
-        if raw["metadata"]["name"] == "bad":
+    def broken(obj: KubeObject, **more: Any) -> JsonObject | None:
+        if obj.key.name == "bad":
             raise KeyError("value of a Secret")
-        return distill(raw, **more)
+        return distill(obj, **more)
 
     distill: Callable[..., JsonObject | None] = inventory.distill
     monkeypatch.setattr(inventory, "distill", broken)
@@ -298,8 +299,8 @@ def test_what_is_deep_is_cut_off_and_stays_too_deep(levels: int) -> None:
 def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some steps go down into an object by recursion: that ends before the archive's own limit is looked at."""
 
-    def deep(raw: JsonObject, **more: Any) -> JsonObject | None:
-        return deep(raw, **more) if raw["metadata"]["name"] == "bad" else distill(raw, **more)
+    def deep(obj: KubeObject, **more: Any) -> JsonObject | None:
+        return deep(obj, **more) if obj.key.name == "bad" else distill(obj, **more)
 
     distill: Callable[..., JsonObject | None] = inventory.distill
     monkeypatch.setattr(inventory, "distill", deep)
