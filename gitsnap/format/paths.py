@@ -12,11 +12,7 @@ import re
 from functools import lru_cache
 
 from gitsnap.core.model import Kind, ObjectKey
-
-CLUSTER_SCOPED = "_cluster"
-"""The folder of cluster-scoped objects; no namespace can have this name."""
-
-EXTENSION = ".yaml"
+from gitsnap.format.constants import CLUSTER_SCOPED, EXTENSION
 
 _LONGEST_COMPONENT = 255
 _HASH_DIGITS = 32

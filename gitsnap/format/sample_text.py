@@ -16,13 +16,11 @@ from urllib.parse import quote
 
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import ChangeCounts, CommitId, Consistency, IncompleteKind, SampleMetadata, TagId, Trigger
+from gitsnap.format.constants import FORMAT
 from gitsnap.format.trailers import incomplete_lines, incomplete_of, kept, safe, trailers
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import ChangedFile
-
-FORMAT = 1
-"""The format version that this module writes, and the newest that it reads."""
 
 _LONGEST_SUBJECT = 120
 _LONGEST_NAME = 100

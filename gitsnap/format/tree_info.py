@@ -10,16 +10,10 @@ from typing import Any
 
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
+from gitsnap.format.constants import FEATURES, FORMAT, SENSITIVE_FIELDS
 from gitsnap.format.masking import steps_of
-from gitsnap.format.sample_text import FORMAT
 from gitsnap.format.yaml.emitter import encode
 from gitsnap.format.yaml.reader import decode
-
-SENSITIVE_FIELDS = "sensitive-fields"
-"""Objects other than Secrets may hold fingerprints. A reader without this feature would take these for values."""
-
-FEATURES = frozenset({SENSITIVE_FIELDS})
-"""What ``requires`` of a tree may name."""
 
 
 def tree_info_to_bytes(info: TreeInfo) -> bytes:

@@ -8,11 +8,11 @@ The rules read an object as the API server sends it: normalization removes the l
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gitsnap.core.model import Kind
+from gitsnap.core.model import Kind, ObjectKey, ResourceSelector
 from gitsnap.core.objects import KubeObject
 from gitsnap.kube.server_fields import is_helm_release, is_made_by_kubernetes
 from gitsnap.sveltos import kinds
@@ -123,3 +123,24 @@ def origin_of(obj: KubeObject) -> Origin | None:
 def _rules_of(kind: Kind) -> tuple[Rule, ...]:
     """The rules for a kind. Cached: a capture asks for each of its objects, which have few kinds."""
     return tuple(rule for rule in RULES if not rule.kinds or kind in rule.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusions:
+    """The generated objects that a sample includes."""
+
+    keys: Collection[ObjectKey]
+    """Objects to include whatever their origin: a rollback is about to write them."""
+    selectors: tuple[ResourceSelector, ...]
+    """Entries of a policy for kinds of Sveltos: they include the objects of the origins in INCLUDABLE."""
+
+    def origin_if_left_out(self, obj: KubeObject) -> Origin | None:
+        """The origin of an object to leave out, None for an object to archive.
+
+        Except for Secrets, the metadata of the object is enough.
+        """
+        origin = None if obj.kind in kinds.INVENTORY_KINDS else origin_of(obj)
+        if origin is None or obj.key in self.keys:
+            return None
+        included = origin in INCLUDABLE and any(selector.covers(obj.key) for selector in self.selectors)
+        return None if included else origin

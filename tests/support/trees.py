@@ -27,7 +27,7 @@ from gitsnap.core.model import (
 )
 from gitsnap.core.objects import KubeObject
 from gitsnap.format import encode, iterate_documents, load_documents, path_of
-from gitsnap.format.fingerprint import mask
+from gitsnap.format.masking import mask_secret
 from gitsnap.sveltos import generated, inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.normalize import normalize, terminating
@@ -137,7 +137,7 @@ def _store(tree: MemoryTree, raw: JsonObject, owned: frozenset[str], key: bytes)
             return
         document = normalize(raw, controller_labels=owned)
         if at.kind == kinds.SECRET and tree.info.secrets.mode is not SecretsMode.PLAINTEXT:
-            document = mask(document, key)
+            document = mask_secret(document, key)
         tree.put(Area.CONFIGURATION, path_of(at), document)
     distilled = inventory.distill(KubeObject.of(raw), controller_labels=owned)
     if distilled is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.core.errors import InputError, SecretsError
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.format import encode, fingerprint
+from gitsnap.format import encode, fingerprint, masking
 
 KEY = bytes(range(32))
 SECRET = ObjectKey(Kind("", "Secret"), "default", "database")
@@ -98,7 +98,7 @@ def test_golden_key_id() -> None:
 
 def test_golden_masked_secret() -> None:
     """The archived form of a Secret is the same bytes for ever."""
-    masked = fingerprint.mask(secret(immutable=True), KEY)
+    masked = masking.mask_secret(secret(immutable=True), KEY)
 
     assert encode(masked).decode() == (
         "apiVersion: v1\n"
@@ -128,7 +128,7 @@ def test_masking_leaves_everything_but_values() -> None:
     original = secret(immutable=True)
     copy = {**original, "data": dict(original["data"])}
 
-    masked = fingerprint.mask(original, KEY)
+    masked = masking.mask_secret(original, KEY)
 
     assert original == copy
     assert {field: masked[field] for field in masked if field != "data"} == {
@@ -142,8 +142,8 @@ def test_string_data_is_data() -> None:
     """A Secret in a file with stringData masks as the server's form of it does, and stringData wins."""
     in_file = secret(data={"user": b64("old"), "password": b64(CANARY)}, stringData={"user": "admin"})
 
-    assert fingerprint.mask(in_file, KEY) == fingerprint.mask(secret(), KEY)
-    assert fingerprint.values_document(in_file) == fingerprint.values_document(secret())
+    assert masking.mask_secret(in_file, KEY) == masking.mask_secret(secret(), KEY)
+    assert masking.secret_values(in_file) == masking.secret_values(secret())
 
 
 def test_string_data_alone_is_masked() -> None:
@@ -151,21 +151,23 @@ def test_string_data_alone_is_masked() -> None:
     in_file = secret(stringData={"password": CANARY})
     del in_file["data"]
 
-    assert fingerprint.mask(in_file, KEY)["data"]["password"] == fingerprint.mask(secret(), KEY)["data"]["password"]
+    assert (
+        masking.mask_secret(in_file, KEY)["data"]["password"] == masking.mask_secret(secret(), KEY)["data"]["password"]
+    )
 
 
 def test_a_misspelt_field_is_left_out() -> None:
     """A field that no Secret has may hold values, so it is not archived."""
-    assert fingerprint.mask(secret(stringdata={"password": CANARY}), KEY) == fingerprint.mask(secret(), KEY)
+    assert masking.mask_secret(secret(stringdata={"password": CANARY}), KEY) == masking.mask_secret(secret(), KEY)
 
 
 @pytest.mark.parametrize("data", [None, {}])
 def test_a_secret_without_values(data: dict[str, str] | None) -> None:
     """A Secret without values keeps an empty data, and comes back from nothing."""
-    masked = fingerprint.mask(secret(data=data), KEY)
+    masked = masking.mask_secret(secret(data=data), KEY)
 
     assert masked["data"] == {}
-    assert fingerprint.restore(masked, fingerprint.values_document(secret(data=data)), KEY) == masked
+    assert masking.restore_secret(masked, masking.secret_values(secret(data=data)), KEY) == masked
 
 
 def test_a_secret_without_data_stays_without() -> None:
@@ -173,7 +175,7 @@ def test_a_secret_without_data_stays_without() -> None:
     bare = secret()
     del bare["data"]
 
-    assert fingerprint.mask(bare, KEY) == bare
+    assert masking.mask_secret(bare, KEY) == bare
 
 
 @pytest.mark.parametrize(
@@ -199,16 +201,16 @@ def test_what_is_no_base64_is_masked_all_the_same(value: Any) -> None:
     """No server holds such a Secret, but a file may: it is fingerprinted, marked, and comes back as it was."""
     odd = secret(data={"key": value})
 
-    masked = fingerprint.mask(odd, KEY)
+    masked = masking.mask_secret(odd, KEY)
 
     assert fingerprint.is_fingerprint(masked["data"]["key"])
-    assert fingerprint.restore(masked, fingerprint.values_document(odd), KEY)["data"] == {"key": value}
+    assert masking.restore_secret(masked, masking.secret_values(odd), KEY)["data"] == {"key": value}
 
 
 def test_raw_text_does_not_look_like_the_value_it_decodes_to() -> None:
     """Text that is no base64 has another fingerprint than a value of the same bytes."""
-    raw = fingerprint.mask(secret(data={"key": "päß"}), KEY)
-    decoded = fingerprint.mask(secret(data={"key": b64("päß")}), KEY)
+    raw = masking.mask_secret(secret(data={"key": "päß"}), KEY)
+    decoded = masking.mask_secret(secret(data={"key": b64("päß")}), KEY)
 
     assert raw["data"] != decoded["data"]
 
@@ -217,7 +219,7 @@ def test_lines_within_base64_do_not_matter() -> None:
     """An API server ignores line ends within base64, so the value is the same."""
     wrapped = secret(data={"key": "c3dvcmRm\r\naXNo\n"})
 
-    assert fingerprint.mask(wrapped, KEY) == fingerprint.mask(secret(data={"key": b64("swordfish")}), KEY)
+    assert masking.mask_secret(wrapped, KEY) == masking.mask_secret(secret(data={"key": b64("swordfish")}), KEY)
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])
@@ -225,14 +227,14 @@ def test_lines_within_base64_do_not_matter() -> None:
 def test_data_that_is_no_map_is_refused(field: str, value: Any) -> None:
     """Values in a shape that no server takes are refused by the object's name, without the value."""
     with pytest.raises(InputError, match=f"Secret default/database: {field} is no map") as caught:
-        fingerprint.mask(secret(**{field: value}), KEY)
+        masking.mask_secret(secret(**{field: value}), KEY)
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_sealed_document_has_nothing_that_changes_by_itself() -> None:
     """Labels and the like are not in it, so that a ciphertext is made anew only when values change."""
-    assert fingerprint.values_document(secret(immutable=True)) == {
+    assert masking.secret_values(secret(immutable=True)) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "database", "namespace": "default"},
@@ -245,9 +247,9 @@ def test_restoring_gives_the_secret_back() -> None:
     """From fingerprints and values comes the Secret itself."""
     original = secret()
 
-    masked = fingerprint.mask(original, KEY)
+    masked = masking.mask_secret(original, KEY)
 
-    assert fingerprint.restore(masked, fingerprint.values_document(original), KEY) == original
+    assert masking.restore_secret(masked, masking.secret_values(original), KEY) == original
 
 
 OTHER = secret(metadata={"name": "other", "namespace": "default"})
@@ -266,12 +268,12 @@ OTHER = secret(metadata={"name": "other", "namespace": "default"})
 )
 def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes, message: str) -> None:
     """A replaced ciphertext is found out; the message names Secret and key, and never a value."""
-    archived = fingerprint.mask(masked, KEY)
+    archived = masking.mask_secret(masked, KEY)
     if masked is OTHER:  # the ciphertext of another Secret was put in its place
         archived = {**archived, "metadata": secret()["metadata"]}
 
     with pytest.raises(SecretsError, match=message) as caught:
-        fingerprint.restore(archived, values, key)
+        masking.restore_secret(archived, values, key)
 
     shown = "".join(traceback.format_exception(caught.value))
     assert "Secret default/database" in shown
@@ -283,7 +285,7 @@ def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes
 def test_decrypted_junk_is_refused(values: Any) -> None:
     """Whatever a replaced ciphertext decrypts to is refused in words."""
     with pytest.raises(SecretsError) as caught:
-        fingerprint.restore(fingerprint.mask(secret(), KEY), values, KEY)
+        masking.restore_secret(masking.mask_secret(secret(), KEY), values, KEY)
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
@@ -293,11 +295,11 @@ def test_decrypted_junk_is_refused(values: Any) -> None:
 )
 def test_what_is_no_fingerprint_fits_nothing(forged: Any) -> None:
     """A tampered file below configuration/ never passes, whatever stands where the fingerprint was."""
-    archived = fingerprint.mask(secret(), KEY)
+    archived = masking.mask_secret(secret(), KEY)
     archived["data"]["user"] = forged
 
     with pytest.raises(SecretsError, match="'user' does not fit"):
-        fingerprint.restore(archived, fingerprint.values_document(secret()), KEY)
+        masking.restore_secret(archived, masking.secret_values(secret()), KEY)
 
 
 @pytest.mark.parametrize(

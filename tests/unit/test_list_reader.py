@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
-from gitsnap.capture.batch import Batch, Converter, KeptAnyway
-from gitsnap.capture.context import Knowledge
+from gitsnap.capture.archiver import Archiver
+from gitsnap.capture.batch import Batch
+from gitsnap.capture.context import CaptureContext
 from gitsnap.capture.list_reader import ListReader
-from gitsnap.capture.pinned_list import Lister
+from gitsnap.capture.pinned_list import Lister, ObjectPage
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import (
@@ -28,6 +29,7 @@ from gitsnap.core.model import (
 )
 from gitsnap.core.ports import Cluster, Page, Seen
 from gitsnap.secrets.sealing import Sealer
+from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.OMIT))
@@ -121,11 +123,9 @@ def _lister(server: _Server) -> Lister:
 
 def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
     sealer = Sealer(INFO.secrets, None, previous=None, store=_store)
-    return ListReader(
-        lister,
-        Converter(Knowledge(), sealer, _store, unchanged, kept=KeptAnyway(frozenset(), ()), strict=True),
-        unchanged,
-    )
+    inclusions = Inclusions(frozenset(), ())
+    archiver = Archiver(CaptureContext(), sealer, _store, unchanged, inclusions=inclusions, strict=True)
+    return ListReader(lister, archiver, unchanged)
 
 
 def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
@@ -134,12 +134,12 @@ def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
     unchanged = Unchanged(INFO, seen=before.seen if before else None, previous=tree, now=1000)
     lister = _lister(server)
 
-    def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+    def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
         for page in lister.pages(CONFIG_MAPS, metadata_only=metadata_only):
-            yield page, [one for one in page.items if not one["metadata"]["name"].startswith("unwanted")]
+            yield page.select([obj for obj in page.objects if not obj.key.name.startswith("unwanted")])
 
     batch = _reader(lister, unchanged).read(CONFIG_MAPS, pages)
-    unchanged.note(batch.versions)
+    unchanged.record(batch.versions)
     return _Capture(batch, unchanged.result())
 
 
@@ -263,9 +263,9 @@ def test_whose_metadata_is_never_enough(server: _Server, kind: Kind) -> None:
     unchanged = Unchanged(INFO, seen=first.seen, previous=_Tree(first.files), now=1000)
     asked: list[bool] = []
 
-    def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+    def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
         asked.append(metadata_only)
-        yield Page([], "11"), []
+        yield ObjectPage.of(Page([], "11"))
 
     _reader(_lister(server), unchanged).read(ResourceType(kind, "v1", "things", namespaced=True), pages)
 

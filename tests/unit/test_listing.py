@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from kubernetes import client
 
-from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.capture.pinned_list import Lister, VersionExpiredError
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
 from gitsnap.core.errors import AccessDeniedError, BehindError, GoneError
 from gitsnap.core.model import Consistency, Kind, ResourceType
@@ -54,10 +54,10 @@ def test_nothing_is_begun_before_the_capture_has_its_instant() -> None:
     cluster = _Cluster()
     lister = _lister(cluster)
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     assert cluster.asked == []
     list(lister.pages(ONE))
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
 
     assert cluster.asked == [("ones", "", False), ("twos", "7", False)]
 
@@ -68,10 +68,10 @@ def test_what_was_begun_is_not_asked_for_again() -> None:
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=True)
+    lister.prefetch(TWO, metadata_only=True)
     list(lister.pages(TWO, metadata_only=True))
     assert cluster.asked[1:] == [("twos", "7", True)]
-    lister.begin(TWO, namespace="a", metadata_only=True)
+    lister.prefetch(TWO, namespace="a", metadata_only=True)
     list(lister.pages(TWO, namespace="b", metadata_only=True))
     list(lister.pages(TWO, namespace="a", metadata_only=False))
 
@@ -85,10 +85,10 @@ def test_the_next_list_is_begun_before_the_one_before_is_read() -> None:
     list(lister.pages(ONE))
     places = ["a", "b", "c"]
 
-    lister.begin(TWO, namespace="a", metadata_only=False)
+    lister.prefetch(TWO, namespace="a", metadata_only=False)
     for place, following in zip_longest(places, places[1:]):
         if following:
-            lister.begin(TWO, namespace=following, metadata_only=False)
+            lister.prefetch(TWO, namespace=following, metadata_only=False)
         list(lister.pages(TWO, namespace=place))
 
     assert cluster.asked[1:] == [("twos", "7", False)] * 3
@@ -101,10 +101,10 @@ def test_what_keeps_a_begun_list_away_is_said_where_it_is_read(error: Exception)
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     list(lister.pages(ONE))
 
-    with pytest.raises(AccessDeniedError if isinstance(error, AccessDeniedError) else InstantLostError):
+    with pytest.raises(AccessDeniedError if isinstance(error, AccessDeniedError) else VersionExpiredError):
         list(lister.pages(TWO))
 
 
@@ -114,7 +114,7 @@ def test_a_begun_list_that_is_behind_is_asked_for_again() -> None:
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     list(lister.pages(TWO))
 
     assert cluster.asked[1:] == [("twos", "7", False)] * 3

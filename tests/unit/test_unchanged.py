@@ -19,6 +19,7 @@ from gitsnap.core.model import (
     SecretsMode,
     TreeInfo,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Seen
 from gitsnap.sveltos.kinds import CONFIG_MAP
 
@@ -40,14 +41,14 @@ class _Tree:
 
 def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Seen:
     first = Unchanged(info, seen=None, previous=None, now=now)
-    first.at(revision)
-    first.note({PATH: "u 7"})
+    first.start_at(revision)
+    first.record({PATH: "u 7"})
     return first.result()
 
 
 def _files(seen: Seen, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7") -> Any:
     second = Unchanged(info, seen=seen, previous=_Tree(), now=now)
-    second.at(revision)
+    second.start_at(revision)
     return second.files(PATH, version)
 
 
@@ -72,8 +73,8 @@ def test_a_revision_that_went_back_is_not_believed() -> None:
 def test_the_first_list_decides() -> None:
     """Later lists of the same capture, at whatever revision, change nothing."""
     second = Unchanged(INFO, seen=_seen(), previous=_Tree(), now=2000)
-    second.at("60")
-    second.at("10")
+    second.start_at("60")
+    second.start_at("10")
 
     assert second.files(PATH, "u 7") != {}
 
@@ -96,8 +97,8 @@ def test_a_day_later_everything_is_looked_at() -> None:
     """Counted from the last look at everything, not from the last capture; a clock that went back counts too."""
     seen = _seen(now=1000)
     second = Unchanged(INFO, seen=seen, previous=_Tree(), now=5000)
-    second.at("60")
-    second.note({PATH: "u 7"})
+    second.start_at("60")
+    second.record({PATH: "u 7"})
     again = second.result()
 
     assert again.checked_at == 1000
@@ -108,11 +109,14 @@ def test_a_day_later_everything_is_looked_at() -> None:
 
 def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
     """A new classifier changes what is archived of a cluster that did not change itself."""
-    raw = {"kind": "SveltosCluster", "metadata": {"uid": "u", "resourceVersion": "7"}}
+    metadata = {"uid": "u", "resourceVersion": "7"}
+    cluster = KubeObject.of(
+        {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "metadata": metadata}
+    )
 
-    assert version_of(raw, {"a"}) != version_of(raw, {"a", "b"})
-    assert version_of(raw, ["b", "a"]) == version_of(raw, ["a", "b"])
-    assert version_of({"kind": "ConfigMap", "metadata": raw["metadata"]}, {"a"}) == "u 7"
+    assert version_of(cluster, {"a"}) != version_of(cluster, {"a", "b"})
+    assert version_of(cluster, ["b", "a"]) == version_of(cluster, ["a", "b"])
+    assert version_of(KubeObject.of({"kind": "ConfigMap", "metadata": metadata}), {"a"}) == "u 7"
 
 
 def test_entries_of_the_policy_are_part_of_what_is_believed() -> None:
@@ -126,6 +130,9 @@ def test_entries_of_the_policy_are_part_of_what_is_believed() -> None:
 def test_the_api_version_is_part_of_the_version() -> None:
     """A server that serves a kind at another version gives the object with the same resource version."""
     metadata = {"uid": "u", "resourceVersion": "7"}
-    old, new = ({"apiVersion": f"x.example.com/{name}", "kind": "X", "metadata": metadata} for name in ("v1", "v2"))
+    old, new = (
+        KubeObject.of({"apiVersion": f"x.example.com/{version}", "kind": "X", "metadata": metadata})
+        for version in ("v1", "v2")
+    )
 
     assert version_of(old, ()) != version_of(new, ())
