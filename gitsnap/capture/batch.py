@@ -1,4 +1,4 @@
-"""The files of one list, as they will stand in the tree of the sample.
+"""The archived objects of one list.
 
 A batch counts only if its whole list was read. An object that cannot be archived is recorded in its batch, so that it
 does not keep the other objects out of the sample.
@@ -26,7 +26,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What a sample keeps of one object: its blobs and the facts about it. All fields are empty for no blobs at all."""
+    """What a sample keeps of one object. An object that is being deleted has neither files nor facts."""
 
     key: ObjectKey
     path: str = ""
