@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import gitsnap
-from gitsnap.core.objects import changed_fields, same_json
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import KubeObject, changed_fields, same_json
 from tests.support import json_comparisons
 
 _EXACT: dict[str, frozenset[str]] = {
@@ -197,3 +198,43 @@ def test_deep_values() -> None:
 def test_changed_fields(before: Any, after: Any, expected: tuple[str, ...]) -> None:
     """A field is named wherever readers tell its values apart; null and no field are two values."""
     assert changed_fields(before, after) == expected
+
+
+def test_the_parts_of_an_object() -> None:
+    """They are those of its JSON, which is neither copied nor changed."""
+    raw: JsonObject = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "spec": {"replicas": 2},
+        "status": {"readyReplicas": 1},
+    }
+
+    obj = KubeObject.of(raw)
+
+    assert obj.key == ObjectKey(Kind("apps", "Deployment"), "shop", "web")
+    assert (obj.kind, obj.labels, obj.annotations) == (obj.key.kind, {"a": "b"}, {"c": "d"})
+    assert (obj.spec, obj.status) == ({"replicas": 2}, {"readyReplicas": 1})
+    assert obj.raw is raw
+    assert obj.spec is raw["spec"]
+    assert not obj.is_terminating
+
+
+@pytest.mark.parametrize("raw", [{}, {"metadata": None}, {"metadata": {"labels": None}, "spec": None, "status": None}])
+def test_absent_parts_of_an_object(raw: JsonObject) -> None:
+    """An absent or null mapping reads as an empty one, and a missing name as the empty text."""
+    obj = KubeObject.of(raw)
+
+    assert obj.key == ObjectKey(Kind("", ""), "", "")
+    assert not any((obj.labels, obj.annotations, obj.spec, obj.status, obj.is_terminating))
+
+
+def test_an_object_that_is_being_deleted() -> None:
+    """The API server sets a timestamp."""
+    assert KubeObject.of({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}).is_terminating
+
+
+def test_objects_are_not_compared_as_values() -> None:
+    """Python's equality would take ``true`` for ``1``: only ``same_json`` compares JSON."""
+    raw: JsonObject = {"spec": {"paused": True}}
+    assert KubeObject.of(raw) != KubeObject.of(raw)
