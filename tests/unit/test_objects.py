@@ -226,7 +226,8 @@ def test_absent_parts_of_an_object(raw: JsonObject) -> None:
     obj = KubeObject.of(raw)
 
     assert obj.key == ObjectKey(Kind("", ""), "", "")
-    assert not any((obj.labels, obj.annotations, obj.spec, obj.status, obj.is_terminating))
+    assert [obj.labels, obj.annotations, obj.spec, obj.status] == [{}] * 4
+    assert not obj.is_terminating
 
 
 def test_an_object_that_is_being_deleted() -> None:
