@@ -113,5 +113,5 @@ def _skipped(imported: Collection[str], newest: Sample | None, folder: OldSample
     if folder.name in imported:
         return Imported(folder.name, Outcome.PRESENT)
     if newest is not None and folder.time < newest.metadata.time:
-        return Imported(folder.name, Outcome.TOO_OLD, f"the archive goes on after it, up to {newest.tag}")
+        return Imported(folder.name, Outcome.TOO_OLD, f"the archive has a newer sample, {newest.tag}")
     return None

@@ -42,9 +42,9 @@ def selected_pages(
     for selector in selectors:
         if selector.namespaces and not resource.namespaced:
             raise InputError(
-                f"spec.resources or --resources: objects of the kind {resource.kind} are in no namespace, and "
-                f"{', '.join(selector.namespaces)} is named",
-                hint="Leave the namespaces of this kind out.",
+                f"spec.resources or --resources: the kind {resource.kind} is cluster-scoped, but an entry has the "
+                f"namespaces {', '.join(selector.namespaces)}",
+                hint="Remove the namespaces from the entry.",
             )
         for namespace in _namespaces(cluster, lister, resource, selector):
             for page in lister.pages(

@@ -82,10 +82,10 @@ def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     left_out = f"left out: {plural(len(keys), 'object')} of the kind {kind}, {DESCRIPTIONS[origin]}: {named}{more}"
     if kind not in kinds.USER_KINDS:
-        return f"{left_out}. Other objects refer to it; a rollback leaves it to its owner"
+        return f"{left_out}. Other objects refer to this kind; a rollback leaves it to the owner"
     return (
-        f"{left_out}. What a left-out object refers to is in the sample. `--resources {kind}`, or an entry in "
-        "spec.resources, includes such objects"
+        f"{left_out}. The sample has the objects that they refer to. To include them, use `--resources {kind}` or an "
+        "entry in spec.resources"
     )
 
 
@@ -98,8 +98,8 @@ def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> T
     mode = policy.secrets_mode
     if mode is SecretsMode.OMIT and any(selector.kind == kinds.SECRET for selector in policy.resources):
         raise InputError(
-            "the policy adds Secrets (resources), and leaves all Secrets out (secrets mode omit)",
-            hint="Take one of the two out of the policy.",
+            "the policy adds Secrets (spec.resources) and omits all Secrets (secrets mode omit)",
+            hint="Remove one of the two from the policy.",
         )
     captured = kinds.CAPTURED_KINDS - ({kinds.SECRET} if mode is SecretsMode.OMIT else frozenset())
     return TreeInfo(
@@ -118,8 +118,8 @@ def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
         if policy.sensitive_fields:
             listed = ", ".join(map(str, policy.sensitive_fields))
             raise InputError(
-                f"in the secrets mode {mode} no field can be hidden, and these are to be: {listed}",
-                hint="Choose the mode redact or encrypt, or say that no field is hidden (--sensitive-field none).",
+                f"the secrets mode {mode} cannot hide sensitive fields, and the policy has some: {listed}",
+                hint="Choose the mode redact or encrypt, or hide no field (--sensitive-field none).",
             )
         return SecretsInfo(mode)
     if keeper is None:
@@ -143,8 +143,8 @@ def check_cluster(archive: Archive, info: ClusterInfo) -> None:
         raise WrongClusterError(
             f"the archive {archive.location} belongs to the cluster {samples[-1].metadata.cluster}, "
             f"but {info.server} (context {info.context}) is the cluster {info.uid}",
-            hint="Choose the right --context, or another --storage. For a cluster that was rebuilt, and is to go on "
-            "in this archive, capture once with --adopt.",
+            hint="Choose the right --context or another --storage. To continue this archive with a rebuilt cluster, "
+            "capture once with --adopt.",
         )
 
 
@@ -260,8 +260,8 @@ def _check_complete(collected: Collected, request: Request) -> None:
     if request.require_complete and lacking:
         listed = ", ".join(f"{entry} ({entry.reason})" for entry in lacking)
         raise IncompleteError(
-            f"no sample was taken, since these could not be read: {listed}",
-            hint="Remove the cause, or capture without --require-complete: the kinds are then carried forward.",
+            f"no sample was taken because these could not be read: {listed}",
+            hint="Remove the cause, or capture without --require-complete to carry them forward.",
         )
 
 
@@ -284,5 +284,5 @@ def _check_key(previous: Tree | None, info: TreeInfo) -> None:
         raise SecretsError(
             f"the archive's Secrets are fingerprinted with the key {previous.info.secrets.fingerprint_key}, "
             f"but the key at hand is {info.secrets.fingerprint_key}",
-            hint="Put the archive's own fingerprint.key back, or give an --identity that can recover it.",
+            hint="Restore the fingerprint.key of the archive, or name an --identity that can decrypt it.",
         )

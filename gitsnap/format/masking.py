@@ -49,7 +49,7 @@ def steps_of(path: str) -> tuple[str, ...]:
     Raises InputError for a text that is not a path.
     """
     if not _PATH.fullmatch(path):
-        raise InputError(f"{path[:200]!r} is no path of a field such as spec.helmCharts[].values")
+        raise InputError(f"{path[:200]!r} is not the path of a field, such as spec.helmCharts[].values")
     return tuple(match[1] or match[2] or EACH for match in _STEP.finditer(path))
 
 
@@ -186,7 +186,7 @@ def restore_secret(masked: JsonObject, values: object, key: bytes) -> JsonObject
     """
     object_key = ObjectKey.of(masked)
     if not isinstance(values, dict) or not isinstance(values.get("data") or {}, dict):
-        raise SecretsError(f"{object_key}: what its encrypted file holds is no Secret", hint=_REPLACED_FILE)
+        raise SecretsError(f"{object_key}: its encrypted file does not contain a Secret", hint=_REPLACED_FILE)
     fingerprints = _data(masked, object_key)
     plain = _data(values, object_key)
     if fingerprints.keys() != plain.keys():
@@ -209,7 +209,7 @@ def _data(secret: JsonObject, object_key: ObjectKey) -> JsonObject:
     data, string_data = secret.get("data") or {}, secret.get("stringData") or {}
     for field, value in (("data", data), ("stringData", string_data)):
         if not isinstance(value, dict):
-            raise InputError(f"{object_key}: {field} is no map of keys to values")
+            raise InputError(f"{object_key}: {field} is not a mapping of keys to values")
     return {**data, **{name: base64.b64encode(_utf8(_text(value))).decode() for name, value in string_data.items()}}
 
 
@@ -292,9 +292,7 @@ def _sealed_fields(object_key: ObjectKey, values: object) -> dict[FieldPath, Any
         fields = (values or {}).get("fields") or []  # type: ignore[attr-defined]
         return {tuple(field["path"]): field["value"] for field in fields}
     except (AttributeError, KeyError, TypeError):
-        raise SecretsError(
-            f"{object_key}: what its encrypted file holds cannot be understood", hint=_REPLACED
-        ) from None
+        raise SecretsError(f"{object_key}: the content of its encrypted file is not valid", hint=_REPLACED) from None
 
 
 def _unfit(object_key: ObjectKey, path: FieldPath) -> SecretsError:

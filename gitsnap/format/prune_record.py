@@ -61,7 +61,7 @@ def prune_record_from_bytes(content: bytes) -> PruneRecord:
     entries = [_ENTRY.match(line) for line in lines[2:]]
     if since is None or not all(entries):
         raise ArchiveError(
-            "the record of what retention took is damaged, or was written by a newer gitsnap",
+            "the record of pruned samples is damaged, or was written by a newer gitsnap",
             hint="Use a newer gitsnap, or look at it with `git show refs/gitsnap/pruned/BRANCH`.",
         )
     return PruneRecord(int(since[1]), tuple(PrunedSample(entry[2], TagId(entry[1])) for entry in entries if entry))

@@ -45,5 +45,5 @@ def test_bytes_are_those_of_the_first_version() -> None:
 )
 def test_keys_that_are_no_strings_are_refused(document: dict[object, object]) -> None:
     """JSON has no other keys; a number as a key would come back as a text."""
-    with pytest.raises(InputError, match="a key is no string"):
+    with pytest.raises(InputError, match="a key is not a string"):
         encode(document)

@@ -65,7 +65,7 @@ def encode(document: Any) -> bytes:
     try:
         return "\n".join(lines).encode()
     except UnicodeEncodeError as error:
-        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write") from error
+        raise InputError("a text contains half of a surrogate pair, which UTF-8 cannot represent") from error
 
 
 def _top_rank(key: Any) -> tuple[int, str]:
@@ -78,7 +78,7 @@ def _metadata_rank(key: Any) -> tuple[int, str]:
 
 def _checked_key(key: Any) -> str:
     if not isinstance(key, str):
-        raise InputError(f"a key is no string: {key!r}")
+        raise InputError(f"a key is not a string: {key!r}")
     return key
 
 
@@ -197,7 +197,7 @@ def _escape(match: re.Match[str]) -> str:
         return known
     code = ord(char)
     if 0xD800 <= code <= 0xDFFF:  # half of a surrogate pair, which no reader could read back
-        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write")
+        raise InputError("a text contains half of a surrogate pair, which UTF-8 cannot represent")
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 

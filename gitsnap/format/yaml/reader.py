@@ -40,9 +40,9 @@ def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
             raise InputError(f"{source}: {len(documents)} documents instead of one")
         value = documents[0]
     if not isinstance(value, dict):
-        raise InputError(f"{source}: it holds no mapping of fields, so it is no object")
+        raise InputError(f"{source}: it is no object: its content is not a mapping")
     if not isinstance(value.get("metadata") or {}, dict):
-        raise InputError(f"{source}: its metadata is no mapping of fields, so it is no object")
+        raise InputError(f"{source}: it is no object: its metadata is not a mapping")
     return value
 
 
