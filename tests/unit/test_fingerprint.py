@@ -226,7 +226,7 @@ def test_lines_within_base64_do_not_matter() -> None:
 @pytest.mark.parametrize("value", [CANARY, [CANARY]])
 def test_data_that_is_no_map_is_refused(field: str, value: Any) -> None:
     """Values in a shape that no server takes are refused by the object's name, without the value."""
-    with pytest.raises(InputError, match=f"Secret default/database: {field} is no map") as caught:
+    with pytest.raises(InputError, match=f"Secret default/database: {field} is not a mapping") as caught:
         masking.mask_secret(secret(**{field: value}), KEY)
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))

@@ -49,7 +49,7 @@ def test_paths(path: str, steps: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("path", ["", ".a", "a.", "a..b", "a[0]", 'a["', 'a[""]', "*", "[]", "a b", "a\n", "a.b\n"])
 def test_texts_that_are_no_paths(path: str) -> None:
     """Refused, by name."""
-    with pytest.raises(InputError, match="is no path"):
+    with pytest.raises(InputError, match="is not the path of a field"):
         masking.steps_of(path)
 
 

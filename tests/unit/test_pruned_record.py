@@ -41,5 +41,5 @@ def test_the_digest_is_the_one_that_the_format_describes() -> None:
 )
 def test_a_damaged_record_is_an_error(content: bytes) -> None:
     """A record that cannot be read must not count as nothing taken."""
-    with pytest.raises(ArchiveError, match="retention"):
+    with pytest.raises(ArchiveError, match="pruned samples"):
         prune_record_from_bytes(content)
