@@ -191,8 +191,8 @@ def capture(
     ``writer``: the writer of the archive, if the caller holds its lock. A caller that reads the secrets mode,
     recipients or keys from the archive must hold the lock: another capture may record the first sample in between.
     Raises WrongClusterError unless ``request.adopt``, IncompleteError if a complete sample is required and cannot be
-    taken, ClusterError if the cluster cannot be read, and StorageError if the archive cannot be written. No sample is
-    recorded then.
+    taken, SecretsError if Secrets cannot be kept, ClusterError if the cluster cannot be read, and StorageError or
+    ConflictError if the archive cannot be written. No sample is recorded then.
     """
     cluster_info = cluster.info()
     with archive.writer() if writer is None else nullcontext(writer) as locked:
@@ -247,7 +247,7 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
 
 
 def _check_complete(collected: Collected, request: Request) -> None:
-    """Raises IncompleteError where a complete sample is required.
+    """Raises IncompleteError if a complete sample is required and an object is missing or carried.
 
     The sample before a rollback must have the objects that the rollback writes. Other objects that could not be
     archived do not prevent the rollback.

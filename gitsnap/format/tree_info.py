@@ -78,22 +78,23 @@ def tree_info_from_bytes(data: bytes) -> TreeInfo:
             policy=_text(document["policy"]),
             branch=_text(document["branch"]),
             kinds=tuple(sorted(Kind.parse(kind) for kind in scope["kinds"])),
-            resources=tuple(
-                ResourceSelector(
-                    Kind.parse(entry["kind"]),
-                    tuple(entry.get("namespaces", ())),
-                    entry.get("labelSelector", ""),
-                    tuple(entry.get("excludeNamespaces", ())),
-                    tuple(entry.get("excludeNames", ())),
-                )
-                for entry in scope.get("resources") or ()
-            ),
+            resources=tuple(map(_resource_selector, scope.get("resources") or ())),
             secrets=_secrets_info(secrets),
             rules=document["rules"],
             format=version,
         )
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(f"gitsnap.yaml of the tree is not valid: {error}") from None
+
+
+def _resource_selector(document: Mapping[str, Any]) -> ResourceSelector:
+    return ResourceSelector(
+        Kind.parse(document["kind"]),
+        tuple(document.get("namespaces", ())),
+        document.get("labelSelector", ""),
+        tuple(document.get("excludeNamespaces", ())),
+        tuple(document.get("excludeNames", ())),
+    )
 
 
 def branch_in_tree_info(data: bytes) -> str | None:

@@ -113,33 +113,36 @@ def classifier_labels(classifier: JsonObject) -> frozenset[str]:
 
 def cluster_of(document: JsonObject) -> ClusterRef:
     """The cluster of a ClusterConfiguration or ClusterSummary, from its spec, its labels or its name, in this order."""
-    metadata, spec = document["metadata"], document.get("spec") or {}
-    if spec.get("clusterName"):
-        kind = kinds.CAPI_CLUSTER if str(spec.get("clusterType")).lower() == "capi" else kinds.SVELTOS_CLUSTER
-        return ClusterRef(kind, str(spec.get("clusterNamespace") or ""), str(spec["clusterName"]))
-    labels = metadata.get("labels") or {}
-    cluster_type, separator, name = str(metadata.get("name", "")).partition("--")
+    obj = KubeObject.of(document)
+    if obj.spec.get("clusterName"):
+        kind = _cluster_kind(obj.spec.get("clusterType"))
+        return ClusterRef(kind, str(obj.spec.get("clusterNamespace") or ""), str(obj.spec["clusterName"]))
+    cluster_type, separator, name = obj.key.name.partition("--")
     if not separator:
-        cluster_type, name = "", str(metadata.get("name", ""))
-    cluster_type = str(labels.get(CLUSTER_TYPE_LABEL) or cluster_type).lower()
-    kind = kinds.CAPI_CLUSTER if cluster_type == "capi" else kinds.SVELTOS_CLUSTER
-    return ClusterRef(kind, str(metadata.get("namespace") or ""), str(labels.get(CLUSTER_NAME_LABEL) or name))
+        cluster_type, name = "", obj.key.name
+    kind = _cluster_kind(obj.labels.get(CLUSTER_TYPE_LABEL) or cluster_type)
+    return ClusterRef(kind, obj.key.namespace, str(obj.labels.get(CLUSTER_NAME_LABEL) or name))
+
+
+def _cluster_kind(cluster_type: object) -> Kind:
+    """``cluster_type`` is ``Capi`` or ``Sveltos`` in any case."""
+    return kinds.CAPI_CLUSTER if str(cluster_type).lower() == "capi" else kinds.SVELTOS_CLUSTER
 
 
 def profile_of(summary: JsonObject) -> ObjectKey | None:
     """The profile that a ClusterSummary belongs to, None if no label names it."""
-    metadata = summary["metadata"]
-    labels = metadata.get("labels") or {}
-    if name := labels.get("projectsveltos.io/cluster-profile-name"):
+    obj = KubeObject.of(summary)
+    if name := obj.labels.get("projectsveltos.io/cluster-profile-name"):
         return ObjectKey(kinds.CLUSTER_PROFILE, "", str(name))
-    if name := labels.get("projectsveltos.io/profile-name"):
-        return ObjectKey(kinds.PROFILE, str(metadata.get("namespace") or ""), str(name))
+    if name := obj.labels.get("projectsveltos.io/profile-name"):
+        return ObjectKey(kinds.PROFILE, obj.key.namespace, str(name))
     return None
 
 
 def revision_of(source: JsonObject) -> str:
     """The revision in the status of a Flux source, ``""`` if there is none."""
-    return str(((source.get("status") or {}).get("artifact") or {}).get("revision") or "")
+    artifact = KubeObject.of(source).status.get("artifact") or {}
+    return str(artifact.get("revision") or "")
 
 
 def deployed(cluster_configuration: JsonObject) -> list[DeployedResource | DeployedRelease]:
@@ -151,11 +154,10 @@ def deployed(cluster_configuration: JsonObject) -> list[DeployedResource | Deplo
 
 
 def _deployed(document: JsonObject) -> Iterator[DeployedResource | DeployedRelease]:
-    namespace = str(document["metadata"].get("namespace") or "")
-    status = document.get("status") or {}
+    obj = KubeObject.of(document)
     for field, name_field, kind in _PROFILE_LISTS:
-        for entry in status.get(field) or ():
-            profile_namespace = namespace if kind == kinds.PROFILE else ""
+        for entry in obj.status.get(field) or ():
+            profile_namespace = obj.key.namespace if kind == kinds.PROFILE else ""
             profile = ObjectKey(kind, profile_namespace, str(entry.get(name_field, "")))
             for feature in entry.get("Features") or ():
                 for resource in feature.get("resources") or ():
