@@ -75,8 +75,11 @@ class Archiver:
         labels = self._context.controller_labels
         path, version, manager = path_of(obj.key), version_of(obj, labels), ""
         files = self._unchanged.files(path, version)
-        origin = None if files else self._inclusions.origin_if_left_out(obj)
-        if not files and origin is None:
+        if not files:
+            origin = self._inclusions.origin_if_left_out(obj)
+            if origin is not None:  # the object may match clusters and refer to objects of users all the same
+                facts = self._context.facts_of(obj) if origin in generated.INCLUDABLE else None
+                return Archived(obj.key, origin=origin, facts=facts)
             if not whole:
                 return None
             if obj.kind not in kinds.INVENTORY_KINDS:
@@ -84,11 +87,7 @@ class Archiver:
                 files |= self._sealer.store_object(normalize(obj.raw, controller_labels=labels), path)
             if (distilled := inventory.distill(obj, controller_labels=labels)) is not None:
                 files[Area.INVENTORY] = self._store(encode(distilled))
-        # An object that is left out may match clusters and refer to objects of users all the same.
-        facts = self._context.facts_of(obj) if origin is None or origin in generated.INCLUDABLE else None
-        if origin is not None:
-            return Archived(obj.key, origin=origin, facts=facts)
-        return Archived(obj.key, path, files, manager, version, facts)
+        return Archived(obj.key, path, files, manager, version, self._context.facts_of(obj))
 
     def _failure(self, obj: KubeObject, error: Exception) -> Failure:
         """The failure that the error being handled means. If the archiver is strict, raises an error for users."""

@@ -18,7 +18,7 @@ from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Area, ChangeCounts, CommitId, Consistency, IncompleteKind, SampleMetadata, TagId, Trigger
 from gitsnap.core.text import plural
 from gitsnap.format.constants import FORMAT
-from gitsnap.format.trailers import incomplete_lines, incomplete_of, kept, safe, trailers
+from gitsnap.format.trailers import encode_unknown, format_trailers, incomplete_lines, parse_incomplete, percent_encode
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import ChangedFile
@@ -78,23 +78,23 @@ def tag_message(metadata: SampleMetadata) -> str:
         lines.append(("Previous", metadata.previous))
     if metadata.pruned:
         lines.append(("Pruned", metadata.pruned))
-    lines.append(("Cluster", safe(metadata.cluster)))
+    lines.append(("Cluster", percent_encode(metadata.cluster)))
     if metadata.server:
-        lines.append(("Server", safe(metadata.server)))
+        lines.append(("Server", percent_encode(metadata.server)))
     lines.append(("Trigger", metadata.trigger))
     if metadata.target:
         lines.append(("Target", metadata.target))
     if metadata.beside:
         lines.append(("Beside", metadata.beside))
     if metadata.imported:
-        lines.append(("Imported", safe(metadata.imported)))
+        lines.append(("Imported", percent_encode(metadata.imported)))
     lines.append(("Objects", str(metadata.objects)))
     lines += _count_lines(metadata.changes)
     lines.append(("Consistency", metadata.consistency))
     lines += incomplete_lines(metadata.incomplete)
     lines += [("Unresolved", str(metadata.unresolved)), ("Content-SHA256", metadata.content_sha256)]
-    lines += [(key, kept(value)) for key, value in metadata.extra]
-    return f"{_tag_subject(metadata)}\n\n{trailers(lines)}"
+    lines += [(key, encode_unknown(value)) for key, value in metadata.extra]
+    return f"{_tag_subject(metadata)}\n\n{format_trailers(lines)}"
 
 
 @lru_cache(maxsize=1 << 15)
@@ -103,7 +103,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
 
     Raises ArchiveError for a tag that gitsnap did not write, a missing or invalid key, or a newer format.
     """
-    lines = _lines(message)
+    lines = _trailer_lines(message)
     fields = defaultdict(str, lines)
     version = _format_of(fields)
     if version > FORMAT:
@@ -117,8 +117,8 @@ def parse_tag_message(message: str) -> SampleMetadata:
         return SampleMetadata(
             format=version,
             policy=fields["Policy"],
-            time=_time(fields["Time"]),
-            sequence=_count(fields["Sequence"]),
+            time=_parse_time(fields["Time"]),
+            sequence=_parse_count(fields["Sequence"]),
             previous=TagId(fields["Previous"]) or None,
             pruned=fields["Pruned"],
             cluster=fields["Cluster"],
@@ -127,11 +127,11 @@ def parse_tag_message(message: str) -> SampleMetadata:
             target=TagId(fields["Target"]) or None,
             beside=CommitId(fields["Beside"]) or None,
             imported=fields["Imported"],
-            objects=_count(fields["Objects"]),
-            changes=ChangeCounts(*(_count(fields.get(key, "0")) for key in ("Added", "Modified", "Deleted"))),
+            objects=_parse_count(fields["Objects"]),
+            changes=ChangeCounts(*(_parse_count(fields.get(key, "0")) for key in ("Added", "Modified", "Deleted"))),
             consistency=Consistency(fields["Consistency"]),
-            incomplete=incomplete_of(lines),
-            unresolved=_count(fields.get("Unresolved", "0")),
+            incomplete=parse_incomplete(lines),
+            unresolved=_parse_count(fields.get("Unresolved", "0")),
             content_sha256=fields["Content-SHA256"],
             extra=tuple(line for line in lines if line[0] not in _KNOWN_KEYS),
         )
@@ -139,14 +139,14 @@ def parse_tag_message(message: str) -> SampleMetadata:
         raise ArchiveError(f"the tag of the sample is not valid: {error}") from None
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     """Raises ValueError."""
     if not _COUNT.match(text):
         raise ValueError(f"{text[:40]!r} is not a number of at most 18 digits")
     return int(text)
 
 
-def _time(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     """The inverse of ``_time_text``. Accepts this form only, which is fast to check. Raises ValueError."""
     if not _TIME.match(text):
         raise ValueError(f"time data {text!r} does not have the form 2023-08-26T05:20:00Z")
@@ -154,12 +154,12 @@ def _time(text: str) -> datetime:
 
 
 def _tag_subject(metadata: SampleMetadata) -> str:
-    counts = _counted(metadata.changes)
+    counts = _describe_changes(metadata.changes)
     subject = f"{metadata.policy}: {metadata.objects} objects, {counts or 'unchanged'}"
     return f"{subject}, incomplete" if metadata.incomplete else subject
 
 
-def _counted(changes: ChangeCounts) -> str:
+def _describe_changes(changes: ChangeCounts) -> str:
     parts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
     return ", ".join(f"{count} {action}" for count, action in parts if count)
 
@@ -172,7 +172,7 @@ def _count_lines(changes: ChangeCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _lines(message: str) -> list[tuple[str, str]]:
+def _trailer_lines(message: str) -> list[tuple[str, str]]:
     """The keys and values of the last paragraph before any signature."""
     if "-----BEGIN " in message:
         for mark in _SIGNATURES:
@@ -234,11 +234,11 @@ def commit_message(
     paragraphs = [_commit_subject(policy, own, marks, first=first)]
     if body:
         paragraphs.append("\n".join(body))
-    return "\n\n".join(paragraphs) + "\n\n" + trailers(lines)
+    return "\n\n".join(paragraphs) + "\n\n" + format_trailers(lines)
 
 
 def _change_line(change: ChangedFile) -> str:
-    by = f" ({safe(change.manager)})" if change.manager else ""
+    by = f" ({percent_encode(change.manager)})" if change.manager else ""
     return f"{change.action} {_safe_path(change.path)}{by}"
 
 

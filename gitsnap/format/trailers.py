@@ -30,15 +30,15 @@ def incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, st
 
 
 def _entry_text(entry: IncompleteKind) -> str:
-    return f"{safe(str(entry.kind))} {entry.substitute} {entry.reason}"
+    return f"{percent_encode(str(entry.kind))} {entry.substitute} {entry.reason}"
 
 
 def _encoded_name(entry: IncompleteKind) -> str:
     """``namespace/name``, or ``name``. A slash inside a part is encoded."""
-    return "/".join(safe(part).replace("/", "%2F") for part in (entry.namespace, entry.name) if part)
+    return "/".join(percent_encode(part).replace("/", "%2F") for part in (entry.namespace, entry.name) if part)
 
 
-def incomplete_of(lines: Iterable[tuple[str, str]]) -> tuple[IncompleteKind, ...]:
+def parse_incomplete(lines: Iterable[tuple[str, str]]) -> tuple[IncompleteKind, ...]:
     """The inverse of ``incomplete_lines``, sorted. The line of a kind counts only if no object of it has a line."""
     objects = [_incomplete_object(value) for key, value in lines if key == "Incomplete-Object"]
     kinds_with_objects = {entry.kind for entry in objects}
@@ -58,16 +58,16 @@ def _incomplete_object(line: str) -> IncompleteKind:
     return IncompleteKind(Kind.parse(kind), Substitute(substitute), IncompleteReason(reason), *names)
 
 
-def trailers(lines: Iterable[tuple[str, str]]) -> str:
+def format_trailers(lines: Iterable[tuple[str, str]]) -> str:
     """The paragraph with one line for each key."""
     return "".join(f"Gitsnap-{key}: {value}\n" for key, value in lines)
 
 
-def safe(text: str) -> str:
+def percent_encode(text: str) -> str:
     """Percent-encode text from outside: everything but printable ASCII, and also the space and ``%``."""
     return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
 
 
-def kept(text: str) -> str:
+def encode_unknown(text: str) -> str:
     """Encode everything but printable ASCII in the value of an unknown key, whose text is encoded already."""
     return quote(text, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ", errors="surrogatepass")
