@@ -55,7 +55,7 @@ class CaptureResult:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """One remark for each kind with left-out objects that Sveltos uses as configuration."""
+        """One remark for each kind and origin of left-out objects that Sveltos uses as configuration."""
         referred = {reference.target for reference in self.unresolved if reference.reason is UnresolvedReason.OMITTED}
         by_origin: dict[tuple[Kind, Origin], list[ObjectKey]] = {}
         for key, origin in self.generated.items():
@@ -82,7 +82,7 @@ def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     left_out = f"left out: {plural(len(keys), 'object')} of the kind {kind}, {DESCRIPTIONS[origin]}: {named}{more}"
     if kind not in kinds.USER_KINDS:
-        return f"{left_out}. Other objects refer to this kind; a rollback leaves it to the owner"
+        return f"{left_out}. Objects in the sample refer to them; a rollback leaves them to their owner"
     return (
         f"{left_out}. The sample has the objects that they refer to. To include them, use `--resources {kind}` or an "
         "entry in spec.resources"
