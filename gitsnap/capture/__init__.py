@@ -1,6 +1,6 @@
-"""Takes samples: reads a cluster and records what it finds, or keeps it in memory to compare with.
+"""Captures: reads a cluster and records a sample in an archive, or builds a tree in memory for a comparison.
 
-This package must not parse command lines, print, or ask what time it is: the moment of a sample is an argument.
+This package must not parse command lines, print, or read the clock: the time of a sample is an argument.
 """
 
 from gitsnap.capture.collector import READING_SECONDS, Progress

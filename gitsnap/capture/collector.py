@@ -1,22 +1,23 @@
-"""From the cluster to files: what a sample holds, read at one instant, kind by kind and page by page.
+"""Reads a cluster and collects the files of a sample: kind by kind, at one resource version.
 
-Each kind is read into a batch of its own that counts only when the whole list was read: a list that failed half-way is
-never mistaken for a deletion, its kind is carried forward from the previous sample instead (docs/FORMAT.md).
-This module must not write to an archive or know that there is one: contents go through ``store``.
+Each kind is read into a batch that counts only if its list was read to the end. A list that fails half-way is not
+mistaken for deletions: its kind is carried forward from the previous sample (docs/FORMAT.md).
+This module must not write to an archive: contents are stored by ``store``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
-from gitsnap import format as archive_format
-from gitsnap.capture.batch import Batch, Converter, Failure, KeptAnyway
-from gitsnap.capture.context import Knowledge, unresolved_documents
+from gitsnap.capture.archiver import Archiver
+from gitsnap.capture.batch import Batch, Failure
+from gitsnap.capture.context import CaptureContext, ReferencedObjects, unresolved_documents
 from gitsnap.capture.list_reader import ListReader, Pages
-from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.capture.pinned_list import Lister, VersionExpiredError
 from gitsnap.capture.policy_resources import selected_pages, selectors_by_kind
 from gitsnap.capture.referenced import ReferencedReader
 from gitsnap.capture.substitutes import Substitutes
@@ -28,33 +29,30 @@ from gitsnap.core.model import (
     Consistency,
     IncompleteKind,
     IncompleteReason,
-    JsonObject,
     Kind,
     ObjectKey,
     ResourceSelector,
     ResourceType,
     TreeInfo,
 )
-from gitsnap.core.ports import Cluster, Page, SecretsKeeper, Tree
-from gitsnap.secrets.sealing import WRAPPED_KEY, Sealer, Store
+from gitsnap.core.objects import KubeObject
+from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
+from gitsnap.format import UNRESOLVED_FILE, WRAPPED_KEY_FILE, encode, path_of
+from gitsnap.secrets.sealing import Sealer, Store
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.generated import Origin
-from gitsnap.sveltos.normalize import terminating
+from gitsnap.sveltos.generated import Inclusions, Origin
 from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, Unresolved, UnresolvedReason
 
 Progress = Callable[[str, int], None]
-"""Called with what is being read and the number of objects kept so far."""
-
-UNRESOLVED_FILE = "unresolved.yaml"
-"""Path below ``inventory/`` of the references that could not be followed."""
+"""Called with the kind that was read and the number of objects collected so far."""
 
 READING_SECONDS = 600.0
-"""For how long a cluster is read at the most; what is not read by then counts as a list that failed."""
+"""For how long a cluster is read. A list that is not read by then counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a capture found: the files of a tree, and what must be said about them."""
+    """The files of a sample, and its metadata."""
 
     info: TreeInfo
     files: Mapping[Area, Mapping[str, BlobId]]
@@ -64,11 +62,11 @@ class Collected:
     unresolved: tuple[Unresolved, ...]
     consistency: Consistency
     generated: Mapping[ObjectKey, Origin]
-    """Objects left out because a controller generated them, sorted."""
+    """Objects that are left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...]
-    """Kinds that the policy adds and the server does not know, sorted."""
+    """Kinds that the policy adds and the server does not serve, sorted."""
     problems: Mapping[ObjectKey, str]
-    """Why single objects could not be taken, in words, sorted."""
+    """Messages about single objects that could not be archived, sorted."""
 
 
 def collect(
@@ -83,13 +81,13 @@ def collect(
     also: Collection[ObjectKey] = (),
     pause: Callable[[float], None] = time.sleep,
 ) -> Collected:
-    """Read everything that ``info`` asks for.
+    """Read all objects that ``info`` asks for.
 
-    ``previous`` is the newest sample's tree: kinds that cannot be read are carried forward from it; ``unchanged`` knows
-    which objects are still as they are there. ``also`` are objects that are kept even if nothing refers to them or a
-    controller generated them.
-    Raises SecretsError when Secrets cannot be kept in the mode asked for, ClusterUnreachableError when the server
-    does not answer at all: a sample of nothing but carried kinds would only pretend that somebody had looked.
+    ``previous``: the tree of the newest sample; kinds that cannot be read are carried forward from it.
+    ``unchanged``: the cache of the objects that are as in that tree. ``also``: objects to include even if no object
+    refers to them or a controller generated them.
+    Raises SecretsError if Secrets cannot be kept in the mode of ``info``, and ClusterUnreachableError if the server
+    never answers: a sample of carried kinds alone would be no record of the cluster.
     """
     for exact in (True, False):
         lister = Lister(cluster, exact=exact, pause=pause)
@@ -105,13 +103,13 @@ def collect(
         )
         try:
             return collector.run(progress)
-        except InstantLostError:
+        except VersionExpiredError:
             continue
     raise ClusterError("the API server kept dropping lists while they were read", hint="Try again later.")
 
 
 class _Collector:
-    """One pass over all kinds."""
+    """One attempt to read all kinds."""
 
     def __init__(
         self,
@@ -129,24 +127,29 @@ class _Collector:
         self._cluster = cluster
         self._lister = lister
         self._info = info
-        self._previous = previous
         self._store = store
         self._unchanged = unchanged
         self._sealer = Sealer(info.secrets, keeper, previous=previous, store=store)
-        self._knowledge = Knowledge()
-        strict = not cluster.info().keeps_versions  # files that people edit, rather than a server
-        kept = KeptAnyway(also, tuple(entry for entry in info.resources if entry.kind in kinds.USER_KINDS))
-        self._converter = Converter(self._knowledge, self._sealer, store, unchanged, kept=kept, strict=strict)
-        self._reader = ListReader(lister, self._converter, unchanged)
+        self._context = CaptureContext()
+        self._archiver = Archiver(
+            self._context,
+            self._sealer,
+            store,
+            unchanged,
+            inclusions=Inclusions(also, tuple(entry for entry in info.resources if entry.kind in kinds.USER_KINDS)),
+            strict=not cluster.info().keeps_versions,  # files that users edit, rather than a server
+        )
+        self._reader = ListReader(lister, self._archiver, unchanged)
         self._unresolved: list[Unresolved] = []
-        self._kept = Batch()
-        self._substitutes = Substitutes(info, previous, self._kept.files, store)
+        self._sample = Batch()
+        """The batches that were read to their end."""
+        self._substitutes = Substitutes(info, previous, self._sample.files, store)
         self._problems: dict[ObjectKey, str] = {}
         self._answered = False
         self._not_served: list[Kind] = []
 
     def run(self, progress: Progress) -> Collected:
-        """Listed kinds first, in an order in which each finds what it needs; then what they refer to."""
+        """Read the listed kinds in their order of dependency, then the objects that they refer to."""
         listed = [kind for kind in kinds.reading_order(self._info.kinds) if kind in kinds.LISTED_KINDS]
         for kind, following in zip_longest(listed, listed[1:]):
             self._read_kind(kind, following=following)
@@ -155,88 +158,92 @@ class _Collector:
         for kind, selectors in selectors_by_kind(added).items():
             self._read_kind(kind, selectors)
             progress(kind.name, self._count)
-        self._knowledge.follow_dependents()
+        self._context.add_dependent_clusters()
         self._read_controllers()
-        self._unresolved += self._knowledge.unresolvable()
-        for kind, wanted in self._wanted().items():
+        self._unresolved += self._context.unresolvable()
+        for kind, referenced in self._referenced_objects().items():
             if kind in kinds.LISTED_KINDS:
-                self._look_up(wanted)
+                self._check_targets(referenced)
             else:
-                self._read_referenced(kind, wanted)
+                self._read_referenced(kind, referenced)
                 progress(kind.name, self._count)
-        self._add_extras()
+        self._add_extra_files()
         return Collected(
             info=self._info,
-            files={area: dict(sorted(files.items())) for area, files in self._kept.files.items()},
-            managers=self._kept.managers,
+            files={area: dict(sorted(files.items())) for area, files in self._sample.files.items()},
+            managers=self._sample.managers,
             incomplete=self._substitutes.incomplete,
             unresolved=tuple(sorted(set(self._unresolved))),
             consistency=self._lister.consistency,
-            generated=dict(sorted(self._kept.generated.items())),
+            generated=dict(sorted(self._sample.generated.items())),
             not_served=tuple(self._not_served),
             problems=dict(sorted(self._problems.items())),
         )
 
-    def _wanted(self) -> Mapping[Kind, Mapping[ObjectKey, list[Reference]]]:
-        """What something refers to, and what is wanted whether or not anything does."""
-        wanted = {kind: dict(found) for kind, found in self._knowledge.wanted().items()}
+    def _referenced_objects(self) -> Mapping[Kind, ReferencedObjects]:
+        """The targets of references by kind, with the objects that are included without a reference."""
+        by_kind = {kind: dict(referenced) for kind, referenced in self._context.referenced_objects().items()}
         for key in sorted(self._also):
             if key.kind not in kinds.LISTED_KINDS:
-                wanted.setdefault(key.kind, {}).setdefault(key, [])
-        return dict(sorted(wanted.items()))
+                by_kind.setdefault(key.kind, {}).setdefault(key, [])
+        return dict(sorted(by_kind.items()))
 
     @property
     def _count(self) -> int:
-        return len(self._kept.files[Area.CONFIGURATION])
+        return len(self._sample.files[Area.CONFIGURATION])
 
-    # Kinds that are listed whole --------------------------------------------------------------------------------------
+    # Kinds that are listed completely ---------------------------------------------------------------------------------
 
     def _read_kind(
         self, kind: Kind, selectors: Sequence[ResourceSelector] = (), *, following: Kind | None = None
     ) -> None:
-        """All objects of a kind, or those that the selectors of a kind which the policy adds mean.
+        """Read the objects of a kind, or those that match the ``selectors`` of the policy.
 
-        ``following`` is read next.
+        ``following``: the kind that is read next.
         """
         discovered = False
         try:
             resource = self._cluster.resource_type(kind)
             discovered = True
-            if following is not None and following.group == kind.group:  # of which the cluster knows what it serves
-                self._begin(following)
+            if following is not None and following.group == kind.group:  # discovery has the whole group now
+                self._prefetch(following)
             if resource is not None:
-                self._merge(self._reader.read(resource, self._pages(resource, selectors)))
+                self._add(self._reader.read(resource, self._pages(resource, selectors)))
             elif selectors:
                 self._not_served.append(kind)
             self._answered = True
-        except InstantLostError:
+        except VersionExpiredError:
             raise
         except (AccessDeniedError, ClusterError) as error:
-            self._substitute(kind, self._reason(error, discovered=discovered))
+            for obj in self._substitutes.carry_kind(kind, self._reason(error, discovered=discovered)):
+                self._add_facts(obj)
 
-    def _begin(self, kind: Kind) -> None:
+    def _prefetch(self, kind: Kind) -> None:
         resource = self._cluster.resource_type(kind)
         if resource is not None:
-            self._reader.begin(resource)
+            self._reader.prefetch(resource)
 
     def _pages(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Pages:
-        def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
-            if selectors:
-                return selected_pages(self._cluster, self._lister, resource, selectors, metadata_only=metadata_only)
-            listed = self._lister.pages(resource, metadata_only=metadata_only)
-            return ((page, page.items) for page in listed)
+        if selectors:
+            return partial(selected_pages, self._cluster, self._lister, resource, selectors)
+        return partial(self._lister.pages, resource)
 
-        return pages
-
-    def _merge(self, batch: Batch) -> None:
-        self._kept.merge(batch)
-        self._unchanged.note(batch.versions)
-        for lesson in batch.lessons:
-            self._knowledge.learn(lesson)
+    def _add(self, batch: Batch) -> None:
+        """Add a batch to the sample; substitutes stand in for the objects that could not be archived."""
+        self._sample.merge(batch)
+        self._unchanged.record(batch.versions)
+        for facts in batch.facts:
+            self._context.add(facts)
         self._substitute_objects(batch.failed)
 
+    def _add_facts(self, obj: KubeObject) -> None:
+        """Add the facts about an object that is not part of a batch."""
+        facts = self._archiver.facts_of(obj)
+        if facts is not None:
+            self._context.add(facts)
+
     def _read_controllers(self) -> None:
-        """Sveltos' own Deployments: flags of theirs name ConfigMaps. They are read for that alone, and not archived."""
+        """Read the Deployments of Sveltos: some of their flags name ConfigMaps. They are not archived."""
         try:
             if not any(self._cluster.resource_type(kind) for kind in kinds.PROFILE_KINDS):
                 return
@@ -244,11 +251,9 @@ class _Collector:
             if resource is None:
                 return
             for page in self._lister.pages(resource, namespace=kinds.SVELTOS_NAMESPACE):
-                for raw in page.items:
-                    lesson = self._converter.study(raw)
-                    if lesson is not None:
-                        self._knowledge.learn(lesson)
-        except InstantLostError:
+                for obj in page.objects:
+                    self._add_facts(obj)
+        except VersionExpiredError:
             raise
         except (AccessDeniedError, ClusterError):
             by = ObjectKey(kinds.NAMESPACE, "", kinds.SVELTOS_NAMESPACE)
@@ -257,89 +262,78 @@ class _Collector:
 
     # Objects that others refer to -------------------------------------------------------------------------------------
 
-    def _look_up(self, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
-        """References to a kind that was listed whole: which of them lead nowhere?"""
-        present = self._kept.files[Area.CONFIGURATION]
-        for key, found in wanted.items():
-            if self._substitutes.misses(key):
-                continue  # the sample says so of the kind, or of the object: whether it exists is not known
-            if archive_format.path_of(key) not in present:
-                self._note(found, UnresolvedReason.OMITTED if key in self._kept.generated else None)
+    def _check_targets(self, referenced: ReferencedObjects) -> None:
+        """Record the references to objects of a listed kind that do not exist."""
+        present = self._sample.files[Area.CONFIGURATION]
+        for key, references in referenced.items():
+            if self._substitutes.is_missing(key):
+                continue  # nobody knows whether the object exists; the sample records that it is incomplete
+            if path_of(key) not in present:
+                self._record(references, UnresolvedReason.OMITTED if key in self._sample.generated else None)
 
-    def _read_referenced(self, kind: Kind, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
+    def _read_referenced(self, kind: Kind, referenced: ReferencedObjects) -> None:
         omitted = kind in kinds.NOT_CONFIGURATION or (kind in kinds.CAPTURED_KINDS and kind not in self._info.kinds)
         if omitted:
-            for found in wanted.values():
-                self._note(found, UnresolvedReason.OMITTED)
+            for references in referenced.values():
+                self._record(references, UnresolvedReason.OMITTED)
             return
         try:
             resource = self._cluster.resource_type(kind)
         except (AccessDeniedError, ClusterError) as error:
-            self._substitutes.all_named(kind, list(wanted), self._reason(error, discovered=False))
+            self._substitutes.carry_referenced(kind, list(referenced), self._reason(error, discovered=False))
             return
         if resource is None:
             if not kind.group:
                 raise ClusterError(f"the API server does not serve {kind}", hint="Is this a Kubernetes API server?")
-            for found in wanted.values():
-                self._note(found)
+            for references in referenced.values():
+                self._record(references)
             return
-        self._read_named(kind, resource, self._unread(resource, wanted))
+        self._read_named(resource, self._not_yet_read(resource, referenced))
 
-    def _read_named(self, kind: Kind, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]) -> None:
-        types: dict[ObjectKey, object] = {}
-
-        def receive(pages: Pages) -> None:
-            """Take what one read brought: kept only if it is read to its end, else it is asked for again."""
-            found: dict[ObjectKey, object] = {}
-
-            def watched(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
-                found.clear()
-                for page, objects in pages(metadata_only=metadata_only):
-                    found.update((ObjectKey.of(raw), raw.get("type")) for raw in objects if not terminating(raw))
-                    yield page, objects
-
-            self._merge(self._reader.read_once(resource, watched))
-            types.update(found)
-
-        failures = ReferencedReader(self._lister, self._reader, resource, receive).read(list(wanted))
-        for failure, keys in failures:
-            reason = self._reason(failure)
-            if types:
-                self._substitute_objects(dict.fromkeys(keys, Failure(reason, failure.message)))
+    def _read_named(self, resource: ResourceType, referenced: ReferencedObjects) -> None:
+        reader = ReferencedReader(self._lister, self._reader, resource, self._add)
+        failed: set[ObjectKey] = set()
+        for error, keys in reader.read(referenced):
+            failed.update(keys)
+            reason = self._reason(error)
+            if reader.types:
+                self._substitute_objects(dict.fromkeys(keys, Failure(reason, error.message)))
             else:
-                self._substitutes.all_named(kind, keys, reason)
-        failed = {key for _, keys in failures for key in keys}
-        self._note_unresolved({key: found for key, found in wanted.items() if key not in failed}, types)
+                self._substitutes.carry_referenced(resource.kind, keys, reason)
+        for key, references in referenced.items():
+            if key not in failed:
+                self._check_target(key, references, reader.types)
 
-    def _unread(
-        self, resource: ResourceType, wanted: Mapping[ObjectKey, list[Reference]]
-    ) -> Mapping[ObjectKey, list[Reference]]:
-        """What a list of the kinds that the policy adds has not brought already."""
+    def _not_yet_read(self, resource: ResourceType, referenced: ReferencedObjects) -> ReferencedObjects:
+        """Without the objects that the policy's own lists have brought, except Secrets: their type must be checked."""
         if not resource.namespaced:
-            wanted = _cluster_scoped(wanted)
+            referenced = _cluster_scoped(referenced)
         if resource.kind == kinds.SECRET:
-            return wanted  # their type has to be looked at
-        present = self._kept.files[Area.CONFIGURATION]
-        return {key: found for key, found in wanted.items() if archive_format.path_of(key) not in present}
+            return referenced
+        present = self._sample.files[Area.CONFIGURATION]
+        return {key: references for key, references in referenced.items() if path_of(key) not in present}
 
-    def _note_unresolved(self, asked: Mapping[ObjectKey, list[Reference]], types: Mapping[ObjectKey, object]) -> None:
-        """Which references lead nowhere, or to something of no use. ``types``: of the objects that are there."""
-        for key, references in asked.items():
-            if key not in types:
-                self._note(references)
-            elif key in self._kept.generated:
-                self._note(references, UnresolvedReason.OMITTED)
-            elif key.kind == kinds.SECRET and types[key] != ADD_ON_TYPE:
-                self._note([one for one in references if one.secret_type_required], UnresolvedReason.WRONG_TYPE)
+    def _check_target(self, key: ObjectKey, references: Iterable[Reference], types: Mapping[ObjectKey, object]) -> None:
+        """Record references whose target does not exist, is left out, or has the wrong type.
 
-    def _note(self, references: Iterable[Reference], reason: UnresolvedReason | None = None) -> None:
-        """Record references as unresolved; without a reason, because their target does not exist."""
-        self._unresolved += [one.as_unresolved(reason) for one in references]
+        ``types``: the objects that exist -> their ``type``.
+        """
+        if key not in types:
+            self._record(references)
+        elif key in self._sample.generated:
+            self._record(references, UnresolvedReason.OMITTED)
+        elif key.kind == kinds.SECRET and types[key] != ADD_ON_TYPE:
+            typed = (reference for reference in references if reference.secret_type_required)
+            self._record(typed, UnresolvedReason.WRONG_TYPE)
 
-    # What could not be read -------------------------------------------------------------------------------------------
+    def _record(self, references: Iterable[Reference], reason: UnresolvedReason | None = None) -> None:
+        """Record references as unresolved. Without a reason: their target does not exist."""
+        self._unresolved += [reference.as_unresolved(reason) for reference in references]
+
+    # Failures ---------------------------------------------------------------------------------------------------------
 
     def _reason(self, error: GitsnapError, *, discovered: bool = True) -> IncompleteReason:
-        """The code for a failure. Raises the failure itself when the server never answered anything."""
+        """The code of a failure. Raises ``error`` itself if the server has never answered."""
         if isinstance(error, AccessDeniedError):
             return IncompleteReason.FORBIDDEN
         if isinstance(error, ClusterUnreachableError):
@@ -348,34 +342,25 @@ class _Collector:
             return IncompleteReason.UNREACHABLE if discovered else IncompleteReason.DISCOVERY_FAILED
         return IncompleteReason.BAD_ANSWER
 
-    def _substitute(self, kind: Kind, reason: IncompleteReason) -> None:
-        """Carry a kind forward from the previous sample, and learn from its objects as if they had been read."""
-        for document in self._substitutes.of_kind(kind, reason):
-            lesson = self._converter.study(document)
-            if lesson is not None:
-                self._knowledge.learn(lesson)
-
     def _substitute_objects(self, failed: Mapping[ObjectKey, Failure]) -> None:
-        """The same for single objects that could not be taken."""
         for key, failure in failed.items():
-            for document in self._substitutes.of_object(key, failure.reason):
-                lesson = self._converter.study(document)
-                if lesson is not None:
-                    self._knowledge.learn(lesson)
-            self._problems[key] = failure.words
+            carried = self._substitutes.carry_object(key, failure.reason)
+            if carried is not None:
+                self._add_facts(carried)
+            self._problems[key] = failure.message
 
-    def _add_extras(self) -> None:
+    def _add_extra_files(self) -> None:
         if self._sealer.encrypts:
-            self._kept.files[Area.SEALED][WRAPPED_KEY] = self._sealer.wrapped_key()
+            self._sample.files[Area.SEALED][WRAPPED_KEY_FILE] = self._sealer.wrapped_key()
         if self._unresolved:
             document = {"unresolved": unresolved_documents(self._unresolved)}
-            self._kept.files[Area.INVENTORY][UNRESOLVED_FILE] = self._store(archive_format.encode(document))
+            self._sample.files[Area.INVENTORY][UNRESOLVED_FILE] = self._store(encode(document))
 
 
-def _cluster_scoped(wanted: Mapping[ObjectKey, list[Reference]]) -> dict[ObjectKey, list[Reference]]:
-    """The same objects without the namespace that a reference to a cluster-scoped kind may give and Sveltos ignores."""
-    found: dict[ObjectKey, list[Reference]] = {}
-    for key, references in wanted.items():
-        place = ObjectKey(key.kind, "", key.name)
-        found.setdefault(place, []).extend(replace(one, target=place) for one in references)
-    return found
+def _cluster_scoped(referenced: ReferencedObjects) -> ReferencedObjects:
+    """The targets without a namespace: Sveltos ignores the namespace of a reference to a cluster-scoped kind."""
+    result: dict[ObjectKey, list[Reference]] = {}
+    for key, references in referenced.items():
+        target = ObjectKey(key.kind, "", key.name)
+        result.setdefault(target, []).extend(replace(reference, target=target) for reference in references)
+    return result

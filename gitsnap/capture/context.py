@@ -1,6 +1,7 @@
-"""What a capture learns while it reads, and needs to go on: clusters, sets, classifier labels, references.
+"""The context of a capture: facts about the objects read so far that later objects need to be interpreted.
 
-It keeps small facts, never whole objects. This module must not read a cluster or write files.
+These are the labels of clusters, the members of sets, the labels that classifiers set, and the references between
+objects. Only these facts are kept in memory, never whole objects. This module must not read a cluster or write files.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import KubeObject
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.inventory import classifier_labels
@@ -17,152 +19,158 @@ from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, Unresolved, U
 
 _CLASSIFIERS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
-_TEACHING = _CLASSIFIERS | _SETS | kinds.CLUSTER_KINDS | REFERENCE_PATHS.keys()
+_KINDS_WITH_FACTS = _CLASSIFIERS | _SETS | kinds.CLUSTER_KINDS | REFERENCE_PATHS.keys()
 _NO_WARNING = frozenset({UnresolvedReason.OMITTED, UnresolvedReason.OPTIONAL})
 
+ReferencedObjects = Mapping[ObjectKey, list[Reference]]
+"""Objects of one kind, each with the references to it."""
+
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """A profile that others may depend on, or that depends on others."""
+class DeployedProfile:
+    """A profile that depends on other profiles, or that other profiles may depend on."""
 
     clusters: frozenset[ClusterRef]
-    """The clusters that it matches itself."""
+    """The clusters that the profile itself matches."""
     document: JsonObject
-    """What it depends on and refers to; without its references where these are the same for all clusters."""
+    """The profile, reduced to its dependencies and to the references that differ from cluster to cluster."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What one object teaches."""
+class Facts:
+    """The facts about one object."""
 
     controller_labels: frozenset[str] = frozenset()
+    """Of a classifier: the label keys that it sets on clusters."""
     cluster: tuple[ClusterRef, Mapping[str, str]] | None = None
-    cluster_object: JsonObject | None = None
-    """What templates see of the cluster."""
-    members: tuple[ObjectKey, JsonObject] | None = None
-    profile: Deployed | None = None
+    """Of a cluster: its labels."""
+    cluster_view: JsonObject | None = None
+    """Of a cluster: its fields that templates may use."""
+    cluster_set: tuple[ObjectKey, JsonObject] | None = None
+    """Of a Set or ClusterSet: the fields that decide its members."""
+    profile: DeployedProfile | None = None
     references: tuple[Reference, ...] = ()
 
 
-class Knowledge:
-    """Facts in the order in which kinds are read (kinds.reading_order): clusters before what matches them."""
+class CaptureContext:
+    """Collects facts. Kinds must be read in the order of ``kinds.reading_order``: clusters before profiles."""
 
     def __init__(self) -> None:
         self.controller_labels: frozenset[str] = frozenset()
         self._clusters = LabelIndex()
-        self._objects: dict[ClusterRef, JsonObject] = {}
+        self._cluster_views: dict[ClusterRef, JsonObject] = {}
         self._sets: dict[ObjectKey, JsonObject] = {}
-        self._profiles: dict[ObjectKey, Deployed] = {}
+        self._profiles: dict[ObjectKey, DeployedProfile] = {}
         self._references: list[Reference] = []
 
     @staticmethod
-    def learns_from(kind: Kind) -> bool:
-        """Whether objects of a kind teach anything at all."""
-        return kind in _TEACHING
+    def needs(kind: Kind) -> bool:
+        """Whether objects of a kind have facts."""
+        return kind in _KINDS_WITH_FACTS
 
-    def study(self, document: JsonObject) -> Lesson | None:
-        """What an object teaches, None for nothing; ``document`` has its status, live or from the inventory."""
-        kind = Kind.of(document)
-        if not self.learns_from(kind):
+    def facts_of(self, obj: KubeObject) -> Facts | None:
+        """The facts about an object with its status, live or from the archive. None if there are none."""
+        kind = obj.kind
+        if not self.needs(kind):
             return None
         if kind in _CLASSIFIERS:
-            return Lesson(controller_labels=classifier_labels(document))
+            return Facts(controller_labels=classifier_labels(obj.raw))
         if kind in kinds.CLUSTER_KINDS:
-            labels = (document.get("metadata") or {}).get("labels") or {}
-            ref, seen = ClusterRef.of(document), template_view(document)
-            found = tuple(references(document, (), lambda _: seen))
-            return Lesson(cluster=(ref, labels), cluster_object=seen, references=found)
+            cluster, view = ClusterRef(kind, obj.key.namespace, obj.key.name), template_view(obj.raw)
+            own_references = tuple(references(obj.raw, (), lambda _: view))
+            return Facts(cluster=(cluster, obj.labels), cluster_view=view, references=own_references)
+        matched = matching_clusters(obj.raw, self._clusters, self._sets)
+        per_cluster = tuple(references(obj.raw, matched, self._cluster_views.get))
         if kind in _SETS:
-            return Lesson(
-                members=(ObjectKey.of(document), _set_facts(document)), references=self._references_of(document)
-            )
-        matched = matching_clusters(document, self._clusters, self._sets)
-        found = tuple(references(document, matched, self._objects.get))
-        deployed = Deployed(matched, _deployed_facts(document)) if kind in kinds.PROFILE_KINDS else None
-        return Lesson(profile=deployed, references=found) if found or deployed else None
+            return Facts(cluster_set=(obj.key, _set_fields(obj.raw)), references=per_cluster)
+        profile = DeployedProfile(matched, _profile_fields(obj)) if kind in kinds.PROFILE_KINDS else None
+        return Facts(profile=profile, references=per_cluster) if per_cluster or profile else None
 
-    def learn(self, lesson: Lesson) -> None:
-        """Take over what was studied; done once the whole kind was read."""
-        self.controller_labels |= lesson.controller_labels
-        if lesson.cluster is not None:
-            self._clusters.add(*lesson.cluster)
-            if lesson.cluster_object is not None:
-                self._objects[lesson.cluster[0]] = lesson.cluster_object
-        if lesson.members is not None:
-            self._sets[lesson.members[0]] = lesson.members[1]
-        if lesson.profile is not None:
-            self._profiles[ObjectKey.of(lesson.profile.document)] = lesson.profile
-        self._references += lesson.references
+    def add(self, facts: Facts) -> None:
+        """Add the facts about an object. To be called when the list of its kind has been read to the end."""
+        self.controller_labels |= facts.controller_labels
+        if facts.cluster is not None:
+            self._clusters.add(*facts.cluster)
+            if facts.cluster_view is not None:
+                self._cluster_views[facts.cluster[0]] = facts.cluster_view
+        if facts.cluster_set is not None:
+            key, fields = facts.cluster_set
+            self._sets[key] = fields
+        if facts.profile is not None:
+            self._profiles[ObjectKey.of(facts.profile.document)] = facts.profile
+        self._references += facts.references
 
-    def follow_dependents(self) -> None:
-        """Learn what prerequisites refer to on the clusters of the profiles that depend on them.
+    def add_dependent_clusters(self) -> None:
+        """Resolve the references of each profile for the clusters of the profiles that depend on it.
 
-        To be called once, when all profiles were read. Sveltos says so in the status of a prerequisite, too, but not of
-        a cluster that is not ready.
+        To be called once, after all profiles were read. The status of a prerequisite has these clusters too, but
+        Sveltos leaves out those that are not ready.
         """
         dependents = Dependents(profile.document for profile in self._profiles.values())
         for key, profile in sorted(self._profiles.items()):
-            more = dependents.deployed_on(key, self._matched) - profile.clusters
-            self._references += references(profile.document, more, self._objects.get) if more else ()
+            further = dependents.deployed_on(key, self._matched_clusters) - profile.clusters
+            self._references += references(profile.document, further, self._cluster_views.get) if further else ()
 
-    def _matched(self, key: ObjectKey) -> frozenset[ClusterRef]:
+    def _matched_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
         profile = self._profiles.get(key)
         return profile.clusters if profile is not None else frozenset()
 
-    def wanted(self) -> dict[Kind, dict[ObjectKey, list[Reference]]]:
-        """The objects that something refers to, each with who does, by kind; sorted."""
-        found: dict[Kind, dict[ObjectKey, list[Reference]]] = {}
+    def referenced_objects(self) -> dict[Kind, dict[ObjectKey, list[Reference]]]:
+        """The targets of all resolved references by kind, sorted."""
+        by_kind: dict[Kind, dict[ObjectKey, list[Reference]]] = {}
         for reference in self._references:
             if reference.unresolved is None:
-                of_kind = found.setdefault(reference.target.kind, {})
-                of_kind.setdefault(reference.target, []).append(reference)
-        return {kind: dict(sorted(of_kind.items())) for kind, of_kind in sorted(found.items())}
+                targets = by_kind.setdefault(reference.target.kind, {})
+                targets.setdefault(reference.target, []).append(reference)
+        return {kind: dict(sorted(targets.items())) for kind, targets in sorted(by_kind.items())}
 
     def unresolvable(self) -> list[Unresolved]:
-        """References whose target cannot be worked out."""
+        """The references whose target cannot be determined, such as a name with an unsupported template."""
         return [reference.as_unresolved() for reference in self._references if reference.unresolved is not None]
-
-    def _references_of(self, document: JsonObject) -> tuple[Reference, ...]:
-        return tuple(references(document, matching_clusters(document, self._clusters, self._sets), self._objects.get))
 
 
 def unresolved_documents(unresolved: Iterable[Unresolved]) -> list[JsonObject]:
     """The entries of ``inventory/unresolved.yaml``, sorted (docs/FORMAT.md)."""
     return [
         {
-            "by": {"kind": str(one.by.kind), "namespace": one.by.namespace, "name": one.by.name},
-            "kind": str(one.target.kind),
-            "namespace": one.target.namespace,
-            "name": one.target.name,
-            "reason": str(one.reason),
+            "by": {"kind": str(entry.by.kind), "namespace": entry.by.namespace, "name": entry.by.name},
+            "kind": str(entry.target.kind),
+            "namespace": entry.target.namespace,
+            "name": entry.target.name,
+            "reason": str(entry.reason),
         }
-        for one in sorted(set(unresolved))
+        for entry in sorted(set(unresolved))
     ]
 
 
-def counts_as_unresolved(one: Unresolved) -> bool:
-    """Whether a sample should warn: what was left out on purpose, and what Sveltos does without, is recorded only."""
-    return one.reason not in _NO_WARNING
+def counts_as_unresolved(entry: Unresolved) -> bool:
+    """Whether a sample warns about a reference. Omitted targets and optional references are recorded, no more."""
+    return entry.reason not in _NO_WARNING
 
 
 _ANY = "any-cluster-of-a-dependent"
 _ANY_CLUSTER = ClusterRef(kinds.SVELTOS_CLUSTER, _ANY, _ANY)
 
 
-def _deployed_facts(document: JsonObject) -> JsonObject:
-    """The part of a profile that its dependents, and its references for their clusters, need."""
-    spec = document.get("spec") or {}
-    identity = {field: document[field] for field in ("apiVersion", "kind")}
-    identity["metadata"] = {field: document["metadata"].get(field) for field in ("name", "namespace")}
-    found = references(document, (_ANY_CLUSTER,))
-    if all(each.unresolved is None and _ANY not in each.target.namespace + each.target.name for each in found):
-        return {**identity, "spec": {"dependsOn": spec.get("dependsOn")}}
-    charts = [{field: chart[field] for field in chart if field != "values"} for chart in spec.get("helmCharts") or ()]
-    return {**identity, "spec": {**spec, "helmCharts": charts}}
+def _profile_fields(obj: KubeObject) -> JsonObject:
+    """The fields of a profile that decide its dependencies, and its references on the clusters of its dependents.
+
+    References that are the same on every cluster are left out: they have been resolved already.
+    """
+    identity = {field: obj.raw[field] for field in ("apiVersion", "kind")}
+    identity["metadata"] = {field: obj.metadata.get(field) for field in ("name", "namespace")}
+    probed = references(obj.raw, (_ANY_CLUSTER,))
+    if all(found.unresolved is None and _ANY not in found.target.namespace + found.target.name for found in probed):
+        return {**identity, "spec": {"dependsOn": obj.spec.get("dependsOn")}}
+    charts = [
+        {field: value for field, value in chart.items() if field != "values"}
+        for chart in obj.spec.get("helmCharts") or ()
+    ]
+    return {**identity, "spec": {**obj.spec, "helmCharts": charts}}
 
 
-def _set_facts(document: JsonObject) -> JsonObject:
-    """The part of a set that matching needs."""
+def _set_fields(document: JsonObject) -> JsonObject:
+    """The fields of a set that decide its members."""
     return {
         field: document[field] for field in ("apiVersion", "kind", "metadata", "spec", "status") if field in document
     }

@@ -1,7 +1,7 @@
-"""Takes over the samples of the old Sveltos Snapshot feature, each as if its folder were a cluster at that moment.
+"""Imports the samples of the old Sveltos Snapshot feature. Each folder is captured as if it were a cluster.
 
-They pass through the same normalization and sealing as a capture. Samples are ordered as they are recorded, so only
-what is not older than the archive's newest sample can be taken over. This module must not change the old folders.
+Imported objects are normalized and sealed as in any capture. An archive orders its samples as they are recorded, so
+a folder that is older than the newest sample cannot be imported. The old folders are not changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OLD_KINDS = frozenset(
         kinds.CONFIG_MAP, kinds.SECRET,
     }
 )  # fmt: skip
-"""What the old feature collected. Other kinds are not covered by its samples, which is not the same as absent."""
+"""The kinds that the old feature collected. Its samples do not cover other kinds, whose objects may have existed."""
 
 
 class OldSample(Protocol):
@@ -34,22 +34,22 @@ class OldSample(Protocol):
 
     @property
     def name(self) -> str:
-        """Its date as it stands there, in local time."""
+        """The name of the folder: a date in local time."""
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The path of the folder."""
 
     @property
     def time(self) -> datetime:
-        """Its moment, in UTC."""
+        """The time of the sample, in UTC."""
 
     def check(self) -> None:
-        """Raises InputError when the folder is plainly not whole."""
+        """Raises InputError if the folder is plainly incomplete."""
 
 
 class Outcome(enum.StrEnum):
-    """What became of a folder."""
+    """The outcome of the import of one folder."""
 
     IMPORTED = "imported"
     PRESENT = "already imported"
@@ -59,7 +59,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One folder, and what became of it."""
+    """One folder and its outcome."""
 
     folder: str
     outcome: Outcome
@@ -68,7 +68,7 @@ class Imported:
 
 
 def scope(info: TreeInfo) -> TreeInfo:
-    """What the old feature's folders can say, out of what a capture asks for."""
+    """The settings of a capture, reduced to the kinds that the old feature collected."""
     return replace(info, kinds=tuple(kind for kind in info.kinds if kind in OLD_KINDS))
 
 
@@ -79,20 +79,19 @@ def import_samples(
     decide: Callable[[], tuple[TreeInfo, SecretsKeeper | None]],
     open_folder: Callable[[Path], Cluster],
 ) -> Iterator[Imported]:
-    """Take over folders in this order, one result for each as it is done.
+    """Import folders in the given order; yields the result of each folder when it is done.
 
-    ``decide`` gives scope, mode and keys of the next sample. It is called under the writer's lock: captures may take
-    samples between two folders.
-
-    What is there already, what is older than the newest sample, and what cannot be read is left out and said so.
-    Raises StorageError, ConflictError, SecretsError, WrongClusterError: then nothing further can be done.
+    ``decide`` returns the settings and the keys for the next sample. It is called while the writer's lock is held,
+    because other captures may add samples between two folders.
+    Folders that are already imported, older than the newest sample, or unreadable are skipped with a reason.
+    Raises StorageError, ConflictError, SecretsError, WrongClusterError; the remaining folders are then not imported.
     """
-    known = {sample.metadata.imported for sample in archive.samples()}
+    imported = {sample.metadata.imported for sample in archive.samples()}
     newest = next(reversed(archive.samples()), None)
     for folder in folders:
-        reason = _left_out(known, newest, folder)
-        if reason is not None:
-            yield reason
+        skipped = _skipped(imported, newest, folder)
+        if skipped is not None:
+            yield skipped
             continue
         try:
             folder.check()
@@ -100,19 +99,19 @@ def import_samples(
             with archive.writer() as writer:
                 info, keeper = decide()
                 request = capture.Request(scope(info), keeper, folder.time, Trigger.SCHEDULE, imported=folder.name)
-                taken = capture.capture(cluster, archive, request, writer=writer)
+                result = capture.capture(cluster, archive, request, writer=writer)
         except (InputError, AccessDeniedError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
         else:
-            known.add(folder.name)
-            newest = taken.recorded.sample
-            yield Imported(folder.name, Outcome.IMPORTED, result=taken)
+            imported.add(folder.name)
+            newest = result.recorded.sample
+            yield Imported(folder.name, Outcome.IMPORTED, result=result)
 
 
-def _left_out(known: Collection[str], newest: Sample | None, folder: OldSample) -> Imported | None:
-    """Why a folder is not imported. ``known``: names of those that were, ``newest``: the archive's newest sample."""
-    if folder.name in known:
+def _skipped(imported: Collection[str], newest: Sample | None, folder: OldSample) -> Imported | None:
+    """The result for a folder that is skipped. ``imported``: the names of the imported folders."""
+    if folder.name in imported:
         return Imported(folder.name, Outcome.PRESENT)
     if newest is not None and folder.time < newest.metadata.time:
-        return Imported(folder.name, Outcome.TOO_OLD, f"the archive goes on after it, up to {newest.tag}")
+        return Imported(folder.name, Outcome.TOO_OLD, f"the archive has a newer sample, {newest.tag}")
     return None

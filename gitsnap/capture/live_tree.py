@@ -1,7 +1,4 @@
-"""The cluster as it is now, as a tree in memory: the other side of ``diff --to-sample live``.
-
-This module must not write anything anywhere.
-"""
+"""The current state of a cluster as a tree in memory, for ``diff --to-sample live``. Nothing is written."""
 
 from __future__ import annotations
 
@@ -16,30 +13,48 @@ from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
 from gitsnap.sveltos import kinds
 
 
-class MemoryTree:
-    """A tree whose contents are in memory (ports.Tree)."""
+class MemoryBlobs:
+    """Contents in memory, under the ids that git would give them."""
 
-    def __init__(self, collected: Collected, contents: Mapping[BlobId, bytes]) -> None:
+    def __init__(self) -> None:
+        self._contents: dict[BlobId, bytes] = {}
+
+    def store(self, content: bytes) -> BlobId:
+        """Keep a content; returns its id."""
+        header = b"blob %d\0" % len(content)
+        blob = BlobId(hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
+        self._contents[blob] = content
+        return blob
+
+    def read(self, blob: BlobId) -> bytes:
+        """The content of an id that ``store`` returned."""
+        return self._contents[blob]
+
+
+class MemoryTree:
+    """A tree in memory (ports.Tree)."""
+
+    def __init__(self, collected: Collected, blobs: MemoryBlobs) -> None:
         self._collected = collected
-        self._contents = contents
+        self._blobs = blobs
 
     @property
     def info(self) -> TreeInfo:
-        """What the capture asked for."""
+        """The settings of the capture."""
         return self._collected.info
 
     @property
     def incomplete(self) -> tuple[IncompleteKind, ...]:
-        """Kinds that could not be read."""
+        """Kinds and objects that could not be read, sorted."""
         return self._collected.incomplete
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the area -> content id, sorted by path."""
+        """Path below the area -> id of the content, sorted by path."""
         return self._collected.files[area]
 
     def read(self, blob: BlobId) -> bytes:
-        """The content behind an id."""
-        return self._contents[blob]
+        """The content of an id that ``files`` returned."""
+        return self._blobs.read(blob)
 
 
 def live_tree(
@@ -50,37 +65,30 @@ def live_tree(
     previous: Tree | None = None,
     progress: Progress = lambda _what, _count: None,
 ) -> Tree:
-    """The cluster now, with the scope and mode of ``info``; comparable with samples of the same archive.
+    """The current state of a cluster, with the scope and the secrets mode of ``info``.
 
-    Nothing is encrypted here: Secrets are compared by their fingerprints, so ``keeper`` must hold the archive's key.
-    Without a keeper they are left out, which a comparison reports as *not covered*.
+    The tree can be compared with samples of the same archive. Nothing is encrypted: Secrets are compared by their
+    fingerprints, for which ``keeper`` needs the fingerprint key of the archive. Without a keeper, Secrets are left out,
+    and a comparison reports them as *not covered*. Raises what ``collect`` raises.
     """
-    contents: dict[BlobId, bytes] = {}
-
-    def store(content: bytes) -> BlobId:
-        """Keep a content under the id that git would give it, without a repository."""
-        header = b"blob %d\0" % len(content)
-        blob = BlobId(hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
-        contents[blob] = content
-        return blob
-
+    blobs = MemoryBlobs()
     with cluster.reading_within(READING_SECONDS):
         collected = collect(
             cluster,
             _comparable(info, keeper),
             keeper=keeper,
             previous=previous,
-            store=store,
+            store=blobs.store,
             unchanged=Unchanged(info, seen=None, previous=None, now=0),
             progress=progress,
         )
-    return MemoryTree(collected, contents)
+    return MemoryTree(collected, blobs)
 
 
 def _comparable(info: TreeInfo, keeper: SecretsKeeper | None) -> TreeInfo:
     if info.secrets.mode not in (SecretsMode.ENCRYPT, SecretsMode.REDACT):
         return info
     if keeper is None:
-        without = tuple(kind for kind in info.kinds if kind != kinds.SECRET)
-        return replace(info, kinds=without, secrets=SecretsInfo(SecretsMode.OMIT))
+        without_secrets = tuple(kind for kind in info.kinds if kind != kinds.SECRET)
+        return replace(info, kinds=without_secrets, secrets=SecretsInfo(SecretsMode.OMIT))
     return replace(info, secrets=replace(info.secrets, mode=SecretsMode.REDACT, recipients=()))

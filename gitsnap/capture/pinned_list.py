@@ -1,79 +1,93 @@
-"""Lists at one instant: every list of a capture is asked for at the resource version of the first one.
+"""Lists at one resource version: every list of a capture is requested at the version of the first list.
 
-That works across kinds on a kube-apiserver but is no contract of the Kubernetes API, so each answer is checked,
-and what could not be had at that version is read as it is now and said so (``Consistency.PER_KIND``).
-This module must not look into the objects that it passes on.
+A kube-apiserver can serve lists of different kinds at one resource version, but the Kubernetes API does not guarantee
+it. Each answer is therefore checked. A list that cannot be read at that version is read as it is now, and the sample
+is marked as ``Consistency.PER_KIND``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gitsnap.core.errors import BehindError, GoneError
 from gitsnap.core.model import Consistency, ResourceType
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Cluster, Page
 
 RETRY_SECONDS = 5.0
-"""For how long a version that the server does not have (yet) is asked for again, summed over one capture.
+"""For how long one capture retries lists at a version that the server does not have, or does not have yet.
 
-What the server takes to say so counts: of a kind whose conversion webhook is dead, it says so after three seconds.
+The time that the server takes to answer counts: for a kind with a failed conversion webhook it is three seconds.
 """
 
 PAUSE_SECONDS = 0.5
 
 
-class InstantLostError(GoneError):
-    """The instant that the capture began with can no longer be read; start again, without asking for one."""
+class VersionExpiredError(GoneError):
+    """The server no longer has the resource version of this capture. The capture must start again without one."""
 
 
-class _List(NamedTuple):
-    """What a list is asked for with."""
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """A page of a list with its objects."""
+
+    objects: Sequence[KubeObject]
+    """The selected objects of the page."""
+    resource_version: str
+    whole: bool
+    """False if the objects have no fields but their metadata."""
+    listed: int
+    """How many objects the server sent on the page, before any selection."""
+
+    @classmethod
+    def of(cls, page: Page) -> ObjectPage:
+        """A page with all objects that the server sent."""
+        return cls([KubeObject.of(item) for item in page.items], page.resource_version, page.whole, len(page.items))
+
+    def select(self, objects: Sequence[KubeObject]) -> ObjectPage:
+        """The same page with some of its objects."""
+        return replace(self, objects=objects)
+
+
+class _Query(NamedTuple):
+    """The parameters of a list."""
 
     resource: ResourceType
     namespace: str
     label_selector: str
     field_selector: str
-    version: str
     metadata_only: bool
+    version: str = ""
 
 
 class Lister:
-    """Pages of lists, all at the instant of the first list as long as ``exact`` holds.
+    """Reads lists page by page, all at the resource version of the first list while ``exact`` is true.
 
-    ``pause`` waits for the given number of seconds.
+    ``pause`` waits for a number of seconds.
     """
 
     def __init__(self, cluster: Cluster, *, exact: bool, pause: Callable[[float], None]) -> None:
         self._cluster = cluster
         self._exact = exact
         self._pause = pause
-        self._patience = RETRY_SECONDS
+        self._retry_seconds = RETRY_SECONDS
         self._version = ""
-        self._begun: dict[_List, Iterator[Page]] = {}
+        self._prefetched: dict[_Query, Iterator[Page]] = {}
         self.consistency = Consistency.EXACT if exact else Consistency.PER_KIND
 
-    def begin(
+    def prefetch(
         self, resource: ResourceType, *, namespace: str = "", field_selector: str = "", metadata_only: bool
     ) -> None:
-        """Have the first page of a list fetched that ``pages`` will be asked for next, with the same arguments.
+        """Request the first page of a list that ``pages`` will read next with the same arguments.
 
-        Whatever keeps it away, ``pages`` says. Nothing is begun before the capture has its instant.
+        An error of the request is raised by ``pages``. Does nothing while the capture has no resource version yet.
         """
         if self._version or not self._exact:
-            wanted = _List(resource, namespace, "", field_selector, self._version, metadata_only)
-            self._begun[wanted] = self._list(wanted)
-
-    def _list(self, wanted: _List) -> Iterator[Page]:
-        return self._cluster.list(
-            wanted.resource,
-            namespace=wanted.namespace,
-            label_selector=wanted.label_selector,
-            field_selector=wanted.field_selector,
-            resource_version=wanted.version,
-            metadata_only=wanted.metadata_only,
-        )
+            query = _Query(resource, namespace, "", field_selector, metadata_only, self._version)
+            self._prefetched[query] = self._request(query)
 
     def pages(
         self,
@@ -83,54 +97,60 @@ class Lister:
         label_selector: str = "",
         field_selector: str = "",
         metadata_only: bool = False,
-    ) -> Iterator[Page]:
-        """The pages of one list.
+    ) -> Iterator[ObjectPage]:
+        """The pages of one list, at least one.
 
-        Raises InstantLostError when the capture's instant is gone. Without an instant, GoneError means that the
-        list's own continuation was lost: the caller drops what it has of this list and asks again. A list that the
-        server is too far behind with is read as it is, while the others stay at the instant.
+        Raises VersionExpiredError if the server no longer has the resource version of the capture. Without such a
+        version, GoneError means that the server dropped the list between two pages: the caller discards what it has
+        read of this list and asks again. If the server is too far behind with a kind, this one list is read as it is
+        now; the other lists keep their version.
         """
-
-        def ask(version: str) -> Iterator[Page]:
-            """The list from its beginning, at a resource version, or as it is now."""
-            wanted = _List(resource, namespace, label_selector, field_selector, version, metadata_only)
-            return self._begun.pop(wanted, None) or self._list(wanted)
-
+        query = _Query(resource, namespace, label_selector, field_selector, metadata_only, self._version)
         try:
-            page, rest = self._first(ask, self._version)
+            page, rest = self._first_page(query)
         except BehindError:
-            page, rest = self._first(ask, "")
+            page, rest = self._first_page(query._replace(version=""))
         yield self._checked(page)
         try:
             for page in rest:
                 yield self._checked(page)
         except GoneError as error:
-            raise self._lost(error) from error
+            raise self._expired(error) from error
 
-    def _first(self, ask: Callable[[str], Iterator[Page]], version: str) -> tuple[Page, Iterator[Page]]:
-        """The first page and the rest, asked for until patience ends: the server may only be behind (504)."""
+    def _request(self, query: _Query) -> Iterator[Page]:
+        return self._cluster.list(
+            query.resource,
+            namespace=query.namespace,
+            label_selector=query.label_selector,
+            field_selector=query.field_selector,
+            resource_version=query.version,
+            metadata_only=query.metadata_only,
+        )
+
+    def _first_page(self, query: _Query) -> tuple[Page, Iterator[Page]]:
+        """The first page and the rest. Retries at a resource version that the server may only be behind with (504)."""
         while True:
-            asked = time.monotonic()
-            pages = ask(version)
+            started = time.monotonic()
+            pages = self._prefetched.pop(query, None) or self._request(query)
             try:
                 return next(pages), pages
             except GoneError as error:
-                self._patience -= time.monotonic() - asked
-                if version and self._patience > 0:
+                self._retry_seconds -= time.monotonic() - started
+                if query.version and self._retry_seconds > 0:
                     self._pause(PAUSE_SECONDS)
-                    self._patience -= PAUSE_SECONDS
-                elif version and isinstance(error, BehindError):
+                    self._retry_seconds -= PAUSE_SECONDS
+                elif query.version and isinstance(error, BehindError):
                     raise
                 else:
-                    raise self._lost(error) from error
+                    raise self._expired(error) from error
 
-    def _lost(self, error: GoneError) -> GoneError:
-        return InstantLostError(error.message) if self._exact else error
+    def _expired(self, error: GoneError) -> GoneError:
+        return VersionExpiredError(error.message) if self._exact else error
 
-    def _checked(self, page: Page) -> Page:
+    def _checked(self, page: Page) -> ObjectPage:
         if self._exact:
             if not self._version:
                 self._version = page.resource_version
             elif page.resource_version != self._version:
                 self.consistency = Consistency.PER_KIND
-        return page
+        return ObjectPage.of(page)

@@ -1,30 +1,28 @@
-"""Reads the objects of the kinds that a policy adds: by namespaces, labels and names, at the capture's instant.
+"""Lists of the kinds that a policy adds (``spec.resources``): by namespace, label and name.
 
-Secrets are always listed by namespace, so that no list ever brings all Secrets of a cluster.
-This module must not decide what is kept of an object.
+Secrets are always listed by namespace, so that no list has all Secrets of a cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
-from gitsnap.capture.pinned_list import Lister
+from gitsnap.capture.pinned_list import Lister, ObjectPage
 from gitsnap.core.errors import ClusterError, InputError
-from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceSelector, ResourceType
-from gitsnap.core.ports import Cluster, Page
+from gitsnap.core.model import Kind, ObjectKey, ResourceSelector, ResourceType
+from gitsnap.core.ports import Cluster
 from gitsnap.sveltos.kinds import NAMESPACE, SECRET
 
 _FEW_NAMESPACES = 8
-"""Up to this many namespaces that are named without globs are listed one by one: rights may end at a namespace."""
+"""Up to this many namespaces that a policy names are listed one by one: the permissions may be limited to them."""
 
 
 def selectors_by_kind(selectors: Sequence[ResourceSelector]) -> dict[Kind, list[ResourceSelector]]:
-    """The selectors of each kind, by group and name."""
-    found: dict[Kind, list[ResourceSelector]] = {}
+    """The selectors of each kind, sorted by group and name of the kind."""
+    by_kind: dict[Kind, list[ResourceSelector]] = {}
     for selector in sorted(selectors):
-        found.setdefault(selector.kind, []).append(selector)
-    return found
+        by_kind.setdefault(selector.kind, []).append(selector)
+    return by_kind
 
 
 def selected_pages(
@@ -34,50 +32,47 @@ def selected_pages(
     selectors: Sequence[ResourceSelector],
     *,
     metadata_only: bool,
-) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
-    """The pages of the lists that the selectors of one kind need, each with those of its objects that are selected.
+) -> Iterator[ObjectPage]:
+    """The pages of the lists that the selectors of one kind need, each with the selected objects.
 
-    An object that several selectors mean is given once. Raises what ``Lister.pages`` raises, and InputError for a
-    selector that names namespaces of a kind without namespaces.
+    An object that several selectors match is on one page only. Raises what ``Lister.pages`` raises, and InputError for
+    a selector that names namespaces of a cluster-scoped kind.
     """
-    given: set[ObjectKey] = set()
+    selected: set[ObjectKey] = set()
     for selector in selectors:
         if selector.namespaces and not resource.namespaced:
             raise InputError(
-                f"spec.resources or --resources: objects of the kind {resource.kind} are in no namespace, and "
-                f"{', '.join(selector.namespaces)} is named",
-                hint="Leave the namespaces of this kind out.",
+                f"spec.resources or --resources: the kind {resource.kind} is cluster-scoped, but an entry has the "
+                f"namespaces {', '.join(selector.namespaces)}",
+                hint="Remove the namespaces from the entry.",
             )
-        for namespace in _namespaces(selector, resource, partial(_every_namespace, cluster, lister)):
+        for namespace in _namespaces(cluster, lister, resource, selector):
             for page in lister.pages(
                 resource, namespace=namespace, label_selector=selector.label_selector, metadata_only=metadata_only
             ):
-                fitting = [raw for raw in page.items if selector.covers(ObjectKey.of(raw))]
-                yield page, [raw for raw in fitting if ObjectKey.of(raw) not in given]
-                given.update(map(ObjectKey.of, fitting))
+                matching = [obj for obj in page.objects if selector.covers(obj.key)]
+                yield page.select([obj for obj in matching if obj.key not in selected])
+                selected.update(obj.key for obj in matching)
 
 
-def _namespaces(
-    selector: ResourceSelector, resource: ResourceType, every_namespace: Callable[[], Sequence[str]]
-) -> Sequence[str]:
-    """The namespaces to list, ``""`` for all at once. Secrets are listed by namespace in any case."""
-    named = selector.namespaces
-    globs = any("*" in name or "?" in name for name in named)
+def _namespaces(cluster: Cluster, lister: Lister, resource: ResourceType, selector: ResourceSelector) -> Sequence[str]:
+    """The namespaces to list; ``""`` is one list of all namespaces, which Secrets never get from a server."""
+    names = selector.namespaces
+    has_globs = any("*" in name or "?" in name for name in names)
     if resource.kind == SECRET:
-        if named and not globs:
-            return named
-        return [name for name in every_namespace() if not name or selector.covers_namespace(name)]
-    if not resource.namespaced or not named or globs or len(named) > _FEW_NAMESPACES:
+        if names and not has_globs:
+            return names
+        return [name for name in _all_namespaces(cluster, lister) if not name or selector.covers_namespace(name)]
+    if not resource.namespaced or not names or has_globs or len(names) > _FEW_NAMESPACES:
         return ("",)
-    return named
+    return names
 
 
-def _every_namespace(cluster: Cluster, lister: Lister) -> Sequence[str]:
-    """The names of all namespaces; ``""`` alone for a folder, where the Namespace of an object may be missing."""
+def _all_namespaces(cluster: Cluster, lister: Lister) -> Sequence[str]:
+    """The names of all namespaces. ``""`` alone for a folder of files, which may lack the Namespace of an object."""
     if cluster.info().is_folder:
         return ("",)
     resource = cluster.resource_type(NAMESPACE)
     if resource is None:
         raise ClusterError("the API server does not serve Namespaces", hint="Is this a Kubernetes API server?")
-    pages = lister.pages(resource, metadata_only=True)
-    return sorted(ObjectKey.of(raw).name for page in pages for raw in page.items)
+    return sorted(obj.key.name for page in lister.pages(resource, metadata_only=True) for obj in page.objects)

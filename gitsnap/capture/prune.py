@@ -1,6 +1,6 @@
-"""Retention carried out: the rules decide over an archive's samples, and the archive removes what they give up.
+"""Removes the samples that the retention rules of a policy do not keep.
 
-To be called once the new sample is safe, never before. This module must not know what the rules are.
+Retention runs only after the new sample has been recorded. The rules themselves are in ``gitsnap.policy.retention``.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from gitsnap.policy.retention import Decision, Rules, decide
 
 
 def plan(archive: Archive, rules: Rules, *, now: datetime | None = None) -> tuple[Decision, ...]:
-    """What ``prune`` would do now, sample by sample, oldest first. Takes no lock and changes nothing."""
+    """The decisions that ``prune`` would make now, oldest sample first. Takes no lock and changes nothing."""
     return decide(archive.samples(), rules, marked=archive.marked(), now=now)
 
 
 def prune(
     writer: ArchiveWriter, rules: Rules, *, only: Collection[str] | None = None, now: datetime | None = None
 ) -> tuple[Decision, ...]:
-    """Remove what no rule keeps, all of it or nothing; the decisions that were carried out, oldest first.
+    """Remove the samples that no rule keeps, all of them or none; returns the decisions, oldest sample first.
 
-    ``only``: tags that may be removed, because somebody has seen and confirmed them; None for all.
+    ``only``: tags that may be removed, because the user has confirmed them; None for all.
     ``now``: see ``gitsnap.policy.retention.decide``.
     Raises StorageError, ConflictError.
     """
     decisions = tuple(
-        one
-        if one.keep or only is None or one.sample.tag in only
-        else Decision(one.sample, keep=True, reasons=("not confirmed",))
-        for one in decide(writer.samples(), rules, marked=writer.marked(), now=now)
+        decision
+        if decision.keep or only is None or decision.sample.tag in only
+        else Decision(decision.sample, keep=True, reasons=("not confirmed",))
+        for decision in decide(writer.samples(), rules, marked=writer.marked(), now=now)
     )
-    writer.remove([one.sample for one in decisions if not one.keep])
+    writer.remove([decision.sample for decision in decisions if not decision.keep])
     return decisions

@@ -1,120 +1,135 @@
-"""Reads objects that something refers to, and no others: never all Secrets of a cluster.
+"""Reads the objects that references name, and no others: never all Secrets of a cluster.
 
-Secrets of Sveltos' own type come in one list (a field selector on ``type``); every other Secret by a list of one name,
-so that no other value ever reaches this process. A GET would do, but ignores the capture's resource version.
-This module must not decide what is kept of an object.
+Secrets of Sveltos' own type come in one list (field selector ``type``). Every other Secret is read by a list with a
+field selector on its name, so that no other value reaches this process. A GET would ignore the resource version of
+the capture.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
-from gitsnap.capture.list_reader import ListReader, Pages, can_be_named
-from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.capture.batch import Batch
+from gitsnap.capture.list_reader import ListReader, can_be_selected
+from gitsnap.capture.pinned_list import Lister, ObjectPage, VersionExpiredError
 from gitsnap.core.errors import AccessDeniedError, ClusterError, GitsnapError, GoneError
-from gitsnap.core.model import JsonObject, ObjectKey, ResourceType
-from gitsnap.core.ports import Page
+from gitsnap.core.model import ObjectKey, ResourceType
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 _FEW = 3
-"""Up to this many objects of a namespace are asked for by name; more are worth a list of the namespace."""
+"""Up to this many objects of a namespace are read by name; for more, the namespace is listed."""
 
 _ATTEMPTS = 3
 
 
-Failure = tuple[GitsnapError, list[ObjectKey]]
-"""Why a list failed, and the objects that it was asked for."""
+class FailedList(NamedTuple):
+    """A list that failed, and the objects that it was read for."""
 
-Receive = Callable[[Pages], None]
-"""Reads one list; called again where the list was lost half-way."""
-
-
-class _Wanted(NamedTuple):
-    """A list, and the objects that it is to bring."""
-
+    error: GitsnapError
     keys: list[ObjectKey]
-    namespace: str
-    field_selector: str
+
+
+class _NamedList:
+    """A list that is read for some of its objects (``list_reader.Pages``)."""
+
+    def __init__(
+        self, lister: Lister, resource: ResourceType, keys: list[ObjectKey], *, namespace: str, field_selector: str
+    ) -> None:
+        self._lister = lister
+        self._resource = resource
+        self.keys = keys
+        self._wanted = frozenset(keys)
+        self.namespace = namespace
+        self.field_selector = field_selector
+        self.types: dict[ObjectKey, object] = {}
+        """The wanted objects of the list, those being deleted excepted -> their ``type``."""
+        self.listed: set[ObjectKey] = set()
+        """All wanted objects of the list."""
+
+    def __call__(self, *, metadata_only: bool) -> Iterator[ObjectPage]:
+        """The pages with the wanted objects."""
+        self.types.clear()
+        self.listed.clear()
+        for page in self._lister.pages(
+            self._resource,
+            namespace=self.namespace,
+            field_selector=self.field_selector,
+            metadata_only=metadata_only,
+        ):
+            by_key = {obj.key: obj for obj in page.objects if obj.key in self._wanted}
+            self.listed.update(by_key)
+            self.types.update((key, obj.raw.get("type")) for key, obj in by_key.items() if not obj.is_terminating)
+            yield page.select(list(by_key.values()))
 
 
 class ReferencedReader:
-    """Reads objects of one kind by their keys, page by page: a namespace may hold more than fits into memory."""
+    """Reads objects of one kind by their keys."""
 
-    def __init__(self, lister: Lister, reader: ListReader, resource: ResourceType, receive: Receive) -> None:
-        """``receive`` may keep what it took only when the pages have ended: an error of the list comes out of them.
-
-        ``reader`` is what it reads with.
-        """
+    def __init__(
+        self, lister: Lister, reader: ListReader, resource: ResourceType, merge: Callable[[Batch], None]
+    ) -> None:
+        """``merge`` is called with the batch of each list that was read to its end."""
         self._lister = lister
         self._reader = reader
         self._resource = resource
-        self._receive = receive
-        self._brought: set[ObjectKey] = set()
+        self._merge = merge
+        self._listed: set[ObjectKey] = set()
+        self.types: dict[ObjectKey, object] = {}
+        """The objects that exist -> their ``type``, which only Secrets have."""
 
-    def read(self, keys: list[ObjectKey]) -> list[Failure]:
-        """Hand over the objects behind ``keys`` that exist; what could not be asked for. Raises InstantLostError."""
-        keys = [key for key in keys if can_be_named(key)]  # under another name nothing can exist
+    def read(self, keys: Collection[ObjectKey]) -> list[FailedList]:
+        """Read the objects that exist; returns the lists that failed. Raises VersionExpiredError."""
+        keys = [key for key in keys if can_be_selected(key)]  # no object can have another name
         if self._resource.kind == kinds.SECRET:
-            # Where that list is not allowed, or not possible, for the whole cluster, each is asked for by name.
-            self._read_list(keys, field_selector=f"type={ADD_ON_TYPE}")
-            keys = [key for key in keys if key not in self._brought]
-        failures = []
+            # If the server refuses this list for the whole cluster, each Secret is read by its name.
+            self._read_list(self._list(keys, field_selector=f"type={ADD_ON_TYPE}"))
+            keys = [key for key in keys if key not in self._listed]
+        failed = []
         lists = list(self._lists(keys))
-        for one, following in zip_longest(lists, lists[1:]):
+        for current, following in zip_longest(lists, lists[1:]):
             if following is not None:
-                self._reader.begin(
+                self._reader.prefetch(
                     self._resource, namespace=following.namespace, field_selector=following.field_selector
                 )
-            error = self._read_list(one.keys, namespace=one.namespace, field_selector=one.field_selector)
+            error = self._read_list(current)
             if error is not None:
-                failures.append((error, one.keys))
-        return failures
+                failed.append(FailedList(error, current.keys))
+        return failed
 
-    def _lists(self, keys: list[ObjectKey]) -> Iterator[_Wanted]:
-        """The lists that bring the wanted objects, by namespace."""
+    def _lists(self, keys: list[ObjectKey]) -> Iterator[_NamedList]:
+        """The lists to read, by namespace."""
         by_namespace: dict[str, list[ObjectKey]] = defaultdict(list)
         for key in keys:
             by_namespace[key.namespace].append(key)
         for namespace, group in by_namespace.items():
             if self._resource.kind != kinds.SECRET and len(group) > _FEW:
-                yield _Wanted(group, namespace, "")
+                yield self._list(group, namespace=namespace)
             else:
-                yield from (_Wanted([key], namespace, f"metadata.name={key.name}") for key in group)
+                for key in group:
+                    yield self._list([key], namespace=namespace, field_selector=f"metadata.name={key.name}")
 
-    def _read_list(
-        self, keys: list[ObjectKey], *, namespace: str = "", field_selector: str = ""
-    ) -> GitsnapError | None:
-        wanted = frozenset(keys)
+    def _list(self, keys: list[ObjectKey], *, namespace: str = "", field_selector: str = "") -> _NamedList:
+        return _NamedList(self._lister, self._resource, keys, namespace=namespace, field_selector=field_selector)
+
+    def _read_list(self, named: _NamedList) -> GitsnapError | None:
+        """The error of a list that failed."""
         error: GitsnapError | None = None
         for _ in range(_ATTEMPTS):
-            brought: set[ObjectKey] = set()
             try:
-                self._receive(self._pages(wanted, brought, namespace=namespace, field_selector=field_selector))
-            except InstantLostError:
+                batch = self._reader.read_once(self._resource, named)
+            except VersionExpiredError:
                 raise
             except GoneError as gone:
                 error = gone
             except (AccessDeniedError, ClusterError) as failure:
                 return failure
             else:
-                self._brought |= brought
+                self._merge(batch)
+                self._listed |= named.listed
+                self.types |= named.types
                 return None
         return error
-
-    def _pages(
-        self, wanted: frozenset[ObjectKey], brought: set[ObjectKey], *, namespace: str, field_selector: str
-    ) -> Pages:
-        def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
-            brought.clear()
-            for page in self._lister.pages(
-                self._resource, namespace=namespace, field_selector=field_selector, metadata_only=metadata_only
-            ):
-                found = {key: raw for raw in page.items if (key := ObjectKey.of(raw)) in wanted}
-                brought.update(found)
-                yield page, list(found.values())
-
-        return pages

@@ -1,7 +1,4 @@
-"""One sample: the right cluster is checked, everything is read, and the archive records it.
-
-This module must not know how an archive or a cluster does its work.
-"""
+"""Takes one sample: checks the cluster, reads it, and records the sample in the archive."""
 
 from __future__ import annotations
 
@@ -26,6 +23,7 @@ from gitsnap.core.model import (
     Trigger,
 )
 from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.core.text import plural
 from gitsnap.format import path_of
 from gitsnap.format.fingerprint import key_id
 from gitsnap.policy.snapshot import Policy
@@ -36,72 +34,72 @@ from gitsnap.sveltos.normalize import RULES
 from gitsnap.sveltos.references import Unresolved, UnresolvedReason
 
 _NAMED = 3
-"""How many objects that were left out a remark names."""
+"""How many left-out objects a remark names."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureResult:
-    """What a capture did."""
+    """The result of a capture."""
 
     recorded: RecordedSample
     unresolved: tuple[Unresolved, ...]
-    """References that could not be followed, those omitted on purpose included."""
+    """References that could not be resolved, including those to objects that are omitted on purpose."""
     generated: Mapping[ObjectKey, Origin]
-    """Objects left out because a controller generated them, and which, sorted."""
+    """Objects that are left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...] = ()
-    """Kinds that the policy adds and the server does not know."""
+    """Kinds that the policy adds and the server does not serve."""
     secrets_changes: tuple[str, ...] = ()
-    """How Secrets are kept in another way than in the sample before, one phrase each."""
+    """Differences in how Secrets are kept since the previous sample, one phrase each."""
     problems: Mapping[ObjectKey, str] = field(default_factory=dict)
-    """Why single objects could not be taken, in words, sorted."""
+    """Messages about single objects that could not be archived, sorted."""
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """One remark for each kind of which objects were left out that are configuration for Sveltos."""
+        """One remark for each kind and origin of left-out objects that Sveltos uses as configuration."""
         referred = {reference.target for reference in self.unresolved if reference.reason is UnresolvedReason.OMITTED}
-        found: dict[tuple[Kind, Origin], list[ObjectKey]] = {}
+        by_origin: dict[tuple[Kind, Origin], list[ObjectKey]] = {}
         for key, origin in self.generated.items():
             if origin in INCLUDABLE and (key.kind in kinds.USER_KINDS or key in referred):
-                found.setdefault((key.kind, origin), []).append(key)
-        return tuple(_left_out(kind, origin, keys) for (kind, origin), keys in found.items())
+                by_origin.setdefault((key.kind, origin), []).append(key)
+        return tuple(_left_out(kind, origin, keys) for (kind, origin), keys in by_origin.items())
 
     @property
     def summary(self) -> str:
         """``hourly/2023-08-26T05-20-00Z: 132 objects, 1 modified, commit 3f2a91c04b7e``, or ``unchanged``."""
         sample, changes = self.recorded.sample, self.recorded.changes
         counts = ((changes.added, "added"), (changes.modified, "modified"), (changes.deleted, "deleted"))
-        listed = [f"{count} {what}" for count, what in counts if count]
+        phrases = [f"{count} {action}" for count, action in counts if count]
         if not self.recorded.new_commit:
-            listed = ["unchanged"]
-        elif not listed:
-            listed = [f"{mark} changed" for mark in self.recorded.marks] or ["inventory changed"]
-        objects = f"{sample.metadata.objects} object{'' if sample.metadata.objects == 1 else 's'}"
-        return f"{sample.tag}: {objects}, {', '.join(listed)}, commit {sample.commit[:12]}"
+            phrases = ["unchanged"]
+        elif not phrases:
+            phrases = [f"{mark} changed" for mark in self.recorded.marks] or ["inventory changed"]
+        objects = plural(sample.metadata.objects, "object")
+        return f"{sample.tag}: {objects}, {', '.join(phrases)}, commit {sample.commit[:12]}"
 
 
 def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
-    counted = f"1 object of the kind {kind}" if len(keys) == 1 else f"{len(keys)} objects of the kind {kind}"
-    named = ", ".join(f"{key.namespace}/{key.name}" if key.namespace else key.name for key in keys[:_NAMED])
+    named = ", ".join(key.namespaced_name for key in keys[:_NAMED])
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    left_out = f"left out: {counted}, {DESCRIPTIONS[origin]}: {named}{more}"
+    left_out = f"left out: {plural(len(keys), 'object')} of the kind {kind}, {DESCRIPTIONS[origin]}: {named}{more}"
     if kind not in kinds.USER_KINDS:
-        return f"{left_out}. Other objects refer to it; a rollback leaves it to its owner"
+        return f"{left_out}. Objects in the sample refer to them; a rollback leaves them to their owner"
     return (
-        f"{left_out}. What a left-out object refers to is in the sample. `--resources {kind}`, or an entry in "
-        "spec.resources, includes such objects"
+        f"{left_out}. The sample has the objects that they refer to. To include them, use `--resources {kind}` or an "
+        "entry in spec.resources"
     )
 
 
 def tree_info(policy: Policy, *, branch: str, keeper: SecretsKeeper | None) -> TreeInfo:
-    """What a capture under this policy asks for, as the tree will say.
+    """The settings of a capture under this policy, as the tree records them.
 
-    Raises InputError for what this version cannot capture, SecretsError when the mode needs a key and there is none.
+    Raises InputError for a policy that contradicts itself, SecretsError if the secrets mode needs a key or recipients
+    and there are none.
     """
     mode = policy.secrets_mode
     if mode is SecretsMode.OMIT and any(selector.kind == kinds.SECRET for selector in policy.resources):
         raise InputError(
-            "the policy adds Secrets (resources), and leaves all Secrets out (secrets mode omit)",
-            hint="Take one of the two out of the policy.",
+            "the policy adds Secrets (spec.resources) and omits all Secrets (secrets mode omit)",
+            hint="Remove one of the two from the policy.",
         )
     captured = kinds.CAPTURED_KINDS - ({kinds.SECRET} if mode is SecretsMode.OMIT else frozenset())
     return TreeInfo(
@@ -120,8 +118,8 @@ def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
         if policy.sensitive_fields:
             listed = ", ".join(map(str, policy.sensitive_fields))
             raise InputError(
-                f"in the secrets mode {mode} no field can be hidden, and these are to be: {listed}",
-                hint="Choose the mode redact or encrypt, or say that no field is hidden (--sensitive-field none).",
+                f"the secrets mode {mode} cannot hide sensitive fields, and the policy has some: {listed}",
+                hint="Choose the mode redact or encrypt, or hide no field (--sensitive-field none).",
             )
         return SecretsInfo(mode)
     if keeper is None:
@@ -139,45 +137,45 @@ def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
 
 
 def check_cluster(archive: Archive, info: ClusterInfo) -> None:
-    """Raises WrongClusterError when the archive's newest sample is of another cluster than the one that answers."""
+    """Raises WrongClusterError if the newest sample of the archive is of another cluster."""
     samples = archive.samples()
     if samples and samples[-1].metadata.cluster != info.uid:
         raise WrongClusterError(
             f"the archive {archive.location} belongs to the cluster {samples[-1].metadata.cluster}, "
             f"but {info.server} (context {info.context}) is the cluster {info.uid}",
-            hint="Choose the right --context, or another --storage. For a cluster that was rebuilt, and is to go on "
-            "in this archive, capture once with --adopt.",
+            hint="Choose the right --context or another --storage. To continue this archive with a rebuilt cluster, "
+            "capture once with --adopt.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which sample is to be taken: of what, when and why."""
+    """The parameters of one capture."""
 
     info: TreeInfo
     keeper: SecretsKeeper | None
     time: datetime
-    """The moment of the sample (aware)."""
+    """The time of the sample, with a time zone."""
     trigger: Trigger
     target: TagId | None = None
-    """Before a rollback: the tag of the sample that it goes back to."""
+    """Before a rollback: the tag of the sample that is restored."""
     beside: bool = False
-    """Whether the archive is a copy of one that somebody else writes: the branch stays, and the tag alone is new."""
+    """For a copy of an archive that another process writes: adds a tag and leaves the branch where it is."""
     imported: str = ""
-    """The folder of the old feature that stands in for the cluster, ``""`` for a cluster."""
+    """The folder of the old Sveltos feature that is captured, ``""`` for a cluster."""
     require_complete: bool = False
     adopt: bool = False
-    """Whether the archive goes on with another cluster than before."""
+    """Whether the archive may continue with another cluster."""
     full: bool = False
-    """Whether objects are looked at that seem unchanged."""
+    """Whether objects that seem unchanged are read completely too."""
     signer: Callable[[bytes], bytes] | None = None
-    """What signs the tag; None for a tag without a signature."""
+    """Returns the signature of the tag's content; None for a tag without a signature."""
     reading_seconds: float = READING_SECONDS
-    """For how long the cluster is read; what is not read by then is carried forward, or missing."""
+    """For how long the cluster is read; kinds that are not read by then are carried forward, or missing."""
     also: frozenset[ObjectKey] = frozenset()
-    """Objects to hold even if nothing refers to them or a controller generated them: what a rollback is to write."""
+    """Objects to include even without a reference or if a controller generated them: those that a rollback writes."""
     extra: tuple[tuple[str, str], ...] = ()
-    """Further keys of the tag, with their values encoded."""
+    """Further keys of the tag, with encoded values."""
 
 
 def capture(
@@ -190,18 +188,19 @@ def capture(
 ) -> CaptureResult:
     """Take one sample.
 
-    ``writer``: the writer of the archive, where the caller holds its lock. Whoever takes mode, recipients or keys from
-    the archive does so under the lock: another capture may make the archive's first sample meanwhile.
-    Raises WrongClusterError unless the cluster is to be adopted, IncompleteError where a complete sample is required,
-    and whatever keeps the cluster from being read or the archive from being written; then nothing is recorded.
+    ``writer``: the writer of the archive, if the caller holds its lock. A caller that reads the secrets mode,
+    recipients or keys from the archive must hold the lock: another capture may record the first sample in between.
+    Raises WrongClusterError unless ``request.adopt``, IncompleteError if a complete sample is required and cannot be
+    taken, SecretsError if Secrets cannot be kept, ClusterError if the cluster cannot be read, and StorageError or
+    ConflictError if the archive cannot be written. No sample is recorded then.
     """
-    facts = cluster.info()
+    cluster_info = cluster.info()
     with archive.writer() if writer is None else nullcontext(writer) as locked:
         if not request.adopt:
-            check_cluster(archive, facts)
+            check_cluster(archive, cluster_info)
         info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        seen = locked.seen if facts.keeps_versions and not request.full else None
+        seen = locked.seen if cluster_info.keeps_versions and not request.full else None
         unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
         with cluster.reading_within(request.reading_seconds):
             collected = collect(
@@ -215,7 +214,7 @@ def capture(
                 progress=progress,
             )
         _check_complete(collected, request)
-        recorded = locked.record(_draft(request, facts, collected, unchanged))
+        recorded = locked.record(_draft(request, cluster_info, collected, unchanged))
     return CaptureResult(
         recorded,
         collected.unresolved,
@@ -226,8 +225,7 @@ def capture(
     )
 
 
-def _draft(request: Request, facts: ClusterInfo, collected: Collected, unchanged: Unchanged) -> SampleDraft:
-    """The sample as the archive takes it: what was asked for, and what was found."""
+def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchanged: Unchanged) -> SampleDraft:
     return SampleDraft(
         info=request.info,
         files=collected.files,
@@ -236,34 +234,34 @@ def _draft(request: Request, facts: ClusterInfo, collected: Collected, unchanged
         target=request.target,
         beside=request.beside,
         imported=request.imported,
-        cluster=facts.uid,
-        server=facts.version,
+        cluster=cluster.uid,
+        server=cluster.version,
         consistency=collected.consistency,
         incomplete=collected.incomplete,
         unresolved=sum(counts_as_unresolved(reference) for reference in collected.unresolved),
         managers={**collected.managers, **_own_writes(request)},
-        seen=unchanged.result() if facts.keeps_versions and not request.also else None,
+        seen=unchanged.result() if cluster.keeps_versions and not request.also else None,
         signer=request.signer,
         extra=request.extra,
     )
 
 
 def _check_complete(collected: Collected, request: Request) -> None:
-    """Raises IncompleteError where a complete sample is required.
+    """Raises IncompleteError if a complete sample is required and an object is missing or carried.
 
-    The sample before a rollback must hold what the rollback writes; other objects that could not be taken are no reason
-    not to go back.
+    The sample before a rollback must have the objects that the rollback writes. Other objects that could not be
+    archived do not prevent the rollback.
     """
     lacking = [
-        one
-        for one in collected.incomplete
-        if one.key is None or one.key in request.also or request.trigger is not Trigger.BEFORE_ROLLBACK
+        entry
+        for entry in collected.incomplete
+        if entry.key is None or entry.key in request.also or request.trigger is not Trigger.BEFORE_ROLLBACK
     ]
     if request.require_complete and lacking:
-        listed = ", ".join(f"{one} ({one.reason})" for one in lacking)
+        listed = ", ".join(f"{entry} ({entry.reason})" for entry in lacking)
         raise IncompleteError(
-            f"no sample was taken, since these could not be read: {listed}",
-            hint="Remove the cause, or capture without --require-complete: the kinds are then carried forward.",
+            f"no sample was taken because these could not be read: {listed}",
+            hint="Remove the cause, or capture without --require-complete to carry them forward.",
         )
 
 
@@ -273,18 +271,18 @@ def _previous(archive: Archive) -> Tree | None:
 
 
 def _own_writes(request: Request) -> dict[str, str]:
-    """Who wrote what a rollback wrote: no field manager is left to tell where it took fields away."""
+    """The field manager of the objects that a rollback wrote. ``managedFields`` do not record a removal of fields."""
     written = request.also if request.trigger is Trigger.AFTER_ROLLBACK else ()
     return {path_of(key): FIELD_MANAGER for key in written}
 
 
 def _check_key(previous: Tree | None, info: TreeInfo) -> None:
-    """A second fingerprint key would show every Secret as changed, and an archive must not hold two by accident."""
+    """Raises SecretsError for a second fingerprint key, with which every Secret would seem changed."""
     if previous is None or not previous.info.secrets.fingerprint_key or not info.secrets.fingerprint_key:
         return
     if previous.info.secrets.fingerprint_key != info.secrets.fingerprint_key:
         raise SecretsError(
             f"the archive's Secrets are fingerprinted with the key {previous.info.secrets.fingerprint_key}, "
             f"but the key at hand is {info.secrets.fingerprint_key}",
-            hint="Put the archive's own fingerprint.key back, or give an --identity that can recover it.",
+            hint="Restore the fingerprint.key of the archive, or name an --identity that can decrypt it.",
         )

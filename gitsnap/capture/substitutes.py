@@ -1,46 +1,40 @@
-"""What stands in a sample for what could not be taken: objects of the previous sample, or nothing, and said so.
+"""Substitutes for kinds and objects that could not be read: those of the previous sample, or none (*missing*).
 
-This module must not read a cluster, nor decide that something could not be taken.
+This module must not read a cluster or decide whether a substitute is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gitsnap import format as archive_format
-from gitsnap.capture.previous import (
-    carried_document,
-    carried_documents,
-    carries,
-    files_of_kind,
-    files_of_object,
-    hides_the_same,
-)
 from gitsnap.core.model import (
     Area,
     BlobId,
     IncompleteKind,
     IncompleteReason,
-    JsonObject,
     Kind,
     ObjectKey,
     Substitute,
     TreeInfo,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Tree
+from gitsnap.format import path_of
+from gitsnap.format.archived import document_at, documents_of_kind, files_of_kind, files_of_object
+from gitsnap.format.masking import fields_of
 from gitsnap.secrets.sealing import Store
 
 _MOST_NAMED = 500
-"""More objects of a kind are not named one by one: the kind as a whole counts as incomplete then."""
+"""If more objects of a kind are incomplete, the sample names the whole kind instead."""
 
 
 class Substitutes:
-    """Carries kinds and objects forward into the files of a sample, and knows which ones."""
+    """Carries kinds and objects of the previous sample forward, and records which of them are incomplete."""
 
     def __init__(
         self, info: TreeInfo, previous: Tree | None, files: Mapping[Area, dict[str, BlobId]], store: Store
     ) -> None:
-        """``files``: those of the sample, by area and path."""
+        """``files``: the files of the new sample by area and path, to which those of substitutes are added."""
         self._info = info
         self._previous = previous
         self._files = files
@@ -50,23 +44,24 @@ class Substitutes:
 
     @property
     def incomplete(self) -> tuple[IncompleteKind, ...]:
-        """Kinds and single objects, sorted; an object is not named where its kind is."""
+        """The incomplete kinds and objects, sorted; without the objects of a kind that is incomplete itself."""
         kinds = dict(self._kinds)
         by_kind: dict[Kind, list[IncompleteKind]] = {}
-        for one in self._objects.values():
-            by_kind.setdefault(one.kind, []).append(one)
-        for kind, listed in by_kind.items():
-            if len(listed) > _MOST_NAMED and kind not in kinds:
-                kinds[kind] = IncompleteKind(kind, _worst(listed), min(one.reason for one in listed))
-        return tuple(sorted([*kinds.values(), *(one for one in self._objects.values() if one.kind not in kinds)]))
+        for entry in self._objects.values():
+            by_kind.setdefault(entry.kind, []).append(entry)
+        for kind, entries in by_kind.items():
+            if len(entries) > _MOST_NAMED and kind not in kinds:
+                kinds[kind] = IncompleteKind(kind, _worst(entries), min(entry.reason for entry in entries))
+        objects = (entry for entry in self._objects.values() if entry.kind not in kinds)
+        return tuple(sorted([*kinds.values(), *objects]))
 
-    def misses(self, key: ObjectKey) -> bool:
-        """Whether nothing stands in for an object, so that its absence says nothing."""
-        found = (self._kinds.get(key.kind), self._objects.get(key))
-        return any(one is not None and one.substitute is Substitute.MISSING for one in found)
+    def is_missing(self, key: ObjectKey) -> bool:
+        """Whether an object has no substitute: nobody knows then whether it exists."""
+        entries = (self._kinds.get(key.kind), self._objects.get(key))
+        return any(entry is not None and entry.substitute is Substitute.MISSING for entry in entries)
 
-    def of_kind(self, kind: Kind, reason: IncompleteReason) -> Iterator[JsonObject]:
-        """Carry a whole kind forward; the objects that are carried."""
+    def carry_kind(self, kind: Kind, reason: IncompleteReason) -> Iterator[KubeObject]:
+        """Carry all objects of a kind forward. Yields those below ``configuration/``."""
         previous = self._previous
         if previous is None or not carries(previous, kind, self._info):
             self._kinds[kind] = IncompleteKind(kind, Substitute.MISSING, reason)
@@ -74,34 +69,57 @@ class Substitutes:
         self._kinds[kind] = IncompleteKind(kind, Substitute.CARRIED, reason)
         for area, path, blob in files_of_kind(previous, kind):
             self._files[area][path] = self._store(previous.read(blob))
-        yield from carried_documents(previous, kind)
+        yield from map(KubeObject.of, documents_of_kind(previous, kind))
 
-    def of_object(self, key: ObjectKey, reason: IncompleteReason) -> Iterator[JsonObject]:
-        """Carry a single object forward; the object, if the configuration has it."""
+    def carry_object(self, key: ObjectKey, reason: IncompleteReason) -> KubeObject | None:
+        """Carry one object forward. None if the previous sample does not have it below ``configuration/``."""
         carried = self._carry(key)
         substitute = Substitute.CARRIED if carried else Substitute.MISSING
         self._objects[key] = IncompleteKind.of_object(key, substitute, reason)
-        if carried and self._previous is not None:
-            yield from carried_document(self._previous, archive_format.path_of(key))
+        if not carried or self._previous is None:
+            return None
+        document = document_at(self._previous, path_of(key))
+        return KubeObject.of(document) if document is not None else None
 
-    def all_named(self, kind: Kind, keys: Iterable[ObjectKey], reason: IncompleteReason) -> None:
-        """Carry the objects of a kind that something refers to; the kind is *missing* when they are not all there."""
+    def carry_referenced(self, kind: Kind, keys: Iterable[ObjectKey], reason: IncompleteReason) -> None:
+        """Carry the referenced objects of a kind forward. The kind is *missing* if one of them cannot be carried."""
         carried = [self._carry(key) for key in keys]
-        before = self._kinds.get(kind)
-        complete = all(carried) and (before is None or before.substitute is Substitute.CARRIED)
+        recorded = self._kinds.get(kind)
+        complete = all(carried) and (recorded is None or recorded.substitute is Substitute.CARRIED)
         self._kinds[kind] = IncompleteKind(kind, Substitute.CARRIED if complete else Substitute.MISSING, reason)
 
     def _carry(self, key: ObjectKey) -> bool:
-        """Whether the previous sample has an object, and hides the same of it; then its files are taken over."""
+        """Add the files of an object. False if the previous sample lacks it or hides other fields of the kind."""
         previous = self._previous
-        if previous is None or not hides_the_same(previous, key.kind, self._info):
+        if previous is None or not _hides_same_fields(previous, key.kind, self._info):
             return False
         files = files_of_object(previous, key)
         for area, blob in files.items():
-            self._files[area][archive_format.path_of(key)] = self._store(previous.read(blob))
+            self._files[area][path_of(key)] = self._store(previous.read(blob))
         return bool(files)
 
 
-def _worst(listed: Iterable[IncompleteKind]) -> Substitute:
-    missing = any(one.substitute is Substitute.MISSING for one in listed)
+def carries(previous: Tree, kind: Kind, info: TreeInfo) -> bool:
+    """Whether the previous tree can stand in for a kind in a sample with the settings ``info``.
+
+    It must have asked for the same objects of the kind, hide the same fields, and not miss the kind itself.
+    """
+    if not _hides_same_fields(previous, kind, info):
+        return False
+    is_missing = any(
+        entry.kind == kind and entry.substitute is Substitute.MISSING and entry.key is None
+        for entry in previous.incomplete
+    )
+    selectors = {selector for selector in info.resources if selector.kind == kind}
+    previous_selectors = {selector for selector in previous.info.resources if selector.kind == kind}
+    captured = kind in previous.info.kinds or bool(previous_selectors)
+    return captured and selectors == previous_selectors and not is_missing
+
+
+def _hides_same_fields(previous: Tree, kind: Kind, info: TreeInfo) -> bool:
+    return fields_of(kind, previous.info.secrets) == fields_of(kind, info.secrets)
+
+
+def _worst(entries: Iterable[IncompleteKind]) -> Substitute:
+    missing = any(entry.substitute is Substitute.MISSING for entry in entries)
     return Substitute.MISSING if missing else Substitute.CARRIED

@@ -1,9 +1,8 @@
-"""Which objects are as the capture before saw them: an object with the same uid and resource version has not changed.
+"""Objects that have not changed since the previous capture: those with the same uid and resource version.
 
-Such an object is neither normalized nor encoded again; its files are those of the previous sample. What is remembered
-is dropped when anything that an archived object depends on has changed, when the server's revisions went back (a
-restored etcd gives versions out twice), and once a day, so that nothing is believed for ever.
-This module must not read or write anything.
+Such an object is neither normalized nor encoded again; its files are those of the previous sample. The cache is ignored
+if a setting that affects archived objects has changed, if the resource versions of the server went back (a restored
+etcd assigns versions again), and once a day. This module must not read or write anything.
 """
 
 from __future__ import annotations
@@ -13,33 +12,33 @@ import json
 from collections.abc import Collection, Mapping
 
 from gitsnap import __version__
-from gitsnap.core.model import Area, BlobId, JsonObject, TreeInfo
+from gitsnap.core.model import Area, BlobId, TreeInfo
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Seen, Tree
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600
-"""How long is believed what was seen, counted from the last capture that looked at everything."""
+"""For how long the cache is used after the last capture that read every object completely."""
 
 _LONGEST_REVISION = 19
-"""Digits; revisions are etcd's, of 64 bits. Anything else (a folder of files) is no number to compare."""
-
-_CLUSTER_NAMES = frozenset(kind.name for kind in kinds.CLUSTER_KINDS)
+"""Digits of a revision of etcd, which has 64 bits. Another text, as for a folder of files, is not compared."""
 
 
 class Unchanged:
-    """What the previous capture saw, and what this one sees."""
+    """The cache of the previous capture, and the cache for the next one."""
 
     def __init__(self, info: TreeInfo, *, seen: Seen | None, previous: Tree | None, now: int) -> None:
+        """``seen``: the cache of the previous capture; ``previous``: its tree; ``now``: seconds since 1970."""
         self._key = _key(info)
         fresh = seen is not None and seen.key == self._key and 0 <= now - seen.checked_at < LONGEST_SECONDS
         self._seen = seen if fresh and previous is not None else None
-        self._before = tuple((area, previous.files(area)) for area in Area) if previous is not None else ()
+        self._previous_files = tuple((area, previous.files(area)) for area in Area) if previous is not None else ()
         self._now = now
         self._revision = 0
         self._versions: dict[str, str] = {}
 
-    def at(self, revision: str) -> None:
-        """The revision of a list, as the server gives it: the first one decides whether what was seen is believed."""
+    def start_at(self, revision: str) -> None:
+        """Compare the resource version of a list with the cache's. Only the first list of a capture counts."""
         if self._revision:
             return
         self._revision = int(revision) if revision.isdecimal() and len(revision) <= _LONGEST_REVISION else 0
@@ -47,54 +46,54 @@ class Unchanged:
             self._seen = None
 
     @property
-    def believes(self) -> bool:
-        """Whether anything that was seen counts."""
+    def is_usable(self) -> bool:
+        """Whether the cache of the previous capture may be used."""
         return self._seen is not None
 
-    def files(self, path: str, version: str) -> Mapping[Area, BlobId]:
-        """The files, by area, of an object that has not changed; none for one that has to be looked at.
+    def files(self, path: str, version: str) -> dict[Area, BlobId]:
+        """The files of an object that has not changed, by area; empty for an object that must be archived again.
 
-        ``path`` is its path below an area, ``version`` what ``version_of`` says of it.
+        ``path`` is the object's path below an area, ``version`` the value of ``version_of``.
         """
         if self._seen is None or not version or self._seen.versions.get(path) != version:
             return {}
-        return {area: blob for area, files in self._before if (blob := files.get(path)) is not None}
+        return {area: blob for area, files in self._previous_files if (blob := files.get(path)) is not None}
 
-    def note(self, versions: Mapping[str, str]) -> None:
-        """These objects are in the sample at these versions. Only to be told of lists that were read to their end."""
-        before = self._seen.versions if self._seen is not None else {}
+    def record(self, versions: Mapping[str, str]) -> None:
+        """Record the versions of the objects of a list, path -> version, after the list was read to its end."""
+        previous = self._seen.versions if self._seen is not None else {}
         for path, version in versions.items():
-            known = before.get(path)
-            self._versions[path] = known if known == version else version  # one text for both
+            known = previous.get(path)
+            self._versions[path] = known if known == version else version  # share equal strings: this saves memory
 
     def result(self) -> Seen:
-        """What the next capture may believe."""
-        since = self._seen.checked_at if self._seen is not None else self._now
-        return Seen(self._key, self._revision, since, self._versions)
+        """The cache for the next capture."""
+        checked_at = self._seen.checked_at if self._seen is not None else self._now
+        return Seen(self._key, self._revision, checked_at, self._versions)
 
 
 def _key(info: TreeInfo) -> str:
-    """Everything that an archived object depends on besides the object itself."""
+    """A digest of the settings that affect archived objects."""
     secrets = info.secrets
     parts = [__version__, info.format, info.rules, secrets.mode, secrets.fingerprint_key, *secrets.recipients]
     parts += map(str, secrets.sensitive_fields)
-    parts += map(repr, info.resources)  # an entry decides whether objects that a controller owns are kept
+    parts += map(repr, info.resources)  # an entry decides whether objects that a controller owns are included
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def version_of(raw: JsonObject, controller_labels: Collection[str]) -> str:
-    """What changes with the archived form of an object, ``""`` for an object without uid or resource version.
+def version_of(obj: KubeObject, controller_labels: Collection[str]) -> str:
+    """A text that changes whenever the archived form may change; ``""`` without a uid or resource version.
 
-    The API version counts: an object that a server converts to another version keeps its resource version.
-    ``controller_labels`` decide what is kept of a cluster's labels.
+    It has the API version, because an object that the server converts to another API version keeps its resource
+    version. For a cluster it has ``controller_labels``, which decide which labels of the cluster are archived.
     """
-    metadata = raw["metadata"]
+    metadata = obj.metadata
     uid, version = metadata.get("uid"), metadata.get("resourceVersion")
     if not uid or not version:
         return ""
     parts = [uid, version]
-    if read_at := str(raw.get("apiVersion", "")).rpartition("/")[2]:
-        parts.append(read_at)
-    if raw.get("kind") in _CLUSTER_NAMES:
+    if api_version := str(obj.raw.get("apiVersion", "")).rpartition("/")[2]:
+        parts.append(api_version)
+    if obj.kind in kinds.CLUSTER_KINDS:
         parts += sorted(controller_labels)
     return " ".join(parts)

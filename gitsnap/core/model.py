@@ -1,7 +1,4 @@
-"""The frozen values that the rooms of gitsnap pass to each other; the words are those of docs/ARCHITECTURE.md.
-
-Ordering is defined here, once. This module must not do I/O, read a clock, or know bytes and paths.
-"""
+"""The frozen values that the packages of gitsnap exchange (docs/ARCHITECTURE.md defines the terms), and their order."""
 
 from __future__ import annotations
 
@@ -25,12 +22,12 @@ TagId = NewType("TagId", str)
 
 
 FIELD_MANAGER = "gitsnap"
-"""The field manager under which a server records what gitsnap writes."""
+"""The field manager of the writes of gitsnap, as the API server records them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Kind:
-    """A kind of object whatever its API version: ``Kind("apps", "Deployment")``; the core group is ``""``."""
+    """A kind of object without its API version: ``Kind("apps", "Deployment")``. The core group is ``""``."""
 
     group: str
     name: str
@@ -41,7 +38,7 @@ class Kind:
 
     @classmethod
     def parse(cls, text: str) -> Kind:
-        """The inverse of ``str``: what stands before the first dot is the kind, the rest its group."""
+        """The inverse of ``str``: the kind is before the first dot, the group after it."""
         name, _, group = text.partition(".")
         return cls(group, name)
 
@@ -53,14 +50,14 @@ class Kind:
 
 @lru_cache(maxsize=1024)
 def _kind(api_version: str, name: str) -> Kind:
-    """One object for all that are of the kind: of a capture's ten thousand, most are of a few."""
+    """Cached: the thousands of objects of a capture have few kinds."""
     group, slash, _ = api_version.rpartition("/")
     return Kind(group if slash else "", name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectKey:
-    """What identifies an object in a cluster. ``namespace`` is ``""`` for a cluster-scoped object."""
+    """The identity of an object in a cluster. ``namespace`` is ``""`` for a cluster-scoped object."""
 
     kind: Kind
     namespace: str
@@ -68,8 +65,12 @@ class ObjectKey:
 
     def __str__(self) -> str:
         """``ConfigMap default/database``, ``ClusterProfile.config.projectsveltos.io guestbook``."""
-        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {place}"
+        return f"{self.kind} {self.namespaced_name}"
+
+    @property
+    def namespaced_name(self) -> str:
+        """``default/database``, or ``guestbook`` for a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ObjectKey:
@@ -80,7 +81,7 @@ class ObjectKey:
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """A kind as the API server serves it: version and plural were found by discovery."""
+    """A kind as the API server serves it, with the version and plural from discovery."""
 
     kind: Kind
     version: str
@@ -95,24 +96,26 @@ class ResourceType:
 
 @dataclass(frozen=True, slots=True)
 class ClusterInfo:
-    """Which cluster answers. ``uid`` is the uid of its kube-system namespace."""
+    """The identity of a cluster and of its user."""
 
     uid: str
+    """Uid of the kube-system namespace."""
     server: str
     """The URL of the API server, or the path of a directory cluster."""
     context: str
     """The kubeconfig context, ``in-cluster``, or ``directory``."""
     version: str
-    """The server's git version (``v1.37.2``), ``""`` where unknown."""
+    """The git version of the server (``v1.37.2``), ``""`` if unknown."""
     user: str = ""
+    """The user of the kubeconfig context, ``""`` if unknown."""
     keeps_versions: bool = True
-    """Whether an equal uid and resource version prove an equal object; not so for files that people edit."""
+    """Whether objects with equal uid and resource version are equal. False for files that users edit."""
     is_folder: bool = False
-    """Whether it is a folder of files, which may hold objects without their Namespace, and knows no rights."""
+    """Whether the cluster is a folder of files. A folder may lack the Namespace of an object and has no permissions."""
 
 
 class Area(enum.StrEnum):
-    """The top-level folders of an archive's tree that hold one file for each object."""
+    """The top-level folders of a tree with one file for each object."""
 
     CONFIGURATION = "configuration"
     INVENTORY = "inventory"
@@ -136,7 +139,7 @@ class Consistency(enum.StrEnum):
 
 
 class SecretsMode(enum.StrEnum):
-    """What an archive keeps of Secrets."""
+    """How an archive keeps Secrets."""
 
     ENCRYPT = "encrypt"
     REDACT = "redact"
@@ -145,32 +148,32 @@ class SecretsMode(enum.StrEnum):
 
 
 class Substitute(enum.StrEnum):
-    """What stands in a sample for a kind that could not be read."""
+    """What a sample has in place of a kind or an object that could not be read."""
 
     CARRIED = "carried"
     """The objects of the previous sample."""
     MISSING = "missing"
-    """Nothing: there is no previous sample that has the kind."""
+    """Nothing: no previous sample can stand in."""
 
 
 class IncompleteReason(enum.StrEnum):
-    """Why a kind, or a single object, could not be taken; a closed set, never the server's text."""
+    """Why a kind or a single object could not be archived. A closed set of codes, without text of the server."""
 
     FORBIDDEN = "forbidden"
     UNREACHABLE = "unreachable"
     DISCOVERY_FAILED = "discovery-failed"
     BAD_ANSWER = "bad-answer"
     UNARCHIVABLE = "unarchivable"
-    """Of an object: it has no form in an archive, since it is nested too deeply, for instance."""
+    """Of an object: the archive cannot represent it, for example because it is nested too deeply."""
     MALFORMED = "malformed"
-    """Of an object: a field does not have the type that its kind says."""
+    """Of an object: a field does not have the type that its kind requires."""
     DEFECT = "defect"
-    """Of an object: gitsnap failed to handle it, and the fault is not known to be the object's."""
+    """Of an object: gitsnap failed, and the object is not known to be malformed."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IncompleteKind:
-    """A kind, or a single object of it, that a sample holds only as a substitute."""
+    """A kind or a single object for which a sample has only a substitute."""
 
     kind: Kind
     substitute: Substitute
@@ -190,7 +193,7 @@ class IncompleteKind:
         return ObjectKey(self.kind, self.namespace, self.name) if self.name else None
 
     def covers(self, key: ObjectKey) -> bool:
-        """Whether the sample holds an object only as a substitute."""
+        """Whether the entry applies to an object."""
         return self.kind == key.kind and self.key in (None, key)
 
     def __str__(self) -> str:
@@ -200,7 +203,7 @@ class IncompleteKind:
 
 @dataclass(frozen=True, slots=True)
 class ChangeCounts:
-    """Objects below ``configuration/`` that differ from the previous commit."""
+    """How many objects below ``configuration/`` differ from the previous commit."""
 
     added: int = 0
     modified: int = 0
@@ -212,39 +215,39 @@ class ChangeCounts:
 
 @dataclass(frozen=True, slots=True)
 class SampleMetadata:
-    """What the tag of a sample says about it; see docs/FORMAT.md for the text it is written as."""
+    """The metadata of a sample, as its tag records it (docs/FORMAT.md has the text form)."""
 
     policy: str
     time: datetime
-    """The moment of the capture, UTC, whole seconds."""
+    """The time of the capture, UTC, in whole seconds."""
     sequence: int
-    """1, 2, 3 …: the order of samples; never reused."""
+    """1, 2, 3 …: the order of samples. A number is never used again."""
     trigger: Trigger
     cluster: str
-    """Uid of the cluster's kube-system namespace."""
+    """Uid of the kube-system namespace of the cluster."""
     objects: int
-    """Files below ``configuration/``."""
+    """Number of files below ``configuration/``."""
     content_sha256: str
     previous: TagId | None = None
     server: str = ""
     changes: ChangeCounts = field(default_factory=ChangeCounts)
-    """Against the previous commit; all zero in a sample that found nothing changed."""
+    """Compared with the previous commit; all zero if nothing changed."""
     consistency: Consistency = Consistency.EXACT
     incomplete: tuple[IncompleteKind, ...] = ()
     unresolved: int = 0
-    """References that could not be followed."""
+    """Number of references that could not be resolved."""
     pruned: str = ""
-    """What retention took between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
+    """The samples pruned between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
     target: TagId | None = None
-    """Of a sample before a rollback: the tag of the sample that it goes back to."""
+    """Of a sample before a rollback: the tag of the sample that the rollback restores."""
     beside: CommitId | None = None
-    """Of a sample that was taken through a copy of the archive: the commit of the branch that it stands beside. Its own
-    commit is that one or a child of it, and never on the branch."""
+    """Of a sample that was taken in a copy of the archive: the commit of the branch in the copy. The tag points at this
+    commit, or at a child of it that is on no branch."""
     imported: str = ""
-    """Of a sample that ``gitsnap import`` took: the folder of the old feature that it was read from."""
+    """Of an imported sample: the folder of the old Sveltos feature."""
     format: int = 1
     extra: tuple[tuple[str, str], ...] = ()
-    """Keys of a later version that this one does not know, kept as they are."""
+    """Keys of a later version, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,12 +282,12 @@ class Sample:
 
     @property
     def order(self) -> tuple[int, datetime, str]:
-        """What samples are sorted by: their sequence; time decides only beside the branch, where numbers repeat."""
+        """The sort key of samples. The time decides between a sample and one from a copy with the same number."""
         return self.sequence, self.time, self.tag
 
     @property
     def moment(self) -> str:
-        """How ``list`` prints the sample: ``2023-08-26:05:20:00``, with ``-2`` where there are several."""
+        """The sample in the output of ``list``: ``2023-08-26:05:20:00``, with ``-2`` for the second of that time."""
         stamp = self.tag.rpartition("/")[2]
         base, suffix = stamp[:20], stamp[20:]
         return base[:10] + ":" + base[11:19].replace("-", ":") + suffix
@@ -292,11 +295,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SensitiveField:
-    """A field, beside those of Secrets, whose values are kept like theirs."""
+    """A field of another kind than Secret whose values are kept like those of Secrets."""
 
     kind: Kind
     path: str
-    """``spec.helmCharts[].values``; the grammar is that of docs/FORMAT.md."""
+    """``spec.helmCharts[].values``; docs/FORMAT.md has the grammar."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.path}"
@@ -304,7 +307,7 @@ class SensitiveField:
 
 @dataclass(frozen=True, slots=True)
 class SecretsInfo:
-    """What a tree says about how its Secrets are kept."""
+    """How the Secrets of a tree are kept."""
 
     mode: SecretsMode
     fingerprint_key: str = ""
@@ -317,11 +320,11 @@ class SecretsInfo:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ResourceSelector:
-    """One entry of ``spec.resources``: further kinds to capture, beyond those of Sveltos."""
+    """One entry of ``spec.resources``: a kind to capture in addition to those of Sveltos."""
 
     kind: Kind
     namespaces: tuple[str, ...] = ()
-    """Globs; none means all namespaces."""
+    """Globs. Empty: all namespaces."""
     label_selector: str = ""
     exclude_namespaces: tuple[str, ...] = ()
     """Globs."""
@@ -329,32 +332,32 @@ class ResourceSelector:
     """Globs."""
 
     def covers(self, key: ObjectKey) -> bool:
-        """Whether an object is meant, going by its kind, namespace and name; labels are for the server."""
+        """Whether kind, namespace and name of an object match. The server evaluates the label selector."""
         return (
             key.kind == self.kind
             and (not key.namespace or self.covers_namespace(key.namespace))
-            and not _fits(key.name, self.exclude_names)
+            and not _matches_any(key.name, self.exclude_names)
         )
 
     def covers_namespace(self, namespace: str) -> bool:
-        """Whether objects in a namespace are meant."""
-        named = not self.namespaces or _fits(namespace, self.namespaces)
-        return named and not _fits(namespace, self.exclude_namespaces)
+        """Whether a namespace matches."""
+        included = not self.namespaces or _matches_any(namespace, self.namespaces)
+        return included and not _matches_any(namespace, self.exclude_namespaces)
 
 
-def _fits(name: str, globs: Iterable[str]) -> bool:
+def _matches_any(name: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)
 class TreeInfo:
-    """The file ``gitsnap.yaml``: what is needed to interpret the tree it stands in."""
+    """The content of ``gitsnap.yaml``: the settings that are needed to interpret its tree."""
 
     policy: str
     branch: str
-    """Name of the branch and prefix of the tags: the policy's name behind an optional prefix."""
+    """Name of the branch and prefix of the tags: the name of the policy after an optional prefix."""
     kinds: tuple[Kind, ...]
-    """Sorted: the kinds that a capture asked for, installed or not."""
+    """The kinds in the scope of the capture, installed or not, sorted."""
     secrets: SecretsInfo
     resources: tuple[ResourceSelector, ...] = ()
     rules: int = 1

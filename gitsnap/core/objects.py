@@ -1,55 +1,101 @@
-"""The JSON values of objects: when two are equal, and in which fields two differ.
+"""Objects of a cluster: one value for an object, equality of JSON values, and the fields in which two values differ.
 
-Python takes ``True`` for ``1`` and ``1`` for ``1.0``. Those who read an object do not: an API server, Helm, and the
-archive, in whose bytes the two differ. No other module may compare JSON values by ``==`` (a test looks for it).
-This module must not know what an object means.
+Python takes ``True`` for ``1`` and ``1`` for ``1.0``. The readers of an object do not: the API server, Helm, and the
+archive, whose bytes differ. No other module compares JSON values with ``==`` (a test looks for such comparisons).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from gitsnap.core.model import JsonObject, Kind, ObjectKey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KubeObject:
+    """An object as the API server sends it, with the parts that most code reads.
+
+    Nothing is copied or checked: the mappings belong to ``raw``, and a field of a malformed object may have any type.
+    An absent or null mapping reads as an empty one. Two values are equal only if they are the same value
+    (see ``same_json`` for their JSON).
+    """
+
+    key: ObjectKey
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    spec: Mapping[str, Any]
+    raw: JsonObject
+    """The whole JSON object, with ``status``."""
+
+    @classmethod
+    def of(cls, raw: JsonObject) -> KubeObject:
+        """The object of a JSON document; a missing name is ``""``."""
+        metadata = raw.get("metadata") or {}
+        key = ObjectKey(Kind.of(raw), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+        return cls(key, metadata.get("labels") or {}, metadata.get("annotations") or {}, raw.get("spec") or {}, raw)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the object, without its API version."""
+        return self.key.kind
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The whole ``metadata``."""
+        return self.raw.get("metadata") or {}
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What controllers report."""
+        return self.raw.get("status") or {}
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the API server is deleting the object."""
+        return bool(self.metadata.get("deletionTimestamp"))
+
+
 _KEY_BY_KEY = frozenset({"data", "binaryData", "metadata.labels", "metadata.annotations"})
-"""Maps whose keys people know one by one. Each key is named even where only one side has the map."""
+"""Paths of mappings whose keys are listed one by one, even if only one side has the mapping."""
 
 
 def same_json(first: Any, second: Any) -> bool:
-    """Whether two JSON values are equal for everybody who reads them: exactly if their canonical bytes are the same.
+    """Whether two JSON values have the same canonical bytes.
 
-    Types count: ``true`` is not ``1``, ``1`` is not ``1.0``, ``0.0`` is not ``-0.0``. The order of keys does not.
+    Types count: ``true`` is not ``1``, ``1`` is not ``1.0``, ``0.0`` is not ``-0.0``. The order of keys does not count.
     """
-    waiting = [(first, second)]  # a stack of its own: values may be nested more deeply than Python's
-    while waiting:
-        one, other = waiting.pop()
-        if one is not other and not _same_level(one, other, waiting):
+    pending = [(first, second)]  # an explicit stack: values may be nested more deeply than Python's recursion limit
+    while pending:
+        left, right = pending.pop()
+        if left is not right and not _same_level(left, right, pending):
             return False
     return True
 
 
-def _same_level(one: Any, other: Any, waiting: list[tuple[Any, Any]]) -> bool:
-    """Whether two values are of one type and size, and equal if they have no parts; their parts wait to be compared."""
-    kind = type(one)
-    if kind is not type(other):
+def _same_level(left: Any, right: Any, pending: list[tuple[Any, Any]]) -> bool:
+    """Compare two values without their children. The pairs of children are added to ``pending``."""
+    kind = type(left)
+    if kind is not type(right):
         return False
     if kind is dict:
-        if one.keys() != other.keys():
+        if left.keys() != right.keys():
             return False
-        waiting.extend((value, other[name]) for name, value in one.items() if other[name] is not value)
+        pending.extend((value, right[name]) for name, value in left.items() if right[name] is not value)
         return True
     if kind is list or kind is tuple:
-        waiting.extend(zip(one, other, strict=False))
-        return len(one) == len(other)
+        pending.extend(zip(left, right, strict=False))
+        return len(left) == len(right)
     if kind is float:
-        return repr(one) == repr(other)
-    return bool(one == other)
+        return repr(left) == repr(right)
+    return bool(left == right)
 
 
 def changed_fields(before: Any, after: Any) -> tuple[str, ...]:
-    """Paths of the fields that differ: ``spec.policyRefs[0].name``, ``data.database.yaml``, sorted.
+    """The sorted paths of the fields that differ, such as ``spec.policyRefs[0].name`` or ``data.database.yaml``.
 
-    A list whose length changed is one field, since its elements cannot be told from each other. The paths never hold
-    values, which may be those of Secrets.
+    A list whose length changed is one field: its elements have no identity. Paths hold no values, which may be secret.
     """
     return tuple(sorted(set(_changed(before, after, ""))))
 

@@ -1,7 +1,7 @@
-"""The seams: what the use cases ask of a cluster, of an archive and of the keeper of secrets.
+"""The interfaces of clusters, archives and keepers of secrets, and the values in their signatures.
 
-Adapters stand behind them: ``gitsnap.cluster`` (the Kubernetes API, a directory of YAML files),
-``gitsnap.archive`` (git) and ``gitsnap.secrets.age`` (age). This module must not import any of them.
+The adapters are ``gitsnap.cluster`` (the Kubernetes API, a directory of YAML files), ``gitsnap.archive`` (git) and
+``gitsnap.secrets.age`` (age).
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ from gitsnap.core.model import (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list. ``items`` carry ``apiVersion`` and ``kind``, whatever the server left out."""
+    """One page of a list."""
 
     items: Sequence[JsonObject]
+    """The objects, with ``apiVersion`` and ``kind`` even if the server leaves them out."""
     resource_version: str
     """``metadata.resourceVersion`` of the answer."""
     whole: bool = True
-    """False where ``items`` have nothing but their ``metadata``."""
+    """False if the items have no fields but their ``metadata``."""
 
 
 class Cluster(Protocol):
-    """A Kubernetes API, as much of it as gitsnap needs.
+    """The part of the Kubernetes API that gitsnap needs.
 
-    Every call may raise ClusterUnreachableError, AccessDeniedError or ClusterError.
+    Every method may raise ClusterUnreachableError, AccessDeniedError or ClusterError.
     """
 
     def info(self) -> ClusterInfo:
-        """Which cluster this is."""
+        """The identity of the cluster."""
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
-        """The served form of a kind, None if it is not installed.
+        """A kind as the server serves it, None if it is not installed.
 
-        Raises ClusterError when discovery itself failed: a kind that could not be asked for is not absent.
+        Raises ClusterError if discovery fails: the kind is not known to be absent then.
         """
 
     def list(
@@ -69,112 +70,121 @@ class Cluster(Protocol):
     ) -> Iterator[Page]:
         """All pages of a list, at least one.
 
-        ``resource_version`` asks for the state at exactly that version, and raises GoneError when the server
-        no longer has it, does not have it yet, or drops it between two pages. An empty ``namespace`` means all.
-        ``metadata_only``: nothing but the metadata is needed; a cluster may send whole objects all the same.
-        The first page may be on its way once this is called, before anybody waits for it.
+        ``resource_version`` asks for the state at exactly that version. Raises GoneError if the server no longer has
+        the version, does not have it yet, or drops it between two pages. An empty ``namespace`` means all namespaces.
+        ``metadata_only``: the caller needs the metadata alone; a cluster may send whole objects all the same.
+        The call may already request the first page.
         """
 
     def get(self, key: ObjectKey) -> JsonObject:
-        """One object as it is now. Raises NotFoundError, KindNotInstalledError."""
+        """The current state of an object. Raises NotFoundError, KindNotInstalledError."""
 
     def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Create; unknown fields are refused. Raises AlreadyExistsError, RejectedError, NotFoundError (namespace)."""
+        """Create an object. The server refuses unknown fields. Returns the object as the server sends it.
+
+        Raises AlreadyExistsError, RejectedError, and NotFoundError for a missing namespace.
+        """
 
     def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Replace; ``metadata.uid`` and ``metadata.resourceVersion`` must be those of the live object.
+        """Replace an object. ``metadata.uid`` and ``metadata.resourceVersion`` must be those of the live object.
 
-        Raises ConflictError when the object moved or was recreated, RejectedError, NotFoundError.
+        Raises ConflictError if the object was changed or recreated, RejectedError, NotFoundError.
         """
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """JSON merge patch (RFC 7386); uid and resource version in its ``metadata`` are preconditions."""
+        """Apply a JSON merge patch (RFC 7386). A uid and a resource version in its ``metadata`` are preconditions.
+
+        Raises ConflictError, RejectedError, NotFoundError.
+        """
 
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
-        """Delete with preconditions. Raises ConflictError, NotFoundError."""
+        """Delete an object with this uid and, unless empty, this resource version.
+
+        Raises ConflictError, NotFoundError.
+        """
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
-        """Within it, all calls together take no longer than this; those that are left raise ClusterUnreachableError.
+        """A deadline for all calls in its context together. Later calls raise ClusterUnreachableError.
 
-        A cluster that cannot be silent need not look at the clock.
+        A cluster that always answers at once may ignore it.
         """
 
     def hush(self, kinds: Iterable[Kind]) -> None:
-        """From now on no error quotes what the server says about objects of these kinds, as none does about Secrets."""
+        """Keep server messages about these kinds out of errors from now on, as for Secrets: they may quote values."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One line of a watch."""
+    """One event of a watch."""
 
     change: str
     """``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
     document: JsonObject
-    """The object; of a bookmark only ``metadata.resourceVersion`` counts."""
+    """The object. A bookmark has only ``metadata.resourceVersion``."""
 
 
 @runtime_checkable
 class Watched(Protocol):
-    """What tells what happens."""
+    """A cluster whose objects can be watched."""
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
-        """What happens to a kind after a resource version, until the server ends the watch after about ``seconds``.
+        """The events of a kind after a resource version, until the server ends the watch after about ``seconds``.
 
-        Raises GoneError when the server no longer has that version: then list, and watch from there.
+        Raises GoneError if the server no longer has the version. The caller then lists the kind and watches again.
         """
 
 
 class ControlPlane(Cluster, Watched, Protocol):
-    """A cluster as a controller needs it: it tells what happens, and keeps the status of objects."""
+    """A cluster with the methods that the controller needs."""
 
     def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
-        """JSON merge patch of the status subresource. Raises NotFoundError, RejectedError."""
+        """Apply a JSON merge patch to the status subresource. Raises NotFoundError, RejectedError."""
 
 
 @runtime_checkable
 class Foldered(Protocol):
-    """Files that know their folders, so that nobody need go through all of them."""
+    """Files with an index of folders, for callers that read only some folders."""
 
     def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
-        """What is in a folder: name -> id, and whether it is a folder itself; nothing where there is no such folder.
+        """The entries of a folder: name -> id, and whether the entry is a folder; empty if there is no such folder.
 
-        ``place`` ends in a slash, or is ``""`` for the topmost one. Where ids are equal, so is all that is below.
+        ``place`` ends with a slash; the top folder is ``""``. Folders with equal ids have equal contents.
         """
 
 
 class Tree(Protocol):
-    """A configuration with its inventory, as files: the tree of a sample, or the cluster as it is now."""
+    """The files of a configuration and its inventory: the tree of a sample, or the current state of a cluster."""
 
     @property
     def info(self) -> TreeInfo:
-        """What the tree says of itself."""
+        """The settings of the tree."""
 
     @property
     def incomplete(self) -> tuple[IncompleteKind, ...]:
-        """Kinds that the tree holds only as a substitute, sorted."""
+        """The kinds and objects for which the tree has only a substitute, sorted."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the area's folder -> content id, sorted by path; may be Foldered."""
+        """Path below the folder of the area -> id of the content, sorted by path. May be Foldered."""
 
     def read(self, blob: BlobId) -> bytes:
-        """The content behind an id that ``files`` of this tree gave."""
+        """The content of an id that ``files`` of this tree returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
-    """One line of a commit's change log."""
+    """A changed file in the message of a commit."""
 
     action: str
     """``added``, ``modified`` or ``deleted``."""
     path: str
     """From the root of the tree, ``configuration/default/ConfigMap/database.yaml``."""
     manager: str = ""
-    """The field manager that wrote the object last, ``""`` where unknown."""
+    """The field manager that wrote the object last, ``""`` if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedFile:
-    """A file that a commit changed."""
+    """A changed file of an existing commit."""
 
     action: str
     """``added``, ``modified`` or ``deleted``."""
@@ -183,38 +193,38 @@ class LoggedFile:
     before: BlobId | None
     after: BlobId | None
     manager: str = ""
-    """The field manager that wrote the object last, ``""`` where unknown."""
+    """The field manager that wrote the object last, ``""`` if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedCommit:
-    """A commit, and what it changed."""
+    """A commit and its changed files."""
 
     id: CommitId
     parent: CommitId | None
-    """The commit before it, None of the first one."""
+    """The parent commit, None for the first commit."""
     files: tuple[LoggedFile, ...]
     time: datetime | None = None
-    """Moment of the sample that gitsnap made the commit for; None of a commit by somebody else."""
+    """Time of the sample of the commit. None for a commit that gitsnap did not make."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a capture saw of each object, for the next one to skip what has not changed. Not part of a sample."""
+    """The cache of a capture: the next capture skips objects that have not changed. Not part of a sample."""
 
     key: str
-    """What the archived objects depend on besides themselves; of another key nothing is believed."""
+    """A digest of the settings that affect archived objects. A cache with another key is not used."""
     revision: int
-    """The server's revision that they were seen at, 0 where it has none."""
+    """The resource version of the first list, 0 if it is not a number."""
     checked_at: int
-    """When everything was looked at last, in seconds since 1970."""
+    """Time of the last capture that read every object completely, in seconds since 1970."""
     versions: Mapping[str, str]
     """Path below an area -> version of the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleDraft:
-    """All that a capture knows of a sample; the archive adds sequence, chain, hashes and names."""
+    """A sample before it is recorded. The archive adds the sequence number, the chain of tags, hashes and names."""
 
     info: TreeInfo
     files: Mapping[Area, Mapping[str, BlobId]]
@@ -226,117 +236,117 @@ class SampleDraft:
     incomplete: tuple[IncompleteKind, ...] = ()
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
-    """Path below ``configuration/`` -> field manager that wrote the object last; only changed paths are looked up."""
+    """Path below ``configuration/`` -> field manager that wrote the object last. Only changed paths are used."""
     seen: Seen | None = None
-    """Kept beside the archive, for the next capture."""
+    """The cache for the next capture, which is not part of the sample."""
     signer: Callable[[bytes], bytes] | None = None
-    """Gives the signature of the tag's content; None for a tag without one."""
+    """Returns the signature of the content of the tag. None: the tag gets no signature."""
     target: TagId | None = None
-    """Before a rollback: the tag of the sample that it goes back to."""
+    """Before a rollback: the tag of the sample that is restored."""
     beside: bool = False
-    """Whether the branch stays where it is, since somebody else writes it and this is a copy: the tag alone is new."""
+    """For a copy of an archive that another process writes: adds a tag and leaves the branch where it is."""
     imported: str = ""
-    """The folder of the old feature that the sample was read from, ``""`` for a sample of a cluster."""
+    """The folder of the old Sveltos feature, ``""`` for a sample of a cluster."""
     extra: tuple[tuple[str, str], ...] = ()
-    """Further keys of the tag, with their values encoded: what a rollback says of itself."""
+    """Further keys of the tag with encoded values, such as the record of a rollback."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedSample:
-    """What ``record`` did."""
+    """The result of ``ArchiveWriter.record``."""
 
     sample: Sample
     new_commit: bool
-    """False when nothing had changed: the tag points at the commit that was there."""
+    """False if nothing changed: the tag points at the existing commit."""
     changes: ChangeCounts
     marks: tuple[str, ...] = ()
-    """What of the interpretation changed: ``scope``, ``rules``, ``secrets``."""
+    """The changed settings of the tree: ``scope``, ``rules``, ``secrets``."""
     left_alone: tuple[str, ...] = ()
-    """Files of the working tree that were not updated because somebody else had changed them."""
+    """Files of the working tree that were not updated, because a user has changed them."""
     worktree_problem: str = ""
-    """Why the working tree could not be updated at all; the sample is safe all the same."""
+    """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
 
 
 class ArchiveWriter(Protocol):
-    """An archive while this process holds its writer's lock."""
+    """An archive whose lock this process holds."""
 
     @property
     def head(self) -> Tree | None:
-        """The tree of the branch's newest commit, None in an archive without one."""
+        """The tree of the newest commit of the branch, None for an archive without commits."""
 
     @property
     def seen(self) -> Seen | None:
-        """What the capture of the newest sample saw; None where that is not known any more."""
+        """The cache of the capture of the newest sample, None if there is none."""
 
     def store(self, content: bytes) -> BlobId:
-        """Keep content (again, if need be) and give its id; durable only with ``record``."""
+        """Store a content, which may exist already; returns its id. Only ``record`` makes it durable."""
 
     def record(self, draft: SampleDraft) -> RecordedSample:
-        """Write the sample: objects, branch, tag, working tree, in that order (docs/FORMAT.md)."""
+        """Write a sample: its objects, the branch, the tag and the working tree, in this order (docs/FORMAT.md)."""
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first (by sequence)."""
 
     def marked(self) -> frozenset[str]:
-        """Tags of the samples that no retention may remove."""
+        """The tags of the samples that retention must not remove."""
 
     def mark(self, sample: Sample) -> None:
-        """Mark a sample so; once more does nothing."""
+        """Protect a sample from retention. Does nothing for a marked sample."""
 
     def unmark(self, sample: Sample) -> None:
-        """Take the mark away, where there is one."""
+        """Remove the mark of a sample, if it has one."""
 
     def remove(self, samples: Sequence[Sample]) -> None:
-        """Remove samples, all or none; the next sample tells how many and which (docs/FORMAT.md).
+        """Remove samples, all or none. The tag of the next sample records their number and a digest (docs/FORMAT.md).
 
-        Raises ArchiveError for the newest sample, ConflictError when somebody else is changing them.
+        Raises ArchiveError for the newest sample, ConflictError if another process changes the samples.
         """
 
 
 class Archive(Protocol):
     """The git repository of one snapshot policy. Readers need no lock.
 
-    Every call may raise ArchiveError or StorageError.
+    Every method may raise ArchiveError or StorageError.
     """
 
     @property
     def policy(self) -> str:
-        """Name of the snapshot policy."""
+        """The name of the snapshot policy."""
 
     @property
     def branch(self) -> str:
-        """Name of its branch and prefix of its tags: the policy's name behind an optional prefix."""
+        """The name of the branch and prefix of the tags: the name of the policy after an optional prefix."""
 
     @property
     def location(self) -> str:
-        """Where it is, for messages."""
+        """The path of the archive, for messages."""
 
     def samples(self) -> Sequence[Sample]:
         """All samples, oldest first (by sequence)."""
 
     def marked(self) -> frozenset[str]:
-        """Tags of the samples that no retention may remove."""
+        """The tags of the samples that retention must not remove."""
 
     def tree(self, sample: Sample) -> Tree:
-        """The tree of a sample. Raises ArchiveError when its format or a required feature is unknown."""
+        """The tree of a sample. Raises ArchiveError if its format or a required feature is unknown."""
 
     def writer(self) -> AbstractContextManager[ArchiveWriter]:
-        """Take the writer's lock. Raises ConflictError when another process holds it for too long."""
+        """Take the lock of the archive. Raises ConflictError if another process holds it for too long."""
 
 
 class SecretsKeeper(Protocol):
-    """Knows the keys of an archive; the only one that sees values of Secrets besides the cluster."""
+    """The keys of an archive. Only a keeper and a cluster handle values of Secrets."""
 
     @property
     def fingerprint_key(self) -> bytes:
-        """32 bytes. Raises SecretsError where it is missing."""
+        """32 bytes. Raises SecretsError if the key is missing."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """age recipients to encrypt to, sorted; empty unless the mode is encrypt."""
+        """The age recipients to encrypt to, sorted; empty unless the mode is encrypt."""
 
     def seal(self, plaintext: bytes) -> bytes:
-        """An age file for the recipients. Raises SecretsError; never returns anything unencrypted."""
+        """An age file for the recipients. Raises SecretsError; never returns plain text."""
 
     def unseal(self, ciphertext: bytes) -> bytes:
-        """The inverse of ``seal``. Raises SecretsError when no identity fits."""
+        """The inverse of ``seal``. Raises SecretsError if no identity matches."""

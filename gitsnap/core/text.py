@@ -1,7 +1,4 @@
-"""Keys and counts as people say them.
-
-This module must not know what a plan is.
-"""
+"""Counts and keys of objects in messages."""
 
 from __future__ import annotations
 
@@ -10,19 +7,29 @@ from collections.abc import Sequence
 from gitsnap.core.model import ObjectKey
 
 
-def in_words(key: ObjectKey) -> str:
-    """``ClusterProfile guestbook``, ``ConfigMap default/database``."""
-    return f"{key.kind.name} {key.namespace}/{key.name}" if key.namespace else f"{key.kind.name} {key.name}"
+def plural(count: int, noun: str) -> str:
+    """``1 sample``, ``2 samples``, ``2 matches``; ``noun`` is the singular."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural_noun(noun)}"
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 object``, ``2 matches``."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}es" if noun.endswith("ch") else f"{number} {noun}s"
+def plural_noun(noun: str) -> str:
+    """``samples``, ``matches``, ``policies``, ``keys``."""
+    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
 def join_names(names: Sequence[str], *, most: int) -> str:
     """Return the first ``most`` names and the number of the others: ``a, b, c and 2 more``."""
     joined = ", ".join(names[:most])
     return f"{joined} and {len(names) - most} more" if len(names) > most else joined
+
+
+def describe(key: ObjectKey) -> str:
+    """``ClusterProfile guestbook``, ``ConfigMap default/database``: without the group of the kind."""
+    return f"{key.kind.name} {key.namespaced_name}"
+
+
+in_words = describe
+counted = plural
+"""The former names of the two functions."""

@@ -1,11 +1,21 @@
-"""The archive format, version 1: keys and paths, objects and bytes, metadata and text (docs/FORMAT.md).
+"""The archive format, version 1: paths, bytes of objects, texts of tags and commits (docs/FORMAT.md).
 
-Nothing here does I/O. What is written for a released version can be read for ever.
-This package must not know git, a cluster, or what the objects mean.
+Nothing here does I/O. Every later release reads what a release has written.
+This package must not know git, a cluster, or the meaning of objects.
 """
 
-from gitsnap.format.constants import ATTRIBUTES, README
-from gitsnap.format.paths import CLUSTER_SCOPED, file_of, key_of, kind_folder, path_of
+from gitsnap.format.constants import (
+    ATTRIBUTES,
+    ATTRIBUTES_FILE,
+    CLUSTER_SCOPED,
+    FORMAT,
+    README,
+    README_FILE,
+    TREE_INFO_FILE,
+    UNRESOLVED_FILE,
+    WRAPPED_KEY_FILE,
+)
+from gitsnap.format.paths import file_of, key_of, kind_folder, path_of
 from gitsnap.format.prune_record import (
     PrunedSample,
     PruneRecord,
@@ -16,7 +26,6 @@ from gitsnap.format.prune_record import (
 )
 from gitsnap.format.rollback_record import Result, RollbackRecord, parse_record, record_lines
 from gitsnap.format.sample_text import (
-    FORMAT,
     check_branch,
     commit_message,
     is_tag_of,
@@ -37,9 +46,14 @@ from gitsnap.format.yaml.reader import (
 
 __all__ = [
     "ATTRIBUTES",
+    "ATTRIBUTES_FILE",
     "CLUSTER_SCOPED",
     "FORMAT",
     "README",
+    "README_FILE",
+    "TREE_INFO_FILE",
+    "UNRESOLVED_FILE",
+    "WRAPPED_KEY_FILE",
     "PruneRecord",
     "PrunedSample",
     "Result",

@@ -1,9 +1,36 @@
-"""The files of an archive whose bytes are the same in every tree of a format version.
+"""Constants of the archive format: version, names of files and folders, and the files with constant content.
 
-This module must not change for a released version: another byte would be a commit in every archive.
+A release must not change a value: each of them is part of the trees that existing archives hold (docs/FORMAT.md).
 """
 
 from __future__ import annotations
+
+FORMAT = 1
+"""The format version that this gitsnap writes, and the newest that it reads."""
+
+SENSITIVE_FIELDS = "sensitive-fields"
+"""A feature that ``requires`` of a tree may name: objects other than Secrets may hold fingerprints.
+
+A reader that does not know the feature would restore these as values, so it must refuse the tree.
+"""
+
+FEATURES = frozenset({SENSITIVE_FIELDS})
+"""The features that this gitsnap knows."""
+
+CLUSTER_SCOPED = "_cluster"
+"""The folder of cluster-scoped objects. No namespace can have this name."""
+
+EXTENSION = ".yaml"
+
+TREE_INFO_FILE = "gitsnap.yaml"
+README_FILE = "README.md"
+ATTRIBUTES_FILE = ".gitattributes"
+
+UNRESOLVED_FILE = "unresolved.yaml"
+"""Below ``inventory/``: the references that could not be resolved."""
+
+WRAPPED_KEY_FILE = "_fingerprint-key.age"
+"""Below ``sealed/``: the fingerprint key, encrypted to the recipients."""
 
 README = b"""\
 # A gitsnap archive

@@ -1,202 +1,300 @@
-"""What stands in place of values that are not for everybody: all of a Secret's, and fields that a policy names.
+"""Masks secret values: all values of a Secret, and the sensitive fields of other objects that a policy names.
 
-One way for both: a fingerprint below ``configuration/``, the value below ``sealed/`` (docs/FORMAT.md). The values of
-Secrets are in `fingerprint`; here are the fields of other objects, and which of the two concerns an object.
-This module must not encrypt, or put a value into a message.
+Below ``configuration/`` a fingerprint replaces the value; below ``sealed/`` the value itself is encrypted
+(docs/FORMAT.md). This module must not encrypt, or put a value into a message.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from gitsnap.core.errors import InputError, SecretsError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsInfo, SecretsMode, SensitiveField
-from gitsnap.format import fingerprint
+from gitsnap.format.fingerprint import fingerprint, is_fingerprint
 
 EACH = "[]"
 """Step of a path: every element of a list."""
 
 ANY = "*"
-"""Step of a path: every value of a map."""
+"""Step of a path: every value of a mapping."""
 
 _SECRET = Kind("", "Secret")
+_SECRET_FIELDS = ("apiVersion", "kind", "metadata", "type", "immutable")
 _MASKING = frozenset({SecretsMode.ENCRYPT, SecretsMode.REDACT})
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 _PATH = re.compile(rf'{_NAME}(?:\.(?:{_NAME}|\*)|\["[^"\\\x00-\x1f]+"\]|\[\])*')
 _STEP = re.compile(rf'\.?({_NAME}|\*)|\["([^"]+)"\]|\[\]')
+# Not base64.b64decode(validate=True): the texts that it accepts differ between versions of Python.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")
+_REPLACED_FILE = "Somebody replaced the file below sealed/. `git log` in the archive shows when."
+_REPLACED = "Somebody replaced the file below sealed/, or the fingerprint key belongs to another archive."
 
-Place = tuple[str | int, ...]
-"""Where a value stands in an object: keys of maps and positions in lists."""
+FieldPath = tuple[str | int, ...]
+"""The path of one value in an object: keys of mappings and positions in lists."""
 
-_Change = Callable[[Place, tuple[str, ...], Any], Any]
+_Change = Callable[[FieldPath, tuple[str, ...], Any], Any]
+"""Returns the new value for a path, the steps that led to it, and the current value."""
 
 
 @lru_cache(maxsize=256)
 def steps_of(path: str) -> tuple[str, ...]:
     """The steps of a path such as ``spec.helmCharts[].values`` or ``metadata.annotations["example.com/token"]``.
 
-    Raises InputError for a text that is none.
+    Raises InputError for a text that is not a path.
     """
     if not _PATH.fullmatch(path):
-        raise InputError(f"{path[:200]!r} is no path of a field such as spec.helmCharts[].values")
+        raise InputError(f"{path[:200]!r} is not the path of a field, such as spec.helmCharts[].values")
     return tuple(match[1] or match[2] or EACH for match in _STEP.finditer(path))
 
 
 def fields_of(kind: Kind, info: SecretsInfo) -> tuple[SensitiveField, ...]:
     """The sensitive fields of a kind."""
-    return tuple(one for one in info.sensitive_fields if one.kind == kind)
+    return tuple(field for field in info.sensitive_fields if field.kind == kind)
 
 
 def masks(kind: Kind, info: SecretsInfo) -> bool:
     """Whether objects of a kind may have fingerprints in place of values."""
-    return info.mode in _MASKING and (kind == _SECRET or any(one.kind == kind for one in info.sensitive_fields))
+    return info.mode in _MASKING and (kind == _SECRET or any(field.kind == kind for field in info.sensitive_fields))
 
 
 def mask(document: JsonObject, info: SecretsInfo, key: bytes) -> JsonObject:
-    """An object as it stands below ``configuration/``. Raises InputError for a Secret whose data is no map."""
+    """An object as it stands below ``configuration/``. Raises InputError for a Secret whose data is not a mapping."""
     object_key = ObjectKey.of(document)
-    masked = fingerprint.mask(document, key) if object_key.kind == _SECRET else document
+    masked = mask_secret(document, key) if object_key.kind == _SECRET else document
     return _changed(
         masked,
         fields_of(object_key.kind, info),
-        lambda _place, pattern, value: _fingerprint(key, object_key, pattern, value),
+        lambda _path, steps, value: _field_fingerprint(key, object_key, steps, value),
     )
 
 
 def values_document(document: JsonObject, info: SecretsInfo) -> JsonObject | None:
-    """What ``sealed/`` holds of an object, before encryption; None where it has nothing that is to be sealed."""
-    kind, listed = Kind.of(document), list[JsonObject]()
-
-    def note(place: Place, _pattern: tuple[str, ...], value: Any) -> Any:
-        listed.append({"path": list(place), "value": value})
-        return value
-
-    _changed(document, fields_of(kind, info), note)
+    """The plain text of an object's file below ``sealed/``, None for an object without values to seal."""
+    kind = Kind.of(document)
+    fields = [{"path": list(path), "value": value} for path, value in _values(document, fields_of(kind, info))]
     if kind == _SECRET:
-        values = fingerprint.values_document(document)
-    elif listed:
+        values = secret_values(document)
+    elif fields:
         metadata = document["metadata"]
         identity = {name: metadata[name] for name in ("name", "namespace") if metadata.get(name)}
         values = {"apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": identity}
     else:
         return None
-    return {**values, "fields": listed} if listed else values
+    return {**values, "fields": fields} if fields else values
 
 
 def sealed_part(masked: JsonObject, info: SecretsInfo) -> object:
-    """The fingerprints of an object with their places: equal for two objects whose hidden values are equal."""
-    kind, listed = Kind.of(masked), list[tuple[Place, Any]]()
-
-    def note(place: Place, _pattern: tuple[str, ...], value: Any) -> Any:
-        listed.append((place, value))
-        return value
-
-    _changed(masked, fields_of(kind, info), note)
-    return (masked.get("data") or {}, listed) if kind == _SECRET else listed
+    """The fingerprints of a masked object with their paths. Equal if the values of two objects are equal."""
+    kind = Kind.of(masked)
+    fields = list(_values(masked, fields_of(kind, info)))
+    return (masked.get("data") or {}, fields) if kind == _SECRET else fields
 
 
 def hides(masked: JsonObject, info: SecretsInfo) -> bool:
-    """Whether there is a place in a masked object where a value is hidden, or is to be."""
-    found = False
-
-    def note(_place: Place, _pattern: tuple[str, ...], value: Any) -> Any:
-        nonlocal found
-        found = True
-        return value
-
-    _changed(masked, fields_of(Kind.of(masked), info), note)
-    return found or (Kind.of(masked) == _SECRET and bool(masked.get("data")))
+    """Whether a masked object has a field whose value is masked."""
+    kind = Kind.of(masked)
+    if kind == _SECRET and masked.get("data"):
+        return True
+    return any(True for _ in _values(masked, fields_of(kind, info)))
 
 
 def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -> JsonObject:
-    """The object itself, from its masked form and the decrypted values; every fingerprint is computed again.
+    """The object itself, from its masked form and the decrypted values.
 
-    Raises SecretsError, naming the object and the field, where one does not fit.
+    Each value is checked against its fingerprint. Raises SecretsError, naming the object and the field, for a value
+    that does not fit.
     """
     object_key = ObjectKey.of(masked)
-    result = fingerprint.restore(masked, values, key) if object_key.kind == _SECRET else masked
-    given = _given(object_key, values)
-    taken: set[Place] = set()
+    result = restore_secret(masked, values, key) if object_key.kind == _SECRET else masked
+    sealed = _sealed_fields(object_key, values)
+    restored: set[FieldPath] = set()
 
-    def put(place: Place, pattern: tuple[str, ...], expected: Any) -> Any:
-        """The sealed value of one place, if it is the one that was fingerprinted there."""
-        if place not in given:
-            raise _unfit(object_key, place)
-        found = _fingerprint(key, object_key, pattern, given[place])
-        if not fingerprint.is_fingerprint(expected) or not hmac.compare_digest(expected, found):
-            raise _unfit(object_key, place)
-        taken.add(place)
-        return given[place]
+    def unmask(path: FieldPath, steps: tuple[str, ...], expected: Any) -> Any:
+        if path not in sealed:
+            raise _unfit(object_key, path)
+        actual = _field_fingerprint(key, object_key, steps, sealed[path])
+        if not is_fingerprint(expected) or not hmac.compare_digest(expected, actual):
+            raise _unfit(object_key, path)
+        restored.add(path)
+        return sealed[path]
 
-    result = _changed(result, fields_of(object_key.kind, info), put)
-    for place in given.keys() - taken:
-        raise _unfit(object_key, place)
+    result = _changed(result, fields_of(object_key.kind, info), unmask)
+    for path in sealed.keys() - restored:
+        raise _unfit(object_key, path)
     return result
 
 
 def blanked(document: JsonObject, fields: Iterable[SensitiveField]) -> JsonObject:
-    """An object without the values of sensitive fields, for where they cannot be compared."""
+    """An object with null in place of the values of sensitive fields, for a comparison that cannot include them."""
     kind = Kind.of(document)
-    return _changed(document, [one for one in fields if one.kind == kind], lambda _place, _pattern, _value: None)
+    return _changed(document, [field for field in fields if field.kind == kind], lambda _path, _steps, _value: None)
 
 
 def shows_fingerprints(value: Any) -> bool:
-    """Whether a fingerprint stands somewhere in a value: then it is nothing to be written to a cluster."""
+    """Whether a value contains a fingerprint. Such a value must not be written to a cluster."""
     if isinstance(value, dict):
         return any(map(shows_fingerprints, value.values()))
-    return any(map(shows_fingerprints, value)) if isinstance(value, list) else fingerprint.is_fingerprint(value)
+    return any(map(shows_fingerprints, value)) if isinstance(value, list) else is_fingerprint(value)
 
 
-# Fields ---------------------------------------------------------------------------------------------------------------
+# Secrets --------------------------------------------------------------------------------------------------------------
 
 
-def _changed(document: JsonObject, fields: Iterable[SensitiveField], change: _Change) -> JsonObject:
-    """A copy with other values at the places of some fields; a field that is absent or null stays so."""
-    for one in fields:
-        document = _walk(document, steps_of(one.path), change, (), ())
+def mask_secret(secret: JsonObject, key: bytes) -> JsonObject:
+    """A Secret with a fingerprint in place of every value of ``data``.
+
+    ``stringData`` counts as ``data``, as it does on a server. Fields that a Secret does not have are left out: in a
+    file they may be a misspelt ``stringData``. Raises InputError if ``data`` is not a mapping.
+    """
+    object_key = ObjectKey.of(secret)
+    masked = {field: secret[field] for field in _SECRET_FIELDS if field in secret}
+    if "data" in secret or secret.get("stringData"):
+        values = _data(secret, object_key)
+        masked["data"] = {name: _data_fingerprint(key, object_key, name, value) for name, value in values.items()}
+    return masked
+
+
+def secret_values(secret: JsonObject) -> JsonObject:
+    """The values of a Secret with its identity and type: nothing that changes while the values stay the same.
+
+    Raises InputError if ``data`` is not a mapping.
+    """
+    metadata = secret.get("metadata", {})
+    document: JsonObject = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {name: metadata[name] for name in ("name", "namespace") if metadata.get(name)},
+        "data": _data(secret, ObjectKey.of(secret)),
+    }
+    if secret.get("type"):
+        document["type"] = secret["type"]
     return document
 
 
-def _walk(value: Any, steps: Sequence[str], change: _Change, place: Place, pattern: tuple[str, ...]) -> Any:
-    if not steps:
-        return None if value is None else change(place, pattern, value)
-    step, rest = steps[0], steps[1:]
-    if step == EACH:
-        if not isinstance(value, list):
-            return value
-        return [_walk(entry, rest, change, (*place, number), (*pattern, EACH)) for number, entry in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    names = list(value) if step == ANY else [step] if step in value else []
-    return value | {name: _walk(value[name], rest, change, (*place, name), (*pattern, name)) for name in names}
+def restore_secret(masked: JsonObject, values: object, key: bytes) -> JsonObject:
+    """The Secret itself, from its masked form and the decrypted values.
 
-
-def _fingerprint(key: bytes, object_key: ObjectKey, pattern: tuple[str, ...], value: Any) -> str:
-    """Elements of a list are not told apart by their positions: one that moves keeps its fingerprint."""
-    if isinstance(value, str):
-        return fingerprint.fingerprint(key, object_key, pattern, value.encode("utf-8", "surrogatepass"))
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return fingerprint.fingerprint(key, object_key, (*pattern, "json"), text.encode("utf-8", "surrogatepass"))
-
-
-def _given(object_key: ObjectKey, values: object) -> dict[Place, Any]:
-    try:
-        listed = (values or {}).get("fields") or []  # type: ignore[attr-defined]
-        return {tuple(one["path"]): one["value"] for one in listed}
-    except (AttributeError, KeyError, TypeError):
+    Encryption does not prove who wrote a file, so each value is checked against its fingerprint. Raises SecretsError,
+    naming the Secret and the key, for a value that does not fit: the file belongs to another object or was replaced.
+    The caller checks by its id that ``key`` is the key of the sample.
+    """
+    object_key = ObjectKey.of(masked)
+    if not isinstance(values, dict) or not isinstance(values.get("data") or {}, dict):
+        raise SecretsError(f"{object_key}: its encrypted file does not contain a Secret", hint=_REPLACED_FILE)
+    fingerprints = _data(masked, object_key)
+    plain = _data(values, object_key)
+    if fingerprints.keys() != plain.keys():
+        names = ", ".join(sorted(map(repr, fingerprints.keys() ^ plain.keys())))
         raise SecretsError(
-            f"{object_key}: what its encrypted file holds cannot be understood", hint=_REPLACED
-        ) from None
+            f"{object_key}: the encrypted values are not those of this sample (keys that differ: {names})",
+            hint=_REPLACED_FILE,
+        )
+    for name, expected in fingerprints.items():
+        actual = _data_fingerprint(key, object_key, name, plain[name])
+        if not is_fingerprint(expected) or not hmac.compare_digest(expected, actual):
+            raise SecretsError(
+                f"{object_key}: the encrypted value of {name!r} does not fit its fingerprint", hint=_REPLACED
+            )
+    return {**masked, "data": plain} if fingerprints else masked
 
 
-def _unfit(object_key: ObjectKey, place: Place) -> SecretsError:
-    shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+def _data(secret: JsonObject, object_key: ObjectKey) -> JsonObject:
+    """``data`` with ``stringData`` merged in, as on a server."""
+    data, string_data = secret.get("data") or {}, secret.get("stringData") or {}
+    for field, value in (("data", data), ("stringData", string_data)):
+        if not isinstance(value, dict):
+            raise InputError(f"{object_key}: {field} is not a mapping of keys to values")
+    return {**data, **{name: base64.b64encode(_utf8(_text(value))).decode() for name, value in string_data.items()}}
+
+
+def _data_fingerprint(key: bytes, object_key: ObjectKey, name: str, value: object) -> str:
+    """The fingerprint of the decoded value. A value that is not base64, which only a file can have, is marked so."""
+    text = _text(value)
+    joined = text.replace("\r", "").replace("\n", "")  # the decoder of the API server ignores line breaks
+    if isinstance(value, str | None) and _BASE64.match(joined):
+        return fingerprint(key, object_key, ("data", name), base64.b64decode(joined))
+    return fingerprint(key, object_key, ("data", name, "not base64"), _utf8(text))
+
+
+def _text(value: object) -> str:
+    """A value as text: null as the empty text, as on a server; other types, which only a file can have, as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, sort_keys=True)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+# Sensitive fields -----------------------------------------------------------------------------------------------------
+
+
+def _values(document: JsonObject, fields: Iterable[SensitiveField]) -> Iterator[tuple[FieldPath, Any]]:
+    """The paths and values of some fields; absent and null values are left out."""
+    for field in fields:
+        yield from _values_below(document, steps_of(field.path), ())
+
+
+def _values_below(value: Any, steps: Sequence[str], path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
+    if not steps:
+        if value is not None:
+            yield path, value
+        return
+    for part, child in _children(value, steps[0]):
+        yield from _values_below(child, steps[1:], (*path, part))
+
+
+def _changed(document: JsonObject, fields: Iterable[SensitiveField], change: _Change) -> JsonObject:
+    """A copy with changed values of some fields; absent and null values stay as they are."""
+    for field in fields:
+        document = _changed_below(document, steps_of(field.path), change, (), ())
+    return document
+
+
+def _changed_below(value: Any, steps: Sequence[str], change: _Change, path: FieldPath, taken: tuple[str, ...]) -> Any:
+    """``taken``: the steps that led to ``path``."""
+    if not steps:
+        return None if value is None else change(path, taken, value)
+    changed = {
+        part: _changed_below(child, steps[1:], change, (*path, part), (*taken, EACH if steps[0] == EACH else str(part)))
+        for part, child in _children(value, steps[0])
+    }
+    if steps[0] == EACH:
+        return list(changed.values()) if isinstance(value, list) else value
+    return value | changed if isinstance(value, dict) else value
+
+
+def _children(value: Any, step: str) -> Iterator[tuple[str | int, Any]]:
+    """The values that one step leads to, each with its key or position; none in a value of another type."""
+    if step == EACH:
+        yield from enumerate(value) if isinstance(value, list) else ()
+    elif isinstance(value, dict):
+        yield from value.items() if step == ANY else ((step, value[step]),) if step in value else ()
+
+
+def _field_fingerprint(key: bytes, object_key: ObjectKey, steps: tuple[str, ...], value: Any) -> str:
+    """The position in a list does not count: an element that moves keeps its fingerprint."""
+    if isinstance(value, str):
+        return fingerprint(key, object_key, steps, _utf8(value))
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return fingerprint(key, object_key, (*steps, "json"), _utf8(text))
+
+
+def _sealed_fields(object_key: ObjectKey, values: object) -> dict[FieldPath, Any]:
+    try:
+        fields = (values or {}).get("fields") or []  # type: ignore[attr-defined]
+        return {tuple(field["path"]): field["value"] for field in fields}
+    except (AttributeError, KeyError, TypeError):
+        raise SecretsError(f"{object_key}: the content of its encrypted file is not valid", hint=_REPLACED) from None
+
+
+def _unfit(object_key: ObjectKey, path: FieldPath) -> SecretsError:
+    shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     return SecretsError(f"{object_key}: the encrypted value of {shown} does not fit its fingerprint", hint=_REPLACED)
-
-
-_REPLACED = "Somebody replaced the file below sealed/, or the fingerprint key belongs to another archive."

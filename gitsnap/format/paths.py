@@ -1,8 +1,7 @@
-"""Where an object lies in the archive: ``<namespace or _cluster>/<Kind>[.<group>]/<name>.yaml`` below an area.
+"""Paths of objects in the archive: ``<namespace or _cluster>/<Kind>[.<group>]/<name>.yaml`` below an area.
 
-Two different objects never share a path, on any file system: one that folds case, forbids device names or cuts long
-names included. The path is only an index: what an object is, its content says.
-This module must not touch a file system.
+Two objects never share a path, even on a file system that folds case, reserves device names or limits the length of
+names. A path is only an index: the identity of an object is in its content.
 """
 
 from __future__ import annotations
@@ -12,11 +11,7 @@ import re
 from functools import lru_cache
 
 from gitsnap.core.model import Kind, ObjectKey
-
-CLUSTER_SCOPED = "_cluster"
-"""The folder of cluster-scoped objects; no namespace can have this name."""
-
-EXTENSION = ".yaml"
+from gitsnap.format.constants import CLUSTER_SCOPED, EXTENSION
 
 _LONGEST_COMPONENT = 255
 _HASH_DIGITS = 32
@@ -32,12 +27,12 @@ def path_of(key: ObjectKey) -> str:
 
 
 def file_of(name: str) -> str:
-    """The last part of an object's path, which hangs on its name alone."""
+    """The file name of an object, which depends on the object's name alone."""
     return _component(name, EXTENSION)
 
 
 def key_of(path: str) -> ObjectKey | None:
-    """The inverse of ``path_of``; None where the path does not tell, and the key must be read from the content."""
+    """The inverse of ``path_of``. None for a path with encoded characters: the key must be read from the content."""
     parts = path.split("/")
     if len(parts) != 3 or "%" in path or not parts[2].endswith(EXTENSION):
         return None
@@ -49,8 +44,8 @@ def key_of(path: str) -> ObjectKey | None:
 def kind_folder(kind: Kind) -> str:
     """``ConfigMap``, ``ClusterProfile.config.projectsveltos.io``.
 
-    A kind keeps its capitals, since people look for it; a name that differs from another kind of the same group only in
-    its capitals cannot be (the API server refuses such a CRD: their plurals would collide).
+    The kind keeps its capitals for readers. Two kinds of a group never differ in capitals alone: the API server refuses
+    a CRD whose plural exists.
     """
     group = f".{kind.group}" if kind.group else ""
     return _fitted(_guarded(_UNSAFE_IN_KIND.sub(_percent, f"{kind.name}{group}")), "")
@@ -70,7 +65,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def _guarded(component: str) -> str:
-    """No ``.``, ``..``, ``.git`` or other hidden name, no trailing dot, no device name of Windows."""
+    """Encode one character of a hidden name (``.``, ``..``, ``.git``), a Windows device name, or a trailing dot."""
     if component.startswith(".") or _DEVICE.match(component.lower()):
         component = f"%{ord(component[0]):02X}{component[1:]}"
     if component.endswith("."):
@@ -79,7 +74,7 @@ def _guarded(component: str) -> str:
 
 
 def _fitted(component: str, extension: str) -> str:
-    """At most 255 bytes: the end of what is too long gives way to a hash, after a ``%~`` that no encoding produces."""
+    """At most 255 bytes. A hash replaces the end of a longer name, after ``%~``, which the encoding never produces."""
     if len(component) <= _LONGEST_COMPONENT:
         return component
     digest = hashlib.sha256(component.encode()).hexdigest()[:_HASH_DIGITS]

@@ -1,7 +1,6 @@
-"""The record of what retention took, between the removal and the next sample's tag that tells of it (docs/FORMAT.md).
+"""The record of pruned samples, kept until the tag of the next sample mentions them (docs/FORMAT.md).
 
-It is written before anything is removed, so it may name samples that are still there: only those that are gone count.
-This module must not know refs.
+The record is written before any sample is removed, so it may name samples that still exist. Only the others count.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _ENTRY = re.compile(r"([0-9a-f]{40}) ([^\x00-\x20\x7f]+)\Z")
 
 @dataclass(frozen=True, slots=True, order=True)
 class PrunedSample:
-    """A sample that retention takes."""
+    """A sample that retention removes."""
 
     tag: str
     tag_id: TagId
@@ -30,39 +29,39 @@ class PrunedSample:
 
 @dataclass(frozen=True, slots=True)
 class PruneRecord:
-    """What retention takes or has taken since a sample, which no later sample's tag tells of yet."""
+    """The samples that retention has removed, or is removing, since the newest sample was recorded."""
 
     since: int
-    """Sequence of the newest sample at that time."""
+    """Sequence number of the newest sample."""
     samples: tuple[PrunedSample, ...]
 
 
 def pruned_text(samples: Iterable[PrunedSample]) -> str:
-    """``<count> <digest>`` for the line ``Gitsnap-Pruned`` of a tag, ``""`` for nothing."""
-    lines = sorted(b"%s\0%s\n" % (one.tag.encode(), one.tag_id.encode()) for one in samples)
+    """The value of ``Gitsnap-Pruned`` in a tag, ``<count> <digest>``; ``""`` without samples."""
+    lines = sorted(b"%s\0%s\n" % (sample.tag.encode(), sample.tag_id.encode()) for sample in samples)
     return f"{len(lines)} {hashlib.sha256(b''.join(lines)).hexdigest()}" if lines else ""
 
 
 def pruned_count(text: str) -> int | None:
-    """How many samples a line ``Gitsnap-Pruned`` tells of: 0 for no line, None for a damaged line."""
+    """The number of samples in a value of ``Gitsnap-Pruned``: 0 for ``""``, None for a damaged value."""
     match = _PRUNED.match(text)
     return int(match[1]) if match else None if text else 0
 
 
 def prune_record_to_bytes(record: PruneRecord) -> bytes:
-    """The content that the archive keeps."""
-    entries = (f"{one.tag_id} {one.tag}\n" for one in sorted(record.samples))
+    """The content of the file in the archive."""
+    entries = (f"{sample.tag_id} {sample.tag}\n" for sample in sorted(record.samples))
     return f"{_FORMAT}\nsince {record.since}\n{''.join(entries)}".encode()
 
 
 def prune_record_from_bytes(content: bytes) -> PruneRecord:
-    """The inverse. Raises ArchiveError."""
+    """The inverse of ``prune_record_to_bytes``. Raises ArchiveError for a damaged record."""
     lines = content.decode("utf-8", "replace").splitlines()
     since = _SINCE.match(lines[1]) if lines[:1] == [_FORMAT] and len(lines) > 1 else None
     entries = [_ENTRY.match(line) for line in lines[2:]]
     if since is None or not all(entries):
         raise ArchiveError(
-            "the record of what retention took is damaged, or was written by a newer gitsnap",
+            "the record of pruned samples is damaged, or was written by a newer gitsnap",
             hint="Use a newer gitsnap, or look at it with `git show refs/gitsnap/pruned/BRANCH`.",
         )
-    return PruneRecord(int(since[1]), tuple(PrunedSample(one[2], TagId(one[1])) for one in entries if one))
+    return PruneRecord(int(since[1]), tuple(PrunedSample(entry[2], TagId(entry[1])) for entry in entries if entry))

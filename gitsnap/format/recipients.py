@@ -1,6 +1,6 @@
-"""Public keys that Secrets are encrypted to, as texts: what one is, which are examples, and short names for messages.
+"""Recipients: public keys to which Secrets are encrypted. Checks their text and gives them short names for messages.
 
-A key that nobody has the private half of would be found out at the first restore, so known examples are refused.
+Known example keys are refused: nobody has the private key, which a user would notice only at the first restore.
 This module must not encrypt, and must not show a text that may be a private key.
 """
 
@@ -13,20 +13,21 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gitsnap.core.errors import SecretsError
+from gitsnap.core.text import plural
 
 FORMS = "age1…, ssh-ed25519 … or ssh-rsa …"
 
 _KEY = re.compile(r"age1[0-9a-z]+|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]+(?: [^\x00-\x1f\x7f]*)?")
 _SURELY_PUBLIC = re.compile(r"(?:age1|ssh-|ecdsa-|sk-)[^\x00-\x1f\x7f]{0,500}")
 _BETWEEN = re.compile(r"[,;\n]\s*(?=age1|ssh-|ecdsa-|sk-)")
-"""Between two keys of one text. Only what begins like a key follows, since a comment may hold commas."""
+"""The separator of two keys. It counts only before the start of a key, because a comment may contain commas."""
 _ANOTHER = re.compile(r"(?:^|[^A-Za-z0-9])(?:age1[0-9a-z]{20}|(?:ssh-|ecdsa-|sk-)\S+ +AAAA)")
-"""A second key inside the comment of a first one."""
+"""A second key inside the comment of a key."""
 
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _AGE_LETTERS = 58
-"""Behind ``age1``: 32 bytes in letters of five bits, and six letters of checksum."""
+"""After ``age1``: 52 letters of five bits for 32 bytes, and a checksum of six letters."""
 
 EXAMPLES = {
     "age180gjflhp8h5ntvgkvmh8gahs7xms4q88a0ug0nerzlatd7kwhy7qhhqlvz": "the manifests of gitsnap",
@@ -37,21 +38,21 @@ EXAMPLES = {
     "age1yt3tfqlfrwdwx0z0ynwplcr6qxcxfaqycuprpmy89nr83ltx74tqdpszlw": "the documentation of SOPS",
     "age1s3cqcks5genc6ru8chl0hkkd04zmxvczsvdxq99ekffe4gmvjpzsedk23c": "the documentation of SOPS",
 }
-"""Published keys, and where they are published."""
+"""Published example keys -> the document that has them."""
 
 
 def split(text: str) -> list[str]:
-    """The keys of one text, in which commas, semicolons or lines separate them."""
+    """The keys of one text, separated by commas, semicolons or line breaks."""
     return [part.strip().rstrip(",;") for part in _BETWEEN.split(text.strip())]
 
 
 def split_all(texts: Iterable[str]) -> list[str]:
-    """The keys of several texts, each key once, in their order."""
+    """The keys of several texts in their order, without duplicates."""
     return list(dict.fromkeys(key for text in texts for key in split(text)))
 
 
 def problem(text: str) -> str:
-    """Why a text is no public key that Secrets may be encrypted to, ``""`` where it is one."""
+    """Why Secrets must not be encrypted to a text, as the end of a sentence about it; ``""`` for a usable key."""
     if not _KEY.fullmatch(text):
         return f"is no public key ({FORMS})"
     key, _, comment = _parts(text)
@@ -71,20 +72,20 @@ def problem(text: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text has the form of a public key. Its bytes may be wrong all the same."""
+    """Whether a text has the form of a public key. The checksum is not checked."""
     return bool(_KEY.fullmatch(text))
 
 
 def check(text: str, number: int) -> None:
-    """Raises SecretsError for a text that nothing may be encrypted to; ``number`` is its place in the list."""
+    """Raises SecretsError for a text that is not a usable key. ``number`` is its position in the list, from 1."""
     if reason := problem(text):
         raise not_a_recipient(text, number, reason)
 
 
 def not_a_recipient(text: str, number: int, reason: str = "") -> SecretsError:
-    """The error about a text that is no recipient.
+    """The error for a text that is not a recipient.
 
-    A text that does not begin like a public key is not shown: somebody may have mistaken the private key for it.
+    A text that does not begin like a public key is not shown: it may be a private key.
     """
     shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
     return SecretsError(
@@ -93,13 +94,13 @@ def not_a_recipient(text: str, number: int, reason: str = "") -> SecretsError:
     )
 
 
-def same_keys(some: Iterable[str], others: Iterable[str]) -> bool:
-    """Whether two lists name the same keys; comments of SSH keys do not count."""
-    return {_without_comment(key) for key in some} == {_without_comment(key) for key in others}
+def same_keys(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether two lists have the same keys. The comments of SSH keys do not count."""
+    return {_without_comment(key) for key in first} == {_without_comment(key) for key in second}
 
 
 def difference(before: Iterable[str], after: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The short names of the keys that were added and of those that were dropped, sorted."""
+    """The short names of the added keys and of the dropped keys, both sorted."""
     old, new = ({_without_comment(key): key for key in keys} for keys in (before, after))
     added = sorted(short(new[key]) for key in new.keys() - old.keys())
     dropped = sorted(short(old[key]) for key in old.keys() - new.keys())
@@ -107,7 +108,7 @@ def difference(before: Iterable[str], after: Iterable[str]) -> tuple[tuple[str, 
 
 
 def short(text: str) -> str:
-    """A short name of a key: ``age1qyqszqgp…``, or ``ssh-ed25519 SHA256:AbCdEf12…`` as ``ssh-keygen -l`` has it."""
+    """A short name of a key: ``age1qyqszqgp…``, or ``ssh-ed25519 SHA256:AbCdEf12…`` as ``ssh-keygen -l`` prints it."""
     key, blob, _ = _parts(text)
     if not blob:
         return f"{key[:12]}…" if len(key) > 13 else key
@@ -120,13 +121,13 @@ def short(text: str) -> str:
 
 
 def listed(recipients: Sequence[str]) -> str:
-    """How many recipients there are, and which: ``2 recipients (age1qyqszqgp…, age1zg9t8v9q…)``."""
-    count = "1 recipient" if len(recipients) == 1 else f"{len(recipients)} recipients"
+    """``2 recipients (age1qyqszqgp…, age1zg9t8v9q…)``, or ``no recipient``."""
+    count = plural(len(recipients), "recipient")
     return f"{count} ({', '.join(sorted(map(short, recipients)))})" if recipients else "no recipient"
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """The key without its comment, its base64 (of an SSH key), and the comment."""
+    """The key without its comment, the base64 part of an SSH key, and the comment."""
     if not text.startswith("ssh-"):
         return text, "", ""
     kind, _, rest = text.partition(" ")
@@ -139,7 +140,7 @@ def _without_comment(text: str) -> str:
 
 
 def _has_checksum(key: str) -> bool:
-    """Whether an age public key is whole: Bech32 (BIP 173), which finds a letter that is wrong or missing."""
+    """Whether the checksum of an age public key is right (Bech32, BIP 173): it detects a wrong or missing letter."""
     letters = key.removeprefix("age1")
     if len(letters) != _AGE_LETTERS or not set(letters) <= set(_BECH32):
         return False

@@ -1,7 +1,7 @@
-"""What the samples around a rollback say of it: keys of the tag that readers who do not know them ignore.
+"""The record of a rollback in the tags of the samples before and after it (docs/FORMAT.md).
 
-The sample before says what was about to be done, the one after how it ended; so a rollback that was killed is known by
-a sample before that no sample after belongs to (docs/FORMAT.md). This module must not know git.
+The sample before a rollback records the plan; the sample after it records the result. A sample before without a sample
+after therefore belongs to a rollback that was killed. Readers that do not know these keys ignore them.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ class Result(enum.StrEnum):
     NOTHING = "nothing-written"
     """The first write was refused."""
     TAKEN_BACK = "taken-back"
-    """It failed half-way, and what it had written was undone (``--atomic``)."""
+    """The rollback failed half-way, and its writes were undone (``--atomic``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackRecord:
-    """What one of the two samples says. Fields that do not apply are empty."""
+    """The record in one of the two samples. Fields that do not apply are empty."""
 
     plan: str = ""
-    """SHA-256 of the plan: the same in both samples."""
+    """SHA-256 of the plan; the same in both samples."""
     target: str = ""
     """Tag of the sample that was rolled back to."""
     origin: str = ""
-    """In the sample before: uid of the cluster that the target is a sample of, where that is another one."""
+    """In the sample before: uid of the cluster of the target, if it is another cluster."""
     objects: tuple[tuple[str, ObjectKey], ...] = ()
-    """In the sample before: each object that was about to be written, with the plan's word for it."""
+    """In the sample before: the objects to write, each with the action of the plan."""
     command: str = ""
-    """In the sample before: what was asked for, as command line arguments."""
+    """In the sample before: the arguments of the command line."""
     undoes: str = ""
-    """For an undo: tag of the sample before the rollback that it undoes."""
+    """For an undo: tag of the sample before the rollback that is undone."""
     user: str = ""
-    """Who asked: the user of the operating system."""
+    """The user of the operating system who started the rollback."""
     cluster_user: str = ""
-    """Who asked: the user of the kubeconfig."""
+    """The user of the kubeconfig."""
     before: str = ""
     """In the sample after: tag of the sample before."""
     result: str = ""
@@ -67,17 +67,17 @@ _TEXTS = {
 
 
 def record_lines(record: RollbackRecord) -> tuple[tuple[str, str], ...]:
-    """Keys and values for a tag, without the ``Gitsnap-`` that all keys have."""
+    """The keys and values for a tag. The keys lack the prefix ``Gitsnap-``."""
     texts = ((key, str(getattr(record, name))) for key, name in _TEXTS.items())
     lines = [
         (f"{_PREFIX}{key}", _encoded(text, keep="/ " if text == text.strip() else "/")) for key, text in texts if text
     ]
-    lines += [(_OBJECT, f"{action} {_spelled(key)}") for action, key in record.objects]
+    lines += [(_OBJECT, f"{action} {_encoded_key(key)}") for action, key in record.objects]
     return tuple(lines)
 
 
 def parse_record(lines: Iterable[tuple[str, str]]) -> RollbackRecord | None:
-    """The inverse, from the keys of a tag that the format itself does not know; None where nothing is said."""
+    """The inverse of ``record_lines``, from the further keys of a tag; None for a tag without a record."""
     texts: dict[str, str] = {}
     objects: list[tuple[str, ObjectKey]] = []
     for key, value in lines:
@@ -85,26 +85,26 @@ def parse_record(lines: Iterable[tuple[str, str]]) -> RollbackRecord | None:
         if name is not None:
             texts[name] = unquote(value)
         elif key == _OBJECT:
-            action, _, spelled = value.partition(" ")
-            found = _key(spelled)
-            if found is not None:
-                objects.append((action, found))
+            action, _, encoded_key = value.partition(" ")
+            object_key = _decoded_key(encoded_key)
+            if object_key is not None:
+                objects.append((action, object_key))
     return RollbackRecord(**texts, objects=tuple(objects)) if texts or objects else None
 
 
-def _spelled(key: ObjectKey) -> str:
+def _encoded_key(key: ObjectKey) -> str:
     """``ConfigMap/default/database``, ``ClusterProfile.config.projectsveltos.io/guestbook``."""
     parts = [str(key.kind), *([key.namespace] if key.namespace else []), key.name]
     return "/".join(_encoded(part) for part in parts)
 
 
-def _key(spelled: str) -> ObjectKey | None:
-    parts = [unquote(part) for part in spelled.split("/")]
+def _decoded_key(text: str) -> ObjectKey | None:
+    parts = [unquote(part) for part in text.split("/")]
     if len(parts) not in (2, 3) or not all(parts):
         return None
     return ObjectKey(Kind.parse(parts[0]), parts[1] if len(parts) == 3 else "", parts[-1])
 
 
 def _encoded(text: str, *, keep: str = "") -> str:
-    """On one ASCII line: everything but printable ASCII is percent-encoded, and so are ``%``, the space and ``/``."""
+    """Percent-encode everything but printable ASCII, and ``%``, the space and ``/``, except those in ``keep``."""
     return quote(text, safe="!\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~" + keep, errors="surrogatepass")

@@ -1,6 +1,6 @@
-"""Lines ``Gitsnap-Key: value`` of tags and commits, and what they say of kinds and objects that could not be taken.
+"""The trailers ``Gitsnap-Key: value`` of tags and commits, with the lines about incomplete kinds and objects.
 
-Text from outside is percent-encoded, so that it cannot begin a line (docs/FORMAT.md). This module must not know git.
+Text from outside is percent-encoded, so that it cannot start a line of its own (docs/FORMAT.md).
 """
 
 from __future__ import annotations
@@ -12,34 +12,38 @@ from gitsnap.core.model import IncompleteKind, IncompleteReason, Kind, Substitut
 
 
 def incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:
-    """A line for each kind, and one for each single object.
+    """The keys and values for incomplete kinds, and for incomplete objects.
 
-    A reader that does not know the latter takes the whole kind for incomplete, which is safe.
+    The kind of an incomplete object gets a line too. A reader that does not know ``Incomplete-Object`` then treats the
+    whole kind as incomplete, which is safe.
     """
-    listed = sorted(incomplete)
-    objects = [one for one in listed if one.name]
-    missing = {one.kind for one in objects if one.substitute is Substitute.MISSING}
-    kinds = {one for one in listed if not one.name} | {
+    entries = sorted(incomplete)
+    objects = [entry for entry in entries if entry.name]
+    missing = {entry.kind for entry in objects if entry.substitute is Substitute.MISSING}
+    kinds = {entry for entry in entries if not entry.name} | {
         IncompleteKind(kind, Substitute.MISSING if kind in missing else Substitute.CARRIED, IncompleteReason.BAD_ANSWER)
-        for kind in {one.kind for one in objects}
+        for kind in {entry.kind for entry in objects}
     }
-    lines = [("Incomplete", f"{safe(str(one.kind))} {one.substitute} {one.reason}") for one in sorted(kinds)]
-    return lines + [
-        ("Incomplete-Object", f"{safe(str(one.kind))} {one.substitute} {one.reason} {_place(one)}") for one in objects
+    return [("Incomplete", _entry_text(entry)) for entry in sorted(kinds)] + [
+        ("Incomplete-Object", f"{_entry_text(entry)} {_encoded_name(entry)}") for entry in objects
     ]
 
 
-def _place(one: IncompleteKind) -> str:
-    """``namespace/name``, or ``name``; a slash within is encoded."""
-    return "/".join(safe(part).replace("/", "%2F") for part in (one.namespace, one.name) if part)
+def _entry_text(entry: IncompleteKind) -> str:
+    return f"{percent_encode(str(entry.kind))} {entry.substitute} {entry.reason}"
 
 
-def incomplete_of(lines: Iterable[tuple[str, str]]) -> tuple[IncompleteKind, ...]:
-    """Kinds and single objects; of a kind that has lines for objects, only these count."""
+def _encoded_name(entry: IncompleteKind) -> str:
+    """``namespace/name``, or ``name``. A slash inside a part is encoded."""
+    return "/".join(percent_encode(part).replace("/", "%2F") for part in (entry.namespace, entry.name) if part)
+
+
+def parse_incomplete(lines: Iterable[tuple[str, str]]) -> tuple[IncompleteKind, ...]:
+    """The inverse of ``incomplete_lines``, sorted. The line of a kind counts only if no object of it has a line."""
     objects = [_incomplete_object(value) for key, value in lines if key == "Incomplete-Object"]
-    named = {one.kind for one in objects}
+    kinds_with_objects = {entry.kind for entry in objects}
     kinds = [_incomplete_kind(value) for key, value in lines if key == "Incomplete"]
-    return tuple(sorted([*objects, *(one for one in kinds if one.kind not in named)]))
+    return tuple(sorted([*objects, *(entry for entry in kinds if entry.kind not in kinds_with_objects)]))
 
 
 def _incomplete_kind(line: str) -> IncompleteKind:
@@ -48,22 +52,22 @@ def _incomplete_kind(line: str) -> IncompleteKind:
 
 
 def _incomplete_object(line: str) -> IncompleteKind:
-    kind, substitute, reason, place = line.split(" ")
-    namespace, _, name = place.rpartition("/")
+    kind, substitute, reason, encoded_name = line.split(" ")
+    namespace, _, name = encoded_name.rpartition("/")
     names = (unquote(part, errors="surrogatepass") for part in (namespace, name))
     return IncompleteKind(Kind.parse(kind), Substitute(substitute), IncompleteReason(reason), *names)
 
 
-def trailers(lines: Iterable[tuple[str, str]]) -> str:
-    """The paragraph of these lines."""
+def format_trailers(lines: Iterable[tuple[str, str]]) -> str:
+    """The paragraph with one line for each key."""
     return "".join(f"Gitsnap-{key}: {value}\n" for key, value in lines)
 
 
-def safe(text: str) -> str:
-    """Text from outside on one ASCII line: everything but printable ASCII is percent-encoded."""
+def percent_encode(text: str) -> str:
+    """Percent-encode text from outside: everything but printable ASCII, and also the space and ``%``."""
     return quote(text, safe="!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~", errors="surrogatepass")
 
 
-def kept(text: str) -> str:
-    """The value of a key that this module does not know, which is encoded already; still it cannot begin a line."""
+def encode_unknown(text: str) -> str:
+    """Encode everything but printable ASCII in the value of an unknown key, whose text is encoded already."""
     return quote(text, safe="!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ ", errors="surrogatepass")

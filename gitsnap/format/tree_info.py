@@ -1,7 +1,4 @@
-"""``gitsnap.yaml``: what a reader needs to know to interpret a tree (docs/FORMAT.md).
-
-This module must not know git.
-"""
+"""``gitsnap.yaml``: the settings that a reader needs to interpret a tree (docs/FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -10,16 +7,10 @@ from typing import Any
 
 from gitsnap.core.errors import ArchiveError, InputError
 from gitsnap.core.model import Kind, ResourceSelector, SecretsInfo, SecretsMode, SensitiveField, TreeInfo
+from gitsnap.format.constants import FEATURES, FORMAT, SENSITIVE_FIELDS
 from gitsnap.format.masking import steps_of
-from gitsnap.format.sample_text import FORMAT
 from gitsnap.format.yaml.emitter import encode
 from gitsnap.format.yaml.reader import decode
-
-SENSITIVE_FIELDS = "sensitive-fields"
-"""Objects other than Secrets may hold fingerprints. A reader without this feature would take these for values."""
-
-FEATURES = frozenset({SENSITIVE_FIELDS})
-"""What ``requires`` of a tree may name."""
 
 
 def tree_info_to_bytes(info: TreeInfo) -> bytes:
@@ -31,7 +22,7 @@ def tree_info_to_bytes(info: TreeInfo) -> bytes:
         secrets["recipients"] = sorted(info.secrets.recipients)
     if info.secrets.sensitive_fields:
         secrets["sensitiveFields"] = [
-            {"kind": str(one.kind), "path": one.path} for one in sorted(info.secrets.sensitive_fields)
+            {"kind": str(field.kind), "path": field.path} for field in sorted(info.secrets.sensitive_fields)
         ]
     return encode(
         {
@@ -42,7 +33,7 @@ def tree_info_to_bytes(info: TreeInfo) -> bytes:
             "requires": [SENSITIVE_FIELDS] if info.secrets.sensitive_fields else [],
             "scope": {
                 "kinds": sorted(str(kind) for kind in info.kinds),
-                "resources": [_resource_document(one) for one in info.resources],
+                "resources": [_resource_document(selector) for selector in info.resources],
             },
             "secrets": secrets,
         }
@@ -63,9 +54,10 @@ def _resource_document(selector: ResourceSelector) -> dict[str, Any]:
 
 
 def tree_info_from_bytes(data: bytes) -> TreeInfo:
-    """The inverse of ``tree_info_to_bytes``. Unknown keys are ignored unless ``requires`` names them.
+    """The inverse of ``tree_info_to_bytes``. Unknown keys are ignored.
 
-    Raises ArchiveError when the tree needs a newer gitsnap, or when the file is not valid.
+    Raises ArchiveError if the tree has a newer format, if ``requires`` names an unknown feature, or if the file is not
+    valid.
     """
     try:
         document = decode(data)
@@ -86,16 +78,7 @@ def tree_info_from_bytes(data: bytes) -> TreeInfo:
             policy=_text(document["policy"]),
             branch=_text(document["branch"]),
             kinds=tuple(sorted(Kind.parse(kind) for kind in scope["kinds"])),
-            resources=tuple(
-                ResourceSelector(
-                    Kind.parse(one["kind"]),
-                    tuple(one.get("namespaces", ())),
-                    one.get("labelSelector", ""),
-                    tuple(one.get("excludeNamespaces", ())),
-                    tuple(one.get("excludeNames", ())),
-                )
-                for one in scope.get("resources") or ()
-            ),
+            resources=tuple(map(_resource_selector, scope.get("resources") or ())),
             secrets=_secrets_info(secrets),
             rules=document["rules"],
             format=version,
@@ -104,8 +87,18 @@ def tree_info_from_bytes(data: bytes) -> TreeInfo:
         raise ArchiveError(f"gitsnap.yaml of the tree is not valid: {error}") from None
 
 
+def _resource_selector(document: Mapping[str, Any]) -> ResourceSelector:
+    return ResourceSelector(
+        Kind.parse(document["kind"]),
+        tuple(document.get("namespaces", ())),
+        document.get("labelSelector", ""),
+        tuple(document.get("excludeNamespaces", ())),
+        tuple(document.get("excludeNames", ())),
+    )
+
+
 def branch_in_tree_info(data: bytes) -> str | None:
-    """The branch that a ``gitsnap.yaml`` of any format version names, None where it names none."""
+    """The branch in a ``gitsnap.yaml`` of any format version, None if there is none."""
     try:
         branch = decode(data)["branch"]
     except (InputError, KeyError, TypeError):
@@ -120,10 +113,10 @@ def _text(value: object) -> str:
 
 
 def _secrets_info(secrets: Mapping[str, Any]) -> SecretsInfo:
-    listed = secrets.get("sensitiveFields") or ()
-    fields = sorted(SensitiveField(Kind.parse(one["kind"]), one["path"]) for one in listed)
-    for one in fields:
-        steps_of(one.path)
+    entries = secrets.get("sensitiveFields") or ()
+    fields = sorted(SensitiveField(Kind.parse(entry["kind"]), entry["path"]) for entry in entries)
+    for field in fields:
+        steps_of(field.path)  # raises InputError for an invalid path
     return SecretsInfo(
         SecretsMode(secrets["mode"]),
         secrets.get("fingerprintKey", ""),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import KubeObject
 from gitsnap.format import decode_object
 from gitsnap.sveltos import inventory
 from gitsnap.sveltos.filters import Filters
@@ -53,7 +54,7 @@ def failed_deployments(summaries: Iterable[JsonObject], filters: Filters) -> lis
     failed = []
     for summary in summaries:
         profile, cluster = inventory.profile_of(summary), inventory.cluster_of(summary)
-        entries = ((inventory.distill(summary) or {}).get("status") or {}).get("featureSummaries") or ()
+        entries = ((inventory.distill(KubeObject.of(summary)) or {}).get("status") or {}).get("featureSummaries") or ()
         features = [str(entry["featureID"]) for entry in entries if str(entry.get("status")).startswith("Failed")]
         if profile is not None and features and filters.wants_cluster(cluster):
             failed.append(FailedDeployment(_cluster_name(cluster), _profile_name(profile), tuple(sorted(features))))

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from gitsnap import format as archive_format
-from gitsnap.capture.previous import carried_documents
 from gitsnap.core.errors import ArchiveError, InputError, SecretsError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, SecretsMode
 from gitsnap.core.objects import changed_fields, same_json
 from gitsnap.core.ports import SecretsKeeper, Tree
 from gitsnap.format import fingerprint, masking
+from gitsnap.format.archived import documents_of_kind
 from gitsnap.rollback.plan import Unrestorable
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, SET_KINDS
 from gitsnap.sveltos import inventory, kinds, restore
@@ -168,7 +168,7 @@ class SampleObjects:
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
         """The objects of some kinds with the status that the inventory keeps of them."""
         for kind in sorted(of_kinds):
-            yield from carried_documents(self._tree, kind)
+            yield from documents_of_kind(self._tree, kind)
 
 
 def _without_fingerprints(document: JsonObject) -> JsonObject | Unrestorable:

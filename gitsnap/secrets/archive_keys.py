@@ -14,13 +14,12 @@ from pathlib import Path
 from gitsnap.core.errors import NotFoundError, SecretsError
 from gitsnap.core.model import Area, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper, Tree
+from gitsnap.format import WRAPPED_KEY_FILE
 from gitsnap.format.recipients import same_keys, split_all
 from gitsnap.policy.snapshot import Policy
 from gitsnap.secrets import age
 from gitsnap.secrets.mode_change import changes, in_words
 from gitsnap.sveltos.kinds import SECRET
-
-WRAPPED_KEY = "_fingerprint-key.age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +252,7 @@ def _newest(archive: Archive) -> _Before | None:
 
 
 def _said_by(tree: Tree) -> _Before:
-    blob = tree.files(Area.SEALED).get(WRAPPED_KEY)
+    blob = tree.files(Area.SEALED).get(WRAPPED_KEY_FILE)
     return _Before(tree.info.secrets, tree.info.resources, tree.read(blob) if blob is not None else None)
 
 

@@ -14,8 +14,7 @@ from gitsnap import format as archive_format
 from gitsnap.core.errors import NotFoundError, SecretsError
 from gitsnap.core.model import Area, BlobId, ObjectKey, SecretsMode, Trigger
 from gitsnap.core.ports import Archive, RecordedSample, SampleDraft, SecretsKeeper, Tree
-from gitsnap.format import fingerprint, masking
-from gitsnap.secrets.sealing import WRAPPED_KEY
+from gitsnap.format import WRAPPED_KEY_FILE, fingerprint, masking
 
 
 def rotate(
@@ -51,12 +50,12 @@ def rotate(
             )
         files: dict[Area, dict[str, BlobId]] = {area: dict(tree.files(area)) for area in Area}
         for path in tree.files(Area.SEALED):
-            if path == WRAPPED_KEY:
+            if path == WRAPPED_KEY_FILE:
                 continue
             masked, values = _kept_anew(tree, path, old, new)
             files[Area.CONFIGURATION][path] = writer.store(masked)
             files[Area.SEALED][path] = writer.store(values)
-        files[Area.SEALED][WRAPPED_KEY] = writer.store(new.seal(new.fingerprint_key))
+        files[Area.SEALED][WRAPPED_KEY_FILE] = writer.store(new.seal(new.fingerprint_key))
         key = fingerprint.key_id(new.fingerprint_key)
         before_recording()
         return writer.record(

@@ -1,31 +1,27 @@
-"""What a sample keeps of a Secret, by mode: fingerprints and ciphertext, fingerprints alone, or the plain object.
+"""Seals objects with secret values: a masked form, and an encrypted file with the values.
 
-A ciphertext is made anew only when the fingerprints, the type or the recipients changed: age's output differs every
-time, and a file that changes without reason would be a commit without reason.
-This module must not let a value leave except through the keeper of secrets.
+An encrypted file is replaced only if the fingerprints, the type or the recipients have changed. The output of age
+differs each time, and an archive should have no commit without a change. Values leave this module encrypted only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gitsnap import format as archive_format
 from gitsnap.core.errors import SecretsError
 from gitsnap.core.model import Area, BlobId, JsonObject, Kind, SecretsInfo, SecretsMode
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import SecretsKeeper, Tree
-from gitsnap.format import masking
-
-WRAPPED_KEY = "_fingerprint-key.age"
-"""Path below ``sealed/`` of the fingerprint key, encrypted to the recipients (docs/FORMAT.md)."""
+from gitsnap.format import WRAPPED_KEY_FILE, decode_object, encode, masking
 
 Store = Callable[[bytes], BlobId]
+"""Stores a content; returns its id."""
 
 
 class Sealer:
-    """Turns normalized Secrets, and objects with sensitive fields, into what the tree holds of them.
+    """Stores objects in the form that the secrets mode of a sample demands.
 
-    ``previous`` is the tree of the newest sample, whose ciphertexts are kept where they still say the same.
+    ``previous`` is the tree of the newest sample. Its encrypted files are kept if their values are the same.
     """
 
     def __init__(
@@ -48,47 +44,45 @@ class Sealer:
 
     @property
     def encrypts(self) -> bool:
-        """Whether ``sealed/`` is filled."""
+        """Whether ``sealed/`` has files."""
         return self._mode is SecretsMode.ENCRYPT
 
-    def archived(self, document: JsonObject) -> JsonObject:
-        """The form below ``configuration/``: with fingerprints in place of what is not for everybody."""
-        if not masking.masks(Kind.of(document), self._secrets):
-            return document
-        return masking.mask(document, self._secrets, self._require_keeper().fingerprint_key)
+    def store_object(self, document: JsonObject, path: str) -> dict[Area, BlobId]:
+        """Store a normalized object; returns its blobs below ``configuration/`` and, if it has one, ``sealed/``.
 
-    def sealed(self, document: JsonObject, *, path: str, masked: JsonObject, blob: BlobId) -> BlobId | None:
-        """The ciphertext for ``path``: the one of the previous sample where it still holds these values.
-
-        None for an object that has nothing to be sealed, or where nothing is sealed in this mode.
+        Raises SecretsError if the mode needs a key and there is none, InputError for a malformed Secret.
         """
-        if not self.encrypts or not masking.masks(Kind.of(document), self._secrets):
-            return None
-        values = masking.values_document(document, self._secrets)
-        if values is None:
-            return None
-        kept = self._sealed.get(path)
-        if kept is not None and self._says_the_same(path, masked, blob):
-            return kept
-        return self._store(self._require_keeper().seal(archive_format.encode(values)))
+        if not masking.masks(Kind.of(document), self._secrets):
+            return {Area.CONFIGURATION: self._store(encode(document))}
+        masked = masking.mask(document, self._secrets, self._require_keeper().fingerprint_key)
+        blob = self._store(encode(masked))
+        files = {Area.CONFIGURATION: blob}
+        values = masking.values_document(document, self._secrets) if self.encrypts else None
+        if values is not None:
+            kept = self._sealed.get(path)
+            if kept is None or not self._has_same_values(path, masked, blob):
+                kept = self._store(self._require_keeper().seal(encode(values)))
+            files[Area.SEALED] = kept
+        return files
 
     def wrapped_key(self) -> BlobId:
-        """The fingerprint key, encrypted to the recipients: who can read the values can go on fingerprinting."""
-        kept = self._sealed.get(WRAPPED_KEY)
+        """The fingerprint key, encrypted to the recipients: whoever can decrypt the values can add fingerprints."""
+        kept = self._sealed.get(WRAPPED_KEY_FILE)
         if kept is not None:
             return kept
         keeper = self._require_keeper()
         return self._store(keeper.seal(keeper.fingerprint_key))
 
-    def _says_the_same(self, path: str, masked: JsonObject, blob: BlobId) -> bool:
-        before = self._masked.get(path)
-        if before is None or self._previous is None:
+    def _has_same_values(self, path: str, masked: JsonObject, blob: BlobId) -> bool:
+        """Whether the previous sample has the same values at ``path``."""
+        previous_blob = self._masked.get(path)
+        if previous_blob is None or self._previous is None:
             return False
-        if before == blob:
+        if previous_blob == blob:
             return True
-        old = archive_format.decode_object(self._previous.read(before), f"{Area.CONFIGURATION}/{path}")
-        parts = [masking.sealed_part(document, self._secrets) for document in (old, masked)]
-        return same_json(*parts) and same_json(old.get("type"), masked.get("type"))
+        previous = decode_object(self._previous.read(previous_blob), f"{Area.CONFIGURATION}/{path}")
+        parts = [masking.sealed_part(document, self._secrets) for document in (previous, masked)]
+        return same_json(*parts) and same_json(previous.get("type"), masked.get("type"))
 
     def _require_keeper(self) -> SecretsKeeper:
         if self._keeper is None:

@@ -1,26 +1,26 @@
-"""Objects of user kinds that no user wrote: made by an EventTrigger or a promotion, deployed by a profile, credentials.
+"""Generated objects: a controller wrote them, although users may write objects of the same kind.
 
-Recreating one in a rollback fights the controller that made it, or does harm, so they are not configuration.
-This must be asked of an object as the API server gave it: normalization strips the marks.
-This module must not change objects.
+An EventTrigger or a ClusterPromotion creates them, a profile deploys them, or they hold credentials. A rollback that
+recreates such an object competes with the controller or does harm, so these objects are not configuration.
+The rules read an object as the API server sends it: normalization removes the labels and annotations they look for.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.model import Kind, ObjectKey, ResourceSelector
+from gitsnap.core.objects import KubeObject
 from gitsnap.kube.server_fields import is_helm_release, is_made_by_kubernetes
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 
 class Origin(enum.StrEnum):
-    """Who made a generated object; the values are codes, DESCRIPTIONS has the words."""
+    """The controller that generated an object. The values are codes; DESCRIPTIONS has the text for messages."""
 
     EVENT_TRIGGER = "event-trigger"
     PROMOTION = "promotion"
@@ -49,41 +49,39 @@ DESCRIPTIONS: Mapping[Origin, str] = {
 
 
 INCLUDABLE = frozenset({Origin.DEPLOYED, Origin.OWNED})
-"""Generated objects that a user may insist on, in a sample and in a rollback. The rest is credentials, bookkeeping, and
-objects that a change of their own source makes again."""
+"""Generated objects that a user may include in a sample and in a rollback. The others are credentials, state of a
+controller, or objects that a controller recreates from their source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: kinds, and the mark that tells a generated object of them. No kinds means every kind but clusters."""
+    """How to recognize the objects of one origin."""
 
     origin: Origin
-    applies: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
-    """Gets the object and its metadata."""
+    applies: Callable[[KubeObject], bool]
     kinds: frozenset[Kind] = frozenset()
+    """The kinds that the rule is for. Empty: every kind but managed clusters."""
 
 
-def _labelled(*keys: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
-    return lambda _document, metadata: all(key in (metadata.get("labels") or ()) for key in keys)
+def _labelled(*keys: str) -> Callable[[KubeObject], bool]:
+    return lambda obj: all(key in obj.labels for key in keys)
 
 
-def _annotated(*keys: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
-    return lambda _document, metadata: all(key in (metadata.get("annotations") or ()) for key in keys)
+def _annotated(*keys: str) -> Callable[[KubeObject], bool]:
+    return lambda obj: all(key in obj.annotations for key in keys)
 
 
-def _kubeconfig(document: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    # A Secret that somebody gave Sveltos' own type is content to deploy, whatever its name.
-    return str(metadata.get("name", "")).endswith("-kubeconfig") and document.get("type") != ADD_ON_TYPE
+def _is_kubeconfig(obj: KubeObject) -> bool:
+    # A Secret with Sveltos' own type is content to deploy, whatever its name.
+    return obj.key.name.endswith("-kubeconfig") and obj.raw.get("type") != ADD_ON_TYPE
 
 
-def _sharding(_document: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    return metadata.get("namespace") == kinds.SVELTOS_NAMESPACE and str(metadata.get("name", "")).startswith(
-        "clustersharding-"
-    )
+def _is_sharding_state(obj: KubeObject) -> bool:
+    return obj.key.namespace == kinds.SVELTOS_NAMESPACE and obj.key.name.startswith("clustersharding-")
 
 
-def _owned(_document: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    return any(owner.get("controller") is True for owner in metadata.get("ownerReferences") or ())
+def _is_owned(obj: KubeObject) -> bool:
+    return any(owner.get("controller") is True for owner in obj.metadata.get("ownerReferences") or ())
 
 
 _EVENT_TRIGGER_LABEL = "eventtrigger.lib.projectsveltos.io/eventtriggername"
@@ -99,30 +97,50 @@ RULES: tuple[Rule, ...] = (
     Rule(Origin.DEPLOYED, _annotated("projectsveltos.io/owner-name", "projectsveltos.io/owner-kind")),
     Rule(Origin.ROLE_REQUEST, _labelled("projectsveltos.io/role-request"), _SECRETS),
     Rule(Origin.ACCESS_REQUEST, _labelled("projectsveltos.io/access-request-name"), _SECRETS),
-    Rule(Origin.KUBECONFIG, _kubeconfig, _SECRETS),
-    Rule(Origin.SHARDING, _sharding, frozenset({kinds.CONFIG_MAP})),
-    Rule(Origin.KUBERNETES, lambda document, _metadata: is_made_by_kubernetes(document)),
-    Rule(Origin.HELM_RELEASE, lambda document, _metadata: is_helm_release(document), _SECRETS),
-    Rule(Origin.OWNED, _owned),
+    Rule(Origin.KUBECONFIG, _is_kubeconfig, _SECRETS),
+    Rule(Origin.SHARDING, _is_sharding_state, frozenset({kinds.CONFIG_MAP})),
+    Rule(Origin.KUBERNETES, lambda obj: is_made_by_kubernetes(obj.raw)),
+    Rule(Origin.HELM_RELEASE, lambda obj: is_helm_release(obj.raw), _SECRETS),
+    Rule(Origin.OWNED, _is_owned),
 )
 
 
-def reason(document: JsonObject) -> Origin | None:
-    """Why an object, as the API server gave it, is no configuration of a user's; None when it is one.
+def origin_of(obj: KubeObject) -> Origin | None:
+    """The origin of a generated object, None for an object that a user wrote.
 
-    Managed clusters always are: people label them, whoever made them.
+    ``obj`` is the object as the API server sends it. A managed cluster always counts as a user's: users label it, even
+    if a controller created it.
     """
-    kind = Kind.of(document)
-    if kind in kinds.CLUSTER_KINDS:
+    if obj.kind in kinds.CLUSTER_KINDS:
         return None
-    metadata = document.get("metadata") or {}
-    for rule in _rules_of(kind):
-        if rule.applies(document, metadata):
+    for rule in _rules_of(obj.kind):
+        if rule.applies(obj):
             return rule.origin
     return None
 
 
 @lru_cache(maxsize=1024)
 def _rules_of(kind: Kind) -> tuple[Rule, ...]:
-    """The rules that may hold for a kind: of a capture's ten thousand objects, most are of a few."""
+    """The rules for a kind. Cached: a capture asks for each of its objects, which have few kinds."""
     return tuple(rule for rule in RULES if not rule.kinds or kind in rule.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusions:
+    """The generated objects that a sample includes."""
+
+    keys: Collection[ObjectKey]
+    """Objects to include whatever their origin: a rollback is about to write them."""
+    selectors: tuple[ResourceSelector, ...]
+    """Entries of a policy for kinds of Sveltos: they include the objects of the origins in INCLUDABLE."""
+
+    def origin_if_left_out(self, obj: KubeObject) -> Origin | None:
+        """The origin of an object to leave out, None for an object to archive.
+
+        Except for Secrets, the metadata of the object is enough.
+        """
+        origin = None if obj.kind in kinds.INVENTORY_KINDS else origin_of(obj)
+        if origin is None or obj.key in self.keys:
+            return None
+        included = origin in INCLUDABLE and any(selector.covers(obj.key) for selector in self.selectors)
+        return None if included else origin

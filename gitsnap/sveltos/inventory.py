@@ -1,8 +1,8 @@
-"""What Sveltos reports, made stable: the projection that is archived, and the entries of a ClusterConfiguration.
+"""The inventory: the stable part of what Sveltos reports in ``status``, and the entries of a ClusterConfiguration.
 
-Projections keep the shape of the API objects but only what identifies and what says that something changed: no times,
-no retry counters, lists sorted. So a redeploy of the same content, which re-stamps everything, changes no file.
-This module must not compare or decide; and no text of a server's message passes through it.
+A projection has the shape of its API object. It keeps the fields that identify an entry and those that change with its
+content; it leaves out times, retry counters and messages, and sorts the lists. A redeployment of the same content,
+which updates all timestamps, therefore changes no file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.objects import KubeObject
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import STATUS_FIELDS, ClusterRef
 
@@ -50,25 +51,25 @@ REMOTE = "Remote"
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeployedResource:
-    """A resource that a profile put into a managed cluster, or, ``Local``, into the management cluster for it."""
+    """A resource that a profile deployed to a managed cluster or, as ``Local``, to the management cluster."""
 
     kind: Kind
     namespace: str
     name: str
     deployment_type: str
-    """``Remote`` or ``Local``: part of the identity, since the same name may be deployed both ways."""
+    """``Remote`` or ``Local``. Part of the identity: a resource of the same name may be deployed to both clusters."""
     profile: ObjectKey
     feature: str
     """``Resources`` or ``Kustomize``."""
     version: str = ""
     applied: str = ""
-    """When it was applied last, as the API has it; ``""`` in an archived inventory."""
+    """Time of the last application, as the API writes it; ``""`` in an archived inventory."""
     owner: ObjectKey | None = None
-    """The ConfigMap, Secret or source it came from; only Sveltos before 1.0 said so."""
+    """The ConfigMap, Secret or Flux source of the resource; only Sveltos before 1.0 reports it."""
 
     @property
     def key(self) -> ObjectKey:
-        """What it is in its cluster."""
+        """The key of the resource in its cluster."""
         return ObjectKey(self.kind, self.namespace, self.name)
 
 
@@ -83,76 +84,80 @@ class DeployedRelease:
     app_version: str = ""
     repo_url: str = ""
     applied: str = ""
-    """When it was installed or upgraded last; ``""`` in an archived inventory."""
+    """Time of the last installation or upgrade; ``""`` in an archived inventory."""
 
 
-def distill(document: JsonObject, *, controller_labels: Collection[str] = ()) -> JsonObject | None:
-    """The stable projection of an object, None where there is nothing to keep of it.
+def distill(obj: KubeObject, *, controller_labels: Collection[str] = ()) -> JsonObject | None:
+    """The projection of an object for the archive's inventory, None for an object without one.
 
-    ``controller_labels`` are the label keys that classifiers own on clusters (see classifier_labels).
+    ``controller_labels``: the label keys that classifiers set on clusters (see ``classifier_labels``).
     """
-    kind = Kind.of(document)
-    if kind == kinds.CLUSTER_CONFIGURATION:
-        return _cluster_configuration(document)
-    if kind == kinds.CLUSTER_SUMMARY:
-        return _cluster_summary(document)
-    if kind in kinds.CLUSTER_KINDS:
-        return _controller_labels(document, controller_labels)
-    if kind in kinds.SOURCE_KINDS:
-        return _artifact(document)
-    if kind in STATUS_FIELDS:
-        return _matches(document)
+    if obj.kind == kinds.CLUSTER_CONFIGURATION:
+        return _cluster_configuration(obj)
+    if obj.kind == kinds.CLUSTER_SUMMARY:
+        return _cluster_summary(obj)
+    if obj.kind in kinds.CLUSTER_KINDS:
+        return _controller_labels(obj, controller_labels)
+    if obj.kind in kinds.SOURCE_KINDS:
+        return _artifact(obj)
+    if obj.kind in STATUS_FIELDS:
+        return _matches(obj)
     return None
 
 
 def classifier_labels(classifier: JsonObject) -> frozenset[str]:
-    """The label keys that a Classifier or ManagementClusterClassifier sets on clusters."""
+    """The label keys that a Classifier or ManagementClusterClassifier sets on the clusters that it matches."""
     labels = (classifier.get("spec") or {}).get("classifierLabels") or ()
     return frozenset(str(label["key"]) for label in labels if label.get("key"))
 
 
 def cluster_of(document: JsonObject) -> ClusterRef:
-    """The cluster that a ClusterConfiguration or ClusterSummary is about: from spec or labels, else from its name."""
-    metadata, spec = document["metadata"], document.get("spec") or {}
-    if spec.get("clusterName"):
-        kind = kinds.CAPI_CLUSTER if str(spec.get("clusterType")).lower() == "capi" else kinds.SVELTOS_CLUSTER
-        return ClusterRef(kind, str(spec.get("clusterNamespace") or ""), str(spec["clusterName"]))
-    labels = metadata.get("labels") or {}
-    cluster_type, separator, name = str(metadata.get("name", "")).partition("--")
+    """The cluster of a ClusterConfiguration or ClusterSummary, from its spec, its labels or its name, in this order."""
+    obj = KubeObject.of(document)
+    if obj.spec.get("clusterName"):
+        kind = _cluster_kind(obj.spec.get("clusterType"))
+        return ClusterRef(kind, str(obj.spec.get("clusterNamespace") or ""), str(obj.spec["clusterName"]))
+    cluster_type, separator, name = obj.key.name.partition("--")
     if not separator:
-        cluster_type, name = "", str(metadata.get("name", ""))
-    cluster_type = str(labels.get(CLUSTER_TYPE_LABEL) or cluster_type).lower()
-    kind = kinds.CAPI_CLUSTER if cluster_type == "capi" else kinds.SVELTOS_CLUSTER
-    return ClusterRef(kind, str(metadata.get("namespace") or ""), str(labels.get(CLUSTER_NAME_LABEL) or name))
+        cluster_type, name = "", obj.key.name
+    kind = _cluster_kind(obj.labels.get(CLUSTER_TYPE_LABEL) or cluster_type)
+    return ClusterRef(kind, obj.key.namespace, str(obj.labels.get(CLUSTER_NAME_LABEL) or name))
+
+
+def _cluster_kind(cluster_type: object) -> Kind:
+    """``cluster_type`` is ``Capi`` or ``Sveltos`` in any case."""
+    return kinds.CAPI_CLUSTER if str(cluster_type).lower() == "capi" else kinds.SVELTOS_CLUSTER
 
 
 def profile_of(summary: JsonObject) -> ObjectKey | None:
-    """The profile that a ClusterSummary carries out, None when its labels do not say."""
-    metadata = summary["metadata"]
-    labels = metadata.get("labels") or {}
-    if name := labels.get("projectsveltos.io/cluster-profile-name"):
+    """The profile that a ClusterSummary belongs to, None if no label names it."""
+    obj = KubeObject.of(summary)
+    if name := obj.labels.get("projectsveltos.io/cluster-profile-name"):
         return ObjectKey(kinds.CLUSTER_PROFILE, "", str(name))
-    if name := labels.get("projectsveltos.io/profile-name"):
-        return ObjectKey(kinds.PROFILE, str(metadata.get("namespace") or ""), str(name))
+    if name := obj.labels.get("projectsveltos.io/profile-name"):
+        return ObjectKey(kinds.PROFILE, obj.key.namespace, str(name))
     return None
 
 
 def revision_of(source: JsonObject) -> str:
-    """What a Flux source is at, ``""`` where it does not say."""
-    return str(((source.get("status") or {}).get("artifact") or {}).get("revision") or "")
+    """The revision in the status of a Flux source, ``""`` if there is none."""
+    artifact = KubeObject.of(source).status.get("artifact") or {}
+    return str(artifact.get("revision") or "")
 
 
 def deployed(cluster_configuration: JsonObject) -> list[DeployedResource | DeployedRelease]:
-    """What a ClusterConfiguration lists, live or archived, of Sveltos 0.54 or later, in its order."""
+    """The resources and releases that a ClusterConfiguration lists, in its order.
+
+    The document may be live or archived, from Sveltos 0.54 or later.
+    """
     return list(_deployed(cluster_configuration))
 
 
 def _deployed(document: JsonObject) -> Iterator[DeployedResource | DeployedRelease]:
-    namespace = str(document["metadata"].get("namespace") or "")
-    status = document.get("status") or {}
+    obj = KubeObject.of(document)
     for field, name_field, kind in _PROFILE_LISTS:
-        for entry in status.get(field) or ():
-            profile_namespace = namespace if kind == kinds.PROFILE else ""
+        for entry in obj.status.get(field) or ():
+            profile_namespace = obj.key.namespace if kind == kinds.PROFILE else ""
             profile = ObjectKey(kind, profile_namespace, str(entry.get(name_field, "")))
             for feature in entry.get("Features") or ():
                 for resource in feature.get("resources") or ():
@@ -195,19 +200,18 @@ def _release(entry: Mapping[str, Any], profile: ObjectKey) -> DeployedRelease:
 # Projections ------------------------------------------------------------------------------------------------------
 
 
-def _cluster_configuration(document: JsonObject) -> JsonObject | None:
-    """Profiles and features that list nothing come and go around a deployment; they are left out."""
-    status = document.get("status") or {}
+def _cluster_configuration(obj: KubeObject) -> JsonObject | None:
+    """Without the profiles and features that list nothing: these appear and disappear during a deployment."""
     kept: JsonObject = {}
     for field, name_field, _ in _PROFILE_LISTS:
         profiles = [
             {name_field: entry.get(name_field, ""), "Features": features}
-            for entry in status.get(field) or ()
+            for entry in obj.status.get(field) or ()
             if (features := _features(entry.get("Features") or ()))
         ]
         if profiles:
             kept[field] = sorted(profiles, key=lambda profile: str(profile[name_field]))
-    return _projection(document, {"status": kept}, labels=_SUMMARY_LABELS) if kept else None
+    return _projection(obj, {"status": kept}, labels=_SUMMARY_LABELS) if kept else None
 
 
 def _features(features: Iterable[Mapping[str, Any]]) -> list[JsonObject]:
@@ -244,36 +248,36 @@ def _release_order(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(entry.get(field, "")) for field in _RELEASE_SUMMARY_FIELDS)
 
 
-def _cluster_summary(document: JsonObject) -> JsonObject:
-    spec, status = document.get("spec") or {}, document.get("status") or {}
+def _cluster_summary(obj: KubeObject) -> JsonObject:
     features = [
         {
             "featureID": feature.get("featureID", ""),
             "status": _state(feature),
             **({"hash": feature["hash"]} if feature.get("hash") else {}),
         }
-        for feature in status.get("featureSummaries") or ()
+        for feature in obj.status.get("featureSummaries") or ()
     ]
-    releases = _picked(status.get("helmReleaseSummaries") or (), _RELEASE_SUMMARY_FIELDS, _release_order)
+    releases = _picked(obj.status.get("helmReleaseSummaries") or (), _RELEASE_SUMMARY_FIELDS, _release_order)
     kept: JsonObject = {}
     if features:
         kept["featureSummaries"] = sorted(features, key=lambda feature: str(feature["featureID"]))
     if releases:
         kept["helmReleaseSummaries"] = releases
-    cluster = {field: spec[field] for field in ("clusterNamespace", "clusterName", "clusterType") if field in spec}
-    return _projection(document, {"spec": cluster, **({"status": kept} if kept else {})}, labels=_SUMMARY_LABELS)
+    cluster_fields = ("clusterNamespace", "clusterName", "clusterType")
+    cluster = {field: obj.spec[field] for field in cluster_fields if field in obj.spec}
+    return _projection(obj, {"spec": cluster, **({"status": kept} if kept else {})}, labels=_SUMMARY_LABELS)
 
 
 def _state(feature: Mapping[str, Any]) -> str:
-    """A feature that is being retried after failures has failed: it turns to ``Provisioning`` for each attempt."""
+    """``Failed`` for a feature that Sveltos retries: its status is ``Provisioning`` during each attempt."""
     state = str(feature.get("status", ""))
     if state == "Provisioning" and feature.get("consecutiveFailures"):
         return "Failed"
     return state
 
 
-def _matches(document: JsonObject) -> JsonObject | None:
-    status = document.get("status") or {}
+def _matches(obj: KubeObject) -> JsonObject | None:
+    status = obj.status
     kept = {
         field: sorted(
             (
@@ -285,26 +289,23 @@ def _matches(document: JsonObject) -> JsonObject | None:
         for field in _MATCH_FIELDS
         if status.get(field)
     }
-    return _projection(document, {"status": kept}) if kept else None
+    return _projection(obj, {"status": kept}) if kept else None
 
 
-def _controller_labels(document: JsonObject, controller_labels: Collection[str]) -> JsonObject | None:
-    labels = document["metadata"].get("labels") or {}
-    owned = tuple(key for key in labels if key == K8S_VERSION_LABEL or key in controller_labels)
-    return _projection(document, {}, labels=owned) if owned else None
+def _controller_labels(obj: KubeObject, controller_labels: Collection[str]) -> JsonObject | None:
+    owned = tuple(key for key in obj.labels if key == K8S_VERSION_LABEL or key in controller_labels)
+    return _projection(obj, {}, labels=owned) if owned else None
 
 
-def _artifact(document: JsonObject) -> JsonObject | None:
-    """What a Flux source is at: all that the API says of its content."""
-    artifact = (document.get("status") or {}).get("artifact") or {}
+def _artifact(obj: KubeObject) -> JsonObject | None:
+    """The revision and digest of a Flux source: the API has no other fields about its content."""
+    artifact = obj.status.get("artifact") or {}
     kept = {field: artifact[field] for field in _ARTIFACT_FIELDS if artifact.get(field)}
-    return _projection(document, {"status": {"artifact": kept}}) if kept else None
+    return _projection(obj, {"status": {"artifact": kept}}) if kept else None
 
 
-def _projection(document: JsonObject, body: JsonObject, labels: Iterable[str] = ()) -> JsonObject:
-    source = document["metadata"]
-    metadata = {field: source[field] for field in ("name", "namespace") if source.get(field)}
-    present = source.get("labels") or {}
-    if kept := {key: present[key] for key in labels if key in present}:
+def _projection(obj: KubeObject, body: JsonObject, labels: Iterable[str] = ()) -> JsonObject:
+    metadata = {field: obj.metadata[field] for field in ("name", "namespace") if obj.metadata.get(field)}
+    if kept := {key: obj.labels[key] for key in labels if key in obj.labels}:
         metadata["labels"] = kept
-    return {"apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": metadata, **body}
+    return {"apiVersion": obj.raw["apiVersion"], "kind": obj.raw["kind"], "metadata": metadata, **body}

@@ -1,7 +1,7 @@
-"""An API object as it is archived: a deny-list of what servers and controllers write; all else is the user's intent.
+"""The archived form of an API object: without the fields that servers and controllers write.
 
-The rules are data and have a number: a tree says with which rules it was made. Unknown fields are kept.
-This module must not decide whether an object is archived at all, and never changes the object it is given.
+The rules are a deny-list: every other field is the user's intent, unknown fields included. The rules have a number,
+which each tree of an archive records. Nothing here changes the object that it reads.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.objects import KubeObject
 from gitsnap.kube import server_fields
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import K8S_VERSION_LABEL
 
 RULES = 2
-"""Number of the rules below; raised with every change that gives another archived object."""
+"""Number of the rules below. Increase it with every change that produces different archived objects."""
 
 SERVER_METADATA = frozenset(
     {
@@ -28,19 +29,19 @@ SERVER_METADATA = frozenset(
         "deletionGracePeriodSeconds",
         "managedFields",
         "selfLink",
-        # Finalizers and owners belong to controllers: a stale owner uid lets the garbage collector delete the object.
-        # Of kinds that a policy adds, finalizers that are not Kubernetes' own are kept.
+        # Finalizers and owners belong to controllers: with a stale owner uid the garbage collector deletes the object.
+        # For kinds that a policy adds, only Kubernetes' own finalizers are removed.
         "ownerReferences",
         "finalizers",
     }
 )
-"""Below ``metadata``."""
+"""Fields below ``metadata``."""
 
 CONTROLLER_ANNOTATIONS = frozenset(
     {
-        # What kubectl applied last, in clear text: for a Secret its values, and still those before a later replace.
+        # The manifest that kubectl applied last, in clear text: it has the values of a Secret, even replaced ones.
         "kubectl.kubernetes.io/last-applied-configuration",
-        # Copies of the whole object, as kubectl's: for a Secret its values.
+        # Copies of the whole object by other tools, with the values of a Secret.
         "kapp.k14s.io/original",
         "objectset.rio.cattle.io/applied",
         "projectsveltos.io/deployed-by-sveltos",
@@ -52,14 +53,14 @@ CONTROLLER_ANNOTATIONS = frozenset(
 )
 
 CLUSTER_LABELS = frozenset({K8S_VERSION_LABEL})
-"""Labels that Sveltos writes on every cluster, besides those of classifiers."""
+"""Labels that Sveltos sets on every cluster, in addition to those of classifiers."""
 
 
 def normalize(document: JsonObject, *, controller_labels: Collection[str] = ()) -> JsonObject:
-    """The archived form of an object as the API server gave it.
+    """The archived form of an object that the API server sent.
 
-    ``controller_labels`` are the label keys that classifiers own on clusters. The result may share values with
-    ``document``, which stays as it is.
+    ``controller_labels``: the label keys that classifiers set on clusters. The result may share values with
+    ``document``, which is not changed.
     """
     result = {field: value for field, value in document.items() if field != "status"}
     kind = Kind.of(document)
@@ -79,21 +80,17 @@ def normalize(document: JsonObject, *, controller_labels: Collection[str] = ()) 
 
 
 def terminating(document: JsonObject) -> bool:
-    """Whether an object is being deleted: it is no configuration any more."""
-    return bool((document.get("metadata") or {}).get("deletionTimestamp"))
+    """Whether the API server is deleting an object. Such an object is no longer configuration."""
+    return KubeObject.of(document).is_terminating
 
 
-def last_manager(document: JsonObject) -> str:
-    """The field manager that wrote an object last, apart from status; ``""`` where managedFields do not say."""
-    entries = [entry for entry in (document.get("metadata") or {}).get("managedFields") or () if _is_main(entry)]
+def last_manager(obj: KubeObject) -> str:
+    """The field manager of the last write, writes of ``status`` excepted; ``""`` without ``managedFields``."""
+    entries = [entry for entry in obj.metadata.get("managedFields") or () if not entry.get("subresource")]
     if not entries:
         return ""
     newest = max(range(len(entries)), key=lambda position: (str(entries[position].get("time") or ""), position))
     return str(entries[newest].get("manager") or "")
-
-
-def _is_main(entry: Mapping[str, Any]) -> bool:
-    return not entry.get("subresource")
 
 
 def _metadata(metadata: Mapping[str, Any], kind: Kind, controller_labels: Collection[str]) -> JsonObject:
@@ -107,7 +104,7 @@ def _metadata(metadata: Mapping[str, Any], kind: Kind, controller_labels: Collec
 
 
 def _replace_map(metadata: JsonObject, field: str, owned: Collection[str]) -> None:
-    """Leave out the keys that controllers own, and a map that has become, or was, empty."""
+    """Remove the keys that controllers own, and the mapping itself if no key is left."""
     kept = {key: value for key, value in (metadata[field] or {}).items() if key not in owned}
     if kept:
         metadata[field] = kept
@@ -116,7 +113,7 @@ def _replace_map(metadata: JsonObject, field: str, owned: Collection[str]) -> No
 
 
 def _merge_string_data(secret: JsonObject) -> None:
-    """``stringData`` is write-only on a server; in a file it means ``data``, and wins over it."""
+    """Merge ``stringData`` into ``data``, as the API server does; the keys of ``stringData`` win."""
     text = secret.pop("stringData", None)
     if text:
         encoded = {key: base64.b64encode(str(value).encode()).decode("ascii") for key, value in text.items()}
@@ -124,7 +121,7 @@ def _merge_string_data(secret: JsonObject) -> None:
 
 
 def _strip_cluster_spec(cluster: JsonObject) -> None:
-    """Fields of a SveltosCluster that its controller writes while it renews tokens and keeps maintenance windows."""
+    """Remove the fields that the controller of a SveltosCluster writes for token renewal and maintenance windows."""
     spec = dict(cluster.get("spec") or {})
     if spec.get("activeWindow"):
         spec.pop("paused", None)
@@ -140,7 +137,7 @@ def _strip_cluster_spec(cluster: JsonObject) -> None:
 
 
 def _strip_approvals(promotion: JsonObject) -> None:
-    """An approval is an event: putting it back would promote again."""
+    """Remove approvals. An approval is an event: restoring it would promote again."""
     spec = promotion.get("spec")
     if not isinstance(spec, dict) or not spec.get("stages"):
         return

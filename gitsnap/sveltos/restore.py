@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind
-from gitsnap.core.objects import same_json
+from gitsnap.core.objects import KubeObject, same_json
 from gitsnap.sveltos import generated, kinds
 from gitsnap.sveltos.generated import Origin
 
@@ -147,7 +147,7 @@ def ownership(document: JsonObject) -> Refusal | None:
 
     ``document`` should be the object as the API server returned it: normalization strips some of the marks.
     """
-    origin = generated.reason(document)
+    origin = generated.origin_of(KubeObject.of(document))
     if origin is not None:
         return Refusal(_describe_origin(origin, document), forceable=origin in generated.INCLUDABLE)
     metadata = document.get("metadata") or {}

@@ -15,7 +15,7 @@ import pytest
 from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.core.model import Area, SecretsMode
-from gitsnap.format import decode, fingerprint
+from gitsnap.format import decode, fingerprint, masking
 from gitsnap.history import samples as history
 from gitsnap.secrets import age
 
@@ -67,7 +67,7 @@ def test_secrets_are_decrypted_and_their_fingerprints_fit(frozen: GitArchive, tm
     masked = history.find_object(tree, "Secret/credentials").document
 
     values = decode(keeper.unseal(tree.read(sealed["default/Secret/credentials.yaml"])))
-    restored = fingerprint.restore(masked, values, keeper.fingerprint_key)
+    restored = masking.restore_secret(masked, values, keeper.fingerprint_key)
 
     assert restored["data"] == {"password": "ZnJvemVuLXBhc3N3b3Jk"}
     assert fingerprint.is_fingerprint(masked["data"]["password"])

@@ -52,7 +52,7 @@ def test_a_profile_that_is_left_out_is_followed(tmp_path: Path, mark: dict[str, 
     assert "default/ConfigMap/mine.yaml" in _archived(tmp_path)
     assert f"_cluster/{_INCLUDE}/managed.yaml" not in _archived(tmp_path)
     assert "1 object of the kind ClusterProfile" in said
-    assert "managed. What" in said
+    assert "managed. The sample has" in said
     assert f"--resources {_INCLUDE}" in said
 
     _, said = _capture(tmp_path, "--resources", _INCLUDE)

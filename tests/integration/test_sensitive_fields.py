@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.capture.previous import carries
+from gitsnap.capture.substitutes import carries
 from gitsnap.core.model import Area
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap

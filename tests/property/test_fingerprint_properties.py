@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.format import fingerprint
+from gitsnap.format import fingerprint, masking
 
 KEYS = st.binary(min_size=32, max_size=32)
 # Few letters, so that parts often could be told apart by their borders alone.
@@ -48,11 +48,11 @@ def test_any_secret_comes_back(key: bytes, data: dict[str, Any]) -> None:
     """Masked and sealed, a Secret is whole; masked alone, it shows its keys and nothing else."""
     original = secret(data)
 
-    masked = fingerprint.mask(original, key)
+    masked = masking.mask_secret(original, key)
 
     assert set(masked["data"]) == set(data)
     assert all(fingerprint.is_fingerprint(value) for value in masked["data"].values())
-    assert fingerprint.restore(masked, fingerprint.values_document(original), key) == original
+    assert masking.restore_secret(masked, masking.secret_values(original), key) == original
 
 
 @given(KEYS, st.dictionaries(st.text(max_size=5), st.binary(min_size=1), min_size=1, max_size=3), st.data())
@@ -64,6 +64,6 @@ def test_any_change_of_a_value_changes_its_fingerprint_alone(
     before = {name: base64.b64encode(value).decode() for name, value in values.items()}
     after = before | {changed: base64.b64encode(values[changed] + b"x").decode()}
 
-    old, new = fingerprint.mask(secret(before), key)["data"], fingerprint.mask(secret(after), key)["data"]
+    old, new = masking.mask_secret(secret(before), key)["data"], masking.mask_secret(secret(after), key)["data"]
 
     assert {name for name in values if old[name] != new[name]} == {changed}

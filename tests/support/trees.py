@@ -25,8 +25,9 @@ from gitsnap.core.model import (
     SecretsMode,
     TreeInfo,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.format import encode, iterate_documents, load_documents, path_of
-from gitsnap.format.fingerprint import mask
+from gitsnap.format.masking import mask_secret
 from gitsnap.sveltos import generated, inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef, matching_clusters
 from gitsnap.sveltos.normalize import normalize, terminating
@@ -124,7 +125,7 @@ def _references(present: Mapping[ObjectKey, JsonObject]) -> list[Reference]:
     return [
         reference
         for raw in present.values()
-        if generated.reason(raw) is None
+        if generated.origin_of(KubeObject.of(raw)) is None
         for reference in references(raw, matching_clusters(raw, clusters, sets))
     ]
 
@@ -132,13 +133,13 @@ def _references(present: Mapping[ObjectKey, JsonObject]) -> list[Reference]:
 def _store(tree: MemoryTree, raw: JsonObject, owned: frozenset[str], key: bytes) -> None:
     at = ObjectKey.of(raw)
     if at.kind not in kinds.INVENTORY_KINDS:
-        if generated.reason(raw) is not None:
+        if generated.origin_of(KubeObject.of(raw)) is not None:
             return
         document = normalize(raw, controller_labels=owned)
         if at.kind == kinds.SECRET and tree.info.secrets.mode is not SecretsMode.PLAINTEXT:
-            document = mask(document, key)
+            document = mask_secret(document, key)
         tree.put(Area.CONFIGURATION, path_of(at), document)
-    distilled = inventory.distill(raw, controller_labels=owned)
+    distilled = inventory.distill(KubeObject.of(raw), controller_labels=owned)
     if distilled is not None:
         tree.put(Area.INVENTORY, path_of(at), distilled)
 

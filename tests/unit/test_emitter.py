@@ -1,4 +1,4 @@
-"""The bytes of archived YAML: every later version must write the same ones, or each object would seem changed."""
+"""The bytes of archived YAML. Every later version must write the same bytes, or each object would seem changed."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _document() -> dict[str, object]:
 
 
 def test_bytes_are_those_of_the_first_version() -> None:
-    """The golden file was written by the first emitter; there is no way to make it anew, since it must never change."""
+    """The first emitter wrote the golden file. It cannot be regenerated, because it must never change."""
     assert encode(_document()) == _GOLDEN.read_bytes()
 
 
 @pytest.mark.parametrize(
     "document", [{1: "a"}, {"a": 1, 2: "b"}, {"metadata": {None: "a"}}, {"a": [{True: 1, "b": 2}]}]
 )
-def test_keys_that_are_no_strings_are_refused(document: dict[object, object]) -> None:
-    """JSON has no other keys; a number as a key would come back as a text."""
-    with pytest.raises(InputError, match="a key is no string"):
+def test_keys_that_are_not_strings_are_refused(document: dict[object, object]) -> None:
+    """JSON has no other keys: a number would be read back as a text."""
+    with pytest.raises(InputError, match="a key is not a string"):
         encode(document)

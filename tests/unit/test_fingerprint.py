@@ -1,4 +1,4 @@
-"""Fingerprints of Secret values: the format that can never change, and the checks before a value is used again."""
+"""Fingerprints and masked Secrets: their format never changes, and a value is checked before it is used again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.core.errors import InputError, SecretsError
 from gitsnap.core.model import Kind, ObjectKey
-from gitsnap.format import encode, fingerprint
+from gitsnap.format import encode, fingerprint, masking
 
 KEY = bytes(range(32))
 SECRET = ObjectKey(Kind("", "Secret"), "default", "database")
@@ -20,7 +20,7 @@ CANARY = "canary-7f3a91"
 
 
 def b64(text: str) -> str:
-    """As ``data`` of a Secret holds it."""
+    """A value as it is in ``data`` of a Secret."""
     return base64.b64encode(text.encode()).decode()
 
 
@@ -67,12 +67,12 @@ def secret(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_golden_fingerprints(object_key: ObjectKey, path: tuple[str, ...], value: bytes, expected: str) -> None:
-    """Fingerprints of format version 1 are what they were when it was released."""
+    """The fingerprints of format version 1 never change."""
     assert fingerprint.fingerprint(KEY, object_key, path, value) == f"gitsnap:hmac-sha256:{expected}"
 
 
 def test_the_specification_by_hand() -> None:
-    """A fingerprint is HMAC-SHA-256 over length-prefixed parts, as docs/FORMAT.md says in words."""
+    """A fingerprint is HMAC-SHA-256 over length-prefixed parts, as docs/FORMAT.md specifies."""
     parts = [
         b"gitsnap fingerprint 1",
         b"",
@@ -92,13 +92,13 @@ def test_the_specification_by_hand() -> None:
 
 
 def test_golden_key_id() -> None:
-    """The id of a key is what it was when the format was released."""
+    """The id of a key never changes."""
     assert fingerprint.key_id(KEY) == "7c280ee2b8584e4a"
 
 
 def test_golden_masked_secret() -> None:
-    """The archived form of a Secret is the same bytes for ever."""
-    masked = fingerprint.mask(secret(immutable=True), KEY)
+    """The bytes of a masked Secret never change."""
+    masked = masking.mask_secret(secret(immutable=True), KEY)
 
     assert encode(masked).decode() == (
         "apiVersion: v1\n"
@@ -118,17 +118,17 @@ def test_golden_masked_secret() -> None:
 
 @pytest.mark.parametrize("key", [b"", b"short", bytes(31), bytes(33)])
 def test_a_key_of_another_length_is_refused(key: bytes) -> None:
-    """A fingerprint is never made with a missing or a short key."""
+    """No fingerprint is computed with a missing or short key."""
     with pytest.raises(SecretsError, match="32 bytes"):
         fingerprint.fingerprint(key, SECRET, ("data", "x"), b"value")
 
 
 def test_masking_leaves_everything_but_values() -> None:
-    """Metadata, type and immutable stay as they are, the argument too."""
+    """Metadata, type and immutable are kept, and the argument is not changed."""
     original = secret(immutable=True)
     copy = {**original, "data": dict(original["data"])}
 
-    masked = fingerprint.mask(original, KEY)
+    masked = masking.mask_secret(original, KEY)
 
     assert original == copy
     assert {field: masked[field] for field in masked if field != "data"} == {
@@ -139,41 +139,43 @@ def test_masking_leaves_everything_but_values() -> None:
 
 
 def test_string_data_is_data() -> None:
-    """A Secret in a file with stringData masks as the server's form of it does, and stringData wins."""
+    """A Secret with stringData is masked like its form on a server, and stringData wins."""
     in_file = secret(data={"user": b64("old"), "password": b64(CANARY)}, stringData={"user": "admin"})
 
-    assert fingerprint.mask(in_file, KEY) == fingerprint.mask(secret(), KEY)
-    assert fingerprint.values_document(in_file) == fingerprint.values_document(secret())
+    assert masking.mask_secret(in_file, KEY) == masking.mask_secret(secret(), KEY)
+    assert masking.secret_values(in_file) == masking.secret_values(secret())
 
 
 def test_string_data_alone_is_masked() -> None:
-    """A Secret without data but with stringData leaves no value in plain."""
+    """No value of a Secret with stringData alone is in plain text."""
     in_file = secret(stringData={"password": CANARY})
     del in_file["data"]
 
-    assert fingerprint.mask(in_file, KEY)["data"]["password"] == fingerprint.mask(secret(), KEY)["data"]["password"]
+    assert (
+        masking.mask_secret(in_file, KEY)["data"]["password"] == masking.mask_secret(secret(), KEY)["data"]["password"]
+    )
 
 
 def test_a_misspelt_field_is_left_out() -> None:
-    """A field that no Secret has may hold values, so it is not archived."""
-    assert fingerprint.mask(secret(stringdata={"password": CANARY}), KEY) == fingerprint.mask(secret(), KEY)
+    """A field that no Secret has may contain values, so it is not archived."""
+    assert masking.mask_secret(secret(stringdata={"password": CANARY}), KEY) == masking.mask_secret(secret(), KEY)
 
 
 @pytest.mark.parametrize("data", [None, {}])
 def test_a_secret_without_values(data: dict[str, str] | None) -> None:
-    """A Secret without values keeps an empty data, and comes back from nothing."""
-    masked = fingerprint.mask(secret(data=data), KEY)
+    """A Secret without values keeps its empty data, and is restored without values."""
+    masked = masking.mask_secret(secret(data=data), KEY)
 
     assert masked["data"] == {}
-    assert fingerprint.restore(masked, fingerprint.values_document(secret(data=data)), KEY) == masked
+    assert masking.restore_secret(masked, masking.secret_values(secret(data=data)), KEY) == masked
 
 
 def test_a_secret_without_data_stays_without() -> None:
-    """The field data does not appear where it was not."""
+    """No field data is added."""
     bare = secret()
     del bare["data"]
 
-    assert fingerprint.mask(bare, KEY) == bare
+    assert masking.mask_secret(bare, KEY) == bare
 
 
 @pytest.mark.parametrize(
@@ -195,44 +197,44 @@ def test_a_secret_without_data_stays_without() -> None:
         {"a": 1},
     ],
 )
-def test_what_is_no_base64_is_masked_all_the_same(value: Any) -> None:
-    """No server holds such a Secret, but a file may: it is fingerprinted, marked, and comes back as it was."""
+def test_a_value_that_is_not_base64_is_masked(value: Any) -> None:
+    """Only a file can have such a Secret. Its value gets a marked fingerprint and is restored unchanged."""
     odd = secret(data={"key": value})
 
-    masked = fingerprint.mask(odd, KEY)
+    masked = masking.mask_secret(odd, KEY)
 
     assert fingerprint.is_fingerprint(masked["data"]["key"])
-    assert fingerprint.restore(masked, fingerprint.values_document(odd), KEY)["data"] == {"key": value}
+    assert masking.restore_secret(masked, masking.secret_values(odd), KEY)["data"] == {"key": value}
 
 
 def test_raw_text_does_not_look_like_the_value_it_decodes_to() -> None:
-    """Text that is no base64 has another fingerprint than a value of the same bytes."""
-    raw = fingerprint.mask(secret(data={"key": "päß"}), KEY)
-    decoded = fingerprint.mask(secret(data={"key": b64("päß")}), KEY)
+    """Text that is not base64 has another fingerprint than a value with the same bytes."""
+    raw = masking.mask_secret(secret(data={"key": "päß"}), KEY)
+    decoded = masking.mask_secret(secret(data={"key": b64("päß")}), KEY)
 
     assert raw["data"] != decoded["data"]
 
 
 def test_lines_within_base64_do_not_matter() -> None:
-    """An API server ignores line ends within base64, so the value is the same."""
+    """An API server ignores line breaks in base64, so the value is the same."""
     wrapped = secret(data={"key": "c3dvcmRm\r\naXNo\n"})
 
-    assert fingerprint.mask(wrapped, KEY) == fingerprint.mask(secret(data={"key": b64("swordfish")}), KEY)
+    assert masking.mask_secret(wrapped, KEY) == masking.mask_secret(secret(data={"key": b64("swordfish")}), KEY)
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])
 @pytest.mark.parametrize("value", [CANARY, [CANARY]])
-def test_data_that_is_no_map_is_refused(field: str, value: Any) -> None:
-    """Values in a shape that no server takes are refused by the object's name, without the value."""
-    with pytest.raises(InputError, match=f"Secret default/database: {field} is no map") as caught:
-        fingerprint.mask(secret(**{field: value}), KEY)
+def test_data_that_is_not_a_mapping_is_refused(field: str, value: Any) -> None:
+    """The error names the object and has no value."""
+    with pytest.raises(InputError, match=f"Secret default/database: {field} is not a mapping") as caught:
+        masking.mask_secret(secret(**{field: value}), KEY)
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_sealed_document_has_nothing_that_changes_by_itself() -> None:
-    """Labels and the like are not in it, so that a ciphertext is made anew only when values change."""
-    assert fingerprint.values_document(secret(immutable=True)) == {
+    """Without labels and the like, a ciphertext is replaced only when values change."""
+    assert masking.secret_values(secret(immutable=True)) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "database", "namespace": "default"},
@@ -241,13 +243,13 @@ def test_the_sealed_document_has_nothing_that_changes_by_itself() -> None:
     }
 
 
-def test_restoring_gives_the_secret_back() -> None:
-    """From fingerprints and values comes the Secret itself."""
+def test_a_secret_is_restored() -> None:
+    """From its masked form and the values."""
     original = secret()
 
-    masked = fingerprint.mask(original, KEY)
+    masked = masking.mask_secret(original, KEY)
 
-    assert fingerprint.restore(masked, fingerprint.values_document(original), KEY) == original
+    assert masking.restore_secret(masked, masking.secret_values(original), KEY) == original
 
 
 OTHER = secret(metadata={"name": "other", "namespace": "default"})
@@ -265,13 +267,13 @@ OTHER = secret(metadata={"name": "other", "namespace": "default"})
     ids=["value", "missing", "extra", "key", "object"],
 )
 def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes, message: str) -> None:
-    """A replaced ciphertext is found out; the message names Secret and key, and never a value."""
-    archived = fingerprint.mask(masked, KEY)
+    """A replaced ciphertext is detected. The message names the Secret and the key, never a value."""
+    archived = masking.mask_secret(masked, KEY)
     if masked is OTHER:  # the ciphertext of another Secret was put in its place
         archived = {**archived, "metadata": secret()["metadata"]}
 
     with pytest.raises(SecretsError, match=message) as caught:
-        fingerprint.restore(archived, values, key)
+        masking.restore_secret(archived, values, key)
 
     shown = "".join(traceback.format_exception(caught.value))
     assert "Secret default/database" in shown
@@ -281,9 +283,9 @@ def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes
 
 @pytest.mark.parametrize("values", [None, "text", [1], {"data": [CANARY]}, {"data": CANARY}])
 def test_decrypted_junk_is_refused(values: Any) -> None:
-    """Whatever a replaced ciphertext decrypts to is refused in words."""
+    """A typed error refuses any other content of a replaced ciphertext."""
     with pytest.raises(SecretsError) as caught:
-        fingerprint.restore(fingerprint.mask(secret(), KEY), values, KEY)
+        masking.restore_secret(masking.mask_secret(secret(), KEY), values, KEY)
 
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
@@ -291,13 +293,13 @@ def test_decrypted_junk_is_refused(values: Any) -> None:
 @pytest.mark.parametrize(
     "forged", ["swordfish", "", None, 5, "gitsnap:hmac-sha256:é", "gitsnap:hmac-sha256:" + "0" * 64]
 )
-def test_what_is_no_fingerprint_fits_nothing(forged: Any) -> None:
-    """A tampered file below configuration/ never passes, whatever stands where the fingerprint was."""
-    archived = fingerprint.mask(secret(), KEY)
+def test_a_forged_fingerprint_matches_no_value(forged: Any) -> None:
+    """A forged file below configuration/ is refused, whatever it has in place of the fingerprint."""
+    archived = masking.mask_secret(secret(), KEY)
     archived["data"]["user"] = forged
 
     with pytest.raises(SecretsError, match="'user' does not fit"):
-        fingerprint.restore(archived, fingerprint.values_document(secret()), KEY)
+        masking.restore_secret(archived, masking.secret_values(secret()), KEY)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +314,6 @@ def test_what_is_no_fingerprint_fits_nothing(forged: Any) -> None:
         (7, False),
     ],
 )
-def test_what_a_fingerprint_looks_like(text: object, *, expected: bool) -> None:
-    """Only the full form is one."""
+def test_the_form_of_a_fingerprint(text: object, *, expected: bool) -> None:
+    """Only the complete form is a fingerprint."""
     assert fingerprint.is_fingerprint(text) is expected

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gitsnap.core.model import JsonObject, Kind
+from gitsnap.core.objects import KubeObject
 from gitsnap.kube.server_fields import FILLED_FIELDS, MADE_BY_KUBERNETES
 from gitsnap.sveltos import generated, kinds, restore
 from gitsnap.sveltos.generated import Origin
@@ -185,7 +187,7 @@ def test_finalizers() -> None:
 )
 def test_generated_objects_are_recognized(document: JsonObject, origin: Origin | None) -> None:
     """Objects that every cluster has, credentials, and state of tools are left out of a capture."""
-    assert generated.reason(document) is origin
+    assert generated.origin_of(KubeObject.of(document)) is origin
 
 
 class _MetadataOnly(dict[str, Any]):
@@ -208,12 +210,13 @@ class _MetadataOnly(dict[str, Any]):
 def test_metadata_suffice_to_recognize_generated_objects(kind: Kind) -> None:
     """Except Secrets: a list of metadata must leave out the same objects as a list of whole objects."""
     document = _MetadataOnly(apiVersion=f"{kind.group}/v1" if kind.group else "v1", kind=kind.name, metadata={})
+    obj = replace(KubeObject.of({**document}), spec=_MetadataOnly(), raw=document)
 
     if kind == kinds.SECRET:
         with pytest.raises(AssertionError, match="type"):
-            generated.reason(document)
+            generated.origin_of(obj)
     else:
-        assert generated.reason(document) is None
+        assert generated.origin_of(obj) is None
 
 
 def test_every_row_has_a_kind_that_a_policy_can_add() -> None:

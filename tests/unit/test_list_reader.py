@@ -1,18 +1,19 @@
-"""Of what the capture before saw only the metadata is read, and the batch is that of a list read whole."""
+"""Only the metadata of unchanged objects is read. The batch equals that of a list that is read completely."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
-from gitsnap.capture.batch import Batch, Converter, KeptAnyway
-from gitsnap.capture.context import Knowledge
+from gitsnap.capture.archiver import Archiver
+from gitsnap.capture.batch import Batch
+from gitsnap.capture.context import CaptureContext
 from gitsnap.capture.list_reader import ListReader
-from gitsnap.capture.pinned_list import Lister
+from gitsnap.capture.pinned_list import Lister, ObjectPage
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import (
@@ -28,6 +29,7 @@ from gitsnap.core.model import (
 )
 from gitsnap.core.ports import Cluster, Page, Seen
 from gitsnap.secrets.sealing import Sealer
+from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.OMIT))
@@ -35,23 +37,23 @@ CONFIG_MAPS = ResourceType(CONFIG_MAP, "v1", "configmaps", namespaced=True)
 
 
 def config_map(name: str, text: str = "one", *, version: int = 1, **metadata: Any) -> JsonObject:
-    """A ConfigMap as a server gives it."""
+    """A ConfigMap as a server sends it."""
     identity = {"name": name, "namespace": "a", "uid": f"uid-{name}", "resourceVersion": str(version)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**identity, **metadata}, "data": {"text": text}}
 
 
 @dataclass
 class _Server:
-    """What ``Lister`` asks of a cluster: lists of what it holds, each at the revision of that moment."""
+    """The part of a cluster that ``Lister`` needs: lists of its objects at the current revision."""
 
     objects: list[JsonObject]
     revision: int = 10
     makes_metadata: bool = True
     moves: bool = False
-    """Whether every list finds a newer revision, and another content behind the name ``b``."""
+    """Whether every list has a newer revision, and the object ``b`` another content."""
     ignores_selectors: bool = False
     lost: int = 0
-    """How many lists of metadata are lost after their page."""
+    """How many metadata lists are lost after their first page."""
     asked: list[str] = field(default_factory=list)
 
     def list(
@@ -69,16 +71,16 @@ class _Server:
         if self.moves:
             self.revision += 1
             self.objects = [
-                config_map("b", f"{self.revision}", version=self.revision) if one["metadata"]["name"] == "b" else one
-                for one in self.objects
+                config_map("b", f"{self.revision}", version=self.revision) if raw["metadata"]["name"] == "b" else raw
+                for raw in self.objects
             ]
         bare = metadata_only and self.makes_metadata
         name = field_selector.removeprefix("metadata.name=")
         selected = ("", *([name] if self.ignores_selectors else []))
-        found = [one for one in self.objects if name in (*selected, one["metadata"]["name"])]
+        found = [raw for raw in self.objects if name in (*selected, raw["metadata"]["name"])]
         assert not field_selector or namespace == "a"
         kept = ("apiVersion", "kind", "metadata") if bare else ("apiVersion", "kind", "metadata", "data")
-        yield Page([{part: one[part] for part in kept} for one in found], str(self.revision), whole=not bare)
+        yield Page([{part: raw[part] for part in kept} for raw in found], str(self.revision), whole=not bare)
         if metadata_only and self.lost:
             self.lost -= 1
             raise GoneError("the continuation is gone")
@@ -86,7 +88,7 @@ class _Server:
 
 @dataclass
 class _Tree:
-    """The sample before (ports.Tree)."""
+    """The previous sample (ports.Tree)."""
 
     held: Mapping[str, BlobId]
     info: TreeInfo = INFO
@@ -101,7 +103,7 @@ class _Tree:
 
 @dataclass
 class _Capture:
-    """One pass over ConfigMaps, and what it leaves to the next."""
+    """One capture of ConfigMaps, and its cache."""
 
     batch: Batch
     seen: Seen
@@ -121,11 +123,9 @@ def _lister(server: _Server) -> Lister:
 
 def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
     sealer = Sealer(INFO.secrets, None, previous=None, store=_store)
-    return ListReader(
-        lister,
-        Converter(Knowledge(), sealer, _store, unchanged, kept=KeptAnyway(frozenset(), ()), strict=True),
-        unchanged,
-    )
+    inclusions = Inclusions(frozenset(), ())
+    archiver = Archiver(CaptureContext(), sealer, _store, unchanged, inclusions=inclusions, strict=True)
+    return ListReader(lister, archiver, unchanged)
 
 
 def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
@@ -134,12 +134,12 @@ def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
     unchanged = Unchanged(INFO, seen=before.seen if before else None, previous=tree, now=1000)
     lister = _lister(server)
 
-    def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+    def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
         for page in lister.pages(CONFIG_MAPS, metadata_only=metadata_only):
-            yield page, [one for one in page.items if not one["metadata"]["name"].startswith("unwanted")]
+            yield page.select([obj for obj in page.objects if not obj.key.name.startswith("unwanted")])
 
     batch = _reader(lister, unchanged).read(CONFIG_MAPS, pages)
-    unchanged.note(batch.versions)
+    unchanged.record(batch.versions)
     return _Capture(batch, unchanged.result())
 
 
@@ -149,12 +149,12 @@ def _objects(count: int = 200) -> list[JsonObject]:
 
 @pytest.fixture
 def server() -> _Server:
-    """A few hundred ConfigMaps, of which one is not wanted."""
+    """A few hundred ConfigMaps, one of which is not selected."""
     return _Server(_objects())
 
 
-def test_what_has_not_changed_is_not_sent(server: _Server) -> None:
-    """One list of metadata, and the same files and versions."""
+def test_unchanged_objects_are_not_read(server: _Server) -> None:
+    """One metadata list gives the same files and versions."""
     first = _capture(server)
     assert server.asked == ["whole"]
 
@@ -166,8 +166,8 @@ def test_what_has_not_changed_is_not_sent(server: _Server) -> None:
     assert len(first.files) == 201
 
 
-def test_few_that_changed_are_read_by_name(server: _Server) -> None:
-    """Changed, new and made anew are read; deleted, terminating and generated objects need not be."""
+def test_a_few_changed_objects_are_read_by_name(server: _Server) -> None:
+    """Changed, new and recreated objects are read; deleted, terminating and generated objects are not."""
     first = _capture(server)
     server.objects[0] = config_map("b", "two", version=2)
     server.objects[1] = config_map("c-0", version=3, uid="uid-other")
@@ -186,7 +186,7 @@ def test_few_that_changed_are_read_by_name(server: _Server) -> None:
 
 
 def test_a_cluster_that_ignores_selectors(server: _Server) -> None:
-    """Of a list of one name only that object counts, whatever else it brings."""
+    """Only the named object of a list counts, even if the answer has others."""
     first = _capture(server)
     server.objects[0] = config_map("b", "two", version=2)
     server.ignores_selectors = True
@@ -197,8 +197,8 @@ def test_a_cluster_that_ignores_selectors(server: _Server) -> None:
     assert second.batch.files == _capture(server).batch.files
 
 
-def test_many_that_changed_are_worth_the_list(server: _Server) -> None:
-    """A request for each would cost the server more."""
+def test_many_changed_objects_are_read_with_the_list(server: _Server) -> None:
+    """A request for each object would cost the server more."""
     first = _capture(server)
     for number in range(20):
         server.objects[number] = config_map(server.objects[number]["metadata"]["name"], "two", version=2)
@@ -209,8 +209,8 @@ def test_many_that_changed_are_worth_the_list(server: _Server) -> None:
     assert second.batch.files == _capture(server).batch.files != first.batch.files
 
 
-def test_no_batch_is_of_two_moments(server: _Server) -> None:
-    """A name that is read at a newer revision than its list was: the list is read whole."""
+def test_a_batch_has_one_resource_version(server: _Server) -> None:
+    """If a named object is read at a newer revision than its list, the whole list is read."""
     first = _capture(server)
     server.moves = True
 
@@ -221,8 +221,8 @@ def test_no_batch_is_of_two_moments(server: _Server) -> None:
     assert second.batch.files == _capture(server).batch.files
 
 
-def test_a_name_that_is_no_selector(server: _Server) -> None:
-    """Roles may have commas in their names; in a field selector they would say something else."""
+def test_a_name_that_a_field_selector_cannot_have(server: _Server) -> None:
+    """The names of Roles may have commas, which have a meaning in a field selector."""
     first = _capture(server)
     server.objects.append(config_map("e,metadata.namespace!=a"))
 
@@ -233,7 +233,7 @@ def test_a_name_that_is_no_selector(server: _Server) -> None:
 
 
 def test_a_server_that_sends_whole_objects(server: _Server) -> None:
-    """One that cannot make metadata of a list: what has changed is taken from what came."""
+    """A server that does not support metadata lists: the changed objects come from its answer."""
     first = _capture(server)
     server.makes_metadata = False
     server.objects[0] = config_map("b", "two", version=2)
@@ -244,8 +244,8 @@ def test_a_server_that_sends_whole_objects(server: _Server) -> None:
     assert second.batch.files == _capture(server).batch.files != first.batch.files
 
 
-def test_a_list_that_was_lost_begins_again(server: _Server) -> None:
-    """Nothing of the lost one is kept, and three in a row are a failure."""
+def test_a_lost_list_starts_again(server: _Server) -> None:
+    """Nothing of the lost list is kept. Three lost lists in a row are a failure."""
     first = _capture(server)
     server.lost = 2
     assert _capture(server, first).batch.files == first.batch.files
@@ -257,15 +257,15 @@ def test_a_list_that_was_lost_begins_again(server: _Server) -> None:
 
 
 @pytest.mark.parametrize("kind", [SECRET, CLUSTER_PROFILE, Kind("cluster.x-k8s.io", "Cluster")])
-def test_whose_metadata_is_never_enough(server: _Server, kind: Kind) -> None:
-    """A Secret's type is not in it, nor what a profile refers to, nor what templates see of a cluster."""
+def test_kinds_whose_metadata_is_not_enough(server: _Server, kind: Kind) -> None:
+    """Metadata has no type of a Secret, no references of a profile, and no fields of a cluster for templates."""
     first = _capture(server)
     unchanged = Unchanged(INFO, seen=first.seen, previous=_Tree(first.files), now=1000)
     asked: list[bool] = []
 
-    def pages(*, metadata_only: bool) -> Iterator[tuple[Page, Sequence[JsonObject]]]:
+    def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
         asked.append(metadata_only)
-        yield Page([], "11"), []
+        yield ObjectPage.of(Page([], "11"))
 
     _reader(_lister(server), unchanged).read(ResourceType(kind, "v1", "things", namespaced=True), pages)
 

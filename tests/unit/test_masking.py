@@ -1,4 +1,4 @@
-"""Fields that a policy names are hidden as values of Secrets are, and come back only with their fingerprints."""
+"""Sensitive fields are masked like the values of Secrets, and restored only if they match their fingerprints."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ VALUES = _info((CLUSTER_PROFILE, "spec.helmCharts[].values"))
     ],
 )
 def test_paths(path: str, steps: tuple[str, ...]) -> None:
-    """Names, elements of lists, values of maps, and keys with dots in them."""
+    """Names, elements of lists, values of mappings, and keys with dots."""
     assert masking.steps_of(path) == steps
 
 
 @pytest.mark.parametrize("path", ["", ".a", "a.", "a..b", "a[0]", 'a["', 'a[""]', "*", "[]", "a b", "a\n", "a.b\n"])
-def test_texts_that_are_no_paths(path: str) -> None:
-    """Refused, by name."""
-    with pytest.raises(InputError, match="is no path"):
+def test_texts_that_are_not_paths(path: str) -> None:
+    """The error quotes the text."""
+    with pytest.raises(InputError, match="is not the path of a field"):
         masking.steps_of(path)
 
 
@@ -57,8 +57,8 @@ def test_texts_that_are_no_paths(path: str) -> None:
     "value",
     ["text", "", 7, 1.5, True, ["a", {"b": 1}], {"b": 2, "a": None}, "\ud800", "gitsnap:hmac-sha256:" + "0" * 64],
 )
-def test_any_value_comes_back(value: Any) -> None:
-    """Whatever JSON has in a field, it is hidden and put back as it was."""
+def test_any_value_is_restored(value: Any) -> None:
+    """Any JSON value of a field is masked and restored unchanged."""
     document = profile("p", {"x": {"y": value}, "z": 1})
     info = _info((CLUSTER_PROFILE, "spec.x.y"))
 
@@ -71,8 +71,8 @@ def test_any_value_comes_back(value: Any) -> None:
     assert masking.restore(masked, values, info, KEY) == document
 
 
-def test_what_is_absent_or_null_stays_so() -> None:
-    """Nothing is hidden where nothing is, and then there is nothing to encrypt."""
+def test_absent_and_null_fields_are_not_masked() -> None:
+    """The object has no values to encrypt then."""
     for spec in ({}, {"helmCharts": None}, {"helmCharts": [{"values": None}]}, {"helmCharts": "text"}):
         document = profile("p", spec)
         assert masking.mask(document, VALUES, KEY) == document
@@ -81,7 +81,7 @@ def test_what_is_absent_or_null_stays_so() -> None:
 
 
 def test_a_chart_that_moves_keeps_its_fingerprint() -> None:
-    """Elements of a list are not told apart by their places, so that a new first one changes no other."""
+    """The position in a list does not count: a new first element changes no other fingerprint."""
     before = masking.mask(_charts("a", "b"), VALUES, KEY)["spec"]["helmCharts"]
     after = masking.mask(_charts("new", "a", "b"), VALUES, KEY)["spec"]["helmCharts"]
 
@@ -89,7 +89,7 @@ def test_a_chart_that_moves_keeps_its_fingerprint() -> None:
     assert after[0]["values"] not in {chart["values"] for chart in before}
 
 
-def test_a_text_and_what_it_would_be_as_json_differ() -> None:
+def test_a_text_differs_from_a_number() -> None:
     """The number 7 has another fingerprint than the text 7."""
     info = _info((CLUSTER_PROFILE, "spec.x"))
     found = [masking.mask(profile("p", {"x": value}), info, KEY)["spec"]["x"] for value in (7, "7")]
@@ -97,8 +97,8 @@ def test_a_text_and_what_it_would_be_as_json_differ() -> None:
     assert found[0] != found[1]
 
 
-def test_an_annotation_of_a_secret_is_hidden_beside_its_values() -> None:
-    """Both come back from one file."""
+def test_an_annotation_of_a_secret_is_masked_with_its_values() -> None:
+    """Both are restored from one file."""
     document = secret("s", {"password": "x"})
     document["metadata"]["annotations"] = {"example.com/note": _CANARY}
     info = _info((SECRET, _NOTE))
@@ -123,7 +123,7 @@ def test_an_annotation_of_a_secret_is_hidden_beside_its_values() -> None:
     ],
 )
 def test_values_that_do_not_fit_are_refused(forge: Any) -> None:
-    """Somebody who can write the archive cannot have another value restored, nor one in another place."""
+    """A writer of the archive can neither replace a value nor move it to another field."""
     masked, values = masking.mask(_charts(_CANARY), VALUES, KEY), masking.values_document(_charts(_CANARY), VALUES)
     assert values is not None
 
@@ -134,13 +134,13 @@ def test_values_that_do_not_fit_are_refused(forge: Any) -> None:
 
 
 def test_a_plain_value_in_place_of_a_fingerprint_is_refused() -> None:
-    """Hand-written text in a hidden field is not taken for a value."""
+    """Text in place of a fingerprint is not restored as a value."""
     with pytest.raises(SecretsError, match=r"spec\.helmCharts\[0\]\.values"):
         masking.restore(_charts("forged"), masking.values_document(_charts("forged"), VALUES), VALUES, KEY)
 
 
 def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
-    """They would take fingerprints for values: `requires` stops them. A tree without such fields has no such line."""
+    """They would restore fingerprints as values, so ``requires`` names the feature. Other trees do not require it."""
     tree = TreeInfo("hourly", "hourly", (CLUSTER_PROFILE,), VALUES)
     content = tree_info_to_bytes(tree)
 
@@ -172,7 +172,7 @@ def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
     ],
 )
 def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
-    """What gitsnap reads itself, identities, what it hides anyway, and what it would never find."""
+    """Fields that gitsnap reads, identities, fields that are masked anyway, and fields that no object has."""
     assert [found for found, _ in sensitive_fields.problems(SensitiveField(kind, path))][:1] == [part]
 
 
@@ -189,12 +189,12 @@ def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
     ],
 )
 def test_fields_that_can(kind: Kind, path: str) -> None:
-    """Whatever holds values and no references."""
+    """Fields with values and without references."""
     assert list(sensitive_fields.problems(SensitiveField(kind, path))) == []
 
 
 def test_a_policy_names_them() -> None:
-    """Sorted and once each; wrong ones are reported with their paths, all at once."""
+    """Fields are sorted, without duplicates. All wrong fields are reported with their paths."""
     entry = {"group": "config.projectsveltos.io", "kind": "ClusterProfile", "path": "spec.helmCharts[].values"}
     document = {
         "apiVersion": "utils.projectsveltos.io/v1beta1",

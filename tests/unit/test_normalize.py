@@ -1,4 +1,4 @@
-"""What an archived object is: everything but what servers and controllers write (SVELTOS.md, section 5)."""
+"""An archived object has all fields but those that servers and controllers write (SVELTOS.md, section 5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.sveltos.generated import RULES, Origin, reason
+from gitsnap.core.objects import KubeObject
+from gitsnap.sveltos.generated import RULES, Origin, origin_of
 from gitsnap.sveltos.normalize import SERVER_METADATA, last_manager, normalize, terminating
 
 _API = {"ClusterProfile": "config.projectsveltos.io/v1beta1", "SveltosCluster": "lib.projectsveltos.io/v1beta1"}
@@ -38,7 +39,7 @@ def test_defect_07_what_the_server_writes_is_left_out() -> None:
 
 
 def test_defect_07_an_object_that_is_being_deleted_is_not_configuration() -> None:
-    """It has been given up by somebody already."""
+    """Somebody has deleted it already."""
     assert terminating(_object(deletionTimestamp="2026-01-01T00:00:00Z"))
     assert not terminating(_object())
 
@@ -54,7 +55,7 @@ def test_defect_07_an_object_that_is_being_deleted_is_not_configuration() -> Non
     ],
 )
 def test_copies_and_marks_in_annotations_are_left_out(annotation: str) -> None:
-    """Copies of a whole Secret hold its values in clear."""
+    """Copies of a whole Secret contain its values in clear text."""
     found = normalize(_object("Secret", annotations={annotation: "hidden", "mine": "kept"}))
 
     assert found["metadata"]["annotations"] == {"mine": "kept"}
@@ -70,13 +71,13 @@ def test_copies_and_marks_in_annotations_are_left_out(annotation: str) -> None:
         "projectsveltos.io/driftDetectionIgnore",
     ],
 )
-def test_what_people_say_to_sveltos_is_kept(annotation: str) -> None:
-    """It changes what Sveltos does."""
+def test_annotations_that_users_set_for_sveltos_are_kept(annotation: str) -> None:
+    """They change the behaviour of Sveltos."""
     assert annotation in normalize(_object(annotations={annotation: ""}))["metadata"]["annotations"]
 
 
 def test_labels_of_clusters_that_controllers_own() -> None:
-    """The Kubernetes version and the labels of classifiers are not people's; the rest is."""
+    """Controllers set the Kubernetes version and the labels of classifiers; users set the others."""
     labels = {"projectsveltos.io/k8s-version": "v1.37.2", "sveltos-agent": "present", "env": "production"}
 
     found = normalize(_object("SveltosCluster", labels=labels), controller_labels={"sveltos-agent"})
@@ -86,7 +87,7 @@ def test_labels_of_clusters_that_controllers_own() -> None:
 
 
 def test_fields_that_the_controller_of_clusters_writes() -> None:
-    """paused only within a maintenance window, the key of a renewed token: not what somebody configured."""
+    """``paused`` during a maintenance window and the key of a renewed token are not configuration."""
     renewed = {"kubeconfigKeyName": "re-kubeconfig", "tokenRequestRenewalOption": {"renewTokenRequestInterval": "1h"}}
     windowed = {"activeWindow": {"from": "0 20 * * 5"}, "paused": True}
 
@@ -104,7 +105,7 @@ _VALUES = st.recursive(
 
 @given(spec=st.dictionaries(st.text(max_size=8), _VALUES, max_size=4), labels=st.dictionaries(st.text(), st.text()))
 def test_unknown_fields_are_kept_and_nothing_is_changed(spec: dict[str, Any], labels: dict[str, str]) -> None:
-    """A deny-list: what is not known is the user's; normalizing twice changes nothing; the original stays."""
+    """Unknown fields are the user's. Normalizing twice changes nothing, and the original is not changed."""
     raw = {**_object("ClusterProfile", spec=spec, labels=labels), "extra": spec}
     before = copy.deepcopy(raw)
 
@@ -115,15 +116,15 @@ def test_unknown_fields_are_kept_and_nothing_is_changed(spec: dict[str, Any], la
     assert normalize(once) == once
 
 
-def test_who_wrote_last() -> None:
-    """The newest entry of managedFields, those of status aside."""
+def test_the_last_field_manager() -> None:
+    """The newest entry of ``managedFields`` that is not about ``status``."""
     entries = [
         {"manager": "kubectl-edit", "operation": "Update", "time": "2026-01-01T00:00:00Z"},
         {"manager": "argocd", "operation": "Apply", "time": "2026-01-02T00:00:00Z"},
         {"manager": "controller", "operation": "Update", "subresource": "status", "time": "2026-01-03T00:00:00Z"},
     ]
-    assert last_manager(_object(managedFields=entries)) == "argocd"
-    assert last_manager(_object()) == ""
+    assert last_manager(KubeObject.of(_object(managedFields=entries))) == "argocd"
+    assert last_manager(KubeObject.of(_object())) == ""
 
 
 _TRIGGER = "eventtrigger.lib.projectsveltos.io/eventtriggername"
@@ -154,10 +155,10 @@ _CASES: list[tuple[dict[str, Any], Origin | None]] = [
 
 @pytest.mark.parametrize(("document", "origin"), _CASES)
 def test_generated_objects(document: dict[str, Any], origin: Origin | None) -> None:
-    """Each rule has a case that it takes, and what looks like it is left to the user."""
-    assert reason(document) is origin
+    """Each rule has an object that it matches, and a similar object that it does not match."""
+    assert origin_of(KubeObject.of(document)) is origin
 
 
 def test_each_rule_about_generated_objects_has_a_case() -> None:
-    """A rule without one could be lost unnoticed."""
+    """Nobody would notice the loss of a rule without a case."""
     assert {origin for _, origin in _CASES} == {None, *(rule.origin for rule in RULES)}

@@ -1,4 +1,4 @@
-"""Where objects lie in an archive."""
+"""Paths of objects in an archive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONFIG_MAP = Kind("", "ConfigMap")
     ],
 )
 def test_paths(key: ObjectKey, path: str) -> None:
-    """These paths are the format: they never change for version 1."""
+    """These paths are part of the format and never change for version 1."""
     assert path_of(key) == path
 
 
@@ -35,11 +35,11 @@ _NAMES = st.one_of(st.text(min_size=1, max_size=12), st.text(alphabet="aA%.~é",
 
 
 @given(_NAMES, _NAMES)
-def test_two_objects_never_share_a_path(one: str, other: str) -> None:
-    """Not even on a file system that folds case, and every component fits into 255 bytes."""
-    paths = [path_of(ObjectKey(_CONFIG_MAP, "default", name)) for name in (one, other)]
+def test_two_objects_never_share_a_path(first: str, second: str) -> None:
+    """Not even on a file system that folds case. Each component has at most 255 bytes."""
+    paths = [path_of(ObjectKey(_CONFIG_MAP, "default", name)) for name in (first, second)]
 
-    assert (paths[0].lower() == paths[1].lower()) == (one == other)
+    assert (paths[0].lower() == paths[1].lower()) == (first == second)
     assert all(
         len(part.encode()) <= 255 and part not in (".", "..", ".git") for path in paths for part in path.split("/")
     )

@@ -1,4 +1,4 @@
-"""The record of what retention took: what is written is what is read, and nothing else is taken for it."""
+"""The record of pruned samples: it is read as it was written, and a damaged record is an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TWO = PrunedSample("hourly/2026-01-01T12-00-00Z-2", TagId("b" * 40))
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    """In the order of tags, whatever the order of removal."""
+    """The samples are in the order of their tags."""
     content = prune_record_to_bytes(PruneRecord(17, (_TWO, _ONE)))
 
     assert prune_record_from_bytes(content) == PruneRecord(17, (_ONE, _TWO))
@@ -28,8 +28,8 @@ def test_a_record_is_read_as_it_was_written() -> None:
 
 
 def test_the_digest_is_the_one_that_the_format_describes() -> None:
-    """Anybody who has the tags can compute it (docs/FORMAT.md)."""
-    lines = b"".join(b"%s\0%s\n" % (one.tag.encode(), one.tag_id.encode()) for one in (_ONE, _TWO))
+    """Everybody with the tags can compute it (docs/FORMAT.md)."""
+    lines = b"".join(b"%s\0%s\n" % (sample.tag.encode(), sample.tag_id.encode()) for sample in (_ONE, _TWO))
 
     assert pruned_text([_TWO, _ONE]) == f"2 {hashlib.sha256(lines).hexdigest()}"
     assert pruned_text([]) == ""
@@ -40,6 +40,6 @@ def test_the_digest_is_the_one_that_the_format_describes() -> None:
     [b"", b"format 1", b"format 2\nsince 1\n", b"format 1\nsince never\n", b"format 1\nsince 1\nnonsense\n", b"\xff\n"],
 )
 def test_a_damaged_record_is_an_error(content: bytes) -> None:
-    """A record that cannot be read must not count as nothing taken."""
-    with pytest.raises(ArchiveError, match="retention"):
+    """A record that cannot be read must not count as a record without samples."""
+    with pytest.raises(ArchiveError, match="pruned samples"):
         prune_record_from_bytes(content)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.objects import KubeObject
 from gitsnap.diff.comparison import compare
 from gitsnap.sveltos import inventory, kinds
 from tests.support.rows import (
@@ -184,13 +185,13 @@ def test_the_revision_of_a_flux_source_is_kept() -> None:
     """The inventory keeps the revision, without times."""
     source = _flux()[-1]
 
-    assert inventory.distill(source) == {
+    assert inventory.distill(KubeObject.of(source)) == {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
         "metadata": {"name": "apps", "namespace": "flux-system"},
         "status": {"artifact": {"revision": "main@sha1:aaa", "digest": "sha256:main@sha1:aaa"}},
     }
-    assert inventory.distill({**source, "status": {}}) is None
+    assert inventory.distill(KubeObject.of({**source, "status": {}})) is None
 
 
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])

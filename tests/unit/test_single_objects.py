@@ -1,4 +1,4 @@
-"""One object that cannot be taken is carried forward or missing itself, by name; all else is captured."""
+"""A single object that cannot be archived is carried forward or missing, by name; all others are captured."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.diff.comparison import compare
 from gitsnap.format import parse_tag_message, tag_message
 from gitsnap.history.samples import find_object
@@ -47,7 +48,7 @@ def _deep(levels: int, opening: str = "[", closing: str = "]") -> str:
 
 
 def _text(kind: str, name: str, content: str) -> str:
-    """The text of an object with this text as its spec, or as the status of what has no spec."""
+    """The JSON of an object with this text as its spec, or as its status if the kind has no spec."""
     field = "status" if kind == "ClusterConfiguration" else "spec"
     return json.dumps(document(kind, name, "2", **{field: "CONTENT"})).replace('"CONTENT"', content)
 
@@ -67,12 +68,12 @@ BAD = {
         "malformed",
     ),
 }
-"""What is wrong -> kind, spec, and the reason that a sample says."""
+"""The fault -> kind, spec, and the reason in the sample."""
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> GitArchive:
-    """An empty one."""
+    """An empty archive."""
     return create_archive(tmp_path, "p")
 
 
@@ -109,8 +110,8 @@ def _held(archive: GitArchive, sample: Sample) -> set[str]:
 
 
 @pytest.mark.parametrize("wrong", BAD)
-def test_all_else_is_captured(archive: GitArchive, wrong: str) -> None:
-    """The object alone is missing, and the sample, its tag and what is printed say so."""
+def test_all_other_objects_are_captured(archive: GitArchive, wrong: str) -> None:
+    """Only the object is missing. The sample, its tag and the output say so."""
     kind, spec, reason = BAD[wrong]
     taken = _take(archive, *_OTHERS, _text(kind, "bad", spec))
 
@@ -127,8 +128,8 @@ def test_all_else_is_captured(archive: GitArchive, wrong: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", BAD)
-def test_it_is_carried_forward_where_it_was_there(archive: GitArchive, wrong: str) -> None:
-    """No deletion is recorded; a comparison says that it cannot tell, of this object alone."""
+def test_the_object_is_carried_forward_from_the_previous_sample(archive: GitArchive, wrong: str) -> None:
+    """No deletion is recorded. A comparison lists this object alone as not comparable."""
     kind, spec, _ = BAD[wrong]
     first = _take(archive, *_OTHERS, document(kind, "bad", spec={"tier": 1}, status=_STATUS)).recorded.sample
     changed = document("ClusterProfile", "fine", "2", spec={"tier": 7})
@@ -143,11 +144,11 @@ def test_it_is_carried_forward_where_it_was_there(archive: GitArchive, wrong: st
     assert (changes.added, changes.modified, changes.deleted) == (0, 1, 0)
     found = compare(archive.tree(first), archive.tree(second))
     assert [(row.name, str(row.action)) for row in found.management] == [("fine", "modified")]
-    assert [(one.kind.name, one.name) for one in found.not_comparable] == [(kind, "bad")]
+    assert [(entry.kind.name, entry.name) for entry in found.not_comparable] == [(kind, "bad")]
 
 
-def test_it_is_looked_at_again(archive: GitArchive) -> None:
-    """Once it can be taken, the sample has it, and says nothing more."""
+def test_the_object_is_archived_again_when_it_can_be(archive: GitArchive) -> None:
+    """The sample then has the object and is complete."""
     bad = _text("Cluster", "bad", f'{{"v": {_deep(250)}}}')
     _take(archive, *_OTHERS, _good("Cluster", "bad"))
     _take(archive, *_OTHERS, bad)
@@ -158,12 +159,12 @@ def test_it_is_looked_at_again(archive: GitArchive) -> None:
 
 
 def test_a_defect_is_not_blamed_on_the_object(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named as one, with where it is, and without any value; all else is captured."""
+    """The message names the place of the defect, and no value. All other objects are captured."""
 
-    def broken(raw: JsonObject, **more: Any) -> JsonObject | None:
-        if raw["metadata"]["name"] == "bad":
+    def broken(obj: KubeObject, **more: Any) -> JsonObject | None:
+        if obj.key.name == "bad":
             raise KeyError("value of a Secret")
-        return distill(raw, **more)
+        return distill(obj, **more)
 
     distill: Callable[..., JsonObject | None] = inventory.distill
     monkeypatch.setattr(inventory, "distill", broken)
@@ -181,7 +182,7 @@ def test_a_defect_is_not_blamed_on_the_object(archive: GitArchive, monkeypatch: 
 def test_an_error_that_is_not_about_an_object_ends_the_capture(
     archive: GitArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is no reason to leave an object out."""
+    """A full disk does not make an object incomplete."""
 
     def full(*_arguments: Any, **_more: Any) -> JsonObject:
         raise OSError(28, "No space left on device")
@@ -193,7 +194,7 @@ def test_an_error_that_is_not_about_an_object_ends_the_capture(
 
 
 def test_a_complete_sample_can_be_required(archive: GitArchive) -> None:
-    """The object is named. Before a rollback only what it writes must be there: else one object forbids all."""
+    """The error names the object. Before a rollback, only the objects that it writes are required."""
     bad = _text("Cluster", "bad", f'{{"v": {_deep(250)}}}')
     with pytest.raises(IncompleteError, match="default/bad"):
         _take(archive, *_OTHERS, bad, require_complete=True)
@@ -209,8 +210,8 @@ def test_a_complete_sample_can_be_required(archive: GitArchive) -> None:
     assert taken.recorded.sample.metadata.incomplete
 
 
-def test_asking_for_it_says_why_it_is_not_there(archive: GitArchive) -> None:
-    """Not "there is no such object": it may well have existed."""
+def test_a_missing_object_is_not_reported_as_absent(archive: GitArchive) -> None:
+    """The object may have existed."""
     sample = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
     for name in ("Cluster/bad", "Cluster/default/bad", "Cluster.cluster.x-k8s.io/default/bad"):
         with pytest.raises(NotFoundError, match="could not take"):
@@ -219,8 +220,8 @@ def test_asking_for_it_says_why_it_is_not_there(archive: GitArchive) -> None:
         find_object(archive.tree(sample), "Cluster/other")
 
 
-def test_very_many_are_said_as_a_kind(archive: GitArchive) -> None:
-    """Whoever makes objects does not decide how long tags are."""
+def test_many_incomplete_objects_are_recorded_as_a_kind(archive: GitArchive) -> None:
+    """The number of objects must not decide the length of a tag."""
     bad = [_text("Cluster", f"bad-{number}", '{"v": "\\ud800"}') for number in range(501)]
     [lacking] = _take(archive, *_OTHERS, *bad).recorded.sample.metadata.incomplete
     assert (str(lacking), lacking.substitute) == (str(kinds.CAPI_CLUSTER), "missing")
@@ -237,17 +238,17 @@ _LINES = st.builds(
 
 
 @given(st.frozensets(_LINES, max_size=6))
-def test_a_tag_says_it_in_a_way_that_is_read_back(lacking: frozenset[IncompleteKind]) -> None:
-    """Whatever the names are. A reader that knows kinds only takes the kinds for incomplete, which is safe."""
+def test_incomplete_objects_of_a_tag_are_read_back(lacking: frozenset[IncompleteKind]) -> None:
+    """With any names. A reader that knows only kinds treats the kinds as incomplete, which is safe."""
     metadata = _metadata(tuple(sorted(lacking)))
     message = tag_message(metadata)
     assert message.isascii()
     assert parse_tag_message(message) == metadata
     old = [line for line in message.splitlines() if not line.startswith("Gitsnap-Incomplete-Object: ")]
     known = parse_tag_message("\n".join(old) + "\n").incomplete
-    assert {one.kind for one in known} == {one.kind for one in lacking}
-    assert all(one.key is None for one in known)
-    assert {one.reason for one in known} <= {IncompleteReason.BAD_ANSWER}
+    assert {entry.kind for entry in known} == {entry.kind for entry in lacking}
+    assert all(entry.key is None for entry in known)
+    assert {entry.reason for entry in known} <= {IncompleteReason.BAD_ANSWER}
 
 
 def _metadata(incomplete: tuple[IncompleteKind, ...]) -> Any:
@@ -273,15 +274,15 @@ _JSON = st.recursive(
 
 
 @given(_JSON, st.sampled_from(["", "[]{}", '"', "\\"]))
-def test_what_is_not_deep_stays_as_it_is(value: Any, extra: str) -> None:
-    """Brackets and quotes within texts are no nesting."""
+def test_a_shallow_text_is_not_changed(value: Any, extra: str) -> None:
+    """Brackets and quotes inside strings do not count as nesting."""
     text = json.dumps([value, extra]).encode()
     assert shallow(text) == text
 
 
 @pytest.mark.parametrize("levels", [399, 400, 401, 5000])
-def test_what_is_deep_is_cut_off_and_stays_too_deep(levels: int) -> None:
-    """Else a part of an object would be taken for the whole of it."""
+def test_a_deep_text_is_cut_off_and_stays_too_deep(levels: int) -> None:
+    """Otherwise a part of an object would be archived as the whole object."""
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         text = json.dumps({"before": "]}", "deep": "HERE", "after": 7}).replace(
             '"HERE"', _deep(levels, opening, closing)
@@ -295,11 +296,11 @@ def test_what_is_deep_is_cut_off_and_stays_too_deep(levels: int) -> None:
         assert inner == (1 if levels <= 399 else None)
 
 
-def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some steps go down into an object by recursion: that ends before the archive's own limit is looked at."""
+def test_an_object_that_is_too_deep_for_recursion(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recursive step may fail before the limit of the archive is checked."""
 
-    def deep(raw: JsonObject, **more: Any) -> JsonObject | None:
-        return deep(raw, **more) if raw["metadata"]["name"] == "bad" else distill(raw, **more)
+    def deep(obj: KubeObject, **more: Any) -> JsonObject | None:
+        return deep(obj, **more) if obj.key.name == "bad" else distill(obj, **more)
 
     distill: Callable[..., JsonObject | None] = inventory.distill
     monkeypatch.setattr(inventory, "distill", deep)
@@ -307,8 +308,8 @@ def test_an_object_that_a_step_is_too_deep_for(archive: GitArchive, monkeypatch:
     assert (lacking.name, lacking.reason) == ("bad", "unarchivable")
 
 
-def test_a_rollback_is_planned_where_the_live_object_has_no_form_in_an_archive(archive: GitArchive) -> None:
-    """It is not what the sample has, which is no reason to plan nothing at all."""
+def test_a_rollback_is_planned_for_a_live_object_that_cannot_be_archived(archive: GitArchive) -> None:
+    """The live object differs from the sample; the plan is made all the same."""
     sample = _take(archive, *_OTHERS).recorded.sample
     objects = SampleObjects(archive.tree(sample), None)
     assert objects.holds(_OTHERS[0], controller_labels=())
@@ -318,14 +319,12 @@ def test_a_rollback_is_planned_where_the_live_object_has_no_form_in_an_archive(a
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_nothing_is_told_of_an_object_between_a_sample_that_lacks_it_and_one_that_has_it(
-    archive: GitArchive, *, before: bool
-) -> None:
-    """Neither added, where it was missing, nor modified, where an earlier state stood in for it."""
+def test_a_substitute_is_not_compared_with_an_object(archive: GitArchive, *, before: bool) -> None:
+    """A missing object is not added later, and a carried object is not modified."""
     if before:
         _take(archive, *_OTHERS, document("Cluster", "bad", "1", spec={"tier": 1}))
     first = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
     second = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
     found = compare(archive.tree(first), archive.tree(second))
     assert found.management == ()
-    assert [(one.name, one.detail) for one in found.not_comparable] == [("bad", "could not be taken before")]
+    assert [(entry.name, entry.detail) for entry in found.not_comparable] == [("bad", "could not be taken before")]

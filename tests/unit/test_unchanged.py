@@ -1,4 +1,4 @@
-"""What a capture believes of the one before, and when it does not."""
+"""When a capture uses the cache of the previous capture, and when it does not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gitsnap.core.model import (
     SecretsMode,
     TreeInfo,
 )
+from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Seen
 from gitsnap.sveltos.kinds import CONFIG_MAP
 
@@ -40,14 +41,14 @@ class _Tree:
 
 def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Seen:
     first = Unchanged(info, seen=None, previous=None, now=now)
-    first.at(revision)
-    first.note({PATH: "u 7"})
+    first.start_at(revision)
+    first.record({PATH: "u 7"})
     return first.result()
 
 
 def _files(seen: Seen, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7") -> Any:
     second = Unchanged(info, seen=seen, previous=_Tree(), now=now)
-    second.at(revision)
+    second.start_at(revision)
     return second.files(PATH, version)
 
 
@@ -57,23 +58,23 @@ def test_an_object_of_the_same_version_has_not_changed() -> None:
 
 
 @pytest.mark.parametrize("version", ["u 8", "other 7", ""])
-def test_another_version_is_looked_at(version: str) -> None:
-    """Changed, made anew under the same name, or without a version."""
+def test_another_version_is_archived_again(version: str) -> None:
+    """Changed, recreated under the same name, or without a version."""
     assert _files(_seen(), version=version) == {}
 
 
-def test_a_revision_that_went_back_is_not_believed() -> None:
-    """A restored etcd gives the same resource version to another content."""
+def test_the_cache_is_not_used_if_the_revision_went_back() -> None:
+    """A restored etcd assigns a resource version again, to another content."""
     assert _files(_seen(), revision="49") == {}
     assert _files(_seen(), revision="50") != {}
     assert _files(_seen(), revision="") == {}
 
 
 def test_the_first_list_decides() -> None:
-    """Later lists of the same capture, at whatever revision, change nothing."""
+    """The revisions of later lists of the same capture do not count."""
     second = Unchanged(INFO, seen=_seen(), previous=_Tree(), now=2000)
-    second.at("60")
-    second.at("10")
+    second.start_at("60")
+    second.start_at("10")
 
     assert second.files(PATH, "u 7") != {}
 
@@ -87,17 +88,17 @@ def test_the_first_list_decides() -> None:
         replace(INFO, secrets=SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1b",))),
     ],
 )
-def test_other_rules_modes_or_keys_are_not_believed(info: TreeInfo) -> None:
-    """What an archived object depends on besides itself has changed."""
+def test_the_cache_is_not_used_with_other_rules_modes_or_keys(info: TreeInfo) -> None:
+    """These settings affect archived objects."""
     assert _files(_seen(info)) == {}
 
 
-def test_a_day_later_everything_is_looked_at() -> None:
-    """Counted from the last look at everything, not from the last capture; a clock that went back counts too."""
+def test_the_cache_is_not_used_for_more_than_a_day() -> None:
+    """The day starts at the last capture without a cache. The cache is not used if the clock went back, either."""
     seen = _seen(now=1000)
     second = Unchanged(INFO, seen=seen, previous=_Tree(), now=5000)
-    second.at("60")
-    second.note({PATH: "u 7"})
+    second.start_at("60")
+    second.record({PATH: "u 7"})
     again = second.result()
 
     assert again.checked_at == 1000
@@ -107,16 +108,19 @@ def test_a_day_later_everything_is_looked_at() -> None:
 
 
 def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
-    """A new classifier changes what is archived of a cluster that did not change itself."""
-    raw = {"kind": "SveltosCluster", "metadata": {"uid": "u", "resourceVersion": "7"}}
+    """A new classifier changes the archived labels of a cluster that has not changed itself."""
+    metadata = {"uid": "u", "resourceVersion": "7"}
+    cluster = KubeObject.of(
+        {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "metadata": metadata}
+    )
 
-    assert version_of(raw, {"a"}) != version_of(raw, {"a", "b"})
-    assert version_of(raw, ["b", "a"]) == version_of(raw, ["a", "b"])
-    assert version_of({"kind": "ConfigMap", "metadata": raw["metadata"]}, {"a"}) == "u 7"
+    assert version_of(cluster, {"a"}) != version_of(cluster, {"a", "b"})
+    assert version_of(cluster, ["b", "a"]) == version_of(cluster, ["a", "b"])
+    assert version_of(KubeObject.of({"kind": "ConfigMap", "metadata": metadata}), {"a"}) == "u 7"
 
 
-def test_entries_of_the_policy_are_part_of_what_is_believed() -> None:
-    """An entry decides whether objects that a controller owns are kept: without it they must not stay."""
+def test_the_cache_is_not_used_with_other_entries_of_the_policy() -> None:
+    """An entry decides whether objects that a controller owns are included."""
     added = replace(INFO, resources=(ResourceSelector(Kind("config.projectsveltos.io", "ClusterProfile")),))
     seen = Unchanged(added, seen=None, previous=_Tree(), now=1).result()
 
@@ -124,8 +128,11 @@ def test_entries_of_the_policy_are_part_of_what_is_believed() -> None:
 
 
 def test_the_api_version_is_part_of_the_version() -> None:
-    """A server that serves a kind at another version gives the object with the same resource version."""
+    """An object keeps its resource version when the server serves its kind at another API version."""
     metadata = {"uid": "u", "resourceVersion": "7"}
-    old, new = ({"apiVersion": f"x.example.com/{name}", "kind": "X", "metadata": metadata} for name in ("v1", "v2"))
+    old, new = (
+        KubeObject.of({"apiVersion": f"x.example.com/{version}", "kind": "X", "metadata": metadata})
+        for version in ("v1", "v2")
+    )
 
     assert version_of(old, ()) != version_of(new, ())

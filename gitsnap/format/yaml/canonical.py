@@ -1,7 +1,7 @@
-"""A strict reader of what ``emitter`` writes, several times faster than a general YAML parser.
+"""A strict reader for the output of ``emitter``, several times faster than a general YAML parser.
 
-It accepts the canonical form only and gives up (``None``) at the first line that is anything else, such as an archive
-edited by hand; ``reader`` then asks ruamel.yaml. This module must not guess.
+It accepts the canonical form only. At the first line in another form, such as one edited by hand, it returns
+``NOT_CANONICAL``, and ``reader`` parses the text with ruamel.yaml.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?\Z")
 _PLAIN = re.compile(r"[A-Za-z_/]")
 _LITERAL = re.compile(r"\|(2?)([+-]?)\Z")
 _ENTRY = re.compile(r"([A-Za-z_/][A-Za-z0-9_./-]*):(?: (?:([A-Za-z_/][A-Za-z0-9_./-]*)|\"([^\"\\]*)\"|(\|2?[+-]?)))?\Z")
-"""Most entries of a mapping, read at once: a plain key with a word, a quoted text or the head of a literal block behind
-it, or with nothing, for what stands below."""
+"""Matches most entries of a mapping: a plain key followed by a word, a quoted text, the header of a literal block, or
+nothing, if the value is a collection on the next lines."""
 _WORD, _TEXT, _BLOCK = 2, 3, 4
-"""The groups of these three."""
+"""The groups of the word, the quoted text and the header."""
 _WORDS: dict[str, Any] = {"null": None, "true": True, "false": False}
 
 
 class _NotCanonicalError(Exception):
-    """The text is not in the form that the emitter writes."""
+    """The text is not in canonical form."""
 
 
 class NotCanonical:
-    """The type of ``NOT_CANONICAL``, since ``None`` is a JSON value."""
+    """The type of ``NOT_CANONICAL``. ``None`` would be a JSON value."""
 
 
 NOT_CANONICAL = NotCanonical()
 
 
 def read(text: str) -> Any | NotCanonical:
-    """The JSON value of a canonical text, ``NOT_CANONICAL`` where the text is anything else."""
+    """The JSON value of a canonical text, ``NOT_CANONICAL`` for any other text."""
     if not text.endswith("\n") or "\r" in text:
         return NOT_CANONICAL
     reader = _Reader(text[:-1].split("\n"))
@@ -47,14 +47,14 @@ def read(text: str) -> Any | NotCanonical:
 
 
 class _Reader:
-    """Recursive descent over lines; ``at`` is the line to be read next."""
+    """Recursive descent over lines. ``_at`` is the index of the next line."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
         self._at = 0
 
     def document(self) -> Any:
-        """The value of all lines. Raises _NotCanonicalError where they are not in the form that the archive has."""
+        """The value of all lines. Raises _NotCanonicalError."""
         first = self._lines[0]
         value = self._block(0) if self._opens_block(first) else self._scalar(first, 0)
         if self._at != len(self._lines):
@@ -63,7 +63,7 @@ class _Reader:
 
     @staticmethod
     def _opens_block(text: str) -> bool:
-        """Whether this is an entry of a mapping or of a list, rather than a scalar."""
+        """Whether a text is an entry of a mapping or a list, not a scalar."""
         if text.startswith('"'):
             quoted = _QUOTED.match(text)
             return quoted is not None and text[quoted.end() : quoted.end() + 1] == ":"
@@ -95,7 +95,7 @@ class _Reader:
         return result
 
     def _simple(self, entry: re.Match[str], indent: int) -> Any:
-        """The value of an entry in one of the most frequent forms."""
+        """The value of an entry that ``_ENTRY`` matches."""
         self._at += 1
         form = entry.lastindex
         if form == _WORD:
@@ -105,7 +105,7 @@ class _Reader:
         return self._literal(entry[_BLOCK], indent + 2) if form == _BLOCK else self._nested(indent)
 
     def _key(self, line: str, indent: int) -> tuple[str, str]:
-        """The key of an entry and what stands behind its colon; a block below is read next when that is empty."""
+        """The key of an entry and the text after its colon. If that is empty, the next line is read next."""
         if line.startswith("? ", indent):
             key = self._quoted_or_plain(line[indent + 2 :])
             self._at += 1
@@ -160,7 +160,7 @@ class _Reader:
         return result
 
     def _scalar(self, text: str, indent: int) -> Any:
-        """A scalar that begins behind a key or dash at ``indent``; moves on past its last line."""
+        """The scalar after a key or a dash at ``indent``. The line after its last line is read next."""
         self._at += 1
         if text.startswith("|"):
             return self._literal(text, indent + 2)

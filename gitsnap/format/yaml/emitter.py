@@ -1,8 +1,7 @@
-"""The writer of archived objects: canonical YAML, the same bytes for the same value, whatever the machine.
+"""Writes archived objects as canonical YAML: equal values have equal bytes on every machine.
 
-The output is the archive format (docs/FORMAT.md), so this is no general YAML library: it writes what JSON can hold, in
-a form that readers of YAML 1.1 and of YAML 1.2 take for the same value (the tests ask PyYAML and ruamel.yaml).
-This module must not read YAML.
+The output is the archive format (docs/FORMAT.md). It is limited to JSON values, in a form that readers of YAML 1.1 and
+YAML 1.2 read back to the same value (the tests read it with PyYAML and ruamel.yaml).
 """
 
 from __future__ import annotations
@@ -22,32 +21,32 @@ _PLAIN = re.compile(
     r"[A-Za-z_/][A-Za-z0-9_./@=+-]*(?::[A-Za-z0-9_./@=+-]+)*"
     r"(?: [A-Za-z0-9_./@=+(-][A-Za-z0-9_./@=+()-]*(?::[A-Za-z0-9_./@=+()-]+)*)*\Z"
 )
-"""Strings that need no quotes: they begin with a letter, ``_`` or ``/``, and hold no ``: `` and no `` #``."""
+"""Strings that need no quotes: they begin with a letter, ``_`` or ``/`` and contain neither ``: `` nor `` #``."""
 
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-"""Strings of letters that some reader takes for a boolean or null, whatever their case."""
+"""Strings that some reader reads as a boolean or null, in any case."""
 
 _NOT_LITERAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""What a literal block cannot hold: what is not printable in YAML, and line breaks that are not LF."""
+"""Characters that a literal block cannot contain: unprintable ones, and line breaks other than LF."""
 
 _LITERAL_ASCII = b"\t\n" + bytes(range(0x20, 0x7F))
-"""What it can hold of ASCII, as most text is: bytes are looked through three times faster than by the expression."""
+"""The ASCII bytes that it can contain. Most text is ASCII, and ``bytes.translate`` is three times as fast."""
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\uffff\ufffe]')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 _LONGEST_SIMPLE_KEY = 1000
-"""A key past 1,024 characters, quotes and escapes included, needs the ``? `` form in YAML."""
+"""YAML requires the form ``? `` for a key of more than 1,024 characters, quotes and escapes included."""
 
 DEEPEST = 200
-"""Levels of nesting in an object. Go's YAML reads ten thousand, an API server far fewer in a custom resource."""
+"""Levels of nesting in an object. Go's YAML library reads ten thousand, an API server fewer in a custom resource."""
 
 
 def encode(document: Any) -> bytes:
     """Canonical YAML of a JSON value, UTF-8 with a trailing newline.
 
-    Raises InputError for what JSON cannot hold: other types, NaN and infinities, keys that are no strings, a surrogate
-    without its other half.
+    Raises InputError for a value that JSON cannot represent: another type, NaN, an infinity, a key that is not a
+    string, half of a surrogate pair; also for more than DEEPEST levels of nesting.
     """
     lines: list[str] = []
     if isinstance(document, dict) and document:
@@ -66,7 +65,7 @@ def encode(document: Any) -> bytes:
     try:
         return "\n".join(lines).encode()
     except UnicodeEncodeError as error:
-        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write") from error
+        raise InputError("a text contains half of a surrogate pair, which UTF-8 cannot represent") from error
 
 
 def _top_rank(key: Any) -> tuple[int, str]:
@@ -79,7 +78,7 @@ def _metadata_rank(key: Any) -> tuple[int, str]:
 
 def _checked_key(key: Any) -> str:
     if not isinstance(key, str):
-        raise InputError(f"a key is no string: {key!r}")
+        raise InputError(f"a key is not a string: {key!r}")
     return key
 
 
@@ -96,7 +95,7 @@ def _mapping(value: dict[str, Any], keys: Iterable[str], indent: str, lines: lis
 
 
 def _entry(key: str, value: Any, indent: str, lines: list[str], depth: int) -> None:
-    """``key: value`` at this indentation; a list below a key is not indented further, as kubectl prints it."""
+    """``key: value`` at an indentation. A list below a key is not indented further, as in the output of kubectl."""
     written = _key_text(key)
     if len(written) > _LONGEST_SIMPLE_KEY:
         lines.append(f"{indent}? {written}")
@@ -137,7 +136,7 @@ def _check_depth(depth: int) -> None:
 
 
 def _inline(value: Any, indent: str, depth: int) -> str:
-    """A scalar or an empty collection; a text of several lines as a literal block below ``indent``."""
+    """A scalar or an empty collection. A text of several lines becomes a literal block, indented below ``indent``."""
     if isinstance(value, str):
         if "\n" in value and depth <= DEEPEST and _fits_literal(value):
             return _literal(value, indent + "  ")
@@ -160,7 +159,7 @@ def _inline(value: Any, indent: str, depth: int) -> str:
 
 
 def _float(value: float) -> str:
-    """Shortest form that reads back to the same float, written so that YAML 1.1 readers take it for one too."""
+    """The shortest form that reads back to the same float, in YAML 1.1 as well."""
     if not math.isfinite(value):
         raise InputError("NaN and infinities have no form in JSON")
     text = repr(value)
@@ -181,7 +180,7 @@ def _scalar_text(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _key_text(key: str) -> str:
-    """The same few keys stand in every object of a kind."""
+    """A key as YAML. Cached: the objects of a kind have the same keys."""
     return _scalar_text(_checked_key(key))
 
 
@@ -197,21 +196,21 @@ def _escape(match: re.Match[str]) -> str:
     if known is not None:
         return known
     code = ord(char)
-    if 0xD800 <= code <= 0xDFFF:  # half of a surrogate pair: no reader could give it back
-        raise InputError("a text holds half of a surrogate pair, which UTF-8 cannot write")
+    if 0xD800 <= code <= 0xDFFF:  # half of a surrogate pair, which no reader could read back
+        raise InputError("a text contains half of a surrogate pair, which UTF-8 cannot represent")
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _literal(text: str, indent: str) -> str:
-    """A ``|`` block: chomping says how the text ends, an indentation indicator is needed where it begins with space."""
+    """A ``|`` block. The chomping indicator encodes the final newlines; leading space needs an indentation one."""
     body = text.rstrip("\n")
     trailing = len(text) - len(body)
-    if not body:  # newlines only: a block of nothing but breaks is read differently by the two readers
+    if not body:  # PyYAML and ruamel.yaml read a block of line breaks differently
         return f'"{_ESCAPED.sub(_escape, text)}"'
     chomping = ("-", "")[trailing] if trailing < 2 else "+"
     indicator = "2" if body[0] in " \t\n" else ""
     block = f"\n{body}".replace("\n", f"\n{indent}")
     if "\n\n" in f"\n{body}":
-        # An empty line gets no indentation; a line of spaces only must keep it. Twice, since matches do not overlap.
+        # Empty lines get no indentation, but lines of spaces keep theirs. Twice, because matches do not overlap.
         block = block.replace(f"\n{indent}\n", "\n\n").replace(f"\n{indent}\n", "\n\n")
     return f"|{indicator}{chomping}{block}" + "\n" * max(0, trailing - 1)

@@ -1,9 +1,8 @@
-"""What Go's YAML makes of one scalar: the rules of go.yaml.in/yaml/v2 below sigs.k8s.io/yaml.
+"""The values of YAML scalars by the rules of Go's library go.yaml.in/yaml/v2, which sigs.k8s.io/yaml uses.
 
-Kubernetes, Helm, Sveltos and kubectl read YAML through that library. Its rules are those of YAML 1.1 with exceptions:
-``0400`` is 256, ``yes`` and ``off`` are booleans, ``12:30:45`` and dates are text, and a number that neither 64 bits
-nor a float can hold is text, too. The tests ask the library itself.
-This module must not know collections, anchors or documents.
+Kubernetes, Helm, Sveltos and kubectl read YAML with that library. Its rules are those of YAML 1.1 with exceptions:
+``0400`` is 256, ``yes`` and ``off`` are booleans, ``12:30:45`` and dates are text, and so is a number that fits neither
+64 bits nor a float. The tests compare the results with the library itself.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ _WORDS: dict[str, Any] = {
 }
 _NUMERIC = frozenset("+-0123456789")
 _RESOLVED_STARTS = _NUMERIC | frozenset("yYnNtTfFoO~.")
-"""First characters of what may be another thing than text."""
+"""The first characters of scalars that may not be text."""
 
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _POINT_FIRST = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?\Z")
 _INTEGER = re.compile(r"([-+]?)(?:0[bB]([01]+)|0[oO]([0-7]+)|0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))\Z")
 _BASES = {2: 2, 3: 8, 4: 16, 5: 8, 6: 10}
-"""Group of the expression above -> the base of its digits."""
+"""Group of the expression above -> base of the digits."""
 _SIGNED_BINARY = re.compile(r"0b([-+][01]+)\Z")
-"""Go's library takes this for a number, since it cuts the prefix off and reads the rest with its sign."""
+"""Go's library reads this as a number: it removes the prefix and parses the rest with its sign."""
 
 _LEAST, _MOST_SIGNED, _MOST = -(2**63), 2**63 - 1, 2**64 - 1
 _LONGEST_INTEGER = 70
-"""Characters: 64 binary digits with prefix and sign. A longer number is a float or text, unless zeros lead it."""
+"""Characters: 64 binary digits with prefix and sign. A longer number without leading zeros is a float or text."""
 _PLAIN_FLOATS_BELOW = 1e21
-"""Smaller floats are written without an exponent, so that one without a fraction is an integer to who reads it."""
+"""Go writes smaller floats without an exponent. Without a fraction, such a float is read back as an integer."""
 
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
@@ -57,7 +56,7 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 
 
 def plain(text: str) -> Any:
-    """The value of a scalar without quotes and tag; floats that JSON cannot hold are returned as they are."""
+    """The value of a scalar without quotes and tag. The result may be NaN or infinite, which JSON cannot represent."""
     if text[:1] not in _RESOLVED_STARTS and text:
         return text
     if text in _WORDS:
@@ -67,7 +66,7 @@ def plain(text: str) -> Any:
 
 
 def tagged(tag: str, text: str) -> Any:
-    """The value of a scalar with a tag. Raises ValueError where Go's library refuses the text for the tag."""
+    """The value of a scalar with a tag. Raises ValueError if Go's library refuses the text for the tag."""
     if tag == BINARY_TAG:
         return _binary(text)
     if tag not in _RESOLVED_TAGS or tag == f"{_TAG}str":
@@ -82,14 +81,14 @@ def tagged(tag: str, text: str) -> Any:
         f"{_TAG}float": isinstance(value, float) or (integer and value <= _MOST_SIGNED),
         f"{_TAG}null": value is None,
     }
-    # A number is kept as a float for the key that it may be; as a value its tag makes no difference.
+    # The float matters for a mapping key, whose text it decides. For a value the tag makes no difference.
     if not fits.get(tag, False):
         raise ValueError(f"the text does not fit the tag !!{tag.removeprefix(_TAG)}")
     return float(value) if tag == f"{_TAG}float" else value
 
 
 def key_text(key: Any) -> str | None:
-    """The text of a key that is a scalar, None where the library has no text for it: null, and what 64 bits need."""
+    """The text of a scalar key. None for null and for integers above 63 bits, which Go's library does not convert."""
     if isinstance(key, str):
         return key
     if isinstance(key, bool):
@@ -102,20 +101,20 @@ def key_text(key: Any) -> str | None:
 
 
 def json_number(value: float) -> int | float:
-    """A float as a reader of the JSON finds it that Go writes: an integer, if it has no fraction and no exponent."""
+    """A float as it is read back from Go's JSON: an integer if it is written without fraction and exponent."""
     if value.is_integer() and abs(value) < _PLAIN_FLOATS_BELOW:
         return int(Decimal(repr(value)))
     return value
 
 
 def json_integer(digits: str) -> int | float:
-    """An integer of JSON: past 64 bits Go's library reads a float. Raises ValueError past the largest float."""
+    """An integer of JSON. Go's library reads a float beyond 64 bits. Raises ValueError beyond the largest float."""
     value = _in_64_bits(int(digits)) if len(digits) <= _LONGEST_INTEGER else None
     return json_float(digits) if value is None else value
 
 
 def json_float(text: str) -> int | float:
-    """A number of JSON with a fraction or an exponent. Raises ValueError past the largest float."""
+    """A number of JSON with a fraction or an exponent. Raises ValueError beyond the largest float."""
     value = float(text)
     if math.isinf(value):
         raise ValueError("no float is that large")
@@ -159,7 +158,7 @@ def _finite(text: str) -> float | None:
 
 
 def _binary(text: str) -> str:
-    """Bytes in base64 as text; each byte that is not UTF-8 becomes the replacement character, as in Go's JSON."""
+    """The text of base64 data. A byte that is not UTF-8 becomes the replacement character, as in Go's JSON."""
     packed = text.replace("\r", "").replace("\n", "")
     if _BASE64.match(packed) is None:
         raise ValueError("the text of the tag !!binary is not base64")
@@ -174,7 +173,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def without_surrogates(text: str) -> str:
-    """A text in which each half of a surrogate pair is the replacement character, as in Go's JSON."""
+    """A text with the replacement character for each half of a surrogate pair, as in Go's JSON."""
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -192,7 +191,7 @@ def _is_timestamp(text: str) -> bool:
 
 
 def _short_float(value: float) -> str:
-    """The shortest text that reads back to the same 32-bit float, in the form of Go's ``%g``."""
+    """The shortest text that reads back to the same 32-bit float, as Go's ``%g`` prints it."""
     if math.isnan(value):
         return ".nan"
     try:

@@ -1,6 +1,6 @@
-"""In which line of a YAML text a field stands, for messages about its value.
+"""Line numbers of fields in a YAML text, for messages about their values.
 
-This module must not be imported before it is needed.
+Import this module only when a line is needed: it imports ruamel.yaml.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gitsnap.format.yaml import go_scalars
 
 
 def find_line(text: str, number: int, path: Sequence[str | int]) -> int | None:
-    """The line of the key at a path in the document of this number, empty ones not counted; None if it is not found."""
+    """The line of the key at a path in document ``number`` (from 0, without empty documents); None if there is none."""
     try:
         return next(itertools.islice(_lines(text, tuple(path)), number, None), None)
     except YAMLError:
@@ -33,7 +33,7 @@ def find_line(text: str, number: int, path: Sequence[str | int]) -> int | None:
 
 
 def _lines(text: str, path: tuple[str | int, ...]) -> Iterator[int | None]:
-    """For each document the line of the key at the path."""
+    """The line of the key at a path, for each document that is not empty."""
     parser = CBaseLoader(text)
     while not isinstance(event := parser.get_event(), StreamEndEvent):
         if isinstance(event, DocumentStartEvent):
@@ -43,28 +43,28 @@ def _lines(text: str, path: tuple[str | int, ...]) -> Iterator[int | None]:
 
 
 def _line(parser: Any, path: tuple[str | int, ...]) -> tuple[bool, int | None]:
-    """Whether the document has no collection, and the line of the key at the path; reads up to the document's end."""
-    places: list[tuple[str | int, bool]] = []
-    """For each open collection its position, a number or a key, and whether a mapping waits for a value."""
-    wanted = [str(one) for one in path]
+    """Whether a document has no collection, and the line of the key at a path. Reads to the end of the document."""
+    open_collections: list[tuple[str | int, bool]] = []
+    """The current position or key in each open collection, and whether a mapping expects a value next."""
+    wanted = [str(step) for step in path]
     line, is_empty = None, True
     while not isinstance(event := parser.get_event(), DocumentEndEvent):
         if isinstance(event, CollectionEndEvent):
-            places.pop()
+            open_collections.pop()
             continue
-        place, waits = places[-1] if places else ("", True)
-        if isinstance(place, int):
-            places[-1] = place + 1, waits
-        elif places and not waits:
-            places[-1] = _key(event), True
-            if [str(one) for one, _ in places] == wanted:
+        current, expects_value = open_collections[-1] if open_collections else ("", True)
+        if isinstance(current, int):
+            open_collections[-1] = current + 1, expects_value
+        elif open_collections and not expects_value:
+            open_collections[-1] = _key(event), True
+            if [str(step) for step, _ in open_collections] == wanted:
                 line = event.start_mark.line + 1
             continue
-        elif places:
-            places[-1] = place, False
+        elif open_collections:
+            open_collections[-1] = current, False
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             is_empty = False
-            places.append(("", False) if isinstance(event, MappingStartEvent) else (-1, True))
+            open_collections.append(("", False) if isinstance(event, MappingStartEvent) else (-1, True))
     return is_empty, line
 
 

@@ -1,8 +1,8 @@
-"""Makes JSON values of YAML by Go's rules, from the events of ruamel.yaml's parser in C; its only importer.
+"""Parses YAML to JSON values by the rules of Go, from the events of the C parser of ruamel.yaml.
 
-As in sigs.k8s.io/yaml the last of two equal keys counts, merge keys (``<<``) override what stands above them, and tags
-of collections have no meaning. Nothing here recurses with the text.
-This module must not be imported before it is needed.
+As in sigs.k8s.io/yaml, the last of two equal keys counts, merge keys (``<<``) override the keys above them, and tags of
+collections have no meaning. Nested collections are built without recursion.
+Import this module only when it is needed: it imports ruamel.yaml.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from gitsnap.format.yaml.emitter import DEEPEST
 _FEW_VALUES, _FEW_ALIASED = 1000, 100
 _RATIO_FALLS_FROM, _RATIO_FALLS_TO = 400_000, 4_000_000
 _HIGHEST_RATIO, _LOWEST_RATIO = 0.99, 0.10
-"""How much of a document may come from aliases: this keeps nested aliases, a few lines that stand for billions of
-values, from filling the memory. The numbers are those of Go's library, so that every text that it reads is read."""
+"""Limits of the share of a document that may come from aliases. A few lines of nested aliases can stand for billions of
+values and fill the memory. The limits are those of Go's library, so that every text that it accepts is accepted."""
 
 _VERSION = (1, 1)
 _MERGE = "<<"
@@ -49,24 +49,24 @@ _MOST_RETRIES = 100
 
 
 def load_all(text: str, source: str, *, unique_keys: bool = False) -> list[Any]:
-    """The values of all documents, empty ones left out. Raises InputError with the line of what cannot be read."""
-    with _told(source):
+    """The values of all documents without the empty ones. Raises InputError with the line of the error."""
+    with _input_errors(source):
         return [document for document in _documents(text, unique_keys=unique_keys) if document is not None]
     return []
 
 
 def load_first(text: str, source: str) -> Any:
-    """The value of the first document, None where there is none. Go's library ignores what follows it."""
-    with _told(source):
+    """The value of the first document, None if there is none. Go's library ignores the other documents."""
+    with _input_errors(source):
         return next(_documents(text, most=1), None)
 
 
 def _documents(text: str, *, most: int | None = None, unique_keys: bool = False) -> Iterator[Any]:
-    """The values of the first documents, or of all.
+    """The values of the first ``most`` documents, or of all.
 
-    Go's parser differs from this one in two places: a colon inside of a plain word of a flow collection
-    (``[http://a]``) is text, and so is a byte order mark at the start of a line. A character that the text does not
-    have stands in for these two while the text is parsed.
+    Go's parser differs from this parser in two points: a colon inside a plain word of a flow collection
+    (``[http://a]``) is text, and so is a byte order mark at the start of a line. While the text is parsed, each of the
+    two is replaced by a character that the text does not contain.
     """
     stand_ins: dict[str, str] = {}
     text = text.removeprefix(_BYTE_ORDER_MARK).removeprefix(_BYTE_ORDER_MARK)
@@ -78,26 +78,30 @@ def _documents(text: str, *, most: int | None = None, unique_keys: bool = False)
         try:
             return iter(list(itertools.islice(_parsed(text, stand_ins, unique_keys=unique_keys), most)))
         except MarkedYAMLError as error:
-            place = error.problem_mark.index if error.problem_mark else -1
-            if error.problem != _UNEXPECTED_COLON or text[place : place + 1] != ":" or attempt == _MOST_RETRIES - 1:
+            position = error.problem_mark.index if error.problem_mark else -1
+            if (
+                error.problem != _UNEXPECTED_COLON
+                or text[position : position + 1] != ":"
+                or attempt == _MOST_RETRIES - 1
+            ):
                 raise
         colon = next((char for char, meant in stand_ins.items() if meant == ":"), "") or _unused(text, *stand_ins)
         stand_ins[colon] = ":"
-        text = text[:place] + colon + text[place + 1 :]
+        text = text[:position] + colon + text[position + 1 :]
         if attempt == 0 and "!<" not in text and "%TAG" not in text:
             text = _without_inner_colons(text, colon)
     raise AssertionError("the last attempt returns or raises")
 
 
 def _unused(text: str, *others: str) -> str:
-    """A character of the private use area that the text does not have."""
+    """A character of the private use area that the text does not contain."""
     return next(char for char in map(chr, range(0xE000, 0xF8FF)) if char not in text and char not in others)
 
 
 def _without_inner_colons(text: str, colon: str) -> str:
-    """The text with the stand-in for all colons inside of words: in Go's YAML they are text wherever they stand.
+    """The text with ``colon`` in place of all colons inside words, except in tags and anchors.
 
-    Words of tags and anchors keep theirs.
+    In Go's YAML such a colon is text wherever it is.
     """
     return "".join(
         _INNER_COLON.sub(colon, text[start:end] + text[end : end + 1])[: end - start] if is_word else text[start:end]
@@ -106,7 +110,7 @@ def _without_inner_colons(text: str, colon: str) -> str:
 
 
 def _words(text: str) -> Iterator[tuple[int, int, bool]]:
-    """The text in pieces: start, end, and whether the piece is a word that may hold colons."""
+    """The text in pieces: start, end, and whether the piece is a word that may contain colons."""
     at = 0
     for match in _WORD_WITH_COLON.finditer(text):
         yield at, match.start(), False
@@ -130,26 +134,26 @@ class _Anchored:
 
     value: Any
     count: int
-    """Values in it: itself, its parts, and what its aliases stand for."""
+    """The number of values in it: itself, its parts, and the values of its aliases."""
     height: int
-    """Levels of collections in it."""
+    """The levels of nested collections in it."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not been read."""
+    """A collection whose end has not been read yet."""
 
     value: Any
     anchor: str | None
     counted: int
-    """Values of the document that stand before it."""
+    """The number of values before it in the document."""
     height: int = 1
     pending: Any = _NO_KEY
-    """The key that waits for its value."""
+    """The key whose value comes next."""
     merges: bool = False
-    """Whether the next value belongs to a merge key."""
+    """Whether the next value is that of a merge key."""
     written: set[str] = field(default_factory=set)
-    """The keys that stand in a mapping, without those of merged ones."""
+    """The keys written in a mapping, without merged keys."""
 
 
 class _Builder:
@@ -165,11 +169,11 @@ class _Builder:
         self._count = 1
         self._aliased = 0
         self._doubtful = False
-        """Whether a value or a key has no form in JSON. The document is refused if it still has it at its end: an
-        equal key further down may have replaced it."""
+        """Whether JSON cannot represent a value or a key. The finished document is checked then, because an equal key
+        further down may replace it."""
 
     def document(self) -> Any:
-        """The value of the document whose start was read. Reads up to its end."""
+        """The value of the document whose start has been read. Reads to its end."""
         while not isinstance(event := self._parser.get_event(), DocumentEndEvent):
             self._take(event)
             if self._aliased > _FEW_ALIASED:
@@ -255,7 +259,7 @@ class _Builder:
             _refuse("its aliases multiply to far more than is written there", event)
 
     def _put(self, value: Any, event: Any, *, height: int = 0, alias: bool = False) -> None:
-        """Add a value to the innermost collection: as an item, a key, or the value of the key before it."""
+        """Add a value to the innermost collection: as an item, as a key, or as the value of the pending key."""
         if self._expects_key():
             self._open[-1].pending = self._key(value, event)
             return
@@ -297,7 +301,7 @@ class _Builder:
 
     def _merge(self, into: dict[str, Any], value: Any, event: Any, *, alias: bool) -> None:
         if isinstance(value, list) and not alias and all(isinstance(item, dict) for item in value):
-            self._count -= 1  # the list itself is not decoded by Go's library
+            self._count -= 1  # Go's library does not decode the list itself
             for item in reversed(value):
                 into.update(item)
         elif isinstance(value, dict):
@@ -315,17 +319,19 @@ def _copied(value: Any) -> Any:
 
 
 def _check_json(document: Any) -> None:
-    """Raises MarkedYAMLError for a key or a number that JSON has no form for."""
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
+    """Raises MarkedYAMLError for a key or a number that JSON cannot represent."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
-            odd = next((key for key in value if not isinstance(key, str)), "")
-            if odd != "":
-                raise MarkedYAMLError(problem=f"the key {'null' if odd is None else odd} has no form in JSON")
-            waiting += value.values()
+            other_key = next((key for key in value if not isinstance(key, str)), "")
+            if other_key != "":
+                raise MarkedYAMLError(
+                    problem=f"the key {'null' if other_key is None else other_key} has no form in JSON"
+                )
+            pending += value.values()
         elif isinstance(value, list):
-            waiting += value
+            pending += value
         elif isinstance(value, float) and not math.isfinite(value):
             raise MarkedYAMLError(problem=f"{value} has no form in JSON")
 
@@ -335,16 +341,16 @@ def _refuse(problem: str, event: Any) -> NoReturn:
 
 
 @contextmanager
-def _told(source: str) -> Iterator[None]:
-    """Says in words what is wrong with a text."""
+def _input_errors(source: str) -> Iterator[None]:
+    """Turn the errors of the parser into InputError with the place of the error."""
     try:
         yield
     except MarkedYAMLError as error:
-        raise InputError(f"{source}: {_where(error)}{error.problem or 'not valid YAML'}") from None
+        raise InputError(f"{source}: {_position(error)}{error.problem or 'not valid YAML'}") from None
     except (YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML ({type(error).__name__})") from None
 
 
-def _where(error: MarkedYAMLError) -> str:
+def _position(error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""

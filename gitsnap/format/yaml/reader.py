@@ -1,8 +1,7 @@
-"""Reads YAML: archived objects fast, and what people and programs wrote (policies, manifests, documents in ConfigMaps).
+"""Reads YAML as JSON values: archived objects, policies, manifests, and documents in ConfigMaps.
 
-The rules are those of Go's YAML (``go_scalars``, ``yaml_loading``), since Kubernetes, Helm and Sveltos read with it.
-Values are those of JSON. What gitsnap wrote itself needs no parser of YAML, so that most commands load none.
-This module must not know what the documents mean.
+The rules are those of Go's YAML library (``go_scalars``, ``parser``), which Kubernetes, Helm and Sveltos use. Archived
+objects are read by ``canonical``, without a YAML parser, so that most commands do not import one.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from gitsnap.format.yaml import canonical, go_scalars
 from gitsnap.format.yaml.emitter import DEEPEST
 
 LONGEST_TEXT = 64 * 1024 * 1024
-"""Characters of one file; the whole dump of a cluster with 10,000 objects is about 40 million."""
+"""Characters of one file. A dump of a cluster with 10,000 objects has about 40 million."""
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONG_INTEGER = b"0" * 19
-"""In a text with fewer digits in a row, no integer needs more than 64 bits."""
+"""A text with fewer digits in a row has no integer of more than 64 bits."""
 _DIGITS_AS_ZERO = bytes.maketrans(b"0123456789", b"0" * 10)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive say more."
 
 
 def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
-    """The JSON object of an archived file; ``source`` names it in messages.
+    """The JSON object of an archived file; ``source`` names the file in messages.
 
-    Raises InputError when it is no YAML, is not UTF-8, or is not exactly one mapping: the file is damaged, or somebody
-    else wrote it.
+    Raises InputError for a file that is not YAML, not UTF-8, or not exactly one mapping: it is damaged, or gitsnap did
+    not write it.
     """
     text = _text(data, source)
     value = canonical.read(text)
@@ -41,16 +40,16 @@ def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
             raise InputError(f"{source}: {len(documents)} documents instead of one")
         value = documents[0]
     if not isinstance(value, dict):
-        raise InputError(f"{source}: it holds no mapping of fields, so it is no object")
+        raise InputError(f"{source}: it is no object: its content is not a mapping")
     if not isinstance(value.get("metadata") or {}, dict):
-        raise InputError(f"{source}: its metadata is no mapping of fields, so it is no object")
+        raise InputError(f"{source}: it is no object: its metadata is not a mapping")
     return value
 
 
 def decode_object(data: bytes, source: str) -> dict[str, Any]:
-    """The object of an archived file; ``source`` names the file in messages.
+    """The Kubernetes object of an archived file; ``source`` names the file in messages.
 
-    Raises ArchiveError where the file holds anything else. Whoever may write to a remote can put any file there.
+    Raises ArchiveError for any other content. Everybody who can write to a remote can add such a file.
     """
     try:
         document = decode(data, source)
@@ -63,10 +62,10 @@ def decode_object(data: bytes, source: str) -> dict[str, Any]:
 
 
 def load_documents(text: str | bytes, source: str, *, unique_keys: bool = False) -> list[Any]:
-    """The JSON values of all documents of a YAML or JSON text; empty documents are left out.
+    """The JSON values of all documents of a YAML or JSON text, without empty documents.
 
-    ``source`` names the text in messages. ``unique_keys`` refuses a key that stands twice in a mapping, as kubectl
-    does for files; otherwise the last one counts. Raises InputError with the line of what cannot be read.
+    ``source`` names the text in messages. With ``unique_keys``, a duplicate key is refused, as kubectl does for files;
+    otherwise its last value counts. Raises InputError with the line of the error.
     """
     text = _checked(text, source)
     value = _json(text, unique_keys=unique_keys)
@@ -78,9 +77,9 @@ def load_documents(text: str | bytes, source: str, *, unique_keys: bool = False)
 
 
 def load_document(text: str | bytes, source: str) -> Any:
-    """The JSON value of the first document, None where there is none: as Go reads a text that is to be one document.
+    """The JSON value of the first document, None if there is none. Go ignores further documents in such a text.
 
-    Raises InputError with the line of what cannot be read.
+    Raises InputError with the line of the error.
     """
     text = _checked(text, source)
     value = _json(text)
@@ -92,7 +91,7 @@ def load_document(text: str | bytes, source: str) -> Any:
 
 
 def line_of(text: str, number: int, path: Sequence[str | int]) -> int | None:
-    """The line of a field in one of the documents that ``load_documents`` gives for the text, None if unknown."""
+    """The line of the field at ``path`` in document ``number`` of ``load_documents`` (from 0), None if unknown."""
     from gitsnap.format.yaml.lines import find_line
 
     return find_line(text, number, path)
@@ -117,10 +116,10 @@ _NO_JSON: Any = object()
 
 
 def _json(text: str, *, unique_keys: bool = False) -> Any:
-    """The value of a JSON object, ``_NO_JSON`` for another text. Much faster than the parser of YAML."""
+    """The value of a JSON object, ``_NO_JSON`` for any other text. Much faster than the YAML parser."""
     if text.lstrip()[:1] != "{":
         return _NO_JSON
-    data = text.encode("utf-8", "surrogatepass")  # bytes are looked through many times faster than by expressions
+    data = text.encode("utf-8", "surrogatepass")  # many times faster to search than text with regular expressions
     integers: Any = go_scalars.json_integer if _LONG_INTEGER in data.translate(_DIGITS_AS_ZERO) else None
     pairs = _unique_pairs if unique_keys else None
     try:
@@ -134,14 +133,14 @@ def _json(text: str, *, unique_keys: bool = False) -> Any:
     except (ValueError, RecursionError):
         return _NO_JSON  # a flow mapping of YAML, or several documents
     if _may_be_deep(data) and _is_deep(value):
-        return _NO_JSON  # the parser of YAML says where
+        return _NO_JSON  # the YAML parser reports the line
     return _without_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("duplicate key")  # the parser of YAML says where
+        raise ValueError("duplicate key")  # the YAML parser reports the line
     return result
 
 
@@ -150,7 +149,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _may_be_deep(data: bytes) -> bool:
-    """Whether brackets are nested deeply, those in texts included."""
+    """Whether brackets are nested deeply. Brackets inside strings count too."""
     brackets = data.translate(None, _NO_BRACKETS)
     for _ in range(DEEPEST):
         if not brackets:
@@ -160,7 +159,7 @@ def _may_be_deep(data: bytes) -> bool:
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether collections are nested more deeply than the parser of YAML allows."""
+    """Whether collections are nested more deeply than the YAML parser allows."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [
@@ -175,7 +174,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """The value without halves of surrogate pairs, which only an escape can bring in."""
+    """The value without halves of surrogate pairs, which only an escape can produce."""
     if isinstance(value, str):
         return go_scalars.without_surrogates(value)
     if isinstance(value, dict):
@@ -184,9 +183,9 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def iterate_documents(documents: list[Any], source: str) -> Iterator[dict[str, Any]]:
-    """The API objects among documents: the items of lists (as ``kubectl get -o yaml`` prints them), and single ones.
+    """The API objects of some documents: single objects, and the items of lists as ``kubectl get -o yaml`` prints them.
 
-    Raises InputError naming the source when a document is no API object.
+    Raises InputError naming the source for a document that is not an API object.
     """
     for position, document in enumerate(documents, start=1):
         where = f"{source}, document {position}"
@@ -199,7 +198,7 @@ def iterate_documents(documents: list[Any], source: str) -> Iterator[dict[str, A
 
 
 def _items(document: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    """Items of a list; those of ``XyzList`` may leave out what the list says for all of them."""
+    """The items of a list. Those of an ``XyzList`` may lack ``apiVersion`` and ``kind``."""
     own_kind = str(document["kind"])[: -len("List")]
     for position, item in enumerate(document["items"]):
         if not isinstance(item, dict):

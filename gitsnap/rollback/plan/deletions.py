@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.core.objects import changed_fields
+from gitsnap.core.objects import KubeObject, changed_fields
 from gitsnap.rollback.plan.consequences import Stay
 from gitsnap.rollback.plan.decisions import Judge
 from gitsnap.rollback.plan.match_states import frozen
@@ -30,7 +30,7 @@ def surplus(judge: Judge, selection: Selection, named: Collection[ObjectKey]) ->
     found: list[Step | Stay] = []
     left_alone = selection.exceptions(judge.sample.keys)
     for key, document in sorted(judge.live.objects.items()):
-        if key in judge.sample.keys or generated.reason(document) is not None:
+        if key in judge.sample.keys or generated.origin_of(KubeObject.of(document)) is not None:
             continue
         if key.kind in kinds.REFERENCED_KINDS:
             continue  # most of them are nobody's business here, and only some were read

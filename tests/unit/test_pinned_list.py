@@ -1,4 +1,4 @@
-"""Lists at one instant, and those that are begun before anybody waits for them."""
+"""Lists at one resource version, and lists that are prefetched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from kubernetes import client
 
-from gitsnap.capture.pinned_list import InstantLostError, Lister
+from gitsnap.capture.pinned_list import Lister, VersionExpiredError
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
 from gitsnap.core.errors import AccessDeniedError, BehindError, GoneError
 from gitsnap.core.model import Consistency, Kind, ResourceType
@@ -24,12 +24,12 @@ TWO = ResourceType(Kind("", "Two"), "v1", "twos", namespaced=True)
 
 @dataclass
 class _Cluster:
-    """Begins each list when it is asked for, as the Kubernetes API does; the answers are a script."""
+    """Requests each list when ``list`` is called, as the Kubernetes API does. The answers are scripted."""
 
     errors: dict[str, list[Exception]] = field(default_factory=dict)
-    """By plural: what the next lists of it lead to, once somebody waits for them."""
+    """Plural -> the errors of its next lists, raised when their first page is read."""
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
-    """Plural, resource version and whether metadata is enough, of every list."""
+    """Plural, resource version and ``metadata_only`` of every list."""
 
     def list(
         self, resource: ResourceType, *, resource_version: str, metadata_only: bool, **_places: str
@@ -49,72 +49,72 @@ def _lister(cluster: _Cluster, *, exact: bool = True) -> Lister:
     return Lister(cast("Cluster", cluster), exact=exact, pause=lambda _seconds: None)
 
 
-def test_nothing_is_begun_before_the_capture_has_its_instant() -> None:
-    """It would be read as it is now, and not at the version of the first list."""
+def test_nothing_is_prefetched_before_the_capture_has_a_resource_version() -> None:
+    """The list would be read as it is now, not at the version of the first list."""
     cluster = _Cluster()
     lister = _lister(cluster)
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     assert cluster.asked == []
     list(lister.pages(ONE))
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
 
     assert cluster.asked == [("ones", "", False), ("twos", "7", False)]
 
 
-def test_what_was_begun_is_not_asked_for_again() -> None:
-    """The pages are those of the list that is under way; asked for with anything else, it is another list."""
+def test_a_prefetched_list_is_requested_once() -> None:
+    """Its pages are those of the request under way. Other arguments mean another list."""
     cluster = _Cluster()
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=True)
+    lister.prefetch(TWO, metadata_only=True)
     list(lister.pages(TWO, metadata_only=True))
     assert cluster.asked[1:] == [("twos", "7", True)]
-    lister.begin(TWO, namespace="a", metadata_only=True)
+    lister.prefetch(TWO, namespace="a", metadata_only=True)
     list(lister.pages(TWO, namespace="b", metadata_only=True))
     list(lister.pages(TWO, namespace="a", metadata_only=False))
 
     assert cluster.asked[2:] == [("twos", "7", True), ("twos", "7", True), ("twos", "7", False)]
 
 
-def test_the_next_list_is_begun_before_the_one_before_is_read() -> None:
-    """Neither is asked for twice."""
+def test_the_next_list_is_prefetched_before_the_current_one_is_read() -> None:
+    """Neither list is requested twice."""
     cluster = _Cluster()
     lister = _lister(cluster)
     list(lister.pages(ONE))
     places = ["a", "b", "c"]
 
-    lister.begin(TWO, namespace="a", metadata_only=False)
+    lister.prefetch(TWO, namespace="a", metadata_only=False)
     for place, following in zip_longest(places, places[1:]):
         if following:
-            lister.begin(TWO, namespace=following, metadata_only=False)
+            lister.prefetch(TWO, namespace=following, metadata_only=False)
         list(lister.pages(TWO, namespace=place))
 
     assert cluster.asked[1:] == [("twos", "7", False)] * 3
 
 
 @pytest.mark.parametrize("error", [AccessDeniedError("no"), GoneError("gone")])
-def test_what_keeps_a_begun_list_away_is_said_where_it_is_read(error: Exception) -> None:
-    """Not before: it is no matter of the list that is read meanwhile."""
+def test_the_error_of_a_prefetched_list_is_raised_when_it_is_read(error: Exception) -> None:
+    """Not earlier: the list that is read in between is not affected."""
     cluster = _Cluster({"twos": [error] * 20})
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     list(lister.pages(ONE))
 
-    with pytest.raises(AccessDeniedError if isinstance(error, AccessDeniedError) else InstantLostError):
+    with pytest.raises(AccessDeniedError if isinstance(error, AccessDeniedError) else VersionExpiredError):
         list(lister.pages(TWO))
 
 
-def test_a_begun_list_that_is_behind_is_asked_for_again() -> None:
-    """As any other: at the instant for a while, then as it is now."""
+def test_a_prefetched_list_that_is_behind_is_requested_again() -> None:
+    """As any other list: at the resource version for some time, then as it is now."""
     cluster = _Cluster({"twos": [BehindError("wait")] * 2})
     lister = _lister(cluster)
     list(lister.pages(ONE))
 
-    lister.begin(TWO, metadata_only=False)
+    lister.prefetch(TWO, metadata_only=False)
     list(lister.pages(TWO))
 
     assert cluster.asked[1:] == [("twos", "7", False)] * 3
@@ -122,7 +122,7 @@ def test_a_begun_list_that_is_behind_is_asked_for_again() -> None:
 
 
 class _Answering(KubernetesCluster):
-    """A server whose answers are empty lists; says when it was asked."""
+    """A server that answers with empty lists, and signals each request."""
 
     def __init__(self) -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
@@ -135,8 +135,8 @@ class _Answering(KubernetesCluster):
         return 200, {}, json.dumps({"metadata": {"resourceVersion": "7"}, "items": []}).encode()
 
 
-def test_a_list_of_the_kubernetes_api_begins_when_it_is_asked_for() -> None:
-    """Its first page is on its way before anybody waits for it."""
+def test_the_kubernetes_api_requests_a_list_at_once() -> None:
+    """The first page is requested before it is read."""
     cluster = _Answering()
 
     pages = cluster.list(ONE)
