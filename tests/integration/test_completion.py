@@ -128,7 +128,7 @@ def test_what_kubectl_is_told(place: Path) -> None:
     assert told(*log, "ConfigMap/t") == ["ConfigMap/team/shared", ":0"]
     assert told("list", "--storage", "h") == [":0"]
     (described, directive) = told("dri")
-    assert described.startswith("drift\tShow how the cluster now differs")
+    assert described.startswith("drift\tShow how the live cluster differs")
     assert directive == ":0"
 
 

@@ -58,7 +58,7 @@ def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def defect() -> None:
         raise KeyError("hunter22")
 
-    monkeypatch.setattr("gitsnap.cli.commands.list.list_samples", defect)
+    monkeypatch.setattr("gitsnap.cli.commands.list.list_", defect)
 
     assert _run(["list"]) == InternalError.exit_code == 70
     said = capsys.readouterr().err

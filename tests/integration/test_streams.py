@@ -98,7 +98,7 @@ def test_what_was_done_is_said_where_the_output_is_lost(place: Path) -> None:
     code, said = _run(place, "capture --from-dir cluster", ">/dev/full")
     assert (code, _samples(place)) == (20, before + 1)
     assert "No space left on device" in said
-    assert "Done all the same: the sample p/" in said
+    assert "Done before the error: the sample p/" in said
 
 
 def test_a_reader_that_ends_is_no_success(place: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitsnap.cli import terminal as output
-from gitsnap.cli.commands.list import LEAST
+from gitsnap.cli.commands.list import MIN_WIDTHS
 from gitsnap.render import render_table
 from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal
@@ -67,7 +67,7 @@ def test_a_date_stays_on_one_line(policy: str, date: str, lines: int) -> None:
     header = ["snapshot policy", "date", "changes", "objects", "complete", "commit", "trigger", "kept"]
     row = [policy, date, "+1 ~12", "5000", "yes", "fbbc4ef63127", "schedule", ""]
 
-    table = render_table(header, [row], columns=80, least=LEAST)
+    table = render_table(header, [row], columns=80, least=MIN_WIDTHS)
 
     assert max(map(len, table.splitlines())) <= 80
     assert f"|{date}|" in table

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gitsnap.cli.option_groups import ungrouped
+from gitsnap.cli.option_groups import expand_groups
 
 Name = Annotated[str, typer.Option("--name", help="What it is called.")]
 Often = Annotated[int, typer.Option("--often", help="How often.")]
@@ -26,7 +26,7 @@ class Greeting:
 
 def _app(command: Callable[..., None]) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command()(ungrouped(command))
+    app.command()(expand_groups(command))
     return app
 
 
@@ -57,4 +57,4 @@ def test_two_options_of_one_name_are_a_defect() -> None:
         """Greet."""
 
     with pytest.raises(ValueError, match="duplicate parameter name: 'often'"):
-        ungrouped(greet)
+        expand_groups(greet)
