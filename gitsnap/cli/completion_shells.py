@@ -1,11 +1,9 @@
-"""What typer's completion lacks in some shells, and the completion behind ``kubectl gitsnap``."""
+"""Corrections of the completion of typer, for descriptions and for zsh."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,23 +43,3 @@ def set_up_shell(run: Callable[[], int], program: str) -> int:
         installed = Path.home() / ".zfunc" / f"_{program}"
         if f" {installed}" in text:
             installed.write_text(installed.read_text() + line)
-
-
-def answer_kubectl() -> None:
-    """Run ``kubectl_complete-gitsnap WORD...``: complete the last word for kubectl.
-
-    The output is that for fish, a word and its description in each line, and then a directive of cobra: ``:0`` lets the
-    shell offer files where gitsnap offers nothing (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/).
-    """
-    from gitsnap.cli import main
-    from gitsnap.cli.streams import prepare
-
-    prepare()
-    os.environ["_GITSNAP_COMPLETE"] = "complete_fish"
-    os.environ["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
-    os.environ["_TYPER_COMPLETE_ARGS"] = shlex.join(["gitsnap", *sys.argv[1:]])
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-        main()
-    for line in [*filter(None, printed.getvalue().splitlines()), ":0"]:
-        sys.stdout.write(f"{line}\n")
