@@ -44,7 +44,7 @@ Snapshot = Annotated[
     typer.Option(
         "--snapshot",
         metavar="POLICY",
-        help="Snapshot policy. Required only if the storage holds several archives.",
+        help="Snapshot policy. It may be omitted if the storage holds one archive.",
         autocompletion=completion.complete_policy,
     ),
 ]
@@ -97,7 +97,7 @@ SigningKey = Annotated[
 SecretsMode = Annotated[
     model.SecretsMode | None,
     typer.Option(
-        "--secrets-mode", help="How Secrets are stored. Default: the mode of the archive; `encrypt` for a new archive."
+        "--secrets-mode", help="How Secrets are stored. Default: as in the Snapshot or in the archive, else `encrypt`."
     ),
 ]
 Recipients = Annotated[

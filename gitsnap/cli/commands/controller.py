@@ -111,8 +111,8 @@ def controller(
 ) -> None:
     """Run the controller: take samples on schedule and on request.
 
-    The status of a Snapshot has the result of its samples. The controller runs until SIGTERM or Ctrl-C. If a Snapshot
-    has a field that the --allow options do not permit, it is not ready, and its status names the field and the option.
+    The controller runs until SIGTERM or Ctrl-C. The status of a Snapshot has the result of its samples. A Snapshot with
+    a field that needs an --allow option is not ready without the option; its status names the field and the option.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """

@@ -28,7 +28,7 @@ _Entry = TypeVar("_Entry")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
-_MOMENT = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339 (UTC unless it has an offset)."
+_MOMENTS = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
 
 
 def log(
@@ -42,7 +42,9 @@ def log(
         ),
     ] = "",
     archive: ArchiveOptions,
-    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after {_MOMENT}")] = "",
+    since: Annotated[
+        str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
+    ] = "",
     until: Annotated[
         str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")
     ] = "",

@@ -29,7 +29,9 @@ _DEFAULT_ZONE = "UTC"
 
 def _keep_newest(name: str, unit: str) -> Any:
     """Declare an option that keeps the newest sample of each of N units of time."""
-    return typer.Option(name, metavar="N", min=0, help=f"Keep the newest sample of each of the last N {unit}.")
+    return typer.Option(
+        name, metavar="N", min=0, help=f"Keep the newest sample of each of the last N {unit} that have a sample."
+    )
 
 
 def prune(

@@ -49,7 +49,7 @@ def rollback(
     file = load_plan(files.plan) if files.plan is not None else None
     if file is not None:
         if not request.is_empty:
-            raise UsageError("--plan has the sample, the selection and what is allowed: omit these options")
+            raise UsageError("--plan has the sample, the selection and what is allowed: leave these options out")
         request = RollbackRequest(file.sample, file.selection, file.options)
     request = replace(request, options=execution.with_wait(request.options))
     target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key, cross_cluster=cross_cluster)

@@ -29,7 +29,8 @@ def show(
         list[str] | None,
         typer.Argument(
             metavar="[references] [KIND/[NS/]NAME]...",
-            help="Objects to print; behind `references`: objects whose references are listed. Default: an overview.",
+            help="Objects to print. After the word `references`: objects whose references are listed. "
+            "Default: an overview.",
             autocompletion=completion.complete_object,
         ),
     ] = None,
