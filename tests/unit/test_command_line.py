@@ -1,4 +1,4 @@
-"""The shape of the command line: what its help says without loading any command."""
+"""The table of commands agrees with the modules of the commands."""
 
 from __future__ import annotations
 
