@@ -31,47 +31,55 @@ _MAX_REFERENCES = 10
 _TAG_ID = re.compile(r"[0-9a-f]{40}")
 
 
+_Snapshot = Annotated[
+    str,
+    typer.Option(
+        "--snapshot",
+        metavar="POLICY",
+        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else `manual`.",
+        autocompletion=completion.complete_policy,
+    ),
+]
+_RequireComplete = Annotated[
+    bool, typer.Option("--require-complete", help="Take no sample if a kind cannot be read (exit status 12).")
+]
+_Adopt = Annotated[
+    bool, typer.Option("--adopt", help="Continue the archive with this cluster, because its cluster was rebuilt.")
+]
+_Continues = Annotated[
+    str,
+    typer.Option(
+        "--continues",
+        metavar="ID",
+        help="For the first sample: id of the newest tag in the archive that this archive replaces.",
+    ),
+]
+_Full = Annotated[
+    bool,
+    typer.Option("--full", help="Read all objects, including objects that seem unchanged since the last sample."),
+]
+_IncludeGenerated = Annotated[
+    bool,
+    typer.Option(
+        "--include-generated", help="Also list the objects that were left out because a controller generated them."
+    ),
+]
+
+
 def capture(
     *,
-    snapshot: Annotated[
-        str,
-        typer.Option(
-            "--snapshot",
-            metavar="POLICY",
-            help="Snapshot policy; the archive has the same name. Default: the policy in --file, else `manual`.",
-            autocompletion=completion.complete_policy,
-        ),
-    ] = "",
+    snapshot: _Snapshot = "",
     storage: options.Storage = None,
     cluster: ClusterOptions,
     policy_options: PolicyOptions,
     identity: options.Identity = None,
     accept_secrets_change: options.AcceptSecretsChange = False,
-    require_complete: Annotated[
-        bool, typer.Option("--require-complete", help="Take no sample if a kind cannot be read (exit status 12).")
-    ] = False,
-    adopt: Annotated[
-        bool, typer.Option("--adopt", help="Continue the archive with this cluster, because its cluster was rebuilt.")
-    ] = False,
-    continues: Annotated[
-        str,
-        typer.Option(
-            "--continues",
-            metavar="ID",
-            help="For the first sample: id of the newest tag in the archive that this archive replaces.",
-        ),
-    ] = "",
+    require_complete: _RequireComplete = False,
+    adopt: _Adopt = False,
+    continues: _Continues = "",
     signing_key: options.SigningKey = None,
-    full: Annotated[
-        bool,
-        typer.Option("--full", help="Read all objects, including objects that seem unchanged since the last sample."),
-    ] = False,
-    include_generated: Annotated[
-        bool,
-        typer.Option(
-            "--include-generated", help="Also list the objects that were left out because a controller generated them."
-        ),
-    ] = False,
+    full: _Full = False,
+    include_generated: _IncludeGenerated = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Take one sample: read the configuration and record it.

@@ -68,43 +68,50 @@ class PermissionOptions:
         )
 
 
+_Storage = Annotated[
+    Path,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        envvar="GITSNAP_STORAGE",
+        show_envvar=True,
+        help="Folder that holds the archives; spec.storage may name a folder inside it.",
+    ),
+]
+_Listen = Annotated[
+    str, typer.Option("--listen", metavar="[HOST]:PORT", help="Address that serves /healthz, /readyz and /metrics.")
+]
+_Namespace = Annotated[
+    str,
+    typer.Option(
+        "--lease-namespace",
+        metavar="NS",
+        envvar="POD_NAMESPACE",
+        help="Namespace of the controller: it has the Lease and the Secrets that Snapshots name.",
+    ),
+]
+_Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", metavar="N", min=1, max=64, help="Maximum number of samples that are taken at the same time."
+    ),
+]
+_Grace = Annotated[
+    float,
+    typer.Option(
+        "--grace-seconds", metavar="SECONDS", min=0, help="How long running samples may continue after SIGTERM."
+    ),
+]
+
+
 def controller(
-    storage: Annotated[
-        Path,
-        typer.Option(
-            "--storage",
-            metavar="DIR",
-            envvar="GITSNAP_STORAGE",
-            show_envvar=True,
-            help="Folder that holds the archives; spec.storage may name a folder inside it.",
-        ),
-    ] = _DEFAULT_STORAGE,
+    storage: _Storage = _DEFAULT_STORAGE,
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="[HOST]:PORT", help="Address that serves /healthz, /readyz and /metrics.")
-    ] = "127.0.0.1:8080",
-    namespace: Annotated[
-        str,
-        typer.Option(
-            "--lease-namespace",
-            metavar="NS",
-            envvar="POD_NAMESPACE",
-            help="Namespace of the controller: it has the Lease and the Secrets that Snapshots name.",
-        ),
-    ] = _DEFAULT_NAMESPACE,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", metavar="N", min=1, max=64, help="Maximum number of samples that are taken at the same time."
-        ),
-    ] = 2,
-    grace: Annotated[
-        float,
-        typer.Option(
-            "--grace-seconds", metavar="SECONDS", min=0, help="How long running samples may continue after SIGTERM."
-        ),
-    ] = 20.0,
+    listen: _Listen = "127.0.0.1:8080",
+    namespace: _Namespace = _DEFAULT_NAMESPACE,
+    workers: _Workers = 2,
+    grace: _Grace = 20.0,
     *,
     permitted: PermissionOptions,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also log debug messages.")] = False,

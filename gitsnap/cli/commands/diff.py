@@ -32,41 +32,47 @@ _CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "m
 _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 
 
+_Archive = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR|URL",
+        help="Folder or git URL of one archive. Given twice: compare samples of two archives.",
+    ),
+]
+_FromSample = Annotated[
+    str,
+    typer.Option(
+        "--from-sample",
+        metavar="SAMPLE",
+        help="Older sample. Default: the sample before --to-sample.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+_ToSample = Annotated[
+    str,
+    typer.Option(
+        "--to-sample",
+        metavar="SAMPLE",
+        help="Newer sample, or `live` for the live cluster.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+_Decrypt = Annotated[
+    bool,
+    typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields."),
+]
+
+
 def diff(
     *,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--archive",
-            metavar="DIR|URL",
-            help="Folder or git URL of one archive. Given twice: compare samples of two archives.",
-        ),
-    ] = None,
-    from_sample: Annotated[
-        str,
-        typer.Option(
-            "--from-sample",
-            metavar="SAMPLE",
-            help="Older sample. Default: the sample before --to-sample.",
-            autocompletion=completion.complete_sample,
-        ),
-    ] = "",
-    to_sample: Annotated[
-        str,
-        typer.Option(
-            "--to-sample",
-            metavar="SAMPLE",
-            help="Newer sample, or `live` for the live cluster.",
-            autocompletion=completion.complete_sample,
-        ),
-    ] = "latest",
+    archive: _Archive = None,
+    from_sample: _FromSample = "",
+    to_sample: _ToSample = "latest",
     raw_diff: options.RawDiff = False,
-    decrypt: Annotated[
-        bool,
-        typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields."),
-    ] = False,
+    decrypt: _Decrypt = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     exit_code: options.ExitCode = False,

@@ -29,39 +29,45 @@ if TYPE_CHECKING:
     from gitsnap.secrets.age import Keeper
 
 
+_Source = Annotated[
+    Path,
+    typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that contains `snapshot/`."),
+]
+_Snapshot = Annotated[
+    str,
+    typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Required only if there are several."),
+]
+_Into = Annotated[
+    str,
+    typer.Option(
+        "--into", metavar="POLICY", help="Policy whose archive gets the samples. Default: the name of the Snapshot."
+    ),
+]
+_TimeZone = Annotated[
+    str,
+    typer.Option("--time-zone", metavar="ZONE", help="Time zone of the dates: that of the host of the old feature."),
+]
+_ClusterUid = Annotated[
+    str,
+    typer.Option(
+        "--cluster-uid",
+        metavar="UID",
+        help="Uid of the namespace kube-system in the cluster, so that later captures can continue the archive.",
+    ),
+]
+_SecretsMode = Annotated[
+    SecretsMode | None, typer.Option("--secrets-mode", help="How Secrets are stored. Default: encrypt.")
+]
+
+
 def import_(
-    source: Annotated[
-        Path,
-        typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that contains `snapshot/`."),
-    ],
-    snapshot: Annotated[
-        str,
-        typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Required only if there are several."),
-    ] = "",
+    source: _Source,
+    snapshot: _Snapshot = "",
     storage: options.Storage = None,
-    into: Annotated[
-        str,
-        typer.Option(
-            "--into", metavar="POLICY", help="Policy whose archive gets the samples. Default: the name of the Snapshot."
-        ),
-    ] = "",
-    time_zone: Annotated[
-        str,
-        typer.Option(
-            "--time-zone", metavar="ZONE", help="Time zone of the dates: that of the host of the old feature."
-        ),
-    ] = "UTC",
-    cluster_uid: Annotated[
-        str,
-        typer.Option(
-            "--cluster-uid",
-            metavar="UID",
-            help="Uid of the namespace kube-system in the cluster, so that later captures can continue the archive.",
-        ),
-    ] = "",
-    secrets_mode: Annotated[
-        SecretsMode | None, typer.Option("--secrets-mode", help="How Secrets are stored. Default: encrypt.")
-    ] = None,
+    into: _Into = "",
+    time_zone: _TimeZone = "UTC",
+    cluster_uid: _ClusterUid = "",
+    secrets_mode: _SecretsMode = None,
     recipient: options.Recipients = None,
     identity: options.Identity = None,
     form: options.Output = terminal.Output.TABLE,

@@ -10,17 +10,19 @@ from gitsnap.cli import completion, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.history import samples
 
+_Sample = Annotated[
+    str,
+    typer.Argument(
+        metavar="SAMPLE",
+        help="The sample, in any form that --sample of other commands accepts.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+
 
 def keep(
     *,
-    sample: Annotated[
-        str,
-        typer.Argument(
-            metavar="SAMPLE",
-            help="The sample, in any form that --sample of other commands accepts.",
-            autocompletion=completion.complete_sample,
-        ),
-    ],
+    sample: _Sample,
     archive: ArchiveOptions,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the mark.")] = False,
 ) -> None:

@@ -30,13 +30,16 @@ MIN_WIDTHS = {
 """The minimum widths of columns on a narrow terminal. Dates never wrap."""
 
 
+_Wide = Annotated[
+    bool,
+    typer.Option("--wide", "-w", help="Also show changes, objects, completeness, commit, trigger and marks."),
+]
+
+
 def list_(
     *,
     archive: ArchiveOptions,
-    wide: Annotated[
-        bool,
-        typer.Option("--wide", "-w", help="Also show changes, objects, completeness, commit, trigger and marks."),
-    ] = False,
+    wide: _Wide = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """List samples, oldest first. Dates are in UTC.

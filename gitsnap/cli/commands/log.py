@@ -31,27 +31,29 @@ _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "act
 _MOMENTS = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
 
 
+_Wanted = Annotated[
+    str,
+    typer.Argument(
+        metavar="[KIND[/NAMESPACE]/NAME]",
+        help="Only this kind or object. Default: all objects.",
+        autocompletion=completion.complete_object,
+    ),
+]
+_Since = Annotated[
+    str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
+]
+_Until = Annotated[str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")]
+_Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Maximum number of changes. 0: all changes.")]
+
+
 def log(
     *,
-    wanted: Annotated[
-        str,
-        typer.Argument(
-            metavar="[KIND[/NAMESPACE]/NAME]",
-            help="Only this kind or object. Default: all objects.",
-            autocompletion=completion.complete_object,
-        ),
-    ] = "",
+    wanted: _Wanted = "",
     archive: ArchiveOptions,
-    since: Annotated[
-        str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
-    ] = "",
-    until: Annotated[
-        str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")
-    ] = "",
+    since: _Since = "",
+    until: _Until = "",
     clusters: options.Clusters = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=0, help="Maximum number of changes. 0: all changes.")
-    ] = 0,
+    limit: _Limit = 0,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Show when objects changed, in which fields, and by whom.

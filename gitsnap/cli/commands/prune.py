@@ -34,32 +34,36 @@ def _keep_newest(name: str, unit: str) -> Any:
     )
 
 
+_File = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that has the rules.")
+]
+_KeepWithin = Annotated[
+    str,
+    typer.Option(
+        "--keep-within",
+        metavar="TIME",
+        help="Keep the samples taken within this time before the newest sample, such as 7d or 1y6m.",
+    ),
+]
+_TimeZone = Annotated[
+    str,
+    typer.Option("--time-zone", metavar="ZONE", help="Time zone for hours, days, weeks and months. Default: UTC."),
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which samples would be removed, but remove none.")]
+
+
 def prune(
     *,
     archive: ArchiveOptions,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that has the rules.")
-    ] = None,
+    file: _File = None,
     keep_last: Annotated[int, typer.Option("--keep-last", metavar="N", min=0, help="Keep the newest N samples.")] = 0,
     keep_hourly: Annotated[int, _keep_newest("--keep-hourly", "hours")] = 0,
     keep_daily: Annotated[int, _keep_newest("--keep-daily", "days")] = 0,
     keep_weekly: Annotated[int, _keep_newest("--keep-weekly", "weeks")] = 0,
     keep_monthly: Annotated[int, _keep_newest("--keep-monthly", "months")] = 0,
-    keep_within: Annotated[
-        str,
-        typer.Option(
-            "--keep-within",
-            metavar="TIME",
-            help="Keep the samples taken within this time before the newest sample, such as 7d or 1y6m.",
-        ),
-    ] = "",
-    time_zone: Annotated[
-        str,
-        typer.Option("--time-zone", metavar="ZONE", help="Time zone for hours, days, weeks and months. Default: UTC."),
-    ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show which samples would be removed, but remove none.")
-    ] = False,
+    keep_within: _KeepWithin = "",
+    time_zone: _TimeZone = "",
+    dry_run: _DryRun = False,
     yes: options.Yes = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:

@@ -20,18 +20,23 @@ if TYPE_CHECKING:
     from gitsnap.archive.remote import Pushed, Remote
 
 
+_To = Annotated[
+    str, typer.Option("--to", metavar="URL", help="URL of the remote. Default: spec.push.url of the Snapshot.")
+]
+_File = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that names the remote.")
+]
+_Prune = Annotated[
+    bool, typer.Option("--prune", help="Also remove the samples from the remote that retention removed here.")
+]
+
+
 def push(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    to: Annotated[
-        str, typer.Option("--to", metavar="URL", help="URL of the remote. Default: spec.push.url of the Snapshot.")
-    ] = "",
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that names the remote.")
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Also remove the samples from the remote that retention removed here.")
-    ] = False,
+    to: _To = "",
+    file: _File = None,
+    prune: _Prune = False,
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
     form: options.Output = terminal.Output.TABLE,

@@ -14,12 +14,14 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 
+_Recipient = Annotated[
+    list[str],
+    typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+]
+
 
 def rotate(
-    recipient: Annotated[
-        list[str],
-        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
-    ],
+    recipient: _Recipient,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     identity: options.Identity = None,

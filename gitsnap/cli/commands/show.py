@@ -23,26 +23,27 @@ if TYPE_CHECKING:
 _REFERENCES = "references"
 
 
+_Objects = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[references] [KIND/[NS/]NAME]...",
+        help="Objects to print. After the word `references`: objects whose references are listed. "
+        "Default: an overview.",
+        autocompletion=completion.complete_object,
+    ),
+]
+_Everything = Annotated[bool, typer.Option("--all", help="Print all objects, as a YAML stream for kubectl apply.")]
+_Decrypt = Annotated[bool, typer.Option("--decrypt", help="Show the values of Secrets and of sensitive fields.")]
+
+
 def show(
     *,
-    objects: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[references] [KIND/[NS/]NAME]...",
-            help="Objects to print. After the word `references`: objects whose references are listed. "
-            "Default: an overview.",
-            autocompletion=completion.complete_object,
-        ),
-    ] = None,
+    objects: _Objects = None,
     archive: ArchiveOptions,
     sample: options.Sample = "latest",
     namespace: options.Namespaces = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Print all objects, as a YAML stream for kubectl apply.")
-    ] = False,
-    decrypt: Annotated[
-        bool, typer.Option("--decrypt", help="Show the values of Secrets and of sensitive fields.")
-    ] = False,
+    everything: _Everything = False,
+    decrypt: _Decrypt = False,
     identity: options.Identity = None,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:

@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from gitsnap.rollback import Asked, Past
 
 
+_Of = Annotated[
+    str,
+    typer.Option(
+        "--of",
+        metavar="SAMPLE",
+        help="Undo the rollback that this sample was taken before. Default: the last rollback.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+
+
 def undo(
     *,
     archive: ArchiveOptions,
     cluster: ClusterOptions,
-    of: Annotated[
-        str,
-        typer.Option(
-            "--of",
-            metavar="SAMPLE",
-            help="Undo the rollback that this sample was taken before. Default: the last rollback.",
-            autocompletion=completion.complete_sample,
-        ),
-    ] = "",
+    of: _Of = "",
     execution: ExecutionOptions,
     permitted: UndoOptions,
     identity: options.Identity = None,

@@ -28,22 +28,23 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{7,40}")
 
 
+_AllowedSigners = Annotated[
+    Path | None,
+    typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
+]
+_Remote = Annotated[str, typer.Option("--remote", metavar="URL", help="Remote that must have the same history.")]
+_Pinned = Annotated[
+    list[str] | None,
+    typer.Option("--pinned", metavar="ID", help="Id that an earlier verify printed, and that must exist; repeatable."),
+]
+
+
 def verify(
     *,
     archive: ArchiveOptions,
-    allowed_signers: Annotated[
-        Path | None,
-        typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
-    ] = None,
-    remote: Annotated[
-        str, typer.Option("--remote", metavar="URL", help="Remote that must have the same history.")
-    ] = "",
-    pinned: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pinned", metavar="ID", help="Id that an earlier verify printed, and that must exist; repeatable."
-        ),
-    ] = None,
+    allowed_signers: _AllowedSigners = None,
+    remote: _Remote = "",
+    pinned: _Pinned = None,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Verify that archives are complete and unchanged.
