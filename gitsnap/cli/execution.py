@@ -20,15 +20,14 @@ from gitsnap.cli.rollback_samples import RollbackSampler
 from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import (
     EXIT_LEFT_OUT,
-    AbortedError,
     AccessDeniedError,
     NotArrivedError,
     RefusedError,
     RollbackFailedError,
 )
+from gitsnap.core.text import counted
 from gitsnap.render.plan import plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
-from gitsnap.rollback.plan import counted
 
 if TYPE_CHECKING:
     from gitsnap.rollback import Asked, Past, Patience, Report
@@ -138,22 +137,10 @@ def _execute(
     if execution.dry_run:
         return None
     if plan.writes:
-        _confirm(plan, yes=execution.yes)
+        terminal.confirm(question(plan), yes=execution.yes, unchanged="nothing was changed")
     else:
         terminal.say("nothing to do: the cluster already has what was selected")
     return _apply(target, plan, request, execution, is_text=is_text)
-
-
-def _confirm(plan: Plan, *, yes: bool) -> None:
-    """Ask the user. Raises RefusedError if there is no terminal, AbortedError if the user does not agree."""
-    if yes:
-        return
-    if not terminal.is_interactive():
-        raise RefusedError(
-            "nothing was changed: the plan cannot be confirmed without a terminal", hint="Give --yes to apply the plan."
-        )
-    if not terminal.confirm(question(plan)):
-        raise AbortedError("nothing was changed")
 
 
 def _apply(target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, *, is_text: bool) -> Report:

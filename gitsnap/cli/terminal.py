@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from gitsnap.cli.streams import is_utf8
+from gitsnap.core.errors import AbortedError, RefusedError
 from gitsnap.render import as_json, as_yaml, one_line, visible
 
 if TYPE_CHECKING:
@@ -75,9 +76,20 @@ def indented(text: str) -> str:
     return visible(text).replace("\n", "\n  ")
 
 
-def confirm(question: str) -> bool:
-    """Ask the user a yes-or-no question on stderr, and return whether the answer is yes."""
-    return typer.confirm(one_line(question), err=True)
+def confirm(question: str, *, yes: bool, unchanged: str) -> None:
+    """Ask the user a yes-or-no question on stderr, unless --yes was given (``yes``).
+
+    ``unchanged``: the beginning of the errors, such as "nothing was removed". Raises RefusedError if there is no
+    terminal, AbortedError if the answer is no.
+    """
+    if yes:
+        return
+    if not is_interactive():
+        raise RefusedError(
+            f"{unchanged}: there is no terminal for a confirmation", hint="Give --yes to continue without a question."
+        )
+    if not typer.confirm(one_line(question), err=True):
+        raise AbortedError(unchanged)
 
 
 def warn(messages: Iterable[str]) -> None:

@@ -16,7 +16,8 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.policies import policy_from_file
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.core.errors import AbortedError, RefusedError, UsageError
+from gitsnap.core.errors import UsageError
+from gitsnap.core.text import counted
 from gitsnap.policy.retention import Decision, Rules
 from gitsnap.policy.snapshot import Retention
 from gitsnap.render import render_table
@@ -90,7 +91,8 @@ def prune(
     if shown_first:
         _show(opened, decisions, form, dry_run=dry_run)
     if removals and not dry_run:
-        _confirm(opened, removals, yes=yes)
+        question = f"Remove {counted(len(removals), 'sample')} from {opened.location}?"
+        terminal.confirm(question, yes=yes, unchanged="nothing was removed")
         decisions, summary = _remove(opened, rules, removals, now)
         if not shown_first:
             _show(opened, decisions, form, dry_run=dry_run)
@@ -110,7 +112,7 @@ def _remove(
 
     with archive.writer() as writer:
         decisions = prune.prune(writer, rules, only={decision.sample.tag for decision in removals}, now=now)
-    summary = f"{_count(sum(not decision.keep for decision in decisions))} removed from {archive.location}"
+    summary = f"{counted(sum(not decision.keep for decision in decisions), 'sample')} removed from {archive.location}"
     terminal.note_finished(summary)
     return decisions, summary
 
@@ -121,23 +123,6 @@ def _rules(policy: str, file: Path | None, given: Retention, zone: str) -> Rules
     if given != Retention() or zone:
         raise UsageError("--file has the rules already: omit --file, or omit the --keep options and --time-zone")
     return Rules.of(policy_from_file(policy, file))
-
-
-def _confirm(archive: GitArchive, removals: Sequence[Decision], *, yes: bool) -> None:
-    """Ask the user. Raises RefusedError if there is no terminal, AbortedError if the user does not agree."""
-    if yes:
-        return
-    if not terminal.is_interactive():
-        raise RefusedError(
-            "nothing was removed: the removal cannot be confirmed without a terminal",
-            hint="Give --yes to remove the samples.",
-        )
-    if not terminal.confirm(f"Remove {_count(len(removals))} from {archive.location}?"):
-        raise AbortedError("nothing was removed")
-
-
-def _count(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
 
 
 def _show(archive: GitArchive, decisions: Sequence[Decision], form: terminal.Output, *, dry_run: bool) -> None:

@@ -14,6 +14,7 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.policies import find_policy
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError
+from gitsnap.core.text import counted
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -81,7 +82,7 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
 
 
 def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output) -> None:
-    terminal.note_finished(f"{pushed.tags} samples were pushed, commit {pushed.commit[:12]}")
+    terminal.note_finished(f"pushed {counted(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
     if pushed.problem:
         terminal.say(f"warning: nothing was removed from the remote: {pushed.problem}")
     if form is not terminal.Output.TABLE:
@@ -97,7 +98,8 @@ def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output
             form,
         )
         return
-    noun = "sample" if pushed.tags == 1 else "samples"
-    result = f"pushed {pushed.tags} {noun}" if pushed.tags else "pushed the branch" if pushed.branch else "up to date"
+    result = "pushed the branch" if pushed.branch else "up to date"
+    if pushed.tags:
+        result = f"pushed {counted(pushed.tags, 'sample')}"
     removed = f", removed {pushed.removed}" if pushed.removed else ""
     terminal.print_result(f"{archive.policy}: {result}{removed}, commit {pushed.commit[:12]}, at {url}")

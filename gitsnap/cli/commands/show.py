@@ -13,6 +13,7 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, ObjectKey
+from gitsnap.core.text import counted
 from gitsnap.format import decode, masking
 from gitsnap.history import samples
 from gitsnap.render import render_table, shortened
@@ -95,8 +96,7 @@ def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.O
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
-    counted = "1 object" if len(rows) == 1 else f"{len(rows)} objects"
-    terminal.say(f"{tag}: {counted}, Secrets: {tree.info.secrets.mode}")
+    terminal.say(f"{tag}: {counted(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}")
     for incomplete in tree.incomplete:
         terminal.say(f"incomplete: {incomplete} was {incomplete.substitute} ({incomplete.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")

@@ -15,6 +15,7 @@ import typer
 from gitsnap.cli import options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
+from gitsnap.core.text import counted
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
@@ -145,12 +146,10 @@ def _document(result: _Result) -> dict[str, object]:
 
 
 def _print(result: _Result) -> None:
-    count = len(result.samples)
-    noun = "sample" if count == 1 else "samples"
     whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
-    verdict = f"{result.wrong} {'finding' if result.wrong == 1 else 'findings'}" if result.wrong else whole
+    verdict = counted(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
-    terminal.print_result(f"{result.policy}: {count} {noun}{newest}, {verdict}")
+    terminal.print_result(f"{result.policy}: {counted(len(result.samples), 'sample')}{newest}, {verdict}")
     for finding in result.findings:
         label = "WRONG" if finding.wrong else "note "
         terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))
