@@ -41,7 +41,6 @@ _EXACT: dict[str, frozenset[str]] = {
                 "diff/pairs.py: {target for target in (unreadable_before | unreadable_after) & kept "
                 "if self.content_changed(target)}"
             ),
-            "diff/resources.py: slot[1] == deployment",
             "rollback/plan/deletions.py: key in judge.live.objects",
             "rollback/plan/builder.py: {key for key in others if key.kind in PRUNED_KINDS}",
         }
