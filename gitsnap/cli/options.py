@@ -1,4 +1,4 @@
-"""The options that several commands share: each with its name, environment variable and help text.
+"""The options that several commands share, and the options of rollbacks: names, environment variables and help texts.
 
 An option has the name that the Sveltos CLI uses, if it has one, so that runbooks need few changes.
 """
