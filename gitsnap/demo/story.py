@@ -113,6 +113,6 @@ class _Stage:
         sys.stdout.write(f"\n$ {shown}\n")
         sys.stdout.flush()
         environment = {**os.environ, "GIT_PAGER": "cat", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        done = subprocess.run(command, cwd=self._folder, env=environment, check=False)  # noqa: S603 - fixed arguments
-        if done.returncode:
-            raise _DemoError(f"the demo stopped: `{shown}` ended with {done.returncode}")
+        completed = subprocess.run(command, cwd=self._folder, env=environment, check=False)  # noqa: S603 - fixed arguments
+        if completed.returncode:
+            raise _DemoError(f"the demo stopped: `{shown}` ended with {completed.returncode}")

@@ -43,17 +43,17 @@ def addons(
         terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
         summaries = samples.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
         failed = samples.failed_deployments(summaries, filters)
-        found = samples.addons_of(samples.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed)
+        deployed = samples.addons_of(samples.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed)
     else:
         connected = cluster.open()
         configurations = list(samples.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
         terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
         failed = _failed_deployments_now(connected, filters)
-        found = samples.addons_of(configurations, filters, failed)
+        deployed = samples.addons_of(configurations, filters, failed)
     terminal.warn(map(str, failed))
     rows = [
         [addon.cluster, addon.resource_type, addon.namespace, addon.name, addon.version, addon.time, addon.profiles]
-        for addon in found
+        for addon in deployed
     ]
     if form is terminal.Output.TABLE:
         terminal.print_result(render_table(_HEADER, rows, columns=terminal.width()))

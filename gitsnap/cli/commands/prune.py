@@ -79,10 +79,10 @@ def prune(
     from gitsnap.capture import prune
     from gitsnap.policy import retention
 
-    given = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
+    retention_options = Retention(keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_within)
     opened = archive.open_to_write()
     opened.check_samples()
-    rules = _rules(opened.policy, file, given, time_zone)
+    rules = _rules(opened.policy, file, retention_options, time_zone)
     now = datetime.now(UTC)
     decisions = prune.plan(opened, rules, now=now)
     terminal.warn(filter(None, [retention.doubt(opened.samples(), rules, now=now)]))
@@ -117,10 +117,10 @@ def _remove(
     return decisions, summary
 
 
-def _rules(policy: str, file: Path | None, given: Retention, zone: str) -> Rules:
+def _rules(policy: str, file: Path | None, retention_options: Retention, zone: str) -> Rules:
     if file is None:
-        return Rules(given, zone or _DEFAULT_ZONE)
-    if given != Retention() or zone:
+        return Rules(retention_options, zone or _DEFAULT_ZONE)
+    if retention_options != Retention() or zone:
         raise UsageError("--file has the rules already: omit --file, or omit the --keep options and --time-zone")
     return Rules.of(policy_from_file(policy, file))
 

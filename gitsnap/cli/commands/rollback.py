@@ -152,7 +152,7 @@ def _command(tag: str, selection: Selection, permitted: Options, *, atomic: bool
     )
     words = ["rollback", "--sample", tag]
     words += [word for flag, names in named for name in names for word in (flag, name)]
-    words += [flag for flag, given in switches if given]
+    words += [flag for flag, is_set in switches if is_set]
     if permitted.wait != options.WAIT:
         words += ["--wait", str(permitted.wait)]
     if permitted.prune and permitted.max_delete != options.MAX_DELETE:

@@ -66,9 +66,9 @@ def verify(
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
-    for noted in pinned or ():
-        if not _ID.fullmatch(noted):
-            raise UsageError(f"--pinned {noted}: the id of a tag is needed, 7 to 40 hexadecimal digits")
+    for tag_id in pinned or ():
+        if not _ID.fullmatch(tag_id):
+            raise UsageError(f"--pinned {tag_id}: the id of a tag is needed, 7 to 40 hexadecimal digits")
     damaged: list[ArchiveError] = []
     archives = archive.find_all(damaged)
     if not archives and not damaged:
