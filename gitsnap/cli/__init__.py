@@ -1,6 +1,7 @@
-"""The command line: parses, wires, prints, exits. The only reader of the environment and of the clock of the day.
+"""The command line: parse arguments, run a command, print its result and exit.
 
-Nothing costly is imported before a command needs it. This package must not decide anything about configurations.
+Apart from the controller, only this package reads the environment and the current time. A library that takes long to
+import is imported by the function that needs it. This package must not decide anything about configurations.
 """
 
 from __future__ import annotations
@@ -24,133 +25,140 @@ from gitsnap.core.errors import (
     UsageError,
 )
 
-_COMPLETION = frozenset({"--install-completion", "--show-completion"})
+_SHELL_SETUP = frozenset({"--install-completion", "--show-completion"})
+"""The options that print or install the completion script of a shell."""
 
-
-_ended_by: list[int] = []
-"""The signal that asked this process to end."""
+_received_signals: list[int] = []
+"""The signal that asked this process to end, if one did."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run gitsnap with these arguments (default: the process's own) and exit."""
+    """Run gitsnap with ``arguments`` (default: those of the process) and exit with the code of the command."""
     from gitsnap.cli.streams import prepare
+    from gitsnap.core.files import clear_abandoned_folders
 
     prepare()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if words[:2] == ["show", "addons"]:  # the Sveltos CLI's name for it
+    if words[:2] == ["show", "addons"]:  # the name of this command in the Sveltos CLI
         words[:2] = ["addons"]
-    gc.disable()  # a short process: walking a cluster's worth of JSON in search of cycles costs half of its decoding
-    os.umask(0o077)  # whatever is written may hold configuration that is nobody else's business
-    _end_in_order()
+    gc.disable()  # the process is short, and a search for cycles takes half as long as decoding the JSON of a cluster
+    os.umask(0o077)  # every file may hold configuration that other users must not read
+    _handle_signals()
+    clear_abandoned_folders()
     try:
         code = _run(words)
-    except KeyboardInterrupt:  # so early or so late that nothing had begun, or all was done
+    except KeyboardInterrupt:  # before the command began or after it ended
         code = AbortedError.exit_code
-    if code == AbortedError.exit_code and _ended_by:
-        code = 128 + _ended_by[0]
-    gc.freeze()  # else Python walks all there is in search of cycles once more, at its end
+    if code == AbortedError.exit_code and _received_signals:
+        code = 128 + _received_signals[0]
+    gc.freeze()  # otherwise Python searches all objects for cycles when it exits
     sys.exit(code)
 
 
-def _end_in_order() -> None:
-    """Take SIGTERM and SIGHUP as Ctrl-C: what was begun is left whole, children end, temporary files are removed.
-
-    Removes what a killed process has left, too.
-    """
-    from gitsnap.core.files import clear_abandoned_folders
-
+def _handle_signals() -> None:
+    """Treat SIGTERM and SIGHUP as Ctrl-C: a command leaves no half-written archive, child process or temporary file."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         with suppress(ValueError):  # not the main thread
             if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
                 signal.signal(number, _interrupt)
-    clear_abandoned_folders()
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """The second signal changes nothing: the process is about to end."""
-    if not _ended_by:
-        _ended_by.append(number)
+    """Raise KeyboardInterrupt at the first signal. Later signals are ignored: the process is about to end."""
+    if not _received_signals:
+        _received_signals.append(number)
         raise KeyboardInterrupt
 
 
 def _run(words: list[str]) -> int:
-    """The exit code. Every error ends here, as a message on stderr."""
+    """Run the command and return the exit code. Every error is printed to stderr."""
     import typer
     from typer.exceptions import TyperException
 
     debug = "--debug" in words or os.environ.get("GITSNAP_DEBUG", "") not in ("", "0")
     try:
-        return _carried_out(words)
+        return _execute(words)
     except (GitsnapError, OSError) as error:
         if debug:
             traceback.print_exc()
-        return _failed(error)
+        return _report_error(error)
     except TyperException as error:
         hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
-        _complain(error.format_message(), hint)
+        _print_error(error.format_message(), hint)
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted: finished work is kept, and nothing is half written", "")
+        _print_error("interrupted: finished work is kept, and nothing is half written", "")
         return AbortedError.exit_code
-    except Exception as error:  # Python's own exit code would say that there are differences
+    except Exception as error:  # Python would exit with 1, which means differences
         if debug:
             traceback.print_exc()
-        else:  # without the exception's words: they may be a value of a Secret
+        else:  # the message of the exception is left out, since it may hold a value of a Secret
             traceback.print_tb(error.__traceback__)
-        _complain(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
+        _print_error(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
         return InternalError.exit_code
 
 
-def _carried_out(words: list[str]) -> int:
-    from gitsnap.cli.app import build, words_of_line
+def _execute(words: list[str]) -> int:
+    """Run the command and return its exit code. Raises the errors of the command, and KeyboardInterrupt."""
+    from gitsnap.cli.app import build
 
-    line = words_of_line(os.environ.items())
-    if line is not None or not _COMPLETION.isdisjoint(words):
-        from gitsnap.cli.completion_shells import correct
+    program = _program_name()
 
-        correct()
-    code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
-    if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
+    def run() -> int:
+        code = build()(words, standalone_mode=False, prog_name=program)
+        return code if isinstance(code, int) else 0
+
+    if any(name.endswith("GITSNAP_COMPLETE") for name in os.environ):
+        from gitsnap.cli.completion_shells import show_descriptions_unchanged
+
+        show_descriptions_unchanged()
+    if _SHELL_SETUP.isdisjoint(words):
+        code = run()
+    else:
+        from gitsnap.cli.completion_shells import set_up_shell
+
+        code = set_up_shell(run, program)
+    if code == AbortedError.exit_code:  # typer returns this code for KeyboardInterrupt, and prints nothing
         raise KeyboardInterrupt
     sys.stdout.flush()
-    return code if isinstance(code, int) else 0
+    return code
 
 
-def _failed(error: GitsnapError | OSError) -> int:
-    """Say what failed, on stderr; the exit code."""
+def _report_error(error: GitsnapError | OSError) -> int:
+    """Print the error to stderr and return its exit code."""
     if isinstance(error, OutputError):
-        from gitsnap.cli.terminal import accomplished
+        from gitsnap.cli.terminal import describe_finished
 
-        done = accomplished()
-        if done or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is nothing to talk about
-            _complain(error.message, f"Done all the same: {done}" if done else "")
+        finished = describe_finished()
+        if finished or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is no error
+            _print_error(error.message, f"Done before the error: {finished}" if finished else "")
         return error.exit_code
     if isinstance(error, GitsnapError):
-        _complain(error.message, error.hint)
+        _print_error(error.message, error.hint)
         return error.exit_code
-    _complain(_of_system(error), "Look at the rights and the state of that file or folder, and at HOME and TMPDIR.")
+    _print_error(_describe_system_error(error), "Check the permissions of that file or folder, and HOME and TMPDIR.")
     return StorageError.exit_code
 
 
-def _of_system(error: OSError) -> str:
-    """An error of the operating system that no command expected, with what it is about."""
+def _describe_system_error(error: OSError) -> str:
+    """Return the message for an error of the operating system that no command handled."""
     reason = error.strerror or type(error).__name__
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {reason}"
     try:
-        os.getcwd()  # noqa: PTH109 - whether it can be asked for at all
+        os.getcwd()  # noqa: PTH109 - only its error matters
     except OSError:
         return f"the current folder cannot be read: {reason}"
     return f"the system refuses: {reason}"
 
 
-def _program() -> str:
-    """The name that gitsnap was called by; a shell's completion is bound to it."""
+def _program_name() -> str:
+    """Return the name that gitsnap was called by. The completion of a shell is registered for one name."""
     name = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a file
     return name if name in ("gitsnap", "kubectl-gitsnap") else "gitsnap"
 
 
-def _complain(message: str, hint: str) -> None:
+def _print_error(message: str, hint: str) -> None:
     from gitsnap.cli.terminal import say
 
     say(f"error: {message}")

@@ -1,44 +1,46 @@
-"""The command line's shape: which commands there are, and their aliases.
+"""The commands of gitsnap and their aliases.
 
-A command's module is imported when that command runs: `gitsnap list` pays for nothing of `gitsnap diff`.
-This module must not do what commands do.
+The module of a command is imported when that command is called: `gitsnap list` imports nothing of `gitsnap diff`, and
+the help imports no command at all.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, cast
 
-import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from gitsnap import __version__
-from gitsnap.core.errors import InternalError
 
 
 class Command(NamedTuple):
-    """A command: its function as ``module:function`` below ``gitsnap.cli.commands``, and the first line of its help."""
+    """Where a command is implemented, and the line that `gitsnap --help` shows for it."""
 
-    place: str
+    function: str
+    """``module:function`` in ``gitsnap.cli.commands``."""
     summary: str
+    """The first line of the function's docstring."""
 
 
 COMMANDS = {
     "capture": Command("capture:capture", "Take one sample: read the configuration and record it."),
-    "list": Command("list:list_samples", "List samples, oldest first. Dates are in UTC."),
-    "show": Command("show:show", "Show what a sample holds, or single objects of it as YAML."),
-    "log": Command("log:log", "Show when objects changed, in which fields, and who did it."),
+    "list": Command("list:list_", "List samples, oldest first. Dates are in UTC."),
+    "show": Command("show:show", "Show what a sample holds, or single objects as YAML."),
+    "log": Command("log:log", "Show when objects changed, in which fields, and by whom."),
     "diff": Command("diff:diff", "Show what changed between two samples."),
-    "drift": Command("diff:drift", "Show how the cluster now differs from a sample."),
-    "rollback": Command("rollback:rollback", "Put objects back as a sample has them: all, or those named."),
+    "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
+    "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),
     "undo": Command("undo:undo", "Undo the last rollback."),
-    "addons": Command("show:addons", "Show the add-ons in each managed cluster, now or by a sample."),
-    "push": Command("push:push", "Push the samples that a remote lacks; never forced."),
-    "verify": Command("verify:verify", "Check that archives are whole and as they were written."),
-    "keep": Command("prune:keep", "Mark a sample, so that retention never removes it."),
+    "addons": Command("addons:addons", "Show the add-ons of each managed cluster, now or in a sample."),
+    "push": Command("push:push", "Push samples to a remote. A push is never forced."),
+    "verify": Command("verify:verify", "Verify that archives are complete and unchanged."),
+    "keep": Command("keep:keep", "Mark a sample, so that retention never removes it."),
     "prune": Command("prune:prune", "Remove scheduled samples that no rule keeps."),
     "import": Command("import_legacy:import_", "Import samples of the old Sveltos Snapshot feature."),
-    "controller": Command("controller:controller", "Serve Snapshots: take samples on schedule and on request."),
+    "controller": Command("controller:controller", "Run the controller: take samples on schedule and on request."),
     "demo": Command("demo:demo", "Walk through capture, diff and rollback on a small cluster."),
 }
 """Every command, in the order of the help."""
@@ -52,68 +54,63 @@ GROUPS = {
         },
     )
 }
-"""Commands of two words: the help of the first, and what is behind the second."""
+"""Commands of two words: for each first word its summary and the second words."""
 
 ALIAS_GROUP = "snapshot"
+"""The group that accepts the commands of the Sveltos CLI, such as ``snapshot list``."""
 ALIASES = ("list", "diff", "rollback")
-"""The group that speaks the Sveltos CLI's words, and what is found in it."""
+"""The commands in that group."""
 
 _HELP = "Git-backed, versioned record of a Sveltos management cluster: capture, diff, roll back."
-_ALIAS_HELP = "The Sveltos CLI's words: snapshot list, diff and rollback."
+_ALIAS_HELP = "Commands of the Sveltos CLI: list, diff and rollback."
 
 
-def build(words: Sequence[str]) -> typer.Typer:
-    """The application for this command line: the command that is called, and of the others their names and summaries.
+class LazyCommand(TyperCommand):
+    """A command whose module is imported when the command is called or completed.
 
-    words: the arguments as the user gave them.
+    The help of a group and the completion of a command's name need only the name and the summary.
     """
-    said = [word for word in words if not word.startswith("-")]
-    called, second = (*said, "", "")[:2]
-    app = _group(_HELP, completion=True)
-    app.callback()(_root)
-    _add(app, COMMANDS, called)
+
+    def __init__(self, name: str, command: Command) -> None:
+        super().__init__(name, help=command.summary, rich_markup_mode=None)
+        self._function = command.function
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Return the context of the imported command; typer runs and completes the command of that context."""
+        return self._load().make_context(info_name, args, parent=parent, **extra)
+
+    def _load(self) -> TyperCommand:
+        from gitsnap.cli.option_groups import expand_groups
+
+        module, function = self._function.split(":")
+        app = _typer(add_completion=False)
+        app.command(self.name)(
+            expand_groups(getattr(importlib.import_module(f"gitsnap.cli.commands.{module}"), function))
+        )
+        return cast("TyperCommand", typer.main.get_command(app))
+
+
+def build() -> TyperGroup:
+    """Return the application with all commands and groups."""
+    app = _typer(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    app.callback()(_global_options)
+    root = cast("TyperGroup", typer.main.get_command(app))
+    _add_commands(root, COMMANDS)
     aliases = {name: COMMANDS[name] for name in ALIASES}
     for name, (help_text, commands) in {**GROUPS, ALIAS_GROUP: (_ALIAS_HELP, aliases)}.items():
-        group = _group(help_text)
-        _add(group, commands, second if called == name else "")
-        app.add_typer(group, name=name)
-    return app
+        group = TyperGroup(name=name, help=help_text, rich_markup_mode=None)
+        _add_commands(group, commands)
+        root.add_command(group)
+    return root
 
 
-def words_of_line(environment: Iterable[tuple[str, str]]) -> list[str] | None:
-    """The words of the line that a shell wants to complete, without the program's own; None where it wants nothing."""
-    given = dict(environment)
-    if not any(name.endswith("GITSNAP_COMPLETE") for name in given):
-        return None
-    return (given.get("COMP_WORDS") or given.get("_TYPER_COMPLETE_ARGS") or "").split()[1:]
-
-
-def _group(help_text: str, *, completion: bool = False) -> typer.Typer:
-    return typer.Typer(
-        name="gitsnap",
-        help=help_text,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        add_completion=completion,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
-
-
-def _add(group: typer.Typer, commands: Mapping[str, Command], called: str) -> None:
-    """Give the group its commands: the one that is called with its options, the others by their line in the help."""
+def _add_commands(group: TyperGroup, commands: Mapping[str, Command]) -> None:
     for name, command in commands.items():
-        if name == called:
-            from gitsnap.cli.option_groups import ungrouped
-
-            module, function = command.place.split(":")
-            group.command(name)(ungrouped(getattr(importlib.import_module(f"gitsnap.cli.commands.{module}"), function)))
-        else:
-            group.command(name, help=command.summary)(_not_called)
+        group.add_command(LazyCommand(name, command))
 
 
-def _not_called() -> None:
-    """Stand for a command that this line does not call: loading them all takes longer than most commands do."""
-    raise InternalError("a command was called that its line did not name")
+def _typer(**settings: Any) -> typer.Typer:
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
 
 
 def _print_version(value: bool) -> None:
@@ -122,12 +119,12 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-def _root(
+def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="GITSNAP_DEBUG", help="Show where an error came from.")
+        bool, typer.Option("--debug", envvar="GITSNAP_DEBUG", help="Print a traceback when an error occurs.")
     ] = False,
 ) -> None:
-    """Options before the command; main() reads --debug."""
+    """Declare the options before the command; main() reads --debug from the arguments itself."""

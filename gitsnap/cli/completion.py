@@ -1,7 +1,6 @@
-"""What a shell offers behind Tab: policies, samples, kinds and names, read from the archive that the line names.
+"""The words that Tab offers: policies, samples, kinds and names, read from the archive of the unfinished command line.
 
-A line that is still being written may name no archive, or a wrong one: then nothing is offered. Nothing is asked over
-a network. This module must not print.
+Nothing is offered if the line names no archive or a wrong one. Completion uses no network and prints no message.
 """
 
 from __future__ import annotations
@@ -14,56 +13,62 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gitsnap.cli.archive_location import ArchiveLocation
 from gitsnap.core.errors import GitsnapError
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.core.model import ObjectKey
 
-_MOST = 100
-"""More than this nobody reads: objects are offered up to their next slash then, samples beginning with the newest."""
+_MAX_OFFERED = 100
+"""The number of words that a user can still read. Of more objects only the part up to the next slash is offered."""
 
 
-def policies(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Policies that the storage has an archive of."""
-    found: list[str] = []
+def complete_policy(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the policies of the archives in the storage folder."""
     with contextlib.suppress(GitsnapError):
         from gitsnap.archive import list_archives
 
-        names = [one.policy for one in list_archives(Path(ctx.params.get("storage") or ""), problems=[])]
-        found = [name for name in names if name.startswith(incomplete)]
-    return found
+        archives = list_archives(Path(ctx.params.get("storage") or ""), problems=[])
+        return [archive.policy for archive in archives if archive.policy.startswith(incomplete)]
+    return []
 
 
-def samples(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Samples by the end of their tags, which has no colon for a shell to break the word at; as `list` has it, too."""
-    found: list[str] = []
+def complete_sample(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer `latest` and the samples, newest first.
+
+    A sample is offered by the last part of its tag, since bash splits a word at a colon. A word that has a colon
+    already is completed with the date that `gitsnap list` prints.
+    """
     with contextlib.suppress(GitsnapError):
         archive = _archive(ctx)
-        listed = reversed(archive.samples()) if archive is not None else ()
-        names = (name for one in listed for name in (one.tag.rpartition("/")[2], one.moment))
-        fitting = (name for name in names if name.startswith(incomplete) and ("Z" in name or ":" in incomplete))
-        found = [name for name in ("latest",) if name.startswith(incomplete)] + list(islice(fitting, _MOST))
-    return found
+        samples = reversed(archive.samples()) if archive is not None else ()
+        names = (name for sample in samples for name in (sample.tag.rpartition("/")[2], sample.moment))
+        matching = (name for name in names if name.startswith(incomplete) and ("Z" in name or ":" in incomplete))
+        return [*(name for name in ("latest",) if name.startswith(incomplete)), *islice(matching, _MAX_OFFERED)]
+    return []
 
 
-def objects(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Objects of the sample, ``KIND/NAMESPACE/NAME`` or ``KIND/NAME``; only kinds or namespaces where they are many."""
+def complete_object(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the objects of the sample as ``KIND/NAMESPACE/NAME`` or ``KIND/NAME``.
+
+    If there are too many objects, kinds or namespaces are offered.
+    """
     names = {"/".join(part for part in (key.kind.name, key.namespace, key.name) if part) for key in _keys(ctx)}
-    found = sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
-    if len(found) <= _MOST:
-        return found
-    return sorted({_up_to_next_slash(name, len(incomplete)) for name in found})[:_MOST]
+    matching = sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
+    if len(matching) <= _MAX_OFFERED:
+        return matching
+    return sorted({_up_to_next_slash(name, len(incomplete)) for name in matching})[:_MAX_OFFERED]
 
 
-def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
-    """What offers the names of one kind, with the namespace before them where there is one."""
+def complete_name(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Return a function that offers the objects of one kind as ``NAMESPACE/NAME`` or ``NAME``."""
 
-    def names(ctx: typer.Context, incomplete: str) -> list[str]:
-        found = {"/".join(filter(None, (key.namespace, key.name))) for key in _keys(ctx) if key.kind.name == kind}
-        return sorted(name for name in found if name.startswith(incomplete) and name.isprintable())[:_MOST]
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        names = {"/".join(filter(None, (key.namespace, key.name))) for key in _keys(ctx) if key.kind.name == kind}
+        return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())[:_MAX_OFFERED]
 
-    return names
+    return complete
 
 
 def _up_to_next_slash(name: str, start: int) -> str:
@@ -71,7 +76,7 @@ def _up_to_next_slash(name: str, start: int) -> str:
 
 
 def _keys(ctx: typer.Context) -> Iterator[ObjectKey]:
-    """Of the objects in the sample that the line names, else in the newest."""
+    """Yield the keys of the objects in the sample that the line names, or in the newest sample."""
     from gitsnap.core.model import Area
     from gitsnap.format import key_of
     from gitsnap.history import samples
@@ -84,12 +89,12 @@ def _keys(ctx: typer.Context) -> Iterator[ObjectKey]:
 
 
 def _archive(ctx: typer.Context) -> GitArchive | None:
-    """The archive that the line means so far; None for one that is behind a URL."""
-    from gitsnap.cli.resolve import ArchiveChoice
-
-    given: dict[str, Any] = ctx.params  # words as they stand in the line, or already what they mean
-    path = given.get("archive") or ""
-    choice = ArchiveChoice(
-        given.get("snapshot") or "", Path(given.get("storage") or ""), path if isinstance(path, str) else path[0]
+    """Return the archive that the line names so far, or None if it is at a URL."""
+    params: dict[str, Any] = ctx.params  # the value of an option is a string, or has its type already
+    archive = params.get("archive") or ""
+    location = ArchiveLocation(
+        snapshot=params.get("snapshot") or "",
+        storage=Path(params.get("storage") or ""),
+        archive=archive if isinstance(archive, str) else archive[0],
     )
-    return None if choice.is_remote else choice.open()
+    return None if location.is_remote else location.find()

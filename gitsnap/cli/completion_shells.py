@@ -1,56 +1,45 @@
-"""What shells are told about completion: two corrections of typer's own, tried in the shells, and kubectl's protocol.
-
-This module must not know what is offered.
-"""
+"""Corrections of the completion of typer, for descriptions and for zsh."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shlex
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
-from typer import _completion_classes as protocol
-from typer import _completion_shared as installed
-
-_FIRST_TIME = """
-[[ ${funcstack[1]} != _%(prog_name)s ]] || %(complete_func)s
+_ZSH_SCRIPT = "#compdef {program}"
+_ZSH_FIRST_TAB = """
+[[ ${{funcstack[1]}} != _{program} ]] || _{function}_completion
 """
-"""At the first Tab zsh runs the installed file as if it were the function that it defines: it must complete too."""
+"""At the first Tab of a session zsh runs the installed file as the function that the file defines.
+
+Without this line the first Tab defines the function and completes nothing.
+"""
 
 
-def correct() -> None:
-    """From now on descriptions are shown as they are written, and zsh completes at the first Tab of a session as well.
+def show_descriptions_unchanged() -> None:
+    """Hide rich from typer, which reads the description of an option as rich's markup.
 
-    typer takes descriptions for rich's markup, which loses what stands in brackets, and wraps them; fish then offers
-    the second line as a word of its own.
+    As markup, words in brackets are lost and long lines are wrapped; fish offers each wrapped line as a word.
     """
-    protocol._sanitize_help_text = _in_one_line  # noqa: SLF001 - typer has no public way
-    scripts = installed._completion_scripts  # noqa: SLF001
-    if not scripts["zsh"].endswith(_FIRST_TIME):
-        scripts["zsh"] += _FIRST_TIME
+    sys.modules["rich"] = None  # type: ignore[assignment] # an import of rich fails, as where it is not installed
 
 
-def answer_kubectl() -> None:
-    """The program ``kubectl_complete-gitsnap WORD ...``, which kubectl asks what may stand behind ``kubectl gitsnap``.
+def set_up_shell(run: Callable[[], int], program: str) -> int:
+    """Run typer's ``--install-completion`` or ``--show-completion``, and add the line for the first Tab in zsh.
 
-    The last word is the one that is being written. Said are the words as to fish, each with its description behind a
-    tab, and cobra's directive: where nothing is offered, files are (kubectl's documentation, "kubectl plugin").
+    ``run``: prints the script, or installs it and prints where; it may raise SystemExit.
     """
-    from gitsnap.cli import main
-    from gitsnap.cli.streams import prepare
-
-    prepare()
-    os.environ["_GITSNAP_COMPLETE"] = "complete_fish"
-    os.environ["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
-    os.environ["_TYPER_COMPLETE_ARGS"] = shlex.join(["gitsnap", *sys.argv[1:]])
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        main()
-    for line in [*filter(None, said.getvalue().splitlines()), ":0"]:
-        sys.stdout.write(f"{line}\n")
-
-
-def _in_one_line(text: str) -> str:
-    return " ".join(text.split())
+    printed = io.StringIO()
+    line = _ZSH_FIRST_TAB.format(program=program, function=program.replace("-", "_"))
+    try:
+        with contextlib.redirect_stdout(printed):
+            return run()
+    finally:
+        text = printed.getvalue()
+        is_zsh_script = text.startswith(_ZSH_SCRIPT.format(program=program))
+        sys.stdout.write(text.rstrip("\n") + line if is_zsh_script else text)
+        installed = Path.home() / ".zfunc" / f"_{program}"
+        if f" {installed}" in text:
+            installed.write_text(installed.read_text() + line)

@@ -1,4 +1,4 @@
-"""What ``rollback`` and ``undo`` have in common: show the plan, ask, apply, report, and say how to go on and back.
+"""The execution of a plan, for ``rollback`` and ``undo``: show the plan, ask, apply, and report the result.
 
 This module must not decide what is restored; ``gitsnap.rollback.plan`` does.
 """
@@ -16,64 +16,66 @@ from typing import TYPE_CHECKING
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.rollback_samples import Sampler
-from gitsnap.cli.rollback_target import Place
+from gitsnap.cli.rollback_samples import RollbackSampler
+from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import (
     EXIT_LEFT_OUT,
-    AbortedError,
     AccessDeniedError,
     NotArrivedError,
     RefusedError,
     RollbackFailedError,
 )
+from gitsnap.core.text import counted
 from gitsnap.render.plan import plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
-from gitsnap.rollback.plan import counted
 
 if TYPE_CHECKING:
     from gitsnap.rollback import Asked, Past, Patience, Report
     from gitsnap.rollback.plan import Options, Plan
 
 
-def say_unfinished(place: Place) -> None:
-    """Say that the last rollback never came to its end, and how to finish it or go back."""
+def say_unfinished(target: RollbackTarget) -> None:
+    """Print a warning if the last rollback did not finish, with the commands that continue or revert it."""
     from gitsnap.rollback import unfinished
 
-    past = unfinished(place.rollbacks)
+    past = unfinished(target.samples_of_cluster)
     if past is None:
         return
-    what = f"an undo of {past.record.undoes}" if past.record.undoes else f"a rollback to {past.record.target}"
+    subject = f"an undo of {past.record.undoes}" if past.record.undoes else f"a rollback to {past.record.target}"
     by = f" by {past.record.user}" if past.record.user else ""
     terminal.say(
-        f"warning: {what}, begun after the sample {past.before.tag}{by}, was not finished: "
-        f"of {len(past.record.objects)} writes some may be missing.\n"
-        f"to go on:   {_going_on(place, past)}\n"
-        f"to go back: {place.command('undo --of ' + past.before.tag)}"
+        f"warning: {subject}, begun after the sample {past.before.tag}{by}, was not finished: "
+        f"some of its {len(past.record.objects)} writes may be missing.\n"
+        f"to go on:   {_continuing_command(target, past)}\n"
+        f"to go back: {target.command('undo --of ' + past.before.tag)}"
     )
 
 
-def _going_on(place: Place, past: Past) -> str:
-    """The command that goes on; without the archive that it read, where this place does not know which that was."""
-    here = any(sample.tag == past.record.target for sample in place.archive.samples())
-    if here or not past.record.origin or place.record is None:
-        return place.command(past.record.command)
-    record = shlex.quote(place.record.location)
+def _continuing_command(target: RollbackTarget, past: Past) -> str:
+    """Return the command that continues an unfinished rollback.
+
+    If the sample is in the archive of another cluster, the user has to name that archive.
+    """
+    has_sample = any(sample.tag == past.record.target for sample in target.archive.samples())
+    if has_sample or not past.record.origin or target.record is None:
+        return target.command(past.record.command)
+    record = shlex.quote(target.record.location)
     return f"gitsnap {past.record.command} --record {record} --archive (that of the cluster {past.record.origin})"
 
 
 @contextmanager
 def role_explained() -> Iterator[None]:
-    """The controller's own role reads lists only: who rolls back in its pod needs another one."""
+    """Add a hint to AccessDeniedError: the role of the controller has too few permissions for a rollback."""
     try:
         yield
     except AccessDeniedError as error:
-        hint = f"{error.hint} In the controller's pod, manifests/overlays/rollback gives the role for a rollback."
+        hint = f"{error.hint} In the pod of the controller, manifests/overlays/rollback has the role for a rollback."
         raise AccessDeniedError(error.message, hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a plan is to be carried out."""
+class ExecutionOptions:
+    """The options that say how a plan is executed."""
 
     dry_run: options.DryRun = False
     yes: options.Yes = False
@@ -82,97 +84,102 @@ class Manner:
     accept_secrets_change: options.AcceptSecretsChange = False
     wait: options.Wait = None
 
-    def limited(self, allowed: Options) -> Options:
-        """What is allowed, with the time that somebody waits."""
-        return allowed if self.wait is None else replace(allowed, wait=self.wait)
+    def with_wait(self, plan_options: Options) -> Options:
+        """Return the options of a plan with the time of --wait, in seconds."""
+        return plan_options if self.wait is None else replace(plan_options, wait=self.wait)
 
     @property
-    def awaiting(self) -> bool:
-        """Whether the command ends only once the clusters have what was written."""
-        return self.wait > 0 if self.wait is not None else terminal.can_ask()
+    def waits_for_clusters(self) -> bool:
+        """Whether the command waits at its end until the managed clusters have the configuration."""
+        return self.wait > 0 if self.wait is not None else terminal.is_interactive()
 
 
-def carry_out(place: Place, plan: Plan, asked: Asked, manner: Manner, form: options.Output) -> None:
-    """Show a tried plan, and carry it out if it may and the person agrees. Exits with 16 if objects were left out."""
-    text = form is options.Output.TABLE
-    asking = not manner.yes and not manner.dry_run and not plan.blocked and bool(plan.writes) and terminal.can_ask()
-    if text:
-        terminal.result(plan_text(plan, columns=terminal.columns()))
-    elif asking:
+def execute(
+    target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, form: terminal.Output
+) -> None:
+    """Print a tried plan, ask the user, apply the plan and print a report.
+
+    Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, NotArrivedError, and the
+    errors of a rollback that failed.
+    """
+    is_text = form is terminal.Output.TABLE
+    asks = (
+        not execution.yes
+        and not execution.dry_run
+        and not plan.blocked
+        and bool(plan.writes)
+        and terminal.is_interactive()
+    )
+    if is_text:
+        terminal.print_result(plan_text(plan, columns=terminal.width()))
+    elif asks:
         terminal.say(plan_text(plan, columns=0))
     try:
-        report = _carried_out(place, plan, asked, manner, text=text)
+        report = _execute(target, plan, request, execution, is_text=is_text)
     except Exception as error:
-        if not text:
-            terminal.structured(plan_document(plan, report=getattr(error, "report", None)), form)
+        if not is_text:
+            terminal.print_document(plan_document(plan, report=getattr(error, "report", None)), form)
         raise
-    if not text:
-        terminal.structured(plan_document(plan, report=report), form)
+    if not is_text:
+        terminal.print_document(plan_document(plan, report=report), form)
     if report is not None:
         _check_arrival(report)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
 
 
-def _carried_out(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report | None:
+def _execute(
+    target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, *, is_text: bool
+) -> Report | None:
+    """Apply the plan after the user has confirmed it. Return None for a dry run."""
     if plan.blocked:
         raise RefusedError("this plan is refused, and nothing was changed:\n  " + "\n  ".join(plan.blocked))
-    if manner.dry_run:
+    if execution.dry_run:
         return None
     if plan.writes:
-        _confirm(plan, yes=manner.yes)
+        terminal.confirm(question(plan), yes=execution.yes, unchanged="nothing was changed")
     else:
         terminal.say("nothing to do: the cluster already has what was selected")
-    return _apply(place, plan, asked, manner, text=text)
+    return _apply(target, plan, request, execution, is_text=is_text)
 
 
-def _confirm(plan: Plan, *, yes: bool) -> None:
-    """Ask the person at the terminal. Raises RefusedError where there is none, AbortedError for a no."""
-    if yes:
-        return
-    if not terminal.can_ask():
-        raise RefusedError(
-            "nothing was changed: there is no terminal to confirm the plan at", hint="Give --yes to apply the plan."
-        )
-    if not terminal.confirmed(question(plan)):
-        raise AbortedError("nothing was changed")
+def _apply(target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, *, is_text: bool) -> Report:
+    from gitsnap import rollback
 
-
-def _apply(place: Place, plan: Plan, asked: Asked, manner: Manner, *, text: bool) -> Report:
-    from gitsnap import rollback as rolling
-
-    asked = replace(asked, user=_user())
-    watched = place.cluster_choice.from_dir is None  # nobody acts on a folder, so there is nobody to wait for
-    arriving = watched and manner.awaiting and bool(plan.writes)
-    before = rolling.states(place.cluster, plan) if arriving else {}
+    request = replace(request, user=_user())
+    is_live = target.cluster_options.from_dir is None  # no controller acts on a folder
+    awaits = is_live and execution.waits_for_clusters and bool(plan.writes)
+    before = rollback.states(target.cluster, plan) if awaits else {}
+    sampler = RollbackSampler(
+        target, plan, without_undo=execution.without_undo, accept_record=execution.accept_secrets_change
+    )
     try:
-        with terminal.ProgressLine(says=lambda what, _: what) as progress:
+        with terminal.ProgressLine(describe=lambda text, _: text) as progress:
             patience = _patience(plan.options.wait, progress)
-            report = rolling.apply(
-                place.cluster,
+            report = rollback.apply(
+                target.cluster,
                 plan,
-                take_sample=Sampler(
-                    place, plan, without_undo=manner.without_undo, accept_record=manner.accept_secrets_change
-                ),
-                asked=asked,
-                atomic=manner.atomic,
-                unfinished=rolling.unfinished(place.rollbacks),
-                settling=rolling.Settling(place.cluster, patience) if watched else None,
+                take_sample=sampler,
+                asked=request,
+                atomic=execution.atomic,
+                unfinished=rollback.unfinished(target.samples_of_cluster),
+                settling=rollback.Settling(target.cluster, patience) if is_live else None,
             )
-            if arriving:
-                report = replace(report, arrivals=tuple(rolling.await_arrival(place.cluster, plan, before, patience)))
-    except rolling.StoppedError as error:
-        if text:
-            terminal.result(report_text(error.report, columns=terminal.columns()))
-        raise HalfWayError(error, _ways(place, asked, error.report)) from error
-    except rolling.UndoneError as error:
-        if text:
-            terminal.result(report_text(error.report, columns=terminal.columns()))
+            if awaits:
+                arrivals = rollback.await_arrival(target.cluster, plan, before, patience)
+                report = replace(report, arrivals=tuple(arrivals))
+    except rollback.StoppedError as error:
+        if is_text:
+            terminal.print_result(report_text(error.report, columns=terminal.width()))
+        raise HalfWayError(error, _next_commands(target, request, error.report)) from error
+    except rollback.UndoneError as error:
+        if is_text:
+            terminal.print_result(report_text(error.report, columns=terminal.width()))
         raise
     if report.applied:
-        terminal.done(f"{counted(len(report.applied), 'object')} applied")
-    if text and (plan.writes or report.after is not None):
-        terminal.result(report_text(report, columns=terminal.columns()))
+        terminal.note_finished(f"{counted(len(report.applied), 'object')} applied")
+    if is_text and (plan.writes or report.after is not None):
+        terminal.print_result(report_text(report, columns=terminal.width()))
     return report
 
 
@@ -183,36 +190,38 @@ def _patience(seconds: int, progress: terminal.ProgressLine) -> Patience:
 
 
 def _check_arrival(report: Report) -> None:
-    """Raises NotArrivedError for clusters that do not have what was written."""
-    failed = [one for one in report.arrivals if one.outcome == "failed"]
-    late = [one for one in report.arrivals if one.outcome == "not yet"]
+    """Raise NotArrivedError if a managed cluster does not have the configuration."""
+    failed = sum(arrival.outcome == "failed" for arrival in report.arrivals)
+    late = sum(arrival.outcome == "not yet" for arrival in report.arrivals)
     if not failed and not late:
         return
-    counts = [f"{len(failed)} failed"] if failed else []
-    counts += [f"{len(late)} not reported in time"] if late else []
+    counts = [f"{failed} failed"] if failed else []
+    counts += [f"{late} not reported in time"] if late else []
     raise NotArrivedError(
-        f"the configuration is back, but not all clusters have it: {', '.join(counts)}",
+        f"the configuration is restored, but not all clusters have it: {', '.join(counts)}",
         hint="`kubectl get clustersummaries -A` shows what Sveltos does; --wait SECONDS waits longer.",
     )
 
 
 class HalfWayError(RollbackFailedError):
-    """A rollback that stopped half-way, with the commands that go on and back."""
+    """A rollback that stopped half-way. The hint has the commands that continue or revert it."""
 
     def __init__(self, error: RollbackFailedError, hint: str) -> None:
         super().__init__(error.message, hint=hint)
         self.report: Report | None = getattr(error, "report", None)
 
 
-def _ways(place: Place, asked: Asked, report: Report) -> str:
-    lines = [f"to go on:   {place.command(asked.command)}"]
+def _next_commands(target: RollbackTarget, request: Asked, report: Report) -> str:
+    """Return the commands that continue and revert a rollback that stopped half-way, one in each line."""
+    lines = [f"to go on:   {target.command(request.command)}"]
     if report.before is not None:
-        lines.append(f"to go back: {place.command('undo --of ' + report.before.tag)}")
+        lines.append(f"to go back: {target.command('undo --of ' + report.before.tag)}")
     return "\n".join(lines)
 
 
 def _user() -> str:
+    """Return the name of the user, or ``""`` if the system does not know it."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a random uid without a passwd entry
+    except (OSError, KeyError):  # a container may run with a uid that has no passwd entry
         return ""

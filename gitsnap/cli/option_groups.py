@@ -1,7 +1,6 @@
-"""Options in groups: where a command takes a dataclass, typer sees its fields as options of that command.
+"""Groups of options: a command takes a dataclass as parameter, and typer sees its fields as options of the command.
 
-So what belongs together is named, documented and handed on together, also where several commands have it.
-This module must not know any option.
+Several commands share a group, which is declared and documented once and handed on as one value.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from inspect import Parameter
 from typing import Any, get_type_hints
 
 
-def ungrouped(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer understands it: in place of each parameter that is a dataclass, one for each field.
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that takes the fields of each dataclass parameter in place of the dataclass.
 
-    The command's parameters are given by name. Raises ValueError where two parameters would have the same name.
+    All its parameters are keyword-only. Raises ValueError where two parameters have the same name.
     """
     groups: dict[str, type[Any]] = {}
     parameters: list[Parameter] = []
@@ -26,25 +25,26 @@ def ungrouped(command: Callable[..., None]) -> Callable[..., None]:
         annotation = types[name]
         if is_dataclass(annotation) and isinstance(annotation, type):
             groups[name] = annotation
-            parameters += _options_of(annotation)
+            parameters += _parameters_of(annotation)
         else:
             parameters.append(parameter.replace(annotation=annotation, kind=Parameter.KEYWORD_ONLY))
 
     @wraps(command)
-    def called(**given: Any) -> None:
+    def expanded(**values: Any) -> None:
         made = {
-            name: group(**{one.name: given.pop(one.name) for one in fields(group)}) for name, group in groups.items()
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
         }
-        command(**given, **made)
+        command(**values, **made)
 
-    called.__dict__["__signature__"] = inspect.Signature(parameters)
-    called.__annotations__ = {one.name: one.annotation for one in parameters}
-    return called
+    expanded.__dict__["__signature__"] = inspect.Signature(parameters)
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded
 
 
-def _options_of(group: type[Any]) -> list[Parameter]:
+def _parameters_of(group: type[Any]) -> list[Parameter]:
     types = get_type_hints(group, include_extras=True)
     return [
-        Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=types[one.name])
-        for one in fields(group)
+        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=types[field.name])
+        for field in fields(group)
     ]

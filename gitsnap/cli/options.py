@@ -1,49 +1,51 @@
-"""Options that several commands share: their names, environment variables and help, once.
+"""The options that several commands share, and the options of rollbacks: names, environment variables and help texts.
 
-Names are those of the Sveltos CLI where it had them, so that a runbook needs only its first words changed.
-This module must not act on options.
+An option has the name that the Sveltos CLI uses, if it has one, so that runbooks need few changes.
 """
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gitsnap.cli import completion
-from gitsnap.core.model import SecretsMode
+from gitsnap.cli import completion, terminal
+from gitsnap.core import model
+
+_Strings = list[str] | None
+_SAMPLE = (
+    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a "
+    "commit."
+)
 
 
-class Output(enum.StrEnum):
-    """Forms of a result."""
-
-    TABLE = "table"
-    JSON = "json"
-    YAML = "yaml"
+def _sample(name: str, help_text: str) -> Any:
+    """Declare an option for a sample."""
+    return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completion.complete_sample)
 
 
-_ARCHIVE = "Archive"
-_CLUSTER = "Cluster"
-_SECRETS = "Secrets"
+def _objects_of(kind: str, metavar: str = "NAME") -> Any:
+    """Declare a repeatable option for objects of one kind."""
+    complete = completion.complete_name(kind)
+    help_text = f"{kind} to restore; repeatable."
+    return typer.Option(f"--{kind.lower()}", metavar=metavar, help=help_text, autocompletion=complete)
+
+
+def _objects(name: str, help_text: str) -> Any:
+    """Declare a repeatable option for objects of any kind."""
+    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completion.complete_object)
+
+
+# Archive and cluster --------------------------------------------------------------------------------------------------
 
 Snapshot = Annotated[
     str,
     typer.Option(
         "--snapshot",
         metavar="POLICY",
-        help="Snapshot policy. Needed only where the storage holds several archives.",
-        autocompletion=completion.policies,
-    ),
-]
-CapturedSnapshot = Annotated[
-    str,
-    typer.Option(
-        "--snapshot",
-        metavar="POLICY",
-        help="Snapshot policy; the archive has its name. Default: the one in --file, or else `manual`.",
-        autocompletion=completion.policies,
+        help="Snapshot policy. It may be omitted if the storage holds one archive.",
+        autocompletion=completion.complete_policy,
     ),
 ]
 Storage = Annotated[
@@ -56,50 +58,156 @@ Storage = Annotated[
         help="Folder that holds the archives. Default: the current folder.",
     ),
 ]
-ArchivePath = Annotated[
-    str, typer.Option("--archive", metavar="DIR|URL", help="One archive itself, a clone of one, or a git URL.")
+Archive = Annotated[
+    str, typer.Option("--archive", metavar="DIR|URL", help="Folder or git URL of one archive; a clone works as well.")
 ]
 Kubeconfig = Annotated[
-    str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig. Default: $KUBECONFIG, or the pod's own.")
-]
-Context = Annotated[str, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")]
-FromDir = Annotated[
-    Path | None,
-    typer.Option("--from-dir", metavar="DIR", help="A folder of YAML files as the cluster, e.g. a kubectl dump."),
-]
-Identity = Annotated[
-    list[Path] | None,
-    typer.Option("--identity", metavar="FILE", help="age identity file or SSH key to decrypt Secrets with."),
-]
-SigningKey = Annotated[
-    Path | None, typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the sample's tag with.")
-]
-OutputForm = Annotated[Output, typer.Option("--output", "-o", help="Form of the result (docs/SCRIPTING.md).")]
-Namespaces = Annotated[
-    list[str] | None, typer.Option("--namespace", "-n", metavar="NS", help="Only this namespace; can be repeated.")
-]
-Clusters = Annotated[
-    list[str] | None,
-    typer.Option("--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME."),
-]
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show and try the plan, and change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Atomic = Annotated[bool, typer.Option("--atomic", help="After a failure, revert the steps that were written.")]
-WithoutUndo = Annotated[
-    bool,
+    str,
     typer.Option(
-        "--without-undo", help="Go on even if the sample before cannot bring back the values that are replaced."
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig. Default: $KUBECONFIG, else ~/.kube/config, else the service account of the pod.",
     ),
 ]
+Context = Annotated[
+    str, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig. Default: the current context.")
+]
+FromDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-dir", metavar="DIR", help="Use a folder of YAML files, such as a kubectl dump, in place of a cluster."
+    ),
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that has the policy.")
+]
+
+# Keys and Secrets -----------------------------------------------------------------------------------------------------
+
+Identity = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--identity", metavar="FILE", help="age identity or SSH private key to decrypt Secrets with; repeatable."
+    ),
+]
+SigningKey = Annotated[
+    Path | None,
+    typer.Option("--signing-key", metavar="FILE", help="SSH private key to sign the tag of the sample with."),
+]
+SecretsMode = Annotated[
+    model.SecretsMode | None,
+    typer.Option(
+        "--secrets-mode", help="How Secrets are stored. Default: as in the Snapshot or in the archive, else `encrypt`."
+    ),
+]
+Recipients = Annotated[
+    _Strings,
+    typer.Option(
+        "--recipient",
+        metavar="KEY",
+        help="age or SSH public key to encrypt Secrets to; repeatable, or several keys separated by commas.",
+    ),
+]
+Kinds = Annotated[
+    _Strings,
+    typer.Option(
+        "--resources",
+        metavar="KIND",
+        help="Additional kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' removes all of them.",
+    ),
+]
+SensitiveFields = Annotated[
+    _Strings,
+    typer.Option(
+        "--sensitive-field",
+        metavar="FIELD",
+        help="Field to store like a Secret: 'KIND[.GROUP] PATH'; repeatable. 'none' removes all of them.",
+    ),
+]
+AcceptSecretsChange = Annotated[
+    bool,
+    typer.Option(
+        "--accept-secrets-change",
+        help="Accept another secrets mode, other recipients or fewer sensitive fields than the archive has.",
+    ),
+]
+
+# Samples and differences ----------------------------------------------------------------------------------------------
+
+Sample = Annotated[str, _sample("--sample", _SAMPLE)]
+SampleOrLive = Annotated[str, _sample("--sample", "Sample. Default: the live cluster.")]
+ExpectedSample = Annotated[str, _sample("--sample", "Sample to compare the live cluster with.")]
+RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
+Namespaces = Annotated[
+    _Strings, typer.Option("--namespace", "-n", metavar="NS", help="Only objects in this namespace; repeatable.")
+]
+Clusters = Annotated[
+    _Strings,
+    typer.Option(
+        "--cluster", metavar="NAME", help="Only this managed cluster: NAME, NS/NAME or capi--NAME; repeatable."
+    ),
+]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with status 1 if there are differences.")]
+Output = Annotated[terminal.Output, typer.Option("--output", "-o", help="Output format (docs/SCRIPTING.md).")]
+
+# Objects that a rollback restores -------------------------------------------------------------------------------------
+
+ClusterProfiles = Annotated[_Strings, _objects_of("ClusterProfile")]
+Profiles = Annotated[_Strings, _objects_of("Profile", metavar="[NS/]NAME")]
+Classifiers = Annotated[_Strings, _objects_of("Classifier")]
+RoleRequests = Annotated[_Strings, _objects_of("RoleRequest")]
+Resources = Annotated[_Strings, _objects("--resource", "Object of any kind to restore; repeatable.")]
+Excepted = Annotated[_Strings, _objects("--except", "Object of the selection to leave unchanged; repeatable.")]
+Selector = Annotated[
+    str,
+    typer.Option("--selector", "-l", metavar="LABELS", help="Of the selected objects, only those with these labels."),
+]
+WithReferences = Annotated[
+    bool,
+    typer.Option(
+        "--with-references", help="Also select the objects, such as ConfigMaps, that the selected objects refer to."
+    ),
+]
+IntoCluster = Annotated[
+    str,
+    typer.Option(
+        "--into-cluster", metavar="UID", help="Restore a sample of another cluster into the cluster with this uid."
+    ),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="DIR",
+        help="With --into-cluster: archive of that cluster for the samples before and after the rollback; created if "
+        "missing.",
+    ),
+]
+
+# What a rollback or an undo may do ------------------------------------------------------------------------------------
+
+MAX_DELETE = 10
+"""The default of --max-delete, in objects."""
+WAIT = 60
+"""The default of --wait for a step of the plan, in seconds."""
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and try it on the server, but change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Atomic = Annotated[
+    bool, typer.Option("--atomic", help="If a step fails, revert the steps that were written before it.")
+]
+WithoutUndo = Annotated[
+    bool,
+    typer.Option("--without-undo", help="Continue even if an undo could not restore all values that are replaced."),
+]
 AllowWithdraw = Annotated[
-    bool, typer.Option("--allow-withdraw", help="Accept that the plan takes, or may take, add-ons from clusters.")
+    bool, typer.Option("--allow-withdraw", help="Accept that the plan removes, or may remove, add-ons from clusters.")
 ]
 AllowLess = Annotated[
     bool,
     typer.Option(
         "--allow-withdraw-resources",
-        help="Accept only what a smaller configuration takes from clusters that still match.",
+        help="Accept only what a smaller configuration removes from clusters that still match.",
     ),
 ]
 Wait = Annotated[
@@ -108,184 +216,35 @@ Wait = Annotated[
         "--wait",
         metavar="SECONDS",
         min=0,
-        help="How long to wait for Sveltos: at each step that needs it (default 60), and at the end until the clusters "
-        "have the configuration (default on a terminal; exit 19). 0 waits for nothing.",
+        help="How long to wait for Sveltos: at each step that needs it (default: 60), and at the end until the "
+        "clusters have the configuration (by default only on a terminal; exit status 19 if they do not get it). "
+        "0: do not wait.",
     ),
 ]
 ForceOwned = Annotated[bool, typer.Option("--force-owned", help="Also write objects that another controller owns.")]
 SkipRefused = Annotated[
-    bool, typer.Option("--skip-refused", help="Leave out what is refused, and do the rest (exit 16).")
-]
-
-
-# Which sample, and how differences are shown --------------------------------------------------------------------------
-
-
-def _sample(name: str, *, help_text: str) -> Any:
-    """An option for one sample."""
-    return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completion.samples)
-
-
-Sample = Annotated[
-    str,
-    _sample(
-        "--sample",
-        help_text="2023-08-26:05:00:00 (UTC, as list prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a "
-        "commit.",
-    ),
-]
-SampleOrNow = Annotated[str, _sample("--sample", help_text="A sample; without it, now.")]
-SampleToBeLike = Annotated[str, _sample("--sample", help_text="What the cluster is to be like.")]
-FromSample = Annotated[str, _sample("--from-sample", help_text="Default: the one before --to-sample.")]
-ToSample = Annotated[str, _sample("--to-sample", help_text="A sample, or `live` for the cluster now.")]
-SampleBefore = Annotated[str, _sample("--of", help_text="Undo the rollback that this sample was taken before.")]
-RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
-ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")]
-
-
-# What a rollback is about, and what it may do -------------------------------------------------------------------------
-
-Names = list[str] | None
-MAX_DELETE = 10
-WAIT = 60
-
-
-def _named(kind: str, *, metavar: str = "NAME") -> Any:
-    """An option for objects of one kind, by name."""
-    complete = completion.names_of(kind)
-    return typer.Option(f"--{kind.lower()}", metavar=metavar, help=f"{kind}.", autocompletion=complete)
-
-
-def _object(name: str, *, help_text: str) -> Any:
-    """An option for objects of any kind."""
-    return typer.Option(name, metavar="KIND[/NS]/NAME", help=help_text, autocompletion=completion.objects)
-
-
-ClusterProfiles = Annotated[Names, _named("ClusterProfile")]
-Profiles = Annotated[Names, _named("Profile", metavar="[NS/]NAME")]
-Classifiers = Annotated[Names, _named("Classifier")]
-RoleRequests = Annotated[Names, _named("RoleRequest")]
-Resources = Annotated[Names, _object("--resource", help_text="Any object of the sample.")]
-Excepted = Annotated[Names, _object("--except", help_text="Leave this object of the selection alone.")]
-Selector = Annotated[
-    str, typer.Option("--selector", "-l", metavar="LABELS", help="Of all that, only objects with these labels.")
-]
-WithReferences = Annotated[
     bool,
-    typer.Option(
-        "--with-references", help="Also select the objects, such as ConfigMaps, that the selected objects refer to."
-    ),
+    typer.Option("--skip-refused", help="Leave out the steps that are refused, and apply the others (exit status 16)."),
 ]
 Recreate = Annotated[
-    bool, typer.Option("--recreate", help="Delete and create anew what cannot be updated (Secret type, immutable).")
+    bool,
+    typer.Option(
+        "--recreate", help="Delete and recreate objects that cannot be updated (immutable, or another Secret type)."
+    ),
 ]
-CreateNamespaces = Annotated[bool, typer.Option("--create-namespaces", help="Create namespaces that objects need.")]
-Prune = Annotated[bool, typer.Option("--prune", help="Delete selected objects made after the sample.")]
+CreateNamespaces = Annotated[
+    bool, typer.Option("--create-namespaces", help="Create the namespaces that restored objects need.")
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete selected objects that were created after the sample.")]
 MaxDelete = Annotated[
-    int, typer.Option("--max-delete", metavar="N", min=0, help="How many objects --prune may delete at most.")
+    int, typer.Option("--max-delete", metavar="N", min=0, help="Maximum number of objects that --prune may delete.")
 ]
 PlanOut = Annotated[
     Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to a file, and change nothing.")
 ]
 PlanFrom = Annotated[
-    Path | None, typer.Option("--plan", metavar="FILE", help="Carry out exactly the plan of this file, or nothing.")
-]
-IntoCluster = Annotated[
-    str,
-    typer.Option(
-        "--into-cluster", metavar="UID", help="Put a sample of another cluster into the cluster with this uid."
-    ),
-]
-Record = Annotated[
     Path | None,
     typer.Option(
-        "--record",
-        metavar="DIR",
-        help="With --into-cluster: archive of that cluster, for the samples before and after; made if missing.",
+        "--plan", metavar="FILE", help="Apply exactly the plan in this file; change nothing if it no longer holds."
     ),
-]
-
-
-# How a sample is taken ------------------------------------------------------------------------------------------------
-
-PolicyFile = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the policy from.")
-]
-Mode = Annotated[
-    SecretsMode | None,
-    typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt, then as the archive has it."),
-]
-Recipients = Annotated[
-    Names,
-    typer.Option(
-        "--recipient",
-        metavar="KEY",
-        help="age or SSH public key to encrypt Secrets to; repeatable, or several with commas between them.",
-    ),
-]
-AddedKinds = Annotated[
-    Names,
-    typer.Option(
-        "--resources",
-        metavar="KIND",
-        help="A further kind: 'KIND[.GROUP] [in NAMESPACES] [with LABELS]'; repeatable. 'none' ends them.",
-    ),
-]
-SensitiveFields = Annotated[
-    Names,
-    typer.Option(
-        "--sensitive-field",
-        metavar="FIELD",
-        help="Keep a field as Secrets are kept: 'KIND[.GROUP] PATH'; repeatable. 'none' removes all of them.",
-    ),
-]
-AcceptSecretsChange = Annotated[
-    bool,
-    typer.Option(
-        "--accept-secrets-change",
-        help="Accept another mode, other recipients or fewer hidden fields than the archive has.",
-    ),
-]
-RequireComplete = Annotated[
-    bool, typer.Option("--require-complete", help="Take no sample when a kind cannot be read (exit 12).")
-]
-Adopt = Annotated[bool, typer.Option("--adopt", help="The archive's cluster was rebuilt: go on with this one.")]
-Continues = Annotated[
-    str,
-    typer.Option(
-        "--continues", metavar="ID", help="For the first sample: the newest id of the archive that this one replaces."
-    ),
-]
-Full = Annotated[
-    bool, typer.Option("--full", help="Look at every object, also at those that seem unchanged since the last one.")
-]
-IncludeGenerated = Annotated[
-    bool, typer.Option("--include-generated", help="Also say what was left out because a controller made it.")
-]
-
-
-# What is imported -----------------------------------------------------------------------------------------------------
-
-OldStorage = Annotated[
-    Path, typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that holds `snapshot/`.")
-]
-OldSnapshot = Annotated[
-    str, typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Needed only where there are several.")
-]
-Into = Annotated[
-    str, typer.Option("--into", metavar="POLICY", help="Archive to import into. Default: of the same name.")
-]
-TimeZone = Annotated[
-    str, typer.Option("--time-zone", metavar="ZONE", help="Zone of the dates: where the old feature ran.")
-]
-ClusterUid = Annotated[
-    str,
-    typer.Option(
-        "--cluster-uid",
-        metavar="UID",
-        help="Uid of the cluster's kube-system namespace, so that captures of it can go on in the archive.",
-    ),
-]
-ImportedMode = Annotated[
-    SecretsMode | None, typer.Option("--secrets-mode", help="What is kept of Secrets. Default: encrypt.")
 ]

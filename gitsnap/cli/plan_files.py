@@ -1,6 +1,6 @@
-"""Plan files on disk: for the owner's eyes only, and carried out only if nothing moved since.
+"""Plan files: written with mode 0600, and applied only if the plan is still the same.
 
-This module must not decide what a plan says; ``gitsnap.rollback.plan`` does.
+This module must not decide what a plan contains; ``gitsnap.rollback.plan`` does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.rollback_target import Place
+from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import ConflictError, InputError, NotFoundError, StorageError, WrongClusterError
 from gitsnap.core.files import replace_file
 from gitsnap.core.model import Sample
@@ -20,19 +20,19 @@ from gitsnap.core.model import Sample
 if TYPE_CHECKING:
     from gitsnap.rollback.plan import Plan, PlanFile, Selection
 
-_AGAIN = "Nothing was changed. Make the plan again with --plan-out, and look at what it would do now."
+_PLAN_AGAIN = "Nothing was changed. Create the plan again with --plan-out, and review it."
 
 
 @dataclass(frozen=True, slots=True)
-class PlanFiles:
-    """Where a plan goes instead of being carried out, and where one comes from; None for neither."""
+class PlanFileOptions:
+    """The file that a plan is written to, and the file that a plan is read from."""
 
-    out: options.PlanOut = None
-    given: options.PlanFrom = None
+    plan_out: options.PlanOut = None
+    plan: options.PlanFrom = None
 
 
-def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, place: Place) -> None:
-    """Write a plan to a file of mode 0600, and say how it is carried out from here. Raises StorageError."""
+def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, target: RollbackTarget) -> None:
+    """Write a plan to a file of mode 0600, and print the command that applies the file. Raises StorageError."""
     from gitsnap.rollback.plan import plan_file
 
     text = json.dumps(plan_file(plan, selection, sample), indent=2, ensure_ascii=False) + "\n"
@@ -41,10 +41,10 @@ def save_plan(path: Path, plan: Plan, selection: Selection, sample: Sample, plac
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
     words = ["rollback", "--plan", str(path)]
-    if place.elsewhere.cluster:
-        words += ["--into-cluster", place.elsewhere.cluster]
+    if target.cross_cluster.cluster:
+        words += ["--into-cluster", target.cross_cluster.cluster]
     terminal.say(
-        f"the plan is in {path}; this command carries out exactly this plan:\n  {place.command(shlex.join(words))}"
+        f"the plan is in {path}; this command applies exactly this plan:\n  {target.command(shlex.join(words))}"
     )
 
 
@@ -58,40 +58,43 @@ def load_plan(path: Path) -> PlanFile:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise InputError(
-            f"{path} is no plan of a rollback: it is not JSON", hint="`gitsnap rollback --plan-out FILE` writes one."
+            f"{path} is no plan of a rollback: it is not JSON",
+            hint="`gitsnap rollback --plan-out FILE` writes a plan file.",
         ) from None
     return read_plan_file(document, str(path))
 
 
-def planned_sample(file: PlanFile, place: Place) -> Sample:
-    """The sample that a plan file is about.
+def find_planned_sample(file: PlanFile, target: RollbackTarget) -> Sample:
+    """Return the sample that a plan file restores.
 
-    Raises WrongClusterError for a plan of another cluster, NotFoundError for one of another archive, and ConflictError
-    where the tag is another sample by now.
+    Raises WrongClusterError if the plan was made for another cluster, NotFoundError if the archive has no such sample,
+    and ConflictError if the tag of the sample was created again since.
     """
-    if file.cluster != place.uid:
-        server = place.cluster.info().server
+    if file.cluster != target.uid:
+        server = target.cluster.info().server
         raise WrongClusterError(
-            f"the plan was made for the cluster {file.cluster}; {server} is {place.uid}",
-            hint="Choose the cluster that it was made for. Nothing was changed.",
+            f"the plan was made for the cluster {file.cluster}; {server} is {target.uid}",
+            hint="Choose the cluster that the plan was made for. Nothing was changed.",
         )
-    sample = next((one for one in place.archive.samples() if one.tag == file.sample), None)
+    sample = next((sample for sample in target.archive.samples() if sample.tag == file.sample), None)
     if sample is None:
-        remote = place.archive_choice.remote
-        archive = remote.shown if remote else place.archive.location
+        remote = target.archive_options.remote
+        archive = remote.shown if remote else target.archive.location
         raise NotFoundError(
-            f"the plan goes back to {file.sample}, and the archive {archive} has no such sample",
-            hint="Name the archive that it was made from. If the sample was removed since, choose another one.",
+            f"the plan restores {file.sample}, and the archive {archive} has no such sample",
+            hint="Name the archive that the plan was made from. If the sample was removed, choose another sample.",
         )
     if file.sample_id != sample.tag_id:
-        raise ConflictError(f"the tag {sample.tag} was made anew since the plan: it is another sample", hint=_AGAIN)
+        raise ConflictError(
+            f"the tag {sample.tag} was created again since the plan: it is another sample", hint=_PLAN_AGAIN
+        )
     return sample
 
 
-def agreed(file: PlanFile, plan: Plan) -> None:
-    """Raises ConflictError, naming the objects, unless the plan that was made now is the one of the file."""
+def check_plan_holds(file: PlanFile, plan: Plan) -> None:
+    """Compare the plan of a file with the plan made now. Raises ConflictError, naming the objects that differ."""
     from gitsnap.rollback.plan import differences
 
-    found = differences(file, plan)
-    if found:
-        raise ConflictError("the plan no longer holds:\n  " + "\n  ".join(found), hint=_AGAIN)
+    differing = differences(file, plan)
+    if differing:
+        raise ConflictError("the plan no longer holds:\n  " + "\n  ".join(differing), hint=_PLAN_AGAIN)

@@ -1,7 +1,4 @@
-"""What a rollback is about and what it may do, as options of the command line.
-
-This module must not decide which objects are meant; ``gitsnap.rollback.plan`` does.
-"""
+"""The options that select the objects of a rollback, and the options that permit its steps."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
-    """The objects that were named; none for the whole sample."""
+class SelectionOptions:
+    """The options that select objects. Without any of them the whole sample is selected."""
 
     namespace: options.Namespaces = None
     clusters: options.Clusters = None
@@ -30,7 +27,7 @@ class Selected:
     with_references: options.WithReferences = False
 
     def selection(self) -> Selection:
-        """The same as a plan takes it."""
+        """Return the selection for a plan."""
         from gitsnap.rollback.plan import Selection
 
         return Selection(
@@ -48,24 +45,24 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """What an undo may do; the names are those of ``gitsnap.rollback.plan.Options``."""
+class UndoOptions:
+    """The options that permit steps of an undo. Field names are those of ``gitsnap.rollback.plan.Options``."""
 
     allow_withdraw: options.AllowWithdraw = False
     allow_less: options.AllowLess = False
     force_owned: options.ForceOwned = False
     skip_refused: options.SkipRefused = False
 
-    def options(self) -> Options:
-        """The same as a plan takes it."""
+    def plan_options(self) -> Options:
+        """Return the options for a plan."""
         from gitsnap.rollback.plan import Options
 
         return Options(**asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
-class AllowedToRollBack(Allowed):
-    """What a rollback may do."""
+class RollbackOptions(UndoOptions):
+    """The options that permit steps of a rollback."""
 
     recreate: options.Recreate = False
     create_namespaces: options.CreateNamespaces = False
@@ -74,17 +71,17 @@ class AllowedToRollBack(Allowed):
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
-    """What a rollback is to do, from the command line or from a plan file."""
+class RollbackRequest:
+    """What a rollback restores and what it may do, from the command line or from a plan file."""
 
     sample: str
-    """As it was named; ``""`` where it was not."""
+    """The sample as the user named it; ``""`` if the user named no sample."""
     selection: Selection
-    allowed: Options
+    options: Options
 
     @property
-    def nothing(self) -> bool:
-        """Whether none of it was said."""
+    def is_empty(self) -> bool:
+        """Whether the user gave no sample and no option."""
         from gitsnap.rollback.plan import Options, Selection
 
-        return self == Requested("", Selection(), Options())
+        return self == RollbackRequest("", Selection(), Options())

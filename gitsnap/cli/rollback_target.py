@@ -1,7 +1,7 @@
-"""Where a rollback works: the archive that it reads, the cluster that it writes, and the archive of that cluster.
+"""The target of a rollback: the cluster to write, the archive that has the sample, and the archive for new samples.
 
-The two archives are one, except for a sample of another cluster (``--into-cluster``), whose archive may also be a copy
-of a remote's. This module must not plan, write or ask.
+Both archives are the same, except for a sample of another cluster (``--into-cluster``). The archive that has the sample
+may be a local copy of a remote. This module must not plan, write or ask.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import options
-from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError, WrongClusterError
 from gitsnap.core.model import Sample
 
@@ -24,78 +24,80 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """What the command line says of a sample of another cluster than the one that is written."""
+class CrossClusterOptions:
+    """The options for a sample of another cluster than the cluster that is written."""
 
     cluster: options.IntoCluster = ""
-    """Uid of the cluster to write, ``""`` where it is the sample's own."""
+    """The uid of the cluster to write; ``""`` if the sample is of this cluster."""
     record: options.Record = None
-    """The archive of that cluster, made where there is none; None for the one that has the sample."""
+    """The archive of the cluster to write; None for the archive that has the sample."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The archives and the cluster of one command, and how they were named."""
+class RollbackTarget:
+    """The opened archives and cluster, and the options that named them."""
 
-    archive_choice: ArchiveChoice
-    cluster_choice: ClusterChoice
+    archive_options: ArchiveOptions
+    cluster_options: ClusterOptions
     archive: GitArchive
-    """The one that has the sample."""
+    """The archive that has the sample."""
     cluster: Cluster
     uid: str
-    """Which cluster that is."""
+    """The uid of the cluster."""
     record: GitArchive | None
-    """The one that gets the samples before and after: that of the cluster; None while it has not been made."""
+    """The archive for the samples before and after; None if it does not exist yet."""
     identities: tuple[Path, ...] = ()
     signing_key: Path | None = None
-    elsewhere: Elsewhere = Elsewhere()
+    cross_cluster: CrossClusterOptions = CrossClusterOptions()
 
     @classmethod
     def open(
         cls,
-        archive: ArchiveChoice,
-        cluster: ClusterChoice,
+        archive: ArchiveOptions,
+        cluster: ClusterOptions,
         identities: Collection[Path],
         *,
         signing_key: Path | None = None,
-        elsewhere: Elsewhere | None = None,
-    ) -> Place:
-        """Open all of it. Without ``elsewhere`` the archive must be that of the cluster; else it is for checks to say.
+        cross_cluster: CrossClusterOptions | None = None,
+    ) -> RollbackTarget:
+        """Open the archives and the cluster.
 
-        Raises WrongClusterError.
+        Without ``cross_cluster`` the archive must be that of the cluster. Otherwise check_sample() and check_record()
+        compare their clusters. Raises WrongClusterError, UsageError.
         """
         from gitsnap.capture import check_cluster
 
-        own, elsewhere = elsewhere is None, elsewhere or Elsewhere()
-        if elsewhere.record is not None and not elsewhere.cluster:
+        same_cluster = cross_cluster is None
+        cross_cluster = cross_cluster or CrossClusterOptions()
+        if cross_cluster.record is not None and not cross_cluster.cluster:
             raise UsageError("--record is for a sample of another cluster, and needs --into-cluster")
         opened = archive.open()
         connected = cluster.open()
         info = connected.info()
-        if elsewhere.cluster and elsewhere.cluster != info.uid:
+        if cross_cluster.cluster and cross_cluster.cluster != info.uid:
             raise WrongClusterError(
-                f"{info.server} (context {info.context}) is the cluster {info.uid}, and not {elsewhere.cluster}",
+                f"{info.server} (context {info.context}) is the cluster {info.uid}, and not {cross_cluster.cluster}",
                 hint="Choose the right --context. Nothing was changed.",
             )
-        if own:
+        if same_cluster:
             check_cluster(opened, info)
-        record = opened if elsewhere.record is None else _at(elsewhere.record)
-        return cls(archive, cluster, opened, connected, info.uid, record, tuple(identities), signing_key, elsewhere)
+        record = opened if cross_cluster.record is None else _open_if_exists(cross_cluster.record)
+        return cls(archive, cluster, opened, connected, info.uid, record, tuple(identities), signing_key, cross_cluster)
 
     @property
     def remote(self) -> Remote | None:
-        """Where the samples before and after are sent, None where they stay in the archive of the cluster."""
-        return self.archive_choice.remote if self.elsewhere.record is None else None
+        """The remote that the samples before and after are sent to; None if they stay in a local archive."""
+        return self.archive_options.remote if self.cross_cluster.record is None else None
 
     @property
-    def rollbacks(self) -> list[Sample]:
-        """The samples of this cluster, among which its rollbacks are."""
+    def samples_of_cluster(self) -> list[Sample]:
+        """The samples of the cluster in its archive; those before and after a rollback are among them."""
         samples = self.record.samples() if self.record is not None else []
         return [sample for sample in samples if sample.metadata.cluster == self.uid]
 
     def check_sample(self, sample: Sample) -> None:
-        """Raises WrongClusterError for a sample of another cluster, unless this one was named."""
-        if sample.metadata.cluster != self.uid and not self.elsewhere.cluster:
+        """Raise WrongClusterError if the sample is of another cluster, and --into-cluster was not given."""
+        if sample.metadata.cluster != self.uid and not self.cross_cluster.cluster:
             info = self.cluster.info()
             raise WrongClusterError(
                 f"{sample.tag} is a sample of the cluster {sample.metadata.cluster}, but {info.server} "
@@ -104,48 +106,51 @@ class Place:
             )
 
     def check_record(self) -> None:
-        """Raises WrongClusterError where the samples before and after would go into another cluster's archive."""
+        """Raise WrongClusterError if the samples before and after would be added to the archive of another cluster."""
         samples = self.record.samples() if self.record is not None else []
         if self.record is not None and samples and samples[-1].metadata.cluster != self.uid:
             raise WrongClusterError(
                 f"the samples before and after are of the cluster {self.uid}, and the archive "
                 f"{self.record.location} is of the cluster {samples[-1].metadata.cluster}",
-                hint="Name this cluster's own archive with --record DIR, which is made where there is none. A cluster "
-                "that was rebuilt, and is to go on in the old archive, is captured once with --adopt first.",
+                hint="Name the archive of this cluster with --record DIR, which is created if missing. If a cluster "
+                "was rebuilt and continues the old archive, run `gitsnap capture --adopt` once first.",
             )
 
-    def made_record(self) -> GitArchive:
-        """The archive that gets the samples before and after, made where there is none."""
+    def create_record(self) -> GitArchive:
+        """Return the archive for the samples before and after, and create it if it does not exist."""
         from gitsnap.archive import create_archive
 
-        if self.record is not None or self.elsewhere.record is None:
+        if self.record is not None or self.cross_cluster.record is None:
             return self.record or self.archive
-        folder = self.elsewhere.record.absolute()
+        folder = self.cross_cluster.record.absolute()
         return create_archive(folder.parent, folder.name)
 
     def command(self, words: str) -> str:
-        """A command that works from here: ``gitsnap undo --snapshot hourly --storage …``, with the places as typed."""
-        archive, cluster = self.archive_choice, self.cluster_choice
+        """Return a complete command for this target, such as ``gitsnap undo --snapshot hourly --storage …``.
+
+        ``words``: a command and its arguments, to which the options of this target are added as the user wrote them.
+        """
+        archive, cluster = self.archive_options, self.cluster_options
         command, _, rest = words.partition(" ")
-        remote, path, own = archive.remote, archive.archive, self.elsewhere.record
-        undoing = command == "undo" and own is not None
-        places = (
-            ("--storage", None if undoing else archive.storage),
-            ("--archive", own if undoing else remote.shown if remote else path),
-            ("--record", None if undoing else own),
+        remote, path, own = archive.remote, archive.archive, self.cross_cluster.record
+        undo_in_record = command == "undo" and own is not None
+        locations = (
+            ("--storage", None if undo_in_record else archive.storage),
+            ("--archive", own if undo_in_record else remote.shown if remote else path),
+            ("--record", None if undo_in_record else own),
             ("--kubeconfig", cluster.kubeconfig),
             ("--context", cluster.context),
             ("--from-dir", cluster.from_dir),
             ("--signing-key", self.signing_key),
         )
-        typed = [word for flag, value in places if value for word in (flag, str(value))]
-        for identity in () if undoing else self.identities:
-            typed += ["--identity", str(identity)]
-        policy = [] if undoing or (path and remote is None) else ["--snapshot", self.archive.policy]
-        return " ".join(part for part in ("gitsnap", command, shlex.join([*policy, *typed]), rest) if part)
+        arguments = [word for flag, value in locations if value for word in (flag, str(value))]
+        for identity in () if undo_in_record else self.identities:
+            arguments += ["--identity", str(identity)]
+        policy = [] if undo_in_record or (path and remote is None) else ["--snapshot", self.archive.policy]
+        return " ".join(part for part in ("gitsnap", command, shlex.join([*policy, *arguments]), rest) if part)
 
 
-def _at(folder: Path) -> GitArchive | None:
+def _open_if_exists(folder: Path) -> GitArchive | None:
     from gitsnap.archive import open_path
 
     return open_path(folder) if folder.exists() else None

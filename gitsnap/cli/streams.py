@@ -1,7 +1,7 @@
-"""The three streams of the process: whatever they are (closed, full, of another encoding), no command trips over them.
+"""The standard streams of the process. A command works with a stream that is closed, full or not UTF-8.
 
-What is lost on stderr is lost. What is lost on stdout is an error of its own, since stdout is the result.
-This module must not print.
+Text that cannot be written to stderr is lost. Text that cannot be written to stdout is an error, since stdout is the
+result of a command.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gitsnap.core.errors import OutputError, ReaderGoneError
 
 
 def prepare() -> None:
-    """Make all three streams usable; what cannot be encoded is shown as an escape."""
+    """Replace each stream by one that works. A character that the encoding lacks is written as an escape."""
     for number in (0, 1, 2):
         _open_if_closed(number)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for good
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open until the process ends
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _guarded(sys.stdout, 1)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
@@ -28,12 +28,12 @@ def prepare() -> None:
 
 
 def is_utf8(stream: TextIO) -> bool:
-    """Whether a stream takes every character as it is."""
+    """Return whether a stream can encode every character."""
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
 
 
 class Descriptor(io.FileIO):
-    """A standard stream. After its first failure nothing is written to it any more."""
+    """A standard stream that discards its output after the first failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "wb", closefd=False)
@@ -41,7 +41,7 @@ class Descriptor(io.FileIO):
         self._failed = False
 
     def write(self, data: Any, /) -> int:
-        """As FileIO. Raises OutputError, once, where the result of a command is lost."""
+        """Write ``data`` as FileIO does. Raises OutputError for the first failure on stdout."""
         size = memoryview(data).nbytes
         if self._failed:
             return size
@@ -63,7 +63,7 @@ def _guarded(stream: TextIO | None, number: int) -> TextIO:
 
 
 def _open_if_closed(number: int) -> None:
-    """Where a descriptor is closed, the next file that is opened would get its number, and the output with it."""
+    """Open /dev/null for a closed descriptor; otherwise the next file that is opened would receive the output."""
     try:
         os.fstat(number)
     except OSError:

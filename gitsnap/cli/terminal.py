@@ -1,10 +1,11 @@
-"""Where output goes: results to stdout, all else to stderr; colour and progress only on a terminal.
+"""The output of commands: results go to stdout, messages to stderr, colour and progress to terminals only.
 
 This module must not format values; ``gitsnap.render`` does.
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import shutil
 import sys
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from gitsnap.cli.options import Output
 from gitsnap.cli.streams import is_utf8
+from gitsnap.core.errors import AbortedError, RefusedError
 from gitsnap.render import as_json, as_yaml, one_line, visible
 
 if TYPE_CHECKING:
@@ -25,154 +26,176 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 1.0
 _REPAINT_SECONDS = 0.1
-DATE_COLUMNS = 21
-"""A date, ``2023-08-26:05:20:00-2``, on one line."""
-DAY_COLUMNS = 11
-"""A date on two lines: the day and the time."""
+DATE_WIDTH = 21
+"""Width in characters of a date on one line, ``2023-08-26:05:20:00-2``."""
+DAY_WIDTH = 11
+"""Width in characters of a date on two lines, the day and the time."""
 
 
-_accomplished: list[str] = []
+class Output(enum.StrEnum):
+    """The format of a result, chosen with --output."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
 
 
-def done(text: str) -> None:
-    """Take note of what cannot be taken back, for an error that keeps the result from being printed."""
-    _accomplished.append(text)
+_finished_work: list[str] = []
 
 
-def accomplished() -> str:
-    """What was done so far, ``""`` for nothing."""
-    last = _accomplished[-1:]
-    return f"{last[0]} (and {len(_accomplished) - 1} more)" if len(_accomplished) > 1 else "".join(last)
+def note_finished(text: str) -> None:
+    """Remember work that was finished, for an error that prevents the result from being printed."""
+    _finished_work.append(text)
 
 
-def result(text: str, *, safe: bool = False) -> None:
-    """Print a result for people; what acts on a terminal is shown as an escape, unless the text is ``safe`` already."""
+def describe_finished() -> str:
+    """Return the last finished work and the number of earlier ones; ``""`` if no work was finished."""
+    last = _finished_work[-1:]
+    return f"{last[0]} (and {len(_finished_work) - 1} more)" if len(_finished_work) > 1 else "".join(last)
+
+
+def print_result(text: str, *, safe: bool = False) -> None:
+    """Print a result in text form. Control characters are printed as escapes unless the text is ``safe`` already."""
     text = text if safe else visible(text)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """Print a remark to stderr; its further lines are indented, so that no name can begin one."""
+    """Print a message to stderr.
+
+    All lines but the first are indented, so that a name with a line break cannot imitate a message.
+    """
     sys.stdout.flush()
     sys.stderr.write(f"{indented(text)}\n")
     sys.stderr.flush()
 
 
 def indented(text: str) -> str:
-    """A text that is safe for a terminal, all lines but the first indented."""
+    """Return the text with control characters escaped and all lines but the first indented."""
     return visible(text).replace("\n", "\n  ")
 
 
-def confirmed(question: str) -> bool:
-    """Ask the person at the terminal for a yes or a no."""
-    return typer.confirm(one_line(question), err=True)
+def confirm(question: str, *, yes: bool, unchanged: str) -> None:
+    """Ask the user a yes-or-no question on stderr, unless --yes was given (``yes``).
+
+    ``unchanged``: the beginning of the errors, such as "nothing was removed". Raises RefusedError if there is no
+    terminal, AbortedError if the answer is no.
+    """
+    if yes:
+        return
+    if not is_interactive():
+        raise RefusedError(
+            f"{unchanged}: there is no terminal for a confirmation", hint="Give --yes to continue without a question."
+        )
+    if not typer.confirm(one_line(question), err=True):
+        raise AbortedError(unchanged)
 
 
-def warn(remarks: Iterable[str]) -> None:
-    """Remarks on standard error."""
-    for remark in remarks:
-        say(f"warning: {remark}")
+def warn(messages: Iterable[str]) -> None:
+    """Print each message to stderr as a warning."""
+    for message in messages:
+        say(f"warning: {message}")
 
 
 _missing: list[dict[str, str]] = []
-"""What the archives of this command lack. It is part of every document that the command prints."""
+"""The parts that the archives of this command lack. Every document that the command prints lists them."""
 
 
-def say_missing(policy: str, lacks: Iterable[Lack]) -> None:
-    """Say what this copy of an archive lacks, on stderr and in the documents that follow."""
+def warn_missing(policy: str, lacks: Iterable[Lack]) -> None:
+    """Print a warning for each part that this copy of an archive lacks, and list the parts in later documents."""
     for lack in lacks:
         say(f"warning: {policy}: {lack}")
         _missing.append({"policy": policy, **lack_document(lack)})
 
 
 def lack_document(lack: Lack) -> dict[str, str]:
-    """A part that a copy of an archive lacks, in JSON (docs/SCRIPTING.md)."""
+    """Return the JSON form of a part that a copy of an archive lacks (docs/SCRIPTING.md)."""
     return {"what": lack.what, "message": lack.message, "command": lack.command}
 
 
-def structured(value: object, form: Output) -> None:
+def print_document(value: object, form: Output) -> None:
     """Print a result as JSON or YAML."""
-    if _missing and isinstance(value, dict) and value.get("kind") != "List":  # kubectl reads a List
+    if _missing and isinstance(value, dict) and value.get("kind") != "List":  # a List is the input of kubectl
         value = {**value, "missing": list(_missing)}
     ascii_only = not is_utf8(sys.stdout)
     text = as_json(value, ascii_only=ascii_only) if form is Output.JSON else as_yaml(value, ascii_only=ascii_only)
-    result(text, safe=True)
+    print_result(text, safe=True)
 
 
-def documents(values: Iterable[object]) -> None:
-    """Print YAML documents."""
+def print_yaml_stream(values: Iterable[object]) -> None:
+    """Print values as a stream of YAML documents."""
     ascii_only = not is_utf8(sys.stdout)
-    result("---\n".join(as_yaml(value, ascii_only=ascii_only) for value in values), safe=True)
+    print_result("---\n".join(as_yaml(value, ascii_only=ascii_only) for value in values), safe=True)
 
 
-def columns() -> int:
-    """Width of the terminal; 0 where stdout is none, so that a file or a pipe gets whole lines."""
+def width() -> int:
+    """Return the width of the terminal in characters; 0 if stdout is no terminal, so that no line is wrapped."""
     if "COLUMNS" in os.environ:
         return int(os.environ["COLUMNS"]) if os.environ["COLUMNS"].isdecimal() else 0
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
-def colour() -> bool:
-    """Whether stdout takes colours (https://no-color.org)."""
+def has_colour() -> bool:
+    """Return whether stdout is a terminal with colours, and they are not turned off (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _objects_read(what: str, count: int) -> str:
-    return f"reading: {count} objects, {what}"
+def _describe_reading(kind: str, count: int) -> str:
+    return f"reading: {count} objects, {kind}"
 
 
 class ProgressLine:
-    """One line on stderr that is overwritten, if stderr is a terminal and the work takes longer than a second.
+    """One line on stderr that is overwritten, shown on a terminal when the work takes longer than a second.
 
-    As a context it also shows, second by second, that work goes on which tells nothing of itself, such as git's.
+    As a context manager it also shows the elapsed seconds during work that reports no progress, such as that of git.
     """
 
-    def __init__(self, text: str = "", *, says: Callable[[str, int], str] = _objects_read) -> None:
-        """``text``: what to show at first. ``says``: what to show for a report of progress."""
+    def __init__(self, text: str = "", *, describe: Callable[[str, int], str] = _describe_reading) -> None:
+        """``text``: the line before the first report. ``describe``: returns the line for a report of progress."""
         self._shown = sys.stderr.isatty()
         self._text = text
-        self._says = says
+        self._describe = describe
         self._length = 0
         self._start = time.monotonic()
         self._painted = 0.0
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._beat = threading.Thread(target=self._go_on, daemon=True)
+        self._ended = threading.Event()
+        self._timer = threading.Thread(target=self._show_elapsed, daemon=True)
 
     def __enter__(self) -> Self:
         if self._shown:
-            self._beat.start()
+            self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        if self._beat.is_alive():
-            self._beat.join()
+        self._ended.set()
+        if self._timer.is_alive():
+            self._timer.join()
         self.clear()
 
-    def __call__(self, what: str, count: int) -> None:
-        """Show what is being read and how many there are so far."""
+    def __call__(self, subject: str, count: int) -> None:
+        """Report progress: what is being read, such as a kind, and the number read so far."""
         if self._shown:
-            self._text = self._says(what, count)
+            self._text = self._describe(subject, count)
             if time.monotonic() - self._painted >= _REPAINT_SECONDS:
                 self._show(self._text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Remove the line from the terminal."""
         if self._shown and self._length:
             sys.stderr.write(f"\r{'':<{self._length}}\r")
             sys.stderr.flush()
 
-    def _go_on(self) -> None:
-        while not self._over.wait(_PATIENCE_SECONDS):
+    def _show_elapsed(self) -> None:
+        while not self._ended.wait(_PATIENCE_SECONDS):
             if self._text:
                 self._show(f"{self._text} ({time.monotonic() - self._start:.0f} s)")
 
     def _show(self, text: str) -> None:
-        """Write over the line, never beyond its end: then it could not be taken away."""
+        """Overwrite the line. A longer line than the terminal is wide would wrap, and could not be removed."""
         if time.monotonic() - self._start < _PATIENCE_SECONDS:
             return
         line = one_line(text)[: max(1, shutil.get_terminal_size().columns - 1)]
@@ -183,6 +206,6 @@ class ProgressLine:
             self._painted = time.monotonic()
 
 
-def can_ask() -> bool:
-    """Whether there is a person to ask."""
+def is_interactive() -> bool:
+    """Return whether a user can be asked: stdin and stderr are terminals."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,6 +1,6 @@
-"""The guestbook story on an embedded cluster: every command as a user would type it, with its real output.
+"""The demo: the guestbook example on a folder of YAML files, told by commands and their real output.
 
-This package must not have abilities that the command line lacks: it types commands.
+This package must not do anything that the command line cannot do: it runs commands.
 """
 
 from gitsnap.demo.story import play

@@ -1,7 +1,4 @@
-"""The objects of the demo: what a person wrote, and what Sveltos would report about it.
-
-This module must not do anything.
-"""
+"""The objects of the demo: the manifests that a user wrote, and the reports that Sveltos would write."""
 
 from __future__ import annotations
 
@@ -130,7 +127,11 @@ _LABELS = {"projectsveltos.io/cluster-name": "clusterapi-workload", "projectsvel
 
 
 def inventory(*, revision: int, time: str) -> list[JsonObject]:
-    """What Sveltos reports after it has deployed: entries stamped with ``time``, a hash for each content."""
+    """Return the ClusterConfiguration and the ClusterSummary that Sveltos writes after a deployment.
+
+    ``revision``: the number of the deployed content; the ClusterSummary has a hash of it. ``time``: the time of the
+    deployment, RFC 3339.
+    """
     entries = [
         {"group": group, "kind": kind, "namespace": "test", "name": name, "version": "v1", "lastAppliedTime": time}
         for group, kind, name in _DEPLOYED

@@ -1,4 +1,4 @@
-"""What Tab offers: by the protocol that the shells' completion scripts speak."""
+"""The words that Tab offers, in the protocols of the shells and in the shells themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 def _offered(folder: Path, line: str, **environment: str) -> list[str]:
-    """What bash is told for a line whose last word is being written."""
+    """Return the words that bash gets for a line whose last word is incomplete."""
     words = line.split(" ")
     protocol = {"_GITSNAP_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     done = gitsnap(folder, code=0, **protocol, **environment)
@@ -33,7 +33,7 @@ def _offered(folder: Path, line: str, **environment: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two archives; the newest sample of one has more ConfigMaps than anybody reads."""
+    """Two archives; their newest samples have more ConfigMaps than completion offers."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "cluster").mkdir()
     objects = [cluster(W), profile("base", {}, W), config_map("shared", {"a": "b"}, "team")]
@@ -46,14 +46,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_commands_and_policies(place: Path) -> None:
-    """The beginning of a word is enough; a storage of the environment counts."""
+    """Commands and policies are offered by their beginning; the storage may come from the environment."""
     assert _offered(place, "gitsnap dr") == ["drift"]
     assert _offered(place, "gitsnap list --snapshot ") == ["daily", "hourly"]
     assert _offered(place.parent, "gitsnap list --snapshot h", GITSNAP_STORAGE=str(place)) == ["hourly"]
 
 
 def test_samples(place: Path) -> None:
-    """The newest, and each by its date: without colons, at which a shell breaks words, unless one was written."""
+    """`latest` and dates are offered, without colons, at which bash splits words, unless the word has a colon."""
     offered = _offered(place, "gitsnap diff --snapshot hourly --from-sample ")
     assert offered[0] == "latest"
     assert len(offered) == 2
@@ -61,11 +61,11 @@ def test_samples(place: Path) -> None:
     date = offered[1][:10]
     assert _offered(place, f"gitsnap show --snapshot hourly --sample {date}") == [offered[1]]
     with_colon = _offered(place, f"gitsnap show --snapshot hourly --sample {date}:")
-    assert [one[:11] for one in with_colon] == [f"{date}:"]
+    assert [date_word[:11] for date_word in with_colon] == [f"{date}:"]
 
 
 def test_kinds_and_names(place: Path) -> None:
-    """Up to the next slash where they are many, whole names else; only names where the option says the kind."""
+    """Many objects are offered up to the next slash, few with whole names; `--clusterprofile` offers names only."""
     line = "gitsnap log --snapshot hourly"
     assert _offered(place, f"{line} ") == ["ClusterProfile/", "ConfigMap/", "SveltosCluster/"]
     assert _offered(place, f"{line} ConfigMap/") == ["ConfigMap/default/", "ConfigMap/team/"]
@@ -74,7 +74,7 @@ def test_kinds_and_names(place: Path) -> None:
 
 
 def test_where_nothing_can_be_offered(place: Path, tmp_path: Path) -> None:
-    """No archive, several of them, one behind a URL, no such sample: silence, and no network."""
+    """Without an archive, with several, with a URL or without the sample nothing is offered, and no network is used."""
     assert _offered(tmp_path, "gitsnap diff --from-sample ") == []
     assert _offered(place, "gitsnap diff --from-sample ") == []
     assert _offered(place, "gitsnap diff --archive ssh://git@127.0.0.1:1/x --from-sample ") == ["latest"]
@@ -82,15 +82,15 @@ def test_where_nothing_can_be_offered(place: Path, tmp_path: Path) -> None:
 
 
 def _protocol(folder: Path, shell: str, line: str, *, action: str = "", code: int = 0) -> list[str]:
-    """What zsh or fish is told for a line, line by line."""
+    """Return the lines that zsh or fish gets for a line."""
     protocol = {"_GITSNAP_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line}
     done = gitsnap(folder, code=code, COLUMNS="60", _TYPER_COMPLETE_FISH_ACTION=action, **protocol)
     assert done.stderr == ""
     return done.stdout.splitlines()
 
 
-def test_what_zsh_is_told(place: Path) -> None:
-    """One call with all words, colons escaped, since what is behind one is a description; else zsh offers files."""
+def test_protocol_of_zsh(place: Path) -> None:
+    """zsh gets one call with all words, in which colons are escaped; without words it offers files."""
     line = "gitsnap log --snapshot hourly "
     assert _protocol(place, "zsh", f"{line}ConfigMap/t") == ["""_arguments '*: :(("ConfigMap/team/shared"))'"""]
     date = _offered(place, f"gitsnap show --snapshot hourly --sample {_today(place)}:")[0]
@@ -101,8 +101,8 @@ def test_what_zsh_is_told(place: Path) -> None:
     assert "[in NAMESPACES]" in _protocol(place, "zsh", "gitsnap capture --resource")[0]
 
 
-def test_what_fish_is_told(place: Path) -> None:
-    """A line for each word, with its whole description behind a tab; whether there are words at all is asked first."""
+def test_protocol_of_fish(place: Path) -> None:
+    """fish asks whether there are words, and gets a line for each word, with the description after a tab."""
     line = "gitsnap log --snapshot hourly ConfigMap/"
     assert _protocol(place, "fish", line, action="get-args") == ["ConfigMap/default/", "ConfigMap/team/"]
     assert _protocol(place, "fish", line, action="is-args") == []
@@ -113,27 +113,27 @@ def test_what_fish_is_told(place: Path) -> None:
         assert described.endswith(".")
 
 
-def test_what_kubectl_is_told(place: Path) -> None:
-    """Behind ``kubectl gitsnap``: words after the plugin's name, of which the last may be empty; lines for cobra."""
+def test_protocol_of_kubectl(place: Path) -> None:
+    """kubectl passes the words after the name of the plugin, the last may be empty, and gets lines for cobra."""
     program = _BINARIES / "kubectl_complete-gitsnap"
 
-    def told(*words: str) -> list[str]:
+    def offered(*words: str) -> list[str]:
         environment = {"HOME": str(place), "PATH": os.environ["PATH"]}
         done = subprocess.run([program, *words], cwd=place, env=environment, capture_output=True, text=True, check=True)
         assert done.stderr == ""
         return done.stdout.splitlines()
 
     log = ("log", "--snapshot", "hourly")
-    assert told(*log, "") == ["ClusterProfile/", "ConfigMap/", "SveltosCluster/", ":0"]
-    assert told(*log, "ConfigMap/t") == ["ConfigMap/team/shared", ":0"]
-    assert told("list", "--storage", "h") == [":0"]
-    (described, directive) = told("dri")
-    assert described.startswith("drift\tShow how the cluster now differs")
+    assert offered(*log, "") == ["ClusterProfile/", "ConfigMap/", "SveltosCluster/", ":0"]
+    assert offered(*log, "ConfigMap/t") == ["ConfigMap/team/shared", ":0"]
+    assert offered("list", "--storage", "h") == [":0"]
+    (described, directive) = offered("dri")
+    assert described.startswith("drift\tShow how the live cluster differs")
     assert directive == ":0"
 
 
 def test_kubectl_itself(place: Path) -> None:
-    """It finds the program by its name, and understands what it says."""
+    """kubectl finds the program by its name and reads its output."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("there is no kubectl here")
@@ -144,7 +144,7 @@ def test_kubectl_itself(place: Path) -> None:
 
 
 def test_folders_with_blanks(place: Path, tmp_path: Path) -> None:
-    """Written with quotes or backslashes."""
+    """The name of a folder may have quotes or backslashes."""
     (tmp_path / "a place").symlink_to(place)
     for written in ("'a place'", '"a place"', r"a\ place"):
         line = f"gitsnap show --storage {written} --snapshot hourly ConfigMap/t"
@@ -159,7 +159,7 @@ _SHELLS = {shell: shutil.which(shell) for shell in ("bash", "zsh", "fish")}
 
 
 def _installed(shell: str, home: Path) -> dict[str, str]:
-    """The environment of a shell in which somebody installed the completion, under both names of gitsnap."""
+    """Return the environment of a shell with the completion installed for both names of gitsnap."""
     if _SHELLS[shell] is None:
         pytest.skip(f"there is no {shell} here")
     environment = {"HOME": str(home), "ZDOTDIR": str(home), "TERM": "dumb", "PATH": f"{_BINARIES}:{os.environ['PATH']}"}
@@ -170,7 +170,7 @@ def _installed(shell: str, home: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["gitsnap", "kubectl-gitsnap"])
 def test_fish_itself(place: Path, tmp_path: Path, name: str) -> None:
-    """As installed: words, options with one description each, and files where gitsnap has nothing to offer."""
+    """The installed completion offers words, options with one description each, and files otherwise."""
     environment = _installed("fish", tmp_path)
 
     def offered(line: str) -> list[str]:
@@ -180,10 +180,10 @@ def test_fish_itself(place: Path, tmp_path: Path, name: str) -> None:
         return done.stdout.splitlines()
 
     assert offered(f"{name} show --snapshot hourly ConfigMap/t") == ["ConfigMap/team/shared"]
-    assert [one.partition("\t")[0] for one in offered(f"{name} rollback --sampl")] == ["--sample"]
+    assert [word.partition("\t")[0] for word in offered(f"{name} rollback --sampl")] == ["--sample"]
     assert offered(f"{name} list --storage h") == ["hourly/"]
     date = _today(place)
-    assert [one[:11] for one in offered(f"{name} show --snapshot hourly --sample {date}:")] == [f"{date}:"]
+    assert [word[:11] for word in offered(f"{name} show --snapshot hourly --sample {date}:")] == [f"{date}:"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_fish_itself(place: Path, tmp_path: Path, name: str) -> None:
     ],
 )
 def test_zsh_itself(place: Path, tmp_path: Path, line: str, completed: str) -> None:
-    """As installed: the first Tab of a session completes the word."""
+    """With the installed completion the first Tab of a session completes the word."""
     environment = _installed("zsh", tmp_path)
     terminal, theirs = pty.openpty()
     with subprocess.Popen(
@@ -221,7 +221,7 @@ def test_zsh_itself(place: Path, tmp_path: Path, line: str, completed: str) -> N
 
 
 def test_the_script_for_a_shell(place: Path) -> None:
-    """What docs/INSTALL.md tells to put into .bashrc prints bash's completion for gitsnap."""
+    """The command for .bashrc in docs/INSTALL.md prints the completion script of bash."""
     script = gitsnap(place, code=0, _GITSNAP_COMPLETE="source_bash").stdout
     assert "complete -o default -F" in script
     assert script.rstrip().endswith(" gitsnap")

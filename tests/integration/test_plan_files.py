@@ -27,7 +27,7 @@ def test_a_plan_file_of_another_archive_is_refused(place: TypedPlace) -> None:
 
     refused = place.exactly([sys.executable, "-m", "gitsnap", "rollback", "--plan", "plan.json", "--yes", *words], 4)
 
-    assert "the plan goes back to hourly/" in refused.stderr
+    assert "the plan restores hourly/" in refused.stderr
     assert "other/manual has no such sample" in refused.stderr
 
 
@@ -56,7 +56,7 @@ def test_a_plan_file_is_carried_out_exactly(place: TypedPlace) -> None:
     saved = place.run("rollback --sample latest --resource secret/password --plan-out plan.json")
     file = place.folder / "plan.json"
     assert "a: 2" in place.read("database")
-    assert "carries out exactly this plan" in saved.stderr
+    assert "applies exactly this plan" in saved.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     assert OLD_VALUE not in file.read_text()
     assert NEW_VALUE not in file.read_text()

@@ -261,7 +261,7 @@ def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:
     """Words that mean nothing together are refused."""
     two = ("diff", "--archive", "hourly", "--archive", "hourly")
     assert "not more" in place.run(*two, "--archive", "hourly", code=2).stderr
-    assert "give one --archive" in place.run(*two, "--to-sample", "live", code=2).stderr
+    assert "give --archive once" in place.run(*two, "--to-sample", "live", code=2).stderr
 
 
 def test_what_was_left_out(place: _Place) -> None:

@@ -139,7 +139,7 @@ def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(p
     """Samples are taken without values by now: there would be no way back, so nothing is written."""
     place.run("capture --snapshot hourly --secrets-mode redact --accept-secrets-change")
     refused = place.run("rollback --sample latest~1 --yes", 14)
-    assert "could not be brought back" in refused.stderr
+    assert "an undo could not restore" in refused.stderr
     assert "a: 2" in place.read("database")
     place.run("rollback --sample latest~1 --yes --except secret/password")
     assert "a: 1" in place.read("database")

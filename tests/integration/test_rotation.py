@@ -73,7 +73,7 @@ def test_other_recipients(place: _Place) -> None:
 
     done = place.run(f"secrets rotate --recipient {public}")
 
-    assert f"encrypted to 1 recipient ({public[:12]}…) now" in done.stdout
+    assert f"now encrypted to 1 recipient ({public[:12]}…)" in done.stdout
     assert f"recipient added: {public[:12]}…" in done.stderr
     assert "recipient dropped: age1" in done.stderr
     assert "no changes" in place.run("diff").stdout

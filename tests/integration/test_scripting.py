@@ -1,4 +1,4 @@
-"""docs/SCRIPTING.md holds: exit codes are those of the errors, and what is printed has the shapes that it tells."""
+"""docs/SCRIPTING.md is true: it lists the exit codes of all errors and the keys of all JSON documents."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _TEXT = (Path(__file__).resolve().parents[2] / "docs" / "SCRIPTING.md").read_tex
 
 
 def _classes(base: type[GitsnapError] = GitsnapError) -> Iterator[type[GitsnapError]]:
-    for one in base.__subclasses__():
-        if one.__module__ == errors.__name__:
-            yield one
-            yield from _classes(one)
+    for error in base.__subclasses__():
+        if error.__module__ == errors.__name__:
+            yield error
+            yield from _classes(error)
 
 
 def test_every_exit_code_is_documented() -> None:
@@ -40,42 +40,42 @@ def test_every_exit_code_is_documented() -> None:
     named = [value for name, value in vars(errors).items() if name.startswith("EXIT_")]
 
     assert documented == sorted(set(documented))
-    assert set(documented) == {0, *named, *(one.exit_code for one in _classes())}
+    assert set(documented) == {0, *named, *(error.exit_code for error in _classes())}
 
 
 def test_the_tree_of_errors_tells_their_codes() -> None:
-    """The picture at the top of errors.py has every class, with the code that it has."""
-    told = dict(re.findall(r"── (\w+)(?: +(\d+) )?", errors.__doc__ or ""))
-    assert set(told) == {one.__name__ for one in _classes()}
-    for one in _classes():
-        parent = one.__mro__[1]
-        assert one.exit_code == int(told[one.__name__] or getattr(parent, "exit_code", 0)), one
+    """The tree in the docstring of errors.py has every class with its exit code."""
+    drawn = dict(re.findall(r"── (\w+)(?: +(\d+) )?", errors.__doc__ or ""))
+    assert set(drawn) == {error.__name__ for error in _classes()}
+    for error in _classes():
+        parent = error.__mro__[1]
+        assert error.exit_code == int(drawn[error.__name__] or getattr(parent, "exit_code", 0)), error
 
 
 def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """What nobody expected ends with a code of its own, since 1 means a difference; what it says may be secret."""
+    """An unexpected exception ends with exit code 70, and its message, which may hold a secret, is not printed."""
 
     def defect() -> None:
         raise KeyError("hunter22")
 
-    monkeypatch.setattr("gitsnap.cli.commands.list.list_samples", defect)
+    monkeypatch.setattr("gitsnap.cli.commands.list.list_", defect)
 
     assert _run(["list"]) == InternalError.exit_code == 70
-    said = capsys.readouterr().err
-    assert "a defect of gitsnap: KeyError" in said
-    assert "in defect" in said
-    assert "hunter22" not in said.replace('KeyError("hunter22")', "")  # the line of the program is shown
+    stderr = capsys.readouterr().err
+    assert "a defect of gitsnap: KeyError" in stderr
+    assert "in defect" in stderr
+    assert "hunter22" not in stderr.replace('KeyError("hunter22")', "")  # the line of the program is shown
 
 
 # Shapes ---------------------------------------------------------------------------------------------------------------
 
 Shape = Any
-"""A dictionary of shapes, a list of one, or None for a value that is not looked into."""
+"""A dictionary of shapes, a list with one shape, or None for a value that is not checked."""
 
 
 @dataclass
 class _Reader:
-    """Reads ``{kind: Diff, from: SAMPLE, clusters: [{cluster, name}]}``."""
+    """A parser of shapes such as ``{kind: Diff, from: SAMPLE, clusters: [{cluster, name}]}``."""
 
     words: list[str]
 
@@ -84,13 +84,13 @@ class _Reader:
         return cls(re.findall(r'[{}\[\],:]|"[^"]*"|[\w-]+', text))
 
     def shape(self) -> Shape:
-        alternatives = [self._one()]
+        alternatives = [self._alternative()]
         while self.words and self.words[0] == "or":
             self.words.pop(0)
-            alternatives.append(self._one())
-        return next((one for one in alternatives if one is not None), None)
+            alternatives.append(self._alternative())
+        return next((shape for shape in alternatives if shape is not None), None)
 
-    def _one(self) -> Shape:
+    def _alternative(self) -> Shape:
         word = self.words.pop(0)
         if word == "{":
             return self._fields()
@@ -126,13 +126,13 @@ _SAMPLE.update(_documented(r"- SAMPLE: "))
 
 
 def _check(value: Any, shape: Shape, place: str) -> None:
-    """Every key that is documented is there, and no other."""
+    """Assert that the value has the documented keys and no others."""
     if shape is None or value is None or isinstance(value, str):
         return
     if isinstance(shape, list):
         assert isinstance(value, list), place
-        for one in value:
-            _check(one, shape[0], f"{place}[]")
+        for item in value:
+            _check(item, shape[0], f"{place}[]")
         return
     assert set(value) == set(shape), place
     for name, inner in shape.items():
@@ -141,7 +141,7 @@ def _check(value: Any, shape: Shape, place: str) -> None:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the demo leaves, and one more sample with a change that is not rolled back."""
+    """The folder of the demo, with one more sample whose change is not rolled back."""
     folder = tmp_path_factory.mktemp("shapes")
     gitsnap(folder, "demo", "story", code=0)
     database = folder / "story" / "cluster" / "database.yaml"
@@ -191,9 +191,9 @@ def test_json_has_the_documented_shape(
 
     code = _run([*words.split(), "--storage", "imported" if "import" in words else "archive", "-o", "json"])
 
-    printed, said = capsys.readouterr()
-    assert code == 0, said
-    printed = json.loads(printed)
+    stdout, stderr = capsys.readouterr()
+    assert code == 0, stderr
+    printed = json.loads(stdout)
     assert f"{{kind: {printed['kind']}" in _TEXT
     _check(printed, shape, words)
 
@@ -205,14 +205,14 @@ _WORDS = [*COMMANDS, *(f"{group} {word}" for group, (_, words) in GROUPS.items()
 
 @pytest.mark.parametrize("words", _WORDS)
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str], words: str) -> None:
-    """Each command's help shows how it is called."""
+    """The help of each command has an example."""
     assert _run([*words.split(), "--help"]) == 0
 
     assert f"Example: gitsnap {words}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_kubectl_plugin_is_the_same_program(story: Path) -> None:
-    """`kubectl gitsnap list` runs a program of this name: its results are those of gitsnap."""
+    """`kubectl gitsnap list` runs the program kubectl-gitsnap, which has the output of gitsnap."""
     plugin = Path(sysconfig.get_path("scripts")) / "kubectl-gitsnap"
     words = ["list", "--storage", "archive", "-o", "json"]
 

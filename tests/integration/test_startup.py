@@ -1,4 +1,4 @@
-"""A command loads only what it needs: most of the time of a short command is that of loading libraries."""
+"""A command imports only what it needs: a short command spends most of its time on imports."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("words", ["list", "diff", "log ConfigMap/default/a", "show ConfigMap/a"])
 def test_questions_to_an_archive_load_no_cluster(place: Path, words: str) -> None:
-    """Neither the Kubernetes client nor encryption, schedules, metrics, or a parser for YAML that people wrote.
+    """Commands that read an archive import no Kubernetes client, encryption, schedules, metrics or parser of YAML.
 
-    Nor what writes an archive or checks it.
+    They import no module that writes or checks an archive either.
     """
     loaded = _loaded(place, *words.split())
 
@@ -56,14 +56,14 @@ def test_questions_to_an_archive_load_no_cluster(place: Path, words: str) -> Non
 
 @pytest.mark.parametrize("words", ["list", "show ConfigMap/a"])
 def test_what_one_sample_holds_needs_no_comparison(place: Path, words: str) -> None:
-    """Nor the seams, whose classes take as long to make as a sample to be found."""
+    """Commands that show one sample import neither the comparison nor the ports."""
     loaded = _loaded(place, *words.split())
 
     assert not loaded & {"gitsnap.diff", "gitsnap.sveltos.tree_view", "gitsnap.core.ports"}
 
 
 def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
-    """It compares single objects."""
+    """`gitsnap log` compares single objects and imports nothing that compares whole samples."""
     loaded = _loaded(place, "log", "ConfigMap/default/a")
 
     assert "gitsnap.diff.changes" in loaded
@@ -72,9 +72,9 @@ def test_a_change_log_loads_nothing_of_what_makes_rows(place: Path) -> None:
 
 @pytest.mark.parametrize("words", ["--help", "--version", "secrets --help"])
 def test_the_help_loads_no_command(place: Path, words: str) -> None:
-    """The help is answered from a table: without the modules of the commands, and the libraries that these load."""
+    """The help comes from a table and imports no command and no library of a command."""
     loaded = _loaded(place, *words.split())
 
     assert "gitsnap.cli.app" in loaded
-    assert {one for one in loaded if one.startswith("gitsnap.")} <= _OF_THE_HELP
+    assert {module for module in loaded if module.startswith("gitsnap.")} <= _OF_THE_HELP
     assert not loaded & {*_LIBRARIES, "pygit2"}

@@ -1,4 +1,4 @@
-"""Streams and places that are not as a program expects: no traceback, and no exit code that means something else."""
+"""Unusual streams and folders cause no traceback and no misleading exit code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMANDS = (
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cluster, and storage with two samples of it that differ."""
+    """A folder with a cluster and a storage with two different samples of the cluster."""
     tmp_path = tmp_path_factory.mktemp("place")
     (tmp_path / "cluster").mkdir()
     (tmp_path / "s").mkdir()
@@ -53,7 +53,7 @@ def _samples(place: Path) -> int:
 
 
 def _run(place: Path, words: str, redirection: str, **environment: str) -> tuple[int, str]:
-    """Exit status and what stderr has, of a command behind a redirection of the shell."""
+    """Run a command with a redirection of the shell, and return its exit code and stderr."""
     common = "" if words.startswith("-") or words == "frobnicate" else " --snapshot p --storage s"
     line = f"{sys.executable} -m gitsnap {words}{common} {redirection}"
     done = subprocess.run(
@@ -71,8 +71,8 @@ def _run(place: Path, words: str, redirection: str, **environment: str) -> tuple
 @pytest.mark.parametrize(
     "redirection", [">&-", "2>&-", "<&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1", "| true"]
 )
-def test_no_stream_makes_a_command_trip(place: Path, words: str, redirection: str) -> None:
-    """Neither closed nor full nor abandoned ones: status 1 would mean differences, 70 a defect."""
+def test_closed_and_full_streams(place: Path, words: str, redirection: str) -> None:
+    """A closed, full or abandoned stream causes neither exit code 1, which means differences, nor 70, a defect."""
     code, said = _run(place, words, redirection)
     assert "Traceback" not in said
     assert "defect" not in said
@@ -85,31 +85,31 @@ def test_no_stream_makes_a_command_trip(place: Path, words: str, redirection: st
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "2>/dev/full", "<&- >&- 2>&-"])
-def test_a_capture_is_taken_whatever_the_streams_are(place: Path, redirection: str) -> None:
-    """A cron job whose output nobody wants is no reason to take no sample."""
+def test_a_capture_ignores_its_streams(place: Path, redirection: str) -> None:
+    """A cron job whose output is discarded still takes a sample."""
     before = _samples(place)
     code, _ = _run(place, "capture --from-dir cluster", redirection)
     assert (code, _samples(place)) == (0, before + 1)
 
 
-def test_what_was_done_is_said_where_the_output_is_lost(place: Path) -> None:
-    """The sample is there: who tries again takes another one."""
+def test_a_lost_result_names_the_sample_that_was_taken(place: Path) -> None:
+    """If the output cannot be written, the error says that the sample was taken."""
     before = _samples(place)
     code, said = _run(place, "capture --from-dir cluster", ">/dev/full")
     assert (code, _samples(place)) == (20, before + 1)
     assert "No space left on device" in said
-    assert "Done all the same: the sample p/" in said
+    assert "Done before the error: the sample p/" in said
 
 
 def test_a_reader_that_ends_is_no_success(place: Path) -> None:
-    """As for a program that SIGPIPE ends, and silently."""
+    """If the reader ends early, the exit code is that of SIGPIPE, and no message is printed."""
     code, said = _run(place, "list", "| true; exit ${PIPESTATUS[0]}")
     assert code in (0, 141)  # 0 where all was written before the reader ended
     assert said == ""
 
 
-def test_no_file_gets_into_the_place_of_a_closed_stream(place: Path) -> None:
-    """The next file that a process opens gets the lowest free number: an archive's file must not get the output."""
+def test_no_file_replaces_a_closed_stream(place: Path) -> None:
+    """A process opens files with the lowest free descriptor; a file of the archive must not receive the output."""
     _run(place, "capture --from-dir cluster", "<&- >&- 2>&-")
     assert "nothing wrong" in gitsnap(place, "verify", "--snapshot", "p", "--storage", "s", code=0).stdout
 
@@ -123,8 +123,8 @@ def test_no_file_gets_into_the_place_of_a_closed_stream(place: Path) -> None:
         {"LC_ALL": "POSIX"},
     ],
 )
-def test_characters_that_the_stream_does_not_have(place: Path, environment: dict[str, str]) -> None:
-    """People get escapes, programs get JSON and YAML that read back to the same values."""
+def test_characters_that_the_encoding_lacks(place: Path, environment: dict[str, str]) -> None:
+    """Characters are escaped, and JSON and YAML output still has the same values."""
     done = _captured(place, ("show", "ClusterProfile/a", "--output", "json"), environment)
     assert json.loads(done)["items"][0]["metadata"]["annotations"]["owner"] == "M\u00fcller \u2013 \u65e5"
     shown = _captured(place, ("show", "ClusterProfile/a"), environment)
@@ -148,7 +148,7 @@ def _captured(place: Path, words: Sequence[str], environment: dict[str, str]) ->
 
 
 def _as_nobody(words: Sequence[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Under another user than root, who may read everything."""
+    """Run gitsnap as a user other than root, since root may read every file."""
     prefix = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"] if os.geteuid() == 0 else []
     return subprocess.run(
         [*prefix, sys.executable, "-m", "gitsnap", *words],
@@ -166,7 +166,7 @@ def _as_nobody(words: Sequence[str], cwd: Path, **environment: str) -> subproces
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that other users may look into, unlike those that pytest makes."""
+    """A folder that other users may read, unlike the temporary folders of pytest."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -189,7 +189,7 @@ def shared() -> Iterator[Path]:
     ],
 )
 def test_a_path_below_a_private_folder(shared: Path, words: str) -> None:
-    """The path is named, and that it is a matter of rights."""
+    """The error names the path and the missing permission."""
     for name, mode in (("private", 0o700), ("open", 0o777), ("cluster", 0o755)):
         (shared / name).mkdir()
         (shared / name).chmod(mode if os.geteuid() == 0 or name != "private" else 0)
@@ -206,7 +206,7 @@ def test_a_path_below_a_private_folder(shared: Path, words: str) -> None:
 
 
 def test_no_home_and_no_current_folder(place: Path, tmp_path: Path) -> None:
-    """A pod with a random user has no home; somebody deletes the folder in which a shell stands."""
+    """A pod with a random uid has no home directory, and the current folder of a shell may be deleted."""
     done = _as_nobody(["capture", "--storage", "/nowhere"], Path("/"))
     assert done.returncode == 3, done.stderr
     assert "HOME" in done.stderr

@@ -44,7 +44,7 @@ def test_a_rollback_whose_values_no_identity_at_hand_can_read_back_does_not_begi
 
     refused = place.run(f"{rollback} --yes", 14)
 
-    assert "the present values of Secret default/password could not be brought back" in refused.stderr
+    assert "an undo could not restore the present values of Secret default/password" in refused.stderr
     assert all(flag in refused.stderr for flag in ("--identity", "--except", "--without-undo"))
     assert NEW_VALUE in place.read("password")
     assert "a: 2" in place.read("database")
@@ -76,7 +76,7 @@ def test_an_undo_that_could_not_be_undone_does_not_begin(place: TypedPlace) -> N
 
     refused = place.run("undo --yes", 14)
 
-    assert "could not be brought back" in refused.stderr
+    assert "an undo could not restore" in refused.stderr
     assert OLD_VALUE in place.read("password")
     place.run("undo --yes --without-undo")
     assert NEW_VALUE in place.read("password")
@@ -100,7 +100,7 @@ def test_hidden_fields_of_other_kinds_are_values_too(tmp_path: Path) -> None:
 
     refused = place.run("rollback --sample latest~1 --yes --resource configmap/database", 14)
 
-    assert "the present values of ConfigMap default/database could not be brought back" in refused.stderr
+    assert "an undo could not restore the present values of ConfigMap default/database" in refused.stderr
     assert "a: 2" in place.read("database")
 
 

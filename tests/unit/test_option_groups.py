@@ -1,4 +1,4 @@
-"""Dataclasses in the signatures of commands: typer sees their fields."""
+"""A command takes a dataclass, and typer sees the fields of the dataclass as options."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gitsnap.cli.option_groups import ungrouped
+from gitsnap.cli.option_groups import expand_groups
 
-Name = Annotated[str, typer.Option("--name", help="What it is called.")]
+Name = Annotated[str, typer.Option("--name", help="The name.")]
 Often = Annotated[int, typer.Option("--often", help="How often.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """A group; the command below gives it the name that one of its own fields has."""
+    """A group. The command below takes it as ``name``, which is also the name of a field."""
 
     name: Name = "nobody"
     often: Often = 1
@@ -26,12 +26,12 @@ class Greeting:
 
 def _app(command: Callable[..., None]) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command()(ungrouped(command))
+    app.command()(expand_groups(command))
     return app
 
 
 def test_fields_are_options_in_their_place() -> None:
-    """Names, defaults and order are as if the fields stood in the signature; the command gets them together."""
+    """Names, defaults and order are those of the fields; the command gets one value."""
     seen: list[tuple[bool, Greeting, str]] = []
 
     def greet(*, loud: bool = False, name: Greeting, end: str = ".") -> None:
@@ -50,11 +50,11 @@ def test_fields_are_options_in_their_place() -> None:
     assert "Greet." in text
 
 
-def test_two_options_of_one_name_are_a_defect() -> None:
-    """Of two groups, or of a group and the command, one would silently win."""
+def test_duplicate_names_are_an_error() -> None:
+    """Two parameters with the same name are refused; otherwise one value would be lost."""
 
     def greet(*, greeting: Greeting, often: int = 1) -> None:
         """Greet."""
 
     with pytest.raises(ValueError, match="duplicate parameter name: 'often'"):
-        ungrouped(greet)
+        expand_groups(greet)

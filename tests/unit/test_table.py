@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.cli.commands.list import LEAST
+from gitsnap.cli.commands.list import MIN_WIDTHS
 from gitsnap.render import render_table
 from gitsnap.render.text import width, wrap
 
@@ -28,7 +28,7 @@ def _columns(table: str, count: int) -> list[str]:
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_the_widest_table_fits_a_terminal(columns: int) -> None:
     """All columns of `list --wide` are there at 80 columns, with the date on one line; headers wrap between words."""
-    table = render_table(_HEADER, [_ROW], columns=columns, least=LEAST)
+    table = render_table(_HEADER, [_ROW], columns=columns, least=MIN_WIDTHS)
 
     assert max(map(width, table.splitlines())) <= columns
     expected = [f"{name.upper()}{cell}".replace(" ", "") for name, cell in zip(_HEADER, _ROW, strict=True)]
@@ -64,7 +64,9 @@ def test_a_paragraph_for_each_row_where_no_table_fits() -> None:
     """Values are whole then, and what is empty is left out."""
     rows = [_ROW, [*_ROW[:-1], ""]]
 
-    first, second = (text.splitlines() for text in render_table(_HEADER, rows, columns=60, least=LEAST).split("\n\n"))
+    first, second = (
+        text.splitlines() for text in render_table(_HEADER, rows, columns=60, least=MIN_WIDTHS).split("\n\n")
+    )
 
     assert first == [f"{name.upper():<17}{cell}" for name, cell in zip(_HEADER, _ROW, strict=True)]
     assert second == first[:-1]

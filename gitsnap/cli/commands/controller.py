@@ -1,4 +1,4 @@
-"""``gitsnap controller``: serve Snapshot resources until asked to stop.
+"""``gitsnap controller``: take the samples of Snapshot resources until a signal stops the process.
 
 This module must not decide when a sample is due.
 """
@@ -24,37 +24,38 @@ from gitsnap.core.errors import UsageError
 if TYPE_CHECKING:
     from gitsnap.controller import Permissions
 
-_DEFAULT_STORAGE = "/collection"
+_DEFAULT_STORAGE = Path("/collection")
 _DEFAULT_NAMESPACE = "gitsnap"
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """What Snapshots may ask for beyond what every Snapshot may (docs/SECURITY.md)."""
+class PermissionOptions:
+    """The options that permit fields of Snapshots which are refused by default (docs/SECURITY.md)."""
 
     secrets_from: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-secrets-from",
             metavar="NS",
-            help="Snapshots may name Secrets of this namespace, besides the controller's own; repeatable.",
+            help="Snapshots may name Secrets in this namespace, besides that of the controller; repeatable.",
         ),
     ] = None
     secret_resources: Annotated[
-        bool, typer.Option("--allow-secret-resources", help="spec.resources may add Secrets that nothing refers to.")
+        bool, typer.Option("--allow-secret-resources", help="spec.resources may add Secrets that no object refers to.")
     ] = False
     plaintext: Annotated[
-        bool, typer.Option("--allow-plaintext", help="spec.secrets.mode may be plaintext: Secrets in clear.")
+        bool, typer.Option("--allow-plaintext", help="spec.secrets.mode may be plaintext: Secrets are not encrypted.")
     ] = False
     insecure_push: Annotated[
         bool, typer.Option("--allow-insecure-push", help="spec.push.url may be http:// or git://.")
     ] = False
     local_push: Annotated[
-        bool, typer.Option("--allow-local-push", help="spec.push.url may be a folder that the controller sees.")
+        bool,
+        typer.Option("--allow-local-push", help="spec.push.url may be a folder in the file system of the controller."),
     ] = False
 
     def permissions(self, namespace: str) -> Permissions:
-        """The permissions of a controller in this namespace."""
+        """Return the permissions of Snapshots for a controller in this namespace."""
         from gitsnap.controller import Permissions
 
         return Permissions(
@@ -67,36 +68,58 @@ class Allowed:
         )
 
 
+_Storage = Annotated[
+    Path,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        envvar="GITSNAP_STORAGE",
+        show_envvar=True,
+        help="Folder that holds the archives; spec.storage may name a folder inside it.",
+    ),
+]
+_Listen = Annotated[
+    str, typer.Option("--listen", metavar="[HOST]:PORT", help="Address that serves /healthz, /readyz and /metrics.")
+]
+_Namespace = Annotated[
+    str,
+    typer.Option(
+        "--lease-namespace",
+        metavar="NS",
+        envvar="POD_NAMESPACE",
+        help="Namespace of the controller: it has the Lease and the Secrets that Snapshots name.",
+    ),
+]
+_Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers", metavar="N", min=1, max=64, help="Maximum number of samples that are taken at the same time."
+    ),
+]
+_Grace = Annotated[
+    float,
+    typer.Option(
+        "--grace-seconds", metavar="SECONDS", min=0, help="How long running samples may continue after SIGTERM."
+    ),
+]
+
+
 def controller(
-    storage: options.Storage = None,
+    storage: _Storage = _DEFAULT_STORAGE,
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="[HOST]:PORT", help="Where /healthz, /readyz and /metrics are.")
-    ] = "127.0.0.1:8080",
-    namespace: Annotated[
-        str,
-        typer.Option(
-            "--lease-namespace",
-            metavar="NS",
-            envvar="POD_NAMESPACE",
-            help="The controller's own namespace: its Lease and the Secrets of Snapshots.",
-        ),
-    ] = _DEFAULT_NAMESPACE,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Samples taken at one time.")] = 2,
-    grace: Annotated[
-        float,
-        typer.Option("--grace-seconds", min=0, help="How long a running sample may go on after SIGTERM."),
-    ] = 20.0,
+    listen: _Listen = "127.0.0.1:8080",
+    namespace: _Namespace = _DEFAULT_NAMESPACE,
+    workers: _Workers = 2,
+    grace: _Grace = 20.0,
     *,
-    allowed: Allowed,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is only considered, too.")] = False,
+    permitted: PermissionOptions,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also log debug messages.")] = False,
 ) -> None:
-    """Serve Snapshots: take samples on schedule and on request.
+    """Run the controller: take samples on schedule and on request.
 
-    Their status tells how it went. Runs until SIGTERM or Ctrl-C. Without --storage, Snapshots that name no folder are
-    kept in /collection. A Snapshot that asks for more than the --allow flags permit is not ready, and its status names
-    the field and the flag.
+    The controller runs until SIGTERM or Ctrl-C. The status of a Snapshot has the result of its samples. A Snapshot with
+    a field that needs an --allow option is not ready without the option; its status names the field and the option.
 
     Example: gitsnap controller --storage /collection --listen :8080
     """
@@ -105,14 +128,14 @@ def controller(
     from gitsnap.core.files import discard_temporary_folders
 
     configure_logging(verbose=verbose)
-    gc.enable()  # main() turns it off for processes that live for seconds
-    served = Controller(
+    gc.enable()  # main() disables it for processes that run for seconds
+    running = Controller(
         Settings(
-            storage=storage or Path(_DEFAULT_STORAGE),
+            storage=storage,
             namespace=namespace,
             identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
             listen=_address(listen),
-            permissions=allowed.permissions(namespace),
+            permissions=permitted.permissions(namespace),
             workers=workers,
             grace_seconds=grace,
         ),
@@ -120,17 +143,17 @@ def controller(
         now=lambda: datetime.now(UTC),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: served.stop())
-    connect(kubeconfig=kubeconfig, context=context)  # a kubeconfig that cannot be used is said at once
-    all_done = served.run()
+        signal.signal(number, lambda _number, _frame: running.stop())
+    connect(kubeconfig=kubeconfig, context=context)  # reports an unusable kubeconfig at once
+    has_ended = running.run()
     sys.stderr.flush()
-    if not all_done:
+    if not has_ended:
         discard_temporary_folders()
-        os._exit(0)  # a thread that still waits for a server would keep the process; the archive is whole at any moment
+        os._exit(0)  # a thread that waits for a server would keep the process; an archive is consistent at any time
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Host and port; all addresses where no host is given. Raises UsageError."""
+    """Return host and port; an empty host means all addresses. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise UsageError(f"--listen {text}: [HOST]:PORT is needed, such as :8080 or 127.0.0.1:8080")

@@ -1,7 +1,4 @@
-"""``gitsnap demo``: the guestbook story on an embedded cluster.
-
-This module must not know the story; ``gitsnap.demo`` tells it.
-"""
+"""``gitsnap demo``: the guestbook walk-through, which ``gitsnap.demo`` implements."""
 
 from __future__ import annotations
 
@@ -12,11 +9,13 @@ import typer
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="A new or empty folder.")] = Path("gitsnap-demo"),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="New or empty folder, which is kept.")] = Path(
+        "gitsnap-demo"
+    ),
 ) -> None:
     """Walk through capture, diff and rollback on a small cluster.
 
-    The cluster is embedded; it takes seconds.
+    The cluster is a folder of YAML files. The demo takes some seconds.
 
     Example: gitsnap demo /tmp/gitsnap-demo
     """

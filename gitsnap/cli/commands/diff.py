@@ -1,6 +1,6 @@
-"""``gitsnap diff``: what changed between two samples, or between a sample and the cluster now.
+"""``gitsnap diff``: the changes between two samples, or between a sample and the live cluster.
 
-This module must not work out differences; ``gitsnap.diff`` does.
+This module must not compare objects; ``gitsnap.diff`` does.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import options, terminal
-from gitsnap.cli.commands.list import describe
-from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.documents import sample_document
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import EXIT_DIFFERENCES, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.diff.comparison import compare
@@ -34,44 +34,71 @@ _CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "m
 _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 
 
+_Archive = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--archive",
+        metavar="DIR|URL",
+        help="Folder or git URL of one archive. Given twice: compare samples of two archives.",
+    ),
+]
+_FromSample = Annotated[
+    str,
+    typer.Option(
+        "--from-sample",
+        metavar="SAMPLE",
+        help="Older sample. Default: the sample before --to-sample.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+_ToSample = Annotated[
+    str,
+    typer.Option(
+        "--to-sample",
+        metavar="SAMPLE",
+        help="Newer sample, or `live` for the live cluster.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+_Decrypt = Annotated[
+    bool,
+    typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields."),
+]
+
+
 def diff(
     *,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    archive: Annotated[
-        list[str] | None,
-        typer.Option("--archive", metavar="DIR|URL", help="The archive's own folder, or a git URL; two are compared."),
-    ] = None,
-    from_sample: options.FromSample = "",
-    to_sample: options.ToSample = "latest",
+    archive: _Archive = None,
+    from_sample: _FromSample = "",
+    to_sample: _ToSample = "latest",
     raw_diff: options.RawDiff = False,
-    decrypt: Annotated[
-        bool, typer.Option("--decrypt", help="With --raw-diff: show values of Secrets and other hidden values.")
-    ] = False,
+    decrypt: _Decrypt = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     exit_code: options.ExitCode = False,
-    cluster: ClusterChoice,
+    cluster: ClusterOptions,
     identity: options.Identity = None,
-    form: options.OutputForm = options.Output.TABLE,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Show what changed between two samples.
 
-    Per managed cluster, and in the management cluster.
+    The result has the changes in each managed cluster and the changes in the management cluster.
 
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
 
     Example: gitsnap diff --archive staging/hourly --archive production/hourly
     """
     if decrypt and (not raw_diff or to_sample == LIVE):
-        raise UsageError("--decrypt shows values in the --raw-diff of two samples")
-    opened, other = _archives(storage, snapshot, archive or [])
+        raise UsageError("--decrypt needs --raw-diff and two samples")
+    opened, other = _open_archives(storage, snapshot, archive or [])
     samples = opened.samples()
     if to_sample == LIVE:
         if other is not opened:
-            raise UsageError("--to-sample live compares with a cluster: give one --archive")
+            raise UsageError("--to-sample live compares with a cluster: give --archive once")
         before = history.find_sample(samples, from_sample or "latest")
-        after_tree, server = _live(opened, before, cluster, identity or [])
+        after_tree, server = _live_tree(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
         after = history.find_sample(samples if other is opened else other.samples(), to_sample)
@@ -86,9 +113,9 @@ def diff(
     comparison = compare(before_tree, after_tree, filters=filters, texts=raw_diff)
     values: Mapping[str, RawDiff] = {}
     if decrypt and after is not None:
-        values = _values((opened, before), (other, after), filters, identity or [])
-    of_other = "" if other is opened else f" of {other.location}"
-    _say_compared(before, opened.location, f"{_named(after)}{of_other}" if after else f"{server} now")
+        values = _decrypted_diffs((opened, before), (other, after), filters, identity or [])
+    location = "" if other is opened else f" of {other.location}"
+    _say_compared(before, opened.location, f"{_describe(after)}{location}" if after else f"{server} now")
     if other is opened and after is not None and after.tag == before.tag:
         terminal.warn(["both sides are the same sample"])
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
@@ -97,55 +124,24 @@ def diff(
 
 
 def _say_compared(before: Sample, location: str, compared_with: str) -> None:
-    """Say on stderr what an answer is about."""
-    heading = f"comparing {_named(before)} of {location} with {compared_with}"
-    terminal.say(wrapped(heading, terminal.columns()))
+    """Print to stderr what is compared."""
+    heading = f"comparing {_describe(before)} of {location} with {compared_with}"
+    terminal.say(wrapped(heading, terminal.width()))
 
 
-def drift(
-    *,
-    archive: ArchiveChoice,
-    sample: options.SampleToBeLike = "latest",
-    raw_diff: options.RawDiff = False,
-    namespace: options.Namespaces = None,
-    clusters: options.Clusters = None,
-    exit_code: options.ExitCode = False,
-    cluster: ClusterChoice,
-    identity: options.Identity = None,
-    form: options.OutputForm = options.Output.TABLE,
-) -> None:
-    """Show how the cluster now differs from a sample.
-
-    That is `diff --to-sample live`, for cron and CI.
-
-    Example: gitsnap drift --snapshot hourly --sample latest --exit-code
-    """
-    diff(
-        snapshot=archive.snapshot,
-        storage=archive.storage,
-        archive=[archive.archive] if archive.archive else None,
-        from_sample=sample,
-        to_sample=LIVE,
-        raw_diff=raw_diff,
-        namespace=namespace,
-        clusters=clusters,
-        exit_code=exit_code,
-        cluster=cluster,
-        identity=identity,
-        form=form,
-    )
-
-
-def _named(sample: Sample) -> str:
-    """``hourly/2023-08-26T05-00-00Z (schedule)``."""
+def _describe(sample: Sample) -> str:
+    """Return the tag and the trigger, ``hourly/2023-08-26T05-00-00Z (schedule)``."""
     return f"{sample.tag} ({sample.metadata.trigger})"
 
 
-def _archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
-    """The archives of both sides: one and the same, unless two were named."""
+def _open_archives(storage: Path | None, snapshot: str, paths: list[str]) -> tuple[GitArchive, GitArchive]:
+    """Open the archives of the older and the newer sample: one archive, unless the user named two.
+
+    Raises UsageError for more than two archives.
+    """
     if len(paths) > 2:
         raise UsageError("--archive: two archives can be compared, not more")
-    opened = [ArchiveChoice(snapshot, storage, path).open() for path in paths or [""]]
+    opened = [ArchiveOptions(snapshot, storage, path).open() for path in paths or [""]]
     return opened[0], opened[-1]
 
 
@@ -156,45 +152,49 @@ def _print(
     *,
     raw_diff: bool,
     values: Mapping[str, RawDiff],
-    form: options.Output,
+    form: terminal.Output,
 ) -> None:
     labels = (before.tag, after.tag if after else LIVE)
-    if form is not options.Output.TABLE:
-        to = describe(after) if after else LIVE
-        terminal.structured(document(comparison, labels, describe(before), to, raw_diff=raw_diff, values=values), form)
+    if form is not terminal.Output.TABLE:
+        to = sample_document(after) if after else LIVE
+        result = _document(comparison, labels, sample_document(before), to, raw_diff=raw_diff, values=values)
+        terminal.print_document(result, form)
     elif raw_diff:
         _print_raw(comparison, labels, values)
     else:
         _print_tables(comparison)
-    for one in comparison.not_comparable:
-        terminal.say(f"{one.reason}: {one.subject}{f' ({one.detail})' if one.detail else ''}")
+    for skipped in comparison.not_comparable:
+        terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
 
-def _values(
+def _decrypted_diffs(
     before: tuple[GitArchive, Sample], after: tuple[GitArchive, Sample], filters: Filters, identities: list[Path]
 ) -> Mapping[str, RawDiff]:
-    """The raw diffs that show hidden values."""
+    """Return the raw diffs of objects with hidden values, with these values, by their titles."""
     from gitsnap.diff.raw_diff import object_texts, raw_diffs
     from gitsnap.diff.rows import object_title
     from gitsnap.history.decryption import revealed_changes
     from gitsnap.secrets import archive_keys
 
     old, new = (
-        (opened.tree(sample), archive_keys.for_reading(opened, sample, identities=identities))
-        for opened, sample in (before, after)
+        (archive.tree(sample), archive_keys.for_reading(archive, sample, identities=identities))
+        for archive, sample in (before, after)
     )
     pairs = (object_texts(object_title(key), *versions) for key, *versions in revealed_changes(old, new, filters))
     return {diff.title: diff for diff in raw_diffs(pairs, before[1].tag, after[1].tag)}
 
 
 def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:
-    """Those of the comparison, without the ones that are shown with values, and these."""
+    """Yield the raw diffs of the comparison. Diffs in ``values`` replace those with the same title, and come last."""
     yield from (raw for raw in comparison.raw_diffs(*labels) if raw.title not in values)
     yield from values.values()
 
 
-def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities: list[Path]) -> tuple[Tree, str]:
-    """The cluster now, in the scope and mode of the sample it is compared with, and how messages name the cluster."""
+def _live_tree(archive: GitArchive, sample: Sample, choice: ClusterOptions, identities: list[Path]) -> tuple[Tree, str]:
+    """Return the configuration of the live cluster and the name of the cluster for messages.
+
+    The scope and the secrets mode are those of the sample that the cluster is compared with. Raises WrongClusterError.
+    """
     from gitsnap.capture import check_cluster, live_tree
     from gitsnap.secrets import archive_keys
 
@@ -212,32 +212,34 @@ def _live(archive: GitArchive, sample: Sample, choice: ClusterChoice, identities
 
 def _print_tables(comparison: Comparison) -> None:
     if not comparison:
-        terminal.result("no changes detected")
+        terminal.print_result("no changes detected")
         return
     if comparison.rows:
         rows = [
             [row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
             for row in comparison.rows
         ]
-        terminal.result(render_table(_CLUSTER_HEADER, rows, columns=terminal.columns()))
+        terminal.print_result(render_table(_CLUSTER_HEADER, rows, columns=terminal.width()))
     if comparison.management:
         rows = [
             [row.resource_type, row.namespace, row.name, str(row.action), row.message] for row in comparison.management
         ]
         title = "\nmanagement cluster:\n" if comparison.rows else "management cluster:\n"
-        terminal.result(title + render_table(_OBJECT_HEADER, rows, columns=terminal.columns()))
+        terminal.print_result(title + render_table(_OBJECT_HEADER, rows, columns=terminal.width()))
 
 
 def _print_raw(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> None:
     texts = [visible(raw.text) for raw in _raw_diffs(comparison, labels, values)]
     if not texts:
-        terminal.result("no changes detected" if not comparison else "no document changed; see diff without --raw-diff")
+        terminal.print_result(
+            "no changes detected" if not comparison else "no document changed; see diff without --raw-diff"
+        )
         return
     text = "\n".join(texts)
-    terminal.result(paint_diff(text) if terminal.colour() else text, safe=True)
+    terminal.print_result(paint_diff(text) if terminal.has_colour() else text, safe=True)
 
 
-def document(
+def _document(
     comparison: Comparison,
     labels: tuple[str, str],
     before: object,
@@ -246,7 +248,7 @@ def document(
     raw_diff: bool,
     values: Mapping[str, RawDiff] = MappingProxyType({}),
 ) -> dict[str, object]:
-    """The result in JSON (docs/SCRIPTING.md)."""
+    """Return the JSON form of the result (docs/SCRIPTING.md)."""
     result: dict[str, object] = {
         "kind": "Diff",
         "from": before,
@@ -274,12 +276,12 @@ def document(
         ],
         "notComparable": [
             {
-                "kind": str(one.kind),
-                "reason": one.reason,
-                "detail": one.detail,
-                **({"namespace": one.namespace, "name": one.name} if one.name else {}),
+                "kind": str(skipped.kind),
+                "reason": skipped.reason,
+                "detail": skipped.detail,
+                **({"namespace": skipped.namespace, "name": skipped.name} if skipped.name else {}),
             }
-            for one in comparison.not_comparable
+            for skipped in comparison.not_comparable
         ],
     }
     if raw_diff:

@@ -1,21 +1,21 @@
-"""``gitsnap import``: take over the samples of the old Sveltos Snapshot feature.
+"""``gitsnap import``: import the samples of the old Sveltos Snapshot feature.
 
-This module must not read objects; ``gitsnap.capture.import_legacy`` has them captured.
+This module must not read objects; ``gitsnap.capture.import_legacy`` captures them.
 """
 
 from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.commands.capture import overridden, say_new_identity
-from gitsnap.cli.commands.list import describe
-from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.cli.documents import sample_document
+from gitsnap.cli.policies import replace_secrets, say_new_identity
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
+from gitsnap.core.model import SecretsMode
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
@@ -29,24 +29,56 @@ if TYPE_CHECKING:
     from gitsnap.secrets.age import Keeper
 
 
+_Source = Annotated[
+    Path,
+    typer.Option("--from", metavar="DIR", help="Storage of the old feature: the folder that contains `snapshot/`."),
+]
+_Snapshot = Annotated[
+    str,
+    typer.Option("--snapshot", metavar="POLICY", help="Snapshot to import. Required only if there are several."),
+]
+_Into = Annotated[
+    str,
+    typer.Option(
+        "--into", metavar="POLICY", help="Policy whose archive gets the samples. Default: the name of the Snapshot."
+    ),
+]
+_TimeZone = Annotated[
+    str,
+    typer.Option("--time-zone", metavar="ZONE", help="Time zone of the dates: that of the host of the old feature."),
+]
+_ClusterUid = Annotated[
+    str,
+    typer.Option(
+        "--cluster-uid",
+        metavar="UID",
+        help="Uid of the namespace kube-system in the cluster, so that later captures can continue the archive.",
+    ),
+]
+_SecretsMode = Annotated[
+    SecretsMode | None, typer.Option("--secrets-mode", help="How Secrets are stored. Default: encrypt.")
+]
+
+
 def import_(
-    source: options.OldStorage,
-    snapshot: options.OldSnapshot = "",
+    source: _Source,
+    snapshot: _Snapshot = "",
     storage: options.Storage = None,
-    into: options.Into = "",
-    time_zone: options.TimeZone = "UTC",
-    cluster_uid: options.ClusterUid = "",
-    secrets_mode: options.ImportedMode = None,
+    into: _Into = "",
+    time_zone: _TimeZone = "UTC",
+    cluster_uid: _ClusterUid = "",
+    secrets_mode: _SecretsMode = None,
     recipient: options.Recipients = None,
     identity: options.Identity = None,
-    form: options.OutputForm = options.Output.TABLE,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Import samples of the old Sveltos Snapshot feature.
 
-    They keep their dates; the old folders are only read.
+    The samples keep their dates. The old folders are read and not changed.
 
-    Import before the first capture: samples are ordered as they are recorded. A second run imports what is new.
-    Exit status 13: a folder could not be read, or is older than what the archive has, and was left out.
+    Run the import before the first capture, since samples are ordered as they are recorded. A second import adds the
+    samples that are new. Exit status 13: a folder was left out, because it could not be read or is older than the
+    newest sample of the archive.
 
     Example: gitsnap import --from /collection --snapshot hourly --time-zone America/Los_Angeles
     """
@@ -54,32 +86,34 @@ def import_(
     from gitsnap.cluster.directory.legacy import dated_folders
     from gitsnap.policy.snapshot import default
 
-    gc.enable()  # main() turns it off for processes that read one configuration; this one reads hundreds
-    name = _chosen(source, snapshot)
+    gc.enable()  # main() disables it for commands that read one configuration; an import reads hundreds
+    name = _choose_snapshot(source, snapshot)
     folders, others = dated_folders(source, name, zone=time_zone)
     for other in others:
         terminal.say(f"warning: {name}/{other} is left out: its name is no date")
     if not folders:
         raise NotFoundError(f"{source} has no samples of the Snapshot {name}")
-    policy = overridden(default(into or name), secrets_mode, recipient or [])
-    archive = create_archive(ArchiveChoice(storage=storage).folder, policy.name)
-    done = []
-    for one in _imported(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
-        done.append(one)
-        if one.result is not None:
-            terminal.done(f"{one.folder} was imported as {one.result.recorded.sample.tag}")
-        if form is options.Output.TABLE:
-            terminal.result(one_line(_line(one)))
-    if form is not options.Output.TABLE:
-        terminal.structured(
-            {"kind": "Import", "policy": archive.policy, "folders": [_document(one) for one in done]}, form
-        )
-    if any(one.outcome in ("unreadable", "too old") for one in done):
+    policy = replace_secrets(default(into or name), secrets_mode, recipient or [])
+    archive = create_archive(storage or Path(), policy.name)
+    imports = []
+    for imported in _import_folders(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
+        imports.append(imported)
+        if imported.result is not None:
+            terminal.note_finished(f"{imported.folder} was imported as {imported.result.recorded.sample.tag}")
+        if form is terminal.Output.TABLE:
+            terminal.print_result(one_line(_describe(imported)))
+    if form is not terminal.Output.TABLE:
+        documents = [_document(imported) for imported in imports]
+        terminal.print_document({"kind": "Import", "policy": archive.policy, "folders": documents}, form)
+    if any(imported.outcome in ("unreadable", "too old") for imported in imports):
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _chosen(source: Path, snapshot: str) -> str:
-    """The Snapshot whose folders are meant. Raises UsageError when it could be several, NotFoundError when none."""
+def _choose_snapshot(source: Path, snapshot: str) -> str:
+    """Return the name of the Snapshot to import.
+
+    Raises UsageError if the user named none of several Snapshots, NotFoundError if the Snapshot has no samples.
+    """
     from gitsnap.cluster.directory.legacy import old_snapshots
 
     known = old_snapshots(source)
@@ -87,11 +121,13 @@ def _chosen(source: Path, snapshot: str) -> str:
         return snapshot or known[0]
     listed = ", ".join(known) or "none"
     if snapshot:
-        raise NotFoundError(f"{source} has no samples of a Snapshot {snapshot}", hint=f"Snapshots there: {listed}")
+        raise NotFoundError(
+            f"{source} has no samples of a Snapshot {snapshot}", hint=f"Snapshots in this folder: {listed}"
+        )
     raise UsageError(f"--snapshot is needed: {source} has samples of the Snapshots {listed}")
 
 
-def _imported(
+def _import_folders(
     folders: list[DatedFolder], archive: GitArchive, policy: Policy, *, cluster_uid: str, identities: list[Path]
 ) -> Iterator[Imported]:
     from gitsnap.capture import tree_info
@@ -115,12 +151,17 @@ def _imported(
     )
 
 
-def _line(one: Imported) -> str:
-    if one.result is not None:
-        return f"{one.folder}: {one.result.summary}"
-    return f"{one.folder}: left out, {one.outcome}{f': {one.reason}' if one.reason else ''}"
+def _describe(imported: Imported) -> str:
+    if imported.result is not None:
+        return f"{imported.folder}: {imported.result.summary}"
+    return f"{imported.folder}: left out, {imported.outcome}{f': {imported.reason}' if imported.reason else ''}"
 
 
-def _document(one: Imported) -> dict[str, object]:
-    sample = describe(one.result.recorded.sample) if one.result is not None else None
-    return {"folder": one.folder, "outcome": str(one.outcome), "reason": one.reason, "sample": sample}
+def _document(imported: Imported) -> dict[str, object]:
+    sample = sample_document(imported.result.recorded.sample) if imported.result is not None else None
+    return {
+        "folder": imported.folder,
+        "outcome": str(imported.outcome),
+        "reason": imported.reason,
+        "sample": sample,
+    }

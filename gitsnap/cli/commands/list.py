@@ -1,18 +1,18 @@
-"""``gitsnap list``: the samples of one archive, or of all.
+"""``gitsnap list``: the samples of one archive or of all archives in the storage.
 
 This module must not open a cluster.
 """
 
 from __future__ import annotations
 
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.cli.documents import sample_document
+from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample
 from gitsnap.render import render_table
@@ -21,112 +21,96 @@ if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.archive.completeness import Lack
 
-LEAST = {"date": terminal.DATE_COLUMNS, "snapshot policy": len("snapshot"), "complete": len("complete"), "commit": 6}
-"""The least width of columns on a narrow terminal. Dates never wrap."""
+MIN_WIDTHS = {
+    "date": terminal.DATE_WIDTH,
+    "snapshot policy": len("snapshot"),
+    "complete": len("complete"),
+    "commit": 6,
+}
+"""The minimum widths of columns on a narrow terminal. Dates never wrap."""
 
 
-def list_samples(
+_Wide = Annotated[
+    bool,
+    typer.Option("--wide", "-w", help="Also show changes, objects, completeness, commit, trigger and marks."),
+]
+
+
+def list_(
     *,
-    archive: ArchiveChoice,
-    wide: Annotated[
-        bool, typer.Option("--wide", "-w", help="Also what changed, objects, completeness, commit, marks.")
-    ] = False,
-    form: options.OutputForm = options.Output.TABLE,
+    archive: ArchiveOptions,
+    wide: _Wide = False,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """List samples, oldest first. Dates are in UTC.
+
+    Without --snapshot, the samples of all archives in the storage are listed.
 
     Example: gitsnap list --snapshot hourly --wide
     """
     damaged: list[ArchiveError] = []
-    archives = archive.all(damaged)
-    listings = [(one.policy, *one.listing()) for one in archives]
-    samples = [(policy, sample) for policy, found, _ in listings for sample in found]
-    kept = {tag for one in archives for tag in one.marked()}
-    lacking = [lack for one in archives for lack in _said_lacks(one)]
+    archives = archive.find_all(damaged)
+    listings = [(opened.policy, *opened.listing()) for opened in archives]
+    samples = [(policy, sample) for policy, listed, _ in listings for sample in listed]
+    kept = {tag for opened in archives for tag in opened.marked()}
+    lacks = [lack for opened in archives for lack in _warn_of_lacks(opened)]
     for policy, _, problems in listings:
         for problem in problems:
             terminal.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
-    if form is not options.Output.TABLE:
-        listed = [{**describe(sample), "kept": sample.tag in kept} for _, sample in samples]
-        terminal.structured({"kind": "SampleList", "samples": listed}, form)
-    else:
-        header = ["snapshot policy", "date"]
-        if wide:
-            header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
-        rows = [
-            [policy, sample.moment, *(_wide(sample, kept=sample.tag in kept) if wide else ())]
-            for policy, sample in samples
-        ]
-        terminal.result(render_table(header, rows, columns=terminal.columns(), least=LEAST))
+    if form is terminal.Output.TABLE:
+        _print_table(samples, kept, wide=wide)
         if not archives and not damaged:
             _say_empty(archive.folder)
-    for error in damaged:  # the others are listed all the same
+    else:
+        documents = [{**sample_document(sample), "kept": sample.tag in kept} for _, sample in samples]
+        terminal.print_document({"kind": "SampleList", "samples": documents}, form)
+    for error in damaged:  # the samples of the other archives were listed
         terminal.say(f"error: {error}")
-    hidden = lacking or any(problem.damaged for _, _, problems in listings for problem in problems)
-    if damaged or any(lack.what == "refs" for lack in lacking) or (hidden and not samples):
+    hidden = lacks or any(problem.damaged for _, _, problems in listings for problem in problems)
+    if damaged or any(lack.what == "refs" for lack in lacks) or (hidden and not samples):
         raise typer.Exit(ArchiveError.exit_code)
 
 
-def _said_lacks(archive: GitArchive) -> list[Lack]:
-    """What this copy of an archive lacks, once that is said."""
-    found = archive.lacks()
-    terminal.say_missing(archive.policy, found)
-    return found
+def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: bool) -> None:
+    header = ["snapshot policy", "date"]
+    if wide:
+        header += ["changes", "objects", "complete", "commit", "trigger", "kept"]
+    rows = [
+        [policy, sample.moment, *(_wide_cells(sample, kept=sample.tag in kept) if wide else ())]
+        for policy, sample in samples
+    ]
+    terminal.print_result(render_table(header, rows, columns=terminal.width(), least=MIN_WIDTHS))
+
+
+def _warn_of_lacks(archive: GitArchive) -> list[Lack]:
+    """Print a warning for each part that this copy of an archive lacks, and return the parts."""
+    lacks = archive.lacks()
+    terminal.warn_missing(archive.policy, lacks)
+    return lacks
 
 
 def _say_empty(folder: Path) -> None:
-    terminal.say(f"there is no archive in {folder.resolve()} yet: `gitsnap capture` makes one")
+    terminal.say(f"there is no archive in {folder.resolve()} yet: `gitsnap capture` creates one")
     if (folder / "snapshot").is_dir():
-        terminal.say(f"`gitsnap import --from {folder}` takes over what the old Sveltos feature left there")
+        terminal.say(f"`gitsnap import --from {folder}` imports the samples of the old Sveltos Snapshot feature")
 
 
-def _wide(sample: Sample, *, kept: bool) -> list[str]:
-    facts = sample.metadata
-    changes = facts.changes
+def _wide_cells(sample: Sample, *, kept: bool) -> list[str]:
+    metadata = sample.metadata
+    changes = metadata.changes
     signs = ((changes.added, "+"), (changes.modified, "~"), (changes.deleted, "-"))
     changed = " ".join(f"{sign}{count}" for count, sign in signs if count) or "none"
-    complete = ", ".join(f"{_lacking(one)} {one.substitute}" for one in facts.incomplete) or "yes"
-    if facts.consistency is Consistency.PER_KIND:
+    incomplete = (f"{_describe_incomplete(kind)} {kind.substitute}" for kind in metadata.incomplete)
+    complete = ", ".join(incomplete) or "yes"
+    if metadata.consistency is Consistency.PER_KIND:
         complete += ", not at one instant"
-    if facts.unresolved:
-        complete += f", {facts.unresolved} unresolved"
-    trigger = f"{facts.trigger}, imported" if facts.imported else str(facts.trigger)
-    return [changed, str(facts.objects), complete, sample.commit[:12], trigger, "yes" if kept else ""]
+    if metadata.unresolved:
+        complete += f", {metadata.unresolved} unresolved"
+    trigger = f"{metadata.trigger}, imported" if metadata.imported else str(metadata.trigger)
+    return [changed, str(metadata.objects), complete, sample.commit[:12], trigger, "yes" if kept else ""]
 
 
-def _lacking(one: IncompleteKind) -> str:
-    """``ClusterProfile``, or ``Cluster default/deep``."""
-    place = "/".join(filter(None, (one.namespace, one.name)))
-    return f"{one.kind.name} {place}" if place else one.kind.name
-
-
-def _incomplete(one: IncompleteKind) -> dict[str, str]:
-    described = {"kind": str(one.kind), "substitute": str(one.substitute), "reason": str(one.reason)}
-    return described if one.key is None else {**described, "namespace": one.namespace, "name": one.name}
-
-
-def describe(sample: Sample) -> dict[str, object]:
-    """A sample in JSON (docs/SCRIPTING.md)."""
-    facts = sample.metadata
-    return {
-        "policy": facts.policy,
-        "date": sample.moment,
-        "time": facts.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "tag": sample.tag,
-        "commit": sample.commit,
-        "sequence": facts.sequence,
-        "trigger": str(facts.trigger),
-        "objects": facts.objects,
-        "changes": {
-            "added": facts.changes.added,
-            "modified": facts.changes.modified,
-            "deleted": facts.changes.deleted,
-        },
-        "consistency": str(facts.consistency),
-        "incomplete": [_incomplete(one) for one in facts.incomplete],
-        "unresolved": facts.unresolved,
-        "cluster": facts.cluster,
-        "server": facts.server,
-        "imported": facts.imported,
-        "pruned": facts.pruned,
-    }
+def _describe_incomplete(incomplete: IncompleteKind) -> str:
+    """Return ``ClusterProfile`` for a kind, ``Cluster default/deep`` for a single object."""
+    name = "/".join(filter(None, (incomplete.namespace, incomplete.name)))
+    return f"{incomplete.kind.name} {name}" if name else incomplete.kind.name

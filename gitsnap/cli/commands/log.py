@@ -1,4 +1,4 @@
-"""``gitsnap log``: the change log of everything, of one object, or of one managed cluster.
+"""``gitsnap log``: the change log of all objects, of one object, or of one managed cluster.
 
 This module must not open a cluster.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gitsnap.cli import completion, options, terminal
-from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.diff.rows import Comparison
@@ -28,35 +28,43 @@ if TYPE_CHECKING:
     from gitsnap.diff.changes import Change
     from gitsnap.diff.rows import ObjectActions
 
-_Found = TypeVar("_Found")
+_Entry = TypeVar("_Entry")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
-_MOMENT = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; UTC unless it says otherwise."
+_MOMENTS = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
+
+
+_Wanted = Annotated[
+    str,
+    typer.Argument(
+        metavar="[KIND[/NAMESPACE]/NAME]",
+        help="Only this kind or object. Default: all objects.",
+        autocompletion=completion.complete_object,
+    ),
+]
+_Since = Annotated[
+    str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
+]
+_Until = Annotated[str, typer.Option("--until", metavar="MOMENT", help="Only changes at or before this moment.")]
+_Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Maximum number of changes. 0: all changes.")]
 
 
 def log(
     *,
-    wanted: Annotated[
-        str,
-        typer.Argument(
-            metavar="[KIND[/NAMESPACE]/NAME]",
-            help="Only this kind or object. Default: everything.",
-            autocompletion=completion.objects,
-        ),
-    ] = "",
-    archive: ArchiveChoice,
-    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help=f"Not before: {_MOMENT}")] = "",
-    until: Annotated[str, typer.Option("--until", metavar="MOMENT", help="Not after.")] = "",
+    wanted: _Wanted = "",
+    archive: ArchiveOptions,
+    since: _Since = "",
+    until: _Until = "",
     clusters: options.Clusters = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many changes; 0 for all.")] = 0,
-    form: options.OutputForm = options.Output.TABLE,
+    limit: _Limit = 0,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Show when objects changed, in which fields, and who did it.
+    """Show when objects changed, in which fields, and by whom.
 
-    Newest first, deleted objects too.
+    The newest changes come first. Deleted objects are included.
 
-    With --cluster: what changed for that managed cluster.
+    With --cluster: show what changed in that managed cluster.
 
     Example: gitsnap log ClusterProfile/guestbook --since 2023-08-01
     """
@@ -67,83 +75,81 @@ def log(
     }
     if clusters:
         if wanted:
-            raise UsageError("--cluster shows what changed for a cluster: leave out the object, or --cluster")
+            raise UsageError("--cluster shows what changed in a cluster: omit the object, or --cluster")
         _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
         return
     chosen = changelog.ObjectPattern.parse(wanted)
-    found = _gathered(islice(changelog.read_entries(opened, chosen, _find_actions, **bounds), limit or None))
-    if not found and (samples := opened.samples()):
+    entries = _collect(islice(changelog.read_entries(opened, chosen, _find_actions, **bounds), limit or None))
+    if not entries and (samples := opened.samples()):
         newest = opened.tree(samples[-1])
         changelog.check_kind(opened, chosen, newest)
-        changelog.check_existed(opened, chosen, (one.key for one in history.list_objects(newest, kind=chosen.kind)))
-    _show_objects(found, form)
-    _check_whole(opened, found)
+        changelog.check_existed(opened, chosen, (held.key for held in history.list_objects(newest, kind=chosen.kind)))
+    _show_entries(entries, form)
+    _check_complete(opened, entries)
 
 
-def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
-    """Return what happened to the objects that one of two trees lacks."""
-    from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
-
-    return object_actions_between(before, after, changes)
-
-
-def _check_whole(archive: GitArchive, found: Sequence[object]) -> None:
-    """Exit with 13 where nothing was found in a history that is not whole."""
-    if not found and archive.lacks():
+def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
+    """Raise typer.Exit with EXIT_INCOMPLETE if no change was found, and the archive lacks a part of the history."""
+    if not entries and archive.lacks():
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _gathered(found: Iterable[_Found]) -> list[_Found]:
-    """All of them, with progress on a terminal."""
-    gathered = []
-    with terminal.ProgressLine("reading the history", says=lambda what, count: f"reading: {count} {what}") as progress:
-        for one in found:
-            gathered.append(one)
-            progress("changes", len(gathered))
-    return gathered
+def _collect(entries: Iterable[_Entry]) -> list[_Entry]:
+    """Return all entries, and show progress on a terminal while they are read."""
+    collected = []
+    with terminal.ProgressLine(
+        "reading the history", describe=lambda noun, count: f"reading: {count} {noun}"
+    ) as progress:
+        for entry in entries:
+            collected.append(entry)
+            progress("changes", len(collected))
+    return collected
 
 
-def _show_objects(found: list[changelog.LogEntry], form: options.Output) -> None:
-    if form is options.Output.TABLE:
+def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> None:
+    if form is terminal.Output.TABLE:
         rows = [
             [
-                _date(one) or "(by hand)",
-                f"{one.key.kind.group}/{one.key.kind.name}",
-                one.key.namespace,
-                one.key.name,
-                one.action,
-                one.fields,
-                one.manager,
+                _date(entry) or "(by hand)",
+                f"{entry.key.kind.group}/{entry.key.kind.name}",
+                entry.key.namespace,
+                entry.key.name,
+                entry.action,
+                entry.fields,
+                entry.manager,
             ]
-            for one in found
+            for entry in entries
         ]
-        terminal.result(_table(_HEADER, rows) if rows else "no changes found")
+        terminal.print_result(_table(_HEADER, rows) if rows else "no changes found")
         return
     changes = [
         {
-            "date": _date(one),
-            "sample": one.sample.tag if one.sample else None,
-            "kind": str(one.key.kind),
-            "namespace": one.key.namespace,
-            "name": one.key.name,
-            "action": one.action,
-            "fields": one.fields,
-            "manager": one.manager,
+            "date": _date(entry),
+            "sample": entry.sample.tag if entry.sample else None,
+            "kind": str(entry.key.kind),
+            "namespace": entry.key.namespace,
+            "name": entry.key.name,
+            "action": entry.action,
+            "fields": entry.fields,
+            "manager": entry.manager,
         }
-        for one in found
+        for entry in entries
     ]
-    terminal.structured({"kind": "ChangeLog", "changes": changes}, form)
+    terminal.print_document({"kind": "ChangeLog", "changes": changes}, form)
 
 
 def _date(entry: changelog.LogEntry) -> str | None:
-    """As ``list`` prints it; of a change whose sample is not there, the moment when it was taken."""
+    """Return the date of the sample as ``gitsnap list`` prints it, or None for a commit made by hand.
+
+    If the sample is not in this copy of the archive, the date is the time at which it was taken.
+    """
     if entry.sample is not None:
         return entry.sample.moment
     return entry.time.strftime("%Y-%m-%d:%H:%M:%S") if entry.time is not None else None
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
-    return render_table(header, rows, columns=terminal.columns(), least={"date": terminal.DAY_COLUMNS})
+    return render_table(header, rows, columns=terminal.width(), least={"date": terminal.DAY_WIDTH})
 
 
 def _show_clusters(
@@ -151,26 +157,26 @@ def _show_clusters(
     filters: Filters,
     bounds: dict[str, datetime | None],
     limit: int,
-    form: options.Output,
+    form: terminal.Output,
 ) -> None:
-    from gitsnap.history import filter_check  # which the log of objects has no use for
+    from gitsnap.history import filter_check  # the log of objects does not need it
     from gitsnap.history.cluster_changelog import cluster_changes
 
     samples = archive.samples()
     newest = history.find_sample(samples, "latest")
     known = chain(filter_check.clusters_of(archive.tree(newest)), filter_check.clusters_ever(archive, filters.clusters))
     filter_check.check_clusters(filters.clusters, known, where="the history of the archive")
-    history.sample_before(samples, newest)  # with one sample there is nothing to compare
-    found = islice(cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
-    rows = [row for sample, comparison in _gathered(found) for row in _cluster_rows(sample, comparison)]
-    if form is options.Output.TABLE:
-        terminal.result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
+    history.sample_before(samples, newest)  # raises an error if there is only one sample
+    changes = islice(cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
+    rows = [row for sample, comparison in _collect(changes) for row in _cluster_rows(sample, comparison)]
+    if form is terminal.Output.TABLE:
+        terminal.print_result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
     else:
         names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
-        terminal.structured(
+        terminal.print_document(
             {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
         )
-    _check_whole(archive, rows)
+    _check_complete(archive, rows)
 
 
 def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
@@ -178,3 +184,10 @@ def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
         [sample.moment, row.cluster, row.resource_type, row.namespace, row.name, str(row.action), row.message]
         for row in comparison.rows
     ]
+
+
+def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
+    """Return what happened to the objects that one of two trees lacks."""
+    from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
+
+    return object_actions_between(before, after, changes)

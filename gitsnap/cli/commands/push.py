@@ -1,4 +1,4 @@
-"""``gitsnap push``: bring a remote up to the archive.
+"""``gitsnap push``: push the samples of an archive to a remote.
 
 This module must not decide what is pushed.
 """
@@ -11,85 +11,95 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice, find_policy
+from gitsnap.cli.policies import find_policy
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError
+from gitsnap.core.text import counted
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
     from gitsnap.archive.remote import Pushed, Remote
 
 
+_To = Annotated[
+    str, typer.Option("--to", metavar="URL", help="URL of the remote. Default: spec.push.url of the Snapshot.")
+]
+_File = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that names the remote.")
+]
+_Prune = Annotated[
+    bool, typer.Option("--prune", help="Also remove the samples from the remote that retention removed here.")
+]
+
+
 def push(
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
-    to: Annotated[
-        str, typer.Option("--to", metavar="URL", help="The remote. Default: spec.push.url of the Snapshot.")
-    ] = "",
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest to take the remote from.")
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove from the remote, too, what retention removed here.")
-    ] = False,
+    to: _To = "",
+    file: _File = None,
+    prune: _Prune = False,
     kubeconfig: options.Kubeconfig = "",
     context: options.Context = "",
-    form: options.OutputForm = options.Output.TABLE,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Push the samples that a remote lacks; never forced.
+    """Push samples to a remote. A push is never forced.
 
-    With --to, ssh and git use your own keys, agent and credential helpers. Otherwise the Snapshot names the remote, and
-    the Secret with its credentials is read from the cluster.
+    With --to, git uses your own SSH keys, agent and credential helpers. Without --to, the Snapshot names the remote,
+    and the Secret with the credentials is read from the cluster.
 
     Example: gitsnap push --snapshot hourly --to ssh://git@git.example.com/platform/record.git
     """
     from gitsnap.archive import remote as remotes
 
-    opened = ArchiveChoice(snapshot, storage).open()
+    opened = ArchiveOptions(snapshot, storage).open()
     if to:
         if file is not None:
             raise UsageError("--to and --file both name a remote: give one")
-        remote, wanted = remotes.Remote(to), prune
+        remote = remotes.Remote(to)
     else:
-        remote, wanted = _of_policy(opened, file, ClusterChoice(kubeconfig, context))
+        remote, prunes = _remote_of_policy(opened, file, ClusterOptions(kubeconfig, context))
+        prune = prune or prunes
     with terminal.ProgressLine(f"pushing {opened.policy} to {remote.shown}"):
-        done = remotes.push(opened.git_folder, opened.branch, remote, prune=prune or wanted)
-    _report(opened, remote.shown, done, form)
+        pushed = remotes.push(opened.git_folder, opened.branch, remote, prune=prune)
+    _report(opened, remote.shown, pushed, form)
 
 
-def _of_policy(archive: GitArchive, file: Path | None, choice: ClusterChoice) -> tuple[Remote, bool]:
+def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOptions) -> tuple[Remote, bool]:
+    """Return the remote of the policy and whether pruned samples are removed from it. Raises UsageError."""
     from gitsnap.archive import remote as remotes
     from gitsnap.secrets import archive_keys
 
-    cluster = choice.open()
+    cluster = options.open()
     policy = find_policy(archive.policy, file, cluster)
     if policy.push is None:
-        raise UsageError(f"the Snapshot {policy.name} names no remote (spec.push.url): give one with --to")
-    named = policy.push.secret
+        raise UsageError(f"the Snapshot {policy.name} names no remote (spec.push.url): name a remote with --to")
+    secret = policy.push.secret
     credentials = None
-    if named:
-        values = archive_keys.named_secret(cluster, named, field="spec.push.secretRef")
-        credentials = remotes.Credentials(f"Secret {named}", values)
+    if secret:
+        values = archive_keys.named_secret(cluster, secret, field="spec.push.secretRef")
+        credentials = remotes.Credentials(f"Secret {secret}", values)
     return remotes.Remote(policy.push.url, credentials), policy.push.prune
 
 
-def _report(archive: GitArchive, shown: str, done: Pushed, form: options.Output) -> None:
-    terminal.done(f"{done.tags} samples were pushed, commit {done.commit[:12]}")
-    if done.problem:
-        terminal.say(f"warning: nothing was removed from the remote: {done.problem}")
-    if form is not options.Output.TABLE:
-        terminal.structured(
+def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output) -> None:
+    terminal.note_finished(f"pushed {counted(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
+    if pushed.problem:
+        terminal.say(f"warning: nothing was removed from the remote: {pushed.problem}")
+    if form is not terminal.Output.TABLE:
+        terminal.print_document(
             {
                 "kind": "Push",
                 "policy": archive.policy,
-                "url": shown,
-                "commit": done.commit,
-                "samples": done.tags,
-                "removed": done.removed,
+                "url": url,
+                "commit": pushed.commit,
+                "samples": pushed.tags,
+                "removed": pushed.removed,
             },
             form,
         )
         return
-    noun = "sample" if done.tags == 1 else "samples"
-    what = f"pushed {done.tags} {noun}" if done.tags else "pushed the branch" if done.branch else "up to date"
-    removed = f", removed {done.removed}" if done.removed else ""
-    terminal.result(f"{archive.policy}: {what}{removed}, commit {done.commit[:12]}, at {shown}")
+    result = "pushed the branch" if pushed.branch else "up to date"
+    if pushed.tags:
+        result = f"pushed {counted(pushed.tags, 'sample')}"
+    removed = f", removed {pushed.removed}" if pushed.removed else ""
+    terminal.print_result(f"{archive.policy}: {result}{removed}, commit {pushed.commit[:12]}, at {url}")

@@ -9,12 +9,12 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import options
-from gitsnap.cli.execution import Manner, carry_out, role_explained, say_unfinished
-from gitsnap.cli.plan_files import PlanFiles, agreed, load_plan, planned_sample, save_plan
-from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
-from gitsnap.cli.rollback_options import AllowedToRollBack, Requested, Selected
-from gitsnap.cli.rollback_target import Elsewhere, Place
+from gitsnap.cli import options, terminal
+from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
+from gitsnap.cli.plan_files import PlanFileOptions, check_plan_holds, find_planned_sample, load_plan, save_plan
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.rollback_options import RollbackOptions, RollbackRequest, SelectionOptions
+from gitsnap.cli.rollback_target import CrossClusterOptions, RollbackTarget
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.history import samples
@@ -27,76 +27,76 @@ if TYPE_CHECKING:
 def rollback(
     *,
     sample: options.Sample = "",
-    archive: ArchiveChoice,
-    cluster: ClusterChoice,
-    selected: Selected,
-    manner: Manner,
-    allowed: AllowedToRollBack,
-    files: PlanFiles,
-    elsewhere: Elsewhere,
+    archive: ArchiveOptions,
+    cluster: ClusterOptions,
+    selected: SelectionOptions,
+    execution: ExecutionOptions,
+    permitted: RollbackOptions,
+    files: PlanFileOptions,
+    cross_cluster: CrossClusterOptions,
     signing_key: options.SigningKey = None,
     identity: options.Identity = None,
-    form: options.OutputForm = options.Output.TABLE,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Put objects back as a sample has them: all, or those named.
+    """Restore all objects of a sample, or selected objects.
 
-    A plan is shown and tried on the server first. Nothing outside the selection is touched, and nothing is deleted
-    without --prune. `gitsnap undo` reverts the rollback.
+    First the plan is shown and tried on the API server. Objects outside the selection are not changed, and no object is
+    deleted without --prune. `gitsnap undo` reverts the rollback.
 
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
-    requested = Requested(sample, selected.selection(), allowed.options())
-    file = load_plan(files.given) if files.given is not None else None
+    request = RollbackRequest(sample, selected.selection(), permitted.plan_options())
+    file = load_plan(files.plan) if files.plan is not None else None
     if file is not None:
-        if not requested.nothing:
-            raise UsageError("--plan says which sample, which objects and what is allowed: leave these options out")
-        requested = Requested(file.sample, file.selection, file.options)
-    requested = replace(requested, allowed=manner.limited(requested.allowed))
-    place = Place.open(archive, cluster, identity or [], signing_key=signing_key, elsewhere=elsewhere)
-    manner = replace(manner, dry_run=manner.dry_run or files.out is not None)
-    chosen = planned_sample(file, place) if file is not None else _sample(place, requested.sample)
-    _check_clusters(place, chosen, requested.allowed, manner)
-    plan = _planned(place, chosen, requested)
+        if not request.is_empty:
+            raise UsageError("--plan has the sample, the selection and what is allowed: leave these options out")
+        request = RollbackRequest(file.sample, file.selection, file.options)
+    request = replace(request, options=execution.with_wait(request.options))
+    target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key, cross_cluster=cross_cluster)
+    execution = replace(execution, dry_run=execution.dry_run or files.plan_out is not None)
+    chosen = find_planned_sample(file, target) if file is not None else _find_sample(target, request.sample)
+    _check_clusters(target, chosen, request.options, execution)
+    plan = _plan(target, chosen, request)
     if file is not None:
-        agreed(file, plan)
+        check_plan_holds(file, plan)
     else:
-        _check_not_empty(plan, requested.selection)
-    carry_out(place, plan, _asked(place, chosen, requested, atomic=manner.atomic), manner, form)
-    if files.out is not None:
-        save_plan(files.out, plan, requested.selection, chosen, place)
+        _check_not_empty(plan, request.selection)
+    execute(target, plan, _recorded_request(target, chosen, request, atomic=execution.atomic), execution, form)
+    if files.plan_out is not None:
+        save_plan(files.plan_out, plan, request.selection, chosen, target)
 
 
-def _check_clusters(place: Place, sample: Sample, allowed: Options, manner: Manner) -> None:
-    """Raises WrongClusterError or UsageError for a sample of another cluster, where that is not what was asked for."""
-    place.check_sample(sample)
-    if sample.metadata.cluster != place.uid and allowed.prune:
+def _check_clusters(target: RollbackTarget, sample: Sample, permitted: Options, execution: ExecutionOptions) -> None:
+    """Raise WrongClusterError or UsageError for a sample of another cluster that must not be restored here."""
+    target.check_sample(sample)
+    if sample.metadata.cluster != target.uid and permitted.prune:
         raise UsageError(
-            f"--prune: {sample.tag} is a sample of another cluster, and what it lacks may well belong to this one"
+            f"--prune: {sample.tag} is a sample of another cluster; objects that it lacks may belong to this cluster"
         )
-    if not manner.dry_run:
-        place.check_record()
+    if not execution.dry_run:
+        target.check_record()
 
 
-def _planned(place: Place, sample: Sample, requested: Requested) -> Plan:
-    """The plan, tried on the server."""
-    from gitsnap import rollback as rolling
+def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> Plan:
+    """Return the plan with the results of a dry run on the server."""
+    from gitsnap.rollback import prepare, try_on_server
     from gitsnap.secrets import archive_keys
 
-    say_unfinished(place)
+    say_unfinished(target)
     with role_explained():
-        plan = rolling.prepare(
-            place.cluster,
-            place.archive.tree(sample),
+        plan = prepare(
+            target.cluster,
+            target.archive.tree(sample),
             sample=sample,
-            selection=requested.selection,
-            options=requested.allowed,
-            keeper=archive_keys.for_reading(place.archive, sample, identities=place.identities),
+            selection=request.selection,
+            options=request.options,
+            keeper=archive_keys.for_reading(target.archive, sample, identities=target.identities),
         )
-    return rolling.try_on_server(place.cluster, plan)
+    return try_on_server(target.cluster, plan)
 
 
 def _check_not_empty(plan: Plan, selection: Selection) -> None:
-    """Raises NotFoundError where labels or exceptions leave nothing: a mistake, like a name that fits nothing."""
+    """Raise NotFoundError if --selector and --except leave no object: a mistake, like a name that does not exist."""
     if plan.steps or plan.stays:
         return
     narrowing = [f"--selector {selection.labels}"] if selection.labels else []
@@ -105,29 +105,29 @@ def _check_not_empty(plan: Plan, selection: Selection) -> None:
         leave = "leaves" if len(narrowing) == 1 else "leave"
         raise NotFoundError(
             f"{', '.join(narrowing)} {leave} nothing of what was selected",
-            hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` has the objects and their labels.",
+            hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` shows objects and their labels.",
         )
 
 
-def _asked(place: Place, sample: Sample, requested: Requested, *, atomic: bool) -> Asked:
-    """What the samples before and after say of the request."""
+def _recorded_request(target: RollbackTarget, sample: Sample, request: RollbackRequest, *, atomic: bool) -> Asked:
+    """Return the request as the samples before and after record it."""
     from gitsnap.rollback import Asked
 
-    words = _command(sample.tag, requested.selection, requested.allowed, atomic=atomic)
-    if place.elsewhere.cluster:
-        words += ["--into-cluster", place.uid]
-    origin = sample.metadata.cluster if sample.metadata.cluster != place.uid else ""
+    words = _command(sample.tag, request.selection, request.options, atomic=atomic)
+    if target.cross_cluster.cluster:
+        words += ["--into-cluster", target.uid]
+    origin = sample.metadata.cluster if sample.metadata.cluster != target.uid else ""
     return Asked(command=shlex.join(words), origin=origin)
 
 
-def _sample(place: Place, name: str) -> Sample:
+def _find_sample(target: RollbackTarget, name: str) -> Sample:
     if not name:
-        raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows them.")
-    return samples.find_sample(place.archive.samples(), name)
+        raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows the samples.")
+    return samples.find_sample(target.archive.samples(), name)
 
 
-def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) -> list[str]:
-    """The arguments that ask for the same again, wherever the archive and the cluster are."""
+def _command(tag: str, selection: Selection, permitted: Options, *, atomic: bool) -> list[str]:
+    """Return the arguments that request the same rollback again, without the options of archive and cluster."""
     named = (
         ("--namespace", selection.namespaces),
         ("--cluster", selection.clusters),
@@ -142,19 +142,19 @@ def _command(tag: str, selection: Selection, allowed: Options, *, atomic: bool) 
     switches = (
         ("--with-references", selection.with_references),
         ("--atomic", atomic),
-        ("--allow-withdraw", allowed.allow_withdraw),
-        ("--allow-withdraw-resources", allowed.allow_less),
-        ("--force-owned", allowed.force_owned),
-        ("--skip-refused", allowed.skip_refused),
-        ("--recreate", allowed.recreate),
-        ("--create-namespaces", allowed.create_namespaces),
-        ("--prune", allowed.prune),
+        ("--allow-withdraw", permitted.allow_withdraw),
+        ("--allow-withdraw-resources", permitted.allow_less),
+        ("--force-owned", permitted.force_owned),
+        ("--skip-refused", permitted.skip_refused),
+        ("--recreate", permitted.recreate),
+        ("--create-namespaces", permitted.create_namespaces),
+        ("--prune", permitted.prune),
     )
     words = ["rollback", "--sample", tag]
     words += [word for flag, names in named for name in names for word in (flag, name)]
-    words += [flag for flag, given in switches if given]
-    if allowed.wait != options.WAIT:
-        words += ["--wait", str(allowed.wait)]
-    if allowed.prune and allowed.max_delete != options.MAX_DELETE:
-        words += ["--max-delete", str(allowed.max_delete)]
+    words += [flag for flag, is_set in switches if is_set]
+    if permitted.wait != options.WAIT:
+        words += ["--wait", str(permitted.wait)]
+    if permitted.prune and permitted.max_delete != options.MAX_DELETE:
+        words += ["--max-delete", str(permitted.max_delete)]
     return words

@@ -1,4 +1,4 @@
-"""``gitsnap secrets rotate`` and ``gitsnap secrets rekey``: other recipients, another fingerprint key.
+"""``gitsnap secrets rotate`` and ``gitsnap secrets rekey``: change the recipients or the fingerprint key.
 
 This module must not see a key or a value.
 """
@@ -11,15 +11,17 @@ from typing import Annotated
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
+
+_Recipient = Annotated[
+    list[str],
+    typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt Secrets to; repeatable."),
+]
 
 
 def rotate(
-    recipient: Annotated[
-        list[str],
-        typer.Option("--recipient", metavar="KEY", help="age or SSH public key to encrypt to from now on; repeatable."),
-    ],
+    recipient: _Recipient,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     identity: options.Identity = None,
@@ -27,8 +29,9 @@ def rotate(
 ) -> None:
     """Encrypt Secrets to other recipients from now on.
 
-    Those of the newest sample, and of all samples to come. Older samples stay encrypted to the recipients that they
-    had. No cluster is asked. A Snapshot that names recipients must be changed too.
+    A new sample with the same configuration is recorded. The Secrets of this sample and of later samples are encrypted
+    to the new recipients. Older samples stay encrypted to their recipients. The cluster is not read. If a Snapshot
+    names recipients, change the Snapshot as well.
 
     Example: gitsnap secrets rotate --snapshot hourly --recipient age1… --identity old-identity.txt
     """
@@ -36,15 +39,15 @@ def rotate(
     from gitsnap.git.signing import signer_from_file
     from gitsnap.secrets import archive_keys, rotation
 
-    archive = ArchiveChoice(snapshot, storage).open_to_write()
+    archive = ArchiveOptions(snapshot, storage).open_to_write()
     old, new = archive_keys.for_rotation(archive, recipients=recipient, identities=identity or [])
     recorded = rotation.rotate(archive, old=old, new=new, time=datetime.now(UTC), signer=signer_from_file(signing_key))
-    terminal.done(f"the sample {recorded.sample.tag} was recorded")
+    terminal.note_finished(f"the sample {recorded.sample.tag} was recorded")
     added, dropped = difference(old.recipients, new.recipients)
-    for what, names in (("added", added), ("dropped", dropped)):
+    for change, names in (("added", added), ("dropped", dropped)):
         for name in names:
-            terminal.say(f"recipient {what}: {name}")
-    terminal.result(f"{recorded.sample.tag}: Secrets are encrypted to {listed(new.recipients)} now")
+            terminal.say(f"recipient {change}: {name}")
+    terminal.print_result(f"{recorded.sample.tag}: Secrets are now encrypted to {listed(new.recipients)}")
 
 
 def rekey(
@@ -55,19 +58,19 @@ def rekey(
 ) -> None:
     """Give the archive a new fingerprint key.
 
-    Because somebody may have learnt the old one. The newest sample's fingerprints are made anew; those of older samples
-    cannot be compared with them, and stay readable. Who has the old key can go on guessing at the values of older
-    samples.
+    Use this command if the old key may be known to others. A new sample with the same configuration is recorded, with
+    fingerprints of the new key. Older samples stay readable, but their fingerprints cannot be compared with the new
+    ones. Whoever has the old key can still guess the values of older samples.
 
     Example: gitsnap secrets rekey --snapshot hourly
     """
     from gitsnap.git.signing import signer_from_file
     from gitsnap.secrets import archive_keys, rotation
 
-    archive = ArchiveChoice(snapshot, storage).open_to_write()
+    archive = ArchiveOptions(snapshot, storage).open_to_write()
     rekeying = archive_keys.for_rekeying(archive, identities=identity or [])
     if not rekeying.old.can_unseal:
-        raise UsageError("the values must be decrypted: give an --identity that can")
+        raise UsageError("the values must be decrypted: give the --identity of a recipient")
     recorded = rotation.rotate(
         archive,
         old=rekeying.old,
@@ -76,6 +79,8 @@ def rekey(
         signer=signer_from_file(signing_key),
         before_recording=rekeying.lay_down,
     )
-    place = rekeying.put_in_place()
-    terminal.done(f"the sample {recorded.sample.tag} was recorded, and the new key is {place}")
-    terminal.result(f"{recorded.sample.tag}: fingerprints are of a new key now, {place}: keep a copy elsewhere")
+    key_file = rekeying.put_in_place()
+    terminal.note_finished(f"the sample {recorded.sample.tag} was recorded, and the new key is {key_file}")
+    terminal.print_result(
+        f"{recorded.sample.tag}: fingerprints now have the new key {key_file}: keep a copy of the key elsewhere"
+    )

@@ -1,73 +1,97 @@
-"""``gitsnap undo``: take the last rollback back, for the objects that it changed.
+"""``gitsnap undo``: restore the objects that the last rollback changed.
 
 This module must not decide what is restored; ``gitsnap.rollback`` and ``gitsnap.rollback.plan`` do.
 """
 
 from __future__ import annotations
 
-from gitsnap.cli import options, terminal
-from gitsnap.cli.execution import Manner, carry_out, role_explained, say_unfinished
-from gitsnap.cli.resolve import ArchiveChoice, ClusterChoice
-from gitsnap.cli.rollback_options import Allowed
-from gitsnap.cli.rollback_target import Place
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.cli.rollback_options import UndoOptions
+from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import NotFoundError
 from gitsnap.history import samples
+
+if TYPE_CHECKING:
+    from gitsnap.rollback import Asked, Past
+
+
+_Of = Annotated[
+    str,
+    typer.Option(
+        "--of",
+        metavar="SAMPLE",
+        help="Undo the rollback that this sample was taken before. Default: the last rollback.",
+        autocompletion=completion.complete_sample,
+    ),
+]
 
 
 def undo(
     *,
-    archive: ArchiveChoice,
-    cluster: ClusterChoice,
-    of: options.SampleBefore = "",
-    manner: Manner,
-    allowed: Allowed,
+    archive: ArchiveOptions,
+    cluster: ClusterOptions,
+    of: _Of = "",
+    execution: ExecutionOptions,
+    permitted: UndoOptions,
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
-    form: options.OutputForm = options.Output.TABLE,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Undo the last rollback.
 
-    Each object that the rollback changed becomes what it was before. No other object is touched.
+    Each object that the rollback changed becomes what it was before. No other object is changed.
 
     An undo is planned, tried and confirmed like a rollback, and can be undone itself. It also reverts a rollback that
     stopped half-way or was killed.
 
     Example: gitsnap undo --snapshot hourly --dry-run
     """
-    from gitsnap import rollback as rolling
+    from gitsnap import rollback
     from gitsnap.secrets import archive_keys
 
-    place = Place.open(archive, cluster, identity or [], signing_key=signing_key)
-    past = rolling.rollback_to_undo(place.rollbacks, _tag(place, of))
-    say_unfinished(place)
-    what = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
-    terminal.say(f"undoing {what}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
-    made = rolling.sample_made(place.archive.samples(), past)
+    target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key)
+    past = rollback.rollback_to_undo(target.samples_of_cluster, _tag(target, of))
+    say_unfinished(target)
+    subject = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
+    terminal.say(f"undoing {subject}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
+    restored = rollback.sample_made(target.archive.samples(), past)
     with role_explained():
-        plan = rolling.prepare_undo(
-            place.cluster,
+        plan = rollback.prepare_undo(
+            target.cluster,
             past,
-            place.archive.tree(past.before),
-            target=place.archive.tree(made) if made is not None else None,
-            options=manner.limited(allowed.options()),
-            keeper=archive_keys.for_reading(place.archive, past.before, identities=place.identities),
+            target.archive.tree(past.before),
+            target=target.archive.tree(restored) if restored is not None else None,
+            options=execution.with_wait(permitted.plan_options()),
+            keeper=archive_keys.for_reading(target.archive, past.before, identities=target.identities),
         )
-    plan = rolling.try_on_server(place.cluster, plan)
+    plan = rollback.try_on_server(target.cluster, plan)
+    execute(target, plan, _recorded_request(past, permitted, atomic=execution.atomic), execution, form)
+
+
+def _recorded_request(past: Past, permitted: UndoOptions, *, atomic: bool) -> Asked:
+    """Return the request as the samples before and after record it."""
+    from gitsnap.rollback import Asked
+
     flags = (
-        ("--allow-withdraw", allowed.allow_withdraw),
-        ("--allow-withdraw-resources", allowed.allow_less),
-        ("--force-owned", allowed.force_owned),
-        ("--skip-refused", allowed.skip_refused),
-        ("--atomic", manner.atomic),
+        ("--allow-withdraw", permitted.allow_withdraw),
+        ("--allow-withdraw-resources", permitted.allow_less),
+        ("--force-owned", permitted.force_owned),
+        ("--skip-refused", permitted.skip_refused),
+        ("--atomic", atomic),
     )
-    words = ["undo", "--of", past.before.tag, *(flag for flag, given in flags if given)]
-    asked = rolling.Asked(command=" ".join(words), undoes=past.before.tag)
-    carry_out(place, plan, asked, manner, form)
+    words = ["undo", "--of", past.before.tag, *(flag for flag, is_set in flags if is_set)]
+    return Asked(command=" ".join(words), undoes=past.before.tag)
 
 
-def _tag(place: Place, name: str) -> str:
-    """The tag of a sample that was named in any of the ways; a name that fits none stays, for the error to name."""
+def _tag(target: RollbackTarget, name: str) -> str:
+    """Return the tag of the sample ``name``; a name without a sample is returned as it is, for the error message."""
     try:
-        return samples.find_sample(place.archive.samples(), name).tag if name else ""
+        return samples.find_sample(target.archive.samples(), name).tag if name else ""
     except NotFoundError:
         return name

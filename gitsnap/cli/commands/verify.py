@@ -1,4 +1,4 @@
-"""``gitsnap verify``: is the record whole, and is it the one that was written?
+"""``gitsnap verify``: check that archives are complete and unchanged.
 
 This module must not open a cluster.
 """
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, terminal
-from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
+from gitsnap.core.text import counted
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
@@ -28,34 +29,36 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{7,40}")
 
 
+_AllowedSigners = Annotated[
+    Path | None,
+    typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
+]
+_Remote = Annotated[str, typer.Option("--remote", metavar="URL", help="Remote that must have the same history.")]
+_Pinned = Annotated[
+    list[str] | None,
+    typer.Option("--pinned", metavar="ID", help="Id that an earlier verify printed, and that must exist; repeatable."),
+]
+
+
 def verify(
     *,
-    archive: ArchiveChoice,
-    allowed_signers: Annotated[
-        Path | None,
-        typer.Option("--allowed-signers", metavar="FILE", help="Every sample must be signed by a key in this file."),
-    ] = None,
-    remote: Annotated[
-        str, typer.Option("--remote", metavar="URL", help="A remote that must hold the same history.")
-    ] = "",
-    pinned: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pinned", metavar="ID", help="An id that an earlier verify printed, and that must exist; repeatable."
-        ),
-    ] = None,
-    form: options.OutputForm = options.Output.TABLE,
+    archive: ArchiveOptions,
+    allowed_signers: _AllowedSigners = None,
+    remote: _Remote = "",
+    pinned: _Pinned = None,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
-    """Check that archives are whole and as they were written.
+    """Verify that archives are complete and unchanged.
 
-    It checks every object, the chain of samples, and that each sample holds what its tag says.
+    Without --snapshot, all archives of the storage are checked: every object, the chain of samples, and whether each
+    sample has the content that its tag names. Nothing is repaired.
 
-    Each sample proves the samples before it. To prove that nothing was rewritten, the newest sample needs a proof
-    from outside of the archive: its signature (--allowed-signers), a remote (--remote), or its id that you noted
-    (--pinned).
+    Each sample proves the samples before it. The newest sample needs a proof from outside the archive: its signature
+    (--allowed-signers), a remote (--remote), or an id that you noted earlier (--pinned). Without such a proof, a
+    rewritten archive is not detected.
 
-    Exit status 5: something is wrong. 13: this copy of the archive lacks a part, as a shallow clone does, and the part
-    was not checked. Without --snapshot, all archives of the storage are checked. Nothing is repaired.
+    Exit status 5: something is wrong. Exit status 13: this copy of the archive lacks a part, as a shallow clone does,
+    and the part was not checked.
 
     Example: gitsnap verify --storage /collection --output json
 
@@ -63,22 +66,22 @@ def verify(
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         raise InputError(f"--allowed-signers {allowed_signers}: there is no such file")
-    for noted in pinned or ():
-        if not _ID.fullmatch(noted):
-            raise UsageError(f"--pinned {noted}: the id of a tag is needed, 7 to 40 hexadecimal digits")
+    for tag_id in pinned or ():
+        if not _ID.fullmatch(tag_id):
+            raise UsageError(f"--pinned {tag_id}: the id of a tag is needed, 7 to 40 hexadecimal digits")
     damaged: list[ArchiveError] = []
-    archives = archive.all(damaged)
+    archives = archive.find_all(damaged)
     if not archives and not damaged:
         raise NotFoundError(
             f"there is no archive in {archive.folder.resolve()}: nothing was verified",
             hint="Name the folder with --storage or GITSNAP_STORAGE.",
         )
-    results = [_verified(one, allowed_signers, pinned or (), remote) for one in archives]
-    if form is options.Output.TABLE:
+    results = [_verify(opened, allowed_signers, pinned or (), remote) for opened in archives]
+    if form is terminal.Output.TABLE:
         for result in results:
             _print(result)
     else:
-        terminal.structured({"kind": "Verification", "archives": [_document(one) for one in results]}, form)
+        terminal.print_document({"kind": "Verification", "archives": [_document(result) for result in results]}, form)
     for error in damaged:
         terminal.say(f"error: {error}")
     if damaged or any(result.wrong for result in results):
@@ -89,27 +92,27 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What was found in one archive."""
+    """The result for one archive."""
 
     policy: str
     samples: Sequence[Sample]
     findings: Sequence[Finding]
     lacking: Sequence[Lack]
-    """What this copy of the archive does not have, and what was not checked for that reason."""
+    """The parts that this copy of the archive lacks, and which therefore were not checked."""
 
     @property
     def wrong(self) -> int:
-        """How many findings are no notes."""
+        """The number of findings that are errors, not notes."""
         return sum(finding.wrong for finding in self.findings)
 
 
-def _verified(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], remote: str) -> _Result:
-    with terminal.ProgressLine(f"verifying {archive.policy}", says=_checked) as progress:
+def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[str], remote: str) -> _Result:
+    with terminal.ProgressLine(f"verifying {archive.policy}", describe=_describe_checking) as progress:
         samples = archive.samples()
         findings = archive.check(allowed_signers=allowed_signers, pinned=pinned, progress=progress)
         if remote:
             progress("the remote", 0)
-            findings += _compared(archive.git_folder, archive.branch, samples, remote)
+            findings += _compare_with_remote(archive.git_folder, archive.branch, samples, remote)
         findings.sort(key=lambda finding: not finding.wrong)
         lacking = archive.lacks()
         if any(finding.unchecked for finding in findings):
@@ -117,11 +120,11 @@ def _verified(archive: GitArchive, allowed_signers: Path | None, pinned: Sequenc
         return _Result(archive.policy, samples, findings, lacking)
 
 
-def _checked(what: str, count: int) -> str:
-    return f"verifying: {count} {what}" if count else f"verifying: {what}"
+def _describe_checking(subject: str, count: int) -> str:
+    return f"verifying: {count} {subject}" if count else f"verifying: {subject}"
 
 
-def _compared(git_folder: Path, branch: str, samples: Sequence[Sample], url: str) -> list[Finding]:
+def _compare_with_remote(git_folder: Path, branch: str, samples: Sequence[Sample], url: str) -> list[Finding]:
     from gitsnap.archive.remote import Remote
     from gitsnap.archive.remote.verify import compare_history
 
@@ -134,19 +137,21 @@ def _document(result: _Result) -> dict[str, object]:
         "policy": result.policy,
         "samples": len(result.samples),
         "newest": {"tag": newest.tag, "id": newest.tag_id} if newest else None,
-        "findings": [{"wrong": one.wrong, "subject": one.subject, "message": one.message} for one in result.findings],
+        "findings": [
+            {"wrong": finding.wrong, "subject": finding.subject, "message": finding.message}
+            for finding in result.findings
+        ],
         "missing": [terminal.lack_document(lack) for lack in result.lacking],
     }
 
 
 def _print(result: _Result) -> None:
-    count = len(result.samples)
-    noun = "sample" if count == 1 else "samples"
     whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
-    verdict = f"{result.wrong} {'finding' if result.wrong == 1 else 'findings'}" if result.wrong else whole
+    verdict = counted(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
-    terminal.result(f"{result.policy}: {count} {noun}{newest}, {verdict}")
-    for one in result.findings:
-        terminal.result(one_line(f"  {'WRONG' if one.wrong else 'note '} {one.subject}: {one.message}"))
+    terminal.print_result(f"{result.policy}: {counted(len(result.samples), 'sample')}{newest}, {verdict}")
+    for finding in result.findings:
+        label = "WRONG" if finding.wrong else "note "
+        terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))
     for lack in result.lacking:
-        terminal.result(f"  missing {lack.what}: {lack}")
+        terminal.print_result(f"  missing {lack.what}: {lack}")

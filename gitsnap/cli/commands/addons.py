@@ -1,0 +1,79 @@
+"""``gitsnap addons``: the add-ons of each managed cluster, now or in a sample.
+
+This module must not compare or change anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitsnap.cli import options, terminal
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+from gitsnap.core.errors import AccessDeniedError
+from gitsnap.history import deployed_addons, filter_check, samples
+from gitsnap.render import render_table
+from gitsnap.sveltos import kinds
+from gitsnap.sveltos.filters import Filters
+
+if TYPE_CHECKING:
+    from gitsnap.core.ports import Cluster
+
+_HEADER = ["cluster", "resource type", "namespace", "name", "version", "time", "cluster profiles"]
+_FIELDS = ("cluster", "resourceType", "namespace", "name", "version", "time", "profiles")
+
+
+def addons(
+    *,
+    archive: ArchiveOptions,
+    sample: options.SampleOrLive = "",
+    cluster: ClusterOptions,
+    namespace: options.Namespaces = None,
+    clusters: options.Clusters = None,
+    form: options.Output = terminal.Output.TABLE,
+) -> None:
+    """Show the add-ons of each managed cluster, now or in a sample.
+
+    Example: gitsnap addons --sample latest --snapshot hourly
+    """
+    filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
+    if sample:
+        opened = archive.open()
+        chosen = samples.find_sample(opened.samples(), sample)
+        tree = opened.tree(chosen)
+        terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
+        summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)
+        failed = deployed_addons.failed_deployments(summaries, filters)
+        deployed = deployed_addons.list_addons(
+            deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_CONFIGURATION), filters, failed
+        )
+    else:
+        connected = cluster.open()
+        configurations = list(deployed_addons.inventory_of_cluster(connected, kinds.CLUSTER_CONFIGURATION))
+        terminal.warn(filter_check.check_filters_now(filters, connected, configurations))
+        failed = _failed_deployments_now(connected, filters)
+        deployed = deployed_addons.list_addons(configurations, filters, failed)
+    terminal.warn(map(str, failed))
+    rows = [
+        [addon.cluster, addon.resource_type, addon.namespace, addon.name, addon.version, addon.time, addon.profiles]
+        for addon in deployed
+    ]
+    if form is terminal.Output.TABLE:
+        terminal.print_result(render_table(_HEADER, rows, columns=terminal.width()))
+        return
+    unknown = [
+        {"cluster": deployment.cluster, "profile": deployment.profile, "features": list(deployment.features)}
+        for deployment in failed
+    ]
+    documents = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
+    terminal.print_document({"kind": "AddOnList", "addons": documents, "notKnown": unknown}, form)
+
+
+def _failed_deployments_now(cluster: Cluster, filters: Filters) -> list[deployed_addons.FailedDeployment]:
+    """Return the deployments that fail now. Prints a warning if the user may not read ClusterSummaries."""
+    try:
+        return deployed_addons.failed_deployments(
+            deployed_addons.inventory_of_cluster(cluster, kinds.CLUSTER_SUMMARY), filters
+        )
+    except AccessDeniedError as error:
+        terminal.warn([f"it is not known whether deployments failed, since ClusterSummaries cannot be read: {error}"])
+        return []

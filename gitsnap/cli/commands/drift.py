@@ -1,0 +1,41 @@
+"""``gitsnap drift``: `gitsnap diff --to-sample live`, for cron and CI."""
+
+from __future__ import annotations
+
+from gitsnap.cli import options, terminal
+from gitsnap.cli.commands.diff import LIVE, diff
+from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
+
+
+def drift(
+    *,
+    archive: ArchiveOptions,
+    sample: options.ExpectedSample = "latest",
+    raw_diff: options.RawDiff = False,
+    namespace: options.Namespaces = None,
+    clusters: options.Clusters = None,
+    exit_code: options.ExitCode = False,
+    cluster: ClusterOptions,
+    identity: options.Identity = None,
+    form: options.Output = terminal.Output.TABLE,
+) -> None:
+    """Show how the live cluster differs from a sample.
+
+    This is `gitsnap diff --to-sample live`, for cron and CI.
+
+    Example: gitsnap drift --snapshot hourly --sample latest --exit-code
+    """
+    diff(
+        snapshot=archive.snapshot,
+        storage=archive.storage,
+        archive=[archive.archive] if archive.archive else None,
+        from_sample=sample,
+        to_sample=LIVE,
+        raw_diff=raw_diff,
+        namespace=namespace,
+        clusters=clusters,
+        exit_code=exit_code,
+        cluster=cluster,
+        identity=identity,
+        form=form,
+    )
