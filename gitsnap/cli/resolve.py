@@ -130,12 +130,13 @@ class ClusterChoice:
     def open(self) -> Cluster:
         """The cluster that is meant. Raises InputError, UsageError."""
         from gitsnap.cluster import connect, open_directory
+        from gitsnap.sveltos.kinds import BY_KIND
 
         if self.from_dir is not None:
             if self.kubeconfig or self.context:
                 raise UsageError("--from-dir is a cluster of its own: leave out --kubeconfig and --context")
-            return open_directory(self.from_dir)
-        return connect(kubeconfig=self.kubeconfig, context=self.context)
+            return open_directory(self.from_dir, known_kinds=BY_KIND)
+        return connect(known_kinds=BY_KIND, kubeconfig=self.kubeconfig, context=self.context)
 
 
 def find_policy(name: str, file: Path | None, cluster: Cluster) -> Policy:

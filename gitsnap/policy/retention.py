@@ -18,7 +18,7 @@ from statistics import median
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import Sample, Trigger
-from gitsnap.policy.schedule import check_zone
+from gitsnap.core.time_zones import check_zone
 from gitsnap.policy.snapshot import WITHIN, Policy, Retention
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?\Z")

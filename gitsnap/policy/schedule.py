@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError
 
 from gitsnap.core.errors import InputError
+from gitsnap.core.time_zones import check_zone
 
 _NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -29,9 +29,6 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=([^ ]*) +(.*)\Z", re.DOTALL)
-_NO_ZONE = re.compile(r"(?i)local|localtime|posixrules|(?:posix|right)/.*")
-"""What a time zone database may hold besides zones: the zone of the machine, and files for other purposes."""
-
 _EVERY = "@every "
 _DURATION = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,9})?(?:ns|us|µs|μs|ms|s|m|h))+\Z")
 _DURATION_PART = re.compile(r"([0-9]+)\.?([0-9]*)([a-zµμ]+)")
@@ -158,18 +155,6 @@ def due(schedule: Schedule, *, last: datetime, now: datetime, starting_deadline:
     if newest is not None and starting_deadline is not None and now - newest > starting_deadline:
         return Due(None, upcoming, newest)
     return Due(newest, upcoming)
-
-
-def check_zone(name: str) -> tzinfo:
-    """The time zone of a name such as ``Europe/Rome``. Raises InputError."""
-    if name == "UTC":
-        return UTC
-    try:
-        if not _NO_ZONE.fullmatch(name):
-            return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    raise InputError(f"{name!r} is no time zone; use a name such as Europe/Rome or UTC")
 
 
 # Parsing --------------------------------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ from typing import Any
 
 from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
+from gitsnap.core.time_zones import check_zone
 from gitsnap.format import check_branch
 from gitsnap.format import recipients as public_keys
 from gitsnap.policy import resources as scope
 from gitsnap.policy import sensitive_fields as sensitive
-from gitsnap.policy.schedule import Schedule, check_zone
+from gitsnap.policy.schedule import Schedule
 
 GROUP = "utils.projectsveltos.io"
 SNAPSHOT = Kind(GROUP, "Snapshot")

@@ -175,14 +175,6 @@ def is_namespaced(kind: Kind) -> bool:
     return row is None or row.namespaced
 
 
-def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
-    """Which of the served API versions to use: the first that gitsnap prefers, else the first served, else None."""
-    offered = list(served)
-    row = BY_KIND.get(kind)
-    known = [version for version in row.versions if version in offered] if row else []
-    return next(iter(known + offered), None)
-
-
 def means_kind(word: str, kind: Kind) -> bool:
     """Whether a person's word for a kind is this one: name or plural, any case, with its group or without."""
     return word.lower() in names_of(kind)

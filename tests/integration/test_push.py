@@ -19,7 +19,6 @@ from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, push, unpushed
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.cluster import open_directory
 from gitsnap.core.errors import (
     RemoteChangedError,
     RemoteDivergedError,
@@ -30,6 +29,7 @@ from gitsnap.core.errors import (
 from gitsnap.core.model import SecretsMode, Trigger
 from gitsnap.git.process import run_git
 from gitsnap.policy.snapshot import from_resource
+from tests.support.adapters import open_directory
 from tests.support.interruption import Switch
 from tests.support.remotes import (
     HttpServer,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.cluster.api.credentials import TokenFile
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, InputError
+from tests.support.adapters import connect
 
 Headers = list[tuple[str, str]]
 

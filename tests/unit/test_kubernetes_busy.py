@@ -26,7 +26,7 @@ class _Scripted(KubernetesCluster):
 
     def __init__(self, *statuses: int, retry_after: str = "0") -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, identity=Identity("c", "u"))
+        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
         self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self._types[_KEY.kind] = ResourceType(_KEY.kind, "v1", "configmaps", namespaced=True)
         self.statuses = list(statuses)

@@ -19,7 +19,7 @@ class _Recording(KubernetesCluster):
 
     def __init__(self) -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, identity=Identity("c", "u"))
+        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
         self._transport.json = self._note  # type: ignore[method-assign]
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.asked: list[str] = []

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import open_directory
 from gitsnap.controller.lease import LEASE, LeaseGuard
 from gitsnap.core.errors import ClusterUnreachableError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
+from tests.support.adapters import open_directory
 
 _KEY = ObjectKey(LEASE, "gitsnap", "gitsnap-controller")
 _CRD = """apiVersion: apiextensions.k8s.io/v1

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gitsnap.core.errors import InputError
-from gitsnap.policy.schedule import Due, Schedule, check_zone, due
+from gitsnap.core.time_zones import check_zone
+from gitsnap.policy.schedule import Due, Schedule, due
 
 RECORDED = Path(__file__).resolve().parents[1] / "golden" / "schedules" / "robfig-cron-v3.json"
 """``[schedule, moment, the times that follow]``, computed by ParseStandard and Next of robfig/cron v3.0.1."""
@@ -191,13 +192,13 @@ def test_accepted(text: str, zone: str, expected: Schedule) -> None:
         ("@every 0.000h", "is nothing"),
         ("@every 999999999999999h", "longer than ten years"),
         ("TZ=UTC", "five fields"),
-        ("TZ=Nowhere/Town 0 * * * *", "'Nowhere/Town' is no time zone"),
-        ("TZ=Local 0 * * * *", "'Local' is no time zone"),
-        ("TZ=../../etc/passwd 0 * * * *", "is no time zone"),
-        ("TZ=Europe 0 * * * *", "is no time zone"),
-        ("TZ=localtime 0 * * * *", "is no time zone"),
-        ("TZ=right/Europe/Rome 0 * * * *", "is no time zone"),
-        ("TZ=\x00 0 * * * *", "is no time zone"),
+        ("TZ=Nowhere/Town 0 * * * *", "'Nowhere/Town' is not a time zone"),
+        ("TZ=Local 0 * * * *", "'Local' is not a time zone"),
+        ("TZ=../../etc/passwd 0 * * * *", "is not a time zone"),
+        ("TZ=Europe 0 * * * *", "is not a time zone"),
+        ("TZ=localtime 0 * * * *", "is not a time zone"),
+        ("TZ=right/Europe/Rome 0 * * * *", "is not a time zone"),
+        ("TZ=\x00 0 * * * *", "is not a time zone"),
         ("0 0 * * *\n0 1 * * *", "there are 10"),
         ("9" * 500 + " * * * *", "field minute"),
         ("9" * 5000 + " * * * *", "longer than 1024 characters"),

@@ -13,7 +13,6 @@ import pytest
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import CaptureResult
-from gitsnap.cluster import open_directory
 from gitsnap.controller.permissions import Permissions
 from gitsnap.controller.run import Sampler, Taken
 from gitsnap.core.errors import SecretsError
@@ -24,6 +23,7 @@ from gitsnap.policy.snapshot import Policy
 from gitsnap.secrets import archive_keys
 from gitsnap.secrets.age import Keeper
 from gitsnap.secrets.mode_change import changes
+from tests.support.adapters import open_directory
 from tests.support.rollbacks import put
 from tests.support.trees import policy_ref, profile
 

@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,9 +104,11 @@ def controller(
     from gitsnap.cluster import connect
     from gitsnap.controller import Controller, Settings, configure_logging
     from gitsnap.core.files import discard_temporary_folders
+    from gitsnap.sveltos.kinds import BY_KIND
 
     configure_logging(verbose=verbose)
     gc.enable()  # main() turns it off for processes that live for seconds
+    open_cluster = partial(connect, known_kinds=BY_KIND, kubeconfig=kubeconfig, context=context)
     served = Controller(
         Settings(
             storage=storage or Path(_DEFAULT_STORAGE),
@@ -116,12 +119,12 @@ def controller(
             workers=workers,
             grace_seconds=grace,
         ),
-        lambda: connect(kubeconfig=kubeconfig, context=context),
+        open_cluster,
         now=lambda: datetime.now(UTC),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: served.stop())
-    connect(kubeconfig=kubeconfig, context=context)  # a kubeconfig that cannot be used is said at once
+    open_cluster()  # a kubeconfig that cannot be used is said at once
     all_done = served.run()
     sys.stderr.flush()
     if not all_done:

@@ -98,6 +98,7 @@ def _imported(
     from gitsnap.capture.import_legacy import import_samples
     from gitsnap.cluster import open_directory
     from gitsnap.secrets import archive_keys
+    from gitsnap.sveltos.kinds import BY_KIND
 
     samples = archive.samples()
     uid = cluster_uid or (samples[-1].metadata.cluster if samples else "")
@@ -111,7 +112,7 @@ def _imported(
         folders,
         archive,
         decide=decide,
-        open_folder=lambda folder: open_directory(folder, read_only=True, uid=uid),
+        open_folder=lambda folder: open_directory(folder, known_kinds=BY_KIND, read_only=True, uid=uid),
     )
 
 

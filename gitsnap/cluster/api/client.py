@@ -20,11 +20,11 @@ from gitsnap.cluster.api.transport import JSON, Transport
 from gitsnap.cluster.api.transport_errors import WATCH_READ_SECONDS
 from gitsnap.cluster.api.urls import list_path, object_path
 from gitsnap.cluster.api.watch import watch_events
+from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
 from gitsnap.cluster.semantics import refuse_version, require_identity
 from gitsnap.core.errors import KindNotInstalledError, NotFoundError
 from gitsnap.core.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.ports import Page, WatchEvent
-from gitsnap.sveltos.kinds import preferred_version
 
 PAGE_SIZE = 500
 _MOST_AHEAD = 2
@@ -50,8 +50,9 @@ class Identity:
 class KubernetesCluster:
     """One API server (ports.Cluster)."""
 
-    def __init__(self, api: client.ApiClient, *, identity: Identity, proxy: str = "") -> None:
-        """``proxy``: what the connection goes through, for messages."""
+    def __init__(self, api: client.ApiClient, *, known_kinds: KnownKinds, identity: Identity, proxy: str = "") -> None:
+        """``proxy``: the proxy of the connection, for messages, without credentials."""
+        self._known_kinds = known_kinds
         self._transport = Transport(api, headers=identity.headers, proxy=proxy)
         self._identity = identity
         self._server = self._transport.server
@@ -89,7 +90,7 @@ class KubernetesCluster:
         if kind not in self._types:
             by_version = self._served(kind.group)
             versions = [version for version, kinds in by_version.items() if kind.name in kinds]
-            chosen = preferred_version(kind, versions)
+            chosen = preferred_version(kind, versions, self._known_kinds)
             self._types[kind] = by_version[chosen][kind.name] if chosen is not None else None
         return self._types[kind]
 

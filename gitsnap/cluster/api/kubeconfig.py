@@ -18,6 +18,7 @@ from kubernetes.config.config_exception import ConfigException
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
 from gitsnap.cluster.api.credentials import Impersonation, TokenFile
 from gitsnap.cluster.api.proxies import proxy_for, without_credentials
+from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject
 from gitsnap.format import load_documents
@@ -44,19 +45,19 @@ class _Chosen(NamedTuple):
     user: JsonObject
 
 
-def connect(*, kubeconfig: str, context: str) -> KubernetesCluster:
+def connect(*, known_kinds: KnownKinds, kubeconfig: str, context: str) -> KubernetesCluster:
     """See ``gitsnap.cluster.connect``."""
     settings = client.Configuration()
     settings.retries = False  # a write that is sent twice may be carried out twice; reads are repeated by the adapter
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
     paths = [_expanded(part) for part in named.split(os.pathsep) if part] or _default_paths()
     if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
-        return _in_this_pod(settings)
+        return _in_this_pod(settings, known_kinds)
     chosen = _choose(paths, context)
     impersonation = Impersonation.of(chosen.user, name=chosen.user_name)
     _load(settings, chosen, os.pathsep.join(map(str, paths)))
     identity = Identity(chosen.context, impersonation.described(chosen.user_name), tuple(impersonation.headers()))
-    return _cluster(settings, identity, proxy=str(chosen.cluster.get("proxy-url") or ""))
+    return _cluster(settings, identity, known_kinds, proxy=str(chosen.cluster.get("proxy-url") or ""))
 
 
 def _default_paths() -> list[Path]:
@@ -80,7 +81,7 @@ def _exists(path: Path) -> bool:
         raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
 
 
-def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
+def _in_this_pod(settings: client.Configuration, known_kinds: KnownKinds) -> KubernetesCluster:
     try:
         config.load_incluster_config(client_configuration=settings)
     except (ConfigException, OSError) as error:
@@ -89,10 +90,12 @@ def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
             hint="Name a kubeconfig with --kubeconfig, or let the pod have its token (automountServiceAccountToken).",
         ) from None
     TokenFile(_SERVICE_ACCOUNT).install(settings)
-    return _cluster(settings, Identity(IN_CLUSTER))
+    return _cluster(settings, Identity(IN_CLUSTER), known_kinds)
 
 
-def _cluster(settings: client.Configuration, identity: Identity, *, proxy: str = "") -> KubernetesCluster:
+def _cluster(
+    settings: client.Configuration, identity: Identity, known_kinds: KnownKinds, *, proxy: str = ""
+) -> KubernetesCluster:
     """``proxy`` of the kubeconfig comes before those of the environment, whatever NO_PROXY says."""
     try:
         settings.proxy = proxy or proxy_for(str(settings.host), os.environ) or None
@@ -110,7 +113,9 @@ def _cluster(settings: client.Configuration, identity: Identity, *, proxy: str =
         raise InputError(
             f"{what} of the context {identity.context} is no valid URL, or a certificate is damaged"
         ) from None
-    return KubernetesCluster(api, identity=identity, proxy=without_credentials(settings.proxy or ""))
+    return KubernetesCluster(
+        api, known_kinds=known_kinds, identity=identity, proxy=without_credentials(settings.proxy or "")
+    )
 
 
 # Which context --------------------------------------------------------------------------------------------------------

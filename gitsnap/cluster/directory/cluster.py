@@ -19,8 +19,9 @@ from pathlib import Path
 
 from gitsnap.cluster.directory.files import ObjectFile, find_files, stamp, write_atomically
 from gitsnap.cluster.directory.selectors import field_matcher, label_matcher
-from gitsnap.cluster.directory.served_kinds import DEFINITION, ServedKind, defined, known, seen
+from gitsnap.cluster.directory.served_kinds import DEFINITION, KindTable, ServedKind
 from gitsnap.cluster.directory.text_fields import misfit, with_empty_texts
+from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.cluster.semantics import (
     check_preconditions,
     check_unchangeable,
@@ -73,10 +74,11 @@ class DirectoryCluster:
     read or written by its name, or when the folder is opened again.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, uid: str = "") -> None:
+    def __init__(self, folder: Path, *, known_kinds: KnownKinds, read_only: bool = False, uid: str = "") -> None:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder of YAML files", hint="Name one with --from-dir.")
         self._folder = folder
+        self._kind_table = KindTable(known_kinds)
         self._read_only = read_only
         self._uid = uid
         self._files: dict[Path, ObjectFile] = {}
@@ -229,11 +231,12 @@ class DirectoryCluster:
     def _serving(self, kind: Kind) -> ServedKind | None:
         """How a kind is served; what has been served once stays so, though its last object may go."""
         if kind not in self._served:
-            definitions = (defined(held.document) for held in self._kinds.get(DEFINITION, {}).values())
+            table = self._kind_table
+            defined = (table.of_definition(held.document) for held in self._kinds.get(DEFINITION, {}).values())
             served = (
-                seen(kind, (held.document for held in self._kinds.get(kind, {}).values()))
-                or known(kind)
-                or next((one for one in definitions if one and one.resource.kind == kind), None)
+                table.of_objects(kind, (held.document for held in self._kinds.get(kind, {}).values()))
+                or table.well_known(kind)
+                or next((served for served in defined if served and served.resource.kind == kind), None)
             )
             if served is None:
                 return None
@@ -308,9 +311,8 @@ class DirectoryCluster:
             kept = held is not None and held.file is file
             objects[key] = held if held and kept else _Held(_completed(raw, key, held.document if held else None), file)
 
-    @staticmethod
-    def _check_key(path: Path, key: ObjectKey) -> None:
-        row = known(key.kind)
+    def _check_key(self, path: Path, key: ObjectKey) -> None:
+        row = self._kind_table.well_known(key.kind)
         if not key.name:
             raise InputError(f"{path}: an object of kind {key.kind} has no metadata.name")
         if row is not None and row.resource.namespaced and not key.namespace:

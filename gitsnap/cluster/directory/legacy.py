@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitsnap.cluster.directory.files import find_files
 from gitsnap.core.errors import AccessDeniedError, InputError, NotFoundError
-from gitsnap.policy.schedule import check_zone
+from gitsnap.core.time_zones import check_zone
 
 OLD_FEATURE = "snapshot"
 _DATE = "%Y-%m-%d:%H:%M:%S"
