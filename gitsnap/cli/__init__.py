@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import (
     AbortedError,
     GitsnapError,
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _run(words)
     except KeyboardInterrupt:  # so early or so late that nothing had begun, or all was done
-        code = AbortedError.exit_code
-    if code == AbortedError.exit_code and _ended_by:
+        code = exit_code_of(AbortedError)
+    if code == exit_code_of(AbortedError) and _ended_by:
         code = 128 + _ended_by[0]
     gc.freeze()  # else Python walks all there is in search of cycles once more, at its end
     sys.exit(code)
@@ -88,17 +89,17 @@ def _run(words: list[str]) -> int:
     except TyperException as error:
         hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
         _complain(error.format_message(), hint)
-        return UsageError.exit_code
+        return exit_code_of(UsageError)
     except (typer.Abort, KeyboardInterrupt):
         _complain("interrupted: finished work is kept, and nothing is half written", "")
-        return AbortedError.exit_code
+        return exit_code_of(AbortedError)
     except Exception as error:  # Python's own exit code would say that there are differences
         if debug:
             traceback.print_exc()
         else:  # without the exception's words: they may be a value of a Secret
             traceback.print_tb(error.__traceback__)
         _complain(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
-        return InternalError.exit_code
+        return exit_code_of(InternalError)
 
 
 def _carried_out(words: list[str]) -> int:
@@ -110,7 +111,7 @@ def _carried_out(words: list[str]) -> int:
 
         correct()
     code = build(words if line is None else line)(words, standalone_mode=False, prog_name=_program())
-    if code == AbortedError.exit_code:  # typer turns KeyboardInterrupt into this code, without a word
+    if code == exit_code_of(AbortedError):  # typer turns KeyboardInterrupt into this code, without a word
         raise KeyboardInterrupt
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -124,12 +125,12 @@ def _failed(error: GitsnapError | OSError) -> int:
         done = accomplished()
         if done or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is nothing to talk about
             _complain(error.message, f"Done all the same: {done}" if done else "")
-        return error.exit_code
+        return exit_code_of(error)
     if isinstance(error, GitsnapError):
         _complain(error.message, error.hint)
-        return error.exit_code
+        return exit_code_of(error)
     _complain(_of_system(error), "Look at the rights and the state of that file or folder, and at HOME and TMPDIR.")
-    return StorageError.exit_code
+    return exit_code_of(StorageError)
 
 
 def _of_system(error: OSError) -> str:

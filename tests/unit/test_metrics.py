@@ -10,7 +10,7 @@ import yaml
 
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.metrics import Metrics
-from gitsnap.controller.run import Taken
+from gitsnap.controller.run import RunReport
 from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
 from gitsnap.core.ports import RecordedSample
 
@@ -18,18 +18,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _taken() -> Taken:
+def _taken() -> RunReport:
     facts = SampleMetadata("hourly", _MOMENT, 1, Trigger.SCHEDULE, "uid", 7, "")
     sample = Sample.of("hourly/x", TagId("t"), CommitId("c"), facts)
     recorded = RecordedSample(sample, new_commit=True, changes=ChangeCounts(1, 2, 3))
-    return Taken(
+    return RunReport(
         CaptureResult(recorded, (), {}),
         lag=4,
         removed=(),
         retention_error=None,
         retention_doubt="",
         mode=SecretsMode.OMIT,
-        mode_asked_for=True,
+        mode_requested=True,
         recipients=(),
         samples=1,
         repository_bytes=5,

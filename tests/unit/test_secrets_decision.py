@@ -14,7 +14,8 @@ from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.permissions import Permissions
-from gitsnap.controller.run import Sampler, Taken
+from gitsnap.controller.run import RunReport, Sampler
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import SecretsError
 from gitsnap.core.model import Area, JsonObject, SecretsMode, Trigger
 from gitsnap.core.ports import ControlPlane
@@ -56,7 +57,7 @@ class _Place:
         request = sampling.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
         return sampling.capture(open_directory(self.folder / "cluster"), self.archive, request)
 
-    def controlled(self, **secrets: Any) -> Taken:
+    def controlled(self, **secrets: Any) -> RunReport:
         """As the controller does it, with every flag."""
         sampler = Sampler(
             storage=self.folder / "storage",
@@ -123,7 +124,7 @@ def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: di
     with pytest.raises(SecretsError, match="Snapshot p does not agree with how the archive") as error:
         place.capture(snapshot(**after))
 
-    assert error.value.exit_code == 7
+    assert exit_code_of(error.value) == 7
     assert f"the archive: mode {said.mode}" in error.value.message
     assert f"Snapshot p: mode {after['mode']}" in error.value.message
     assert "--accept-secrets-change" in error.value.hint

@@ -62,7 +62,7 @@ def _run(server: _Server) -> tuple[list[str], list[float]]:
     cluster: Any = server
     watch = SnapshotWatch(lambda: cluster, listener, sleep=pauses.append)
     with pytest.raises(ClusterUnreachableError):
-        watch._list_and_watch(cluster)
+        watch.list_and_watch(cluster)
     return heard, pauses
 
 
@@ -92,5 +92,5 @@ def test_a_version_that_is_gone_means_a_new_list() -> None:
     listener: Any = SimpleNamespace(listed=lambda _: None, changed=lambda _: None, gone=lambda _: None)
     watch = SnapshotWatch(lambda: cluster, listener, sleep=lambda _: None)
 
-    assert watch._list_and_watch(cluster) == 0.0
+    assert watch.list_and_watch(cluster) == 0.0
     assert watch.problem == ""

@@ -13,6 +13,7 @@ import typer
 
 from gitsnap.cli import options, terminal
 from gitsnap.cli.resolve import ArchiveChoice
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample
 from gitsnap.render import render_table
@@ -64,7 +65,7 @@ def list_samples(
         terminal.say(f"error: {error}")
     hidden = lacking or any(problem.damaged for _, _, problems in listings for problem in problems)
     if damaged or any(lack.what == "refs" for lack in lacking) or (hidden and not samples):
-        raise typer.Exit(ArchiveError.exit_code)
+        raise typer.Exit(exit_code_of(ArchiveError))
 
 
 def _said_lacks(archive: GitArchive) -> list[Lack]:
