@@ -96,10 +96,10 @@ def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Pa
         ({"as-groups": ["devs"]}, "without `as`"),
         ({"as-uid": "7"}, "without `as`"),
         ({"as-user-extra": {"a": ["b"]}}, "without `as`"),
-        ({"as": "jane", "as-groups": "devs"}, "lists of texts"),
-        ({"as": "jane", "as-user-extra": {"a": "b"}}, "lists of texts"),
+        ({"as": "jane", "as-groups": "devs"}, "lists of strings"),
+        ({"as": "jane", "as-user-extra": {"a": "b"}}, "lists of strings"),
         ({"as": "jane\nX-Evil: 1"}, "one line"),
-        ({"as": ["jane"]}, "as must be a text"),
+        ({"as": ["jane"]}, "as must be a string"),
     ],
 )
 def test_impersonation_that_means_nothing(server: _Server, tmp_path: Path, user: dict[str, Any], said: str) -> None:

@@ -24,8 +24,8 @@ class _Recording(KubernetesCluster):
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.asked: list[str] = []
 
-    def _note(self, method: str, path: str, what: str, **_more: Any) -> dict[str, Any]:
-        del method, what
+    def _note(self, method: str, path: str, action: str, **_more: Any) -> dict[str, Any]:
+        del method, action
         self.asked.append(path)
         raise NotFoundError(path)
 
