@@ -1,8 +1,7 @@
-"""What a sample keeps of a Secret, by mode: fingerprints and ciphertext, fingerprints alone, or the plain object.
+"""The form of a Secret in a sample, by mode: fingerprints and ciphertext, only fingerprints, or the plain object.
 
-A ciphertext is made anew only when the fingerprints, the type or the recipients changed: age's output differs every
-time, and a file that changes without reason would be a commit without reason.
-This module must not let a value leave except through the keeper of secrets.
+A ciphertext is reused unless the fingerprints, the type or the recipients changed: the output of age differs each time,
+and a changed file without a changed value would be a commit without a reason.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ Store = Callable[[bytes], BlobId]
 
 
 class Sealer:
-    """Turns normalized Secrets, and objects with sensitive fields, into what the tree holds of them.
+    """Masks and encrypts normalized Secrets and objects with sensitive fields.
 
-    ``previous`` is the tree of the newest sample, whose ciphertexts are kept where they still say the same.
+    ``previous`` is the tree of the newest sample, whose ciphertexts are reused where the values are unchanged.
     """
 
     def __init__(
@@ -48,19 +47,20 @@ class Sealer:
 
     @property
     def encrypts(self) -> bool:
-        """Whether ``sealed/`` is filled."""
+        """Whether values are encrypted into ``sealed/``."""
         return self._mode is SecretsMode.ENCRYPT
 
     def archived(self, document: JsonObject) -> JsonObject:
-        """The form below ``configuration/``: with fingerprints in place of what is not for everybody."""
+        """The form below ``configuration/``: with fingerprints in place of confidential values. Raises SecretsError."""
         if not masking.masks(Kind.of(document), self._secrets):
             return document
         return masking.mask(document, self._secrets, self._require_keeper().fingerprint_key)
 
     def sealed(self, document: JsonObject, *, path: str, masked: JsonObject, blob: BlobId) -> BlobId | None:
-        """The ciphertext for ``path``: the one of the previous sample where it still holds these values.
+        """The ciphertext for ``path``, reused from the previous sample if the values are unchanged.
 
-        None for an object that has nothing to be sealed, or where nothing is sealed in this mode.
+        None for an object without confidential values, and in modes without encryption. ``masked`` and ``blob`` are the
+        form below ``configuration/`` and its id. Raises SecretsError.
         """
         if not self.encrypts or not masking.masks(Kind.of(document), self._secrets):
             return None
@@ -68,19 +68,19 @@ class Sealer:
         if values is None:
             return None
         kept = self._sealed.get(path)
-        if kept is not None and self._says_the_same(path, masked, blob):
+        if kept is not None and self._is_unchanged(path, masked, blob):
             return kept
         return self._store(self._require_keeper().seal(archive_format.encode(values)))
 
     def wrapped_key(self) -> BlobId:
-        """The fingerprint key, encrypted to the recipients: who can read the values can go on fingerprinting."""
+        """The fingerprint key, encrypted to the recipients: a recipient can then make comparable fingerprints."""
         kept = self._sealed.get(WRAPPED_KEY)
         if kept is not None:
             return kept
         keeper = self._require_keeper()
         return self._store(keeper.seal(keeper.fingerprint_key))
 
-    def _says_the_same(self, path: str, masked: JsonObject, blob: BlobId) -> bool:
+    def _is_unchanged(self, path: str, masked: JsonObject, blob: BlobId) -> bool:
         before = self._masked.get(path)
         if before is None or self._previous is None:
             return False
@@ -93,7 +93,7 @@ class Sealer:
     def _require_keeper(self) -> SecretsKeeper:
         if self._keeper is None:
             raise SecretsError(
-                f"Secrets cannot be kept in mode {self._mode}: there is no fingerprint key",
+                f"Secrets cannot be kept in mode {self._mode} without a fingerprint key",
                 hint="Use --secrets-mode omit to leave Secrets out.",
             )
         return self._keeper

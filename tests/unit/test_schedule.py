@@ -147,7 +147,7 @@ def test_accepted(text: str, zone: str, expected: Schedule) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "five fields are needed"),
+        ("", "must have five fields"),
         ("0 0 * *", "there are 4"),
         ("0 0 0 * * *", "there are 6"),
         ("0 0 * * * * 2025", "there are 7"),
@@ -214,7 +214,7 @@ def test_refused(text: str, problem: str) -> None:
 
 def test_two_zones_are_refused() -> None:
     """A zone in the schedule and one in timeZone could contradict each other."""
-    with pytest.raises(InputError, match="the time zone is given twice"):
+    with pytest.raises(InputError, match="the time zone is set twice"):
         Schedule.parse("TZ=UTC 0 * * * *", time_zone="UTC")
 
 
