@@ -115,7 +115,7 @@ def stage() -> Iterator[_Stage]:
 
 
 def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in the condition of that one, once, and its next spec is another chance."""
+    """The condition of this policy reports the defect once, and a new spec is tried again."""
     met = []
 
     def broken(policy: Policy, state: RunState, now: datetime, *, request: str) -> Decision:
@@ -142,8 +142,8 @@ def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pyt
     assert stage.status("bad")["nextScheduleTime"] == "2026-01-02T00:00:00Z"
 
 
-def test_nothing_is_served_under_somebody_elses_lease(stage: _Stage) -> None:
-    """What was known is dropped with the term; in the next one all is read anew."""
+def test_nothing_is_served_while_another_process_holds_the_lease(stage: _Stage) -> None:
+    """The state of a term is dropped at its end; in the next term every Snapshot is read again."""
     stage.lease.term = 0
     stage.listed("hourly")
     assert not stage.policies
@@ -161,8 +161,8 @@ def test_nothing_is_served_under_somebody_elses_lease(stage: _Stage) -> None:
     assert stage.policies["hourly"] is not served
 
 
-def test_a_lease_that_cannot_be_renewed_changes_nothing_known(stage: _Stage) -> None:
-    """While the API server is away nothing is started, and afterwards it goes on where it was."""
+def test_a_lease_that_cannot_be_renewed_keeps_the_state(stage: _Stage) -> None:
+    """While the API server is away no run starts; afterwards the loop continues with the same state."""
     stage.listed("hourly")
     served = stage.policies["hourly"]
     stage.lease.renewed = False
@@ -177,8 +177,8 @@ def test_a_lease_that_cannot_be_renewed_changes_nothing_known(stage: _Stage) -> 
     stage.until_idle()
 
 
-def test_a_stop_waits_for_what_runs_and_not_for_what_waits(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that wait for a free worker are not begun; their status does not claim that they were."""
+def test_a_stop_waits_for_running_samples_only(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that wait for a worker do not start, and their status does not report a start."""
     begun: list[str] = []
     finish = threading.Event()
 
@@ -202,8 +202,8 @@ def test_a_stop_waits_for_what_runs_and_not_for_what_waits(stage: _Stage, monkey
     assert stage.status("a")["lastRunStatus"] == "Failed"
 
 
-def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
-    """The same name with another uid, and a name that is gone from a list: neither is served as before."""
+def test_a_recreated_snapshot_is_a_new_one(stage: _Stage) -> None:
+    """A Snapshot with another uid is a new one; a Snapshot that is missing from a list is not served."""
     stage.listed("a", "b")
     before = dict(stage.policies)
     again = _snapshot("a")
@@ -219,10 +219,10 @@ def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
 @pytest.mark.parametrize(
     ("before", "after"), [({"suspend": True}, {}), ({}, {"schedule": "30 * * * *"})], ids=["suspended", "rescheduled"]
 )
-def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_restart(
+def test_times_missed_by_a_suspension_or_a_new_schedule_stay_missed_after_a_restart(
     stage: _Stage, before: JsonObject, after: JsonObject
 ) -> None:
-    """The status says since when the schedule counts; times before that are not made up for by the next controller."""
+    """The status has the time since which the schedule counts; the next controller makes up for none before it."""
     stage.controller.listed([_snapshot("a", **before)])
     stage.step()
     stage.now += timedelta(minutes=50) if after else timedelta(hours=5, minutes=10)
@@ -242,7 +242,7 @@ def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_resta
 
 
 def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stage: _Stage) -> None:
-    """The status says that the Snapshot was suspended when it was seen last."""
+    """The status says that the Snapshot was suspended."""
     stage.controller.listed([_snapshot("a", suspend=True)])
     stage.step()
     status = stage.status("a")
@@ -260,7 +260,7 @@ def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stag
 def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
     stage: _Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking at an archive is no work for the loop's own thread: probes and other Snapshots depend on it."""
+    """Another thread reads archives, because probes and other Snapshots depend on the thread of the loop."""
     released, looked = threading.Event(), []
     read_archive = Sampler.read_archive
 

@@ -73,7 +73,7 @@ def test_defect_16_more_than_a_hundred_missed_starts_are_no_error() -> None:
 
 
 def test_defect_16_a_starting_deadline_prevents_a_late_run() -> None:
-    """What is missed by more than the deadline is given up, and said so once."""
+    """A time that is missed by more than the deadline is given up, and reported once."""
     strict = replace(HOURLY, starting_deadline_seconds=60)
     state = _state(strict)
 
@@ -84,7 +84,7 @@ def test_defect_16_a_starting_deadline_prevents_a_late_run() -> None:
 
 
 def test_nothing_fires_when_a_suspension_ends() -> None:
-    """What would have been due meanwhile is not made up for."""
+    """Times that were due meanwhile are not made up for."""
     suspended = replace(HOURLY, suspend=True)
     state = _state(suspended)
     assert _at(state, 120, suspended) == Decision()
@@ -96,7 +96,7 @@ def test_nothing_fires_when_a_suspension_ends() -> None:
 
 
 def test_nothing_fires_when_the_schedule_changes() -> None:
-    """The times of the new schedule that lie in the past were never due."""
+    """Past times of the new schedule were never due."""
     daily = replace(HOURLY, schedule=Schedule.parse("0 5 * * *"))
     state = _state(daily)
 
@@ -107,7 +107,7 @@ def test_nothing_fires_when_the_schedule_changes() -> None:
 
 
 def test_a_request_is_served_once_and_while_suspended() -> None:
-    """A new value of the annotation asks for a sample, the one that was handled does not."""
+    """A new value of the annotation requests a sample; a value that was handled does not."""
     state = _state()
     decision = _at(state, 1, request="now")
     assert (decision.trigger, decision.request) == (Trigger.MANUAL, "now")
@@ -119,7 +119,7 @@ def test_a_request_is_served_once_and_while_suspended() -> None:
 
 
 def test_a_clock_that_goes_back_does_not_stop_the_schedule() -> None:
-    """The newest sample lies in the future: the next scheduled time by the corrected clock is served."""
+    """The newest sample is in the future: the next scheduled time by the corrected clock is served."""
     state = _state(served=START)
     state.note_sample(_sample(60 * 24 * 365, 1), START)
 
@@ -128,7 +128,7 @@ def test_a_clock_that_goes_back_does_not_stop_the_schedule() -> None:
 
 
 def test_a_clock_that_goes_back_takes_nothing_twice() -> None:
-    """A step of an hour back, after a sample was taken, does not bring that sample again at once."""
+    """A clock that is set back by an hour after a sample does not repeat that sample at once."""
     state = _state()
     state.note_sample(_sample(50, 1), START + timedelta(minutes=50))
 
@@ -138,7 +138,7 @@ def test_a_clock_that_goes_back_takes_nothing_twice() -> None:
 
 @pytest.mark.parametrize("backoff", [SOON, LATER])
 def test_failures_wait_longer_each_time(backoff: Backoff) -> None:
-    """Twice as long, up to the longest pause; no attempt before then."""
+    """Pauses double up to the longest pause, and there is no attempt before their end."""
     yearly = Policy("yearly", schedule=Schedule.parse("@yearly"))
     state = _state(yearly)
     pauses = []
@@ -154,7 +154,7 @@ def test_failures_wait_longer_each_time(backoff: Backoff) -> None:
 
 
 def test_a_failure_does_not_outlast_the_next_scheduled_time() -> None:
-    """The next scheduled time is an attempt whatever the pause; success ends the pause."""
+    """The next scheduled time is tried in spite of a pause; success ends the pause."""
     state = _state()
     for _ in range(10):
         state.note_failure(START + timedelta(minutes=49), backoff=LATER, jitter=lambda: 0.5)
@@ -165,7 +165,7 @@ def test_a_failure_does_not_outlast_the_next_scheduled_time() -> None:
 
 
 def test_a_push_that_failed_is_tried_again_without_a_new_sample() -> None:
-    """Later each time; a new remote is tried at once, and none once the remote has everything."""
+    """Pauses grow; a new remote is tried at once, and nothing is pushed once the remote has everything."""
     pushing = Policy("yearly", schedule=Schedule.parse("@yearly"), push=Push("ssh://git@example.com/a.git"))
     state = _state(pushing)
     assert decide(pushing, state, START, request="").push
@@ -184,7 +184,7 @@ def test_a_push_that_failed_is_tried_again_without_a_new_sample() -> None:
 
 
 def test_a_sample_is_pushed_unless_the_remote_is_being_waited_for() -> None:
-    """One that is taken during a push asks for another; a pause after failures holds, except for somebody's request."""
+    """A sample that is taken during a push causes another push. A pause after failures holds except for a request."""
     pushing = Policy("yearly", schedule=Schedule.parse("@yearly"), push=Push("ssh://git@example.com/a.git"))
     state = _state(pushing)
     state.note_push_started()
@@ -205,7 +205,7 @@ def test_a_sample_is_pushed_unless_the_remote_is_being_waited_for() -> None:
     cron=st.sampled_from(["@hourly", "*/5 * * * *", "0 3 * * *", "@every 7m", "TZ=Europe/Rome 30 2 * * *"]),
 )
 def test_every_time_is_served_at_most_once(steps: list[int], cron: str) -> None:
-    """However the loop looks, there is at most one sample for each scheduled time, and none without one."""
+    """At whatever times the loop decides, each scheduled time has at most one sample, and other times have none."""
     policy = Policy("any", schedule=Schedule.parse(cron))
     state = _state(policy)
     schedule = policy.schedule
@@ -223,7 +223,7 @@ def test_every_time_is_served_at_most_once(steps: list[int], cron: str) -> None:
 
 @pytest.mark.parametrize("backoff", [SOON, LATER])
 def test_a_request_does_not_wait_for_the_end_of_a_pause(backoff: Backoff) -> None:
-    """Who has freed the disk and asks for a sample gets it; a request that fails itself waits as any other attempt."""
+    """A request after the cause was removed is served at once. A request that fails waits like any other attempt."""
     state = _state()
     state.note_failure(START + timedelta(minutes=50), backoff=backoff, jitter=lambda: 0.5)
     assert _at(state, 50.01).trigger is None
@@ -239,7 +239,7 @@ def test_a_request_does_not_wait_for_the_end_of_a_pause(backoff: Backoff) -> Non
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400), timedelta(days=30000)])
 def test_a_failure_while_the_clock_was_ahead(ahead: timedelta) -> None:
-    """Once the clock is right again, samples are taken and pushed at once, not at a date that nobody lives to see."""
+    """Once the clock is right again, samples are taken and pushed at once, not after a pause of years."""
     policy = replace(HOURLY, push=Push("https://example.org/r.git"))
     state = RunState(served=START)
     state.update_policy(policy, START)
@@ -256,7 +256,7 @@ def test_a_failure_while_the_clock_was_ahead(ahead: timedelta) -> None:
 
 
 def test_no_pause_is_longer_than_the_longest() -> None:
-    """Else a pause that is real would be cut short."""
+    """Otherwise a real pause would be cut short."""
     for backoff in (SOON, LATER):
         for failures in range(40):
             for jitter in (0.0, 1.0):

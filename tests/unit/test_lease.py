@@ -71,8 +71,8 @@ class _Place:
         )
 
     def lease(self) -> JsonObject:
-        found: JsonObject = self.connect().get(_KEY)["spec"]
-        return found
+        spec: JsonObject = self.connect().get(_KEY)["spec"]
+        return spec
 
 
 def _unreachable(_key: ObjectKey) -> JsonObject:
@@ -85,8 +85,8 @@ def place(tmp_path: Path) -> _Place:
     return _Place(tmp_path / "cluster")
 
 
-def test_one_holds_it_and_the_other_waits(place: _Place) -> None:
-    """Waiting is no problem, and the waiting one has no term."""
+def test_one_process_holds_the_lease_and_the_other_waits(place: _Place) -> None:
+    """Waiting is not a problem, and a process that waits has no term."""
     first, second = place.guard("a"), place.guard("b")
     place.step(first, second)
 
@@ -96,7 +96,7 @@ def test_one_holds_it_and_the_other_waits(place: _Place) -> None:
 
 
 def test_a_released_lease_is_taken_at_once(place: _Place) -> None:
-    """A term ends with its holder, and the next one's begins."""
+    """The term of the former holder ends, and the term of the next holder begins."""
     first, second = place.guard("a"), place.guard("b")
     place.step(first)
     first.release(20)
@@ -109,7 +109,7 @@ def test_a_released_lease_is_taken_at_once(place: _Place) -> None:
 
 
 def test_a_holder_that_was_replaced_begins_another_term(place: _Place) -> None:
-    """Who had the Lease before somebody else did, and has it again, knows that it missed something."""
+    """A process that takes the Lease again after another holder has a new term: it missed changes."""
     first, second = place.guard("a"), place.guard("b")
     place.step(first)
     first.release(20)
@@ -120,8 +120,8 @@ def test_a_holder_that_was_replaced_begins_another_term(place: _Place) -> None:
     assert place.state(first) == (True, 2)
 
 
-def test_its_own_lease_goes_on(place: _Place) -> None:
-    """A process of the same identity, and one whose Lease somebody deleted, goes on in the same term."""
+def test_the_own_lease_continues(place: _Place) -> None:
+    """The term continues for a process of the same identity, and after somebody deleted the Lease."""
     guard = place.guard("a")
     place.step(guard, guard)
     place.connect().delete(_KEY, uid=place.connect().get(_KEY)["metadata"]["uid"])
@@ -136,8 +136,8 @@ def test_its_own_lease_goes_on(place: _Place) -> None:
 
 
 @pytest.mark.parametrize("error", [ClusterUnreachableError("away"), KeyError("metadata")], ids=["away", "defect"])
-def test_what_keeps_it_from_being_held_is_told(place: _Place, error: Exception) -> None:
-    """Whatever it is, the thread goes on, and says so until it works again."""
+def test_a_problem_is_reported_until_it_is_gone(place: _Place, error: Exception) -> None:
+    """After any error the guard continues, and reports the problem until it works again."""
     guard = place.guard("a")
     assert guard.problem
     place.problem = error
@@ -164,7 +164,7 @@ def test_a_standby_is_quiet_and_keeps_its_connection(place: _Place, caplog: pyte
 
 
 def test_a_connection_that_failed_is_not_used_again(place: _Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another one may have credentials that were renewed, or reach a server that has moved."""
+    """A new connection has renewed credentials, and reaches a server that has moved."""
     guard = place.guard("first")
     place.step(guard)
     (used,) = place.connections
@@ -178,8 +178,8 @@ def test_a_connection_that_failed_is_not_used_again(place: _Place, monkeypatch: 
 
 
 @pytest.mark.parametrize("seconds", [10**9, -5, 0, "long", None, True, [30]])
-def test_a_lease_of_a_duration_without_sense_is_not_waited_for_for_ever(place: _Place, seconds: Any) -> None:
-    """Whatever another holder wrote, one that does not move is taken over after the usual time."""
+def test_a_lease_with_an_invalid_duration_is_taken_over(place: _Place, seconds: Any) -> None:
+    """A Lease with an invalid duration is taken over after the usual time without a renewal."""
     place.step(place.guard("first"))
     cluster = place.connect()
     lease = cluster.get(_KEY)
@@ -196,7 +196,7 @@ def test_a_lease_of_a_duration_without_sense_is_not_waited_for_for_ever(place: _
 def test_a_lease_that_is_lost_while_the_server_is_away_is_announced_once(
     place: _Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Lease ends between two steps, while nothing answers; the loop hears of it at the next step."""
+    """The Lease expires between two steps. The next step reports it, although it fails too."""
     changes: list[float] = []
     guard = place.guard("a", on_change=lambda: changes.append(place.monotonic))
     place.step(guard)
@@ -209,4 +209,4 @@ def test_a_lease_that_is_lost_while_the_server_is_away_is_announced_once(
         pauses.add(guard.step(place.now))
 
     assert changes == [start, start + 30]
-    assert pauses == {8.0, 2.0}  # a holder may wait until it has to renew; without the Lease it asks soon
+    assert pauses == {8.0, 2.0}  # a holder renews in time; a process without the Lease tries again soon

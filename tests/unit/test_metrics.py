@@ -1,4 +1,4 @@
-"""What Prometheus sees, and whether the alert rules are about it."""
+"""Series for Prometheus, and the alert rules that use them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _names(metrics: Metrics) -> set[str]:
 def test_alert_rules_are_about_series_that_exist() -> None:
     """A rule about a series that nothing exposes would never fire."""
     documents = yaml.safe_load_all((_ROOT / "manifests/overlays/alerts/alerts.yaml").read_text())
-    rules = next(one for one in documents if one["kind"] == "PrometheusRule")
+    rules = next(document for document in documents if document["kind"] == "PrometheusRule")
     expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
 
     assert len(expressions) >= 5
@@ -74,7 +74,7 @@ def test_the_manual_names_every_series() -> None:
 
 
 def test_a_snapshot_that_is_gone_leaves_no_series() -> None:
-    """Else its last values would be alerted about for ever."""
+    """Otherwise alerts about its last values would never end."""
     metrics = _all_series()
 
     metrics.forget("hourly")
