@@ -136,7 +136,7 @@ class Sampler:
 
         with archive.writer() as writer:  # locks out a `gitsnap capture` that would decide on mode and keys too
             capture.check_cluster(archive, cluster.info())
-            effective, keeper = archive_keys.for_unattended_capture(archive, policy, given=keys)
+            effective, keeper = archive_keys.for_unattended_capture(archive, policy, keys=keys)
             request = capture.Request(
                 capture.tree_info(effective, branch=archive.branch, keeper=keeper),
                 keeper,

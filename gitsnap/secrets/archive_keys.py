@@ -129,13 +129,13 @@ def _is_private(record: SecretsInfo, keeper: age.Keeper | None) -> bool:
 
 
 def for_unattended_capture(
-    archive: Archive, policy: Policy, *, given: age.KeyTexts | None
+    archive: Archive, policy: Policy, *, keys: age.KeyTexts | None
 ) -> tuple[Policy, SecretsKeeper | None]:
     """The effective policy and the keys for a sample of the controller.
 
     Only the policy decides mode and recipients, because the archive may come from a remote that others can write.
     Without recipients Secrets are redacted: nobody would keep a copy of a new identity. Fields that the archive hides
-    stay hidden unless the policy names others. ``given``: the keys in the policy's Secret, in place of the key files.
+    stay hidden unless the policy names others. ``keys``: the keys in the policy's Secret, in place of the key files.
     Raises SecretsError, StorageError.
     """
     before = _newest_record(archive)
@@ -143,7 +143,7 @@ def for_unattended_capture(
         policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
     if not policy.secrets_given or (policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients):
         policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_given=False)
-    if given is None:
+    if keys is None:
         expected, wrapped = (before.info.fingerprint_key, before.wrapped_key) if before else ("", None)
         keeper = age.open_keeper(
             _keys_folder(archive),
@@ -155,7 +155,7 @@ def for_unattended_capture(
         )
     else:
         keeper = age.keeper_from_texts(
-            given,
+            keys,
             mode=policy.secrets_mode,
             recipients=policy.recipients,
             expected_key=before.info.fingerprint_key if before else "",

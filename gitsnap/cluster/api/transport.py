@@ -1,7 +1,7 @@
-"""Requests to an API server over the official client's connection, and their answers as JSON.
+"""Sends requests to one API server, and repeats them where that is safe.
 
-Reads are tried again when the server is busy; writes only where it said that it did nothing (429), since one that timed
-out may have been carried out. This module must not know paths or objects.
+Reads are repeated while the server is busy. Writes are repeated only after the status 429, with which the server says
+that it did nothing: a write that timed out may have been executed.
 """
 
 from __future__ import annotations
@@ -90,25 +90,25 @@ class Transport:
         lost = busy = 0
         while True:
             try:
-                status, answered, content = self._send(method, path, query or {}, body, headers, request)
+                status, response_headers, content = self._send(method, path, query or {}, body, headers, request)
             except ConnectionLostError:
-                if not reading or not self._waits_out(lost):
+                if not reading or not self._wait_for_server(lost):
                     raise
                 lost += 1
                 continue
             self._answered = True
             if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
                 break
-            time.sleep(self._deadline.limit(pause(answered, busy), request))
+            time.sleep(self._deadline.limit(pause(response_headers, busy), request))
             busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
-        answer = _parsed(content, request, truncate=truncate)
+        answer = _parse(content, request, truncate=truncate)
         if not isinstance(answer, dict):
             raise bad_answer(request, "the answer is not a JSON object")
         return answer
 
-    def _waits_out(self, lost: int) -> bool:
+    def _wait_for_server(self, lost: int) -> bool:
         """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.
 
         The first repetition follows at once: the connection may have been idle. Further ones wait for a server that has
@@ -179,7 +179,7 @@ class Transport:
             return self._api.call_api(method, url, sent, content, form, _request_timeout=limits)
 
 
-def _parsed(content: bytes, request: Request, *, truncate: bool) -> Any:
+def _parse(content: bytes, request: Request, *, truncate: bool) -> Any:
     try:
         return json.loads(content)
     except ValueError:
@@ -187,4 +187,4 @@ def _parsed(content: bytes, request: Request, *, truncate: bool) -> Any:
     except RecursionError:
         if not truncate:
             raise bad_answer(request, "the answer is nested too deeply") from None
-    return _parsed(truncate_depth(content), request, truncate=False)
+    return _parse(truncate_depth(content), request, truncate=False)
