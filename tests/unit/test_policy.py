@@ -1,4 +1,4 @@
-"""The snapshot policy: every field is checked, everything that is wrong is told at once and by its path."""
+"""The snapshot policy: every field is validated, and all problems are reported at once by path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def snapshot(**spec: Any) -> dict[str, Any]:
 
 
 def problems(document: object) -> list[str]:
-    """What is told of a document, one line for each field."""
+    """The reported problems of a document, one line for each field."""
     with pytest.raises(InputError) as caught:
         policy.from_resource(document, source="snapshot.yaml")
     first, *lines = caught.value.message.split("\n")
@@ -47,7 +47,7 @@ def problems(document: object) -> list[str]:
 
 
 def test_the_old_fields() -> None:
-    """A Snapshot of the old Sveltos feature is a policy as it is."""
+    """A Snapshot of the old Sveltos feature is a valid policy."""
     document = snapshot(
         schedule="TZ=Europe/Rome 0 5 * * *",
         storage="/collection",
@@ -67,12 +67,12 @@ def test_the_old_fields() -> None:
 def _example(file: Path) -> list[JsonObject]:
     """The documents of an example, with a real key in place of the placeholder."""
     content = file.read_text().replace(PLACEHOLDER, RECIPIENT)
-    return [one for one in load_documents(content.encode(), file.name) if isinstance(one, dict)]
+    return [document for document in load_documents(content.encode(), file.name) if isinstance(document, dict)]
 
 
 @pytest.mark.parametrize("file", sorted(MANIFESTS.glob("**/*.yaml")), ids=lambda file: file.name)
 def test_no_manifest_has_a_key_that_could_be_taken_for_the_readers_own(file: Path) -> None:
-    """A Snapshot that was applied with the key of the manifests is refused, and the message says what to do."""
+    """A Snapshot with the placeholder key of the manifests is refused, and the message says what to do."""
     content = file.read_text()
     assert not [key for key in EXAMPLE_KEYS if key in content]
     if PLACEHOLDER in content:
@@ -116,7 +116,7 @@ def test_an_example_with_every_field() -> None:
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
-    """What a reader copies from manifests/examples/ works, once the key is the reader's own."""
+    """An example of manifests/examples/ is valid once it has a real key."""
     documents = _example(file)
 
     assert documents
@@ -128,7 +128,7 @@ def test_examples_are_valid(file: Path) -> None:
     "spec", [{}, None, dict.fromkeys(["schedule", "storage", "push", "signing", "suspend", "secrets"])]
 )
 def test_absent_and_null_fields_have_defaults(spec: dict[str, Any] | None) -> None:
-    """A file for the command line need not say anything but a name; null counts as absent."""
+    """A file for the command line needs only a name; null counts as absent."""
     assert policy.from_resource({**snapshot(), "spec": spec}) == Policy("hourly")
 
 
@@ -154,7 +154,7 @@ def test_what_a_server_adds_is_no_problem() -> None:
     ],
 )
 def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: SecretsMode, *, given: bool) -> None:
-    """An archive goes on in its mode unless a mode, or recipients, are named."""
+    """An archive keeps its mode unless a mode or recipients are named."""
     read = policy.from_resource(snapshot(secrets=secrets))
 
     assert (read.secrets_given, read.secrets_mode) == (given, mode)
@@ -193,7 +193,7 @@ def test_urls_that_git_takes(url: str) -> None:
     ["app=web", "app==web,tier!=old", "tier in (a, b),env notin (x)", "app", "!app", "example.com/app=", "a = b"],
 )
 def test_label_selectors(selector: str) -> None:
-    """The forms that kubectl -l takes."""
+    """The forms that kubectl -l accepts."""
     (resource,) = policy.from_resource(snapshot(resources=[{"kind": "Pod", "labelSelector": selector}])).resources
 
     assert resource.label_selector == selector
@@ -201,7 +201,7 @@ def test_label_selectors(selector: str) -> None:
 
 @pytest.mark.parametrize("within", ["30d", "1y6m", "2h", "1y5m7d2h", "0d"])
 def test_durations_of_retention(within: str) -> None:
-    """Years, months, days, hours, as restic has them."""
+    """Years, months, days, hours, as in restic."""
     assert policy.from_resource(snapshot(retention={"keepWithin": within})).retention.keep_within == within
 
 
@@ -210,7 +210,7 @@ def test_durations_of_retention(within: str) -> None:
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
 def test_what_is_no_object(document: object) -> None:
-    """A document of another shape is refused in words."""
+    """A document of another form is refused."""
     with pytest.raises(InputError, match=r"expected a Snapshot of utils\.projectsveltos\.io/v1beta1, found"):
         policy.from_resource(document)
 
@@ -224,7 +224,7 @@ def test_what_is_no_object(document: object) -> None:
     ],
 )
 def test_another_kind(fields: dict[str, Any], found: str) -> None:
-    """The message says which kind was found."""
+    """The message names the kind."""
     with pytest.raises(InputError, match=f"snapshot.yaml: expected a Snapshot of .*{found}"):
         policy.from_resource(snapshot() | fields, source="snapshot.yaml")
 
@@ -248,7 +248,7 @@ def test_another_kind(fields: dict[str, Any], found: str) -> None:
     ],
 )
 def test_around_the_spec(fields: dict[str, Any], expected: str) -> None:
-    """Name, version and shape are checked; the path of the field comes first."""
+    """Name, version and form are validated; the message begins with the path of the field."""
     assert any(line.startswith(expected) for line in problems(snapshot() | fields))
 
 
@@ -345,14 +345,14 @@ REF = {"namespace": "gitsnap", "name": "keys"}
     ],
 )
 def test_fields_of_the_spec(spec: dict[str, Any], expected: str) -> None:
-    """Each bad field is named by its path, with what is allowed there, and alone."""
+    """Only the invalid field is reported, by its path and with the allowed values."""
     told = problems(snapshot(**spec))
 
     assert any(line.startswith(expected) for line in told), told
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """A person mends a file once."""
+    """All problems of a file can be corrected at once."""
     told = problems(
         snapshot(schedule="x", storage="x", suspend=1, secrets={"mode": "x"}, push={"url": "x"}, retention={"keep": 1})
     )
@@ -379,7 +379,7 @@ def test_all_problems_are_told_at_once() -> None:
     ],
 )
 def test_passwords_and_private_keys_are_refused_and_not_shown(spec: dict[str, Any]) -> None:
-    """They do not belong into a resource that many can read, and never into a message."""
+    """Many people can read the resource, and messages are copied."""
     with pytest.raises(InputError) as caught:
         policy.from_resource(snapshot(**spec))
 
@@ -395,7 +395,7 @@ def test_long_values_are_cut() -> None:
 
 @pytest.mark.parametrize("name", ["manual", "a.b-c", "x" * 100])
 def test_default_policies(name: str) -> None:
-    """A capture on demand needs nothing but a name; Secrets are encrypted."""
+    """A capture without a Snapshot needs only a name; Secrets are encrypted."""
     made = policy.default(name)
 
     assert (made.name, made.schedule, made.secrets_mode) == (name, None, SecretsMode.ENCRYPT)
@@ -403,6 +403,6 @@ def test_default_policies(name: str) -> None:
 
 
 def test_a_default_policy_with_a_bad_name() -> None:
-    """The name becomes a branch and a folder."""
+    """The name must be valid as a branch and as a folder."""
     with pytest.raises(InputError, match="cannot name an archive"):
         policy.default("..")
