@@ -264,7 +264,7 @@ REF = {"namespace": "gitsnap", "name": "keys"}
         ({"schedule": "61 * * * *"}, "spec.schedule: '61 * * * *': the field minute is not valid"),
         ({"schedule": "@hourly", "timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is not a time zone"),
         ({"timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is not a time zone"),
-        ({"schedule": "TZ=UTC @daily", "timeZone": "UTC"}, "spec.schedule: 'TZ=UTC @daily': the time zone is given"),
+        ({"schedule": "TZ=UTC @daily", "timeZone": "UTC"}, "spec.schedule: 'TZ=UTC @daily': the time zone is set"),
         ({"storage": "collection"}, "spec.storage: 'collection' is not an absolute path"),
         ({"storage": "/a\nb"}, "spec.storage: '/a\\nb' is not an absolute path"),
         ({"storage": True}, "spec.storage: must be a string, not true or false"),
