@@ -222,7 +222,7 @@ def test_a_kind_that_is_not_there(story: _Story) -> None:
     [
         ("deployment", "'deployment' is not a kind such as Deployment"),
         ("SveltosCluster.lib.projectsveltos.io", "is always captured"),
-        ("ClusterProfile.config.projectsveltos.io with a=b", "can only add the objects that a controller owns"),
+        ("ClusterProfile.config.projectsveltos.io with a=b", "can only add objects that a controller owns"),
         ("Event", "not configuration"),
         ("ClusterReport.config.projectsveltos.io", "not configuration"),
         ("Deployment.apps at x", "the form is KIND[.GROUP]"),
