@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import (
     AbortedError,
     GitsnapError,
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _run(words)
     except KeyboardInterrupt:  # before the command began or after it ended
-        code = AbortedError.exit_code
-    if code == AbortedError.exit_code and _received_signals:
+        code = exit_code_of(AbortedError)
+    if code == exit_code_of(AbortedError) and _received_signals:
         code = 128 + _received_signals[0]
     gc.freeze()  # otherwise Python searches all objects for cycles when it exits
     sys.exit(code)
@@ -85,17 +86,17 @@ def _run(words: list[str]) -> int:
     except TyperException as error:
         hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
         _print_error(error.format_message(), hint)
-        return UsageError.exit_code
+        return exit_code_of(UsageError)
     except (typer.Abort, KeyboardInterrupt):
         _print_error("interrupted: finished work is kept, and nothing is half written", "")
-        return AbortedError.exit_code
+        return exit_code_of(AbortedError)
     except Exception as error:  # Python would exit with 1, which means differences
         if debug:
             traceback.print_exc()
         else:  # the message of the exception is left out, since it may hold a value of a Secret
             traceback.print_tb(error.__traceback__)
         _print_error(f"a defect of gitsnap: {type(error).__name__}", "Please report it with the lines above.")
-        return InternalError.exit_code
+        return exit_code_of(InternalError)
 
 
 def _execute(words: list[str]) -> int:
@@ -118,7 +119,7 @@ def _execute(words: list[str]) -> int:
         from gitsnap.cli.completion_shells import set_up_shell
 
         code = set_up_shell(run, program)
-    if code == AbortedError.exit_code:  # typer returns this code for KeyboardInterrupt, and prints nothing
+    if code == exit_code_of(AbortedError):  # typer returns this code for KeyboardInterrupt, and prints nothing
         raise KeyboardInterrupt
     sys.stdout.flush()
     return code
@@ -132,12 +133,12 @@ def _report_error(error: GitsnapError | OSError) -> int:
         finished = describe_finished()
         if finished or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is no error
             _print_error(error.message, f"Done before the error: {finished}" if finished else "")
-        return error.exit_code
+        return exit_code_of(error)
     if isinstance(error, GitsnapError):
         _print_error(error.message, error.hint)
-        return error.exit_code
+        return exit_code_of(error)
     _print_error(_describe_system_error(error), "Check the permissions of that file or folder, and HOME and TMPDIR.")
-    return StorageError.exit_code
+    return exit_code_of(StorageError)
 
 
 def _describe_system_error(error: OSError) -> str:

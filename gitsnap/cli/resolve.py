@@ -52,9 +52,10 @@ class ClusterOptions:
     def open(self) -> Cluster:
         """Connect to the cluster, or open the folder that stands for it. Raises InputError, UsageError."""
         from gitsnap.cluster import connect, open_directory
+        from gitsnap.sveltos.kinds import BY_KIND
 
         if self.from_dir is not None:
             if self.kubeconfig or self.context:
                 raise UsageError("--from-dir takes the place of a cluster: omit --kubeconfig and --context")
-            return open_directory(self.from_dir)
-        return connect(kubeconfig=self.kubeconfig, context=self.context)
+            return open_directory(self.from_dir, known_kinds=BY_KIND)
+        return connect(known_kinds=BY_KIND, kubeconfig=self.kubeconfig, context=self.context)

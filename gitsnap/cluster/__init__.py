@@ -1,35 +1,37 @@
-"""Clusters: the Kubernetes API, and a folder of YAML files that behaves like one. Both pass tests/contract.
+"""Clusters: the Kubernetes API, and a folder of YAML files that behaves like an API server.
 
-Importing this package costs nothing: the client is loaded by ``connect``. The only room that imports ``kubernetes``.
-This package must not know what the objects mean.
+Both adapters implement ``core.ports`` and pass tests/contract. Importing this package is cheap: ``connect`` loads the
+Kubernetes client.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.core.ports import Cluster, ControlPlane
 
-__all__ = ["connect", "open_directory"]
+__all__ = ["KnownKinds", "connect", "open_directory"]
 
 
-def connect(*, kubeconfig: str | None = None, context: str | None = None) -> ControlPlane:
-    """The cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or the one this pod runs in.
+def connect(*, known_kinds: KnownKinds, kubeconfig: str | None = None, context: str | None = None) -> ControlPlane:
+    """Open the cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or of the pod it runs in.
 
-    Raises InputError when there is no usable configuration. Nothing is asked of the server yet, but a credential
-    plugin of the kubeconfig is run.
+    ``known_kinds`` decides between the API versions that the server offers. No request is sent yet, but a credential
+    plugin of the kubeconfig runs. Raises InputError without a usable configuration.
     """
-    from gitsnap.cluster.api.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - 0.3 s that most commands spare
+    from gitsnap.cluster.api.kubeconfig import connect as connect_to_server  # noqa: PLC0415 - takes 0.3 s
 
-    return connect_to_server(kubeconfig=kubeconfig or "", context=context or "")
+    return connect_to_server(known_kinds=known_kinds, kubeconfig=kubeconfig or "", context=context or "")
 
 
-def open_directory(folder: Path, *, read_only: bool = False, uid: str = "") -> Cluster:
-    """The folder of YAML files as a cluster; ``read_only`` denies every write.
+def open_directory(folder: Path, *, known_kinds: KnownKinds, read_only: bool = False, uid: str = "") -> Cluster:
+    """Open a folder of YAML files as a cluster.
 
-    ``uid``: the identity of the cluster that the files came from, where they do not tell.
-    Raises InputError when it does not exist or a file is no valid YAML, AccessDeniedError when one cannot be read.
+    ``known_kinds`` are served even where the folder holds no object of them. ``read_only`` denies every write. ``uid``
+    identifies the cluster that the files came from, for a folder without a kube-system namespace. Raises InputError for
+    a folder that does not exist or a file that is not valid YAML, AccessDeniedError for a file that cannot be read.
     """
-    from gitsnap.cluster.directory.cluster import DirectoryCluster  # noqa: PLC0415 - reads YAML, which most commands spare
+    from gitsnap.cluster.directory.cluster import DirectoryCluster  # noqa: PLC0415 - loads the YAML reader
 
-    return DirectoryCluster(folder, read_only=read_only, uid=uid)
+    return DirectoryCluster(folder, known_kinds=known_kinds, read_only=read_only, uid=uid)

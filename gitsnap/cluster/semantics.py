@@ -1,7 +1,6 @@
-"""What an API server does to an object on its way in, as far as a folder of files can know it; pure functions.
+"""Behaviour of an API server on a write, without schemas: pure functions.
 
-Preconditions, fields that cannot change, ``stringData``, status as a subresource, JSON merge patch.
-This module must not know where objects are kept.
+Preconditions, immutable fields, ``stringData``, status as a subresource, JSON merge patch.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ _SECRET = Kind("", "Secret")
 
 
 def require_identity(key: ObjectKey, metadata: Mapping[str, Any]) -> None:
-    """An update names the object that it replaces. Raises RejectedError: never overwrite what was not read."""
+    """Check that an update has uid and resource version: it must not overwrite unread changes. Raises RejectedError."""
     for field in ("uid", "resourceVersion"):
         if not metadata.get(field):
-            raise RejectedError(f"{key}: metadata.{field} must be given for an update")
+            raise RejectedError(f"{key}: metadata.{field} is required for an update")
 
 
 def refuse_version(key: ObjectKey, metadata: Mapping[str, Any]) -> None:
-    """A new object has no resource version yet. Raises RejectedError: the caller took it for one that exists."""
+    """Check that an object to be created has no resource version. Raises RejectedError."""
     if metadata.get("resourceVersion"):
         raise RejectedError(f"{key}: metadata.resourceVersion must not be set on an object to be created")
 
 
-def check_preconditions(key: ObjectKey, live: JsonObject, wanted: Mapping[str, Any]) -> None:
-    """Uid and resource version, where given, are those of the live object. Raises ConflictError."""
+def check_preconditions(key: ObjectKey, live: JsonObject, required: Mapping[str, Any]) -> None:
+    """Compare the requested uid and resource version, if any, with the live object. Raises ConflictError."""
     metadata = live["metadata"]
-    if wanted.get("uid") and not same_json(wanted["uid"], metadata["uid"]):
-        raise ConflictError(f"{key} was deleted and created again meanwhile")
-    if wanted.get("resourceVersion") and not same_json(wanted["resourceVersion"], metadata["resourceVersion"]):
-        raise ConflictError(f"{key} was changed by somebody else meanwhile")
+    if required.get("uid") and not same_json(required["uid"], metadata["uid"]):
+        raise ConflictError(f"{key} was deleted and recreated meanwhile")
+    if required.get("resourceVersion") and not same_json(required["resourceVersion"], metadata["resourceVersion"]):
+        raise ConflictError(f"{key} was changed by another writer meanwhile")
 
 
-def check_unchangeable(key: ObjectKey, old: JsonObject, new: JsonObject) -> None:
-    """Name, namespace, a Secret's type, everything in an immutable ConfigMap or Secret. Raises RejectedError."""
+def check_immutable(key: ObjectKey, old: JsonObject, new: JsonObject) -> None:
+    """Check names, a Secret's type, and the data of immutable ConfigMaps and Secrets. Raises RejectedError."""
     if ObjectKey.of(new) != key:
         raise RejectedError(f"{key}: kind, name and namespace of an object cannot be changed")
     if key.kind == _SECRET and not same_json(old.get("type") or "Opaque", new.get("type") or "Opaque"):
@@ -53,7 +52,7 @@ def check_unchangeable(key: ObjectKey, old: JsonObject, new: JsonObject) -> None
 
 
 def with_status_of(old: JsonObject | None, new: JsonObject) -> JsonObject:
-    """The new object with the status of the old one: where status is a subresource, ordinary writes leave it alone."""
+    """The new object with the status of the old one: ordinary writes do not change a status subresource."""
     result = {name: value for name, value in new.items() if name != "status"}
     if old is not None and "status" in old:
         result["status"] = old["status"]
@@ -61,13 +60,13 @@ def with_status_of(old: JsonObject | None, new: JsonObject) -> JsonObject:
 
 
 def with_string_data(document: JsonObject) -> JsonObject:
-    """A Secret with its ``stringData`` merged into ``data``; any other object as it is. Raises RejectedError."""
+    """A Secret with its ``stringData`` merged into ``data``; other objects unchanged. Raises RejectedError."""
     if Kind.of(document) != _SECRET or "stringData" not in document:
         return document
     text = document["stringData"] or {}
     data = document.get("data") or {}
     if not isinstance(text, dict) or not isinstance(data, dict) or not all(isinstance(v, str) for v in text.values()):
-        raise RejectedError(f"{ObjectKey.of(document)}: stringData: only text values are possible")
+        raise RejectedError(f"{ObjectKey.of(document)}: stringData: values must be strings")
     encoded = {name: base64.b64encode(value.encode()).decode() for name, value in text.items()}
     result = {name: value for name, value in document.items() if name != "stringData"}
     if data or encoded:
@@ -76,7 +75,7 @@ def with_string_data(document: JsonObject) -> JsonObject:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """The target after a JSON merge patch (RFC 7386); neither is changed."""
+    """The result of a JSON merge patch (RFC 7386); target and patch are not changed."""
     if not isinstance(patch, dict):
         return copy_json(patch)
     result = dict(target) if isinstance(target, dict) else {}

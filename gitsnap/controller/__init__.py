@@ -1,9 +1,8 @@
-"""Recurring samples in the cluster: serves Snapshot resources as ``gitsnap controller``.
+"""Recurring samples in a cluster: serves Snapshot resources as ``gitsnap controller``.
 
-One loop decides (``loop``); threads take samples (``sampling``), watch (``watching``) and report (``reporting``). What
-is due and what a status says are pure functions (``agenda``, ``status``). ``permissions`` draws the line between who
-writes Snapshots and who runs the controller.
-This package must not read the environment.
+``loop`` decides in one thread; other threads take samples (``run``), watch Snapshots (``snapshot_watch``) and write
+reports (``reporter``). ``due`` and ``status`` are pure functions. ``permissions`` separates the rights of people who
+write Snapshots from the rights of those who run the controller.
 """
 
 from gitsnap.controller.logs import configure_logging

@@ -1,7 +1,7 @@
-"""What a policy waits for: pure arithmetic on moments, so that it can be tested without waiting.
+"""When a policy is due: pure arithmetic on times, so that it can be tested without waiting.
 
-Nothing fires on creation, on the end of a suspension or on a new schedule; missed times collapse into one sample.
-This module must not read a clock, nor do anything about what is due.
+Nothing is due on creation, at the end of a suspension or when the schedule changes. Missed times collapse into one
+sample.
 """
 
 from __future__ import annotations
@@ -10,159 +10,163 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from gitsnap.core.consequences import LATER, Backoff
 from gitsnap.core.model import Sample, Trigger
 from gitsnap.policy.schedule import Due, Schedule, due
 from gitsnap.policy.snapshot import Policy, Push
 
-TRANSIENT_SECONDS = (5.0, 300.0)
-"""First and longest pause after a failure that may pass by itself."""
-
-PERSON_SECONDS = (60.0, 900.0)
-"""The same after a failure that somebody has to mend: nobody tells the controller when a full disk has room again."""
-
 _SPREAD = (0.75, 0.5)
-"""A pause is multiplied by the first number, and by up to the second one more."""
+"""Jitter: a pause is multiplied by the first number plus a random part of the second."""
 
-LONGEST_PAUSE = timedelta(seconds=PERSON_SECONDS[1] * sum(_SPREAD))
-"""No attempt is put off for longer. A moment beyond it was noted while the clock was ahead."""
+LONGEST_PAUSE = timedelta(seconds=LATER.longest * sum(_SPREAD))
+"""No pause is longer. An attempt that is set for a later time was set while the clock was ahead."""
+
+_LONGEST_DEADLINE = 10 * 366 * 86400
+"""Seconds. A longer starting deadline never passes between two times of a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now, and when to look again."""
+    """What to do now, and when to decide again."""
 
     trigger: Trigger | None = None
-    """Why to take a sample now; None where nothing is due."""
+    """Why a sample is taken now; None where none is due."""
     request: str = ""
-    """The request that such a sample serves, ``""`` where it was the schedule."""
+    """The request that this sample serves, ``""`` for a scheduled sample."""
     next: datetime | None = None
     """The next scheduled time; None without a schedule, or while it is suspended."""
     missed: datetime | None = None
-    """A scheduled time that is given up, since its starting deadline has passed."""
+    """A scheduled time that is given up because its starting deadline has passed."""
     push: bool = False
-    """Whether to push what is there now."""
+    """Whether to push now."""
     look_again: datetime | None = None
-    """The first moment at which the decision may be another one; None: only when something changes."""
+    """The first time at which the decision may differ; None: only when something changes."""
 
 
 @dataclass(slots=True)
-class Agenda:
-    """What is known of a policy's runs. All moments are aware."""
+class RunState:
+    """What the controller knows about the runs and pushes of a policy. All times are aware."""
 
     served: datetime
-    """Everything that was scheduled until then is served, or was never due."""
+    """Every scheduled time up to here is served, or was never due."""
     handled_request: str = ""
-    """Value of the annotation that asks for a sample, as it was served last."""
+    """The newest value of the annotation for which a sample was taken."""
     tried_request: str = ""
-    """The same as it was tried last, in vain."""
+    """The newest value of the annotation for which a run failed."""
     schedule: Schedule | None = None
     suspended: bool = False
     failures: int = 0
+    """Runs that failed in a row."""
     not_before: datetime | None = None
-    """No attempt before then, but for a new request: whoever mended something need not wait."""
+    """The next attempt after a failure. A new request does not wait for it: its author may have removed the cause."""
     newest_sequence: int = 0
+    """Sequence number of the newest scheduled sample."""
     push: Push | None = None
     push_failures: int = 0
+    """Pushes that failed in a row."""
     push_at: datetime | None = None
-    """When to push; None where the remote has everything, or is being brought up to it."""
+    """When to push; None where the remote has everything, or while a push runs."""
     _known: bool = field(default=False, repr=False)
+    """Whether ``update_policy`` was called before."""
 
-    def sync(self, policy: Policy, now: datetime) -> None:
-        """Take note of the policy as it is now: what a changed schedule or a suspension missed is not made up for."""
+    def update_policy(self, policy: Policy, now: datetime) -> None:
+        """Take over the policy. Times missed by a changed schedule or a suspension are not made up for."""
         changed = self._known and self.schedule != policy.schedule
         if changed or (self.suspended and not policy.suspend):
             self.served = max(self.served, now)
             self.not_before = None
         if changed:
             self.failures = 0
-        if self.push != policy.push:  # a remote that was not known, or that is another one now
+        if self.push != policy.push:  # a new remote
             self.push_failures, self.push_at = 0, now if policy.push is not None else None
         self.schedule, self.suspended, self.push, self._known = policy.schedule, policy.suspend, policy.push, True
 
-    def saw(self, sample: Sample, now: datetime) -> None:
-        """Take note of the newest scheduled sample; one of the future (the clock went back) counts as now."""
+    def note_sample(self, sample: Sample, now: datetime) -> None:
+        """Record a scheduled sample. A time in the future (the clock was set back) counts as now."""
         if sample.metadata.sequence > self.newest_sequence:
             self.newest_sequence = sample.metadata.sequence
             self.served = max(self.served, min(sample.metadata.time, now))
 
-    def succeeded(self) -> None:
-        """Take note that a sample was taken."""
+    def note_success(self) -> None:
+        """Record a run that took a sample."""
         self.failures, self.not_before = 0, None
 
-    def push_due(self, now: datetime, *, at_once: bool) -> None:
-        """Take note of a new sample: it is pushed with what else is behind, at once where somebody asked for it."""
+    def note_failure(self, now: datetime, *, backoff: Backoff, jitter: Callable[[], float], request: str = "") -> None:
+        """Record a run that failed. Pauses grow, but the next scheduled time is always tried.
+
+        ``request``: the request that the run was to serve, if any. ``jitter`` returns a number from 0 to 1 and spreads
+        the attempts of many policies.
+        """
+        again = now + _pause(self.failures, backoff, jitter)
+        self.failures += 1
+        self.tried_request = request or self.tried_request
+        if self.schedule is not None and not self.suspended:
+            again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=backoff.first)))
+        self.not_before = again
+
+    def request_push(self, now: datetime, *, at_once: bool) -> None:
+        """Schedule a push of a new sample; ``at_once`` skips the pause after failed pushes."""
         if at_once or not self.push_failures:
             self.push_at = now
 
-    def push_started(self) -> None:
-        """Take note that a push begins; a sample that is taken meanwhile asks for another one."""
+    def note_push_started(self) -> None:
+        """Record the start of a push; a sample that is taken during the push requests another one."""
         self.push_at = None
 
-    def pushed(self) -> None:
-        """Take note that the remote has what there was when the push began."""
+    def note_push_success(self) -> None:
+        """Record that the remote has everything that the archive had when the push started."""
         self.push_failures = 0
 
-    def push_failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float]) -> None:
-        """Take note that the remote lacks something: the next attempt waits longer each time."""
-        self.push_at = now + _pause(self.push_failures, transient=transient, jitter=jitter)
+    def note_push_failure(self, now: datetime, *, backoff: Backoff, jitter: Callable[[], float]) -> None:
+        """Record a push that failed; pauses grow."""
+        self.push_at = now + _pause(self.push_failures, backoff, jitter)
         self.push_failures += 1
 
-    def failed(self, now: datetime, *, transient: bool, jitter: Callable[[], float], request: str = "") -> None:
-        """Take note of a failure: the next attempt waits longer each time, but not beyond the next scheduled time.
 
-        ``request``: the one that was to be served, if any. ``jitter`` gives a number from 0 to 1, so that many policies
-        do not try again at one moment.
-        """
-        again = now + _pause(self.failures, transient=transient, jitter=jitter)
-        self.failures += 1
-        self.tried_request = request or self.tried_request
-        first = (TRANSIENT_SECONDS if transient else PERSON_SECONDS)[0]
-        if self.schedule is not None and not self.suspended:
-            again = min(again, max(self.schedule.next_after(now), now + timedelta(seconds=first)))
-        self.not_before = again
+def decide(policy: Policy, state: RunState, now: datetime, *, request: str) -> Decision:
+    """What is due at ``now``. ``request``: value of the annotation that requests a sample, ``""`` without one.
 
-
-def decide(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> Decision:
-    """What is due at ``now``. ``request``: value of the annotation that asks for a sample, ``""`` without one."""
-    agenda.not_before, agenda.push_at = _reached(agenda.not_before, now), _reached(agenda.push_at, now)
-    state = _scheduled(policy, agenda, now)
-    upcoming = state.next if state is not None else None
-    asked = bool(request) and request != agenda.handled_request
-    wanted = Trigger.MANUAL if asked else Trigger.SCHEDULE if state is not None and state.run is not None else None
-    missed = state.missed if state is not None else None
-    waits = agenda.not_before is not None and now < agenda.not_before
-    held = wanted is not None and waits and not (asked and request != agenda.tried_request)
+    A sample comes before a push. Corrects times of ``state`` that were set while the clock was ahead.
+    """
+    state.not_before, state.push_at = _within_pause(state.not_before, now), _within_pause(state.push_at, now)
+    scheduled = _scheduled(policy, state, now)
+    upcoming = scheduled.next if scheduled is not None else None
+    requested = bool(request) and request != state.handled_request
+    wanted = None
+    if requested:
+        wanted = Trigger.MANUAL
+    elif scheduled is not None and scheduled.run is not None:
+        wanted = Trigger.SCHEDULE
+    pausing = state.not_before is not None and now < state.not_before
+    is_new_request = requested and request != state.tried_request
+    held = wanted is not None and pausing and not is_new_request
     trigger = None if held else wanted
-    push = trigger is None and agenda.push_at is not None and now >= agenda.push_at
-    moments = [agenda.not_before if held else upcoming, None if push else agenda.push_at]
+    push = trigger is None and state.push_at is not None and now >= state.push_at
+    times = [state.not_before if held else upcoming, None if push else state.push_at]
     return Decision(
         trigger,
-        request if asked and trigger is not None else "",
-        upcoming,
-        missed,
-        push,
-        min((one for one in moments if one is not None), default=None),
+        request=request if requested and trigger is not None else "",
+        next=upcoming,
+        missed=scheduled.missed if scheduled is not None else None,
+        push=push,
+        look_again=min((time for time in times if time is not None), default=None),
     )
 
 
-def _pause(failures: int, *, transient: bool, jitter: Callable[[], float]) -> timedelta:
-    first, longest = TRANSIENT_SECONDS if transient else PERSON_SECONDS
-    return timedelta(seconds=min(first * 2 ** min(failures, 16), longest) * (_SPREAD[0] + jitter() * _SPREAD[1]))
+def _pause(failures: int, backoff: Backoff, jitter: Callable[[], float]) -> timedelta:
+    seconds = min(backoff.first * 2 ** min(failures, 16), backoff.longest)
+    return timedelta(seconds=seconds * (_SPREAD[0] + jitter() * _SPREAD[1]))
 
 
-def _reached(moment: datetime | None, now: datetime) -> datetime | None:
-    """The moment of a next attempt; now, where it lies further ahead than any pause: the clock was set back since."""
-    return now if moment is not None and moment - now > LONGEST_PAUSE else moment
+def _within_pause(attempt: datetime | None, now: datetime) -> datetime | None:
+    """The time of the next attempt; ``now`` if it lies beyond any pause, because the clock was set back."""
+    return now if attempt is not None and attempt - now > LONGEST_PAUSE else attempt
 
 
-def _scheduled(policy: Policy, agenda: Agenda, now: datetime) -> Due | None:
+def _scheduled(policy: Policy, state: RunState, now: datetime) -> Due | None:
     if policy.schedule is None or policy.suspend:
         return None
-    agenda.served = min(agenda.served, now)  # else nothing would be due until a clock that went back has caught up
+    state.served = min(state.served, now)  # a clock that was set back must not delay the next sample
     deadline = policy.starting_deadline_seconds
     limit = None if deadline is None else timedelta(seconds=min(deadline, _LONGEST_DEADLINE))
-    return due(policy.schedule, last=agenda.served, now=now, starting_deadline=limit)
-
-
-_LONGEST_DEADLINE = 10 * 366 * 86400
-"""Seconds; a deadline beyond any schedule's distance is none."""
+    return due(policy.schedule, last=state.served, now=now, starting_deadline=limit)

@@ -1,7 +1,7 @@
-"""Answers ``/healthz``, ``/readyz`` and ``/metrics`` over HTTP, one request a connection.
+"""Serves ``/healthz``, ``/readyz`` and ``/metrics`` over HTTP, one request per connection.
 
-One thread serves all connections: whoever opens many and stays silent takes no thread away, and is dropped after a
-while. This module must not know what is healthy: it asks.
+One thread serves all connections, so that many silent clients cannot exhaust threads. A silent connection is closed
+after ten seconds.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from gitsnap.controller.metrics import CONTENT_TYPE
 from gitsnap.core.errors import InputError
 
 Check = Callable[[], str]
-"""What is wrong, in words; ``""`` where nothing is."""
+"""Returns the problem as text, ``""`` without one."""
 
 _TEXT = "text/plain; charset=utf-8"
 _SECONDS = 10.0
-"""For one connection, from its first byte to its last."""
+"""The longest duration of a connection."""
 
 _MOST_BYTES = 16 * 1024
-"""Of a request; what these endpoints are asked is far shorter."""
+"""The largest size of a request."""
 
 _MOST_CONNECTIONS = 256
-"""At one time; with one more the oldest is dropped."""
+"""Open connections at a time; beyond that, the oldest is closed."""
 
 
 class Endpoints:
-    """A small HTTP server in a thread of its own."""
+    """An HTTP server in a thread of its own."""
 
     def __init__(self, host: str, port: int, *, healthy: Check, ready: Check, metrics: Callable[[], bytes]) -> None:
-        """Bind; port 0 takes a free one. Raises InputError where that is not possible."""
+        """Bind to an address; port 0 takes any free port. Raises InputError where that fails."""
         self._healthy = healthy
         self._ready = ready
         self._metrics = metrics
         try:
-            self._socket = _listening(host, port)
+            self._socket = _listen(host, port)
         except (OSError, OverflowError) as error:
             raise InputError(f"--listen {host}:{port}: {error}", hint="Choose another address or port.") from None
         self._connections: dict[asyncio.StreamWriter, None] = {}
-        """Those that are open, the oldest first."""
+        """Open connections, the oldest first."""
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the server listens on."""
         return int(self._socket.getsockname()[1])
 
     def start(self) -> None:
-        """Answer until ``close``."""
+        """Serve until ``close``."""
         loop, serving = asyncio.new_event_loop(), threading.Event()
         thread = threading.Thread(target=self._run, args=(loop, serving), name="http", daemon=True)
         self._running = loop, thread
@@ -60,7 +60,7 @@ class Endpoints:
         serving.wait(_SECONDS)
 
     def close(self) -> None:
-        """Answer no more, and free the port."""
+        """Stop serving and free the port."""
         if self._running is not None:
             loop, thread = self._running
             loop.call_soon_threadsafe(loop.stop)
@@ -96,13 +96,13 @@ class Endpoints:
                 writer.write(self._answer(head))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # silent, gone, or no request of HTTP
+            pass  # the client is silent or gone, or did not send HTTP
         finally:
             self._connections.pop(writer, None)
             writer.close()
 
     def _answer(self, head: bytes) -> bytes:
-        """The whole answer to a request."""
+        """The whole HTTP response to a request."""
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         status, kind, body = self._content(method, rest.partition(" ")[0])
         lines = (
@@ -130,10 +130,10 @@ class Endpoints:
         return status, _TEXT, f"{problem or 'ok'}\n".encode()
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket for an address: both families for none and for ``::``, where the machine has both. Raises OSError."""
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. No host, and ``::``, mean IPv4 and IPv6 where the machine has both. Raises OSError."""
     if not 0 <= port <= 65535:
-        raise OverflowError("a port is a number up to 65535")
+        raise OverflowError("a port is a number from 0 to 65535")
     if host in ("", "::") and socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)

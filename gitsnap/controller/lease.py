@@ -1,8 +1,8 @@
-"""The Lease that keeps two controllers from working at once: a guard, not a fence.
+"""The Lease that keeps two controllers from working at the same time.
 
-What really keeps samples whole is the lock of each archive. Rules: coordination.k8s.io/v1 as client-go's leader
-election uses it, except that clocks of two holders are never compared: only whether the Lease still moves.
-This module must not know what is guarded.
+It avoids double work; it does not protect archives, which have locks of their own. Rules: coordination.k8s.io/v1 as
+client-go's leader election uses it. As there, the clocks of two holders are never compared: a Lease has expired when
+its resource version has not changed for its duration.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from gitsnap.controller.clock import Instant
 from gitsnap.controller.run import Connect
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
@@ -21,15 +22,20 @@ from gitsnap.core.ports import Cluster
 
 LEASE = Kind("coordination.k8s.io", "Lease")
 DURATION_SECONDS = 30
+"""How long the Lease is valid without a renewal."""
+
 _RENEW_SECONDS = 8.0
+_RETRY_SECONDS = 2.0
 _LONGEST_DURATION_SECONDS = 3600
-"""Of another holder's Lease."""
+"""A longer duration in another holder's Lease is not believed."""
+
+_NEVER = float("-inf")
 
 _log = logging.getLogger(__name__)
 
 
 class LeaseGuard:
-    """Holds a Lease as long as it can; ``held`` says whether it does."""
+    """Takes a Lease and renews it."""
 
     def __init__(
         self,
@@ -41,38 +47,67 @@ class LeaseGuard:
         on_change: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
+        """``on_change`` is called from the Lease's own thread when it is taken or lost."""
         self._connect = connect
         self._key = ObjectKey(LEASE, namespace, name)
         self._identity = identity
         self._on_change = on_change
         self._now = now
-        self._seen: tuple[str, float] = ("", 0.0)
-        """Resource version of another holder's Lease, and when it was seen first, by the monotonic clock."""
+        self._observed: tuple[str, float] = ("", 0.0)
+        """Resource version of another holder's Lease, and the monotonic time at which it was observed first."""
         self._holder = ""
         """The other holder that was logged last."""
         self._cluster: Cluster | None = None
-        """The connection that the last look used, None after one that failed: a new one has new credentials."""
-        self._renewed = float("-inf")
+        """The connection of the last step; None after a step that failed: a new one has renewed credentials."""
+        self._renewed = _NEVER
+        """Monotonic time of the last renewal."""
         self._released = False
-        self.term = 0
-        """Another number each time that this process takes the Lease after somebody else had it; 0 while another one
-        has it, or before it was held at all."""
         self._terms = 0
-        self.problem = "the lease was not looked at yet"
-        """What keeps this process from taking the Lease, ``""`` where nothing does but another holder."""
+        self._announced = (False, 0)
+        """Whether the Lease was held, and in which term, when ``on_change`` was called last."""
         self._lock = threading.Lock()
+        self.term = 0
+        """Changes each time that this process takes the Lease after another holder; 0 while another process holds it,
+        and before this process held it."""
+        self.problem = "the lease was not requested yet"
+        """Why this process cannot take the Lease; ``""`` where only another holder prevents it."""
 
-    @property
-    def held(self) -> bool:
-        """Whether this process may work; it stops to be so when the Lease could not be renewed for its duration."""
-        return time.monotonic() - self._renewed < DURATION_SECONDS
+    def held(self, monotonic: float) -> bool:
+        """Whether this process may work at a monotonic time: the last renewal is not older than the duration."""
+        return monotonic - self._renewed < DURATION_SECONDS
 
     def start(self) -> None:
-        """Acquire and renew in a thread that ends with the process."""
+        """Take and renew the Lease in a thread that ends with the process."""
         threading.Thread(target=self._forever, name="lease", daemon=True).start()
 
+    def step(self, now: Instant) -> float:
+        """Take or renew the Lease once. Returns the seconds until the next step.
+
+        An error does not leave this method: it is logged and kept in ``problem``.
+        """
+        try:
+            self._cluster = self._cluster or self._connect()
+            self._take_or_renew(self._cluster, now)
+            self.problem = ""
+        except ConflictError:
+            pass  # another process was faster: the next step reads its Lease
+        except GitsnapError as error:
+            self._fail(error.message)
+        except Exception as error:  # if the thread ended, the controller would be idle for ever
+            _log.exception("a defect of gitsnap")
+            self._fail(f"a defect of gitsnap: {type(error).__name__}")
+        held = self.held(now.monotonic)
+        if (held, self.term) != self._announced:
+            self._announced = held, self.term
+            _log.info("the lease %s is %s", self._key.name, "held" if held else "not held any more")
+            self._on_change()
+        return _RENEW_SECONDS if held else _RETRY_SECONDS
+
     def release(self, seconds: float) -> None:
-        """Let the next one work at once. Failing that within so long, it waits for the Lease's duration."""
+        """Give the Lease up, so that another process can take it at once.
+
+        Waits at most so many seconds. If the release fails, the Lease expires after its duration.
+        """
         self._released = True
         releasing = threading.Thread(target=self._release, name="release", daemon=True)
         releasing.start()
@@ -80,9 +115,9 @@ class LeaseGuard:
 
     def _release(self) -> None:
         with self._lock:
-            if not self.held:
+            if not self.held(time.monotonic()):
                 return
-            self._renewed = float("-inf")
+            self._renewed = _NEVER
             try:
                 cluster = self._connect()
                 lease = cluster.get(self._key)
@@ -94,44 +129,20 @@ class LeaseGuard:
 
     def _forever(self) -> None:
         while True:
-            before = self.held, self.term
             with self._lock:
                 if self._released:
                     return
-                self._attempt()
-            if (self.held, self.term) != before:
-                _log.info("the lease %s is %s", self._key.name, "held" if self.held else "not held any more")
-                self._on_change()
-            time.sleep(_RENEW_SECONDS if self.held else 2.0)
+                pause = self.step(Instant.read(self._now))
+            time.sleep(pause)
 
-    def _attempt(self) -> None:
-        try:
-            self._cluster = self._cluster or self._connect()
-            self._try(self._cluster)
-            self.problem = ""
-        except ConflictError:
-            pass  # another one was faster: seen at the next look
-        except GitsnapError as error:
-            self._failed(error.message)
-        except Exception as error:  # a thread that ends would leave the controller idle for ever
-            _log.exception("a defect of gitsnap")
-            self._failed(f"a defect of gitsnap: {type(error).__name__}")
-
-    def _failed(self, problem: str) -> None:
+    def _fail(self, problem: str) -> None:
         self._cluster = None
         problem = f"the lease cannot be renewed: {problem}"
         if problem != self.problem:
             _log.warning("%s", problem)
         self.problem = problem
 
-    def _took(self, at: float) -> None:
-        if not self.term:
-            self._terms += 1
-            self.term = self._terms
-        self._renewed, self._holder = at, ""
-
-    def _try(self, cluster: Cluster) -> None:
-        started = time.monotonic()
+    def _take_or_renew(self, cluster: Cluster, now: Instant) -> None:
         try:
             lease = cluster.get(self._key)
         except NotFoundError:
@@ -139,44 +150,50 @@ class LeaseGuard:
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
                 "metadata": {"name": self._key.name, "namespace": self._key.namespace},
-                "spec": self._spec({}),
+                "spec": self._spec({}, now.time),
             }
             cluster.create(lease)
-            self._took(started)
+            self._note_renewal(now)
             return
         spec = lease.get("spec") or {}
         if not same_json(spec.get("holderIdentity"), self._identity):
-            self.term, self._renewed = 0, float("-inf")
-            if spec.get("holderIdentity") and not self._expired(lease, started):
+            self.term, self._renewed = 0, _NEVER
+            if spec.get("holderIdentity") and not self._expired(lease, now.monotonic):
                 return
-        lease["spec"] = self._spec(spec)
+        lease["spec"] = self._spec(spec, now.time)
         cluster.update(lease)
-        self._took(started)
+        self._note_renewal(now)
 
-    def _expired(self, lease: JsonObject, at: float) -> bool:
-        """Whether a holder's Lease has not moved for its own duration, by this process's clock alone."""
+    def _note_renewal(self, now: Instant) -> None:
+        if not self.term:
+            self._terms += 1
+            self.term = self._terms
+        self._renewed, self._holder = now.monotonic, ""
+
+    def _expired(self, lease: JsonObject, monotonic: float) -> bool:
+        """Whether another holder's Lease has not changed for its duration, by this process's clock alone."""
         version, holder = str(lease["metadata"]["resourceVersion"]), str(lease["spec"].get("holderIdentity"))
-        if holder != self._holder:  # once: a holder renews its Lease thousands of times a day
+        if holder != self._holder:  # logged once: a holder renews its Lease thousands of times a day
             _log.info("waiting for the lease that %s holds", holder)
             self._holder = holder
-        if version != self._seen[0]:
-            self._seen = (version, at)
-        return at - self._seen[1] >= _duration(lease["spec"])
+        if version != self._observed[0]:
+            self._observed = (version, monotonic)
+        return monotonic - self._observed[1] >= _duration(lease["spec"])
 
-    def _spec(self, before: JsonObject) -> JsonObject:
-        moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    def _spec(self, before: JsonObject, now: datetime) -> JsonObject:
+        time_text = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         same = same_json(before.get("holderIdentity"), self._identity)
         return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": DURATION_SECONDS,
-            "acquireTime": before.get("acquireTime") if same else moment,
-            "renewTime": moment,
+            "acquireTime": before.get("acquireTime") if same else time_text,
+            "renewTime": time_text,
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same else 1),
         }
 
 
 def _duration(spec: JsonObject) -> float:
-    """For how long a holder may be silent; a value that makes no sense must not keep the Lease for ever."""
+    """Seconds after which another holder's Lease expires; the usual ones for a value that makes no sense."""
     seconds = spec.get("leaseDurationSeconds")
     if isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_DURATION_SECONDS and seconds is not True:
         return float(seconds)

@@ -1,7 +1,4 @@
-"""Structured logs on stderr: text for a person at a terminal, one JSON object a line for everybody else.
-
-This module must not log anything itself.
-"""
+"""Structured logs on stderr: text on a terminal, otherwise one JSON object per line."""
 
 from __future__ import annotations
 
@@ -12,16 +9,16 @@ from datetime import UTC, datetime
 from gitsnap.render import json_line, one_line
 
 _FIELDS = ("policy", "sample")
-"""What a record may carry besides its message, by ``extra``."""
+"""Fields that a record may carry in ``extra``."""
 
 
 class JsonFormatter(logging.Formatter):
     """``{"time": …, "level": …, "message": …, "policy": …}``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Format a record as one line of JSON."""
         entry = {
-            "time": _moment(record),
+            "time": _time_text(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -36,15 +33,15 @@ class TextFormatter(logging.Formatter):
     """``2023-08-26T05:20:00Z info    hourly: message``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and a traceback where there is one."""
+        """Format a record as one line, followed by its traceback if it has one."""
         policy = getattr(record, "policy", "")
-        line = f"{_moment(record)} {record.levelname.lower():7} {f'{policy}: ' if policy else ''}{record.getMessage()}"
-        line = one_line(line)
+        message = f"{policy}: {record.getMessage()}" if policy else record.getMessage()
+        line = one_line(f"{_time_text(record)} {record.levelname.lower():7} {message}")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def configure_logging(*, verbose: bool) -> None:
-    """Send what the controller logs to stderr; with ``verbose`` what it only considers, too."""
+    """Send the logs of gitsnap to stderr; ``verbose`` includes debug messages."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     logger = logging.getLogger("gitsnap")
@@ -53,5 +50,5 @@ def configure_logging(*, verbose: bool) -> None:
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
-def _moment(record: logging.LogRecord) -> str:
+def _time_text(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

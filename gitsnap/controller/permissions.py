@@ -1,8 +1,7 @@
-"""What a Snapshot may ask of this controller: the line between who writes Snapshots and who runs the controller.
+"""What a Snapshot may ask of this controller: the line between the people who write Snapshots and those who run it.
 
-The admission policy of the manifests asks what the writer of a Snapshot may read. These checks hold without it, for
-every Snapshot, whoever wrote it. Each refusal names the field and the flag of the controller that permits it.
-This module must not read a Secret, and must not start work.
+The admission policy of the manifests checks what the author of a Snapshot may read. The checks here hold without that
+policy and for every author. Each refusal names the field, and the flag of the controller that permits it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _GIT_FOLDER = ".git"
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the flags of the controller permit, beyond what every Snapshot may ask for."""
+    """Requests that the flags of the controller permit in addition to those permitted to every Snapshot."""
 
     namespace: str = "gitsnap"
     """The controller's own namespace. Secrets in it may always be named."""
@@ -35,16 +34,16 @@ class Permissions:
     secret_resources: bool = False
     """Whether ``spec.resources`` may add Secrets (``--allow-secret-resources``)."""
     plaintext: bool = False
-    """Whether Secrets may be kept in clear (``--allow-plaintext``)."""
+    """Whether Secrets may be kept in plain text (``--allow-plaintext``)."""
     insecure_push: bool = False
     """Whether a push may go to http:// or git:// (``--allow-insecure-push``)."""
     local_push: bool = False
-    """Whether a push may go to a folder that the controller sees (``--allow-local-push``)."""
+    """Whether a push may go to a folder of the controller's file system (``--allow-local-push``)."""
 
     def check(self, policy: Policy, storage: Path) -> None:
-        """Raises NotPermittedError, naming every field, where a policy asks for more than the flags permit.
+        """Check a policy. Raises NotPermittedError that names every field which the flags do not permit.
 
-        ``storage`` is the folder of the controller: all archives are in it or below it.
+        ``storage`` is the folder of the controller; every archive must be in it or below it.
         """
         problems = [*self._secret_references(policy), *self._scope(policy), *self._push(policy)]
         problems += _storage(policy, storage)
@@ -89,13 +88,13 @@ class Permissions:
 
 
 def _storage(policy: Policy, root: Path) -> Iterator[str]:
-    """What is wrong with the folder of the archive. Symbolic links are followed, so none leads out of the storage."""
+    """Problems of the archive's folder. Symbolic links are resolved, so that none leads out of the storage."""
     try:
         root = root.resolve()
         folder = Path(policy.storage or root).resolve()
         archive = (folder / policy.name).resolve()
         if folder.is_symlink():
-            yield "spec.storage: its symbolic links lead in a circle"
+            yield "spec.storage: its symbolic links form a loop"
         elif not folder.is_relative_to(root):
             yield f"spec.storage: archives are in {root} or below it (--storage of the controller)"
         elif archive != folder / policy.name:
@@ -104,17 +103,17 @@ def _storage(policy: Policy, root: Path) -> Iterator[str]:
             yield f"spec.storage: {policy.name}/.git in it leads to another repository"
         elif problem := _inside(folder, root):
             yield f"spec.storage: {problem}"
-    except (OSError, RuntimeError):  # Python before 3.13 raises for a circle of links
+    except (OSError, RuntimeError):  # Python before 3.13 raises for a loop of links
         yield "spec.storage: its symbolic links cannot be followed"
 
 
 def _inside(folder: Path, root: Path) -> str:
-    """Why no archive may be in a folder: it belongs to another archive, or keeps keys."""
-    for place in (folder, *folder.parents):
-        if place == root:
+    """Why no archive may be in a folder: it is part of another archive, or of the keys; ``""`` where one may."""
+    for path in (folder, *folder.parents):
+        if path == root:
             break
-        if place.name.lower() in (_GIT_FOLDER, KEYS_FOLDER):  # a file system may not tell .GIT from .git
-            return f"the folder {place.name} is no place for an archive"
-        if (place / _GIT_FOLDER).exists() or ((place / "HEAD").is_file() and (place / "objects").is_dir()):
-            return f"{place} is an archive itself, and holds no other"
+        if path.name.lower() in (_GIT_FOLDER, KEYS_FOLDER):  # a file system may not tell .GIT from .git
+            return f"no archive may be in the folder {path.name}"
+        if (path / _GIT_FOLDER).exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir()):
+            return f"{path} is an archive itself, and no archive may be inside another"
     return ""

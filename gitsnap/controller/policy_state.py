@@ -1,6 +1,6 @@
-"""What the controller knows of one Snapshot, and what it says about it.
+"""The state of one served Snapshot, and what is reported about it.
 
-This module must not start work: the loop does.
+Time comes in as an argument. The loop starts runs and pushes; this module records their outcome.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from itertools import islice
 from typing import Any
 
 from gitsnap.controller import status as reports
-from gitsnap.controller.due import Agenda, Decision
+from gitsnap.controller.due import Decision, RunState
 from gitsnap.controller.metrics import Metrics
-from gitsnap.controller.reporter import Happening, Reporter
-from gitsnap.controller.run import Found, PushReport, Taken
-from gitsnap.controller.status import Condition, Reason, Statement
-from gitsnap.core.errors import AbortedError, GitsnapError, InputError, NotPermittedError, RemoteDivergedError
+from gitsnap.controller.reporter import KubeEvent, Reporter
+from gitsnap.controller.run import ArchiveState, PushReport, RunReport
+from gitsnap.controller.status import Condition, ConditionUpdate, Reason
+from gitsnap.core.consequences import FailureReason, consequence_of
+from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Trigger
 from gitsnap.core.objects import same_json
+from gitsnap.core.text import counted
 from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
 _LOGGED_PROBLEMS = 20
-"""Objects that could not be taken; the status counts them all."""
+"""Objects that could not be captured are logged up to this number; the status has the count."""
 
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
 
@@ -34,300 +36,327 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Desk:
-    """Where news of a Snapshot go (status and Events, metrics, log), and what a Snapshot may ask for."""
+class Services:
+    """What all served policies share."""
 
     reporter: Reporter
     metrics: Metrics
-    now: Callable[[], datetime]
     jitter: Callable[[], float]
+    """A random number from 0 to 1."""
     check: Callable[[policies.Policy], None] = lambda _policy: None
     """Raises NotPermittedError for a policy that asks for more than the flags of the controller permit."""
 
 
 @dataclass(slots=True)
 class ServedPolicy:
-    """One Snapshot as it is served."""
+    """One Snapshot that the controller serves."""
 
     document: JsonObject
-    desk: Desk
-    agenda: Agenda
+    """The Snapshot as the watch reported it last."""
+    services: Services
+    runs: RunState
     policy: policies.Policy | None = None
-    """None while the spec is not valid."""
+    """None while the spec is not valid or not permitted."""
     running: bool = False
     """Whether a sample is being taken, or waits for a free worker."""
     pushing: bool = False
     looking: bool = False
-    """Whether it is being found out what the archive holds."""
+    """Whether the archive is being read for the first time."""
     status: JsonObject = field(default_factory=dict)
-    """As it was told last."""
+    """The status that was reported last."""
     upcoming: datetime | None = None
-    retention_doubted: bool = False
-    """Whether the newest run removed nothing, since the clock is in doubt."""
+    """The next scheduled time, as reported last."""
+    retention_held: bool = False
+    """Whether the newest run removed nothing because the clock is in doubt."""
     spec: object = None
-    """What the policy was read from; None before it was."""
+    """The spec that ``policy`` was read from; None before the first one."""
 
     @classmethod
-    def new(cls, document: JsonObject, desk: Desk) -> ServedPolicy:
-        """A Snapshot that was not known. What an earlier controller said of it is believed."""
+    def new(cls, document: JsonObject, services: Services, now: datetime) -> ServedPolicy:
+        """A Snapshot that this controller did not serve yet. The status that an earlier controller wrote is trusted."""
         status = document.get("status") or {}
-        created = reports.parsed(document["metadata"].get("creationTimestamp")) or desk.now()
-        agenda = Agenda(
-            served=max(created, reports.parsed(status.get("scheduledSince")) or created),
+        created = reports.parse_time(document["metadata"].get("creationTimestamp")) or now
+        runs = RunState(
+            served=max(created, reports.parse_time(status.get("scheduledSince")) or created),
             handled_request=str(status.get("lastHandledCaptureAt") or ""),
-            suspended=reports.condition_of(status, Condition.READY).get("reason") == Reason.SUSPENDED,
+            suspended=reports.find_condition(status, Condition.READY).get("reason") == Reason.SUSPENDED,
         )
-        return cls(document, desk, agenda, status=dict(status))
+        return cls(document, services, runs, status=dict(status))
 
     @property
     def name(self) -> str:
-        """Name of the Snapshot, and of its archive."""
+        """Name of the Snapshot and of its archive."""
         return str(self.document["metadata"]["name"])
 
     @property
     def deleting(self) -> bool:
-        """Whether somebody asked for its deletion; a finalizer may hold it for a while."""
+        """Whether the Snapshot is being deleted; a finalizer may delay that."""
         return bool(self.document["metadata"].get("deletionTimestamp"))
 
     @property
     def request(self) -> str:
-        """Value of the annotation that asks for a sample now, ``""`` without one."""
+        """Value of the annotation that requests a sample, ``""`` without one."""
         annotations = self.document["metadata"].get("annotations") or {}
         return str(annotations.get(REQUEST_ANNOTATION) or "")
 
-    def read(self, document: JsonObject) -> None:
-        """Take over what the Snapshot says now."""
+    @property
+    def busy(self) -> bool:
+        """Whether work for this policy runs in another thread."""
+        return self.running or self.pushing or self.looking
+
+    def read(self, document: JsonObject, now: datetime) -> None:
+        """Take over a Snapshot from the watch: its spec, if that changed, becomes the policy."""
         self.document = document
         if same_json(self.spec, document.get("spec") or {}):
             return
         self.spec = document.get("spec") or {}
-        self.desk.metrics.ready(self.name, ready=self._is_ready())
+        self.services.metrics.ready(self.name, ready=self._is_ready())
         try:
             self.policy = policies.from_resource(document, source=f"Snapshot {self.name}")
-            self.desk.check(self.policy)
+            self.services.check(self.policy)
         except InputError as error:
-            self.policy = None
-            refused = isinstance(error, NotPermittedError)
-            reason = Reason.NOT_PERMITTED if refused else Reason.INVALID_SPEC
-            self._say(Statement(Condition.READY, False, reason, error.message), failure=error.message)
-            if refused:
-                self._event(str(reason), error.message, warning=True)
-            self._plan_next(None)
-            _log.warning("%s", error.message, extra={"policy": self.name})
+            self._refuse_spec(error, now)
             return
         if self.policy.push is None:
-            self.desk.metrics.no_remote(self.name)
-        was_suspended, served = self.agenda.suspended, self.agenda.served
-        self.agenda.sync(self.policy, self.desk.now())
-        if self.agenda.served != served:  # told, so that it is known after a restart too
-            self.tell(scheduledSince=reports.moment(self.agenda.served))
+            self.services.metrics.no_remote(self.name)
+        was_suspended, served = self.runs.suspended, self.runs.served
+        self.runs.update_policy(self.policy, now)
+        if self.runs.served != served:  # in the status, so that the next controller knows it too
+            self.report(scheduledSince=reports.format_time(self.runs.served))
         if self.policy.suspend:
-            self._say(Statement(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
-        elif was_suspended or self._ready_reason() in ("", Reason.INVALID_SPEC, Reason.NOT_PERMITTED):
-            self._say(Statement(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time"))
+            self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
+        elif was_suspended or self._ready_reason() in ("", FailureReason.INVALID_SPEC, FailureReason.NOT_PERMITTED):
+            waiting = "waiting for the next scheduled time"
+            self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SCHEDULED, waiting))
 
-    def found(self, known: Found | None) -> None:
-        """Take note of what the archive holds after a restart."""
-        if known is not None:
-            if known.scheduled is not None:
-                self.agenda.saw(known.scheduled, self.desk.now())
-            facts = known.newest.metadata
-            self.desk.metrics.archive(self.name, facts, samples=known.samples, repository_bytes=known.repository_bytes)
+    def _refuse_spec(self, error: InputError, now: datetime) -> None:
+        self.policy = None
+        notice = consequence_of(error).spec
+        update = ConditionUpdate(Condition.READY, False, notice.reason, error.message)
+        self._report_conditions(now, update, failure=error.message)
+        if notice.event:
+            self._event(now, notice.event, error.message, warning=True)
+        self._report_next(None)
+        _log.warning("%s", error.message, extra={"policy": self.name})
+
+    def note_archive(self, archive: ArchiveState | None, now: datetime) -> None:
+        """Record what the archive held when this controller read it first; None for an archive without a sample."""
+        if archive is not None:
+            if archive.scheduled is not None:
+                self.runs.note_sample(archive.scheduled, now)
+            self.services.metrics.archive(
+                self.name,
+                archive.newest.metadata,
+                samples=archive.samples,
+                repository_bytes=archive.repository_bytes,
+            )
         if self.status.get("lastRunStatus") == "InProgress":
-            self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+            self.report(lastRunStatus="Failed", failureMessage=INTERRUPTED)
 
-    def plan(self, decision: Decision) -> None:
-        """Take note of when it is due next."""
+    def note_decision(self, decision: Decision, now: datetime) -> None:
+        """Report the next scheduled time, and a scheduled time that was given up."""
         if decision.missed is not None:
-            self.agenda.served = max(self.agenda.served, decision.missed)
-            note = f"the sample of {reports.moment(decision.missed)} was missed, and its starting deadline has passed"
-            self._event("Missed", note, warning=True)
+            self.runs.served = max(self.runs.served, decision.missed)
+            time = reports.format_time(decision.missed)
+            note = f"the sample of {time} was missed, and its starting deadline has passed"
+            self._event(now, "Missed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
-        self._plan_next(decision.next)
+        self._report_next(decision.next)
 
-    def _plan_next(self, upcoming: datetime | None) -> None:
+    def _report_next(self, upcoming: datetime | None) -> None:
+        time = reports.format_time(upcoming) if upcoming is not None else None
         if upcoming != self.upcoming:
             schedule = self.policy.schedule if self.policy is not None else None
             interval = schedule.interval_until(upcoming).total_seconds() if schedule and upcoming else None
-            self.desk.metrics.planned(self.name, upcoming=upcoming, interval=interval)
+            self.services.metrics.planned(self.name, upcoming=upcoming, interval=interval)
             self.upcoming = upcoming
-            when = f"is due at {reports.moment(upcoming)}" if upcoming is not None else "is not due at any time"
-            _log.debug("the next sample %s", when, extra={"policy": self.name})
-        self.tell(next=upcoming)
+            if time is None:
+                _log.debug("no sample is scheduled", extra={"policy": self.name})
+            else:
+                _log.debug("the next sample is due at %s", time, extra={"policy": self.name})
+        self.report(nextScheduleTime=time)
 
-    def started(self) -> None:
-        """A run begins."""
+    def note_started(self, now: datetime) -> None:
+        """Report that a run has started."""
         _log.debug("taking a sample", extra={"policy": self.name})
-        self.tell(lastRunTime=reports.moment(self.desk.now()), lastRunStatus="InProgress")
+        self.report(lastRunTime=reports.format_time(now), lastRunStatus="InProgress")
 
-    def succeeded(self, trigger: Trigger, request: str, taken: Taken) -> None:
-        """A run has taken a sample."""
+    def note_success(self, trigger: Trigger, request: str, run: RunReport, now: datetime) -> None:
+        """Record and report a run that took a sample. ``request`` is the request that it served, if any."""
         self.running = False
-        sample = taken.result.recorded.sample
-        self.agenda.succeeded()
+        sample = run.result.recorded.sample
+        self.runs.note_success()
         if request:
-            self.agenda.handled_request = request
+            self.runs.handled_request = request
         if trigger is Trigger.SCHEDULE:
-            self.agenda.saw(sample, self.desk.now())
+            self.runs.note_sample(sample, now)
         if self.policy is not None and self.policy.push is not None:
-            self.agenda.push_due(self.desk.now(), at_once=bool(request))
-        summary = taken.result.summary
-        ready = Statement(Condition.READY, True, Reason.COLLECTED, summary)
+            self.runs.request_push(now, at_once=bool(request))
+        summary = run.result.summary
+        ready = ConditionUpdate(Condition.READY, True, Reason.COLLECTED, summary)
         if self.policy is not None and self.policy.suspend:
-            ready = Statement(Condition.READY, True, Reason.SUSPENDED, f"{summary}; {_SUSPENDED}")
-        self._say(
+            ready = ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, f"{summary}; {_SUSPENDED}")
+        self._report_conditions(
+            now,
             ready,
-            reports.of_completeness(sample.metadata.incomplete, taken.result.not_served),
-            reports.of_secrets(taken.mode, taken.recipients, asked_for=taken.mode_asked_for),
+            reports.completeness(sample.metadata.incomplete, run.result.not_served),
+            reports.restorability(run.mode, run.recipients, requested=run.mode_requested),
             lastRunStatus="Collected",
             lastSample=sample.tag,
             lastCommit=sample.commit,
-            sampleCount=taken.samples,
-            repositoryBytes=taken.repository_bytes,
-            lastHandledCaptureAt=self.agenda.handled_request or None,
+            sampleCount=run.samples,
+            repositoryBytes=run.repository_bytes,
+            lastHandledCaptureAt=self.runs.handled_request or None,
         )
-        self.desk.metrics.taken(self.name, taken)
-        self._event("Captured", summary)
-        if taken.result.secrets_changes:
-            note = f"{sample.tag}: Secrets are kept differently: {'; '.join(taken.result.secrets_changes)}"
-            self._event("SecretsChanged", note, warning=True)
-            _log.warning("%s", note, extra={"policy": self.name, "sample": sample.tag})
-        _log.info("%s", summary, extra={"policy": self.name, "sample": sample.tag})
-        for key, problem in islice(taken.result.problems.items(), _LOGGED_PROBLEMS):
-            _log.warning("%s could not be taken: %s", key, problem, extra={"policy": self.name, "sample": sample.tag})
-        for remark in taken.result.left_out:
-            _log.info("%s", remark, extra={"policy": self.name, "sample": sample.tag})
-        if taken.result.recorded.worktree_problem:
-            _log.warning("%s", taken.result.recorded.worktree_problem, extra={"policy": self.name})
-        self._retained(taken)
-        if taken.lag is not None:
-            self.desk.metrics.push_lag(self.name, taken.lag)
+        self.services.metrics.taken(self.name, run)
+        self._event(now, "Captured", summary)
+        self._log_run(run, now)
+        self._report_retention(run, now)
+        if run.lag is not None:
+            self.services.metrics.push_lag(self.name, run.lag)
 
-    def _retained(self, taken: Taken) -> None:
-        """Tell what retention removed, and what kept it from removing more."""
-        for one in taken.removed:
-            reasons = ", ".join(one.reasons)
-            _log.info("removed %s: %s", one.sample.tag, reasons, extra={"policy": self.name, "sample": one.sample.tag})
-        self.desk.metrics.removed(self.name, len(taken.removed))
-        if taken.retention_error is not None:
-            self._not_removed(taken.retention_error)
-        if taken.retention_doubt and not self.retention_doubted:  # once, not after each sample
-            self._event("RetentionHeld", taken.retention_doubt, warning=True)
-            _log.warning("%s", taken.retention_doubt, extra={"policy": self.name})
-        self.retention_doubted = bool(taken.retention_doubt)
+    def _log_run(self, run: RunReport, now: datetime) -> None:
+        sample = run.result.recorded.sample
+        extra = {"policy": self.name, "sample": sample.tag}
+        if run.result.secrets_changes:
+            note = f"{sample.tag}: Secrets are kept differently: {'; '.join(run.result.secrets_changes)}"
+            self._event(now, "SecretsChanged", note, warning=True)
+            _log.warning("%s", note, extra=extra)
+        _log.info("%s", run.result.summary, extra=extra)
+        for key, problem in islice(run.result.problems.items(), _LOGGED_PROBLEMS):
+            _log.warning("%s could not be captured: %s", key, problem, extra=extra)
+        for remark in run.result.left_out:
+            _log.info("%s", remark, extra=extra)
+        if run.result.recorded.worktree_problem:
+            _log.warning("%s", run.result.recorded.worktree_problem, extra={"policy": self.name})
 
-    def _not_removed(self, error: GitsnapError) -> None:
-        note = f"retention removed nothing: {error}"
-        self.desk.metrics.failed(self.name, type(error).__name__)
-        self._event("RetentionFailed", note, warning=True)
-        _log.warning("%s", note, extra={"policy": self.name})
+    def _report_retention(self, run: RunReport, now: datetime) -> None:
+        """Report what retention removed, and why it did not remove more."""
+        for decision in run.removed:
+            reasons, tag = ", ".join(decision.reasons), decision.sample.tag
+            _log.info("removed %s: %s", tag, reasons, extra={"policy": self.name, "sample": tag})
+        self.services.metrics.removed(self.name, len(run.removed))
+        if run.retention_error is not None:
+            note = f"retention removed nothing: {run.retention_error}"
+            self.services.metrics.failed(self.name, type(run.retention_error).__name__)
+            self._event(now, "RetentionFailed", note, warning=True)
+            _log.warning("%s", note, extra={"policy": self.name})
+        if run.retention_doubt and not self.retention_held:  # once, not after each sample
+            self._event(now, "RetentionHeld", run.retention_doubt, warning=True)
+            _log.warning("%s", run.retention_doubt, extra={"policy": self.name})
+        self.retention_held = bool(run.retention_doubt)
 
-    def pushed(self, report: PushReport | None) -> None:
-        """The remote was brought up to the archive, or was not."""
-        self.pushing = False
-        if report is None:  # there is nothing to push yet
-            self.agenda.pushed()
-            return
-        if report.lag is not None:
-            self.desk.metrics.push_lag(self.name, report.lag)
-        if report.error is not None:
-            self._push_failed(report.error, report.lag)
-            return
-        self.agenda.pushed()
-        done = report.pushed
-        if done is None:
-            return
-        statement = Statement(Condition.PUSHED, True, Reason.PUSHED, f"the remote is at {done.commit[:12]}")
-        if done.problem:
-            message = f"{statement.message}; what retention removed here is still there: {done.problem}"
-            statement = Statement(Condition.PUSHED, True, Reason.NOT_PRUNED, message)
-        self._say(statement, keep_failure=True, lastPushedCommit=done.commit)
-        if done.tags:
-            note = f"pushed {done.tags} {'sample' if done.tags == 1 else 'samples'}, commit {done.commit[:12]}"
-            self._event("Pushed", note)
-            _log.info("%s", note, extra={"policy": self.name})
-        if done.problem:
-            _log.warning("nothing was removed from the remote: %s", done.problem, extra={"policy": self.name})
-
-    def _push_failed(self, error: GitsnapError, lag: int | None) -> None:
-        self.agenda.push_failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter)
-        reason = Reason.BEHIND if error.retryable else Reason.PUSH_REFUSED
-        if isinstance(error, RemoteDivergedError):
-            reason = Reason.DIVERGED
-        behind = "1 sample is" if lag == 1 else f"{'the newest' if lag is None else lag} samples are"
-        message = f"{behind} not on the remote: {error}"
-        before = reports.condition_of(self.status, Condition.PUSHED)
-        self._say(Statement(Condition.PUSHED, False, reason, message), keep_failure=True)
-        self.desk.metrics.failed(self.name, type(error).__name__)
-        if not same_json(before.get("reason"), reason):  # once for each kind of trouble, not for each attempt
-            self._event("PushFailed", message, warning=True)
-        _log.warning("%s", message, extra={"policy": self.name})
-
-    def failed(self, request: str, error: GitsnapError) -> None:
-        """A run has taken no sample."""
+    def note_failure(self, request: str, error: GitsnapError, now: datetime) -> None:
+        """Record and report a run that took no sample. ``request`` is the request that it was to serve, if any."""
         self.running = False
-        if isinstance(error, AbortedError):
+        follows = consequence_of(error)
+        if follows.interrupted:
             if self.status.get("lastRunStatus") == "InProgress":
-                self.tell(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+                self.report(lastRunStatus="Failed", failureMessage=INTERRUPTED)
             return
-        self.agenda.failed(self.desk.now(), transient=error.retryable, jitter=self.desk.jitter, request=request)
-        if request and not error.retryable:
-            self.agenda.handled_request = request  # the answer is given: asking the same again needs a new value
-        self._say(
-            reports.of_failure(error, transient=error.retryable),
+        self.runs.note_failure(now, backoff=follows.backoff, jitter=self.services.jitter, request=request)
+        if request and not follows.transient:
+            self.runs.handled_request = request  # it is answered: another attempt needs a new value
+        self._report_conditions(
+            now,
+            ConditionUpdate(Condition.READY, False, follows.run.reason, str(error)),
             failure=str(error),
             lastRunStatus="Failed",
-            lastHandledCaptureAt=self.agenda.handled_request or None,
+            lastHandledCaptureAt=self.runs.handled_request or None,
         )
-        self.desk.metrics.failed(self.name, type(error).__name__)
-        self._event("CaptureFailed", str(error), warning=True)
+        self.services.metrics.failed(self.name, type(error).__name__)
+        self._event(now, follows.run.event, str(error), warning=True)
         _log.warning("no sample was taken: %s", error, extra={"policy": self.name})
 
-    def tell(self, **fields: Any) -> None:
-        """Report these fields of the status, those that changed; ``next`` is a moment or None."""
-        if "next" in fields:
-            upcoming = fields.pop("next")
-            fields["nextScheduleTime"] = reports.moment(upcoming) if upcoming is not None else None
+    def note_push(self, report: PushReport | None, now: datetime) -> None:
+        """Record and report the end of a push; None where there was nothing to push."""
+        self.pushing = False
+        if report is None:
+            self.runs.note_push_success()
+            return
+        if report.lag is not None:
+            self.services.metrics.push_lag(self.name, report.lag)
+        if report.error is not None:
+            self._note_push_failure(report.error, report.lag, now)
+            return
+        self.runs.note_push_success()
+        pushed = report.pushed
+        if pushed is None:
+            return
+        commit = pushed.commit[:12]
+        update = ConditionUpdate(Condition.PUSHED, True, Reason.PUSHED, f"the remote is at {commit}")
+        if pushed.problem:
+            message = f"the remote is at {commit}; samples that retention removed are still there: {pushed.problem}"
+            update = ConditionUpdate(Condition.PUSHED, True, Reason.NOT_PRUNED, message)
+        self._report_conditions(now, update, keep_failure=True, lastPushedCommit=pushed.commit)
+        if pushed.tags:
+            note = f"pushed {counted(pushed.tags, 'sample')}, commit {commit}"
+            self._event(now, "Pushed", note)
+            _log.info("%s", note, extra={"policy": self.name})
+        if pushed.problem:
+            _log.warning("nothing was removed from the remote: %s", pushed.problem, extra={"policy": self.name})
+
+    def _note_push_failure(self, error: GitsnapError, lag: int | None, now: datetime) -> None:
+        follows = consequence_of(error)
+        self.runs.note_push_failure(now, backoff=follows.backoff, jitter=self.services.jitter)
+        behind = "1 sample is" if lag == 1 else f"{'the newest' if lag is None else lag} samples are"
+        message = f"{behind} not on the remote: {error}"
+        before = reports.find_condition(self.status, Condition.PUSHED)
+        update = ConditionUpdate(Condition.PUSHED, False, follows.push.reason, message)
+        self._report_conditions(now, update, keep_failure=True)
+        self.services.metrics.failed(self.name, type(error).__name__)
+        if not same_json(before.get("reason"), follows.push.reason):  # once for each reason, not for each attempt
+            self._event(now, follows.push.event, message, warning=True)
+        _log.warning("%s", message, extra={"policy": self.name})
+
+    def give_up(self, problem: str, now: datetime) -> None:
+        """Stop serving this Snapshot after a defect of gitsnap, until its spec changes."""
+        self.policy = None
+        update = ConditionUpdate(Condition.READY, False, FailureReason.NEEDS_ATTENTION, problem)
+        self._report_conditions(now, update, failure=problem)
+        self._report_next(None)
+
+    def report(self, **fields: Any) -> None:
+        """Report these fields of the status if any of them changed; None removes a field."""
         fields["observedGeneration"] = self._generation
         if all(name in self.status and same_json(self.status[name], value) for name, value in fields.items()):
             return
         self.status |= fields
-        self.desk.reporter.status(self.name, dict(self.status))
+        self.services.reporter.status(self.name, dict(self.status))
 
-    def _say(
-        self, *statements: Statement, failure: str | None = None, keep_failure: bool = False, **fields: Any
+    def _report_conditions(
+        self,
+        now: datetime,
+        *updates: ConditionUpdate,
+        failure: str | None = None,
+        keep_failure: bool = False,
+        **fields: Any,
     ) -> None:
-        """Report conditions, and ``failureMessage`` with them unless it is about something else."""
+        """Report conditions and other fields; ``failureMessage`` becomes ``failure`` unless ``keep_failure`` is set."""
         dropped = () if self.policy is None or self.policy.push is not None else (Condition.PUSHED,)
-        conditions = reports.merged(
+        conditions = reports.update_conditions(
             self.status.get("conditions") or (),
-            statements,
-            now=self.desk.now(),
+            updates,
+            now=now,
             generation=self._generation,
             dropped=dropped,
         )
-        ready = reports.condition_of({"conditions": conditions}, Condition.READY)
-        self.desk.metrics.ready(self.name, ready=ready.get("status") == "True")
+        ready = reports.find_condition({"conditions": conditions}, Condition.READY)
+        self.services.metrics.ready(self.name, ready=ready.get("status") == "True")
         if not keep_failure:
-            fields["failureMessage"] = reports.shortened(failure) if failure is not None else None
-        self.tell(conditions=conditions, **fields)
+            fields["failureMessage"] = reports.shorten(failure) if failure is not None else None
+        self.report(conditions=conditions, **fields)
 
-    def _event(self, reason: str, note: str, *, warning: bool = False) -> None:
+    def _event(self, now: datetime, reason: str, note: str, *, warning: bool = False) -> None:
         uid = str(self.document["metadata"].get("uid") or "")
-        self.desk.reporter.event(Happening(self.name, uid, reason, note, self.desk.now(), warning=warning))
+        self.services.reporter.event(KubeEvent(self.name, uid, reason, note, now, warning=warning))
 
     @property
     def _generation(self) -> int:
         return int(self.document["metadata"].get("generation") or 0)
 
-    def give_up(self, problem: str) -> None:
-        """A defect of gitsnap itself with this Snapshot: it waits for another spec, or another gitsnap."""
-        self.policy = None
-        self._say(Statement(Condition.READY, False, Reason.NEEDS_ATTENTION, problem), failure=problem)
-        self._plan_next(None)
-
     def _is_ready(self) -> bool:
-        return reports.condition_of(self.status, Condition.READY).get("status") == "True"
+        return reports.find_condition(self.status, Condition.READY).get("status") == "True"
 
     def _ready_reason(self) -> str:
-        return str(reports.condition_of(self.status, Condition.READY).get("reason") or "")
+        return str(reports.find_condition(self.status, Condition.READY).get("reason") or "")

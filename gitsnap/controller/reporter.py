@@ -1,7 +1,7 @@
-"""Tells the cluster what happened: the status of Snapshots, Events, and finalizers of the old feature taken off.
+"""Writes reports to the cluster: statuses and Events of Snapshots, and the removal of the old feature's finalizer.
 
-A thread of its own, so that an API server that is away delays nothing; only the newest status of a Snapshot counts.
-This module must not decide what is said.
+A thread of its own writes them, so that an unreachable API server delays nothing else. Only the newest status of a
+Snapshot is kept until it can be written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gitsnap.controller.run import Connect
+from gitsnap.core.consequences import consequence_of
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.ports import ControlPlane
@@ -21,77 +22,89 @@ from gitsnap.policy.snapshot import API_VERSION, SNAPSHOT
 
 REPORTER = "gitsnap.io/controller"
 OLD_FINALIZER = "snapshotfinalizer.projectsveltos.io"
-"""Of the feature that this one succeeds: nobody else takes it off any more (sveltosctl v0.57)."""
+"""Finalizer of the old Snapshot feature of Sveltos. No other controller removes it (sveltosctl v0.57)."""
 
 EVENT = Kind("events.k8s.io", "Event")
 EVENT_NAMESPACE = "default"
-"""Where the Events of cluster-scoped objects are kept."""
+"""The namespace of Events about cluster-scoped objects."""
 
 _LONGEST_NOTE = 1000
+"""Characters; the API server takes 1024 bytes."""
+
 _MOST_PENDING = 2000
+"""Reports that wait; beyond that, Events are dropped."""
+
 _PAUSES = (1.0, 30.0)
+"""First and longest pause after a failure, in seconds."""
 
 _Job = Callable[[ControlPlane], object]
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One Kubernetes Event about a Snapshot."""
+class KubeEvent:
+    """A Kubernetes Event about a Snapshot."""
 
     name: str
     uid: str
     reason: str
-    """One word: ``Captured``, ``CaptureFailed`` …"""
+    """``Captured``, ``CaptureFailed`` …"""
     note: str
     at: datetime
     warning: bool = False
 
 
 class Reporter:
-    """What is to be told, in order, and the thread that tells it."""
+    """A queue of reports and the thread that writes them."""
 
     def __init__(self, connect: Connect, *, instance: str) -> None:
+        """``instance`` names this process in Events."""
         self._connect = connect
         self._instance = instance
         self._jobs: dict[tuple[str, str], _Job] = {}
+        """Reports that wait, by subject (status, event, finalizers) and name, in the order in which they were added."""
         self._changed = threading.Condition()
         self._busy = False
+        self._started = False
 
     def start(self) -> None:
-        """Report in a thread that ends with the process."""
+        """Write reports in a thread that ends with the process."""
+        self._started = True
         threading.Thread(target=self._forever, name="report", daemon=True).start()
 
     def status(self, name: str, status: JsonObject) -> None:
-        """Make this the status of a Snapshot, in place of one that could not be told yet; None takes a field away."""
+        """Write the status of a Snapshot, in place of a status that waits; a field that is None is removed."""
         self._add("status", name, lambda cluster: cluster.patch_status(_key(name), {"status": status}))
 
-    def event(self, happening: Happening) -> None:
-        """Record an Event; it is lost where very many could not be told."""
-        document = _event_document(happening, self._instance)
+    def event(self, event: KubeEvent) -> None:
+        """Write an Event; it is dropped while too many reports wait."""
+        document = _event_document(event, self._instance)
         self._add("event", str(document["metadata"]["name"]), lambda cluster: cluster.create(document))
 
     def release(self, document: JsonObject) -> None:
-        """Take the old feature's finalizer off a Snapshot that is to be deleted."""
+        """Remove the old feature's finalizer from a Snapshot that is being deleted."""
         metadata = document["metadata"]
-        name, left = str(metadata["name"]), [one for one in metadata["finalizers"] if one != OLD_FINALIZER]
+        name = str(metadata["name"])
+        left = [finalizer for finalizer in metadata["finalizers"] if finalizer != OLD_FINALIZER]
         patch: JsonObject = {"metadata": {"finalizers": left, "resourceVersion": metadata["resourceVersion"]}}
         self._add("finalizers", name, lambda cluster: cluster.patch(_key(name), patch))
 
     def forget(self, name: str) -> None:
-        """The Snapshot is gone: its status is nobody's business."""
+        """Drop the waiting status of a Snapshot that was deleted."""
         with self._changed:
             self._jobs.pop(("status", name), None)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is told, at most so long; whether it is."""
+        """Wait until every report is written, at most so many seconds; returns whether every report is written."""
+        if not self._started:
+            return not self._jobs
         with self._changed:
             return self._changed.wait_for(lambda: not self._jobs and not self._busy, seconds)
 
-    def _add(self, kind: str, name: str, job: _Job) -> None:
+    def _add(self, subject: str, name: str, job: _Job) -> None:
         with self._changed:
-            if len(self._jobs) < _MOST_PENDING or kind != "event":
-                self._jobs[kind, name] = job
+            if len(self._jobs) < _MOST_PENDING or subject != "event":
+                self._jobs[subject, name] = job
             self._changed.notify_all()
 
     def _forever(self) -> None:
@@ -101,12 +114,12 @@ class Reporter:
                 self._changed.wait_for(lambda: bool(self._jobs))
                 self._busy = True
             try:
-                self._tell_all(self._connect())
+                self._write_all(self._connect())
                 failures = 0
             except GitsnapError as error:
                 failures += 1
-                _log.warning("what happened cannot be reported now: %s", error.message)
-            except Exception:  # a thread that ends would leave every status as it is for ever
+                _log.warning("status and Events cannot be written now: %s", error.message)
+            except Exception:  # if this thread ended, no status would change any more
                 failures += 1
                 _log.exception("a defect of gitsnap")
             finally:
@@ -117,49 +130,53 @@ class Reporter:
                 first, longest = _PAUSES
                 threading.Event().wait(min(first * 2 ** min(failures - 1, 10), longest))
 
-    def _tell_all(self, cluster: ControlPlane) -> None:
-        """Raises what may pass by itself, the job kept; what the server refuses is logged and dropped."""
+    def _write_all(self, cluster: ControlPlane) -> None:
+        """Write the reports that wait. A report that the server refuses is logged and dropped.
+
+        Raises an error that may pass by itself, and keeps the report.
+        """
         while True:
             with self._changed:
                 if not self._jobs:
                     return
-                place = next(iter(self._jobs))
-                job = self._jobs.pop(place)
+                subject, name = next(iter(self._jobs))
+                job = self._jobs.pop((subject, name))
             try:
                 job(cluster)
             except NotFoundError:
-                _log.info("the Snapshot %s is gone: its %s is not reported", place[1], place[0])
+                _log.info("the Snapshot %s is gone: its %s is not written", name, subject)
             except GitsnapError as error:
-                moved = isinstance(error, ConflictError) and place[0] == "finalizers"  # it is seen, and released, anew
-                if error.retryable and not moved:
+                # After a conflict about finalizers the watch reports the Snapshot again, and it is released again.
+                outdated = isinstance(error, ConflictError) and subject == "finalizers"
+                if consequence_of(error).transient and not outdated:
                     with self._changed:
-                        self._jobs.setdefault(place, job)
+                        self._jobs.setdefault((subject, name), job)
                     raise
-                _log.warning("%s of %s: %s", place[0], place[1], error.message)
+                _log.warning("%s of %s cannot be written: %s", subject, name, error.message)
 
 
 def _key(name: str) -> ObjectKey:
     return ObjectKey(SNAPSHOT, "", name)
 
 
-def _event_document(happening: Happening, instance: str) -> JsonObject:
-    """An Event of events.k8s.io/v1, which ``kubectl describe`` and ``kubectl events`` show."""
-    note = happening.note
+def _event_document(event: KubeEvent, instance: str) -> JsonObject:
+    """The Event as an object of events.k8s.io/v1, which ``kubectl describe`` and ``kubectl events`` show."""
+    note = event.note
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{happening.name}.{uuid.uuid4().hex[:16]}", "namespace": EVENT_NAMESPACE},
-        "eventTime": happening.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "metadata": {"name": f"{event.name}.{uuid.uuid4().hex[:16]}", "namespace": EVENT_NAMESPACE},
+        "eventTime": event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": REPORTER,
         "reportingInstance": instance[:128],
         "action": "Capture",
-        "reason": happening.reason,
-        "type": "Warning" if happening.warning else "Normal",
+        "reason": event.reason,
+        "type": "Warning" if event.warning else "Normal",
         "note": note if len(note) <= _LONGEST_NOTE else note[: _LONGEST_NOTE - 1] + "…",
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": SNAPSHOT.name,
-            "name": happening.name,
-            "uid": happening.uid,
+            "name": event.name,
+            "uid": event.uid,
         },
     }

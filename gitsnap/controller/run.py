@@ -1,7 +1,4 @@
-"""One run of a policy, from its archive and its keys to the recorded sample.
-
-This module must not know when runs are due, nor what is reported about them.
-"""
+"""One run of a policy: opens archive and keys, captures, records the sample, applies retention; pushes separately."""
 
 from __future__ import annotations
 
@@ -31,58 +28,60 @@ Connect = Callable[[], ControlPlane]
 
 _NOTHING_MORE = Permissions()
 _LEAST_READING_SECONDS = 60.0
-"""However short the schedule's interval is: one request may take as long."""
+"""A run may read for this long however short the interval of the schedule is: one request may take as long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a run did."""
+class RunReport:
+    """A run that took a sample."""
 
     result: capture.CaptureResult
     lag: int | None
-    """Samples that the remote lacks now; None where the policy names no remote."""
+    """Samples that the remote lacks; None where the policy names no remote."""
     removed: tuple[Decision, ...]
-    """What retention took of the older samples."""
+    """Older samples that retention removed."""
     retention_error: GitsnapError | None
-    """Why it took nothing, where it could not."""
+    """Why retention failed; None where it did not."""
     retention_doubt: str
-    """Why it took nothing, where the clock is in doubt; ``""`` where it is not."""
+    """Why retention removed nothing although it is due: the clock is in doubt. ``""`` where it is not."""
     mode: SecretsMode
-    mode_asked_for: bool
-    """Whether the policy names the mode, rather than it following from the lack of recipients."""
+    mode_requested: bool
+    """Whether the policy names the mode. Otherwise it follows from the lack of recipients."""
     recipients: tuple[str, ...]
-    """Whom the values of Secrets are encrypted to; empty unless the mode is encrypt."""
+    """Recipients that the values of Secrets are encrypted to; empty unless the mode is encrypt."""
     samples: int
-    """How many the archive has now."""
+    """Number of samples in the archive."""
     repository_bytes: int
     seconds: float
-    """How long it took."""
+    """Duration of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """How a push went."""
+    """The outcome of a push."""
 
     pushed: Pushed | None
-    """None where it failed."""
+    """None where the push failed."""
     error: GitsnapError | None
+    """Why the push failed; None where it did not."""
     lag: int | None
-    """Samples that the remote lacks; None where that could not be told."""
+    """Samples that the remote lacks; None where the number is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What an archive holds when a controller comes to it."""
+class ArchiveState:
+    """The content of an archive when a controller begins to serve its Snapshot."""
 
     newest: Sample
     scheduled: Sample | None
-    """The newest one that the schedule asked for."""
+    """The newest scheduled sample."""
     samples: int
+    """Number of samples."""
     repository_bytes: int
 
 
 class Sampler:
-    """Takes samples below one storage folder. Safe to be used by several threads, one for each policy at a time."""
+    """Takes and pushes samples. Thread-safe as long as each policy is used by one thread at a time."""
 
     def __init__(
         self,
@@ -92,17 +91,21 @@ class Sampler:
         now: Callable[[], datetime],
         permissions: Permissions = _NOTHING_MORE,
     ) -> None:
+        """``storage``: folder of the archives of policies that name no other folder."""
         self._storage = storage
         self._permissions = permissions
         self._connect = connect
         self._now = now
 
     def check(self, policy: Policy) -> None:
-        """Raises NotPermittedError where a policy asks for more than the flags of the controller permit."""
+        """Check a policy against the flags of the controller. Raises NotPermittedError."""
         self._permissions.check(policy, self._storage)
 
-    def find(self, policy: Policy) -> Found | None:
-        """What is there already; None without any sample. Raises ArchiveError, StorageError, NotPermittedError."""
+    def read_archive(self, policy: Policy) -> ArchiveState | None:
+        """Read the state of a policy's archive; None without a sample.
+
+        Raises ArchiveError, StorageError, NotPermittedError.
+        """
         self.check(policy)
         try:
             archive = open_archive(self._folder(policy), policy.name)
@@ -111,30 +114,29 @@ class Sampler:
         samples = archive.samples()
         if not samples:
             return None
-        scheduled = next((one for one in reversed(samples) if one.metadata.trigger is Trigger.SCHEDULE), None)
-        return Found(samples[-1], scheduled, len(samples), archive.repository_bytes())
+        scheduled = next((sample for sample in reversed(samples) if sample.metadata.trigger is Trigger.SCHEDULE), None)
+        return ArchiveState(samples[-1], scheduled, len(samples), archive.repository_bytes())
 
-    def take(self, policy: Policy, trigger: Trigger, *, cancelled: Callable[[], bool]) -> Taken:
-        """Take one sample, without pushing it: a remote that hangs must not hold up the next one.
+    def take(self, policy: Policy, trigger: Trigger, *, cancelled: Callable[[], bool]) -> RunReport:
+        """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay the next.
 
-        Raises AbortedError soon after ``cancelled`` says so; then nothing is recorded.
-
-        A connection of its own sees kinds that were installed since, and credentials that were renewed.
+        Each run opens a new connection, which has renewed credentials and sees newly installed kinds. Raises
+        AbortedError soon after ``cancelled`` returns True, before anything is recorded, and any other GitsnapError.
         """
         started = time.monotonic()
-        self.check(policy)  # again: a link may have been put into the volume since the Snapshot was read
+        self.check(policy)  # again: somebody may have put a link into the volume since the Snapshot was read
         cluster = self._connect()
-        cluster.info()  # whether the cluster answers is known before anything is made on disk
-        archive = self._archive(policy, cluster)
-        given, signer = _given_keys(cluster, policy), _signer(cluster, policy)
+        cluster.info()  # fails before anything is created on disk
+        archive = self._open_or_create_archive(policy, cluster)
+        keys, signer = _keys_of_secret(cluster, policy), _signer(cluster, policy)
 
         def progress(_what: str, _count: int) -> None:
             if cancelled():
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
-        with archive.writer() as writer:  # a capture by hand may decide on cluster, mode and keys at the same time
+        with archive.writer() as writer:  # locks out a `gitsnap capture` that would decide on mode and keys too
             capture.check_cluster(archive, cluster.info())
-            effective, keeper = archive_keys.for_unattended_capture(archive, policy, given=given)
+            effective, keeper = archive_keys.for_unattended_capture(archive, policy, keys=keys)
             request = capture.Request(
                 capture.tree_info(effective, branch=archive.branch, keeper=keeper),
                 keeper,
@@ -146,14 +148,14 @@ class Sampler:
             )
             result = capture.capture(cluster, archive, request, writer=writer, progress=progress)
         removed, retention_error = _prune(archive, policy, self._now())
-        return Taken(
+        return RunReport(
             result=result,
             lag=remotes.unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
             retention_error=retention_error,
             retention_doubt=retention.doubt(archive.samples(), Rules.of(policy), now=self._now()),
             mode=effective.secrets_mode,
-            mode_asked_for=effective.secrets_given,
+            mode_requested=effective.secrets_given,
             recipients=request.info.secrets.recipients,
             samples=len(archive.samples()),
             repository_bytes=archive.repository_bytes(),
@@ -161,21 +163,22 @@ class Sampler:
         )
 
     def push(self, policy: Policy) -> PushReport | None:
-        """Bring the remote up to the archive; None where there is nothing to push.
+        """Push the samples that the remote lacks; None without an archive or without a remote.
 
-        Raises ArchiveError, NotPermittedError.
+        An error of the remote is part of the report. Raises ArchiveError, NotPermittedError.
         """
         self.check(policy)
         try:
             archive = open_archive(self._folder(policy), policy.name)
         except NotFoundError:
             return None
-        return _pushed(archive, policy, self._connect())
+        return _push(archive, policy, self._connect())
 
-    def _archive(self, policy: Policy, cluster: Cluster) -> GitArchive:
-        """The archive; one whose volume was lost is brought back from the remote first.
+    def _open_or_create_archive(self, policy: Policy, cluster: Cluster) -> GitArchive:
+        """Open the archive. An archive that is missing is cloned from the remote, if the policy names one.
 
-        It begins anew only where the remote has no such branch. Raises RemoteError where that cannot be told.
+        A new archive is created only where the remote has no branch for it. Raises RemoteError where the remote cannot
+        be read.
         """
         folder = self._folder(policy)
         prefix = policy.push.prefix if policy.push is not None else ""
@@ -188,7 +191,7 @@ class Sampler:
 
 
 def reading_seconds(policy: Policy, now: datetime) -> float:
-    """For how long a cluster may be read: until the next sample is due, but a minute at least, ten at the most."""
+    """How long a run may read the cluster, in seconds: until the next scheduled time, but from 1 to 10 minutes."""
     if policy.schedule is None:
         return capture.READING_SECONDS
     until_next = (policy.schedule.next_after(now) - now).total_seconds()
@@ -196,7 +199,7 @@ def reading_seconds(policy: Policy, now: datetime) -> float:
 
 
 def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
-    """The key in the Secret that the policy names, under ``identity`` as for a push; None where it names none."""
+    """The signing key of the policy's Secret, from ``identity`` as for a push; None where the policy names none."""
     if not policy.signing_secret:
         return None
     values = archive_keys.named_secret(cluster, policy.signing_secret, field="spec.signing.secretRef")
@@ -204,22 +207,21 @@ def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
     if key is None:
         raise SecretsError(
             f"spec.signing.secretRef: the Secret {policy.signing_secret} has no key `identity`",
-            hint="It holds the SSH private key that tags are signed with; `ssh-privatekey` is taken too.",
+            hint="It holds the SSH private key that tags are signed with; `ssh-privatekey` works too.",
         )
     return SshSigner(key, source=f"the Secret {policy.signing_secret}")
 
 
-def _pushed(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:
-    """Push, where the policy names a remote; what keeps it from succeeding is part of the report."""
+def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport | None:
     if policy.push is None:
         return None
-    pushed, problem = None, None
+    pushed, failure = None, None
     try:
         remote = _remote(policy.push, cluster)
         pushed = remotes.push(archive.git_folder, archive.branch, remote, prune=policy.push.prune)
     except GitsnapError as error:
-        problem = error
-    return PushReport(pushed, problem, remotes.unpushed(archive.git_folder, archive.branch))
+        failure = error
+    return PushReport(pushed, failure, remotes.unpushed(archive.git_folder, archive.branch))
 
 
 def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
@@ -230,19 +232,19 @@ def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
 
 
 def _prune(archive: GitArchive, policy: Policy, now: datetime) -> tuple[tuple[Decision, ...], GitsnapError | None]:
-    """What retention took, now that the new sample is safe; and why it could not, where that is so."""
+    """Apply retention. Returns the removed samples, or the error that prevented it; the new sample is safe already."""
     rules = Rules.of(policy)
     if not rules:
         return (), None
     try:
         with archive.writer() as writer:
-            return tuple(one for one in prune.prune(writer, rules, now=now) if not one.keep), None
-    except GitsnapError as error:  # the sample is safe; what is too much goes after the next one
+            return tuple(decision for decision in prune.prune(writer, rules, now=now) if not decision.keep), None
+    except GitsnapError as error:  # the next run tries again
         return (), error
 
 
-def _given_keys(cluster: Cluster, policy: Policy) -> KeyTexts | None:
-    """The keys in the Secret that the policy names, None where it names none."""
+def _keys_of_secret(cluster: Cluster, policy: Policy) -> KeyTexts | None:
+    """The keys in the Secret that the policy names; None where the policy names none."""
     if not policy.secrets_secret:
         return None
     data = archive_keys.named_secret(cluster, policy.secrets_secret, field="spec.secrets.secretRef")

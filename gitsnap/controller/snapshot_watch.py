@@ -1,7 +1,4 @@
-"""Watches the Snapshots of a cluster for as long as the process lives: lists, watches on, and lists again when needed.
-
-This module must not look into a Snapshot.
-"""
+"""Watches the Snapshots of a cluster as long as the process lives: lists, watches, and lists again when needed."""
 
 from __future__ import annotations
 
@@ -19,36 +16,43 @@ from gitsnap.core.ports import ControlPlane
 from gitsnap.policy.snapshot import SNAPSHOT
 
 WATCH_SECONDS = 240
+"""The server ends a watch after this time."""
+
 _PAUSES = (1.0, 30.0)
+"""First and longest pause after a failure, in seconds."""
+
 _MISSING_PAUSE = 15.0
+"""Seconds between two looks for the CRD."""
+
 _SHORTEST_WATCH = 1.0
+"""Seconds. After a watch that ended sooner the next one waits for as long, so that a proxy is not flooded."""
 
 _chance = random.SystemRandom()
 _log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Who wants to know; called from the watch's own thread."""
+    """Receives the Snapshots; called from the watch's own thread."""
 
     def listed(self, documents: Sequence[JsonObject]) -> None:
-        """These are all Snapshots there are."""
+        """Receive all Snapshots that exist."""
 
     def changed(self, document: JsonObject) -> None:
-        """A Snapshot is new, or another than before."""
+        """Receive a new or changed Snapshot."""
 
     def gone(self, document: JsonObject) -> None:
-        """A Snapshot was deleted."""
+        """Receive a deleted Snapshot."""
 
 
 class SnapshotWatch:
-    """The thread that watches."""
+    """The watch and its thread."""
 
     def __init__(self, connect: Connect, listener: Listener, *, sleep: Callable[[float], object] = time.sleep) -> None:
         self._connect = connect
         self._listener = listener
         self._sleep = sleep
         self.problem = "Snapshots were not listed yet"
-        """What keeps the watch from working, ``""`` where nothing does."""
+        """Why Snapshots cannot be watched; ``""`` where they are."""
 
     def start(self) -> None:
         """Watch in a thread that ends with the process."""
@@ -59,27 +63,30 @@ class SnapshotWatch:
         while True:
             try:
                 cluster = self._connect()
-                pause = self._list_and_watch(cluster)
+                pause = self.list_and_watch(cluster)
                 failures = 0
             except GitsnapError as error:
                 failures += 1
-                pause = self._failed(str(error), failures)
-            except Exception as error:  # a thread that ends would leave the controller deaf for ever
+                pause = self._fail(str(error), failures)
+            except Exception as error:  # if this thread ended, the controller would learn nothing any more
                 failures += 1
                 _log.exception("a defect of gitsnap")
-                pause = self._failed(f"a defect of gitsnap: {type(error).__name__}", failures)
+                pause = self._fail(f"a defect of gitsnap: {type(error).__name__}", failures)
             self._sleep(pause)
 
-    def _failed(self, problem: str, failures: int) -> float:
-        """Seconds to wait, longer each time."""
+    def _fail(self, problem: str, failures: int) -> float:
+        """Note a problem; returns the seconds to wait, which grow with each failure."""
         if problem != self.problem:
             _log.warning("the Snapshots cannot be watched: %s", problem)
         self.problem = problem
         first, longest = _PAUSES
         return min(first * 2.0 ** min(failures - 1, 10), longest) * _chance.uniform(0.75, 1.25)
 
-    def _list_and_watch(self, cluster: ControlPlane) -> float:
-        """Until a new list is needed; the seconds to wait before it."""
+    def list_and_watch(self, cluster: ControlPlane) -> float:
+        """List and watch until a new list is needed. Returns the seconds to wait before it.
+
+        Raises ClusterError, AccessDeniedError.
+        """
         resource = cluster.resource_type(SNAPSHOT)
         if resource is None:
             if "CRD" not in self.problem:
@@ -103,7 +110,7 @@ class SnapshotWatch:
                         self._listener.gone(event.document)
                     elif event.change != "BOOKMARK":
                         self._listener.changed(event.document)
-                if time.monotonic() - started < _SHORTEST_WATCH:  # a proxy that ends watches must not be hammered
+                if time.monotonic() - started < _SHORTEST_WATCH:
                     self._sleep(_SHORTEST_WATCH)
         except GoneError:
-            return 0.0  # the server has forgotten that version: list again
+            return 0.0  # the server does not have this version any more: list again

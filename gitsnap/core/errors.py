@@ -1,47 +1,44 @@
-"""Every failure that gitsnap reports, with its exit code.
+"""The errors that gitsnap reports.
 
     GitsnapError
-    ├── UsageError                2   the command line cannot be understood
-    ├── InputError                3   a file, a policy or a manifest is not valid
-    │   └── NotPermittedError         … a Snapshot asks for what the flags of the controller do not permit
-    ├── NotFoundError             4   a policy, sample, kind, object, … that does not exist
-    │   └── KindNotInstalledError     … a kind that the API server does not serve
-    ├── ArchiveError              5   not an archive, of a newer format, or damaged
-    ├── StorageError              6   the storage folder cannot be read or written
-    ├── SecretsError              7   a key or an identity is missing or does not fit
-    ├── ClusterError              8   the cluster cannot be reached or answers wrongly
+    ├── UsageError                the command line is not valid
+    ├── InputError                a file, a policy or a manifest is not valid
+    │   └── NotPermittedError     a Snapshot asks for something that the flags of the controller do not permit
+    ├── NotFoundError             a policy, sample, kind, object, … does not exist
+    │   └── KindNotInstalledError the API server does not serve a kind
+    ├── ArchiveError              not an archive, an archive of a newer format, or a damaged one
+    ├── StorageError              the storage folder cannot be read or written
+    ├── SecretsError              a key or an identity is missing or does not match
+    ├── ClusterError              the cluster cannot be reached, or its answer is not valid
     │   ├── ClusterUnreachableError
-    │   │   └── BusyError             … it refused to do anything for now (429)
-    │   ├── GoneError                 … a resource version is too old
-    │   │   └── BehindError           … or not yet known
-    │   └── RejectedError             … the server refused a write as invalid
-    ├── AccessDeniedError         9   401 or 403
-    ├── ConflictError            10   somebody else changed it meanwhile
+    │   │   └── BusyError         the server refused the request because of its load (429)
+    │   ├── GoneError             a resource version is too old
+    │   │   └── BehindError       a resource version is not known yet
+    │   └── RejectedError         the server refused a write as invalid
+    ├── AccessDeniedError         401 or 403
+    ├── ConflictError             another writer changed the object meanwhile
     │   └── AlreadyExistsError
-    ├── WrongClusterError        11   another cluster than the one the archive belongs to
-    ├── IncompleteError          12   a kind could not be read (13: a sample was taken without it)
-    ├── RefusedError             14   a plan, of a rollback or a prune, that must not be carried out as it is
-    ├── RollbackFailedError      15   a rollback that stopped half-way (16: one that left objects out)
-    │   └── TakenBackError       17   … one that failed, and whose writes were undone (--atomic)
-    ├── UnsettledError           15   Sveltos does not report what the next step of a rollback rests on
-    ├── NotArrivedError          19   a rollback that Sveltos did not carry out in time, or not at all
-    ├── RemoteError              18   a remote refuses, or has another history
+    ├── WrongClusterError         the archive belongs to another cluster
+    ├── IncompleteError           a kind could not be read, and a complete sample was required
+    ├── RefusedError              the plan of a rollback or a prune was refused
+    ├── RollbackFailedError       a rollback stopped half-way
+    │   └── TakenBackError        a rollback failed and was reverted (--atomic)
+    ├── UnsettledError            Sveltos did not report the state that the next step of a rollback needs
+    ├── NotArrivedError           a rollback was written, but Sveltos did not deploy it in time or failed to
+    ├── RemoteError               a remote cannot be pushed to
     │   ├── RemoteUnreachableError
-    │   ├── RemoteRefusedError        … it takes nothing of this kind: a rule, a hook, or what the server cannot do
-    │   ├── RemoteChangedError        … somebody else pushed at the same moment
-    │   └── RemoteDivergedError
-    ├── OutputError              20   stdout cannot be written
-    │   └── ReaderGoneError     141   … since its reader has ended
-    ├── InternalError            70   a defect of gitsnap itself
-    └── AbortedError            130   the person at the terminal said no
+    │   ├── RemoteRefusedError    a rule, a hook or a missing feature of the server
+    │   ├── RemoteChangedError    another writer pushed at the same time
+    │   └── RemoteDivergedError   the remote has another history
+    ├── OutputError               standard output cannot be written
+    │   └── ReaderGoneError       the reader of standard output has closed it
+    ├── InternalError             a defect of gitsnap itself
+    └── AbortedError              the user declined or interrupted, or the process was asked to stop
 
-Exit codes are an interface (docs/SCRIPTING.md): 0 done, 1 differences with ``--exit-code``, 2 usage.
-This module must not import anything of gitsnap.
+``core.consequences`` says what follows from each: exit code, next attempt, condition and Event.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 EXIT_DIFFERENCES = 1
 """``gitsnap diff --exit-code`` found differences."""
@@ -50,18 +47,15 @@ EXIT_INCOMPLETE = 13
 """A sample was taken, but a kind in it was carried forward or is missing."""
 
 EXIT_LEFT_OUT = 16
-"""A rollback was carried out, but left out objects that differ and cannot be rolled back (``--skip-refused``)."""
+"""A rollback was executed, but ``--skip-refused`` left out objects that differ and cannot be rolled back."""
 
 
 class GitsnapError(Exception):
-    """What failed, on which object, and what to do; printed as it is, so never a value of a Secret.
+    """A failure that is reported to the user.
 
-    ``hint`` is one sentence that says what to do next.
+    ``message`` says what failed and on which object; ``hint`` is one sentence that says what to do next. Both are
+    printed as they are, so they must not contain a value of a Secret.
     """
-
-    exit_code: ClassVar[int] = 70
-    retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later without anybody doing something."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -73,25 +67,22 @@ class GitsnapError(Exception):
 
 
 class UsageError(GitsnapError):
-    """The command line cannot be understood."""
-
-    exit_code = 2
+    """The command line is not valid."""
 
 
 class InputError(GitsnapError):
     """A file, a policy or a manifest is not valid; the message names the field or the line."""
 
-    exit_code = 3
-
 
 class NotPermittedError(InputError):
-    """A Snapshot asks for what the flags of the controller do not permit; the message names field and flag."""
+    """A Snapshot asks for something that the flags of the controller do not permit.
+
+    The message names the field and the flag.
+    """
 
 
 class NotFoundError(GitsnapError):
     """A policy, sample, kind, object, managed cluster or namespace does not exist."""
-
-    exit_code = 4
 
 
 class KindNotInstalledError(NotFoundError):
@@ -101,45 +92,33 @@ class KindNotInstalledError(NotFoundError):
 class ArchiveError(GitsnapError):
     """Not a gitsnap archive, an archive of a newer format, or a damaged one."""
 
-    exit_code = 5
-
 
 class StorageError(GitsnapError):
     """The storage folder is missing, not a folder, not writable, or full."""
 
-    exit_code = 6
-
 
 class SecretsError(GitsnapError):
-    """A fingerprint key, a recipient or an identity is missing or does not fit."""
-
-    exit_code = 7
+    """A fingerprint key, a recipient or an identity is missing or does not match."""
 
 
 class ClusterError(GitsnapError):
-    """The cluster cannot be reached, or its answer is not one gitsnap understands."""
-
-    exit_code = 8
+    """The cluster cannot be reached, or its answer is not valid."""
 
 
 class ClusterUnreachableError(ClusterError):
     """No connection, a time-out, or an answer of class 5xx."""
 
-    retryable = True
-
 
 class BusyError(ClusterUnreachableError):
-    """The server has too much to do and refused the request before it did anything (429)."""
+    """The server refused the request because of its load, before it did anything (429)."""
 
 
 class GoneError(ClusterError):
-    """The resource version asked for is too old (410) or not yet known to the server (504)."""
-
-    retryable = True
+    """The requested resource version is too old (410) or not known to the server yet (504)."""
 
 
 class BehindError(GoneError):
-    """The resource version asked for is not yet known to the server (504)."""
+    """The requested resource version is not known to the server yet (504)."""
 
 
 class RejectedError(ClusterError):
@@ -149,110 +128,74 @@ class RejectedError(ClusterError):
 class AccessDeniedError(GitsnapError):
     """The server does not know this user (401) or forbids the request (403)."""
 
-    exit_code = 9
-
 
 class ConflictError(GitsnapError):
-    """The object, or the archive, was changed by somebody else since it was read (409)."""
-
-    exit_code = 10
-    retryable = True
+    """Another writer changed the object, or the archive, since it was read (409)."""
 
 
 class AlreadyExistsError(ConflictError):
-    """An object of this name was created meanwhile (409)."""
-
-    retryable = False
+    """Another writer created an object of this name meanwhile (409)."""
 
 
 class WrongClusterError(GitsnapError):
     """The archive belongs to another cluster than the one that answers."""
 
-    exit_code = 11
-
 
 class IncompleteError(GitsnapError):
     """A kind could not be read, and a complete sample was required; nothing was written."""
 
-    exit_code = 12
-
 
 class RefusedError(GitsnapError):
-    """A plan, of a rollback or a prune, that must not be carried out as it is; nothing was written."""
-
-    exit_code = 14
+    """The plan of a rollback or a prune was refused; nothing was written."""
 
 
 class RollbackFailedError(GitsnapError):
-    """A rollback stopped half-way; the report says what was and what was not applied."""
-
-    exit_code = 15
+    """A rollback stopped half-way; the report lists what was and what was not applied."""
 
 
 class TakenBackError(RollbackFailedError):
-    """A rollback failed half-way, and all that it had written was undone: the cluster is as it was before."""
-
-    exit_code = 17
+    """A rollback failed half-way and was reverted: the cluster is as it was before."""
 
 
 class UnsettledError(GitsnapError):
-    """Sveltos does not report in time what the next step of a rollback rests on: is its controller running?"""
-
-    exit_code = 15
-    retryable = True
+    """Sveltos did not report in time the state that the next step of a rollback needs: is its controller running?"""
 
 
 class NotArrivedError(GitsnapError):
-    """A rollback was written, and Sveltos did not carry it out on some cluster in time, or failed to."""
-
-    exit_code = 19
+    """A rollback was written, but on some cluster Sveltos did not deploy it in time or failed to."""
 
 
 class RemoteError(GitsnapError):
-    """A remote does not take what is pushed, does not accept the credentials, or is not the one that is expected."""
-
-    exit_code = 18
+    """A remote cannot be pushed to: it refuses the push or the credentials, or is not the expected repository."""
 
 
 class RemoteUnreachableError(RemoteError):
-    """No connection to the remote, or it broke."""
-
-    retryable = True
+    """No connection to the remote, or the connection broke."""
 
 
 class RemoteRefusedError(RemoteError):
-    """The remote refuses what is pushed, or cannot do what a push needs: somebody has to change something there."""
+    """The remote refuses the push, or lacks a feature that the push needs; somebody has to change it there."""
 
 
 class RemoteChangedError(RemoteError):
-    """Somebody else wrote to the remote between a look at it and a push: another look tells what to do."""
-
-    retryable = True
+    """Another writer pushed between the comparison with the remote and the push; the next comparison decides."""
 
 
 class RemoteDivergedError(RemoteError):
-    """The remote has commits or tags that the archive has not: a person has to decide."""
+    """The remote has commits or tags that the archive lacks; a person has to decide."""
 
 
 class OutputError(GitsnapError):
-    """Standard output cannot be written: a full disk, for instance."""
-
-    exit_code = 20
+    """Standard output cannot be written, for example because of a full disk."""
 
 
 class ReaderGoneError(OutputError):
-    """Whoever read standard output has ended, as ``head`` does; the code is a shell's for SIGPIPE."""
-
-    exit_code = 141
+    """The reader of standard output has closed it, as ``head`` does; the exit code is a shell's for SIGPIPE."""
 
 
 class InternalError(GitsnapError):
-    """A defect of gitsnap itself, in a process that goes on for its other work; the log has the traceback."""
-
-    retryable = True
+    """A defect of gitsnap itself, in a process that continues with other work; the log has the traceback."""
 
 
 class AbortedError(GitsnapError):
-    """The person at the terminal said no or pressed Ctrl-C, or the process is asked to stop."""
-
-    exit_code = 130
+    """The user declined or pressed Ctrl-C, or the process was asked to stop."""

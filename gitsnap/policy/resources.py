@@ -1,7 +1,6 @@
-"""Further kinds that a policy captures: checked field by field, and in the words of the command line.
+"""Additional kinds that a policy captures (``spec.resources``): validation, and the syntax of the command line.
 
-``Deployment.apps in team-*,!team-tmp with tier=web`` says what an entry of ``spec.resources`` says in YAML.
-This module must not select objects.
+On the command line an entry is written as ``Deployment.apps in team-*,!team-tmp with tier=web``.
 """
 
 from __future__ import annotations
@@ -25,14 +24,15 @@ _REQUIREMENT = re.compile(
     rf"!?{_LABEL_KEY}|{_LABEL_KEY} *(?:==|!=|=) *{_LABEL_VALUE}"
     rf"|{_LABEL_KEY} +(?:in|notin) +\( *{_LABEL_VALUE}(?: *, *{_LABEL_VALUE})* *\)"
 )
-_COMMA_OUTSIDE = re.compile(r",(?![^(]*\))")
-_WORDS = re.compile(r"(?P<kind>\S+)(?:\s+in\s+(?P<namespaces>[^\s()]+))?(?:\s+with\s+(?P<labels>.+))?")
+_COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
+_ENTRY = re.compile(r"(?P<kind>\S+)(?:\s+in\s+(?P<namespaces>[^\s()]+))?(?:\s+with\s+(?P<labels>.+))?")
 
-_MOST_SHOWN = 200
+_LONGEST_QUOTE = 200
+"""Characters of an invalid value in a message."""
 
 
 def problems(selector: ResourceSelector) -> Iterator[tuple[str, str]]:
-    """What is wrong with a selector: the field, as it is called in YAML, and the reason."""
+    """The problems of a selector: pairs of a field, as named in YAML, and the reason."""
     kind = selector.kind
     yield from _problems_of_kind(kind)
     globs = (
@@ -40,36 +40,36 @@ def problems(selector: ResourceSelector) -> Iterator[tuple[str, str]]:
         ("excludeNamespaces", selector.exclude_namespaces, _NAMESPACE_GLOB, "the name of a namespace"),
         ("excludeNames", selector.exclude_names, _NAME_GLOB, "the name of an object"),
     )
-    for field, listed, pattern, what in globs:
-        for number, glob in enumerate(listed):
+    for field, values, pattern, meaning in globs:
+        for number, glob in enumerate(values):
             if not pattern.fullmatch(glob):
-                yield f"{field}[{number}]", f"{_shown(glob)} is not {what}, with * and ? or not"
+                yield f"{field}[{number}]", f"{_quote(glob)} is not {meaning}; * and ? are wildcards"
     labels = selector.label_selector
     if labels and kind in kinds.USER_KINDS:
-        yield "labelSelector", f"{kind} is captured whole: an entry can only add the objects that a controller owns"
-    elif labels and not all(_REQUIREMENT.fullmatch(one.strip()) for one in _COMMA_OUTSIDE.split(labels)):
-        yield "labelSelector", f"{_shown(labels)} is not a selector such as app=web,tier in (front, back),!old"
+        yield "labelSelector", f"{kind} is captured whole: an entry can only add objects that a controller owns"
+    elif labels and not all(_REQUIREMENT.fullmatch(part.strip()) for part in _COMMA_OUTSIDE_PARENTHESES.split(labels)):
+        yield "labelSelector", f"{_quote(labels)} is not a selector such as app=web,tier in (front, back),!old"
 
 
 def _problems_of_kind(kind: Kind) -> Iterator[tuple[str, str]]:
     if not _GROUP.fullmatch(kind.group):
-        yield "group", f"{_shown(kind.group)} is not an API group without its version, such as apps"
+        yield "group", f"{_quote(kind.group)} is not an API group without its version, such as apps"
     if not kind.name:
-        yield "kind", "is needed, a kind such as Deployment"
+        yield "kind", "is required, for example Deployment"
     elif not _KIND.fullmatch(kind.name):
-        yield "kind", f"{_shown(kind.name)} is not a kind such as Deployment"
+        yield "kind", f"{_quote(kind.name)} is not a kind such as Deployment"
     elif kind in kinds.CLUSTER_KINDS:
-        yield "kind", f"{kind} is captured in any case"
+        yield "kind", f"{kind} is always captured"
     elif kind in kinds.NOT_CONFIGURATION | NEVER_CONFIGURATION:
-        yield "kind", f"{kind} is a report of a controller: it is no configuration"
+        yield "kind", f"{kind} is a report of a controller, not configuration"
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
 
 
 def in_order(selector: ResourceSelector) -> ResourceSelector:
-    """The same selector, written in the one way in which equal selectors are equal."""
+    """The selector in its canonical form: sorted and without duplicates."""
     namespaces, excluded = sorted(set(selector.namespaces)), sorted(set(selector.exclude_namespaces))
     return replace(
         selector,
@@ -80,22 +80,22 @@ def in_order(selector: ResourceSelector) -> ResourceSelector:
 
 
 def parse(text: str) -> ResourceSelector:
-    """A selector from words: ``KIND[.GROUP] [in NAMESPACES] [with LABELS]``.
+    """Parse a selector of the command line: ``KIND[.GROUP] [in NAMESPACES] [with LABELS]``.
 
-    Namespaces are separated by commas; one behind ``!`` is left out. Raises InputError.
+    Namespaces are separated by commas; ``!`` before a namespace excludes it. Raises InputError.
     """
-    match = _WORDS.fullmatch(text.strip())
+    match = _ENTRY.fullmatch(text.strip())
     if match is None:
         raise InputError(
-            f"--resources {text!r}: give it as KIND[.GROUP], with 'in NAMESPACE,…' and 'with LABELS' behind it or not",
+            f"--resources {text!r}: the form is KIND[.GROUP] [in NAMESPACE,…] [with LABELS]",
             hint="For example: --resources 'Deployment.apps in team-*,!team-tmp with tier=web'",
         )
-    namespaces = [one for one in (match["namespaces"] or "").split(",") if one]
+    namespaces = [glob for glob in (match["namespaces"] or "").split(",") if glob]
     selector = ResourceSelector(
         Kind.parse(match["kind"]),
-        tuple(one for one in namespaces if not one.startswith("!")),
+        tuple(glob for glob in namespaces if not glob.startswith("!")),
         (match["labels"] or "").strip(),
-        tuple(one[1:] for one in namespaces if one.startswith("!")),
+        tuple(glob[1:] for glob in namespaces if glob.startswith("!")),
     )
     for field, problem in problems(selector):
         raise InputError(f"--resources {text!r}: {field}: {problem}")
@@ -103,7 +103,7 @@ def parse(text: str) -> ResourceSelector:
 
 
 def in_words(selector: ResourceSelector) -> str:
-    """The inverse of ``parse``; names that are left out have no words, and are added as ``except NAME,…``."""
+    """The inverse of ``parse``. Excluded names, which ``parse`` does not know, are appended as ``except NAME,…``."""
     namespaces = [*selector.namespaces, *(f"!{glob}" for glob in selector.exclude_namespaces)]
     parts = [str(selector.kind)]
     parts += [f"in {','.join(namespaces)}"] if namespaces else []

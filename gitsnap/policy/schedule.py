@@ -1,7 +1,14 @@
-"""When a snapshot policy is due: pure arithmetic on schedules as robfig/cron's standard parser takes them.
+"""Schedules of robfig/cron's standard parser, as the controllers of Kubernetes use it: pure arithmetic on times.
 
-Five fields, ``@hourly`` and its like, ``@every 10m``, and a ``TZ=`` or ``CRON_TZ=`` prefix; croniter computes the times
-of the five fields. The only importer of croniter. This module must not read a clock: moments are arguments, in UTC.
+A schedule has five fields, or is ``@hourly`` and the like, or ``@every 10m``; a ``TZ=`` or ``CRON_TZ=`` prefix sets the
+time zone. Times are arguments, in UTC.
+
+croniter finds the next match of five fields: a search over months, days and weekdays with leap years and months of
+different lengths. The fields are parsed here first, for three reasons:
+- A schedule must mean the same as in a CronJob, but robfig/cron and croniter disagree about steps, 7 as Sunday, ranges
+  over the end, ``L`` and ``#``, and about which of the two day fields is unrestricted.
+- An error must name the field of the schedule.
+- Times that clocks skip or repeat follow robfig/cron: croniter gets wall-clock times with a constant offset.
 """
 
 from __future__ import annotations
@@ -12,12 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError
 
 from gitsnap.core.errors import InputError
+from gitsnap.core.time_zones import check_zone
 
 _NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -29,9 +36,6 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _ZONE_PREFIX = re.compile(r"(?:CRON_)?TZ=([^ ]*) +(.*)\Z", re.DOTALL)
-_NO_ZONE = re.compile(r"(?i)local|localtime|posixrules|(?:posix|right)/.*")
-"""What a time zone database may hold besides zones: the zone of the machine, and files for other purposes."""
-
 _EVERY = "@every "
 _DURATION = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,9})?(?:ns|us|µs|μs|ms|s|m|h))+\Z")
 _DURATION_PART = re.compile(r"([0-9]+)\.?([0-9]*)([a-zµμ]+)")
@@ -49,7 +53,7 @@ _ITEM = re.compile(
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _LONGEST_DISTANCE = timedelta(days=9 * 366)
-"""Between two times of a schedule: the 29th of February, around a year such as 2100."""
+"""The longest time between two times of a schedule: the 29th of February, around a year such as 2100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class _Field:
     low: int
     high: int
     names: tuple[str, ...] = ()
-    """Those of the numbers from ``low`` on."""
+    """Names of the numbers, from ``low`` upwards."""
 
 
 _FIELDS = (
@@ -72,27 +76,27 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule that was checked."""
+    """A valid schedule."""
 
     cron: str = ""
-    """Five fields, ``""`` where ``every`` says when."""
+    """Five fields, ``""`` for a schedule with ``every``."""
     every: timedelta = timedelta()
-    """Whole seconds, at least one."""
+    """Whole seconds, at least one; zero for a schedule with ``cron``."""
     zone: str = "UTC"
 
     @classmethod
     def parse(cls, text: str, *, time_zone: str = "") -> Schedule:
-        """A schedule as ``spec.schedule`` and ``spec.timeZone`` give it; without either zone it is in UTC.
+        """Parse ``spec.schedule`` and ``spec.timeZone``. Without a time zone in either, the schedule is in UTC.
 
-        Raises InputError that names what of the schedule is wrong. What robfig/cron v3 refuses is refused; so are a few
-        accidents of its parser (``*-5``, empty list items, a duration of nothing).
+        Refuses every schedule that robfig/cron v3 refuses, and a few that its parser accepts by accident: ``*-5``,
+        empty items of a list, a duration of zero. Raises InputError that names the invalid part.
         """
         if len(text) > _LONGEST_TEXT:
             raise InputError(f"a schedule is not longer than {_LONGEST_TEXT} characters")
         zone, rest = time_zone or "UTC", text.strip()
         if match := _ZONE_PREFIX.match(rest):
             if time_zone:
-                raise InputError(f"{text!r}: the time zone is given twice, in the schedule and in timeZone")
+                raise InputError(f"{text!r}: the time zone is set twice, in the schedule and in timeZone")
             zone, rest = match[1] or "UTC", match[2].strip()
         check_zone(zone)
         if rest.startswith(_EVERY):
@@ -103,26 +107,26 @@ class Schedule:
         _expressions(cron)
         return cls(cron=cron, zone=zone)
 
-    def next_after(self, moment: datetime) -> datetime:
-        """The first time of the schedule after ``moment``, in UTC.
+    def next_after(self, time: datetime) -> datetime:
+        """The first time of the schedule after ``time``, in UTC.
 
-        Where clocks go forward, times that do not exist are left out; where they go back, times that come twice count
-        twice. So robfig/cron has it.
+        As in robfig/cron, times that do not exist because clocks go forward are skipped, and times that occur twice
+        because clocks go back count twice.
         """
-        start = _whole_second(moment)
+        start = _whole_second(time)
         if self.every:
             return start + self.every
         zone = check_zone(self.zone)
         offset = _offset(zone, start)
-        while True:  # once for each change of the offset between the moment and the time that is looked for
-            found = _next_on_the_wall(self.cron, start + offset) - offset
-            change = _offset_change(zone, offset, start, found)
+        while True:  # once for each change of the offset before the next time
+            upcoming = _next_wall_time(self.cron, start + offset) - offset
+            change = _offset_change(zone, offset, start, upcoming)
             if change is None:
-                return found
+                return upcoming
             start, offset = change - _SECOND, _offset(zone, change)
 
     def interval_until(self, upcoming: datetime) -> timedelta:
-        """How long before a time of the schedule its last one was: on a Monday morning that may have been on Friday."""
+        """The time between ``upcoming`` and the previous time of the schedule, which may be Friday for a Monday."""
         if self.every:
             return self.every
         back = timedelta(minutes=2)
@@ -135,22 +139,22 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a schedule asks for at a moment."""
+    """The state of a schedule at one time."""
 
     run: datetime | None
-    """The scheduled time to take a sample for now, None where nothing is due."""
+    """The scheduled time for which a sample is due now; None where none is due."""
     next: datetime
     """The first scheduled time after now."""
     missed: datetime | None = None
-    """The newest scheduled time that was not served and is past its starting deadline."""
+    """The newest scheduled time that was not served and whose starting deadline has passed."""
 
 
 def due(schedule: Schedule, *, last: datetime, now: datetime, starting_deadline: timedelta | None = None) -> Due:
-    """What is due at ``now``, when everything up to ``last`` is served.
+    """What is due at ``now`` if everything up to ``last`` is served.
 
-    ``last`` is the newest of: the last run, the creation of the policy, the end of its suspension. However many times
-    were missed since, one run makes up for them, and none where even the newest is older than ``starting_deadline``.
-    A ``last`` after ``now`` (the clock went back) counts as ``now``: the caller must keep that moment in its stead.
+    ``last`` is the newest of: the last run, the creation of the policy, the end of its suspension. One run makes up for
+    all missed times, but none is due if even the newest of them is older than ``starting_deadline``. A ``last`` after
+    ``now`` (the clock was set back) counts as ``now``; the caller must then remember ``now`` instead.
     """
     last, now = min(_whole_second(last), _whole_second(now)), _whole_second(now)
     newest = _newest_until(schedule, last, now)
@@ -160,31 +164,19 @@ def due(schedule: Schedule, *, last: datetime, now: datetime, starting_deadline:
     return Due(newest, upcoming)
 
 
-def check_zone(name: str) -> tzinfo:
-    """The time zone of a name such as ``Europe/Rome``. Raises InputError."""
-    if name == "UTC":
-        return UTC
-    try:
-        if not _NO_ZONE.fullmatch(name):
-            return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    raise InputError(f"{name!r} is no time zone; use a name such as Europe/Rome or UTC")
-
-
 # Parsing --------------------------------------------------------------------------------------------------------------
 
 
 def _every(text: str, duration: str) -> timedelta:
-    """Rounded down to seconds, but never to nothing. Raises InputError."""
+    """Parse the duration after @every, rounded down to seconds, at least one. Raises InputError."""
     if not _DURATION.match(duration):
-        raise InputError(f"{text!r}: a duration such as 10m, 1h30m or 90s must follow @every, not {duration!r}")
+        raise InputError(f"{text!r}: a duration such as 10m, 1h30m or 90s is required after @every, not {duration!r}")
     nanoseconds = sum(
         Fraction(f"{whole}.{fraction or '0'}") * _UNITS[unit]
         for whole, fraction, unit in _DURATION_PART.findall(duration)
     )
     if not nanoseconds:
-        raise InputError(f"{text!r}: the duration after @every is nothing")
+        raise InputError(f"{text!r}: the duration after @every is zero")
     seconds = max(int(nanoseconds // 10**9), 1)
     if seconds > _LONGEST_EVERY:
         raise InputError(f"{text!r}: the duration after @every is longer than ten years")
@@ -193,15 +185,14 @@ def _every(text: str, duration: str) -> timedelta:
 
 @lru_cache(maxsize=64)
 def _expressions(cron: str) -> tuple[str, ...]:
-    """The five fields as expressions for croniter, which times have to match any of.
+    """The five fields as expressions for croniter; a time matches the schedule if it matches any of them.
 
-    Fields are spelt out as numbers, because croniter reads some of them otherwise than robfig/cron does: steps, 7 as
-    Sunday, ranges over the end, and which fields count as unrestricted. Raises InputError.
+    Each field is a list of numbers, which croniter and robfig/cron read alike. Raises InputError.
     """
     parts = cron.split()
     if len(parts) != len(_FIELDS):
         names = ", ".join(field.name for field in _FIELDS)
-        raise InputError(f"{cron!r} is no schedule: five fields are needed ({names}), there are {len(parts)}")
+        raise InputError(f"{cron!r} is not a schedule: it must have five fields ({names}) and has {len(parts)}")
     minute, hour, day, month, weekday = (
         _listed(_numbers(cron, field, part), field) for field, part in zip(_FIELDS, parts, strict=True)
     )
@@ -216,7 +207,7 @@ def _expressions(cron: str) -> tuple[str, ...]:
 
 
 def _ever_comes(expression: str) -> bool:
-    """Not so for the 30th of February."""
+    """Whether an expression has any time; the 30th of February has none."""
     try:
         croniter(expression, _ANY_MOMENT).get_next(datetime)
     except CroniterBadDateError:
@@ -225,7 +216,7 @@ def _ever_comes(expression: str) -> bool:
 
 
 def _unrestricted(part: str) -> bool:
-    """A star, alone or in a list; not one with a step. Days match both fields then, otherwise any of the two."""
+    """Whether a field has a star without a step. If one day field has, both must match, otherwise either of them."""
     return any(re.fullmatch(r"[*?](?:/0*1)?", item) for item in part.split(","))
 
 
@@ -236,7 +227,7 @@ def _numbers(cron: str, field: _Field, part: str) -> set[int]:
         if match is None:
             raise InputError(f"{cron!r}: the field {field.name} is not valid: {part!r}")
         low = field.low if match["star"] else _number(cron, field, match["low"])
-        # "5/15" means from 5 to the end, "5" only 5.
+        # "5/15" means from 5 to the end; "5" means only 5.
         to_the_end = match["star"] or (match["step"] and not match["high"])
         high = field.high if to_the_end else _number(cron, field, match["high"] or match["low"])
         step = int(match["step"] or 1)
@@ -268,13 +259,13 @@ def _listed(numbers: Iterable[int], field: _Field) -> str:
 
 
 def _newest_until(schedule: Schedule, last: datetime, now: datetime) -> datetime | None:
-    """The newest time of the schedule after ``last`` and not after ``now``; by bisection, for years may lie between."""
+    """The newest time of the schedule after ``last`` and up to ``now``; by bisection, because years may be between."""
     if schedule.every:
         return last + (now - last) // schedule.every * schedule.every if now - last >= schedule.every else None
     newest, high = schedule.next_after(last), now
     if newest > now:
         return None
-    while high - newest > _SECOND:  # nothing comes after high and until now
+    while high - newest > _SECOND:  # no time is after high and up to now
         middle = newest + (high - newest) // (2 * _SECOND) * _SECOND
         later = schedule.next_after(middle)
         if later <= now:
@@ -284,14 +275,14 @@ def _newest_until(schedule: Schedule, last: datetime, now: datetime) -> datetime
     return newest
 
 
-def _next_on_the_wall(cron: str, wall: datetime) -> datetime:
-    """The first time after ``wall`` that a clock shows which is never put forward or back."""
-    times: list[datetime] = [croniter(one, wall).get_next(datetime) for one in _expressions(cron)]
+def _next_wall_time(cron: str, wall: datetime) -> datetime:
+    """The first match after ``wall``, for a clock that never changes its offset."""
+    times: list[datetime] = [croniter(expression, wall).get_next(datetime) for expression in _expressions(cron)]
     return min(times)
 
 
 def _offset_change(zone: tzinfo, offset: timedelta, after: datetime, until: datetime) -> datetime | None:
-    """The first second in ``(after, until]`` at which the zone has another offset, None where it has none."""
+    """The first second in ``(after, until]`` at which the offset of the zone differs; None without a change."""
     if zone is UTC:
         return None
     step = timedelta(hours=12)
@@ -307,12 +298,12 @@ def _offset_change(zone: tzinfo, offset: timedelta, after: datetime, until: date
     return None
 
 
-def _offset(zone: tzinfo, moment: datetime) -> timedelta:
-    return moment.astimezone(zone).utcoffset() or timedelta()
+def _offset(zone: tzinfo, time: datetime) -> timedelta:
+    return time.astimezone(zone).utcoffset() or timedelta()
 
 
-def _whole_second(moment: datetime) -> datetime:
-    """Raises ValueError for a moment without a zone, which would mean the zone of the machine."""
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a time zone")
-    return moment.astimezone(UTC).replace(microsecond=0)
+def _whole_second(time: datetime) -> datetime:
+    """The time in UTC, in whole seconds. Raises ValueError for a naive time: it would mean the zone of the machine."""
+    if time.tzinfo is None:
+        raise ValueError("a time without a time zone")
+    return time.astimezone(UTC).replace(microsecond=0)

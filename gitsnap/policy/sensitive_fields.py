@@ -1,7 +1,7 @@
-"""Fields whose values are kept like those of Secrets: checked, and in the words of the command line.
+"""Fields whose values are kept like those of Secrets: validation, and the syntax of the command line.
 
-Refused are fields that gitsnap itself reads to follow references or to match clusters: with fingerprints in them,
-comparisons and rollbacks would be wrong. This module must not look at objects.
+Fields that gitsnap reads to follow references or to match clusters are refused: with fingerprints in their place,
+comparisons and rollbacks would be wrong.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _ANNOTATIONS = ("metadata", "annotations")
 
 
 def problems(field: SensitiveField) -> Iterator[tuple[str, str]]:
-    """What is wrong with a field: its part, as it is called in YAML, and the reason."""
+    """The problems of a field: pairs of its part, as named in YAML, and the reason."""
     kind = field.kind
     if not kind.name:
-        yield "kind", "is needed, a kind such as ClusterProfile"
+        yield "kind", "is required, for example ClusterProfile"
     elif kind in kinds.INVENTORY_KINDS | kinds.GENERATED_KINDS | NEVER_CONFIGURATION:
-        yield "kind", f"{kind} is a report of a controller: it is no configuration"
-    elif not kind.group and kind not in CORE_KINDS:  # it would hide nothing, and nobody would notice
-        groups = sorted(one.group for one in kinds.BY_KIND if one.name == kind.name)
+        yield "kind", f"{kind} is a report of a controller, not configuration"
+    elif not kind.group and kind not in CORE_KINDS:  # it would hide nothing, without a warning
+        groups = sorted(known.group for known in kinds.BY_KIND if known.name == kind.name)
         yield (
             "kind",
             f"{kind.name} needs its group" + (f": {' or '.join(groups)}" if groups else ", as in Deployment.apps"),
@@ -44,25 +44,28 @@ def problems(field: SensitiveField) -> Iterator[tuple[str, str]]:
     if steps[0] in ("apiVersion", "kind", "status"):
         yield "path", f"{steps[0]} cannot be hidden"
     elif steps[0] == _METADATA and (steps[:2] != _ANNOTATIONS or len(steps) != 3):
-        yield "path", 'of the metadata, single annotations can be hidden, such as metadata.annotations["example.com/a"]'
+        yield (
+            "path",
+            'only single annotations of the metadata can be hidden, such as metadata.annotations["example.com/a"]',
+        )
     elif kind == kinds.SECRET and steps[0] != _METADATA:
-        yield "path", "the values of Secrets are hidden in any case; only their annotations can be named"
+        yield "path", "the values of Secrets are always hidden; only their annotations can be named"
     for read in _read_by_gitsnap(kind):
         if _overlap(steps, steps_of(read)):
-            yield "path", f"gitsnap reads {read} to know what belongs together, so that it cannot be hidden"
+            yield "path", f"cannot be hidden, because gitsnap reads {read} to find related objects"
             return
 
 
 def overlapping(fields: Sequence[SensitiveField]) -> Iterator[tuple[SensitiveField, SensitiveField]]:
-    """Pairs of fields of which one holds the other."""
-    for number, one in enumerate(fields):
+    """Pairs of fields of which one contains the other."""
+    for number, field in enumerate(fields):
         for other in fields[number + 1 :]:
-            if one.kind == other.kind and _overlap(steps_of(one.path), steps_of(other.path)):
-                yield one, other
+            if field.kind == other.kind and _overlap(steps_of(field.path), steps_of(other.path)):
+                yield field, other
 
 
-def _overlap(one: Sequence[str], other: Sequence[str]) -> bool:
-    return all(a == b or ANY in (a, b) for a, b in zip(one, other, strict=False))
+def _overlap(left: Sequence[str], right: Sequence[str]) -> bool:
+    return all(a == b or ANY in (a, b) for a, b in zip(left, right, strict=False))
 
 
 def _read_by_gitsnap(kind: Kind) -> Iterator[str]:
@@ -75,7 +78,7 @@ def _read_by_gitsnap(kind: Kind) -> Iterator[str]:
 
 
 def parse(text: str) -> SensitiveField:
-    """A field from words: ``KIND[.GROUP] PATH``. Raises InputError."""
+    """Parse a field of the command line: ``KIND[.GROUP] PATH``. Raises InputError."""
     kind, _, path = text.strip().partition(" ")
     field = SensitiveField(Kind.parse(kind), path.strip())
     check([field], f"--sensitive-field {text!r}")
@@ -83,7 +86,7 @@ def parse(text: str) -> SensitiveField:
 
 
 def check(fields: Iterable[SensitiveField], source: str) -> None:
-    """Raises InputError for the first thing that is wrong."""
+    """Check fields. Raises InputError for the first problem; ``source`` names the fields in the message."""
     fields = list(fields)
     for field in fields:
         for part, problem in problems(field):
@@ -91,5 +94,5 @@ def check(fields: Iterable[SensitiveField], source: str) -> None:
                 f"{source}: {part}: {problem}",
                 hint="For example: 'ClusterProfile.config.projectsveltos.io spec.helmCharts[].values'",
             )
-    for one, other in overlapping(fields):
-        raise InputError(f"{source}: {one.path} and {other.path} overlap: give one")
+    for field, other in overlapping(fields):
+        raise InputError(f"{source}: {field.path} and {other.path} overlap: name only one of them")

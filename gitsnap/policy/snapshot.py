@@ -1,8 +1,7 @@
-"""The snapshot policy: a ``Snapshot`` resource, checked field by field.
+"""The snapshot policy: reads a ``Snapshot`` resource and validates each field.
 
-All that is wrong is reported at once, each with the path of its field. The resource is that of the old Sveltos feature
-(``utils.projectsveltos.io/v1beta1``) with more fields; the same file serves the controller and the command line.
-This module must not act on a policy.
+All problems are reported at once, each with the path of its field. The resource is that of the old Sveltos feature
+(``utils.projectsveltos.io/v1beta1``) with more fields. The controller and the command line use the same resource.
 """
 
 from __future__ import annotations
@@ -14,17 +13,20 @@ from typing import Any
 
 from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Kind, ResourceSelector, SecretsMode, SensitiveField
+from gitsnap.core.time_zones import check_zone
 from gitsnap.format import check_branch
 from gitsnap.format import recipients as public_keys
 from gitsnap.policy import resources as scope
 from gitsnap.policy import sensitive_fields as sensitive
-from gitsnap.policy.schedule import Schedule, check_zone
+from gitsnap.policy.schedule import Schedule
 
 GROUP = "utils.projectsveltos.io"
 SNAPSHOT = Kind(GROUP, "Snapshot")
 API_VERSION = f"{GROUP}/v1beta1"
 
-_MOST_SHOWN = 200
+_LONGEST_QUOTE = 200
+"""Characters of an invalid value in a message."""
+
 _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 _KEEPS = ("keepLast", "keepHourly", "keepDaily", "keepWeekly", "keepMonthly")
@@ -42,7 +44,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many scheduled samples are kept; 0 means that the rule does not apply."""
+    """Numbers of scheduled samples to keep; 0 means that the rule does not apply."""
 
     keep_last: int = 0
     keep_hourly: int = 0
@@ -55,7 +57,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Where samples are pushed to."""
+    """The remote that samples are pushed to."""
 
     url: str
     prefix: str = ""
@@ -66,30 +68,30 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One snapshot policy."""
+    """A snapshot policy. The fields are those of the spec of a Snapshot."""
 
     name: str
     schedule: Schedule | None = None
-    """None: samples are only taken on demand."""
+    """None: samples are taken on request only."""
     storage: str = ""
-    """Folder that holds the archive's folder, as the controller sees it; ``""`` where the file does not say."""
+    """The parent folder of the archive, in the controller's file system; ``""`` for the default."""
     starting_deadline_seconds: int | None = None
     successful_snapshot_limit: int | None = None
     suspend: bool = False
     resources: tuple[ResourceSelector, ...] = ()
     resources_given: bool = True
-    """Whether the policy says which kinds it adds, be it none: an archive otherwise goes on with those it has."""
+    """Whether the policy decides on ``resources``; otherwise an archive keeps its own."""
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
     secrets_given: bool = False
-    """Whether the policy names a mode, or recipients."""
+    """Whether the policy names a mode or recipients; otherwise an archive keeps its own."""
     secrets_source: str = field(default="", compare=False)
-    """What names the mode and the recipients, for messages: ``Snapshot hourly``, a file or a flag."""
+    """The source of mode and recipients, for messages: ``Snapshot hourly``, a file or a flag."""
     recipients: tuple[str, ...] = ()
     sensitive_fields: tuple[SensitiveField, ...] = ()
     sensitive_given: bool = False
-    """Whether the policy says which fields it hides, be it none: an archive otherwise goes on with those it has."""
+    """Whether the policy decides on ``sensitive_fields``; otherwise an archive keeps its own."""
     secrets_secret: str = ""
-    """``<namespace>/<name>`` of the Secret that holds the fingerprint key."""
+    """``<namespace>/<name>`` of the Secret with the fingerprint key."""
     retention: Retention = field(default_factory=Retention)
     push: Push | None = None
     signing_secret: str = ""
@@ -97,16 +99,16 @@ class Policy:
 
 
 def default(name: str) -> Policy:
-    """The policy of a capture on demand that has no Snapshot resource. Raises InputError for a bad name."""
+    """The policy of a capture without a Snapshot resource. Raises InputError for an invalid name."""
     check_branch(name)
     return Policy(name, resources_given=False)
 
 
 def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
-    """The policy that a Snapshot resource describes.
+    """Read the policy of a Snapshot resource; ``source`` names the document in messages.
 
-    ``source`` names the document in messages. A server's CRD refuses most of what is wrong, a file on the command line
-    is checked here alone. Raises InputError that lists every field which is not valid.
+    The CRD of a server refuses most invalid fields; a file on the command line is validated only here. Raises
+    InputError that lists every invalid field.
     """
     reader = _Reader(source)
     policy = reader.policy(document)
@@ -117,9 +119,9 @@ def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
 
 
 class _Reader:
-    """Reads fields and collects what is wrong with them, so that a person mends a file once.
+    """Reads fields and collects their problems, so that all of them can be corrected at once.
 
-    A field that is null counts as absent, as it does on a server.
+    A field that is null counts as absent, as on a server.
     """
 
     def __init__(self, source: str) -> None:
@@ -127,13 +129,10 @@ class _Reader:
         self.problems: list[str] = []
 
     def policy(self, document: object) -> Policy:
-        """The policy that a Snapshot describes. What is wrong with a field is noted in ``problems``.
-
-        Raises InputError for what is no Snapshot at all.
-        """
+        """Read the policy and add invalid fields to ``problems``. Raises InputError for any other object."""
         if not isinstance(document, dict) or Kind.of(document) != SNAPSHOT:
-            found = Kind.of(document) if isinstance(document, dict) else _type(document)
-            raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {found}")
+            actual = Kind.of(document) if isinstance(document, dict) else _type(document)
+            raise InputError(f"{self._source}: expected a Snapshot of {API_VERSION}, found {actual}")
         if document["apiVersion"] != API_VERSION:
             self.problems.append(f"apiVersion: {document['apiVersion']!r} is unknown; use {API_VERSION}")
         self._only(document, "", ("apiVersion", "kind", "metadata", "spec", "status"))
@@ -176,16 +175,16 @@ class _Reader:
         text = self._text(spec, "schedule", "spec")
         if not text and spec.get("schedule") is None:
             return None
-        found: list[Schedule] = []
-        self._try("spec.schedule", lambda: found.append(Schedule.parse(text, time_zone=zone)))
-        return found[0] if found else None
+        schedules: list[Schedule] = []
+        self._try("spec.schedule", lambda: schedules.append(Schedule.parse(text, time_zone=zone)))
+        return schedules[0] if schedules else None
 
     def _resources(self, spec: JsonObject) -> tuple[ResourceSelector, ...]:
         selectors = []
         for position, entry in enumerate(self._list(spec, "resources", "spec")):
             path = f"spec.resources[{position}]"
             if not isinstance(entry, dict):
-                self.problems.append(f"{path}: an object with kind, group, namespaces and labelSelector is needed")
+                self.problems.append(f"{path}: must be an object with kind, group, namespaces and labelSelector")
                 continue
             self._only(
                 entry, path, ("group", "kind", "namespaces", "labelSelector", "excludeNamespaces", "excludeNames")
@@ -210,12 +209,12 @@ class _Reader:
             self._bad("spec.secrets.mode", text, f"one of {', '.join(SecretsMode)}")
             return SecretsMode.ENCRYPT
         if text != SecretsMode.ENCRYPT and secrets.get("recipients"):
-            self.problems.append(f"spec.secrets.recipients: have no meaning in the mode {text}, only in encrypt")
+            self.problems.append(f"spec.secrets.recipients: have no effect in the mode {text}, only in encrypt")
         return SecretsMode(text)
 
     def _recipients(self, secrets: JsonObject) -> tuple[str, ...]:
         recipients = self._texts(secrets, "recipients", "spec.secrets")
-        for position, recipient in enumerate(recipients):  # not shown: it may be a private key that was mistaken
+        for position, recipient in enumerate(recipients):  # not shown: it may be a private key by mistake
             if problem := public_keys.problem(recipient):
                 self.problems.append(f"spec.secrets.recipients[{position}]: {problem}")
         return tuple(sorted(set(recipients)))
@@ -225,25 +224,28 @@ class _Reader:
         for position, entry in enumerate(self._list(secrets, "sensitiveFields", "spec.secrets")):
             path = f"spec.secrets.sensitiveFields[{position}]"
             if not isinstance(entry, dict):
-                self.problems.append(f"{path}: an object with kind, group and path is needed")
+                self.problems.append(f"{path}: must be an object with kind, group and path")
                 continue
             self._only(entry, path, ("group", "kind", "path"))
             kind = Kind(self._text(entry, "group", path), self._text(entry, "kind", path))
             field = SensitiveField(kind, self._text(entry, "path", path))
-            found = [f"{path}.{part}: {problem}" for part, problem in sensitive.problems(field)]
-            self.problems += found
-            fields += [] if found else [field]
-        for one, other in sensitive.overlapping(sorted(set(fields))):
-            self.problems.append(f"spec.secrets.sensitiveFields: {one.path} and {other.path} overlap: give one")
+            problems = [f"{path}.{part}: {problem}" for part, problem in sensitive.problems(field)]
+            self.problems += problems
+            fields += [] if problems else [field]
+        for field, other in sensitive.overlapping(sorted(set(fields))):
+            overlap = f"{field.path} and {other.path} overlap: name only one of them"
+            self.problems.append(f"spec.secrets.sensitiveFields: {overlap}")
         if fields and secrets.get("mode") in (SecretsMode.OMIT, SecretsMode.PLAINTEXT):
-            self.problems.append(f"spec.secrets.sensitiveFields: have no meaning in the mode {secrets['mode']}")
+            self.problems.append(f"spec.secrets.sensitiveFields: have no effect in the mode {secrets['mode']}")
         return tuple(sorted(set(fields)))
 
     def _retention(self, retention: JsonObject, limit: int | None) -> Retention:
         self._only(retention, "spec.retention", (*_KEEPS, "keepWithin"))
         counts = {keep: self._count(retention, keep, "spec.retention") or 0 for keep in _KEEPS}
         if limit is not None and retention.get("keepLast") is not None:
-            self.problems.append("spec.retention.keepLast: says the same as spec.successfulSnapshotLimit; give one")
+            self.problems.append(
+                "spec.retention.keepLast: means the same as spec.successfulSnapshotLimit; set only one of them"
+            )
         allowed = "a duration such as 30d, 1y6m or 2h"
         return Retention(
             keep_last=counts["keepLast"],
@@ -261,9 +263,9 @@ class _Reader:
         self._only(push, "spec.push", ("url", "prefix", "secretRef", "prune"))
         url = self._text(push, "url", "spec.push")
         if _URL_WITH_PASSWORD.match(url):
-            self.problems.append("spec.push.url: must not hold a user name or password; put them into secretRef")
-        elif not _URL.fullmatch(url):  # not shown: what is wrong with it may be a password in an unexpected place
-            self.problems.append("spec.push.url: a git URL is needed (https://…, ssh://… or user@host:path)")
+            self.problems.append("spec.push.url: must not contain a user name or password; put them into secretRef")
+        elif not _URL.fullmatch(url):  # not shown: it may contain a password in an unexpected place
+            self.problems.append("spec.push.url: a git URL is required (https://…, ssh://… or user@host:path)")
         prefix = self._text(push, "prefix", "spec.push")
         if prefix:
             self._try("spec.push.prefix", lambda: check_branch("any", prefix))
@@ -280,22 +282,22 @@ class _Reader:
         signing = self._map(spec, "signing", "spec.signing")
         self._only(signing, "spec.signing", ("secretRef",))
         if not signing.get("secretRef"):
-            self.problems.append("spec.signing.secretRef: is needed, the Secret that holds the signing key")
+            self.problems.append("spec.signing.secretRef: is required: the Secret with the signing key")
         return self._secret(signing, "spec.signing")
 
     # Fields of one type each ------------------------------------------------------------------------------------------
 
     def _only(self, entry: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
         for name in sorted(str(unknown) for unknown in entry if unknown not in known):
-            place = f"{path}.{name}" if path else name
-            self.problems.append(f"{place}: is unknown; known here: {', '.join(sorted(known))}")
+            field_path = f"{path}.{name}" if path else name
+            self.problems.append(f"{field_path}: is unknown; known fields: {', '.join(sorted(known))}")
 
     def _map(self, entry: Mapping[str, Any], name: str, path: str) -> JsonObject:
         value = entry.get(name)
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.problems.append(f"{path}: an object is needed, not {_type(value)}")
+            self.problems.append(f"{path}: must be an object, not {_type(value)}")
             return {}
         return value
 
@@ -304,7 +306,7 @@ class _Reader:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.problems.append(f"{path}.{name}: a list is needed, not {_type(value)}")
+            self.problems.append(f"{path}.{name}: must be a list, not {_type(value)}")
             return []
         return value
 
@@ -312,7 +314,7 @@ class _Reader:
         value = entry.get(name)
         if value is None or isinstance(value, str):
             return value or ""
-        self.problems.append(f"{path}.{name}: text is needed, not {_type(value)}")
+        self.problems.append(f"{path}.{name}: must be a string, not {_type(value)}")
         return ""
 
     def _texts(self, entry: Mapping[str, Any], name: str, path: str) -> list[str]:
@@ -321,7 +323,7 @@ class _Reader:
             if isinstance(value, str):
                 texts.append(value)
             else:
-                self.problems.append(f"{path}.{name}[{position}]: text is needed, not {_type(value)}")
+                self.problems.append(f"{path}.{name}[{position}]: must be a string, not {_type(value)}")
         return texts
 
     def _matching(
@@ -332,20 +334,20 @@ class _Reader:
         pattern: re.Pattern[str],
         allowed: str,
         *,
-        needed: bool = False,
+        required: bool = False,
     ) -> str:
-        """A text of a form; a field that is absent is ``""``, and so is an empty one where it is not needed."""
+        """A string that matches a pattern; ``""`` for an absent or empty field, which is a problem if ``required``."""
         text = self._text(entry, name, path)
         if text and not pattern.fullmatch(text):
             self._bad(f"{path}.{name}", text, allowed)
-        elif needed and not text:
-            self.problems.append(f"{path}.{name}: is needed, {allowed}")
+        elif required and not text:
+            self.problems.append(f"{path}.{name}: is required: {allowed}")
         return text
 
     def _flag(self, entry: Mapping[str, Any], name: str, path: str) -> bool:
         value = entry.get(name)
         if value is not None and not isinstance(value, bool):
-            self.problems.append(f"{path}.{name}: true or false is needed, not {_type(value)}")
+            self.problems.append(f"{path}.{name}: must be true or false, not {_type(value)}")
         return value is True
 
     def _count(
@@ -355,24 +357,24 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            self.problems.append(f"{path}.{name}: a whole number from {lowest} to {highest} is needed")
+            self.problems.append(f"{path}.{name}: must be a whole number from {lowest} to {highest}")
             return None
         return value
 
     def _secret(self, entry: JsonObject, path: str) -> str:
-        """``<namespace>/<name>``; a Snapshot has no namespace of its own that could be meant."""
+        """A secretRef as ``<namespace>/<name>``. The namespace is required: a Snapshot has none."""
         if entry.get("secretRef") is None:
             return ""
         path = f"{path}.secretRef"
         reference = self._map(entry, "secretRef", path)
         self._only(reference, path, ("namespace", "name"))
         parts = ("namespace", "name")
-        names = [self._matching(reference, part, path, _NAME, "a name", needed=True) for part in parts]
+        names = [self._matching(reference, part, path, _NAME, "a name", required=True) for part in parts]
         return "/".join(names) if all(names) else ""
 
     def _bad(self, path: str, text: str, allowed: str) -> None:
-        shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-        self.problems.append(f"{path}: {shown!r} is not {allowed}")
+        quoted = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+        self.problems.append(f"{path}: {quoted!r} is not {allowed}")
 
     def _try(self, path: str, check: Callable[[], object]) -> bool:
         try:
@@ -384,5 +386,12 @@ class _Reader:
 
 
 def _type(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "nothing")

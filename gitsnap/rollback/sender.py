@@ -132,8 +132,6 @@ class Sender:
 class RecreationError(ConflictError):
     """An object was deleted and could not be created anew: something was written, though the step failed."""
 
-    retryable = False
-
 
 def _sent(cluster: Cluster, request: Request, *, dry_run: bool) -> JsonObject | None:
     match request:

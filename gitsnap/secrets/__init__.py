@@ -1,1 +1,1 @@
-"""Keys and encryption of an archive's Secrets: age identities, fingerprint keys, sealing, rotation."""
+"""Keys and encryption of the Secrets in an archive: age identities, fingerprint keys, sealing, rotation."""

@@ -1,7 +1,7 @@
 """The keys of an archive: the fingerprint key, the age recipients to encrypt to, the identities to decrypt with.
 
-They lie beside the archives, at ``<storage>/.keys/<policy>/``, never inside one. The only importer of the encryption
-library. This module must not let a value of a Secret into a message, and fails rather than write anything in plain.
+Key files are in ``<storage>/.keys/<policy>/``, never inside an archive. Messages never contain a value of a Secret, and
+an error never leads to unencrypted output.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FOLDER_FILES = {
     ".gitignore": "# Private keys: `git add` in an outer repository must not take them.\n*\n",
     "README.md": (
         "# Private keys of gitsnap's archives\n\n"
-        "One folder for each archive beside this one. Keep a copy of them elsewhere, and keep them from others.\n\n"
+        "One folder for each archive in the folder above. Keep a copy elsewhere, and do not share these files.\n\n"
         "- `identity.txt`: the age private key. Without it the encrypted values of Secrets cannot be restored.\n"
         "- `fingerprint.key`: the key of the fingerprints. With it others can test guesses of values.\n"
-        "- `fingerprint.key.ID`: the same from before `gitsnap secrets rekey`, for older samples.\n"
+        "- `fingerprint.key.ID`: a key from before `gitsnap secrets rekey`, for older samples.\n"
     ),
 }
-"""What lies in the folder of all keys, whose files git ignores wherever the folder is."""
+"""Files in the folder of all keys. An outer git repository ignores the folder."""
 
 _NEEDS_KEY = (SecretsMode.ENCRYPT, SecretsMode.REDACT)
 _NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
@@ -43,15 +43,15 @@ _NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """A private key that was read. Its representation shows nothing of it."""
+    """A private key. Its representation does not show it."""
 
     key: object
     recipient: str
-    """The age recipient that belongs to it, ``""`` for an SSH key."""
+    """The age recipient of the key, ``""`` for an SSH key."""
 
 
 class Keeper:
-    """The keys at hand (ports.SecretsKeeper). Raises SecretsError for a recipient that is none."""
+    """The available keys (ports.SecretsKeeper)."""
 
     def __init__(
         self,
@@ -61,17 +61,18 @@ class Keeper:
         identities: Sequence[Identity] = (),
         created_identity: Path | None = None,
     ) -> None:
+        """Raises SecretsError for an invalid recipient."""
         self._key = key
         stripped = [recipient.strip() for recipient in recipients]
         self._parsed_recipients = [_recipient(text, number) for number, text in enumerate(stripped, start=1)]
         self._recipients = tuple(sorted(set(stripped)))
         self._identities = tuple(identities)
         self.created_identity = created_identity
-        """The identity file that was made on this occasion, so that somebody can be told to keep a copy."""
+        """The identity file that was created together with this keeper: the user must be told to keep a copy."""
 
     @property
     def fingerprint_key(self) -> bytes:
-        """32 bytes."""
+        """The key of fingerprints: 32 bytes."""
         return self._key
 
     @property
@@ -81,33 +82,33 @@ class Keeper:
 
     @property
     def can_unseal(self) -> bool:
-        """Whether there is any identity to try."""
+        """Whether there is any identity."""
         return bool(self._identities)
 
     @property
     def own_recipients(self) -> tuple[str, ...]:
-        """The public keys of the age identities at hand. Those of SSH identities are not known."""
+        """The recipients of the age identities, sorted. The recipients of SSH identities are not known."""
         return tuple(sorted({identity.recipient for identity in self._identities if identity.recipient}))
 
     @property
     def reads_back(self) -> bool:
-        """Whether what is sealed now can be unsealed with the identities at hand."""
+        """Whether the identities can decrypt values that are encrypted to the recipients."""
         with suppress(SecretsError):
             return self.unseal(self.seal(b"probe")) == b"probe"
         return False
 
     def with_recipients(self, recipients: Sequence[str]) -> Keeper:
-        """The same keys, encrypting to others. Raises SecretsError for a text that is no recipient."""
+        """The same keys with other recipients. Raises SecretsError for an invalid recipient."""
         _check_recipients(recipients)
         return Keeper(self._key, recipients=recipients, identities=self._identities)
 
     def with_new_key(self) -> Keeper:
-        """A new fingerprint key, with the same recipients and identities."""
+        """The same recipients and identities with a new fingerprint key."""
         key = random_source.token_bytes(KEY_BYTES)
         return Keeper(key, recipients=self._recipients, identities=self._identities)
 
     def seal(self, plaintext: bytes) -> bytes:
-        """An age file for the recipients. Raises SecretsError; nothing unencrypted ever comes back."""
+        """Encrypt to the recipients; returns an age file. Raises SecretsError without a recipient or on failure."""
         if not self._recipients:
             raise SecretsError("there is no recipient to encrypt Secrets to", hint="Name one with --recipient.")
         with suppress(pyrage.EncryptError):
@@ -115,7 +116,7 @@ class Keeper:
         raise SecretsError(f"a Secret could not be encrypted to {', '.join(self.recipients)}")
 
     def unseal(self, ciphertext: bytes) -> bytes:
-        """The inverse of ``seal``. Raises SecretsError when no identity fits or the file is damaged."""
+        """Decrypt an age file. Raises SecretsError when no identity matches or the file is damaged."""
         if not self._identities:
             raise SecretsError(
                 "the values of Secrets are encrypted, and there is no identity to decrypt them with",
@@ -140,12 +141,12 @@ def open_keeper(
     wrapped_key: bytes | None = None,
     create: bool = False,
 ) -> Keeper | None:
-    """The keys in ``folder`` (``<storage>/.keys/<policy>``); None in the modes that need none.
+    """Read the keys in ``folder`` (``<storage>/.keys/<policy>``); None in modes that need no key.
 
-    ``expected_key`` is the id of the key that the archive's fingerprints were made with; ``wrapped_key`` is the copy
-    that the archive keeps of it, encrypted to the recipients. With ``create``, what is missing is made: the key, and an
-    identity where the mode is encrypt and nobody is named as recipient. An archive that has fingerprints already never
-    gets a new key, nor one that has ciphertexts a new identity. Raises SecretsError, StorageError.
+    ``expected_key`` is the id of the key that made the archive's fingerprints; ``wrapped_key`` is the archive's copy of
+    this key, encrypted to the recipients. ``create`` creates missing files: the key, and an identity if the mode is
+    encrypt and no recipient is named. An archive that has fingerprints never gets a new key, and an archive that has
+    ciphertexts never gets a new identity. Raises SecretsError, StorageError.
     """
     if mode not in _NEEDS_KEY:
         return None
@@ -156,20 +157,20 @@ def open_keeper(
     named = list(recipients) if mode is SecretsMode.ENCRYPT else []
     if create:
         _check_recipients(named)
-    Keeper(b"", recipients=named)  # refuses a bad recipient before anything is written
-    makes_identity = mode is SecretsMode.ENCRYPT and not named and own is None and create
-    if makes_identity and wrapped_key is not None:
+    Keeper(b"", recipients=named)  # refuses an invalid recipient before anything is written
+    creates_identity = mode is SecretsMode.ENCRYPT and not named and own is None and create
+    if creates_identity and wrapped_key is not None:
         raise SecretsError(
             f"this archive's Secrets are encrypted, and its identity file {own_file} is missing",
             hint="Put the identity file back, or name the recipients to encrypt to with --recipient.",
         )
     key = _key(folder / KEY_FILE, known, expected_key=expected_key, wrapped_key=wrapped_key, create=create)
-    created = create_private(own_file, _new_identity_text()) if makes_identity else False
+    created = create_private(own_file, _new_identity_text()) if creates_identity else False
     if create and folder.parent.is_dir():
         for name, text in _FOLDER_FILES.items():
-            if not (folder.parent / name).exists():  # a full disk must not stop what needs no room
+            if not (folder.parent / name).exists():  # a full disk must not stop a capture that has them already
                 create_private(folder.parent / name, text)  # durable: an empty .gitignore would ignore no key
-    if makes_identity:
+    if creates_identity:
         own = _required_identities(own_file)
         known += own
     if mode is SecretsMode.ENCRYPT and not named:
@@ -179,31 +180,31 @@ def open_keeper(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyTexts:
-    """Keys that are given as texts rather than files. Its representation shows nothing of them."""
+    """Keys as texts instead of files. The representation does not show them."""
 
     source: str
-    """Where they come from, for messages: ``Secret gitsnap/keys``."""
+    """The source of the keys, for messages: ``the Secret gitsnap/keys``."""
     fingerprint_key: str = ""
-    """What the file fingerprint.key would hold, ``""`` where there is none."""
+    """The content of fingerprint.key, ``""`` without a key."""
     identity: str = ""
-    """What the file identity.txt would hold."""
+    """The content of identity.txt, ``""`` without an identity."""
 
 
-def keeper_of(
-    given: KeyTexts, *, mode: SecretsMode, recipients: Sequence[str] = (), expected_key: str = ""
+def keeper_from_texts(
+    texts: KeyTexts, *, mode: SecretsMode, recipients: Sequence[str] = (), expected_key: str = ""
 ) -> Keeper | None:
-    """The keys that are given; None in the modes that need none. Nothing is made. Raises SecretsError."""
+    """Read keys from texts; None in modes that need no key. No key is created. Raises SecretsError."""
     if mode not in _NEEDS_KEY:
         return None
-    if not given.fingerprint_key:
+    if not texts.fingerprint_key:
         raise SecretsError(
-            f"{given.source} has no {KEY_FILE}",
+            f"{texts.source} has no {KEY_FILE}",
             hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
         )
     if mode is SecretsMode.ENCRYPT:
         _check_recipients(recipients)
-    key = _checked(_key_in(given.fingerprint_key, f"{KEY_FILE} in {given.source}"), given.source, expected_key)
-    identities = _identities_in(given.identity, f"{IDENTITY_FILE} in {given.source}") if given.identity else []
+    key = _check_id(_parse_key(texts.fingerprint_key, f"{KEY_FILE} in {texts.source}"), texts.source, expected_key)
+    identities = _parse_identities(texts.identity, f"{IDENTITY_FILE} in {texts.source}") if texts.identity else []
     return Keeper(key, recipients=recipients if mode is SecretsMode.ENCRYPT else (), identities=identities)
 
 
@@ -215,13 +216,13 @@ def _key(
 ) -> bytes:
     key = _stored_key(file)
     if key is not None and expected_key and key_id(key) != expected_key:
-        # Keys from before and after a rekey lie beside it. A writer takes no other way: a wrong key file has a reason.
-        copies = [_stored_key(_under_its_id(file, expected_key))]
+        # A rekey keeps the other keys beside it. A writer must not use the archive's own copy in place of a wrong file.
+        copies = [_stored_key(_key_file_of(file, expected_key))]
         if wrapped_key is not None and not create:
             copies.append(_decrypted(wrapped_key, identities))
         key = next((copy for copy in copies if copy is not None and key_id(copy) == expected_key), key)
     if key is not None:
-        return _checked(key, str(file), expected_key)
+        return _check_id(key, str(file), expected_key)
     missing = (
         f"the archive's fingerprint key{f' {expected_key}' if expected_key else ''} is missing: there is no {file}"
     )
@@ -229,17 +230,17 @@ def _key(
         key = _decrypted(wrapped_key, identities)
         if key is None or len(key) != KEY_BYTES:
             raise SecretsError(
-                f"{missing}, and the archive's own copy of it cannot be decrypted with the identities at hand",
-                hint="Put the key file back, or give the identity that fits the recipients in gitsnap.yaml.",
+                f"{missing}, and the archive's own copy of it cannot be decrypted with the available identities",
+                hint="Put the key file back, or give the identity of a recipient in gitsnap.yaml.",
             )
-        key = _checked(key, "the archive's own copy of its key", expected_key)
+        key = _check_id(key, "the archive's own copy of its key", expected_key)
     elif create and not expected_key:
         key = random_source.token_bytes(KEY_BYTES)
     elif wrapped_key is None:
         raise SecretsError(
             missing,
-            hint="The archive keeps no copy of it, since its Secrets are not encrypted. Copy the file there from where "
-            "its samples are taken (.keys, beside the archive).",
+            hint="The archive has no copy of it, because its Secrets are not encrypted. Copy the file from the machine "
+            "that takes the samples (.keys, beside the archive).",
         )
     else:
         raise SecretsError(
@@ -247,84 +248,84 @@ def _key(
             hint="Put the key file back, or give an --identity that can decrypt the archive's own copy of it.",
         )
     if create and not create_private(file, _key_text(key)):
-        stored = _stored_key(file)  # another process was faster: there is one key for an archive
-        return _checked(stored, str(file), expected_key) if stored else key
+        stored = _stored_key(file)  # another process was faster: an archive has one key
+        return _check_id(stored, str(file), expected_key) if stored else key
     return key
 
 
-def lay_down_key(folder: Path, keeper: Keeper) -> None:
-    """Keep a new fingerprint key beside the one in use, before anything is written with it. Raises StorageError."""
+def stage_key(folder: Path, keeper: Keeper) -> None:
+    """Write a new fingerprint key beside the current one, before a sample uses it. Raises StorageError."""
     key = keeper.fingerprint_key
-    create_private(_under_its_id(folder / KEY_FILE, key_id(key)), _key_text(key))
+    create_private(_key_file_of(folder / KEY_FILE, key_id(key)), _key_text(key))
 
 
-def put_key_in_place(folder: Path, keeper: Keeper) -> Path:
-    """Make the key that was laid down the one in use; the one before stays beside it, for older samples.
+def activate_key(folder: Path, keeper: Keeper) -> Path:
+    """Make a staged key the current key; the former key stays beside it, for older samples.
 
-    Returns the key's file. Raises StorageError, SecretsError.
+    Returns the file of the current key. Raises StorageError, SecretsError.
     """
     file = folder / KEY_FILE
     old = _stored_key(file)
     if old is not None:
-        create_private(_under_its_id(file, key_id(old)), _key_text(old))
-    rename_private(_under_its_id(file, key_id(keeper.fingerprint_key)), file)
+        create_private(_key_file_of(file, key_id(old)), _key_text(old))
+    rename_private(_key_file_of(file, key_id(keeper.fingerprint_key)), file)
     return file
 
 
-def _under_its_id(file: Path, key: str) -> Path:
-    """Where a key lies that is not the one in use: one from before a rekey, or one that is about to be used."""
+def _key_file_of(file: Path, key: str) -> Path:
+    """The file of a key that is not the current key: a former key, or a staged one."""
     return file.with_name(f"{file.name}.{key}")
 
 
-def _checked(key: bytes, place: str, expected_key: str) -> bytes:
+def _check_id(key: bytes, source: str, expected_key: str) -> bytes:
     if expected_key and key_id(key) != expected_key:
         raise SecretsError(
-            f"{place} is the fingerprint key {key_id(key)}, but this archive was made with the key {expected_key}",
-            hint="Put the archive's own key file back; with another one every Secret would look changed.",
+            f"{source} is the fingerprint key {key_id(key)}, but this archive was made with the key {expected_key}",
+            hint="Put the archive's own key file back: with another key every Secret would look changed.",
         )
     return key
 
 
 def _stored_key(file: Path) -> bytes | None:
-    """None where there is no such file."""
+    """The key in a file; None without the file. Raises SecretsError, StorageError."""
     text = private_text(file)
-    return None if text is None else _key_in(text, str(file))
+    return None if text is None else _parse_key(text, str(file))
 
 
-def _key_in(text: str, place: str) -> bytes:
+def _parse_key(text: str, source: str) -> bytes:
     lines = _content_lines(text)
     if len(lines) == 1 and re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", lines[0]):
         return bytes.fromhex(lines[0])
-    raise SecretsError(f"{place} is not a gitsnap fingerprint key (one line of {KEY_BYTES * 2} hexadecimal digits)")
+    raise SecretsError(f"{source} is not a gitsnap fingerprint key (one line of {KEY_BYTES * 2} hexadecimal digits)")
 
 
 def _key_text(key: bytes) -> str:
-    return f"# gitsnap fingerprint key {key_id(key)}: keep a copy, and keep it from others\n{key.hex()}\n"
+    return f"# gitsnap fingerprint key {key_id(key)}: keep a copy, and do not share it\n{key.hex()}\n"
 
 
 # age ------------------------------------------------------------------------------------------------------------------
-# The library has no types and raises its own errors; both end here. Errors are raised after its own were dropped, so
-# that no chain of exceptions leads to what it was given.
+# The library is untyped and raises its own exceptions. SecretsError is raised outside their handlers, so that no chain
+# of exceptions leads to a key or a value.
 
 
 def _decrypted(ciphertext: bytes, identities: Sequence[Identity]) -> bytes | None:
-    """None where no identity fits, or the file is damaged."""
+    """The decrypted value; None where no identity matches or the file is damaged."""
     with suppress(pyrage.DecryptError):
         return bytes(pyrage.decrypt(ciphertext, [identity.key for identity in identities]))
     return None
 
 
 def _check_recipients(texts: Sequence[str]) -> None:
-    """Raises SecretsError for a text that nothing new may be encrypted to, such as an example key.
+    """Check recipients of new values. Raises SecretsError, also for the example keys of documents.
 
-    Old samples may be encrypted to such a key; they can be read all the same.
+    Old samples may be encrypted to such a key and can still be read.
     """
     for number, text in enumerate(texts, start=1):
         public_keys.check(text.strip(), number)
 
 
 def _recipient(text: str, number: int) -> object:
-    """The recipient as the library has it. Raises SecretsError."""
+    """The recipient as an object of the library. Raises SecretsError; ``number`` is its position in messages."""
     if public_keys.is_key(text):
         with suppress(pyrage.RecipientError):
             parse = pyrage.ssh.Recipient.from_str if text.startswith("ssh-") else pyrage.x25519.Recipient.from_str
@@ -334,25 +335,25 @@ def _recipient(text: str, number: int) -> object:
 
 
 def _required_identities(file: Path) -> list[Identity]:
-    found = _identities(file)
-    if found is None:
+    identities = _identities(file)
+    if identities is None:
         raise SecretsError(
             f"there is no identity file {file}", hint="Name the file with the private key with --identity."
         )
-    return found
+    return identities
 
 
 def _identities(file: Path) -> list[Identity] | None:
-    """The identities of an age identity file, or an unencrypted SSH private key; None where there is no such file."""
+    """The identities in an age identity file or an unencrypted SSH private key; None without the file."""
     text = private_text(file)
-    return None if text is None else _identities_in(text, str(file))
+    return None if text is None else _parse_identities(text, str(file))
 
 
-def _identities_in(text: str, place: str) -> list[Identity]:
+def _parse_identities(text: str, source: str) -> list[Identity]:
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED")):
         raise SecretsError(
-            f"{place} is an identity file that is protected by a passphrase, which gitsnap cannot ask for",
-            hint=f"Decrypt it for the command alone: --identity <(age -d {place})",
+            f"{source} is protected by a passphrase, and gitsnap cannot ask for it",
+            hint=f"Decrypt it for the one command: --identity <(age -d {source})",
         )
     if text.startswith("-----BEGIN"):
         with suppress(pyrage.IdentityError):
@@ -361,25 +362,25 @@ def _identities_in(text: str, place: str) -> list[Identity]:
         with suppress(pyrage.IdentityError):
             return [_native(line) for line in lines]
     raise SecretsError(
-        f"{place} is not an age identity file that gitsnap can read",
-        hint="Lines AGE-SECRET-KEY-1…, as age-keygen writes them, or an SSH private key without a passphrase.",
+        f"{source} is not an age identity file that gitsnap can read",
+        hint="Use a file of age-keygen (lines AGE-SECRET-KEY-1…), or an SSH private key without a passphrase.",
     )
 
 
 def _native(line: str) -> Identity:
-    if not _NATIVE_IDENTITY.fullmatch(line):  # a plugin's, or something else
+    if not _NATIVE_IDENTITY.fullmatch(line):  # the identity of a plugin, for example
         raise pyrage.IdentityError
     key = pyrage.x25519.Identity.from_str(line)
     return Identity(key, str(key.to_public()))
 
 
 def _new_identity_text() -> str:
-    """As age-keygen writes it, so that ``age -d -i`` reads it."""
+    """A new identity in the format of age-keygen, which ``age -d -i`` reads."""
     key = pyrage.x25519.Identity.generate()
-    return f"# created by gitsnap: keep a copy, and keep it from others\n# public key: {key.to_public()}\n{key}\n"
+    return f"# created by gitsnap: keep a copy, and do not share it\n# public key: {key.to_public()}\n{key}\n"
 
 
-# Private files --------------------------------------------------------------------------------------------------------
+# Key files ------------------------------------------------------------------------------------------------------------
 
 
 def _content_lines(text: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Which keys an archive needs: what its newest sample says about them, and what lies beside it or is given.
+"""Chooses the keys of an archive, from the record of its newest sample, the policy, and the available keys.
 
-Keys lie at ``<storage>/.keys/<policy>/``, never inside an archive. This module must not read or write keys itself.
+The functions return the effective policy: how the next sample keeps Secrets. ``age`` reads and writes the keys.
 """
 
 from __future__ import annotations
@@ -12,33 +12,37 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitsnap.core.errors import NotFoundError, SecretsError
-from gitsnap.core.model import Area, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
+from gitsnap.core.model import Area, Kind, ObjectKey, ResourceSelector, Sample, SecretsInfo, SecretsMode
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper, Tree
 from gitsnap.format import WRAPPED_KEY_FILE
 from gitsnap.format.recipients import same_keys, split_all
 from gitsnap.policy.snapshot import Policy
 from gitsnap.secrets import age
-from gitsnap.secrets.mode_change import changes, in_words
-from gitsnap.sveltos.kinds import SECRET
+from gitsnap.secrets.mode_change import changes, describe
+
+_SECRET = Kind("", "Secret")
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """What the newest sample of an archive says."""
+class _Record:
+    """How the newest sample of an archive keeps Secrets, and the kinds that it adds."""
 
     info: SecretsInfo
     resources: tuple[ResourceSelector, ...]
     wrapped_key: bytes | None
-    """Its own copy of the fingerprint key, encrypted to the recipients."""
+    """The archive's copy of the fingerprint key, encrypted to the recipients."""
 
 
 def for_reading(archive: Archive, sample: Sample | None, *, identities: Sequence[Path] = ()) -> age.Keeper | None:
-    """The keys for reading an archive; None where its newest sample needs none, or where there are none at hand."""
+    """The keys to read an archive; None for an archive without a sample or in a mode without keys.
+
+    Raises SecretsError, StorageError.
+    """
     if sample is None:
         return None
-    before = _said_by(archive.tree(sample))
+    before = _record_of(archive.tree(sample))
     return age.open_keeper(
-        _folder_of(archive),
+        _keys_folder(archive),
         mode=before.info.mode,
         recipients=before.info.recipients,
         identities=identities,
@@ -55,22 +59,22 @@ def for_capture(
     accept_change: bool = False,
     accept_fields: bool = False,
 ) -> tuple[Policy, age.Keeper | None]:
-    """The policy and the keys for the next sample of a person; missing keys are made.
+    """The effective policy and the keys for a sample that a user takes; missing keys are created.
 
-    The archive's own record decides how Secrets are kept: its newest sample has mode, recipients and hidden fields. A
-    policy that says otherwise is refused unless ``accept_change``, or ``accept_fields`` for hidden fields alone. Other
-    kinds may be added without asking. Raises SecretsError.
+    The record of the archive decides how Secrets are kept: mode, recipients and hidden fields of its newest sample. A
+    policy that differs is refused without ``accept_change``, or without ``accept_fields`` if only hidden fields differ.
+    Other kinds need no consent. Raises SecretsError, StorageError.
     """
-    before = _newest(archive)
+    before = _newest_record(archive)
     if before is not None:
         if not accept_change:
             record = before.info
             if accept_fields:
                 record = replace(record, sensitive_fields=policy.sensitive_fields)
             _check_record(archive, policy, record)
-        policy = _going_on(policy, before)
+        policy = _completed(policy, before)
     keeper = age.open_keeper(
-        _folder_of(archive),
+        _keys_folder(archive),
         mode=policy.secrets_mode,
         recipients=policy.recipients,
         identities=identities,
@@ -84,11 +88,11 @@ def for_capture(
 def for_capture_as_before(
     archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
 ) -> tuple[Policy, age.Keeper | None]:
-    """As ``for_capture``, but what the policy says of Secrets counts only in an archive without a sample.
+    """As ``for_capture``, but an archive with a sample overrides what the policy says about Secrets.
 
-    For samples around a rollback: these must be readable with the keys of the archive. Raises SecretsError.
+    For samples around a rollback, which must be readable with the keys of the archive. Raises SecretsError.
     """
-    if _newest(archive) is not None:
+    if _newest_record(archive) is not None:
         policy = replace(policy, secrets_given=False, recipients=(), sensitive_given=False)
     return for_capture(archive, policy, identities=identities)
 
@@ -98,51 +102,51 @@ def for_capture_through_remote(
 ) -> tuple[Policy, age.Keeper | None]:
     """As ``for_capture_as_before``, for a copy of a remote that others can write.
 
-    What the policy says of Secrets counts. Where it says nothing, the record of the remote counts only if it gives
-    nothing away (``redact``, ``omit``) or encrypts to nobody but the identities at hand, unless ``accept_record``.
+    The policy decides how Secrets are kept. If it does not say, the record of the remote decides, but only if it
+    discloses nothing (``redact``, ``omit``), or encrypts only to the available identities, or with ``accept_record``.
     Raises SecretsError.
     """
-    before = _newest(archive)
+    before = _newest_record(archive)
     decided = policy.secrets_given and (policy.secrets_mode is not SecretsMode.ENCRYPT or bool(policy.recipients))
     if decided and not accept_record:
         return for_capture(archive, policy, identities=identities, accept_change=True)
     policy, keeper = for_capture_as_before(archive, policy, identities=identities)
-    if before is not None and not accept_record and not _keeps_to_itself(before.info, keeper):
+    if before is not None and not accept_record and not _is_private(before.info, keeper):
         raise SecretsError(
-            f"the remote's newest sample has {in_words(before.info)}, and whoever can write there may have decided so: "
-            "Secrets would be readable for others",
+            f"the remote's newest sample has {describe(before.info)}. Anybody who can write to the remote may have "
+            "chosen that, and could read the Secrets",
             hint="Give the --identity of every recipient, name the recipients in the Snapshot of the cluster, or "
-            "accept what the remote says with --accept-secrets-change.",
+            "accept the setting of the remote with --accept-secrets-change.",
         )
     return policy, keeper
 
 
-def _keeps_to_itself(record: SecretsInfo, keeper: age.Keeper | None) -> bool:
-    """Whether samples like this one are readable for nobody but the owners of the identities at hand."""
+def _is_private(record: SecretsInfo, keeper: age.Keeper | None) -> bool:
+    """Whether only the owners of the available identities can read Secrets that are kept like this."""
     if record.mode is SecretsMode.ENCRYPT:
         return keeper is not None and same_keys({*record.recipients, *keeper.own_recipients}, keeper.own_recipients)
     return record.mode is not SecretsMode.PLAINTEXT
 
 
 def for_unattended_capture(
-    archive: Archive, policy: Policy, *, given: age.KeyTexts | None
+    archive: Archive, policy: Policy, *, keys: age.KeyTexts | None
 ) -> tuple[Policy, SecretsKeeper | None]:
-    """The policy and the keys for the next sample of the controller.
+    """The effective policy and the keys for a sample of the controller.
 
-    The policy alone decides mode and recipients, because the archive may come from a remote that others can write.
-    Without recipients Secrets are redacted: nobody is there to keep a copy of a new identity. Hidden fields that the
-    policy does not name stay hidden. ``given``: the keys of the policy's own Secret, in place of those beside the
-    archive. Raises SecretsError.
+    Only the policy decides mode and recipients, because the archive may come from a remote that others can write.
+    Without recipients Secrets are redacted: nobody would keep a copy of a new identity. Fields that the archive hides
+    stay hidden unless the policy names others. ``keys``: the keys in the policy's Secret, in place of the key files.
+    Raises SecretsError, StorageError.
     """
-    before = _newest(archive)
+    before = _newest_record(archive)
     if before is not None and not policy.sensitive_given:
         policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
     if not policy.secrets_given or (policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients):
         policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_given=False)
-    if given is None:
+    if keys is None:
         expected, wrapped = (before.info.fingerprint_key, before.wrapped_key) if before else ("", None)
         keeper = age.open_keeper(
-            _folder_of(archive),
+            _keys_folder(archive),
             mode=policy.secrets_mode,
             recipients=policy.recipients,
             expected_key=expected,
@@ -150,8 +154,8 @@ def for_unattended_capture(
             create=True,
         )
     else:
-        keeper = age.keeper_of(
-            given,
+        keeper = age.keeper_from_texts(
+            keys,
             mode=policy.secrets_mode,
             recipients=policy.recipients,
             expected_key=before.info.fingerprint_key if before else "",
@@ -162,35 +166,35 @@ def for_unattended_capture(
 def for_rotation(
     archive: Archive, *, recipients: Sequence[str], identities: Sequence[Path] = ()
 ) -> tuple[age.Keeper, age.Keeper]:
-    """The keys of the newest sample, and the same with other recipients. Raises SecretsError, NotFoundError."""
-    old = _of_newest(archive, identities)
+    """The keys of the newest sample, and the same keys with other recipients. Raises SecretsError, NotFoundError."""
+    old = _keeper_of_newest(archive, identities)
     return old, old.with_recipients(split_all(recipients))
 
 
 @dataclass(frozen=True, slots=True)
 class Rekeying:
-    """The keys of the newest sample, the same with a new fingerprint key, and where that is kept."""
+    """The keys of the newest sample, the same keys with a new fingerprint key, and their folder."""
 
     old: age.Keeper
     new: age.Keeper
     folder: Path
 
     def lay_down(self) -> None:
-        """Keep the new key beside the old one: before a sample is made with it, so that no sample is without a key."""
-        age.lay_down_key(self.folder, self.new)
+        """Write the new key beside the current one. Must precede the sample, so that no sample lacks its key."""
+        age.stage_key(self.folder, self.new)
 
     def put_in_place(self) -> Path:
-        """Make the new key the one in use, once there is a sample of it; returns its file."""
-        return age.put_key_in_place(self.folder, self.new)
+        """Make the new key the current one, after a sample uses it; returns its file."""
+        return age.activate_key(self.folder, self.new)
 
 
 def for_rekeying(archive: Archive, *, identities: Sequence[Path] = ()) -> Rekeying:
-    """What a new fingerprint key takes. Raises SecretsError, NotFoundError."""
-    old = _of_newest(archive, identities)
-    return Rekeying(old, old.with_new_key(), _folder_of(archive))
+    """Create a new fingerprint key. Nothing is written yet. Raises SecretsError, NotFoundError."""
+    old = _keeper_of_newest(archive, identities)
+    return Rekeying(old, old.with_new_key(), _keys_folder(archive))
 
 
-def _of_newest(archive: Archive, identities: Sequence[Path]) -> age.Keeper:
+def _keeper_of_newest(archive: Archive, identities: Sequence[Path]) -> age.Keeper:
     samples = archive.samples()
     if not samples:
         raise NotFoundError(f"the archive {archive.location} has no sample yet", hint="`gitsnap capture` takes one.")
@@ -206,7 +210,7 @@ def _of_newest(archive: Archive, identities: Sequence[Path]) -> age.Keeper:
 
 
 def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None:
-    """Raises SecretsError where a policy keeps Secrets in another way than the archive's newest sample."""
+    """Compare the policy with the record. Raises SecretsError where they differ, except for more hidden fields."""
     wanted = replace(
         record,
         mode=policy.secrets_mode if policy.secrets_given else record.mode,
@@ -218,22 +222,22 @@ def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None
         wanted = replace(wanted, recipients=policy.recipients)
     elif record.mode is not SecretsMode.ENCRYPT:
         wanted = replace(wanted, recipients=())
-    found = changes(record, wanted)
-    if all(change.startswith("field hidden") for change in found):  # hiding more lays nothing open
+    differences = changes(record, wanted)
+    if all(change.startswith("field hidden") for change in differences):  # more hidden fields disclose nothing
         return
     raise SecretsError(
         f"{policy.secrets_source or 'the policy'} does not agree with how the archive {archive.location} "
         "keeps Secrets:\n"
-        f"  the archive: {in_words(record)}\n"
-        f"  {policy.secrets_source or 'the policy'}: {in_words(wanted)}\n"
-        f"  difference: {'; '.join(found)}",
-        hint="To go on as before, leave out --secrets-mode and --recipient. Under a Snapshot, correct it, or give both "
-        "options as the archive has them. To change the archive, give --accept-secrets-change.",
+        f"  the archive: {describe(record)}\n"
+        f"  {policy.secrets_source or 'the policy'}: {describe(wanted)}\n"
+        f"  difference: {'; '.join(differences)}",
+        hint="To keep the setting of the archive, omit --secrets-mode and --recipient. Under a Snapshot, correct the "
+        "Snapshot, or give both options as in the archive. To change the archive, give --accept-secrets-change.",
     )
 
 
-def _going_on(policy: Policy, before: _Before) -> Policy:
-    """The policy with what it does not say as the archive has it."""
+def _completed(policy: Policy, before: _Record) -> Policy:
+    """The policy, with unset fields taken from the record of the archive."""
     if not policy.secrets_given:
         policy = replace(policy, secrets_mode=before.info.mode)
     same = same_keys(policy.recipients, before.info.recipients)
@@ -246,29 +250,29 @@ def _going_on(policy: Policy, before: _Before) -> Policy:
     return policy
 
 
-def _newest(archive: Archive) -> _Before | None:
+def _newest_record(archive: Archive) -> _Record | None:
     samples = archive.samples()
-    return _said_by(archive.tree(samples[-1])) if samples else None
+    return _record_of(archive.tree(samples[-1])) if samples else None
 
 
-def _said_by(tree: Tree) -> _Before:
+def _record_of(tree: Tree) -> _Record:
     blob = tree.files(Area.SEALED).get(WRAPPED_KEY_FILE)
-    return _Before(tree.info.secrets, tree.info.resources, tree.read(blob) if blob is not None else None)
+    return _Record(tree.info.secrets, tree.info.resources, tree.read(blob) if blob is not None else None)
 
 
-def _folder_of(archive: Archive) -> Path:
-    """Where the keys of an archive lie: beside it."""
+def _keys_folder(archive: Archive) -> Path:
+    """The folder of an archive's keys, beside the archive."""
     return Path(archive.location).resolve().parent / age.KEYS_FOLDER / archive.policy
 
 
 def named_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:
-    """The values of the Secret ``<namespace>/<name>`` that a field of the policy names. Raises SecretsError."""
+    """Read the values of the Secret ``<namespace>/<name>``, which ``field`` of a policy names. Raises SecretsError."""
     namespace, _, name = reference.partition("/")
     try:
-        secret = cluster.get(ObjectKey(SECRET, namespace, name))
+        secret = cluster.get(ObjectKey(_SECRET, namespace, name))
     except NotFoundError:
         raise SecretsError(
-            f"{field}: there is no Secret {reference}", hint="Create it, or name another one in the policy."
+            f"{field}: there is no Secret {reference}", hint="Create it, or name another Secret in the policy."
         ) from None
     try:
         return {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}

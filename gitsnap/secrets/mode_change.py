@@ -1,7 +1,4 @@
-"""How Secrets are kept from one sample to the next: the words for a change of mode, recipients or hidden fields.
-
-This module must not decide whether a change is accepted.
-"""
+"""Describes how samples keep Secrets, and changes of mode, recipients or hidden fields between two samples."""
 
 from __future__ import annotations
 
@@ -10,23 +7,23 @@ from gitsnap.format import recipients
 
 
 def changes(before: SecretsInfo, after: SecretsInfo) -> tuple[str, ...]:
-    """What differs, one phrase each, such as ``mode redact instead of encrypt``; nothing where nothing does.
+    """The differences, one phrase each, such as ``mode redact instead of encrypt``.
 
-    Fingerprint keys are not compared: a sample with another key is refused, and a rekey says so itself.
+    Fingerprint keys are not compared: a sample with another key is refused, and a rekey reports itself.
     """
-    found = []
+    phrases = []
     if before.mode is not after.mode:
-        found.append(f"mode {after.mode} instead of {before.mode}")
+        phrases.append(f"mode {after.mode} instead of {before.mode}")
     added, dropped = recipients.difference(before.recipients, after.recipients)
-    found += [f"recipient added: {name}" for name in added]
-    found += [f"recipient dropped: {name}" for name in dropped]
+    phrases += [f"recipient added: {name}" for name in added]
+    phrases += [f"recipient dropped: {name}" for name in dropped]
     old, new = set(before.sensitive_fields), set(after.sensitive_fields)
-    found += [f"field hidden: {field}" for field in sorted(new - old)]
-    found += [f"field no longer hidden: {field}" for field in sorted(old - new)]
-    return tuple(found)
+    phrases += [f"field hidden: {field}" for field in sorted(new - old)]
+    phrases += [f"field no longer hidden: {field}" for field in sorted(old - new)]
+    return tuple(phrases)
 
 
-def in_words(info: SecretsInfo) -> str:
+def describe(info: SecretsInfo) -> str:
     """``mode encrypt, 2 recipients (age1qyqszqgp…, age1zg9t8v9q…), hidden fields: ConfigMap data.*``."""
     parts = [f"mode {info.mode}"]
     parts += [recipients.listed(info.recipients)] if info.recipients else []

@@ -1,7 +1,7 @@
-"""New recipients, or a new fingerprint key, for the newest sample of an archive: one marked commit, no row in any diff.
+"""Encrypts the newest sample of an archive to new recipients, or with a new fingerprint key.
 
-Nothing is asked of a cluster: values are decrypted from the archive and encrypted again. Older samples stay as they
-are, readable with the identity that could read them. This module must not read or write keys.
+The result is one marked commit without a row in any diff. No cluster is needed: values are decrypted from the archive
+and encrypted again. Older samples are unchanged and need the former keys.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def rotate(
     signer: Callable[[bytes], bytes] | None = None,
     before_recording: Callable[[], None] = lambda: None,
 ) -> RecordedSample:
-    """Take a sample that is the newest one with its Secrets kept by ``new`` instead of ``old``.
+    """Record a copy of the newest sample with its Secrets encrypted by ``new`` instead of ``old``.
 
-    ``signer`` signs its tag; ``before_recording`` is called once all is read and before anything is recorded.
-    Every value is held against its fingerprint on the way, so that nothing replaced is taken over. Raises SecretsError
-    where the archive keeps no ciphertexts or one cannot be read (then nothing is recorded), NotFoundError where there
-    is no sample.
+    ``signer`` signs its tag. ``before_recording`` is called after everything is read and before anything is recorded.
+    Each value is compared with its fingerprint, so that a replaced ciphertext is noticed. Raises SecretsError where the
+    archive has no ciphertexts or a ciphertext cannot be read (nothing is recorded then), NotFoundError without a
+    sample.
     """
     with archive.writer() as writer:
         samples = archive.samples()
@@ -44,7 +44,7 @@ def rotate(
         mode = tree.info.secrets.mode
         if mode is not SecretsMode.ENCRYPT:
             raise SecretsError(
-                f"the archive's newest sample keeps its Secrets in mode {mode}: there is nothing to encrypt anew",
+                f"the archive's newest sample keeps its Secrets in mode {mode}: there is nothing to encrypt again",
                 hint="Only the mode encrypt has recipients; `gitsnap capture --secrets-mode encrypt "
                 "--accept-secrets-change` changes to it.",
             )
@@ -52,7 +52,7 @@ def rotate(
         for path in tree.files(Area.SEALED):
             if path == WRAPPED_KEY_FILE:
                 continue
-            masked, values = _kept_anew(tree, path, old, new)
+            masked, values = _sealed_again(tree, path, old, new)
             files[Area.CONFIGURATION][path] = writer.store(masked)
             files[Area.SEALED][path] = writer.store(values)
         files[Area.SEALED][WRAPPED_KEY_FILE] = writer.store(new.seal(new.fingerprint_key))
@@ -77,11 +77,11 @@ def rotate(
         )
 
 
-def _kept_anew(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) -> tuple[bytes, bytes]:
-    """What stands below ``configuration/`` and below ``sealed/`` of one object."""
+def _sealed_again(tree: Tree, path: str, old: SecretsKeeper, new: SecretsKeeper) -> tuple[bytes, bytes]:
+    """The new files of one object below ``configuration/`` and below ``sealed/``. Raises SecretsError."""
     info, configuration = tree.info.secrets, tree.files(Area.CONFIGURATION)
     if path not in configuration:
-        raise SecretsError(f"sealed/{path} belongs to no object of the sample", hint="`gitsnap verify` says more.")
+        raise SecretsError(f"sealed/{path} belongs to no object of the sample", hint="Run `gitsnap verify`.")
     masked = archive_format.decode(tree.read(configuration[path]), f"{Area.CONFIGURATION}/{path}")
     try:
         values = archive_format.decode(old.unseal(tree.read(tree.files(Area.SEALED)[path])))

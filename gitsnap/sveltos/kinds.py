@@ -175,14 +175,6 @@ def is_namespaced(kind: Kind) -> bool:
     return row is None or row.namespaced
 
 
-def preferred_version(kind: Kind, served: Iterable[str]) -> str | None:
-    """The API version to use: gitsnap's preferred version among ``served``, else the first of them, else None."""
-    offered = list(served)
-    row = BY_KIND.get(kind)
-    known = [version for version in row.versions if version in offered] if row else []
-    return next(iter(known + offered), None)
-
-
 def means_kind(word: str, kind: Kind) -> bool:
     """Whether a user's word names this kind: singular or plural, in any case, with or without the group."""
     return word.lower() in names_of(kind)

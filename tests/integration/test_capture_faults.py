@@ -17,12 +17,12 @@ import pytest
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import pinned_list
-from gitsnap.cluster import connect
 from gitsnap.cluster.api import client as kubernetes_api
 from gitsnap.cluster.api import transport
 from gitsnap.core.errors import ClusterError, ClusterUnreachableError
 from gitsnap.core.model import Area, Consistency, Kind, ResourceSelector, Sample, SecretsMode, Trigger
 from gitsnap.policy import snapshot
+from tests.support.adapters import connect
 from tests.support.commands import gitsnap
 from tests.support.read_faults import Fault, FaultyProxy, faulty_proxy
 from tests.testbed.apiserver import ApiServer

@@ -185,7 +185,7 @@ def test_what_the_remote_keeps_against_its_order_is_told(installed: Installation
     wait_for(lambda: installed.condition("few", "Pushed") == ("True", "NotPruned"), "the condition")
 
     messages = {one["type"]: one["message"] for one in installed.status("few")["conditions"]}
-    assert "what retention removed here is still there" in messages["Pushed"]
+    assert "samples that retention removed are still there" in messages["Pushed"]
 
 
 def test_the_token_itself_can_do_nothing_else(installed: Installation) -> None:

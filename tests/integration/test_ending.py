@@ -29,7 +29,7 @@ from pathlib import Path
 from gitsnap import cli
 from gitsnap.cli import resolve
 from gitsnap.cluster import open_directory
-resolve.ClusterOptions.open = lambda self: open_directory(Path("cluster"))
+resolve.ClusterOptions.open = lambda self: open_directory(Path("cluster"), known_kinds={})
 cli.main(["push", "--snapshot", "hourly"])
 """
 """`gitsnap push` with a folder in place of the cluster."""

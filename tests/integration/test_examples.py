@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap import archive, cluster
+from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import Area, Kind, ObjectKey, SecretsMode, Trigger
@@ -21,6 +21,7 @@ from gitsnap.format import decode, load_documents
 from gitsnap.policy import snapshot
 from gitsnap.policy.snapshot import Policy
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.support import adapters
 from tests.support.commands import gitsnap
 from tests.support.controllers import kubectl
 from tests.support.trees import MemoryTree, build
@@ -80,8 +81,8 @@ def test_server_and_dump_give_the_same_tree(
     assert _post_examples(api, shared) > 20
     _dump(api, tmp_path / "dump")
 
-    live = _capture(cluster.connect(kubeconfig=str(api.kubeconfig())), tmp_path / "live")
-    dumped = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "dumped")
+    live = _capture(adapters.connect(kubeconfig=str(api.kubeconfig())), tmp_path / "live")
+    dumped = _capture(adapters.open_directory(tmp_path / "dump"), tmp_path / "dumped")
 
     assert live.samples()[0].metadata.objects == dumped.samples()[0].metadata.objects > 20
     assert _tree_id(live) == _tree_id(dumped)
@@ -163,6 +164,6 @@ def test_a_document_of_ten_megabytes(tmp_path: Path) -> None:
     }
     (tmp_path / "dump" / "large.json").write_text(json.dumps(profile))
 
-    made = _capture(cluster.open_directory(tmp_path / "dump"), tmp_path / "storage")
+    made = _capture(adapters.open_directory(tmp_path / "dump"), tmp_path / "storage")
 
     assert made.samples()[0].metadata.objects == 1

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive import list_archives
-from gitsnap.cluster import open_directory
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import Area, JsonObject
 from gitsnap.format import decode
 from gitsnap.format.yaml.reader import LONGEST_TEXT
 from gitsnap.sveltos.kustomize_archives import ARCHIVE_KEY
+from tests.support.adapters import open_directory
 from tests.support.commands import gitsnap
 from tests.support.trees import W, cluster, config_map, deployed_by, inventory_of, policy_ref, profile
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import cluster as adapters
 from gitsnap.sveltos import kinds
+from tests.support import adapters
 from tests.support.sveltos.managed import Happening, key_of
 from tests.support.sveltos.playing import Player, Round, Surroundings, summed_up
 from tests.support.sveltos.process import read_log, read_state

@@ -14,7 +14,6 @@ import pytest
 
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster import connect
 from gitsnap.cluster.api import client
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import (
@@ -31,6 +30,7 @@ from gitsnap.core.model import (
 from gitsnap.core.ports import Cluster, Page
 from gitsnap.format import decode
 from gitsnap.policy import snapshot
+from tests.support.adapters import connect
 from tests.testbed.apiserver import ApiServer
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)

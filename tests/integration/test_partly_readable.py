@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gitsnap.archive import open_archive
-from gitsnap.cluster import connect
 from gitsnap.core.model import Area
+from tests.support.adapters import connect
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile, secret
 from tests.testbed.apiserver import ApiServer

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap import archive, cluster
+from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import Trigger
 from gitsnap.policy import snapshot
+from tests.support import adapters
 from tests.support.commands import gitsnap
 
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec: {}\n"
@@ -52,7 +53,7 @@ def place(tmp_path: Path) -> Path:
         }
     )
     info = tree_info(without_secrets, branch="hourly", keeper=None)
-    live = cluster.open_directory(tmp_path / "cluster")
+    live = adapters.open_directory(tmp_path / "cluster")
     for hour in range(4):
         moment = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hour)
         capture(live, made, Request(info, None, moment, Trigger.SCHEDULE))

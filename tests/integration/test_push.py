@@ -19,7 +19,7 @@ from gitsnap.archive import remote as remotes
 from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, push, unpushed
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import Request, capture, tree_info
-from gitsnap.cluster import open_directory
+from gitsnap.core.consequences import consequence_of
 from gitsnap.core.errors import (
     RemoteChangedError,
     RemoteDivergedError,
@@ -30,6 +30,7 @@ from gitsnap.core.errors import (
 from gitsnap.core.model import SecretsMode, Trigger
 from gitsnap.git.process import run_git
 from gitsnap.policy.snapshot import from_resource
+from tests.support.adapters import open_directory
 from tests.support.interruption import Switch
 from tests.support.remotes import (
     HttpServer,
@@ -256,7 +257,7 @@ def test_https_refusals_have_names(
     with pytest.raises(RemoteError, match=said) as error:
         push(source.git, "hourly", Remote(f"{https.url}/record.git", Credentials("s", values)))
 
-    assert not error.value.retryable
+    assert not consequence_of(error.value).transient
     assert "horse" not in str(error.value)
     assert _refs(target) == {}
 
@@ -300,7 +301,7 @@ def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> 
     with pytest.raises(RemoteError, match="refuses the push") as error:
         push(source.git, "hourly", Remote(str(target)))
 
-    assert not error.value.retryable
+    assert not consequence_of(error.value).transient
     assert _refs(target) == {}
 
 
@@ -332,7 +333,7 @@ def test_a_connection_that_breaks(source: _Source, target: Path, sshd: SshServer
     with pytest.raises(RemoteUnreachableError) as error:
         push(source.git, "hourly", remote)
     cutter.join()
-    assert error.value.retryable
+    assert consequence_of(error.value).transient
     with pytest.raises(RemoteUnreachableError):
         push(source.git, "hourly", remote)
 
@@ -394,7 +395,7 @@ def test_a_remote_that_others_hold_is_worth_another_try(source: _Source, target:
 
     with pytest.raises(RemoteChangedError) as error:
         push(source.git, "hourly", Remote(str(target)))
-    assert error.value.retryable
+    assert consequence_of(error.value).transient
     assert _refs(target) == {}
 
     lock.unlink()

@@ -11,6 +11,7 @@ import pytest
 from gitsnap.archive import GitArchive, open_path
 from gitsnap.archive.remote import Credentials, Remote, push
 from gitsnap.archive.remote.ref_updates import read_back
+from gitsnap.core.consequences import consequence_of
 from gitsnap.core.errors import RemoteDivergedError, RemoteError, RemoteRefusedError
 from tests.support.commands import gitsnap
 from tests.support.remotes import HttpServer, bare_repository, http_server, make_certificate, refs_of
@@ -157,7 +158,7 @@ def test_a_server_that_takes_no_pushes(place: _Place) -> None:
         values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": server.authority.encode()}
         with pytest.raises(RemoteError) as error:
             push(place.archive.git_folder, "hourly", Remote(f"{server.url}/record.git", Credentials("s", values)))
-    assert not error.value.retryable
+    assert not consequence_of(error.value).transient
 
 
 # Reading back ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap import archive, cluster
+from gitsnap import archive
 from gitsnap.archive import GitArchive
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, SecretsMode, Trigger
@@ -24,6 +24,7 @@ from gitsnap.policy import snapshot
 from gitsnap.secrets import age
 from gitsnap.sveltos.defaults import without_defaults
 from gitsnap.sveltos.kinds import BY_KIND, CAPTURED_KINDS
+from tests.support import adapters
 from tests.support.trees import build, load_folder
 from tests.testbed.apiserver import ApiServer
 
@@ -129,7 +130,7 @@ def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
 @pytest.fixture(scope="module")
 def stages(shared: Path) -> dict[str, Cluster]:
     """The stages by the names of their folders, in their order: nobody changes them, so each is read once."""
-    return {one.name: cluster.open_directory(one) for one in sorted((shared / "recorded").glob("[0-9]*"))}
+    return {one.name: adapters.open_directory(one) for one in sorted((shared / "recorded").glob("[0-9]*"))}
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +263,7 @@ def test_rows_of_the_recording_on_a_real_server(
     """The same stages, one after the other on one API server of either era: the same rows as from folders."""
     api: ApiServer = request.getfixturevalue(server)
     old = server == "old_api"
-    target = cluster.connect(kubeconfig=str(api.kubeconfig()))
+    target = adapters.connect(kubeconfig=str(api.kubeconfig()))
     served = [kind for kind in (_NAMESPACE, *CAPTURED_KINDS) if target.resource_type(kind) is not None]
     schemas = {kind: _schema(api, kind) for kind in served} if old else None
     made = archive.create_archive(tmp_path, "hourly")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import connect, open_directory
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, Trigger
 from gitsnap.rollback import past_rollbacks, unfinished
 from gitsnap.rollback.plan import Action, Selection
 from gitsnap.sveltos import kinds
+from tests.support.adapters import connect, open_directory
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
 

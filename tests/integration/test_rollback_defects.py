@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.core.errors import ConflictError, GitsnapError
 from gitsnap.core.model import JsonObject, ObjectKey, Sample
 from gitsnap.rollback.plan import Action, Plan, Selection
 from gitsnap.sveltos import kinds
+from tests.support.adapters import connect
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
 from tests.testbed.apiserver import ApiServer

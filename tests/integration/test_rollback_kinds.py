@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.rollback.plan import Action
 from gitsnap.sveltos import kinds
+from tests.support.adapters import connect
 from tests.support.plans import custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
 from tests.testbed.apiserver import ApiServer

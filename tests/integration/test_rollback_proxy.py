@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, unfinished
 from gitsnap.rollback.plan import Action, Plan
 from gitsnap.sveltos import kinds
+from tests.support.adapters import connect
 from tests.support.plans import changed, custom, with_metadata
 from tests.support.rollbacks import Story, delete, put
 from tests.support.write_faults import Fault, FaultyProxy, faulty_proxy

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gitsnap.archive.remote import Remote, cached_clone, clone, push
-from gitsnap.cluster import open_directory
 from gitsnap.core.model import JsonObject, ObjectKey, SecretsMode, Trigger
 from gitsnap.sveltos import kinds
+from tests.support.adapters import open_directory
 from tests.support.commands import gitsnap
 from tests.support.plans import changed, custom
 from tests.support.remotes import bare_repository, refs_of

@@ -16,9 +16,9 @@ import pytest
 
 from gitsnap.archive import GitArchive, open_archive
 from gitsnap.archive.remote import Remote, cached_clone
-from gitsnap.cluster import connect
 from gitsnap.core.model import JsonObject, ObjectKey, Sample, Trigger
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
+from tests.support.adapters import connect
 from tests.support.commands import gitsnap
 from tests.support.controllers import Installation, wait_for
 from tests.support.plans import custom

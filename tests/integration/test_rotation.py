@@ -207,13 +207,13 @@ def test_words_that_cannot_be_carried_out(place: _Place, command: str, code: int
 
 
 def test_an_archive_without_ciphertexts(tmp_path: Path) -> None:
-    """In the mode redact there is nothing to encrypt anew, and the message says so."""
+    """In the mode redact there is nothing to encrypt again, and the message says so."""
     place = _Place(tmp_path)
     place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
 
     done = place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
 
-    assert "there is nothing to encrypt anew" in done.stderr
+    assert "there is nothing to encrypt again" in done.stderr
 
 
 def test_a_replaced_ciphertext_is_not_taken_over(place: _Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from gitsnap.cli import _run
 from gitsnap.cli.app import COMMANDS, GROUPS
 from gitsnap.core import errors
+from gitsnap.core.consequences import EXIT_CODES, FailureReason, consequence_of, exit_code_of
 from gitsnap.core.errors import GitsnapError, InternalError
 from tests.support import old_snapshots
 from tests.support.commands import gitsnap
@@ -38,18 +40,27 @@ def test_every_exit_code_is_documented() -> None:
     """The table has the codes of all errors, those that commands end with otherwise, and no other."""
     documented = [int(code) for code in re.findall(r"^\| (\d+) \|", _TEXT, re.MULTILINE)]
     named = [value for name, value in vars(errors).items() if name.startswith("EXIT_")]
+    signals = {128 + signal.SIGHUP, 128 + signal.SIGTERM}
 
     assert documented == sorted(set(documented))
-    assert set(documented) == {0, *named, *(error.exit_code for error in _classes())}
+    assert set(documented) == {0, *named, *signals, *(exit_code_of(error) for error in _classes())}
 
 
-def test_the_tree_of_errors_tells_their_codes() -> None:
-    """The tree in the docstring of errors.py has every class with its exit code."""
-    drawn = dict(re.findall(r"── (\w+)(?: +(\d+) )?", errors.__doc__ or ""))
-    assert set(drawn) == {error.__name__ for error in _classes()}
+def test_the_tree_of_errors_names_every_class() -> None:
+    """The tree at the top of errors.py shows every class below its base class."""
+    tree = re.findall(r"^    ([│ ]*)[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE)
+    assert sorted(name for _, name in tree) == sorted(error.__name__ for error in _classes())
+    depths = {name: len(indent) // 4 for indent, name in tree}
+    assert all(depths[error.__name__] == error.__mro__.index(GitsnapError) - 1 for error in _classes())
+
+
+def test_an_error_without_a_row_follows_its_base_class() -> None:
+    """Each class ends in a documented code, and a class that passes by itself is reported as such everywhere."""
     for error in _classes():
-        parent = error.__mro__[1]
-        assert error.exit_code == int(drawn[error.__name__] or getattr(parent, "exit_code", 0)), error
+        row = consequence_of(error)
+        assert row.exit_code in EXIT_CODES
+        assert row.transient == (row.run.reason is FailureReason.RETRYING) == (row.push.reason is FailureReason.BEHIND)
+    assert exit_code_of(errors.BusyError) == exit_code_of(errors.ClusterUnreachableError)
 
 
 def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +71,7 @@ def test_a_defect_is_no_difference(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     monkeypatch.setattr("gitsnap.cli.commands.list.list_", defect)
 
-    assert _run(["list"]) == InternalError.exit_code == 70
+    assert _run(["list"]) == exit_code_of(InternalError) == 70
     stderr = capsys.readouterr().err
     assert "a defect of gitsnap: KeyError" in stderr
     assert "in defect" in stderr

@@ -13,12 +13,12 @@ import pytest
 
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster import connect
 from gitsnap.cluster.api import client
 from gitsnap.core.model import Kind, ResourceSelector, Sample, SecretsMode, Substitute, Trigger
 from gitsnap.policy import snapshot
 from gitsnap.secrets import age
 from gitsnap.sveltos import kinds
+from tests.support.adapters import connect
 from tests.testbed.apiserver import ApiServer
 
 _PROFILES = "/apis/config.projectsveltos.io/v1beta1/clusterprofiles"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.controller.snapshot_watch import SnapshotWatch
 from gitsnap.core.errors import GoneError
 from gitsnap.core.model import JsonObject, ResourceType
 from gitsnap.core.ports import ControlPlane, WatchEvent
 from gitsnap.policy.snapshot import SNAPSHOT
+from tests.support.adapters import connect
 from tests.support.controllers import SNAPSHOTS, Installation, wait_for
 from tests.support.interruption import Switch
 from tests.testbed.apiserver import ApiServer

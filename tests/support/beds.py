@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from gitsnap import cluster as adapters
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.ports import Cluster
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
+from tests.support import adapters
 from tests.testbed.apiserver import ApiServer
 
 NAMESPACE = Kind("", "Namespace")

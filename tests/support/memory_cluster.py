@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from gitsnap.cluster.semantics import check_preconditions, check_unchangeable, copy_json, merge_patch, with_status_of
+from gitsnap.cluster.semantics import check_immutable, check_preconditions, copy_json, merge_patch, with_status_of
 from gitsnap.core.errors import AlreadyExistsError, NotFoundError
 from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.ports import Page
@@ -100,7 +100,7 @@ class MemoryCluster:
         self._begin("update", key, dry_run=dry_run)
         live = self.get(key)
         check_preconditions(key, live, document["metadata"])
-        check_unchangeable(key, live, document)
+        check_immutable(key, live, document)
         return self._keep("update", key, with_status_of(live, copy_json(document)), dry_run=dry_run)
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:

@@ -13,6 +13,7 @@ from kubernetes import client
 
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
 from gitsnap.core.model import JsonObject, Kind, ResourceType
+from gitsnap.sveltos.kinds import BY_KIND
 
 TYPES = (
     ResourceType(Kind("", "ConfigMap"), "v1", "configmaps", namespaced=True),
@@ -31,7 +32,9 @@ class ScriptedServer(KubernetesCluster):
     def __init__(self, objects: Iterable[JsonObject | str] = ()) -> None:
         """``objects``: documents, or the JSON text of one for what Python cannot hold."""
         super().__init__(
-            client.ApiClient(client.Configuration(host="https://127.0.0.1:1")), identity=Identity("test", "tester")
+            client.ApiClient(client.Configuration(host="https://127.0.0.1:1")),
+            known_kinds=BY_KIND,
+            identity=Identity("test", "tester"),
         )
         self._transport._send = self._serve  # type: ignore[assignment,method-assign]
         self.texts = [json.dumps(one) if isinstance(one, dict) else one for one in objects]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.sveltos.kinds import KINDS, preferred_version
+from gitsnap.cluster.known_kinds import preferred_version
+from gitsnap.sveltos.kinds import BY_KIND, KINDS
 from tests.testbed import apiserver, binaries
 from tests.testbed.apiserver import ApiServer
 from tests.testbed.definitions import OLD_ERA, definitions
@@ -118,7 +119,8 @@ def _collections(server: ApiServer) -> Iterator[str]:
         for version in group["versions"]
     }
     for row in KINDS:
-        version = preferred_version(row.kind, [version for group, version in served if group == row.kind.group])
+        offered = [version for group, version in served if group == row.kind.group]
+        version = preferred_version(row.kind, offered, BY_KIND)
         if row.kind.group and version is not None:
             yield f"/apis/{row.kind.group}/{version}/{row.plural}"
 

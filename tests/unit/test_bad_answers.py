@@ -1,4 +1,4 @@
-"""Answers of an API server that are not as the API promises: an error in words, or a kind that is carried; no crash."""
+"""Invalid responses of an API server cause an error or a kind that is carried forward, never a crash."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _WRONG: tuple[Any, ...] = ({}, [], "text", 7, True, None, [7], [{}], {"a": 7}, [
 
 
 def _places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place within a JSON value, itself included."""
+    """Every path within a JSON value, including the value itself."""
     yield place
     for step, inner in (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -96,7 +96,7 @@ def _take(archive: GitArchive, server: ScriptedServer) -> capture.CaptureResult:
 
 @pytest.mark.parametrize("path", sorted(ScriptedServer(_OBJECTS).paths()))
 def test_no_answer_makes_a_capture_crash(path: str) -> None:
-    """Every part of every answer in turn, of every other type, and absent: an error, or a sample that says so."""
+    """Each part of each response has another type or is absent: the result is an error or an incomplete sample."""
     answer = json.loads(ScriptedServer(_OBJECTS).paths()[path])
     wrong_answers = [_with(answer, place, wrong) for place in _places(answer) for wrong in _WRONG]
     wrong_answers += [_without(answer, place) for place in _places(answer) if place]
@@ -107,7 +107,7 @@ def test_no_answer_makes_a_capture_crash(path: str) -> None:
         with contextlib.suppress(GitsnapError):
             server.info()
             incomplete = capture.live_tree(server, _info("p"), keeper=None).incomplete
-        assert IncompleteReason.DEFECT not in {one.reason for one in incomplete}, wrong
+        assert IncompleteReason.DEFECT not in {entry.reason for entry in incomplete}, wrong
 
 
 @pytest.mark.parametrize("item", [7, "text", None, [], {}, {"metadata": []}, {"metadata": {"name": 7}}])
@@ -130,7 +130,7 @@ def test_a_list_with_an_item_that_is_no_object(tmp_path: Path, item: Any) -> Non
 
 @pytest.mark.parametrize("answer", ["{}", "[]", '{"metadata": {}}', '{"metadata": {"uid": 7}}', "null", "<html>"])
 def test_a_cluster_that_does_not_say_which_one_it_is(answer: str) -> None:
-    """No sample may be of an unknown cluster."""
+    """A sample must name its cluster."""
     server = ScriptedServer(_OBJECTS)
     server.replaced["/api/v1/namespaces/kube-system"] = answer
     with pytest.raises(ClusterError, match="kube-system") as caught:
@@ -140,7 +140,7 @@ def test_a_cluster_that_does_not_say_which_one_it_is(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["{}", '{"metadata": 7}', '{"metadata": {"name": ""}}', "[]"])
 def test_a_read_and_a_write_answer_with_an_object(answer: str) -> None:
-    """What a rollback goes on with must be one."""
+    """A rollback continues with the object of the response."""
     server = ScriptedServer(_OBJECTS)
     key = ObjectKey(_CONFIG_MAP, "default", "shop")
     for path in ("/api/v1/configmaps", "/api/v1/configmaps/shop", "/api/v1/shop"):
@@ -156,7 +156,7 @@ def test_a_read_and_a_write_answer_with_an_object(answer: str) -> None:
 @pytest.mark.parametrize("wrong", _WRONG)
 @pytest.mark.parametrize("field", ["details", "causes", "reason", "message", "cause"])
 def test_a_refusal_of_any_form_is_an_error(field: str, wrong: Any) -> None:
-    """What a proxy answers is no Status, or half of one."""
+    """A proxy may send no Status, or an incomplete one."""
     details: Any = {"name": "x", "causes": [{"field": "spec", "reason": "r"}]}
     status: dict[str, Any] = {"kind": "Status", "reason": "Invalid", "message": "m", "details": details}
     if field == "cause":
@@ -187,7 +187,7 @@ class _Stream:
 @pytest.mark.parametrize("wrong", _WRONG)
 @pytest.mark.parametrize("place", [(), ("type",), ("object",), ("object", "metadata"), ("object", "metadata", "name")])
 def test_an_event_of_any_form_is_an_event_or_an_error(place: tuple[str, ...], wrong: Any) -> None:
-    """A watch that ends in a defect would be taken for one of gitsnap."""
+    """An invalid event must not look like a defect of gitsnap."""
     for change in ("ADDED", "BOOKMARK", "ERROR"):
         event = {"type": change, "object": {"code": 410, "metadata": {"name": "x", "resourceVersion": "7"}}}
         stream = _Stream(json.dumps(_with(event, place, wrong)))

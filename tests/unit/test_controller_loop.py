@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 
 from gitsnap.controller import Controller, Settings
 from gitsnap.controller import loop as loop_module
-from gitsnap.controller.due import Agenda, Decision, decide
+from gitsnap.controller.clock import Instant
+from gitsnap.controller.due import Decision, RunState, decide
+from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import Sampler
 from gitsnap.core.errors import ClusterUnreachableError
 from gitsnap.core.model import JsonObject
@@ -22,53 +24,76 @@ from gitsnap.policy.snapshot import Policy
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+class _Lease:
+    """A Lease that the test gives and takes; term 0 means that another process holds it."""
+
+    term = 1
+    renewed = True
+    problem = ""
+
+    def held(self, _monotonic: float) -> bool:
+        return bool(self.term) and self.renewed
+
+    def start(self) -> None:
+        """The test decides."""
+
+    def release(self, _seconds: float) -> None:
+        self.term = 0
+
+
 class _Stage:
-    """A controller that holds the lease, and a clock that the test moves."""
+    """A controller without threads of its own, and a clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = _START
+        self.lease = _Lease()
         settings = Settings(Path("/collection"), "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
-        self.controller = Controller(settings, self._connect, now=lambda: self.now)
-        self.hold(term=1)
+        self.controller = Controller(settings, self._connect, now=lambda: self.now, lease=self.lease)
 
     def _connect(self) -> Any:
         raise ClusterUnreachableError("there is no cluster")
-
-    def hold(self, *, term: int) -> None:
-        """As if the lease had just been renewed; in no term it is somebody else's."""
-        self.controller._lease.term = term
-        self.controller._lease._renewed = time.monotonic() if term else float("-inf")
 
     def listed(self, *names: str) -> None:
         self.controller.listed([_snapshot(name) for name in names])
         self.step()
 
     def step(self) -> None:
-        """Turns of the loop until every archive was looked at, and one more."""
-        self.controller._hear(0)
-        self.controller._look()
-        deadline = time.monotonic() + 20
-        while any(one.looking for one in self.controller._served.values()):
-            assert time.monotonic() < deadline
-            self.controller._hear(0.1)
-            self.controller._look()
+        """Steps of the loop until every archive was read; at least one."""
+        self.one_step()
+        self._steps_while(lambda: any(served.looking for served in self.policies.values()))
+
+    def one_step(self) -> float:
+        return self.controller.step(Instant(self.now, time.monotonic()))
 
     def until_idle(self) -> None:
-        """Turns of the loop until no run is left."""
+        """Steps of the loop until no run is left; the Lease is not held, so that no other run starts."""
+        self.lease.renewed = False
+        self._steps_while(lambda: any(served.running for served in self.policies.values()))
+        self.lease.renewed = True
+
+    def _steps_while(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20
-        while any(one.running for one in self.controller._served.values()):
+        while condition():
             assert time.monotonic() < deadline
-            self.controller._hear(0.1)
+            self.controller.wait(0.1)
+            self.one_step()
 
     def end(self) -> None:
         """Leave no thread and no port behind."""
-        for pool in (self.controller._workers, self.controller._pushers, self.controller._lookers):
-            pool.shutdown()
-        self.controller._endpoints.close()
+        self.controller.stop()
+        self.one_step()
+        self.controller.finish()
+
+    @property
+    def policies(self) -> Mapping[str, ServedPolicy]:
+        return self.controller.policies
+
+    def status(self, name: str) -> JsonObject:
+        return self.policies[name].status
 
     def conditions(self, name: str) -> dict[str, tuple[str, str]]:
-        found: list[JsonObject] = self.controller._served[name].status.get("conditions") or []
-        return {one["type"]: (one["reason"], one["message"]) for one in found}
+        conditions: list[JsonObject] = self.status(name).get("conditions") or []
+        return {condition["type"]: (condition["reason"], condition["message"]) for condition in conditions}
 
 
 def _snapshot(name: str, **spec: Any) -> JsonObject:
@@ -84,20 +109,20 @@ def _snapshot(name: str, **spec: Any) -> JsonObject:
 @pytest.fixture
 def stage() -> Iterator[_Stage]:
     """A controller; its worker ends with the test."""
-    made = _Stage()
-    yield made
-    made.end()
+    stage = _Stage()
+    yield stage
+    stage.end()
 
 
 def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in the condition of that one, once, and its next spec is another chance."""
+    """The condition of this policy reports the defect once, and a new spec is tried again."""
     met = []
 
-    def broken(policy: Policy, agenda: Agenda, now: datetime, *, request: str) -> Decision:
+    def broken(policy: Policy, state: RunState, now: datetime, *, request: str) -> Decision:
         if policy.name == "bad":
             met.append(now)
             raise KeyError("hunter22")
-        return decide(policy, agenda, now, request=request)
+        return decide(policy, state, now, request=request)
 
     monkeypatch.setattr(loop_module, "decide", broken)
     stage.listed("bad", "good")
@@ -114,46 +139,46 @@ def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pyt
     mended["spec"]["schedule"] = "@daily"
     stage.controller.changed(mended)
     stage.step()
-    assert stage.controller._served["bad"].status["nextScheduleTime"] == "2026-01-02T00:00:00Z"
+    assert stage.status("bad")["nextScheduleTime"] == "2026-01-02T00:00:00Z"
 
 
-def test_nothing_is_served_under_somebody_elses_lease(stage: _Stage) -> None:
-    """What was known is dropped with the term; in the next one all is read anew."""
-    stage.hold(term=0)
+def test_nothing_is_served_while_another_process_holds_the_lease(stage: _Stage) -> None:
+    """The state of a term is dropped at its end; in the next term every Snapshot is read again."""
+    stage.lease.term = 0
     stage.listed("hourly")
-    assert stage.controller._served == {}
+    assert not stage.policies
 
-    stage.hold(term=1)
+    stage.lease.term = 1
     stage.step()
-    served = stage.controller._served["hourly"]
-    stage.hold(term=0)
+    served = stage.policies["hourly"]
+    stage.lease.term = 0
     stage.step()
-    assert stage.controller._served == {}
-    assert b'policy="hourly"' not in stage.controller._metrics.text()
+    assert not stage.policies
+    assert b'policy="hourly"' not in stage.controller.metrics.text()
 
-    stage.hold(term=2)
+    stage.lease.term = 2
     stage.step()
-    assert stage.controller._served["hourly"] is not served
+    assert stage.policies["hourly"] is not served
 
 
-def test_a_lease_that_cannot_be_renewed_changes_nothing_known(stage: _Stage) -> None:
-    """While the API server is away nothing is started, and afterwards it goes on where it was."""
+def test_a_lease_that_cannot_be_renewed_keeps_the_state(stage: _Stage) -> None:
+    """While the API server is away no run starts; afterwards the loop continues with the same state."""
     stage.listed("hourly")
-    served = stage.controller._served["hourly"]
-    stage.controller._lease._renewed = float("-inf")
+    served = stage.policies["hourly"]
+    stage.lease.renewed = False
     stage.now += timedelta(hours=2)
     stage.step()
     assert not served.running
 
-    stage.hold(term=1)
+    stage.lease.renewed = True
     stage.step()
-    assert stage.controller._served["hourly"] is served
+    assert stage.policies["hourly"] is served
     assert served.running
     stage.until_idle()
 
 
-def test_a_stop_waits_for_what_runs_and_not_for_what_waits(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that wait for a free worker are not begun; their status does not claim that they were."""
+def test_a_stop_waits_for_running_samples_only(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that wait for a worker do not start, and their status does not report a start."""
     begun: list[str] = []
     finish = threading.Event()
 
@@ -167,60 +192,60 @@ def test_a_stop_waits_for_what_runs_and_not_for_what_waits(stage: _Stage, monkey
     stage.now += timedelta(hours=2)
     stage.step()
     stage.controller.stop()
-    stage.controller._hear(0)
+    assert stage.one_step() == 0
     finish.set()
 
-    assert stage.controller._finish() is True
+    assert stage.controller.finish() is True
 
     assert begun == ["a"]
-    assert "lastRunStatus" not in stage.controller._served["b"].status
-    assert stage.controller._served["a"].status["lastRunStatus"] == "Failed"
+    assert "lastRunStatus" not in stage.status("b")
+    assert stage.status("a")["lastRunStatus"] == "Failed"
 
 
-def test_a_snapshot_that_was_made_anew_is_another_one(stage: _Stage) -> None:
-    """The same name with another uid, and a name that is gone from a list: neither is served as before."""
+def test_a_recreated_snapshot_is_a_new_one(stage: _Stage) -> None:
+    """A Snapshot with another uid is a new one; a Snapshot that is missing from a list is not served."""
     stage.listed("a", "b")
-    before = dict(stage.controller._served)
+    before = dict(stage.policies)
     again = _snapshot("a")
     again["metadata"]["uid"] = "another"
 
     stage.controller.listed([again])
     stage.step()
 
-    assert set(stage.controller._served) == {"a"}
-    assert stage.controller._served["a"] is not before["a"]
+    assert set(stage.policies) == {"a"}
+    assert stage.policies["a"] is not before["a"]
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [({"suspend": True}, {}), ({}, {"schedule": "30 * * * *"})], ids=["suspended", "rescheduled"]
 )
-def test_what_a_suspension_or_another_schedule_missed_stays_missed_after_a_restart(
+def test_times_missed_by_a_suspension_or_a_new_schedule_stay_missed_after_a_restart(
     stage: _Stage, before: JsonObject, after: JsonObject
 ) -> None:
-    """The status says since when the schedule counts; times before that are not made up for by the next controller."""
+    """The status has the time since which the schedule counts; the next controller makes up for none before it."""
     stage.controller.listed([_snapshot("a", **before)])
     stage.step()
     stage.now += timedelta(minutes=50) if after else timedelta(hours=5, minutes=10)
     stage.controller.changed(_snapshot("a", **after))
     stage.step()
-    status = stage.controller._served["a"].status
+    status = stage.status("a")
 
     successor = _Stage()
     successor.now = stage.now + timedelta(minutes=5)
     successor.controller.listed([_snapshot("a", **after) | {"status": status}])
     successor.step()
 
-    known = successor.controller._served["a"]
+    known = successor.policies["a"]
     assert not known.running
     assert known.status["nextScheduleTime"] == ("2026-01-01T01:30:00Z" if after else "2026-01-01T06:00:00Z")
     successor.end()
 
 
 def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stage: _Stage) -> None:
-    """The status says that the Snapshot was suspended when it was seen last."""
+    """The status says that the Snapshot was suspended."""
     stage.controller.listed([_snapshot("a", suspend=True)])
     stage.step()
-    status = stage.controller._served["a"].status
+    status = stage.status("a")
     stage.controller.listed([])
     stage.step()
 
@@ -228,36 +253,36 @@ def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stag
     stage.controller.listed([_snapshot("a") | {"status": status}])
     stage.step()
 
-    assert not stage.controller._served["a"].running
-    assert stage.controller._served["a"].status["nextScheduleTime"] == "2026-01-01T06:00:00Z"
+    assert not stage.policies["a"].running
+    assert stage.status("a")["nextScheduleTime"] == "2026-01-01T06:00:00Z"
 
 
 def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
     stage: _Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking at an archive is no work for the loop's own thread: probes and other Snapshots depend on it."""
+    """Another thread reads archives, because probes and other Snapshots depend on the thread of the loop."""
     released, looked = threading.Event(), []
-    find = Sampler.find
+    read_archive = Sampler.read_archive
 
     def hanging(sampler: Sampler, policy: Policy) -> Any:
         looked.append((policy.name, threading.current_thread()))
         if policy.name == "hangs":
             released.wait(60)
-        return find(sampler, policy)
+        return read_archive(sampler, policy)
 
-    monkeypatch.setattr(Sampler, "find", hanging)
+    monkeypatch.setattr(Sampler, "read_archive", hanging)
     try:
         stage.controller.listed([_snapshot("hangs"), _snapshot("works")])
         started = time.monotonic()
-        stage.controller._hear(0)
-        stage.controller._look()
-        served = stage.controller._served
+        stage.one_step()
+        served = stage.policies
         while served["works"].looking:
-            stage.controller._hear(0.1)
+            stage.controller.wait(0.1)
+            stage.one_step()
         stage.now += timedelta(hours=2)
-        stage.controller._look()
+        stage.one_step()
         assert time.monotonic() - started < 10
-        assert stage.controller._unhealthy() == ""
+        assert stage.controller.health_problem(time.monotonic()) == ""
         assert served["works"].running or stage.conditions("works")["Ready"][0] == "Retrying"
         assert not served["hangs"].running  # what its archive holds is not known yet
         assert all(thread is not threading.current_thread() for _, thread in looked)

@@ -1,4 +1,4 @@
-"""What is sent for a kubeconfig: credentials, impersonation and proxies as kubectl has them, seen by a server."""
+"""Requests with a kubeconfig, as a server receives them: credentials, impersonation and proxies as in kubectl."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.cluster import connect
 from gitsnap.cluster.api.credentials import TokenFile
 from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, InputError
+from tests.support.adapters import connect
 
 Headers = list[tuple[str, str]]
 
@@ -53,7 +53,7 @@ class _Server:
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    """A server that notes what it is asked."""
+    """A server that records its requests."""
     found = _Server()
     yield found
     found.close()
@@ -71,7 +71,7 @@ def _file(path: Path, server: str, user: dict[str, Any], **cluster: Any) -> str:
 
 
 def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Path) -> None:
-    """Each group in a header of its own; keys of the extra fields encoded; UTF-8 as it is."""
+    """Each group has a header of its own; keys of extra fields are encoded; values are sent as UTF-8."""
     user = {
         "token": "t",
         "as": "jäne",
@@ -96,21 +96,21 @@ def test_impersonation_is_sent_as_kubectl_sends_it(server: _Server, tmp_path: Pa
         ({"as-groups": ["devs"]}, "without `as`"),
         ({"as-uid": "7"}, "without `as`"),
         ({"as-user-extra": {"a": ["b"]}}, "without `as`"),
-        ({"as": "jane", "as-groups": "devs"}, "lists of texts"),
-        ({"as": "jane", "as-user-extra": {"a": "b"}}, "lists of texts"),
+        ({"as": "jane", "as-groups": "devs"}, "lists of strings"),
+        ({"as": "jane", "as-user-extra": {"a": "b"}}, "lists of strings"),
         ({"as": "jane\nX-Evil: 1"}, "one line"),
-        ({"as": ["jane"]}, "as must be a text"),
+        ({"as": ["jane"]}, "as must be a string"),
     ],
 )
-def test_impersonation_that_means_nothing(server: _Server, tmp_path: Path, user: dict[str, Any], said: str) -> None:
-    """It is refused before anything is sent: with the rights of the token something else would be done."""
+def test_invalid_impersonation_is_refused(server: _Server, tmp_path: Path, user: dict[str, Any], said: str) -> None:
+    """It is refused before a request: without impersonation the request would have other rights."""
     with pytest.raises(InputError, match=said):
         connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", **user})).info()
     assert not server.seen
 
 
-def test_without_impersonation_nothing_of_it_is_sent(server: _Server, tmp_path: Path) -> None:
-    """An empty header would be refused by a server."""
+def test_without_impersonation_no_header_is_sent(server: _Server, tmp_path: Path) -> None:
+    """A server would refuse an empty header."""
     info = connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t", "as": "", "as-groups": []})).info()
     assert not [name for name, _ in server.seen[0] if name.startswith("impersonate")]
     assert info.user == "u"
@@ -119,7 +119,7 @@ def test_without_impersonation_nothing_of_it_is_sent(server: _Server, tmp_path: 
 def test_a_token_file_counts_from_its_kubeconfig_and_comes_first(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its line break is no part of the token."""
+    """The newline at the end of the file is not part of the token."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "token").write_text("from-the-file\n")
     monkeypatch.chdir("/")
@@ -128,7 +128,7 @@ def test_a_token_file_counts_from_its_kubeconfig_and_comes_first(
 
 
 def test_a_token_file_is_read_again(tmp_path: Path) -> None:
-    """After a minute; while it cannot be read, the last token is used, and then the one beside it."""
+    """It is read each minute. While it cannot be read, the last token is used, or the token of the kubeconfig."""
     path, now = tmp_path / "token", [0.0]
     file = TokenFile(path, fallback="beside", clock=lambda: now[0])
     assert file.token() == "beside"
@@ -150,7 +150,7 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
 def test_a_token_file_that_holds_none(server: _Server, tmp_path: Path, content: str | None) -> None:
-    """The file is named, and nothing is sent."""
+    """The message names the file, and no request is sent."""
     if content is not None:
         (tmp_path / "token").write_text(content)
     with pytest.raises(InputError, match="token"):
@@ -159,7 +159,7 @@ def test_a_token_file_that_holds_none(server: _Server, tmp_path: Path, content: 
 
 
 def test_a_token_that_no_header_can_hold(server: _Server, tmp_path: Path) -> None:
-    """It is not sent, and not shown."""
+    """The token is neither sent nor shown."""
     with pytest.raises(AccessDeniedError) as caught:
         connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "hidden\nvalue"})).info()
     assert "hidden" not in str(caught.value)
@@ -168,7 +168,7 @@ def test_a_token_that_no_header_can_hold(server: _Server, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("what", "name"), [("user", "ghost"), ("cluster", "nowhere")])
 def test_what_a_context_names_must_be_there(server: _Server, tmp_path: Path, what: str, name: str) -> None:
-    """Going on without credentials would end in 401, which sends people to look for an expired token."""
+    """Without credentials the server would answer 401, which looks like an expired token."""
     path = Path(_file(tmp_path / "k", server.url, {"token": "t"}))
     document = json.loads(path.read_text())
     document["contexts"][0]["context"][what] = name
@@ -181,7 +181,7 @@ def test_what_a_context_names_must_be_there(server: _Server, tmp_path: Path, wha
 def test_several_files_are_merged_as_kubectl_does(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Empty and missing files say nothing; of two entries of a name the first one counts, with its own folder."""
+    """Empty and missing files are ignored. The first entry of a name counts, with paths relative to its own file."""
     (tmp_path / "empty").touch()
     (tmp_path / "comment").write_text("# nothing\n---\n")
     (tmp_path / "users").mkdir()
@@ -195,7 +195,7 @@ def test_several_files_are_merged_as_kubectl_does(
 
 
 def test_a_proxy_is_named_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its password: who looks for the reason looks at the server first."""
+    """The message names the proxy without its password, because otherwise people suspect the server."""
     path = _file(
         tmp_path / "k", "https://203.0.113.9:6443", {"token": "t"}, **{"proxy-url": "http://me:pw@127.0.0.1:9"}
     )
@@ -222,7 +222,7 @@ def test_a_proxy_is_named_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_environments_proxy_is_not_for_this_machine(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for kubectl."""
+    """As in kubectl."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()

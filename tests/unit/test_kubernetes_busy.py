@@ -1,4 +1,4 @@
-"""A busy API server: what is tried again, how long is waited, and what is never sent twice."""
+"""A busy API server: which requests are repeated, after which pause, and which never are."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DOCUMENT = {
 
 
 class _Scripted(KubernetesCluster):
-    """Gives these answers, one a request."""
+    """Sends these responses, one for each request."""
 
     def __init__(self, *statuses: int, retry_after: str = "0") -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, identity=Identity("c", "u"))
+        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
         self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self._types[_KEY.kind] = ResourceType(_KEY.kind, "v1", "configmaps", namespaced=True)
         self.statuses = list(statuses)
@@ -40,21 +40,21 @@ class _Scripted(KubernetesCluster):
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made, none of them in fact."""
+    """The requested pauses, in place of real ones."""
     made: list[float] = []
     monkeypatch.setattr("time.sleep", made.append)
     return made
 
 
 def test_a_write_that_was_refused_for_now_is_sent_again(pauses: list[float]) -> None:
-    """429 means that nothing was done; the server says how long to wait."""
+    """429 means that the server did nothing; it says how long to wait."""
     cluster = _Scripted(429, 429, 200, retry_after="3")
     assert cluster.update(_DOCUMENT) == _DOCUMENT
     assert pauses == [3.0, 3.0]
 
 
 def test_a_write_that_is_refused_for_too_long_was_not_carried_out(pauses: list[float]) -> None:
-    """The error says so by its class: there is no doubt about such a write."""
+    """The class of the error says that the write was not executed."""
     with pytest.raises(BusyError):
         _Scripted(429, 429, 429, 429).update(_DOCUMENT)
     assert len(pauses) == 3
@@ -62,7 +62,7 @@ def test_a_write_that_is_refused_for_too_long_was_not_carried_out(pauses: list[f
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_write_with_an_unclear_answer_is_sent_once(pauses: list[float], status: int) -> None:
-    """It may have been carried out."""
+    """The write may have been executed."""
     with pytest.raises(ClusterUnreachableError) as caught:
         _Scripted(status).update(_DOCUMENT)
     assert not isinstance(caught.value, BusyError)
@@ -70,7 +70,7 @@ def test_a_write_with_an_unclear_answer_is_sent_once(pauses: list[float], status
 
 
 def test_a_read_is_tried_again(pauses: list[float]) -> None:
-    """A read can be repeated whatever went wrong."""
+    """A read can be repeated after any failure."""
     assert _Scripted(500, 503, 429, 200).get(_KEY) == _DOCUMENT
     assert len(pauses) == 3
     with pytest.raises(GitsnapError):

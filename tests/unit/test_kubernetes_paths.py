@@ -19,13 +19,13 @@ class _Recording(KubernetesCluster):
 
     def __init__(self) -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, identity=Identity("c", "u"))
+        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
         self._transport.json = self._note  # type: ignore[method-assign]
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
         self.asked: list[str] = []
 
-    def _note(self, method: str, path: str, what: str, **_more: Any) -> dict[str, Any]:
-        del method, what
+    def _note(self, method: str, path: str, action: str, **_more: Any) -> dict[str, Any]:
+        del method, action
         self.asked.append(path)
         raise NotFoundError(path)
 

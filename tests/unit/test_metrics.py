@@ -1,4 +1,4 @@
-"""What Prometheus sees, and whether the alert rules are about it."""
+"""Series for Prometheus, and the alert rules that use them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from gitsnap.capture import CaptureResult
 from gitsnap.controller.metrics import Metrics
-from gitsnap.controller.run import Taken
+from gitsnap.controller.run import RunReport
 from gitsnap.core.model import ChangeCounts, CommitId, Sample, SampleMetadata, SecretsMode, TagId, Trigger
 from gitsnap.core.ports import RecordedSample
 
@@ -18,18 +18,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _taken() -> Taken:
+def _taken() -> RunReport:
     facts = SampleMetadata("hourly", _MOMENT, 1, Trigger.SCHEDULE, "uid", 7, "")
     sample = Sample("hourly/x", TagId("t"), CommitId("c"), facts)
     recorded = RecordedSample(sample, new_commit=True, changes=ChangeCounts(1, 2, 3))
-    return Taken(
+    return RunReport(
         CaptureResult(recorded, (), {}),
         lag=4,
         removed=(),
         retention_error=None,
         retention_doubt="",
         mode=SecretsMode.OMIT,
-        mode_asked_for=True,
+        mode_requested=True,
         recipients=(),
         samples=1,
         repository_bytes=5,
@@ -56,7 +56,7 @@ def _names(metrics: Metrics) -> set[str]:
 def test_alert_rules_are_about_series_that_exist() -> None:
     """A rule about a series that nothing exposes would never fire."""
     documents = yaml.safe_load_all((_ROOT / "manifests/overlays/alerts/alerts.yaml").read_text())
-    rules = next(one for one in documents if one["kind"] == "PrometheusRule")
+    rules = next(document for document in documents if document["kind"] == "PrometheusRule")
     expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
 
     assert len(expressions) >= 5
@@ -74,7 +74,7 @@ def test_the_manual_names_every_series() -> None:
 
 
 def test_a_snapshot_that_is_gone_leaves_no_series() -> None:
-    """Else its last values would be alerted about for ever."""
+    """Otherwise alerts about its last values would never end."""
     metrics = _all_series()
 
     metrics.forget("hourly")

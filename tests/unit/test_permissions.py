@@ -70,12 +70,12 @@ def _snapshot(spec: dict[str, Any], storage: Path, *, name: str = "evil") -> sna
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_each_field_needs_its_flag_and_no_other(tmp_path: Path, case: str) -> None:
-    """Refused with field and flag named; every other flag permits something else."""
+    """The refusal names field and flag, and no other flag permits the field."""
     spec, field, flag, enough = REFUSED[case]
     asked = _snapshot(spec, tmp_path)
     everything = Permissions("gitsnap", ("payments",), *[True] * 4)
-    changed = {one.name: getattr(enough, one.name) for one in dataclasses.fields(enough)}
-    default = {one.name: getattr(Permissions(), one.name) for one in dataclasses.fields(enough)}
+    changed = {flag.name: getattr(enough, flag.name) for flag in dataclasses.fields(enough)}
+    default = {flag.name: getattr(Permissions(), flag.name) for flag in dataclasses.fields(enough)}
     others = {name: default[name] for name, value in changed.items() if value != default[name]}
 
     for permissions in (Permissions(), dataclasses.replace(everything, **others)):
@@ -103,7 +103,7 @@ def test_what_needs_no_flag(tmp_path: Path, spec: dict[str, Any]) -> None:
 
 
 def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
-    """So that a Snapshot, or the flags, are mended once."""
+    """All problems are named at once."""
     spec = {"push": {"url": "/x", "secretRef": ELSEWHERE}, "secrets": {"mode": "plaintext"}}
     with pytest.raises(NotPermittedError) as error:
         Permissions().check(_snapshot(spec, Path("/elsewhere")), tmp_path)
@@ -137,7 +137,7 @@ def storage(tmp_path: Path) -> Path:
     ],
 )  # fmt: skip
 def test_no_archive_is_made_where_another_one_or_its_keys_are(storage: Path, place: str) -> None:
-    """Neither outside the storage nor inside an archive or the keys, whatever links say; and nothing is written."""
+    """Not outside the storage, and not inside an archive or the keys, also through links; nothing is written."""
     before = sorted(storage.rglob("*"))
     asked = dataclasses.replace(_snapshot({}, storage), storage=str(storage / place))
 
@@ -149,7 +149,7 @@ def test_no_archive_is_made_where_another_one_or_its_keys_are(storage: Path, pla
 
 @pytest.mark.parametrize("way", ["link", "file", "shared"])
 def test_an_archive_is_no_way_into_another_one(storage: Path, way: str) -> None:
-    """Its own git folder may be replaced between two runs by whoever can write the volume."""
+    """Somebody who can write to the volume may replace the git folder between two runs."""
     create_archive(storage, "own")
     Permissions().check(_snapshot({}, storage, name="own"), storage)
     git_folder = storage / "own" / ".git"
@@ -168,7 +168,7 @@ def test_an_archive_is_no_way_into_another_one(storage: Path, way: str) -> None:
 
 @pytest.mark.parametrize("place", [".", "ours", "new/deeper"])
 def test_archives_may_be_anywhere_else_below_the_storage(storage: Path, place: str) -> None:
-    """Also where the storage itself is a link, or is in the work tree of somebody's repository."""
+    """Also if the storage is a link, or is in the working tree of another repository."""
     (storage / ".git").mkdir()
     linked = storage.parent / "linked"
     linked.symlink_to(storage)

@@ -126,7 +126,7 @@ class _Answering(KubernetesCluster):
 
     def __init__(self) -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
-        super().__init__(api, identity=Identity("c", "u"))
+        super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
         self._transport._send = self._answer  # type: ignore[assignment,method-assign]
         self.asked = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The snapshot policy: every field is checked, everything that is wrong is told at once and by its path."""
+"""The snapshot policy: every field is validated, and all problems are reported at once by path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def snapshot(**spec: Any) -> dict[str, Any]:
 
 
 def problems(document: object) -> list[str]:
-    """What is told of a document, one line for each field."""
+    """The reported problems of a document, one line for each field."""
     with pytest.raises(InputError) as caught:
         policy.from_resource(document, source="snapshot.yaml")
     first, *lines = caught.value.message.split("\n")
@@ -47,7 +47,7 @@ def problems(document: object) -> list[str]:
 
 
 def test_the_old_fields() -> None:
-    """A Snapshot of the old Sveltos feature is a policy as it is."""
+    """A Snapshot of the old Sveltos feature is a valid policy."""
     document = snapshot(
         schedule="TZ=Europe/Rome 0 5 * * *",
         storage="/collection",
@@ -67,12 +67,12 @@ def test_the_old_fields() -> None:
 def _example(file: Path) -> list[JsonObject]:
     """The documents of an example, with a real key in place of the placeholder."""
     content = file.read_text().replace(PLACEHOLDER, RECIPIENT)
-    return [one for one in load_documents(content.encode(), file.name) if isinstance(one, dict)]
+    return [document for document in load_documents(content.encode(), file.name) if isinstance(document, dict)]
 
 
 @pytest.mark.parametrize("file", sorted(MANIFESTS.glob("**/*.yaml")), ids=lambda file: file.name)
 def test_no_manifest_has_a_key_that_could_be_taken_for_the_readers_own(file: Path) -> None:
-    """A Snapshot that was applied with the key of the manifests is refused, and the message says what to do."""
+    """A Snapshot with the placeholder key of the manifests is refused, and the message says what to do."""
     content = file.read_text()
     assert not [key for key in EXAMPLE_KEYS if key in content]
     if PLACEHOLDER in content:
@@ -116,7 +116,7 @@ def test_an_example_with_every_field() -> None:
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
-    """What a reader copies from manifests/examples/ works, once the key is the reader's own."""
+    """An example of manifests/examples/ is valid once it has a real key."""
     documents = _example(file)
 
     assert documents
@@ -128,7 +128,7 @@ def test_examples_are_valid(file: Path) -> None:
     "spec", [{}, None, dict.fromkeys(["schedule", "storage", "push", "signing", "suspend", "secrets"])]
 )
 def test_absent_and_null_fields_have_defaults(spec: dict[str, Any] | None) -> None:
-    """A file for the command line need not say anything but a name; null counts as absent."""
+    """A file for the command line needs only a name; null counts as absent."""
     assert policy.from_resource({**snapshot(), "spec": spec}) == Policy("hourly")
 
 
@@ -154,7 +154,7 @@ def test_what_a_server_adds_is_no_problem() -> None:
     ],
 )
 def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: SecretsMode, *, given: bool) -> None:
-    """An archive goes on in its mode unless a mode, or recipients, are named."""
+    """An archive keeps its mode unless a mode or recipients are named."""
     read = policy.from_resource(snapshot(secrets=secrets))
 
     assert (read.secrets_given, read.secrets_mode) == (given, mode)
@@ -193,7 +193,7 @@ def test_urls_that_git_takes(url: str) -> None:
     ["app=web", "app==web,tier!=old", "tier in (a, b),env notin (x)", "app", "!app", "example.com/app=", "a = b"],
 )
 def test_label_selectors(selector: str) -> None:
-    """The forms that kubectl -l takes."""
+    """The forms that kubectl -l accepts."""
     (resource,) = policy.from_resource(snapshot(resources=[{"kind": "Pod", "labelSelector": selector}])).resources
 
     assert resource.label_selector == selector
@@ -201,7 +201,7 @@ def test_label_selectors(selector: str) -> None:
 
 @pytest.mark.parametrize("within", ["30d", "1y6m", "2h", "1y5m7d2h", "0d"])
 def test_durations_of_retention(within: str) -> None:
-    """Years, months, days, hours, as restic has them."""
+    """Years, months, days, hours, as in restic."""
     assert policy.from_resource(snapshot(retention={"keepWithin": within})).retention.keep_within == within
 
 
@@ -210,7 +210,7 @@ def test_durations_of_retention(within: str) -> None:
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
 def test_what_is_no_object(document: object) -> None:
-    """A document of another shape is refused in words."""
+    """A document of another form is refused."""
     with pytest.raises(InputError, match=r"expected a Snapshot of utils\.projectsveltos\.io/v1beta1, found"):
         policy.from_resource(document)
 
@@ -224,7 +224,7 @@ def test_what_is_no_object(document: object) -> None:
     ],
 )
 def test_another_kind(fields: dict[str, Any], found: str) -> None:
-    """The message says which kind was found."""
+    """The message names the kind."""
     with pytest.raises(InputError, match=f"snapshot.yaml: expected a Snapshot of .*{found}"):
         policy.from_resource(snapshot() | fields, source="snapshot.yaml")
 
@@ -233,22 +233,22 @@ def test_another_kind(fields: dict[str, Any], found: str) -> None:
     ("fields", "expected"),
     [
         ({"apiVersion": "utils.projectsveltos.io/v1"}, "apiVersion: 'utils.projectsveltos.io/v1' is unknown"),
-        ({"data": {}}, "data: is unknown; known here: apiVersion, kind, metadata, spec, status"),
+        ({"data": {}}, "data: is unknown; known fields: apiVersion, kind, metadata, spec, status"),
         ({"metadata": {}}, "metadata.name: '' cannot name an archive"),
-        ({"metadata": [1]}, "metadata: an object is needed, not a list"),
-        ({"metadata": {"name": 5}}, "metadata.name: text is needed, not a number"),
+        ({"metadata": [1]}, "metadata: must be an object, not a list"),
+        ({"metadata": {"name": 5}}, "metadata.name: must be a string, not a number"),
         ({"metadata": {"name": "Hourly"}}, "metadata.name: 'Hourly' cannot name an archive"),
         ({"metadata": {"name": "a..b"}}, "metadata.name: 'a..b' cannot name an archive"),
         ({"metadata": {"name": "a.lock"}}, "metadata.name: 'a.lock' cannot name an archive"),
         ({"metadata": {"name": "../x"}}, "metadata.name: '../x' cannot name an archive"),
         ({"metadata": {"name": "-x"}}, "metadata.name: '-x' cannot name an archive"),
         ({"metadata": {"name": "x" * 101}}, "metadata.name:"),
-        ({"spec": []}, "spec: an object is needed, not a list"),
-        ({"spec": "x"}, "spec: an object is needed, not text"),
+        ({"spec": []}, "spec: must be an object, not a list"),
+        ({"spec": "x"}, "spec: must be an object, not a string"),
     ],
 )
 def test_around_the_spec(fields: dict[str, Any], expected: str) -> None:
-    """Name, version and shape are checked; the path of the field comes first."""
+    """Name, version and form are validated; the message begins with the path of the field."""
     assert any(line.startswith(expected) for line in problems(snapshot() | fields))
 
 
@@ -258,92 +258,101 @@ REF = {"namespace": "gitsnap", "name": "keys"}
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"shedule": "@hourly"}, "spec.shedule: is unknown; known here: push, requireComplete, resources"),
-        ({"schedule": ""}, "spec.schedule: '' is no schedule"),
-        ({"schedule": 5}, "spec.schedule: text is needed, not a number"),
+        ({"shedule": "@hourly"}, "spec.shedule: is unknown; known fields: push, requireComplete, resources"),
+        ({"schedule": ""}, "spec.schedule: '' is not a schedule"),
+        ({"schedule": 5}, "spec.schedule: must be a string, not a number"),
         ({"schedule": "61 * * * *"}, "spec.schedule: '61 * * * *': the field minute is not valid"),
-        ({"schedule": "@hourly", "timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is no time zone"),
-        ({"timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is no time zone"),
-        ({"schedule": "TZ=UTC @daily", "timeZone": "UTC"}, "spec.schedule: 'TZ=UTC @daily': the time zone is given"),
+        ({"schedule": "@hourly", "timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is not a time zone"),
+        ({"timeZone": "Mars/Base"}, "spec.timeZone: 'Mars/Base' is not a time zone"),
+        ({"schedule": "TZ=UTC @daily", "timeZone": "UTC"}, "spec.schedule: 'TZ=UTC @daily': the time zone is set"),
         ({"storage": "collection"}, "spec.storage: 'collection' is not an absolute path"),
         ({"storage": "/a\nb"}, "spec.storage: '/a\\nb' is not an absolute path"),
-        ({"storage": True}, "spec.storage: text is needed, not true or false"),
-        ({"startingDeadlineSeconds": -1}, "spec.startingDeadlineSeconds: a whole number from 0 to"),
-        ({"startingDeadlineSeconds": "30"}, "spec.startingDeadlineSeconds: a whole number"),
-        ({"startingDeadlineSeconds": True}, "spec.startingDeadlineSeconds: a whole number"),
-        ({"startingDeadlineSeconds": 1.5}, "spec.startingDeadlineSeconds: a whole number"),
-        ({"startingDeadlineSeconds": 2**63}, "spec.startingDeadlineSeconds: a whole number"),
-        ({"successfulSnapshotLimit": 0}, "spec.successfulSnapshotLimit: a whole number from 1 to 2147483647"),
-        ({"successfulSnapshotLimit": 2**31}, "spec.successfulSnapshotLimit: a whole number from 1"),
+        ({"storage": True}, "spec.storage: must be a string, not true or false"),
+        ({"startingDeadlineSeconds": -1}, "spec.startingDeadlineSeconds: must be a whole number from 0 to"),
+        ({"startingDeadlineSeconds": "30"}, "spec.startingDeadlineSeconds: must be a whole number"),
+        ({"startingDeadlineSeconds": True}, "spec.startingDeadlineSeconds: must be a whole number"),
+        ({"startingDeadlineSeconds": 1.5}, "spec.startingDeadlineSeconds: must be a whole number"),
+        ({"startingDeadlineSeconds": 2**63}, "spec.startingDeadlineSeconds: must be a whole number"),
+        ({"successfulSnapshotLimit": 0}, "spec.successfulSnapshotLimit: must be a whole number from 1 to 2147483647"),
+        ({"successfulSnapshotLimit": 2**31}, "spec.successfulSnapshotLimit: must be a whole number from 1"),
         (
             {"successfulSnapshotLimit": 5, "retention": {"keepLast": 5}},
-            "spec.retention.keepLast: says the same as spec.successfulSnapshotLimit",
+            "spec.retention.keepLast: means the same as spec.successfulSnapshotLimit",
         ),
-        ({"suspend": "yes"}, "spec.suspend: true or false is needed, not text"),
-        ({"requireComplete": 1}, "spec.requireComplete: true or false is needed, not a number"),
-        ({"resources": {}}, "spec.resources: a list is needed, not an object"),
-        ({"resources": ["Pod"]}, "spec.resources[0]: an object with kind, group, namespaces"),
-        ({"resources": [{"group": "apps"}]}, "spec.resources[0].kind: is needed, a kind such as Deployment"),
+        ({"suspend": "yes"}, "spec.suspend: must be true or false, not a string"),
+        ({"requireComplete": 1}, "spec.requireComplete: must be true or false, not a number"),
+        ({"resources": {}}, "spec.resources: must be a list, not an object"),
+        ({"resources": ["Pod"]}, "spec.resources[0]: must be an object with kind, group, namespaces"),
+        ({"resources": [{"group": "apps"}]}, "spec.resources[0].kind: is required, for example Deployment"),
         ({"resources": [{"kind": "pods"}]}, "spec.resources[0].kind: 'pods' is not a kind such as Deployment"),
         ({"resources": [{"kind": "A", "group": "apps/v1"}]}, "spec.resources[0].group: 'apps/v1' is not an API group"),
-        ({"resources": [{"kind": "A", "name": "x"}]}, "spec.resources[0].name: is unknown; known here: exclude"),
+        ({"resources": [{"kind": "A", "name": "x"}]}, "spec.resources[0].name: is unknown; known fields: exclude"),
         (
             {"resources": [{"kind": "A"}, {"kind": "A", "namespaces": ["x", 1]}]},
-            "spec.resources[1].namespaces[1]: text",
+            "spec.resources[1].namespaces[1]: must be a string",
         ),
-        ({"resources": [{"kind": "A", "namespaces": "x"}]}, "spec.resources[0].namespaces: a list is needed, not text"),
+        (
+            {"resources": [{"kind": "A", "namespaces": "x"}]},
+            "spec.resources[0].namespaces: must be a list",
+        ),
         ({"resources": [{"kind": "A", "namespaces": ["X"]}]}, "spec.resources[0].namespaces[0]: 'X' is not the name"),
         ({"resources": [{"kind": "A", "labelSelector": "a=b=c"}]}, "spec.resources[0].labelSelector: 'a=b=c' is not a"),
         ({"resources": [{"kind": "A", "labelSelector": "a in b"}]}, "spec.resources[0].labelSelector: 'a in b' is not"),
         ({"resources": [{"kind": "A", "labelSelector": "a,"}]}, "spec.resources[0].labelSelector: 'a,' is not"),
-        ({"secrets": "encrypt"}, "spec.secrets: an object is needed, not text"),
+        ({"secrets": "encrypt"}, "spec.secrets: must be an object, not a string"),
         ({"secrets": {"mode": "hide"}}, "spec.secrets.mode: 'hide' is not one of encrypt, redact, omit, plaintext"),
-        ({"secrets": {"keys": []}}, "spec.secrets.keys: is unknown; known here: mode, recipients, secretRef"),
+        ({"secrets": {"keys": []}}, "spec.secrets.keys: is unknown; known fields: mode, recipients, secretRef"),
         ({"secrets": {"recipients": ["age1x"]}}, "spec.secrets.recipients[0]: is no public key"),
         ({"secrets": {"recipients": [f"{RECIPIENT}\nx"]}}, "spec.secrets.recipients[0]: is no public key"),
         (
             {"secrets": {"mode": "omit", "recipients": [RECIPIENT]}},
-            "spec.secrets.recipients: have no meaning in the mode",
+            "spec.secrets.recipients: have no effect in the mode",
         ),
-        ({"secrets": {"secretRef": {}}}, "spec.secrets.secretRef.namespace: is needed"),
-        ({"secrets": {"secretRef": {"name": "x"}}}, "spec.secrets.secretRef.namespace: is needed"),
-        ({"secrets": {"secretRef": REF | {"key": "x"}}}, "spec.secrets.secretRef.key: is unknown; known here: name, n"),
+        ({"secrets": {"secretRef": {}}}, "spec.secrets.secretRef.namespace: is required"),
+        ({"secrets": {"secretRef": {"name": "x"}}}, "spec.secrets.secretRef.namespace: is required"),
+        (
+            {"secrets": {"secretRef": REF | {"key": "x"}}},
+            "spec.secrets.secretRef.key: is unknown; known fields: name",
+        ),
         ({"secrets": {"secretRef": REF | {"name": "a/b"}}}, "spec.secrets.secretRef.name: 'a/b' is not a name"),
-        ({"retention": {"keepYearly": 1}}, "spec.retention.keepYearly: is unknown; known here: keepDaily, keepHourly"),
-        ({"retention": {"keepDaily": -1}}, "spec.retention.keepDaily: a whole number from 0"),
+        (
+            {"retention": {"keepYearly": 1}},
+            "spec.retention.keepYearly: is unknown; known fields: keepDaily",
+        ),
+        ({"retention": {"keepDaily": -1}}, "spec.retention.keepDaily: must be a whole number from 0"),
         ({"retention": {"keepWithin": "2w"}}, "spec.retention.keepWithin: '2w' is not a duration such as 30d"),
         ({"retention": {"keepWithin": "d"}}, "spec.retention.keepWithin: 'd' is not a duration"),
-        ({"push": {}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "git.example.com/x"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "ext::sh -c id"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "-oProxyCommand=id@host:x"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "https://h/\x1b]0;x\x07"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "git@h:\x9b31m"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "https://h/\ud800"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "git.example.com/x"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "ext::sh -c id"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "-oProxyCommand=id@host:x"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "https://h/\x1b]0;x\x07"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "git@h:\x9b31m"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "https://h/\ud800"}}, "spec.push.url: a git URL is required"),
         ({"storage": "/collection/\ud800"}, "spec.storage: "),
-        ({"push": {"url": "-x@host:y"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "ssh://-oProxyCommand=id/x"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "ssh://git@-x/y"}}, "spec.push.url: a git URL is needed"),
-        ({"push": {"url": "git@-x:y"}}, "spec.push.url: a git URL is needed"),
+        ({"push": {"url": "-x@host:y"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "ssh://-oProxyCommand=id/x"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "ssh://git@-x/y"}}, "spec.push.url: a git URL is required"),
+        ({"push": {"url": "git@-x:y"}}, "spec.push.url: a git URL is required"),
         (
             {"push": {"url": "/x", "force": True}},
-            "spec.push.force: is unknown; known here: prefix, prune, secretRef, url",
+            "spec.push.force: is unknown; known fields: prefix, prune, secretRef, url",
         ),
         ({"push": {"url": "/x", "prefix": "Prod"}}, "spec.push.prefix: 'Prod' cannot name an archive"),
-        ({"push": {"url": "/x", "prune": "no"}}, "spec.push.prune: true or false is needed"),
-        ({"signing": {}}, "spec.signing.secretRef: is needed"),
-        ({"signing": {"key": "x"}}, "spec.signing.key: is unknown; known here: secretRef"),
+        ({"push": {"url": "/x", "prune": "no"}}, "spec.push.prune: must be true or false"),
+        ({"signing": {}}, "spec.signing.secretRef: is required"),
+        ({"signing": {"key": "x"}}, "spec.signing.key: is unknown; known fields: secretRef"),
     ],
 )
 def test_fields_of_the_spec(spec: dict[str, Any], expected: str) -> None:
-    """Each bad field is named by its path, with what is allowed there, and alone."""
+    """Only the invalid field is reported, by its path and with the allowed values."""
     told = problems(snapshot(**spec))
 
     assert any(line.startswith(expected) for line in told), told
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """A person mends a file once."""
+    """All problems of a file can be corrected at once."""
     told = problems(
         snapshot(schedule="x", storage="x", suspend=1, secrets={"mode": "x"}, push={"url": "x"}, retention={"keep": 1})
     )
@@ -370,7 +379,7 @@ def test_all_problems_are_told_at_once() -> None:
     ],
 )
 def test_passwords_and_private_keys_are_refused_and_not_shown(spec: dict[str, Any]) -> None:
-    """They do not belong into a resource that many can read, and never into a message."""
+    """Many people can read the resource, and messages are copied."""
     with pytest.raises(InputError) as caught:
         policy.from_resource(snapshot(**spec))
 
@@ -386,7 +395,7 @@ def test_long_values_are_cut() -> None:
 
 @pytest.mark.parametrize("name", ["manual", "a.b-c", "x" * 100])
 def test_default_policies(name: str) -> None:
-    """A capture on demand needs nothing but a name; Secrets are encrypted."""
+    """A capture without a Snapshot needs only a name; Secrets are encrypted."""
     made = policy.default(name)
 
     assert (made.name, made.schedule, made.secrets_mode) == (name, None, SecretsMode.ENCRYPT)
@@ -394,6 +403,6 @@ def test_default_policies(name: str) -> None:
 
 
 def test_a_default_policy_with_a_bad_name() -> None:
-    """The name becomes a branch and a folder."""
+    """The name must be valid as a branch and as a folder."""
     with pytest.raises(InputError, match="cannot name an archive"):
         policy.default("..")

@@ -1,4 +1,4 @@
-"""Retention's decisions, as tables that a person can check: golden files of rules over known histories.
+"""Decisions of retention as readable tables: golden files of rules over known histories.
 
 Set GITSNAP_UPDATE_GOLDEN=1 to write the golden files anew.
 """
@@ -25,13 +25,13 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def _mixed() -> list[Sample]:
-    """Scheduled samples every seven hours, with a rollback and a sample by hand among them."""
+    """Scheduled samples every seven hours, with a rollback and a manual sample between them."""
     samples = every(7 * _HOUR, 20)
     samples.insert(9, sample(10, samples[8].metadata.time + _HOUR, Trigger.MANUAL))
     goal = samples[2].tag_id
     samples.insert(12, sample(13, samples[11].metadata.time + _HOUR, Trigger.BEFORE_ROLLBACK, target=goal))
-    return [sample(number, one.metadata.time, one.metadata.trigger, target=one.metadata.target)
-            for number, one in enumerate(samples, 1)]  # fmt: skip
+    return [sample(number, item.metadata.time, item.metadata.trigger, target=item.metadata.target)
+            for number, item in enumerate(samples, 1)]  # fmt: skip
 
 
 _HISTORIES = {
@@ -57,16 +57,16 @@ _CASES = [
 
 def _table(decisions: tuple[Decision, ...]) -> str:
     lines = [
-        f"{one.sample.metadata.sequence:>3}  {one.sample.metadata.time:%a %Y-%m-%d %H:%M}  "
-        f"{'keep' if one.keep else 'remove':<6}  {', '.join(one.reasons)}\n"
-        for one in decisions
+        f"{decision.sample.metadata.sequence:>3}  {decision.sample.metadata.time:%a %Y-%m-%d %H:%M}  "
+        f"{'keep' if decision.keep else 'remove':<6}  {', '.join(decision.reasons)}\n"
+        for decision in decisions
     ]
     return "".join(lines)
 
 
 @pytest.mark.parametrize(("name", "history", "rules"), _CASES, ids=[name for name, _, _ in _CASES])
 def test_decisions(name: str, history: str, rules: Rules) -> None:
-    """Every sample, what becomes of it, and why."""
+    """Every sample with the decision and its reasons."""
     table = _table(decide(_HISTORIES[history], rules))
     golden = GOLDEN / f"{name}.txt"
     if _UPDATE:
@@ -76,11 +76,11 @@ def test_decisions(name: str, history: str, rules: Rules) -> None:
 
 
 def _kept(samples: list[Sample], rules: Rules, *, marked: frozenset[str] = frozenset()) -> list[int]:
-    return [one.sample.metadata.sequence for one in decide(samples, rules, marked=marked) if one.keep]
+    return [decision.sample.metadata.sequence for decision in decide(samples, rules, marked=marked) if decision.keep]
 
 
 def test_samples_are_ordered_by_sequence_and_not_by_name_or_clock() -> None:
-    """After the clock was put back, the newest samples are those that were taken last."""
+    """After the clock was set back, the newest samples are those that were taken last."""
     samples = every(_HOUR, 5)
     samples += [sample(6, NOON - _DAY), sample(7, NOON - _DAY + _HOUR)]
 
@@ -117,7 +117,7 @@ def test_names_in_local_time_mean_nothing() -> None:
 
 
 def test_days_are_those_of_the_schedules_time_zone() -> None:
-    """A day of the policy's zone, else of UTC: these samples are of 21:00, 01:00 and 02:00 in Tokyo."""
+    """Days of the policy's zone, otherwise of UTC: these samples are at 21:00, 01:00 and 02:00 in Tokyo."""
     schedule = Schedule.parse("@hourly", time_zone="Asia/Tokyo")
     samples = [
         sample(1, NOON),
@@ -139,7 +139,7 @@ def test_days_are_those_of_the_schedules_time_zone() -> None:
     ],
 )
 def test_within_is_measured_by_the_calendar_from_the_newest(newest: datetime, within: str, border: datetime) -> None:
-    """Less than so much older is kept; at the very border is not, as with restic."""
+    """A sample within the window is kept; a sample exactly at the border is not, as in restic."""
     second = timedelta(seconds=1)
     samples = [sample(1, border), sample(2, border + second), sample(3, newest)]
 
@@ -147,22 +147,22 @@ def test_within_is_measured_by_the_calendar_from_the_newest(newest: datetime, wi
 
 
 def test_within_longer_than_the_calendar_keeps_all() -> None:
-    """A duration that leads before the year 1 is no error."""
+    """A duration that reaches before the year 1 is not an error."""
     assert _kept(every(_DAY, 3), Rules(Retention(keep_within="99999y"))) == [1, 2, 3]
 
 
 def test_what_nobody_scheduled_is_kept_and_not_counted() -> None:
-    """Samples by hand take no place from scheduled ones."""
+    """Manual samples do not count as scheduled ones."""
     samples = [*every(_HOUR, 4), sample(5, NOON + 5 * _HOUR, Trigger.MANUAL)]
 
     decisions = decide(samples, Rules(Retention(keep_last=2)))
 
-    assert [one.keep for one in decisions] == [False, False, True, True, True]
+    assert [decision.keep for decision in decisions] == [False, False, True, True, True]
     assert decisions[4].reasons == ("newest sample", "not scheduled")
 
 
 def test_an_unfinished_rollback_holds_what_it_goes_back_to() -> None:
-    """Until a sample after a rollback is there."""
+    """Until a sample after a rollback exists."""
     samples = every(_HOUR, 6)
     before = sample(7, NOON + 7 * _HOUR, Trigger.BEFORE_ROLLBACK, target=samples[1].tag_id)
     rest = [sample(number, NOON + number * _HOUR) for number in (8, 9)]
@@ -175,12 +175,12 @@ def test_an_unfinished_rollback_holds_what_it_goes_back_to() -> None:
 
 
 def test_a_mark_holds() -> None:
-    """A sample that `gitsnap keep` marked stays, beside what the rules keep."""
+    """A sample that `gitsnap keep` marked is kept in addition to the samples that rules keep."""
     samples = every(_HOUR, 4)
 
     decisions = decide(samples, Rules(Retention(keep_last=1)), marked={samples[0].tag})
 
-    assert [one.keep for one in decisions] == [True, False, False, True]
+    assert [decision.keep for decision in decisions] == [True, False, False, True]
     assert decisions[0].reasons == ("marked by gitsnap keep",)
 
 
@@ -189,13 +189,13 @@ def test_a_mark_holds() -> None:
     [(Retention(keep_within="7 days"), "UTC"), (Retention(keep_last=-1), "UTC"), (Retention(), "Mars/Olympus")],
 )
 def test_rules_that_mean_nothing(retention: Retention, zone: str) -> None:
-    """Refused in words, before anything is decided."""
+    """Invalid rules are refused before any decision."""
     with pytest.raises(InputError):
         Rules(retention, zone)
 
 
 def test_no_samples() -> None:
-    """Nothing to decide is no error."""
+    """An archive without samples is not an error."""
     assert decide([], Rules(Retention(keep_last=1))) == ()
 
 
@@ -203,24 +203,24 @@ _MONTH = Rules(Retention(keep_within="30d"))
 
 
 def _removed(samples: list[Sample], *, now: datetime, rules: Rules = _MONTH) -> int:
-    return sum(not one.keep for one in decide(samples, rules, now=now))
+    return sum(not decision.keep for decision in decide(samples, rules, now=now))
 
 
 @pytest.mark.parametrize("rules", [_MONTH, Rules(Retention(keep_last=2, keep_within="30d"))])
 def test_a_sample_of_the_future_is_nothing_to_measure_from(rules: Rules) -> None:
-    """Every good sample would be older than the window; instead nothing goes, and it is said why."""
+    """Every correct sample would be older than the window; instead nothing is removed, with a reason."""
     samples = every(_HOUR, 50)
     now = samples[-1].time + _HOUR
     samples.append(sample(51, now + timedelta(days=900)))
 
     assert _removed(samples, now=now, rules=rules) == 0
     assert "ahead of the clock" in doubt(samples, rules, now=now)
-    reasons = [one.reasons for one in decide(samples, rules, now=now)]
+    reasons = [decision.reasons for decision in decide(samples, rules, now=now)]
     assert ("within 30d cannot be measured",) in reasons
 
 
 def test_a_clock_that_is_still_wrong_is_recognised_by_the_leap() -> None:
-    """Then the clock says nothing against the sample, but the samples before it do; so for the next ones."""
+    """The wrong clock agrees with the sample, but the earlier samples do not; the same holds for the next samples."""
     samples = every(_HOUR, 50)
     leap = samples[-1].time + timedelta(days=900)
     for number in range(51, 54):
@@ -236,7 +236,7 @@ def test_after_the_clock_was_right_again_retention_goes_on() -> None:
     samples += [sample(52 + number, samples[49].time + (1 + number) * _DAY) for number in range(3)]
     now = samples[-1].time + _HOUR
     assert doubt(samples, _MONTH, now=now) == ""
-    kept = [one for one in decide(samples, _MONTH, now=now) if one.keep]
+    kept = [decision for decision in decide(samples, _MONTH, now=now) if decision.keep]
     assert len(kept) == 30 + 1
 
 

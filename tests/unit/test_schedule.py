@@ -1,4 +1,4 @@
-"""Schedules: what is accepted, when they fall due, and what becomes of the times that were missed."""
+"""Schedules: accepted texts, times, and missed times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gitsnap.core.errors import InputError
-from gitsnap.policy.schedule import Due, Schedule, check_zone, due
+from gitsnap.core.time_zones import check_zone
+from gitsnap.policy.schedule import Due, Schedule, due
 
 RECORDED = Path(__file__).resolve().parents[1] / "golden" / "schedules" / "robfig-cron-v3.json"
 """``[schedule, moment, the times that follow]``, computed by ParseStandard and Next of robfig/cron v3.0.1."""
@@ -20,18 +21,18 @@ Row = tuple[str, str, list[str]]
 
 
 def recorded() -> list[Row]:
-    """Every row of the recording."""
+    """Every recorded row."""
     rows: list[Row] = json.loads(RECORDED.read_text())
     return rows
 
 
 def at(text: str) -> datetime:
-    """A moment from its RFC 3339 text."""
+    """A time from its RFC 3339 text."""
     return datetime.fromisoformat(text)
 
 
 def following(schedule: Schedule, moment: datetime, count: int) -> list[datetime]:
-    """The next times of a schedule, one after the other."""
+    """The next times of a schedule."""
     times = []
     for _ in range(count):
         moment = schedule.next_after(moment)
@@ -61,21 +62,21 @@ def test_the_recording_has_every_change_of_clocks() -> None:
 
 
 def test_a_time_that_does_not_exist_is_left_out() -> None:
-    """In the night when clocks go forward over it, half past two does not come."""
+    """In the night when clocks go forward, half past two does not exist."""
     times = following(Schedule.parse("30 2 * * *", time_zone="Europe/Rome"), at("2025-03-28T12:00:00Z"), 2)
 
     assert times == [at("2025-03-29T01:30:00Z"), at("2025-03-31T00:30:00Z")]
 
 
 def test_a_time_that_comes_twice_counts_twice() -> None:
-    """In the night when clocks go back over it, half past two comes two times."""
+    """In the night when clocks go back, half past two occurs twice."""
     times = following(Schedule.parse("30 2 * * *", time_zone="Europe/Rome"), at("2025-10-25T12:00:00Z"), 3)
 
     assert times == [at("2025-10-26T00:30:00Z"), at("2025-10-26T01:30:00Z"), at("2025-10-27T01:30:00Z")]
 
 
 def test_a_midnight_that_does_not_exist() -> None:
-    """Where clocks go forward at midnight that one night is left out, and nothing else of the day."""
+    """Where clocks go forward at midnight, that midnight is skipped, and no other time of the day."""
     midnight = following(Schedule.parse("@daily", time_zone="Asia/Beirut"), at("2024-03-29T12:00:00Z"), 2)
     noon = following(Schedule.parse("0 12 * * 0", time_zone="Asia/Beirut"), at("2024-03-29T12:00:00Z"), 1)
 
@@ -84,21 +85,21 @@ def test_a_midnight_that_does_not_exist() -> None:
 
 
 def test_clocks_that_move_by_half_an_hour() -> None:
-    """Lord Howe Island does: no day is left out."""
+    """As on Lord Howe Island: no day is skipped."""
     times = following(Schedule.parse("0 12 * * *", time_zone="Australia/Lord_Howe"), at("2024-04-05T12:00:00Z"), 3)
 
     assert times == [at("2024-04-06T01:00:00Z"), at("2024-04-07T01:30:00Z"), at("2024-04-08T01:30:00Z")]
 
 
 def test_a_leap_day_across_many_changes_of_clocks() -> None:
-    """The next time may lie years away, beyond changes of the offset."""
+    """The next time may be years away, after changes of the offset."""
     schedule = Schedule.parse("0 0 29 2 *", time_zone="America/New_York")
 
     assert following(schedule, at("2024-03-01T00:00:00Z"), 1) == [at("2028-02-29T05:00:00Z")]
 
 
 def test_the_moment_itself_is_not_after_itself() -> None:
-    """What follows a time of the schedule is the next one, also from within its second."""
+    """After a time of the schedule comes the next time, also within the same second."""
     schedule = Schedule.parse("0 * * * *")
 
     assert schedule.next_after(at("2025-01-01T05:00:00Z")) == at("2025-01-01T06:00:00Z")
@@ -107,7 +108,7 @@ def test_the_moment_itself_is_not_after_itself() -> None:
 
 
 def test_the_zone_of_the_moment_does_not_matter() -> None:
-    """Answers are in UTC whatever zone the moment is told in; a moment without one is a mistake of the caller."""
+    """Results are in UTC for a time of any zone; a time without a zone is an error of the caller."""
     schedule = Schedule.parse("0 6 * * *")
     moment = datetime(2025, 7, 1, 5, 0, tzinfo=ZoneInfo("Europe/Rome"))
 
@@ -146,10 +147,10 @@ def test_accepted(text: str, zone: str, expected: Schedule) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "five fields are needed"),
-        ("0 0 * *", "there are 4"),
-        ("0 0 0 * * *", "there are 6"),
-        ("0 0 * * * * 2025", "there are 7"),
+        ("", "must have five fields"),
+        ("0 0 * *", "and has 4"),
+        ("0 0 0 * * *", "and has 6"),
+        ("0 0 * * * * 2025", "and has 7"),
         ("60 * * * *", "field minute is not valid: '60' is not 0 to 59"),
         ("0 24 * * *", "field hour is not valid: '24' is not 0 to 23"),
         ("0 0 0 * *", "field day of month is not valid: '0' is not 1 to 31"),
@@ -187,24 +188,24 @@ def test_accepted(text: str, zone: str, expected: Schedule) -> None:
         ("@every 1d", "a duration such as 10m"),
         ("@every 1h 30m", "a duration such as 10m"),
         ("@every -5m", "a duration such as 10m"),
-        ("@every 0s", "is nothing"),
-        ("@every 0.000h", "is nothing"),
+        ("@every 0s", "is zero"),
+        ("@every 0.000h", "is zero"),
         ("@every 999999999999999h", "longer than ten years"),
         ("TZ=UTC", "five fields"),
-        ("TZ=Nowhere/Town 0 * * * *", "'Nowhere/Town' is no time zone"),
-        ("TZ=Local 0 * * * *", "'Local' is no time zone"),
-        ("TZ=../../etc/passwd 0 * * * *", "is no time zone"),
-        ("TZ=Europe 0 * * * *", "is no time zone"),
-        ("TZ=localtime 0 * * * *", "is no time zone"),
-        ("TZ=right/Europe/Rome 0 * * * *", "is no time zone"),
-        ("TZ=\x00 0 * * * *", "is no time zone"),
-        ("0 0 * * *\n0 1 * * *", "there are 10"),
+        ("TZ=Nowhere/Town 0 * * * *", "'Nowhere/Town' is not a time zone"),
+        ("TZ=Local 0 * * * *", "'Local' is not a time zone"),
+        ("TZ=../../etc/passwd 0 * * * *", "is not a time zone"),
+        ("TZ=Europe 0 * * * *", "is not a time zone"),
+        ("TZ=localtime 0 * * * *", "is not a time zone"),
+        ("TZ=right/Europe/Rome 0 * * * *", "is not a time zone"),
+        ("TZ=\x00 0 * * * *", "is not a time zone"),
+        ("0 0 * * *\n0 1 * * *", "and has 10"),
         ("9" * 500 + " * * * *", "field minute"),
         ("9" * 5000 + " * * * *", "longer than 1024 characters"),
     ],
 )
 def test_refused(text: str, problem: str) -> None:
-    """What robfig/cron refuses is refused, and what croniter knows beyond it; the message names the part."""
+    """Texts that robfig/cron refuses are refused, also if croniter accepts them; the message names the part."""
     with pytest.raises(InputError) as caught:
         Schedule.parse(text)
 
@@ -213,19 +214,19 @@ def test_refused(text: str, problem: str) -> None:
 
 def test_two_zones_are_refused() -> None:
     """A zone in the schedule and one in timeZone could contradict each other."""
-    with pytest.raises(InputError, match="the time zone is given twice"):
+    with pytest.raises(InputError, match="the time zone is set twice"):
         Schedule.parse("TZ=UTC 0 * * * *", time_zone="UTC")
 
 
 def test_an_impossible_day_beside_a_possible_weekday() -> None:
-    """With both restricted either is enough, so that the 30th of February only never adds anything."""
+    """If both are restricted, either is enough, so the 30th of February adds nothing."""
     schedule = Schedule.parse("0 0 30 2 1")
 
     assert schedule.next_after(at("2025-01-01T00:00:00Z")) == at("2025-02-03T00:00:00Z")
 
 
 def test_zones_come_from_the_package_where_the_system_has_none() -> None:
-    """A slim image without zone data still knows the zones."""
+    """An image without zone data still knows the zones."""
     paths = zoneinfo.TZPATH
     zoneinfo.reset_tzpath(to=[])
     ZoneInfo.clear_cache()
@@ -242,7 +243,7 @@ HOURLY = Schedule.parse("0 * * * *")
 
 
 def test_nothing_is_due_before_its_time() -> None:
-    """Neither on creation nor after a run does anything fire before the next time of the schedule."""
+    """Nothing is due before the next time of the schedule, neither on creation nor after a run."""
     created = at("2025-01-01T05:10:00Z")
 
     assert due(HOURLY, last=created, now=created) == Due(None, at("2025-01-01T06:00:00Z"))
@@ -250,7 +251,7 @@ def test_nothing_is_due_before_its_time() -> None:
 
 
 def test_due_at_its_time_and_once() -> None:
-    """A time is due from its second on, and no more once a run at or after it is known."""
+    """A time is due from its second on, until a run at or after this time is known."""
     six = at("2025-01-01T06:00:00Z")
 
     assert due(HOURLY, last=at("2025-01-01T05:10:00Z"), now=six) == Due(six, at("2025-01-01T07:00:00Z"))
@@ -259,14 +260,14 @@ def test_due_at_its_time_and_once() -> None:
 
 
 def test_missed_times_collapse_into_one() -> None:
-    """After a night off one run makes up for all, for the newest time."""
+    """After a night without a controller one run makes up for all times; it is for the newest time."""
     asked = due(HOURLY, last=at("2025-01-01T05:00:05Z"), now=at("2025-01-01T14:30:00Z"))
 
     assert asked == Due(at("2025-01-01T14:00:00Z"), at("2025-01-01T15:00:00Z"))
 
 
 def test_years_of_missed_times_are_no_error() -> None:
-    """Half a million missed minutes are found in a moment, not by counting them."""
+    """Half a million missed minutes are found by bisection, not by counting."""
     every_minute = Schedule.parse("* * * * *", time_zone="Europe/Rome")
 
     asked = due(every_minute, last=at("2024-01-01T00:00:00Z"), now=at("2025-01-01T00:00:30Z"))
@@ -275,7 +276,7 @@ def test_years_of_missed_times_are_no_error() -> None:
 
 
 def test_past_the_starting_deadline_nothing_is_due() -> None:
-    """A time that is too late is told as missed; one just in time is due."""
+    """A time whose deadline has passed is reported as missed; before its deadline it is due."""
     last, six = at("2025-01-01T05:00:00Z"), at("2025-01-01T06:00:00Z")
     deadline = timedelta(minutes=5)
 
@@ -318,5 +319,5 @@ def test_due_every_ten_minutes() -> None:
     ],
 )
 def test_the_interval_is_the_one_before_a_time(text: str, upcoming: str, expected: timedelta) -> None:
-    """After a weekend it is long, within a day short: what a sample may be late by follows the schedule."""
+    """It is long after a weekend and short within a day, and alerts about late samples depend on it."""
     assert Schedule.parse(text).interval_until(datetime.fromisoformat(upcoming)) == expected

@@ -1,4 +1,4 @@
-"""Who decides how Secrets are kept: the archive's own record for a person, the Snapshot alone for the controller."""
+"""How Secrets are kept: by the record of the archive for a user, by the Snapshot alone for the controller."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from gitsnap import capture as sampling
 from gitsnap.archive import GitArchive, create_archive
 from gitsnap.capture import CaptureResult
-from gitsnap.cluster import open_directory
 from gitsnap.controller.permissions import Permissions
-from gitsnap.controller.run import Sampler, Taken
+from gitsnap.controller.run import RunReport, Sampler
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import SecretsError
 from gitsnap.core.model import Area, JsonObject, SecretsMode, Trigger
 from gitsnap.core.ports import ControlPlane
@@ -24,6 +24,7 @@ from gitsnap.policy.snapshot import Policy
 from gitsnap.secrets import archive_keys
 from gitsnap.secrets.age import Keeper
 from gitsnap.secrets.mode_change import changes
+from tests.support.adapters import open_directory
 from tests.support.rollbacks import put
 from tests.support.trees import policy_ref, profile
 
@@ -41,7 +42,7 @@ SECRET: JsonObject = {
 
 @dataclass
 class _Place:
-    """An archive, and the folder that stands for its cluster."""
+    """An archive, and a folder as its cluster."""
 
     archive: GitArchive
     folder: Path
@@ -56,7 +57,7 @@ class _Place:
         request = sampling.Request(info, keeper, datetime(2026, 1, 1, tzinfo=UTC), Trigger.MANUAL)
         return sampling.capture(open_directory(self.folder / "cluster"), self.archive, request)
 
-    def controlled(self, **secrets: Any) -> Taken:
+    def controlled(self, **secrets: Any) -> RunReport:
         """As the controller does it, with every flag."""
         sampler = Sampler(
             storage=self.folder / "storage",
@@ -112,7 +113,7 @@ def _name(kept: dict[str, Any]) -> str:
 @pytest.mark.parametrize("before", KEPT, ids=_name)
 @pytest.mark.parametrize("after", KEPT, ids=_name)
 def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Every pair: the same goes on, another is exit 7 with both named, and once it is accepted the sample says so."""
+    """For each pair: no change is accepted silently; an accepted change is reported by the sample."""
     place.capture(snapshot(**before))
     said = place.archive.tree(place.archive.samples()[-1]).info.secrets
     # Hiding more lays nothing open, and fields that a policy does not name stay hidden.
@@ -123,7 +124,7 @@ def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: di
     with pytest.raises(SecretsError, match="Snapshot p does not agree with how the archive") as error:
         place.capture(snapshot(**after))
 
-    assert error.value.exit_code == 7
+    assert exit_code_of(error.value) == 7
     assert f"the archive: mode {said.mode}" in error.value.message
     assert f"Snapshot p: mode {after['mode']}" in error.value.message
     assert "--accept-secrets-change" in error.value.hint
@@ -138,7 +139,7 @@ def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: di
 
 
 def test_fields_are_laid_open_by_a_flag_or_an_accepted_change_only(place: _Place) -> None:
-    """A Snapshot or a file that hides nothing any more is refused; `--sensitive-field` is asked for by name."""
+    """A Snapshot or a file that hides fewer fields is refused; `--sensitive-field` is accepted: it names them."""
     place.capture(snapshot(**KEPT[5]))
     opened = snapshot(mode="redact", sensitiveFields=[])
 
@@ -153,7 +154,7 @@ def test_fields_are_laid_open_by_a_flag_or_an_accepted_change_only(place: _Place
 
 @pytest.mark.parametrize("before", KEPT, ids=_name)
 def test_a_policy_that_says_nothing_goes_on_as_the_archive_has_it(place: _Place, before: dict[str, Any]) -> None:
-    """On the command line; so does one that names the mode of the archive alone."""
+    """On the command line; the same holds for a policy that names only the mode of the archive."""
     place.capture(snapshot(**before))
     info = place.archive.tree(place.archive.samples()[-1]).info.secrets
 
@@ -168,7 +169,7 @@ def test_a_policy_that_says_nothing_goes_on_as_the_archive_has_it(place: _Place,
 def test_in_the_controller_the_snapshot_alone_decides(
     place: _Place, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    """Whatever the archive says, which may come from a remote: what the Snapshot does not say is redact."""
+    """The archive may come from a remote. Without a mode in the Snapshot, Secrets are redacted."""
     place.capture(snapshot(**before))
     if "sensitiveFields" in before and after.get("mode") in ("omit", "plaintext"):
         after = {**after, "sensitiveFields": []}
@@ -184,7 +185,7 @@ def test_in_the_controller_the_snapshot_alone_decides(
 
 
 def test_a_sample_around_a_rollback_is_kept_as_the_archive_has_it(place: _Place) -> None:
-    """A Snapshot that appeared since would make an undo impossible."""
+    """A Snapshot that was created later must not make an undo impossible."""
     place.capture(snapshot(recipients=[OTHER]))
 
     effective, _ = archive_keys.for_capture_as_before(place.archive, snapshot(mode="plaintext"))
@@ -201,7 +202,7 @@ def _through_remote(place: _Place, asked: Policy, **accepted: Any) -> SecretsMod
 def test_a_remote_does_not_decide_who_reads_the_samples_around_a_rollback(
     place: _Place, record: dict[str, Any]
 ) -> None:
-    """Unless the Snapshot of the cluster says the same, or somebody accepts it."""
+    """Unless the Snapshot of the cluster says the same, or the user accepts it."""
     place.capture(snapshot(**record))
 
     with pytest.raises(SecretsError, match="the remote's newest sample"):
@@ -213,14 +214,14 @@ def test_a_remote_does_not_decide_who_reads_the_samples_around_a_rollback(
     assert _through_remote(place, snapshot(), accept_record=True) == record["mode"]
 
 
-def test_a_remote_that_encrypts_to_the_identity_at_hand_needs_no_word(place: _Place) -> None:
-    """Nobody else could read the samples."""
+def test_a_remote_that_encrypts_to_the_available_identity_needs_no_consent(place: _Place) -> None:
+    """No other user can read the samples."""
     place.capture(replace(policy.default("p"), secrets_mode=SecretsMode.ENCRYPT))
     assert _through_remote(place, policy.default("p")) is SecretsMode.ENCRYPT
 
 
 def test_the_same_ssh_key_with_another_comment_is_no_change(place: _Place) -> None:
-    """Nothing is encrypted again either: the archive's own text of the key stays."""
+    """Nothing is encrypted again, and the archive keeps its own text of the key."""
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPnWAYT8GIvPzmSDbEYvvp0mSMuYyzOPQlPjpr0U8jZv"
     place.capture(snapshot(recipients=[f"{key} a"]))
     assert not place.capture(snapshot(recipients=[f"{key} b"])).recorded.new_commit

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gitsnap import capture
 from gitsnap.archive import GitArchive, create_archive
-from gitsnap.cluster.api.responses import shallow
+from gitsnap.cluster.api.responses import truncate_depth
 from gitsnap.core.errors import IncompleteError, NotFoundError
 from gitsnap.core.model import (
     Area,
@@ -277,7 +277,7 @@ _JSON = st.recursive(
 def test_a_shallow_text_is_not_changed(value: Any, extra: str) -> None:
     """Brackets and quotes inside strings do not count as nesting."""
     text = json.dumps([value, extra]).encode()
-    assert shallow(text) == text
+    assert truncate_depth(text) == text
 
 
 @pytest.mark.parametrize("levels", [399, 400, 401, 5000])
@@ -287,7 +287,7 @@ def test_a_deep_text_is_cut_off_and_stays_too_deep(levels: int) -> None:
         text = json.dumps({"before": "]}", "deep": "HERE", "after": 7}).replace(
             '"HERE"', _deep(levels, opening, closing)
         )
-        value = json.loads(shallow(text.encode()))
+        value = json.loads(truncate_depth(text.encode()))
         assert (value["before"], value["after"]) == ("]}", 7)
         depth, inner = 0, value["deep"]
         while isinstance(inner, list | dict):

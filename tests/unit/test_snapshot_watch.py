@@ -1,4 +1,4 @@
-"""From which version a watch goes on, and how often it asks; tests/integration/test_watching.py has a real server."""
+"""The resource version and frequency of watches; tests/integration/test_watching.py has a real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _event(change: str, version: str, name: str = "a") -> WatchEvent:
 
 
 class _Server:
-    """Answers of a server, one a watch; an error is raised in place of an answer."""
+    """Prepared responses of a server, one for each watch; an error is raised."""
 
     def __init__(self, *answers: list[WatchEvent] | Exception) -> None:
         self._answers = list(answers)
@@ -45,7 +45,7 @@ class _Server:
 
 
 def _run(server: _Server) -> tuple[list[str], list[float]]:
-    """What was heard of, and the pauses, until the server has said all."""
+    """The reported changes and the pauses, until the prepared responses end."""
     heard: list[str] = []
 
     def listed(documents: Sequence[JsonObject]) -> None:
@@ -62,12 +62,12 @@ def _run(server: _Server) -> tuple[list[str], list[float]]:
     cluster: Any = server
     watch = SnapshotWatch(lambda: cluster, listener, sleep=pauses.append)
     with pytest.raises(ClusterUnreachableError):
-        watch._list_and_watch(cluster)
+        watch.list_and_watch(cluster)
     return heard, pauses
 
 
-def test_a_bookmark_is_gone_on_from() -> None:
-    """It tells nothing but the version up to which everything was heard."""
+def test_a_watch_continues_from_a_bookmark() -> None:
+    """A bookmark only moves the resource version."""
     server = _Server([_event("ADDED", "11"), _event("BOOKMARK", "50")], [_event("DELETED", "51")])
     server._answers.append(ClusterUnreachableError("the end"))
 
@@ -77,8 +77,8 @@ def test_a_bookmark_is_gone_on_from() -> None:
     assert server.asked == ["list", "10", "50", "51"]
 
 
-def test_a_watch_that_ends_at_once_is_not_asked_for_again_at_once() -> None:
-    """A proxy that ends every watch is asked about once a second, not in a hot loop."""
+def test_a_watch_that_ends_at_once_is_followed_by_a_pause() -> None:
+    """If a proxy ends every watch, there is about one watch per second."""
     server = _Server([], [], [], ClusterUnreachableError("the end"))
 
     _, pauses = _run(server)
@@ -87,10 +87,10 @@ def test_a_watch_that_ends_at_once_is_not_asked_for_again_at_once() -> None:
 
 
 def test_a_version_that_is_gone_means_a_new_list() -> None:
-    """At once, and it is no problem of the controller's readiness."""
+    """A new list follows at once, and readiness is not affected."""
     cluster: Any = _Server([_event("ADDED", "11")], GoneError("too old"))
     listener: Any = SimpleNamespace(listed=lambda _: None, changed=lambda _: None, gone=lambda _: None)
     watch = SnapshotWatch(lambda: cluster, listener, sleep=lambda _: None)
 
-    assert watch._list_and_watch(cluster) == 0.0
+    assert watch.list_and_watch(cluster) == 0.0
     assert watch.problem == ""

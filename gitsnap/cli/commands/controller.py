@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,9 +127,11 @@ def controller(
     from gitsnap.cluster import connect
     from gitsnap.controller import Controller, Settings, configure_logging
     from gitsnap.core.files import discard_temporary_folders
+    from gitsnap.sveltos.kinds import BY_KIND
 
     configure_logging(verbose=verbose)
     gc.enable()  # main() disables it for processes that run for seconds
+    open_cluster = partial(connect, known_kinds=BY_KIND, kubeconfig=kubeconfig, context=context)
     running = Controller(
         Settings(
             storage=storage,
@@ -139,12 +142,12 @@ def controller(
             workers=workers,
             grace_seconds=grace,
         ),
-        lambda: connect(kubeconfig=kubeconfig, context=context),
+        open_cluster,
         now=lambda: datetime.now(UTC),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: running.stop())
-    connect(kubeconfig=kubeconfig, context=context)  # reports an unusable kubeconfig at once
+    open_cluster()  # reports an unusable kubeconfig at once
     has_ended = running.run()
     sys.stderr.flush()
     if not has_ended:

@@ -134,6 +134,7 @@ def _import_folders(
     from gitsnap.capture.import_legacy import import_samples
     from gitsnap.cluster import open_directory
     from gitsnap.secrets import archive_keys
+    from gitsnap.sveltos.kinds import BY_KIND
 
     samples = archive.samples()
     uid = cluster_uid or (samples[-1].metadata.cluster if samples else "")
@@ -147,7 +148,7 @@ def _import_folders(
         folders,
         archive,
         decide=decide,
-        open_folder=lambda folder: open_directory(folder, read_only=True, uid=uid),
+        open_folder=lambda folder: open_directory(folder, known_kinds=BY_KIND, read_only=True, uid=uid),
     )
 
 

@@ -13,6 +13,7 @@ import typer
 from gitsnap.cli import options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Consistency, IncompleteKind, Sample
 from gitsnap.render import render_table
@@ -68,7 +69,7 @@ def list_(
         terminal.say(f"error: {error}")
     hidden = lacks or any(problem.damaged for _, _, problems in listings for problem in problems)
     if damaged or any(lack.what == "refs" for lack in lacks) or (hidden and not samples):
-        raise typer.Exit(ArchiveError.exit_code)
+        raise typer.Exit(exit_code_of(ArchiveError))
 
 
 def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: bool) -> None:

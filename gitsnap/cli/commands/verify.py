@@ -14,6 +14,7 @@ import typer
 
 from gitsnap.cli import options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
 from gitsnap.core.text import counted
 from gitsnap.render import one_line
@@ -85,7 +86,7 @@ def verify(
     for error in damaged:
         terminal.say(f"error: {error}")
     if damaged or any(result.wrong for result in results):
-        raise typer.Exit(ArchiveError.exit_code)
+        raise typer.Exit(exit_code_of(ArchiveError))
     if any(result.lacking for result in results):
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -1,1 +1,1 @@
-"""A cluster behind the Kubernetes API. The only package that imports the kubernetes client."""
+"""A cluster behind the Kubernetes API, through the kubernetes client."""

@@ -1,7 +1,6 @@
 """The Kubernetes API as a cluster: raw JSON, no typed models.
 
 Rules: Kubernetes API concepts (resource versions, pagination, dry run, field validation).
-This module must not interpret objects.
 """
 
 from __future__ import annotations
@@ -20,53 +19,54 @@ from gitsnap.cluster.api.transport import JSON, Transport
 from gitsnap.cluster.api.transport_errors import WATCH_READ_SECONDS
 from gitsnap.cluster.api.urls import list_path, object_path
 from gitsnap.cluster.api.watch import watch_events
+from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
 from gitsnap.cluster.semantics import refuse_version, require_identity
 from gitsnap.core.errors import KindNotInstalledError, NotFoundError
 from gitsnap.core.model import FIELD_MANAGER, ClusterInfo, JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.ports import Page, WatchEvent
-from gitsnap.sveltos.kinds import preferred_version
 
 PAGE_SIZE = 500
 _MOST_AHEAD = 2
-"""Requests under way at a time while lists are read: the next page, and the first one of the list behind it."""
+"""List requests at a time: the next page of a list, and the first page of the next list."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA_LIST = "PartialObjectMetadataList"
 _METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{JSON}"
-"""What to accept for a list of metadata (Kubernetes API concepts); a server that makes none sends whole objects."""
+"""Accept header for a list of metadata (Kubernetes API concepts). A server without them sends whole objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which context is used, and who gitsnap acts as with it."""
+    """The context of a kubeconfig, and the user that gitsnap acts as."""
 
     context: str
     user: str = ""
     """For messages and records: ``admin``, or ``admin as jane (groups devs)``."""
     headers: tuple[tuple[str, str], ...] = ()
-    """What is sent with every request: impersonation. A name may come more than once."""
+    """Headers of impersonation, sent with every request. Names may repeat."""
 
 
 class KubernetesCluster:
     """One API server (ports.Cluster)."""
 
-    def __init__(self, api: client.ApiClient, *, identity: Identity, proxy: str = "") -> None:
-        """``proxy``: what the connection goes through, for messages."""
+    def __init__(self, api: client.ApiClient, *, known_kinds: KnownKinds, identity: Identity, proxy: str = "") -> None:
+        """``proxy``: the proxy of the connection, for messages, without credentials."""
+        self._known_kinds = known_kinds
         self._transport = Transport(api, headers=identity.headers, proxy=proxy)
         self._identity = identity
         self._server = self._transport.server
         self._types: dict[Kind, ResourceType | None] = {}
         self._groups: dict[str, dict[str, dict[str, ResourceType]]] = {}
         self._info: ClusterInfo | None = None
-        self._hushed = {Kind("", "Secret")}
+        self._confidential = {Kind("", "Secret")}
         self._ahead = ThreadPoolExecutor(_MOST_AHEAD, thread_name_prefix="page")
 
     def info(self) -> ClusterInfo:
-        """Which cluster this is; asked once."""
+        """The identity of the cluster; requested once."""
         if self._info is None:
-            what = "read the namespace kube-system"
-            namespace = self._transport.json("GET", "/api/v1/namespaces/kube-system", what)
-            request = self._transport.request(what)
+            action = "read the namespace kube-system"
+            namespace = self._transport.json("GET", "/api/v1/namespaces/kube-system", action)
+            request = self._transport.request(action)
             uid = mapping(namespace.get("metadata"), request, "metadata").get("uid")
             version = self._transport.json("GET", "/version", "read the server's version").get("gitVersion")
             self._info = ClusterInfo(
@@ -79,22 +79,22 @@ class KubernetesCluster:
         return self._info
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
-        """See ports.Cluster; an answer whose bytes come one by one may take READ_SECONDS more."""
+        """See ports.Cluster. The last response may take READ_SECONDS longer if it arrives byte by byte."""
         return self._transport.within(seconds)
 
     # Discovery --------------------------------------------------------------------------------------------------------
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
-        """The served form of a kind, None if its group or the kind itself is not there."""
+        """The served form of a kind; None where the server does not serve it."""
         if kind not in self._types:
             by_version = self._served(kind.group)
-            versions = [version for version, kinds in by_version.items() if kind.name in kinds]
-            chosen = preferred_version(kind, versions)
-            self._types[kind] = by_version[chosen][kind.name] if chosen is not None else None
+            versions = [served for served, kinds in by_version.items() if kind.name in kinds]
+            version = preferred_version(kind, versions, self._known_kinds)
+            self._types[kind] = by_version[version][kind.name] if version is not None else None
         return self._types[kind]
 
     def _served(self, group: str) -> dict[str, dict[str, ResourceType]]:
-        """Version -> name of kind -> resource, the server's preferred version first."""
+        """The resources of a group by version and name of the kind; the server's preferred version comes first."""
         if group not in self._groups:
             if not group:
                 self._groups[group] = {"v1": self._resources("", "v1", "/api/v1")}
@@ -106,29 +106,29 @@ class KubernetesCluster:
         return self._groups[group]
 
     def _versions(self, group: str) -> list[str]:
-        what = f"discover the group {group}"
+        action = f"discover the group {group}"
         try:
-            answer = self._transport.json("GET", f"/apis/{group}", what)
+            answer = self._transport.json("GET", f"/apis/{group}", action)
         except NotFoundError:
             return []
-        request = self._transport.request(what)
+        request = self._transport.request(action)
         preferred = mapping(answer.get("preferredVersion"), request, "preferredVersion").get("version")
         listed = mappings(answer.get("versions"), request, "versions")
         versions = [text(entry.get("version"), request, "versions[].version") for entry in listed]
         return sorted(versions, key=lambda version: (version != preferred, versions.index(version)))
 
     def _resources(self, group: str, version: str, path: str) -> dict[str, ResourceType]:
-        what = f"discover {group or 'core'}/{version}"
+        action = f"discover {group or 'core'}/{version}"
         try:
-            answer = self._transport.json("GET", path, what)
+            answer = self._transport.json("GET", path, action)
         except NotFoundError:
-            return {}  # its CRD was removed between the two questions
-        request, found = self._transport.request(what), {}
+            return {}  # its CRD was removed between the two requests
+        request, resources = self._transport.request(action), {}
         for entry in mappings(answer.get("resources"), request, "resources"):
             plural, kind = (text(entry.get(field), request, f"resources[].{field}") for field in ("name", "kind"))
             if "/" not in plural:
-                found[kind] = ResourceType(Kind(group, kind), version, plural, bool(entry.get("namespaced")))
-        return found
+                resources[kind] = ResourceType(Kind(group, kind), version, plural, bool(entry.get("namespaced")))
+        return resources
 
     def _require(self, kind: Kind) -> ResourceType:
         resource = self.resource_type(kind)
@@ -148,7 +148,7 @@ class KubernetesCluster:
         resource_version: str = "",
         metadata_only: bool = False,
     ) -> Iterator[Page]:
-        """Pages of at most 500 objects; the first is fetched at once, and the next while one is worked on."""
+        """Pages of at most 500 objects. Each page is requested while the caller uses the page before."""
         path = list_path(resource, namespace)
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
@@ -156,15 +156,14 @@ class KubernetesCluster:
         if field_selector:
             query["fieldSelector"] = field_selector
         at = {"resourceVersion": resource_version, "resourceVersionMatch": "Exact"} if resource_version else {}
-        what = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
+        action = f"list {resource.plural}{f' in the namespace {namespace}' if namespace else ''}"
         accept = _METADATA_JSON if metadata_only else JSON
-        ask = partial(self._transport.json, "GET", path, what, accept=accept, shortens=True)
+        get = partial(self._transport.json, "GET", path, action, accept=accept, truncate=True)
 
         def fetch(**further: str) -> Future[JsonObject]:
-            """Have a page fetched."""
-            return self._ahead.submit(ask, query={**query, **further})
+            return self._ahead.submit(get, query={**query, **further})
 
-        return self._pages(resource, self._transport.request(what), fetch, fetch(**at))
+        return self._pages(resource, self._transport.request(action), fetch, fetch(**at))
 
     def _pages(
         self,
@@ -173,14 +172,14 @@ class KubernetesCluster:
         fetch: Callable[..., Future[JsonObject]],
         coming: Future[JsonObject],
     ) -> Iterator[Page]:
-        """The page that is coming and those behind it, each of which is fetched while the one before is worked on."""
+        """Yield the page of ``coming`` and the following pages. Each is requested before its predecessor is yielded."""
         while True:
             answer = coming.result()
             metadata = mapping(answer.get("metadata"), request, "metadata")
             items, version = self._items(answer, resource, request), str(metadata.get("resourceVersion", ""))
             page = Page(items, version, whole=answer.get("kind") != _METADATA_LIST)
             more = metadata.get("continue")
-            if more:  # a continued list stays at the version that its first page was read at
+            if more:  # all pages have the resource version of the first
                 coming = fetch(**{"continue": str(more)})
             yield page
             if not more:
@@ -188,12 +187,12 @@ class KubernetesCluster:
 
     @staticmethod
     def _items(answer: JsonObject, resource: ResourceType, request: Request) -> Sequence[JsonObject]:
-        """The objects of a list, each with its version and kind: typed lists leave them out, metadata has its own."""
+        """The objects of a list, with apiVersion and kind: lists omit them, and lists of metadata have other ones."""
         items = answer.get("items")
         if items is None and "items" in answer:
-            return []  # how a list of metadata says that there is nothing
+            return []  # an empty list of metadata has null
         if not isinstance(items, list):
-            raise bad_answer(request, "the answer is no list")
+            raise bad_answer(request, "the answer is not a list")
         check_items(items, request)
         for item in items:
             item["apiVersion"] = resource.api_version
@@ -201,13 +200,15 @@ class KubernetesCluster:
         return items
 
     def get(self, key: ObjectKey) -> JsonObject:
-        """One object as it is now."""
-        what = f"read {key}"
-        answer = self._transport.json("GET", self._object_path(key), what, confidential=key.kind in self._hushed)
-        return api_object(answer, self._transport.request(what))
+        """Read one object."""
+        action = f"read {key}"
+        answer = self._transport.json(
+            "GET", self._object_path(key), action, confidential=key.kind in self._confidential
+        )
+        return api_object(answer, self._transport.request(action))
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
-        """Events after a resource version; the server ends the watch after ``seconds``. See ports.ControlPlane."""
+        """See ports.ControlPlane. The server ends the watch after ``seconds``."""
         request = self._transport.request(f"watch {resource.plural}")
         query = {
             "watch": "true",
@@ -230,47 +231,47 @@ class KubernetesCluster:
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Create, with strict field validation."""
+        """Create an object, with strict field validation."""
         key = ObjectKey.of(document)
-        refuse_version(key, document.get("metadata") or {})  # the server calls it an internal error
+        refuse_version(key, document.get("metadata") or {})  # the server answers with an internal error
         path = list_path(self._require(key.kind), key.namespace)
         return self._write("POST", path, f"create {key}", document, key.kind, dry_run=dry_run)
 
     def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Replace, with the live uid and resource version as preconditions."""
+        """Replace an object; its uid and resource version are preconditions."""
         key = ObjectKey.of(document)
         require_identity(key, document.get("metadata") or {})
         return self._write("PUT", self._object_path(key), f"update {key}", document, key.kind, dry_run=dry_run)
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """JSON merge patch."""
+        """Apply a JSON merge patch to an object."""
         path = self._object_path(key)
         return self._write("PATCH", path, f"patch {key}", patch, key.kind, dry_run=dry_run, content_type=_MERGE_PATCH)
 
     def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
-        """JSON merge patch of the status subresource."""
+        """Apply a JSON merge patch to the status subresource."""
         path = f"{self._object_path(key)}/status"
-        what = f"patch the status of {key}"
-        return self._write("PATCH", path, what, patch, key.kind, dry_run=False, content_type=_MERGE_PATCH)
+        action = f"patch the status of {key}"
+        return self._write("PATCH", path, action, patch, key.kind, dry_run=False, content_type=_MERGE_PATCH)
 
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
-        """Delete with preconditions."""
+        """Delete an object; its uid and resource version are preconditions."""
         preconditions = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         if dry_run:
             body["dryRun"] = ["All"]
-        confidential = key.kind in self._hushed
+        confidential = key.kind in self._confidential
         self._transport.json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=confidential)
 
     def hush(self, kinds: Iterable[Kind]) -> None:
-        """Of rejections that concern these kinds, only reasons and names of fields are passed on."""
-        self._hushed.update(kinds)
+        """Treat these kinds as confidential: errors about them have only the reason and names of fields."""
+        self._confidential.update(kinds)
 
     def _write(
         self,
         method: str,
         path: str,
-        what: str,
+        action: str,
         body: JsonObject,
         kind: Kind,
         *,
@@ -280,11 +281,11 @@ class KubernetesCluster:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
-        confidential = kind in self._hushed
+        confidential = kind in self._confidential
         answer = self._transport.json(
-            method, path, what, query=query, body=body, content_type=content_type, confidential=confidential
+            method, path, action, query=query, body=body, content_type=content_type, confidential=confidential
         )
-        return api_object(answer, self._transport.request(what))
+        return api_object(answer, self._transport.request(action))
 
     def _object_path(self, key: ObjectKey) -> str:
         return object_path(self._require(key.kind), key)

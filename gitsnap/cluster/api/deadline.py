@@ -1,7 +1,4 @@
-"""How long the requests of one stretch of work may take together, beside what each of them may take.
-
-This module must not send requests.
-"""
+"""A time limit for many requests together, beside the time-out of each request."""
 
 from __future__ import annotations
 
@@ -13,34 +10,35 @@ from gitsnap.cluster.api.responses import Request
 from gitsnap.core.errors import ClusterUnreachableError
 
 
-class Allowance:
-    """The time that is left to a cluster; unlimited but within ``within``."""
+class Deadline:
+    """The time by which all requests must be answered; without a limit outside ``within``."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
         self._end: float | None = None
+        """Monotonic time."""
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """From now on, all requests together may take so long."""
+        """Limit all requests of the block together to so many seconds."""
         self._seconds, self._end = seconds, time.monotonic() + seconds
         try:
             yield
         finally:
             self._end = None
 
-    def of(self, seconds: float, request: Request) -> float:
-        """As much of ``seconds`` as is left. Raises ClusterUnreachableError when nothing is."""
+    def limit(self, seconds: float, request: Request) -> float:
+        """Seconds, at most as many as are left. Raises ClusterUnreachableError when none is left."""
         if self._end is None:
             return seconds
         left = self._end - time.monotonic()
         if left <= 0:
             raise ClusterUnreachableError(
-                f"{request.server}: cannot {request.what}: the cluster was not read within {self._seconds:.0f} s",
-                hint="Something there answers late or not at all: an overloaded API server, or a webhook behind it.",
+                f"{request.server}: cannot {request.action}: the cluster was not read within {self._seconds:.0f} s",
+                hint="The API server answers late or not at all: it, or a webhook behind it, may be overloaded.",
             )
         return min(seconds, left)
 
     def check(self, request: Request) -> None:
         """Raises ClusterUnreachableError when no time is left."""
-        self.of(0.0, request)
+        self.limit(0.0, request)

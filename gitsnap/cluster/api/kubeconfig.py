@@ -1,6 +1,6 @@
-"""Finds out which API server to talk to, and with which credentials.
+"""Finds the API server and the credentials, from a kubeconfig or from the service account of a pod.
 
-This module must not send a request; a credential plugin of the kubeconfig may.
+No request is sent, except by a credential plugin of the kubeconfig.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kubernetes.config.config_exception import ConfigException
 from gitsnap.cluster.api.client import Identity, KubernetesCluster
 from gitsnap.cluster.api.credentials import Impersonation, TokenFile
 from gitsnap.cluster.api.proxies import proxy_for, without_credentials
+from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject
 from gitsnap.format import load_documents
@@ -29,14 +30,14 @@ _USER_FILES = ("client-certificate", "client-key", "tokenFile")
 
 
 class _Entry(NamedTuple):
-    """A cluster, context or user of a kubeconfig, and the file that it stands in."""
+    """A cluster, context or user of a kubeconfig, and the file that contains it."""
 
     value: JsonObject
     path: Path
 
 
 class _Chosen(NamedTuple):
-    """What the chosen context of a kubeconfig says."""
+    """The chosen context of a kubeconfig, with its cluster and user."""
 
     context: str
     user_name: str
@@ -44,26 +45,26 @@ class _Chosen(NamedTuple):
     user: JsonObject
 
 
-def connect(*, kubeconfig: str, context: str) -> KubernetesCluster:
+def connect(*, known_kinds: KnownKinds, kubeconfig: str, context: str) -> KubernetesCluster:
     """See ``gitsnap.cluster.connect``."""
     settings = client.Configuration()
-    settings.retries = False  # a write that is sent twice may be carried out twice; reads are repeated by the adapter
+    settings.retries = False  # a repeated write may be executed twice; Transport repeats reads
     named = kubeconfig or os.environ.get("KUBECONFIG", "")
     paths = [_expanded(part) for part in named.split(os.pathsep) if part] or _default_paths()
     if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
-        return _in_this_pod(settings)
+        return _in_this_pod(settings, known_kinds)
     chosen = _choose(paths, context)
     impersonation = Impersonation.of(chosen.user, name=chosen.user_name)
     _load(settings, chosen, os.pathsep.join(map(str, paths)))
-    identity = Identity(chosen.context, impersonation.described(chosen.user_name), tuple(impersonation.headers()))
-    return _cluster(settings, identity, proxy=str(chosen.cluster.get("proxy-url") or ""))
+    identity = Identity(chosen.context, impersonation.describe(chosen.user_name), tuple(impersonation.headers()))
+    return _cluster(settings, identity, known_kinds, proxy=str(chosen.cluster.get("proxy-url") or ""))
 
 
 def _default_paths() -> list[Path]:
     try:
         return [Path.home() / ".kube" / "config"]
     except RuntimeError:
-        return []  # no HOME, and no entry in the user database: there is no default
+        return []  # neither HOME nor an entry in the user database
 
 
 def _expanded(text: str) -> Path:
@@ -80,7 +81,7 @@ def _exists(path: Path) -> bool:
         raise InputError(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
 
 
-def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
+def _in_this_pod(settings: client.Configuration, known_kinds: KnownKinds) -> KubernetesCluster:
     try:
         config.load_incluster_config(client_configuration=settings)
     except (ConfigException, OSError) as error:
@@ -89,11 +90,13 @@ def _in_this_pod(settings: client.Configuration) -> KubernetesCluster:
             hint="Name a kubeconfig with --kubeconfig, or let the pod have its token (automountServiceAccountToken).",
         ) from None
     TokenFile(_SERVICE_ACCOUNT).install(settings)
-    return _cluster(settings, Identity(IN_CLUSTER))
+    return _cluster(settings, Identity(IN_CLUSTER), known_kinds)
 
 
-def _cluster(settings: client.Configuration, identity: Identity, *, proxy: str = "") -> KubernetesCluster:
-    """``proxy`` of the kubeconfig comes before those of the environment, whatever NO_PROXY says."""
+def _cluster(
+    settings: client.Configuration, identity: Identity, known_kinds: KnownKinds, *, proxy: str = ""
+) -> KubernetesCluster:
+    """``proxy`` of the kubeconfig takes precedence over the environment, including NO_PROXY."""
     try:
         settings.proxy = proxy or proxy_for(str(settings.host), os.environ) or None
         settings.no_proxy = None
@@ -101,23 +104,25 @@ def _cluster(settings: client.Configuration, identity: Identity, *, proxy: str =
     except ImportError:
         raise InputError(
             f"the proxy {str(settings.proxy).partition('://')[0]}://… needs the Python package PySocks",
-            hint="Install it beside gitsnap: pip install PySocks",
+            hint="Install it together with gitsnap: pip install PySocks",
         ) from None
     except OSError as error:
         raise InputError(f"a certificate or key of the kubeconfig cannot be used: {error}") from None
-    except ValueError:  # without its words: they may hold the password of a proxy
+    except ValueError:  # not its message, which may contain the password of a proxy
         what = "the proxy-url" if proxy else "the server, or the proxy of the environment,"
         raise InputError(
-            f"{what} of the context {identity.context} is no valid URL, or a certificate is damaged"
+            f"{what} of the context {identity.context} is not a valid URL, or a certificate is damaged"
         ) from None
-    return KubernetesCluster(api, identity=identity, proxy=without_credentials(settings.proxy or ""))
+    return KubernetesCluster(
+        api, known_kinds=known_kinds, identity=identity, proxy=without_credentials(settings.proxy or "")
+    )
 
 
 # Which context --------------------------------------------------------------------------------------------------------
 
 
 def _choose(paths: Sequence[Path], context: str) -> _Chosen:
-    """The context with its cluster and its user. Raises InputError in words."""
+    """The chosen context with its cluster and user. Raises InputError."""
     joined = os.pathsep.join(map(str, paths))
     files = [(path, _read(path)) for path in paths if _exists(path)]
     if not files:
@@ -129,7 +134,7 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
         _entries(files, listed, field)
         for listed, field in (("contexts", "context"), ("clusters", "cluster"), ("users", "user"))
     )
-    # As kubectl does: the first file that names a current context decides.
+    # As in kubectl, the first file with a current context decides.
     name = context or next((str(file["current-context"]) for _, file in files if file.get("current-context")), "")
     if name not in contexts:
         what = f"has no context {name!r}" if name else "names no current context"
@@ -142,9 +147,9 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
     for what, wanted, known in (("cluster", cluster_name, clusters), ("user", user_name, users)):
         if wanted not in known and (wanted or what == "cluster"):
             raise InputError(
-                f"the context {name!r} of the kubeconfig {joined} names the {what} {wanted!r}, which is not there; "
-                f"{what}s there: {', '.join(sorted(known)) or 'none'}",
-                hint="Mend the kubeconfig, or choose another context with --context.",
+                f"the context {name!r} of the kubeconfig {joined} names the {what} {wanted!r}, which does not exist; "
+                f"existing {what}s: {', '.join(sorted(known)) or 'none'}",
+                hint="Correct the kubeconfig, or choose another context with --context.",
             )
     cluster = _with_paths(clusters[cluster_name], _CLUSTER_FILES)
     user = _with_paths(users[user_name], _USER_FILES) if user_name else {}
@@ -152,18 +157,18 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
 
 
 def _entries(files: Sequence[tuple[Path, JsonObject]], listed: str, field: str) -> dict[str, _Entry]:
-    """Entries by name; as kubectl does, the first file that has a name decides."""
-    found: dict[str, _Entry] = {}
+    """Entries by name; as in kubectl, the first file with a name decides."""
+    by_name: dict[str, _Entry] = {}
     for path, file in files:
         entries = file.get(listed) or ()
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get(field) or {}, dict):
-                found.setdefault(str(entry.get("name")), _Entry(entry.get(field) or {}, path))
-    return found
+                by_name.setdefault(str(entry.get("name")), _Entry(entry.get(field) or {}, path))
+    return by_name
 
 
 def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
-    """The entry with paths that count from the folder of its file; a command without a slash is of the PATH."""
+    """The entry with absolute paths: they are relative to the folder of its file. A command without a slash stays."""
     folder = entry.path.absolute().parent
     value = dict(entry.value)
     for field in fields:
@@ -176,7 +181,7 @@ def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a kubeconfig; an empty file is one without entries, as for kubectl."""
+    """The content of a kubeconfig; as in kubectl, an empty file has no entries."""
     try:
         documents = load_documents(path.read_bytes(), f"the kubeconfig {path}")
     except OSError as error:
@@ -184,15 +189,15 @@ def _read(path: Path) -> dict[str, Any]:
     if not documents:
         return {}
     if len(documents) != 1 or not isinstance(documents[0] or {}, dict):
-        raise InputError(f"{path} is no kubeconfig", hint="Name one with --kubeconfig or KUBECONFIG.")
+        raise InputError(f"{path} is not a kubeconfig", hint="Name one with --kubeconfig or KUBECONFIG.")
     return documents[0] or {}
 
 
-# What it says ---------------------------------------------------------------------------------------------------------
+# Settings of the client -----------------------------------------------------------------------------------------------
 
 
 def _load(settings: client.Configuration, chosen: _Chosen, joined: str) -> None:
-    """Fill in the settings. Raises InputError in words."""
+    """Load the chosen context into the settings. Raises InputError."""
     user = dict(chosen.user)
     token_file = str(user.pop("tokenFile", "") or "")
     document = {
@@ -214,16 +219,17 @@ def _load(settings: client.Configuration, chosen: _Chosen, joined: str) -> None:
         raise InputError(f"the kubeconfig {joined} cannot be used: {type(error).__name__}: {error}") from None
     if complaints:
         raise InputError(
-            f"the credentials of the user {chosen.user_name} of the kubeconfig cannot be had: {'; '.join(complaints)}",
-            hint="The kubeconfig runs a program for them; it must work in this shell. "
+            f"the credentials of the user {chosen.user_name} of the kubeconfig cannot be obtained: "
+            f"{'; '.join(complaints)}",
+            hint="The kubeconfig names a program for them, which must work in this shell. "
             "Does `kubectl get namespaces` work with the same context?",
         )
-    if token_file:  # as client-go has it: what was read from the file comes before a token beside it
+    if token_file:  # as in client-go, the file takes precedence over a token in the kubeconfig
         TokenFile(Path(token_file), fallback=str(user.get("token") or "")).install(settings)
 
 
 class _Collector(logging.Handler):
-    """Keeps the messages of errors."""
+    """Collects the messages of errors."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -236,7 +242,7 @@ class _Collector(logging.Handler):
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """What the client logs as an error while it loads: it goes on without credentials when a plugin fails."""
+    """Collect the errors that the client logs: when a plugin fails, it continues without credentials."""
     collector = _Collector()
     root = logging.getLogger()
     root.addHandler(collector)

@@ -1,6 +1,6 @@
-"""Which proxy of the environment applies to a server, by the rules of Go's net/http (``ProxyFromEnvironment``).
+"""Choice of a proxy for a server, by the rules of Go's net/http (``ProxyFromEnvironment``).
 
-Loopback addresses are never sent through a proxy. This module must not read the environment or open connections.
+Loopback addresses never use a proxy. The environment is an argument.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class _Host(NamedTuple):
-    """The part of a URL that decides."""
+    """Host and port of a URL."""
 
     name: str
     address: IpAddress | None
@@ -25,7 +25,7 @@ class _Host(NamedTuple):
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
-    """The proxy for a server, ``""`` for a direct connection. Variables in upper case come first."""
+    """The URL of the proxy for a server, ``""`` for a direct connection. Variables in upper case take precedence."""
     parts = urlsplit(url)
     host = _host(url)
     variable = {"http": "http_proxy", "https": "https_proxy"}.get(parts.scheme)
@@ -33,7 +33,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str:
     if not proxy or host is None:
         return ""
     if variable == "http_proxy" and environment.get("REQUEST_METHOD"):
-        return ""  # of a CGI program, HTTP_PROXY is a header that the client chose
+        return ""  # in a CGI program, HTTP_PROXY is a header that the client chose
     if host.name == "localhost" or (host.address is not None and host.address.is_loopback):
         return ""
     if any(_matches(entry, host) for entry in _entries(_value(environment, "no_proxy"))):
@@ -42,13 +42,13 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """The URL of a proxy for messages: a password may stand in it."""
+    """The URL of a proxy without user and password, for messages."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else url.rpartition("@")[2]
 
 
 def _as_url(proxy: str) -> str:
-    """A proxy may be given as ``host:port``."""
+    """The proxy as a URL; the environment may have ``host:port``."""
     parts = urlsplit(proxy) if "://" in proxy else None
     return proxy if parts is not None and parts.scheme and parts.netloc else f"http://{proxy}"
 
@@ -62,15 +62,15 @@ def _host(url: str) -> _Host | None:
     name = (parts.hostname or "").lower()
     with contextlib.suppress(ValueError):
         return _Host(name, _address(name), str(parts.port or _PORTS.get(parts.scheme, ""))) if name else None
-    return None  # the port is no number
+    return None  # the port is not a number
 
 
 def _address(text: str) -> IpAddress | None:
     try:
-        found = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def _entries(no_proxy: str) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _matches(entry: str, host: _Host) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, str]:
-    """Host and port of ``host:port`` or ``[address]:port``; an address of IPv6 alone has no port."""
+    """Host and port of ``host:port`` or ``[address]:port``; a bare IPv6 address has no port."""
     if entry.startswith("["):
         name, _, port = entry[1:].partition("]")
         return name, port.removeprefix(":")

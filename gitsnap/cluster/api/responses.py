@@ -1,7 +1,6 @@
-"""From an HTTP answer of an API server to gitsnap's typed errors.
+"""Translates HTTP responses of an API server to typed errors.
 
-The server's own words are passed on where they help, except about Secrets: a rejection may quote a value.
-This module must not send requests.
+Errors include the message of the server, except about confidential kinds: a rejection may quote a value.
 """
 
 from __future__ import annotations
@@ -29,36 +28,36 @@ from gitsnap.core.errors import (
 
 _LONGEST_MESSAGE = 2000
 _NAMES_ONLY = frozenset({"NotFound", "AlreadyExists"})
-"""Reasons whose message holds nothing but kinds and names."""
+"""Reasons whose message has only kinds and names."""
 
 _BY_RBAC = re.compile(r'[a-z.]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "[^"]*"[^:]*')
-"""How the authorizer refuses; admission, which may quote the object, uses the same status."""
+"""The message of the authorizer. Admission uses the same status and may quote the object."""
 
 NO_DRY_RUN = "does not support dry run"
-"""How the server refuses to try a write on an admission webhook with side effects."""
+"""Part of the message with which a server refuses a dry run because an admission webhook has side effects."""
 
 _TOO_LARGE = "ResourceVersionTooLarge"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked, for messages."""
+    """A request, for messages."""
 
-    what: str
+    action: str
     """``list configmaps``, ``update ClusterProfile.config.projectsveltos.io guestbook``."""
     server: str
     confidential: bool = False
-    """Whether the answer may quote a value of a Secret."""
+    """Whether the response may quote a value of a Secret."""
     proxy: str = ""
     """The proxy that the connection goes through, without credentials; ``""`` for none."""
 
 
 def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
-    """The error that an answer of this HTTP status stands for."""
+    """The error for a response with this HTTP status, which is not 2xx."""
     answer = _status_object(body)
     reason = str(answer.get("reason") or "")
     message = _message(answer, request)
-    text = f"{request.server}: cannot {request.what}: {message or f'HTTP {status}'}"
+    text = f"{request.server}: cannot {request.action}: {message or f'HTTP {status}'}"
     if status == 401:
         return AccessDeniedError(
             f"{request.server} does not accept the credentials (401)",
@@ -67,7 +66,7 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
     if status == 403:
         return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for that.")
     if status == 404:
-        # Without a Status, or without the name of what is missing in it, there is nothing at this path at all.
+        # Without a Status, or without a name in it, the path itself does not exist: its kind is not served.
         named = _details(answer).get("name")
         return NotFoundError(text) if named else KindNotInstalledError(text)
     if status == 409:
@@ -75,13 +74,13 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
     if status == 410 or (status == 504 and _is_too_large(answer)):
         return GoneError(text) if status == 410 else BehindError(text)
     if status == 422 and "metadata.uid" in _fields(answer):
-        return ConflictError(f"{request.server}: cannot {request.what}: it was deleted and created again meanwhile")
+        return ConflictError(f"{request.server}: cannot {request.action}: it was deleted and recreated meanwhile")
     if status in (400, 405, 413, 415, 422):
         return RejectedError(text)
     if status == 429:
         return BusyError(text, hint="The API server is overloaded. Try again later.")
     if status >= 500:
-        return ClusterUnreachableError(text, hint="The API server is overloaded or out of order. Try again later.")
+        return ClusterUnreachableError(text, hint="The API server is overloaded or broken. Try again later.")
     return ClusterError(text)
 
 
@@ -92,7 +91,7 @@ def _is_too_large(answer: Mapping[str, Any]) -> bool:
 
 
 def _fields(answer: Mapping[str, Any]) -> list[str]:
-    """The fields that the server complains about."""
+    """The fields that the server rejects."""
     return sorted({str(cause["field"]) for cause in _causes(answer) if cause.get("field")})
 
 
@@ -121,7 +120,7 @@ def _message(answer: Mapping[str, Any], request: Request) -> str:
 
 
 def _status_object(body: bytes) -> dict[str, Any]:
-    """The Status object of an answer; anything else, such as a proxy's page, says nothing."""
+    """The Status object of a response; empty for anything else, such as the page of a proxy."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -129,17 +128,17 @@ def _status_object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
 
 
-# What is nested too deeply --------------------------------------------------------------------------------------------
+# Deeply nested JSON ---------------------------------------------------------------------------------------------------
 
 _KEPT_LEVELS = 400
-"""More than any archived object may have, so that an object of which something was cut off is recognised as too deep;
-and few enough for every reader of JSON."""
+"""More than an archived object may have, so that a truncated object is still recognised as too deep; few enough for
+every JSON parser."""
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 
 
-def shallow(content: bytes) -> bytes:
-    """A JSON text with null in place of everything that is nested more than 400 levels deep."""
+def truncate_depth(content: bytes) -> bytes:
+    """A JSON text with null in place of values that are nested more than 400 levels deep."""
     parts: list[bytes] = []
     depth = start = 0
     for token in _TOKEN.finditer(content):

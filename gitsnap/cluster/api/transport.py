@@ -1,7 +1,7 @@
-"""Requests to an API server over the official client's connection, and their answers as JSON.
+"""Sends requests to one API server, and repeats them where that is safe.
 
-Reads are tried again when the server is busy; writes only where it said that it did nothing (429), since one that timed
-out may have been carried out. This module must not know paths or objects.
+Reads are repeated while the server is busy. Writes are repeated only after the status 429, with which the server says
+that it did nothing: a write that timed out may have been executed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kubernetes import client
 from kubernetes.client.rest import RESTResponse
 
 from gitsnap.cluster.api.credentials import check_headers
-from gitsnap.cluster.api.deadline import Allowance
-from gitsnap.cluster.api.responses import Request, error_of, shallow
+from gitsnap.cluster.api.deadline import Deadline
+from gitsnap.cluster.api.responses import Request, error_of, truncate_depth
 from gitsnap.cluster.api.shapes import bad_answer
 from gitsnap.cluster.api.transport_errors import (
     CONNECT_SECONDS,
@@ -33,11 +33,10 @@ from gitsnap.core.model import JsonObject
 
 _ATTEMPTS = 4
 _REFUSED = frozenset({429})
-"""What the server answers before it does anything."""
+"""Statuses with which a server refuses a request before it does anything."""
 
 _BUSY = _REFUSED | {500, 502, 503}
-_MOST_AT_ONCE = 1 << 20
-"""Bytes of an answer."""
+_CHUNK_BYTES = 1 << 20
 
 JSON = "application/json"
 
@@ -46,78 +45,81 @@ class Transport:
     """The connection to one API server."""
 
     def __init__(self, api: client.ApiClient, *, headers: Sequence[tuple[str, str]], proxy: str) -> None:
-        """``headers`` are sent with every request, repeated names included; ``proxy`` is named in messages."""
+        """``headers`` are sent with every request; names may repeat. ``proxy`` is named in messages."""
         self._api = api
         self._headers = tuple(headers)
         self._proxy = proxy
         self.server = str(api.configuration.host)
         self._answered = False
-        self._outage = OUTAGE_SECONDS
-        self._allowance = Allowance()
+        self._outage_left = OUTAGE_SECONDS
+        """Seconds for which lost connections are still retried."""
+        self._deadline = Deadline()
         if not api.configuration.verify_ssl:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-    def request(self, what: str, *, confidential: bool = False) -> Request:
-        """What is asked, for messages."""
-        return Request(what, self.server, confidential=confidential, proxy=self._proxy)
+    def request(self, action: str, *, confidential: bool = False) -> Request:
+        """Describe a request for messages; ``action`` is a phrase such as ``list configmaps``."""
+        return Request(action, self.server, confidential=confidential, proxy=self._proxy)
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """From now on, all requests together may take so long."""
-        return self._allowance.within(seconds)
+        """Limit all requests of a block together to so many seconds."""
+        return self._deadline.within(seconds)
 
     def json(
         self,
         method: str,
         path: str,
-        what: str,
+        action: str,
         *,
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         content_type: str = JSON,
         accept: str = JSON,
         confidential: bool = False,
-        shortens: bool = False,
+        truncate: bool = False,
     ) -> JsonObject:
-        """The JSON object of an answer; raises the error that the answer stands for.
+        """Send a request and return the JSON object of the response.
 
-        ``shortens``: what is nested too deeply for any archive is cut off, so that the rest of a list can be read.
+        Reads are repeated after a lost connection and while the server is busy; writes only where the server has not
+        begun. ``truncate`` replaces values that are nested too deeply for any archive, so that the other objects of a
+        list can be read. Raises the error that a status stands for, and ClusterError for an invalid response.
         """
-        request = self.request(what, confidential=confidential)
+        request = self.request(action, confidential=confidential)
         headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         reading = method == "GET"
         lost = busy = 0
         while True:
             try:
-                status, answered, content = self._send(method, path, query or {}, body, headers, request)
+                status, response_headers, content = self._send(method, path, query or {}, body, headers, request)
             except ConnectionLostError:
-                if not reading or not self._waits_out(lost):
+                if not reading or not self._wait_for_server(lost):
                     raise
                 lost += 1
                 continue
             self._answered = True
             if busy + 1 == _ATTEMPTS or status not in (_BUSY if reading else _REFUSED):
                 break
-            time.sleep(self._allowance.of(pause(answered, busy), request))
+            time.sleep(self._deadline.limit(pause(response_headers, busy), request))
             busy += 1
         if not 200 <= status < 300:
             raise error_of(status, content, request)
-        answer = _parsed(content, request, shortens=shortens)
+        answer = _parse(content, request, truncate=truncate)
         if not isinstance(answer, dict):
-            raise bad_answer(request, "the answer is no JSON object")
+            raise bad_answer(request, "the answer is not a JSON object")
         return answer
 
-    def _waits_out(self, lost: int) -> bool:
-        """Whether a read whose connection was lost so many times before is sent again; waits for that.
+    def _wait_for_server(self, lost: int) -> bool:
+        """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.
 
-        At once the first time, since it may have been an idle connection. Then only a server that was there before is
-        waited for, and over all requests no longer than a restart takes.
+        The first repetition follows at once: the connection may have been idle. Further ones wait for a server that has
+        answered before, over all requests together as long as a restart takes.
         """
         if lost == 0:
             return True
         seconds = pause({}, lost - 1)
-        if not self._answered or seconds > self._outage:
+        if not self._answered or seconds > self._outage_left:
             return False
-        self._outage -= seconds
+        self._outage_left -= seconds
         time.sleep(seconds)
         return True
 
@@ -133,17 +135,17 @@ class Transport:
         try:
             answer = self.open(method, path, request, query=query, body=body, headers=headers)
             with connection_errors(request, is_write=method != "GET"), answer.response as response:
-                return int(answer.status), dict(answer.getheaders() or {}), self._whole(response, request)
+                return int(answer.status), dict(answer.getheaders() or {}), self._read_body(response, request)
         except ClusterUnreachableError:
-            self._allowance.check(request)  # where no time is left, that is what kept the answer away
+            self._deadline.check(request)  # if no time is left, the deadline is the cause
             raise
 
-    def _whole(self, response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
-        """The body of an answer, as it comes: a server that sends byte after byte is never silent, and never done."""
+    def _read_body(self, response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
+        """Read a body in chunks and check the deadline: a server that sends single bytes never runs into a time-out."""
         parts = []
-        while part := response.read1(_MOST_AT_ONCE):
+        while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
-            self._allowance.check(request)
+            self._deadline.check(request)
         return b"".join(parts)
 
     def open(
@@ -157,9 +159,9 @@ class Transport:
         body: JsonObject | None = None,
         read_seconds: float | None = None,
     ) -> RESTResponse:
-        """The answer with its body still to be read."""
+        """Send a request and return the response before its body is read. Raises ClusterUnreachableError."""
         with connection_errors(request, is_write=method != "GET"):
-            method, url, given, content, form = self._api.param_serialize(
+            method, url, serialized, content, form = self._api.param_serialize(
                 method=method,
                 resource_path=path,
                 query_params=list(query.items()),
@@ -167,22 +169,22 @@ class Transport:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            check_headers(given, server=self.server)
-            sent = urllib3.HTTPHeaderDict(given)
+            check_headers(serialized, server=self.server)
+            sent = urllib3.HTTPHeaderDict(serialized)
             for name, value in self._headers:
                 sent.add(name, value)
             limits = tuple(
-                self._allowance.of(seconds, request) for seconds in (CONNECT_SECONDS, read_seconds or READ_SECONDS)
+                self._deadline.limit(seconds, request) for seconds in (CONNECT_SECONDS, read_seconds or READ_SECONDS)
             )
             return self._api.call_api(method, url, sent, content, form, _request_timeout=limits)
 
 
-def _parsed(content: bytes, request: Request, *, shortens: bool) -> Any:
+def _parse(content: bytes, request: Request, *, truncate: bool) -> Any:
     try:
         return json.loads(content)
     except ValueError:
         raise bad_answer(request, "the answer is not JSON") from None
     except RecursionError:
-        if not shortens:
+        if not truncate:
             raise bad_answer(request, "the answer is nested too deeply") from None
-    return _parsed(shallow(content), request, shortens=False)
+    return _parse(truncate_depth(content), request, truncate=False)

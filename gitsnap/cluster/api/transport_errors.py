@@ -1,7 +1,4 @@
-"""What a connection that failed is called: the client's exceptions in gitsnap's words, and how long to wait.
-
-This module must not send requests.
-"""
+"""Translates exceptions of the client to typed errors, and computes pauses between attempts."""
 
 from __future__ import annotations
 
@@ -19,25 +16,24 @@ from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 WATCH_READ_SECONDS = 150.0
-"""How long a watch may be silent: a server sends a bookmark about once a minute."""
+"""The longest silence of a watch: a server sends a bookmark about once a minute."""
 
 _LONGEST_PAUSE_SECONDS = 10.0
 
-
 OUTAGE_SECONDS = 30.0
-"""For how long a server that answered before is waited for, in all: about as long as it takes to restart."""
+"""How long a server that has answered before may be away, in total: about as long as a restart takes."""
 
 
 class ConnectionLostError(ClusterUnreachableError):
-    """The connection broke or was refused: the server closed an idle one, or restarts. A read is worth another try."""
+    """The connection broke or was refused: the server closed an idle connection, or restarts. A read is repeated."""
 
 
 @contextlib.contextmanager
 def connection_errors(request: Request, *, is_write: bool) -> Iterator[None]:
-    """Whatever keeps a request or its answer from arriving becomes one of gitsnap's errors."""
+    """Translate exceptions of the block. Raises ClusterUnreachableError, AccessDeniedError."""
     try:
         yield
-    except client.ApiException as error:  # the client's way to say that the TLS connection failed
+    except client.ApiException as error:  # the client raises it when TLS fails
         raise _tls_failure(str(error.reason or "").partition("\n")[2], request) from None
     except ConfigException as error:
         raise AccessDeniedError(f"{request.server}: the credentials cannot be renewed: {error}") from None
@@ -53,7 +49,7 @@ def _tls_failure(reason: str, request: Request) -> ClusterUnreachableError:
 
 
 def _unreachable(error: Exception, request: Request, *, is_write: bool) -> ClusterUnreachableError:
-    """Connection problems in words; the client's own text is long and repeats itself."""
+    """The error for a failed connection, with a short reason in place of the client's long text."""
     cause: BaseException = error
     while isinstance(cause, urllib3.exceptions.MaxRetryError | urllib3.exceptions.ProxyError):
         inner = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause.original_error
@@ -64,7 +60,7 @@ def _unreachable(error: Exception, request: Request, *, is_write: bool) -> Clust
         return _tls_failure(str(cause), request)
     kind = ClusterUnreachableError
     unknown = False
-    # Refused and unknown hosts first: their classes may be, as the library's version has it, those of time-outs too.
+    # Refused connections and unknown hosts first: in some versions of the library they are time-outs as well.
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         reason = "the host name cannot be resolved"
     elif "refused" in str(cause):
@@ -78,8 +74,8 @@ def _unreachable(error: Exception, request: Request, *, is_write: bool) -> Clust
     else:
         reason = str(cause) or type(cause).__name__
     return kind(
-        f"{request.server}: cannot {request.what}{_through(request)}: {reason}",
-        hint="It may have been carried out all the same: look before you repeat it."
+        f"{request.server}: cannot {request.action}{_through(request)}: {reason}",
+        hint="The server may have executed it all the same: check before you repeat it."
         if is_write and unknown
         else "Is the API server running, and is this the right context?",
     )
@@ -90,7 +86,7 @@ def _through(request: Request) -> str:
 
 
 def pause(headers: Mapping[str, str], attempt: int) -> float:
-    """Seconds to wait: what the server asks for, within bounds, else 0.5, 1, 2."""
-    asked = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    seconds = float(asked) if asked.isdecimal() else 0.5 * 2**attempt
+    """Seconds to wait before an attempt: those of Retry-After, at most 10, otherwise 0.5, 1, 2, and so on."""
+    requested = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    seconds = float(requested) if requested.isdecimal() else 0.5 * 2**attempt
     return min(seconds, _LONGEST_PAUSE_SECONDS)

@@ -1,7 +1,4 @@
-"""Where things are below an API server (Kubernetes API concepts, resource URIs).
-
-This module must not send requests.
-"""
+"""Paths of the Kubernetes API (Kubernetes API concepts, resource URIs)."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from gitsnap.core.model import ObjectKey, ResourceType
 
 
 def list_path(resource: ResourceType, namespace: str) -> str:
-    """The path of a kind's objects, of all namespaces where ``namespace`` is empty."""
+    """The path of a kind's objects in one namespace, or in all namespaces where ``namespace`` is empty."""
     group = resource.kind.group
     root = f"/apis/{group}/{resource.version}" if group else f"/api/{resource.version}"
-    place = f"/namespaces/{_step(namespace)}" if namespace else ""
-    return f"{root}{place}/{resource.plural}"
+    scope = f"/namespaces/{_segment(namespace)}" if namespace else ""
+    return f"{root}{scope}/{resource.plural}"
 
 
 def object_path(resource: ResourceType, key: ObjectKey) -> str:
-    """The path of one object. Raises RejectedError for what can be no name."""
-    return f"{list_path(resource, key.namespace)}/{_step(key.name)}"
+    """The path of one object. Raises RejectedError for a name that no object can have."""
+    return f"{list_path(resource, key.namespace)}/{_segment(key.name)}"
 
 
-def _step(name: str) -> str:
-    """A name as one step of a URL's path; dots would be taken for the folder above, which is another object."""
+def _segment(name: str) -> str:
+    """A name as a segment of a path; ``.`` and ``..`` would lead to another object."""
     if name in (".", ".."):
         raise RejectedError(f"an object cannot be named {name!r}")
     return quote(name, safe="")

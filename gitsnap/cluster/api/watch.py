@@ -1,7 +1,6 @@
-"""Reads the stream of a watch: one JSON event a line.
+"""Reads the stream of a watch: one JSON event per line.
 
 Rules: Kubernetes API concepts, "Efficient detection of changes" and "Watch bookmarks".
-This module must not open connections.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ from gitsnap.core.ports import WatchEvent
 
 
 def watch_events(stream: Any, resource: ResourceType, request: Request) -> Iterator[WatchEvent]:
-    """The events of an answer; ``stream`` gives its bytes as they come, in pieces of any size.
+    """Read the events of a response until the server ends it; ``stream`` is its body, which is closed at the end.
 
-    Raises GoneError (410, as an event or before), ClusterUnreachableError when the connection breaks.
+    Raises GoneError for an event with status 410, ClusterUnreachableError when the connection breaks, ClusterError for
+    an invalid event.
     """
     try:
         for line in _lines(stream, request):
             yield _event(line, resource, request)
     finally:
-        stream.close()  # half-read, it cannot serve another request
+        stream.close()  # a connection with unread data cannot serve another request
 
 
 def _lines(stream: Any, request: Request) -> Iterator[bytes]:
@@ -36,7 +36,7 @@ def _lines(stream: Any, request: Request) -> Iterator[bytes]:
         with connection_errors(request, is_write=False):
             piece = next(pieces, None)
         if piece is None:
-            return  # what is left is a line that was cut off: the server ended the watch
+            return  # the rest is an incomplete line: the server ended the watch
         *lines, rest = (rest + piece).split(b"\n")
         yield from (line for line in lines if line.strip())
 
@@ -46,9 +46,9 @@ def _event(line: bytes, resource: ResourceType, request: Request) -> WatchEvent:
         event = json.loads(line)
         change, document = str(event["type"]), event["object"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise bad_answer(request, "the answer is no event") from None
+        raise bad_answer(request, "the answer is not an event") from None
     if not isinstance(document, dict):
-        raise bad_answer(request, "the object of an event is no mapping")
+        raise bad_answer(request, "the object of an event is not a mapping")
     if change == "ERROR":
         code = document.get("code")
         raise error_of(code if isinstance(code, int) else 500, json.dumps(document).encode(), request)

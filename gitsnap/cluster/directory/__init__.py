@@ -1,1 +1,1 @@
-"""A cluster made of a folder of YAML files, as `kubectl get -o yaml` prints them."""
+"""A folder of YAML files, as `kubectl get -o yaml` prints them, as a cluster."""

@@ -1,8 +1,7 @@
-"""A folder of YAML files as a small cluster: for a demo, for a dump on a laptop (``--from-dir``), for fast tests.
+"""A folder of YAML files as a small cluster: for the demo, for a dump on a laptop (``--from-dir``), and for fast tests.
 
-It behaves as an API server would: resource versions and conflicts, dry run, immutable fields, status as a subresource,
-``stringData`` merged into ``data``. What no folder can know it does not pretend: there are no schemas and no RBAC, and
-nobody works off finalizers. This module must not parse or write YAML; ``files`` does.
+It behaves as an API server: resource versions and conflicts, dry run, immutable fields, status as a subresource,
+``stringData`` merged into ``data``. It has no schemas, no RBAC and no controllers, so finalizers are ignored.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from pathlib import Path
 
 from gitsnap.cluster.directory.files import ORDINARY_MODE, ObjectFile, find_files, stamp
 from gitsnap.cluster.directory.selectors import field_matcher, label_matcher
-from gitsnap.cluster.directory.served_kinds import DEFINITION, ServedKind, defined, known, seen
-from gitsnap.cluster.directory.text_fields import misfit, with_empty_texts
+from gitsnap.cluster.directory.served_kinds import DEFINITION, KindTable, ServedKind
+from gitsnap.cluster.directory.string_fields import find_mismatch, with_empty_strings
+from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.cluster.semantics import (
+    check_immutable,
     check_preconditions,
-    check_unchangeable,
     copy_json,
     merge_patch,
     refuse_version,
@@ -49,10 +49,10 @@ from gitsnap.format import path_of
 
 PAGE_SIZE = 500
 STATE_FILE = ".gitsnap-cluster.json"
-"""Holds the highest resource version given out; made by the first write."""
+"""Holds the highest resource version that was assigned; the first write creates it."""
 
 UNKNOWN_CLUSTER = "directory"
-"""The identity of a folder without a kube-system namespace; all such folders share it."""
+"""The identity of every folder without a kube-system namespace."""
 
 _NAMESPACE = Kind("", "Namespace")
 _SECRET = Kind("", "Secret")
@@ -60,8 +60,8 @@ _KUBE_SYSTEM = ObjectKey(_NAMESPACE, "", "kube-system")
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """An object as a server would show it, and the file it lies in. The document is replaced, never changed."""
+class _StoredObject:
+    """An object as an API server would return it, and its file. The document is replaced, never changed."""
 
     document: JsonObject
     file: ObjectFile
@@ -70,41 +70,43 @@ class _Held:
 class DirectoryCluster:
     """The objects in a folder of YAML and JSON files (ports.Cluster).
 
-    What other processes of gitsnap write shows at once. What a person changes with an editor shows when the object is
-    read or written by its name, or when the folder is opened again.
+    Writes of other gitsnap processes are visible at once. A change with an editor is visible when the object is read or
+    written by name, or when the folder is opened again.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, uid: str = "") -> None:
+    def __init__(self, folder: Path, *, known_kinds: KnownKinds, read_only: bool = False, uid: str = "") -> None:
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder of YAML files", hint="Name one with --from-dir.")
+            raise InputError(f"{folder} is not a folder", hint="Name a folder of YAML files with --from-dir.")
         self._folder = folder
+        self._kind_table = KindTable(known_kinds)
         self._read_only = read_only
         self._uid = uid
         self._files: dict[Path, ObjectFile] = {}
-        self._kinds: dict[Kind, dict[ObjectKey, _Held]] = {}
+        self._kinds: dict[Kind, dict[ObjectKey, _StoredObject]] = {}
         self._served: dict[Kind, ServedKind] = {}
         self._version = 0
         self._state_stamp: tuple[int, int, int] | None = None
         self._read_all()
 
     def reading_within(self, seconds: float) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - see below
-        """See ports.Cluster; a folder keeps nobody waiting."""
+        """See ports.Cluster. A folder needs no time limit."""
         return contextlib.nullcontext()
 
     def hush(self, kinds: Iterable[Kind]) -> None:
-        """Nothing to do: no error of a folder quotes a value."""
+        """See ports.Cluster. Errors of a folder never quote a value."""
 
     def info(self) -> ClusterInfo:
-        """The uid of kube-system where the folder has that namespace; otherwise one that all such folders share."""
-        held = self._kinds.get(_NAMESPACE, {}).get(_KUBE_SYSTEM)
-        uid = str(held.document["metadata"]["uid"]) if held else self._uid or UNKNOWN_CLUSTER
+        """The identity: the uid of kube-system, otherwise ``uid``, otherwise ``UNKNOWN_CLUSTER``."""
+        kube_system = self._kinds.get(_NAMESPACE, {}).get(_KUBE_SYSTEM)
+        uid = str(kube_system.document["metadata"]["uid"]) if kube_system else self._uid or UNKNOWN_CLUSTER
         folder = str(self._folder)
         return ClusterInfo(uid, folder, "directory", version="", keeps_versions=False, is_folder=True)
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
-        """The kinds of Sveltos and of Kubernetes itself are always served, others if the folder shows them.
+        """The served form of a kind, None if it is not served.
 
-        It shows a kind by an object of it or by its CustomResourceDefinition.
+        Known kinds and kinds of Kubernetes itself are always served, others if the folder has an object or a
+        CustomResourceDefinition of them.
         """
         served = self._serving(kind)
         return served.resource if served else None
@@ -121,8 +123,8 @@ class DirectoryCluster:
         resource_version: str = "",
         metadata_only: bool = False,  # noqa: ARG002 - whole objects cost nothing here
     ) -> Iterator[Page]:
-        """Pages by namespace and name. Only the present version can be asked for: a folder has no past."""
-        self._take_in_changes(None)
+        """Pages sorted by namespace and name. Raises GoneError for any resource version but the current one."""
+        self._refresh(None)
         version = str(self._version)
         if resource_version and resource_version != version:
             raise GoneError(f"{self._folder} has no state at version {resource_version}, only at {version}")
@@ -130,24 +132,24 @@ class DirectoryCluster:
         if field_selector:
             supported = {"metadata.name", "metadata.namespace", *(["type"] if resource.kind == _SECRET else [])}
             matchers.append(field_matcher(field_selector, supported=supported))
-        found = [
-            held.document
-            for key, held in sorted(self._kinds.get(resource.kind, {}).items(), key=lambda pair: pair[0])
-            if (not namespace or key.namespace == namespace) and all(matches(held.document) for matches in matchers)
+        documents = [
+            stored.document
+            for key, stored in sorted(self._kinds.get(resource.kind, {}).items(), key=lambda pair: pair[0])
+            if (not namespace or key.namespace == namespace) and all(matches(stored.document) for matches in matchers)
         ]
-        for start in range(0, len(found), PAGE_SIZE) or (0,):
-            yield Page([copy_json(one) for one in found[start : start + PAGE_SIZE]], version)
+        for start in range(0, len(documents), PAGE_SIZE) or (0,):
+            yield Page([copy_json(document) for document in documents[start : start + PAGE_SIZE]], version)
 
     def get(self, key: ObjectKey) -> JsonObject:
-        """One object."""
-        self._take_in_changes(key)
+        """Read one object."""
+        self._refresh(key)
         document: JsonObject = copy_json(self._find(key).document)
         return document
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Create, in a file of its own unless there is one at that place."""
+        """Create an object, in a file of its own unless a file has the path already."""
         key = ObjectKey.of(document)
         with self._writing(key):
             served = self._require(key)
@@ -162,7 +164,7 @@ class DirectoryCluster:
             return self._commit(key, new, self._files.get(path) or ObjectFile(path), dry_run=dry_run)
 
     def update(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """Replace; uid and resource version must be the present ones."""
+        """Replace an object; its uid and resource version are preconditions."""
         key = ObjectKey.of(document)
         with self._writing(key):
             live = self._find(key)
@@ -170,30 +172,30 @@ class DirectoryCluster:
             return self._replace(key, live, document, dry_run=dry_run)
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
-        """JSON merge patch."""
+        """Apply a JSON merge patch to an object."""
         with self._writing(key):
             live = self._find(key)
             check_preconditions(key, live.document, patch.get("metadata") or {})
             return self._replace(key, live, merge_patch(live.document, patch), dry_run=dry_run)
 
-    def _replace(self, key: ObjectKey, live: _Held, document: JsonObject, *, dry_run: bool) -> JsonObject:
+    def _replace(self, key: ObjectKey, live: _StoredObject, document: JsonObject, *, dry_run: bool) -> JsonObject:
         check_preconditions(key, live.document, document["metadata"])
         new = _accepted(document)
         if self._require(key).status:
             new = with_status_of(live.document, new)
         new["metadata"] |= {field: live.document["metadata"][field] for field in ("uid", "resourceVersion")}
-        check_unchangeable(key, live.document, new)
+        check_immutable(key, live.document, new)
         if same_json(new, live.document):
-            return new  # as on a server, a write that changes nothing makes no new version
+            return new  # as on a server, a write without a change keeps the resource version
         return self._commit(key, new, live.file, dry_run=dry_run)
 
     def delete(self, key: ObjectKey, *, uid: str, resource_version: str = "", dry_run: bool = False) -> None:
-        """Delete at once: a folder has nobody who would work off finalizers."""
+        """Delete an object at once; finalizers are ignored."""
         with self._writing(key):
             live = self._find(key)
             check_preconditions(key, live.document, {"uid": uid, "resourceVersion": resource_version})
             if not dry_run:
-                self._serving(key.kind)  # remembers the kind: an object of it may come back
+                self._serving(key.kind)  # remembers the kind, so that an object of it can be created again
                 live.file.put(key, None)
                 del self._kinds[key.kind][key]
                 self._raise_version()
@@ -203,38 +205,39 @@ class DirectoryCluster:
             new["metadata"]["resourceVersion"] = str(self._version + 1)
             file.put(key, new)
             self._files[file.path] = file
-            self._kinds.setdefault(key.kind, {})[key] = _Held(new, file)
+            self._kinds.setdefault(key.kind, {})[key] = _StoredObject(new, file)
             self._raise_version()
         copy: JsonObject = copy_json(new)
         return copy
 
-    # Looking up -------------------------------------------------------------------------------------------------------
+    # Lookup -----------------------------------------------------------------------------------------------------------
 
-    def _find(self, key: ObjectKey) -> _Held:
-        held = self._kinds.get(key.kind, {}).get(key)
-        if held is None:
+    def _find(self, key: ObjectKey) -> _StoredObject:
+        stored = self._kinds.get(key.kind, {}).get(key)
+        if stored is None:
             if self._serving(key.kind) is None:
                 raise KindNotInstalledError(f"{self._folder} has no kind {key.kind}")
             raise NotFoundError(f"{key} is not in {self._folder}")
-        return held
+        return stored
 
     def _require(self, key: ObjectKey) -> ServedKind:
         served = self._serving(key.kind)
         if served is None:
             raise KindNotInstalledError(f"{self._folder} has no kind {key.kind}")
         if not key.name or bool(key.namespace) is not served.resource.namespaced:
-            what = "a name" if not key.name else "a namespace" if served.resource.namespaced else "no namespace"
-            raise RejectedError(f"an object of kind {key.kind} needs {what}: {key}")
+            required = "a name" if not key.name else "a namespace" if served.resource.namespaced else "no namespace"
+            raise RejectedError(f"an object of kind {key.kind} must have {required}: {key}")
         return served
 
     def _serving(self, kind: Kind) -> ServedKind | None:
-        """How a kind is served; what has been served once stays so, though its last object may go."""
+        """The served form of a kind, None if it is not served. A kind stays served without an object."""
         if kind not in self._served:
-            definitions = (defined(held.document) for held in self._kinds.get(DEFINITION, {}).values())
+            table = self._kind_table
+            defined = (table.of_definition(stored.document) for stored in self._kinds.get(DEFINITION, {}).values())
             served = (
-                seen(kind, (held.document for held in self._kinds.get(kind, {}).values()))
-                or known(kind)
-                or next((one for one in definitions if one and one.resource.kind == kind), None)
+                table.of_objects(kind, (stored.document for stored in self._kinds.get(kind, {}).values()))
+                or table.well_known(kind)
+                or next((served for served in defined if served and served.resource.kind == kind), None)
             )
             if served is None:
                 return None
@@ -242,16 +245,16 @@ class DirectoryCluster:
         return self._served[kind]
 
     def _check_namespace(self, key: ObjectKey) -> None:
-        """A dump often lacks namespaces; where it has any, an object needs one of them, as on a server."""
-        namespaces = {one.name for one in self._kinds.get(_NAMESPACE, {})}
+        """Check that the namespace of a new object exists. A dump without any namespace is not checked."""
+        namespaces = {namespace.name for namespace in self._kinds.get(_NAMESPACE, {})}
         if key.namespace and namespaces and key.namespace not in namespaces:
             raise NotFoundError(f"the namespace {key.namespace} does not exist in {self._folder}")
 
-    # Keeping ----------------------------------------------------------------------------------------------------------
+    # Files ------------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _writing(self, key: ObjectKey) -> Iterator[None]:
-        """One writer at a time, by a lock on the folder itself; what others have written is taken in first."""
+        """Lock the folder for one writer, and read the changes of other writers first."""
         if self._read_only or not os.access(self._folder, os.W_OK):
             raise AccessDeniedError(f"{self._folder} is not writable for this user")
         try:
@@ -260,25 +263,25 @@ class DirectoryCluster:
             raise AccessDeniedError(f"cannot open {self._folder}: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._take_in_changes(key)
+            self._refresh(key)
             yield
         finally:
             os.close(descriptor)
 
-    def _take_in_changes(self, key: ObjectKey | None) -> None:
-        """Every writer touches the state file last; a person with an editor touches only the file of the object."""
+    def _refresh(self, key: ObjectKey | None) -> None:
+        """Read the folder again if it changed: gitsnap changes the state file, an editor only the file of ``key``."""
         changed = stamp(self._folder / STATE_FILE) != self._state_stamp
         if key is not None and not changed:
-            held = self._kinds.get(key.kind, {}).get(key)
-            path = held.file.path if held else self._folder / path_of(key)
+            stored = self._kinds.get(key.kind, {}).get(key)
+            path = stored.file.path if stored else self._folder / path_of(key)
             file = self._files.get(path)
             changed = stamp(path) != (file.stamp if file else None)
         if changed:
             self._read_all()
 
     def _read_all(self) -> None:
-        """Read the files that are new or have changed; the objects of the others are kept."""
-        former = {key: held for kind in self._kinds.values() for key, held in kind.items()}
+        """Read new and changed files, and keep the objects of the others."""
+        former = {key: stored for kind in self._kinds.values() for key, stored in kind.items()}
         state_stamp = stamp(self._folder / STATE_FILE)
         files, kinds = self._files, self._kinds
         self._files, self._kinds = {}, {}
@@ -290,12 +293,12 @@ class DirectoryCluster:
             self._files, self._kinds = files, kinds
             raise
         numbers = (
-            held.document["metadata"]["resourceVersion"] for kind in self._kinds.values() for held in kind.values()
+            stored.document["metadata"]["resourceVersion"] for kind in self._kinds.values() for stored in kind.values()
         )
         self._version = max([1, self._version, self._saved_version(), *(int(n) for n in numbers if n.isdecimal())])
         self._state_stamp = state_stamp
 
-    def _load(self, file: ObjectFile, former: dict[ObjectKey, _Held]) -> None:
+    def _load(self, file: ObjectFile, former: dict[ObjectKey, _StoredObject]) -> None:
         self._files[file.path] = file
         for raw in file.objects:
             key = ObjectKey.of(raw) if isinstance(raw.get("metadata"), dict) else ObjectKey(Kind.of(raw), "", "")
@@ -304,14 +307,14 @@ class DirectoryCluster:
             if key in objects:
                 other = objects[key].file.path
                 places = f"twice in {file.path}" if other == file.path else f"in two files: {other} and {file.path}"
-                raise InputError(f"{key} stands {places}")
-            held = former.get(key)
-            kept = held is not None and held.file is file
-            objects[key] = held if held and kept else _Held(_completed(raw, key, held.document if held else None), file)
+                raise InputError(f"{key} is defined {places}")
+            known = former.get(key)
+            if known is None or known.file is not file:  # a new or changed file
+                known = _StoredObject(_completed(raw, key, known.document if known else None), file)
+            objects[key] = known
 
-    @staticmethod
-    def _check_key(path: Path, key: ObjectKey) -> None:
-        row = known(key.kind)
+    def _check_key(self, path: Path, key: ObjectKey) -> None:
+        row = self._kind_table.well_known(key.kind)
         if not key.name:
             raise InputError(f"{path}: an object of kind {key.kind} has no metadata.name")
         if row is not None and row.resource.namespaced and not key.namespace:
@@ -320,7 +323,7 @@ class DirectoryCluster:
             raise InputError(f"{path}: {key} has a metadata.namespace, but its kind is cluster-scoped")
 
     def _raise_version(self) -> None:
-        """After the object is written: whoever sees the new state file finds the object too."""
+        """Write a new version to the state file, after the object: a reader that sees the version finds the object."""
         self._version += 1
         path = self._folder / STATE_FILE
         try:
@@ -337,27 +340,27 @@ class DirectoryCluster:
         except FileNotFoundError:
             return 0
         except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{path} is damaged", hint="Delete it: the next write makes it anew.") from None
+            raise InputError(f"{path} is damaged", hint="Delete it: the next write creates it again.") from None
 
 
 def _accepted(document: JsonObject) -> JsonObject:
-    """A copy of what a caller sent, with what a server fills in on the way. Raises RejectedError."""
-    wrong = misfit(document)
-    if wrong is not None:
-        raise RejectedError(f"{ObjectKey.of(document)}: {wrong}")
-    new: JsonObject = copy_json(with_string_data(with_empty_texts(document)))
+    """A copy of a document that a caller sent, completed as by an API server. Raises RejectedError."""
+    mismatch = find_mismatch(document)
+    if mismatch is not None:
+        raise RejectedError(f"{ObjectKey.of(document)}: {mismatch}")
+    new: JsonObject = copy_json(with_string_data(with_empty_strings(document)))
     if Kind.of(new) == _SECRET:
         new.setdefault("type", "Opaque")
     return new
 
 
 def _completed(raw: JsonObject, key: ObjectKey, former: JsonObject | None) -> JsonObject:
-    """What a server would have added to an object of a file: uid and resource version, here made from the object.
+    """An object of a file with the fields that an API server adds. Its content determines uid and resource version.
 
-    Somebody who edits a dump leaves the old resource version in it: then the new content makes one, so that a write
-    which was planned on the old content is a conflict.
+    A dump that was edited still has the old resource version. The changed content then gets another one, so that a
+    write which was planned on the old content is a conflict. ``former``: the object as it was read before.
     """
-    document = with_string_data(with_empty_texts({**raw, "metadata": dict(raw["metadata"])}))
+    document = with_string_data(with_empty_strings({**raw, "metadata": dict(raw["metadata"])}))
     if key.kind == _SECRET:
         document.setdefault("type", "Opaque")
     metadata = document["metadata"]

@@ -1,7 +1,6 @@
-"""The files of a directory cluster: which object lies in which document of which file, and writing it back there.
+"""The files of a directory cluster: the objects in each file, and writing an object back to its place.
 
-Only the document that changes is written anew: the others keep their text, comments included.
-This module must not know what a cluster would allow.
+Only the document that changes is rendered again. The others keep their text, including comments.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitsnap.cluster.directory.text_fields import misfit
+from gitsnap.cluster.directory.string_fields import find_mismatch
 from gitsnap.core.errors import AccessDeniedError, InputError, StorageError
 from gitsnap.core.files import replace_file, sync_folder
 from gitsnap.core.model import JsonObject, ObjectKey
@@ -23,7 +22,7 @@ from gitsnap.format import encode, iterate_documents, line_of, load_documents
 _EXTENSIONS = frozenset({".yaml", ".yml", ".json"})
 
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-"""YAML allows these characters at the beginning of a line nowhere but between documents (YAML 1.2, rule 206)."""
+"""YAML allows these characters at the start of a line only between documents (YAML 1.2, rule 206)."""
 
 _DIRECTIVE_OR_END = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
 _ONLY_COMMENTS = re.compile(r"(?:---)?(?:\s|#[^\n]*(?:\n|\Z))*\Z")
@@ -38,16 +37,16 @@ class _Document:
 
     objects: tuple[JsonObject, ...]
     wrapper: JsonObject | None = None
-    """The list around the objects, without its items; None for an object that stands alone."""
+    """The list around the objects, without its items; None for a single object."""
 
     def render(self, *, as_json: bool) -> str:
-        """The text of the document, with its list around it where it has one."""
+        """The text of the document."""
         content = self.objects[0] if self.wrapper is None else {**self.wrapper, "items": list(self.objects)}
         return json.dumps(content, indent=2) + "\n" if as_json else encode(content).decode()
 
 
 class ObjectFile:
-    """One file, read and parsed; a file that does not exist yet has no documents."""
+    """One file, read and parsed. A file that does not exist has no documents."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,31 +56,31 @@ class ObjectFile:
 
     @property
     def objects(self) -> Iterator[JsonObject]:
-        """The objects as they stand in the file."""
+        """The objects of the file, as written there."""
         return itertools.chain.from_iterable(document.objects for document in self._documents)
 
     def _read(self) -> Iterator[_Document]:
         source, text = str(self.path), self._text()
         contents = load_documents(text, source, unique_keys=True)
         for _ in iterate_documents(contents, source):
-            pass  # a document that is no object is refused here, with its number in the file
+            pass  # refuses a document that is not an object, with its number in the file
         for number, content in enumerate(contents):
             objects = tuple(iterate_documents([content], source))
             alone = len(objects) == 1 and objects[0] is content
-            for position, found in enumerate(objects):
-                self._check_texts(text, found, number, () if alone else ("items", position))
+            for position, document in enumerate(objects):
+                self._check_strings(text, document, number, () if alone else ("items", position))
             wrapper = None if alone else {name: value for name, value in content.items() if name != "items"}
             yield _Document(objects, wrapper)
 
-    def _check_texts(self, text: str, found: JsonObject, number: int, place: tuple[str | int, ...]) -> None:
-        """Raises InputError where an API server would refuse the object, which has this place in a document."""
-        wrong = misfit(found)
-        if wrong is None:
+    def _check_strings(self, text: str, document: JsonObject, number: int, path: tuple[str | int, ...]) -> None:
+        """Check the string fields of an object, which is at ``path`` of a document. Raises InputError with the line."""
+        mismatch = find_mismatch(document)
+        if mismatch is None:
             return
-        line = line_of(text, number, (*place, *wrong.path))
+        line = line_of(text, number, (*path, *mismatch.path))
         where = f"{self.path}, line {line}" if line else str(self.path)
         raise InputError(
-            f"{where}: {ObjectKey.of(found)}: {wrong}", hint="In YAML a text such as 5 or yes needs quotes."
+            f"{where}: {ObjectKey.of(document)}: {mismatch}", hint="In YAML a string such as 5 or yes needs quotes."
         )
 
     def _text(self) -> str:
@@ -95,10 +94,10 @@ class ObjectFile:
             raise InputError(f"cannot read {self.path}: {error.strerror}") from None
 
     def put(self, key: ObjectKey, new: JsonObject | None) -> None:
-        """Replace the object, take it out (None), or add it as a document of its own; durable when this returns.
+        """Replace an object, remove it (None), or append it as a new document. The change is durable on return.
 
-        The file must be as it was read. A file without any object left is removed.
-        Raises AccessDeniedError, StorageError; nothing has changed then.
+        The file must not have changed since it was read. A file whose last object is removed is deleted. Raises
+        AccessDeniedError, StorageError; the file is then unchanged.
         """
         texts = self._segments()
         documents = list(self._documents)
@@ -115,44 +114,44 @@ class ObjectFile:
         elif new is not None:
             documents.append(_Document((new,)))
             texts.append(_separated(documents[-1].render(as_json=self._json), "---" if texts else ""))
-        self._write("".join(map(_ended, texts)).encode() if any(one.objects for one in documents) else None)
+        self._write("".join(map(_ended, texts)).encode() if any(document.objects for document in documents) else None)
         self._documents = documents
         self.stamp = stamp(self.path)
 
     def _find(self, key: ObjectKey) -> tuple[int, int] | None:
         """Number of the document that holds an object, and the object's position in it."""
         for number, document in enumerate(self._documents):
-            for position, one in enumerate(document.objects):
-                if ObjectKey.of(one) == key:
+            for position, content in enumerate(document.objects):
+                if ObjectKey.of(content) == key:
                     return number, position
         return None
 
     def _segments(self) -> list[str]:
-        """The text of each document, with what stands before it; together they are the file.
+        """The text of each document, with the comments before it; joined, they are the file.
 
-        Where the text cannot be told apart with certainty, the documents are rendered anew, without comments.
+        If the text cannot be split with certainty, the documents are rendered again, without comments.
         """
         if not self._documents:
             return []
         text = self._text()
         starts = [0, *(match.start() for match in _SEPARATOR.finditer(text))]
         parts = [text[start:end] for start, end in itertools.pairwise([*starts, len(text)])]
-        found: list[str] = []
+        segments: list[str] = []
         before = ""
         for part in parts:
             if _ONLY_COMMENTS.match(part):
                 before += part
             else:
-                found.append(before + part)
+                segments.append(before + part)
                 before = ""
-        if len(found) == len(self._documents) and not _DIRECTIVE_OR_END.search(text):
-            found[-1] += before
-            return found
+        if len(segments) == len(self._documents) and not _DIRECTIVE_OR_END.search(text):
+            segments[-1] += before
+            return segments
         rendered = [document.render(as_json=self._json) for document in self._documents]
-        return [rendered[0], *(f"---\n{one}" for one in rendered[1:])]
+        return [rendered[0], *(f"---\n{document}" for document in rendered[1:])]
 
     def _write(self, content: bytes | None) -> None:
-        target = Path(os.path.realpath(self.path))  # a link stays one
+        target = Path(os.path.realpath(self.path))  # a symbolic link stays a link
         try:
             if content is None:
                 self.path.unlink(missing_ok=True)
@@ -168,9 +167,9 @@ class ObjectFile:
 
 
 def _separated(content: str, former: str) -> str:
-    """The new text of a document, behind the comments and the separator that stood before it, if any.
+    """The new text of a document, after the separator of the former text and the comments before that.
 
-    Comments above the separator belong to the file (a licence, say); those below it were the old content's.
+    Comments before the separator belong to the file, such as a licence. Comments after it described the old content.
     """
     kept = ""
     for match in _SEPARATOR.finditer(former):
@@ -183,7 +182,7 @@ def _ended(text: str) -> str:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does, None when there is none."""
+    """Modification time, size and inode of a file, to notice a change; None without a file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -192,19 +191,19 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def find_files(folder: Path) -> list[Path]:
-    """The YAML and JSON files below a folder, sorted; what is hidden (a name that begins with a dot) is passed over.
+    """The YAML and JSON files below a folder, sorted. Names that begin with a dot are skipped.
 
     Links to folders are not followed. Raises AccessDeniedError, InputError.
     """
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=_unreadable):
+    paths: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(place, name)
+        paths += [
+            Path(parent, name)
             for name in sorted(names)
             if not name.startswith(".") and os.path.splitext(name)[1] in _EXTENSIONS  # noqa: PTH122 - ten times faster
         ]
-    return [path for path in found if path.is_file()]
+    return [path for path in paths if path.is_file()]
 
 
 def _unreadable(error: OSError) -> None:

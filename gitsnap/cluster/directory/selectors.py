@@ -1,4 +1,4 @@
-"""Label and field selectors of list requests, evaluated on JSON objects: a folder has no server that does it."""
+"""Label and field selectors of list requests, evaluated on JSON objects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _EQUALITY = re.compile(r"([^\s=!<>(),]+)\s*(==|=|!=)\s*([^\s=!<>(),]*)\Z")
 
 
 def label_matcher(selector: str) -> Matcher:
-    """Whether an object's labels match. Raises RejectedError for a text that is no selector."""
+    """A function that tells whether an object's labels match. Raises RejectedError for an invalid selector."""
     try:
         requirements = parse_requirements(selector)
     except ValueError:
-        raise RejectedError(f"{selector!r} is no label selector") from None
+        raise RejectedError(f"{selector!r} is not a label selector") from None
 
     def matches(document: JsonObject) -> bool:
         labels = (document.get("metadata") or {}).get("labels") or {}
@@ -30,15 +30,15 @@ def label_matcher(selector: str) -> Matcher:
 
 
 def field_matcher(selector: str, *, supported: Collection[str]) -> Matcher:
-    """Whether the fields named by their dotted paths have the values asked for.
+    """A function that tells whether the fields of an object match; fields are dotted paths.
 
-    Raises RejectedError for a text that is no selector, and for fields other than the supported ones.
+    Raises RejectedError for an invalid selector, and for fields that are not ``supported``.
     """
     terms: list[tuple[list[str], bool, str]] = []
     for part in selector.split(","):
         match = _EQUALITY.match(part.strip())
         if match is None:
-            raise RejectedError(f"{selector!r} is no field selector")
+            raise RejectedError(f"{selector!r} is not a field selector")
         if match[1] not in supported:
             raise RejectedError(f"field label not supported: {match[1]}")
         terms.append((match[1].split("."), match[2] != "!=", match[3]))

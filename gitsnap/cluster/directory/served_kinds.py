@@ -1,7 +1,7 @@
-"""Which kinds a folder of YAML files serves: those that gitsnap knows, those of Kubernetes, and what the folder shows.
+"""The kinds that a folder of YAML files serves: known kinds, kinds of Kubernetes itself, and kinds found in the folder.
 
-A server knows its kinds whether or not there is an object of them; a folder has to be told, so that an object can come
-back to it after the last one of its kind was deleted. This module must not read files.
+A server serves a kind even without an object of it. A folder needs a table for that: otherwise a deleted object could
+not be created again once it was the last object of its kind.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
 from gitsnap.core.model import JsonObject, Kind, ResourceType
-from gitsnap.sveltos.kinds import BY_KIND, preferred_version
 
 DEFINITION = Kind("apiextensions.k8s.io", "CustomResourceDefinition")
 
@@ -77,41 +77,49 @@ _BUILT_IN: dict[Kind, ServedKind] = {
 }
 
 
-def known(kind: Kind) -> ServedKind | None:
-    """A kind of Sveltos or of Kubernetes itself, in the version that gitsnap prefers; None for any other."""
-    row = BY_KIND.get(kind)
-    if row is not None:
-        return ServedKind(ResourceType(kind, row.versions[0], row.plural, row.namespaced), row.status)
-    return _BUILT_IN.get(kind)
+class KindTable:
+    """The kinds that a folder can serve."""
 
+    def __init__(self, known_kinds: KnownKinds) -> None:
+        self._known_kinds = known_kinds
 
-def defined(definition: JsonObject) -> ServedKind | None:
-    """The kind that a CustomResourceDefinition brings, None where it is too incomplete to say."""
-    spec = definition.get("spec") or {}
-    names = spec.get("names") or {}
-    versions = {str(one.get("name")): one for one in spec.get("versions") or () if one.get("served")}
-    kind = Kind(str(spec.get("group") or ""), str(names.get("kind") or ""))
-    version = preferred_version(kind, versions)
-    if not kind.group or not kind.name or not names.get("plural") or version is None:
-        return None
-    status = "status" in (versions[version].get("subresources") or {})
-    return ServedKind(ResourceType(kind, version, str(names["plural"]), spec.get("scope") == "Namespaced"), status)
+    def well_known(self, kind: Kind) -> ServedKind | None:
+        """A kind that the caller knows, in its preferred version, or a kind of Kubernetes itself; None for others."""
+        known = self._known_kinds.get(kind)
+        if known is not None:
+            return ServedKind(ResourceType(kind, known.versions[0], known.plural, known.namespaced), known.status)
+        return _BUILT_IN.get(kind)
 
+    def of_definition(self, definition: JsonObject) -> ServedKind | None:
+        """The kind that a CustomResourceDefinition defines; None where required fields are missing."""
+        spec = definition.get("spec") or {}
+        names = spec.get("names") or {}
+        versions = {
+            str(version.get("name")): version for version in spec.get("versions") or () if version.get("served")
+        }
+        kind = Kind(str(spec.get("group") or ""), str(names.get("kind") or ""))
+        version = preferred_version(kind, versions, self._known_kinds)
+        if not kind.group or not kind.name or not names.get("plural") or version is None:
+            return None
+        status = "status" in (versions[version].get("subresources") or {})
+        return ServedKind(ResourceType(kind, version, str(names["plural"]), spec.get("scope") == "Namespaced"), status)
 
-def seen(kind: Kind, objects: Iterable[JsonObject]) -> ServedKind | None:
-    """A kind as its objects in the folder show it; None where there are none.
+    def of_objects(self, kind: Kind, objects: Iterable[JsonObject]) -> ServedKind | None:
+        """The form in which the objects of a folder show their kind; None without any object.
 
-    Scope and plural are those of a known kind, otherwise guessed from the objects and the name.
-    """
-    versions: dict[str, None] = {}
-    namespaced = False
-    for document in objects:
-        versions[str(document["apiVersion"]).rpartition("/")[2]] = None
-        namespaced = namespaced or bool(document["metadata"].get("namespace"))
-    version = preferred_version(kind, versions)
-    if version is None:
-        return None
-    row = known(kind)
-    if row is not None:
-        return ServedKind(ResourceType(kind, version, row.resource.plural, row.resource.namespaced), row.status)
-    return ServedKind(ResourceType(kind, version, f"{kind.name.lower()}s", namespaced), status=True)
+        Scope and plural are those of a well-known kind. For others they are guessed from the objects and the name.
+        """
+        versions: dict[str, None] = {}
+        namespaced = False
+        for document in objects:
+            versions[str(document["apiVersion"]).rpartition("/")[2]] = None
+            namespaced = namespaced or bool(document["metadata"].get("namespace"))
+        version = preferred_version(kind, versions, self._known_kinds)
+        if version is None:
+            return None
+        known = self.well_known(kind)
+        if known is not None:
+            return ServedKind(
+                ResourceType(kind, version, known.resource.plural, known.resource.namespaced), known.status
+            )
+        return ServedKind(ResourceType(kind, version, f"{kind.name.lower()}s", namespaced), status=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitsnap import cluster as adapters
 from gitsnap.core.errors import GitsnapError, GoneError, NotFoundError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, ResourceType
 from gitsnap.core.ports import ControlPlane
+from tests.support import adapters
 from tests.support.sveltos.addon_controller import AddonController
 from tests.support.sveltos.lags import DEFAULT, Lags
 from tests.support.sveltos.managed import Happening, ManagedClusters, Slot, key_of, key_text

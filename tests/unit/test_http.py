@@ -1,4 +1,4 @@
-"""The probes and metrics over HTTP: what is answered, and that nobody can keep them from being answered."""
+"""The probes and metrics over HTTP, and that no client can block them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gitsnap.core.errors import InputError
 
 
 class _Stage:
-    """Endpoints, and what the checks say."""
+    """Endpoints with the results of their checks."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.problem = ""
@@ -62,20 +62,20 @@ def stage() -> Iterator[_Stage]:
     ],
 )
 def test_what_is_answered(stage: _Stage, path: str, status: int, body: str) -> None:
-    """A query, as monitoring adds one, does not count."""
+    """A query, which monitoring may add, is ignored."""
     stage.problem = "no lease"
     assert stage.ask(path) == (status, body)
 
 
 def test_other_methods(stage: _Stage) -> None:
-    """Nothing can be changed here."""
+    """Only GET and HEAD are accepted."""
     assert stage.ask("/healthz", "HEAD") == (200, "")
     assert stage.ask("/healthz", "POST")[0] == 405
 
 
 @pytest.mark.parametrize("silent", [150, 600])
 def test_silent_connections_hold_no_threads_and_no_probe_up(stage: _Stage, silent: int) -> None:
-    """A port scanner, or somebody who means harm, must not have the pod restarted."""
+    """A port scanner or an attacker must not cause a restart of the pod."""
     threads = threading.active_count()
     held = []
     try:
@@ -92,7 +92,7 @@ def test_silent_connections_hold_no_threads_and_no_probe_up(stage: _Stage, silen
 
 
 def test_a_silent_connection_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is one that sends byte after byte, or too much."""
+    """A connection that sends single bytes, or too much, is closed as well."""
     monkeypatch.setattr(endpoints_module, "_SECONDS", 0.5)
     made = _Stage()
     try:
@@ -113,7 +113,7 @@ def test_a_silent_connection_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
 @pytest.mark.parametrize("host", ["::", "", "::1"])
 def test_ipv6(host: str) -> None:
-    """``--listen [::]:8080``, as in a cluster of IPv6 alone; without a host both families are served."""
+    """``--listen [::]:8080``, as in a cluster with IPv6 only; without a host both families are served."""
     made = _Stage(host)
     try:
         assert made.ask("/healthz", host="::1")[0] == 200
@@ -125,7 +125,7 @@ def test_ipv6(host: str) -> None:
 
 @pytest.mark.parametrize(("host", "port"), [("203.0.113.1", 80), ("no.such.host.invalid", 80), ("127.0.0.1", 99999)])
 def test_an_address_that_cannot_be_had(host: str, port: int) -> None:
-    """It is named."""
+    """The message names the address."""
     with pytest.raises(InputError, match=f"--listen {host}:{port}"):
         Endpoints(host, port, healthy=str, ready=str, metrics=bytes)
 

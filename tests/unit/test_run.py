@@ -1,4 +1,4 @@
-"""What one run of the controller asks of a capture."""
+"""Settings of a capture in the controller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
     [("@every 10s", 60.0), ("* * * * *", 60.0), ("*/5 * * * *", 290.0), ("@hourly", 600.0), ("", 600.0)],
 )
 def test_a_cluster_is_read_until_the_next_sample_is_due(schedule: str, seconds: float) -> None:
-    """But for a minute at least, which one request may take, and for ten at the most."""
+    """At least one minute, which one request may take, and at most ten."""
     policy = Policy("p", schedule=Schedule.parse(schedule) if schedule else None)
 
     assert reading_seconds(policy, _NOW) == seconds
