@@ -24,10 +24,10 @@ from gitsnap.rollback.plan.effects import EFFECTS
 from gitsnap.rollback.plan.inputs import LiveState, SampleState, Unrestorable
 from gitsnap.rollback.plan.match_states import CONCERNED_KINDS
 from gitsnap.rollback.plan.plan_file import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.rollback.plan.reductions import Withdrawals
 from gitsnap.rollback.plan.selection import Selection, labels_match, resolve
 from gitsnap.rollback.plan.steps import Action, Options, Outcome, Plan, Step, Trial
 from gitsnap.rollback.plan.template_inputs import Inputs
-from gitsnap.rollback.plan.withdrawals import Withdrawals
 from gitsnap.rollback.plan.writes import Create, Delete, MergePatch, Replace, has_no_effect, moved, request_of
 
 __all__ = [

@@ -14,9 +14,9 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.rollback.plan.blocked_changes import Blocked
 from gitsnap.rollback.plan.consequences import Doubt, Hold, Moment, Wait, Withdraw
 from gitsnap.rollback.plan.match_states import Change, Readers, Row, Rows, State, frozen, leaves
-from gitsnap.rollback.plan.obstacles import Blocked
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.rollback.plan.uncertainty import doubts
 from gitsnap.sveltos import kinds

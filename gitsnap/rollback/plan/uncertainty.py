@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gitsnap.core.model import JsonObject, Kind, ObjectKey
+from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.core.objects import same_json
 from gitsnap.rollback.plan.consequences import Doubt
-from gitsnap.rollback.plan.deployed_content import FEATURES
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, Readers, State, templated
 from gitsnap.sveltos import inventory, kinds
-from gitsnap.sveltos.matching import ClusterRef
 
 _UNEVALUATED: Mapping[Kind, tuple[str, ...]] = {
     kinds.EVENT_TRIGGER: ("eventSourceName", "destinationCluster", "destinationClusterSelector"),
@@ -62,29 +60,3 @@ def _classified(start: State, readers: Readers, changes: Sequence[Change]) -> It
             for key in sorted(readers.of_label(label)):
                 if start.row(key):
                     yield key, f"its selector reads the label {label!r}, which {setter} sets"
-
-
-def undeployed(summaries: Iterable[JsonObject]) -> Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]:
-    """The features that did not arrive, by profile and cluster: of what runs there, Sveltos lists none or a part."""
-    found: dict[tuple[ObjectKey, ClusterRef], frozenset[str]] = {}
-    for document in summaries:
-        profile, spec = inventory.profile_of(document), (document.get("spec") or {}).get("clusterProfileSpec") or {}
-        if profile is None or spec.get("syncMode") == "DryRun":
-            continue  # whose features are not deployed on purpose
-        listed = (document.get("status") or {}).get("featureSummaries") or ()
-        states = {feature: "" for field, feature in FEATURES.items() if spec.get(field)}
-        states |= {str(one.get("featureID", "")): str(one.get("status", "")) for one in listed}
-        features = frozenset(feature for feature, state in states.items() if state not in _ARRIVED)
-        if features:
-            found[profile, inventory.cluster_of(document)] = features
-    return found
-
-
-_ARRIVED = frozenset({"Provisioned", "Removed"})
-
-
-def undeployed_doubt(profile: ObjectKey, clusters: Iterable[ClusterRef]) -> Doubt:
-    """A profile whose last deployment failed, or goes on, on some clusters where the plan makes it deploy."""
-    named = sorted(clusters)
-    where = str(named[0]) if len(named) == 1 else f"{len(named)} clusters"
-    return Doubt(profile, f"its last deployment to {where} failed or is not done, so that what runs there is not known")

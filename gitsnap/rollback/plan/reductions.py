@@ -16,7 +16,7 @@ from gitsnap.rollback.plan.match_states import Change, Row, State, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.rollback.plan.steps import Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
-from gitsnap.rollback.plan.uncertainty import undeployed, undeployed_doubt
+from gitsnap.rollback.plan.unfinished_deployments import unfinished_deployment, unfinished_features
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, sets_of
@@ -166,7 +166,7 @@ class Withdrawals:
             found.note(Doing.FAILS, [*self._joined_by(one, new.cluster), *steps], one.key, new.cluster)
         for one, shared, new in self._compared:
             self._judge(found, one, shared, new, entries)
-        self._doubt(found, undeployed(summaries))
+        self._doubt(found, unfinished_features(summaries))
         return _with_findings(self._plan, found)
 
     def _doubt(self, found: Findings, missing: Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]) -> None:
@@ -179,7 +179,7 @@ class Withdrawals:
             if late := {cluster for cluster in row if (key, cluster) in missing}:
                 unknown.setdefault(key, set()).update(late)
         for key, clusters in unknown.items():
-            found.doubts.setdefault(key, undeployed_doubt(key, clusters))
+            found.doubts.setdefault(key, unfinished_deployment(key, clusters))
 
     def _judge(self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, entries: Entries) -> None:
         cluster, steps = new.cluster, self._steps_of(one, shared, new)
