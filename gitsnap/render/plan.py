@@ -16,14 +16,14 @@ from gitsnap.rollback.plan import (
     EFFECTS,
     Action,
     Effect,
-    Moment,
     Outcome,
     Plan,
     Step,
+    WithdrawalCause,
     conflict_lines,
     counted,
     in_words,
-    summed_up,
+    withdrawal_lines,
 )
 from gitsnap.sveltos import kinds
 
@@ -70,19 +70,20 @@ def plan_text(plan: Plan, *, columns: int) -> str:
 
 def _beyond_steps(plan: Plan) -> list[str]:
     """What is withdrawn, what cannot be told, and what is left alone."""
-    withdraws = summed_up(plan.withdraws)
+    withdraws = withdrawal_lines(plan.withdrawals)
     lines = [f"withdraw: {one}" for one in withdraws]
-    if len(withdraws) < len(plan.withdraws):
+    if len(withdraws) < len(plan.withdrawals):
         lines.append("note: --output json names every cluster of these")
     if any(
-        one.moment in (Moment.BETWEEN, Moment.PASSING) and one.profile.kind in kinds.PROFILE_KINDS
-        for one in plan.withdraws
+        one.cause in (WithdrawalCause.INTERRUPTED, WithdrawalCause.TRANSIENT)
+        and one.profile.kind in kinds.PROFILE_KINDS
+        for one in plan.withdrawals
     ):
         lines.append(
             "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
         )
-    lines += [f"note: {one}" for one in plan.ways_out]
-    lines += [f"uncertain: {one}" for one in plan.doubts]
+    lines += [f"note: {one}" for one in plan.suggestions]
+    lines += [f"uncertain: {one}" for one in plan.uncertainties]
     lines += [f"conflict: {one}" for one in conflict_lines(plan.conflicts)]
     lines += [f"note: {shortened(one)}" for one in plan.notes]
     lines += [f"incomplete in the sample, left alone: {one} ({one.substitute})" for one in plan.incomplete]
@@ -99,16 +100,16 @@ def _about(step: Step) -> Iterable[str]:
         yield step.reason
     yield from (f"waits {wait}" for wait in step.waits)
     yield from _reach(step)
-    if step.trial is not None and step.trial.outcome is Outcome.NOT_TRIED:
-        yield f"not tried on the server: {step.trial.message}"
+    if step.dry_run is not None and step.dry_run.outcome is Outcome.NOT_TRIED:
+        yield f"not tried on the server: {step.dry_run.message}"
 
 
 def _reach(step: Step) -> Iterable[str]:
     """What Sveltos does after a step, alike things in one line."""
-    for doing in EFFECTS:
-        alike = [one for one in step.effects if one.doing is doing]
+    for effect_type in EFFECTS:
+        alike = [one for one in step.effects if one.type is effect_type]
         if alike:
-            yield EFFECTS[doing].sentence.format(where=_where(step, alike), who=_who(step, alike))
+            yield EFFECTS[effect_type].sentence.format(where=_where(step, alike), who=_who(step, alike))
 
 
 def _where(step: Step, effects: Sequence[Effect]) -> str:
@@ -137,7 +138,7 @@ def _refused(plan: Plan) -> list[str]:
     lines = ["", "CANNOT BE ROLLED BACK"]
     for step in plan.refused:
         how = "" if step.action is Action.REFUSE else f" ({step.action}, refused by the server)"
-        lines += [f"     {_name(step.key)}{how}", f"{_INDENT}{_flat(step.why_not)}"]
+        lines += [f"     {_name(step.key)}{how}", f"{_INDENT}{_flat(step.refusal)}"]
     return lines
 
 
@@ -150,7 +151,7 @@ def _staying(plan: Plan) -> list[str]:
 
 def _totals(plan: Plan) -> list[str]:
     lines = []
-    trials = [step.trial.outcome for step in plan.steps if step.trial is not None]
+    trials = [step.dry_run.outcome for step in plan.steps if step.dry_run is not None]
     if trials:
         counts = [f"{trials.count(outcome)} {outcome}" for outcome in Outcome if outcome in trials]
         lines.append(f"tried on the server: {', '.join(counts)}")
@@ -182,7 +183,7 @@ def question(plan: Plan) -> str:
     """Where, and what a yes means, the worst of it included."""
     deleted, clusters = (
         sum(step.action is Action.DELETE for step in plan.writes),
-        {one.cluster for one in plan.withdraws if one.takes},
+        {one.cluster for one in plan.withdrawals if one.needs_consent},
     )
     written = len(plan.writes) - deleted
     parts = [f"write {counted(written, 'object')}"] if written else []
@@ -202,12 +203,12 @@ def report_text(report: Report, *, columns: int = 0) -> str:
     if report.failed is not None:
         lines.append(f"FAILED {_name(report.failed.key)}: {_flat(report.failure)}")
     lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
-    lines += [f"left out: {_name(step.key)}: {_flat(step.why_not)}" for step in report.left_out]
+    lines += [f"left out: {_name(step.key)}: {_flat(step.refusal)}" for step in report.left_out]
     lines += [f"still paused: {_name(key)}" for key in report.held]
-    if report.gone_back is not None:
-        lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
-        lines += [f"left there: {_name(key)}" for key in report.gone_back.left]
-        lines += [f"NOT taken back: {_name(key)}" for key in report.gone_back.still]
+    if report.revert_result is not None:
+        lines += [f"taken back: {_name(key)}" for key in report.revert_result.reversed]
+        lines += [f"left there: {_name(key)}" for key in report.revert_result.left]
+        lines += [f"NOT taken back: {_name(key)}" for key in report.revert_result.still]
     lines += _arrivals(report)
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
@@ -218,8 +219,8 @@ def report_text(report: Report, *, columns: int = 0) -> str:
     done = f"{len(report.applied)} applied"
     if report.failed is not None:
         done += f", 1 failed, {len(report.not_tried)} not tried"
-    if report.gone_back is not None:
-        done += f", {len(report.gone_back.reversed)} taken back"
+    if report.revert_result is not None:
+        done += f", {len(report.revert_result.reversed)} taken back"
     if report.left_out:
         done += f", {len(report.left_out)} left out"
     lines.append(f"rollback: {done}")

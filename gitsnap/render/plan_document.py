@@ -29,19 +29,21 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
                 "resourceVersion": step.resource_version,
                 "changed": list(step.changed),
                 "reason": step.reason,
-                "trial": None if step.trial is None else {"outcome": step.trial.outcome, "message": step.trial.message},
+                "trial": None
+                if step.dry_run is None
+                else {"outcome": step.dry_run.outcome, "message": step.dry_run.message},
                 "effects": [_effect(one) for one in step.effects],
                 "waits": [str(one) for one in step.waits],
             }
             for step in plan.steps
         ],
-        "withdraws": [str(one) for one in plan.withdraws],
-        "uncertain": [str(one) for one in plan.doubts],
+        "withdraws": [str(one) for one in plan.withdrawals],
+        "uncertain": [str(one) for one in plan.uncertainties],
         "conflicts": [str(one) for one in plan.conflicts],
         "reaches": sorted(str(cluster) for cluster in plan.reached),
         "unread": sorted(str(kind) for kind in plan.unread),
         "blocked": list(plan.blocked),
-        "notes": [*plan.ways_out, *plan.notes],
+        "notes": [*plan.suggestions, *plan.notes],
         "staying": len(plan.stays),
         "stays": [{"object": _object(one.key), "reason": one.reason} for one in plan.stays],
     }
@@ -52,7 +54,7 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
 
 def report_document(report: Report) -> dict[str, object]:
     """What a rollback did, in JSON."""
-    back = report.gone_back
+    back = report.revert_result
     return {
         "applied": [{"action": str(step.action), "object": _object(step.key)} for step in report.applied],
         "failed": None
@@ -64,7 +66,7 @@ def report_document(report: Report) -> dict[str, object]:
             "unknown": report.unknown,
         },
         "notTried": [{"action": str(step.action), "object": _object(step.key)} for step in report.not_tried],
-        "leftOut": [{"object": _object(step.key), "reason": step.why_not} for step in report.left_out],
+        "leftOut": [{"object": _object(step.key), "reason": step.refusal} for step in report.left_out],
         "stillPaused": [_object(key) for key in report.held],
         "takenBack": None
         if back is None
@@ -86,7 +88,7 @@ def report_document(report: Report) -> dict[str, object]:
 
 def _effect(effect: Effect) -> dict[str, object]:
     clusters = [str(cluster) for cluster in effect.clusters]
-    return {"does": str(effect.doing), "by": _object(effect.by), "clusters": clusters}
+    return {"does": str(effect.type), "by": _object(effect.by), "clusters": clusters}
 
 
 def _object(key: ObjectKey) -> dict[str, str]:

@@ -21,14 +21,15 @@ from gitsnap.core.errors import (
 )
 from gitsnap.core.model import ObjectKey, Sample, Trigger
 from gitsnap.core.ports import Cluster
+from gitsnap.core.text import in_words
 from gitsnap.format import Result, RollbackRecord
-from gitsnap.rollback.plan import Action, Plan, Step, in_words, released
+from gitsnap.rollback.plan import Action, Plan, Step, releasable_after
 from gitsnap.rollback.planner import check_identity
 from gitsnap.rollback.readiness import Settling
 from gitsnap.rollback.records import Asked, Past, record_after, record_before, record_end
-from gitsnap.rollback.revert import GoneBack, go_back
-from gitsnap.rollback.rollout import Arrival
-from gitsnap.rollback.sender import RecreationError, Sender, Written
+from gitsnap.rollback.revert import RevertResult, revert_steps
+from gitsnap.rollback.rollout import RolloutStatus
+from gitsnap.rollback.sender import AppliedStep, RecreationError, Sender
 from gitsnap.sveltos import pausing
 
 TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
@@ -50,11 +51,11 @@ class Report:
     """Objects that differ and could not be rolled back (``--skip-refused``)."""
     held: tuple[ObjectKey, ...] = ()
     """Profiles that are still paused, since they would lose matches in the state that the failure left."""
-    gone_back: GoneBack | None = None
+    revert_result: RevertResult | None = None
     """What ``--atomic`` did after a failure."""
     before: Sample | None = None
     after: Sample | None = None
-    arrivals: tuple[Arrival, ...] = ()
+    arrivals: tuple[RolloutStatus, ...] = ()
     """What Sveltos reports afterwards, by cluster; empty where nobody waited for it."""
     after_problem: str = ""
     """Why no sample could be taken afterwards; what was written stands all the same."""
@@ -85,8 +86,8 @@ def _stopped_in_words(report: Report) -> str:
     certain = "; whether that one was written is not known" if report.unknown else ""
     done, left = len(report.applied), len(report.not_tried)
     text = f"the rollback stopped at {where}: {report.failure}{certain}. {done} written, {left} not tried"
-    if report.gone_back is not None:
-        text += f". Taking it back failed too, at {report.gone_back.where}: {report.gone_back.problem}"
+    if report.revert_result is not None:
+        text += f". Taking it back failed too, at {report.revert_result.where}: {report.revert_result.problem}"
     if report.held:
         names = ", ".join(in_words(key) for key in report.held)
         text += f". Still paused, since it would lose matches now: {names}"
@@ -134,7 +135,7 @@ class _Run:
     asked: Asked
     settling: Settling | None
     atomic: bool
-    written: list[Written] = field(default_factory=list)
+    written: list[AppliedStep] = field(default_factory=list)
     before: Sample | None = None
 
     def run(self) -> Report:
@@ -194,9 +195,9 @@ class _Run:
             self._report(), failed=step, failure=failure, unknown=unknown, not_tried=tuple(steps[position + 1 :])
         )
         if self.atomic:
-            gone_back = go_back(sender, self.written, step if unknown else None, self.settling)
-            report = replace(report, gone_back=gone_back)
-            if not gone_back.problem:
+            revert_result = revert_steps(sender, self.written, step if unknown else None, self.settling)
+            report = replace(report, revert_result=revert_result)
+            if not revert_result.problem:
                 raise UndoneError(self._sample_after(report, Result.TAKEN_BACK))
         else:
             self._release(sender, in_doubt=step if unknown else None)
@@ -206,16 +207,16 @@ class _Run:
     def _release(self, sender: Sender, *, in_doubt: Step | None = None) -> bool:
         """Release the held profiles that lose no match by it as things are; whether none is left."""
         done = [one.step for one in self.written]
-        safe = released(self.plan, done)
-        standing = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
+        safe = releasable_after(self.plan, done)
+        matching_objects = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
             if self.settling is not None:
                 self.settling.wrote(in_doubt, self.plan.controller_labels)
-            safe &= released(self.plan, [*done, in_doubt])
+            safe &= releasable_after(self.plan, [*done, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:
                 try:
-                    self._send(sender, Step(Action.RELEASE, key, live=standing.get(key)))
+                    self._send(sender, Step(Action.RELEASE, key, live=matching_objects.get(key)))
                 except GitsnapError:
                     return False
         return not self._held()

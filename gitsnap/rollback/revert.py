@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.rollback.plan import Action, Plan, Step, Wait, in_words, moved
+from gitsnap.core.text import in_words
+from gitsnap.rollback.plan import Action, Plan, Step, Wait, changed_since
 from gitsnap.rollback.readiness import Settling
-from gitsnap.rollback.sender import Sender, Written
+from gitsnap.rollback.sender import AppliedStep, Sender
 from gitsnap.sveltos import kinds, pausing, restore
 from gitsnap.sveltos.matching import ClusterRef, observed, sets_of
 from gitsnap.sveltos.normalize import normalize, terminating
 
 
 @dataclass(frozen=True, slots=True)
-class GoneBack:
+class RevertResult:
     """What became of going back."""
 
     reversed: tuple[ObjectKey, ...] = ()
@@ -34,9 +35,9 @@ class GoneBack:
     """What is as the rollback wrote it, since going back failed."""
 
 
-def go_back(
-    sender: Sender, written: Sequence[Written], in_doubt: Step | None, settling: Settling | None = None
-) -> GoneBack:
+def revert_steps(
+    sender: Sender, written: Sequence[AppliedStep], in_doubt: Step | None, settling: Settling | None = None
+) -> RevertResult:
     """Reverse what was written; ``in_doubt`` is a step that got no answer, so that it may have been written too."""
     done: list[ObjectKey] = []
     left: list[ObjectKey] = []
@@ -62,11 +63,11 @@ def go_back(
     except GitsnapError as error:
         last = todo[-1].step if todo and len(done) + len(left) else in_doubt or todo[-1].step
         still = tuple(one.step.key for one in reversed(todo))
-        return GoneBack(tuple(done), tuple(left), in_words(last.key), error.message, still)
-    return GoneBack(tuple(done), tuple(left))
+        return RevertResult(tuple(done), tuple(left), in_words(last.key), error.message, still)
+    return RevertResult(tuple(done), tuple(left))
 
 
-def _settle(plan: Plan, written: Sequence[Written], step: Step, settling: Settling | None) -> None:
+def _settle(plan: Plan, written: Sequence[AppliedStep], step: Step, settling: Settling | None) -> None:
     """Wait for what a step of the way back rests on. Raises UnsettledError."""
     if settling is None:
         return
@@ -75,21 +76,21 @@ def _settle(plan: Plan, written: Sequence[Written], step: Step, settling: Settli
     settling.until_seen(step, plan.controller_labels)
 
 
-def _waits(plan: Plan, written: Sequence[Written], profile: ObjectKey) -> list[Wait]:
+def _waits(plan: Plan, written: Sequence[AppliedStep], profile: ObjectKey) -> list[Wait]:
     """What a held profile rests on once all is as before: the sets that it names, if the rollback moved them."""
-    standing = {ObjectKey.of(document): document for document in plan.standing}
+    matching_objects = {ObjectKey.of(document): document for document in plan.matching_objects}
     touched = {one.step.key for one in written if one.step.action is not Action.HOLD}
     relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in touched)
     clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
     waits = []
-    for used in sets_of(standing.get(profile, {"metadata": {}})):
-        shown = observed(standing[used]) & clusters if used in standing else frozenset[ClusterRef]()
+    for used in sets_of(matching_objects.get(profile, {"metadata": {}})):
+        shown = observed(matching_objects[used]) & clusters if used in matching_objects else frozenset[ClusterRef]()
         if shown and (used in touched or relabelled):
             waits.append(Wait(used, shows=tuple(sorted(shown))))
     return waits
 
 
-def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | None:
+def reverse(written: AppliedStep, *, controller_labels: frozenset[str]) -> Step | None:
     """The step that takes one back; None for a namespace, which stays."""
     step, before, after = written.step, written.before, written.after
     match step.action:
@@ -107,7 +108,7 @@ def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | No
     return Step(action, step.key, archived=archived, live=after, api_version=version)
 
 
-def _carried_out(sender: Sender, step: Step) -> Written | None:
+def _carried_out(sender: Sender, step: Step) -> AppliedStep | None:
     """The step as written, if the server did carry it out although its answer was lost.
 
     Raises ConflictError for an object that is neither as it was nor as the step makes it.
@@ -121,12 +122,12 @@ def _carried_out(sender: Sender, step: Step) -> Written | None:
     if fresh is None and step.live is None:
         return None
     if fresh is not None:
-        if step.live is not None and not moved(step, fresh, controller_labels=labels):
+        if step.live is not None and not changed_since(step, fresh, controller_labels=labels):
             return None
         if not _is_made_by(step, fresh, labels):
             raise ConflictError(f"{in_words(step.key)} is neither as it was nor as the rollback would have made it")
     sender.remember(step.key, fresh)
-    return Written(step, step.live, fresh)
+    return AppliedStep(step, step.live, fresh)
 
 
 def _is_made_by(step: Step, fresh: JsonObject, labels: frozenset[str]) -> bool:

@@ -296,7 +296,7 @@ def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[
 
     plan = server.plan(first)
 
-    said = {step.key.name: step.why_not for step in plan.refused}
+    said = {step.key.name: step.refusal for step in plan.refused}
     assert "oneForEvent" in said["t"]
     assert "its type is Opaque" in said["password"]
     assert "it is immutable" in said["database"]

@@ -89,7 +89,7 @@ def test_undo_takes_every_way_to_name_a_sample(place: TypedPlace) -> None:
         code = 0 if name == "latest~1" else 4  # the newest of all is the one after
         undone = place.run(f"undo --of {name} --dry-run", code)
         assert ("undoing the rollback to hourly/" in undone.stderr) is (code == 0)
-        assert ("is no sample that was taken before a rollback" in undone.stderr) is (code == 4)
+        assert ("is not a sample that was taken before a rollback" in undone.stderr) is (code == 4)
 
 
 def _written(plan: dict[str, list[dict[str, dict[str, str]]]]) -> list[str]:

@@ -215,7 +215,7 @@ def test_killed_and_finished_by_the_same_rollback(scene: _Scene, position: int) 
         scene.story.apply(scene.plan)
 
     plan = scene.story.plan(scene.first)
-    assert not plan.withdraws
+    assert not plan.withdrawals
     if plan.writes:
         scene.story.apply(plan)
 
@@ -237,7 +237,7 @@ def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered
     assert scene.now() == scene.before
     assert not scene.held()
     assert unfinished(scene.story.archive.samples()) is None
-    back = caught.value.report.gone_back
+    back = caught.value.report.revert_result
     assert back is not None
     written = [step.key for step in scene.plan.writes[: position + (0 if answered else 1)]]
     assert list(back.reversed) == written[::-1]
@@ -264,7 +264,7 @@ def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
     with pytest.raises(StoppedError) as caught:
         scene.story.apply(scene.plan, atomic=True)
 
-    back = caught.value.report.gone_back
+    back = caught.value.report.revert_result
     assert caught.value.exit_code == 15
     assert back is not None
     assert back.problem == "it may not be deleted"

@@ -23,7 +23,7 @@ from gitsnap.rollback.plan import Options, SampleState, Selection, make_plan, re
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.normalize import normalize
 from tests.support.memory_cluster import MemoryCluster
-from tests.support.plans import alive, custom, live_state, sample_state
+from tests.support.plans import alive, custom, live_state, sample_state, select
 from tests.support.sveltos.matches import Matches, Pair
 
 _LABELS = ("env", "tier")
@@ -139,9 +139,10 @@ class _Story:
         self.selected = resolve(selection, state.keys)
         self.sample_keys = state.keys
         state = _with_time(state)
+        before = live_state(copy.deepcopy(list(self.cluster.objects.values())))
         self.plan = make_plan(
-            state,
-            live_state(copy.deepcopy(list(self.cluster.objects.values()))),
+            select(state, before, selection, prune=options.get("prune", False)),
+            before,
             selection,
             Options(allow_withdraw=True, skip_refused=True, **options),
         )
@@ -154,7 +155,7 @@ class _Story:
     @property
     def named(self) -> set[Pair]:
         """The pairs that the plan said would be lost."""
-        return {(line.profile, line.cluster.key) for line in self.plan.withdraws}
+        return {(line.profile, line.cluster.key) for line in self.plan.withdrawals}
 
 
 def _with_time(state: SampleState) -> SampleState:

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.rollback.plan import LiveState, Options, Plan, SampleState, Selection, Step, make_plan
+from gitsnap.rollback.plan import (
+    PRUNED_KINDS,
+    LiveState,
+    Options,
+    Plan,
+    SampleState,
+    Selection,
+    Step,
+    make_plan,
+    resolve,
+)
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.normalize import normalize
 
@@ -76,7 +86,15 @@ def plan_of(
     before = sample if isinstance(sample, SampleState) else sample_state(sample)
     after = live if isinstance(live, LiveState) else live_state(live, classifiers=before.documents.values())
     after = replace(after, missing_namespaces=frozenset(missing_namespaces))
-    return make_plan(before, after, selection or Selection(), Options(**options))
+    selection = selection or Selection()
+    before = select(before, after, selection, prune=options.get("prune", False))
+    return make_plan(before, after, selection, Options(**options))
+
+
+def select(sample: SampleState, live: LiveState, selection: Selection, *, prune: bool = False) -> SampleState:
+    """The sample with the objects that a selection names; with ``prune`` also those that are only live."""
+    surplus = {key for key in live.objects.keys() - sample.keys if key.kind in PRUNED_KINDS} if prune else set()
+    return replace(sample, selected=resolve(selection, sample.keys | surplus, incomplete=sample.incomplete))
 
 
 def only_step(plan: Plan) -> Step:

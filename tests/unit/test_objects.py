@@ -26,12 +26,8 @@ _EXACT: dict[str, frozenset[str]] = {
             "capture/collector.py: key not in failed",
             "capture/collector.py: dict.fromkeys(keys, Failure(reason, failure.message))",
             "diff/releases.py: profile in failing",
-            (
-                "rollback/plan/steps.py: "
-                "{(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}"
-            ),
-            "rollback/plan/steps.py: {cluster for _, cluster in less}",
-            "rollback/rollout.py: pair in wanted",
+            "rollback/plan/steps.py: {entry.cluster for entry in reduced}",
+            "rollback/rollout.py: pair in affected",
             "diff/pairs.py: frozenset((key for key in self._reported if key.kind in kinds.SOURCE_KINDS))",
             (
                 "diff/pairs.py: "
@@ -42,8 +38,7 @@ _EXACT: dict[str, frozenset[str]] = {
                 "if self.content_changed(target)}"
             ),
             "diff/resources.py: slot[1] == deployment",
-            "rollback/plan/deletions.py: key in judge.live.objects",
-            "rollback/plan/builder.py: {key for key in others if key.kind in PRUNED_KINDS}",
+            "rollback/plan/deletions.py: key in decider.live.objects",
         }
     ),
     "texts and flags that a document was read as": frozenset(

@@ -10,7 +10,7 @@ import pytest
 from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
-from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.rollback.plan import Action, Outcome, Plan, Selection, WithdrawalCause, add_deployed_content
 from gitsnap.rollback.plan.match_states import Change
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.sveltos import kinds
@@ -44,8 +44,8 @@ def _words(plan: Plan) -> list[str]:
     return [f"{step.action} {step.key.name}" for step in plan.writes]
 
 
-def _withdraws(plan: Plan) -> list[tuple[str, str, Moment]]:
-    return [(one.profile.name, one.cluster.name, one.moment) for one in plan.withdraws]
+def _withdraws(plan: Plan) -> list[tuple[str, str, WithdrawalCause]]:
+    return [(one.profile.name, one.cluster.name, one.cause) for one in plan.withdrawals]
 
 
 # Orders -----------------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
         [_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
     assert _words(plan) == ["hold guestbook", "update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
     assert not plan.blocked
     assert "default/sveltos--west" in plan.writes[0].reason
 
@@ -86,14 +86,14 @@ def test_a_selector_that_grows_comes_before_the_label() -> None:
         [_cluster(env="fv"), _profile(**_ANY_ENV)], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
     assert _words(plan) == ["update guestbook", "update west"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_selector_that_shrinks_comes_after_the_label() -> None:
     """The other way round the label must come first."""
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_ANY_ENV)])
     assert _words(plan) == ["update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one() -> None:
@@ -103,7 +103,7 @@ def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one(
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after)
     assert _words(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
@@ -113,7 +113,7 @@ def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
     assert _words(plan) == ["update west", "update s"]
-    assert _withdraws(plan) == [("guestbook", "west", Moment.BETWEEN)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
     assert plan.blocked
 
 
@@ -139,12 +139,12 @@ def test_a_match_in_between_only_is_held_or_named() -> None:
         [_cluster(env="a"), _profile(**_matching(env="b"))], [_cluster(env="b"), _profile(**_matching(env="a"))]
     )
     assert _words(selected) == ["hold guestbook", "update west", "update guestbook"]
-    assert not selected.withdraws
+    assert not selected.withdrawals
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="a"), profile, _set(env="b")]
     after = [_cluster(env="b"), profile, _set(env="a")]
     outside = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
-    assert _withdraws(outside) == [("guestbook", "west", Moment.PASSING)]
+    assert _withdraws(outside) == [("guestbook", "west", WithdrawalCause.TRANSIENT)]
 
 
 def test_a_paused_profile_stays_paused_until_its_clusters_match() -> None:
@@ -153,7 +153,7 @@ def test_a_paused_profile_stays_paused_until_its_clusters_match() -> None:
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
     assert _words(plan) == ["update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_paused_profile_that_would_lose_a_cluster_when_let_go_says_so() -> None:
@@ -161,7 +161,7 @@ def test_a_paused_profile_that_would_lose_a_cluster_when_let_go_says_so() -> Non
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
     plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
-    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.ENDED)]
 
 
 def _reference(name: str) -> JsonObject:
@@ -175,7 +175,7 @@ def test_a_profile_that_argo_cd_owns_is_not_held() -> None:
     profile = with_metadata(_profile(setRefs=["s"]), labels=argo)
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
-    assert _withdraws(plan_of(before, after)) == [("guestbook", "west", Moment.BETWEEN)]
+    assert _withdraws(plan_of(before, after)) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
     assert _words(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
 
 
@@ -186,7 +186,7 @@ def test_a_hold_that_the_server_refuses_becomes_a_withdraw_line() -> None:
     cluster = _Refusing.of(live)
     tried = try_on_server(cluster, plan)
     assert "hold guestbook" not in _words(tried)
-    assert ("guestbook", "west", Moment.BETWEEN) in _withdraws(tried)
+    assert ("guestbook", "west", WithdrawalCause.INTERRUPTED) in _withdraws(tried)
 
 
 class _Refusing(MemoryCluster):
@@ -205,7 +205,7 @@ def test_a_match_that_the_sample_lacks_is_a_withdraw() -> None:
     """It needs `--allow-withdraw`, and names the cluster."""
     arguments = ([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     plan = plan_of(*arguments)
-    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.ENDED)]
     assert any("--allow-withdraw" in reason for reason in plan.blocked)
     assert not plan_of(*arguments, allow_withdraw=True).blocked
 
@@ -229,7 +229,7 @@ def test_a_withdraw_line_counts_what_goes() -> None:
             ]
         },
     }
-    (line,) = with_deployed(plan, [configuration]).withdraws
+    (line,) = add_deployed_content(plan, [configuration]).withdrawals
     assert str(line).endswith("stops matching default/sveltos--west: 1 Helm release and 1 resource withdrawn")
 
 
@@ -239,7 +239,7 @@ def test_leave_policies_says_that_what_was_deployed_stays() -> None:
     plan = plan_of(
         [_profile(**_matching(env="fv"), **leave)], [_cluster(env="prod"), _profile(**_matching(env="prod"), **leave)]
     )
-    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdrawals[0])
 
 
 def test_leave_policies_of_the_sample_is_written_before_the_label() -> None:
@@ -247,7 +247,7 @@ def test_leave_policies_of_the_sample_is_written_before_the_label() -> None:
     leave = _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")
     plan = plan_of([_cluster(env="fv"), leave], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert _words(plan) == ["update guestbook", "update west"]
-    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdrawals[0])
     assert not plan.blocked
 
 
@@ -255,12 +255,12 @@ def test_a_profile_in_dry_run_withdraws_when_it_goes_on() -> None:
     """SVELTOS.md 10.4: what it deployed stands on a cluster that no longer matches, until it leaves DryRun."""
     west = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     live = live_state([_cluster(env="prod"), _profile(**_matching(env="fv"), syncMode="DryRun")])
-    live = replace(live, summaries={ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook"): frozenset({west})})
+    live = replace(live, summary_clusters={ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook"): frozenset({west})})
     going_on = plan_of([_profile(**_matching(env="fv"))], live)
-    assert _withdraws(going_on) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(going_on) == [("guestbook", "west", WithdrawalCause.ENDED)]
     assert going_on.blocked
     staying = plan_of([_profile(**_matching(env="x"), syncMode="DryRun")], live)
-    assert "stays (until it leaves syncMode DryRun)" in str(staying.withdraws[0])
+    assert "stays (until it leaves syncMode DryRun)" in str(staying.withdrawals[0])
     assert not staying.blocked
 
 
@@ -268,7 +268,7 @@ def test_what_is_paused_in_the_sample_stays() -> None:
     """The line says until when; nothing is taken, so nobody is asked."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     plan = plan_of([paused], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
-    assert "stays (until it is no longer paused)" in str(plan.withdraws[0])
+    assert "stays (until it is no longer paused)" in str(plan.withdrawals[0])
     assert not plan.blocked
 
 
@@ -287,7 +287,7 @@ def test_what_makes_add_ons_stay_is_written_before_the_label(
     sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
     plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert _words(plan) == ["update guestbook", "update west"]
-    assert [one.stays for one in plan.withdraws] == [until]
+    assert [one.retention_reason for one in plan.withdrawals] == [until]
 
 
 def test_under_one_time_the_behavior_from_before_counts() -> None:
@@ -295,11 +295,13 @@ def test_under_one_time_the_behavior_from_before_counts() -> None:
     live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
     plan = plan_of([_profile(**_matching(env="fv"), **fields)], live)
-    assert [(one.takes, one.moment) for one in plan.withdraws] == [(True, Moment.END)]
+    assert [(one.needs_consent, one.cause) for one in plan.withdrawals] == [(True, WithdrawalCause.ENDED)]
     assert plan.blocked
-    assert [effect.doing for effect in plan.writes[0].effects] == ["withdraws"]
+    assert [effect.type for effect in plan.writes[0].effects] == ["withdraws"]
     leaving = [_cluster(env="prod"), _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")]
-    assert [one.takes for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdraws] == [False]
+    assert [one.needs_consent for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdrawals] == [
+        False
+    ]
 
 
 # Prerequisites ------------------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def test_a_prerequisite_goes_with_its_dependents() -> None:
     base, nothing = _profile("base", clusterSelector={"matchLabels": {}}), _matching(env="fv")
     live = [_cluster(env="fv"), base, _profile("middle", dependsOn=["base"]), _profile(**nothing, dependsOn=["middle"])]
     plan = plan_of([_profile(**nothing)], live)
-    assert _withdraws(plan) == [("base", "west", Moment.END), ("middle", "west", Moment.END)]
+    assert _withdraws(plan) == [("base", "west", WithdrawalCause.ENDED), ("middle", "west", WithdrawalCause.ENDED)]
     relabelled = plan_of([_cluster(env="prod")], live)
     assert {name for name, _, _ in _withdraws(relabelled)} == {"base", "middle", "guestbook"}
 
@@ -325,7 +327,7 @@ def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
         "until ClusterProfile guestbook matches default/sveltos--west",
         "until Sveltos knows that other profiles need ClusterProfile base",
     ]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 # What cannot be told ----------------------------------------------------------------------------------------------
@@ -337,7 +339,7 @@ def test_a_set_with_max_replicas_is_a_doubt() -> None:
     before = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 1})
     after = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 2})
     plan = plan_of([*clusters, profile, before], [*clusters, profile, after])
-    assert [one.key.name for one in plan.doubts] == ["guestbook"]
+    assert [one.key.name for one in plan.uncertainties] == ["guestbook"]
     assert any("may cause Sveltos to withdraw add-ons" in reason for reason in plan.blocked)
 
 
@@ -349,8 +351,8 @@ def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
 
     others = [_cluster(gpu="yes"), _profile(**_matching(gpu="yes")), _profile("other", **_matching(env="fv"))]
     plan = plan_of([classifier("yes"), *others], [classifier("no"), *others])
-    assert [one.key.name for one in plan.doubts] == ["guestbook"]
-    assert "Classifier c sets" in plan.doubts[0].reason
+    assert [one.key.name for one in plan.uncertainties] == ["guestbook"]
+    assert "Classifier c sets" in plan.uncertainties[0].reason
 
 
 @pytest.mark.parametrize(
@@ -363,7 +365,7 @@ def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
 def test_what_generates_profiles_is_a_doubt(kind: Any, before: JsonObject, after: JsonObject) -> None:
     """What becomes of generated profiles is not in the API yet."""
     plan = plan_of([custom(kind, "x", before)], [custom(kind, "x", after)])
-    assert "profiles that Sveltos generates" in str(plan.doubts[0])
+    assert "profiles that Sveltos generates" in str(plan.uncertainties[0])
 
 
 def test_the_steps_of_holding_say_what_was_tried() -> None:
@@ -372,7 +374,7 @@ def test_the_steps_of_holding_say_what_was_tried() -> None:
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
-    outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
+    outcomes = {step.action: step.dry_run.outcome for step in tried.writes if step.dry_run is not None}
     assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}
 
 
@@ -399,5 +401,5 @@ def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
     new += [_cluster(f"b{one}", env="fv", zone="x") for one in range(number)]
     plan = plan_of([*new, _profile(**_matching(zone="x"))], [*old, _profile(**_matching(env="fv"))])
     monkeypatch.setattr(Simulation, "apply", apply)
-    assert (plan.withdraws, plan.holds) == ((), ())
+    assert (plan.withdrawals, plan.holds) == ((), ())
     return count

@@ -75,7 +75,7 @@ def test_an_object_that_the_sample_lacks_gets_no_step() -> None:
     event = alive(custom(kinds.EVENT_SOURCE, "e", {}), creationTimestamp="2026-01-02T00:00:00Z")
     plan = plan_of(_sample(DATABASE), [DATABASE, event])
     assert [step.key.name for step in plan.steps] == ["database"]
-    assert [(one.key.name, one.reason) for one in plan.stays] == [("e", "made after the sample; --prune deletes it")]
+    assert [(one.key.name, one.reason) for one in plan.stays] == [("e", "created after the sample; --prune deletes it")]
 
 
 def test_labels_of_a_cluster_are_a_patch_of_the_users_keys() -> None:
@@ -264,7 +264,7 @@ _EVENT = custom(kinds.EVENT_SOURCE, "e", {})
 def test_prune_deletes_what_came_after_the_sample() -> None:
     """Uid and resource version are the preconditions of the deletion."""
     step = only_step(_pruned(_young(_EVENT)))
-    assert (step.action, step.reason) == (Action.DELETE, "made after the sample")
+    assert (step.action, step.reason) == (Action.DELETE, "created after the sample")
     assert step.uid
     assert step.resource_version == "1"
 
@@ -283,8 +283,8 @@ def _incomplete_sample() -> SampleState:
     [
         (alive(_EVENT, creationTimestamp="2026-01-01T12:00:00Z"), _sample(), "not younger"),
         (alive(_EVENT, creationTimestamp="2025-01-01T12:00:00Z"), _sample(), "not younger"),
-        (alive(_EVENT), _sample(), "not known"),
-        (_young(_EVENT), _foreign_sample(), "was not to hold"),
+        (alive(_EVENT), _sample(), "creation time is unknown"),
+        (_young(_EVENT), _foreign_sample(), "outside the scope"),
         (_young(_EVENT), _incomplete_sample(), "could not read"),
         (_young(_EVENT, labels={"argocd.argoproj.io/instance": "a"}), _sample(), "owned by Argo CD"),
         (_young(WEST), _sample(), "never deleted"),
@@ -321,7 +321,7 @@ def test_prune_of_a_named_profile_counts_what_it_withdraws() -> None:
     profile = _young(GUESTBOOK)
     plan = _pruned(profile, alive(WEST), selection=Selection(clusterprofiles=("guestbook",)), sample=_sample(WEST))
     assert [(step.action, step.key.name) for step in plan.writes] == [(Action.DELETE, "guestbook")]
-    assert [str(one.cluster) for one in plan.withdraws] == ["default/sveltos--west"]
+    assert [str(one.cluster) for one in plan.withdrawals] == ["default/sveltos--west"]
     assert any("--allow-withdraw" in reason for reason in plan.blocked)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.rollback.plan import Doing, Plan
+from gitsnap.rollback.plan import EffectType, Plan
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, plan_of, step_of, with_metadata
 
@@ -36,7 +36,7 @@ def _refers_to(name: str = "database", namespace: str | None = "default") -> Jso
 def _said(plan: Plan, name: str) -> dict[str, list[str]]:
     """What happens after a step: by which profile, and on which clusters."""
     return {
-        f"{one.doing} {one.by.name}": [cluster.name for cluster in one.clusters] for one in step_of(plan, name).effects
+        f"{one.type} {one.by.name}": [cluster.name for cluster in one.clusters] for one in step_of(plan, name).effects
     }
 
 
@@ -103,8 +103,8 @@ def test_a_label_and_a_selector_that_changed_together_redeploy() -> None:
         [_cluster("east", "fv"), _profile("fv", tier=1)], [_cluster("east", "prod"), _profile("prod", tier=2)]
     )
     assert _said(plan, "east") == {}
-    steps = {str(step.action): [one.doing for one in step.effects] for step in plan.writes if step.effects}
-    assert steps == {"update": [Doing.REDEPLOYS]}
+    steps = {str(step.action): [one.type for one in step.effects] for step in plan.writes if step.effects}
+    assert steps == {"update": [EffectType.REDEPLOYS]}
 
 
 def test_a_set_reaches_through_the_profiles_that_name_it() -> None:

@@ -161,4 +161,4 @@ def test_a_kind_without_objects_is_said_so() -> None:
     """Where there is nothing to choose from, the hint does not list anything."""
     with pytest.raises(NotFoundError) as caught:
         resolve(Selection(resources=("set/x",)), KEYS)
-    assert caught.value.hint == "It has no object of that kind at all."
+    assert caught.value.hint == "It has no object of that kind."

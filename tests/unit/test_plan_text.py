@@ -8,7 +8,7 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.render.plan import plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
 from gitsnap.rollback import Report
-from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Step, Trial, Withdraw
+from gitsnap.rollback.plan import Action, DryRunResult, Outcome, Plan, Step, Withdrawal, WithdrawalCause
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
@@ -44,7 +44,7 @@ def _configuration(text: str, env: str) -> list[JsonObject]:
 
 
 def _plan() -> Plan:
-    """A rollback of more than forty steps: content, labels, and profiles that are paused meanwhile."""
+    """A rollback of more than forty steps: content, labels, and profiles that are paused during the rollback."""
     live = _configuration("2", "prod")
     live[0] = {**live[0], "immutable": True}
     live.append(custom(kinds.CLUSTER_PROFILE, "late", {"clusterSelector": {"matchLabels": {"env": "prod"}}}))
@@ -100,7 +100,12 @@ def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
     """A step that went well needs no words; the last lines count."""
     plan = _plan()
     steps = [
-        replace(step, trial=Trial(Outcome.NOT_TRIED, "a webhook") if step.action is Action.HOLD else Trial(Outcome.OK))
+        replace(
+            step,
+            dry_run=DryRunResult(Outcome.NOT_TRIED, "a webhook")
+            if step.action is Action.HOLD
+            else DryRunResult(Outcome.OK),
+        )
         for step in plan.steps
         if step.writes
     ]
@@ -116,7 +121,7 @@ def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
         *(_loss("base", number, None) for number in range(300)),
         *(_loss("few", number, 1) for number in range(3)),
     ]
-    plan = replace(_plan(), withdraws=tuple(withdraws))
+    plan = replace(_plan(), withdrawals=tuple(withdraws))
     lines = plan_text(plan, columns=0).splitlines()
 
     assert [line for line in lines if line.startswith("withdraw: ")] == [
@@ -137,11 +142,11 @@ def _few(first: int) -> str:
     return ", ".join(str(_ref(number)) for number in range(first, first + 3))
 
 
-def _loss(profile: str, number: int, resources: int | None) -> Withdraw:
+def _loss(profile: str, number: int, resources: int | None) -> Withdrawal:
     by = ObjectKey(kinds.CLUSTER_PROFILE, "", profile)
     entry = DeployedResource(kinds.CONFIG_MAP, "default", "a", "Remote", by, "Resources")
     deployed = None if resources is None else (entry,) * resources
-    return Withdraw(by, _ref(number), Moment.END, deployed=deployed)
+    return Withdrawal(by, _ref(number), WithdrawalCause.ENDED, deployed=deployed)
 
 
 def test_a_kind_that_may_not_be_read_is_said() -> None:
@@ -155,7 +160,7 @@ def test_a_kind_that_may_not_be_read_is_said() -> None:
 def test_names_from_outside_cannot_drive_the_terminal() -> None:
     """An escape sequence in a server's message is shown, not obeyed."""
     plan = _plan()
-    failed = replace(plan.writes[0], trial=Trial(Outcome.FAILED, "no \x1b[2J"))
+    failed = replace(plan.writes[0], dry_run=DryRunResult(Outcome.FAILED, "no \x1b[2J"))
     assert "\x1b" not in plan_text(replace(plan, steps=(failed,)), columns=80)
 
 
@@ -186,14 +191,14 @@ def test_the_question_says_where_and_the_worst_of_it() -> None:
     plan = _plan()
     where = f"In {plan.cluster.context} ({plan.cluster.server})"
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
-    lost = Withdraw(key, ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "a"), Moment.END)
+    lost = Withdrawal(key, ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "a"), WithdrawalCause.ENDED)
     update, delete = Step(Action.UPDATE, key), Step(Action.DELETE, key)
 
-    def asked(*steps: Step, withdraws: tuple[Withdraw, ...] = ()) -> str:
-        return question(replace(plan, steps=steps, withdraws=withdraws))
+    def asked(*steps: Step, withdrawals: tuple[Withdrawal, ...] = ()) -> str:
+        return question(replace(plan, steps=steps, withdrawals=withdrawals))
 
     assert asked(update) == f"{where}: write 1 object?"
     assert asked(delete, delete) == f"{where}: delete 2 objects?"
-    assert asked(update, delete, replace(delete, trial=Trial(Outcome.FAILED)), withdraws=(lost, lost)) == (
+    assert asked(update, delete, replace(delete, dry_run=DryRunResult(Outcome.FAILED)), withdrawals=(lost, lost)) == (
         f"{where}: write 1 object, delete 1 object, take add-ons from 1 managed cluster?"
     )

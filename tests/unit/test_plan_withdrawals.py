@@ -12,8 +12,8 @@ import pytest
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.render.plan import plan_text, question
-from gitsnap.rollback.plan import Doing, Moment, Plan, Selection
-from gitsnap.rollback.planner import say_what_goes
+from gitsnap.rollback.plan import EffectType, Plan, Selection, WithdrawalCause
+from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state, step_of, with_metadata
@@ -66,17 +66,17 @@ def planned(
     """The plan, with what it takes away."""
     cluster = MemoryCluster.of(live)
     plan = plan_of(sample_state(sample), [*cluster.objects.values()], selection, **options)
-    return say_what_goes(cluster, plan)
+    return add_withdrawals(cluster, plan)
 
 
 def lines(plan: Plan) -> list[str]:
     """What is withdrawn, in words."""
-    return [str(one) for one in plan.withdraws]
+    return [str(one) for one in plan.withdrawals]
 
 
-def doings(plan: Plan, name: str) -> set[Doing]:
+def doings(plan: Plan, name: str) -> set[EffectType]:
     """What follows from the step of an object."""
-    return {effect.doing for effect in step_of(plan, name).effects}
+    return {effect.type for effect in step_of(plan, name).effects}
 
 
 TWO = [WEST, config_map("a", "one"), config_map("b", "two")]
@@ -90,7 +90,7 @@ def test_fewer_references_and_charts_are_a_withdraw_line() -> None:
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 Helm release and 1 resource withdrawn"
     ]
     assert any("--allow-withdraw-resources" in reason for reason in plan.blocked)
-    assert doings(plan, "guestbook") == {Doing.REDEPLOYS, Doing.REDUCES}
+    assert doings(plan, "guestbook") == {EffectType.REDEPLOYS, EffectType.REDUCES}
     assert not planned([profile("a")], live, allow_withdraw=True).blocked
     assert not planned([profile("a")], live, allow_less=True).blocked
     assert "take add-ons from 1 managed cluster" in question(plan)
@@ -101,16 +101,16 @@ def test_fewer_documents_in_a_config_map_are_a_withdraw_line() -> None:
     live = [WEST, config_map("a", "one", "two"), profile("a"), deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
     assert lines(plan) == ["ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"]
-    assert doings(plan, "a") == {Doing.REDEPLOYS, Doing.REDUCES}
+    assert doings(plan, "a") == {EffectType.REDEPLOYS, EffectType.REDUCES}
 
 
 def test_what_changes_within_documents_takes_nothing() -> None:
     """The same resources with other content, and resources that come: no line, no question."""
     live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
     plan = planned([config_map("a", "one", "two")], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
+    assert not plan.withdrawals
     assert not plan.blocked
-    assert doings(plan, "a") == {Doing.REDEPLOYS}
+    assert doings(plan, "a") == {EffectType.REDEPLOYS}
 
 
 def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() -> None:
@@ -122,14 +122,14 @@ def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() 
         profile("a", "b"),
         deployed(WEST, "one", "two"),
     ]
-    assert not planned([profile("a")], live).withdraws
+    assert not planned([profile("a")], live).withdrawals
 
 
 def test_all_that_a_profile_deploys_is_withdrawn() -> None:
     """A profile without any reference left says so, and not that it redeploys."""
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile()], live)
-    assert doings(plan, "guestbook") == {Doing.WITHDRAWS}
+    assert doings(plan, "guestbook") == {EffectType.WITHDRAWS}
 
 
 def test_many_clusters_are_one_line() -> None:
@@ -143,22 +143,22 @@ def test_many_clusters_are_one_line() -> None:
     assert line.endswith("9 resources withdrawn")
 
 
-@pytest.mark.parametrize(("optional", "expected"), [(True, Doing.REDUCES), (False, Doing.FAILS)])
-def test_a_reference_to_nothing(*, optional: bool, expected: Doing) -> None:
+@pytest.mark.parametrize(("optional", "expected"), [(True, EffectType.REDUCES), (False, EffectType.FAILS)])
+def test_a_reference_to_nothing(*, optional: bool, expected: EffectType) -> None:
     """SVELTOS.md 10.6: an optional one is withdrawn, a required one lets the deployment fail, and what stands stays."""
     live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile("a", "gone?" if optional else "gone")], live)
     assert expected in doings(plan, "guestbook")
-    assert bool(plan.withdraws) is optional
-    assert (Doing.REDEPLOYS in doings(plan, "guestbook")) is optional
+    assert bool(plan.withdrawals) is optional
+    assert (EffectType.REDEPLOYS in doings(plan, "guestbook")) is optional
 
 
 def test_a_profile_that_comes_with_a_reference_to_nothing() -> None:
     """Where a cluster only comes to match, or the profile is created, the deployment fails just so."""
     created = planned([profile("gone")], [WEST, EAST])
-    assert doings(created, "guestbook") == {Doing.FAILS}
+    assert doings(created, "guestbook") == {EffectType.FAILS}
     live = [with_metadata(WEST, labels={}), profile("gone")]
-    assert doings(planned([WEST], live, Selection(clusters=("west",))), "west") == {Doing.FAILS}
+    assert doings(planned([WEST], live, Selection(clusters=("west",))), "west") == {EffectType.FAILS}
 
 
 def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:
@@ -168,17 +168,17 @@ def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:
     live = [WEST, config_map("a", "one"), secret, profile("a"), deployed(WEST, "one")]
     wrong = profile("a")
     wrong["spec"]["policyRefs"].append(reference)
-    assert doings(planned([wrong], live), "guestbook") == {Doing.FAILS}
+    assert doings(planned([wrong], live), "guestbook") == {EffectType.FAILS}
 
 
 def test_a_resource_that_moves_to_another_source_is_refused_by_sveltos() -> None:
     """SVELTOS.md 10.11: it belongs to the ConfigMap that it was deployed from. The plan says so, and asks."""
     live = [WEST, config_map("app-v1", "x"), config_map("app-v2", "x"), profile("app-v2"), deployed(WEST, "x")]
     plan = planned([profile("app-v1")], live)
-    assert doings(plan, "guestbook") == {Doing.FAILS}
+    assert doings(plan, "guestbook") == {EffectType.FAILS}
     (conflict,) = plan.conflicts
     assert (conflict.source.name, conflict.former.name) == ("app-v1", "app-v2")
-    assert "First take it out of ConfigMap default/app-v2" in str(conflict)
+    assert "First remove it from ConfigMap default/app-v2" in str(conflict)
     assert plan.blocked
     assert "conflict:" in plan_text(plan, columns=80)
 
@@ -186,18 +186,18 @@ def test_a_resource_that_moves_to_another_source_is_refused_by_sveltos() -> None
 @pytest.mark.parametrize(
     ("before", "after", "expected", "takes"),
     [
-        ("Continuous", "OneTime", Doing.LAST, True),
-        ("OneTime", "OneTime", Doing.ONCE, False),
-        ("Continuous", "DryRun", Doing.REPORTS, False),
-        ("DryRun", "Continuous", Doing.REDEPLOYS, True),
+        ("Continuous", "OneTime", EffectType.LAST, True),
+        ("OneTime", "OneTime", EffectType.ONCE, False),
+        ("Continuous", "DryRun", EffectType.REPORTS, False),
+        ("DryRun", "Continuous", EffectType.REDEPLOYS, True),
     ],
 )
-def test_modes(before: str, after: str, expected: Doing, *, takes: bool) -> None:
+def test_modes(before: str, after: str, expected: EffectType, *, takes: bool) -> None:
     """SVELTOS.md 10.8: a change to OneTime deploys once; under OneTime and in DryRun nothing is taken away."""
     live = [*TWO, profile("a", "b", syncMode=before), deployed(WEST, "one", "two")]
     plan = planned([profile("a", syncMode=after)], live)
     assert expected in doings(plan, "guestbook")
-    assert bool(plan.withdraws) is takes
+    assert bool(plan.withdrawals) is takes
 
 
 def test_what_policies_leave_may_become_less_before_they_do() -> None:
@@ -205,9 +205,9 @@ def test_what_policies_leave_may_become_less_before_they_do() -> None:
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([with_metadata(WEST, labels={}), profile("a", stopMatchingBehavior="LeavePolicies")], live)
     assert [step.key.name for step in plan.writes] == ["guestbook", "west"]
-    assert {one.moment: one.stays for one in plan.withdraws} == {
-        Moment.END: "stopMatchingBehavior LeavePolicies",
-        Moment.LESS: "",
+    assert {one.cause: one.retention_reason for one in plan.withdrawals} == {
+        WithdrawalCause.ENDED: "stopMatchingBehavior LeavePolicies",
+        WithdrawalCause.REDUCED: "",
     }
 
 
@@ -217,9 +217,9 @@ def test_a_pause_holds_the_spec_and_not_the_content() -> None:
     status = {"matchingClusters": [{"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster"}]}
     status["matchingClusters"][0] |= {"namespace": "default", "name": "west"}
     live = [*TWO, with_metadata(profile("a", "b"), **paused) | {"status": status}, deployed(WEST, "one", "two")]
-    assert not planned([with_metadata(profile("a"), **paused)], live).withdraws
+    assert not planned([with_metadata(profile("a"), **paused)], live).withdrawals
     fewer = planned([config_map("b")], live, Selection(resources=("ConfigMap/default/b",)))
-    assert [one.moment for one in fewer.withdraws] == [Moment.LESS]
+    assert [one.cause for one in fewer.withdrawals] == [WithdrawalCause.REDUCED]
 
 
 def test_what_nobody_can_look_into_is_uncertain() -> None:
@@ -228,7 +228,7 @@ def test_what_nobody_can_look_into_is_uncertain() -> None:
     other = {"kind": "GitRepository", "namespace": "flux", "name": "more", "path": "b"}
     live = [WEST, profile(policyRefs=[flux, other]), deployed(WEST, "one", "two")]
     plan = planned([profile(policyRefs=[flux])], live)
-    assert [doubt.key.name for doubt in plan.doubts] == ["guestbook"]
+    assert [doubt.key.name for doubt in plan.uncertainties] == ["guestbook"]
     assert plan.blocked
 
 
@@ -238,7 +238,7 @@ def test_text_that_is_no_object_says_nothing() -> None:
     before["data"]["password"], after["data"]["password"] = "old", "new"
     live = [WEST, before, profile("a"), deployed(WEST, "one")]
     plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
-    assert (plan.doubts, plan.withdraws) == ((), ())
+    assert (plan.uncertainties, plan.withdrawals) == ((), ())
 
 
 def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
@@ -247,8 +247,8 @@ def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
     broken["data"] = {"x": "a: b\n---oops\n"}
     live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
     plan = planned([broken], live, Selection(resources=("ConfigMap/default/a",)))
-    assert doings(plan, "a") == {Doing.FAILS}
-    assert not plan.withdraws
+    assert doings(plan, "a") == {EffectType.FAILS}
+    assert not plan.withdrawals
 
 
 def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
@@ -260,8 +260,8 @@ def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
     after["data"] = {"x": text + "data: {a: c}\n"}
     live = [WEST, before, profile("a"), deployed(WEST, "one-west")]
     plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
-    assert not plan.doubts
+    assert not plan.withdrawals
+    assert not plan.uncertainties
 
 
 class _Forbidding(MemoryCluster):
@@ -277,7 +277,7 @@ def test_content_that_may_not_be_read_is_no_nothing() -> None:
     """What came from a reference that goes is withdrawn, also where nobody may look into it."""
     cluster = _Forbidding.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
-    assert lines(say_what_goes(cluster, plan)) == [
+    assert lines(add_withdrawals(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
 
@@ -295,7 +295,7 @@ def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -
     live = [WEST, content, profile("a", **(values if where == "spec" else {})), deployed(WEST, "one")]
     relabelled = with_metadata(WEST, labels={"env": "fv", "zone": "b"})
     plan = planned([relabelled], live, Selection(clusters=("west",)))
-    assert doings(plan, "west") == (set() if where == "nowhere" else {Doing.MAY_CHANGE})
+    assert doings(plan, "west") == (set() if where == "nowhere" else {EffectType.MAY_CHANGE})
     assert ("may change" in plan_text(plan, columns=0)) is (where != "nowhere")
 
 
@@ -312,7 +312,7 @@ def test_a_role_that_may_only_list_is_told_what_goes() -> None:
     """In the controller's pod the numbers are the same as on a laptop."""
     cluster = _ListingOnly.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
-    assert lines(say_what_goes(cluster, plan)) == [
+    assert lines(add_withdrawals(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
 
@@ -328,7 +328,11 @@ def summary(cluster: JsonObject, state: str, **spec: Any) -> JsonObject:
 
 def own(plan: Plan) -> list[tuple[str, set[str]]]:
     """The cluster of each line, and the names of what goes."""
-    return [(one.cluster.name, {entry.name for entry in one.deployed or ()}) for one in plan.withdraws if one.takes]
+    return [
+        (one.cluster.name, {entry.name for entry in one.deployed or ()})
+        for one in plan.withdrawals
+        if one.needs_consent
+    ]
 
 
 @pytest.mark.parametrize(
@@ -347,7 +351,7 @@ def test_content_is_deployed_by_the_profile_as_it_is_live(fields: dict[str, Any]
     plan = planned(sample, live)
     assert own(plan) == [("west", {"two"})]
     assert plan.blocked
-    assert Doing.REDUCES in doings(plan, "a")
+    assert EffectType.REDUCES in doings(plan, "a")
 
 
 @pytest.mark.parametrize("mode", ["DryRun", "OneTime"])
@@ -355,7 +359,7 @@ def test_content_of_a_live_profile_that_does_not_deploy_takes_nothing(mode: str)
     """It is in DryRun or OneTime already."""
     live = [WEST, config_map("a", "one", "two"), profile("a", syncMode=mode), deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 @pytest.mark.parametrize("state", ["FailedNonRetriable", "Failed", "Provisioning"])
@@ -364,17 +368,17 @@ def test_what_runs_after_a_failed_deployment_is_uncertain(state: str, mode: str)
     """No ClusterConfiguration lists it, and the deployment goes on once the missing ConfigMap is there."""
     live = [WEST, profile("a", syncMode=mode), summary(WEST, state, policyRefs=[{}], syncMode=mode)]
     plan = planned([config_map("a", "one")], live)
-    (doubt,) = plan.doubts
-    assert "default/sveltos--west failed or is not done" in str(doubt)
+    (doubt,) = plan.uncertainties
+    assert "default/sveltos--west failed or is in progress" in str(doubt)
     assert plan.blocked
     settled = [*live[:2], summary(WEST, "Provisioned", policyRefs=[{}], syncMode=mode)]
-    assert not planned([config_map("a", "one")], settled).doubts
+    assert not planned([config_map("a", "one")], settled).uncertainties
 
 
 def test_a_deployment_that_goes_on_failing_is_certain() -> None:
     """It takes nothing as long as the other reference leads nowhere."""
     live = [WEST, profile("a", "gone"), summary(WEST, "FailedNonRetriable", policyRefs=[{}])]
-    assert not planned([config_map("a", "one")], live).doubts
+    assert not planned([config_map("a", "one")], live).uncertainties
 
 
 def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused() -> None:

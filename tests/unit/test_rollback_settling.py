@@ -166,7 +166,7 @@ def test_without_waiting_the_add_ons_would_go(sample: list[JsonObject], live: li
     apply(sveltos.cluster, plan)
     assert sveltos.losses + (not sveltos.deployed) > 0
     _, hasty = world(sample, live, wait=0)
-    assert [doubt.key for doubt in hasty.doubts] == [PROFILE]
+    assert [doubt.key for doubt in hasty.uncertainties] == [PROFILE]
     assert hasty.blocked
 
 
@@ -188,7 +188,7 @@ def test_at_the_limit_it_stays_held_and_the_same_command_goes_on(
     report = _stopped(sveltos, plan)
     # As long as the profile still has the selector, it may go on: it does not rest on the set yet.
     assert report.held == ((PROFILE,) if live is LABEL_AND_SET[1] else ())
-    assert "does not report it within 60 seconds" in report.failure
+    assert "did not report it within 60 seconds" in report.failure
     sveltos.up = True
     sveltos.pause(10)
     again = plan_of(sample_state(sample), [*sveltos.cluster.objects.values()])
@@ -215,8 +215,8 @@ def test_a_profile_that_is_not_selected_is_uncertain() -> None:
     sample = [chosen("s", selects=False), chosen("t", selects=True)]
     plan = plan_of(sample_state(sample), live, Selection(resources=("clusterset/s", "clusterset/t")))
     assert [step.key.name for step in plan.writes] == ["t", "s"]
-    assert not plan.withdraws
-    assert [doubt.key for doubt in plan.doubts] == [PROFILE]
+    assert not plan.withdrawals
+    assert [doubt.key for doubt in plan.uncertainties] == [PROFILE]
     assert plan.blocked
 
 

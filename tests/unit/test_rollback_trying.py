@@ -43,16 +43,16 @@ def _tried(says: dict[str, GitsnapError]) -> list[Step]:
 def test_all_problems_are_listed() -> None:
     """Not the first one alone; the steps that are well are tried too."""
     steps = _tried({"a": RejectedError("the schema says no"), "c": AccessDeniedError("exceeded quota")})
-    assert [step.why_not for step in steps] == ["the schema says no", "", "exceeded quota"]
-    assert steps[1].trial is not None
-    assert steps[1].trial.outcome is Outcome.OK
+    assert [step.refusal for step in steps] == ["the schema says no", "", "exceeded quota"]
+    assert steps[1].dry_run is not None
+    assert steps[1].dry_run.outcome is Outcome.OK
 
 
 def test_a_webhook_that_refuses_dry_runs_does_not_block() -> None:
     """It is shown as not tried."""
     (step, *_) = _tried({"a": RejectedError("admission webhook x does not support dry run")})
-    assert step.trial is not None
-    assert step.trial.outcome is Outcome.NOT_TRIED
+    assert step.dry_run is not None
+    assert step.dry_run.outcome is Outcome.NOT_TRIED
     assert step.writes
 
 
@@ -81,7 +81,7 @@ def test_what_needs_a_step_that_failed_fails_too() -> None:
 
     plan = plan_of([_config_map("a", "1")], live_state([]), missing_namespaces=["default"], create_namespaces=True)
     tried = try_on_server(NoNamespaces(), plan)
-    assert [step.why_not for step in tried.refused] == [
+    assert [step.refusal for step in tried.refused] == [
         "no namespaces",
         "it needs Namespace default, which cannot be created",
     ]

@@ -311,10 +311,10 @@ def test_a_rollback_is_planned_where_the_live_object_has_no_form_in_an_archive(a
     """It is not what the sample has, which is no reason to plan nothing at all."""
     sample = _take(archive, *_OTHERS).recorded.sample
     objects = SampleObjects(archive.tree(sample), None)
-    assert objects.holds(_OTHERS[0], controller_labels=())
+    assert objects.contains(_OTHERS[0], controller_labels=())
     for spec in ('{"v": "\\ud800"}', f'{{"v": {_deep(250)}}}'):
         live = json.loads(_text("Cluster", "fine", spec))
-        assert not objects.holds(live, controller_labels=())
+        assert not objects.contains(live, controller_labels=())
 
 
 @pytest.mark.parametrize("before", [True, False])

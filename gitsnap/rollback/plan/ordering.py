@@ -14,51 +14,51 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.blocked_changes import Blocked
-from gitsnap.rollback.plan.consequences import Doubt, Hold, Moment, Wait, Withdraw
-from gitsnap.rollback.plan.match_states import Change, Readers, Row, Rows, State, frozen, leaves
+from gitsnap.rollback.plan.blocked_changes import BlockedChanges
+from gitsnap.rollback.plan.consequences import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.match_states import Change, Matches, MatchesByObject, SelectorIndex, State, frozen, leaves
 from gitsnap.rollback.plan.simulation import Delta, Simulation
-from gitsnap.rollback.plan.uncertainty import doubts
+from gitsnap.rollback.plan.uncertainty import find_uncertainties
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, observed
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
 
-_NOTHING: Row = frozenset()
+_NOTHING: Matches = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class StepOrder:
     """An order of steps, and what it costs."""
 
     order: tuple[ObjectKey, ...]
     holds: tuple[Hold, ...] = ()
     """Profiles to pause before the first of these steps. Each is released by its own step, else by a last one."""
-    withdraws: tuple[Withdraw, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+    uncertainties: tuple[Uncertainty, ...] = ()
     waits: Mapping[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
     """What Sveltos must report before the step of an object, or its release, is written."""
 
 
-def arrange(
+def find_order(
     live: Iterable[JsonObject],
     changes: Sequence[Change],
     *,
-    holdable: Collection[ObjectKey] = (),
-    stands: Rows | None = None,
+    pausable: Collection[ObjectKey] = (),
+    summary_clusters: MatchesByObject | None = None,
     waiting: bool = True,
-) -> Arrangement:
+) -> StepOrder:
     """The best order of the changes.
 
-    ``live`` are all live objects of CONCERNED_KINDS as the API server gave them, ``holdable`` the profiles that may be
+    ``live`` are all live objects of MATCHING_KINDS as the API server gave them, ``pausable`` the profiles that may be
     paused for the time of the rollback, ``stands`` where profiles in DryRun have ClusterSummaries. A match that is
     there before and after, but in no order all the time and that cannot be held, is a withdraw ``between``; one that
     the rollback ends is one at the ``end``. Without ``waiting``, nothing that Sveltos reports is waited for.
     """
-    return _Arranger(live, changes, holdable, stands or {}, waiting=waiting).arrangement()
+    return _OrderSearch(live, changes, pausable, summary_clusters or {}, waiting=waiting).arrangement()
 
 
-def may_release(live: Iterable[JsonObject], written: Iterable[Change], holds: Iterable[Hold]) -> frozenset[ObjectKey]:
+def releasable(live: Iterable[JsonObject], written: Iterable[Change], holds: Iterable[Hold]) -> frozenset[ObjectKey]:
     """The held profiles that lose no match if they are released in the state after the changes written so far.
 
     Not those that match only by what Sveltos may not know yet, such as a set that was just written.
@@ -66,18 +66,18 @@ def may_release(live: Iterable[JsonObject], written: Iterable[Change], holds: It
     live, written, held = tuple(live), tuple(written), {hold.profile: hold for hold in holds}
     start, end = State.of(live), State.of(live, written)
     tracked = {one for key in held for state in (start, end) for one in (key, *state.dependents.of(key))}
-    simulation = Simulation(start, end, Readers(start, end), tracked, frozenset(held))
+    simulation = Simulation(start, end, SelectorIndex(start, end), tracked, frozenset(held))
     for change in written:
         simulation.apply(change)
     return frozenset(
         key
         for key, hold in held.items()
-        if simulation.row(key) >= frozenset(hold.clusters) and not simulation.unsettled(key, hold.clusters)
+        if simulation.matches(key) >= frozenset(hold.clusters) and not simulation.unsettled(key, hold.clusters)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Candidate:
     """An order, with the profiles that are paused on the way."""
 
     order: tuple[Change, ...]
@@ -85,77 +85,89 @@ class _Way:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _Trace:
     """What happens on a way."""
 
-    lost: dict[ObjectKey, Row] = field(default_factory=dict)
+    lost: dict[ObjectKey, Matches] = field(default_factory=dict)
     """Matches that are there before and after, and not in between."""
-    passing: dict[ObjectKey, Row] = field(default_factory=dict)
+    passing: dict[ObjectKey, Matches] = field(default_factory=dict)
     """Matches that are there in between only."""
     left: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
     """Matches that end while ``stopMatchingBehavior: LeavePolicies`` is in force."""
     taken: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
     """Matches that end while it is not, and while the profile is not paused or in DryRun."""
-    risks: dict[ObjectKey, Row] = field(default_factory=dict)
+    risks: dict[ObjectKey, Matches] = field(default_factory=dict)
     """Matches that Sveltos may not know of at the moment at which it looks."""
     waits: dict[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
 
 
-class _Arranger:
+class _OrderSearch:
     """All states that are evaluated for one plan."""
 
     def __init__(
         self,
         live: Iterable[JsonObject],
         changes: Sequence[Change],
-        holdable: Collection[ObjectKey],
-        stands: Rows,
+        pausable: Collection[ObjectKey],
+        summary_clusters: MatchesByObject,
         *,
         waiting: bool,
     ) -> None:
         live = tuple(live)
-        self._start, self._end = State.of(live, stands=stands), State.of(live, changes, stands=stands)
+        self._start, self._end = (
+            State.of(live, summary_clusters=summary_clusters),
+            State.of(live, changes, summary_clusters=summary_clusters),
+        )
         self._changes = changes
         self._waiting = waiting
-        self._readers = Readers(self._start, self._end)
-        concerned = [self._readers.concerned(change) for change in changes]
+        self._index = SelectorIndex(self._start, self._end)
+        concerned = [self._index.affected_by(change) for change in changes]
         self._affected = sorted(frozenset[ObjectKey]().union(*concerned))
         states = (self._start, self._end)
         self._tracked = {one for key in self._affected for state in states for one in (key, *state.dependents.of(key))}
-        self._before = {key: self._start.standing(key) for key in self._tracked}
-        self._after = {key: self._end.row(key) for key in self._tracked}
+        self._before = {key: self._start.deployed_on(key) for key in self._tracked}
+        self._after = {key: self._end.matches(key) for key in self._tracked}
         self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
         stays = {key for key, document in self._start.selecting.items() if paused(document)}
         deleted = {change.key for change in changes if change.after is None}
         # The deletion of a paused profile does not end, so what is deleted is not held.
-        self._holdable = frozenset(holdable) & self._start.selecting.keys() - stays - deleted
+        self._holdable = frozenset(pausable) & self._start.selecting.keys() - stays - deleted
         self._own = {change.key for change in changes}
 
-    def arrangement(self) -> Arrangement:
+    def arrangement(self) -> StepOrder:
         """The order, what is held, what is waited for, and what is lost all the same."""
         way, walk = self._settled()
         ended = {key: self._before[key] - self._after[key] for key in self._affected}
-        moments = ((Moment.BETWEEN, walk.lost), (Moment.PASSING, walk.passing), (Moment.END, ended))
+        moments = (
+            (WithdrawalCause.INTERRUPTED, walk.lost),
+            (WithdrawalCause.TRANSIENT, walk.passing),
+            (WithdrawalCause.ENDED, ended),
+        )
         pairs = sorted((key, one, moment) for moment, rows in moments for key, row in rows.items() for one in row)
-        unsure = doubts(self._start, self._end, self._readers, self._changes, self._affected)
+        unsure = find_uncertainties(self._start, self._end, self._index, self._changes, self._affected)
         unsure += [
-            Doubt(key, self._late(key, row))
+            Uncertainty(key, self._late(key, row))
             for key, row in walk.risks.items()
             if not (self._waiting and key in way.held | walk.waits.keys())
         ]
-        first = {doubt.key: doubt for doubt in reversed(unsure)}
-        return Arrangement(
+        first = {uncertainty.key: uncertainty for uncertainty in reversed(unsure)}
+        return StepOrder(
             order=tuple(change.key for change in way.order),
             holds=tuple(Hold(key, tuple(sorted(self._keep[key]))) for key in sorted(way.held)),
-            withdraws=tuple(
-                Withdraw(key, cluster, moment, stays=self._stays(key, cluster, walk) if moment is Moment.END else "")
+            withdrawals=tuple(
+                Withdrawal(
+                    key,
+                    cluster,
+                    moment,
+                    retention_reason=self._stays(key, cluster, walk) if moment is WithdrawalCause.ENDED else "",
+                )
                 for key, cluster, moment in pairs
             ),
-            doubts=tuple(first[key] for key in sorted(first)),
+            uncertainties=tuple(first[key] for key in sorted(first)),
             waits=walk.waits if self._waiting else {},
         )
 
-    def _settled(self) -> tuple[_Way, _Walk]:
+    def _settled(self) -> tuple[_Candidate, _Trace]:
         """The best way on which each profile that would look too early is held, if it may be.
 
         The own step of such a profile, which lets it go, comes last: then all that it waits for is written.
@@ -175,7 +187,7 @@ class _Arranger:
 
     # Orders -----------------------------------------------------------------------------------------------------
 
-    def _best(self, held: frozenset[ObjectKey], late: frozenset[ObjectKey]) -> _Way:
+    def _best(self, held: frozenset[ObjectKey], late: frozenset[ObjectKey]) -> _Candidate:
         """The first order that loses nothing and, if possible, matches nothing for a moment only; then with holds."""
         orders = (self._sorted(selecting_first=False), self._sorted(selecting_first=True))
         for strict in (True, False):
@@ -207,7 +219,7 @@ class _Arranger:
         *,
         strict: bool,
         holding: bool,
-    ) -> _Way | None:
+    ) -> _Candidate | None:
         """An order that loses nothing, with as few profiles held as are needed to get through; None without one."""
         last = sorted(
             (change for change in preferred if change.key in late),
@@ -217,7 +229,7 @@ class _Arranger:
         while True:
             order, obstacles = self._greedy(first, held, strict=strict)
             if order is not None:
-                return _Way((*order, *last), held)
+                return _Candidate((*order, *last), held)
             more = next((one for one in obstacles if one <= self._holdable - held), None)
             if not holding or more is None:
                 return None
@@ -230,8 +242,8 @@ class _Arranger:
 
         A change that does harm is looked at again only once another one touched what it would harm.
         """
-        simulation = Simulation(self._start, self._end, self._readers, self._tracked, held)
-        ready, blocked, order = list(range(len(preferred))), Blocked(), list[Change]()
+        simulation = Simulation(self._start, self._end, self._index, self._tracked, held)
+        ready, blocked, order = list(range(len(preferred))), BlockedChanges(), list[Change]()
         heapify(ready)
         while ready:
             position = heappop(ready)
@@ -242,11 +254,11 @@ class _Arranger:
                 blocked.add(position, harm)
                 continue
             order.append(preferred[position])
-            for woken in blocked.woken_by(simulation.touched):
-                heappush(ready, woken)
-        return (None, blocked.obstacles) if blocked else (order, [])
+            for unblocked in blocked.unblock(simulation.touched):
+                heappush(ready, unblocked)
+        return (None, blocked.harmed_profiles) if blocked else (order, [])
 
-    def _harm(self, delta: Delta, *, strict: bool) -> Row:
+    def _harm(self, delta: Delta, *, strict: bool) -> Matches:
         """What is withdrawn though it is to be there in the end, or though the sample would leave it in place."""
         after = self._after[delta.key]
         harm = delta.left & after
@@ -259,18 +271,18 @@ class _Arranger:
         document = self._end.selecting.get(key)
         return document is not None and (frozen(document) or leaves(document, live=self._start.selecting.get(key)))
 
-    def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Way:
+    def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Candidate:
         """Where matches are lost in any case: all is held that can be, and its own step comes last."""
-        held |= frozenset(self._walk(_Way(tuple(order), held)).lost) & self._holdable
+        held |= frozenset(self._walk(_Candidate(tuple(order), held)).lost) & self._holdable
         last = [change for change in order if change.key in held]
-        return _Way((*(change for change in order if change.key not in held), *last), held)
+        return _Candidate((*(change for change in order if change.key not in held), *last), held)
 
     # What happens on the way ----------------------------------------------------------------------------------------
 
-    def _walk(self, way: _Way) -> _Walk:
+    def _walk(self, way: _Candidate) -> _Trace:
         """What an order loses in between, what it matches in between only, and what Sveltos may not know in time."""
-        walk, dropped = _Walk(), dict[ObjectKey, Row]()
-        simulation = Simulation(self._start, self._end, self._readers, self._tracked, way.held)
+        walk, dropped = _Trace(), dict[ObjectKey, Matches]()
+        simulation = Simulation(self._start, self._end, self._index, self._tracked, way.held)
         for change in way.order:
             was_frozen = simulation.is_frozen(change.key)
             deltas = simulation.apply(change)
@@ -293,7 +305,7 @@ class _Arranger:
             walk.waits = {}  # nobody waits for the end, so nobody needs to see what is in between
         return walk
 
-    def _note(self, walk: _Walk, deltas: Iterable[Delta]) -> None:
+    def _note(self, walk: _Trace, deltas: Iterable[Delta]) -> None:
         for delta in deltas:
             key, after = delta.key, self._after[delta.key]
             gone, extra = delta.left & after, delta.joined - self._before[key] - after
@@ -304,7 +316,7 @@ class _Arranger:
             which = walk.left if delta.leaves else walk.taken
             which |= {(key, cluster) for cluster in delta.left}
 
-    def _note_risk(self, walk: _Walk, simulation: Simulation, key: ObjectKey, clusters: Iterable[ClusterRef]) -> None:
+    def _note_risk(self, walk: _Trace, simulation: Simulation, key: ObjectKey, clusters: Iterable[ClusterRef]) -> None:
         keep, deployed = self._keep[key], simulation.deployed[key]
         risk = simulation.unsettled(key, [one for one in clusters if one in keep and one in deployed])
         if risk:
@@ -330,7 +342,7 @@ class _Arranger:
         document = self._start.selecting.get(key)
         return document is not None and frozen(document)
 
-    def _stays(self, key: ObjectKey, cluster: ClusterRef, walk: _Walk) -> str:
+    def _stays(self, key: ObjectKey, cluster: ClusterRef, walk: _Trace) -> str:
         """Why what is deployed stays on a cluster that does not match in the end, ``""`` where it goes."""
         document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
         if (key, cluster) in walk.taken:
@@ -341,7 +353,7 @@ class _Arranger:
             return "until it leaves syncMode DryRun"
         return "stopMatchingBehavior LeavePolicies" if (key, cluster) in walk.left else ""
 
-    def _late(self, key: ObjectKey, clusters: Row) -> str:
+    def _late(self, key: ObjectKey, clusters: Matches) -> str:
         """Why a profile may look before Sveltos knows what it matches."""
         document = self._end.selecting.get(key) or {}
         names = (document.get("spec") or {}).get("setRefs") or ()
@@ -352,7 +364,9 @@ class _Arranger:
 
 
 def _readded(
-    dropped: dict[ObjectKey, Row], moved: Mapping[ObjectKey, tuple[Row, Row]], sets: Mapping[ObjectKey, JsonObject]
+    dropped: dict[ObjectKey, Matches],
+    moved: Mapping[ObjectKey, tuple[Matches, Matches]],
+    sets: Mapping[ObjectKey, JsonObject],
 ) -> list[Wait]:
     """What must be seen before a step brings clusters back into a set that an earlier one took out of it.
 

@@ -1,7 +1,7 @@
-"""What a plan takes from clusters that go on to match: fewer references, charts or documents, or a missing reference.
+"""What a plan withdraws from clusters that still match: fewer references, charts or documents, missing references.
 
-Told from the live ClusterConfigurations and the documents on both sides. What nobody can look into is a doubt.
-This module must not judge which clusters match.
+The live ClusterConfigurations and the documents before and after the plan show the difference. Content that gitsnap
+cannot evaluate becomes an uncertainty.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Conflict, Doing, Doubt, Effect, Moment, Withdraw
+from gitsnap.rollback.plan.consequences import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects
-from gitsnap.rollback.plan.match_states import Change, Row, State, mode_of
+from gitsnap.rollback.plan.match_states import Change, Matches, State, mode_of
 from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
 from gitsnap.rollback.plan.steps import Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
@@ -23,250 +23,286 @@ from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
 
-Entries = Mapping[ClusterRef, list[Deployed]]
+Inventories = Mapping[ClusterRef, list[Deployed]]
+"""What the ClusterConfiguration of each cluster lists."""
+
+_DEPLOYING = (EffectType.DEPLOYS, EffectType.REDEPLOYS, EffectType.LAST)
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was found of all of them."""
+    """The results of all comparisons of one plan."""
 
     reduced: dict[tuple[ObjectKey, ClusterRef], set[Deployed] | None] = field(default_factory=dict)
-    """What a profile takes from a cluster, None where that is not known."""
-    doubts: dict[ObjectKey, Doubt] = field(default_factory=dict)
+    """What a profile withdraws from a cluster, None if that is unknown."""
+    uncertainties: dict[ObjectKey, Uncertainty] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
-    effects: dict[tuple[Doing, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
-    """What is done by a profile after a step -> the clusters: (doing, step, profile)."""
+    effects: dict[tuple[EffectType, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
+    """(effect type, object of the step, profile) -> clusters."""
 
     @property
-    def withdraws(self) -> Iterator[Withdraw]:
-        """A line for each profile and cluster."""
-        for (profile, cluster), going in self.reduced.items():
-            deployed = None if going is None else sorted(going, key=_in_inventory)
-            yield Withdraw(profile, cluster, Moment.LESS, deployed=None if deployed is None else tuple(deployed))
+    def withdrawals(self) -> Iterator[Withdrawal]:
+        """A withdrawal for each profile and cluster in ``reduced``."""
+        for (profile, cluster), entries in self.reduced.items():
+            deployed = None if entries is None else tuple(sorted(entries, key=_inventory_order))
+            yield Withdrawal(profile, cluster, WithdrawalCause.REDUCED, deployed=deployed)
 
-    def less(self, profile: ObjectKey, cluster: ClusterRef, going: Iterable[Deployed] | None) -> None:
-        """Remember what a profile takes from a cluster, at whichever of its redeployments."""
+    def add_reduction(self, profile: ObjectKey, cluster: ClusterRef, entries: Iterable[Deployed] | None) -> None:
+        """Add what one redeployment of a profile withdraws from a cluster; None if that is unknown."""
         known = self.reduced.setdefault((profile, cluster), set())
-        self.reduced[profile, cluster] = None if known is None or going is None else known.union(going)
+        self.reduced[profile, cluster] = None if known is None or entries is None else known.union(entries)
 
-    def note(self, doing: Doing, steps: Iterable[ObjectKey], by: ObjectKey, cluster: ClusterRef) -> None:
-        """Remember what follows from some steps on a cluster."""
+    def add_effect(
+        self, effect_type: EffectType, steps: Iterable[ObjectKey], profile: ObjectKey, cluster: ClusterRef
+    ) -> None:
+        """Add an effect of some steps, named by their objects, on a cluster."""
         for step in steps:
-            self.effects.setdefault((doing, step, by), set()).add(cluster)
+            self.effects.setdefault((effect_type, step, profile), set()).add(cluster)
 
 
-class Withdrawals:
-    """The redeployments of one plan, and what must be read to tell what they take away."""
+class Reductions:
+    """The redeployments that one plan causes, and what they withdraw.
+
+    Use in this order: read ``sources``, call ``compare``, read the ClusterConfigurations of its result and, with
+    ``needs_summaries``, the ClusterSummaries, then call ``add_to_plan``.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._changes = changes_of(plan.steps, plan.controller_labels)
         self._written = content_steps(plan.steps)
-        self._start = State.of(plan.standing, stands=plan.summaries)
-        self._end = State.of(plan.standing, self._changes, stands=plan.summaries)
-        self._views = tuple(_views(plan.standing, changes) for changes in ((), self._changes))
-        self._unsuccessful: list[tuple[Redeployment, Deployment]] = []
+        self._start = State.of(plan.matching_objects, summary_clusters=plan.summary_clusters)
+        self._end = State.of(plan.matching_objects, self._changes, summary_clusters=plan.summary_clusters)
+        self._views = tuple(_template_views(plan.matching_objects, changes) for changes in ((), self._changes))
+        self._failing: list[tuple[Redeployment, Deployment]] = []
         self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
-        self.redeployments = (*self._redeployments(), *self._early())
-        self._once = dict(self._deployed_once())
+        self.redeployments = (*self._redeployments(), *self._early_redeployments())
+        self._one_time = dict(self._one_time_profiles())
 
     def _redeployments(self) -> Iterator[Redeployment]:
-        staying = self._lines(staying=True)
+        left_in_place = self._withdrawal_clusters(needs_consent=False)
         for key, after in sorted(self._end.selecting.items()):
             before = self._start.selecting.get(key, after)
             if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
                 continue
             if mode_of(before) == mode_of(after) == "OneTime":
                 continue
-            # A pause holds the profile's spec; what its references contain is deployed all the same.
+            # A pause freezes the spec of the profile; Sveltos still deploys changed content of its references.
             deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
-            row, stood = self._end.row(key), self._start.standing(key)
-            # What stays on a cluster that stops matching may be deployed once more before Sveltos sees that it does.
-            still = row | staying.get(key, set())
-            joining = frozenset[ClusterRef]() if paused(after) else row - stood
-            if joining or differ(before, deployed) or self._refers_to_written(before, deployed, stood & still):
-                yield Redeployment(key, before, deployed, tuple(sorted(stood & still)), tuple(sorted(joining)))
+            matches, deployed_on = self._end.matches(key), self._start.deployed_on(key)
+            # Sveltos may deploy once more to a cluster that stops matching before it evaluates the match.
+            lasting = deployed_on & (matches | left_in_place.get(key, set()))
+            joining = frozenset[ClusterRef]() if paused(after) else matches - deployed_on
+            if joining or differ(before, deployed) or self._refers_to_written(before, deployed, lasting):
+                yield Redeployment(key, before, deployed, tuple(sorted(lasting)), tuple(sorted(joining)))
 
-    def _lines(self, *, staying: bool) -> dict[ObjectKey, set[ClusterRef]]:
-        """The clusters that stop matching, by profile: those where what is deployed stays, or those where it goes."""
-        found: dict[ObjectKey, set[ClusterRef]] = {}
-        for withdraw in self._plan.withdraws:
-            if withdraw.takes is not staying:
-                found.setdefault(withdraw.profile, set()).add(withdraw.cluster)
-        return found
+    def _withdrawal_clusters(self, *, needs_consent: bool) -> dict[ObjectKey, set[ClusterRef]]:
+        """By profile: the clusters that stop matching, either those that keep their add-ons or those that lose them."""
+        clusters: dict[ObjectKey, set[ClusterRef]] = {}
+        for withdrawal in self._plan.withdrawals:
+            if withdrawal.needs_consent is needs_consent:
+                clusters.setdefault(withdrawal.profile, set()).add(withdrawal.cluster)
+        return clusters
 
-    def _early(self) -> Iterator[Redeployment]:
-        """What live profiles deploy once the content is written, which comes before their own steps.
+    def _early_redeployments(self) -> Iterator[Redeployment]:
+        """What live profiles deploy after the content is written and before their own steps.
 
-        So it counts for a profile that is paused, in DryRun or OneTime, or that matches no longer, in the end.
+        This includes profiles that are paused, in DryRun or OneTime, or not matching, after the plan.
         """
-        taken = self._lines(staying=False)
-        for key, document in sorted(self._start.selecting.items()):
-            if key.kind not in kinds.PROFILE_KINDS or not mode_of(document).startswith("Continuous"):
+        losing = self._withdrawal_clusters(needs_consent=True)
+        for key, profile in sorted(self._start.selecting.items()):
+            if key.kind not in kinds.PROFILE_KINDS or not mode_of(profile).startswith("Continuous"):
                 continue
-            clusters = sorted(self._start.standing(key) - taken.get(key, set()))
-            if clusters and self._refers_to_written(document, document, clusters):
-                yield Redeployment(key, document, document, tuple(clusters), early=True)
+            clusters = sorted(self._start.deployed_on(key) - losing.get(key, set()))
+            if clusters and self._refers_to_written(profile, profile, clusters):
+                yield Redeployment(key, profile, profile, tuple(clusters), early=True)
 
-    def _deployed_once(self) -> Iterator[tuple[ObjectKey, Row]]:
-        """The profiles in OneTime whose content is written: it is deployed where the first deployment is not done."""
-        for key, document in sorted(self._start.selecting.items()):
-            clusters = self._start.standing(key)
-            if mode_of(document) == "OneTime" and self._refers_to_written(document, document, clusters):
+    def _one_time_profiles(self) -> Iterator[tuple[ObjectKey, Matches]]:
+        """The live OneTime profiles whose content is written: Sveltos deploys it where no deployment is finished."""
+        for key, profile in sorted(self._start.selecting.items()):
+            clusters = self._start.deployed_on(key)
+            if mode_of(profile) == "OneTime" and self._refers_to_written(profile, profile, clusters):
                 yield key, clusters
 
     def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
         return bool(self._written) and any(
             reference.target in self._written
-            for document, view in zip((before, after), self._views, strict=True)
-            for reference in references(document, clusters, view.get)
+            for profile, view in zip((before, after), self._views, strict=True)
+            for reference in references(profile, clusters, view.get)
         )
 
     @property
     def sources(self) -> frozenset[ObjectKey]:
-        """The ConfigMaps and Secrets to read: those that the profiles deploy, and those without which they fail."""
-        found = {
+        """The ConfigMaps and Secrets to read: objects that the profiles deploy or need for a deployment."""
+        sources = {
             reference.target
-            for one in self.redeployments
-            for document, view in zip((one.before, one.after), self._views, strict=True)
-            for reference in references(document, (*one.clusters, *one.joining), view.get)
+            for redeployment in self.redeployments
+            for profile, view in zip((redeployment.before, redeployment.after), self._views, strict=True)
+            for reference in references(profile, (*redeployment.clusters, *redeployment.joining), view.get)
             if reference.unresolved is None and reference.target.kind in kinds.REFERENCED_KINDS
         }
-        return frozenset(found) - self._written.keys()
+        return frozenset(sources) - self._written.keys()
 
     def compare(self, contents: Contents) -> frozenset[ClusterRef]:
-        """Compare what is deployed on both sides, and name the clusters whose ClusterConfigurations tell what goes."""
+        """Compare the deployments before and after the plan.
+
+        ``contents`` are the live objects of ``sources``. Returns the clusters whose ClusterConfigurations show what is
+        withdrawn.
+        """
         steps = self._plan.steps
         before, after = Objects.before(contents, steps), Objects.after(contents, steps)
         early = Objects.early(contents, steps)
-        for one in self.redeployments:
-            known: dict[tuple[object, ...], Difference] = {}
-            for cluster in one.clusters:
-                old = Deployment.of(one.before, cluster, before, self._views[0].get)
-                new = Deployment.of(one.after, cluster, early if one.early else after, self._views[not one.early].get)
-                shared = known.setdefault((old.sign, new.sign), Difference(one, old, new))
-                self._compared.append((one, shared, new))
-            for cluster in one.joining:
-                new = Deployment.of(one.after, cluster, after, self._views[1].get)
+        old_view, new_view = (view.get for view in self._views)
+        for redeployment in self.redeployments:
+            objects, view = (early, old_view) if redeployment.early else (after, new_view)
+            differences: dict[tuple[object, ...], Difference] = {}
+            for cluster in redeployment.clusters:
+                old = Deployment.of(redeployment.before, cluster, before, old_view)
+                new = Deployment.of(redeployment.after, cluster, objects, view)
+                key = (old.reference_key, new.reference_key)
+                difference = differences.setdefault(key, Difference(redeployment, old, new))
+                self._compared.append((redeployment, difference, new))
+            for cluster in redeployment.joining:
+                new = Deployment.of(redeployment.after, cluster, after, new_view)
                 if new.failing:
-                    self._unsuccessful.append((one, new))
-        return frozenset(new.cluster for _, shared, new in self._compared if shared.may_take)
+                    self._failing.append((redeployment, new))
+        return frozenset(new.cluster for _, difference, new in self._compared if difference.may_withdraw)
 
     @property
-    def deploys(self) -> bool:
-        """Whether any profile deploys anew where it has deployed before, so that the ClusterSummaries must be read."""
-        return bool(self.redeployments or self._once)
+    def needs_summaries(self) -> bool:
+        """Whether a profile deploys again to a cluster, so that the ClusterSummaries must be read."""
+        return bool(self.redeployments or self._one_time)
 
-    def applied(self, configurations: Iterable[JsonObject], summaries: Iterable[JsonObject] = ()) -> Plan:
-        """The plan that says what is taken away, going by the live ClusterConfigurations and ClusterSummaries."""
-        entries = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
-        found = Findings()
-        for one, new in self._unsuccessful:
+    def add_to_plan(self, configurations: Iterable[JsonObject], summaries: Iterable[JsonObject] = ()) -> Plan:
+        """The plan with the withdrawals, effects, conflicts and uncertainties of its redeployments.
+
+        ``configurations`` and ``summaries`` are the live ClusterConfigurations and ClusterSummaries.
+        """
+        inventories = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
+        findings = Findings()
+        for redeployment, new in self._failing:
             steps = sorted(self._written.keys() & {reference.target for reference in new.references})
-            found.note(Doing.FAILS, [*self._joined_by(one, new.cluster), *steps], one.key, new.cluster)
-        for one, shared, new in self._compared:
-            self._judge(found, one, shared, new, entries)
-        self._doubt(found, unfinished_features(summaries))
-        return _with_findings(self._plan, found)
+            steps = [*self._joining_steps(redeployment, new.cluster), *steps]
+            findings.add_effect(EffectType.FAILS, steps, redeployment.key, new.cluster)
+        for redeployment, difference, new in self._compared:
+            self._evaluate(findings, redeployment, difference, new, inventories)
+        self._add_unfinished(findings, unfinished_features(summaries))
+        return _with_findings(self._plan, findings)
 
-    def _doubt(self, found: Findings, missing: Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]) -> None:
-        """Note the profiles that deploy where their last deployment failed, or is not done."""
-        unknown: dict[ObjectKey, set[ClusterRef]] = {}
-        for one, _, new in self._compared:
-            if missing.get((one.key, new.cluster), frozenset()) - new.failing:
-                unknown.setdefault(one.key, set()).add(new.cluster)
-        for key, row in self._once.items():
-            if late := {cluster for cluster in row if (key, cluster) in missing}:
-                unknown.setdefault(key, set()).update(late)
-        for key, clusters in unknown.items():
-            found.doubts.setdefault(key, unfinished_deployment(key, clusters))
-
-    def _judge(self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, entries: Entries) -> None:
-        cluster, steps = new.cluster, self._steps_of(one, shared, new)
-        if not one.early:
-            self._note_failures(found, one, shared, new, steps)
-        if not shared.may_take:
-            return
-        listed = [entry for entry in entries.get(cluster, ()) if entry.profile == one.key]
-        going = [entry for entry in listed if shared.takes(entry, new)]
-        if going:
-            found.less(one.key, cluster, going)
-            everything = len(going) == len(listed) and not new.features and not one.early
-            found.note(Doing.WITHDRAWS if everything else Doing.REDUCES, steps, one.key, cluster)
-        elif cluster not in entries and shared.removed_something:
-            found.less(one.key, cluster, None)
-            found.note(Doing.REDUCES, steps, one.key, cluster)
-        reason = shared.unclear(listed)
-        if reason:
-            found.doubts.setdefault(one.key, Doubt(one.key, reason))
-
-    def _note_failures(
-        self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, steps: list[ObjectKey]
+    def _add_unfinished(
+        self, findings: Findings, unfinished: Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]
     ) -> None:
-        cluster = new.cluster
-        if new.failing:
-            found.note(Doing.FAILS, steps, one.key, cluster)
-        for document, former in shared.conflicts:
-            found.conflicts.append(Conflict(one.key, cluster, document.identity.place(), document.source, former))
-            found.note(Doing.FAILS, steps, one.key, cluster)
+        """Add an uncertainty for each profile that deploys to clusters where its last deployment is unfinished."""
+        clusters_of: dict[ObjectKey, set[ClusterRef]] = {}
+        for redeployment, _, new in self._compared:
+            if unfinished.get((redeployment.key, new.cluster), frozenset()) - new.failing:
+                clusters_of.setdefault(redeployment.key, set()).add(new.cluster)
+        for key, deployed_on in self._one_time.items():
+            if clusters := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
+                clusters_of.setdefault(key, set()).update(clusters)
+        for key, clusters in clusters_of.items():
+            findings.uncertainties.setdefault(key, unfinished_deployment(key, clusters))
 
-    def _joined_by(self, one: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
-        """The steps by which a cluster comes to match: those of the profile, its sets, the cluster, its dependents."""
-        used = {one.key, cluster.key, *sets_of(one.after), *self._end.dependents.of(one.key)}
-        return [change.key for change in self._changes if change.key in used]
+    def _evaluate(
+        self,
+        findings: Findings,
+        redeployment: Redeployment,
+        difference: Difference,
+        new: Deployment,
+        inventories: Inventories,
+    ) -> None:
+        profile, cluster = redeployment.key, new.cluster
+        steps = self._causing_steps(redeployment, difference, new)
+        if not redeployment.early:
+            _add_failures(findings, profile, difference, new, steps)
+        if not difference.may_withdraw:
+            return
+        listed = [entry for entry in inventories.get(cluster, ()) if entry.profile == profile]
+        withdrawn = [entry for entry in listed if difference.withdraws(entry, new)]
+        if withdrawn:
+            findings.add_reduction(profile, cluster, withdrawn)
+            everything = len(withdrawn) == len(listed) and not new.features and not redeployment.early
+            effect_type = EffectType.WITHDRAWS if everything else EffectType.REDUCES
+            findings.add_effect(effect_type, steps, profile, cluster)
+        elif cluster not in inventories and difference.removes_something:
+            findings.add_reduction(profile, cluster, None)
+            findings.add_effect(EffectType.REDUCES, steps, profile, cluster)
+        reason = difference.unclear(listed)
+        if reason:
+            findings.uncertainties.setdefault(profile, Uncertainty(profile, reason))
 
-    def _steps_of(self, one: Redeployment, shared: Difference, new: Deployment) -> list[ObjectKey]:
-        """The steps that set a redeployment off: that of the profile, and those of what it refers to."""
-        own_step = [change.key for change in self._changes if change.key == one.key and not one.early]
-        targets = {reference.target for side in (shared.old, new) for reference in side.references}
-        return [*own_step, *sorted(targets & self._written.keys())]
+    def _joining_steps(self, redeployment: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
+        """The steps that make a cluster match: those of the profile, its sets, the cluster, and its dependents."""
+        dependents = self._end.dependents.of(redeployment.key)
+        deciding = {redeployment.key, cluster.key, *sets_of(redeployment.after), *dependents}
+        return [change.key for change in self._changes if change.key in deciding]
+
+    def _causing_steps(self, redeployment: Redeployment, difference: Difference, new: Deployment) -> list[ObjectKey]:
+        """The steps that cause a redeployment: that of the profile, and those of the objects that it refers to."""
+        own = [change.key for change in self._changes if change.key == redeployment.key and not redeployment.early]
+        targets = {reference.target for side in (difference.old, new) for reference in side.references}
+        return [*own, *sorted(targets & self._written.keys())]
 
 
-def _views(standing: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:
-    """What templates see of each cluster, once some changes are written."""
-    found = {ObjectKey.of(document): document for document in standing}
-    found |= {change.key: change.after for change in changes if change.after is not None}
+def _add_failures(
+    findings: Findings, profile: ObjectKey, difference: Difference, new: Deployment, steps: list[ObjectKey]
+) -> None:
+    cluster = new.cluster
+    if new.failing:
+        findings.add_effect(EffectType.FAILS, steps, profile, cluster)
+    for document, former in difference.conflicts:
+        findings.conflicts.append(Conflict(profile, cluster, document.identity.place(), document.source, former))
+        findings.add_effect(EffectType.FAILS, steps, profile, cluster)
+
+
+def _template_views(matching_objects: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:
+    """What templates see of each cluster after some changes are written."""
+    objects = {ObjectKey.of(document): document for document in matching_objects}
+    objects |= {change.key: change.after for change in changes if change.after is not None}
     return {
         ClusterRef.of(document): template_view(document)
-        for key, document in found.items()
+        for key, document in objects.items()
         if key.kind in kinds.CLUSTER_KINDS
     }
 
 
-def _with_findings(plan: Plan, found: Findings) -> Plan:
-    known = {doubt.key for doubt in plan.doubts}
-    more = [found.doubts[key] for key in sorted(found.doubts.keys() - known)]
+def _with_findings(plan: Plan, findings: Findings) -> Plan:
+    known = {uncertainty.key for uncertainty in plan.uncertainties}
+    added = [findings.uncertainties[key] for key in sorted(findings.uncertainties.keys() - known)]
     return replace(
         plan,
-        steps=tuple(step if step.action in PAUSES else _with_effects(step, found) for step in plan.steps),
-        withdraws=tuple(sorted((*plan.withdraws, *found.withdraws), key=_place)),
-        doubts=tuple(sorted((*plan.doubts, *more), key=lambda doubt: doubt.key)),
-        conflicts=tuple(sorted(set(found.conflicts))),
+        steps=tuple(step if step.action in PAUSES else _with_effects(step, findings) for step in plan.steps),
+        withdrawals=tuple(sorted((*plan.withdrawals, *findings.withdrawals), key=_withdrawal_order)),
+        uncertainties=tuple(sorted((*plan.uncertainties, *added), key=lambda uncertainty: uncertainty.key)),
+        conflicts=tuple(sorted(set(findings.conflicts))),
     )
 
 
-def _in_inventory(entry: Deployed) -> tuple[str, str, str]:
+def _inventory_order(entry: Deployed) -> tuple[str, str, str]:
     return type(entry).__name__, entry.namespace, entry.name
 
 
-def _place(withdraw: Withdraw) -> tuple[object, ...]:
-    return withdraw.profile, withdraw.cluster, withdraw.moment
+def _withdrawal_order(withdrawal: Withdrawal) -> tuple[object, ...]:
+    return withdrawal.profile, withdrawal.cluster, withdrawal.cause
 
 
-def _with_effects(step: Step, found: Findings) -> Step:
-    """The step with what it takes away, and without *redeployed* where that is not what happens."""
-    mine = {(doing, by): clusters for (doing, key, by), clusters in found.effects.items() if key == step.key}
-    if not mine or not step.writes:
+def _with_effects(step: Step, findings: Findings) -> Step:
+    """The step with the effects that were found, and without deployments that fail or withdraw everything instead."""
+    own = {
+        (effect_type, profile): clusters
+        for (effect_type, key, profile), clusters in findings.effects.items()
+        if key == step.key
+    }
+    if not own or not step.writes:
         return step
     instead: dict[ObjectKey, set[ClusterRef]] = {}
-    for (doing, by), clusters in mine.items():
-        if doing in (Doing.FAILS, Doing.WITHDRAWS):
-            instead.setdefault(by, set()).update(clusters)
-    deploying = (Doing.DEPLOYS, Doing.REDEPLOYS, Doing.LAST)
-    effects = [one for one in step.effects if one.doing not in deploying]
-    for one in step.effects:
-        left = tuple(cluster for cluster in one.clusters if cluster not in instead.get(one.by, ()))
-        if one.doing in deploying and left:
-            effects.append(replace(one, clusters=left))
-    effects += [Effect(doing, by, tuple(sorted(clusters))) for (doing, by), clusters in mine.items()]
-    return replace(step, effects=tuple(sorted(effects, key=lambda one: (one.doing, one.by))))
+    for (effect_type, profile), clusters in own.items():
+        if effect_type in (EffectType.FAILS, EffectType.WITHDRAWS):
+            instead.setdefault(profile, set()).update(clusters)
+    effects = [effect for effect in step.effects if effect.type not in _DEPLOYING]
+    for effect in step.effects:
+        remaining = tuple(cluster for cluster in effect.clusters if cluster not in instead.get(effect.by, ()))
+        if effect.type in _DEPLOYING and remaining:
+            effects.append(replace(effect, clusters=remaining))
+    effects += [Effect(effect_type, by, tuple(sorted(clusters))) for (effect_type, by), clusters in own.items()]
+    return replace(step, effects=tuple(sorted(effects, key=lambda effect: (effect.type, effect.by))))

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.match_states import SELECTING_KINDS, SET_KINDS, Change, Readers, Row, State, frozen, leaves
+from gitsnap.rollback.plan.match_states import (
+    SELECTING_KINDS,
+    SET_KINDS,
+    Change,
+    Matches,
+    SelectorIndex,
+    State,
+    frozen,
+    leaves,
+)
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     ClusterRef,
@@ -33,9 +42,9 @@ class Delta:
     """What Sveltos does for one profile after a step."""
 
     key: ObjectKey
-    left: Row
+    left: Matches
     """Clusters that it withdraws from."""
-    joined: Row
+    joined: Matches
     """Clusters that it deploys to."""
     leaves: bool
     """Whether what was deployed stays where it withdraws (``stopMatchingBehavior: LeavePolicies``)."""
@@ -44,7 +53,7 @@ class Delta:
 class Members:
     """The clusters of one set, kept up to date; the rules are those of ``members_of``."""
 
-    def __init__(self, document: JsonObject, matching: Clusters, selected: Row, *, moved: bool) -> None:
+    def __init__(self, document: JsonObject, matching: Clusters, selected: Matches, *, moved: bool) -> None:
         self.document = document
         self.limit = max_replicas(document)
         self.matching = matching
@@ -55,7 +64,7 @@ class Members:
         self.moved = moved or not evaluated_by_sveltos(document)
         """Whether the status is out of date."""
 
-    def row(self) -> Collection[ClusterRef]:
+    def clusters(self) -> Collection[ClusterRef]:
         """All clusters that the set selects."""
         if not self.moved:
             return self.selected
@@ -79,7 +88,7 @@ class Simulation:
         self,
         start: State,
         end: State,
-        readers: Readers,
+        index: SelectorIndex,
         tracked: Iterable[ObjectKey],
         held: frozenset[ObjectKey] = frozenset(),
     ) -> None:
@@ -88,7 +97,7 @@ class Simulation:
         ``held``: profiles that the rollback pauses until their own step.
         """
         self._start, self._end = start, end
-        self._readers = readers
+        self._index = index
         self._labels = start.labels.copied()
         self._selecting = dict(start.selecting)
         self._dependents = start.dependents
@@ -96,18 +105,18 @@ class Simulation:
         self._paused = {key for key, document in self._selecting.items() if paused(document)} | held
         self._sets = {key: self._members(document, moved=False) for key, document in start.sets.items()}
         self._settled = {
-            key: frozenset(members.row())
+            key: frozenset(members.clusters())
             for key, members in self._sets.items()
             if evaluated_by_sveltos(members.document)
         }
         self._lost_by_set: dict[ObjectKey, Clusters] = {}
-        self._standing: dict[ObjectKey, Row] = {}
+        self._standing: dict[ObjectKey, Matches] = {}
         self._journal: list[Callable[[], None]] = []
         self.deployed: dict[ObjectKey, Clusters] = {}
         """Where each object has its add-ons."""
         self.touched: Touched = {}
         """What the last step concerned."""
-        self.members_moved: dict[ObjectKey, tuple[Row, Row]] = {}
+        self.members_moved: dict[ObjectKey, tuple[Matches, Matches]] = {}
         """For each set that the last step concerned: the clusters that left it, and those that joined."""
         self._own: dict[ObjectKey, Clusters] = {}
         self._seen: dict[ObjectKey, Clusters] = {}
@@ -125,9 +134,9 @@ class Simulation:
         members = Members(document, matching, selected, moved=moved)
         if not members.moved and ObjectKey.of(document) in self._end.moved:
             # The plan makes the status out of date. Where it is what the rules say, nothing changes at that moment.
-            followed = members.row()
+            followed = members.clusters()
             members.moved = True
-            members.moved = set(members.row()) == followed
+            members.moved = set(members.clusters()) == followed
         return members
 
     # Steps --------------------------------------------------------------------------------------------------------
@@ -162,15 +171,15 @@ class Simulation:
         """Whether Sveltos withdraws nothing for a profile now: it is paused, held, or in DryRun."""
         return key in self._frozen
 
-    def row(self, key: ObjectKey) -> Row:
+    def matches(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches now."""
         return frozenset(self._row(key))
 
-    def members(self, key: ObjectKey) -> Row:
+    def members(self, key: ObjectKey) -> Matches:
         """The clusters that a set selects now."""
-        return frozenset(self._sets[key].row()) if key in self._sets else frozenset()
+        return frozenset(self._sets[key].clusters()) if key in self._sets else frozenset()
 
-    def unsettled(self, key: ObjectKey, clusters: Iterable[ClusterRef]) -> Row:
+    def unsettled(self, key: ObjectKey, clusters: Iterable[ClusterRef]) -> Matches:
         """The clusters that a profile matches only by what Sveltos may not know yet.
 
         A selector and a label count as soon as they are written. A set counts once its status shows the cluster, and a
@@ -182,7 +191,7 @@ class Simulation:
         """The sets and the dependents by which a profile matches a cluster now."""
         document = self._selecting.get(key)
         for used in sets_of(document) if document is not None else ():
-            if used in self._sets and cluster in self._sets[used].row():
+            if used in self._sets and cluster in self._sets[used].clusters():
                 yield used
         for dependent in self._dependents.of(key):
             if cluster in self._seen.get(dependent, ()):
@@ -199,9 +208,9 @@ class Simulation:
                 return False
         return True
 
-    def _stood(self, key: ObjectKey) -> Row:
+    def _stood(self, key: ObjectKey) -> Matches:
         if key not in self._standing:
-            self._standing[key] = self._start.standing(key)
+            self._standing[key] = self._start.deployed_on(key)
         return self._standing[key]
 
     # What a step touches --------------------------------------------------------------------------------------------
@@ -215,32 +224,32 @@ class Simulation:
             self._undo(lambda: self._labels.add(cluster, former))
         touched: Touched = {}
         for label in change.labels:
-            touched |= dict.fromkeys(self._readers.selecting_by(label), (cluster,))
-        for used in {used for label in change.labels for used in self._readers.sets_of_label(label)}:
+            touched |= dict.fromkeys(self._index.selecting_by(label), (cluster,))
+        for used in {used for label in change.labels for used in self._index.sets_of_label(label)}:
             members = self._sets.get(used)
             if members is None:
                 continue
             whole = self._relabel_in(used, members, cluster, labels)
-            for key in self._readers.users(used):
+            for key in self._index.users(used):
                 touched[key] = None if whole or touched.get(key, ()) is None else (cluster,)
         return touched
 
     def _relabel_in(self, used: ObjectKey, members: Members, cluster: ClusterRef, labels: Mapping[str, str]) -> bool:
         """Update a set for a cluster with other labels; whether more than that cluster may have come or gone."""
-        mode, had = members.mode(), cluster in members.row()
+        mode, had = members.mode(), cluster in members.clusters()
         near = not members.moved or abs(len(members.matching) - members.limit) <= 1
-        before = frozenset(members.row()) if near else frozenset({cluster} if had else ())
+        before = frozenset(members.clusters()) if near else frozenset({cluster} if had else ())
         matches = bool(selects(members.document, {cluster: labels}).clusters)
         self._put(members.matching, cluster, inside=matches)
         self._put(members.kept, cluster, inside=matches and cluster in members.selected)
         if not members.moved:
             members.moved = True
             self._undo(lambda: setattr(members, "moved", False))
-        after = frozenset(members.row()) if near else frozenset({cluster} if cluster in members.row() else ())
+        after = frozenset(members.clusters()) if near else frozenset({cluster} if cluster in members.clusters() else ())
         self._note_moved(used, before, after)
         return members.mode() != mode
 
-    def _note_moved(self, used: ObjectKey, before: Row, after: Row) -> None:
+    def _note_moved(self, used: ObjectKey, before: Matches, after: Matches) -> None:
         self.members_moved[used] = before - after, after - before
         lost = self._lost_by_set.setdefault(used, set())
         for cluster in before - after:
@@ -248,14 +257,14 @@ class Simulation:
 
     def _write_set(self, change: Change) -> Touched:
         key, former = change.key, self._sets.get(change.key)
-        had = frozenset(former.row()) if former is not None else frozenset[ClusterRef]()
+        had = frozenset(former.clusters()) if former is not None else frozenset[ClusterRef]()
         if change.after is None:
             self._sets.pop(key, None)
         else:
             self._sets[key] = self._members(change.after, moved=True)
         self._undo(lambda: self._restore(self._sets, key, former))
         self._note_moved(key, had, self.members(key))
-        return dict.fromkeys(self._readers.users(key))
+        return dict.fromkeys(self._index.users(key))
 
     def _write_selecting(self, change: Change) -> Touched:
         key, former = change.key, self._selecting.get(change.key)
@@ -319,7 +328,7 @@ class Simulation:
         if document is None:
             return set()
         found = set(selects(document, self._labels).clusters)
-        return found.union(*(self._sets[used].row() for used in sets_of(document) if used in self._sets))
+        return found.union(*(self._sets[used].clusters() for used in sets_of(document) if used in self._sets))
 
     def _directly(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
@@ -329,7 +338,7 @@ class Simulation:
     def _by_sets(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
         used = sets_of(document) if document is not None else ()
-        return any(cluster in self._sets[one].row() for one in used if one in self._sets)
+        return any(cluster in self._sets[one].clusters() for one in used if one in self._sets)
 
     def _row(self, key: ObjectKey) -> Clusters:
         if key not in self._selecting:

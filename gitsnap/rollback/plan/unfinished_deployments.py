@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Doubt
+from gitsnap.rollback.plan.consequences import Uncertainty
 from gitsnap.rollback.plan.deployed_content import FEATURES
 from gitsnap.sveltos import inventory
 from gitsnap.sveltos.matching import ClusterRef
@@ -33,8 +33,10 @@ def unfinished_features(summaries: Iterable[JsonObject]) -> Mapping[tuple[Object
     return unfinished
 
 
-def unfinished_deployment(profile: ObjectKey, clusters: Iterable[ClusterRef]) -> Doubt:
+def unfinished_deployment(profile: ObjectKey, clusters: Iterable[ClusterRef]) -> Uncertainty:
     """The uncertainty about a profile that the plan redeploys to clusters where its last deployment is unfinished."""
     named = sorted(clusters)
     where = str(named[0]) if len(named) == 1 else f"{len(named)} clusters"
-    return Doubt(profile, f"its last deployment to {where} failed or is not done, so that what runs there is not known")
+    return Uncertainty(
+        profile, f"its last deployment to {where} failed or is in progress, and what runs there is unknown"
+    )
