@@ -31,6 +31,8 @@ class Redeployment:
     """Clusters that start to match. The deployment to them may fail as well."""
     early: bool = False
     """Whether the live profile deploys content that is written before the profile's own step."""
+    before_deletions: bool = False
+    """Whether the new profile deploys before the plan deletes objects without which the last deployment fails."""
 
     @property
     def known(self) -> bool:

@@ -26,6 +26,10 @@ from gitsnap.sveltos.references import references
 Inventories = Mapping[ClusterRef, list[Deployed]]
 """What the ClusterConfiguration of each cluster lists."""
 
+_BEFORE_DELETIONS = (
+    "Sveltos may deploy it before an object that it needs is deleted, and then withdraws what it no longer refers to"
+)
+
 _DEPLOYING = (EffectType.DEPLOYS, EffectType.REDEPLOYS, EffectType.LAST)
 
 
@@ -162,6 +166,11 @@ class Reductions:
                 key = (old.reference_key, new.reference_key)
                 difference = differences.setdefault(key, Difference(redeployment, old, new))
                 self._compared.append((redeployment, difference, new))
+                if new.failing and not redeployment.early:
+                    passing = Deployment.of(redeployment.after, cluster, early, new_view)
+                    if new.failing - passing.failing:
+                        earlier = replace(redeployment, before_deletions=True)
+                        self._compared.append((earlier, Difference(earlier, old, passing), passing))
             for cluster in redeployment.joining:
                 new = Deployment.of(redeployment.after, cluster, after, new_view)
                 if new.failing:
@@ -213,12 +222,16 @@ class Reductions:
     ) -> None:
         profile, cluster = redeployment.key, new.cluster
         steps = self._causing_steps(redeployment, difference, new)
-        if not redeployment.early:
+        if not redeployment.early and not redeployment.before_deletions:
             _add_failures(findings, profile, difference, new, steps)
         if not difference.may_withdraw:
             return
         listed = [entry for entry in inventories.get(cluster, ()) if entry.profile == profile]
         withdrawn = [entry for entry in listed if difference.withdraws(entry, new)]
+        if redeployment.before_deletions:
+            if withdrawn or (cluster not in inventories and difference.removes_something):
+                findings.uncertainties.setdefault(profile, Uncertainty(profile, _BEFORE_DELETIONS))
+            return
         if withdrawn:
             findings.add_reduction(profile, cluster, withdrawn)
             everything = len(withdrawn) == len(listed) and not new.features and not redeployment.early

@@ -10,6 +10,8 @@ from gitsnap.rollback.plan.consequences import Uncertainty
 from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, SelectorIndex, State, templated
 from gitsnap.sveltos import inventory, kinds
 
+CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
+
 _GENERATING_FIELDS: Mapping[Kind, tuple[str, ...]] = {
     kinds.EVENT_TRIGGER: ("eventSourceName", "destinationCluster", "destinationClusterSelector"),
     kinds.CLUSTER_PROMOTION: ("stages",),
@@ -31,7 +33,7 @@ def find_uncertainties(
             continue
         states = [state for state in (start, end) if key in state.selecting]
         if not all(state.certain(key) for state in states):
-            reasons[key] = "Sveltos chooses the clusters of a set with maxReplicas"
+            reasons[key] = CHOOSING
         elif any(templated(state.selecting[key]) for state in states):
             reasons[key] = "its selector is a template"
     for key, reason in (*_generating(start, changes), *_classified(start, index, changes)):
