@@ -18,7 +18,7 @@ from gitsnap.plan.consequences import Doubt, Hold, Moment, Wait, Withdraw
 from gitsnap.plan.matching import Change, Readers, Row, Rows, State, frozen, leaves
 from gitsnap.plan.obstacles import Blocked
 from gitsnap.plan.simulation import Delta, Simulation
-from gitsnap.plan.uncertainty import doubts
+from gitsnap.plan.uncertainty import CHOOSING, doubts
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, observed
 from gitsnap.sveltos.pausing import paused
@@ -97,7 +97,9 @@ class _Walk:
     taken: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
     """Matches that end while it is not, and while the profile is not paused or in DryRun."""
     risks: dict[ObjectKey, Row] = field(default_factory=dict)
-    """Matches that Sveltos may not know of at the moment at which it looks."""
+    """Matches that Sveltos may not know of, or not choose, at the moment at which it looks."""
+    chosen: set[ObjectKey] = field(default_factory=set)
+    """Profiles with a risk because a set has to choose: to hold them, or to wait, does not take it away."""
     waits: dict[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
 
 
@@ -139,9 +141,9 @@ class _Arranger:
         pairs = sorted((key, one, moment) for moment, rows in moments for key, row in rows.items() for one in row)
         unsure = doubts(self._start, self._end, self._readers, self._changes, self._affected)
         unsure += [
-            Doubt(key, self._late(key, row))
+            Doubt(key, CHOOSING if key in walk.chosen else self._late(key, row))
             for key, row in walk.risks.items()
-            if not (self._waiting and key in way.held | walk.waits.keys())
+            if key in walk.chosen or not (self._waiting and key in way.held | walk.waits.keys())
         ]
         first = {doubt.key: doubt for doubt in reversed(unsure)}
         return Arrangement(
@@ -282,10 +284,10 @@ class _Arranger:
                 walk.waits[change.key] = tuple(readded)
             for key, clusters in simulation.touched.items():
                 if key in self._keep and not simulation.is_frozen(key):
-                    self._note_risk(walk, simulation, key, self._keep[key] if clusters is None else clusters)
+                    self._note_risk(walk, simulation, key, clusters)
         for key in sorted(way.held - self._own, key=lambda key: len(self._end.dependents.of(key))):
             self._note(walk, simulation.release(key))
-            self._note_risk(walk, simulation, key, self._keep[key])
+            self._note_risk(walk, simulation, key, None)
             waits = self._release_waits(simulation, key)
             if waits:
                 walk.waits[key] = waits
@@ -304,11 +306,19 @@ class _Arranger:
             which = walk.left if delta.leaves else walk.taken
             which |= {(key, cluster) for cluster in delta.left}
 
-    def _note_risk(self, walk: _Walk, simulation: Simulation, key: ObjectKey, clusters: Iterable[ClusterRef]) -> None:
-        keep, deployed = self._keep[key], simulation.deployed[key]
-        risk = simulation.unsettled(key, [one for one in clusters if one in keep and one in deployed])
+    def _note_risk(
+        self, walk: _Walk, simulation: Simulation, key: ObjectKey, clusters: Collection[ClusterRef] | None
+    ) -> None:
+        """Note the matches of a profile, on these clusters or on all of them, that may be lost although they are kept.
+
+        Those of a profile that leaves in place what it deployed are kept until its own step, whatever follows.
+        """
+        kept = simulation.deployed[key] & (self._before[key] if self._spares(key) else self._keep[key])
+        risk = simulation.unsettled(key, kept if clusters is None else kept.intersection(clusters))
         if risk:
             walk.risks[key] = walk.risks.get(key, _NOTHING) | risk
+            if any(simulation.chooses(used, one) for one in risk for used in simulation.providers(key, one)):
+                walk.chosen.add(key)
 
     def _release_waits(self, simulation: Simulation, key: ObjectKey) -> tuple[Wait, ...]:
         """What Sveltos must report before a profile may look: the clusters that it has its add-ons on."""

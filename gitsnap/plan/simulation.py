@@ -12,20 +12,18 @@ from typing import Any
 
 from gitsnap.model import JsonObject, ObjectKey
 from gitsnap.plan.matching import SELECTING_KINDS, SET_KINDS, Change, Readers, Row, State, frozen, leaves
+from gitsnap.plan.members import Clusters, Members
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     ClusterRef,
     Dependents,
     evaluated_by_sveltos,
-    max_replicas,
     observed,
     prerequisites_of,
     selects,
     sets_of,
 )
 from gitsnap.sveltos.pausing import paused
-
-Clusters = set[ClusterRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +37,6 @@ class Delta:
     """Clusters that it deploys to."""
     leaves: bool
     """Whether what was deployed stays where it withdraws (``stopMatchingBehavior: LeavePolicies``)."""
-
-
-class Members:
-    """The clusters of one set, kept up to date; the rules are those of ``members_of``."""
-
-    def __init__(self, document: JsonObject, matching: Clusters, selected: Row, *, moved: bool) -> None:
-        self.document = document
-        self.limit = max_replicas(document)
-        self.matching = matching
-        self.selected = selected
-        """Those that the status has selected."""
-        self.kept = set(selected & matching)
-        """Those that match and that the status has selected."""
-        self.moved = moved or not evaluated_by_sveltos(document)
-        """Whether the status is out of date."""
-
-    def row(self) -> Collection[ClusterRef]:
-        """All clusters that the set selects."""
-        if not self.moved:
-            return self.selected
-        if self.limit <= 0:
-            return ()
-        return self.kept if self.kept and len(self.matching) > self.limit else self.matching
-
-    def mode(self) -> tuple[bool, ...]:
-        """What decides how the row follows from the fields; when it changes, all of the row may."""
-        return self.moved, len(self.matching) <= self.limit, bool(self.kept)
 
 
 Touched = dict[ObjectKey, Collection[ClusterRef] | None]
@@ -170,11 +141,17 @@ class Simulation:
         """The clusters that a set selects now."""
         return frozenset(self._sets[key].row()) if key in self._sets else frozenset()
 
+    def chooses(self, key: ObjectKey, cluster: ClusterRef) -> bool:
+        """Whether an object is a set that may select other clusters than this one."""
+        members = self._sets.get(key)
+        return members is not None and members.chooses(cluster, self._lost_by_set.get(key, ()))
+
     def unsettled(self, key: ObjectKey, clusters: Iterable[ClusterRef]) -> Row:
         """The clusters that a profile matches only by what Sveltos may not know yet.
 
         A selector and a label count as soon as they are written. A set counts once its status shows the cluster, and a
-        dependent once it has been looked at: both are safe only where they had the cluster all the time.
+        dependent once it has been looked at: both are safe only where they had the cluster all the time. A set that
+        has to choose may choose others.
         """
         return frozenset(cluster for cluster in clusters if self._is_unsettled(key, cluster))
 
@@ -193,7 +170,8 @@ class Simulation:
             return False
         for provider in self.providers(key, cluster):
             if provider.kind in SET_KINDS:
-                if cluster in self._settled.get(provider, ()) and cluster not in self._lost_by_set.get(provider, ()):
+                had = cluster in self._settled.get(provider, ()) and cluster not in self._lost_by_set.get(provider, ())
+                if had and not self.chooses(provider, cluster):
                     return False
             elif key in self._start.dependents.prerequisites(provider) and cluster in self._stood(provider):
                 return False

@@ -15,6 +15,8 @@ from gitsnap.plan.sources import FEATURES
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef
 
+CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
+
 _UNEVALUATED: Mapping[Kind, tuple[str, ...]] = {
     kinds.EVENT_TRIGGER: ("eventSourceName", "destinationCluster", "destinationClusterSelector"),
     kinds.CLUSTER_PROMOTION: ("stages",),
@@ -32,7 +34,7 @@ def doubts(
             continue
         states = [state for state in (start, end) if key in state.selecting]
         if not all(state.certain(key) for state in states):
-            found[key] = "Sveltos chooses the clusters of a set with maxReplicas"
+            found[key] = CHOOSING
         elif any(templated(state.selecting[key]) for state in states):
             found[key] = "its selector is a template"
     for key, reason in (*_generating(start, changes), *_classified(start, readers, changes)):
