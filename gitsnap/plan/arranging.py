@@ -126,9 +126,12 @@ class _Arranger:
         self._tracked = {one for key in self._affected for state in states for one in (key, *state.dependents.of(key))}
         self._before = {key: self._start.standing(key) for key in self._tracked}
         self._after = {key: self._end.row(key) for key in self._tracked}
+        deleted = {change.key for change in changes if change.after is None}
+        for key in deleted & self._before.keys() & self._start.selecting.keys():
+            # Sveltos withdraws a deleted profile from where it has it, also where it should not have it any more.
+            self._before[key] |= observed(self._start.selecting[key]) & self._start.labels.keys()
         self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
         stays = {key for key, document in self._start.selecting.items() if paused(document)}
-        deleted = {change.key for change in changes if change.after is None}
         # The deletion of a paused profile does not end, so what is deleted is not held.
         self._holdable = frozenset(holdable) & self._start.selecting.keys() - stays - deleted
         self._own = {change.key for change in changes}

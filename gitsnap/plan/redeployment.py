@@ -34,6 +34,8 @@ class Redeployment:
     """Clusters that come to match: the deployment to them may fail as well."""
     early: bool = False
     """Whether it is the live profile that deploys what was written before its own step."""
+    passing: bool = False
+    """Whether it is the deployment before what the plan deletes is gone, where the last one fails without that."""
 
     @property
     def known(self) -> bool:

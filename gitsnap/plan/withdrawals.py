@@ -23,6 +23,8 @@ from gitsnap.sveltos.matching import ClusterRef, sets_of
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
 
+_PASSING = "it may deploy once more, and withdraw what it no longer asks for, before an object that it needs is deleted"
+
 Entries = Mapping[ClusterRef, list[Deployed]]
 
 
@@ -146,6 +148,11 @@ class Withdrawals:
                 new = Deployment.of(one.after, cluster, early if one.early else after, self._views[not one.early].get)
                 shared = known.setdefault((old.sign, new.sign), Difference(one, old, new))
                 self._compared.append((one, shared, new))
+                if new.failing and not one.early:
+                    passing = Deployment.of(one.after, cluster, early, self._views[1].get)
+                    if new.failing - passing.failing:
+                        meanwhile = replace(one, passing=True)
+                        self._compared.append((meanwhile, Difference(meanwhile, old, passing), passing))
             for cluster in one.joining:
                 new = Deployment.of(one.after, cluster, after, self._views[1].get)
                 if new.failing:
@@ -183,12 +190,16 @@ class Withdrawals:
 
     def _judge(self, found: Findings, one: Redeployment, shared: Difference, new: Deployment, entries: Entries) -> None:
         cluster, steps = new.cluster, self._steps_of(one, shared, new)
-        if not one.early:
+        if not one.early and not one.passing:
             self._note_failures(found, one, shared, new, steps)
         if not shared.may_take:
             return
         listed = [entry for entry in entries.get(cluster, ()) if entry.profile == one.key]
         going = [entry for entry in listed if shared.takes(entry, new)]
+        if one.passing:
+            if going or (cluster not in entries and shared.removed_something):
+                found.doubts.setdefault(one.key, Doubt(one.key, _PASSING))
+            return
         if going:
             found.less(one.key, cluster, going)
             everything = len(going) == len(listed) and not new.features and not one.early
