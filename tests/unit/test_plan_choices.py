@@ -50,12 +50,12 @@ class _Rollback:
         self.lost = {(profile.name, key.name) for profile, key in sveltos.lost}
 
     @property
-    def doubts(self) -> dict[str, str]:
+    def uncertainties(self) -> dict[str, str]:
         """Reasons by profile."""
         return {doubt.key.name: doubt.reason for doubt in self.plan.uncertainties}
 
     @property
-    def withdraws(self) -> set[tuple[str, str]]:
+    def withdrawals(self) -> set[tuple[str, str]]:
         """Profile and cluster of each line."""
         return {(line.profile.name, line.cluster.name) for line in self.plan.withdrawals}
 

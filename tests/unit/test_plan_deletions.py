@@ -34,7 +34,7 @@ def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
     state = sample_state(sample)
     created = cluster.objects.keys() - state.keys
     made = {key: None for key in created if key.kind != kinds.CLUSTER_CONFIGURATION}
-    return add_withdrawals(cluster, plan_of(replace(state, made=made), [*cluster.objects.values()]))
+    return add_withdrawals(cluster, plan_of(replace(state, created=made), [*cluster.objects.values()]))
 
 
 @pytest.mark.parametrize(

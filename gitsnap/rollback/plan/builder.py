@@ -13,10 +13,11 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.rollback.plan.consequences import Effect, Retained, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.decisions import StepDecider
 from gitsnap.rollback.plan.deletions import decide_created, decide_surplus
+from gitsnap.rollback.plan.hold_releases import releasable
 from gitsnap.rollback.plan.impact import find_effects
 from gitsnap.rollback.plan.inputs import LiveState, SampleState
 from gitsnap.rollback.plan.match_states import MATCHING_KINDS, Change
-from gitsnap.rollback.plan.ordering import StepOrder, find_order, releasable
+from gitsnap.rollback.plan.ordering import StepOrder, find_order
 from gitsnap.rollback.plan.selection import Selection
 from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps, matching_steps

@@ -1,7 +1,4 @@
-"""The clusters of a set while the steps of a plan are carried out, one label or one write at a time.
-
-This module must not know which profiles use a set.
-"""
+"""The clusters that a set selects while the steps of a plan are written."""
 
 from __future__ import annotations
 
@@ -15,21 +12,22 @@ Clusters = set[ClusterRef]
 
 
 class Members:
-    """The clusters of one set, kept up to date; the rules are those of ``members_of``."""
+    """The clusters of one set, updated step by step; the rules are those of ``members_of``."""
 
     def __init__(self, document: JsonObject, matching: Clusters, selected: Matches, *, moved: bool) -> None:
         self.document = document
         self.limit = max_replicas(document)
         self.matching = matching
+        """The clusters that match the selectors of the set."""
         self.selected = selected
-        """Those that the status has selected."""
+        """The clusters that the status names as selected."""
         self.kept = set(selected & matching)
-        """Those that match and that the status has selected."""
+        """The clusters that match and that the status names."""
         self.moved = moved or not evaluated_by_sveltos(document)
-        """Whether the status is out of date."""
+        """Whether the status is outdated."""
 
     def clusters(self) -> Collection[ClusterRef]:
-        """All clusters that the set selects."""
+        """The clusters that the set selects."""
         if not self.moved:
             return self.selected
         if self.limit <= 0:
@@ -37,10 +35,10 @@ class Members:
         return self.kept if self.kept and len(self.matching) > self.limit else self.matching
 
     def chooses(self, cluster: ClusterRef, lost: Collection[ClusterRef]) -> bool:
-        """Whether more clusters match than the set selects, so that it may select others than this one.
+        """Whether more clusters match than the set may select, so that it may select other clusters than this one.
 
-        What is selected stays selected while it matches and while the set has room. Which other clusters Sveltos
-        selects, and which ones it takes out, cannot be known. ``lost``: what has left the status since the plan.
+        A selected cluster stays selected while it matches and while the set has room. Which other clusters Sveltos
+        selects or drops is unknown. ``lost`` are the clusters that have left the status since the plan.
         """
         if not self.moved or len(self.matching) <= self.limit:
             return False
@@ -48,5 +46,5 @@ class Members:
         return cluster not in kept or len(kept) > self.limit
 
     def mode(self) -> tuple[bool, ...]:
-        """What decides how the row follows from the fields; when it changes, all of the row may."""
+        """The facts that decide how ``clusters`` is computed. If they change, every cluster may join or leave."""
         return self.moved, len(self.matching) <= self.limit, bool(self.kept)
