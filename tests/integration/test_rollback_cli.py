@@ -227,7 +227,7 @@ def test_atomic_goes_back_by_itself(failing: TypedPlace, monkeypatch: pytest.Mon
     """Exit 17, everything as before, and no rollback left to finish or undo."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes --atomic", 17)
-    assert "taken back: ConfigMap default/database" in done.stdout
+    assert "reverted: ConfigMap default/database" in done.stdout
     assert "The cluster is as it was before." in done.stderr
     assert "a: 2" in failing.read("database")
     assert "no rollback to undo" in failing.run("undo --yes", 4).stderr

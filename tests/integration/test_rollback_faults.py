@@ -240,7 +240,7 @@ def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered
     back = caught.value.report.revert_result
     assert back is not None
     written = [step.key for step in scene.plan.writes[: position + (0 if answered else 1)]]
-    assert list(back.reversed) == written[::-1]
+    assert list(back.reverted) == written[::-1]
 
 
 def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
@@ -268,8 +268,8 @@ def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
     assert caught.value.exit_code == 15
     assert back is not None
     assert back.problem == "it may not be deleted"
-    assert [key.name for key in back.still] == ["two"]
-    assert "Taking it back failed too, at ConfigMap default/two" in caught.value.message
+    assert [key.name for key in back.not_reverted] == ["two"]
+    assert "The revert failed too, at ConfigMap default/two" in caught.value.message
     assert scene.cluster.get(key)["metadata"]["labels"] == {"env": "prod"}
 
 

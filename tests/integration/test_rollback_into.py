@@ -97,7 +97,7 @@ def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
 
     first = planned.stdout.splitlines()[0]
     assert first == "cluster: stage (context directory, id uid-of-stage)"
-    assert "note: the sample is of another cluster: uid-of-prod" in planned.stdout
+    assert "note: the sample is from another cluster: uid-of-prod" in planned.stdout
     assert place.roll_back("--dry-run", *_INTO).stdout == planned.stdout
     assert not list((place.folder / "record").iterdir())
 

@@ -91,6 +91,6 @@ def test_a_profile_outside_of_the_selection_that_a_set_is_to_keep_is_uncertain(s
     done = _Rollback(sample, live, sets_first=sets_first)
 
     assert done.uncertainties == {
-        "p": "on 1 cluster it matches by ClusterSet s, which Sveltos evaluates some time after the write"
+        "p": "on 1 cluster it matches through ClusterSet s, which Sveltos evaluates some time after the write"
     }
     assert done.lost == (set() if sets_first else {("p", "west")})

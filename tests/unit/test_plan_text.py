@@ -153,7 +153,7 @@ def test_a_kind_that_may_not_be_read_is_said() -> None:
     """What is not known of a plan's reach is no silence."""
     live = replace(live_state([_stack(0, "2")]), unread=frozenset({kinds.CLUSTER_PROFILE}))
     plan = plan_of([_stack(0, "1")], live)
-    assert "it reaches is not known: you may not read ClusterProfile" in plan_text(plan, columns=0)
+    assert "the plan reaches: you may not read ClusterProfile" in plan_text(plan, columns=0)
     assert plan_document(plan)["unread"] == [str(kinds.CLUSTER_PROFILE)]
 
 

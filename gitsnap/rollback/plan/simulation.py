@@ -144,7 +144,7 @@ class Simulation:
 
     def matches(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches now."""
-        return frozenset(self._matches(key))
+        return frozenset(self._current_matches(key))
 
     def members(self, key: ObjectKey) -> Matches:
         """The clusters that a set selects now."""
@@ -317,7 +317,7 @@ class Simulation:
         sets = sets_of(document) if document is not None else ()
         return any(cluster in self._sets[used].clusters() for used in sets if used in self._sets)
 
-    def _matches(self, key: ObjectKey) -> Clusters:
+    def _current_matches(self, key: ObjectKey) -> Clusters:
         if key not in self._selecting:
             return set()
         return self._own[key].union(*(self._seen.get(dependent, ()) for dependent in self._dependents.of(key)))
@@ -325,8 +325,8 @@ class Simulation:
     def _update_deployed(self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: Change | None) -> Delta:
         deployed = self.deployed[key]
         if clusters is None:
-            matches = self._matches(key)
-            left, joined = frozenset(deployed - matches), frozenset(matches - deployed)
+            current = self._current_matches(key)
+            left, joined = frozenset(deployed - current), frozenset(current - deployed)
         else:
             dependents = self._dependents.of(key)
             inside = {
