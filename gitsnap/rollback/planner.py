@@ -50,7 +50,7 @@ def prepare(
     check_identity(cluster.info(), expected_cluster)
     objects = SampleObjects(tree, keeper)
     selected, notes = select_objects(cluster, objects, selection, prune=options.prune)
-    plan = plan_objects(cluster, PlanRequest(objects, sample, selection, options, selected))
+    plan = plan_objects(cluster, objects, PlanRequest(sample, selection, options, selected))
     if sample.metadata.cluster != plan.cluster.uid:
         notes = (f"the sample is from another cluster: {sample.metadata.cluster}", *notes)
     return replace(plan, notes=notes)
@@ -60,7 +60,6 @@ def prepare(
 class PlanRequest:
     """What a plan is made for."""
 
-    objects: SampleObjects
     sample: Sample
     selection: Selection
     options: Options
@@ -72,9 +71,9 @@ class PlanRequest:
     """For an undo; see SampleState."""
 
 
-def plan_objects(cluster: Cluster, request: PlanRequest) -> Plan:
+def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest) -> Plan:
     """Read the live objects and build the plan, with what it would withdraw."""
-    objects, selected, tree = request.objects, request.selected, request.objects.tree
+    selected, tree = request.selected, objects.tree
     cluster.hush(sensitive.kind for sensitive in tree.info.secrets.sensitive_fields)
     live, unchanged = read_live(cluster, objects, selected | request.created.keys(), request.selection)
     documents, unrestorable = _restore(objects, (selected & objects.keys) - unchanged, live)
@@ -93,16 +92,18 @@ def plan_objects(cluster: Cluster, request: PlanRequest) -> Plan:
     )
     plan = make_plan(sample, live, request.selection, request.options)
     if not request.selection.keys:  # an undo never suggests to select more
-        plan = replace(plan, avoidable=_avoidable(plan, request, sample, live))
+        plan = replace(plan, avoidable=_avoidable(plan, objects, request, sample, live))
     return add_withdrawals(cluster, plan)
 
 
-def _avoidable(plan: Plan, request: PlanRequest, sample: SampleState, live: LiveState) -> frozenset[ObjectKey]:
+def _avoidable(
+    plan: Plan, objects: SampleObjects, request: PlanRequest, sample: SampleState, live: LiveState
+) -> frozenset[ObjectKey]:
     """The unselected profiles and clusters that would lose no match if they were selected as well."""
     avoidable = frozenset[ObjectKey]()
     for candidates in (unselected_losing_profiles(plan, sample.keys), unselected_lost_clusters(plan, sample.keys)):
         if candidates:
-            documents, unrestorable = _restore(request.objects, candidates, live)
+            documents, unrestorable = _restore(objects, candidates, live)
             wider = replace(
                 sample,
                 documents={**sample.documents, **documents},

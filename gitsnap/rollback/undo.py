@@ -42,7 +42,6 @@ def prepare_undo(
     if any(action == Action.RECREATE for action in actions.values()):
         options = replace(options, recreate=True)
     request = PlanRequest(
-        objects,
         past.before,
         Selection(keys=tuple(sorted(keys))),
         options,
@@ -50,7 +49,7 @@ def prepare_undo(
         created=_created_documents(SampleObjects(target, keeper) if target is not None else None, created),
         pausable=held,
     )
-    plan = plan_objects(cluster, request)
+    plan = plan_objects(cluster, objects, request)
     missing = sorted(keys - objects.keys - created)
     notes = [f"{in_words(key)} is not in the sample before the rollback, and is left as it is" for key in missing]
     return replace(plan, notes=(*plan.notes, *notes))
