@@ -108,10 +108,10 @@ def apply(
     ``take_sample`` is called before the first write and after the last one. If the first call fails, nothing is
     changed. ``asked`` goes into the records of these samples. With ``atomic``, a failure reverts what was written.
     ``unfinished`` is the newest rollback of the archive if it did not finish. If the plan has nothing left to write or
-    undo, a sample records the end of that rollback. ``settling`` waits for what Sveltos must report before a step; None
-    to wait for nothing, as for a folder of YAML.
+    undo, a sample records the end of that rollback. ``settling`` waits for the reports of Sveltos on which a step
+    depends; None disables waiting, as for a folder of YAML.
     Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
-    nothing is changed; StoppedError, with the report, if the rollback stopped half-way; and UndoneError if it was then
+    nothing is changed; and, with the report, StoppedError if the rollback stopped half-way, UndoneError if it was then
     reverted.
     """
     if plan.blocked:
