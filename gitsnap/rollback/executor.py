@@ -111,8 +111,8 @@ def apply(
     undo, a sample records the end of that rollback. ``settling`` waits for the reports of Sveltos on which a step
     depends; None disables waiting, as for a folder of YAML.
     Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
-    nothing is changed; and, with the report, StoppedError if the rollback stopped half-way, UndoneError if it was then
-    reverted.
+    nothing is changed; StoppedError if the rollback stopped half-way; and UndoneError if it was then reverted. The last
+    two have the report.
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
