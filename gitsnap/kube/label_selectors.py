@@ -20,7 +20,7 @@ _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 _OPERATORS = {"in": "In", "notin": "NotIn", "=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt"}
 
 
-def parse(text: str) -> list[dict[str, Any]]:
+def parse_requirements(text: str) -> list[dict[str, Any]]:
     """The requirements of a selector such as ``env=fv,tier in (a, b),!old``, as ``matchExpressions`` holds them.
 
     Raises ValueError with the requirement that cannot be read.

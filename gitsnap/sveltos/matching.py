@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.kube.label_selectors import matches_all, parse
+from gitsnap.kube.label_selectors import matches_all, parse_requirements
 from gitsnap.sveltos import kinds
 
 _TYPE_OF_KIND = {kinds.CAPI_CLUSTER: "capi", kinds.SVELTOS_CLUSTER: "sveltos"}
@@ -293,7 +293,7 @@ def label_selector(written: Any) -> Mapping[str, Any] | None:
     """What an object has for a selector, as v1beta1 writes it; v1alpha1 had a text. None for what is no selector."""
     if isinstance(written, str):
         try:
-            return {"matchExpressions": parse(written)} if written else {}
+            return {"matchExpressions": parse_requirements(written)} if written else {}
         except ValueError:
             return None
     if not isinstance(written, dict):

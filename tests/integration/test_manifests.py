@@ -38,6 +38,7 @@ def test_an_overlay_is_taken_by_the_server(installation: Installation, overlay: 
     kinds = {one["kind"] for one in yaml.safe_load_all(text)}
     guards = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy"}
     assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition", *guards} <= kinds
+    assert "Snapshot" not in kinds, "a server takes no Snapshot in the same request as the definition of the kind"
 
 
 def test_the_alerts_render(installation: Installation) -> None:

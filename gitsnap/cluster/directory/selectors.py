@@ -8,7 +8,7 @@ from typing import Any
 
 from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject
-from gitsnap.kube.label_selectors import matches_all, parse
+from gitsnap.kube.label_selectors import matches_all, parse_requirements
 
 Matcher = Callable[[JsonObject], bool]
 
@@ -18,7 +18,7 @@ _EQUALITY = re.compile(r"([^\s=!<>(),]+)\s*(==|=|!=)\s*([^\s=!<>(),]*)\Z")
 def label_matcher(selector: str) -> Matcher:
     """Whether an object's labels match. Raises RejectedError for a text that is no selector."""
     try:
-        requirements = parse(selector)
+        requirements = parse_requirements(selector)
     except ValueError:
         raise RejectedError(f"{selector!r} is no label selector") from None
 

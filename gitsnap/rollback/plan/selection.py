@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import IncompleteKind, JsonObject, Kind, ObjectKey
 from gitsnap.core.suggestions import nearest
-from gitsnap.kube.label_selectors import matches_all, parse
+from gitsnap.kube.label_selectors import matches_all, parse_requirements
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.restore import restorable
@@ -244,7 +244,7 @@ def labels_match(selector: str, document: JsonObject) -> bool:
     if not selector.strip():
         return True
     try:
-        requirements = parse(selector)
+        requirements = parse_requirements(selector)
     except ValueError as error:
         raise UsageError(
             f"--selector {selector}: {str(error)!r} is not a label requirement",
