@@ -12,7 +12,7 @@ from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import plan_of, sample_state
-from tests.unit.test_plan_withdrawals import WEST, config_map, deployed, lines, profile
+from tests.unit.test_plan_reductions import WEST, config_map, deployed, lines, profile
 
 _MATCHES_WEST = {
     "status": {
