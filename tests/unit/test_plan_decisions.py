@@ -75,7 +75,9 @@ def test_an_object_that_the_sample_lacks_gets_no_step() -> None:
     event = alive(custom(kinds.EVENT_SOURCE, "e", {}), creationTimestamp="2026-01-02T00:00:00Z")
     plan = plan_of(_sample(DATABASE), [DATABASE, event])
     assert [step.key.name for step in plan.steps] == ["database"]
-    assert [(one.key.name, one.reason) for one in plan.stays] == [("e", "created after the sample; --prune deletes it")]
+    assert [(retained.key.name, retained.reason) for retained in plan.stays] == [
+        ("e", "created after the sample; --prune deletes it")
+    ]
 
 
 def test_labels_of_a_cluster_are_a_patch_of_the_users_keys() -> None:
@@ -143,7 +145,7 @@ def test_a_cluster_that_is_gone_is_not_created() -> None:
 def test_a_kind_that_is_not_installed_is_refused() -> None:
     """Without its CRD an object cannot be created."""
     live = live_state([])
-    served = {kind: one for kind, one in live.served.items() if kind != kinds.CLUSTER_PROFILE}
+    served = {kind: resource for kind, resource in live.served.items() if kind != kinds.CLUSTER_PROFILE}
     step = only_step(plan_of([GUESTBOOK], replace(live, served=served)))
     assert "is not installed" in step.reason
 
@@ -321,7 +323,7 @@ def test_prune_of_a_named_profile_counts_what_it_withdraws() -> None:
     profile = _young(GUESTBOOK)
     plan = _pruned(profile, alive(WEST), selection=Selection(clusterprofiles=("guestbook",)), sample=_sample(WEST))
     assert [(step.action, step.key.name) for step in plan.writes] == [(Action.DELETE, "guestbook")]
-    assert [str(one.cluster) for one in plan.withdrawals] == ["default/sveltos--west"]
+    assert [str(withdrawal.cluster) for withdrawal in plan.withdrawals] == ["default/sveltos--west"]
     assert any("--allow-withdraw" in reason for reason in plan.blocked)
 
 

@@ -37,7 +37,7 @@ _SAMPLE: Sample = sample(1, NOON)
 
 
 @pytest.mark.parametrize(
-    "field", [one for one in dataclasses.fields(Options) if one.name != "wait"], ids=lambda one: one.name
+    "field", [option for option in dataclasses.fields(Options) if option.name != "wait"], ids=lambda option: option.name
 )
 def test_the_hash_covers_every_option(field: dataclasses.Field[Any]) -> None:
     """What is allowed decides about the writes, so a file whose options were changed is another plan."""

@@ -36,7 +36,8 @@ def _refers_to(name: str = "database", namespace: str | None = "default") -> Jso
 def _said(plan: Plan, name: str) -> dict[str, list[str]]:
     """What happens after a step: by which profile, and on which clusters."""
     return {
-        f"{one.type} {one.by.name}": [cluster.name for cluster in one.clusters] for one in step_of(plan, name).effects
+        f"{effect.type} {effect.by.name}": [cluster.name for cluster in effect.clusters]
+        for effect in step_of(plan, name).effects
     }
 
 
@@ -48,7 +49,7 @@ def test_content_reaches_the_clusters_of_the_profiles_that_refer_to_it() -> None
     profiles = [_profile(**_refers_to()), _profile("prod", name="else", **_refers_to("frontend"))]
     plan = plan_of([*profiles, _config_map("1")], [*CLUSTERS, *profiles, _config_map("2")])
     assert _said(plan, "database") == {"redeploys guestbook": ["east", "west"]}
-    assert [str(one) for one in sorted(plan.reached)] == ["default/sveltos--east", "default/sveltos--west"]
+    assert [str(cluster) for cluster in sorted(plan.reached)] == ["default/sveltos--east", "default/sveltos--west"]
 
 
 @pytest.mark.parametrize(("name", "namespace"), [("{{ .ClusterName }}", "default"), ("database", None)])
@@ -58,7 +59,9 @@ def test_a_reference_may_mean_another_object_for_each_cluster(name: str, namespa
     clusters = [_cluster("east", "fv", "default"), _cluster("west", "fv", "elsewhere")]
     target = "east" if "{{" in name else "database"
     plan = plan_of([profile, _config_map("1", target)], [*clusters, profile, _config_map("2", target)])
-    assert [one.clusters[0].name for one in step_of(plan, target).effects if one.by.name == "guestbook"] == ["east"]
+    assert [effect.clusters[0].name for effect in step_of(plan, target).effects if effect.by.name == "guestbook"] == [
+        "east"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_a_label_and_a_selector_that_changed_together_redeploy() -> None:
         [_cluster("east", "fv"), _profile("fv", tier=1)], [_cluster("east", "prod"), _profile("prod", tier=2)]
     )
     assert _said(plan, "east") == {}
-    steps = {str(step.action): [one.type for one in step.effects] for step in plan.writes if step.effects}
+    steps = {str(step.action): [effect.type for effect in step.effects] for step in plan.writes if step.effects}
     assert steps == {"update": [EffectType.REDEPLOYS]}
 
 

@@ -45,7 +45,7 @@ def _words(plan: Plan) -> list[str]:
 
 
 def _withdraws(plan: Plan) -> list[tuple[str, str, WithdrawalCause]]:
-    return [(one.profile.name, one.cluster.name, one.cause) for one in plan.withdrawals]
+    return [(withdrawal.profile.name, withdrawal.cluster.name, withdrawal.cause) for withdrawal in plan.withdrawals]
 
 
 # Orders -----------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_what_makes_add_ons_stay_is_written_before_the_label(
     sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
     plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert _words(plan) == ["update guestbook", "update west"]
-    assert [one.retention_reason for one in plan.withdrawals] == [until]
+    assert [withdrawal.retention_reason for withdrawal in plan.withdrawals] == [until]
 
 
 def test_under_one_time_the_behavior_from_before_counts() -> None:
@@ -295,13 +295,16 @@ def test_under_one_time_the_behavior_from_before_counts() -> None:
     live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
     plan = plan_of([_profile(**_matching(env="fv"), **fields)], live)
-    assert [(one.needs_consent, one.cause) for one in plan.withdrawals] == [(True, WithdrawalCause.ENDED)]
+    assert [(withdrawal.needs_consent, withdrawal.cause) for withdrawal in plan.withdrawals] == [
+        (True, WithdrawalCause.ENDED)
+    ]
     assert plan.blocked
     assert [effect.type for effect in plan.writes[0].effects] == ["withdraws"]
     leaving = [_cluster(env="prod"), _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")]
-    assert [one.needs_consent for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdrawals] == [
-        False
-    ]
+    assert [
+        withdrawal.needs_consent
+        for withdrawal in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdrawals
+    ] == [False]
 
 
 # Prerequisites ------------------------------------------------------------------------------------------------------
@@ -339,7 +342,7 @@ def test_a_set_with_max_replicas_is_a_doubt() -> None:
     before = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 1})
     after = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 2})
     plan = plan_of([*clusters, profile, before], [*clusters, profile, after])
-    assert [one.key.name for one in plan.uncertainties] == ["guestbook"]
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == ["guestbook"]
     assert any("may cause Sveltos to withdraw add-ons" in reason for reason in plan.blocked)
 
 
@@ -351,7 +354,7 @@ def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
 
     others = [_cluster(gpu="yes"), _profile(**_matching(gpu="yes")), _profile("other", **_matching(env="fv"))]
     plan = plan_of([classifier("yes"), *others], [classifier("no"), *others])
-    assert [one.key.name for one in plan.uncertainties] == ["guestbook"]
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == ["guestbook"]
     assert "Classifier c sets" in plan.uncertainties[0].reason
 
 
@@ -395,10 +398,10 @@ def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
         return apply(simulation, change)
 
     monkeypatch.setattr(Simulation, "apply", counted)
-    old = [_cluster(f"a{one}", env="fv", zone="x") for one in range(number)]
-    old += [_cluster(f"b{one}", env="fv") for one in range(number)]
-    new = [_cluster(f"a{one}", zone="x") for one in range(number)]
-    new += [_cluster(f"b{one}", env="fv", zone="x") for one in range(number)]
+    old = [_cluster(f"a{index}", env="fv", zone="x") for index in range(number)]
+    old += [_cluster(f"b{index}", env="fv") for index in range(number)]
+    new = [_cluster(f"a{index}", zone="x") for index in range(number)]
+    new += [_cluster(f"b{index}", env="fv", zone="x") for index in range(number)]
     plan = plan_of([*new, _profile(**_matching(zone="x"))], [*old, _profile(**_matching(env="fv"))])
     monkeypatch.setattr(Simulation, "apply", apply)
     assert (plan.withdrawals, plan.holds) == ((), ())

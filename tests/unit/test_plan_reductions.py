@@ -24,7 +24,9 @@ EAST = custom(kinds.SVELTOS_CLUSTER, "east", {}, "default", labels={"env": "fv"}
 
 def config_map(name: str, *documents: str, **annotations: str) -> JsonObject:
     """A ConfigMap that deploys ConfigMaps of these names to the namespace ``app``."""
-    texts = [f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {one}\n  namespace: app\n" for one in documents]
+    texts = [
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {document}\n  namespace: app\n" for document in documents
+    ]
     metadata = {"name": name, "namespace": "default", **({"annotations": annotations} if annotations else {})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"all.yaml": "---\n".join(texts)}}
 
@@ -32,13 +34,13 @@ def config_map(name: str, *documents: str, **annotations: str) -> JsonObject:
 def profile(*references: str, charts: tuple[str, ...] = (), **spec: Any) -> JsonObject:
     """A ClusterProfile of the clusters with ``env: fv``; a reference that ends in ``?`` is optional."""
     policies = [
-        {"kind": "ConfigMap", "namespace": "default", "name": one.rstrip("?")}
-        | ({"optional": True} if one.endswith("?") else {})
-        for one in references
+        {"kind": "ConfigMap", "namespace": "default", "name": reference.rstrip("?")}
+        | ({"optional": True} if reference.endswith("?") else {})
+        for reference in references
     ]
     releases = [
-        {"releaseNamespace": "web", "releaseName": one, "helmChartAction": "Install", "chartName": "x/y"}
-        for one in charts
+        {"releaseNamespace": "web", "releaseName": chart, "helmChartAction": "Install", "chartName": "x/y"}
+        for chart in charts
     ]
     fields = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": policies, "helmCharts": releases}
     return custom(kinds.CLUSTER_PROFILE, "guestbook", {**fields, **spec})
@@ -46,10 +48,12 @@ def profile(*references: str, charts: tuple[str, ...] = (), **spec: Any) -> Json
 
 def deployed(cluster: JsonObject, *names: str, charts: tuple[str, ...] = ()) -> JsonObject:
     """The ClusterConfiguration that lists what the profile deployed."""
-    resources = [{"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": one} for one in names]
+    resources = [
+        {"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": name} for name in names
+    ]
     releases = [
-        {"releaseNamespace": "web", "namespace": "web", "releaseName": one, "chartVersion": "1", "repoURL": "u"}
-        for one in charts
+        {"releaseNamespace": "web", "namespace": "web", "releaseName": chart, "chartVersion": "1", "repoURL": "u"}
+        for chart in charts
     ]
     features = [{"featureID": "Resources", "resources": resources}, {"featureID": "Helm", "charts": releases}]
     name = cluster["metadata"]["name"]
@@ -71,7 +75,7 @@ def planned(
 
 def lines(plan: Plan) -> list[str]:
     """What is withdrawn, in words."""
-    return [str(one) for one in plan.withdrawals]
+    return [str(withdrawal) for withdrawal in plan.withdrawals]
 
 
 def doings(plan: Plan, name: str) -> set[EffectType]:
@@ -205,7 +209,7 @@ def test_what_policies_leave_may_become_less_before_they_do() -> None:
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([with_metadata(WEST, labels={}), profile("a", stopMatchingBehavior="LeavePolicies")], live)
     assert [step.key.name for step in plan.writes] == ["guestbook", "west"]
-    assert {one.cause: one.retention_reason for one in plan.withdrawals} == {
+    assert {withdrawal.cause: withdrawal.retention_reason for withdrawal in plan.withdrawals} == {
         WithdrawalCause.ENDED: "stopMatchingBehavior LeavePolicies",
         WithdrawalCause.REDUCED: "",
     }
@@ -219,7 +223,7 @@ def test_a_pause_holds_the_spec_and_not_the_content() -> None:
     live = [*TWO, with_metadata(profile("a", "b"), **paused) | {"status": status}, deployed(WEST, "one", "two")]
     assert not planned([with_metadata(profile("a"), **paused)], live).withdrawals
     fewer = planned([config_map("b")], live, Selection(resources=("ConfigMap/default/b",)))
-    assert [one.cause for one in fewer.withdrawals] == [WithdrawalCause.REDUCED]
+    assert [withdrawal.cause for withdrawal in fewer.withdrawals] == [WithdrawalCause.REDUCED]
 
 
 def test_what_nobody_can_look_into_is_uncertain() -> None:
@@ -329,9 +333,9 @@ def summary(cluster: JsonObject, state: str, **spec: Any) -> JsonObject:
 def own(plan: Plan) -> list[tuple[str, set[str]]]:
     """The cluster of each line, and the names of what goes."""
     return [
-        (one.cluster.name, {entry.name for entry in one.deployed or ()})
-        for one in plan.withdrawals
-        if one.needs_consent
+        (withdrawal.cluster.name, {entry.name for entry in withdrawal.deployed or ()})
+        for withdrawal in plan.withdrawals
+        if withdrawal.needs_consent
     ]
 
 

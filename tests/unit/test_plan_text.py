@@ -26,8 +26,8 @@ def _stack(number: int, text: str) -> JsonObject:
 
 def _profile(number: int, env: str) -> JsonObject:
     references = [
-        {"kind": "ConfigMap", "name": f"observability-stack-{one % _PROFILES:02}", "namespace": "platform-addons"}
-        for one in range(number, number + 5)
+        {"kind": "ConfigMap", "name": f"observability-stack-{index % _PROFILES:02}", "namespace": "platform-addons"}
+        for index in range(number, number + 5)
     ]
     spec = {"clusterSelector": {"matchLabels": {"env": env}}, "policyRefs": references}
     return custom(kinds.CLUSTER_PROFILE, f"platform-{number:02}", spec)
@@ -89,8 +89,8 @@ def test_a_step_says_what_sveltos_will_do() -> None:
     document = plan_document(plan)
     steps = document["steps"]
     assert isinstance(steps, list)
-    step = next(one for one in steps if one["object"]["name"] == "observability-stack-05")
-    assert [(one["does"], one["by"]["name"], len(one["clusters"])) for one in step["effects"]] == [
+    step = next(step for step in steps if step["object"]["name"] == "observability-stack-05")
+    assert [(effect["does"], effect["by"]["name"], len(effect["clusters"])) for effect in step["effects"]] == [
         ("redeploys", f"platform-{number:02}", 12) for number in range(1, 6)
     ]
     assert document["reaches"] == [f"fleet/sveltos--prod-eu-west-{number:02}" for number in range(_CLUSTERS)]
@@ -131,7 +131,7 @@ def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
         *(f"withdraw: ClusterProfile few stops matching {_ref(number)}: 1 resource withdrawn" for number in range(3)),
     ]
     assert "note: --output json names every cluster of these" in lines
-    assert plan_document(plan)["withdraws"] == [str(one) for one in withdraws]
+    assert plan_document(plan)["withdraws"] == [str(withdrawal) for withdrawal in withdraws]
 
 
 def _ref(number: int) -> ClusterRef:

@@ -64,7 +64,7 @@ class Controller:
 
     def look(self) -> None:
         """Bring the caches up to the moment, and act on each event."""
-        for event in sorted(self.due, key=lambda one: one[0]):
+        for event in sorted(self.due, key=lambda event: event[0]):
             if event[0] <= self.now:
                 self.due.remove(event)
                 if event[2] is None:
@@ -89,7 +89,11 @@ class Controller:
         if key.kind != kinds.CLUSTER_PROFILE:
             return False
         selector = self.cache[key]["spec"]["clusterSelector"]
-        labels = [one["metadata"].get("labels") or {} for one in self.cache.values() if one["kind"] == "SveltosCluster"]
+        labels = [
+            document["metadata"].get("labels") or {}
+            for document in self.cache.values()
+            if document["kind"] == "SveltosCluster"
+        ]
         wanted = selector.get("matchLabels", {}).items()
         return any(wanted <= found.items() if wanted else "env" in found for found in labels)
 
@@ -139,12 +143,12 @@ def test_the_way_back_waits_as_well() -> None:
 def test_one_pause_is_enough_for_all_profiles() -> None:
     """Twenty profiles and three clusters: one pause, between the last label and the first profile."""
     names = [f"p{number:02}" for number in range(20)]
-    sides = [[*(cluster(env, one) for one in "xyz"), *(profile(env, one) for one in names)] for env in "ab"]
+    sides = [[*(cluster(env, name) for name in "xyz"), *(profile(env, name) for name in names)] for env in "ab"]
     controller = Controller(MemoryCluster.of(sides[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(sides[0]), list(controller.api.objects.values()))
     assert plan.writes[0].action is Action.HOLD
     apply(controller.api, plan, settling=controller.settling())
-    assert [one for one in controller.pauses if one == CACHE_SECONDS] == [CACHE_SECONDS]
+    assert [pause for pause in controller.pauses if pause == CACHE_SECONDS] == [CACHE_SECONDS]
     assert sum(controller.pauses) == CACHE_SECONDS
     assert controller.lost == []
 

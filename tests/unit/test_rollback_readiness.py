@@ -96,7 +96,7 @@ class Sveltos:
                 document["status"] = {"selectedClusterRefs": [_LISTED]} if self._selects(document) else {}
 
     def _selects(self, document: JsonObject) -> bool:
-        (cluster,) = (one for key, one in self.cluster.objects.items() if key.kind == kinds.SVELTOS_CLUSTER)
+        (cluster,) = (document for key, document in self.cluster.objects.items() if key.kind == kinds.SVELTOS_CLUSTER)
         wanted = (document["spec"].get("clusterSelector") or {}).get("matchLabels") or {}
         return bool(wanted) and wanted.items() <= (cluster["metadata"].get("labels") or {}).items()
 
