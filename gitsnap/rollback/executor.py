@@ -121,11 +121,11 @@ def apply(
         record = record_end(plan, asked or Asked(), unfinished) if unfinished is not None else None
         after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
         return Report(left_out=plan.refused, after=after)
-    return _Run(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
+    return _Application(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
 
 
 @dataclass(slots=True)
-class _Run:
+class _Application:
     """The application of one plan."""
 
     cluster: Cluster
