@@ -147,7 +147,7 @@ def test_what_came_with_it_and_was_changed_since_is_not_deleted(place: _Place) -
 
     refused = place.undo(code=14)
 
-    assert "it was changed since" in " ".join(refused.stdout.split())
+    assert "it has changed since" in " ".join(refused.stdout.split())
 
 
 def test_an_archive_that_goes_on_with_a_rebuilt_cluster(place: _Place) -> None:
