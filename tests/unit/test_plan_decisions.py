@@ -1,4 +1,4 @@
-"""What a plan does with one object, and what it refuses in words."""
+"""The decision about one object, and the reason of each refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step of a plan reaches: which managed clusters, and what Sveltos will do there."""
+"""The effects of each step of a plan: which managed clusters it affects, and what Sveltos does there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of a plan's steps: what is withdrawn, what is held, and what cannot be told."""
+"""The order of a plan's steps: withdrawals, holds and uncertainties."""
 
 from __future__ import annotations
 

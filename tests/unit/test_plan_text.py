@@ -1,4 +1,4 @@
-"""A plan and its report as a person reads them: on 80 columns, and whole in a pipe."""
+"""The text of a plan and its report: on 80 columns, and unwrapped in a pipe."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _plan() -> Plan:
 
 
 def test_a_long_plan_fits_80_columns() -> None:
-    """No line is longer, and nothing is lost by that."""
+    """No line is longer, and wrapping loses no text."""
     plan = _plan()
     assert len(plan.writes) > 40
     text, whole = plan_text(plan, columns=80), plan_text(plan, columns=0)
@@ -61,7 +61,7 @@ def test_a_long_plan_fits_80_columns() -> None:
 
 
 def test_what_a_person_must_know_comes_last() -> None:
-    """Behind the steps: what cannot be done with its reason, each loss by name, how far it reaches, the counts."""
+    """After the steps: refusals with reasons, each withdrawal, the clusters that are reached, the counts."""
     lines = plan_text(_plan(), columns=0).splitlines()
     last_step = max(place for place, line in enumerate(lines) if line.startswith("  53 "))
     tail = lines[last_step + 3 :]
@@ -77,7 +77,7 @@ def test_what_a_person_must_know_comes_last() -> None:
 
 
 def test_a_step_says_what_sveltos_will_do() -> None:
-    """By which profiles, and on how many clusters; the document names every cluster."""
+    """Effects name the profiles and the number of clusters; the document names every cluster."""
     plan = _plan()
     lines = plan_text(plan, columns=0).splitlines()
     place = next(number for number, line in enumerate(lines) if "stack-05" in line)
@@ -97,7 +97,7 @@ def test_a_step_says_what_sveltos_will_do() -> None:
 
 
 def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
-    """A step that went well needs no words; the last lines count."""
+    """A successful dry run has no line at its step; the last lines count."""
     plan = _plan()
     steps = [
         replace(
@@ -115,7 +115,7 @@ def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
 
 
 def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
-    """Profile by profile and fate by fate; a few are named one by one; the JSON has each of them."""
+    """Similar withdrawals share a line, few are named one by one, and the JSON has each of them."""
     withdraws = [
         *(_loss("web", number, entries) for number, entries in enumerate([2] * 200 + [0] * 5)),
         *(_loss("base", number, None) for number in range(300)),
@@ -150,7 +150,7 @@ def _loss(profile: str, number: int, resources: int | None) -> Withdrawal:
 
 
 def test_a_kind_that_may_not_be_read_is_said() -> None:
-    """What is not known of a plan's reach is no silence."""
+    """The plan says which kinds could not be read."""
     live = replace(live_state([_stack(0, "2")]), unread=frozenset({kinds.CLUSTER_PROFILE}))
     plan = plan_of([_stack(0, "1")], live)
     assert "the plan reaches: you may not read ClusterProfile" in plan_text(plan, columns=0)
@@ -158,7 +158,7 @@ def test_a_kind_that_may_not_be_read_is_said() -> None:
 
 
 def test_names_from_outside_cannot_drive_the_terminal() -> None:
-    """An escape sequence in a server's message is shown, not obeyed."""
+    """An escape sequence in a server's message is escaped."""
     plan = _plan()
     failed = replace(plan.writes[0], dry_run=DryRunResult(Outcome.FAILED, "no \x1b[2J"))
     assert "\x1b" not in plan_text(replace(plan, steps=(failed,)), columns=80)
@@ -187,7 +187,7 @@ def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
 
 
 def test_the_question_says_where_and_the_worst_of_it() -> None:
-    """What is deleted and what clusters lose is not hidden in the number of writes."""
+    """The question names deletions and losing clusters apart from the number of writes."""
     plan = _plan()
     where = f"In {plan.cluster.context} ({plan.cluster.server})"
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")

@@ -37,7 +37,7 @@ def profile(selector: Any, name: str = "p", **annotations: str) -> JsonObject:
 
 @dataclass
 class Controller:
-    """A profile controller with a cache for each kind, each some seconds behind. It looks whenever anything moves."""
+    """A profile controller with a cache for each kind, each some seconds behind. It acts on every event."""
 
     api: MemoryCluster
     lags: dict[str, float]
@@ -63,7 +63,7 @@ class Controller:
         self.look()
 
     def look(self) -> None:
-        """Bring the caches up to the moment, and act on each event."""
+        """Update the caches to the current time, and act on each event."""
         for event in sorted(self.due, key=lambda event: event[0]):
             if event[0] <= self.now:
                 self.due.remove(event)
@@ -98,7 +98,7 @@ class Controller:
         return any(wanted <= found.items() if wanted else "env" in found for found in labels)
 
     def settling(self, seconds: float = 60) -> Settling:
-        """Waiting by the clock of this world."""
+        """The wait options, with the clock of this world."""
         return Settling(self.api, Patience(seconds, lambda: self.now, self.pause, self.said.append))
 
 
@@ -114,7 +114,7 @@ CLUSTERS_LATE, PROFILES_LATE = {"SveltosCluster": 2.0}, {"ClusterProfile": 2.0}
 def test_neither_cache_may_lag_so_that_a_match_is_lost(
     sample: list[JsonObject], live: list[JsonObject], lags: dict[str, float], seconds: float
 ) -> None:
-    """A profile that is held, one whose selector grows first, and one whose user's pause goes; also with --wait 0."""
+    """A held profile, a profile whose selector grows first, and a profile whose pause ends; also with --wait 0."""
     controller = Controller(MemoryCluster.of(live), lags)
     controller.deployed = {"p"}
     plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
@@ -125,7 +125,7 @@ def test_neither_cache_may_lag_so_that_a_match_is_lost(
 
 
 def test_the_way_back_waits_as_well() -> None:
-    """With `--atomic`: the profile is let go once the labels are as they were."""
+    """With `--atomic`: the profile is released once the labels are as before."""
     controller = Controller(MemoryCluster.of(TOGETHER[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(TOGETHER[0]), list(controller.api.objects.values()))
 

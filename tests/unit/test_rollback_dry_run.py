@@ -1,4 +1,4 @@
-"""The dry run of a plan: what the server says of each step, and what then becomes of the others."""
+"""The dry run of a plan: the result of each step, and the consequences for the other steps."""
 
 from __future__ import annotations
 
