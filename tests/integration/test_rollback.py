@@ -173,7 +173,7 @@ def test_prune_and_its_undo(story: Story) -> None:
 
 
 def test_recreate_and_its_undo(story: Story) -> None:
-    """A Secret of another type and an immutable ConfigMap are deleted and created anew, both ways."""
+    """A Secret of another type and an immutable ConfigMap are recreated, in both directions."""
     _deploy(story)
     first = story.capture()
     delete(story.cluster, PASSWORD)

@@ -174,14 +174,14 @@ def test_a_first_write_that_is_refused_changes_nothing(scene: _Scene, error: Cal
 
 @pytest.mark.parametrize("position", range(STEPS))
 def test_a_lost_answer_is_not_taken_for_a_failure_or_a_success(scene: _Scene, position: int) -> None:
-    """The write took place and its answer was lost: the report says that it is not known, and undo finds out."""
+    """The server wrote the object and its response was lost: the report says so, and undo finds out."""
     scene.fail(position, ClusterUnreachableError("the connection broke"), answered=False)
 
     with pytest.raises(StoppedError) as caught:
         scene.story.apply(scene.plan)
 
     assert caught.value.report.unknown
-    assert "not known" in caught.value.message
+    assert "unknown whether this object was written" in caught.value.message
     scene.story.undo()
     assert scene.now() == scene.before
     assert not scene.held()
