@@ -58,7 +58,7 @@ def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
     plan = json.loads(place.run("rollback --sample latest --dry-run -o json -l 'app in (frontend, x)'").stdout)
     assert _written(plan) == ["frontend"]
     assert "--except configmap/nothing" in place.run("rollback --sample latest --except configmap/nothing", 4).stderr
-    assert "no requirement" in place.run("rollback --sample latest -l 'a=b=c'", 2).stderr
+    assert "is not a label requirement" in place.run("rollback --sample latest -l 'a=b=c'", 2).stderr
 
 
 @pytest.mark.parametrize(
