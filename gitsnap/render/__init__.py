@@ -1,7 +1,4 @@
-"""Values to text: tables, JSON, YAML, unified diffs. Nothing here prints.
-
-This package must not decide what is shown.
-"""
+"""Turns values into text: tables, JSON, YAML, colored diffs, plans. Nothing here prints."""
 
 from gitsnap.render.structured import as_json, as_yaml, json_line
 from gitsnap.render.table import render_table

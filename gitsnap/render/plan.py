@@ -1,7 +1,6 @@
-"""A rollback's plan and report as text that needs no explanation at 3 a.m. on 80 columns.
+"""A rollback's plan and report as text that is easy to read at 3 a.m. on 80 columns.
 
-One step is one short paragraph; what forbids the plan, and the counts, come last, where the eye is.
-This module must not decide anything about a plan.
+Each step is one short paragraph. The reasons that block a plan, and the counts, come last, where readers look first.
 """
 
 from __future__ import annotations
@@ -11,19 +10,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey
+from gitsnap.core.text import counted, in_words
 from gitsnap.render import shortened, wrapped
 from gitsnap.rollback.plan import (
     EFFECTS,
     Action,
     Effect,
-    Moment,
     Outcome,
     Plan,
     Step,
+    WithdrawalCause,
     conflict_lines,
-    counted,
-    in_words,
-    summed_up,
+    withdrawal_lines,
 )
 from gitsnap.sveltos import kinds
 
@@ -32,13 +30,16 @@ if TYPE_CHECKING:
 
 _MOST_FIELDS = 4
 _MOST_NAMES = 3
-_MOST_STAYING = 10
+_MOST_RETAINED = 10
 _INDENT = " " * 14
 
-_DONE = {
+_AVOIDED_BY_HOLD = (WithdrawalCause.INTERRUPTED, WithdrawalCause.TRANSIENT)
+"""Withdrawals that do not happen to a profile that is held."""
+
+_PAST_TENSE = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
-    Action.RECREATE: "deleted and created anew",
+    Action.RECREATE: "recreated",
     Action.DELETE: "deleted",
     Action.HOLD: "paused",
     Action.RELEASE: "no longer paused",
@@ -48,79 +49,79 @@ _DONE = {
 
 
 def plan_text(plan: Plan, *, columns: int) -> str:
-    """Which cluster, which sample; the steps in order, what cannot be done, what would be withdrawn; the counts.
+    """The plan as text: cluster and sample, steps in order, refusals, consequences, and counts.
 
-    ``columns`` is the width of the terminal, 0 for lines as long as they are.
+    ``columns`` is the width of the terminal; with 0, lines are not wrapped.
     """
-    steps = [step for step in plan.steps if step.writes]
     lines = [
         f"cluster: {plan.cluster.server} (context {plan.cluster.context}, id {plan.cluster.uid})",
         f"sample:  {plan.sample}",
         "",
     ]
-    lines += [] if steps else ["nothing to write"]
-    for number, step in enumerate(steps, start=1):
+    lines += [] if plan.writes else ["nothing to write"]
+    for number, step in enumerate(plan.writes, start=1):
         lines.append(f"{number:>4} {step.action:<8} {_name(step.key)}")
-        lines += [_INDENT + text for text in _about(step)]
+        lines += [_INDENT + text for text in _step_details(step)]
     lines += _refused(plan)
-    lines += _beyond_steps(plan)
+    lines += _consequences(plan)
     lines += ["", *_totals(plan)]
     return "\n".join(wrapped(line, columns) for line in lines) + "\n"
 
 
-def _beyond_steps(plan: Plan) -> list[str]:
-    """What is withdrawn, what cannot be told, and what is left alone."""
-    withdraws = summed_up(plan.withdraws)
-    lines = [f"withdraw: {one}" for one in withdraws]
-    if len(withdraws) < len(plan.withdraws):
+def _consequences(plan: Plan) -> list[str]:
+    """Withdrawals, uncertainties, conflicts, notes, and objects that are left alone."""
+    withdrawals = withdrawal_lines(plan.withdrawals)
+    lines = [f"withdraw: {line}" for line in withdrawals]
+    if len(withdrawals) < len(plan.withdrawals):
         lines.append("note: --output json names every cluster of these")
     if any(
-        one.moment in (Moment.BETWEEN, Moment.PASSING) and one.profile.kind in kinds.PROFILE_KINDS
-        for one in plan.withdraws
+        withdrawal.cause in _AVOIDED_BY_HOLD and withdrawal.profile.kind in kinds.PROFILE_KINDS
+        for withdrawal in plan.withdrawals
     ):
         lines.append(
-            "note: a profile that is selected as well is paused meanwhile, and loses nothing between two steps"
+            "note: if the profile is selected as well, it is paused during the rollback, and loses nothing between"
+            " two steps"
         )
-    lines += [f"note: {one}" for one in plan.ways_out]
-    lines += [f"uncertain: {one}" for one in plan.doubts]
-    lines += [f"conflict: {one}" for one in conflict_lines(plan.conflicts)]
-    lines += [f"note: {shortened(one)}" for one in plan.notes]
-    lines += [f"incomplete in the sample, left alone: {one} ({one.substitute})" for one in plan.incomplete]
-    lines += _staying(plan)
+    lines += [f"note: {suggestion}" for suggestion in plan.suggestions]
+    lines += [f"uncertain: {uncertainty}" for uncertainty in plan.uncertainties]
+    lines += [f"conflict: {line}" for line in conflict_lines(plan.conflicts)]
+    lines += [f"note: {shortened(note)}" for note in plan.notes]
+    lines += [f"incomplete in the sample, left alone: {failure} ({failure.substitute})" for failure in plan.incomplete]
+    lines += _retained(plan)
     return ["", *lines] if lines else []
 
 
-def _about(step: Step) -> Iterable[str]:
-    """What there is to know of a step, a line each."""
+def _step_details(step: Step) -> Iterable[str]:
+    """A line each for the changed fields, the reason, the waits, the effects, and an untried dry run."""
     if step.changed:
         more = len(step.changed) - _MOST_FIELDS
         yield ", ".join(step.changed[:_MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")
     if step.reason:
         yield step.reason
     yield from (f"waits {wait}" for wait in step.waits)
-    yield from _reach(step)
-    if step.trial is not None and step.trial.outcome is Outcome.NOT_TRIED:
-        yield f"not tried on the server: {step.trial.message}"
+    yield from _effects(step)
+    if step.dry_run is not None and step.dry_run.outcome is Outcome.NOT_TRIED:
+        yield f"not tried on the server: {step.dry_run.message}"
 
 
-def _reach(step: Step) -> Iterable[str]:
-    """What Sveltos does after a step, alike things in one line."""
-    for doing in EFFECTS:
-        alike = [one for one in step.effects if one.doing is doing]
-        if alike:
-            yield EFFECTS[doing].sentence.format(where=_where(step, alike), who=_who(step, alike))
+def _effects(step: Step) -> Iterable[str]:
+    """A line for each type of effect."""
+    for effect_type, rule in EFFECTS.items():
+        effects = [effect for effect in step.effects if effect.type is effect_type]
+        if effects:
+            yield rule.sentence.format(where=_where(step, effects), who=_who(step, effects))
 
 
 def _where(step: Step, effects: Sequence[Effect]) -> str:
-    clusters = sorted({cluster for one in effects for cluster in one.clusters})
+    clusters = sorted({cluster for effect in effects for cluster in effect.clusters})
     if [cluster.key for cluster in clusters] == [step.key]:
         return "there"
     return f"on {clusters[0]}" if len(clusters) == 1 else f"on {len(clusters)} clusters"
 
 
 def _who(step: Step, effects: Sequence[Effect]) -> str:
-    """``by ClusterProfile base, guestbook and 2 more``; nothing for a profile's own step."""
-    others = sorted({one.by for one in effects} - {step.key})
+    """`` by ClusterProfile base, guestbook and 2 more``; ``""`` for the step of the profile itself."""
+    others = sorted({effect.by for effect in effects} - {step.key})
     if not others:
         return ""
     names = [_name(others[0])]
@@ -131,59 +132,62 @@ def _who(step: Step, effects: Sequence[Effect]) -> str:
 
 
 def _refused(plan: Plan) -> list[str]:
-    """What differs and cannot be rolled back, with the reason; it holds up the rest, so it stands out."""
+    """The objects that cannot be rolled back, with the reasons. They block the plan, so they stand out."""
     if not plan.refused:
         return []
     lines = ["", "CANNOT BE ROLLED BACK"]
     for step in plan.refused:
-        how = "" if step.action is Action.REFUSE else f" ({step.action}, refused by the server)"
-        lines += [f"     {_name(step.key)}{how}", f"{_INDENT}{_flat(step.why_not)}"]
+        by_server = "" if step.action is Action.REFUSE else f" ({step.action}, refused by the server)"
+        lines += [f"     {_name(step.key)}{by_server}", f"{_INDENT}{_flat(step.refusal)}"]
     return lines
 
 
-def _staying(plan: Plan) -> list[str]:
-    """What is not in the sample and stays, with the reason."""
-    lines = [f"stays: {_name(one.key)}: {one.reason}" for one in plan.stays[:_MOST_STAYING]]
-    more = len(plan.stays) - _MOST_STAYING
+def _retained(plan: Plan) -> list[str]:
+    """The objects that are not in the sample and are not deleted, with the reasons."""
+    lines = [f"stays: {_name(retained.key)}: {retained.reason}" for retained in plan.stays[:_MOST_RETAINED]]
+    more = len(plan.stays) - _MOST_RETAINED
     return [*lines, f"stays: and {more} more"] if more > 0 else lines
 
 
 def _totals(plan: Plan) -> list[str]:
     lines = []
-    trials = [step.trial.outcome for step in plan.steps if step.trial is not None]
-    if trials:
-        counts = [f"{trials.count(outcome)} {outcome}" for outcome in Outcome if outcome in trials]
+    outcomes = [step.dry_run.outcome for step in plan.steps if step.dry_run is not None]
+    if outcomes:
+        counts = [f"{outcomes.count(outcome)} {outcome}" for outcome in Outcome if outcome in outcomes]
         lines.append(f"tried on the server: {', '.join(counts)}")
     clusters = sorted(plan.reached)
     if clusters:
-        more = len(clusters) - _MOST_NAMES
-        listed = ", ".join(str(one) for one in clusters[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-        lines.append(f"reaches {len(clusters)} managed cluster{'' if len(clusters) == 1 else 's'}: {listed}")
+        lines.append(f"reaches {counted(len(clusters), 'managed cluster')}: {_first_names(map(str, clusters))}")
     if plan.unread:
-        listed = ", ".join(kind.name for kind in sorted(plan.unread))
-        lines.append(f"which managed clusters it reaches is not known: you may not read {listed}")
+        unread = ", ".join(kind.name for kind in sorted(plan.unread))
+        lines.append(f"it is unknown which managed clusters the plan reaches: you may not read {unread}")
     counts = [f"{plan.counts[action]} {action}" for action in Action if plan.counts[action]]
     counts += [f"{len(plan.stays)} not in the sample and left alone"] if plan.stays else []
     lines.append(f"plan: {', '.join(counts) or 'nothing was selected'}")
     return lines
 
 
+def _first_names(names: Iterable[str]) -> str:
+    """``a, b, c and 2 more``."""
+    names = list(names)
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _name(key: ObjectKey) -> str:
-    """As people say it; with its group for a kind that gitsnap does not know, and another group may have too."""
+    """Kind, namespace and name; for a kind that gitsnap does not know with the group, which may be ambiguous."""
     return in_words(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
 
 
 def _flat(text: str) -> str:
-    """Server text of several lines in one."""
+    """A server message of several lines as one line."""
     return " ".join(text.split("\n"))
 
 
 def question(plan: Plan) -> str:
-    """Where, and what a yes means, the worst of it included."""
-    deleted, clusters = (
-        sum(step.action is Action.DELETE for step in plan.writes),
-        {one.cluster for one in plan.withdraws if one.takes},
-    )
+    """The question before the plan is applied: cluster, numbers of writes and deletions, and withdrawals."""
+    deleted = sum(step.action is Action.DELETE for step in plan.writes)
+    clusters = {withdrawal.cluster for withdrawal in plan.withdrawals if withdrawal.needs_consent}
     written = len(plan.writes) - deleted
     parts = [f"write {counted(written, 'object')}"] if written else []
     if deleted:
@@ -197,53 +201,51 @@ def question(plan: Plan) -> str:
 
 
 def report_text(report: Report, *, columns: int = 0) -> str:
-    """What was and what was not applied, set off from the plan above it."""
-    lines = [f"{_done(step)} {_name(step.key)}" for step in report.applied]
+    """The report as text: what was and was not applied, after a blank line that separates it from the plan."""
+    lines = [f"{_past_tense(step)} {_name(step.key)}" for step in report.applied]
     if report.failed is not None:
         lines.append(f"FAILED {_name(report.failed.key)}: {_flat(report.failure)}")
     lines += [f"not tried: {step.action} {_name(step.key)}" for step in report.not_tried]
-    lines += [f"left out: {_name(step.key)}: {_flat(step.why_not)}" for step in report.left_out]
+    lines += [f"left out: {_name(step.key)}: {_flat(step.refusal)}" for step in report.left_out]
     lines += [f"still paused: {_name(key)}" for key in report.held]
-    if report.gone_back is not None:
-        lines += [f"taken back: {_name(key)}" for key in report.gone_back.reversed]
-        lines += [f"left there: {_name(key)}" for key in report.gone_back.left]
-        lines += [f"NOT taken back: {_name(key)}" for key in report.gone_back.still]
-    lines += _arrivals(report)
+    if report.revert_result is not None:
+        lines += [f"reverted: {_name(key)}" for key in report.revert_result.reverted]
+        lines += [f"left in place: {_name(key)}" for key in report.revert_result.kept]
+        lines += [f"NOT reverted: {_name(key)}" for key in report.revert_result.not_reverted]
+    lines += _rollout(report)
     if report.before is not None:
         lines.append(f"before: {report.before.tag}")
     if report.after is not None:
         lines.append(f"after:  {report.after.tag}")
     if report.after_problem:
-        lines.append(f"warning: the sample after it is missing: {_flat(report.after_problem)}")
-    done = f"{len(report.applied)} applied"
+        lines.append(f"warning: there is no sample after the rollback: {_flat(report.after_problem)}")
+    counts = [f"{len(report.applied)} applied"]
     if report.failed is not None:
-        done += f", 1 failed, {len(report.not_tried)} not tried"
-    if report.gone_back is not None:
-        done += f", {len(report.gone_back.reversed)} taken back"
+        counts += ["1 failed", f"{len(report.not_tried)} not tried"]
+    if report.revert_result is not None:
+        counts.append(f"{len(report.revert_result.reverted)} reverted")
     if report.left_out:
-        done += f", {len(report.left_out)} left out"
-    lines.append(f"rollback: {done}")
+        counts.append(f"{len(report.left_out)} left out")
+    lines.append(f"rollback: {', '.join(counts)}")
     return "\n" + "\n".join(wrapped(line, columns) for line in lines) + "\n"
 
 
-def _done(step: Step) -> str:
-    """What became of an object. One with finalizers is there until whoever set them is done."""
+def _past_tense(step: Step) -> str:
+    """What happened to an object. A deleted object with finalizers exists until its controllers remove them."""
     finalizers = ((step.live or {}).get("metadata") or {}).get("finalizers")
-    return "being deleted:" if step.action is Action.DELETE and finalizers else _DONE[step.action]
+    return "being deleted:" if step.action is Action.DELETE and finalizers else _PAST_TENSE[step.action]
 
 
-def _arrivals(report: Report) -> list[str]:
-    """What Sveltos reports: a line for each cluster that lacks something, one for each profile that arrived."""
+def _rollout(report: Report) -> list[str]:
+    """A line for each cluster that lacks something, and a line for each profile that arrived."""
     lines = []
     arrived: dict[ObjectKey, list[str]] = {}
-    for one in report.arrivals:
-        if one.outcome in ("arrived", "withdrawn"):
-            arrived.setdefault(one.profile, []).append(str(one.cluster))
+    for status in report.arrivals:
+        if status.outcome in ("arrived", "withdrawn"):
+            arrived.setdefault(status.profile, []).append(str(status.cluster))
         else:
-            detail = f": {_flat(one.detail)}" if one.detail else ""
-            lines.append(f"{one.outcome.upper()} on {one.cluster}: {_name(one.profile)}{detail}")
+            detail = f": {_flat(status.detail)}" if status.detail else ""
+            lines.append(f"{status.outcome.upper()} on {status.cluster}: {_name(status.profile)}{detail}")
     for profile, clusters in sorted(arrived.items()):
-        more = len(clusters) - _MOST_NAMES
-        named = ", ".join(clusters[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-        lines.append(f"arrived: {_name(profile)} on {named}")
+        lines.append(f"arrived: {_name(profile)} on {_first_names(clusters)}")
     return lines

@@ -1,7 +1,4 @@
-"""A rollback's plan and report as documents for scripts (docs/SCRIPTING.md); they hold no values.
-
-This module must not decide anything about a plan.
-"""
+"""A rollback's plan and report as JSON documents for scripts (docs/SCRIPTING.md). They contain no values of objects."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, object]:
-    """The plan in JSON (docs/SCRIPTING.md), with the report once it was carried out; it holds no values."""
+    """The JSON document of a plan, with the report if the plan was applied."""
     document: dict[str, object] = {
         "kind": "RollbackPlan",
         "cluster": {"context": plan.cluster.context, "server": plan.cluster.server, "uid": plan.cluster.uid},
@@ -29,21 +26,23 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
                 "resourceVersion": step.resource_version,
                 "changed": list(step.changed),
                 "reason": step.reason,
-                "trial": None if step.trial is None else {"outcome": step.trial.outcome, "message": step.trial.message},
-                "effects": [_effect(one) for one in step.effects],
-                "waits": [str(one) for one in step.waits],
+                "trial": None
+                if step.dry_run is None
+                else {"outcome": step.dry_run.outcome, "message": step.dry_run.message},
+                "effects": [_effect(effect) for effect in step.effects],
+                "waits": list(map(str, step.waits)),
             }
             for step in plan.steps
         ],
-        "withdraws": [str(one) for one in plan.withdraws],
-        "uncertain": [str(one) for one in plan.doubts],
-        "conflicts": [str(one) for one in plan.conflicts],
-        "reaches": sorted(str(cluster) for cluster in plan.reached),
-        "unread": sorted(str(kind) for kind in plan.unread),
+        "withdraws": list(map(str, plan.withdrawals)),
+        "uncertain": list(map(str, plan.uncertainties)),
+        "conflicts": list(map(str, plan.conflicts)),
+        "reaches": sorted(map(str, plan.reached)),
+        "unread": sorted(map(str, plan.unread)),
         "blocked": list(plan.blocked),
-        "notes": [*plan.ways_out, *plan.notes],
+        "notes": [*plan.suggestions, *plan.notes],
         "staying": len(plan.stays),
-        "stays": [{"object": _object(one.key), "reason": one.reason} for one in plan.stays],
+        "stays": [{"object": _object(retained.key), "reason": retained.reason} for retained in plan.stays],
     }
     if report is not None:
         document["report"] = report_document(report)
@@ -51,8 +50,8 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
 
 
 def report_document(report: Report) -> dict[str, object]:
-    """What a rollback did, in JSON."""
-    back = report.gone_back
+    """The JSON document of a report."""
+    revert = report.revert_result
     return {
         "applied": [{"action": str(step.action), "object": _object(step.key)} for step in report.applied],
         "failed": None
@@ -64,19 +63,24 @@ def report_document(report: Report) -> dict[str, object]:
             "unknown": report.unknown,
         },
         "notTried": [{"action": str(step.action), "object": _object(step.key)} for step in report.not_tried],
-        "leftOut": [{"object": _object(step.key), "reason": step.why_not} for step in report.left_out],
+        "leftOut": [{"object": _object(step.key), "reason": step.refusal} for step in report.left_out],
         "stillPaused": [_object(key) for key in report.held],
         "takenBack": None
-        if back is None
+        if revert is None
         else {
-            "objects": [_object(key) for key in back.reversed],
-            "left": [_object(key) for key in back.left],
-            "still": [_object(key) for key in back.still],
-            "problem": back.problem,
+            "objects": [_object(key) for key in revert.reverted],
+            "left": [_object(key) for key in revert.kept],
+            "still": [_object(key) for key in revert.not_reverted],
+            "problem": revert.problem,
         },
         "arrivals": [
-            {"profile": _object(one.profile), "cluster": str(one.cluster), "outcome": one.outcome, "detail": one.detail}
-            for one in report.arrivals
+            {
+                "profile": _object(status.profile),
+                "cluster": str(status.cluster),
+                "outcome": status.outcome,
+                "detail": status.detail,
+            }
+            for status in report.arrivals
         ],
         "before": report.before.tag if report.before else "",
         "after": report.after.tag if report.after else "",
@@ -86,7 +90,7 @@ def report_document(report: Report) -> dict[str, object]:
 
 def _effect(effect: Effect) -> dict[str, object]:
     clusters = [str(cluster) for cluster in effect.clusters]
-    return {"does": str(effect.doing), "by": _object(effect.by), "clusters": clusters}
+    return {"does": str(effect.type), "by": _object(effect.by), "clusters": clusters}
 
 
 def _object(key: ObjectKey) -> dict[str, str]:

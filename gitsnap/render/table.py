@@ -1,9 +1,8 @@
-"""Tables in the look of the Sveltos CLI; on a terminal long cells wrap, nothing is cut off.
+"""Tables in the style of the Sveltos CLI. On a terminal, long cells wrap; nothing is cut off.
 
-Columns give way in the order in which a reader misses least: first prose wraps between words, then names behind their
-dashes and slashes, then the frame loses its blanks. Only what the caller names is broken anywhere, a heading never:
-where it would be, each row becomes a paragraph of its own.
-This module must not know what a column means.
+A table that is too wide is narrowed in steps that keep it readable: prose wraps between words, then names wrap after
+their dashes and slashes, then the frame loses its blanks, then the columns in ``least`` break anywhere. A heading never
+breaks: if the table still does not fit, each row becomes a paragraph.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from types import MappingProxyType
 from gitsnap.render.text import one_line, pieces, width, wrap
 
 _PROSE = 20
-"""Cells of several words are not made narrower than this for the sake of names in other columns."""
+"""Columns with cells of several words are not narrowed below this width to make room for names in other columns."""
 _LONGEST_PIECE = 20
-"""A longer part of a name, without any dash or slash, is broken like the names themselves."""
+"""A longer part of a name, without a dash or slash, may break anywhere."""
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -29,14 +28,14 @@ def render_table(
     columns: int = 0,
     least: Mapping[str, int] = _NOTHING,
 ) -> str:
-    """A table with a trailing newline. ``columns`` is the width of the terminal, 0 for as wide as it takes.
+    """A table with a trailing newline. ``columns`` is the width of the terminal; 0 disables wrapping.
 
-    ``least``: by header, the width down to which a column gives way: where it could be narrower it is not, and where
-    the table does not fit otherwise, its cells are broken anywhere to make it so.
+    ``least`` is the minimum width of some columns, by header. If the table does not fit otherwise, the cells of these
+    columns break anywhere.
     """
     cells = [[cell if cell.isprintable() else one_line(cell.replace("\n", " ")) for cell in row] for row in rows]
     sizes = [list(map(width, row)) for row in cells]
-    natural = [max([width(name), *(row[place] for row in sizes)]) for place, name in enumerate(header)]
+    natural = [max([width(name), *(row[index] for row in sizes)]) for index, name in enumerate(header)]
     if not columns:
         return _table(header, cells, sizes, natural, " ")
     by_column = list(zip(*cells, strict=True)) if cells else [()] * len(header)
@@ -57,16 +56,16 @@ def render_table(
 
 
 def _whole(column: Sequence[str]) -> int:
-    """Down to what width no word of a column is broken."""
+    """The smallest width at which no word of a column breaks."""
     longest_word = max((width(word) for cell in column for word in cell.split()), default=0)
     longest_prose = max((width(cell) for cell in column if " " in cell), default=0)
     return max(longest_word, min(longest_prose, _PROSE))
 
 
 def _longest_piece(column: Sequence[str]) -> int:
-    """Down to what width a column breaks only where a reader would break it."""
-    found = (width(piece) for cell in column for word in cell.split() for piece in pieces(word))
-    return min(max(found, default=0), _LONGEST_PIECE)
+    """The smallest width at which the words of a column break only after dashes and slashes."""
+    widths = (width(piece) for cell in column for word in cell.split() for piece in pieces(word))
+    return min(max(widths, default=0), _LONGEST_PIECE)
 
 
 def _frame(widths: Sequence[int], blank: str) -> int:
@@ -74,13 +73,13 @@ def _frame(widths: Sequence[int], blank: str) -> int:
 
 
 def _fitted(natural: list[int], least: list[int], space: int) -> list[int]:
-    """Column widths that fit, if they can: the widest column gives way first, as far as it may."""
+    """Column widths whose sum is at most ``space`` if possible. The widest column that may shrink shrinks first."""
     widths = list(natural)
     while sum(widths) > space:
-        shrinkable = [place for place, size in enumerate(widths) if size > least[place]]
+        shrinkable = [index for index, size in enumerate(widths) if size > least[index]]
         if not shrinkable:
             break
-        widest = max(shrinkable, key=lambda place: (widths[place], -place))
+        widest = max(shrinkable, key=lambda index: (widths[index], -index))
         widths[widest] -= 1
     return widths
 
@@ -92,7 +91,7 @@ def _table(
     widths: Sequence[int],
     blank: str,
 ) -> str:
-    """``sizes``: the widths of the cells."""
+    """``sizes`` are the widths of the cells."""
     rule = "+" + "+".join("-" * (size + 2 * len(blank)) for size in widths) + "+"
     names = [name.upper() for name in header]
     lines = [rule, *_row(names, list(map(width, names)), widths, blank), rule]
@@ -103,7 +102,7 @@ def _table(
 
 
 def _row(cells: Sequence[str], sizes: Sequence[int], widths: Sequence[int], blank: str) -> Iterator[str]:
-    """The lines of one row: one, unless a cell is wider than its column."""
+    """The lines of one row: more than one if a cell is wider than its column."""
     if not any(map(gt, sizes, widths)):
         yield _line(cells, sizes, widths, blank)
         return
@@ -120,7 +119,7 @@ def _line(parts: Sequence[str], sizes: Sequence[int], widths: Sequence[int], bla
 
 
 def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: int) -> str:
-    """For each row a line for each cell that is not empty, with a blank line between rows."""
+    """A paragraph for each row, with a line for each cell that is not empty."""
     indent = max(map(width, header)) + 2
     size = max(columns - indent, _PROSE)
     texts = []
@@ -129,6 +128,6 @@ def _paragraphs(header: Sequence[str], cells: Sequence[Sequence[str]], columns: 
         for name, cell in zip(header, row, strict=True):
             first, *further = wrap(cell, size)
             if first:
-                lines += [f"{name.upper():<{indent}}{first}", *(" " * indent + one for one in further)]
+                lines += [f"{name.upper():<{indent}}{first}", *(" " * indent + line for line in further)]
         texts.append("\n".join(lines) + "\n")
     return "\n".join(texts)

@@ -1,7 +1,4 @@
-"""Text for a terminal: names that come from outside cannot drive it, and a diff has its colours.
-
-This module must not know what a text means.
-"""
+"""Text for a terminal: escapes for untrusted text, wrapping, and the colors of a diff."""
 
 from __future__ import annotations
 
@@ -12,16 +9,17 @@ _UNSAFE = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f"
 )
-"""Characters, but LF and tab, that act on a terminal, turn the direction of writing, or are not seen. The joiners
-U+200C and U+200D stay: names in Persian and emoji need them."""
+"""Characters, except LF and tab, that act on a terminal, change the direction of writing, or are invisible.
+
+The joiners U+200C and U+200D are allowed, because names in Persian and emoji need them."""
 
 UNSAFE = re.compile(f"[{_UNSAFE}]")
 _NOT_IN_A_LINE = re.compile(rf"[{_UNSAFE}\t\n]")
 NOT_ASCII = re.compile(rf"[{_UNSAFE}\x80-\U0010ffff]")
-"""What is to be escaped where a stream takes ASCII only."""
+"""Characters to escape for a stream that accepts ASCII only."""
 
 _LONGEST_WORD = 400
-"""Kind, group, namespace and name of an object are never longer in practice; a reference may hold any text."""
+"""Longer than any kind, group, namespace and name of an object in practice. A reference may contain any text."""
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 _WORD = re.compile(r"\s*\S+\s*")
 _PIECE = re.compile(r"[/:.-]*[^/:.-]+[/:.-]*|[/:.-]+")
@@ -29,12 +27,12 @@ _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
 
 def visible(text: str) -> str:
-    """A text of several lines, safe for a terminal: what acts on it, or is not seen, as escapes. LF and tab stay."""
+    """A text of several lines with its unsafe characters escaped. LF and tab are kept."""
     return text if text.isprintable() else UNSAFE.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """A name, or server text, in one line that is safe for a terminal: as ``visible``, with LF and tab escaped too."""
+    """A text as one line that is safe for a terminal: like ``visible``, with LF and tab escaped as well."""
     return text if text.isprintable() else _NOT_IN_A_LINE.sub(_escape, text)
 
 
@@ -46,7 +44,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def shortened(text: str) -> str:
-    """The text with ``…`` for the middle of words that are too long to be the name of anything."""
+    """The text with ``…`` in the middle of words that are too long to be a name."""
     if len(text) <= _LONGEST_WORD:
         return text
     kept = _LONGEST_WORD // 2
@@ -54,7 +52,7 @@ def shortened(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a text takes on a terminal."""
+    """The number of columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(
@@ -63,14 +61,14 @@ def width(text: str) -> int:
 
 
 def pieces(word: str) -> list[str]:
-    """The parts of a name, each with the marks behind it: where a reader would break it; marks in front stay too."""
+    """The parts of a name at which it may break, each with the punctuation that follows it."""
     return _PIECE.findall(word)
 
 
 def wrap(text: str, size: int, *, names: bool = True) -> list[str]:
-    """Lines of at most ``size`` columns, broken at spaces, and where a word alone is longer, within it.
+    """Break a text into lines of at most ``size`` columns, at spaces, and within words that are longer than a line.
 
-    ``names``: long words are broken behind their marks if possible, not just where the line ends.
+    With ``names``, long words break after their punctuation if possible, otherwise at the end of the line.
     """
     lines = [""]
     for word in _WORD.findall(text):
@@ -89,19 +87,19 @@ def wrap(text: str, size: int, *, names: bool = True) -> list[str]:
 
 
 def _fitting(text: str, size: int) -> int:
-    """How many characters of a text fit, one at least."""
-    taken = 0
-    for place, char in enumerate(text):
-        taken += width(char)
-        if taken > size:
-            return max(place, 1)
+    """How many characters of a text fit into ``size`` columns, at least 1."""
+    columns = 0
+    for position, char in enumerate(text):
+        columns += width(char)
+        if columns > size:
+            return max(position, 1)
     return len(text)
 
 
 def wrapped(line: str, columns: int) -> str:
-    """A line, safe for a terminal and broken so that it fits; its further lines stand below its text.
+    """A line, safe for a terminal and wrapped to ``columns``; 0 disables wrapping.
 
-    With 0 columns it is not broken.
+    Continuation lines have the indentation of the line, or two spaces.
     """
     line = one_line(line)
     if not columns or width(line) <= columns:
@@ -111,11 +109,11 @@ def wrapped(line: str, columns: int) -> str:
     first = wrap(text, columns - len(indent), names=False)[0]
     inner = indent or "  "
     further = wrap(text[len(first) :].lstrip(), columns - len(inner), names=False)
-    return "\n".join([indent + first, *(inner + one for one in further)])
+    return "\n".join([indent + first, *(inner + part for part in further)])
 
 
 def paint_diff(lines: str) -> str:
-    """A unified diff with additions green and deletions red."""
+    """A unified diff with green additions, red deletions and bold file names."""
     return "\n".join(_paint(line) for line in lines.split("\n"))
 
 

@@ -1,6 +1,6 @@
-"""Puts objects back as a sample holds them: prepare a plan, try it on the server, carry it out, report; and back again.
+"""Rolls objects back to a sample: plan, dry run, apply, wait for the rollout, undo.
 
-Written against ports.Cluster and ports.Tree. This package must not print, ask, or read a clock.
+Written against ``ports.Cluster`` and ``ports.Tree``.
 """
 
 from gitsnap.rollback.dry_run import try_on_server
@@ -8,15 +8,15 @@ from gitsnap.rollback.executor import Report, StoppedError, TakeSample, UndoneEr
 from gitsnap.rollback.planner import prepare
 from gitsnap.rollback.readiness import Patience, Settling
 from gitsnap.rollback.records import Asked, Past, past_rollbacks, rollback_to_undo, sample_made, unfinished
-from gitsnap.rollback.rollout import Arrival, await_arrival, states
+from gitsnap.rollback.rollout import RolloutStatus, await_arrival, states
 from gitsnap.rollback.undo import prepare_undo
 
 __all__ = [
-    "Arrival",
     "Asked",
     "Past",
     "Patience",
     "Report",
+    "RolloutStatus",
     "Settling",
     "StoppedError",
     "TakeSample",

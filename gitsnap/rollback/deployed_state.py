@@ -1,6 +1,6 @@
-"""Reads what a plan's consequences are told from: the content that profiles deploy, and what is deployed where.
+"""Reads live objects that show what a plan would withdraw: deployed content, ClusterConfigurations, ClusterSummaries.
 
-What may not be read is left out: the plan then says that it cannot tell. This module must not judge what it reads.
+Objects that this user may not read are left out. The plan then says that the consequence is unknown.
 """
 
 from __future__ import annotations
@@ -16,29 +16,34 @@ from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 FEW = 8
-"""Up to this many objects of one kind and namespace are read one by one."""
+"""Up to this many objects of one kind and namespace are read one by one, more of them with a list."""
 
 
 def read_contents(cluster: Cluster, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject | None]:
-    """ConfigMaps and Secrets by key, None for one that does not exist. Secrets are listed by Sveltos' type only."""
+    """ConfigMaps and Secrets by key; None for an object that does not exist. Unreadable objects are missing.
+
+    Secrets are only listed with the type of Sveltos, so that no other Secret is read.
+    """
     groups: dict[tuple[Kind, str], set[ObjectKey]] = defaultdict(set)
     for key in keys:
         groups[key.kind, key.namespace].add(key)
-    found: dict[ObjectKey, JsonObject | None] = {}
+    contents: dict[ObjectKey, JsonObject | None] = {}
     for (kind, namespace), group in sorted(groups.items()):
         if len(group) > FEW:
-            found |= _listed(cluster, kind, namespace, group)
-        for key in sorted(group - found.keys()):
+            contents |= _list_contents(cluster, kind, namespace, group)
+        for key in sorted(group - contents.keys()):
             try:
-                found[key] = cluster.get(key)
+                contents[key] = cluster.get(key)
             except NotFoundError:
-                found[key] = None
+                contents[key] = None
             except AccessDeniedError:
                 continue
-    return found
+    return contents
 
 
-def _listed(cluster: Cluster, kind: Kind, namespace: str, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject]:
+def _list_contents(
+    cluster: Cluster, kind: Kind, namespace: str, keys: Collection[ObjectKey]
+) -> dict[ObjectKey, JsonObject]:
     resource = cluster.resource_type(kind)
     if resource is None:
         return {}
@@ -52,42 +57,46 @@ def _listed(cluster: Cluster, kind: Kind, namespace: str, keys: Collection[Objec
 
 
 def read_configurations(cluster: Cluster, clusters: Collection[ClusterRef]) -> Iterator[JsonObject]:
-    """The live ClusterConfigurations of some managed clusters; from the whole list, where the role may only list."""
-    found: list[JsonObject] = []
+    """The live ClusterConfigurations of some managed clusters.
+
+    Few are read one by one. If the role may list but not get them, or if none of them exists, the whole list is read.
+    """
+    configurations: list[JsonObject] = []
     try:
         for ref in sorted(clusters) if len(clusters) <= FEW else ():
-            found += _one(cluster, ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}"))
+            key = ObjectKey(kinds.CLUSTER_CONFIGURATION, ref.namespace, f"{ref.type}--{ref.name}")
+            configurations += _get_if_present(cluster, key)
     except AccessDeniedError:
-        found = []
-    if found or len(clusters) == 0:
-        yield from found
+        configurations = []
+    if configurations or len(clusters) == 0:
+        yield from configurations
         return
     yield from (
-        document
-        for document in read_all(cluster, kinds.CLUSTER_CONFIGURATION)
-        if inventory.cluster_of(document) in clusters
+        configuration
+        for configuration in read_all(cluster, kinds.CLUSTER_CONFIGURATION)
+        if inventory.cluster_of(configuration) in clusters
     )
 
 
-def _one(cluster: Cluster, key: ObjectKey) -> list[JsonObject]:
+def _get_if_present(cluster: Cluster, key: ObjectKey) -> list[JsonObject]:
     try:
         return [cluster.get(key)]
     except NotFoundError:
         return []
 
 
-def read_summaries(cluster: Cluster, profiles: Collection[ObjectKey]) -> dict[ObjectKey, frozenset[ClusterRef]]:
-    """The clusters on which profiles have a ClusterSummary."""
-    found: dict[ObjectKey, set[ClusterRef]] = {}
-    for document in read_all(cluster, kinds.CLUSTER_SUMMARY) if profiles else ():
-        profile = inventory.profile_of(document)
+def read_summary_clusters(cluster: Cluster, profiles: Collection[ObjectKey]) -> dict[ObjectKey, frozenset[ClusterRef]]:
+    """By profile: the clusters that have a ClusterSummary of the profile."""
+    clusters: dict[ObjectKey, set[ClusterRef]] = {}
+    for summary in read_all(cluster, kinds.CLUSTER_SUMMARY) if profiles else ():
+        profile = inventory.profile_of(summary)
         if profile in profiles and profile is not None:
-            found.setdefault(profile, set()).add(inventory.cluster_of(document))
-    return {profile: frozenset(clusters) for profile, clusters in found.items()}
+            clusters.setdefault(profile, set()).add(inventory.cluster_of(summary))
+    return {profile: frozenset(refs) for profile, refs in clusters.items()}
 
 
 def read_all(cluster: Cluster, kind: Kind) -> Iterator[JsonObject]:
-    """Every object of a kind; none of one that is not installed or may not be listed."""
+    """Every live object of a kind; nothing if the kind is not installed or may not be listed."""
     try:
         resource = cluster.resource_type(kind)
         if resource is not None:

@@ -1,7 +1,6 @@
-"""Carries out a plan: a sample before, the steps in their order, a sample after; it stops at the first failure.
+"""Applies a plan: takes a sample, writes the steps in order, takes another sample, and stops at the first failure.
 
-What was and was not written is said exactly, and what the rollback held is released where that loses no match.
-This module must not decide what is written; the plan has done so.
+The report names what was and was not written. After a failure, held profiles are released if they lose no match by it.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from gitsnap.core.errors import (
 )
 from gitsnap.core.model import ObjectKey, Sample, Trigger
 from gitsnap.core.ports import Cluster
+from gitsnap.core.text import in_words
 from gitsnap.format import Result, RollbackRecord
-from gitsnap.rollback.plan import Action, Plan, Step, in_words, released
+from gitsnap.rollback.plan import Action, Plan, Step, releasable_after
 from gitsnap.rollback.planner import check_identity
 from gitsnap.rollback.readiness import Settling
 from gitsnap.rollback.records import Asked, Past, record_after, record_before, record_end
-from gitsnap.rollback.revert import GoneBack, go_back
-from gitsnap.rollback.rollout import Arrival
-from gitsnap.rollback.sender import RecreationError, Sender, Written
+from gitsnap.rollback.revert import RevertResult, revert_steps
+from gitsnap.rollback.rollout import RolloutStatus
+from gitsnap.rollback.sender import AppliedStep, RecreationError, Sender
 from gitsnap.sveltos import pausing
 
 TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
@@ -37,59 +37,59 @@ TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample |
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rollback did."""
+    """What a rollback wrote, and what it did not write."""
 
     applied: tuple[Step, ...] = ()
     failed: Step | None = None
     failure: str = ""
-    """Why, in words."""
+    """Why ``failed`` failed."""
     unknown: bool = False
-    """Whether the failed step may have been written all the same: the connection ended before the answer came."""
+    """Whether ``failed`` may have been written: the connection was lost before the response."""
     not_tried: tuple[Step, ...] = ()
     left_out: tuple[Step, ...] = ()
-    """Objects that differ and could not be rolled back (``--skip-refused``)."""
+    """Steps of objects that could not be rolled back (``--skip-refused``)."""
     held: tuple[ObjectKey, ...] = ()
-    """Profiles that are still paused, since they would lose matches in the state that the failure left."""
-    gone_back: GoneBack | None = None
-    """What ``--atomic`` did after a failure."""
+    """Profiles that are still paused, because they would lose matches in the state after the failure."""
+    revert_result: RevertResult | None = None
+    """The revert after a failure (``--atomic``)."""
     before: Sample | None = None
     after: Sample | None = None
-    arrivals: tuple[Arrival, ...] = ()
-    """What Sveltos reports afterwards, by cluster; empty where nobody waited for it."""
+    arrivals: tuple[RolloutStatus, ...] = ()
+    """What Sveltos reports after the rollback, by cluster; empty if nobody waited for it."""
     after_problem: str = ""
-    """Why no sample could be taken afterwards; what was written stands all the same."""
+    """Why the sample after the rollback could not be taken. The rollback itself is complete."""
 
 
 class StoppedError(RollbackFailedError):
     """A rollback stopped half-way."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(_stopped_in_words(report))
+        super().__init__(_stop_message(report))
         self.report = report
 
 
 class UndoneError(TakenBackError):
-    """A rollback failed half-way and was taken back."""
+    """A rollback failed half-way and was reverted."""
 
     def __init__(self, report: Report) -> None:
         where = in_words(report.failed.key) if report.failed else "the start"
         super().__init__(
-            f"the rollback failed at {where}: {report.failure}. All that it had written was taken back",
+            f"the rollback failed at {where}: {report.failure}. Everything that it had written was reverted",
             hint="The cluster is as it was before.",
         )
         self.report = report
 
 
-def _stopped_in_words(report: Report) -> str:
+def _stop_message(report: Report) -> str:
     where = in_words(report.failed.key) if report.failed else "the start"
-    certain = "; whether that one was written is not known" if report.unknown else ""
-    done, left = len(report.applied), len(report.not_tried)
-    text = f"the rollback stopped at {where}: {report.failure}{certain}. {done} written, {left} not tried"
-    if report.gone_back is not None:
-        text += f". Taking it back failed too, at {report.gone_back.where}: {report.gone_back.problem}"
+    unknown = "; it is unknown whether this object was written" if report.unknown else ""
+    written, not_tried = len(report.applied), len(report.not_tried)
+    text = f"the rollback stopped at {where}: {report.failure}{unknown}. {written} written, {not_tried} not tried"
+    if report.revert_result is not None:
+        text += f". The revert failed too, at {report.revert_result.failed_at}: {report.revert_result.problem}"
     if report.held:
         names = ", ".join(in_words(key) for key in report.held)
-        text += f". Still paused, since it would lose matches now: {names}"
+        text += f". Still paused, to keep matches that a release would end: {names}"
     return text
 
 
@@ -103,30 +103,30 @@ def apply(
     unfinished: Past | None = None,
     settling: Settling | None = None,
 ) -> Report:
-    """Carry out a plan.
+    """Apply a plan.
 
-    ``take_sample`` is called before the first write and after the last; when the first call fails, nothing is changed.
-    ``asked`` is what the samples say of who asked for what. With ``atomic``, a failure takes back what was written.
-    ``unfinished`` is the newest rollback of the archive, if it never came to its end: where this plan finds nothing
-    left to write of it, or to take back, a sample records that it has ended. ``settling`` waits for what Sveltos must
-    report before a step; None where nobody is to wait, as for a folder of YAML.
-    Raises RefusedError for a plan that is blocked, WrongClusterError, the cluster's own error when the very first
-    write was refused (nothing is changed then), StoppedError with the report when it stopped half-way, and UndoneError
-    when it then was taken back.
+    ``take_sample`` is called before the first write and after the last one. If the first call fails, nothing is
+    changed. ``asked`` goes into the records of these samples. With ``atomic``, a failure reverts what was written.
+    ``unfinished`` is the newest rollback of the archive if it did not finish. If the plan has nothing left to write or
+    undo, a sample records the end of that rollback. ``settling`` waits for the reports of Sveltos on which a step
+    depends; None disables waiting, as for a folder of YAML.
+    Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
+    nothing is changed; StoppedError if the rollback stopped half-way; and UndoneError if it was then reverted. The last
+    two have the report.
     """
     if plan.blocked:
-        raise RefusedError(f"the plan is not carried out: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
+        raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
     check_identity(cluster.info(), plan.cluster.uid)
     if not plan.writes:
         record = record_end(plan, asked or Asked(), unfinished) if unfinished is not None else None
         after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
         return Report(left_out=plan.refused, after=after)
-    return _Run(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
+    return _Application(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
 
 
 @dataclass(slots=True)
-class _Run:
-    """One rollback while it is carried out."""
+class _Application:
+    """The application of one plan."""
 
     cluster: Cluster
     plan: Plan
@@ -134,11 +134,11 @@ class _Run:
     asked: Asked
     settling: Settling | None
     atomic: bool
-    written: list[Written] = field(default_factory=list)
+    applied: list[AppliedStep] = field(default_factory=list)
     before: Sample | None = None
 
     def run(self) -> Report:
-        """Take the sample before, send each step, take the sample after. Raises as ``apply`` says."""
+        """Take the sample before, send each step, take the sample after. Raises the errors of ``apply``."""
         if self.take_sample is not None:
             record = record_before(self.plan, self.asked)
             self.before = self.take_sample(Trigger.BEFORE_ROLLBACK, record, self._touched)
@@ -149,29 +149,29 @@ class _Run:
                 self._settle(step)
                 self._send(sender, step)
         except KeyboardInterrupt:
-            self._failed(sender, steps, "interrupted", unknown=True)
+            self._fail(sender, steps, "interrupted", unknown=True)
         except GitsnapError as error:
             unknown = isinstance(error, ClusterUnreachableError) and not isinstance(error, BusyError)
             if not self._wrote_something(error, unknown=unknown) and self._release(sender):
                 self._sample_after(self._report(), Result.NOTHING)
                 raise
-            self._failed(sender, steps, error.message, unknown=unknown)
+            self._fail(sender, steps, error.message, unknown=unknown)
         return self._sample_after(self._report(), Result.DONE)
 
     def _settle(self, step: Step) -> None:
-        """Wait for what a step rests on. Raises UnsettledError."""
+        """Wait for what a step depends on. Raises UnsettledError."""
         if self.settling is None:
             return
-        if step.action is not Action.HOLD and self.written and self.written[-1].step.action is Action.HOLD:
+        if step.action is not Action.HOLD and self.applied and self.applied[-1].step.action is Action.HOLD:
             self.settling.until_paused(self._held())
         self.settling.until(step.waits)
 
     def _send(self, sender: Sender, step: Step) -> None:
-        """Send a step, once Sveltos has seen what the match of its object rests on."""
+        """Send a step after Sveltos has seen the earlier writes that decide about the same match."""
         labels = self.plan.controller_labels
         if self.settling is not None:
             self.settling.until_seen(step, labels)
-        self.written.append(sender.send(step))
+        self.applied.append(sender.send(step))
         if self.settling is not None:
             self.settling.wrote(step, labels)
 
@@ -180,23 +180,23 @@ class _Run:
         return frozenset(step.key for step in self.plan.writes)
 
     def _wrote_something(self, error: GitsnapError, *, unknown: bool) -> bool:
-        """Whether a failure may have left content in the cluster, rather than nothing or only held profiles."""
-        content = any(one.step.action is not Action.HOLD for one in self.written)
+        """Whether a failed rollback may have written anything but holds."""
+        content = any(entry.step.action is not Action.HOLD for entry in self.applied)
         return unknown or content or isinstance(error, RecreationError)
 
     # Failures -------------------------------------------------------------------------------------------------
 
-    def _failed(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
-        """Raises StoppedError or UndoneError, after what can still be done was done."""
-        position = len(self.written)
+    def _fail(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
+        """Revert or release what can be, then raise StoppedError or UndoneError."""
+        position = len(self.applied)
         step = steps[position] if position < len(steps) else None
         report = replace(
             self._report(), failed=step, failure=failure, unknown=unknown, not_tried=tuple(steps[position + 1 :])
         )
         if self.atomic:
-            gone_back = go_back(sender, self.written, step if unknown else None, self.settling)
-            report = replace(report, gone_back=gone_back)
-            if not gone_back.problem:
+            result = revert_steps(sender, self.applied, step if unknown else None, self.settling)
+            report = replace(report, revert_result=result)
+            if not result.problem:
                 raise UndoneError(self._sample_after(report, Result.TAKEN_BACK))
         else:
             self._release(sender, in_doubt=step if unknown else None)
@@ -204,26 +204,26 @@ class _Run:
         raise StoppedError(replace(report, held=tuple(key for key in candidates if self._is_held(key))))
 
     def _release(self, sender: Sender, *, in_doubt: Step | None = None) -> bool:
-        """Release the held profiles that lose no match by it as things are; whether none is left."""
-        done = [one.step for one in self.written]
-        safe = released(self.plan, done)
-        standing = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
+        """Release the held profiles that lose no match by it in the current state; whether none is held any more."""
+        written = [entry.step for entry in self.applied]
+        safe = releasable_after(self.plan, written)
+        live = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
             if self.settling is not None:
                 self.settling.wrote(in_doubt, self.plan.controller_labels)
-            safe &= released(self.plan, [*done, in_doubt])
+            safe &= releasable_after(self.plan, [*written, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:
                 try:
-                    self._send(sender, Step(Action.RELEASE, key, live=standing.get(key)))
+                    self._send(sender, Step(Action.RELEASE, key, live=live.get(key)))
                 except GitsnapError:
                     return False
         return not self._held()
 
     def _held(self, in_doubt: Step | None = None) -> tuple[ObjectKey, ...]:
-        """The profiles that were paused, or may have been, and that no later step let go."""
+        """The profiles that were paused, or may have been, and that no later step released."""
         held: dict[ObjectKey, None] = {}
-        for step in (*(one.step for one in self.written), *([in_doubt] if in_doubt is not None else [])):
+        for step in (*(entry.step for entry in self.applied), *([in_doubt] if in_doubt is not None else [])):
             if step.action is Action.HOLD:
                 held[step.key] = None
             elif step is not in_doubt:
@@ -231,7 +231,7 @@ class _Run:
         return tuple(held)
 
     def _is_held(self, key: ObjectKey) -> bool:
-        """Whether a profile is held, as far as the server still answers."""
+        """Whether a profile is held. If the server does not respond, the answer is yes."""
         try:
             return pausing.held(self.cluster.get(key))
         except NotFoundError:
@@ -242,7 +242,7 @@ class _Run:
     # The end --------------------------------------------------------------------------------------------------
 
     def _report(self) -> Report:
-        applied = tuple(one.step for one in self.written)
+        applied = tuple(entry.step for entry in self.applied)
         return Report(applied=applied, left_out=self.plan.refused, before=self.before)
 
     def _sample_after(self, report: Report, result: Result) -> Report:

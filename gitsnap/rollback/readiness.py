@@ -1,8 +1,7 @@
-"""Waits until Sveltos reports what the next step rests on: a set, the matches of a profile, a pause.
+"""Waits until Sveltos reports what the next step depends on: the clusters of a set, the matches of a profile, a pause.
 
-What no status reports, such as a label in a cache of Sveltos, is given a fixed time.
-The API server tells by a watch; a cluster that cannot be watched is asked again and again. This module must not write
-to a cluster, and reads no clock but the one it is given.
+No status reports whether a label has reached the caches of Sveltos; that gets a fixed time. Objects are watched, and
+polled if the cluster cannot be watched.
 """
 
 from __future__ import annotations
@@ -22,45 +21,45 @@ from gitsnap.rollback.plan.transitions import PAUSES, change_of
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import observed, sets_of
 
-_AGAIN_SECONDS = 0.2
-"""Between two looks at an object where nothing tells that it changed."""
+_POLL_SECONDS = 0.2
+"""Time between two reads of an object that is polled."""
 
 _LONGEST_WATCH_SECONDS = 10
-"""A watch that tells nothing is begun anew: an object may have changed unseen while the connection broke."""
+"""A silent watch is restarted after this time, because an object may change while a connection is broken."""
 
-_STEADY_SECONDS = 5.0
-"""After a change of a set, its status moves within half a second on a machine that is not overloaded."""
+_STABLE_SECONDS = 5.0
+"""How long a status must stay as it is. On a machine without overload, the status of a set follows in 0.5 seconds."""
 
 _PAUSE_SECONDS = 15.0
-"""How long all pauses may take to show. Sveltos before 1.0 never reports one, so that this is no reason to stop."""
+"""How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so this is no failure."""
 
 CACHE_SECONDS = 3.0
-"""Sveltos has a cache for each kind, and the API does not tell how old it is.
+"""How long a change may take to reach the caches of Sveltos, which has one for each kind. The API does not report it.
 
-A cache of clusters that was behind that of profiles took add-ons from a cluster, in one rollback of eighteen on an
-overloaded machine. The lag was less than a second. docs/ROLLBACK.md names these seconds as what is assumed.
+In one rollback of eighteen on an overloaded machine, the cache of clusters was behind the cache of profiles, and a
+cluster lost its add-ons. The lag was less than a second. docs/ROLLBACK.md states this assumption.
 """
 
 
-def _silent(_text: str) -> None:
-    """Say nothing."""
+def _ignore(_text: str) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long somebody waits, and by which clock."""
+    """How long to wait, with which clock, and how to report progress."""
 
     seconds: float
     now: Callable[[], float]
-    """A clock that never goes back."""
+    """A monotonic clock, in seconds."""
     pause: Callable[[float], None]
-    """Let this many seconds pass."""
-    say: Callable[[str], None] = _silent
-    """Told what is waited for."""
+    """Sleeps for a number of seconds."""
+    say: Callable[[str], None] = _ignore
+    """Reports what the rollback waits for."""
 
 
 class _Group(enum.Enum):
-    """Objects of which Sveltos has separate caches, and that decide together about a match."""
+    """Groups of kinds that decide together about a match, and that Sveltos caches separately."""
 
     CLUSTERS = "clusters"
     SETS = "sets"
@@ -70,84 +69,90 @@ class _Group(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Waits for one rollback."""
+    """The waits of one rollback."""
 
     cluster: Cluster
     patience: Patience
     _written: dict[tuple[_Group, Hashable], float] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """When this rollback last wrote what a match rests on: a label, a set, a selector that reads one of them."""
+    """When this rollback last wrote an input of a match: a label, a set, or a selector that reads one of these."""
     _shown: dict[Wait, float] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """When the status of a set first showed what was waited for, since the last write of that kind."""
+    """When the status of a set first satisfied a wait, since the last write of a cluster or set."""
 
     def wrote(self, step: Step, controller_labels: Collection[str]) -> None:
-        """Remember that a step was written, for the steps that must not come before Sveltos has seen it."""
+        """Record that a step was written now."""
         if _group(step) in (_Group.CLUSTERS, _Group.SETS):
             self._shown.clear()
-        for rest in _rests(step, controller_labels):
-            self._written[_group(step), rest] = self.patience.now()
+        for match_input in _match_inputs(step, controller_labels):
+            self._written[_group(step), match_input] = self.patience.now()
 
     def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
-        """Let time pass before a step, until the caches of Sveltos have what the same match rests on.
+        """Pause before a step until the caches of Sveltos have what was written of the same match.
 
-        A selector and a label are in different caches. Whichever is written last waits for the other one, and one pause
-        covers every later step. This is a part of holding, and no matter of how long somebody waits for a report.
+        A selector and a label are in different caches, so the later write of the two waits. One pause covers every
+        later step. The pause does not count against ``Patience.seconds``.
         """
-        mine, group = _rests(step, controller_labels), _group(step)
-        times = [self._written.get((other, rest)) for rest in mine for other in _Group if other is not group]
-        last = max((time for time in times if time is not None), default=None)
-        left = 0.0 if last is None else last + CACHE_SECONDS - self.patience.now()
-        if left > 0:
+        group = _group(step)
+        times = [
+            self._written[other, match_input]
+            for match_input in _match_inputs(step, controller_labels)
+            for other in _Group
+            if other is not group and (other, match_input) in self._written
+        ]
+        remaining = max(times) + CACHE_SECONDS - self.patience.now() if times else 0.0
+        if remaining > 0:
             self.patience.say("waiting until Sveltos has seen the labels and selectors")
-            self.patience.pause(left)
+            self.patience.pause(remaining)
 
     def until(self, waits: Iterable[Wait]) -> None:
-        """Wait until Sveltos reports all of it, each for as long as the patience lasts.
+        """Wait until Sveltos reports each of ``waits``, up to ``Patience.seconds`` for each.
 
-        Raises UnsettledError, which names what Sveltos does not report.
+        Raises UnsettledError, which names the wait that is not satisfied.
         """
         for wait in waits:
             self.patience.say(f"waiting {wait}")
-            if not self.sees(wait.on, partial(_reports, wait), self.patience.seconds):
+            if not self.sees(wait.on, partial(_satisfies, wait), self.patience.seconds):
                 raise UnsettledError(
-                    f"Sveltos does not report it within {self.patience.seconds:.0f} seconds: waited {wait}",
-                    hint="See whether the addon-controller runs. --wait SECONDS waits longer.",
+                    f"Sveltos did not report it within {self.patience.seconds:.0f} seconds: waited {wait}",
+                    hint="Check whether the addon-controller runs. --wait SECONDS waits longer.",
                 )
-            if wait.on.kind in SET_KINDS:  # a profile reads the status from a cache, too
+            if wait.on.kind in SET_KINDS:  # profiles read the status of a set from a cache as well
                 self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.patience.now())
 
     def steadily(self, waits: Iterable[Wait]) -> None:
-        """Wait until Sveltos reports all of it, and goes on to. Raises UnsettledError.
+        """Wait until Sveltos reports each of ``waits``, and still reports it some seconds later.
 
-        On the way back a set is to show what it showed before, so that an old status cannot be told from a new one.
+        During a revert, a set must show the clusters that it showed before the rollback, and an old status looks like a
+        new one. Raises UnsettledError.
         """
         waits = tuple(waits)
         if waits:
             self.until(waits)
-            self.patience.pause(min(_STEADY_SECONDS, self.patience.seconds))
+            self.patience.pause(min(_STABLE_SECONDS, self.patience.seconds))
             self.until(waits)
 
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
-        """Wait until Sveltos says that it leaves these profiles alone, where its version says so at all."""
+        """Wait until Sveltos reports these profiles as paused. Versions that never report a pause are no failure."""
         end = self.patience.now() + min(_PAUSE_SECONDS, self.patience.seconds)
-        seen = True
+        reported = True
         for key in profiles:
             self.patience.say(f"waiting until Sveltos sees the pause of {key.name}")
-            seen &= self.sees(key, _is_suspended, end - self.patience.now())
-        if seen:  # reported, so that nothing needs to be assumed of the cache
-            for written in [one for one in self._written if one[0] is _Group.SELECTING]:
-                del self._written[written]
+            reported &= self.sees(key, _is_suspended, end - self.patience.now())
+        if reported:  # the caches have the profiles, so later steps need not wait for them
+            for group, match_input in list(self._written):
+                if group is _Group.SELECTING:
+                    del self._written[group, match_input]
 
     def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
-        """Whether an object comes to fit within some seconds; None stands for one that does not exist."""
+        """Whether an object satisfies ``fits`` within some seconds. ``fits`` gets None if the object does not exist."""
         end = self.patience.now() + seconds
         while True:
             document = self._get(key)
             if fits(document):
                 return True
-            left = end - self.patience.now()
-            if left <= 0:
+            remaining = end - self.patience.now()
+            if remaining <= 0:
                 return False
-            self._follow(key, document, fits, left)
+            self._watch(key, document, fits, remaining)
 
     def _get(self, key: ObjectKey) -> JsonObject | None:
         try:
@@ -155,24 +160,24 @@ class Settling:
         except (NotFoundError, ClusterUnreachableError):
             return None
 
-    def _follow(
-        self, key: ObjectKey, document: JsonObject | None, fits: Callable[[JsonObject | None], bool], left: float
+    def _watch(
+        self, key: ObjectKey, document: JsonObject | None, fits: Callable[[JsonObject | None], bool], remaining: float
     ) -> None:
-        """Until an event says that the object fits, or the watch ends."""
+        """Watch until an event shows that the object fits, or the watch ends; without a watch, sleep."""
         resource = self.cluster.resource_type(key.kind)
         version = str(((document or {}).get("metadata") or {}).get("resourceVersion") or "")
         if isinstance(self.cluster, Watched) and resource is not None and version:
-            seconds = max(1, min(_LONGEST_WATCH_SECONDS, math.ceil(left)))
+            seconds = max(1, min(_LONGEST_WATCH_SECONDS, math.ceil(remaining)))
             try:
                 for event in self.cluster.watch(resource, resource_version=version, seconds=seconds):
                     if event.change != "BOOKMARK" and ObjectKey.of(event.document) == key and fits(event.document):
                         return
             except (GoneError, AccessDeniedError, ClusterUnreachableError):
-                pass  # who may not watch may read all the same
-        self.patience.pause(min(_AGAIN_SECONDS, left))
+                pass  # a role that may not watch may still read
+        self.patience.pause(min(_POLL_SECONDS, remaining))
 
 
-def _reports(wait: Wait, document: JsonObject | None) -> bool:
+def _satisfies(wait: Wait, document: JsonObject | None) -> bool:
     if wait.former_hash is not None:
         status = (document or {}).get("status") or {}
         return str(status.get("dependenciesHash") or "") != wait.former_hash
@@ -194,14 +199,16 @@ def _group(step: Step) -> _Group:
     return _Group.SELECTING if kind in SELECTING_KINDS else _Group.OTHERS
 
 
-def _rests(step: Step, controller_labels: Collection[str]) -> frozenset[Hashable]:
-    """What a match has to do with a step: keys of labels, and sets."""
+def _match_inputs(step: Step, controller_labels: Collection[str]) -> frozenset[Hashable]:
+    """The inputs of a match that a step writes or reads: keys of labels, and sets."""
     group = _group(step)
     if group is _Group.OTHERS:
         return frozenset()
     if group is _Group.CLUSTERS:
         return frozenset(change_of(step, controller_labels).labels)
-    sides = (step.live,) if step.action in PAUSES else (step.live, step.archived)
-    documents = [document for document in sides if document is not None]
-    used = {one for document in documents for one in (*labels_read(document), *sets_of(document))}
-    return frozenset({*used, step.key} if group is _Group.SETS else used)
+    versions = (step.live,) if step.action in PAUSES else (step.live, step.archived)
+    inputs: set[Hashable] = {step.key} if group is _Group.SETS else set()
+    for document in versions:
+        if document is not None:
+            inputs |= {*labels_read(document), *sets_of(document)}
+    return frozenset(inputs)

@@ -1,6 +1,7 @@
-"""What the samples around a rollback say of it, and what they tell later: the last rollback, and whether it finished.
+"""The rollback records in sample tags: the records of a new rollback, and the rollbacks that an archive records.
 
-This module must not take samples.
+A rollback writes one record in the sample before it and one in the sample after it. A rollback without the second
+record stopped half-way or was killed.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from gitsnap.rollback.plan import Action, Plan, plan_hash
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asked for a rollback, and in which words."""
+    """Who requested a rollback, and with which command."""
 
     command: str = ""
-    """``rollback --sample … --clusterprofile guestbook``."""
+    """The command without ``gitsnap`` and places: ``rollback --sample … --clusterprofile guestbook``."""
     user: str = ""
     """The user of the operating system."""
     origin: str = ""
-    """Uid of the cluster that the sample is of, where that is another one."""
+    """The uid of the sample's cluster, if the rollback writes to another cluster."""
     undoes: str = ""
-    """Tag of the sample before the rollback that this one undoes."""
+    """For an undo: the tag of the sample before the undone rollback."""
 
 
 def record_before(plan: Plan, asked: Asked) -> RollbackRecord:
-    """What the sample before says."""
+    """The record in the sample before the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
         target=plan.sample,
@@ -43,7 +44,7 @@ def record_before(plan: Plan, asked: Asked) -> RollbackRecord:
 
 
 def record_after(plan: Plan, asked: Asked, before: Sample | None, result: Result) -> RollbackRecord:
-    """What the sample after says."""
+    """The record in the sample after the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
         target=plan.sample,
@@ -56,15 +57,16 @@ def record_after(plan: Plan, asked: Asked, before: Sample | None, result: Result
 
 
 def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
-    """What a sample says that ends a rollback which was killed, when a plan has found nothing to write any more.
+    """The record that ends an unfinished rollback, for a plan that has nothing left to write.
 
-    None where the plan does not tell: it is about other objects, goes elsewhere, or was refused some of them.
+    None if the plan does not prove that the rollback is complete: it is about other objects or another sample, or it
+    refuses some objects.
     """
     undone = asked.undoes == past.before.tag
     same_goal = not asked.undoes and (plan.sample, asked.origin) == (past.record.target, past.record.origin)
-    looked_at = {step.key for step in plan.steps} | {one.key for one in plan.stays}
-    whole = looked_at >= {key for action, key in past.record.objects if action != Action.HOLD}
-    if plan.refused or not (undone or (same_goal and whole)):
+    planned = {step.key for step in plan.steps} | {retained.key for retained in plan.stays}
+    complete = planned >= {key for action, key in past.record.objects if action != Action.HOLD}
+    if plan.refused or not (undone or (same_goal and complete)):
         return None
     return RollbackRecord(
         plan=past.record.plan,
@@ -79,49 +81,46 @@ def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A rollback of the past, as the archive tells it."""
+    """A past rollback that the archive records."""
 
     before: Sample
     record: RollbackRecord
-    """What the sample before says."""
+    """The record in the sample before the rollback."""
     result: str = ""
-    """A Result; ``""`` for a rollback that stopped half-way or was killed."""
+    """A ``Result``; ``""`` for a rollback that stopped half-way or was killed."""
 
     @property
     def finished(self) -> bool:
-        """Whether it came to an end that is no failure half-way."""
+        """Whether the rollback has a record of its end."""
         return bool(self.result)
 
     @property
     def changed_something(self) -> bool:
-        """Whether anything of it is left in the cluster."""
+        """Whether the rollback left changes in the cluster."""
         return self.result not in (Result.NOTHING, Result.TAKEN_BACK)
 
 
 def past_rollbacks(samples: Sequence[Sample]) -> list[Past]:
-    """All rollbacks whose sample before is still there, oldest first."""
+    """The rollbacks whose sample before still exists, oldest first. ``samples`` are sorted, oldest first."""
     results: dict[str, str] = {}
-    begun: list[tuple[Sample, RollbackRecord]] = []
+    started: list[tuple[Sample, RollbackRecord]] = []
     for sample in samples:
         record = parse_record(sample.metadata.extra)
         if record is not None and sample.metadata.trigger is Trigger.BEFORE_ROLLBACK and record.objects:
-            begun.append((sample, record))
+            started.append((sample, record))
         elif record is not None and record.before:
             results[record.before] = record.result or Result.DONE
-    return [Past(sample, record, results.get(sample.tag, "")) for sample, record in begun]
+    return [Past(sample, record, results.get(sample.tag, "")) for sample, record in started]
 
 
 def unfinished(samples: Sequence[Sample]) -> Past | None:
-    """The newest rollback, if it stopped half-way or was killed."""
+    """The newest rollback if it stopped half-way or was killed, else None."""
     past = past_rollbacks(samples)
     return past[-1] if past and not past[-1].finished else None
 
 
 def sample_made(samples: Sequence[Sample], past: Past) -> Sample | None:
-    """The sample that has what a rollback created: its target or, where that is gone or elsewhere, the one after it.
-
-    None where there is neither.
-    """
+    """A sample with the objects that a rollback created: its target, else the sample after the rollback, else None."""
     cluster = past.record.origin or past.before.metadata.cluster
     for sample in samples:
         if sample.tag == past.record.target and sample.metadata.cluster == cluster:
@@ -134,23 +133,29 @@ def sample_made(samples: Sequence[Sample], past: Past) -> Sample | None:
 
 
 def rollback_to_undo(samples: Sequence[Sample], of: str = "") -> Past:
-    """The newest rollback that changed something; ``of`` names another one by the tag of its sample before.
+    """The newest rollback that changed something, or the rollback after the sample ``of``.
 
-    Raises NotFoundError when there is none.
+    ``of`` is the tag of the sample before the rollback, with or without the policy, or its time.
+    Raises NotFoundError if there is no such rollback.
     """
-    past = past_rollbacks(samples)
-    if of:
-        named = [one for one in past if of in (one.before.tag, one.before.moment, one.before.tag.rpartition("/")[2])]
-        if not named:
-            known = ", ".join(one.before.tag for one in past[-3:]) or "none"
+    rollbacks = past_rollbacks(samples)
+    if not of:
+        changed = [rollback for rollback in rollbacks if rollback.changed_something]
+        if not changed:
             raise NotFoundError(
-                f"{of} is no sample that was taken before a rollback", hint=f"The newest of these samples: {known}."
+                "there is no rollback to undo in this archive",
+                hint="`gitsnap list --wide` shows the samples; `gitsnap rollback --sample SAMPLE` rolls back to one.",
             )
-        return named[-1]
-    changed = [one for one in past if one.changed_something]
-    if not changed:
+        return changed[-1]
+    named = [rollback for rollback in rollbacks if of in _names(rollback.before)]
+    if not named:
+        newest = ", ".join(rollback.before.tag for rollback in rollbacks[-3:]) or "none"
         raise NotFoundError(
-            "there is no rollback to undo in this archive",
-            hint="`gitsnap list --wide` shows the samples; `gitsnap rollback --sample SAMPLE` goes back to one.",
+            f"{of} is not a sample that was taken before a rollback", hint=f"The newest of these samples: {newest}."
         )
-    return changed[-1]
+    return named[-1]
+
+
+def _names(sample: Sample) -> tuple[str, str, str]:
+    """The names that ``--of`` accepts for a sample."""
+    return sample.tag, sample.moment, sample.tag.rpartition("/")[2]

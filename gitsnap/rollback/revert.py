@@ -1,7 +1,7 @@
-"""Takes back what a failed rollback had written: every step reversed, in reverse order.
+"""Reverts a failed rollback: reverses every written step, in reverse order.
 
-So the states on the way are those of the way there, in which no match was lost. Each reversal is written only over the
-very object that the rollback left. This module must not decide whether to go back.
+The states in between are those of the rollback, in which no match was lost. A step is reversed only if the object is
+still exactly as the rollback left it.
 """
 
 from __future__ import annotations
@@ -12,86 +12,89 @@ from dataclasses import dataclass
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.rollback.plan import Action, Plan, Step, Wait, in_words, moved
+from gitsnap.core.text import in_words
+from gitsnap.rollback.plan import Action, Plan, Step, Wait, changed_since
 from gitsnap.rollback.readiness import Settling
-from gitsnap.rollback.sender import Sender, Written
+from gitsnap.rollback.sender import AppliedStep, Sender
 from gitsnap.sveltos import kinds, pausing, restore
 from gitsnap.sveltos.matching import ClusterRef, observed, sets_of
 from gitsnap.sveltos.normalize import normalize, terminating
 
 
 @dataclass(frozen=True, slots=True)
-class GoneBack:
-    """What became of going back."""
+class RevertResult:
+    """What a revert did."""
 
-    reversed: tuple[ObjectKey, ...] = ()
-    left: tuple[ObjectKey, ...] = ()
-    """Namespaces that the rollback created: they are never deleted, since others may use them by now."""
-    where: str = ""
-    """The object at which it failed, ``""`` where it did not."""
+    reverted: tuple[ObjectKey, ...] = ()
+    kept: tuple[ObjectKey, ...] = ()
+    """Namespaces that the rollback created. They are not deleted, because others may use them by now."""
+    failed_at: str = ""
+    """The object at which the revert failed, in words; ``""`` if it did not."""
     problem: str = ""
-    still: tuple[ObjectKey, ...] = ()
-    """What is as the rollback wrote it, since going back failed."""
+    """Why the revert failed."""
+    not_reverted: tuple[ObjectKey, ...] = ()
+    """Objects that are still as the rollback wrote them, because the revert failed."""
 
 
-def go_back(
-    sender: Sender, written: Sequence[Written], in_doubt: Step | None, settling: Settling | None = None
-) -> GoneBack:
-    """Reverse what was written; ``in_doubt`` is a step that got no answer, so that it may have been written too."""
-    done: list[ObjectKey] = []
-    left: list[ObjectKey] = []
-    todo = [*written]
+def revert_steps(
+    sender: Sender, applied: Sequence[AppliedStep], in_doubt: Step | None, settling: Settling | None = None
+) -> RevertResult:
+    """Reverse the applied steps. ``in_doubt`` is a step without a response, which may have been written as well."""
+    reverted: list[ObjectKey] = []
+    kept: list[ObjectKey] = []
+    remaining = [*applied]
     try:
-        found = _carried_out(sender, in_doubt) if in_doubt is not None else None
-        if found is not None:
-            todo.append(found)
+        written = _find_written(sender, in_doubt) if in_doubt is not None else None
+        if written is not None:
+            remaining.append(written)
             if settling is not None:
-                settling.wrote(found.step, sender.plan.controller_labels)
-        while todo:
-            one = todo[-1]
-            step = reverse(one, controller_labels=sender.plan.controller_labels)
+                settling.wrote(written.step, sender.plan.controller_labels)
+        while remaining:
+            key = remaining[-1].step.key
+            step = reverse(remaining[-1], controller_labels=sender.plan.controller_labels)
             if step is None:
-                left.append(one.step.key)
+                kept.append(key)
             else:
-                _settle(sender.plan, written, step, settling)
+                _settle(sender.plan, applied, step, settling)
                 sender.send(step)
                 if settling is not None:
                     settling.wrote(step, sender.plan.controller_labels)
-                done.append(one.step.key)
-            todo.pop()
+                reverted.append(key)
+            remaining.pop()
     except GitsnapError as error:
-        last = todo[-1].step if todo and len(done) + len(left) else in_doubt or todo[-1].step
-        still = tuple(one.step.key for one in reversed(todo))
-        return GoneBack(tuple(done), tuple(left), in_words(last.key), error.message, still)
-    return GoneBack(tuple(done), tuple(left))
+        begun = bool(reverted or kept)
+        failed = remaining[-1].step if remaining and begun else in_doubt or remaining[-1].step
+        not_reverted = tuple(entry.step.key for entry in reversed(remaining))
+        return RevertResult(tuple(reverted), tuple(kept), in_words(failed.key), error.message, not_reverted)
+    return RevertResult(tuple(reverted), tuple(kept))
 
 
-def _settle(plan: Plan, written: Sequence[Written], step: Step, settling: Settling | None) -> None:
-    """Wait for what a step of the way back rests on. Raises UnsettledError."""
+def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, settling: Settling | None) -> None:
+    """Wait for what a reversing step depends on. Raises UnsettledError."""
     if settling is None:
         return
     if step.action is Action.RELEASE:
-        settling.steadily(_waits(plan, written, step.key))
+        settling.steadily(_waits(plan, applied, step.key))
     settling.until_seen(step, plan.controller_labels)
 
 
-def _waits(plan: Plan, written: Sequence[Written], profile: ObjectKey) -> list[Wait]:
-    """What a held profile rests on once all is as before: the sets that it names, if the rollback moved them."""
-    standing = {ObjectKey.of(document): document for document in plan.standing}
-    touched = {one.step.key for one in written if one.step.action is not Action.HOLD}
-    relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in touched)
+def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> list[Wait]:
+    """The waits before a held profile is released: for the sets of the profile that the rollback affected."""
+    documents = {ObjectKey.of(document): document for document in plan.matching_objects}
+    written = {entry.step.key for entry in applied if entry.step.action is not Action.HOLD}
+    relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in written)
     clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
     waits = []
-    for used in sets_of(standing.get(profile, {"metadata": {}})):
-        shown = observed(standing[used]) & clusters if used in standing else frozenset[ClusterRef]()
-        if shown and (used in touched or relabelled):
+    for used in sets_of(documents.get(profile, {"metadata": {}})):
+        shown = observed(documents[used]) & clusters if used in documents else frozenset[ClusterRef]()
+        if shown and (used in written or relabelled):
             waits.append(Wait(used, shows=tuple(sorted(shown))))
     return waits
 
 
-def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | None:
-    """The step that takes one back; None for a namespace, which stays."""
-    step, before, after = written.step, written.before, written.after
+def reverse(applied: AppliedStep, *, controller_labels: frozenset[str]) -> Step | None:
+    """The step that reverses an applied step; None for a created namespace, which is kept."""
+    step, before, after = applied.step, applied.before, applied.after
     match step.action:
         case Action.HOLD:
             return Step(Action.RELEASE, step.key, live=after)
@@ -100,39 +103,41 @@ def reverse(written: Written, *, controller_labels: frozenset[str]) -> Step | No
         case Action.CREATE:
             return None if step.key.kind == kinds.NAMESPACE else Step(Action.DELETE, step.key, live=after)
     if before is None:
-        raise AssertionError("what was updated or deleted was there before")
+        raise AssertionError("an object that was updated or deleted existed before")
     archived = normalize(before, controller_labels=controller_labels)
     action = Action.CREATE if step.action is Action.DELETE else step.action
     version = str(before["apiVersion"])
     return Step(action, step.key, archived=archived, live=after, api_version=version)
 
 
-def _carried_out(sender: Sender, step: Step) -> Written | None:
-    """The step as written, if the server did carry it out although its answer was lost.
+def _find_written(sender: Sender, step: Step) -> AppliedStep | None:
+    """A step without a response, if the server wrote it; None if the object is unchanged.
 
-    Raises ConflictError for an object that is neither as it was nor as the step makes it.
+    Raises ConflictError if the object is neither unchanged nor as the step makes it.
     """
     step = sender.up_to_date(step)
     try:
-        fresh: JsonObject | None = sender.cluster.get(step.key)
+        live: JsonObject | None = sender.cluster.get(step.key)
     except NotFoundError:
-        fresh = None
+        live = None
     labels = sender.plan.controller_labels
-    if fresh is None and step.live is None:
+    if live is None and step.live is None:
         return None
-    if fresh is not None:
-        if step.live is not None and not moved(step, fresh, controller_labels=labels):
+    if live is not None:
+        if step.live is not None and not changed_since(step, live, controller_labels=labels):
             return None
-        if not _is_made_by(step, fresh, labels):
-            raise ConflictError(f"{in_words(step.key)} is neither as it was nor as the rollback would have made it")
-    sender.remember(step.key, fresh)
-    return Written(step, step.live, fresh)
+        if not _is_result_of(step, live, labels):
+            raise ConflictError(
+                f"{in_words(step.key)} is neither as it was before the rollback nor as the rollback writes it"
+            )
+    sender.remember(step.key, live)
+    return AppliedStep(step, step.live, live)
 
 
-def _is_made_by(step: Step, fresh: JsonObject, labels: frozenset[str]) -> bool:
+def _is_result_of(step: Step, live: JsonObject, labels: frozenset[str]) -> bool:
     if step.action in {Action.HOLD, Action.RELEASE}:
-        return pausing.held(fresh) is (step.action is Action.HOLD)
+        return pausing.held(live) is (step.action is Action.HOLD)
     if step.archived is None:
-        return terminating(fresh)
-    normalized = normalize(fresh, controller_labels=labels)
+        return terminating(live)
+    normalized = normalize(live, controller_labels=labels)
     return same_json(restore.wanted(step.archived, normalized), normalized)

@@ -1,7 +1,7 @@
 """The objects of a sample, read only as far as a plan needs them.
 
-Live objects are compared as bytes; only what differs is parsed. The values of a Secret are decrypted only where its
-fingerprints differ from those of the live one. This module must not talk to a cluster.
+A live object is compared with the bytes of the archived object, which is parsed only if they differ. The values of a
+Secret are decrypted only if its fingerprints differ from the fingerprints of the live Secret.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from gitsnap.sveltos.normalize import normalize
 from gitsnap.sveltos.references import REFERENCE_PATHS, Reference, references
 
 _NEEDED_KINDS = kinds.REFERENCED_KINDS | kinds.SOURCE_KINDS | {kinds.EVENT_SOURCE, kinds.HEALTH_CHECK}
-"""What others refer to and cannot work without. None of it refers to anything further, so one round is the closure."""
+"""Kinds of referenced objects that other objects need. They refer to nothing else, so references need no recursion."""
 
 
 class SampleObjects:
-    """What a tree holds below ``configuration/`` and ``sealed/``.
+    """The objects in the folders ``configuration/`` and ``sealed/`` of a sample's tree.
 
-    ``keeper`` knows the archive's keys; None where there are none.
+    ``keeper`` has the keys of the archive, None if there is none.
     """
 
     def __init__(self, tree: Tree, keeper: SecretsKeeper | None) -> None:
-        self._tree = tree
+        self.tree = tree
         self._keeper = keeper
         self._files = tree.files(Area.CONFIGURATION)
         self._paths = {self._key_at(path): path for path in self._files}
@@ -44,28 +44,28 @@ class SampleObjects:
         return archive_format.key_of(path) or ObjectKey.of(self._decoded(path))
 
     def _decoded(self, path: str) -> JsonObject:
-        return archive_format.decode_object(self._tree.read(self._files[path]), f"{Area.CONFIGURATION}/{path}")
+        return archive_format.decode_object(self.tree.read(self._files[path]), f"{Area.CONFIGURATION}/{path}")
 
     @property
     def keys(self) -> frozenset[ObjectKey]:
-        """Every object of the configuration."""
+        """Every object of the sample's configuration."""
         return frozenset(self._paths)
 
     def document(self, key: ObjectKey) -> JsonObject:
-        """An object as it is archived, a Secret with fingerprints in place of values.
+        """An archived object, a Secret with fingerprints in place of values.
 
-        Raises ArchiveError when the file holds another object: writing that would touch what nobody selected.
+        Raises ArchiveError if the file contains another object: writing that object would change an unselected object.
         """
         document = self._decoded(self._paths[key])
         if ObjectKey.of(document) != key:
             raise ArchiveError(
-                f"configuration/{self._paths[key]} of the sample holds {ObjectKey.of(document)}",
-                hint="Somebody edited the archive by hand; `git log` there shows who. Choose another sample.",
+                f"configuration/{self._paths[key]} of the sample contains {ObjectKey.of(document)}",
+                hint="The archive was edited by hand; `git log` in the archive shows by whom. Choose another sample.",
             )
         return document
 
-    def holds(self, raw: JsonObject, *, controller_labels: Collection[str]) -> bool:
-        """Whether the sample has a live object exactly as it is now."""
+    def contains(self, raw: JsonObject, *, controller_labels: Collection[str]) -> bool:
+        """Whether the sample contains a live object exactly as it is now."""
         key = ObjectKey.of(raw)
         path = self._paths.get(key)
         if path is None:
@@ -76,8 +76,8 @@ class SampleObjects:
                 return False
             document = self._mask(document)
         try:
-            return archive_format.encode(document) == self._tree.read(self._files[path])
-        except InputError:  # what has no form in an archive is not what a sample has
+            return archive_format.encode(document) == self.tree.read(self._files[path])
+        except InputError:  # an object that cannot be archived is in no sample
             return False
 
     @cached_property
@@ -89,24 +89,24 @@ class SampleObjects:
     # Secrets --------------------------------------------------------------------------------------------------
 
     def masks(self, kind: Kind) -> bool:
-        """Whether the sample may have fingerprints in place of values in objects of a kind."""
-        return masking.masks(kind, self._tree.info.secrets)
+        """Whether objects of a kind may have fingerprints in place of values."""
+        return masking.masks(kind, self.tree.info.secrets)
 
     def restored(self, key: ObjectKey, live: JsonObject | None) -> JsonObject | Unrestorable:
-        """An object with its values, from the archive or, where the fingerprints are equal, from the live object."""
+        """An object with its values: from the live object if the fingerprints are equal, else from the archive."""
         archived = self.document(key)
-        if not self.masks(key.kind) or not masking.hides(archived, self._tree.info.secrets):
+        if not self.masks(key.kind) or not masking.hides(archived, self.tree.info.secrets):
             return _without_fingerprints(archived)
         if self._key_problem:
             return Unrestorable(self._key_problem)
         changed: tuple[str, ...] = ()
         if live is not None:
-            secrets, plain = self._tree.info.secrets, normalize(live)
+            secrets, plain = self.tree.info.secrets, normalize(live)
             masked = self._mask(plain)
             if same_json(masking.sealed_part(masked, secrets), masking.sealed_part(archived, secrets)):
                 return self._restored(archived, masking.values_document(plain, secrets))
             changed = changed_fields(masked, restore.wanted(archived, masked))
-        if self._tree.info.secrets.mode is SecretsMode.REDACT:
+        if self.tree.info.secrets.mode is SecretsMode.REDACT:
             return Unrestorable("the archive keeps fingerprints of Secrets, not their values (mode redact)", changed)
         try:
             return _without_fingerprints(self._unsealed(key, archived))
@@ -115,64 +115,64 @@ class SampleObjects:
 
     @cached_property
     def _key_problem(self) -> str:
-        """Why fingerprints cannot be computed, ``""`` where they can."""
+        """Why fingerprints cannot be computed; ``""`` if they can."""
         if self._keeper is None:
-            return "the keys of the archive are not at hand, so that its Secrets can be neither compared nor decrypted"
+            return "the keys of the archive are not available, so its Secrets can be neither compared nor decrypted"
         try:
             own = fingerprint.key_id(self._keeper.fingerprint_key)
         except SecretsError as error:
             return error.message
-        wanted = self._tree.info.secrets.fingerprint_key
-        if own != wanted:
-            return f"the sample was made with the fingerprint key {wanted}, and the key at hand is {own}"
+        required = self.tree.info.secrets.fingerprint_key
+        if own != required:
+            return f"the sample was made with the fingerprint key {required}, and the available key is {own}"
         return ""
 
     def _mask(self, document: JsonObject) -> JsonObject:
         if self._keeper is None:
-            raise AssertionError("asked for fingerprints without a key")
-        return masking.mask(document, self._tree.info.secrets, self._keeper.fingerprint_key)
+            raise AssertionError("fingerprints need a key")
+        return masking.mask(document, self.tree.info.secrets, self._keeper.fingerprint_key)
 
     def _unsealed(self, key: ObjectKey, archived: JsonObject) -> JsonObject:
-        sealed = self._tree.files(Area.SEALED).get(self._paths[key])
+        sealed = self.tree.files(Area.SEALED).get(self._paths[key])
         if sealed is None:
-            raise SecretsError("the sample has no encrypted values of it")
+            raise SecretsError("the sample contains no encrypted values of the object")
         if self._keeper is None:
-            raise AssertionError("asked for values without a key")
-        return self._restored(archived, archive_format.decode(self._keeper.unseal(self._tree.read(sealed))))
+            raise AssertionError("sealed values need a key")
+        return self._restored(archived, archive_format.decode(self._keeper.unseal(self.tree.read(sealed))))
 
     def _restored(self, archived: JsonObject, values: object) -> JsonObject:
         if self._keeper is None:
-            raise AssertionError("asked for values without a key")
-        return masking.restore(archived, values, self._tree.info.secrets, self._keeper.fingerprint_key)
+            raise AssertionError("sealed values need a key")
+        return masking.restore(archived, values, self.tree.info.secrets, self._keeper.fingerprint_key)
 
     # References -----------------------------------------------------------------------------------------------
 
     def referenced_by(self, selected: Collection[ObjectKey]) -> list[Reference]:
-        """What selected objects need, for the clusters that they matched when the sample was taken.
+        """The references of selected objects, for the clusters that they matched when the sample was taken.
 
-        Other profiles, clusters and sets that they name are objects in their own right, and not meant.
+        References to other profiles, clusters and sets are left out.
         """
-        clusters: dict[ClusterRef, Mapping[str, str]] = {}
-        objects: dict[ClusterRef, JsonObject] = {}
+        labels: dict[ClusterRef, Mapping[str, str]] = {}
+        views: dict[ClusterRef, JsonObject] = {}
         for document in self._documents(kinds.CLUSTER_KINDS):
             ref = ClusterRef.of(document)
-            clusters[ref] = document["metadata"].get("labels") or {}
-            objects[ref] = template_view(document)
+            labels[ref] = document["metadata"].get("labels") or {}
+            views[ref] = template_view(document)
         sets = {ObjectKey.of(document): document for document in self._documents(SET_KINDS)}
         found: list[Reference] = []
         for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
             if ObjectKey.of(document) in selected:
-                found += references(document, matching_clusters(document, clusters, sets), objects.get)
-        return [one for one in found if one.target.kind in _NEEDED_KINDS]
+                found += references(document, matching_clusters(document, labels, sets), views.get)
+        return [reference for reference in found if reference.target.kind in _NEEDED_KINDS]
 
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
-        """The objects of some kinds with the status that the inventory keeps of them."""
+        """The archived objects of some kinds, with the status from the folder ``inventory/``."""
         for kind in sorted(of_kinds):
-            yield from documents_of_kind(self._tree, kind)
+            yield from documents_of_kind(self.tree, kind)
 
 
 def _without_fingerprints(document: JsonObject) -> JsonObject | Unrestorable:
-    """Whatever went wrong before: a fingerprint is never written to a cluster as if it were a value."""
+    """The document, unless it contains fingerprints: gitsnap never writes a fingerprint as a value."""
     if masking.shows_fingerprints(document):
-        return Unrestorable("the sample holds fingerprints of its values only")
+        return Unrestorable("the sample contains only fingerprints of its values")
     return document

@@ -1,8 +1,7 @@
-"""Sends the steps of a plan to the server, one by one, never over what somebody else changed.
+"""Sends the steps of a plan to the API server, and never overwrites what somebody else changed.
 
-Every write carries the live uid and resource version. Where only status moved since the plan (Sveltos writes it all the
-time), the request is built anew; where the object itself moved, it is a conflict. This module must not decide what is
-written, nor in which order.
+Every write carries the live uid and resource version. If only the status of an object changed since the plan, which
+Sveltos writes often, the request is built again. If the object itself changed, the step is a conflict.
 """
 
 from __future__ import annotations
@@ -18,88 +17,101 @@ from gitsnap.core.errors import (
 )
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster
-from gitsnap.rollback.plan import Action, Create, Delete, MergePatch, Plan, Replace, Step, in_words, moved, request_of
+from gitsnap.core.text import in_words
+from gitsnap.rollback.plan import (
+    Action,
+    Create,
+    Delete,
+    MergePatch,
+    Plan,
+    Replace,
+    Step,
+    build_request,
+    changed_since,
+)
 from gitsnap.rollback.plan.writes import Request
 from gitsnap.sveltos import pausing, restore
 from gitsnap.sveltos.normalize import normalize
 
 _ATTEMPTS = 5
-"""How often a request is built anew after a controller wrote status in between."""
+"""How often a request is built again after a controller wrote the status of the object."""
 
-_AGAIN = "Make the plan again, to see what it would do now."
+_REPLAN_HINT = "Make the plan again, to see what it would do now."
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A step that was carried out."""
+class AppliedStep:
+    """A step that was written."""
 
     step: Step
     before: JsonObject | None
-    """The object that it was written over, None where there was none."""
+    """The live object before the write, None if there was none."""
     after: JsonObject | None
-    """The server's answer, None for an object that is gone."""
+    """The server's response, None for a deleted object."""
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends for one plan, and remembers the answers: a later step for the same object builds on them."""
+    """Sends the steps of one plan. A later step of the same object builds on the response to the earlier one."""
 
     cluster: Cluster
     plan: Plan
-    _answers: dict[ObjectKey, JsonObject | None] = field(default_factory=dict)
+    _responses: dict[ObjectKey, JsonObject | None] = field(default_factory=dict)
 
-    def send(self, step: Step) -> Written:
-        """Carry out a step.
+    def send(self, step: Step) -> AppliedStep:
+        """Write a step.
 
-        Raises ConflictError when the object's own content moved since the plan was made, or since the last answer.
+        Raises ConflictError if the object, apart from its status, changed since the plan or since its last response.
         """
         step = self.up_to_date(step)
-        written = self._released(step) if step.action is Action.RELEASE else self._sent(step)
-        self._answers[step.key] = written.after
-        return written
+        applied = self._release(step) if step.action is Action.RELEASE else self._write(step)
+        self._responses[step.key] = applied.after
+        return applied
 
     def up_to_date(self, step: Step) -> Step:
-        """A step over what an earlier one made of its object."""
-        return replace(step, live=self._answers[step.key]) if step.key in self._answers else step
+        """The step with the response to an earlier step of its object as live object."""
+        return replace(step, live=self._responses[step.key]) if step.key in self._responses else step
 
-    def remember(self, key: ObjectKey, answer: JsonObject | None) -> None:
-        """What the server has by now of an object, where its answer was lost."""
-        self._answers[key] = answer
+    def remember(self, key: ObjectKey, live: JsonObject | None) -> None:
+        """Record the live object in place of a response that was lost; None if it does not exist."""
+        self._responses[key] = live
 
-    def _sent(self, step: Step) -> Written:
-        live, answer = self.request(step, dry_run=False)
+    def _write(self, step: Step) -> AppliedStep:
+        live, response = self.request(step, dry_run=False)
         if step.action is Action.RECREATE and live is not None:
-            answer = self._created_anew(step, live)
-        return Written(step, live, answer)
+            response = self._create_again(step, live)
+        return AppliedStep(step, live, response)
 
     def request(self, step: Step, *, dry_run: bool) -> tuple[JsonObject | None, JsonObject | None]:
-        """Send the request of a step; gives the live object that it was built on, and the server's answer."""
+        """Send the request of a step. Returns the live object for which it was built, and the server's response."""
         live = step.live
         for _ in range(_ATTEMPTS):
-            request = request_of(step, live, controller_labels=self.plan.controller_labels)
+            request = build_request(step, live, controller_labels=self.plan.controller_labels)
             try:
-                return live, _sent(self.cluster, request, dry_run=dry_run)
+                return live, _send_request(self.cluster, request, dry_run=dry_run)
             except AlreadyExistsError:
                 raise
             except ConflictError as error:
                 conflict = error
-            live = self._unmoved(step)
+            live = self._read_again(step)
         raise conflict
 
-    def _unmoved(self, step: Step) -> JsonObject:
-        """The object as it is now, if what the plan was made for still holds."""
+    def _read_again(self, step: Step) -> JsonObject:
+        """The current object. Raises ConflictError if more than its status changed since the plan."""
         try:
             fresh = self.cluster.get(step.key)
         except NotFoundError:
-            raise ConflictError(f"{in_words(step.key)} was deleted since the plan was made", hint=_AGAIN) from None
-        if moved(step, fresh, controller_labels=self.plan.controller_labels):
-            raise ConflictError(f"{in_words(step.key)} was changed since the plan was made", hint=_AGAIN)
+            raise ConflictError(
+                f"{in_words(step.key)} was deleted since the plan was made", hint=_REPLAN_HINT
+            ) from None
+        if changed_since(step, fresh, controller_labels=self.plan.controller_labels):
+            raise ConflictError(f"{in_words(step.key)} has changed since the plan was made", hint=_REPLAN_HINT)
         return fresh
 
-    def _created_anew(self, step: Step, old: JsonObject) -> JsonObject | None:
-        """The second half of a recreation; where it fails, the old object is put back."""
+    def _create_again(self, step: Step, old: JsonObject) -> JsonObject | None:
+        """Create the object of a recreation after its deletion. If that fails, the old object is restored."""
         try:
-            return _sent(self.cluster, request_of(step, None, controller_labels=()), dry_run=False)
+            return _send_request(self.cluster, build_request(step, None, controller_labels=()), dry_run=False)
         except ClusterUnreachableError:
             raise
         except GitsnapError as error:
@@ -108,32 +120,32 @@ class Sender:
                 self.cluster.create(restore.creation(archived, api_version=str(old["apiVersion"])))
             except GitsnapError as second:
                 raise RecreationError(
-                    f"{error.message}; it was deleted and could not be put back either: {second.message}"
+                    f"{error.message}; it was deleted, and restoring it failed too: {second.message}"
                 ) from error
-            raise RecreationError(f"{error.message}; it was deleted, and was put back as it was") from error
+            raise RecreationError(f"{error.message}; it was deleted, and was restored as it was") from error
 
-    def _released(self, step: Step) -> Written:
-        """Let a profile go, if it still is gitsnap that holds it; whatever else changed on it meanwhile stays."""
+    def _release(self, step: Step) -> AppliedStep:
+        """Release a profile if gitsnap still holds it. Other changes of the profile are kept."""
         for _ in range(_ATTEMPTS):
             try:
                 fresh = self.cluster.get(step.key)
             except NotFoundError:
-                return Written(step, None, None)
+                return AppliedStep(step, None, None)
             if not pausing.held(fresh):
-                return Written(step, fresh, fresh)
+                return AppliedStep(step, fresh, fresh)
             try:
                 patch = MergePatch(step.key, pausing.release_patch(fresh))
-                return Written(step, fresh, _sent(self.cluster, patch, dry_run=False))
+                return AppliedStep(step, fresh, _send_request(self.cluster, patch, dry_run=False))
             except ConflictError as error:
                 conflict = error
         raise conflict
 
 
 class RecreationError(ConflictError):
-    """An object was deleted and could not be created anew: something was written, though the step failed."""
+    """An object was deleted and could not be created again: the step failed, and still wrote something."""
 
 
-def _sent(cluster: Cluster, request: Request, *, dry_run: bool) -> JsonObject | None:
+def _send_request(cluster: Cluster, request: Request, *, dry_run: bool) -> JsonObject | None:
     match request:
         case Create(document):
             return cluster.create(document, dry_run=dry_run)

@@ -173,7 +173,7 @@ def test_prune_and_its_undo(story: Story) -> None:
 
 
 def test_recreate_and_its_undo(story: Story) -> None:
-    """A Secret of another type and an immutable ConfigMap are deleted and created anew, both ways."""
+    """A Secret of another type and an immutable ConfigMap are recreated, in both directions."""
     _deploy(story)
     first = story.capture()
     delete(story.cluster, PASSWORD)
@@ -296,7 +296,7 @@ def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[
 
     plan = server.plan(first)
 
-    said = {step.key.name: step.why_not for step in plan.refused}
+    said = {step.key.name: step.refusal for step in plan.refused}
     assert "oneForEvent" in said["t"]
     assert "its type is Opaque" in said["password"]
     assert "it is immutable" in said["database"]

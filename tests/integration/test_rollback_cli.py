@@ -58,7 +58,7 @@ def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
     plan = json.loads(place.run("rollback --sample latest --dry-run -o json -l 'app in (frontend, x)'").stdout)
     assert _written(plan) == ["frontend"]
     assert "--except configmap/nothing" in place.run("rollback --sample latest --except configmap/nothing", 4).stderr
-    assert "no requirement" in place.run("rollback --sample latest -l 'a=b=c'", 2).stderr
+    assert "is not a label requirement" in place.run("rollback --sample latest -l 'a=b=c'", 2).stderr
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_undo_takes_every_way_to_name_a_sample(place: TypedPlace) -> None:
         code = 0 if name == "latest~1" else 4  # the newest of all is the one after
         undone = place.run(f"undo --of {name} --dry-run", code)
         assert ("undoing the rollback to hourly/" in undone.stderr) is (code == 0)
-        assert ("is no sample that was taken before a rollback" in undone.stderr) is (code == 4)
+        assert ("is not a sample that was taken before a rollback" in undone.stderr) is (code == 4)
 
 
 def _written(plan: dict[str, list[dict[str, dict[str, str]]]]) -> list[str]:
@@ -227,7 +227,7 @@ def test_atomic_goes_back_by_itself(failing: TypedPlace, monkeypatch: pytest.Mon
     """Exit 17, everything as before, and no rollback left to finish or undo."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes --atomic", 17)
-    assert "taken back: ConfigMap default/database" in done.stdout
+    assert "reverted: ConfigMap default/database" in done.stdout
     assert "The cluster is as it was before." in done.stderr
     assert "a: 2" in failing.read("database")
     assert "no rollback to undo" in failing.run("undo --yes", 4).stderr

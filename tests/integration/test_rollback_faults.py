@@ -175,14 +175,14 @@ def test_a_first_write_that_is_refused_changes_nothing(scene: _Scene, error: Cal
 
 @pytest.mark.parametrize("position", range(STEPS))
 def test_a_lost_answer_is_not_taken_for_a_failure_or_a_success(scene: _Scene, position: int) -> None:
-    """The write took place and its answer was lost: the report says that it is not known, and undo finds out."""
+    """The server wrote the object and its response was lost: the report says so, and undo finds out."""
     scene.fail(position, ClusterUnreachableError("the connection broke"), answered=False)
 
     with pytest.raises(StoppedError) as caught:
         scene.story.apply(scene.plan)
 
     assert caught.value.report.unknown
-    assert "not known" in caught.value.message
+    assert "unknown whether this object was written" in caught.value.message
     scene.story.undo()
     assert scene.now() == scene.before
     assert not scene.held()
@@ -216,7 +216,7 @@ def test_killed_and_finished_by_the_same_rollback(scene: _Scene, position: int) 
         scene.story.apply(scene.plan)
 
     plan = scene.story.plan(scene.first)
-    assert not plan.withdraws
+    assert not plan.withdrawals
     if plan.writes:
         scene.story.apply(plan)
 
@@ -238,10 +238,10 @@ def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered
     assert scene.now() == scene.before
     assert not scene.held()
     assert unfinished(scene.story.archive.samples()) is None
-    back = caught.value.report.gone_back
+    back = caught.value.report.revert_result
     assert back is not None
     written = [step.key for step in scene.plan.writes[: position + (0 if answered else 1)]]
-    assert list(back.reversed) == written[::-1]
+    assert list(back.reverted) == written[::-1]
 
 
 def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
@@ -265,12 +265,12 @@ def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
     with pytest.raises(StoppedError) as caught:
         scene.story.apply(scene.plan, atomic=True)
 
-    back = caught.value.report.gone_back
+    back = caught.value.report.revert_result
     assert exit_code_of(caught.value) == 15
     assert back is not None
     assert back.problem == "it may not be deleted"
-    assert [key.name for key in back.still] == ["two"]
-    assert "Taking it back failed too, at ConfigMap default/two" in caught.value.message
+    assert [key.name for key in back.not_reverted] == ["two"]
+    assert "The revert failed too, at ConfigMap default/two" in caught.value.message
     assert scene.cluster.get(key)["metadata"]["labels"] == {"env": "prod"}
 
 

@@ -97,7 +97,7 @@ def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
 
     first = planned.stdout.splitlines()[0]
     assert first == "cluster: stage (context directory, id uid-of-stage)"
-    assert "note: the sample is of another cluster: uid-of-prod" in planned.stdout
+    assert "note: the sample is from another cluster: uid-of-prod" in planned.stdout
     assert place.roll_back("--dry-run", *_INTO).stdout == planned.stdout
     assert not list((place.folder / "record").iterdir())
 
@@ -147,7 +147,7 @@ def test_what_came_with_it_and_was_changed_since_is_not_deleted(place: _Place) -
 
     refused = place.undo(code=14)
 
-    assert "it was changed since" in " ".join(refused.stdout.split())
+    assert "it has changed since" in " ".join(refused.stdout.split())
 
 
 def test_an_archive_that_goes_on_with_a_rebuilt_cluster(place: _Place) -> None:

@@ -13,7 +13,7 @@ import pytest
 from gitsnap.core.errors import RefusedError
 from gitsnap.core.model import JsonObject, ObjectKey, Sample
 from gitsnap.rollback import Patience, StoppedError
-from gitsnap.rollback.plan import Moment, Plan
+from gitsnap.rollback.plan import Plan, WithdrawalCause
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
 from tests.support.sveltos.lags import INSTANT, Lags
@@ -98,7 +98,7 @@ def test_a_controller_that_is_down_is_waited_for_and_not_raced(tmp_path: Path) -
     scene = Scene("set-recreated-down", tmp_path)
     scene.stage.controller.stop()
 
-    with pytest.raises(StoppedError, match="Sveltos does not report it within 60 seconds: waited until ClusterSet s"):
+    with pytest.raises(StoppedError, match="Sveltos did not report it within 60 seconds: waited until ClusterSet s"):
         scene.story.apply(scene.plan())
     scene.stage.controller.start()
     assert scene.lost == []
@@ -129,5 +129,5 @@ def test_less_configuration_is_named_and_asked_for(tmp_path: Path) -> None:
     scene.story.apply(plan)
 
     assert sorted(scene.lost) == sorted(["ConfigMap s/s-y", "ConfigMap s/s-z", "HelmRelease s/s-pod"] * 2)
-    assert {line.moment for line in plan.withdraws} == {Moment.LESS}
+    assert {line.cause for line in plan.withdrawals} == {WithdrawalCause.REDUCED}
     assert unsaid(plan, scene.stage.log[scene.since :]) == []

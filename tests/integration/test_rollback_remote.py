@@ -151,7 +151,7 @@ def test_a_sample_after_that_cannot_be_sent_is_sent_later(place: _Place) -> None
     """It survives that the copy is brought up to date, and the next rollback or undo brings it to the remote."""
     hook = place.hook("update", "test -e sent && exit 1; touch sent")
     done = place.run(f"rollback --sample {place.first} --yes")
-    assert "the sample after it is missing" in done.stdout
+    assert "there is no sample after the rollback" in done.stdout
     assert place.text() == "1"
     hook.unlink()
 

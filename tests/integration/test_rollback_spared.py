@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan import Doubt, spared
+from gitsnap.rollback.plan import Uncertainty, without_loss
 from gitsnap.sveltos import kinds
 from tests.support.commands import gitsnap
 from tests.support.plans import plan_of
@@ -120,5 +120,8 @@ def test_what_cannot_be_told_is_no_way_out() -> None:
     plan = plan_of([cluster(W, env="old"), _selecting("old")], [cluster(W, env="new"), _selecting("new")])
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "base")
 
-    assert spared(plan, {key}) == {key}
-    assert spared(replace(plan, doubts=(Doubt(key, "its selector is a template"),)), {key}) == frozenset()
+    assert without_loss(plan, {key}) == {key}
+    assert (
+        without_loss(replace(plan, uncertainties=(Uncertainty(key, "its selector is a template"),)), {key})
+        == frozenset()
+    )

@@ -11,7 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey, ResourceType
-from gitsnap.rollback.plan import LiveState, Options, Plan, SampleState, Selection, Step, make_plan
+from gitsnap.rollback.plan import (
+    PRUNED_KINDS,
+    LiveState,
+    Options,
+    Plan,
+    SampleState,
+    Selection,
+    Step,
+    make_plan,
+    resolve,
+)
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.normalize import normalize
 
@@ -40,18 +50,18 @@ def sample_state(objects: Iterable[JsonObject], *, incomplete: tuple[IncompleteK
     """The sample that a capture of these objects would be, Secrets with their values."""
     raw = list(objects)
     labels = _classifier_labels(raw)
-    documents = {ObjectKey.of(one): normalize(one, controller_labels=labels) for one in raw}
+    documents = {ObjectKey.of(document): normalize(document, controller_labels=labels) for document in raw}
     return SampleState("hourly/2023-08-26T05-00-00Z", frozenset(documents), documents, incomplete=incomplete)
 
 
 def live_state(objects: Iterable[JsonObject], *, classifiers: Iterable[JsonObject] = ()) -> LiveState:
     """A cluster with these objects that serves every kind of Sveltos; all of it was read."""
-    raw = [one if "uid" in one["metadata"] else alive(one) for one in objects]
+    raw = [document if "uid" in document["metadata"] else alive(document) for document in objects]
     served = {row.kind: ResourceType(row.kind, row.versions[0], row.plural, row.namespaced) for row in kinds.KINDS}
     served |= {kind: ResourceType(kind, "v1", f"{kind.name.lower()}s", kind.name != "Namespace") for kind in CORE_KINDS}
     return LiveState(
         cluster=CLUSTER,
-        objects={ObjectKey.of(one): one for one in raw},
+        objects={ObjectKey.of(document): document for document in raw},
         served=served,
         controller_labels=_classifier_labels([*raw, *classifiers]),
         whole=frozenset(served),
@@ -60,7 +70,7 @@ def live_state(objects: Iterable[JsonObject], *, classifiers: Iterable[JsonObjec
 
 def _classifier_labels(objects: Iterable[JsonObject]) -> frozenset[str]:
     classifiers = {kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER}
-    found = (inventory.classifier_labels(one) for one in objects if Kind.of(one) in classifiers)
+    found = (inventory.classifier_labels(document) for document in objects if Kind.of(document) in classifiers)
     return frozenset[str]().union(*found)
 
 
@@ -76,7 +86,15 @@ def plan_of(
     before = sample if isinstance(sample, SampleState) else sample_state(sample)
     after = live if isinstance(live, LiveState) else live_state(live, classifiers=before.documents.values())
     after = replace(after, missing_namespaces=frozenset(missing_namespaces))
-    return make_plan(before, after, selection or Selection(), Options(**options))
+    selection = selection or Selection()
+    before = select(before, after, selection, prune=options.get("prune", False))
+    return make_plan(before, after, selection, Options(**options))
+
+
+def select(sample: SampleState, live: LiveState, selection: Selection, *, prune: bool = False) -> SampleState:
+    """The sample with the objects that a selection names; with ``prune`` also those that are only live."""
+    surplus = {key for key in live.objects.keys() - sample.keys if key.kind in PRUNED_KINDS} if prune else set()
+    return replace(sample, selected=resolve(selection, sample.keys | surplus, incomplete=sample.incomplete))
 
 
 def only_step(plan: Plan) -> Step:
@@ -87,7 +105,7 @@ def only_step(plan: Plan) -> Step:
 
 def step_of(plan: Plan, name: str) -> Step:
     """The step of the object with a name."""
-    (step,) = (one for one in plan.steps if one.key.name == name)
+    (step,) = (step for step in plan.steps if step.key.name == name)
     return step
 
 

@@ -83,7 +83,7 @@ class Story:
         """The plan of an undo of the last rollback, tried on the server."""
         samples = self.archive.samples()
         past = rollback.rollback_to_undo(samples, of)
-        target = next((one for one in samples if one.tag == past.record.target), None)
+        target = next((sample for sample in samples if sample.tag == past.record.target), None)
         plan = rollback.prepare_undo(
             self.cluster,
             past,

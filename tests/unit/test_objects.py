@@ -24,18 +24,13 @@ _EXACT: dict[str, frozenset[str]] = {
         {
             "capture/collector.py: dict.fromkeys(keys, Failure(reason, error.message))",
             "diff/release_rows.py: profile in failing",
-            (
-                "rollback/plan/steps.py: "
-                "{(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}"
-            ),
-            "rollback/plan/steps.py: {cluster for _, cluster in less}",
-            "rollback/rollout.py: pair in wanted",
+            "rollback/plan/steps.py: {entry.cluster for entry in reduced}",
+            "rollback/rollout.py: pair in affected",
             (
                 "diff/deployments.py: {target for target in (old_unreadable | new_unreadable) & kept "
                 "if self.changed.content_changed(target)}"
             ),
-            "rollback/plan/deletions.py: key in judge.live.objects",
-            "rollback/plan/builder.py: {key for key in others if key.kind in PRUNED_KINDS}",
+            "rollback/plan/deletions.py: key in decider.live.objects",
         }
     ),
     "texts and flags that a document was read as": frozenset(

@@ -1,4 +1,4 @@
-"""A plan file approves what it says: its options, its types and its reach are held against the plan of the moment."""
+"""A plan file pins options, types and effects: the plan that is made now must not go beyond them."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SAMPLE: Sample = sample(1, NOON)
 
 
 @pytest.mark.parametrize(
-    "field", [one for one in dataclasses.fields(Options) if one.name != "wait"], ids=lambda one: one.name
+    "field", [option for option in dataclasses.fields(Options) if option.name != "wait"], ids=lambda option: option.name
 )
 def test_the_hash_covers_every_option(field: dataclasses.Field[Any]) -> None:
-    """What is allowed decides about the writes, so a file whose options were changed is another plan."""
+    """Options decide about the writes, so a file with edited options is another plan."""
     plan = _plan(WEST)
     default: Any = field.default
     other = not default if isinstance(default, bool) else default + 1
@@ -67,7 +67,7 @@ def _places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_wrong_types_are_a_message() -> None:
-    """Whatever stands in a file, and wherever: it is read, or it is a damaged file, and never a crash."""
+    """Any content is either read or reported as a damaged file; nothing crashes."""
     document = _file(_plan(WEST))
     for place in _places(document):
         for wrong in _WRONG:
@@ -87,7 +87,7 @@ def test_wrong_types_are_a_message() -> None:
     ("name", "wrong"), [("prune", 1), ("max_delete", True), ("max_delete", "10"), ("nonsense", True)]
 )
 def test_an_option_of_another_type_is_refused(name: str, wrong: Any) -> None:
-    """1 is not true, and an option that this gitsnap does not know is none that it may leave out."""
+    """1 is not true, and an unknown option is an error."""
     document = _file(_plan(WEST))
     document["options"][name] = wrong
     with pytest.raises(InputError, match="damaged"):
@@ -95,7 +95,7 @@ def test_an_option_of_another_type_is_refused(name: str, wrong: Any) -> None:
 
 
 def test_a_cluster_that_came_to_match_is_not_approved() -> None:
-    """The objects are the same, and the plan reaches farther: more clusters, or other effects."""
+    """The same objects, but the plan reaches more clusters or has other effects."""
     file = read_plan_file(_file(_plan(WEST)), "plan.json")
     assert not differences(file, _plan(WEST))
     (line,) = differences(file, _plan(WEST, EAST))
@@ -104,5 +104,5 @@ def test_a_cluster_that_came_to_match_is_not_approved() -> None:
 
 
 def test_a_cluster_that_no_longer_matches_is_approved() -> None:
-    """Less than what was approved needs no second look."""
+    """A plan that reaches less than the approved one needs no second review."""
     assert not differences(read_plan_file(_file(_plan(WEST, EAST)), "plan.json"), _plan(WEST))

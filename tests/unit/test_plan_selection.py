@@ -1,4 +1,4 @@
-"""What a person names, resolved against what a sample holds."""
+"""The names that a user types, resolved to objects of a sample."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_namespace_alone_is_its_content_and_clusters() -> None:
 
 
 def test_names_are_united() -> None:
-    """Several names select all of what they name."""
+    """Several names select the union of their objects."""
     selection = Selection(clusterprofiles=("guestbook",), classifiers=("upgrade",), rolerequests=("access",))
     assert resolve(selection, KEYS) == {GUESTBOOK, UPGRADE, ACCESS}
 
@@ -47,12 +47,12 @@ def test_a_clusterprofile_selects_nothing_else() -> None:
 
 @pytest.mark.parametrize("typed", ["base", "team-a/base"])
 def test_a_namespace_narrows_a_name(typed: str) -> None:
-    """`--namespace` beside a name says where that name is looked for, and adds nothing."""
+    """`--namespace` beside a name restricts the namespace of that name, and adds nothing."""
     assert resolve(Selection(namespaces=("team-a",), profiles=(typed,)), KEYS) == {BASE_A}
 
 
 def test_a_namespace_does_not_hide_cluster_scoped_objects() -> None:
-    """`--namespace` does not narrow what has no namespace."""
+    """`--namespace` does not restrict objects without a namespace."""
     assert resolve(Selection(namespaces=("team-a",), clusterprofiles=("guestbook",)), KEYS) == {GUESTBOOK}
 
 
@@ -79,7 +79,7 @@ def test_a_cluster_is_named_as_the_diff_prints_it(typed: str, expected: ObjectKe
     ],
 )
 def test_an_ambiguous_name_is_refused_with_the_candidates(selection: Selection, candidates: tuple[str, ...]) -> None:
-    """A name that fits two objects selects neither of them."""
+    """A name that matches two objects selects neither of them."""
     with pytest.raises(UsageError) as caught:
         resolve(selection, KEYS)
     assert all(candidate in caught.value.message for candidate in candidates)
@@ -105,7 +105,7 @@ def test_a_resource_is_named_with_its_group(kind: str) -> None:
 
 
 def test_a_kind_that_a_policy_adds_can_be_named() -> None:
-    """A kind unknown to gitsnap is found by what the sample holds."""
+    """A kind that gitsnap does not know is found among the objects of the sample."""
     quota = ObjectKey(Kind("", "ResourceQuota"), "team-a", "compute")
     assert resolve(Selection(resources=("resourcequotas/compute",)), KEYS | {quota}) == {quota}
 
@@ -118,14 +118,14 @@ def test_a_name_that_fits_nothing_names_the_nearest() -> None:
 
 
 def test_a_namespace_that_fits_nothing_names_the_nearest() -> None:
-    """A namespace without anything in the sample is an error."""
+    """A namespace without objects in the sample is an error."""
     with pytest.raises(NotFoundError, match="tean-a") as caught:
         resolve(Selection(namespaces=("tean-a",)), KEYS)
     assert "team-a" in caught.value.hint
 
 
 def test_an_unknown_kind_names_the_nearest() -> None:
-    """A kind that nobody knows is an error, not an empty selection."""
+    """An unknown kind is an error, not an empty selection."""
     with pytest.raises(NotFoundError, match="no such kind") as caught:
         resolve(Selection(resources=("clusterprofil/guestbook",)), KEYS)
     assert "ClusterProfile" in caught.value.hint
@@ -139,7 +139,7 @@ def test_what_sveltos_reports_is_never_selected() -> None:
 
 @pytest.mark.parametrize("typed", ["database", "ConfigMap/", "a/b/c/d", ""])
 def test_a_resource_without_kind_or_name_is_refused(typed: str) -> None:
-    """`--resource` says how it wants to be typed."""
+    """The message of `--resource` shows the expected form."""
     with pytest.raises(UsageError, match="--resource"):
         resolve(Selection(resources=(typed,)), KEYS)
 
@@ -158,7 +158,7 @@ def test_a_kind_that_the_sample_could_not_read_is_said_so() -> None:
 
 
 def test_a_kind_without_objects_is_said_so() -> None:
-    """Where there is nothing to choose from, the hint does not list anything."""
+    """If there are no candidates, the hint lists none."""
     with pytest.raises(NotFoundError) as caught:
         resolve(Selection(resources=("set/x",)), KEYS)
-    assert caught.value.hint == "It has no object of that kind at all."
+    assert caught.value.hint == "It has no object of that kind."

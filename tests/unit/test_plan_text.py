@@ -1,4 +1,4 @@
-"""A plan and its report as a person reads them: on 80 columns, and whole in a pipe."""
+"""The text of a plan and its report: on 80 columns, and unwrapped in a pipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.render.plan import plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
 from gitsnap.rollback import Report
-from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Step, Trial, Withdraw
+from gitsnap.rollback.plan import Action, DryRunResult, Outcome, Plan, Step, Withdrawal, WithdrawalCause
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
@@ -26,8 +26,8 @@ def _stack(number: int, text: str) -> JsonObject:
 
 def _profile(number: int, env: str) -> JsonObject:
     references = [
-        {"kind": "ConfigMap", "name": f"observability-stack-{one % _PROFILES:02}", "namespace": "platform-addons"}
-        for one in range(number, number + 5)
+        {"kind": "ConfigMap", "name": f"observability-stack-{index % _PROFILES:02}", "namespace": "platform-addons"}
+        for index in range(number, number + 5)
     ]
     spec = {"clusterSelector": {"matchLabels": {"env": env}}, "policyRefs": references}
     return custom(kinds.CLUSTER_PROFILE, f"platform-{number:02}", spec)
@@ -44,7 +44,7 @@ def _configuration(text: str, env: str) -> list[JsonObject]:
 
 
 def _plan() -> Plan:
-    """A rollback of more than forty steps: content, labels, and profiles that are paused meanwhile."""
+    """A rollback of more than forty steps: content, labels, and profiles that are paused during the rollback."""
     live = _configuration("2", "prod")
     live[0] = {**live[0], "immutable": True}
     live.append(custom(kinds.CLUSTER_PROFILE, "late", {"clusterSelector": {"matchLabels": {"env": "prod"}}}))
@@ -52,7 +52,7 @@ def _plan() -> Plan:
 
 
 def test_a_long_plan_fits_80_columns() -> None:
-    """No line is longer, and nothing is lost by that."""
+    """No line is longer, and wrapping loses no text."""
     plan = _plan()
     assert len(plan.writes) > 40
     text, whole = plan_text(plan, columns=80), plan_text(plan, columns=0)
@@ -61,7 +61,7 @@ def test_a_long_plan_fits_80_columns() -> None:
 
 
 def test_what_a_person_must_know_comes_last() -> None:
-    """Behind the steps: what cannot be done with its reason, each loss by name, how far it reaches, the counts."""
+    """After the steps: refusals with reasons, each withdrawal, the clusters that are reached, the counts."""
     lines = plan_text(_plan(), columns=0).splitlines()
     last_step = max(place for place, line in enumerate(lines) if line.startswith("  53 "))
     tail = lines[last_step + 3 :]
@@ -77,7 +77,7 @@ def test_what_a_person_must_know_comes_last() -> None:
 
 
 def test_a_step_says_what_sveltos_will_do() -> None:
-    """By which profiles, and on how many clusters; the document names every cluster."""
+    """Effects name the profiles and the number of clusters; the document names every cluster."""
     plan = _plan()
     lines = plan_text(plan, columns=0).splitlines()
     place = next(number for number, line in enumerate(lines) if "stack-05" in line)
@@ -89,18 +89,23 @@ def test_a_step_says_what_sveltos_will_do() -> None:
     document = plan_document(plan)
     steps = document["steps"]
     assert isinstance(steps, list)
-    step = next(one for one in steps if one["object"]["name"] == "observability-stack-05")
-    assert [(one["does"], one["by"]["name"], len(one["clusters"])) for one in step["effects"]] == [
+    step = next(step for step in steps if step["object"]["name"] == "observability-stack-05")
+    assert [(effect["does"], effect["by"]["name"], len(effect["clusters"])) for effect in step["effects"]] == [
         ("redeploys", f"platform-{number:02}", 12) for number in range(1, 6)
     ]
     assert document["reaches"] == [f"fleet/sveltos--prod-eu-west-{number:02}" for number in range(_CLUSTERS)]
 
 
 def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
-    """A step that went well needs no words; the last lines count."""
+    """A successful dry run has no line at its step; the last lines count."""
     plan = _plan()
     steps = [
-        replace(step, trial=Trial(Outcome.NOT_TRIED, "a webhook") if step.action is Action.HOLD else Trial(Outcome.OK))
+        replace(
+            step,
+            dry_run=DryRunResult(Outcome.NOT_TRIED, "a webhook")
+            if step.action is Action.HOLD
+            else DryRunResult(Outcome.OK),
+        )
         for step in plan.steps
         if step.writes
     ]
@@ -110,13 +115,13 @@ def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
 
 
 def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
-    """Profile by profile and fate by fate; a few are named one by one; the JSON has each of them."""
+    """Similar withdrawals share a line, few are named one by one, and the JSON has each of them."""
     withdraws = [
         *(_loss("web", number, entries) for number, entries in enumerate([2] * 200 + [0] * 5)),
         *(_loss("base", number, None) for number in range(300)),
         *(_loss("few", number, 1) for number in range(3)),
     ]
-    plan = replace(_plan(), withdraws=tuple(withdraws))
+    plan = replace(_plan(), withdrawals=tuple(withdraws))
     lines = plan_text(plan, columns=0).splitlines()
 
     assert [line for line in lines if line.startswith("withdraw: ")] == [
@@ -126,7 +131,7 @@ def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
         *(f"withdraw: ClusterProfile few stops matching {_ref(number)}: 1 resource withdrawn" for number in range(3)),
     ]
     assert "note: --output json names every cluster of these" in lines
-    assert plan_document(plan)["withdraws"] == [str(one) for one in withdraws]
+    assert plan_document(plan)["withdraws"] == [str(withdrawal) for withdrawal in withdraws]
 
 
 def _ref(number: int) -> ClusterRef:
@@ -137,25 +142,25 @@ def _few(first: int) -> str:
     return ", ".join(str(_ref(number)) for number in range(first, first + 3))
 
 
-def _loss(profile: str, number: int, resources: int | None) -> Withdraw:
+def _loss(profile: str, number: int, resources: int | None) -> Withdrawal:
     by = ObjectKey(kinds.CLUSTER_PROFILE, "", profile)
     entry = DeployedResource(kinds.CONFIG_MAP, "default", "a", "Remote", by, "Resources")
     deployed = None if resources is None else (entry,) * resources
-    return Withdraw(by, _ref(number), Moment.END, deployed=deployed)
+    return Withdrawal(by, _ref(number), WithdrawalCause.ENDED, deployed=deployed)
 
 
 def test_a_kind_that_may_not_be_read_is_said() -> None:
-    """What is not known of a plan's reach is no silence."""
+    """The plan says which kinds could not be read."""
     live = replace(live_state([_stack(0, "2")]), unread=frozenset({kinds.CLUSTER_PROFILE}))
     plan = plan_of([_stack(0, "1")], live)
-    assert "it reaches is not known: you may not read ClusterProfile" in plan_text(plan, columns=0)
+    assert "the plan reaches: you may not read ClusterProfile" in plan_text(plan, columns=0)
     assert plan_document(plan)["unread"] == [str(kinds.CLUSTER_PROFILE)]
 
 
 def test_names_from_outside_cannot_drive_the_terminal() -> None:
-    """An escape sequence in a server's message is shown, not obeyed."""
+    """An escape sequence in a server's message is escaped."""
     plan = _plan()
-    failed = replace(plan.writes[0], trial=Trial(Outcome.FAILED, "no \x1b[2J"))
+    failed = replace(plan.writes[0], dry_run=DryRunResult(Outcome.FAILED, "no \x1b[2J"))
     assert "\x1b" not in plan_text(replace(plan, steps=(failed,)), columns=80)
 
 
@@ -182,18 +187,18 @@ def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
 
 
 def test_the_question_says_where_and_the_worst_of_it() -> None:
-    """What is deleted and what clusters lose is not hidden in the number of writes."""
+    """The question names deletions and losing clusters apart from the number of writes."""
     plan = _plan()
     where = f"In {plan.cluster.context} ({plan.cluster.server})"
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
-    lost = Withdraw(key, ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "a"), Moment.END)
+    lost = Withdrawal(key, ClusterRef(kinds.SVELTOS_CLUSTER, "fleet", "a"), WithdrawalCause.ENDED)
     update, delete = Step(Action.UPDATE, key), Step(Action.DELETE, key)
 
-    def asked(*steps: Step, withdraws: tuple[Withdraw, ...] = ()) -> str:
-        return question(replace(plan, steps=steps, withdraws=withdraws))
+    def asked(*steps: Step, withdrawals: tuple[Withdrawal, ...] = ()) -> str:
+        return question(replace(plan, steps=steps, withdrawals=withdrawals))
 
     assert asked(update) == f"{where}: write 1 object?"
     assert asked(delete, delete) == f"{where}: delete 2 objects?"
-    assert asked(update, delete, replace(delete, trial=Trial(Outcome.FAILED)), withdraws=(lost, lost)) == (
+    assert asked(update, delete, replace(delete, dry_run=DryRunResult(Outcome.FAILED)), withdrawals=(lost, lost)) == (
         f"{where}: write 1 object, delete 1 object, take add-ons from 1 managed cluster?"
     )

@@ -37,7 +37,7 @@ def profile(selector: Any, name: str = "p", **annotations: str) -> JsonObject:
 
 @dataclass
 class Controller:
-    """A profile controller with a cache for each kind, each some seconds behind. It looks whenever anything moves."""
+    """A profile controller with a cache for each kind, each some seconds behind. It acts on every event."""
 
     api: MemoryCluster
     lags: dict[str, float]
@@ -63,8 +63,8 @@ class Controller:
         self.look()
 
     def look(self) -> None:
-        """Bring the caches up to the moment, and act on each event."""
-        for event in sorted(self.due, key=lambda one: one[0]):
+        """Update the caches to the current time, and act on each event."""
+        for event in sorted(self.due, key=lambda event: event[0]):
             if event[0] <= self.now:
                 self.due.remove(event)
                 if event[2] is None:
@@ -89,12 +89,16 @@ class Controller:
         if key.kind != kinds.CLUSTER_PROFILE:
             return False
         selector = self.cache[key]["spec"]["clusterSelector"]
-        labels = [one["metadata"].get("labels") or {} for one in self.cache.values() if one["kind"] == "SveltosCluster"]
+        labels = [
+            document["metadata"].get("labels") or {}
+            for document in self.cache.values()
+            if document["kind"] == "SveltosCluster"
+        ]
         wanted = selector.get("matchLabels", {}).items()
         return any(wanted <= found.items() if wanted else "env" in found for found in labels)
 
     def settling(self, seconds: float = 60) -> Settling:
-        """Waiting by the clock of this world."""
+        """The wait options, with the clock of this world."""
         return Settling(self.api, Patience(seconds, lambda: self.now, self.pause, self.said.append))
 
 
@@ -110,7 +114,7 @@ CLUSTERS_LATE, PROFILES_LATE = {"SveltosCluster": 2.0}, {"ClusterProfile": 2.0}
 def test_neither_cache_may_lag_so_that_a_match_is_lost(
     sample: list[JsonObject], live: list[JsonObject], lags: dict[str, float], seconds: float
 ) -> None:
-    """A profile that is held, one whose selector grows first, and one whose user's pause goes; also with --wait 0."""
+    """A held profile, a profile whose selector grows first, and a profile whose pause ends; also with --wait 0."""
     controller = Controller(MemoryCluster.of(live), lags)
     controller.deployed = {"p"}
     plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
@@ -121,7 +125,7 @@ def test_neither_cache_may_lag_so_that_a_match_is_lost(
 
 
 def test_the_way_back_waits_as_well() -> None:
-    """With `--atomic`: the profile is let go once the labels are as they were."""
+    """With `--atomic`: the profile is released once the labels are as before."""
     controller = Controller(MemoryCluster.of(TOGETHER[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(TOGETHER[0]), list(controller.api.objects.values()))
 
@@ -139,12 +143,12 @@ def test_the_way_back_waits_as_well() -> None:
 def test_one_pause_is_enough_for_all_profiles() -> None:
     """Twenty profiles and three clusters: one pause, between the last label and the first profile."""
     names = [f"p{number:02}" for number in range(20)]
-    sides = [[*(cluster(env, one) for one in "xyz"), *(profile(env, one) for one in names)] for env in "ab"]
+    sides = [[*(cluster(env, name) for name in "xyz"), *(profile(env, name) for name in names)] for env in "ab"]
     controller = Controller(MemoryCluster.of(sides[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(sides[0]), list(controller.api.objects.values()))
     assert plan.writes[0].action is Action.HOLD
     apply(controller.api, plan, settling=controller.settling())
-    assert [one for one in controller.pauses if one == CACHE_SECONDS] == [CACHE_SECONDS]
+    assert [pause for pause in controller.pauses if pause == CACHE_SECONDS] == [CACHE_SECONDS]
     assert sum(controller.pauses) == CACHE_SECONDS
     assert controller.lost == []
 

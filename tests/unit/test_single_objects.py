@@ -312,10 +312,10 @@ def test_a_rollback_is_planned_for_a_live_object_that_cannot_be_archived(archive
     """The live object differs from the sample; the plan is made all the same."""
     sample = _take(archive, *_OTHERS).recorded.sample
     objects = SampleObjects(archive.tree(sample), None)
-    assert objects.holds(_OTHERS[0], controller_labels=())
+    assert objects.contains(_OTHERS[0], controller_labels=())
     for spec in ('{"v": "\\ud800"}', f'{{"v": {_deep(250)}}}'):
         live = json.loads(_text("Cluster", "fine", spec))
-        assert not objects.holds(live, controller_labels=())
+        assert not objects.contains(live, controller_labels=())
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -1,83 +1,94 @@
-"""Sample, live cluster and selection -> an ordered plan: each step with its reason, each loss of a match by name.
+"""The plan of a rollback: an ordered list of steps with reasons, and its consequences for managed clusters.
 
-Pure: it decides, and ``rollback`` does. This package must not do I/O, print, or let a value of a Secret into a text.
+A plan is a pure function of a sample, the live cluster, a selection and options: this package does no I/O. No text of a
+plan contains a value of a Secret.
 """
 
 from gitsnap.core.text import counted, in_words
-from gitsnap.rollback.plan.alternatives import losing_unselected, lost_on_unselected, spared
-from gitsnap.rollback.plan.builder import arranged, make_plan, released, with_deployed
+from gitsnap.rollback.plan.alternatives import unselected_losing_profiles, unselected_lost_clusters, without_loss
+from gitsnap.rollback.plan.builder import add_deployed_content, make_plan, order_plan, releasable_after
 from gitsnap.rollback.plan.consequences import (
     Conflict,
-    Doing,
-    Doubt,
     Effect,
+    EffectType,
     Hold,
-    Moment,
-    Stay,
+    Retained,
+    Uncertainty,
     Wait,
-    Withdraw,
+    Withdrawal,
+    WithdrawalCause,
     conflict_lines,
-    summed_up,
+    withdrawal_lines,
 )
 from gitsnap.rollback.plan.deletions import PRUNED_KINDS
 from gitsnap.rollback.plan.effects import EFFECTS
 from gitsnap.rollback.plan.inputs import LiveState, SampleState, Unrestorable
-from gitsnap.rollback.plan.match_states import CONCERNED_KINDS
+from gitsnap.rollback.plan.match_states import MATCHING_KINDS
 from gitsnap.rollback.plan.plan_file import PlanFile, differences, plan_file, plan_hash, read_plan_file
+from gitsnap.rollback.plan.reductions import Reductions
 from gitsnap.rollback.plan.selection import Selection, labels_match, resolve
-from gitsnap.rollback.plan.steps import Action, Options, Outcome, Plan, Step, Trial
-from gitsnap.rollback.plan.template_inputs import Inputs
-from gitsnap.rollback.plan.withdrawals import Withdrawals
-from gitsnap.rollback.plan.writes import Create, Delete, MergePatch, Replace, has_no_effect, moved, request_of
+from gitsnap.rollback.plan.steps import Action, DryRunResult, Options, Outcome, Plan, Step
+from gitsnap.rollback.plan.template_inputs import TemplateInputs
+from gitsnap.rollback.plan.writes import (
+    Create,
+    Delete,
+    MergePatch,
+    Replace,
+    Request,
+    build_request,
+    changed_since,
+    has_no_effect,
+)
 
 __all__ = [
-    "CONCERNED_KINDS",
     "EFFECTS",
+    "MATCHING_KINDS",
     "PRUNED_KINDS",
     "Action",
     "Conflict",
     "Create",
     "Delete",
-    "Doing",
-    "Doubt",
+    "DryRunResult",
     "Effect",
+    "EffectType",
     "Hold",
-    "Inputs",
     "LiveState",
     "MergePatch",
-    "Moment",
     "Options",
     "Outcome",
     "Plan",
     "PlanFile",
+    "Reductions",
     "Replace",
+    "Request",
+    "Retained",
     "SampleState",
     "Selection",
-    "Stay",
     "Step",
-    "Trial",
+    "TemplateInputs",
+    "Uncertainty",
     "Unrestorable",
     "Wait",
-    "Withdraw",
-    "Withdrawals",
-    "arranged",
+    "Withdrawal",
+    "WithdrawalCause",
+    "add_deployed_content",
+    "build_request",
+    "changed_since",
     "conflict_lines",
     "counted",
     "differences",
     "has_no_effect",
     "in_words",
     "labels_match",
-    "losing_unselected",
-    "lost_on_unselected",
     "make_plan",
-    "moved",
+    "order_plan",
     "plan_file",
     "plan_hash",
     "read_plan_file",
-    "released",
-    "request_of",
+    "releasable_after",
     "resolve",
-    "spared",
-    "summed_up",
-    "with_deployed",
+    "unselected_losing_profiles",
+    "unselected_lost_clusters",
+    "withdrawal_lines",
+    "without_loss",
 ]

@@ -1,7 +1,7 @@
-"""What loses matches by a plan only because it is left as it is: selected as well, it would not.
+"""Withdrawals that the user can avoid by selecting one more profile or cluster.
 
-Said only where the plan with it shows it: of a profile whose cluster is relabelled, and of a cluster whose profile gets
-another selector. This module must not change what a plan does.
+An object is suggested only if the plan with the object loses no match. Candidates are profiles that match a relabelled
+cluster, and clusters that match a profile whose selector changes.
 """
 
 from __future__ import annotations
@@ -9,38 +9,38 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan.consequences import Moment, Withdraw
+from gitsnap.rollback.plan.consequences import Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.steps import Plan
 from gitsnap.sveltos import kinds
 
 
-def losing_unselected(plan: Plan, sample: Collection[ObjectKey]) -> frozenset[ObjectKey]:
-    """The profiles of the sample's objects that lose a cluster for good by a plan which is not about them."""
+def unselected_losing_profiles(plan: Plan, sample_keys: Collection[ObjectKey]) -> frozenset[ObjectKey]:
+    """The profiles that are in the sample, are not selected, and lose a cluster after the plan."""
     selected = {step.key for step in plan.steps}
-    ended = {one.profile for one in _ended(plan)}
-    return frozenset(key for key in ended - selected if key in sample and key.kind in kinds.PROFILE_KINDS)
+    profiles = {withdrawal.profile for withdrawal in _ended(plan)} - selected
+    return frozenset(key for key in profiles if key in sample_keys and key.kind in kinds.PROFILE_KINDS)
 
 
-def lost_on_unselected(plan: Plan, sample: Collection[ObjectKey]) -> frozenset[ObjectKey]:
-    """The clusters of the sample's objects on which a profile of the plan loses its match, and that it is not about."""
+def unselected_lost_clusters(plan: Plan, sample_keys: Collection[ObjectKey]) -> frozenset[ObjectKey]:
+    """The clusters that are in the sample, are not selected, and that a selected profile stops matching."""
     selected = {step.key for step in plan.steps}
-    clusters = {one.cluster.key for one in _ended(plan) if one.profile in selected}
-    return frozenset(key for key in clusters - selected if key in sample)
+    clusters = {withdrawal.cluster.key for withdrawal in _ended(plan) if withdrawal.profile in selected} - selected
+    return frozenset(key for key in clusters if key in sample_keys)
 
 
-def spared(wider: Plan, candidates: Collection[ObjectKey]) -> frozenset[ObjectKey]:
-    """The candidates, profiles or clusters, that certainly lose nothing in the wider plan, which is about them as well.
+def without_loss(wider: Plan, candidates: Collection[ObjectKey]) -> frozenset[ObjectKey]:
+    """The candidates, profiles or clusters, that certainly lose nothing in a plan that selects them as well.
 
-    A label decides about other profiles too: a cluster is none of them where another one would lose it.
+    A cluster's label also affects other profiles. A cluster on which any profile loses its match is left out.
     """
-    unsure = {one.key for one in wider.doubts}
-    losing = {key for one in wider.withdraws for key in (one.profile, one.cluster.key)}
+    uncertain = {uncertainty.key for uncertainty in wider.uncertainties}
+    losing = {key for withdrawal in wider.withdrawals for key in (withdrawal.profile, withdrawal.cluster.key)}
     return frozenset(
         key
-        for key in frozenset(candidates) - unsure - losing
-        if not (unsure and key.kind in kinds.CLUSTER_KINDS)  # the doubt may be about a profile of this cluster
+        for key in frozenset(candidates) - uncertain - losing
+        if not (uncertain and key.kind in kinds.CLUSTER_KINDS)  # an uncertain profile may match this cluster
     )
 
 
-def _ended(plan: Plan) -> list[Withdraw]:
-    return [one for one in plan.withdraws if one.moment is Moment.END]
+def _ended(plan: Plan) -> list[Withdrawal]:
+    return [withdrawal for withdrawal in plan.withdrawals if withdrawal.cause is WithdrawalCause.ENDED]

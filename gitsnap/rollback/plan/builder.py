@@ -1,7 +1,7 @@
-"""A sample, the cluster as it is, and a selection -> what a rollback would do, object by object, with its reasons.
+"""Builds a plan from a sample, the live cluster and a selection: a decision for each object, in writing order.
 
-Pure, so that every rule can be tried without a cluster: nothing outside the selection gets a step, and the steps
-come in the order of writing. This module must not read or write a cluster.
+The plan is a pure function of these inputs. Objects outside the selection get no step, except namespaces that have to
+be created.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
-from gitsnap.rollback.plan.consequences import Effect, Moment, Stay, Wait
-from gitsnap.rollback.plan.decisions import Judge
-from gitsnap.rollback.plan.deletions import PRUNED_KINDS, surplus, unmade
-from gitsnap.rollback.plan.impact import effects
+from gitsnap.rollback.plan.consequences import Effect, Retained, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.decisions import StepDecider
+from gitsnap.rollback.plan.deletions import decide_created, decide_surplus
+from gitsnap.rollback.plan.hold_releases import releasable
+from gitsnap.rollback.plan.impact import find_effects
 from gitsnap.rollback.plan.inputs import LiveState, SampleState
-from gitsnap.rollback.plan.match_states import CONCERNED_KINDS, Change
-from gitsnap.rollback.plan.ordering import Arrangement, arrange, may_release
-from gitsnap.rollback.plan.selection import Selection, resolve
+from gitsnap.rollback.plan.match_states import MATCHING_KINDS, Change
+from gitsnap.rollback.plan.ordering import StepOrder, find_order
+from gitsnap.rollback.plan.selection import Selection
 from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
 from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps, matching_steps
 from gitsnap.sveltos import inventory, kinds, restore
@@ -29,186 +30,204 @@ Deployed = inventory.DeployedResource | inventory.DeployedRelease
 
 
 def make_plan(sample: SampleState, live: LiveState, selection: Selection, options: Options) -> Plan:
-    """The plan, untried. Raises NotFoundError or UsageError for a selection that does not fit the sample."""
-    meant = sample.selected
-    if meant is None:
-        others = live.objects.keys() - sample.keys if options.prune else frozenset[ObjectKey]()
-        known = sample.keys | {key for key in others if key.kind in PRUNED_KINDS}
-        meant = resolve(selection, known, incomplete=sample.incomplete)
-    selected = meant & sample.keys
-    named = frozenset[ObjectKey]() if selection.everything else meant - sample.keys
-    standing = tuple(
-        document
-        for key, document in sorted(live.objects.items())
-        if key.kind in CONCERNED_KINDS and not terminating(document)
-    )
-    judge = Judge(sample, live, options)
-    more = [*surplus(judge, selection, named), *unmade(judge)]
+    """The plan for the objects in ``sample.selected``, before the dry run.
+
+    ``selection`` tells which further live objects the user meant: those that are not in the sample.
+    Raises UsageError for a malformed label selector.
+    """
+    decider = StepDecider(sample, live, options)
+    selected = sample.selected & sample.keys
+    named = frozenset[ObjectKey]() if selection.everything else sample.selected - sample.keys
+    not_in_sample = [*decide_surplus(decider, selection, named), *decide_created(decider)]
     plan = Plan(
         cluster=live.cluster,
         sample=sample.tag,
         options=options,
-        steps=(*_judged(judge, selected), *(one for one in more if isinstance(one, Step))),
-        stays=tuple(one for one in more if isinstance(one, Stay)),
+        steps=(*_decide_selected(decider, selected), *(step for step in not_in_sample if isinstance(step, Step))),
+        stays=tuple(retained for retained in not_in_sample if isinstance(retained, Retained)),
         unread=live.unread,
         incomplete=sample.incomplete,
         controller_labels=live.controller_labels,
-        standing=standing,
-        holdable=_holdable(judge, selected | sample.holdable),
-        summaries=live.summaries,
+        matching_objects=_matching_objects(live),
+        pausable=_pausable(decider, selected | sample.pausable),
+        summary_clusters=live.summary_clusters,
     )
-    return arranged(plan)
+    return order_plan(plan)
 
 
-def arranged(plan: Plan) -> Plan:
-    """The plan with its steps in the order of writing, with what that order withdraws, and with what it must hold.
+def order_plan(plan: Plan) -> Plan:
+    """The plan with its steps in writing order, and the holds, waits, effects and withdrawals that this order causes.
 
-    To be done again when steps fell out of a plan, since the order of the others was found with them in it.
+    Call it again when steps drop out of the plan: the order of the other steps was chosen with them.
     """
     former = {(step.action, step.key): step for step in plan.steps}
     steps = [step for step in plan.steps if step.action not in PAUSES]
-    late = matching_steps(steps)
-    changes = changes_of(late, plan.controller_labels)
-    arrangement = Arrangement(())
+    deciding = matching_steps(steps)
+    changes = changes_of(deciding, plan.controller_labels)
+    order = StepOrder(())
     if changes:
-        arrangement = arrange(
-            plan.standing,
+        order = find_order(
+            plan.matching_objects,
             changes,
-            holdable=plan.holdable,
-            stands=plan.summaries,
+            pausable=plan.pausable,
+            summary_clusters=plan.summary_clusters,
             waiting=plan.options.wait > 0,
         )
-    rank = {key: position for position, key in enumerate(arrangement.order)}
     steps += [
         former.get((step.action, step.key), step)
-        for step in _holding(arrangement, plan.standing, {step.key for step in late})
+        for step in _hold_steps(order, plan.matching_objects, {step.key for step in deciding})
     ]
-    later = _required(plan, changes)
-    reach = effects(plan.standing, changes, content_steps(steps).keys(), stands=plan.summaries)
-    steps = [replace(step, effects=_effects_of(step, reach), waits=_waits_of(step, arrangement)) for step in steps]
+    effects = find_effects(
+        plan.matching_objects, changes, content_steps(steps).keys(), summary_clusters=plan.summary_clusters
+    )
+    steps = [
+        replace(step, effects=_effects_of(step, effects), waits=order.waits.get(step.key, ()) if _waits(step) else ())
+        for step in steps
+    ]
+    positions = {key: position for position, key in enumerate(order.order)}
+    required = _required_objects(plan, changes)
     return replace(
         plan,
-        steps=tuple(sorted(steps, key=lambda step: _order(step, rank, later))),
-        withdraws=arrangement.withdraws,
-        doubts=arrangement.doubts,
+        steps=tuple(sorted(steps, key=lambda step: _writing_order(step, positions, required))),
+        withdrawals=order.withdrawals,
+        uncertainties=order.uncertainties,
         conflicts=(),
-        holds=arrangement.holds,
+        holds=order.holds,
     )
 
 
-def _effects_of(step: Step, reach: Mapping[ObjectKey, tuple[Effect, ...]]) -> tuple[Effect, ...]:
-    """Its own step is where a profile acts, not the pause before it."""
-    return () if step.action in PAUSES else reach.get(step.key, ())
+def _matching_objects(live: LiveState) -> tuple[JsonObject, ...]:
+    return tuple(
+        document
+        for key, document in sorted(live.objects.items())
+        if key.kind in MATCHING_KINDS and not terminating(document)
+    )
 
 
-def _waits_of(step: Step, arrangement: Arrangement) -> tuple[Wait, ...]:
-    """The pause itself waits for nothing."""
-    return arrangement.waits.get(step.key, ()) if step.writes and step.action is not Action.HOLD else ()
+def _effects_of(step: Step, effects: Mapping[ObjectKey, tuple[Effect, ...]]) -> tuple[Effect, ...]:
+    """The effects of a step. A profile acts after its own step, not after its pause."""
+    return () if step.action in PAUSES else effects.get(step.key, ())
 
 
-def _holding(
-    arrangement: Arrangement, standing: Iterable[JsonObject], written: Collection[ObjectKey]
+def _waits(step: Step) -> bool:
+    """Whether a step waits for its object's waits: a pause waits for nothing."""
+    return step.writes and step.action is not Action.HOLD
+
+
+def _hold_steps(
+    order: StepOrder, matching_objects: Iterable[JsonObject], written: Collection[ObjectKey]
 ) -> Iterable[Step]:
-    """The steps that hold profiles, and those that release the ones which no step of their own does."""
-    live = {ObjectKey.of(document): document for document in standing}
-    for hold in arrangement.holds:
+    """A step that pauses each held profile, and a step that releases each held profile without a step of its own."""
+    live = {ObjectKey.of(document): document for document in matching_objects}
+    for hold in order.holds:
         key, document = hold.profile, live[hold.profile]
         yield Step(Action.HOLD, key, str(hold), live=document)
         if key not in written:
             yield Step(Action.RELEASE, key, "no longer paused", needs=(key,), live=document)
 
 
-def released(plan: Plan, written: Iterable[Step]) -> frozenset[ObjectKey]:
-    """Of the profiles that the plan holds, those that lose no match if released after only these steps were written."""
-    return may_release(plan.standing, changes_of(written, plan.controller_labels), plan.holds)
+def releasable_after(plan: Plan, written: Iterable[Step]) -> frozenset[ObjectKey]:
+    """The held profiles that lose no match if they are released after only these steps were written."""
+    return releasable(plan.matching_objects, changes_of(written, plan.controller_labels), plan.holds)
 
 
-def with_deployed(plan: Plan, configurations: Iterable[JsonObject]) -> Plan:
-    """The plan whose withdraw lines say what is deployed, going by the live ClusterConfigurations of these clusters."""
+def add_deployed_content(plan: Plan, configurations: Iterable[JsonObject]) -> Plan:
+    """The plan whose withdrawals name the deployed resources and releases, from the live ClusterConfigurations."""
     deployed = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
-    withdraws = tuple(
-        replace(one, deployed=_deployed_by(one.profile, deployed[one.cluster]))
-        if one.cluster in deployed and one.moment is not Moment.LESS and one.profile not in plan.summaries
-        else one
-        for one in plan.withdraws
-    )
-    return replace(plan, withdraws=withdraws)
+
+    def with_content(withdrawal: Withdrawal) -> Withdrawal:
+        known = withdrawal.cluster in deployed and withdrawal.profile not in plan.summary_clusters
+        if not known or withdrawal.cause is WithdrawalCause.REDUCED:
+            return withdrawal
+        return replace(withdrawal, deployed=_deployed_by(withdrawal.profile, deployed[withdrawal.cluster]))
+
+    return replace(plan, withdrawals=tuple(map(with_content, plan.withdrawals)))
 
 
 def _deployed_by(profile: ObjectKey, entries: Iterable[Deployed]) -> tuple[Deployed, ...]:
-    """The part of a cluster's inventory that comes from one profile, releases first."""
-    mine = [entry for entry in entries if entry.profile == profile]
-    return tuple(sorted(mine, key=lambda entry: (type(entry).__name__, entry.namespace, entry.name)))
+    """The part of a cluster's inventory that one profile deployed, releases first."""
+    own = [entry for entry in entries if entry.profile == profile]
+    return tuple(sorted(own, key=lambda entry: (type(entry).__name__, entry.namespace, entry.name)))
 
 
 # All objects ----------------------------------------------------------------------------------------------------------
 
 
-def _judged(judge: Judge, selected: Collection[ObjectKey]) -> tuple[Step, ...]:
-    """A step for each object; namespaces first, since what stands in one that the plan creates needs that step."""
-    namespaces = [judge.step(key) for key in sorted(selected) if key.kind == kinds.NAMESPACE]
-    if judge.options.create_namespaces:
-        there = {step.key.name for step in namespaces}
-        absent = {key.namespace for key in selected - judge.live.objects.keys()} & judge.live.missing_namespaces
-        namespaces += [_namespace(name) for name in sorted(absent - there)]
+def _decide_selected(decider: StepDecider, selected: Collection[ObjectKey]) -> tuple[Step, ...]:
+    """A step for each selected object. Namespaces come first: objects in a created namespace need its step."""
+    namespaces = [decider.step(key) for key in sorted(selected) if key.kind == kinds.NAMESPACE]
+    if decider.options.create_namespaces:
+        decided = {step.key.name for step in namespaces}
+        absent = {key.namespace for key in selected - decider.live.objects.keys()} & decider.live.missing_namespaces
+        namespaces += [_namespace_step(name) for name in sorted(absent - decided)]
     created = frozenset(step.key.name for step in namespaces if step.action is Action.CREATE)
-    judge = replace(judge, created=created)
-    steps = [judge.step(key) for key in sorted(selected) if key.kind != kinds.NAMESPACE]
-    return (*_needed(namespaces, steps, selected), *(_with_needs(step, created) for step in steps))
+    decider = replace(decider, created_namespaces=created)
+    steps = [decider.step(key) for key in sorted(selected) if key.kind != kinds.NAMESPACE]
+    return (*_needed_namespaces(namespaces, steps, selected), *(_with_needs(step, created) for step in steps))
 
 
-def _namespace(name: str) -> Step:
+def _namespace_step(name: str) -> Step:
     archived = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     key = ObjectKey(kinds.NAMESPACE, "", name)
     return Step(Action.CREATE, key, "an object needs it", archived=archived, api_version="v1")
 
 
-def _needed(namespaces: Iterable[Step], steps: Iterable[Step], selected: Collection[ObjectKey]) -> Iterable[Step]:
-    """The steps of namespaces, without those that nothing is created in and that nobody selected."""
+def _needed_namespaces(
+    namespaces: Iterable[Step], steps: Iterable[Step], selected: Collection[ObjectKey]
+) -> Iterable[Step]:
+    """The namespace steps, without namespaces that are not selected and in which no object is created."""
     used = {step.key.namespace for step in steps if step.action is Action.CREATE}
     return (step for step in namespaces if step.key in selected or step.key.name in used)
 
 
-def _with_needs(step: Step, created: Collection[str]) -> Step:
-    if step.action is not Action.CREATE or step.key.namespace not in created:
+def _with_needs(step: Step, created_namespaces: Collection[str]) -> Step:
+    if step.action is not Action.CREATE or step.key.namespace not in created_namespaces:
         return step
     return replace(step, needs=(ObjectKey(kinds.NAMESPACE, "", step.key.namespace),))
 
 
-def _holdable(judge: Judge, selected: Collection[ObjectKey]) -> frozenset[ObjectKey]:
-    """Selected profiles that may be paused meanwhile. Others are not touched, not even for a moment."""
-    found = set()
+def _pausable(decider: StepDecider, selected: Collection[ObjectKey]) -> frozenset[ObjectKey]:
+    """The selected profiles that may be paused. gitsnap does not touch other profiles, not even for a moment."""
+    pausable = set()
     for key in selected:
-        document = judge.live.objects.get(key)
+        document = decider.live.objects.get(key)
         if key.kind not in kinds.PROFILE_KINDS or document is None or terminating(document):
             continue
-        if not judge.foreign(document):
-            found.add(key)
-    return frozenset(found)
+        if not decider.owned_by_others(document):
+            pausable.add(key)
+    return frozenset(pausable)
 
 
-def _required(plan: Plan, changes: Iterable[Change]) -> frozenset[ObjectKey]:
+def _required_objects(plan: Plan, changes: Iterable[Change]) -> frozenset[ObjectKey]:
     """The objects without which the deployment of a profile fails.
 
-    They are created after optional ones: a deployment that succeeds withdraws what an optional one still lacks.
+    They are created after the targets of optional references: a successful deployment withdraws the content of optional
+    targets that do not exist yet.
     """
     created = {step.key for step in plan.steps if step.action is Action.CREATE}
     if len(created & content_steps(plan.steps).keys()) < 2:
         return frozenset()
-    documents = [*plan.standing, *(change.after for change in changes if change.after is not None)]
-    clusters = [ClusterRef.of(one) for one in plan.standing if Kind.of(one) in kinds.CLUSTER_KINDS]
-    sample = {cluster.namespace: cluster for cluster in clusters}.values()
+    documents = [*plan.matching_objects, *(change.after for change in changes if change.after is not None)]
+    clusters = [
+        ClusterRef.of(document) for document in plan.matching_objects if Kind.of(document) in kinds.CLUSTER_KINDS
+    ]
+    by_namespace = {cluster.namespace: cluster for cluster in clusters}.values()
     return frozenset(
         reference.target
         for document in documents
         if Kind.of(document) in kinds.PROFILE_KINDS
-        for reference in references(document, clusters if "{{" in str(document.get("spec")) else sample)
+        for reference in references(document, clusters if "{{" in str(document.get("spec")) else by_namespace)
         if not reference.optional
     )
 
 
-def _order(step: Step, rank: Mapping[ObjectKey, int], later: Collection[ObjectKey]) -> tuple[object, ...]:
-    """Written steps first, in their order; then what is refused, then what is equal."""
+def _writing_order(
+    step: Step, positions: Mapping[ObjectKey, int], required: Collection[ObjectKey]
+) -> tuple[object, ...]:
+    """Sort key: written steps, then refused steps, then unchanged objects.
+
+    Among written steps: content, holds, the steps that decide about matches, releases, deletions of content.
+    """
     kind_order = restore.order_of(step.key.kind)
     match step.action:
         case Action.HOLD:
@@ -219,8 +238,8 @@ def _order(step: Step, rank: Mapping[ObjectKey, int], later: Collection[ObjectKe
             return 1, 0, 0, kind_order, step.key
         case Action.UNCHANGED:
             return 2, 0, 0, kind_order, step.key
-    if step.key in rank:
-        return 0, 2, rank[step.key], kind_order, step.key
+    if step.key in positions:
+        return 0, 2, positions[step.key], kind_order, step.key
     deleted = step.action is Action.DELETE
-    phase, early = restore.rule_of(step.key.kind).phase, step.action is Action.CREATE and step.key not in later
+    phase, early = restore.rule_of(step.key.kind).phase, step.action is Action.CREATE and step.key not in required
     return 0, 4 if deleted else 0, (phase, not early), kind_order, step.key

@@ -1,6 +1,6 @@
-"""What a plan means for managed clusters: what Sveltos does there, what would be lost, held, or cannot be told.
+"""What a plan means for managed clusters: effects, withdrawals, holds, waits, conflicts and uncertainties.
 
-Frozen values with their words. This module must not work any of it out.
+These are frozen values with their texts. Other modules compute them.
 """
 
 from __future__ import annotations
@@ -16,115 +16,116 @@ from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 
 _MOST_CLUSTERS = 3
+"""How many clusters a line names before it counts the rest."""
 
 
-class Doing(enum.StrEnum):
+class EffectType(enum.StrEnum):
     """What Sveltos does on managed clusters after a step."""
 
     DEPLOYS = "deploys"
-    """The clusters come to match."""
+    """The clusters start to match."""
     REDEPLOYS = "redeploys"
     WITHDRAWS = "withdraws"
     """The clusters stop matching."""
     LEAVES = "leaves"
-    """They stop matching, and what is there stays (``stopMatchingBehavior: LeavePolicies``)."""
+    """The clusters stop matching, and deployed add-ons stay (``stopMatchingBehavior: LeavePolicies``)."""
     APPLIES = "applies"
-    """Of a kind that is no profile: it takes effect there."""
+    """An object that is not a profile takes effect."""
     REPORTS = "reports"
-    """Nothing but a report (``syncMode: DryRun``)."""
+    """Sveltos only reports (``syncMode: DryRun``)."""
     REDUCES = "reduces"
-    """The clusters match as before, and a part of what is deployed goes: fewer references, charts or documents."""
+    """The clusters still match, and some add-ons are withdrawn: fewer references, charts or documents."""
     FAILS = "fails"
-    """The deployment fails, and what is there stays: a reference leads nowhere, or a source is refused."""
+    """The deployment fails and running add-ons stay: a reference is broken, or Sveltos refuses a source."""
     STANDS = "stands"
-    """They stop matching, and what is there stays until the profile leaves ``syncMode: DryRun``."""
+    """The clusters stop matching, and add-ons stay until the profile leaves ``syncMode: DryRun``."""
     LAST = "last"
-    """The clusters get this configuration and no later one (a change to ``syncMode: OneTime``)."""
+    """The clusters get this configuration and no later one (the step changes ``syncMode`` to ``OneTime``)."""
     MAY_CHANGE = "may change"
-    """A template may read what the step changes; Sveltos may not notice before the next redeployment."""
+    """A template may read what the step changes. Sveltos may not notice before the next redeployment."""
     ONCE = "once"
-    """Nothing where it was deployed before (``syncMode: OneTime``)."""
+    """Nothing on clusters that already have a deployment (``syncMode: OneTime``)."""
     WAITS = "waits"
-    """Nothing as long as the profile is paused."""
+    """Nothing while the profile is paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one profile, or one object that acts like it, does after a step."""
+    """What one profile, or another selecting object, does on some clusters after a step."""
 
-    doing: Doing
+    type: EffectType
     by: ObjectKey
     clusters: tuple[ClusterRef, ...]
 
 
-class Moment(enum.StrEnum):
-    """When a cluster stops matching."""
+class WithdrawalCause(enum.StrEnum):
+    """Why Sveltos withdraws add-ons from a cluster."""
 
-    END = "end"
-    """After the rollback."""
-    BETWEEN = "between"
-    """Between two steps, although it matches before and after."""
-    PASSING = "passing"
-    """Between two steps, after it came to match between two others: it matches neither before nor after."""
-    LESS = "less"
-    """It matches all the time, and the profile deploys less to it."""
+    ENDED = "ended"
+    """The cluster does not match after the rollback."""
+    INTERRUPTED = "interrupted"
+    """The cluster matches before and after the rollback, but not between two of its steps."""
+    TRANSIENT = "transient"
+    """The cluster matches only between two steps, neither before nor after the rollback."""
+    REDUCED = "reduced"
+    """The cluster matches throughout, and the profile deploys less to it."""
 
-    def of(self, cluster: ClusterRef | str) -> str:
-        """What happens to the match of a cluster, or of several, in words."""
-        return _MOMENTS[self].format(cluster)
+    def describe(self, cluster: ClusterRef | str) -> str:
+        """What happens to the match of a cluster, or of several clusters, as a clause without a subject."""
+        return _CAUSE_TEXTS[self].format(cluster)
 
 
-_MOMENTS = {
-    Moment.END: "stops matching {}",
-    Moment.BETWEEN: "stops matching {} for a moment, between two steps",
-    Moment.PASSING: "matches {} for a moment only, between two steps",
-    Moment.LESS: "deploys less to {}",
+_CAUSE_TEXTS = {
+    WithdrawalCause.ENDED: "stops matching {}",
+    WithdrawalCause.INTERRUPTED: "stops matching {} for a moment, between two steps",
+    WithdrawalCause.TRANSIENT: "matches {} for a moment only, between two steps",
+    WithdrawalCause.REDUCED: "deploys less to {}",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
-    """A managed cluster that would stop matching, so that Sveltos removes there what was deployed."""
+class Withdrawal:
+    """Add-ons that Sveltos removes from a managed cluster because of the plan."""
 
     profile: ObjectKey
-    """The ClusterProfile or Profile; or an EventTrigger, ClusterPromotion or RoleRequest."""
+    """A ClusterProfile or Profile; or an EventTrigger, ClusterPromotion or RoleRequest."""
     cluster: ClusterRef
-    moment: Moment
-    stays: str = ""
-    """Why Sveltos leaves in place what it deployed, in words: ``stopMatchingBehavior LeavePolicies``, a pause."""
+    cause: WithdrawalCause
+    retention_reason: str = ""
+    """Why Sveltos leaves the add-ons in place: ``stopMatchingBehavior LeavePolicies``, a pause; ``""`` if removed."""
     deployed: tuple[DeployedResource | DeployedRelease, ...] | None = None
-    """What is deployed there by the profile, None where that is not known."""
+    """What the profile has deployed on the cluster and Sveltos removes; None if that is unknown."""
 
     @property
-    def takes(self) -> bool:
-        """Whether something is taken from the cluster, so that it needs consent."""
-        return not self.stays
+    def needs_consent(self) -> bool:
+        """Whether Sveltos removes something from the cluster."""
+        return not self.retention_reason
 
     @property
     def releases(self) -> int | None:
-        """Helm releases that would go."""
+        """The number of Helm releases in ``deployed``."""
         if self.deployed is None:
             return None
         return sum(isinstance(entry, DeployedRelease) for entry in self.deployed)
 
     @property
     def resources(self) -> int | None:
-        """Resources that would go."""
+        """The number of resources in ``deployed``."""
         if self.deployed is None:
             return None
         return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
 
     def __str__(self) -> str:
-        return f"{in_words(self.profile)} {self.moment.of(self.cluster)}: {self.consequence}"
+        return f"{in_words(self.profile)} {self.cause.describe(self.cluster)}: {self.consequence}"
 
     @property
     def consequence(self) -> str:
-        """What becomes of what is deployed there, in words."""
-        if self.moment is Moment.PASSING:
+        """What happens to the deployed add-ons."""
+        if self.cause is WithdrawalCause.TRANSIENT:
             return "what is deployed there meanwhile is withdrawn again"
-        if self.stays:
-            return f"what it deployed stays ({self.stays})"
-        if self.deployed is None and self.moment is Moment.LESS:
+        if self.retention_reason:
+            return f"what it deployed stays ({self.retention_reason})"
+        if self.deployed is None and self.cause is WithdrawalCause.REDUCED:
             return "a part of what it deployed is withdrawn"
         if self.deployed is None or self.profile.kind not in kinds.PROFILE_KINDS:
             return "what it deployed is withdrawn"
@@ -136,39 +137,40 @@ class Withdraw:
         return f"{' and '.join(parts)} withdrawn"
 
 
-def summed_up(withdraws: Iterable[Withdraw]) -> list[str]:
-    """A line for each, or for all that are alike where they are many: how many clusters, the first of them by name."""
-    alike: dict[tuple[object, ...], list[Withdraw]] = {}
-    for one in withdraws:
-        deployed = None if one.deployed is None else bool(one.deployed)
-        alike.setdefault((one.profile, one.moment, one.stays, deployed), []).append(one)
-    return [line for group in alike.values() for line in _in_lines(group)]
+def withdrawal_lines(withdrawals: Iterable[Withdrawal]) -> list[str]:
+    """A line for each withdrawal; more than three that differ only in the cluster share a line with their number."""
+    alike: dict[tuple[object, ...], list[Withdrawal]] = {}
+    for withdrawal in withdrawals:
+        deployed = None if withdrawal.deployed is None else bool(withdrawal.deployed)
+        group = (withdrawal.profile, withdrawal.cause, withdrawal.retention_reason, deployed)
+        alike.setdefault(group, []).append(withdrawal)
+    return [line for group in alike.values() for line in _group_lines(group)]
 
 
-def _in_lines(alike: Sequence[Withdraw]) -> Iterable[str]:
+def _group_lines(alike: Sequence[Withdrawal]) -> Iterable[str]:
     more = len(alike) - _MOST_CLUSTERS
     if more <= 0:
         yield from map(str, alike)
         return
-    named = ", ".join(str(one.cluster) for one in alike[:_MOST_CLUSTERS])
+    named = ", ".join(str(withdrawal.cluster) for withdrawal in alike[:_MOST_CLUSTERS])
     where = f"{len(alike)} clusters ({named} and {more} more)"
-    deployed = tuple(entry for one in alike for entry in one.deployed or ())
-    together = replace(alike[0], deployed=None if alike[0].deployed is None else deployed)
-    yield f"{in_words(together.profile)} {together.moment.of(where)}: {together.consequence}"
+    deployed = tuple(entry for withdrawal in alike for entry in withdrawal.deployed or ())
+    total = replace(alike[0], deployed=None if alike[0].deployed is None else deployed)
+    yield f"{in_words(total.profile)} {total.cause.describe(where)}: {total.consequence}"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A profile that is paused while the steps that decide about its matches are written."""
+    """A profile that gitsnap pauses while it writes the steps that decide which clusters the profile matches."""
 
     profile: ObjectKey
     clusters: tuple[ClusterRef, ...]
-    """The clusters that it matches before and after, and is not to lose in between."""
+    """The clusters that the profile matches before and after the rollback."""
 
     def __str__(self) -> str:
         few = len(self.clusters) <= _MOST_CLUSTERS
         kept = ", ".join(map(str, self.clusters)) if few else f"its {len(self.clusters)} clusters"
-        return f"paused meanwhile, to keep {kept}"
+        return f"paused during the rollback, to keep {kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +181,16 @@ class Wait:
     shows: tuple[ClusterRef, ...] = ()
     """Clusters that the status must name."""
     lacks: tuple[ClusterRef, ...] = ()
-    """Clusters that the status must not name any more."""
+    """Clusters that the status must no longer name."""
     former_hash: str | None = None
-    """``dependenciesHash`` of a prerequisite before the rollback, which Sveltos must have written anew; None if not."""
+    """``dependenciesHash`` of a prerequisite before the rollback, which must change; None to wait for clusters."""
 
     def __str__(self) -> str:
         if self.former_hash is not None:
             return f"until Sveltos knows that other profiles need {in_words(self.on)}"
-        shown, lacking = self.shows or self.lacks, "" if self.shows else "no longer "
-        few = ", ".join(map(str, shown)) if len(shown) <= _MOST_CLUSTERS else f"{len(shown)} clusters"
-        return f"until {in_words(self.on)} {lacking}{'selects' if self.on.kind in _SETS else 'matches'} {few}"
+        clusters, no_longer = self.shows or self.lacks, "" if self.shows else "no longer "
+        few = ", ".join(map(str, clusters)) if len(clusters) <= _MOST_CLUSTERS else f"{len(clusters)} clusters"
+        return f"until {in_words(self.on)} {no_longer}{'selects' if self.on.kind in _SETS else 'matches'} {few}"
 
 
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
@@ -196,56 +198,57 @@ _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Conflict:
-    """A resource that a profile is to deploy from another object than before, which Sveltos refuses."""
+    """A resource that a profile would deploy from another source than before. Sveltos refuses that."""
 
     profile: ObjectKey
     cluster: ClusterRef
     resource: ObjectKey
     source: ObjectKey
-    """The ConfigMap or Secret that has the resource after the plan."""
+    """The ConfigMap or Secret that contains the resource after the plan."""
     former: ObjectKey
-    """The one that the resource on the cluster belongs to."""
+    """The source that owns the resource on the cluster."""
 
     def __str__(self) -> str:
-        return _conflict(self, str(self.cluster))
+        return _conflict_line(self, str(self.cluster))
 
 
 def conflict_lines(conflicts: Iterable[Conflict]) -> list[str]:
-    """A line for each resource, with the number of clusters."""
+    """A line for each resource, with the cluster or the number of clusters."""
     alike: dict[tuple[object, ...], list[Conflict]] = {}
-    for one in conflicts:
-        alike.setdefault((one.profile, one.resource, one.source, one.former), []).append(one)
+    for conflict in conflicts:
+        group = (conflict.profile, conflict.resource, conflict.source, conflict.former)
+        alike.setdefault(group, []).append(conflict)
     return [
-        _conflict(group[0], str(group[0].cluster) if len(group) == 1 else f"{len(group)} clusters")
+        _conflict_line(group[0], str(group[0].cluster) if len(group) == 1 else f"{len(group)} clusters")
         for group in alike.values()
     ]
 
 
-def _conflict(one: Conflict, where: str) -> str:
-    former = in_words(one.former)
+def _conflict_line(conflict: Conflict, where: str) -> str:
+    former = in_words(conflict.former)
     return (
-        f"{in_words(one.profile)} is to deploy {in_words(one.resource)} from {in_words(one.source)} to {where}, where"
-        f" it belongs to {former}: Sveltos refuses that. First take it out of {former}, and wait until Sveltos has"
-        " withdrawn it"
+        f"{in_words(conflict.profile)} would deploy {in_words(conflict.resource)} from {in_words(conflict.source)}"
+        f" to {where}, where it belongs to {former}: Sveltos refuses that. First remove it from {former}, and wait"
+        " until Sveltos has withdrawn it"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
-    """A live object that the selection covers and the sample does not have, and that is left alone."""
+class Retained:
+    """A live object that the selection covers, that is not in the sample, and that the plan leaves alone."""
 
     key: ObjectKey
     reason: str
-    """Why it is not deleted."""
+    """Why the object is not deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """A change whose effect on what clusters match cannot be worked out before Sveltos acts."""
+class Uncertainty:
+    """A change whose effect on matching clusters is unknown until Sveltos acts."""
 
     key: ObjectKey
-    """What may stop matching clusters."""
+    """The object that may stop matching clusters."""
     reason: str
 
     def __str__(self) -> str:
-        return f"{in_words(self.key)}: {self.reason}; it cannot be told what would be withdrawn"
+        return f"{in_words(self.key)}: {self.reason}; what would be withdrawn is unknown"

@@ -1,6 +1,7 @@
-"""What a profile deploys to a cluster before a plan and after it: documents, releases, opaque sources.
+"""What a profile deploys to a cluster before or after a plan: documents, Helm releases and opaque sources.
 
-The objects that profiles refer to are given. This module must not read them, nor judge what a difference means.
+A source is opaque if gitsnap cannot determine the documents that it deploys. Callers pass the objects that profiles
+refer to.
 """
 
 from __future__ import annotations
@@ -23,53 +24,54 @@ from gitsnap.sveltos.references import ADD_ON_TYPE, Reference, references, rende
 from gitsnap.sveltos.source_documents import SourceDocument, read_documents, texts_of
 
 Contents = Mapping[ObjectKey, JsonObject | None]
-"""Live ConfigMaps and Secrets by key; None for one that does not exist. One that could not be read is left out."""
+"""Live ConfigMaps and Secrets by key; None for an object that does not exist. Unreadable objects are missing."""
 
 FEATURES = {"policyRefs": "Resources", "helmCharts": "Helm", "kustomizationRefs": "Kustomize"}
-"""The fields of a profile that say what is deployed -> how Sveltos calls what comes of them."""
+"""The fields of a profile that define what it deploys -> the feature that Sveltos reports for the field."""
 
 _POLICIES = "spec.policyRefs[]"
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What is known of the objects that profiles refer to, on one side of a plan."""
+    """The objects that profiles refer to, as far as they are known, before or after a plan."""
 
     contents: Contents
     written: Mapping[ObjectKey, Step]
-    """The steps that write such objects; on the side before the plan, none."""
+    """The steps that have written such objects; empty before the plan."""
 
     @classmethod
     def before(cls, contents: Contents, steps: Iterable[Step]) -> Objects:
-        """As they are live: a step knows its own object."""
-        known = {step.key: step.live for step in content_steps(steps).values()}
-        return cls({**contents, **known}, {})
+        """The live objects. A step has the live object that it writes."""
+        live = {step.key: step.live for step in content_steps(steps).values()}
+        return cls({**contents, **live}, {})
 
     @classmethod
     def after(cls, contents: Contents, steps: Iterable[Step]) -> Objects:
-        """As the plan leaves them."""
+        """The objects after the plan."""
         return cls(contents, content_steps(steps))
 
     @classmethod
     def early(cls, contents: Contents, steps: Iterable[Step]) -> Objects:
-        """As they are before the first step of a profile: what is deleted goes after the profiles."""
-        steps = tuple(steps)
-        written = {key: step for key, step in content_steps(steps).items() if step.action is not Action.DELETE}
-        return cls({**contents, **{step.key: step.live for step in content_steps(steps).values()}}, written)
+        """The objects before the first step of a profile. Deletions come after the profiles."""
+        by_key = content_steps(steps)
+        live = {key: step.live for key, step in by_key.items()}
+        written = {key: step for key, step in by_key.items() if step.action is not Action.DELETE}
+        return cls({**contents, **live}, written)
 
     def knows(self, key: ObjectKey) -> bool:
-        """Whether it can be told what an object holds, or that it does not exist."""
+        """Whether the content of an object, or its absence, is known."""
         return key in self.written or key in self.contents
 
     def get(self, key: ObjectKey) -> JsonObject | None:
-        """An object, None where it does not exist, or is no use to Sveltos for its type."""
+        """An object, None if it does not exist or is unknown."""
         if key in self.written:
             step = self.written[key]
             return None if step.action is Action.DELETE else step.archived
         return self.contents.get(key)
 
     def serves(self, reference: Reference) -> bool:
-        """Whether Sveltos finds what a reference names; so it seems of what cannot be looked at."""
+        """Whether Sveltos finds a usable target of a reference. An unknown target counts as usable."""
         if not self.knows(reference.target):
             return True
         document = self.get(reference.target)
@@ -81,7 +83,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What one profile deploys to one cluster, or to all for which it refers to the same objects."""
+    """What one profile deploys to one cluster, or to all clusters for which it refers to the same objects."""
 
     document: JsonObject
     """The profile."""
@@ -96,41 +98,45 @@ class Deployment:
         return cls(profile, cluster, tuple(references(profile, (cluster,), views)), objects, views)
 
     @property
-    def sign(self) -> tuple[Any, ...]:
-        """What a deployment follows from, besides the profile itself: equal signs deploy equal documents."""
-        return tuple((one.target, one.path, one.local, one.optional, one.unresolved) for one in self.references)
+    def reference_key(self) -> tuple[Any, ...]:
+        """The references as a hashable value. Deployments of one profile with equal keys deploy equal documents."""
+        return tuple(
+            (reference.target, reference.path, reference.local, reference.optional, reference.unresolved)
+            for reference in self.references
+        )
 
     @cached_property
     def failing(self) -> frozenset[str]:
-        """The features whose deployment fails: a reference that is required leads nowhere, or a text is broken."""
-        found = set()
+        """The features whose deployment fails: the target of a required reference or valid YAML is missing."""
+        failing = set()
         for reference in self.references:
             if reference.optional or reference.unresolved is not None or self.objects.serves(reference):
                 continue
             field = reference.path.removeprefix("spec.").partition("[")[0].partition(".")[0]
-            found |= {FEATURES[field]} if field in FEATURES else set(FEATURES.values()) & self.features
-        return frozenset(found | {FEATURES["policyRefs"]} if self._is_broken else found)
+            failing |= {FEATURES[field]} if field in FEATURES else set(FEATURES.values()) & self.features
+        return frozenset(failing | {FEATURES["policyRefs"]} if self._has_invalid_source else failing)
 
     @property
-    def _is_broken(self) -> bool:
-        """Whether Sveltos refuses the text of a source as a whole, so that the deployment fails."""
-        sources = [one for one in self.references if one.path == _POLICIES and one.unresolved is None]
-        return any(
-            document is not None and not is_rendered(document) and _is_refused(document, local=one.local)
-            for one in sources
-            for document in [self.objects.get(one.target)]
-        )
+    def _has_invalid_source(self) -> bool:
+        """Whether Sveltos rejects the whole text of a source, so that the deployment fails."""
+        for reference in self.references:
+            if reference.path != _POLICIES or reference.unresolved is not None:
+                continue
+            source = self.objects.get(reference.target)
+            if source is not None and not is_rendered(source) and _is_invalid(source, local=reference.local):
+                return True
+        return False
 
     @cached_property
     def features(self) -> frozenset[str]:
-        """The features that the profile deploys at all."""
+        """The features that the profile deploys."""
         spec = self.document.get("spec") or {}
         return frozenset(feature for field, feature in FEATURES.items() if spec.get(field))
 
     @cached_property
     def _policies(self) -> tuple[tuple[SourceDocument, ...], frozenset[str]]:
-        found: list[SourceDocument] = []
-        opaque = set(self.remote("policyRefs"))
+        documents: list[SourceDocument] = []
+        opaque = set(self._remote_entries("policyRefs"))
         for reference in self.references:
             if reference.path != _POLICIES:
                 continue
@@ -140,38 +146,38 @@ class Deployment:
             elif document is not None and self.objects.serves(reference):
                 texts = texts_of(document, local=reference.local)
                 if texts is None:
-                    opaque.add(_print(reference.target, document))
+                    opaque.add(_content_id(reference.target, document))
                     continue
-                made, unclear = read_documents(texts)
-                found += made
-                # Text that is no template and no object deploys nothing.
-                opaque |= {_print(key, document) for key in unclear if is_rendered(document)}
-        return tuple(found), frozenset(opaque)
+                parsed, unclear = read_documents(texts)
+                documents += parsed
+                # A text that is neither a template nor an object deploys nothing.
+                opaque |= {_content_id(key, document) for key in unclear if is_rendered(document)}
+        return tuple(documents), frozenset(opaque)
 
     @property
     def documents(self) -> tuple[SourceDocument, ...]:
-        """The documents of the ConfigMaps and Secrets that it deploys."""
+        """The documents that the profile deploys from ConfigMaps and Secrets."""
         return self._policies[0]
 
     @property
     def opaque(self) -> frozenset[str]:
-        """Sources of resources whose documents are not known, each with all that is known of its content."""
+        """The opaque sources of the feature Resources, each as an identifier of its known content."""
         return self._policies[1]
 
     @cached_property
     def kustomizations(self) -> frozenset[str]:
-        """The sources of the feature Kustomize, each with all that is known of its content."""
-        found = set(self.remote("kustomizationRefs"))
+        """The sources of the feature Kustomize, each as an identifier of its known content."""
+        sources = set(self._remote_entries("kustomizationRefs"))
         for reference in self.references:
             if reference.path == "spec.kustomizationRefs[]":
                 document = self.objects.get(reference.target) if self.objects.knows(reference.target) else None
-                found.add(_print(reference.target, document))
-        return frozenset(found)
+                sources.add(_content_id(reference.target, document))
+        return frozenset(sources)
 
     @cached_property
     def releases(self) -> frozenset[tuple[str, str]] | None:
-        """Namespace and name of the Helm releases, None where a template hides one of them."""
-        found = set()
+        """Namespace and name of each Helm release; None if an unresolved template names a release."""
+        releases = set()
         for chart in (self.document.get("spec") or {}).get("helmCharts") or ():
             if chart.get("helmChartAction") == "Uninstall":
                 continue
@@ -181,17 +187,17 @@ class Deployment:
             ]
             if None in names:
                 return None
-            found.add((str(names[0]), str(names[1])))
-        return frozenset(found)
+            releases.add((str(names[0]), str(names[1])))
+        return frozenset(releases)
 
-    def remote(self, field: str) -> Iterable[str]:
-        """The entries of a field whose content the API does not have: by URL, or in a Flux source."""
+    def _remote_entries(self, field: str) -> Iterable[str]:
+        """The entries of a field that refer to a URL, each as an identifier."""
         for entry in (self.document.get("spec") or {}).get(field) or ():
             if isinstance(entry, dict) and entry.get("remoteURL"):
                 yield json.dumps([entry.get("remoteURL"), entry.get("path")], sort_keys=True)
 
 
-def _is_refused(document: JsonObject, *, local: bool) -> bool:
+def _is_invalid(document: JsonObject, *, local: bool) -> bool:
     try:
         for text in texts_of(document, local=local) or ():
             split(text.content)
@@ -200,8 +206,8 @@ def _is_refused(document: JsonObject, *, local: bool) -> bool:
     return False
 
 
-def _print(key: ObjectKey, document: JsonObject | None) -> str:
-    """A source and what is known of its content; two that are equal deploy the same."""
+def _content_id(key: ObjectKey, document: JsonObject | None) -> str:
+    """An identifier of a source and its known content. Sources with equal identifiers deploy the same."""
     content = (
         {field: document[field] for field in ("data", "binaryData", "spec") if field in (document or {})}
         if document

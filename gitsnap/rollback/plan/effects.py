@@ -1,14 +1,11 @@
-"""What Sveltos does after a step, as the plan says it: one row for each effect, and the table of docs/ROLLBACK.md.
-
-This module must not work out which effect a step has.
-"""
+"""The table of effects: the sentence of a plan and the row of docs/ROLLBACK.md for each ``EffectType``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitsnap.rollback.plan.consequences import Doing
+from gitsnap.rollback.plan.consequences import EffectType
 
 NOTHING = "nothing"
 ASKS = "add-ons; a `withdraw` line, `--allow-withdraw`"
@@ -17,55 +14,59 @@ ASKS_LESS = "add-ons; a `withdraw` line, `--allow-withdraw` or `--allow-withdraw
 
 @dataclass(frozen=True, slots=True)
 class EffectRule:
-    """One row."""
+    """One row of the table."""
 
     sentence: str
-    """What the plan says; ``{where}`` are the clusters, ``{who}`` the profiles."""
+    """What the plan shows. ``{where}`` stands for the clusters, ``{who}`` for the profiles."""
     when: str
     takes: str = NOTHING
-    """What it takes from the clusters, and what agrees to that."""
+    """What the effect removes from the clusters, and which option allows it."""
 
 
-EFFECTS: Mapping[Doing, EffectRule] = {
-    Doing.DEPLOYS: EffectRule(
-        "deployed {where}{who}", "a cluster comes to match, by itself, a set or a dependent profile"
+EFFECTS: Mapping[EffectType, EffectRule] = {
+    EffectType.DEPLOYS: EffectRule(
+        "deployed {where}{who}", "a cluster starts to match: directly, through a set or through a dependent profile"
     ),
-    Doing.REDEPLOYS: EffectRule(
-        "redeployed {where}{who}", "a profile, or what it refers to, changes on clusters that match"
+    EffectType.REDEPLOYS: EffectRule(
+        "redeployed {where}{who}", "a profile, or an object that it refers to, changes on clusters that match"
     ),
-    Doing.WITHDRAWS: EffectRule(
-        "WITHDRAWN {where}{who}", "a cluster stops matching, or nothing is left that the profile deploys", ASKS
+    EffectType.WITHDRAWS: EffectRule(
+        "WITHDRAWN {where}{who}", "a cluster stops matching, or the profile has nothing left to deploy", ASKS
     ),
-    Doing.LEAVES: EffectRule(
+    EffectType.LEAVES: EffectRule(
         "no longer matched, and left in place, {where}{who}",
-        "a cluster stops matching, and `stopMatchingBehavior: LeavePolicies` is in force at that moment",
+        "a cluster stops matching while `stopMatchingBehavior: LeavePolicies` is in force",
     ),
-    Doing.APPLIES: EffectRule(
-        "takes effect {where}{who}", "a kind that is no profile: Classifier, RoleRequest, health checks"
+    EffectType.APPLIES: EffectRule(
+        "takes effect {where}{who}", "an object that is not a profile: Classifier, RoleRequest, health checks"
     ),
-    Doing.REDUCES: EffectRule(
+    EffectType.REDUCES: EffectRule(
         "part of it WITHDRAWN {where}{who}",
-        "fewer references, charts or documents; an optional reference leads nowhere",
+        "fewer references, charts or documents; the target of an optional reference does not exist",
         ASKS_LESS,
     ),
-    Doing.FAILS: EffectRule(
+    EffectType.FAILS: EffectRule(
         "deployment will fail {where}{who}; what runs there stays",
-        "a required reference leads nowhere; or a resource belongs to another source: a `conflict` line",
+        "the target of a required reference does not exist; or a resource belongs to another source: a `conflict` line",
     ),
-    Doing.STANDS: EffectRule(
+    EffectType.STANDS: EffectRule(
         "left in place {where}{who} until it leaves syncMode DryRun", "a cluster stops matching a profile in DryRun"
     ),
-    Doing.LAST: EffectRule(
-        "deployed once more {where}{who}, and not again: syncMode OneTime", "a profile changes to `syncMode: OneTime`"
+    EffectType.LAST: EffectRule(
+        "deployed one last time {where}{who}: syncMode OneTime", "a profile changes to `syncMode: OneTime`"
     ),
-    Doing.MAY_CHANGE: EffectRule(
+    EffectType.MAY_CHANGE: EffectRule(
         "may change {where}{who}: a template reads it",
         "a label changes, and a template of the profile reads the cluster",
     ),
-    Doing.REPORTS: EffectRule("only reported {where}{who}: syncMode DryRun", "a profile in `syncMode: DryRun` changes"),
-    Doing.ONCE: EffectRule(
-        "not deployed again {where}{who}: syncMode OneTime", "content of a profile in `syncMode: OneTime` changes"
+    EffectType.REPORTS: EffectRule(
+        "only reported {where}{who}: syncMode DryRun", "a profile in `syncMode: DryRun` changes"
     ),
-    Doing.WAITS: EffectRule("not deployed {where}{who} as long as it is paused", "the profile is paused in the end"),
+    EffectType.ONCE: EffectRule(
+        "not deployed again {where}{who}: syncMode OneTime", "the content of a profile in `syncMode: OneTime` changes"
+    ),
+    EffectType.WAITS: EffectRule(
+        "not deployed {where}{who} as long as it is paused", "the profile is paused after the rollback"
+    ),
 }
-"""Every effect, in the order in which a plan has them."""
+"""Every effect, in the order in which a plan shows them."""

@@ -1,7 +1,6 @@
-"""How far a step reaches: what Sveltos will do after it, by which profile, on which managed clusters.
+"""The effects of each step: what Sveltos does after the step, for which profile, on which managed clusters.
 
-Judged by the state that the whole plan leads to. What happens between two steps is ``arranging``'s business.
-This module must not decide what is written, nor in which order.
+Effects describe the state after the whole plan. ``ordering`` evaluates the states between two steps.
 """
 
 from __future__ import annotations
@@ -12,8 +11,17 @@ from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.rollback.plan.consequences import Doing, Effect
-from gitsnap.rollback.plan.match_states import SELECTING_KINDS, Change, Readers, Row, Rows, State, leaves, mode_of
+from gitsnap.rollback.plan.consequences import Effect, EffectType
+from gitsnap.rollback.plan.match_states import (
+    SELECTING_KINDS,
+    Change,
+    Matches,
+    MatchesByObject,
+    SelectorIndex,
+    State,
+    leaves,
+    mode_of,
+)
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
@@ -23,65 +31,70 @@ from gitsnap.sveltos.references import references
 Effects = tuple[Effect, ...]
 
 
-def effects(
-    standing: Iterable[JsonObject],
+def find_effects(
+    matching_objects: Iterable[JsonObject],
     changes: Sequence[Change],
     contents: Collection[ObjectKey],
     *,
-    stands: Rows | None = None,
+    summary_clusters: MatchesByObject | None = None,
 ) -> Mapping[ObjectKey, Effects]:
-    """What Sveltos does after each of the changes, and after each write of an object that others refer to.
+    """The effects of each change, and of each write of an object in ``contents``, by object; sorted.
 
-    ``standing`` are the live objects of CONCERNED_KINDS as the API server gave them.
+    ``matching_objects`` are the live objects of MATCHING_KINDS as the API server returned them. ``contents`` are the
+    written objects that profiles refer to.
     """
-    reach = _Reach(tuple(standing), changes, stands or {})
-    found = {change.key: tuple(_sorted(reach.of_change(change))) for change in changes}
-    return found | {key: tuple(_sorted(some)) for key, some in reach.of_contents(contents).items()}
+    impact = _Impact(tuple(matching_objects), changes, summary_clusters or {})
+    effects = {change.key: tuple(_sorted(impact.of_change(change))) for change in changes}
+    return effects | {key: tuple(_sorted(found)) for key, found in impact.of_contents(contents).items()}
 
 
-def _sorted(found: Iterable[Effect]) -> list[Effect]:
-    return sorted((one for one in found if one.clusters), key=lambda one: (one.doing, one.by))
+def _sorted(effects: Iterable[Effect]) -> list[Effect]:
+    return sorted((effect for effect in effects if effect.clusters), key=lambda effect: (effect.type, effect.by))
 
 
-class _Reach:
-    """Before and after one plan."""
+class _Impact:
+    """The matches before and after one plan."""
 
-    def __init__(self, standing: Sequence[JsonObject], changes: Sequence[Change], stands: Rows) -> None:
-        self._start = State.of(standing, stands=stands)
-        self._end = State.of(standing, changes, stands=stands)
-        self._readers = Readers(self._start, self._end)
+    def __init__(
+        self, matching_objects: Sequence[JsonObject], changes: Sequence[Change], summary_clusters: MatchesByObject
+    ) -> None:
+        self._start = State.of(matching_objects, summary_clusters=summary_clusters)
+        self._end = State.of(matching_objects, changes, summary_clusters=summary_clusters)
+        self._index = SelectorIndex(self._start, self._end)
         self._views = {
-            ClusterRef.of(one): template_view(one) for one in standing if ObjectKey.of(one).kind in kinds.CLUSTER_KINDS
+            ClusterRef.of(document): template_view(document)
+            for document in matching_objects
+            if ObjectKey.of(document).kind in kinds.CLUSTER_KINDS
         }
-        self.before = cache(self._start.standing)
-        self.after = cache(self._end.row)
-        self.coming = cache(lambda key: self.after(key) - self.before(key))
-        self.going = cache(lambda key: self.before(key) - self.after(key))
+        self.before = cache(self._start.deployed_on)
+        self.after = cache(self._end.matches)
+        self.joining = cache(lambda key: self.after(key) - self.before(key))
+        self.leaving = cache(lambda key: self.before(key) - self.after(key))
 
     # Steps that decide about matches ------------------------------------------------------------------------------
 
     def of_change(self, change: Change) -> Iterator[Effect]:
-        """What one write or deletion sets off; effects on no cluster are among it.
+        """The effects of one write or deletion; the result may contain effects on no cluster.
 
-        A selecting object works on what it matches, a Classifier on every cluster, and what matches hang on (labels of
-        clusters, sets) by way of each profile that gains or loses by it.
+        A selecting object acts on the clusters that it matches, a Classifier on every cluster. Labels of clusters and
+        sets act through each profile that gains or loses a match.
         """
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             yield from self._of_selecting(change)
         elif kind in (kinds.CLASSIFIER, kinds.CLUSTER_HEALTH_CHECK):
-            yield Effect(Doing.APPLIES, change.key, _in_order(self._own_row(change)))
+            yield Effect(EffectType.APPLIES, change.key, _in_order(self._selected_clusters(change)))
         else:
-            for key in self._readers.concerned(change):
+            for key in self._index.affected_by(change):
                 cluster = ClusterRef(kind, change.key.namespace, change.key.name)
                 only = frozenset({cluster}) if kind in kinds.CLUSTER_KINDS else None
                 yield from self._joining_and_leaving(key, only)
 
-    def _own_row(self, change: Change) -> Row:
+    def _selected_clusters(self, change: Change) -> Matches:
         if change.key.kind == kinds.CLASSIFIER:
-            return frozenset(self._end.labels)  # a Classifier is deployed to every managed cluster
-        documents = [one for one in (change.before, change.after) if one is not None]
-        return frozenset[ClusterRef]().union(*(selects(one, self._end.labels).clusters for one in documents))
+            return frozenset(self._end.labels)  # Sveltos deploys a Classifier to every managed cluster
+        documents = [document for document in (change.before, change.after) if document is not None]
+        return frozenset[ClusterRef]().union(*(selects(document, self._end.labels).clusters for document in documents))
 
     def _of_selecting(self, change: Change) -> Iterator[Effect]:
         key, old, new = change.key, change.before, change.after
@@ -89,87 +102,91 @@ class _Reach:
             old is None or new is None or not same_json(old.get("spec"), new.get("spec")) or paused(old) != paused(new)
         )
         if new is not None and touched:
-            stay = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
-            doing = _doing(new)
-            if doing is Doing.ONCE and old is not None and mode_of(old) != mode_of(new):
-                doing = Doing.LAST
-            yield Effect(doing, key, _in_order(stay))
+            lasting = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
+            effect_type = _redeployment_effect(new)
+            if effect_type is EffectType.ONCE and old is not None and mode_of(old) != mode_of(new):
+                effect_type = EffectType.LAST
+            yield Effect(effect_type, key, _in_order(lasting))
         yield from self._joining_and_leaving(key, None)
 
-    def _joining_and_leaving(self, key: ObjectKey, only: Row | None) -> Iterator[Effect]:
-        """What a profile's matches gain and lose by the plan; of one cluster, where a step is about that alone."""
+    def _joining_and_leaving(self, key: ObjectKey, only: Matches | None) -> Iterator[Effect]:
+        """The effects on clusters that an object starts or stops matching; with ``only``, among these clusters."""
         document = self._end.selecting.get(key)
-        joining, leaving = self.coming(key), self.going(key)
+        joining, leaving = self.joining(key), self.leaving(key)
         if only is not None:
             joining, leaving = only & joining, only & leaving
         if document is not None and paused(document):
-            yield Effect(Doing.WAITS, key, _in_order(joining | leaving))
+            yield Effect(EffectType.WAITS, key, _in_order(joining | leaving))
             return
         in_dry_run = mode_of(document or self._start.selecting.get(key)) == "DryRun" and key.kind in kinds.PROFILE_KINDS
         if in_dry_run:
-            yield Effect(Doing.REPORTS, key, _in_order(joining))
-            yield Effect(Doing.STANDS, key, _in_order(leaving))
+            yield Effect(EffectType.REPORTS, key, _in_order(joining))
+            yield Effect(EffectType.STANDS, key, _in_order(leaving))
             return
         if document is not None:
-            doing = _doing(document)
-            yield Effect(Doing.DEPLOYS if doing in (Doing.REDEPLOYS, Doing.ONCE) else doing, key, _in_order(joining))
-        yield Effect(Doing.LEAVES if self._stays_there(key) else Doing.WITHDRAWS, key, _in_order(leaving))
+            effect_type = _redeployment_effect(document)
+            if effect_type in (EffectType.REDEPLOYS, EffectType.ONCE):
+                effect_type = EffectType.DEPLOYS
+            yield Effect(effect_type, key, _in_order(joining))
+        yield Effect(EffectType.LEAVES if self._leaves(key) else EffectType.WITHDRAWS, key, _in_order(leaving))
 
-    def _stays_there(self, key: ObjectKey) -> bool:
+    def _leaves(self, key: ObjectKey) -> bool:
         live = self._start.selecting.get(key)
         return leaves(self._end.selecting.get(key) or live, live=live)
 
     # Content --------------------------------------------------------------------------------------------------------
 
     def of_contents(self, contents: Collection[ObjectKey]) -> Mapping[ObjectKey, list[Effect]]:
-        """By whom, and where, each of these objects is used."""
-        found: dict[ObjectKey, list[Effect]] = {key: [] for key in contents}
+        """For each object: the effects through the profiles that refer to it."""
+        effects: dict[ObjectKey, list[Effect]] = {key: [] for key in contents}
         if not contents:
-            return found
+            return effects
         names = {key.name for key in contents}
         for key, document in sorted(self._end.selecting.items()):
             if not _may_name(document.get("spec"), names):
                 continue
-            held = paused(document)
-            row = self.before(key) if held else self.after(key)
-            # A pause holds the profile's spec, not the content of what it refers to.
-            doing = _doing(document, held=False)
-            for target, clusters in self._users(document, row, contents).items():
-                found[target].append(Effect(doing, key, _in_order(clusters)))
-        return found
+            matches = self.before(key) if paused(document) else self.after(key)
+            # A pause freezes the spec of the profile, not the content of the objects that it refers to.
+            effect_type = _redeployment_effect(document, heed_pause=False)
+            for target, clusters in self._references(document, matches, contents).items():
+                effects[target].append(Effect(effect_type, key, _in_order(clusters)))
+        return effects
 
-    def _users(self, document: JsonObject, row: Row, contents: Collection[ObjectKey]) -> dict[ObjectKey, Row]:
-        """For which clusters an object refers to each of some others."""
-        fixed = {one.target for one in references(document, ())}
-        users = {target: row for target in fixed if target in contents}
-        for cluster in row:
-            for one in references(document, (cluster,), self._views.get):
-                if one.target in contents and one.target not in fixed:
-                    users[one.target] = users.get(one.target, frozenset()) | {cluster}
-        return users
+    def _references(
+        self, document: JsonObject, matches: Matches, contents: Collection[ObjectKey]
+    ) -> dict[ObjectKey, Matches]:
+        """The objects of ``contents`` that an object refers to, each with the clusters for which it does."""
+        fixed = {reference.target for reference in references(document, ())}
+        clusters_of = {target: matches for target in fixed if target in contents}
+        for cluster in matches:
+            for reference in references(document, (cluster,), self._views.get):
+                target = reference.target
+                if target in contents and target not in fixed:
+                    clusters_of[target] = clusters_of.get(target, frozenset()) | {cluster}
+        return clusters_of
 
 
-def _in_order(clusters: Row) -> tuple[ClusterRef, ...]:
+def _in_order(clusters: Matches) -> tuple[ClusterRef, ...]:
     return tuple(sorted(clusters))
 
 
-def _doing(document: JsonObject, *, held: bool = True) -> Doing:
-    """What Sveltos does on the clusters that already match, once something of an object changed."""
+def _redeployment_effect(document: JsonObject, *, heed_pause: bool = True) -> EffectType:
+    """The effect of a changed selecting object on clusters that match before and after."""
     if ObjectKey.of(document).kind not in kinds.PROFILE_KINDS:
-        return Doing.APPLIES
-    if held and paused(document):
-        return Doing.WAITS
+        return EffectType.APPLIES
+    if heed_pause and paused(document):
+        return EffectType.WAITS
     mode = (document.get("spec") or {}).get("syncMode")
-    return {"OneTime": Doing.ONCE, "DryRun": Doing.REPORTS}.get(str(mode), Doing.REDEPLOYS)
+    return {"OneTime": EffectType.ONCE, "DryRun": EffectType.REPORTS}.get(str(mode), EffectType.REDEPLOYS)
 
 
 def _may_name(value: Any, names: Collection[str]) -> bool:
-    """Whether anything below may be a reference to one of these names; cheap, and never wrong in saying no."""
+    """Whether a value may contain a reference to one of these names. A cheap filter without false negatives."""
     if isinstance(value, str):
         return value in names or "{{" in value or value.rpartition("/")[2] in names
     if isinstance(value, list):
-        return any(_may_name(one, names) for one in value)
+        return any(_may_name(item, names) for item in value)
     if isinstance(value, dict):
         unnamed = "kind" in value and not value.get("name")  # Sveltos then takes the cluster's namespace as name
-        return unnamed or any(_may_name(one, names) for one in value.values())
+        return unnamed or any(_may_name(item, names) for item in value.values())
     return False

@@ -1,7 +1,4 @@
-"""What a plan is made from: a sample and the cluster as it is, as far as the selection needs them.
-
-This module must not decide or read anything.
-"""
+"""The inputs of a plan: a sample and the live cluster, as far as the selection needs them."""
 
 from __future__ import annotations
 
@@ -15,54 +12,56 @@ from gitsnap.sveltos.matching import ClusterRef
 
 @dataclass(frozen=True, slots=True)
 class Unrestorable:
-    """Why the values of a Secret cannot be had from the archive."""
+    """Why the archive cannot provide the values of an object."""
 
     reason: str
     changed: tuple[str, ...] = ()
-    """The fields that differ, as far as fingerprints tell."""
+    """The fields that differ from the live object, as far as fingerprints show that."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleState:
-    """What a plan needs of a sample."""
+    """What a plan needs to know about a sample."""
 
     tag: str
     keys: frozenset[ObjectKey]
-    """Every object of its configuration."""
+    """Every object of the sample's configuration."""
     documents: Mapping[ObjectKey, JsonObject]
-    """The selected objects as archived, Secrets with their values; those in ``same`` may be left out."""
-    same: frozenset[ObjectKey] = frozenset()
-    """Selected objects that are known to be in the cluster exactly as they are in the sample."""
+    """The selected objects as archived, Secrets with their values. Objects in ``unchanged`` may be missing."""
+    unchanged: frozenset[ObjectKey] = frozenset()
+    """Selected objects that are live exactly as the sample contains them."""
     unrestorable: Mapping[ObjectKey, Unrestorable] = field(default_factory=dict)
-    selected: frozenset[ObjectKey] | None = None
-    """What is selected, where more than names decides about that: labels, references. None where names alone do."""
+    selected: frozenset[ObjectKey] = frozenset()
+    """The selected objects. Objects that are not in ``keys`` were named, and were created after the sample."""
     incomplete: tuple[IncompleteKind, ...] = ()
+    """Kinds, or single objects, that could not be read when the sample was taken."""
     time: datetime | None = None
-    """The moment of the sample. What is not known to be younger is never deleted."""
+    """When the sample was taken (UTC). Only an object that is known to be younger may be deleted."""
     scope: frozenset[Kind] = frozenset()
-    """The kinds that the sample was to hold."""
-    holdable: frozenset[ObjectKey] = frozenset()
-    """Profiles outside of the selection that may be paused: those that the rollback which is undone had paused."""
-    made: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
-    """For an undo: what the rollback created, as it created it; None where that is not known any more."""
+    """The kinds that the sample captures."""
+    pausable: frozenset[ObjectKey] = frozenset()
+    """For an undo: profiles outside the selection that the undone rollback had paused, and that may be paused again."""
+    created: Mapping[ObjectKey, JsonObject | None] = field(default_factory=dict)
+    """For an undo: the objects that the undone rollback created, as it wrote them; None if no sample has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """What a plan needs of the cluster."""
+    """What a plan needs to know about the cluster."""
 
     cluster: ClusterInfo
     objects: Mapping[ObjectKey, JsonObject]
-    """As the API server gave them: the selected ones that exist, and with any of CONCERNED_KINDS all of these kinds."""
+    """Live objects as the API server returned them: the selected objects, and all objects of MATCHING_KINDS if the
+    selection contains an object of these kinds."""
     served: Mapping[Kind, ResourceType]
-    """How the kinds of the selected objects are served; a kind that is not installed is not here."""
+    """How the API server serves the kinds of the selected objects. Kinds that are not installed are missing."""
     missing_namespaces: frozenset[str] = frozenset()
-    """Namespaces of selected objects that are known not to exist."""
+    """Namespaces of selected objects that do not exist."""
     controller_labels: frozenset[str] = frozenset()
-    """Label keys that classifiers, live or of the sample, own on clusters."""
+    """Label keys that classifiers, live or in the sample, own on clusters."""
     unread: frozenset[Kind] = frozenset()
-    """Kinds that would tell what a step reaches, and that this user may not read."""
+    """Kinds that would show which clusters a step affects, and that this user may not read."""
     whole: frozenset[Kind] = frozenset()
-    """Kinds of which ``objects`` has every object of the cluster."""
-    summaries: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict)
-    """The clusters on which profiles in DryRun have a ClusterSummary, whether they still match or not."""
+    """Kinds of which ``objects`` contains every live object."""
+    summary_clusters: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict)
+    """For each profile in DryRun: the clusters that have a ClusterSummary of the profile, matching or not."""

@@ -1,7 +1,6 @@
-"""The management cluster before a plan and after it, as far as it decides which profiles match which clusters.
+"""The objects that decide which profiles match which clusters, in the states before and after a plan.
 
-A rollback leads through as many moments as it has steps: ``simulation`` has those in between. This module must not
-decide about orders, and never changes a document.
+``simulation`` has the states between two steps. No document is changed here.
 """
 
 from __future__ import annotations
@@ -28,65 +27,69 @@ from gitsnap.sveltos.matching import (
 from gitsnap.sveltos.pausing import paused
 
 SELECTING_KINDS = kinds.PROFILE_KINDS | {kinds.CLUSTER_PROMOTION, kinds.EVENT_TRIGGER, kinds.ROLE_REQUEST}
-"""Kinds of which something is removed from a cluster that stops matching."""
+"""Kinds whose objects select clusters, and lose something on a cluster that stops matching."""
 
 SET_KINDS = frozenset({kinds.CLUSTER_SET, kinds.SET})
 CLASSIFIER_KINDS = frozenset({kinds.CLASSIFIER, kinds.MANAGEMENT_CLUSTER_CLASSIFIER})
-CONCERNED_KINDS = SELECTING_KINDS | SET_KINDS | CLASSIFIER_KINDS | kinds.CLUSTER_KINDS
-"""Kinds that decide which clusters match; to judge a change of one of them, all objects of all of them are needed."""
+MATCHING_KINDS = SELECTING_KINDS | SET_KINDS | CLASSIFIER_KINDS | kinds.CLUSTER_KINDS
+"""Kinds that decide which clusters match. To evaluate a change of one object, all objects of these kinds are needed."""
 
-Row = frozenset[ClusterRef]
-"""The clusters that one object matches."""
+Matches = frozenset[ClusterRef]
+"""The clusters that one object matches, or on which it has deployed add-ons."""
 
-Rows = Mapping[ObjectKey, Row]
+MatchesByObject = Mapping[ObjectKey, Matches]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step, as far as matching goes: an object as it is live, and as it will be."""
+    """An object before and after its step."""
 
     key: ObjectKey
     before: JsonObject | None
-    """None for an object that is created."""
+    """The live object, None if the step creates it."""
     after: JsonObject | None
-    """None for an object that is deleted."""
+    """None if the step deletes the object."""
 
     @property
     def cluster(self) -> ClusterRef:
-        """The managed cluster that a step relabels."""
+        """The managed cluster, for a step that relabels a cluster."""
         return ClusterRef(self.key.kind, self.key.namespace, self.key.name)
 
     @property
     def labels(self) -> frozenset[str]:
-        """The label keys whose values a step changes."""
+        """The label keys whose values the step changes."""
         before, after = labels_of(self.before or {}), labels_of(self.after or {})
         return frozenset(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The management cluster at one moment; never changed in place."""
+    """The management cluster at one moment. A state is never changed in place."""
 
     labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
     moved: frozenset[ObjectKey]
-    """Sets whose status is out of date: a step changed them, or a label that their selectors read."""
-    stands: Rows
-    """For profiles in DryRun: the clusters that have a ClusterSummary of theirs, matching or not."""
+    """Sets with an outdated status: a step changed the set, or a label that its selector reads."""
+    summary_clusters: MatchesByObject
+    """For each profile in DryRun: the clusters that have a ClusterSummary of the profile, matching or not."""
     dependents: Dependents
-    _own: dict[ObjectKey, Row] = field(default_factory=dict)
-    _paused: list[Row] = field(default_factory=list)
+    _own: dict[ObjectKey, Matches] = field(default_factory=dict)
+    _paused: list[Matches] = field(default_factory=list)
 
     @classmethod
     def of(
-        cls, documents: Iterable[JsonObject], changes: Sequence[Change] = (), *, stands: Rows | None = None
+        cls,
+        documents: Iterable[JsonObject],
+        changes: Sequence[Change] = (),
+        *,
+        summary_clusters: MatchesByObject | None = None,
     ) -> State:
-        """The state that live objects make, once some changes are written."""
-        found: dict[ObjectKey, JsonObject | None] = {ObjectKey.of(document): document for document in documents}
-        found |= {change.key: change.after for change in changes if change.key.kind in CONCERNED_KINDS}
+        """The state of the live ``documents`` after the ``changes`` are written."""
+        objects: dict[ObjectKey, JsonObject | None] = {ObjectKey.of(document): document for document in documents}
+        objects |= {change.key: change.after for change in changes if change.key.kind in MATCHING_KINDS}
         labels, sets, selecting = LabelIndex(), dict[ObjectKey, JsonObject](), dict[ObjectKey, JsonObject]()
-        for key, document in found.items():
+        for key, document in objects.items():
             if document is None:
                 continue
             if key.kind in kinds.CLUSTER_KINDS:
@@ -98,94 +101,97 @@ class State:
         changed = {label for change in changes if change.key.kind in kinds.CLUSTER_KINDS for label in change.labels}
         moved = {change.key for change in changes if change.key.kind in SET_KINDS}
         moved |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
-        return cls(labels, sets, selecting, frozenset(moved), stands or {}, Dependents(selecting.values()))
+        return cls(labels, sets, selecting, frozenset(moved), summary_clusters or {}, Dependents(selecting.values()))
 
-    def own(self, key: ObjectKey) -> Row:
-        """The clusters that an object matches by its own rules; none while it does not exist."""
+    def own(self, key: ObjectKey) -> Matches:
+        """The clusters that an object matches by its own selectors and sets; empty if it does not exist."""
         if key not in self._own:
             document = self.selecting.get(key)
             self._own[key] = frozenset() if document is None else self._selects(document)
         return self._own[key]
 
-    def _selects(self, document: JsonObject) -> Row:
+    def _selects(self, document: JsonObject) -> Matches:
         return selects(document, self.labels, self.sets, moved=self.moved).clusters
 
-    def row(self, key: ObjectKey) -> Row:
-        """The clusters that an object matches: a profile also those of the profiles that depend on it."""
+    def matches(self, key: ObjectKey) -> Matches:
+        """The clusters that an object matches: ``own``, and the clusters of the profiles that depend on it."""
         if key not in self.selecting:
             return frozenset()
         return self.dependents.deployed_on(key, self.own)
 
-    def standing(self, key: ObjectKey) -> Row:
-        """The clusters that an object has its add-ons on.
+    def deployed_on(self, key: ObjectKey) -> Matches:
+        """The clusters on which an object has deployed add-ons.
 
-        Sveltos looks at a paused profile again only when it is no longer paused, and withdraws nothing for a profile in
-        DryRun: both stand where they were deployed, whether that still matches or not. So does a prerequisite on the
-        clusters of a paused profile that named it when it was paused; its own status has these.
+        Sveltos evaluates a paused profile only when the pause ends, and withdraws nothing for a profile in DryRun: the
+        add-ons of both stay on clusters that no longer match. The add-ons of a prerequisite stay on the clusters of a
+        paused profile that depended on it when it was paused. The status of the prerequisite names these clusters.
         """
-        row, document = self.row(key), self.selecting.get(key)
+        matches, document = self.matches(key), self.selecting.get(key)
         if document is None:
-            return row
-        known = observed(document) & self.labels.keys()
-        row |= known if paused(document) else known & self._paused_on()
-        return row | (self.stands.get(key, frozenset()) & self.labels.keys())
+            return matches
+        reported = observed(document) & self.labels.keys()
+        matches |= reported if paused(document) else reported & self._paused_on()
+        return matches | (self.summary_clusters.get(key, frozenset()) & self.labels.keys())
 
-    def _paused_on(self) -> Row:
-        """The clusters of all paused profiles."""
+    def _paused_on(self) -> Matches:
+        """The clusters that the status of any paused profile names."""
         if not self._paused:
             paused_on = (observed(document) for document in self.selecting.values() if paused(document))
             self._paused.append(frozenset[ClusterRef]().union(*paused_on))
         return self._paused[0]
 
     def certain(self, key: ObjectKey) -> bool:
-        """Whether ``row`` is what Sveltos will say."""
-        documents = [self.selecting.get(one) for one in (key, *self.dependents.of(key))]
+        """Whether Sveltos will certainly evaluate to ``matches(key)``."""
+        documents = [self.selecting.get(profile) for profile in (key, *self.dependents.of(key))]
         return all(
             selects(document, self.labels, self.sets, moved=self.moved).certain for document in documents if document
         )
 
 
-class Readers:
-    """What reads what, over an object as it is and as it will be: which rows a step can change."""
+class SelectorIndex:
+    """Which selecting objects a step can affect: an index from labels and sets to the objects that read them.
+
+    The index covers several states of the same objects.
+    """
 
     def __init__(self, *states: State) -> None:
         self._states = states
-        self._readers: dict[str, set[ObjectKey]] = {}
-        self._users: dict[ObjectKey, set[ObjectKey]] = {}
-        self._set_readers: dict[str, set[ObjectKey]] = {}
+        self._selecting_by_label: dict[str, set[ObjectKey]] = {}
+        self._users_of_set: dict[ObjectKey, set[ObjectKey]] = {}
+        self._sets_by_label: dict[str, set[ObjectKey]] = {}
         for state in states:
             for key, document in state.selecting.items():
                 for label in labels_read(document):
-                    self._readers.setdefault(label, set()).add(key)
+                    self._selecting_by_label.setdefault(label, set()).add(key)
                 for used in sets_of(document):
-                    self._users.setdefault(used, set()).add(key)
+                    self._users_of_set.setdefault(used, set()).add(key)
             for key, document in state.sets.items():
                 for label in labels_read(document):
-                    self._set_readers.setdefault(label, set()).add(key)
+                    self._sets_by_label.setdefault(label, set()).add(key)
 
     def of_label(self, label: str) -> frozenset[ObjectKey]:
-        """The selecting objects whose selectors, or whose sets' selectors, look at a label."""
-        found = set(self._readers.get(label, ()))
-        return frozenset(found.union(*(self._users.get(used, ()) for used in self.sets_of_label(label))))
+        """The selecting objects whose own selectors, or whose sets' selectors, read a label."""
+        through_sets = (self._users_of_set.get(used, ()) for used in self.sets_of_label(label))
+        return frozenset(self._selecting_by_label.get(label, ())).union(*through_sets)
 
     def selecting_by(self, label: str) -> Iterable[ObjectKey]:
-        """The selecting objects whose own selectors look at a label."""
-        return self._readers.get(label, ())
+        """The selecting objects whose own selectors read a label."""
+        return self._selecting_by_label.get(label, ())
 
     def sets_of_label(self, label: str) -> Iterable[ObjectKey]:
-        """The sets whose selectors look at a label."""
-        return self._set_readers.get(label, ())
+        """The sets whose selectors read a label."""
+        return self._sets_by_label.get(label, ())
 
     def users(self, used: ObjectKey) -> Iterable[ObjectKey]:
-        """The selecting objects that name a set."""
-        return self._users.get(used, ())
+        """The selecting objects that refer to a set."""
+        return self._users_of_set.get(used, ())
 
-    def concerned(self, change: Change) -> frozenset[ObjectKey]:
-        """The selecting objects whose matches may change with a step, prerequisites of these included."""
-        direct = self._concerned(change)
+    def affected_by(self, change: Change) -> frozenset[ObjectKey]:
+        """The selecting objects whose matches a step may change, including their prerequisites."""
+        direct = self._directly_affected_by(change)
         return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
 
-    def _concerned(self, change: Change) -> frozenset[ObjectKey]:
+    def _directly_affected_by(self, change: Change) -> frozenset[ObjectKey]:
         kind = change.key.kind
         if kind in SELECTING_KINDS:
             if change.before is None or change.after is None:
@@ -193,30 +199,30 @@ class Readers:
             same = same_json(_rules(change.before), _rules(change.after)) and not frozen(change.before)
             return frozenset() if same else frozenset({change.key})
         if kind in SET_KINDS:
-            return frozenset(self._users.get(change.key, ()))
+            return frozenset(self._users_of_set.get(change.key, ()))
         if kind in kinds.CLUSTER_KINDS:
             return frozenset(key for label in change.labels for key in self.of_label(label))
         return frozenset()
 
 
 def mode_of(document: JsonObject | None) -> str:
-    """The ``syncMode`` of a profile."""
+    """The ``syncMode`` of a profile; ``Continuous`` by default."""
     return str(((document or {}).get("spec") or {}).get("syncMode") or "Continuous")
 
 
 def frozen(document: JsonObject) -> bool:
-    """Whether Sveltos withdraws nothing for a profile that stops matching: it is paused, or in DryRun."""
+    """Whether Sveltos withdraws nothing when a profile stops matching: the profile is paused or in DryRun."""
     return paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
 
 
 def leaves(document: JsonObject | None, *, live: JsonObject | None = None) -> bool:
-    """Whether what a profile deployed stays on a cluster that stops matching.
+    """Whether the add-ons of a profile stay on a cluster that stops matching.
 
-    ``live`` is the profile before the plan. Under ``syncMode: OneTime`` Sveltos does not update the ClusterSummary, and
-    that one decides: with the stopMatchingBehavior from before.
+    ``live`` is the profile before the plan. In ``syncMode: OneTime`` Sveltos does not update the ClusterSummary, whose
+    former stopMatchingBehavior decides.
     """
-    kept = live if live is not None and mode_of(document) == "OneTime" else document
-    return all(_behavior(one) == "LeavePolicies" for one in (document, kept))
+    deciding = live if live is not None and mode_of(document) == "OneTime" else document
+    return all(_behavior(profile) == "LeavePolicies" for profile in (document, deciding))
 
 
 def _behavior(document: JsonObject | None) -> str:
@@ -224,12 +230,12 @@ def _behavior(document: JsonObject | None) -> str:
 
 
 def labels_of(document: Mapping[str, Any]) -> Mapping[str, str]:
-    """The labels of an object."""
+    """The labels of an object; empty if it has none."""
     return (document.get("metadata") or {}).get("labels") or {}
 
 
 def templated(document: JsonObject) -> bool:
-    """Whether a selector is a template, which only Sveltos can fill in."""
+    """Whether a selector is a template, which only Sveltos can evaluate."""
     return any("{{" in str(selector) for selector in _selectors(document))
 
 
@@ -239,17 +245,17 @@ def _selectors(document: JsonObject) -> list[Any]:
 
 
 def _rules(document: JsonObject) -> tuple[Any, ...]:
-    """All of an object that decides which clusters it, or its prerequisites, match."""
+    """The parts of an object that decide which clusters it, or its prerequisites, match."""
     spec = document.get("spec") or {}
     named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
     return _selectors(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)
 
 
 def labels_read(document: JsonObject) -> set[str]:
-    """The label keys that an object's selectors look at."""
-    found: set[str] = set()
+    """The label keys that an object's selectors read."""
+    labels: set[str] = set()
     for written in _selectors(document):
         selector = label_selector(written) or {}
-        found |= (selector.get("matchLabels") or {}).keys()
-        found |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
-    return found
+        labels |= (selector.get("matchLabels") or {}).keys()
+        labels |= {str(term.get("key", "")) for term in selector.get("matchExpressions") or ()}
+    return labels

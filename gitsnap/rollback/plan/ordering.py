@@ -1,9 +1,9 @@
-"""The order of a plan's steps in which no state loses a match, and what must be held where there is no such order.
+"""Finds an order of a plan's steps in which no profile loses a match between two steps, and holds profiles if needed.
 
-Sveltos acts on each write within a second: a cluster that stops matching between two steps loses its add-ons, even if
-it matches again in the end. So each state after a step is evaluated, not only the last one. A profile that would lose a
-match on the way is paused meanwhile, and so is one that depends on what Sveltos writes with a delay: the status of a
-set. This module must not decide what is written, only in which order.
+Sveltos acts on each write within a second. A cluster that stops matching between two steps loses its add-ons, even if
+it matches again after the last step. So the state after each step is evaluated. A profile that would lose a match is
+held: paused during the rollback. So is a profile that depends on a status which Sveltos writes with a delay, such as
+the clusters of a set.
 """
 
 from __future__ import annotations
@@ -14,183 +14,189 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Doubt, Hold, Moment, Wait, Withdraw
-from gitsnap.rollback.plan.match_states import Change, Readers, Row, Rows, State, frozen, leaves
-from gitsnap.rollback.plan.obstacles import Blocked
+from gitsnap.core.text import counted
+from gitsnap.rollback.plan.blocked_changes import BlockedChanges
+from gitsnap.rollback.plan.consequences import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.match_states import Change, Matches, MatchesByObject, SelectorIndex, State, frozen, leaves
 from gitsnap.rollback.plan.simulation import Delta, Simulation
-from gitsnap.rollback.plan.uncertainty import doubts
+from gitsnap.rollback.plan.uncertainty import CHOOSING, find_uncertainties
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import ClusterRef, observed
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
 
-_NOTHING: Row = frozenset()
+_NOTHING: Matches = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
-    """An order of steps, and what it costs."""
+class StepOrder:
+    """An order of steps, and its consequences."""
 
     order: tuple[ObjectKey, ...]
     holds: tuple[Hold, ...] = ()
-    """Profiles to pause before the first of these steps. Each is released by its own step, else by a last one."""
-    withdraws: tuple[Withdraw, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    """Profiles to pause before the first of these steps. The profile's own step releases it, or else a last step."""
+    withdrawals: tuple[Withdrawal, ...] = ()
+    uncertainties: tuple[Uncertainty, ...] = ()
     waits: Mapping[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
-    """What Sveltos must report before the step of an object, or its release, is written."""
+    """By object: what Sveltos must report before the step of the object, or its release, is written."""
 
 
-def arrange(
+def find_order(
     live: Iterable[JsonObject],
     changes: Sequence[Change],
     *,
-    holdable: Collection[ObjectKey] = (),
-    stands: Rows | None = None,
+    pausable: Collection[ObjectKey] = (),
+    summary_clusters: MatchesByObject | None = None,
     waiting: bool = True,
-) -> Arrangement:
+) -> StepOrder:
     """The best order of the changes.
 
-    ``live`` are all live objects of CONCERNED_KINDS as the API server gave them, ``holdable`` the profiles that may be
-    paused for the time of the rollback, ``stands`` where profiles in DryRun have ClusterSummaries. A match that is
-    there before and after, but in no order all the time and that cannot be held, is a withdraw ``between``; one that
-    the rollback ends is one at the ``end``. Without ``waiting``, nothing that Sveltos reports is waited for.
+    ``live`` are all live objects of MATCHING_KINDS as the API server returned them, ``pausable`` the profiles that may
+    be paused, ``summary_clusters`` the clusters on which profiles in DryRun have ClusterSummaries. Without ``waiting``,
+    no step waits for a report of Sveltos.
     """
-    return _Arranger(live, changes, holdable, stands or {}, waiting=waiting).arrangement()
-
-
-def may_release(live: Iterable[JsonObject], written: Iterable[Change], holds: Iterable[Hold]) -> frozenset[ObjectKey]:
-    """The held profiles that lose no match if they are released in the state after the changes written so far.
-
-    Not those that match only by what Sveltos may not know yet, such as a set that was just written.
-    """
-    live, written, held = tuple(live), tuple(written), {hold.profile: hold for hold in holds}
-    start, end = State.of(live), State.of(live, written)
-    tracked = {one for key in held for state in (start, end) for one in (key, *state.dependents.of(key))}
-    simulation = Simulation(start, end, Readers(start, end), tracked, frozenset(held))
-    for change in written:
-        simulation.apply(change)
-    return frozenset(
-        key
-        for key, hold in held.items()
-        if simulation.row(key) >= frozenset(hold.clusters) and not simulation.unsettled(key, hold.clusters)
-    )
+    return _OrderSearch(live, changes, pausable, summary_clusters or {}, waiting=waiting).find()
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """An order, with the profiles that are paused on the way."""
+class _Candidate:
+    """An order, with the profiles that are held while it is written."""
 
     order: tuple[Change, ...]
     held: frozenset[ObjectKey] = frozenset()
 
 
 @dataclass(slots=True)
-class _Walk:
-    """What happens on a way."""
+class _Trace:
+    """What Sveltos does while a candidate is written."""
 
-    lost: dict[ObjectKey, Row] = field(default_factory=dict)
-    """Matches that are there before and after, and not in between."""
-    passing: dict[ObjectKey, Row] = field(default_factory=dict)
-    """Matches that are there in between only."""
-    left: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
+    interrupted: dict[ObjectKey, Matches] = field(default_factory=dict)
+    """Matches that exist before and after the rollback, but not in between."""
+    transient: dict[ObjectKey, Matches] = field(default_factory=dict)
+    """Matches that exist only in between."""
+    left_in_place: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
     """Matches that end while ``stopMatchingBehavior: LeavePolicies`` is in force."""
-    taken: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
-    """Matches that end while it is not, and while the profile is not paused or in DryRun."""
-    risks: dict[ObjectKey, Row] = field(default_factory=dict)
-    """Matches that Sveltos may not know of at the moment at which it looks."""
+    withdrawn: set[tuple[ObjectKey, ClusterRef]] = field(default_factory=set)
+    """Matches that end while it is not in force, and while the profile is not paused or in DryRun."""
+    risks: dict[ObjectKey, Matches] = field(default_factory=dict)
+    """Matches that Sveltos may not know, or not choose, when it evaluates the profile."""
+    chosen: set[ObjectKey] = field(default_factory=set)
+    """Profiles at risk because a set chooses its clusters. Neither a hold nor a wait removes this risk."""
     waits: dict[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
 
 
-class _Arranger:
-    """All states that are evaluated for one plan."""
+class _OrderSearch:
+    """The search for the order of one plan."""
 
     def __init__(
         self,
         live: Iterable[JsonObject],
         changes: Sequence[Change],
-        holdable: Collection[ObjectKey],
-        stands: Rows,
+        pausable: Collection[ObjectKey],
+        summary_clusters: MatchesByObject,
         *,
         waiting: bool,
     ) -> None:
         live = tuple(live)
-        self._start, self._end = State.of(live, stands=stands), State.of(live, changes, stands=stands)
+        self._start, self._end = (
+            State.of(live, summary_clusters=summary_clusters),
+            State.of(live, changes, summary_clusters=summary_clusters),
+        )
         self._changes = changes
         self._waiting = waiting
-        self._readers = Readers(self._start, self._end)
-        concerned = [self._readers.concerned(change) for change in changes]
-        self._affected = sorted(frozenset[ObjectKey]().union(*concerned))
-        states = (self._start, self._end)
-        self._tracked = {one for key in self._affected for state in states for one in (key, *state.dependents.of(key))}
-        self._before = {key: self._start.standing(key) for key in self._tracked}
-        self._after = {key: self._end.row(key) for key in self._tracked}
-        self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
-        stays = {key for key, document in self._start.selecting.items() if paused(document)}
+        self._index = SelectorIndex(self._start, self._end)
+        self._affected = sorted(frozenset[ObjectKey]().union(*map(self._index.affected_by, changes)))
+        self._tracked = {
+            profile
+            for key in self._affected
+            for state in (self._start, self._end)
+            for profile in (key, *state.dependents.of(key))
+        }
+        self._before = {key: self._start.deployed_on(key) for key in self._tracked}
+        self._after = {key: self._end.matches(key) for key in self._tracked}
         deleted = {change.key for change in changes if change.after is None}
-        # The deletion of a paused profile does not end, so what is deleted is not held.
-        self._holdable = frozenset(holdable) & self._start.selecting.keys() - stays - deleted
+        for key in deleted & self._before.keys() & self._start.selecting.keys():
+            # Sveltos withdraws a deleted profile from every cluster in its status, matching or not.
+            self._before[key] |= observed(self._start.selecting[key]) & self._start.labels.keys()
+        self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
+        already_paused = {key for key, document in self._start.selecting.items() if paused(document)}
+        # Sveltos does not complete the deletion of a paused profile, so deleted profiles are not held.
+        self._pausable = frozenset(pausable) & self._start.selecting.keys() - already_paused - deleted
         self._own = {change.key for change in changes}
 
-    def arrangement(self) -> Arrangement:
-        """The order, what is held, what is waited for, and what is lost all the same."""
-        way, walk = self._settled()
+    def find(self) -> StepOrder:
+        """The best order, with the consequences that it cannot avoid."""
+        candidate, trace = self._best_with_waits()
         ended = {key: self._before[key] - self._after[key] for key in self._affected}
-        moments = ((Moment.BETWEEN, walk.lost), (Moment.PASSING, walk.passing), (Moment.END, ended))
-        pairs = sorted((key, one, moment) for moment, rows in moments for key, row in rows.items() for one in row)
-        unsure = doubts(self._start, self._end, self._readers, self._changes, self._affected)
-        unsure += [
-            Doubt(key, self._late(key, row))
-            for key, row in walk.risks.items()
-            if not (self._waiting and key in way.held | walk.waits.keys())
+        causes = (
+            (WithdrawalCause.INTERRUPTED, trace.interrupted),
+            (WithdrawalCause.TRANSIENT, trace.transient),
+            (WithdrawalCause.ENDED, ended),
+        )
+        ending = sorted(
+            (key, cluster, cause) for cause, by_key in causes for key, matches in by_key.items() for cluster in matches
+        )
+        uncertainties = find_uncertainties(self._start, self._end, self._index, self._changes, self._affected)
+        uncertainties += [
+            Uncertainty(key, CHOOSING if key in trace.chosen else self._delay_reason(key, matches))
+            for key, matches in trace.risks.items()
+            if key in trace.chosen or not (self._waiting and key in candidate.held | trace.waits.keys())
         ]
-        first = {doubt.key: doubt for doubt in reversed(unsure)}
-        return Arrangement(
-            order=tuple(change.key for change in way.order),
-            holds=tuple(Hold(key, tuple(sorted(self._keep[key]))) for key in sorted(way.held)),
-            withdraws=tuple(
-                Withdraw(key, cluster, moment, stays=self._stays(key, cluster, walk) if moment is Moment.END else "")
-                for key, cluster, moment in pairs
+        first = {uncertainty.key: uncertainty for uncertainty in reversed(uncertainties)}
+        return StepOrder(
+            order=tuple(change.key for change in candidate.order),
+            holds=tuple(Hold(key, tuple(sorted(self._keep[key]))) for key in sorted(candidate.held)),
+            withdrawals=tuple(
+                Withdrawal(
+                    key,
+                    cluster,
+                    cause,
+                    retention_reason=self._retention_reason(key, cluster, trace)
+                    if cause is WithdrawalCause.ENDED
+                    else "",
+                )
+                for key, cluster, cause in ending
             ),
-            doubts=tuple(first[key] for key in sorted(first)),
-            waits=walk.waits if self._waiting else {},
+            uncertainties=tuple(first[key] for key in sorted(first)),
+            waits=trace.waits if self._waiting else {},
         )
 
-    def _settled(self) -> tuple[_Way, _Walk]:
-        """The best way on which each profile that would look too early is held, if it may be.
+    def _best_with_waits(self) -> tuple[_Candidate, _Trace]:
+        """The best candidate in which each profile at risk is held, if it may be.
 
-        The own step of such a profile, which lets it go, comes last: then all that it waits for is written.
+        The own step of such a profile, which releases it, comes last: everything that it waits for is written then.
         """
         held, late = frozenset[ObjectKey](), frozenset[ObjectKey]()
         while True:
-            way = self._best(held, late)
-            walk = self._walk(way)
-            risky = frozenset(walk.risks) if self._waiting else frozenset[ObjectKey]()
-            more = risky & self._holdable - way.held
+            candidate = self._best(held, late)
+            trace = self._simulate(candidate)
+            risky = frozenset(trace.risks) if self._waiting else frozenset[ObjectKey]()
+            more = risky & self._pausable - candidate.held
             more_late = (
-                frozenset(key for key in risky & self._own if key in way.held | more or self._frozen(key)) - late
+                frozenset(key for key in risky & self._own if key in candidate.held | more or self._frozen(key)) - late
             )
             if not more and not more_late:
-                return way, walk
-            held, late = way.held | more, late | more_late
+                return candidate, trace
+            held, late = candidate.held | more, late | more_late
 
     # Orders -----------------------------------------------------------------------------------------------------
 
-    def _best(self, held: frozenset[ObjectKey], late: frozenset[ObjectKey]) -> _Way:
-        """The first order that loses nothing and, if possible, matches nothing for a moment only; then with holds."""
+    def _best(self, held: frozenset[ObjectKey], late: frozenset[ObjectKey]) -> _Candidate:
+        """The first candidate that loses no match: preferably without transient matches, then without holds."""
         orders = (self._sorted(selecting_first=False), self._sorted(selecting_first=True))
         for strict in (True, False):
             for holding in (False, True):
                 for order in orders:
-                    way = self._way(order, held, late, strict=strict, holding=holding)
-                    if way is not None:
-                        return way
+                    candidate = self._build_candidate(order, held, late, strict=strict, holding=holding)
+                    if candidate is not None:
+                        return candidate
         return self._least_bad(orders[0], held)
 
     def _sorted(self, *, selecting_first: bool) -> list[Change]:
-        """What is deleted comes last, the selecting objects before what they select by."""
+        """The changes in a fixed order: deletions last; selecting objects before or after labels and sets."""
 
         def rank(change: Change) -> tuple[Any, ...]:
-            """Creations and updates by phase, then deletions against it; kind and name only make it one fixed order."""
+            """Creations and updates by phase, then deletions by phase in reverse; kind and name break ties."""
             kind = change.key.kind
             if change.after is None:
                 return (2, -rule_of(kind).phase, kind, change.key)
@@ -199,7 +205,7 @@ class _Arranger:
 
         return sorted(self._changes, key=rank)
 
-    def _way(
+    def _build_candidate(
         self,
         preferred: Sequence[Change],
         held: frozenset[ObjectKey],
@@ -207,8 +213,12 @@ class _Arranger:
         *,
         strict: bool,
         holding: bool,
-    ) -> _Way | None:
-        """An order that loses nothing, with as few profiles held as are needed to get through; None without one."""
+    ) -> _Candidate | None:
+        """A candidate that loses no match and holds as few profiles as possible; None if there is none.
+
+        ``late`` are profiles whose steps come last. Without ``strict``, transient matches are accepted; without
+        ``holding``, no profiles but ``held`` are held.
+        """
         last = sorted(
             (change for change in preferred if change.key in late),
             key=lambda change: len(self._end.dependents.of(change.key)),
@@ -217,8 +227,8 @@ class _Arranger:
         while True:
             order, obstacles = self._greedy(first, held, strict=strict)
             if order is not None:
-                return _Way((*order, *last), held)
-            more = next((one for one in obstacles if one <= self._holdable - held), None)
+                return _Candidate((*order, *last), held)
+            more = next((profiles for profiles in obstacles if profiles <= self._pausable - held), None)
             if not holding or more is None:
                 return None
             held |= more
@@ -226,92 +236,109 @@ class _Arranger:
     def _greedy(
         self, preferred: Sequence[Change], held: frozenset[ObjectKey], *, strict: bool
     ) -> tuple[list[Change] | None, list[frozenset[ObjectKey]]]:
-        """Always the first change in the preferred order that does no harm; else whom each of those left would harm.
+        """An order that always takes the first preferred change that does no harm.
 
-        A change that does harm is looked at again only once another one touched what it would harm.
+        If there is none, None and the profiles that each of the remaining changes would harm. A harmful change is tried
+        again only after another change touched the matches that it would harm.
         """
-        simulation = Simulation(self._start, self._end, self._readers, self._tracked, held)
-        ready, blocked, order = list(range(len(preferred))), Blocked(), list[Change]()
+        simulation = Simulation(self._start, self._end, self._index, self._tracked, held)
+        ready, blocked, order = list(range(len(preferred))), BlockedChanges(), list[Change]()
         heapify(ready)
         while ready:
             position = heappop(ready)
             deltas = simulation.apply(preferred[position])
             harm = {delta.key: harm for delta in deltas if (harm := self._harm(delta, strict=strict))}
             if harm:
-                simulation.take_back()
+                simulation.revert()
                 blocked.add(position, harm)
                 continue
             order.append(preferred[position])
-            for woken in blocked.woken_by(simulation.touched):
-                heappush(ready, woken)
-        return (None, blocked.obstacles) if blocked else (order, [])
+            for unblocked in blocked.unblock(simulation.touched):
+                heappush(ready, unblocked)
+        return (None, blocked.harmed_profiles) if blocked else (order, [])
 
-    def _harm(self, delta: Delta, *, strict: bool) -> Row:
-        """What is withdrawn though it is to be there in the end, or though the sample would leave it in place."""
+    def _harm(self, delta: Delta, *, strict: bool) -> Matches:
+        """The matches that a step must not end, because they exist after the plan or the sample leaves them in place.
+
+        With ``strict`` also the transient matches that the step starts.
+        """
         after = self._after[delta.key]
         harm = delta.left & after
-        if delta.left and not delta.leaves and self._spares(delta.key):
+        if delta.left and not delta.leaves and self._keeps_in_the_end(delta.key):
             harm |= delta.left
         return harm | (delta.joined - self._before[delta.key] - after) if strict else harm
 
-    def _spares(self, key: ObjectKey) -> bool:
-        """Whether what is deployed stays, in the end, where a profile stops matching: its own step must come first."""
+    def _keeps_in_the_end(self, key: ObjectKey) -> bool:
+        """Whether the profile after the plan keeps its add-ons on clusters that stop matching.
+
+        Its own step must then come before the step that ends the match.
+        """
         document = self._end.selecting.get(key)
         return document is not None and (frozen(document) or leaves(document, live=self._start.selecting.get(key)))
 
-    def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Way:
-        """Where matches are lost in any case: all is held that can be, and its own step comes last."""
-        held |= frozenset(self._walk(_Way(tuple(order), held)).lost) & self._holdable
+    def _least_bad(self, order: Sequence[Change], held: frozenset[ObjectKey]) -> _Candidate:
+        """The candidate if every order loses a match: all profiles that may be paused are held, their steps last."""
+        held |= frozenset(self._simulate(_Candidate(tuple(order), held)).interrupted) & self._pausable
         last = [change for change in order if change.key in held]
-        return _Way((*(change for change in order if change.key not in held), *last), held)
+        return _Candidate((*(change for change in order if change.key not in held), *last), held)
 
-    # What happens on the way ----------------------------------------------------------------------------------------
+    # Simulation -------------------------------------------------------------------------------------------------
 
-    def _walk(self, way: _Way) -> _Walk:
-        """What an order loses in between, what it matches in between only, and what Sveltos may not know in time."""
-        walk, dropped = _Walk(), dict[ObjectKey, Row]()
-        simulation = Simulation(self._start, self._end, self._readers, self._tracked, way.held)
-        for change in way.order:
+    def _simulate(self, candidate: _Candidate) -> _Trace:
+        """What Sveltos does while a candidate is written."""
+        trace, dropped = _Trace(), dict[ObjectKey, Matches]()
+        simulation = Simulation(self._start, self._end, self._index, self._tracked, candidate.held)
+        for change in candidate.order:
             was_frozen = simulation.is_frozen(change.key)
             deltas = simulation.apply(change)
-            self._note(walk, deltas)
+            self._note(trace, deltas)
             readded = _readded(dropped, simulation.members_moved, self._start.sets)
             if was_frozen and not simulation.is_frozen(change.key):
                 readded += self._release_waits(simulation, change.key)
             if readded:
-                walk.waits[change.key] = tuple(readded)
+                trace.waits[change.key] = tuple(readded)
             for key, clusters in simulation.touched.items():
                 if key in self._keep and not simulation.is_frozen(key):
-                    self._note_risk(walk, simulation, key, self._keep[key] if clusters is None else clusters)
-        for key in sorted(way.held - self._own, key=lambda key: len(self._end.dependents.of(key))):
-            self._note(walk, simulation.release(key))
-            self._note_risk(walk, simulation, key, self._keep[key])
+                    self._note_risk(trace, simulation, key, clusters)
+        for key in sorted(candidate.held - self._own, key=lambda key: len(self._end.dependents.of(key))):
+            self._note(trace, simulation.release(key))
+            self._note_risk(trace, simulation, key, None)
             waits = self._release_waits(simulation, key)
             if waits:
-                walk.waits[key] = waits
-        if not any(wait.shows for waits in walk.waits.values() for wait in waits):
-            walk.waits = {}  # nobody waits for the end, so nobody needs to see what is in between
-        return walk
+                trace.waits[key] = waits
+        if not any(wait.shows for waits in trace.waits.values() for wait in waits):
+            trace.waits = {}  # no step waits for clusters to appear, so none needs to see them disappear first
+        return trace
 
-    def _note(self, walk: _Walk, deltas: Iterable[Delta]) -> None:
+    def _note(self, trace: _Trace, deltas: Iterable[Delta]) -> None:
         for delta in deltas:
             key, after = delta.key, self._after[delta.key]
-            gone, extra = delta.left & after, delta.joined - self._before[key] - after
-            if gone:
-                walk.lost[key] = walk.lost.get(key, _NOTHING) | gone
-            if extra:
-                walk.passing[key] = walk.passing.get(key, _NOTHING) | extra
-            which = walk.left if delta.leaves else walk.taken
-            which |= {(key, cluster) for cluster in delta.left}
+            interrupted, transient = delta.left & after, delta.joined - self._before[key] - after
+            if interrupted:
+                trace.interrupted[key] = trace.interrupted.get(key, _NOTHING) | interrupted
+            if transient:
+                trace.transient[key] = trace.transient.get(key, _NOTHING) | transient
+            ended = trace.left_in_place if delta.leaves else trace.withdrawn
+            ended |= {(key, cluster) for cluster in delta.left}
 
-    def _note_risk(self, walk: _Walk, simulation: Simulation, key: ObjectKey, clusters: Iterable[ClusterRef]) -> None:
-        keep, deployed = self._keep[key], simulation.deployed[key]
-        risk = simulation.unsettled(key, [one for one in clusters if one in keep and one in deployed])
+    def _note_risk(
+        self, trace: _Trace, simulation: Simulation, key: ObjectKey, clusters: Collection[ClusterRef] | None
+    ) -> None:
+        """Note the matches of a profile that should last and are at risk; ``clusters`` None stands for all clusters.
+
+        The matches of a profile that keeps its add-ons after the plan should last until its own step.
+        """
+        kept = simulation.deployed[key] & (self._before[key] if self._keeps_in_the_end(key) else self._keep[key])
+        risk = simulation.unsettled(key, kept if clusters is None else kept.intersection(clusters))
         if risk:
-            walk.risks[key] = walk.risks.get(key, _NOTHING) | risk
+            trace.risks[key] = trace.risks.get(key, _NOTHING) | risk
+            if any(
+                simulation.chooses(used, cluster) for cluster in risk for used in simulation.providers(key, cluster)
+            ):
+                trace.chosen.add(key)
 
     def _release_waits(self, simulation: Simulation, key: ObjectKey) -> tuple[Wait, ...]:
-        """What Sveltos must report before a profile may look: the clusters that it has its add-ons on."""
+        """What Sveltos must report before a profile is released: the clusters on which the profile has add-ons."""
         document = self._start.selecting.get(key) or {}
         known = observed(document) if (document.get("status") or {}).get("matchingClusters") else self._keep[key]
         shown: dict[ObjectKey, set[ClusterRef]] = {}
@@ -321,49 +348,52 @@ class _Arranger:
                 shown.setdefault(provider, set()).add(cluster)
         waits = [Wait(provider, shows=tuple(sorted(shown[provider]))) for provider in sorted(shown)]
         if any(provider.kind in kinds.PROFILE_KINDS for provider in shown) and not self._start.dependents.of(key):
-            # The dependents may have matched before: that they need this profile shows in its own status alone.
+            # The dependents may have matched before. Only this profile's own status shows that they need it now.
             waits.append(Wait(key, former_hash=str((document.get("status") or {}).get("dependenciesHash") or "")))
         return tuple(waits)
 
     def _frozen(self, key: ObjectKey) -> bool:
-        """Whether a profile is paused, or in DryRun, before the rollback."""
+        """Whether a profile is paused or in DryRun before the rollback."""
         document = self._start.selecting.get(key)
         return document is not None and frozen(document)
 
-    def _stays(self, key: ObjectKey, cluster: ClusterRef, walk: _Walk) -> str:
-        """Why what is deployed stays on a cluster that does not match in the end, ``""`` where it goes."""
+    def _retention_reason(self, key: ObjectKey, cluster: ClusterRef, trace: _Trace) -> str:
+        """Why add-ons stay on a cluster that does not match after the plan; ``""`` if they are withdrawn."""
         document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
-        if (key, cluster) in walk.taken:
+        if (key, cluster) in trace.withdrawn:
             return ""
         if paused(document):
             return "until it is no longer paused"
         if frozen(document):
             return "until it leaves syncMode DryRun"
-        return "stopMatchingBehavior LeavePolicies" if (key, cluster) in walk.left else ""
+        return "stopMatchingBehavior LeavePolicies" if (key, cluster) in trace.left_in_place else ""
 
-    def _late(self, key: ObjectKey, clusters: Row) -> str:
-        """Why a profile may look before Sveltos knows what it matches."""
+    def _delay_reason(self, key: ObjectKey, clusters: Matches) -> str:
+        """Why Sveltos may evaluate a profile before it knows the matches on ``clusters``."""
         document = self._end.selecting.get(key) or {}
         names = (document.get("spec") or {}).get("setRefs") or ()
         kind = "Set" if key.namespace else "ClusterSet"
-        which = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
-        many = f"{len(clusters)} cluster{'' if len(clusters) == 1 else 's'}"
-        return f"on {many} it matches by {which}, which Sveltos evaluates some time after the write"
+        providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
+        where = counted(len(clusters), "cluster")
+        return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
 
 
 def _readded(
-    dropped: dict[ObjectKey, Row], moved: Mapping[ObjectKey, tuple[Row, Row]], sets: Mapping[ObjectKey, JsonObject]
+    dropped: dict[ObjectKey, Matches],
+    moved: Mapping[ObjectKey, tuple[Matches, Matches]],
+    sets: Mapping[ObjectKey, JsonObject],
 ) -> list[Wait]:
-    """What must be seen before a step brings clusters back into a set that an earlier one took out of it.
+    """The waits before a step that adds clusters to a set from which an earlier step removed them.
 
-    Otherwise the status from before could not be told from that of the end: both name the cluster.
+    Without these waits, the status before the rollback cannot be told from the status after it: both name the cluster.
+    ``moved`` are the clusters that left and joined each set; ``dropped`` is updated.
     """
     waits = []
     for key, (left, joined) in sorted(moved.items()):
-        gone = dropped.get(key, _NOTHING)
-        if gone & joined:
-            waits.append(Wait(key, lacks=tuple(sorted(gone))))
-            gone = _NOTHING
-        shown = observed(sets[key]) if key in sets else _NOTHING
-        dropped[key] = gone | (left & shown)
+        removed = dropped.get(key, _NOTHING)
+        if removed & joined:
+            waits.append(Wait(key, lacks=tuple(sorted(removed))))
+            removed = _NOTHING
+        reported = observed(sets[key]) if key in sets else _NOTHING
+        dropped[key] = removed | (left & reported)
     return waits

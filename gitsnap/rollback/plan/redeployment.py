@@ -1,7 +1,4 @@
-"""One deployment of a profile before and after: what it takes away, what Sveltos refuses, and what is not clear.
-
-This module must not judge which clusters match, nor which steps lead from the one to the other.
-"""
+"""The deployment of one profile before and after a plan: what it withdraws, what Sveltos refuses, what is unknown."""
 
 from __future__ import annotations
 
@@ -23,34 +20,36 @@ Deployed = DeployedResource | DeployedRelease
 
 @dataclass(frozen=True, slots=True)
 class Redeployment:
-    """A profile that deploys anew to clusters which match before and after."""
+    """A profile that deploys again to clusters that match before and after the plan."""
 
     key: ObjectKey
     before: JsonObject
-    """The profile before the plan; as it is afterwards, where the plan creates it."""
+    """The profile before the plan; the profile after the plan if the plan creates it."""
     after: JsonObject
     clusters: tuple[ClusterRef, ...]
     joining: tuple[ClusterRef, ...] = ()
-    """Clusters that come to match: the deployment to them may fail as well."""
+    """Clusters that start to match. The deployment to them may fail as well."""
     early: bool = False
-    """Whether it is the live profile that deploys what was written before its own step."""
+    """Whether the live profile deploys content that is written before the profile's own step."""
+    before_deletions: bool = False
+    """Whether the new profile deploys before the plan deletes objects without which the last deployment fails."""
 
     @property
     def known(self) -> bool:
-        """Whether what is deployed now is what the live profile and its references say."""
+        """Whether the live profile and its references show what is deployed now."""
         return mode_of(self.before) not in ("OneTime", "DryRun") and not paused(self.before)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The deployment of a profile before and after, for clusters with equal references."""
+    """The deployment of a profile before and after the plan, for clusters with equal references."""
 
-    one: Redeployment
+    redeployment: Redeployment
     old: Deployment
     new: Deployment
 
-    def takes(self, entry: Deployed, new: Deployment) -> bool:
-        """Whether Sveltos withdraws what is deployed."""
+    def withdraws(self, entry: Deployed, new: Deployment) -> bool:
+        """Whether Sveltos withdraws a deployed resource or release. ``new`` is the deployment to that cluster."""
         if isinstance(entry, DeployedRelease):
             if "Helm" in new.failing or new.releases is None:
                 return False
@@ -62,45 +61,48 @@ class Difference:
         local = entry.deployment_type == LOCAL
         if any(document.explains(entry.key, local=local) for document in self._kept):
             return False
-        if self.one.known and any(document.explains(entry.key, local=local) for document in self.old.documents):
+        if self.redeployment.known and any(
+            document.explains(entry.key, local=local) for document in self.old.documents
+        ):
             return True
         return not self.new.opaque
 
     @cached_property
     def _kept(self) -> tuple[SourceDocument, ...]:
-        """The documents that keep a resource where it is.
+        """The documents after the plan that keep their resources deployed.
 
-        One that moves to another source, both of which are written, is gone between the two writes.
+        For an early redeployment not those that move to another source: the resource is gone between the writes of the
+        two sources.
         """
-        if not self.one.early:
+        if not self.redeployment.early:
             return self.new.documents
-        before, sources = set(), set()
+        former, former_sources = set(), set()
         for document in self.old.documents:
-            before.add((document.identity, document.local))
-            sources.add((document.identity, document.local, document.source))
+            former.add((document.identity, document.local))
+            former_sources.add((document.identity, document.local, document.source))
         return tuple(
             document
             for document in self.new.documents
-            if (document.identity, document.local) not in before
-            or (document.identity, document.local, document.source) in sources
+            if (document.identity, document.local) not in former
+            or (document.identity, document.local, document.source) in former_sources
         )
 
     @cached_property
-    def may_take(self) -> bool:
-        """Whether anything may be taken away, so that the inventory must be read."""
+    def may_withdraw(self) -> bool:
+        """Whether anything may be withdrawn, so that the ClusterConfigurations must be read."""
         same_releases = self.new.releases is not None and (self.old.releases or frozenset()) <= self.new.releases
         return (
-            not self.one.known
-            or self.removed_something
+            not self.redeployment.known
+            or self.removes_something
             or self.old.opaque != self.new.opaque
             or self.old.kustomizations != self.new.kustomizations
             or not (same_releases or self.old.releases == self.new.releases)
         )
 
     @cached_property
-    def removed_something(self) -> bool:
-        """Whether there is less, going by the documents alone."""
-        if not self.one.known:
+    def removes_something(self) -> bool:
+        """Whether documents or releases disappear, without a look at the ClusterConfigurations."""
+        if not self.redeployment.known:
             return False
         kept = {(document.identity, document.local) for document in self._kept}
         fewer = any((document.identity, document.local) not in kept for document in self.old.documents)
@@ -110,7 +112,10 @@ class Difference:
         return resources or ("Helm" not in self.new.failing and bool(charts))
 
     def unclear(self, listed: Iterable[Deployed]) -> str:
-        """Why it cannot be told what is withdrawn, ``""`` where it can."""
+        """Why it is unknown what Sveltos withdraws; ``""`` if it is known.
+
+        ``listed`` are the profile's resources and releases in the ClusterConfiguration.
+        """
         listed = tuple(listed)
         features = {entry.feature for entry in listed if isinstance(entry, DeployedResource)} - self.new.failing
         if "Resources" in features and self._opaque_moved():
@@ -118,38 +123,45 @@ class Difference:
         if "Kustomize" in features and self.new.kustomizations and self.old.kustomizations != self.new.kustomizations:
             return "what its kustomizations deploy changes"
         releases = any(isinstance(entry, DeployedRelease) for entry in listed)
-        if releases and self.new.releases is None and differ(self.one.before, self.one.after, ("helmCharts",)):
+        if (
+            releases
+            and self.new.releases is None
+            and differ(self.redeployment.before, self.redeployment.after, ("helmCharts",))
+        ):
             return "a template names its Helm releases"
         return ""
 
     def _opaque_moved(self) -> bool:
-        """Whether a source that cannot be looked into changed, so that what it leaves out is not known."""
+        """Whether an opaque source changed, so that the resources that disappear are unknown."""
         return bool(self.new.opaque) and self.old.opaque != self.new.opaque
 
     @cached_property
     def conflicts(self) -> list[tuple[SourceDocument, ObjectKey]]:
-        """Documents that come from another object than the one that the resource was deployed from.
+        """The documents whose resource was deployed from another object, each with that former source.
 
-        Sveltos refuses these (docs/ROLLBACK.md), each with its former source.
+        Sveltos refuses to deploy them (docs/ROLLBACK.md).
         """
-        if not self.one.known or "Resources" in self.new.failing:
+        if not self.redeployment.known or "Resources" in self.new.failing:
             return []
-        sources: dict[tuple[object, bool], set[ObjectKey]] = {}
-        for document in self.old.documents:
-            sources.setdefault((document.identity, document.local), set()).add(document.source)
-        mine: dict[tuple[object, bool], set[ObjectKey]] = {}
+        old_sources, new_sources = _sources(self.old.documents), _sources(self.new.documents)
+        conflicts = []
         for document in self.new.documents:
-            mine.setdefault((document.identity, document.local), set()).add(document.source)
-        found = []
-        for document in self.new.documents:
-            former = sources.get((document.identity, document.local), set())
-            if former and former.isdisjoint(mine[document.identity, document.local]):
-                found.append((document, min(former)))
-        return found
+            former = old_sources.get((document.identity, document.local), set())
+            if former and former.isdisjoint(new_sources[document.identity, document.local]):
+                conflicts.append((document, min(former)))
+        return conflicts
+
+
+def _sources(documents: Iterable[SourceDocument]) -> dict[tuple[object, bool], set[ObjectKey]]:
+    """The objects that contain a resource, by identity of the resource and whether it is deployed locally."""
+    sources: dict[tuple[object, bool], set[ObjectKey]] = {}
+    for document in documents:
+        sources.setdefault((document.identity, document.local), set()).add(document.source)
+    return sources
 
 
 def differ(before: JsonObject, after: JsonObject, fields: Iterable[str] = tuple(FEATURES)) -> bool:
-    """Whether two forms of a profile say otherwise what is deployed, or how."""
+    """Whether two versions of a profile differ in these fields, in the sync mode, or in the pause."""
     old, new = before.get("spec") or {}, after.get("spec") or {}
     if any(not same_json(old.get(field) or [], new.get(field) or []) for field in fields):
         return True

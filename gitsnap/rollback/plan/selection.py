@@ -1,7 +1,8 @@
-"""Which objects of a sample a rollback is about: what the person named, resolved against what the sample holds.
+"""The selection of a rollback: the names that the user typed, resolved to objects of a sample.
 
-Several names are united. A name that fits nothing, or more than one object, is an error that says what there is: a
-rollback of something else than what was meant is the worst outcome. Of a document this module reads its labels only.
+Several names select the union of their objects. A name that matches no object, or more than one, is an error that lists
+the candidates: to roll back the wrong object would be the worst outcome. This module reads nothing of a document but
+its labels.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from gitsnap.sveltos.restore import restorable
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the person typed; nothing at all means the whole sample.
+    """The options of the user; an empty selection means the whole sample.
 
-    Namespaces alone mean the ConfigMaps, Secrets and clusters in them. Beside names they narrow where a namespaced
-    object is looked for.
+    Namespaces alone select the ConfigMaps, Secrets and clusters in these namespaces. Together with names they restrict
+    the namespaces of the named objects. The field names are part of the plan file.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -35,19 +36,19 @@ class Selection:
     classifiers: tuple[str, ...] = ()
     rolerequests: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
-    """``KIND[/NS]/NAME``: the kind in any case, as its plural, or with its group."""
+    """``KIND[/NS]/NAME``. The kind may be in any case, a plural, or qualified with its group."""
     excepted: tuple[str, ...] = ()
-    """Objects to leave alone, written like ``resources``."""
+    """Objects to leave alone, in the form of ``resources``."""
     labels: str = ""
-    """Of all that, only objects with these labels in the sample, as ``kubectl -l`` has it."""
+    """Restricts the selection to objects with these labels in the sample: a selector as for ``kubectl -l``."""
     with_references: bool = False
-    """Also what the selected objects refer to: ConfigMaps, Secrets, Flux sources, EventSources, HealthChecks."""
+    """Adds referenced objects: ConfigMaps, Secrets, Flux sources, EventSources, HealthChecks."""
     keys: tuple[ObjectKey, ...] = ()
-    """Exactly these objects and nothing else: what an undo is about. What the sample does not have is left out."""
+    """For an undo: exactly these objects. Keys that are not in the sample are ignored."""
 
     @property
     def everything(self) -> bool:
-        """Whether nothing in particular was named."""
+        """Whether the selection is the whole sample."""
         return not self.namespaces and not self._names and not self.keys
 
     @property
@@ -62,78 +63,82 @@ class Selection:
         )
 
     def covers_kind(self, kind: Kind) -> bool:
-        """Whether all objects of a kind are meant, whatever their names."""
+        """Whether the selection includes objects of a kind regardless of their names."""
         if self.keys:
             return False
-        return self.everything or (bool(self.namespaces) and not self._names and kind in _OF_A_NAMESPACE)
+        return self.everything or (bool(self.namespaces) and not self._names and kind in _NAMESPACE_KINDS)
 
     def covers_namespace(self, namespace: str) -> bool:
-        """Whether a namespace is meant."""
+        """Whether the selection includes a namespace."""
         return not self.namespaces or namespace in self.namespaces
 
     def covers(self, key: ObjectKey) -> bool:
-        """Whether an object is meant without being named."""
+        """Whether the selection includes an object without naming it."""
         return self.covers_kind(key.kind) and (not key.namespace or self.covers_namespace(key.namespace))
 
     def named_kinds(self, keys: Collection[ObjectKey]) -> frozenset[Kind]:
-        """The kinds that something is named of; ``keys`` tell kinds that only the sample knows."""
+        """The kinds of the named and excepted objects. ``keys`` are all known objects, which may be of other kinds."""
         return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *_excepted(self, keys))))
 
-    def exceptions(self, keys: Collection[ObjectKey]) -> Callable[[ObjectKey], bool]:
-        """What tells whether an object is to be left alone; ``keys`` as above. Raises as ``resolve`` does."""
+    def exception_filter(self, keys: Collection[ObjectKey]) -> Callable[[ObjectKey], bool]:
+        """A function that returns whether --except names an object. ``keys`` are all known objects.
+
+        Raises NotFoundError or UsageError for an exception whose kind is unknown.
+        """
         terms = _excepted(self, keys)
-        return lambda key: any(term.fits(key) for term in terms)
+        return lambda key: any(term.matches(key) for term in terms)
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """One name, as it was typed and as it is understood."""
+    """One name of the selection."""
 
     typed: str
-    """``--profile team-a/base``."""
+    """The option with its value, for messages: ``--profile team-a/base``."""
     kinds: frozenset[Kind]
     namespace: str
     name: str
 
-    def fits(self, key: ObjectKey) -> bool:
-        """Whether an object has this name, and this namespace where one was typed."""
+    def matches(self, key: ObjectKey) -> bool:
+        """Whether an object has this name, and this namespace if the term has one."""
         if key.kind not in self.kinds or (self.namespace and self.namespace != key.namespace):
             return False
-        return self.name == key.name or (key.kind in kinds.CLUSTER_KINDS and self.name == _typed_name(key))
+        return self.name == key.name or (key.kind in kinds.CLUSTER_KINDS and self.name == _qualified_name(key))
 
 
-_OF_A_NAMESPACE = kinds.REFERENCED_KINDS | kinds.CLUSTER_KINDS
+_NAMESPACE_KINDS = kinds.REFERENCED_KINDS | kinds.CLUSTER_KINDS
+"""What ``--namespace`` alone selects."""
 
 
 def resolve(
     selection: Selection, keys: Collection[ObjectKey], *, incomplete: Collection[IncompleteKind] = ()
 ) -> frozenset[ObjectKey]:
-    """The selected ones of a sample's objects; references are not followed here.
+    """The objects among ``keys`` that the selection names or covers, without labels and references.
 
-    ``incomplete`` are the kinds that the sample does not have or holds from an earlier one. Raises NotFoundError for
-    a name that fits nothing, UsageError for one that fits several objects or cannot be understood.
+    ``incomplete`` are the kinds and objects that could not be read when the sample was taken. Raises NotFoundError for
+    a name that matches no object, UsageError for a name that matches several objects or is malformed.
     """
     if selection.keys:
         return frozenset(key for key in selection.keys if key in keys)
-    left_alone = {_found(term, selection, keys, incomplete) for term in _excepted(selection, keys)}
+    excepted = {_find(term, selection, keys, incomplete) for term in _excepted(selection, keys)}
     if selection.everything:
-        return frozenset(key for key in keys if restorable(key.kind)) - left_alone
+        return frozenset(key for key in keys if restorable(key.kind)) - excepted
     terms = list(_terms(selection, keys))
     if not terms:
-        return frozenset(_of_namespaces(selection, keys)) - left_alone
-    return frozenset(_found(term, selection, keys, incomplete) for term in terms) - left_alone
+        return frozenset(_in_namespaces(selection, keys)) - excepted
+    return frozenset(_find(term, selection, keys, incomplete) for term in terms) - excepted
 
 
-def _of_namespaces(selection: Selection, keys: Iterable[ObjectKey]) -> Iterator[ObjectKey]:
-    pool = [key for key in keys if key.kind in _OF_A_NAMESPACE]
-    present = {key.namespace for key in pool}
+def _in_namespaces(selection: Selection, keys: Iterable[ObjectKey]) -> Iterator[ObjectKey]:
+    candidates = [key for key in keys if key.kind in _NAMESPACE_KINDS]
+    present = {key.namespace for key in candidates}
     for namespace in selection.namespaces:
         if namespace not in present:
             raise NotFoundError(
                 f"the sample has no ConfigMap, Secret or cluster in the namespace {namespace!r}",
                 hint=_nearest(namespace, present),
             )
-    return (key for key in pool if key.namespace in selection.namespaces)
+    return (key for key in candidates if key.namespace in selection.namespaces)
 
 
 def _terms(selection: Selection, keys: Collection[ObjectKey]) -> Iterator[_Term]:
@@ -161,62 +166,60 @@ def _resource_term(flag: str, text: str, keys: Collection[ObjectKey]) -> _Term:
     parts = text.split("/")
     if len(parts) not in {2, 3}:
         raise UsageError(f"{typed}: give it as KIND/NAME or KIND/NAMESPACE/NAME")
-    of_kinds = _kinds_called(parts[0], keys, typed)
+    of_kinds = _parse_kind(parts[0], keys, typed)
     return _checked(_Term(typed, of_kinds, parts[1] if len(parts) == 3 else "", parts[-1]))
 
 
 def _checked(term: _Term) -> _Term:
     if not term.name or term.namespace.count("/"):
-        raise UsageError(f"{term.typed}: this is no name, nor NAMESPACE/NAME")
+        raise UsageError(f"{term.typed}: give a name as NAME or NAMESPACE/NAME")
     return term
 
 
-def _kinds_called(text: str, keys: Collection[ObjectKey], typed: str) -> frozenset[Kind]:
+def _parse_kind(text: str, keys: Collection[ObjectKey], typed: str) -> frozenset[Kind]:
     known = {key.kind for key in keys} | set(kinds.BY_KIND)
-    called = frozenset(kind for kind in known if kinds.means_kind(text, kind))
-    if not called:
+    named = frozenset(kind for kind in known if kinds.means_kind(text, kind))
+    if not named:
         raise NotFoundError(
             f"{typed}: no such kind", hint=_nearest(text, {kind.name for kind in known if restorable(kind)})
         )
-    if not any(restorable(kind) for kind in called):
-        raise UsageError(f"{typed}: {text} is what Sveltos reports or generates; it is never rolled back")
-    return frozenset(kind for kind in called if restorable(kind))
+    if not any(restorable(kind) for kind in named):
+        raise UsageError(f"{typed}: Sveltos reports or generates {text}; it is never rolled back")
+    return frozenset(kind for kind in named if restorable(kind))
 
 
-def _found(
+def _find(
     term: _Term, selection: Selection, keys: Collection[ObjectKey], incomplete: Collection[IncompleteKind]
 ) -> ObjectKey:
-    """The one object that a name means."""
+    """The only object that a name matches."""
     if term.namespace and not selection.covers_namespace(term.namespace):
-        raise UsageError(f"{term.typed} lies outside --namespace {', '.join(selection.namespaces)}")
-    fitting = sorted(
-        key for key in keys if term.fits(key) and (not key.namespace or selection.covers_namespace(key.namespace))
+        raise UsageError(f"{term.typed} is outside --namespace {', '.join(selection.namespaces)}")
+    candidates = sorted(
+        key for key in keys if term.matches(key) and (not key.namespace or selection.covers_namespace(key.namespace))
     )
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        candidates = ", ".join(_spelled(key) for key in fitting)
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
         raise UsageError(
-            f"{term.typed} is ambiguous in this sample: {candidates}",
-            hint="Name one of these with --resource, or narrow the namespace with --namespace.",
+            f"{term.typed} is ambiguous in this sample: {', '.join(map(_as_resource, candidates))}",
+            hint="Name one of these with --resource, or restrict the namespace with --namespace.",
         )
-    lacking = [one for one in sorted(incomplete) if one.kind in term.kinds]
-    missing = next((one for one in lacking if one.key is None or term.fits(one.key)), None)
-    if missing is not None:
-        raise NotFoundError(
-            f"{term.typed}: not in this sample, which could not read {missing} ({missing.reason})",
-            hint="Choose a sample that is complete; `gitsnap list --wide` shows which are.",
-        )
-    of_kind = [key for key in keys if key.kind in term.kinds]
+    for failure in sorted(incomplete):
+        if failure.kind in term.kinds and (failure.key is None or term.matches(failure.key)):
+            raise NotFoundError(
+                f"{term.typed}: not in this sample, which could not read {failure} ({failure.reason})",
+                hint="Choose a complete sample; `gitsnap list --wide` shows which samples are complete.",
+            )
+    same_kind = [key for key in keys if key.kind in term.kinds]
     if term.namespace:
-        hint = _nearest(f"{term.namespace}/{term.name}", map(_with_namespace, of_kind))
+        hint = _nearest(f"{term.namespace}/{term.name}", map(_with_namespace, same_kind))
     else:
-        hint = _nearest(term.name, (key.name for key in of_kind))
+        hint = _nearest(term.name, (key.name for key in same_kind))
     raise NotFoundError(f"{term.typed}: the sample has no such object", hint=hint)
 
 
-def _spelled(key: ObjectKey) -> str:
-    """As ``--resource`` takes it."""
+def _as_resource(key: ObjectKey) -> str:
+    """The value of ``--resource`` for an object."""
     return f"{key.kind}/{_with_namespace(key)}"
 
 
@@ -224,19 +227,19 @@ def _with_namespace(key: ObjectKey) -> str:
     return f"{key.namespace}/{key.name}" if key.namespace else key.name
 
 
-def _typed_name(key: ObjectKey) -> str:
-    """``capi--clusterapi-workload``."""
+def _qualified_name(key: ObjectKey) -> str:
+    """The name of a cluster with its type, as Sveltos writes it: ``capi--clusterapi-workload``."""
     return f"{ClusterRef(key.kind, key.namespace, key.name).type}--{key.name}"
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
-    return nearest(text, names, none="It has no object of that kind at all.")
+    return nearest(text, names, none="It has no object of that kind.")
 
 
 def labels_match(selector: str, document: JsonObject) -> bool:
-    """Whether an object's labels match a selector as ``kubectl -l`` takes it; the empty selector matches all labels.
+    """Whether an object's labels match a selector in the syntax of ``kubectl -l``. The empty selector matches all.
 
-    Raises UsageError for a text that is no selector.
+    Raises UsageError for a malformed selector.
     """
     if not selector.strip():
         return True
@@ -244,6 +247,7 @@ def labels_match(selector: str, document: JsonObject) -> bool:
         requirements = parse_requirements(selector)
     except ValueError as error:
         raise UsageError(
-            f"--selector {selector}: {str(error)!r} is no requirement on labels", hint="Write it as for kubectl -l."
+            f"--selector {selector}: {str(error)!r} is not a label requirement",
+            hint="Use the syntax of `kubectl get -l`.",
         ) from None
     return matches_all(requirements, (document.get("metadata") or {}).get("labels") or {})

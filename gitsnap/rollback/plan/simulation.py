@@ -1,7 +1,7 @@
-"""What Sveltos matches and has deployed after each step of a plan, without carrying it out.
+"""Simulates which clusters profiles match, and where they have add-ons, after each step of a plan.
 
-One state is kept and changed step by step, and a step can be taken back: so the order of thousands of steps is found in
-time that grows with what they change. This module must not decide about orders.
+The simulation changes one state step by step and can revert the last step. So the time to find an order grows with the
+number of changes, not with the number of profiles and clusters.
 """
 
 from __future__ import annotations
@@ -11,13 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.match_states import SELECTING_KINDS, SET_KINDS, Change, Readers, Row, State, frozen, leaves
+from gitsnap.rollback.plan.match_states import (
+    SELECTING_KINDS,
+    SET_KINDS,
+    Change,
+    Matches,
+    SelectorIndex,
+    State,
+    frozen,
+    leaves,
+)
+from gitsnap.rollback.plan.members import Clusters, Members
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     ClusterRef,
     Dependents,
     evaluated_by_sveltos,
-    max_replicas,
     observed,
     prerequisites_of,
     selects,
@@ -25,70 +34,41 @@ from gitsnap.sveltos.matching import (
 )
 from gitsnap.sveltos.pausing import paused
 
-Clusters = set[ClusterRef]
-
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What Sveltos does for one profile after a step."""
+    """The matches of one profile that a step starts and ends."""
 
     key: ObjectKey
-    left: Row
-    """Clusters that it withdraws from."""
-    joined: Row
-    """Clusters that it deploys to."""
+    left: Matches
+    """Clusters that stop matching."""
+    joined: Matches
+    """Clusters that start to match."""
     leaves: bool
-    """Whether what was deployed stays where it withdraws (``stopMatchingBehavior: LeavePolicies``)."""
-
-
-class Members:
-    """The clusters of one set, kept up to date; the rules are those of ``members_of``."""
-
-    def __init__(self, document: JsonObject, matching: Clusters, selected: Row, *, moved: bool) -> None:
-        self.document = document
-        self.limit = max_replicas(document)
-        self.matching = matching
-        self.selected = selected
-        """Those that the status has selected."""
-        self.kept = set(selected & matching)
-        """Those that match and that the status has selected."""
-        self.moved = moved or not evaluated_by_sveltos(document)
-        """Whether the status is out of date."""
-
-    def row(self) -> Collection[ClusterRef]:
-        """All clusters that the set selects."""
-        if not self.moved:
-            return self.selected
-        if self.limit <= 0:
-            return ()
-        return self.kept if self.kept and len(self.matching) > self.limit else self.matching
-
-    def mode(self) -> tuple[bool, ...]:
-        """What decides how the row follows from the fields; when it changes, all of the row may."""
-        return self.moved, len(self.matching) <= self.limit, bool(self.kept)
+    """Whether add-ons stay on the clusters that stop matching (``stopMatchingBehavior: LeavePolicies``)."""
 
 
 Touched = dict[ObjectKey, Collection[ClusterRef] | None]
-"""Selecting objects, each with the clusters that a step concerns; None where it may concern all of them."""
+"""Selecting objects, each with the clusters whose match a step may change; None for all clusters."""
 
 
 class Simulation:
-    """The management cluster while a plan is carried out."""
+    """The management cluster while the steps of a plan are written."""
 
     def __init__(
         self,
         start: State,
         end: State,
-        readers: Readers,
+        index: SelectorIndex,
         tracked: Iterable[ObjectKey],
         held: frozenset[ObjectKey] = frozenset(),
     ) -> None:
-        """``tracked``: the selecting objects to follow, with all that depend on them.
+        """``tracked`` are the selecting objects to evaluate, and their dependents.
 
-        ``held``: profiles that the rollback pauses until their own step.
+        ``held`` are profiles that the rollback pauses until their own step.
         """
         self._start, self._end = start, end
-        self._readers = readers
+        self._index = index
         self._labels = start.labels.copied()
         self._selecting = dict(start.selecting)
         self._dependents = start.dependents
@@ -96,26 +76,26 @@ class Simulation:
         self._paused = {key for key, document in self._selecting.items() if paused(document)} | held
         self._sets = {key: self._members(document, moved=False) for key, document in start.sets.items()}
         self._settled = {
-            key: frozenset(members.row())
+            key: frozenset(members.clusters())
             for key, members in self._sets.items()
             if evaluated_by_sveltos(members.document)
         }
         self._lost_by_set: dict[ObjectKey, Clusters] = {}
-        self._standing: dict[ObjectKey, Row] = {}
+        self._deployed_at_start: dict[ObjectKey, Matches] = {}
         self._journal: list[Callable[[], None]] = []
         self.deployed: dict[ObjectKey, Clusters] = {}
-        """Where each object has its add-ons."""
+        """The clusters on which each tracked object has add-ons."""
         self.touched: Touched = {}
-        """What the last step concerned."""
-        self.members_moved: dict[ObjectKey, tuple[Row, Row]] = {}
-        """For each set that the last step concerned: the clusters that left it, and those that joined."""
+        """The matches that the last step may have changed."""
+        self.members_moved: dict[ObjectKey, tuple[Matches, Matches]] = {}
+        """For each set that the last step changed: the clusters that left the set, and the clusters that joined it."""
         self._own: dict[ObjectKey, Clusters] = {}
         self._seen: dict[ObjectKey, Clusters] = {}
         for key in tracked:
             self._own[key] = set(start.own(key))
-            self.deployed[key] = set(self._stood(key))
+            self.deployed[key] = set(self._at_start(key))
             document = self._selecting.get(key)
-            # Sveltos knows of a paused profile what it matched when it was paused.
+            # For a paused profile, Sveltos knows the matches from the time of the pause.
             paused_on = observed(document) if document is not None and key in self._paused - held else frozenset()
             self._seen[key] = self._own[key] | (paused_on & self._labels.keys())
 
@@ -124,16 +104,16 @@ class Simulation:
         selected = observed(document) & self._labels.keys()
         members = Members(document, matching, selected, moved=moved)
         if not members.moved and ObjectKey.of(document) in self._end.moved:
-            # The plan makes the status out of date. Where it is what the rules say, nothing changes at that moment.
-            followed = members.row()
+            # The plan will outdate the status. If the status equals the result of the rules, use the rules at once.
+            reported = members.clusters()
             members.moved = True
-            members.moved = set(members.row()) == followed
+            members.moved = set(members.clusters()) == reported
         return members
 
     # Steps --------------------------------------------------------------------------------------------------------
 
     def apply(self, change: Change) -> list[Delta]:
-        """Take a step, and say what Sveltos does after it. Never of a profile that is paused or in DryRun."""
+        """Write a step. Returns the matches that it starts and ends, without profiles that are paused or in DryRun."""
         self._journal, self.members_moved = [], {}
         kind = change.key.kind
         touched: Touched = {}
@@ -146,68 +126,75 @@ class Simulation:
         return list(self._deltas(touched, change))
 
     def release(self, key: ObjectKey) -> list[Delta]:
-        """Let a held profile go that no step of its own lets go."""
+        """Release a held profile that has no step of its own. Returns the matches that this starts and ends."""
         self._journal, self.members_moved = [], {}
         self._frozen.discard(key)
         self._paused.discard(key)
         return list(self._deltas(dict.fromkeys({key, *self._dependents.prerequisites(key)}), None))
 
-    def take_back(self) -> None:
-        """Undo the last step."""
+    def revert(self) -> None:
+        """Revert the last step."""
         for undo in reversed(self._journal):
             undo()
         self._journal = []
 
     def is_frozen(self, key: ObjectKey) -> bool:
-        """Whether Sveltos withdraws nothing for a profile now: it is paused, held, or in DryRun."""
+        """Whether a profile is paused, held or in DryRun now, so that Sveltos withdraws nothing."""
         return key in self._frozen
 
-    def row(self, key: ObjectKey) -> Row:
+    def matches(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches now."""
-        return frozenset(self._row(key))
+        return frozenset(self._current_matches(key))
 
-    def members(self, key: ObjectKey) -> Row:
+    def members(self, key: ObjectKey) -> Matches:
         """The clusters that a set selects now."""
-        return frozenset(self._sets[key].row()) if key in self._sets else frozenset()
+        return frozenset(self._sets[key].clusters()) if key in self._sets else frozenset()
 
-    def unsettled(self, key: ObjectKey, clusters: Iterable[ClusterRef]) -> Row:
-        """The clusters that a profile matches only by what Sveltos may not know yet.
+    def chooses(self, key: ObjectKey, cluster: ClusterRef) -> bool:
+        """Whether an object is a set that may select other clusters than this one."""
+        members = self._sets.get(key)
+        return members is not None and members.chooses(cluster, self._lost_by_set.get(key, ()))
 
-        A selector and a label count as soon as they are written. A set counts once its status shows the cluster, and a
-        dependent once it has been looked at: both are safe only where they had the cluster all the time.
+    def unsettled(self, key: ObjectKey, clusters: Iterable[ClusterRef]) -> Matches:
+        """The clusters among ``clusters`` that a profile matches only through a status which may be outdated.
+
+        A selector and a label take effect as soon as they are written. A set takes effect when its status names the
+        cluster, a dependent when Sveltos has evaluated it. A match through these is safe only if it existed throughout,
+        and if the set need not choose among its clusters.
         """
         return frozenset(cluster for cluster in clusters if self._is_unsettled(key, cluster))
 
     def providers(self, key: ObjectKey, cluster: ClusterRef) -> Iterator[ObjectKey]:
-        """The sets and the dependents by which a profile matches a cluster now."""
+        """The sets and dependents through which a profile matches a cluster now."""
         document = self._selecting.get(key)
         for used in sets_of(document) if document is not None else ():
-            if used in self._sets and cluster in self._sets[used].row():
+            if used in self._sets and cluster in self._sets[used].clusters():
                 yield used
         for dependent in self._dependents.of(key):
             if cluster in self._seen.get(dependent, ()):
                 yield dependent
 
     def _is_unsettled(self, key: ObjectKey, cluster: ClusterRef) -> bool:
-        if self._directly(key, cluster):
+        if self._matches_directly(key, cluster):
             return False
         for provider in self.providers(key, cluster):
             if provider.kind in SET_KINDS:
-                if cluster in self._settled.get(provider, ()) and cluster not in self._lost_by_set.get(provider, ()):
+                had = cluster in self._settled.get(provider, ()) and cluster not in self._lost_by_set.get(provider, ())
+                if had and not self.chooses(provider, cluster):
                     return False
-            elif key in self._start.dependents.prerequisites(provider) and cluster in self._stood(provider):
+            elif key in self._start.dependents.prerequisites(provider) and cluster in self._at_start(provider):
                 return False
         return True
 
-    def _stood(self, key: ObjectKey) -> Row:
-        if key not in self._standing:
-            self._standing[key] = self._start.standing(key)
-        return self._standing[key]
+    def _at_start(self, key: ObjectKey) -> Matches:
+        if key not in self._deployed_at_start:
+            self._deployed_at_start[key] = self._start.deployed_on(key)
+        return self._deployed_at_start[key]
 
-    # What a step touches --------------------------------------------------------------------------------------------
+    # Writing a step -------------------------------------------------------------------------------------------------
 
     def _relabel(self, change: Change) -> Touched:
-        """The objects that a relabelled cluster concerns."""
+        """Change the labels of a cluster. Returns the matches to evaluate."""
         cluster, former = change.cluster, self._labels.get(change.cluster)
         labels = ((change.after or {}).get("metadata") or {}).get("labels") or {}
         self._labels.add(cluster, labels)
@@ -215,32 +202,32 @@ class Simulation:
             self._undo(lambda: self._labels.add(cluster, former))
         touched: Touched = {}
         for label in change.labels:
-            touched |= dict.fromkeys(self._readers.selecting_by(label), (cluster,))
-        for used in {used for label in change.labels for used in self._readers.sets_of_label(label)}:
+            touched |= dict.fromkeys(self._index.selecting_by(label), (cluster,))
+        for used in {used for label in change.labels for used in self._index.sets_of_label(label)}:
             members = self._sets.get(used)
             if members is None:
                 continue
             whole = self._relabel_in(used, members, cluster, labels)
-            for key in self._readers.users(used):
+            for key in self._index.users(used):
                 touched[key] = None if whole or touched.get(key, ()) is None else (cluster,)
         return touched
 
     def _relabel_in(self, used: ObjectKey, members: Members, cluster: ClusterRef, labels: Mapping[str, str]) -> bool:
-        """Update a set for a cluster with other labels; whether more than that cluster may have come or gone."""
-        mode, had = members.mode(), cluster in members.row()
+        """Update a set after a label change of a cluster. Returns whether other clusters may have joined or left."""
+        mode, was_member = members.mode(), cluster in members.clusters()
         near = not members.moved or abs(len(members.matching) - members.limit) <= 1
-        before = frozenset(members.row()) if near else frozenset({cluster} if had else ())
+        before = frozenset(members.clusters()) if near else frozenset({cluster} if was_member else ())
         matches = bool(selects(members.document, {cluster: labels}).clusters)
         self._put(members.matching, cluster, inside=matches)
         self._put(members.kept, cluster, inside=matches and cluster in members.selected)
         if not members.moved:
             members.moved = True
             self._undo(lambda: setattr(members, "moved", False))
-        after = frozenset(members.row()) if near else frozenset({cluster} if cluster in members.row() else ())
+        after = frozenset(members.clusters()) if near else frozenset({cluster} if cluster in members.clusters() else ())
         self._note_moved(used, before, after)
         return members.mode() != mode
 
-    def _note_moved(self, used: ObjectKey, before: Row, after: Row) -> None:
+    def _note_moved(self, used: ObjectKey, before: Matches, after: Matches) -> None:
         self.members_moved[used] = before - after, after - before
         lost = self._lost_by_set.setdefault(used, set())
         for cluster in before - after:
@@ -248,14 +235,14 @@ class Simulation:
 
     def _write_set(self, change: Change) -> Touched:
         key, former = change.key, self._sets.get(change.key)
-        had = frozenset(former.row()) if former is not None else frozenset[ClusterRef]()
+        had = frozenset(former.clusters()) if former is not None else frozenset[ClusterRef]()
         if change.after is None:
             self._sets.pop(key, None)
         else:
             self._sets[key] = self._members(change.after, moved=True)
         self._undo(lambda: self._restore(self._sets, key, former))
         self._note_moved(key, had, self.members(key))
-        return dict.fromkeys(self._readers.users(key))
+        return dict.fromkeys(self._index.users(key))
 
     def _write_selecting(self, change: Change) -> Touched:
         key, former = change.key, self._selecting.get(change.key)
@@ -265,7 +252,7 @@ class Simulation:
         if _prerequisites(former) != _prerequisites(change.after):
             self._dependents = Dependents(self._selecting.values())
         document = change.after or change.before or {}
-        # What a paused profile, or one in DryRun, deployed stands even when it is deleted: the deletion does not end.
+        # Sveltos does not complete the deletion of a frozen profile, so its add-ons stay.
         self._put_key(self._frozen, key, inside=frozen(document))
         self._put_key(self._paused, key, inside=paused(document))
 
@@ -276,24 +263,23 @@ class Simulation:
             self._put_key(self._paused, key, inside=was_paused)
 
         self._undo(undo)
-        found = {key, *before.prerequisites(key), *self._dependents.prerequisites(key)}
-        return dict.fromkeys(found)
+        return dict.fromkeys({key, *before.prerequisites(key), *self._dependents.prerequisites(key)})
 
-    # What follows ----------------------------------------------------------------------------------------------------
+    # Evaluation -----------------------------------------------------------------------------------------------------
 
     def _deltas(self, touched: Touched, change: Change | None) -> Iterator[Delta]:
         for key, clusters in touched.items():
             if key in self._own:
                 self._evaluate(key, clusters)
-        following = dict(touched)
+        affected = dict(touched)
         for key, clusters in touched.items():
             for prerequisite in self._dependents.prerequisites(key):
-                known = following.get(prerequisite, ())
-                following[prerequisite] = None if clusters is None or known is None else {*known, *clusters}
-        self.touched = following
-        for key in sorted(following):
+                known = affected.get(prerequisite, ())
+                affected[prerequisite] = None if clusters is None or known is None else {*known, *clusters}
+        self.touched = affected
+        for key in sorted(affected):
             if key in self.deployed and key not in self._frozen:
-                delta = self._act(key, following[key], change)
+                delta = self._update_deployed(key, affected[key], change)
                 if delta.left or delta.joined:
                     yield delta
 
@@ -309,7 +295,7 @@ class Simulation:
                 self._undo(lambda: self._seen.__setitem__(key, seen))
             return
         for cluster in clusters:
-            inside = self._directly(key, cluster) or self._by_sets(key, cluster)
+            inside = self._matches_directly(key, cluster) or self._matches_by_sets(key, cluster)
             self._put(own, cluster, inside=inside)
             if key not in self._paused:
                 self._put(self._seen[key], cluster, inside=inside)
@@ -318,35 +304,35 @@ class Simulation:
         document = self._selecting.get(key)
         if document is None:
             return set()
-        found = set(selects(document, self._labels).clusters)
-        return found.union(*(self._sets[used].row() for used in sets_of(document) if used in self._sets))
+        clusters = set(selects(document, self._labels).clusters)
+        return clusters.union(*(self._sets[used].clusters() for used in sets_of(document) if used in self._sets))
 
-    def _directly(self, key: ObjectKey, cluster: ClusterRef) -> bool:
+    def _matches_directly(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
         labels = self._labels.get(cluster)
         return document is not None and labels is not None and bool(selects(document, {cluster: labels}).clusters)
 
-    def _by_sets(self, key: ObjectKey, cluster: ClusterRef) -> bool:
+    def _matches_by_sets(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
-        used = sets_of(document) if document is not None else ()
-        return any(cluster in self._sets[one].row() for one in used if one in self._sets)
+        sets = sets_of(document) if document is not None else ()
+        return any(cluster in self._sets[used].clusters() for used in sets if used in self._sets)
 
-    def _row(self, key: ObjectKey) -> Clusters:
+    def _current_matches(self, key: ObjectKey) -> Clusters:
         if key not in self._selecting:
             return set()
         return self._own[key].union(*(self._seen.get(dependent, ()) for dependent in self._dependents.of(key)))
 
-    def _act(self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: Change | None) -> Delta:
+    def _update_deployed(self, key: ObjectKey, clusters: Collection[ClusterRef] | None, change: Change | None) -> Delta:
         deployed = self.deployed[key]
         if clusters is None:
-            row = self._row(key)
-            left, joined = frozenset(deployed - row), frozenset(row - deployed)
+            current = self._current_matches(key)
+            left, joined = frozenset(deployed - current), frozenset(current - deployed)
         else:
             dependents = self._dependents.of(key)
             inside = {
                 cluster
                 for cluster in clusters
-                if cluster in self._own[key] or any(cluster in self._seen.get(one, ()) for one in dependents)
+                if cluster in self._own[key] or any(cluster in self._seen.get(profile, ()) for profile in dependents)
             }
             left = frozenset(cluster for cluster in clusters if cluster in deployed and cluster not in inside)
             joined = frozenset(inside - deployed)
@@ -357,13 +343,13 @@ class Simulation:
         document = self._selecting.get(key) or (change.before if change is not None and change.key == key else None)
         return Delta(key, left, joined, leaves(document, live=self._start.selecting.get(key)))
 
-    # The way back ----------------------------------------------------------------------------------------------------
+    # Reverting ------------------------------------------------------------------------------------------------------
 
     def _undo(self, action: Callable[[], None]) -> None:
         self._journal.append(action)
 
     def _put(self, clusters: Clusters, cluster: ClusterRef, *, inside: bool) -> None:
-        """Make a cluster an element of a set of clusters, or none."""
+        """Add a cluster to a set of clusters, or remove it."""
         if inside is (cluster in clusters):
             return
         if inside:
@@ -381,11 +367,11 @@ class Simulation:
             keys.discard(key)
 
     @staticmethod
-    def _restore(found: dict[ObjectKey, Any], key: ObjectKey, value: Any) -> None:
+    def _restore(values: dict[ObjectKey, Any], key: ObjectKey, value: Any) -> None:
         if value is None:
-            found.pop(key, None)
+            values.pop(key, None)
         else:
-            found[key] = value
+            values[key] = value
 
 
 def _prerequisites(document: JsonObject | None) -> frozenset[ObjectKey]:

@@ -1,7 +1,6 @@
-"""What a plan says: steps with their reasons, and what forbids to carry it out.
+"""A plan: its steps with their reasons, its consequences, and what blocks it.
 
-Frozen values only. Documents are kept out of every ``repr``, since they may be Secrets.
-This module must not decide or do anything.
+These are frozen values. No ``repr`` contains a document, because a document may be a Secret.
 """
 
 from __future__ import annotations
@@ -13,32 +12,42 @@ from dataclasses import dataclass, field
 
 from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
 from gitsnap.core.text import counted, in_words
-from gitsnap.rollback.plan.consequences import Conflict, Doing, Doubt, Effect, Hold, Moment, Stay, Wait, Withdraw
+from gitsnap.rollback.plan.consequences import (
+    Conflict,
+    Effect,
+    EffectType,
+    Hold,
+    Retained,
+    Uncertainty,
+    Wait,
+    Withdrawal,
+    WithdrawalCause,
+)
 from gitsnap.sveltos.matching import ClusterRef
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the person allows."""
+    """What the user allows a rollback to do. The field names are part of the plan file."""
 
     allow_withdraw: bool = False
-    """Add-ons may be withdrawn from managed clusters, as the plan names them; also where it cannot be told."""
+    """Add-ons may be withdrawn from managed clusters: those that the plan names, and those that it cannot determine."""
     allow_less: bool = False
-    """Add-ons may be withdrawn by a smaller configuration from clusters that go on to match."""
+    """A smaller configuration may withdraw add-ons from clusters that still match."""
     force_owned: bool = False
-    """Objects that Argo CD, Flux, Helm or another controller will write again may be written."""
+    """Objects may be written although Argo CD, Flux, Helm or another controller owns them and may overwrite them."""
     skip_refused: bool = False
-    """What cannot be rolled back is left out; without it, one such object holds up the whole rollback."""
+    """Objects that cannot be rolled back are left out. Otherwise a single such object blocks the whole rollback."""
     recreate: bool = False
-    """A Secret of another type and an immutable object may be deleted and created anew."""
+    """Objects whose changes the API server forbids (immutable data, the type of a Secret) may be recreated."""
     create_namespaces: bool = False
-    """Namespaces that objects need and that do not exist may be created."""
+    """Missing namespaces of selected objects may be created."""
     prune: bool = False
-    """Selected objects that the sample does not have may be deleted."""
+    """Selected objects that are not in the sample may be deleted."""
     max_delete: int = 10
-    """How many objects ``prune`` may delete at most."""
+    """The maximum number of objects that ``prune`` may delete."""
     wait: int = 60
-    """For how many seconds a step waits for Sveltos to report what the step rests on; 0 to wait for nothing."""
+    """How many seconds a step waits until Sveltos reports what the step depends on; 0 disables waiting."""
 
 
 class Action(enum.StrEnum):
@@ -47,22 +56,22 @@ class Action(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"
     RECREATE = "recreate"
-    """Deleted and created anew, since it cannot be updated."""
+    """Deleted and created again, because the API server does not allow the update."""
     DELETE = "delete"
     HOLD = "hold"
-    """A profile is paused for the time of the rollback, so that it loses no match between two steps."""
+    """Pause a profile during the rollback, so that it loses no match between two steps."""
     RELEASE = "release"
     UNCHANGED = "unchanged"
     REFUSE = "refuse"
 
     @property
     def writes(self) -> bool:
-        """Whether it is a write."""
+        """Whether the action writes to the cluster."""
         return self not in {Action.UNCHANGED, Action.REFUSE}
 
 
 class Outcome(enum.StrEnum):
-    """What the server's dry run said of a step."""
+    """The outcome of a step's dry run on the API server."""
 
     OK = "ok"
     FAILED = "failed"
@@ -70,12 +79,12 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """The dry run of one step."""
+class DryRunResult:
+    """The dry run of one step on the API server."""
 
     outcome: Outcome
     message: str = ""
-    """Why it failed or was not tried."""
+    """Why the step failed or was not tried."""
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.message}" if self.message else str(self.outcome)
@@ -83,94 +92,95 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One object of the selection."""
+    """What the plan does with one object."""
 
     action: Action
     key: ObjectKey
     reason: str = ""
-    """Why it is refused; never a value of the object."""
+    """Why the plan takes or refuses the action. Never contains a value of the object."""
     changed: tuple[str, ...] = ()
     """Paths of the fields that differ, sorted."""
     needs: tuple[ObjectKey, ...] = ()
-    """Objects that earlier steps write and without which this one fails."""
-    trial: Trial | None = None
+    """Objects that earlier steps write, and without which this step fails."""
+    dry_run: DryRunResult | None = None
+    """None before the dry run, and for a step that does not write."""
     waits: tuple[Wait, ...] = ()
     """What Sveltos must report before this step is written."""
     effects: tuple[Effect, ...] = ()
-    """What Sveltos does after it, sorted."""
+    """What Sveltos does after the step, sorted."""
     archived: JsonObject | None = field(default=None, repr=False)
-    """The object as the sample holds it, normalized, with real values."""
+    """The object as the sample contains it, normalized, with real values."""
     live: JsonObject | None = field(default=None, repr=False)
-    """The object as the API server gave it when the plan was made, None where it does not exist."""
+    """The live object when the plan was made, as the API server returned it; None if it does not exist."""
     api_version: str = ""
-    """The API version that the server serves, for an object to create."""
+    """For an object to create: the API version that the server serves."""
 
     @property
     def uid(self) -> str:
-        """A precondition of the write, ``""`` for an object to create."""
+        """The uid that the object must still have when the step is written; ``""`` for an object to create."""
         return str((self.live or {}).get("metadata", {}).get("uid", ""))
 
     @property
     def resource_version(self) -> str:
-        """A precondition of the write, ``""`` for an object to create."""
+        """The resource version of the live object; ``""`` for an object to create."""
         return str((self.live or {}).get("metadata", {}).get("resourceVersion", ""))
 
     @property
     def writes(self) -> bool:
-        """Whether carrying out the plan writes this object."""
+        """Whether applying the plan writes this object."""
         return self.action.writes and not self.failed
 
     @property
     def failed(self) -> bool:
-        """Whether the server's dry run refused it."""
-        return self.trial is not None and self.trial.outcome is Outcome.FAILED
+        """Whether the server's dry run rejected the step."""
+        return self.dry_run is not None and self.dry_run.outcome is Outcome.FAILED
 
     @property
-    def why_not(self) -> str:
-        """Why this object cannot be rolled back, ``""`` where it can."""
+    def refusal(self) -> str:
+        """Why this object cannot be rolled back; ``""`` if it can."""
         if self.action is Action.REFUSE:
             return self.reason
-        return self.trial.message if self.trial is not None and self.failed else ""
+        return self.dry_run.message if self.dry_run is not None and self.failed else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a rollback would do, and whether it may."""
+    """What a rollback would do, and what blocks it."""
 
     cluster: ClusterInfo
     sample: str
     """The tag of the sample."""
     options: Options
     steps: tuple[Step, ...] = ()
-    """Every selected object, those that are written in the order of writing."""
-    withdraws: tuple[Withdraw, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    """A step for each selected object, and the steps that hold profiles; steps that write are in writing order."""
+    withdrawals: tuple[Withdrawal, ...] = ()
+    uncertainties: tuple[Uncertainty, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     holds: tuple[Hold, ...] = ()
-    stays: tuple[Stay, ...] = ()
-    """Live objects of the selected kinds that the sample does not have, and that this plan leaves alone."""
+    stays: tuple[Retained, ...] = ()
+    """Live objects of the selected kinds that are not in the sample and that the plan leaves alone."""
     unread: frozenset[Kind] = frozenset()
-    """Kinds that this user may not read, so that it is not known what the steps reach by them."""
+    """Kinds that this user may not read. The effects of the steps through these kinds are unknown."""
     incomplete: tuple[IncompleteKind, ...] = ()
-    """Kinds that could not be read when the sample was taken; objects of them are refused."""
+    """Kinds that could not be read when the sample was taken. Their objects are refused."""
     notes: tuple[str, ...] = ()
-    """What else somebody should know who decides about it, in words."""
-    spared: frozenset[ObjectKey] = frozenset()
-    """Profiles that lose clusters by this plan, and clusters that lose add-ons, but would not if they were selected."""
+    """Further facts for the user who decides about the plan."""
+    avoidable: frozenset[ObjectKey] = frozenset()
+    """Profiles that lose clusters, and clusters that lose add-ons, only because they are not selected."""
     controller_labels: frozenset[str] = frozenset()
     """Label keys that classifiers own on clusters."""
-    standing: tuple[JsonObject, ...] = field(default=(), repr=False)
-    """The live objects that decide which clusters match, to judge the plan anew when a step falls out of it."""
-    holdable: frozenset[ObjectKey] = frozenset()
-    """Selected profiles that may be paused for the time of the rollback."""
-    summaries: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict, repr=False)
-    """The clusters on which profiles in DryRun have a ClusterSummary."""
+    matching_objects: tuple[JsonObject, ...] = field(default=(), repr=False)
+    """The live objects of MATCHING_KINDS, to order the steps again when a step drops out of the plan."""
+    pausable: frozenset[ObjectKey] = frozenset()
+    """Selected profiles that may be paused during the rollback."""
+    summary_clusters: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict, repr=False)
+    """For each profile in DryRun: the clusters that have a ClusterSummary of the profile."""
 
     @property
-    def ways_out(self) -> tuple[str, ...]:
-        """How what is withdrawn need not be, in words, a line for each profile."""
-        profiles = sorted({one.profile for one in self.withdraws} & self.spared)
-        clusters = sorted({one.cluster.key for one in self.withdraws} & self.spared)
+    def suggestions(self) -> tuple[str, ...]:
+        """How to avoid withdrawals: a line for each profile or cluster in ``avoidable`` that has one, sorted."""
+        profiles = sorted({withdrawal.profile for withdrawal in self.withdrawals} & self.avoidable)
+        clusters = sorted({withdrawal.cluster.key for withdrawal in self.withdrawals} & self.avoidable)
         return (
             *(f"{in_words(key)} loses no cluster if it is rolled back as well" for key in profiles),
             *(f"{in_words(key)} loses no add-ons if it is rolled back as well" for key in clusters),
@@ -178,30 +188,30 @@ class Plan:
 
     @property
     def reached(self) -> frozenset[ClusterRef]:
-        """The managed clusters on which Sveltos does something after the steps that are written."""
-        idle = {Doing.REPORTS, Doing.ONCE, Doing.WAITS, Doing.STANDS, Doing.MAY_CHANGE}
-        found = (one.clusters for step in self.writes for one in step.effects if one.doing not in idle)
-        return frozenset(cluster for clusters in found for cluster in clusters)
+        """The managed clusters on which the steps make Sveltos deploy or withdraw something."""
+        idle = {EffectType.REPORTS, EffectType.ONCE, EffectType.WAITS, EffectType.STANDS, EffectType.MAY_CHANGE}
+        effects = (effect for step in self.writes for effect in step.effects if effect.type not in idle)
+        return frozenset(cluster for effect in effects for cluster in effect.clusters)
 
     @property
     def writes(self) -> tuple[Step, ...]:
-        """The steps that write, in order."""
+        """The steps that write, in writing order."""
         return tuple(step for step in self.steps if step.writes)
 
     @property
     def refused(self) -> tuple[Step, ...]:
-        """The objects that differ and cannot be rolled back."""
-        return tuple(step for step in self.steps if step.why_not)
+        """The steps of objects that differ from the sample and cannot be rolled back."""
+        return tuple(step for step in self.steps if step.refusal)
 
     @property
     def counts(self) -> Mapping[Action, int]:
-        """How many steps of each action."""
+        """The number of steps for each action."""
         numbers = Counter(step.action for step in self.steps)
         return {action: numbers[action] for action in Action}
 
     @property
     def blocked(self) -> tuple[str, ...]:
-        """Why the plan must not be carried out as it is; empty when it may."""
+        """Why the plan must not be applied, each reason with the option that changes that; empty if it may be."""
         reasons = []
         if self.refused and not self.options.skip_refused:
             which = "it" if len(self.refused) == 1 else "them"
@@ -213,26 +223,28 @@ class Plan:
             reasons.append(
                 f"{counted(deletions, 'object')} would be deleted; --max-delete allows {self.options.max_delete}"
             )
-        return (*reasons, *self._unconsented())
+        return (*reasons, *self._unaccepted_consequences())
 
-    def _unconsented(self) -> Iterator[str]:
-        """What the person has not agreed to: one flag covers all of it."""
+    def _unaccepted_consequences(self) -> Iterator[str]:
+        """The consequences that need --allow-withdraw, which accepts all of them."""
         if self.options.allow_withdraw:
             return
-        ended = [one for one in self.withdraws if one.takes and one.moment is not Moment.LESS]
-        less = {(one.profile, one.cluster) for one in self.withdraws if one.moment is Moment.LESS}
+        reduced = [entry for entry in self.withdrawals if entry.cause is WithdrawalCause.REDUCED]
+        ended = [
+            entry for entry in self.withdrawals if entry.needs_consent and entry.cause is not WithdrawalCause.REDUCED
+        ]
         if ended:
             lost = f"{counted(len(ended), 'match')} between a profile and a cluster"
             yield f"the plan ends {lost}; --allow-withdraw accepts that"
-        if less and not self.options.allow_less:
-            clusters = {cluster for _, cluster in less}
+        if reduced and not self.options.allow_less:
+            clusters = {entry.cluster for entry in reduced}
             where = f"a smaller configuration withdraws add-ons from {counted(len(clusters), 'cluster')}"
             yield f"{where}; --allow-withdraw-resources accepts that"
-        if self.doubts:
+        if self.uncertainties:
             yield (
-                f"{counted(len(self.doubts), 'object')} may cause Sveltos to withdraw add-ons, see the uncertain lines;"
-                " --allow-withdraw accepts that"
+                f"{counted(len(self.uncertainties), 'object')} may cause Sveltos to withdraw add-ons, see the uncertain"
+                " lines; --allow-withdraw accepts that"
             )
         if self.conflicts:
-            profiles = {one.profile for one in self.conflicts}
+            profiles = {conflict.profile for conflict in self.conflicts}
             yield f"{counted(len(profiles), 'profile')} would not be deployed; --allow-withdraw accepts that"

@@ -1,6 +1,6 @@
-"""Which profiles may deploy something else once a label is back, because a template of theirs reads the cluster.
+"""Profiles that may deploy something else after a label change, because one of their templates reads the cluster.
 
-Sveltos does not always notice such a change at once, so it is said as a possibility. This module must not render.
+Sveltos may not notice such a change at once, so the effect is only possible. Templates are not rendered here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback.plan.consequences import Doing, Effect
+from gitsnap.rollback.plan.consequences import Effect, EffectType
 from gitsnap.rollback.plan.deployed_content import Contents, Objects
 from gitsnap.rollback.plan.match_states import State, mode_of
 from gitsnap.rollback.plan.steps import Plan, Step
@@ -22,11 +22,11 @@ from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.references import references
 from gitsnap.sveltos.template_context import CLUSTER, TemplateInput
 
-_THE_CLUSTER = TemplateInput(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
+_CLUSTER_INPUT = TemplateInput(CLUSTER, ObjectKey(kinds.SVELTOS_CLUSTER, "", ""), ())
 
 
-class Inputs:
-    """The clusters that a plan relabels, with the profiles that go on to be deployed there."""
+class TemplateInputs:
+    """The clusters that a plan relabels, each with the profiles that are deployed there before and after the plan."""
 
     def __init__(self, plan: Plan) -> None:
         changes = changes_of(plan.steps, plan.controller_labels)
@@ -37,15 +37,15 @@ class Inputs:
         self._views = {cluster: template_view(document) for cluster, document in relabelled.items()}
         if not relabelled:
             return
-        start, end = State.of(plan.standing), State.of(plan.standing, changes)
+        start, end = State.of(plan.matching_objects), State.of(plan.matching_objects, changes)
         for key, document in sorted(end.selecting.items()):
             if key.kind in kinds.PROFILE_KINDS and mode_of(document).startswith("Continuous") and not paused(document):
-                for cluster in relabelled.keys() & start.standing(key) & end.row(key):
+                for cluster in relabelled.keys() & start.deployed_on(key) & end.matches(key):
                     self._profiles[cluster].append(document)
 
     @property
     def sources(self) -> frozenset[ObjectKey]:
-        """The ConfigMaps whose templates may read the cluster. Secrets are not read for that."""
+        """The ConfigMaps to read, because their templates may read the cluster. Secrets are not read for this."""
         return frozenset(
             target
             for cluster, profiles in self._profiles.items()
@@ -53,8 +53,11 @@ class Inputs:
             for target in self._targets(profile, cluster)
         )
 
-    def applied(self, plan: Plan, contents: Contents) -> Plan:
-        """The plan whose steps of clusters name the profiles with such templates."""
+    def add_to_plan(self, plan: Plan, contents: Contents) -> Plan:
+        """The plan in which the steps of clusters have ``MAY_CHANGE`` effects.
+
+        ``contents`` are the live objects of ``sources``.
+        """
         objects = Objects.after(contents, plan.steps)
         return replace(plan, steps=tuple(self._with_effects(step, objects) for step in plan.steps))
 
@@ -63,33 +66,33 @@ class Inputs:
         if not step.writes or cluster not in self._profiles:
             return step
         effects = [
-            Effect(Doing.MAY_CHANGE, ObjectKey.of(profile), (cluster,))
+            Effect(EffectType.MAY_CHANGE, ObjectKey.of(profile), (cluster,))
             for profile in self._profiles[cluster]
-            if self._reads(profile, cluster, objects)
+            if self._reads_cluster(profile, cluster, objects)
         ]
         return replace(step, effects=(*step.effects, *effects))
 
-    def _reads(self, profile: JsonObject, cluster: ClusterRef, objects: Objects) -> bool:
-        if any(map(_reads_the_cluster, _texts(profile.get("spec")))):
+    def _reads_cluster(self, profile: JsonObject, cluster: ClusterRef, objects: Objects) -> bool:
+        if any(map(_is_cluster_template, _texts(profile.get("spec")))):
             return True
-        found = (objects.get(target) for target in self._targets(profile, cluster))
+        config_maps = (objects.get(target) for target in self._targets(profile, cluster))
         return any(
-            document is not None
-            and documents.is_rendered(document)
-            and any(map(_reads_the_cluster, _texts(document.get("data"))))
-            for document in found
+            config_map is not None
+            and documents.is_rendered(config_map)
+            and any(map(_is_cluster_template, _texts(config_map.get("data"))))
+            for config_map in config_maps
         )
 
     def _targets(self, profile: JsonObject, cluster: ClusterRef) -> Iterable[ObjectKey]:
         return {
             reference.target
             for reference in references(profile, (cluster,), self._views.get)
-            if reference.unresolved is None and reference.target.kind == kinds.CONFIG_MAP  # Secrets stay unread
+            if reference.unresolved is None and reference.target.kind == kinds.CONFIG_MAP
         }
 
 
-def _reads_the_cluster(text: str) -> bool:
-    return "{{" in text and _THE_CLUSTER.is_read_by(text)
+def _is_cluster_template(text: str) -> bool:
+    return "{{" in text and _CLUSTER_INPUT.is_read_by(text)
 
 
 def _texts(value: Any) -> Iterator[str]:

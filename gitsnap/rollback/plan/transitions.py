@@ -1,7 +1,4 @@
-"""What the steps of a plan make of the objects that decide about matches and content.
-
-This module must not judge what follows from it.
-"""
+"""The changes that steps make to the objects that decide about matches and content."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ PAUSES = frozenset({Action.HOLD, Action.RELEASE})
 
 
 def matching_steps(steps: Iterable[Step]) -> list[Step]:
-    """The steps that write what decides about matches, without those that only hold a profile."""
+    """The steps that write objects which decide about matches, without steps that only hold or release a profile."""
     return [
         step
         for step in steps
@@ -27,12 +24,12 @@ def matching_steps(steps: Iterable[Step]) -> list[Step]:
 
 
 def content_steps(steps: Iterable[Step]) -> dict[ObjectKey, Step]:
-    """The steps that write what others refer to."""
+    """The steps that write objects which profiles refer to, by object."""
     return {step.key: step for step in steps if step.writes and restore.rule_of(step.key.kind).phase < Phase.MATCHING}
 
 
 def change_of(step: Step, controller_labels: Collection[str]) -> Change:
-    """An object before and after its step."""
+    """The object of a step that writes, before and after the step."""
     if step.action is Action.DELETE:
         return Change(step.key, step.live, None)
     if step.archived is None:
@@ -45,5 +42,5 @@ def change_of(step: Step, controller_labels: Collection[str]) -> Change:
 
 
 def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[Change]:
-    """What the steps that decide about matches change."""
+    """The changes of the steps that decide about matches."""
     return [change_of(step, controller_labels) for step in matching_steps(steps)]

@@ -1,7 +1,7 @@
-"""What one step sends to the server, for the object as it is at that moment.
+"""The request that a step sends to the API server, built from the object as it is at that moment.
 
-An object moves all the time without anybody's doing: Sveltos writes status, and with it the resource version. Such a
-step is built anew; a step whose part of the object moved is a conflict. This module must not talk to a server.
+The resource version of an object changes whenever Sveltos writes its status. The request is then built again. If the
+part of the object that the step changes has moved, the step is a conflict.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from gitsnap.sveltos.normalize import normalize, terminating
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new object."""
+    """Create an object."""
 
     document: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """A whole object, with the live uid and resource version in its metadata."""
+    """Replace a whole object. Its metadata has the live uid and resource version."""
 
     document: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class MergePatch:
-    """The keys to change, with the live uid and resource version in its metadata."""
+    """Change some keys of an object. The metadata of the patch has the live uid and resource version."""
 
     key: ObjectKey
     patch: JsonObject
@@ -40,7 +40,7 @@ class MergePatch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """An object that goes, if it still is the one with this uid and resource version."""
+    """Delete an object on the condition that it still has this uid and resource version."""
 
     key: ObjectKey
     uid: str
@@ -50,10 +50,10 @@ class Delete:
 Request = Create | Replace | MergePatch | Delete
 
 
-def request_of(step: Step, live: JsonObject | None, *, controller_labels: Collection[str]) -> Request:
-    """What to send for a step that writes; ``live`` is the object as it is now, None for one to create.
+def build_request(step: Step, live: JsonObject | None, *, controller_labels: Collection[str]) -> Request:
+    """The request of a step that writes. ``live`` is the current object, None to create an object.
 
-    A recreation is asked for twice: its deletion with the live object, its creation without.
+    A recreation takes two requests: with the live object its deletion, with None its creation.
     """
     if live is not None and step.action in {Action.DELETE, Action.RECREATE}:
         metadata = live["metadata"]
@@ -73,21 +73,22 @@ def request_of(step: Step, live: JsonObject | None, *, controller_labels: Collec
     return Replace(restore.update(target, live=live, normalized=normalized))
 
 
-def moved(step: Step, fresh: JsonObject, *, controller_labels: Collection[str]) -> bool:
-    """Whether what a step changes was changed by somebody else since the plan, or the object was made anew."""
+def changed_since(step: Step, fresh: JsonObject, *, controller_labels: Collection[str]) -> bool:
+    """Whether somebody else changed the part that a step restores since the plan, or replaced the object."""
     if step.live is None or terminating(fresh):
         return True
     if not same_json(fresh["metadata"].get("uid"), step.live["metadata"].get("uid")):
         return True
-    before, after = (
-        restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (step.live, fresh)
-    )
-    return not same_json(before, after)
+    return not _same_restorable_part(step.live, fresh, controller_labels)
 
 
 def has_no_effect(live: JsonObject, result: JsonObject, *, controller_labels: Collection[str]) -> bool:
-    """Whether the server's answer to a dry run is the live object, because it fills in defaults that were left out."""
+    """Whether the result of a dry run equals the live object, because the server fills in omitted defaults."""
+    return _same_restorable_part(live, result, controller_labels)
+
+
+def _same_restorable_part(first: JsonObject, second: JsonObject, controller_labels: Collection[str]) -> bool:
     before, after = (
-        restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (live, result)
+        restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (first, second)
     )
     return same_json(before, after)

@@ -22,6 +22,7 @@ Pair = tuple[ObjectKey, ObjectKey]
 _REPORTED = kinds.PROFILE_KINDS | {kinds.SET, kinds.CLUSTER_SET}
 _FOLLOWED = _REPORTED | kinds.CLUSTER_KINDS
 _ENOUGH = 300.0
+_SETS_FIRST = {**INSTANT, "queue Profile": (0.01, 0.01), "queue ClusterProfile": (0.01, 0.01)}
 
 
 @dataclass
@@ -31,9 +32,11 @@ class Matches:
     objects: dict[ObjectKey, JsonObject]
     lost: set[Pair] = field(default_factory=set)
     """The pairs whose ClusterSummary was deleted, whether they came back or not."""
+    sets_first: bool = True
+    """Whether the status of a set is up to date before a profile is looked at. Sveltos promises no such order."""
 
     def __post_init__(self) -> None:
-        self._stage = Stage(lags=Lags(bounds=INSTANT))
+        self._stage = Stage(lags=Lags(bounds=_SETS_FIRST if self.sets_first else INSTANT))
         self._stage.server.listeners.append(self._see)
 
     def act(self) -> None:

@@ -97,8 +97,8 @@ class Player:
 
     def _carry_out(self, outcome: Round, plan: Plan, since: int, *, undoes: str = "") -> None:
         """Carry out a plan; ``since`` is where the log of the managed clusters ended before it was made."""
-        outcome.named += len(plan.withdraws)
-        outcome.doubts += len(plan.doubts)
+        outcome.named += len(plan.withdrawals)
+        outcome.doubts += len(plan.uncertainties)
         if not plan.writes:
             return
         if self.situation.outage:

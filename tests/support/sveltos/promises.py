@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan import Doing, Moment, Plan, Withdraw
+from gitsnap.rollback.plan import EffectType, Plan, Withdrawal, WithdrawalCause
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease
 from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, Slot
 
@@ -30,7 +30,7 @@ def gaps(plan: Plan) -> set[tuple[ObjectKey | None, ObjectKey]]:
         (effect.by, cluster.key)
         for step in plan.writes
         for effect in step.effects
-        if effect.doing is Doing.DEPLOYS
+        if effect.type is EffectType.DEPLOYS
         for cluster in effect.clusters
     }
 
@@ -55,8 +55,10 @@ def unkept(plan: Plan, managed: ManagedClusters) -> list[str]:
     """What a line named, and what runs on all the same once everything is at rest."""
     return sorted(
         f"{line.cluster} {slot} of {line.profile.kind.name} {line.profile.name}: {line}"
-        for line in plan.withdraws
-        if line.takes and line.moment in {Moment.END, Moment.LESS} and line.deployed is not None
+        for line in plan.withdrawals
+        if line.needs_consent
+        and line.cause in {WithdrawalCause.ENDED, WithdrawalCause.REDUCED}
+        and line.deployed is not None
         for slot, deployed in managed.of(line.cluster.key).items()
         if deployed.owner == line.profile and _lists(line, slot)
     )
@@ -66,17 +68,23 @@ def _named(plan: Plan, happening: Happening) -> bool:
     owner = happening.owner
     if owner is None:
         return False
-    doubted = any(doubt.key == owner for doubt in plan.doubts)
+    doubted = any(doubt.key == owner for doubt in plan.uncertainties)
     return doubted or _withdrawn(plan, owner, happening.cluster, happening.slot)
 
 
 def _withdrawn(plan: Plan, owner: ObjectKey, cluster: ObjectKey, slot: Slot) -> bool:
     """Whether a line names the whole profile on the cluster, or this very resource; none that says that it stays."""
-    lines = [line for line in plan.withdraws if line.profile == owner and line.cluster.key == cluster and line.takes]
-    return any(line.moment is not Moment.LESS or line.deployed is None or _lists(line, slot) for line in lines)
+    lines = [
+        line
+        for line in plan.withdrawals
+        if line.profile == owner and line.cluster.key == cluster and line.needs_consent
+    ]
+    return any(
+        line.cause is not WithdrawalCause.REDUCED or line.deployed is None or _lists(line, slot) for line in lines
+    )
 
 
-def _lists(line: Withdraw, slot: Slot) -> bool:
+def _lists(line: Withdrawal, slot: Slot) -> bool:
     for entry in line.deployed or ():
         if isinstance(entry, DeployedRelease):
             kind, local = RELEASE, False

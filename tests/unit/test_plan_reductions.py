@@ -12,8 +12,8 @@ import pytest
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.render.plan import plan_text, question
-from gitsnap.rollback.plan import Doing, Moment, Plan, Selection
-from gitsnap.rollback.planner import say_what_goes
+from gitsnap.rollback.plan import EffectType, Plan, Selection, WithdrawalCause
+from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, plan_of, sample_state, step_of, with_metadata
@@ -24,7 +24,9 @@ EAST = custom(kinds.SVELTOS_CLUSTER, "east", {}, "default", labels={"env": "fv"}
 
 def config_map(name: str, *documents: str, **annotations: str) -> JsonObject:
     """A ConfigMap that deploys ConfigMaps of these names to the namespace ``app``."""
-    texts = [f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {one}\n  namespace: app\n" for one in documents]
+    texts = [
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {document}\n  namespace: app\n" for document in documents
+    ]
     metadata = {"name": name, "namespace": "default", **({"annotations": annotations} if annotations else {})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"all.yaml": "---\n".join(texts)}}
 
@@ -32,13 +34,13 @@ def config_map(name: str, *documents: str, **annotations: str) -> JsonObject:
 def profile(*references: str, charts: tuple[str, ...] = (), **spec: Any) -> JsonObject:
     """A ClusterProfile of the clusters with ``env: fv``; a reference that ends in ``?`` is optional."""
     policies = [
-        {"kind": "ConfigMap", "namespace": "default", "name": one.rstrip("?")}
-        | ({"optional": True} if one.endswith("?") else {})
-        for one in references
+        {"kind": "ConfigMap", "namespace": "default", "name": reference.rstrip("?")}
+        | ({"optional": True} if reference.endswith("?") else {})
+        for reference in references
     ]
     releases = [
-        {"releaseNamespace": "web", "releaseName": one, "helmChartAction": "Install", "chartName": "x/y"}
-        for one in charts
+        {"releaseNamespace": "web", "releaseName": chart, "helmChartAction": "Install", "chartName": "x/y"}
+        for chart in charts
     ]
     fields = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "policyRefs": policies, "helmCharts": releases}
     return custom(kinds.CLUSTER_PROFILE, "guestbook", {**fields, **spec})
@@ -46,10 +48,12 @@ def profile(*references: str, charts: tuple[str, ...] = (), **spec: Any) -> Json
 
 def deployed(cluster: JsonObject, *names: str, charts: tuple[str, ...] = ()) -> JsonObject:
     """The ClusterConfiguration that lists what the profile deployed."""
-    resources = [{"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": one} for one in names]
+    resources = [
+        {"kind": "ConfigMap", "group": "", "version": "v1", "namespace": "app", "name": name} for name in names
+    ]
     releases = [
-        {"releaseNamespace": "web", "namespace": "web", "releaseName": one, "chartVersion": "1", "repoURL": "u"}
-        for one in charts
+        {"releaseNamespace": "web", "namespace": "web", "releaseName": chart, "chartVersion": "1", "repoURL": "u"}
+        for chart in charts
     ]
     features = [{"featureID": "Resources", "resources": resources}, {"featureID": "Helm", "charts": releases}]
     name = cluster["metadata"]["name"]
@@ -63,58 +67,58 @@ def deployed(cluster: JsonObject, *names: str, charts: tuple[str, ...] = ()) -> 
 def planned(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection | None = None, **options: Any
 ) -> Plan:
-    """The plan, with what it takes away."""
+    """The plan with what it withdraws."""
     cluster = MemoryCluster.of(live)
     plan = plan_of(sample_state(sample), [*cluster.objects.values()], selection, **options)
-    return say_what_goes(cluster, plan)
+    return add_withdrawals(cluster, plan)
 
 
 def lines(plan: Plan) -> list[str]:
-    """What is withdrawn, in words."""
-    return [str(one) for one in plan.withdraws]
+    """The withdrawal lines."""
+    return [str(withdrawal) for withdrawal in plan.withdrawals]
 
 
-def doings(plan: Plan, name: str) -> set[Doing]:
-    """What follows from the step of an object."""
-    return {effect.doing for effect in step_of(plan, name).effects}
+def effect_types(plan: Plan, name: str) -> set[EffectType]:
+    """The types of the effects of an object's step."""
+    return {effect.type for effect in step_of(plan, name).effects}
 
 
 TWO = [WEST, config_map("a", "one"), config_map("b", "two")]
 
 
 def test_fewer_references_and_charts_are_a_withdraw_line() -> None:
-    """SVELTOS.md 10.5: the resources of the reference and the release that go, by name of the cluster, with consent."""
+    """SVELTOS.md 10.5: the resources of a removed reference and the removed release, with cluster and consent."""
     live = [*TWO, profile("a", "b", charts=("web",)), deployed(WEST, "one", "two", charts=("web",))]
     plan = planned([profile("a")], live)
     assert lines(plan) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 Helm release and 1 resource withdrawn"
     ]
     assert any("--allow-withdraw-resources" in reason for reason in plan.blocked)
-    assert doings(plan, "guestbook") == {Doing.REDEPLOYS, Doing.REDUCES}
+    assert effect_types(plan, "guestbook") == {EffectType.REDEPLOYS, EffectType.REDUCES}
     assert not planned([profile("a")], live, allow_withdraw=True).blocked
     assert not planned([profile("a")], live, allow_less=True).blocked
     assert "take add-ons from 1 managed cluster" in question(plan)
 
 
 def test_fewer_documents_in_a_config_map_are_a_withdraw_line() -> None:
-    """Where only the ConfigMap is rolled back, by the profile that uses it."""
+    """Also if only the ConfigMap is rolled back, through the profile that refers to it."""
     live = [WEST, config_map("a", "one", "two"), profile("a"), deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
     assert lines(plan) == ["ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"]
-    assert doings(plan, "a") == {Doing.REDEPLOYS, Doing.REDUCES}
+    assert effect_types(plan, "a") == {EffectType.REDEPLOYS, EffectType.REDUCES}
 
 
 def test_what_changes_within_documents_takes_nothing() -> None:
-    """The same resources with other content, and resources that come: no line, no question."""
+    """The same resources with other content, and new resources: no line, no question."""
     live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
     plan = planned([config_map("a", "one", "two")], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
+    assert not plan.withdrawals
     assert not plan.blocked
-    assert doings(plan, "a") == {Doing.REDEPLOYS}
+    assert effect_types(plan, "a") == {EffectType.REDEPLOYS}
 
 
 def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() -> None:
-    """Both references deploy it before, one of them after."""
+    """Both references deploy the resource before the plan, one of them after it."""
     live = [
         WEST,
         config_map("a", "one", "two"),
@@ -122,18 +126,18 @@ def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() 
         profile("a", "b"),
         deployed(WEST, "one", "two"),
     ]
-    assert not planned([profile("a")], live).withdraws
+    assert not planned([profile("a")], live).withdrawals
 
 
 def test_all_that_a_profile_deploys_is_withdrawn() -> None:
-    """A profile without any reference left says so, and not that it redeploys."""
+    """A profile without references withdraws everything; it does not redeploy."""
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile()], live)
-    assert doings(plan, "guestbook") == {Doing.WITHDRAWS}
+    assert effect_types(plan, "guestbook") == {EffectType.WITHDRAWS}
 
 
 def test_many_clusters_are_one_line() -> None:
-    """With their number and the sum, so that the question stays bearable."""
+    """Many clusters share a line with their number and the total."""
     clusters = [custom(kinds.SVELTOS_CLUSTER, f"c{n}", {}, "default", labels={"env": "fv"}) for n in range(9)]
     live = [*clusters, config_map("a", "one"), config_map("b", "two"), profile("a", "b")]
     live += [deployed(cluster, "one", "two") for cluster in clusters]
@@ -143,42 +147,42 @@ def test_many_clusters_are_one_line() -> None:
     assert line.endswith("9 resources withdrawn")
 
 
-@pytest.mark.parametrize(("optional", "expected"), [(True, Doing.REDUCES), (False, Doing.FAILS)])
-def test_a_reference_to_nothing(*, optional: bool, expected: Doing) -> None:
-    """SVELTOS.md 10.6: an optional one is withdrawn, a required one lets the deployment fail, and what stands stays."""
+@pytest.mark.parametrize(("optional", "expected"), [(True, EffectType.REDUCES), (False, EffectType.FAILS)])
+def test_a_reference_to_nothing(*, optional: bool, expected: EffectType) -> None:
+    """SVELTOS.md 10.6: an optional reference is withdrawn, a required one fails the deployment, and add-ons stay."""
     live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile("a", "gone?" if optional else "gone")], live)
-    assert expected in doings(plan, "guestbook")
-    assert bool(plan.withdraws) is optional
-    assert (Doing.REDEPLOYS in doings(plan, "guestbook")) is optional
+    assert expected in effect_types(plan, "guestbook")
+    assert bool(plan.withdrawals) is optional
+    assert (EffectType.REDEPLOYS in effect_types(plan, "guestbook")) is optional
 
 
 def test_a_profile_that_comes_with_a_reference_to_nothing() -> None:
-    """Where a cluster only comes to match, or the profile is created, the deployment fails just so."""
+    """The deployment also fails if a cluster starts to match, or if the plan creates the profile."""
     created = planned([profile("gone")], [WEST, EAST])
-    assert doings(created, "guestbook") == {Doing.FAILS}
+    assert effect_types(created, "guestbook") == {EffectType.FAILS}
     live = [with_metadata(WEST, labels={}), profile("gone")]
-    assert doings(planned([WEST], live, Selection(clusters=("west",))), "west") == {Doing.FAILS}
+    assert effect_types(planned([WEST], live, Selection(clusters=("west",))), "west") == {EffectType.FAILS}
 
 
 def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:
-    """Sveltos does not find it, so the deployment fails."""
+    """Sveltos does not find a Secret of another type, so the deployment fails."""
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "type": "Opaque"}
     reference = {"kind": "Secret", "namespace": "default", "name": "s"}
     live = [WEST, config_map("a", "one"), secret, profile("a"), deployed(WEST, "one")]
     wrong = profile("a")
     wrong["spec"]["policyRefs"].append(reference)
-    assert doings(planned([wrong], live), "guestbook") == {Doing.FAILS}
+    assert effect_types(planned([wrong], live), "guestbook") == {EffectType.FAILS}
 
 
 def test_a_resource_that_moves_to_another_source_is_refused_by_sveltos() -> None:
-    """SVELTOS.md 10.11: it belongs to the ConfigMap that it was deployed from. The plan says so, and asks."""
+    """SVELTOS.md 10.11: the resource belongs to the ConfigMap that deployed it. The plan needs consent."""
     live = [WEST, config_map("app-v1", "x"), config_map("app-v2", "x"), profile("app-v2"), deployed(WEST, "x")]
     plan = planned([profile("app-v1")], live)
-    assert doings(plan, "guestbook") == {Doing.FAILS}
+    assert effect_types(plan, "guestbook") == {EffectType.FAILS}
     (conflict,) = plan.conflicts
     assert (conflict.source.name, conflict.former.name) == ("app-v1", "app-v2")
-    assert "First take it out of ConfigMap default/app-v2" in str(conflict)
+    assert "First remove it from ConfigMap default/app-v2" in str(conflict)
     assert plan.blocked
     assert "conflict:" in plan_text(plan, columns=80)
 
@@ -186,73 +190,73 @@ def test_a_resource_that_moves_to_another_source_is_refused_by_sveltos() -> None
 @pytest.mark.parametrize(
     ("before", "after", "expected", "takes"),
     [
-        ("Continuous", "OneTime", Doing.LAST, True),
-        ("OneTime", "OneTime", Doing.ONCE, False),
-        ("Continuous", "DryRun", Doing.REPORTS, False),
-        ("DryRun", "Continuous", Doing.REDEPLOYS, True),
+        ("Continuous", "OneTime", EffectType.LAST, True),
+        ("OneTime", "OneTime", EffectType.ONCE, False),
+        ("Continuous", "DryRun", EffectType.REPORTS, False),
+        ("DryRun", "Continuous", EffectType.REDEPLOYS, True),
     ],
 )
-def test_modes(before: str, after: str, expected: Doing, *, takes: bool) -> None:
-    """SVELTOS.md 10.8: a change to OneTime deploys once; under OneTime and in DryRun nothing is taken away."""
+def test_modes(before: str, after: str, expected: EffectType, *, takes: bool) -> None:
+    """SVELTOS.md 10.8: a change to OneTime deploys once; under OneTime and in DryRun nothing is withdrawn."""
     live = [*TWO, profile("a", "b", syncMode=before), deployed(WEST, "one", "two")]
     plan = planned([profile("a", syncMode=after)], live)
-    assert expected in doings(plan, "guestbook")
-    assert bool(plan.withdraws) is takes
+    assert expected in effect_types(plan, "guestbook")
+    assert bool(plan.withdrawals) is takes
 
 
 def test_what_policies_leave_may_become_less_before_they_do() -> None:
-    """The profile is written first, for its LeavePolicies: the cluster still matches, so it deploys less."""
+    """The profile is written first, for its LeavePolicies: the cluster still matches, so the profile deploys less."""
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([with_metadata(WEST, labels={}), profile("a", stopMatchingBehavior="LeavePolicies")], live)
     assert [step.key.name for step in plan.writes] == ["guestbook", "west"]
-    assert {one.moment: one.stays for one in plan.withdraws} == {
-        Moment.END: "stopMatchingBehavior LeavePolicies",
-        Moment.LESS: "",
+    assert {withdrawal.cause: withdrawal.retention_reason for withdrawal in plan.withdrawals} == {
+        WithdrawalCause.ENDED: "stopMatchingBehavior LeavePolicies",
+        WithdrawalCause.REDUCED: "",
     }
 
 
 def test_a_pause_holds_the_spec_and_not_the_content() -> None:
-    """SVELTOS.md 9.1: fewer references of a paused profile take nothing, fewer documents do."""
+    """SVELTOS.md 9.1: fewer references of a paused profile withdraw nothing, fewer documents do."""
     paused = {"annotations": {"profile.projectsveltos.io/paused": "true"}}
     status = {"matchingClusters": [{"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster"}]}
     status["matchingClusters"][0] |= {"namespace": "default", "name": "west"}
     live = [*TWO, with_metadata(profile("a", "b"), **paused) | {"status": status}, deployed(WEST, "one", "two")]
-    assert not planned([with_metadata(profile("a"), **paused)], live).withdraws
+    assert not planned([with_metadata(profile("a"), **paused)], live).withdrawals
     fewer = planned([config_map("b")], live, Selection(resources=("ConfigMap/default/b",)))
-    assert [one.moment for one in fewer.withdraws] == [Moment.LESS]
+    assert [withdrawal.cause for withdrawal in fewer.withdrawals] == [WithdrawalCause.REDUCED]
 
 
 def test_what_nobody_can_look_into_is_uncertain() -> None:
-    """A Flux source that is left out beside others: which of the resources came from it is not known."""
+    """One of several Flux sources is removed: it is unknown which resources came from it."""
     flux = {"kind": "GitRepository", "namespace": "flux", "name": "apps", "path": "a"}
     other = {"kind": "GitRepository", "namespace": "flux", "name": "more", "path": "b"}
     live = [WEST, profile(policyRefs=[flux, other]), deployed(WEST, "one", "two")]
     plan = planned([profile(policyRefs=[flux])], live)
-    assert [doubt.key.name for doubt in plan.doubts] == ["guestbook"]
+    assert [doubt.key.name for doubt in plan.uncertainties] == ["guestbook"]
     assert plan.blocked
 
 
 def test_text_that_is_no_object_says_nothing() -> None:
-    """A password beside documents deploys nothing, and its change is no doubt about them."""
+    """A password beside documents deploys nothing, so its change is no uncertainty."""
     before, after = config_map("a", "one"), config_map("a", "one")
     before["data"]["password"], after["data"]["password"] = "old", "new"
     live = [WEST, before, profile("a"), deployed(WEST, "one")]
     plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
-    assert (plan.doubts, plan.withdraws) == ((), ())
+    assert (plan.uncertainties, plan.withdrawals) == ((), ())
 
 
 def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
-    """A separator with text behind it: the whole object is refused, and what runs there stays."""
+    """Text behind a separator: Sveltos rejects the whole object, and running add-ons stay."""
     broken = config_map("a")
     broken["data"] = {"x": "a: b\n---oops\n"}
     live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
     plan = planned([broken], live, Selection(resources=("ConfigMap/default/a",)))
-    assert doings(plan, "a") == {Doing.FAILS}
-    assert not plan.withdraws
+    assert effect_types(plan, "a") == {EffectType.FAILS}
+    assert not plan.withdrawals
 
 
 def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
-    """Names with actions are recognised by the text around them."""
+    """Names with template actions are recognized by the text around the actions."""
     template = {"projectsveltos.io/template": "ok"}
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: one-{{ .Cluster.metadata.name }}\n  namespace: app\n"
     before, after = config_map("a", **template), config_map("a", **template)
@@ -260,8 +264,8 @@ def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
     after["data"] = {"x": text + "data: {a: c}\n"}
     live = [WEST, before, profile("a"), deployed(WEST, "one-west")]
     plan = planned([after], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
-    assert not plan.doubts
+    assert not plan.withdrawals
+    assert not plan.uncertainties
 
 
 class _Forbidding(MemoryCluster):
@@ -274,17 +278,17 @@ class _Forbidding(MemoryCluster):
 
 
 def test_content_that_may_not_be_read_is_no_nothing() -> None:
-    """What came from a reference that goes is withdrawn, also where nobody may look into it."""
+    """The resources of a removed reference are withdrawn, even if the user may not read the reference's target."""
     cluster = _Forbidding.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
-    assert lines(say_what_goes(cluster, plan)) == [
+    assert lines(add_withdrawals(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
 
 
 @pytest.mark.parametrize("where", ["content", "spec", "nowhere"])
 def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -> None:
-    """SVELTOS.md 10.9: Sveltos does not always notice, so the step of the cluster says that it may."""
+    """SVELTOS.md 10.9: Sveltos does not always notice the change, so the effect is possible only."""
     template = {"projectsveltos.io/template": "ok"}
     reading = "{{ .Cluster.metadata.labels.zone }}"
     content = config_map("a", "one", **template)
@@ -295,12 +299,12 @@ def test_a_label_that_a_template_reads_may_change_what_is_deployed(where: str) -
     live = [WEST, content, profile("a", **(values if where == "spec" else {})), deployed(WEST, "one")]
     relabelled = with_metadata(WEST, labels={"env": "fv", "zone": "b"})
     plan = planned([relabelled], live, Selection(clusters=("west",)))
-    assert doings(plan, "west") == (set() if where == "nowhere" else {Doing.MAY_CHANGE})
+    assert effect_types(plan, "west") == (set() if where == "nowhere" else {EffectType.MAY_CHANGE})
     assert ("may change" in plan_text(plan, columns=0)) is (where != "nowhere")
 
 
 class _ListingOnly(MemoryCluster):
-    """A cluster in which this role may list ClusterConfigurations, and not get one: the controller's own."""
+    """A cluster whose role may list ClusterConfigurations, but not get one: the role of the controller."""
 
     def get(self, key: ObjectKey) -> JsonObject:
         if key.kind == kinds.CLUSTER_CONFIGURATION:
@@ -309,16 +313,16 @@ class _ListingOnly(MemoryCluster):
 
 
 def test_a_role_that_may_only_list_is_told_what_goes() -> None:
-    """In the controller's pod the numbers are the same as on a laptop."""
+    """In the controller's pod, the plan has the same numbers as on a laptop."""
     cluster = _ListingOnly.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
-    assert lines(say_what_goes(cluster, plan)) == [
+    assert lines(add_withdrawals(cluster, plan)) == [
         "ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"
     ]
 
 
 def summary(cluster: JsonObject, state: str, **spec: Any) -> JsonObject:
-    """The ClusterSummary of the profile, whose resources are in a state."""
+    """The ClusterSummary of the profile; its feature Resources is in the given state."""
     name = cluster["metadata"]["name"]
     fields = {"clusterNamespace": "default", "clusterName": name, "clusterType": "Sveltos"}
     document = custom(kinds.CLUSTER_SUMMARY, f"guestbook-sveltos-{name}", {**fields, "clusterProfileSpec": spec})
@@ -327,8 +331,12 @@ def summary(cluster: JsonObject, state: str, **spec: Any) -> JsonObject:
 
 
 def own(plan: Plan) -> list[tuple[str, set[str]]]:
-    """The cluster of each line, and the names of what goes."""
-    return [(one.cluster.name, {entry.name for entry in one.deployed or ()}) for one in plan.withdraws if one.takes]
+    """The cluster of each withdrawal, and the names of the withdrawn entries."""
+    return [
+        (withdrawal.cluster.name, {entry.name for entry in withdrawal.deployed or ()})
+        for withdrawal in plan.withdrawals
+        if withdrawal.needs_consent
+    ]
 
 
 @pytest.mark.parametrize(
@@ -347,38 +355,38 @@ def test_content_is_deployed_by_the_profile_as_it_is_live(fields: dict[str, Any]
     plan = planned(sample, live)
     assert own(plan) == [("west", {"two"})]
     assert plan.blocked
-    assert Doing.REDUCES in doings(plan, "a")
+    assert EffectType.REDUCES in effect_types(plan, "a")
 
 
 @pytest.mark.parametrize("mode", ["DryRun", "OneTime"])
 def test_content_of_a_live_profile_that_does_not_deploy_takes_nothing(mode: str) -> None:
-    """It is in DryRun or OneTime already."""
+    """The live profile is in DryRun or OneTime."""
     live = [WEST, config_map("a", "one", "two"), profile("a", syncMode=mode), deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 @pytest.mark.parametrize("state", ["FailedNonRetriable", "Failed", "Provisioning"])
 @pytest.mark.parametrize("mode", ["Continuous", "OneTime"])
 def test_what_runs_after_a_failed_deployment_is_uncertain(state: str, mode: str) -> None:
-    """No ClusterConfiguration lists it, and the deployment goes on once the missing ConfigMap is there."""
+    """No ClusterConfiguration lists the resources, and the deployment continues once the missing ConfigMap exists."""
     live = [WEST, profile("a", syncMode=mode), summary(WEST, state, policyRefs=[{}], syncMode=mode)]
     plan = planned([config_map("a", "one")], live)
-    (doubt,) = plan.doubts
-    assert "default/sveltos--west failed or is not done" in str(doubt)
+    (doubt,) = plan.uncertainties
+    assert "default/sveltos--west failed or is in progress" in str(doubt)
     assert plan.blocked
     settled = [*live[:2], summary(WEST, "Provisioned", policyRefs=[{}], syncMode=mode)]
-    assert not planned([config_map("a", "one")], settled).doubts
+    assert not planned([config_map("a", "one")], settled).uncertainties
 
 
 def test_a_deployment_that_goes_on_failing_is_certain() -> None:
-    """It takes nothing as long as the other reference leads nowhere."""
+    """The deployment withdraws nothing while the target of the other reference is missing."""
     live = [WEST, profile("a", "gone"), summary(WEST, "FailedNonRetriable", policyRefs=[{}])]
-    assert not planned([config_map("a", "one")], live).doubts
+    assert not planned([config_map("a", "one")], live).uncertainties
 
 
 def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused() -> None:
-    """The paused profile named it when it was paused; its spec has lost that since."""
+    """The paused profile depended on the prerequisite when it was paused; its spec no longer does."""
     listed = {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "namespace": "default"}
     status = {"status": {"matchingClusters": [{**listed, "name": "west"}]}}
     paused = with_metadata(profile(), annotations={"profile.projectsveltos.io/paused": "true"}, name="other") | status
@@ -389,7 +397,7 @@ def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused
 
 
 def test_a_document_that_moves_between_two_sources_is_gone_for_a_moment() -> None:
-    """Both ConfigMaps are written, one after the other; the profile refers to both of them all the time."""
+    """Both ConfigMaps are written, one after the other; the profile refers to both throughout."""
     live = [WEST, config_map("a", "one", "two"), config_map("b", "three"), profile("a", "b")]
     live.append(deployed(WEST, "one", "two", "three"))
     plan = planned([config_map("a", "one"), config_map("b", "three", "two")], live)

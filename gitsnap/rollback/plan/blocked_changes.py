@@ -1,6 +1,6 @@
-"""Changes that would take something away as things are, kept until a step has touched all that they would harm.
+"""Changes that would do harm in the current state, until later steps touch the matches that they would harm.
 
-This module must not judge what harm is.
+``ordering`` decides what harm is.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.rollback.plan.match_states import Row
+from gitsnap.rollback.plan.match_states import Matches
 from gitsnap.sveltos.matching import ClusterRef
 
 
-class Blocked:
-    """Changes that would do harm, and to which matches."""
+class BlockedChanges:
+    """Positions of changes in an order, each with the matches that the change would harm."""
 
     def __init__(self) -> None:
         self._harm: dict[int, dict[ObjectKey, set[ClusterRef]]] = {}
@@ -24,23 +24,27 @@ class Blocked:
         return bool(self._harm)
 
     @property
-    def obstacles(self) -> list[frozenset[ObjectKey]]:
-        """Whom each of them would harm, in their order."""
+    def harmed_profiles(self) -> list[frozenset[ObjectKey]]:
+        """The profiles that each blocked change would harm, in the order of the changes."""
         return [frozenset(self._harm[position]) for position in sorted(self._harm)]
 
-    def add(self, position: int, harm: Mapping[ObjectKey, Row]) -> None:
-        """Remember what a change would harm."""
+    def add(self, position: int, harm: Mapping[ObjectKey, Matches]) -> None:
+        """Block the change at ``position``, which would harm these matches."""
         self._harm[position] = {key: set(clusters) for key, clusters in harm.items()}
         for key, clusters in harm.items():
             self._by_key.setdefault(key, set()).add(position)
             for cluster in clusters:
                 self._by_pair.setdefault((key, cluster), set()).add(position)
 
-    def woken_by(self, touched: Mapping[ObjectKey, Collection[ClusterRef] | None]) -> list[int]:
-        """The changes of which all that they would have harmed was touched by a step since: they may do no harm now."""
-        woken = []
+    def unblock(self, touched: Mapping[ObjectKey, Collection[ClusterRef] | None]) -> list[int]:
+        """Remove and return the changes that may have become harmless, sorted.
+
+        ``touched`` are the matches that a step changed, None for all clusters of an object. A change is unblocked once
+        steps have touched every match that it would have harmed.
+        """
+        unblocked = []
         for key, clusters in touched.items():
-            positions = self._by_key.pop(key, set()) if clusters is None else self._touching(key, clusters)
+            positions = self._by_key.pop(key, set()) if clusters is None else self._pop_pairs(key, clusters)
             for position in positions:
                 harm = self._harm.get(position, {})
                 if clusters is not None:
@@ -48,8 +52,8 @@ class Blocked:
                 if clusters is None or not harm.get(key):
                     harm.pop(key, None)
                 if not harm and self._harm.pop(position, None) is not None:
-                    woken.append(position)
-        return sorted(woken)
+                    unblocked.append(position)
+        return sorted(unblocked)
 
-    def _touching(self, key: ObjectKey, clusters: Collection[ClusterRef]) -> set[int]:
+    def _pop_pairs(self, key: ObjectKey, clusters: Collection[ClusterRef]) -> set[int]:
         return set().union(*(self._by_pair.pop((key, cluster), ()) for cluster in clusters))

@@ -34,12 +34,12 @@ def west(**labels: str) -> JsonObject:
 
 
 def profile(**spec: Any) -> JsonObject:
-    """The profile that is deployed on it."""
+    """The profile that is deployed to the cluster."""
     return custom(kinds.CLUSTER_PROFILE, "guestbook", spec) | {"status": {"matchingClusters": [_LISTED]}}
 
 
 def cluster_set(env: str) -> JsonObject:
-    """A set that selects by the label env, as it is once Sveltos looked at it."""
+    """A set that selects by the label env, with the status that Sveltos writes."""
     document = custom(kinds.CLUSTER_SET, "s", {**matching(env), "maxReplicas": 3})
     return document | {"status": {"selectedClusterRefs": [_LISTED], "matchingClusterRefs": [_LISTED]}}
 
@@ -59,12 +59,12 @@ _LISTED = {
 
 @dataclass
 class Sveltos:
-    """A set controller that looks some time after the last write, and a profile controller that looks at once."""
+    """A set controller that acts some time after the last write, and a profile controller that acts at once."""
 
     cluster: MemoryCluster
     lag: float
     eager: bool = False
-    """Whether the set controller looks after the first write of all as well, as in ``set-and-label-held.log``."""
+    """Whether the set controller also acts after the very first write, as in ``set-and-label-held.log``."""
     up: bool = True
     now: float = 0.0
     due: float = 0.0
@@ -96,7 +96,7 @@ class Sveltos:
                 document["status"] = {"selectedClusterRefs": [_LISTED]} if self._selects(document) else {}
 
     def _selects(self, document: JsonObject) -> bool:
-        (cluster,) = (one for key, one in self.cluster.objects.items() if key.kind == kinds.SVELTOS_CLUSTER)
+        (cluster,) = (document for key, document in self.cluster.objects.items() if key.kind == kinds.SVELTOS_CLUSTER)
         wanted = (document["spec"].get("clusterSelector") or {}).get("matchLabels") or {}
         return bool(wanted) and wanted.items() <= (cluster["metadata"].get("labels") or {}).items()
 
@@ -114,7 +114,7 @@ class Sveltos:
         self.deployed = matches
 
     def settling(self, seconds: float = 60) -> Settling:
-        """Waiting by the clock of this world."""
+        """The wait options, with the clock of this world."""
         return Settling(self.cluster, Patience(seconds, lambda: self.now, self.pause, self.said.append))
 
 
@@ -122,7 +122,7 @@ RECREATED = (
     [west(env="a"), profile(setRefs=["s"]), cluster_set("a")],
     [west(env="a"), profile(**matching("a"))],
 )
-"""The set was deleted and the profile got a selector; the rollback creates the set and takes the selector away."""
+"""The set was deleted and the profile got a selector; the rollback creates the set and removes the selector."""
 
 LABEL_AND_SET = (
     [west(env="a"), profile(setRefs=["s"]), cluster_set("a")],
@@ -146,7 +146,7 @@ def world(sample: list[JsonObject], live: list[JsonObject], lag: float = 5.0, **
 def test_nothing_is_lost_however_long_the_set_takes(
     sample: list[JsonObject], live: list[JsonObject], lag: float, *, eager: bool
 ) -> None:
-    """SVELTOS.md 10.1: the profile is held, and released once the set's status shows the cluster."""
+    """SVELTOS.md 10.1: the profile is held, and is released once the status of the set names the cluster."""
     sveltos, plan = world(sample, live, lag)
     sveltos.eager = eager
     assert not plan.blocked
@@ -160,18 +160,18 @@ def test_nothing_is_lost_however_long_the_set_takes(
 
 @SITUATIONS
 def test_without_waiting_the_add_ons_would_go(sample: list[JsonObject], live: list[JsonObject]) -> None:
-    """The traces: what happens where nobody waits. So the plan without it asks for consent."""
+    """The traces show the loss that happens without a wait. So the plan without waits needs consent."""
     sveltos, plan = world(sample, live)
     sveltos.eager = live is LABEL_AND_SET[1]
     apply(sveltos.cluster, plan)
     assert sveltos.losses + (not sveltos.deployed) > 0
     _, hasty = world(sample, live, wait=0)
-    assert [doubt.key for doubt in hasty.doubts] == [PROFILE]
+    assert [doubt.key for doubt in hasty.uncertainties] == [PROFILE]
     assert hasty.blocked
 
 
 def test_the_status_from_before_is_not_taken_for_that_of_the_end() -> None:
-    """Both name the cluster, so the one in between, which does not, must have been seen before the label is back."""
+    """Both statuses name the cluster, so the status in between must be seen before the label is restored."""
     _, plan = world(*LABEL_AND_SET)
     waits = [wait for step in plan.writes for wait in step.waits]
     cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
@@ -182,13 +182,13 @@ def test_the_status_from_before_is_not_taken_for_that_of_the_end() -> None:
 def test_at_the_limit_it_stays_held_and_the_same_command_goes_on(
     sample: list[JsonObject], live: list[JsonObject]
 ) -> None:
-    """With the controller down nothing is released that would lose a match; later the same rollback finishes."""
+    """While the controller is down, no profile that would lose a match is released; the rollback finishes later."""
     sveltos, plan = world(sample, live)
     sveltos.up = False
     report = _stopped(sveltos, plan)
     # As long as the profile still has the selector, it may go on: it does not rest on the set yet.
     assert report.held == ((PROFILE,) if live is LABEL_AND_SET[1] else ())
-    assert "does not report it within 60 seconds" in report.failure
+    assert "did not report it within 60 seconds" in report.failure
     sveltos.up = True
     sveltos.pause(10)
     again = plan_of(sample_state(sample), [*sveltos.cluster.objects.values()])
@@ -205,7 +205,7 @@ def _stopped(sveltos: Sveltos, plan: Plan) -> Report:
 
 
 def test_a_profile_that_is_not_selected_is_uncertain() -> None:
-    """It may not be held. In no state it loses a match, but Sveltos may see one set without having seen the other."""
+    """The profile may not be held. No state loses a match, but Sveltos may see one set before it sees the other."""
 
     def chosen(name: str, *, selects: bool) -> JsonObject:
         spec = {**matching("a" if selects else "other"), "maxReplicas": 3}
@@ -215,20 +215,20 @@ def test_a_profile_that_is_not_selected_is_uncertain() -> None:
     sample = [chosen("s", selects=False), chosen("t", selects=True)]
     plan = plan_of(sample_state(sample), live, Selection(resources=("clusterset/s", "clusterset/t")))
     assert [step.key.name for step in plan.writes] == ["t", "s"]
-    assert not plan.withdraws
-    assert [doubt.key for doubt in plan.doubts] == [PROFILE]
+    assert not plan.withdrawals
+    assert [doubt.key for doubt in plan.uncertainties] == [PROFILE]
     assert plan.blocked
 
 
 def test_a_pause_is_seen_before_anything_else_is_written() -> None:
-    """A profile controller that has not seen it would act on the first change."""
+    """A profile controller that has not seen the pause would act on the first change."""
     sveltos, plan = world(*LABEL_AND_SET)
     apply(sveltos.cluster, plan, settling=sveltos.settling())
     assert sveltos.said[0] == "waiting until Sveltos sees the pause of guestbook"
 
 
 def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
-    """Versions before 1.0 do not; fifteen seconds in all, however many profiles are held."""
+    """Versions before 1.0 report no pause; the wait is fifteen seconds in all, for any number of held profiles."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b")]), lag=0)
     sveltos.up = False
     sveltos.settling().until_paused([PROFILE] * 20)
@@ -236,7 +236,7 @@ def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
 
 
 def test_what_never_comes_is_named() -> None:
-    """The set, the cluster and what to look at."""
+    """The set, the cluster and the object to watch."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b") | {"status": {}}]), lag=0)
     sveltos.up = False
     cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
@@ -246,7 +246,7 @@ def test_what_never_comes_is_named() -> None:
 
 
 def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
-    """A profile that the rollback only paused is in no step of the undo; the record tells that it may be paused."""
+    """A profile that the rollback only paused has no step in the undo; the record shows that it may be paused."""
     sample, live = LABEL_AND_SET
     cluster = MemoryCluster.of(sample)
     story = Story(tmp_path, cluster)
@@ -263,7 +263,7 @@ def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
-    """With `--atomic`: the last write fails, and the status still has to come back to what it was."""
+    """With `--atomic`: the last write fails, and the status must return to its former value."""
     sveltos, plan = world(*LABEL_AND_SET, lag=2.0)
 
     def refuse(verb: str, key: ObjectKey) -> None:
@@ -278,7 +278,7 @@ def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
 
 
 def test_a_profile_reads_the_status_of_a_set_from_a_cache() -> None:
-    """What the API server shows, Sveltos may not have yet: the same time passes as after a write, once for a set."""
+    """The caches of Sveltos may lag behind the API server: the same time passes as after a write, once for a set."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(setRefs=["s"]), cluster_set("a")]), lag=0)
     settling, cluster = sveltos.settling(), ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     release = Step(Action.RELEASE, PROFILE, live=profile(setRefs=["s"]))

@@ -1,4 +1,4 @@
-"""What each step of a plan reaches: which managed clusters, and what Sveltos will do there."""
+"""The effects of each step of a plan: which managed clusters it affects, and what Sveltos does there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitsnap.core.model import JsonObject
-from gitsnap.rollback.plan import Doing, Plan
+from gitsnap.rollback.plan import EffectType, Plan
 from gitsnap.sveltos import kinds
 from tests.support.plans import changed, custom, plan_of, step_of, with_metadata
 
@@ -34,9 +34,10 @@ def _refers_to(name: str = "database", namespace: str | None = "default") -> Jso
 
 
 def _said(plan: Plan, name: str) -> dict[str, list[str]]:
-    """What happens after a step: by which profile, and on which clusters."""
+    """The effects of a step: type, profile and clusters."""
     return {
-        f"{one.doing} {one.by.name}": [cluster.name for cluster in one.clusters] for one in step_of(plan, name).effects
+        f"{effect.type} {effect.by.name}": [cluster.name for cluster in effect.clusters]
+        for effect in step_of(plan, name).effects
     }
 
 
@@ -44,28 +45,30 @@ CLUSTERS = [_cluster("east", "fv"), _cluster("west", "fv"), _cluster("other", "p
 
 
 def test_content_reaches_the_clusters_of_the_profiles_that_refer_to_it() -> None:
-    """Those of each profile that names it, and no others."""
+    """The clusters of each profile that refers to the object, and no others."""
     profiles = [_profile(**_refers_to()), _profile("prod", name="else", **_refers_to("frontend"))]
     plan = plan_of([*profiles, _config_map("1")], [*CLUSTERS, *profiles, _config_map("2")])
     assert _said(plan, "database") == {"redeploys guestbook": ["east", "west"]}
-    assert [str(one) for one in sorted(plan.reached)] == ["default/sveltos--east", "default/sveltos--west"]
+    assert [str(cluster) for cluster in sorted(plan.reached)] == ["default/sveltos--east", "default/sveltos--west"]
 
 
 @pytest.mark.parametrize(("name", "namespace"), [("{{ .ClusterName }}", "default"), ("database", None)])
 def test_a_reference_may_mean_another_object_for_each_cluster(name: str, namespace: str | None) -> None:
-    """A template, and an empty namespace: only the cluster for which it is this object is reached."""
+    """A template or an empty namespace: only the cluster for which the reference means this object is affected."""
     profile = _profile(**_refers_to(name, namespace))
     clusters = [_cluster("east", "fv", "default"), _cluster("west", "fv", "elsewhere")]
     target = "east" if "{{" in name else "database"
     plan = plan_of([profile, _config_map("1", target)], [*clusters, profile, _config_map("2", target)])
-    assert [one.clusters[0].name for one in step_of(plan, target).effects if one.by.name == "guestbook"] == ["east"]
+    assert [effect.clusters[0].name for effect in step_of(plan, target).effects if effect.by.name == "guestbook"] == [
+        "east"
+    ]
 
 
 @pytest.mark.parametrize(
     ("mode", "doing"), [("OneTime", "once"), ("DryRun", "reports"), ("ContinuousWithDriftDetection", "redeploys")]
 )
 def test_the_sync_mode_decides_what_a_change_does(mode: str, doing: str) -> None:
-    """Of the profile's spec and of its content alike; what does nothing counts as reaching nothing."""
+    """For the spec of the profile and for its content alike; effects without a deployment reach no cluster."""
     live = [*CLUSTERS, _profile(syncMode=mode, tier=1, **_refers_to()), _config_map("2")]
     plan = plan_of([_profile(syncMode=mode, tier=2, **_refers_to()), _config_map("1")], live)
     assert _said(plan, "guestbook") == {f"{doing} guestbook": ["east", "west"]}
@@ -74,7 +77,7 @@ def test_the_sync_mode_decides_what_a_change_does(mode: str, doing: str) -> None
 
 
 def test_a_paused_profile_waits_and_its_content_does_not() -> None:
-    """The pause holds the spec; what the profile refers to is deployed all the same."""
+    """A pause freezes the spec; Sveltos still deploys the content of references."""
     live = [*CLUSTERS, _profile(tier=1, annotations=_PAUSED, **_refers_to()), _config_map("2")]
     plan = plan_of([_profile(tier=2, annotations=_PAUSED, **_refers_to()), _config_map("1")], live)
     assert _said(plan, "guestbook") == {"waits guestbook": ["east", "west"]}
@@ -82,7 +85,7 @@ def test_a_paused_profile_waits_and_its_content_does_not() -> None:
 
 
 def test_a_new_profile_is_deployed_and_labels_alone_do_nothing() -> None:
-    """The spec is what Sveltos deploys."""
+    """Sveltos deploys the spec of the profile."""
     labelled = with_metadata(_profile(name="labelled"), labels={"team": "a"})
     plan = plan_of([_profile(), labelled], [*CLUSTERS, _profile(name="labelled")])
     assert _said(plan, "guestbook") == {"deploys guestbook": ["east", "west"]}
@@ -91,24 +94,24 @@ def test_a_new_profile_is_deployed_and_labels_alone_do_nothing() -> None:
 
 @pytest.mark.parametrize(("behavior", "doing"), [("WithdrawPolicies", "withdraws"), ("LeavePolicies", "leaves")])
 def test_a_label_brings_one_profile_and_ends_another(behavior: str, doing: str) -> None:
-    """The step of a cluster is about that cluster alone; the profile says whether its add-ons stay."""
+    """The step of a cluster affects that cluster only; the profile decides whether its add-ons stay."""
     profiles = [_profile("fv"), _profile("prod", name="late", stopMatchingBehavior=behavior)]
     plan = plan_of([_cluster("east", "fv")], [_cluster("east", "prod"), _cluster("west", "fv"), *profiles])
     assert _said(plan, "east") == {"deploys guestbook": ["east"], f"{doing} late": ["east"]}
 
 
 def test_a_label_and_a_selector_that_changed_together_redeploy() -> None:
-    """The pair is there before and after: the label's step moves nothing, the profile's own step redeploys."""
+    """The match exists before and after: the label's step has no effect, the profile's own step redeploys."""
     plan = plan_of(
         [_cluster("east", "fv"), _profile("fv", tier=1)], [_cluster("east", "prod"), _profile("prod", tier=2)]
     )
     assert _said(plan, "east") == {}
-    steps = {str(step.action): [one.doing for one in step.effects] for step in plan.writes if step.effects}
-    assert steps == {"update": [Doing.REDEPLOYS]}
+    steps = {str(step.action): [effect.type for effect in step.effects] for step in plan.writes if step.effects}
+    assert steps == {"update": [EffectType.REDEPLOYS]}
 
 
 def test_a_set_reaches_through_the_profiles_that_name_it() -> None:
-    """Clusters that come into the set come to match."""
+    """Clusters that join the set start to match."""
     chosen = custom(kinds.CLUSTER_SET, "eu", {"clusterSelector": {"matchLabels": {"env": "fv"}}, "maxReplicas": 5})
     profile = custom(kinds.CLUSTER_PROFILE, "guestbook", {"setRefs": ["eu"]})
     narrow = changed(chosen, spec={"clusterSelector": {"matchLabels": {"env": "prod"}}, "maxReplicas": 5})
@@ -117,7 +120,7 @@ def test_a_set_reaches_through_the_profiles_that_name_it() -> None:
 
 
 def test_what_is_no_profile_takes_effect() -> None:
-    """An EventTrigger on the clusters that it watches, also through its EventSource; a Classifier everywhere."""
+    """An EventTrigger affects the clusters that it watches, also through its EventSource; a Classifier affects all."""
     trigger = {"eventSourceName": "e", "sourceClusterSelector": {"matchLabels": {"env": "fv"}}}
     classifier = {"classifierLabels": [{"key": "gpu", "value": "yes"}]}
     sample = [

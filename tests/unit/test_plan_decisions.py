@@ -1,4 +1,4 @@
-"""What a plan does with one object, and what it refuses in words."""
+"""The decision about one object, and the reason of each refusal."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def _sample(*objects: JsonObject) -> SampleState:
 
 
 def test_an_equal_object_is_unchanged() -> None:
-    """Server fields, status and finalizers are no difference."""
+    """Server fields, status and finalizers are not compared."""
     live = {**alive(GUESTBOOK, finalizers=["clusterprofilefinalizer.projectsveltos.io"]), "status": {"x": 1}}
     assert only_step(plan_of([GUESTBOOK], [live])).action is Action.UNCHANGED
 
 
 def test_a_changed_object_is_updated_and_its_fields_are_named() -> None:
-    """The step names what differs, key by key, and carries uid and resource version as preconditions."""
+    """The step names the differing fields, key by key, and carries uid and resource version as preconditions."""
     live = alive(changed(DATABASE, data={"database.yaml": "a: 2\n", "more": "x"}), version="7")
     step = only_step(plan_of([DATABASE], [live]))
     assert step.action is Action.UPDATE
@@ -65,21 +65,23 @@ def test_a_changed_object_is_updated_and_its_fields_are_named() -> None:
 
 
 def test_a_missing_object_is_created() -> None:
-    """What the sample has and the cluster has not is created."""
+    """An object of the sample that does not exist is created."""
     step = only_step(plan_of([DATABASE], live_state([])))
     assert (step.action, step.api_version) == (Action.CREATE, "v1")
 
 
 def test_an_object_that_the_sample_lacks_gets_no_step() -> None:
-    """Nothing is deleted unless asked for; it is named among what stays, with the way to delete it."""
+    """Nothing is deleted without --prune; the plan lists the object and the option that deletes it."""
     event = alive(custom(kinds.EVENT_SOURCE, "e", {}), creationTimestamp="2026-01-02T00:00:00Z")
     plan = plan_of(_sample(DATABASE), [DATABASE, event])
     assert [step.key.name for step in plan.steps] == ["database"]
-    assert [(one.key.name, one.reason) for one in plan.stays] == [("e", "made after the sample; --prune deletes it")]
+    assert [(retained.key.name, retained.reason) for retained in plan.stays] == [
+        ("e", "created after the sample; --prune deletes it")
+    ]
 
 
 def test_labels_of_a_cluster_are_a_patch_of_the_users_keys() -> None:
-    """The label that Sveltos writes and that of a classifier stay as they are live."""
+    """Labels that Sveltos or a classifier owns stay as they are live."""
     classifier = custom(kinds.CLASSIFIER, "c", {"classifierLabels": [{"key": "sveltos-agent", "value": "present"}]})
     live = with_metadata(
         WEST, labels={"env": "prod", "sveltos-agent": "present", "projectsveltos.io/k8s-version": "v1.30"}
@@ -89,7 +91,7 @@ def test_labels_of_a_cluster_are_a_patch_of_the_users_keys() -> None:
 
 
 def test_a_hold_that_a_sample_caught_is_not_restored() -> None:
-    """A sample taken while a rollback held a profile does not pause it again."""
+    """A sample that was taken while a rollback held a profile does not pause the profile again."""
     held = with_metadata(GUESTBOOK, annotations={"profile.projectsveltos.io/paused": "gitsnap-rollback"})
     assert only_step(plan_of([held], [GUESTBOOK])).action is Action.UNCHANGED
     step = only_step(plan_of([held], [held]))
@@ -113,7 +115,7 @@ _OWNED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("metadata", "said"), _OWNED, ids=[said for _, said in _OWNED])
 def test_somebody_elses_object_is_refused_until_forced(metadata: dict[str, Any], said: str) -> None:
-    """Argo CD, Flux, Helm, a controller, another profile: refused with who will revert it; `--force-owned` writes."""
+    """An object of Argo CD, Flux, Helm, a controller or another profile is refused unless `--force-owned` is given."""
     live = with_metadata(alive(changed(DATABASE, data={})), **metadata)
     refused = plan_of([DATABASE], [live])
     forced = plan_of([DATABASE], [live], force_owned=True)
@@ -125,7 +127,7 @@ def test_somebody_elses_object_is_refused_until_forced(metadata: dict[str, Any],
 
 
 def test_what_an_event_trigger_generated_is_refused_even_when_forced() -> None:
-    """Recreating a generated profile does harm, so nothing overrides that."""
+    """Recreating a generated profile does harm, so no option overrides the refusal."""
     live = with_metadata(
         alive(changed(GUESTBOOK, spec={})), labels={"eventtrigger.lib.projectsveltos.io/eventtriggername": "e"}
     )
@@ -134,22 +136,22 @@ def test_what_an_event_trigger_generated_is_refused_even_when_forced() -> None:
 
 
 def test_a_cluster_that_is_gone_is_not_created() -> None:
-    """Only labels and annotations are archived of it."""
+    """A sample has only the labels and annotations of a cluster."""
     step = only_step(plan_of([WEST], live_state([])))
     assert step.action is Action.REFUSE
     assert "no longer registered" in step.reason
 
 
 def test_a_kind_that_is_not_installed_is_refused() -> None:
-    """Without its CRD an object cannot be created."""
+    """An object whose CRD is not installed cannot be created."""
     live = live_state([])
-    served = {kind: one for kind, one in live.served.items() if kind != kinds.CLUSTER_PROFILE}
+    served = {kind: resource for kind, resource in live.served.items() if kind != kinds.CLUSTER_PROFILE}
     step = only_step(plan_of([GUESTBOOK], replace(live, served=served)))
     assert "is not installed" in step.reason
 
 
 def test_what_is_being_deleted_is_never_unchanged() -> None:
-    """SVELTOS.md 10.12: a profile is there for 10 to 30 seconds more, equal to the sample, and then it is gone."""
+    """SVELTOS.md 10.12: a deleted profile exists for 10 to 30 seconds, equal to the sample, before it is gone."""
     profile = custom(kinds.CLUSTER_PROFILE, "p", {"syncMode": "DryRun"})
     step = only_step(plan_of([profile], [alive(profile, deletionTimestamp="2026-01-01T00:00:00Z")]))
     assert step.action is Action.REFUSE
@@ -157,20 +159,20 @@ def test_what_is_being_deleted_is_never_unchanged() -> None:
 
 
 def test_prune_says_what_is_being_deleted_already() -> None:
-    """It stays for now, and is not called left alone."""
+    """An object that is being deleted is listed with that reason, and gets no step."""
     (stay,) = _pruned(_young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z")).stays
     assert stay.reason == "it is being deleted"
 
 
 def test_an_object_that_is_being_deleted_is_refused() -> None:
-    """It would go all the same."""
+    """An object that is being deleted would disappear after an update as well."""
     live = alive(changed(DATABASE, data={}), deletionTimestamp="2026-01-01T00:00:00Z")
     assert "it is being deleted: wait until it is gone" in only_step(plan_of([DATABASE], [live])).reason
 
 
 @pytest.mark.parametrize("substitute", list(Substitute))
 def test_a_kind_that_the_sample_could_not_read_is_refused(substitute: Substitute) -> None:
-    """What was carried forward says nothing about the sample's moment."""
+    """An object that was carried forward says nothing about the time of the sample."""
     incomplete = (IncompleteKind(kinds.CONFIG_MAP, substitute, IncompleteReason.FORBIDDEN),)
     step = only_step(plan_of(sample_state([DATABASE], incomplete=incomplete), [changed(DATABASE, data={})]))
     assert step.action is Action.REFUSE
@@ -178,7 +180,7 @@ def test_a_kind_that_the_sample_could_not_read_is_refused(substitute: Substitute
 
 
 def test_a_secret_without_values_is_refused_with_the_fields_that_differ() -> None:
-    """Mode redact, or a lost key: the reason is that of the archive, the fields are known from fingerprints."""
+    """Mode redact, or a lost key: the archive gives the reason, the fingerprints give the changed fields."""
     state = sample_state([PASSWORD])
     key = ObjectKey.of(PASSWORD)
     state = replace(state, unrestorable={key: Unrestorable("no values (mode redact)", ("data.password",))})
@@ -189,7 +191,7 @@ def test_a_secret_without_values_is_refused_with_the_fields_that_differ() -> Non
 
 
 def test_a_refusal_blocks_until_it_is_skipped() -> None:
-    """One object that cannot be rolled back holds up the plan; `--skip-refused` leaves it out."""
+    """An object that cannot be rolled back blocks the plan; `--skip-refused` leaves it out."""
     live = [alive(changed(DATABASE, data={}), deletionTimestamp="2026-01-01T00:00:00Z"), changed(PASSWORD, data={})]
     plan = plan_of([DATABASE, PASSWORD], live)
     skipping = plan_of([DATABASE, PASSWORD], live, skip_refused=True)
@@ -206,7 +208,7 @@ _OTHER_TYPE = {**PASSWORD, "type": "Opaque"}
 
 @pytest.mark.parametrize(("archived", "live"), [(DATABASE, _IMMUTABLE), (PASSWORD, _OTHER_TYPE)])
 def test_what_cannot_be_updated_is_recreated_only_when_asked_for(archived: JsonObject, live: JsonObject) -> None:
-    """The type of a Secret, the content of an immutable object: refused, with the option that recreates it."""
+    """The type of a Secret, the data of an immutable object: refused, with the option that recreates the object."""
     refused = only_step(plan_of([archived], [live]))
     recreated = only_step(plan_of([archived], [live], recreate=True))
     assert refused.action is Action.REFUSE
@@ -216,13 +218,13 @@ def test_what_cannot_be_updated_is_recreated_only_when_asked_for(archived: JsonO
 
 
 def test_labels_of_an_immutable_object_need_no_recreation() -> None:
-    """Only its content is immutable."""
+    """The labels of an immutable object can be updated."""
     live = with_metadata({**DATABASE, "immutable": True}, labels={})
     assert only_step(plan_of([{**DATABASE, "immutable": True}], [live])).action is Action.UPDATE
 
 
 def test_an_object_with_finalizers_is_not_recreated() -> None:
-    """It would not be gone when it is to be created anew, and finalizers are never stripped."""
+    """An object with finalizers may still exist when it is to be created again, and finalizers are never removed."""
     live = alive(_OTHER_TYPE, finalizers=["example.com/keep"])
     step = only_step(plan_of([PASSWORD], [live], recreate=True))
     assert step.action is Action.REFUSE
@@ -230,7 +232,7 @@ def test_an_object_with_finalizers_is_not_recreated() -> None:
 
 
 def test_a_missing_namespace_is_created_only_when_asked_for() -> None:
-    """Refused with the option; with it the namespace comes first and the object says that it needs it."""
+    """Refused without the option. With the option, the namespace comes first, and the object's step needs it."""
     refused = only_step(plan_of([DATABASE], live_state([]), missing_namespaces=["default"]))
     plan = plan_of([DATABASE], live_state([]), missing_namespaces=["default"], create_namespaces=True)
     assert refused.reason == "the namespace default does not exist (--create-namespaces creates it)"
@@ -239,7 +241,7 @@ def test_a_missing_namespace_is_created_only_when_asked_for() -> None:
 
 
 def test_no_namespace_is_created_for_what_is_refused() -> None:
-    """A namespace that nothing would be created in is not needed."""
+    """A namespace in which no object would be created is not created."""
     state = sample_state([WEST])
     plan = plan_of(state, live_state([]), missing_namespaces=["default"], create_namespaces=True)
     assert [step.action for step in plan.steps] == [Action.REFUSE]
@@ -262,9 +264,9 @@ _EVENT = custom(kinds.EVENT_SOURCE, "e", {})
 
 
 def test_prune_deletes_what_came_after_the_sample() -> None:
-    """Uid and resource version are the preconditions of the deletion."""
+    """A deletion has the uid and resource version as preconditions."""
     step = only_step(_pruned(_young(_EVENT)))
-    assert (step.action, step.reason) == (Action.DELETE, "made after the sample")
+    assert (step.action, step.reason) == (Action.DELETE, "created after the sample")
     assert step.uid
     assert step.resource_version == "1"
 
@@ -283,8 +285,8 @@ def _incomplete_sample() -> SampleState:
     [
         (alive(_EVENT, creationTimestamp="2026-01-01T12:00:00Z"), _sample(), "not younger"),
         (alive(_EVENT, creationTimestamp="2025-01-01T12:00:00Z"), _sample(), "not younger"),
-        (alive(_EVENT), _sample(), "not known"),
-        (_young(_EVENT), _foreign_sample(), "was not to hold"),
+        (alive(_EVENT), _sample(), "creation time is unknown"),
+        (_young(_EVENT), _foreign_sample(), "outside the scope"),
         (_young(_EVENT), _incomplete_sample(), "could not read"),
         (_young(_EVENT, labels={"argocd.argoproj.io/instance": "a"}), _sample(), "owned by Argo CD"),
         (_young(WEST), _sample(), "never deleted"),
@@ -293,7 +295,7 @@ def _incomplete_sample() -> SampleState:
     ids=["same-second", "older", "no-time", "out-of-scope", "incomplete", "owned", "cluster", "profile"],
 )
 def test_prune_never_deletes(live: JsonObject, sample: SampleState, said: str) -> None:
-    """Each thing that is left alone is named with its reason."""
+    """Each object that is left alone is listed with its reason."""
     plan = _pruned(live, sample=sample)
     assert not plan.writes
     (stay,) = plan.stays
@@ -310,18 +312,18 @@ def test_prune_never_deletes(live: JsonObject, sample: SampleState, said: str) -
     ids=["ConfigMap", "Secret", "generated"],
 )
 def test_prune_does_not_even_mention(live: JsonObject) -> None:
-    """What is captured only by reference may well have existed; what is generated is nobody's to delete."""
+    """A referenced object may have existed at the time of the sample; a user does not delete generated objects."""
     plan = _pruned(live)
     assert not plan.steps
     assert not plan.stays
 
 
 def test_prune_of_a_named_profile_counts_what_it_withdraws() -> None:
-    """A profile goes only by name, and each cluster that loses add-ons is a line."""
+    """A profile is deleted only by name, and each cluster that loses add-ons has a withdraw line."""
     profile = _young(GUESTBOOK)
     plan = _pruned(profile, alive(WEST), selection=Selection(clusterprofiles=("guestbook",)), sample=_sample(WEST))
     assert [(step.action, step.key.name) for step in plan.writes] == [(Action.DELETE, "guestbook")]
-    assert [str(one.cluster) for one in plan.withdraws] == ["default/sveltos--west"]
+    assert [str(withdrawal.cluster) for withdrawal in plan.withdrawals] == ["default/sveltos--west"]
     assert any("--allow-withdraw" in reason for reason in plan.blocked)
 
 
@@ -349,5 +351,5 @@ def test_prune_has_a_limit() -> None:
     ],
 )
 def test_changed_fields(before: JsonObject, after: JsonObject, expected: tuple[str, ...]) -> None:
-    """Paths are named as people know them; a list of another length is one field."""
+    """Paths have the notation that users know; a list of another length is one field."""
     assert changed_fields(before, after) == expected

@@ -1,4 +1,4 @@
-"""The dry run of a plan: what the server says of each step, and what then becomes of the others."""
+"""The dry run of a plan: the result of each step, and the consequences for the other steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _config_map(name: str, text: str) -> JsonObject:
 
 
 class _Strict(MemoryCluster):
-    """Has something to say about updates of some objects."""
+    """Rejects updates of some objects."""
 
     says: dict[str, GitsnapError]
 
@@ -41,23 +41,23 @@ def _tried(says: dict[str, GitsnapError]) -> list[Step]:
 
 
 def test_all_problems_are_listed() -> None:
-    """Not the first one alone; the steps that are well are tried too."""
+    """All steps are tried, so all problems are reported."""
     steps = _tried({"a": RejectedError("the schema says no"), "c": AccessDeniedError("exceeded quota")})
-    assert [step.why_not for step in steps] == ["the schema says no", "", "exceeded quota"]
-    assert steps[1].trial is not None
-    assert steps[1].trial.outcome is Outcome.OK
+    assert [step.refusal for step in steps] == ["the schema says no", "", "exceeded quota"]
+    assert steps[1].dry_run is not None
+    assert steps[1].dry_run.outcome is Outcome.OK
 
 
 def test_a_webhook_that_refuses_dry_runs_does_not_block() -> None:
-    """It is shown as not tried."""
+    """A step that cannot be tried is reported as not tried."""
     (step, *_) = _tried({"a": RejectedError("admission webhook x does not support dry run")})
-    assert step.trial is not None
-    assert step.trial.outcome is Outcome.NOT_TRIED
+    assert step.dry_run is not None
+    assert step.dry_run.outcome is Outcome.NOT_TRIED
     assert step.writes
 
 
 def test_a_webhook_that_does_not_answer_is_a_problem_of_its_step() -> None:
-    """The server is well: the other steps are tried."""
+    """The server itself works: the other steps are tried."""
     error = ClusterUnreachableError('Internal error occurred: failed calling webhook "x"')
     (first, second, _) = _tried({"a": error})
     assert first.failed
@@ -65,13 +65,13 @@ def test_a_webhook_that_does_not_answer_is_a_problem_of_its_step() -> None:
 
 
 def test_a_server_that_does_not_answer_ends_the_trial() -> None:
-    """Nothing is known of any step then."""
+    """The outcome of every step is unknown then."""
     with pytest.raises(ClusterUnreachableError):
         _tried({"b": ClusterUnreachableError("connection refused")})
 
 
 def test_what_needs_a_step_that_failed_fails_too() -> None:
-    """An object in a namespace that cannot be created."""
+    """An object in a namespace that cannot be created fails as well."""
 
     class NoNamespaces(MemoryCluster):
         def create(self, document: JsonObject, *, dry_run: bool = False) -> JsonObject:
@@ -81,14 +81,14 @@ def test_what_needs_a_step_that_failed_fails_too() -> None:
 
     plan = plan_of([_config_map("a", "1")], live_state([]), missing_namespaces=["default"], create_namespaces=True)
     tried = try_on_server(NoNamespaces(), plan)
-    assert [step.why_not for step in tried.refused] == [
+    assert [step.refusal for step in tried.refused] == [
         "no namespaces",
         "it needs Namespace default, which cannot be created",
     ]
 
 
 def test_only_defaults_that_differ_are_no_change() -> None:
-    """An old sample lacks what newer CRDs fill in: the server's answer to the dry run is the live object."""
+    """An old sample lacks the defaults of newer CRDs: the result of the dry run equals the live object."""
     spec = {"clusterSelector": {"matchLabels": {"a": "b"}}}
     live = custom(kinds.CLUSTER_PROFILE, "p", {**spec, "continueOnError": False})
 

@@ -1,4 +1,4 @@
-"""The order of a plan's steps: what is withdrawn, what is held, and what cannot be told."""
+"""The order of a plan's steps: withdrawals, holds and uncertainties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
-from gitsnap.rollback.plan import Action, Moment, Outcome, Plan, Selection, with_deployed
+from gitsnap.rollback.plan import Action, Outcome, Plan, Selection, WithdrawalCause, add_deployed_content
 from gitsnap.rollback.plan.match_states import Change
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.sveltos import kinds
@@ -44,22 +44,22 @@ def _words(plan: Plan) -> list[str]:
     return [f"{step.action} {step.key.name}" for step in plan.writes]
 
 
-def _withdraws(plan: Plan) -> list[tuple[str, str, Moment]]:
-    return [(one.profile.name, one.cluster.name, one.moment) for one in plan.withdraws]
+def _withdraws(plan: Plan) -> list[tuple[str, str, WithdrawalCause]]:
+    return [(withdrawal.profile.name, withdrawal.cluster.name, withdrawal.cause) for withdrawal in plan.withdrawals]
 
 
 # Orders -----------------------------------------------------------------------------------------------------------
 
 
 def test_content_comes_before_what_refers_to_it() -> None:
-    """A ConfigMap is written before the profile that reads it, whatever their names."""
+    """A ConfigMap is written before the profile that reads it, regardless of their names."""
     database = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "z", "namespace": "default"}}
     plan = plan_of([_profile("a", **_matching(a="b")), database], live_state([]))
     assert _words(plan) == ["create z", "create a"]
 
 
 def test_optional_content_is_created_before_what_a_deployment_fails_without() -> None:
-    """The first deployment that succeeds withdraws what an optional reference still lacks."""
+    """A successful deployment withdraws the content of optional references that do not exist yet."""
     names = "abc"
     refs = [{"kind": "ConfigMap", "name": name, "optional": name != "a"} for name in names]
     contents = [
@@ -70,55 +70,55 @@ def test_optional_content_is_created_before_what_a_deployment_fails_without() ->
 
 
 def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
-    """In neither order do the two writes keep the match, so the profile is paused first; its own step ends that."""
+    """No order of the two writes keeps the match, so the profile is paused first, and its own step ends the pause."""
     plan = plan_of(
         [_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
     assert _words(plan) == ["hold guestbook", "update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
     assert not plan.blocked
     assert "default/sveltos--west" in plan.writes[0].reason
 
 
 def test_a_selector_that_grows_comes_before_the_label() -> None:
-    """Where an order keeps the match, nothing is held: here the selector must come first."""
+    """If an order keeps the match, no profile is held: here the selector must come first."""
     plan = plan_of(
         [_cluster(env="fv"), _profile(**_ANY_ENV)], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
     assert _words(plan) == ["update guestbook", "update west"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_selector_that_shrinks_comes_after_the_label() -> None:
-    """The other way round the label must come first."""
+    """In the opposite case the label must come first."""
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_ANY_ENV)])
     assert _words(plan) == ["update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one() -> None:
-    """A set's selector and a label that changed together hold the profile that names the set."""
+    """If a set's selector and a label change together, the profile that refers to the set is held."""
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after)
     assert _words(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
-    """Nothing outside the selection is written, not even for a moment: the loss in between is a withdraw line."""
+    """gitsnap never writes an unselected profile: the interruption is a withdraw line."""
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
     assert _words(plan) == ["update west", "update s"]
-    assert _withdraws(plan) == [("guestbook", "west", Moment.BETWEEN)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
     assert plan.blocked
 
 
 def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
-    """A cluster that comes to match by the old rules must not drop out before the new ones take over."""
+    """A cluster that starts to match by the old rules must not stop matching before the new rules apply."""
     nothing: dict[str, Any] = {"clusterSelector": {"matchLabels": {}}}
     before = [
         _cluster(env="a"),
@@ -134,34 +134,34 @@ def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
 
 
 def test_a_match_in_between_only_is_held_or_named() -> None:
-    """What would be deployed and withdrawn again within the rollback is avoided by a hold, or else is a line."""
+    """A hold avoids a deployment that the rollback withdraws again; without a hold there is a withdraw line."""
     selected = plan_of(
         [_cluster(env="a"), _profile(**_matching(env="b"))], [_cluster(env="b"), _profile(**_matching(env="a"))]
     )
     assert _words(selected) == ["hold guestbook", "update west", "update guestbook"]
-    assert not selected.withdraws
+    assert not selected.withdrawals
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="a"), profile, _set(env="b")]
     after = [_cluster(env="b"), profile, _set(env="a")]
     outside = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
-    assert _withdraws(outside) == [("guestbook", "west", Moment.PASSING)]
+    assert _withdraws(outside) == [("guestbook", "west", WithdrawalCause.TRANSIENT)]
 
 
 def test_a_paused_profile_stays_paused_until_its_clusters_match() -> None:
-    """A profile that somebody paused is let go by its own step only after the label is back."""
+    """The own step of a profile that a user paused ends the pause only after the label is restored."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
     assert _words(plan) == ["update west", "update guestbook"]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 def test_a_paused_profile_that_would_lose_a_cluster_when_let_go_says_so() -> None:
-    """What it has deployed where its selector no longer matches goes with the pause."""
+    """When the pause ends, the profile loses its add-ons on clusters that its selector no longer matches."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
     plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
-    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.ENDED)]
 
 
 def _reference(name: str) -> JsonObject:
@@ -170,27 +170,27 @@ def _reference(name: str) -> JsonObject:
 
 
 def test_a_profile_that_argo_cd_owns_is_not_held() -> None:
-    """Somebody else would take the annotation away; the loss is named instead."""
+    """Argo CD would remove the annotation, so the profile is not held and the loss is a withdraw line."""
     argo = {"argocd.argoproj.io/instance": "apps"}
     profile = with_metadata(_profile(setRefs=["s"]), labels=argo)
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
-    assert _withdraws(plan_of(before, after)) == [("guestbook", "west", Moment.BETWEEN)]
+    assert _withdraws(plan_of(before, after)) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
     assert _words(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
 
 
 def test_a_hold_that_the_server_refuses_becomes_a_withdraw_line() -> None:
-    """The plan is made again without it, and nothing is held behind anybody's back."""
+    """The plan is made again without the rejected hold, and nothing is held without a step."""
     live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], live)
     cluster = _Refusing.of(live)
     tried = try_on_server(cluster, plan)
     assert "hold guestbook" not in _words(tried)
-    assert ("guestbook", "west", Moment.BETWEEN) in _withdraws(tried)
+    assert ("guestbook", "west", WithdrawalCause.INTERRUPTED) in _withdraws(tried)
 
 
 class _Refusing(MemoryCluster):
-    """Refuses to patch profiles, as a policy engine might."""
+    """Rejects patches of profiles, as a policy engine may do."""
 
     def patch(self, key: ObjectKey, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
         if key.kind == kinds.CLUSTER_PROFILE:
@@ -202,16 +202,16 @@ class _Refusing(MemoryCluster):
 
 
 def test_a_match_that_the_sample_lacks_is_a_withdraw() -> None:
-    """It needs `--allow-withdraw`, and names the cluster."""
+    """The withdrawal needs `--allow-withdraw`, and its line names the cluster."""
     arguments = ([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     plan = plan_of(*arguments)
-    assert _withdraws(plan) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.ENDED)]
     assert any("--allow-withdraw" in reason for reason in plan.blocked)
     assert not plan_of(*arguments, allow_withdraw=True).blocked
 
 
 def test_a_withdraw_line_counts_what_goes() -> None:
-    """Releases and resources of that profile on that cluster, and of no other profile."""
+    """The line counts the releases and resources of that profile on that cluster only."""
     plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     entries = {"charts": [{"repoURL": "u", "releaseName": "r", "chartVersion": "1"}], "featureID": "Helm"}
     resources = {
@@ -229,46 +229,46 @@ def test_a_withdraw_line_counts_what_goes() -> None:
             ]
         },
     }
-    (line,) = with_deployed(plan, [configuration]).withdraws
+    (line,) = add_deployed_content(plan, [configuration]).withdrawals
     assert str(line).endswith("stops matching default/sveltos--west: 1 Helm release and 1 resource withdrawn")
 
 
 def test_leave_policies_says_that_what_was_deployed_stays() -> None:
-    """`stopMatchingBehavior: LeavePolicies` before and after takes nothing away."""
+    """`stopMatchingBehavior: LeavePolicies` before and after the plan keeps the add-ons."""
     leave: dict[str, Any] = {"stopMatchingBehavior": "LeavePolicies"}
     plan = plan_of(
         [_profile(**_matching(env="fv"), **leave)], [_cluster(env="prod"), _profile(**_matching(env="prod"), **leave)]
     )
-    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdrawals[0])
 
 
 def test_leave_policies_of_the_sample_is_written_before_the_label() -> None:
-    """SVELTOS.md 10.7: the order of the two writes decides; nothing goes that the sample leaves."""
+    """SVELTOS.md 10.7: the order of the two writes decides; add-ons that the sample leaves in place stay."""
     leave = _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")
     plan = plan_of([_cluster(env="fv"), leave], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert _words(plan) == ["update guestbook", "update west"]
-    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdraws[0])
+    assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdrawals[0])
     assert not plan.blocked
 
 
 def test_a_profile_in_dry_run_withdraws_when_it_goes_on() -> None:
-    """SVELTOS.md 10.4: what it deployed stands on a cluster that no longer matches, until it leaves DryRun."""
+    """SVELTOS.md 10.4: add-ons stay on a cluster that no longer matches until the profile leaves DryRun."""
     west = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     live = live_state([_cluster(env="prod"), _profile(**_matching(env="fv"), syncMode="DryRun")])
-    live = replace(live, summaries={ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook"): frozenset({west})})
+    live = replace(live, summary_clusters={ObjectKey(kinds.CLUSTER_PROFILE, "", "guestbook"): frozenset({west})})
     going_on = plan_of([_profile(**_matching(env="fv"))], live)
-    assert _withdraws(going_on) == [("guestbook", "west", Moment.END)]
+    assert _withdraws(going_on) == [("guestbook", "west", WithdrawalCause.ENDED)]
     assert going_on.blocked
     staying = plan_of([_profile(**_matching(env="x"), syncMode="DryRun")], live)
-    assert "stays (until it leaves syncMode DryRun)" in str(staying.withdraws[0])
+    assert "stays (until it leaves syncMode DryRun)" in str(staying.withdrawals[0])
     assert not staying.blocked
 
 
 def test_what_is_paused_in_the_sample_stays() -> None:
-    """The line says until when; nothing is taken, so nobody is asked."""
+    """The line says how long the add-ons stay; nothing is withdrawn, so no consent is needed."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     plan = plan_of([paused], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
-    assert "stays (until it is no longer paused)" in str(plan.withdraws[0])
+    assert "stays (until it is no longer paused)" in str(plan.withdrawals[0])
     assert not plan.blocked
 
 
@@ -283,40 +283,45 @@ def test_what_is_paused_in_the_sample_stays() -> None:
 def test_what_makes_add_ons_stay_is_written_before_the_label(
     annotations: dict[str, str], fields: dict[str, Any], until: str
 ) -> None:
-    """A label that goes first would end the match of a profile that is not paused, or in DryRun, yet."""
+    """A label that is written first would end the match of a profile that is not yet paused or in DryRun."""
     sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
     plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     assert _words(plan) == ["update guestbook", "update west"]
-    assert [one.stays for one in plan.withdraws] == [until]
+    assert [withdrawal.retention_reason for withdrawal in plan.withdrawals] == [until]
 
 
 def test_under_one_time_the_behavior_from_before_counts() -> None:
-    """OneTime and LeavePolicies in one step: the ClusterSummary keeps WithdrawPolicies, seen on a real controller."""
+    """OneTime and LeavePolicies in one step: the ClusterSummary keeps WithdrawPolicies (seen on a real controller)."""
     live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
     plan = plan_of([_profile(**_matching(env="fv"), **fields)], live)
-    assert [(one.takes, one.moment) for one in plan.withdraws] == [(True, Moment.END)]
+    assert [(withdrawal.needs_consent, withdrawal.cause) for withdrawal in plan.withdrawals] == [
+        (True, WithdrawalCause.ENDED)
+    ]
     assert plan.blocked
-    assert [effect.doing for effect in plan.writes[0].effects] == ["withdraws"]
+    assert [effect.type for effect in plan.writes[0].effects] == ["withdraws"]
     leaving = [_cluster(env="prod"), _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")]
-    assert [one.takes for one in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdraws] == [False]
+    assert [
+        withdrawal.needs_consent
+        for withdrawal in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdrawals
+    ] == [False]
 
 
 # Prerequisites ------------------------------------------------------------------------------------------------------
 
 
 def test_a_prerequisite_goes_with_its_dependents() -> None:
-    """SVELTOS.md 10.3: taking dependsOn away, or relabelling the clusters of the dependent, withdraws it there."""
+    """SVELTOS.md 10.3: removing dependsOn, or relabelling a dependent's cluster, withdraws the prerequisite there."""
     base, nothing = _profile("base", clusterSelector={"matchLabels": {}}), _matching(env="fv")
     live = [_cluster(env="fv"), base, _profile("middle", dependsOn=["base"]), _profile(**nothing, dependsOn=["middle"])]
     plan = plan_of([_profile(**nothing)], live)
-    assert _withdraws(plan) == [("base", "west", Moment.END), ("middle", "west", Moment.END)]
+    assert _withdraws(plan) == [("base", "west", WithdrawalCause.ENDED), ("middle", "west", WithdrawalCause.ENDED)]
     relabelled = plan_of([_cluster(env="prod")], live)
     assert {name for name, _, _ in _withdraws(relabelled)} == {"base", "middle", "guestbook"}
 
 
 def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
-    """It loses its own selector and is deployed for another profile, which Sveltos looks at in its own time."""
+    """The profile loses its own selector and is deployed for another profile, which Sveltos evaluates later."""
     live = [_cluster(env="fv"), _profile("base", **_matching(env="fv")), _profile(**_matching(env="fv"))]
     base = _profile("base", clusterSelector={"matchLabels": {}})
     plan = plan_of([base, _profile(**_matching(env="fv"), dependsOn=["base"])], live)
@@ -325,32 +330,32 @@ def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
         "until ClusterProfile guestbook matches default/sveltos--west",
         "until Sveltos knows that other profiles need ClusterProfile base",
     ]
-    assert not plan.withdraws
+    assert not plan.withdrawals
 
 
 # What cannot be told ----------------------------------------------------------------------------------------------
 
 
 def test_a_set_with_max_replicas_is_a_doubt() -> None:
-    """Sveltos chooses among its candidates, so the plan says that it cannot tell."""
+    """Sveltos chooses among the candidates of the set, so the effect is uncertain."""
     profile, clusters = _profile(setRefs=["s"]), [_cluster(env="fv"), _cluster("east", env="fv")]
     before = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 1})
     after = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 2})
     plan = plan_of([*clusters, profile, before], [*clusters, profile, after])
-    assert [one.key.name for one in plan.doubts] == ["guestbook"]
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == ["guestbook"]
     assert any("may cause Sveltos to withdraw add-ons" in reason for reason in plan.blocked)
 
 
 def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
-    """The labels that it will set are not known before Sveltos acts."""
+    """The labels that a classifier will set are unknown before Sveltos acts."""
 
     def classifier(value: str) -> JsonObject:
         return custom(kinds.CLASSIFIER, "c", {"classifierLabels": [{"key": "gpu", "value": value}]})
 
     others = [_cluster(gpu="yes"), _profile(**_matching(gpu="yes")), _profile("other", **_matching(env="fv"))]
     plan = plan_of([classifier("yes"), *others], [classifier("no"), *others])
-    assert [one.key.name for one in plan.doubts] == ["guestbook"]
-    assert "Classifier c sets" in plan.doubts[0].reason
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == ["guestbook"]
+    assert "Classifier c sets" in plan.uncertainties[0].reason
 
 
 @pytest.mark.parametrize(
@@ -361,29 +366,29 @@ def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
     ],
 )
 def test_what_generates_profiles_is_a_doubt(kind: Any, before: JsonObject, after: JsonObject) -> None:
-    """What becomes of generated profiles is not in the API yet."""
+    """The API does not show what happens to generated profiles."""
     plan = plan_of([custom(kind, "x", before)], [custom(kind, "x", after)])
-    assert "profiles that Sveltos generates" in str(plan.doubts[0])
+    assert "profiles that Sveltos generates" in str(plan.uncertainties[0])
 
 
 def test_the_steps_of_holding_say_what_was_tried() -> None:
-    """The hold is tried on the server; its release takes back an earlier step and is not."""
+    """The dry run tries the hold; it does not try the release, which reverts an earlier step."""
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     tried = try_on_server(MemoryCluster.of(after), plan_of(before, after))
-    outcomes = {step.action: step.trial.outcome for step in tried.writes if step.trial is not None}
+    outcomes = {step.action: step.dry_run.outcome for step in tried.writes if step.dry_run is not None}
     assert outcomes == {Action.HOLD: Outcome.OK, Action.UPDATE: Outcome.OK, Action.RELEASE: Outcome.NOT_TRIED}
 
 
 def test_the_order_of_many_steps_is_found_in_near_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice as many clusters are twice as many looks, also where half of the steps must wait for all of the others."""
+    """Twice as many clusters take twice as many evaluations, even if half of the steps wait for all others."""
     looks = {number: _looks(number, monkeypatch) for number in (30, 60)}
     assert looks[60] <= 2.2 * looks[30]
 
 
 def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many steps are tried: the labels ``a`` wait for the profile, and the profile for the labels ``b``."""
+    """The number of tried steps: the labels ``a`` wait for the profile, and the profile waits for the labels ``b``."""
     count = 0
     apply = Simulation.apply
 
@@ -393,11 +398,11 @@ def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
         return apply(simulation, change)
 
     monkeypatch.setattr(Simulation, "apply", counted)
-    old = [_cluster(f"a{one}", env="fv", zone="x") for one in range(number)]
-    old += [_cluster(f"b{one}", env="fv") for one in range(number)]
-    new = [_cluster(f"a{one}", zone="x") for one in range(number)]
-    new += [_cluster(f"b{one}", env="fv", zone="x") for one in range(number)]
+    old = [_cluster(f"a{index}", env="fv", zone="x") for index in range(number)]
+    old += [_cluster(f"b{index}", env="fv") for index in range(number)]
+    new = [_cluster(f"a{index}", zone="x") for index in range(number)]
+    new += [_cluster(f"b{index}", env="fv", zone="x") for index in range(number)]
     plan = plan_of([*new, _profile(**_matching(zone="x"))], [*old, _profile(**_matching(env="fv"))])
     monkeypatch.setattr(Simulation, "apply", apply)
-    assert (plan.withdraws, plan.holds) == ((), ())
+    assert (plan.withdrawals, plan.holds) == ((), ())
     return count

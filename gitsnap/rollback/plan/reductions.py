@@ -1,0 +1,321 @@
+"""What a plan withdraws from clusters that still match: fewer references, charts or documents, missing references.
+
+The live ClusterConfigurations and the documents before and after the plan show the difference. Content that gitsnap
+cannot evaluate becomes an uncertainty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.rollback.plan.consequences import Conflict, Effect, EffectType, Uncertainty, Withdrawal, WithdrawalCause
+from gitsnap.rollback.plan.deployed_content import Contents, Deployment, Objects
+from gitsnap.rollback.plan.match_states import Change, Matches, State, mode_of
+from gitsnap.rollback.plan.redeployment import Deployed, Difference, Redeployment, differ
+from gitsnap.rollback.plan.steps import Plan, Step
+from gitsnap.rollback.plan.transitions import PAUSES, changes_of, content_steps
+from gitsnap.rollback.plan.unfinished_deployments import unfinished_deployment, unfinished_features
+from gitsnap.sveltos import inventory, kinds
+from gitsnap.sveltos.clusters import template_view
+from gitsnap.sveltos.matching import ClusterRef, sets_of
+from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.references import references
+
+Inventories = Mapping[ClusterRef, list[Deployed]]
+"""What the ClusterConfiguration of each cluster lists."""
+
+_BEFORE_DELETIONS = (
+    "Sveltos may deploy it before an object that it needs is deleted, and then withdraws what it no longer refers to"
+)
+
+_DEPLOYING = (EffectType.DEPLOYS, EffectType.REDEPLOYS, EffectType.LAST)
+
+
+@dataclass(slots=True)
+class Findings:
+    """The results of all comparisons of one plan."""
+
+    reduced: dict[tuple[ObjectKey, ClusterRef], set[Deployed] | None] = field(default_factory=dict)
+    """What a profile withdraws from a cluster, None if that is unknown."""
+    uncertainties: dict[ObjectKey, Uncertainty] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
+    effects: dict[tuple[EffectType, ObjectKey, ObjectKey], set[ClusterRef]] = field(default_factory=dict)
+    """(effect type, object of the step, profile) -> clusters."""
+
+    @property
+    def withdrawals(self) -> Iterator[Withdrawal]:
+        """A withdrawal for each profile and cluster in ``reduced``."""
+        for (profile, cluster), entries in self.reduced.items():
+            deployed = None if entries is None else tuple(sorted(entries, key=_inventory_order))
+            yield Withdrawal(profile, cluster, WithdrawalCause.REDUCED, deployed=deployed)
+
+    def add_reduction(self, profile: ObjectKey, cluster: ClusterRef, entries: Iterable[Deployed] | None) -> None:
+        """Add what one redeployment of a profile withdraws from a cluster; None if that is unknown."""
+        known = self.reduced.setdefault((profile, cluster), set())
+        self.reduced[profile, cluster] = None if known is None or entries is None else known.union(entries)
+
+    def add_effect(
+        self, effect_type: EffectType, steps: Iterable[ObjectKey], profile: ObjectKey, cluster: ClusterRef
+    ) -> None:
+        """Add an effect of some steps, named by their objects, on a cluster."""
+        for step in steps:
+            self.effects.setdefault((effect_type, step, profile), set()).add(cluster)
+
+
+class Reductions:
+    """The redeployments that one plan causes, and what they withdraw.
+
+    Use in this order: read ``sources``, call ``compare``, read the ClusterConfigurations of its result and, with
+    ``needs_summaries``, the ClusterSummaries, then call ``add_to_plan``.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._changes = changes_of(plan.steps, plan.controller_labels)
+        self._written = content_steps(plan.steps)
+        self._start = State.of(plan.matching_objects, summary_clusters=plan.summary_clusters)
+        self._end = State.of(plan.matching_objects, self._changes, summary_clusters=plan.summary_clusters)
+        self._views = tuple(_template_views(plan.matching_objects, changes) for changes in ((), self._changes))
+        self._failing: list[tuple[Redeployment, Deployment]] = []
+        self._compared: list[tuple[Redeployment, Difference, Deployment]] = []
+        self.redeployments = (*self._redeployments(), *self._early_redeployments())
+        self._one_time = dict(self._one_time_profiles())
+
+    def _redeployments(self) -> Iterator[Redeployment]:
+        left_in_place = self._withdrawal_clusters(needs_consent=False)
+        for key, after in sorted(self._end.selecting.items()):
+            before = self._start.selecting.get(key, after)
+            if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
+                continue
+            if mode_of(before) == mode_of(after) == "OneTime":
+                continue
+            # A pause freezes the spec of the profile; Sveltos still deploys changed content of its references.
+            deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
+            matches, deployed_on = self._end.matches(key), self._start.deployed_on(key)
+            # Sveltos may deploy once more to a cluster that stops matching before it evaluates the match.
+            lasting = deployed_on & (matches | left_in_place.get(key, set()))
+            joining = frozenset[ClusterRef]() if paused(after) else matches - deployed_on
+            if joining or differ(before, deployed) or self._refers_to_written(before, deployed, lasting):
+                yield Redeployment(key, before, deployed, tuple(sorted(lasting)), tuple(sorted(joining)))
+
+    def _withdrawal_clusters(self, *, needs_consent: bool) -> dict[ObjectKey, set[ClusterRef]]:
+        """By profile: the clusters that stop matching, either those that keep their add-ons or those that lose them."""
+        clusters: dict[ObjectKey, set[ClusterRef]] = {}
+        for withdrawal in self._plan.withdrawals:
+            if withdrawal.needs_consent is needs_consent:
+                clusters.setdefault(withdrawal.profile, set()).add(withdrawal.cluster)
+        return clusters
+
+    def _early_redeployments(self) -> Iterator[Redeployment]:
+        """What live profiles deploy after the content is written and before their own steps.
+
+        This includes profiles that are paused, in DryRun or OneTime, or not matching, after the plan.
+        """
+        losing = self._withdrawal_clusters(needs_consent=True)
+        for key, profile in sorted(self._start.selecting.items()):
+            if key.kind not in kinds.PROFILE_KINDS or not mode_of(profile).startswith("Continuous"):
+                continue
+            clusters = sorted(self._start.deployed_on(key) - losing.get(key, set()))
+            if clusters and self._refers_to_written(profile, profile, clusters):
+                yield Redeployment(key, profile, profile, tuple(clusters), early=True)
+
+    def _one_time_profiles(self) -> Iterator[tuple[ObjectKey, Matches]]:
+        """The live OneTime profiles whose content is written: Sveltos deploys it where no deployment is finished."""
+        for key, profile in sorted(self._start.selecting.items()):
+            clusters = self._start.deployed_on(key)
+            if mode_of(profile) == "OneTime" and self._refers_to_written(profile, profile, clusters):
+                yield key, clusters
+
+    def _refers_to_written(self, before: JsonObject, after: JsonObject, clusters: Iterable[ClusterRef]) -> bool:
+        return bool(self._written) and any(
+            reference.target in self._written
+            for profile, view in zip((before, after), self._views, strict=True)
+            for reference in references(profile, clusters, view.get)
+        )
+
+    @property
+    def sources(self) -> frozenset[ObjectKey]:
+        """The ConfigMaps and Secrets to read: objects that the profiles deploy or need for a deployment."""
+        sources = {
+            reference.target
+            for redeployment in self.redeployments
+            for profile, view in zip((redeployment.before, redeployment.after), self._views, strict=True)
+            for reference in references(profile, (*redeployment.clusters, *redeployment.joining), view.get)
+            if reference.unresolved is None and reference.target.kind in kinds.REFERENCED_KINDS
+        }
+        return frozenset(sources) - self._written.keys()
+
+    def compare(self, contents: Contents) -> frozenset[ClusterRef]:
+        """Compare the deployments before and after the plan.
+
+        ``contents`` are the live objects of ``sources``. Returns the clusters whose ClusterConfigurations show what is
+        withdrawn.
+        """
+        steps = self._plan.steps
+        before, after = Objects.before(contents, steps), Objects.after(contents, steps)
+        early = Objects.early(contents, steps)
+        old_view, new_view = (view.get for view in self._views)
+        for redeployment in self.redeployments:
+            objects, view = (early, old_view) if redeployment.early else (after, new_view)
+            differences: dict[tuple[object, ...], Difference] = {}
+            for cluster in redeployment.clusters:
+                old = Deployment.of(redeployment.before, cluster, before, old_view)
+                new = Deployment.of(redeployment.after, cluster, objects, view)
+                key = (old.reference_key, new.reference_key)
+                difference = differences.setdefault(key, Difference(redeployment, old, new))
+                self._compared.append((redeployment, difference, new))
+                if new.failing and not redeployment.early:
+                    passing = Deployment.of(redeployment.after, cluster, early, new_view)
+                    if new.failing - passing.failing:
+                        earlier = replace(redeployment, before_deletions=True)
+                        self._compared.append((earlier, Difference(earlier, old, passing), passing))
+            for cluster in redeployment.joining:
+                new = Deployment.of(redeployment.after, cluster, after, new_view)
+                if new.failing:
+                    self._failing.append((redeployment, new))
+        return frozenset(new.cluster for _, difference, new in self._compared if difference.may_withdraw)
+
+    @property
+    def needs_summaries(self) -> bool:
+        """Whether a profile deploys again to a cluster, so that the ClusterSummaries must be read."""
+        return bool(self.redeployments or self._one_time)
+
+    def add_to_plan(self, configurations: Iterable[JsonObject], summaries: Iterable[JsonObject] = ()) -> Plan:
+        """The plan with the withdrawals, effects, conflicts and uncertainties of its redeployments.
+
+        ``configurations`` and ``summaries`` are the live ClusterConfigurations and ClusterSummaries.
+        """
+        inventories = {inventory.cluster_of(document): inventory.deployed(document) for document in configurations}
+        findings = Findings()
+        for redeployment, new in self._failing:
+            steps = sorted(self._written.keys() & {reference.target for reference in new.references})
+            steps = [*self._joining_steps(redeployment, new.cluster), *steps]
+            findings.add_effect(EffectType.FAILS, steps, redeployment.key, new.cluster)
+        for redeployment, difference, new in self._compared:
+            self._evaluate(findings, redeployment, difference, new, inventories)
+        self._add_unfinished(findings, unfinished_features(summaries))
+        return _with_findings(self._plan, findings)
+
+    def _add_unfinished(
+        self, findings: Findings, unfinished: Mapping[tuple[ObjectKey, ClusterRef], frozenset[str]]
+    ) -> None:
+        """Add an uncertainty for each profile that deploys to clusters where its last deployment is unfinished."""
+        clusters_of: dict[ObjectKey, set[ClusterRef]] = {}
+        for redeployment, _, new in self._compared:
+            if unfinished.get((redeployment.key, new.cluster), frozenset()) - new.failing:
+                clusters_of.setdefault(redeployment.key, set()).add(new.cluster)
+        for key, deployed_on in self._one_time.items():
+            if clusters := {cluster for cluster in deployed_on if (key, cluster) in unfinished}:
+                clusters_of.setdefault(key, set()).update(clusters)
+        for key, clusters in clusters_of.items():
+            findings.uncertainties.setdefault(key, unfinished_deployment(key, clusters))
+
+    def _evaluate(
+        self,
+        findings: Findings,
+        redeployment: Redeployment,
+        difference: Difference,
+        new: Deployment,
+        inventories: Inventories,
+    ) -> None:
+        profile, cluster = redeployment.key, new.cluster
+        steps = self._causing_steps(redeployment, difference, new)
+        if not redeployment.early and not redeployment.before_deletions:
+            _add_failures(findings, profile, difference, new, steps)
+        if not difference.may_withdraw:
+            return
+        listed = [entry for entry in inventories.get(cluster, ()) if entry.profile == profile]
+        withdrawn = [entry for entry in listed if difference.withdraws(entry, new)]
+        if redeployment.before_deletions:
+            if withdrawn or (cluster not in inventories and difference.removes_something):
+                findings.uncertainties.setdefault(profile, Uncertainty(profile, _BEFORE_DELETIONS))
+            return
+        if withdrawn:
+            findings.add_reduction(profile, cluster, withdrawn)
+            everything = len(withdrawn) == len(listed) and not new.features and not redeployment.early
+            effect_type = EffectType.WITHDRAWS if everything else EffectType.REDUCES
+            findings.add_effect(effect_type, steps, profile, cluster)
+        elif cluster not in inventories and difference.removes_something:
+            findings.add_reduction(profile, cluster, None)
+            findings.add_effect(EffectType.REDUCES, steps, profile, cluster)
+        reason = difference.unclear(listed)
+        if reason:
+            findings.uncertainties.setdefault(profile, Uncertainty(profile, reason))
+
+    def _joining_steps(self, redeployment: Redeployment, cluster: ClusterRef) -> list[ObjectKey]:
+        """The steps that make a cluster match: those of the profile, its sets, the cluster, and its dependents."""
+        dependents = self._end.dependents.of(redeployment.key)
+        deciding = {redeployment.key, cluster.key, *sets_of(redeployment.after), *dependents}
+        return [change.key for change in self._changes if change.key in deciding]
+
+    def _causing_steps(self, redeployment: Redeployment, difference: Difference, new: Deployment) -> list[ObjectKey]:
+        """The steps that cause a redeployment: that of the profile, and those of the objects that it refers to."""
+        own = [change.key for change in self._changes if change.key == redeployment.key and not redeployment.early]
+        targets = {reference.target for side in (difference.old, new) for reference in side.references}
+        return [*own, *sorted(targets & self._written.keys())]
+
+
+def _add_failures(
+    findings: Findings, profile: ObjectKey, difference: Difference, new: Deployment, steps: list[ObjectKey]
+) -> None:
+    cluster = new.cluster
+    if new.failing:
+        findings.add_effect(EffectType.FAILS, steps, profile, cluster)
+    for document, former in difference.conflicts:
+        findings.conflicts.append(Conflict(profile, cluster, document.identity.place(), document.source, former))
+        findings.add_effect(EffectType.FAILS, steps, profile, cluster)
+
+
+def _template_views(matching_objects: Iterable[JsonObject], changes: Iterable[Change]) -> dict[ClusterRef, JsonObject]:
+    """What templates see of each cluster after some changes are written."""
+    objects = {ObjectKey.of(document): document for document in matching_objects}
+    objects |= {change.key: change.after for change in changes if change.after is not None}
+    return {
+        ClusterRef.of(document): template_view(document)
+        for key, document in objects.items()
+        if key.kind in kinds.CLUSTER_KINDS
+    }
+
+
+def _with_findings(plan: Plan, findings: Findings) -> Plan:
+    known = {uncertainty.key for uncertainty in plan.uncertainties}
+    added = [findings.uncertainties[key] for key in sorted(findings.uncertainties.keys() - known)]
+    return replace(
+        plan,
+        steps=tuple(step if step.action in PAUSES else _with_effects(step, findings) for step in plan.steps),
+        withdrawals=tuple(sorted((*plan.withdrawals, *findings.withdrawals), key=_withdrawal_order)),
+        uncertainties=tuple(sorted((*plan.uncertainties, *added), key=lambda uncertainty: uncertainty.key)),
+        conflicts=tuple(sorted(set(findings.conflicts))),
+    )
+
+
+def _inventory_order(entry: Deployed) -> tuple[str, str, str]:
+    return type(entry).__name__, entry.namespace, entry.name
+
+
+def _withdrawal_order(withdrawal: Withdrawal) -> tuple[object, ...]:
+    return withdrawal.profile, withdrawal.cluster, withdrawal.cause
+
+
+def _with_effects(step: Step, findings: Findings) -> Step:
+    """The step with the effects that were found, and without deployments that fail or withdraw everything instead."""
+    own = {
+        (effect_type, profile): clusters
+        for (effect_type, key, profile), clusters in findings.effects.items()
+        if key == step.key
+    }
+    if not own or not step.writes:
+        return step
+    instead: dict[ObjectKey, set[ClusterRef]] = {}
+    for (effect_type, profile), clusters in own.items():
+        if effect_type in (EffectType.FAILS, EffectType.WITHDRAWS):
+            instead.setdefault(profile, set()).update(clusters)
+    effects = [effect for effect in step.effects if effect.type not in _DEPLOYING]
+    for effect in step.effects:
+        remaining = tuple(cluster for cluster in effect.clusters if cluster not in instead.get(effect.by, ()))
+        if effect.type in _DEPLOYING and remaining:
+            effects.append(replace(effect, clusters=remaining))
+    effects += [Effect(effect_type, by, tuple(sorted(clusters))) for (effect_type, by), clusters in own.items()]
+    return replace(step, effects=tuple(sorted(effects, key=lambda effect: (effect.type, effect.by))))

@@ -1,0 +1,96 @@
+"""Plans about a set with more matching clusters than it may select, and about one that Sveltos evaluates too late."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.rollback import apply
+from gitsnap.rollback.plan import Action, Plan, Selection
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import alive, custom, live_state, plan_of
+from tests.support.sveltos.matches import Matches
+
+_PROFILE = ObjectKey(kinds.CLUSTER_PROFILE, "", "p")
+
+
+def _cluster(name: str, env: str) -> JsonObject:
+    return custom(kinds.SVELTOS_CLUSTER, name, {}, "default", labels={"env": env})
+
+
+def _set(limit: int, env: str) -> JsonObject:
+    return custom(kinds.CLUSTER_SET, "s", {"clusterSelector": {"matchLabels": {"env": env}}, "maxReplicas": limit})
+
+
+def _profile(env: str) -> JsonObject:
+    spec = {"clusterSelector": {"matchLabels": {"env": env}}, "setRefs": ["s"]}
+    return custom(kinds.CLUSTER_PROFILE, "p", spec)
+
+
+class _Rollback:
+    """A plan from one configuration back to another, carried out on a cluster that Sveltos follows."""
+
+    def __init__(
+        self,
+        sample: list[JsonObject],
+        live: list[JsonObject],
+        selection: Selection | None = None,
+        *,
+        sets_first: bool = True,
+    ) -> None:
+        cluster = MemoryCluster.of(alive(document) for document in live)
+        sveltos = Matches(cluster.objects, sets_first=sets_first)
+        sveltos.act()
+        self.plan: Plan = plan_of(
+            sample, live_state(list(cluster.objects.values())), selection, allow_withdraw=True, skip_refused=True
+        )
+        cluster.after_write = lambda _verb, _key: sveltos.act()
+        apply(cluster, self.plan)
+        self.lost = {(profile.name, key.name) for profile, key in sveltos.lost}
+
+    @property
+    def uncertainties(self) -> dict[str, str]:
+        """Reasons by profile."""
+        return {doubt.key.name: doubt.reason for doubt in self.plan.uncertainties}
+
+    @property
+    def withdrawals(self) -> set[tuple[str, str]]:
+        """Profile and cluster of each line."""
+        return {(line.profile.name, line.cluster.name) for line in self.plan.withdrawals}
+
+
+def test_a_profile_is_held_while_its_set_is_too_small_for_its_clusters() -> None:
+    """Before and after the rollback each cluster is matched; in between the set has to take one of them out."""
+    sample = [_cluster("east", "b"), _cluster("west", "a"), _set(1, "a"), _profile("b")]
+    live = [_cluster("east", "a"), _cluster("west", "a"), _set(9, "a"), _profile("none")]
+
+    done = _Rollback(sample, live)
+
+    assert (done.lost, done.uncertainties, done.withdrawals) == (set(), {}, set())
+    assert [step.key for step in done.plan.steps if step.action is Action.HOLD] == [_PROFILE]
+
+
+def test_a_set_that_lost_its_clusters_on_the_way_may_choose_others() -> None:
+    """The status from before says nothing any more where the clusters leave the set before they come back into it."""
+    sample = [_cluster("east", "b"), _cluster("north", "b"), _cluster("west", "b"), _set(2, "b"), _profile("none")]
+    live = [_cluster("east", "b"), _cluster("north", "a"), _cluster("west", "a"), _set(2, "a"), _profile("none")]
+
+    done = _Rollback(sample, live)
+
+    assert done.uncertainties == {"p": "Sveltos chooses the clusters of a set with maxReplicas"}
+    assert done.lost
+
+
+@pytest.mark.parametrize("sets_first", [True, False])
+def test_a_profile_outside_of_the_selection_that_a_set_is_to_keep_is_uncertain(sets_first: bool) -> None:  # noqa: FBT001
+    """Sveltos may look at the profile before it has evaluated the set, and the profile may not be held."""
+    sample = [_cluster("west", "b"), _set(1, "b")]
+    live = [_cluster("west", "a"), _profile("a")]
+
+    done = _Rollback(sample, live, sets_first=sets_first)
+
+    assert done.uncertainties == {
+        "p": "on 1 cluster it matches through ClusterSet s, which Sveltos evaluates some time after the write"
+    }
+    assert done.lost == (set() if sets_first else {("p", "west")})

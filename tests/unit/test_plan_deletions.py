@@ -1,0 +1,67 @@
+"""What a plan that deletes takes away, beyond what the state in the end tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gitsnap.core.model import JsonObject
+from gitsnap.rollback.plan import Plan
+from gitsnap.rollback.planner import add_withdrawals
+from gitsnap.sveltos import kinds
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.plans import plan_of, sample_state
+from tests.unit.test_plan_reductions import WEST, config_map, deployed, lines, profile
+
+_MATCHES_WEST = {
+    "status": {
+        "matchingClusters": [
+            {
+                "apiVersion": "lib.projectsveltos.io/v1beta1",
+                "kind": "SveltosCluster",
+                "namespace": "default",
+                "name": "west",
+            }
+        ]
+    }
+}
+
+
+def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
+    """The plan that undoes a rollback which had created all that the sample does not have, with what it takes away."""
+    cluster = MemoryCluster.of(live)
+    state = sample_state(sample)
+    created = cluster.objects.keys() - state.keys
+    made = {key: None for key in created if key.kind != kinds.CLUSTER_CONFIGURATION}
+    return add_withdrawals(cluster, plan_of(replace(state, created=made), [*cluster.objects.values()]))
+
+
+@pytest.mark.parametrize(
+    ("references", "doubts"),
+    [
+        (("b",), ["guestbook"]),  # deployed once more without "a", and failing from then on
+        (("a", "b"), []),  # nothing less before the end, where it fails and takes nothing
+        (("b?",), []),  # does not fail: what goes is known
+    ],
+)
+def test_a_deployment_before_a_required_object_is_deleted_is_uncertain(
+    references: tuple[str, ...], doubts: list[str]
+) -> None:
+    """The step of the profile comes before the deletion, and Sveltos may act in between."""
+    live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a?", "b?"), deployed(WEST, "one", "two")]
+
+    plan = _undo([WEST, config_map("a", "one"), profile(*references)], live)
+
+    assert [doubt.key.name for doubt in plan.uncertainties] == doubts
+    assert bool(lines(plan)) is (references == ("b?",))
+
+
+def test_a_profile_that_is_deleted_is_withdrawn_where_its_status_says_that_it_is() -> None:
+    """Its rules may select the cluster no more: Sveltos has not acted on that."""
+    created = profile("a", clusterSelector={"matchLabels": {"env": "none"}}) | _MATCHES_WEST
+    live = [WEST, config_map("a", "one"), created, deployed(WEST, "one")]
+
+    assert lines(_undo([WEST, config_map("a", "one")], live)) == [
+        "ClusterProfile guestbook stops matching default/sveltos--west: 1 resource withdrawn"
+    ]
