@@ -43,7 +43,7 @@ from gitsnap.core.errors import ArchiveError, StorageError
 from gitsnap.core.model import BlobId, CommitId, Sample
 
 if TYPE_CHECKING:
-    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.completeness import MissingPart
     from gitsnap.archive.findings import Finding
     from gitsnap.archive.verify import Progress
     from gitsnap.archive.writer import GitWriter
@@ -59,11 +59,11 @@ __all__ = [
     "is_own_folder",
     "list_archives",
     "open_archive",
-    "open_path",
+    "open_archive_at",
 ]
 
 _HIDING = ("samples", "refs")
-"""Missing parts without which samples may exist that cannot be seen (completeness.Lack)."""
+"""Missing parts without which samples may exist that cannot be seen (completeness.MissingPart)."""
 
 
 class GitArchive:
@@ -118,7 +118,7 @@ class GitArchive:
         lacking = [str(lack) for lack in self.lacks() if not samples or lack.what in _HIDING]
         return "; ".join([*lacking, *_damaged_newest(samples, problems)])
 
-    def lacks(self) -> list[Lack]:
+    def lacks(self) -> list[MissingPart]:
         """The parts of the archive that this copy lacks; none for a complete archive."""
         samples = self._samples.read()[0]
         missing = self._lacks(samples)
@@ -126,7 +126,7 @@ class GitArchive:
             return self._lacks(again)  # a concurrent capture had moved the branch, and has created its tag now
         return missing
 
-    def unfetched(self) -> list[Lack]:
+    def missing_contents(self) -> list[MissingPart]:
         """The missing contents of this copy, with the commands that fetch them."""
         from gitsnap.archive.completeness import find_missing_objects
 
@@ -143,7 +143,7 @@ class GitArchive:
                     hint=f"Fetch them: `{lack.command}`." if lack.command else DAMAGED,
                 )
 
-    def _lacks(self, samples: Samples) -> list[Lack]:
+    def _lacks(self, samples: Samples) -> list[MissingPart]:
         from gitsnap.archive.missing_samples import find_missing_parts
 
         damaged_line = self._samples.damaged_line
@@ -253,7 +253,7 @@ def open_archive(storage: Path, policy: str) -> GitArchive:
     """Open the archive of a policy in a storage. Raises StorageError, NotFoundError, ArchiveError, InputError."""
     check_storage(storage)
     check_policy_name(policy)
-    return open_path(storage / policy)
+    return open_archive_at(storage / policy)
 
 
 def create_archive(storage: Path, policy: str, *, prefix: str = "") -> GitArchive:
@@ -271,7 +271,7 @@ def create_archive_at(folder: Path, *, policy: str, prefix: str = "") -> GitArch
     return GitArchive(repository, folder, branch)
 
 
-def open_path(folder: Path, policy: str = "") -> GitArchive:
+def open_archive_at(folder: Path, policy: str = "") -> GitArchive:
     """Open the archive in ``folder``, or a clone.
 
     ``policy``: a policy or branch; ``""`` where the repository has only one archive. Raises NotFoundError,
@@ -290,7 +290,7 @@ def list_archives(storage: Path, *, problems: list[ArchiveError] | None = None) 
     archives = []
     for folder, error in archive_folders(storage):
         if error is None:
-            archives.append(open_path(folder))
+            archives.append(open_archive_at(folder))
         elif problems is None:
             raise error
         else:

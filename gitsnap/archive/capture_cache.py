@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitsnap.core.files import replace_file
-from gitsnap.core.ports import Seen
+from gitsnap.core.ports import CaptureCache
 
 _NAME = "gitsnap-seen.json"
 UNFINISHED_CACHE = f".{_NAME}"
@@ -25,7 +25,7 @@ class CachedCommit:
     """What the cache holds about the files of a commit."""
 
     commit: str = ""
-    seen: Seen | None = None
+    seen: CaptureCache | None = None
     digests: dict[str, bytes] = field(default_factory=dict)
     """Blob id -> SHA-256 of the content."""
 
@@ -36,7 +36,7 @@ def load(git_folder: Path) -> CachedCommit:
         document = json.loads((git_folder / _NAME).read_bytes())
         if document["layout"] != _LAYOUT:
             return CachedCommit()
-        seen = Seen(
+        seen = CaptureCache(
             key=str(document["key"]),
             revision=int(document["revision"]),
             checked_at=int(document["checkedAt"]),

@@ -23,7 +23,7 @@ FETCH_CONTENTS = "git fetch --refetch --no-filter --tags"
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class MissingPart:
     """A part of the archive that this copy does not have."""
 
     what: str
@@ -49,16 +49,18 @@ def is_clone_at(git_folder: Path) -> bool:
         return True
 
 
-def find_missing_objects(repository: pygit2.Repository) -> list[Lack]:
+def find_missing_objects(repository: pygit2.Repository) -> list[MissingPart]:
     """The missing history and contents, from the git configuration and the files of the object store."""
     missing = []
     if is_shallow(repository):
-        missing.append(Lack("history", "this clone is shallow: older commits and samples are not here", FETCH_HISTORY))
+        missing.append(
+            MissingPart("history", "this clone is shallow: older commits and samples are not here", FETCH_HISTORY)
+        )
     if is_partial(repository):
         message = "this clone is partial: contents that were not fetched cannot be read"
-        missing.append(Lack("contents", message, FETCH_CONTENTS))
+        missing.append(MissingPart("contents", message, FETCH_CONTENTS))
     missing += [
-        Lack("contents", f"objects are borrowed from {folder}, which does not exist: {_RESTORE}")
+        MissingPart("contents", f"objects are borrowed from {folder}, which does not exist: {_RESTORE}")
         for folder in _missing_alternates(repository)
     ]
     return missing

@@ -16,7 +16,7 @@ from gitsnap.archive.completeness import (
     FETCH_CONTENTS,
     FETCH_HISTORY,
     FETCH_TAGS,
-    Lack,
+    MissingPart,
     find_missing_objects,
     is_clone,
     is_shallow,
@@ -31,7 +31,7 @@ _MOST_COMMITS = 1000
 
 def find_missing_parts(
     repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, damaged_line: int
-) -> list[Lack]:
+) -> list[MissingPart]:
     """Find the parts of the archive that this copy lacks.
 
     A partial clone is not reported: a command that needs a missing content fails with its own message.
@@ -49,7 +49,7 @@ def find_missing_parts(
     missing = [lack for lack in find_missing_objects(repository) if lack.command != FETCH_CONTENTS]
     if damaged_line:
         missing.append(
-            Lack(
+            MissingPart(
                 "refs",
                 f"the file packed-refs is damaged at line {damaged_line}: samples after this line cannot be "
                 "read, and the newest sample may be missing",
@@ -62,7 +62,7 @@ def find_missing_parts(
 
 def _missing_samples(
     repository: pygit2.Repository, branch: str, samples: Sequence[Sample], newest: Sample | None, *, shallow: bool
-) -> list[Lack]:
+) -> list[MissingPart]:
     """Report commits by gitsnap at the head of the branch whose samples have no tag here.
 
     A capture that was killed leaves one such commit, which the next capture repairs. In a clone the branch may be older
@@ -74,9 +74,9 @@ def _missing_samples(
         fetched = f"origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
         if samples:
             message = f"the branch {branch} is not here, only the tags of its samples"
-            return [Lack("history", message, f"git fetch {fetched}")]
+            return [MissingPart("history", message, f"git fetch {fetched}")]
         message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
-        return [Lack("samples", message, f"{FETCH_TAGS} {fetched}")]
+        return [MissingPart("samples", message, f"{FETCH_TAGS} {fetched}")]
     # A capture updates the working tree after it created the tag: the commit shown there is not of a killed capture.
     shown = "" if copied or (newest is not None and {newest.commit} == heads) else checked_out_commit(repository)
     if shown and not heads:
@@ -94,7 +94,7 @@ def _missing_samples(
         )
     if not copied:
         message += f". A clone or a remote may have them: git fetch URL 'refs/tags/{branch}/*:refs/tags/{branch}/*'"
-    return [Lack("samples", message, command)]
+    return [MissingPart("samples", message, command)]
 
 
 def _count_untagged(repository: pygit2.Repository, head: str, samples: Sequence[Sample], newest: Sample | None) -> int:

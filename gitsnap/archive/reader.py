@@ -117,7 +117,7 @@ class Samples(Sequence[Sample]):
         return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
 
     def until(self, moment: datetime) -> Sample | None:
-        """The newest sample that was taken at ``moment`` or before; None for none (history.Dated)."""
+        """The newest sample that was taken at ``moment`` or before; None for none (history.TimeIndexed)."""
         for rows in (self._added, self._rows):
             if isinstance(rows, Rows):
                 row = rows.until(moment)

@@ -146,7 +146,7 @@ class TreeFiles(Mapping[str, BlobId]):
         """Path and entries of the last folder: callers look up the files of a folder one after the other."""
 
     def folder(self, place: str) -> Mapping[str, Entry]:
-        """The entries of a folder; none where the folder does not exist (ports.Foldered)."""
+        """The entries of a folder; none where the folder does not exist (ports.FolderIndex)."""
         tree, prefix = self._tree, ""
         if place.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
             raise _too_large(place)

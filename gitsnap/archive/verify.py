@@ -16,7 +16,7 @@ from pathlib import Path
 import pygit2
 
 from gitsnap.archive.commit_objects import History, read_commit, read_history
-from gitsnap.archive.completeness import Lack, is_clone, is_partial, shallow_commits
+from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
 from gitsnap.archive.findings import Finding, changed_files, shortened
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_blob, read_object
@@ -131,7 +131,7 @@ class _Verifier:
             yield Finding(False, "git", message)
 
     @cached_property
-    def _lacks(self) -> list[Lack]:
+    def _lacks(self) -> list[MissingPart]:
         try:
             return find_missing_parts(
                 self._repository, self._branch, self._samples, newest(self._samples), damaged_line=0

@@ -34,7 +34,7 @@ from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
-from gitsnap.core.ports import RecordedSample, SampleDraft, Seen
+from gitsnap.core.ports import CaptureCache, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -80,7 +80,7 @@ class GitWriter:
         return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> CaptureCache | None:
         """The capture cache of the newest sample; None where the branch has another commit, or there is no cache."""
         last = newest(self._samples)
         is_valid = last is not None and last.commit == self._base == self._cached.commit
@@ -131,7 +131,7 @@ class GitWriter:
         git_folder = Path(self._repository.path)
         if commands := maintenance.due_commands(git_folder, self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
-        return RecordedSample(sample, new_commit, changed, marks, left_alone=left_alone, worktree_problem=problem)
+        return RecordedSample(sample, new_commit, changed, marks, left_alone=left_alone, worktree_error=problem)
 
     # Existing samples -------------------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class Archiver:
             if self._strict:
                 raise InputError(f"{obj.key}: it is nested too deeply") from error
             return Failure(IncompleteReason.UNARCHIVABLE, "it is nested too deeply")
-        problem = field_types.problem_of(obj.raw)
+        problem = field_types.type_problem(obj.raw)
         if self._strict and problem:
             raise InputError(
                 f"{obj.key} does not have the form of its kind: {problem}",

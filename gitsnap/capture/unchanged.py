@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from gitsnap import __version__
 from gitsnap.core.model import Area, BlobId, TreeInfo
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import Seen, Tree
+from gitsnap.core.ports import CaptureCache, Tree
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600
@@ -27,7 +27,7 @@ _LONGEST_REVISION = 19
 class Unchanged:
     """The cache of the previous capture, and the cache for the next one."""
 
-    def __init__(self, info: TreeInfo, *, seen: Seen | None, previous: Tree | None, now: int) -> None:
+    def __init__(self, info: TreeInfo, *, seen: CaptureCache | None, previous: Tree | None, now: int) -> None:
         """``seen``: the cache of the previous capture; ``previous``: its tree; ``now``: seconds since 1970."""
         self._key = _key(info)
         fresh = seen is not None and seen.key == self._key and 0 <= now - seen.checked_at < LONGEST_SECONDS
@@ -66,10 +66,10 @@ class Unchanged:
             known = previous.get(path)
             self._versions[path] = known if known == version else version  # share equal strings: this saves memory
 
-    def result(self) -> Seen:
+    def result(self) -> CaptureCache:
         """The cache for the next capture."""
         checked_at = self._seen.checked_at if self._seen is not None else self._now
-        return Seen(self._key, self._revision, checked_at, self._versions)
+        return CaptureCache(self._key, self._revision, checked_at, self._versions)
 
 
 def _key(info: TreeInfo) -> str:

@@ -18,10 +18,10 @@ from types import FrameType
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import (
     AbortedError,
+    ClosedOutputError,
     GitsnapError,
     InternalError,
     OutputError,
-    ReaderGoneError,
     StorageError,
     UsageError,
 )
@@ -36,7 +36,7 @@ _received_signals: list[int] = []
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run gitsnap with ``arguments`` (default: those of the process) and exit with the code of the command."""
     from gitsnap.cli.streams import prepare
-    from gitsnap.core.files import clear_abandoned_folders
+    from gitsnap.core.files import remove_abandoned_folders
 
     prepare()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.disable()  # the process is short, and a search for cycles takes half as long as decoding the JSON of a cluster
     os.umask(0o077)  # every file may hold configuration that other users must not read
     _handle_signals()
-    clear_abandoned_folders()
+    remove_abandoned_folders()
     try:
         code = _run(words)
     except KeyboardInterrupt:  # before the command began or after it ended
@@ -131,7 +131,7 @@ def _report_error(error: GitsnapError | OSError) -> int:
         from gitsnap.cli.terminal import describe_finished
 
         finished = describe_finished()
-        if finished or not isinstance(error, ReaderGoneError):  # `gitsnap list | head` is no error
+        if finished or not isinstance(error, ClosedOutputError):  # `gitsnap list | head` is no error
             _print_error(error.message, f"Done before the error: {finished}" if finished else "")
         return exit_code_of(error)
     if isinstance(error, GitsnapError):

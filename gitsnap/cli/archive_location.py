@@ -47,11 +47,11 @@ class ArchiveLocation:
 
     def find(self) -> GitArchive:
         """Open the archive. Raises UsageError if several archives fit, NotFoundError if no archive does."""
-        from gitsnap.archive import list_archives, open_path
+        from gitsnap.archive import list_archives, open_archive_at
 
         if self.archive:
             remote = self.remote
-            return open_path(Path(self.archive), self.snapshot) if remote is None else self._cached_clone(remote)
+            return open_archive_at(Path(self.archive), self.snapshot) if remote is None else self._cached_clone(remote)
         if self.snapshot:
             return self._find_in_storage()
         archives = list_archives(self.folder)

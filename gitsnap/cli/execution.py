@@ -21,16 +21,16 @@ from gitsnap.cli.rollback_target import RollbackTarget
 from gitsnap.core.errors import (
     EXIT_LEFT_OUT,
     AccessDeniedError,
-    NotArrivedError,
+    NotDeployedError,
     RefusedError,
     RollbackFailedError,
 )
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.render.plan import plan_text, question, report_text
 from gitsnap.render.plan_document import plan_document
 
 if TYPE_CHECKING:
-    from gitsnap.rollback import Asked, Past, Patience, Report
+    from gitsnap.rollback import PastRollback, RecordedRequest, Report, WaitOptions
     from gitsnap.rollback.plan import Options, Plan
 
 
@@ -51,7 +51,7 @@ def say_unfinished(target: RollbackTarget) -> None:
     )
 
 
-def _continuing_command(target: RollbackTarget, past: Past) -> str:
+def _continuing_command(target: RollbackTarget, past: PastRollback) -> str:
     """Return the command that continues an unfinished rollback.
 
     If the sample is in the archive of another cluster, the user has to name that archive.
@@ -95,11 +95,11 @@ class ExecutionOptions:
 
 
 def execute(
-    target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, form: terminal.Output
+    target: RollbackTarget, plan: Plan, request: RecordedRequest, execution: ExecutionOptions, form: terminal.Output
 ) -> None:
     """Print a tried plan, ask the user, apply the plan and print a report.
 
-    Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, NotArrivedError, and the
+    Raises typer.Exit with EXIT_LEFT_OUT if objects were left out, RefusedError, AbortedError, NotDeployedError, and the
     errors of a rollback that failed.
     """
     is_text = form is terminal.Output.TABLE
@@ -129,7 +129,7 @@ def execute(
 
 
 def _execute(
-    target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, *, is_text: bool
+    target: RollbackTarget, plan: Plan, request: RecordedRequest, execution: ExecutionOptions, *, is_text: bool
 ) -> Report | None:
     """Apply the plan after the user has confirmed it. Return None for a dry run."""
     if plan.blocked:
@@ -143,19 +143,21 @@ def _execute(
     return _apply(target, plan, request, execution, is_text=is_text)
 
 
-def _apply(target: RollbackTarget, plan: Plan, request: Asked, execution: ExecutionOptions, *, is_text: bool) -> Report:
+def _apply(
+    target: RollbackTarget, plan: Plan, request: RecordedRequest, execution: ExecutionOptions, *, is_text: bool
+) -> Report:
     from gitsnap import rollback
 
     request = replace(request, user=_user())
     is_live = target.cluster_options.from_dir is None  # no controller acts on a folder
     awaits = is_live and execution.waits_for_clusters and bool(plan.writes)
-    before = rollback.states(target.cluster, plan) if awaits else {}
+    before = rollback.read_rollout_state(target.cluster, plan) if awaits else {}
     sampler = RollbackSampler(
         target, plan, without_undo=execution.without_undo, accept_record=execution.accept_secrets_change
     )
     try:
         with terminal.ProgressLine(describe=lambda text, _: text) as progress:
-            patience = _patience(plan.options.wait, progress)
+            wait_options = _patience(plan.options.wait, progress)
             report = rollback.apply(
                 target.cluster,
                 plan,
@@ -163,41 +165,41 @@ def _apply(target: RollbackTarget, plan: Plan, request: Asked, execution: Execut
                 asked=request,
                 atomic=execution.atomic,
                 unfinished=rollback.unfinished(target.samples_of_cluster),
-                settling=rollback.Settling(target.cluster, patience) if is_live else None,
+                waiter=rollback.ReadinessWaiter(target.cluster, wait_options) if is_live else None,
             )
             if awaits:
-                arrivals = rollback.await_arrival(target.cluster, plan, before, patience)
-                report = replace(report, arrivals=tuple(arrivals))
+                arrivals = rollback.wait_for_rollout(target.cluster, plan, before, wait_options)
+                report = replace(report, rollout=tuple(arrivals))
     except rollback.StoppedError as error:
         if is_text:
             terminal.print_result(report_text(error.report, columns=terminal.width()))
         raise HalfWayError(error, _next_commands(target, request, error.report)) from error
-    except rollback.UndoneError as error:
+    except rollback.RevertedError as error:
         if is_text:
             terminal.print_result(report_text(error.report, columns=terminal.width()))
         raise
     if report.applied:
-        terminal.note_finished(f"{counted(len(report.applied), 'object')} applied")
+        terminal.note_finished(f"{plural(len(report.applied), 'object')} applied")
     if is_text and (plan.writes or report.after is not None):
         terminal.print_result(report_text(report, columns=terminal.width()))
     return report
 
 
-def _patience(seconds: int, progress: terminal.ProgressLine) -> Patience:
-    from gitsnap.rollback import Patience
+def _patience(seconds: int, progress: terminal.ProgressLine) -> WaitOptions:
+    from gitsnap.rollback import WaitOptions
 
-    return Patience(seconds, time.monotonic, time.sleep, lambda text: progress(text, 0))
+    return WaitOptions(seconds, time.monotonic, time.sleep, lambda text: progress(text, 0))
 
 
 def _check_arrival(report: Report) -> None:
-    """Raise NotArrivedError if a managed cluster does not have the configuration."""
-    failed = sum(arrival.outcome == "failed" for arrival in report.arrivals)
-    late = sum(arrival.outcome == "not yet" for arrival in report.arrivals)
+    """Raise NotDeployedError if a managed cluster does not have the configuration."""
+    failed = sum(arrival.outcome == "failed" for arrival in report.rollout)
+    late = sum(arrival.outcome == "not yet" for arrival in report.rollout)
     if not failed and not late:
         return
     counts = [f"{failed} failed"] if failed else []
     counts += [f"{late} not reported in time"] if late else []
-    raise NotArrivedError(
+    raise NotDeployedError(
         f"the configuration is restored, but not all clusters have it: {', '.join(counts)}",
         hint="`kubectl get clustersummaries -A` shows what Sveltos does; --wait SECONDS waits longer.",
     )
@@ -211,7 +213,7 @@ class HalfWayError(RollbackFailedError):
         self.report: Report | None = getattr(error, "report", None)
 
 
-def _next_commands(target: RollbackTarget, request: Asked, report: Report) -> str:
+def _next_commands(target: RollbackTarget, request: RecordedRequest, report: Report) -> str:
     """Return the commands that continue and revert a rollback that stopped half-way, one in each line."""
     lines = [f"to go on:   {target.command(request.command)}"]
     if report.before is not None:

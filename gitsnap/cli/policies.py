@@ -79,17 +79,15 @@ def replace_secrets(policy: Policy, mode: SecretsMode | None, recipients: list[s
 
     if mode is not None:
         kept = policy.recipients if mode is SecretsMode.ENCRYPT else ()
-        policy = replace(
-            policy, secrets_mode=mode, secrets_given=True, recipients=kept, secrets_source="--secrets-mode"
-        )
+        policy = replace(policy, secrets_mode=mode, secrets_set=True, recipients=kept, secrets_source="--secrets-mode")
     if recipients:
-        if policy.secrets_given and policy.secrets_mode is not SecretsMode.ENCRYPT:
+        if policy.secrets_set and policy.secrets_mode is not SecretsMode.ENCRYPT:
             raise InputError(f"--recipient has no meaning in the secrets mode {policy.secrets_mode}")
         policy = replace(
             policy,
             recipients=tuple(sorted(split_all(recipients))),
             secrets_mode=SecretsMode.ENCRYPT,
-            secrets_given=True,
+            secrets_set=True,
             secrets_source="--recipient",
         )
     return policy
@@ -110,7 +108,7 @@ def _replace_resources(policy: Policy, selectors: list[str]) -> Policy:
     if not selectors:
         return policy
     parsed = () if selectors == _NONE else tuple(sorted({resources.parse(selector) for selector in selectors}))
-    return replace(policy, resources=parsed, resources_given=True)
+    return replace(policy, resources=parsed, resources_set=True)
 
 
 def _replace_sensitive_fields(policy: Policy, fields: list[str]) -> Policy:
@@ -120,7 +118,7 @@ def _replace_sensitive_fields(policy: Policy, fields: list[str]) -> Policy:
         return policy
     parsed = () if fields == _NONE else tuple(sorted({sensitive_fields.parse(field) for field in fields}))
     sensitive_fields.check(parsed, "--sensitive-field")
-    return replace(policy, sensitive_fields=parsed, sensitive_given=True)
+    return replace(policy, sensitive_fields=parsed, sensitive_fields_set=True)
 
 
 def _snapshot_resource(cluster: Cluster, name: str) -> JsonObject | None:

@@ -134,16 +134,16 @@ class RollbackSampler:
 
         If the push fails, a sample before the rollback is removed, and a sample after it is sent with the next push.
         """
-        from gitsnap.archive.remote import forget_unsent, send_samples
+        from gitsnap.archive.remote import forget_pending, push_pending
 
         archive, remote = self.target.archive, self.target.remote
         if remote is None:
             raise AssertionError("a sample is sent only if there is a remote")
         try:
-            send_samples(archive.git_folder, archive.branch, remote)
+            push_pending(archive.git_folder, archive.branch, remote)
         except GitsnapError as error:
             if before:
-                forget_unsent(archive.git_folder, sample)
+                forget_pending(archive.git_folder, sample)
                 hint = "The sample before a rollback must be in the remote before the cluster is written."
                 raise RemoteError(f"nothing was changed: {error.message}", hint=hint) from error
             hint = "The local copy keeps it, and sends it before the next rollback or undo through this URL."

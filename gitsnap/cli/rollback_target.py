@@ -151,6 +151,6 @@ class RollbackTarget:
 
 
 def _open_if_exists(folder: Path) -> GitArchive | None:
-    from gitsnap.archive import open_path
+    from gitsnap.archive import open_archive_at
 
-    return open_path(folder) if folder.exists() else None
+    return open_archive_at(folder) if folder.exists() else None

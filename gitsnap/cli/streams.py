@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from gitsnap.core.errors import OutputError, ReaderGoneError
+from gitsnap.core.errors import ClosedOutputError, OutputError
 
 
 def prepare() -> None:
@@ -52,7 +52,7 @@ class Descriptor(io.FileIO):
             if not self._is_result:
                 return size
             if error.errno == errno.EPIPE:
-                raise ReaderGoneError("the reader of the output has ended") from None
+                raise ClosedOutputError("the reader of the output has ended") from None
             raise OutputError(f"the output could not be written: {error.strerror}") from None
 
 

@@ -22,7 +22,7 @@ from gitsnap.core.errors import AbortedError, RefusedError
 from gitsnap.render import as_json, as_yaml, one_line, visible
 
 if TYPE_CHECKING:
-    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.completeness import MissingPart
 
 _PATIENCE_SECONDS = 1.0
 _REPAINT_SECONDS = 0.1
@@ -102,14 +102,14 @@ _missing: list[dict[str, str]] = []
 """The parts that the archives of this command lack. Every document that the command prints lists them."""
 
 
-def warn_missing(policy: str, lacks: Iterable[Lack]) -> None:
+def warn_missing(policy: str, lacks: Iterable[MissingPart]) -> None:
     """Print a warning for each part that this copy of an archive lacks, and list the parts in later documents."""
     for lack in lacks:
         say(f"warning: {policy}: {lack}")
         _missing.append({"policy": policy, **lack_document(lack)})
 
 
-def lack_document(lack: Lack) -> dict[str, str]:
+def lack_document(lack: MissingPart) -> dict[str, str]:
     """Return the JSON form of a part that a copy of an archive lacks (docs/SCRIPTING.md)."""
     return {"what": lack.what, "message": lack.message, "command": lack.command}
 

@@ -54,7 +54,7 @@ class LeaseGuard:
         self._on_change = on_change
         self._now = now
         self._observed: tuple[str, float] = ("", 0.0)
-        """Resource version of another holder's Lease, and the monotonic time at which it was observed first."""
+        """Resource version of another holder's Lease, and the monotonic time at which it was first seen."""
         self._holder = ""
         """The other holder that was logged last."""
         self._cluster: Cluster | None = None

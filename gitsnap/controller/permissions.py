@@ -70,7 +70,7 @@ class Permissions:
             yield (
                 "spec.resources: Secrets that nothing refers to are not captured; --allow-secret-resources permits it"
             )
-        if not self.plaintext and policy.secrets_given and policy.secrets_mode is SecretsMode.PLAINTEXT:
+        if not self.plaintext and policy.secrets_set and policy.secrets_mode is SecretsMode.PLAINTEXT:
             yield "spec.secrets.mode: Secrets are not kept in plaintext; --allow-plaintext permits it"
 
     def _push(self, policy: Policy) -> Iterator[str]:

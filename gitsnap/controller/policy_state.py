@@ -22,7 +22,7 @@ from gitsnap.core.consequences import FailureReason, consequence_of
 from gitsnap.core.errors import GitsnapError, InputError
 from gitsnap.core.model import JsonObject, Trigger
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
@@ -227,8 +227,8 @@ class ServedPolicy:
             _log.warning("%s could not be captured: %s", key, problem, extra=extra)
         for remark in run.result.left_out:
             _log.info("%s", remark, extra=extra)
-        if run.result.recorded.worktree_problem:
-            _log.warning("%s", run.result.recorded.worktree_problem, extra={"policy": self.name})
+        if run.result.recorded.worktree_error:
+            _log.warning("%s", run.result.recorded.worktree_error, extra={"policy": self.name})
 
     def _report_retention(self, run: RunReport, now: datetime) -> None:
         """Report what retention removed, and why it did not remove more."""
@@ -290,7 +290,7 @@ class ServedPolicy:
             update = ConditionUpdate(Condition.PUSHED, True, Reason.NOT_PRUNED, message)
         self._report_conditions(now, update, keep_failure=True, lastPushedCommit=pushed.commit)
         if pushed.tags:
-            note = f"pushed {counted(pushed.tags, 'sample')}, commit {commit}"
+            note = f"pushed {plural(pushed.tags, 'sample')}, commit {commit}"
             self._event(now, "Pushed", note)
             _log.info("%s", note, extra={"policy": self.name})
         if pushed.problem:

@@ -150,12 +150,12 @@ class Sampler:
         removed, retention_error = _prune(archive, policy, self._now())
         return RunReport(
             result=result,
-            lag=remotes.unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
+            lag=remotes.count_unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
             retention_error=retention_error,
             retention_doubt=retention.doubt(archive.samples(), Rules.of(policy), now=self._now()),
             mode=effective.secrets_mode,
-            mode_requested=effective.secrets_given,
+            mode_requested=effective.secrets_set,
             recipients=request.info.secrets.recipients,
             samples=len(archive.samples()),
             repository_bytes=archive.repository_bytes(),
@@ -202,7 +202,7 @@ def _signer(cluster: Cluster, policy: Policy) -> SshSigner | None:
     """The signing key of the policy's Secret, from ``identity`` as for a push; None where the policy names none."""
     if not policy.signing_secret:
         return None
-    values = archive_keys.named_secret(cluster, policy.signing_secret, field="spec.signing.secretRef")
+    values = archive_keys.read_secret(cluster, policy.signing_secret, field="spec.signing.secretRef")
     key = values.get("identity") or values.get("ssh-privatekey")
     if key is None:
         raise SecretsError(
@@ -221,13 +221,13 @@ def _push(archive: GitArchive, policy: Policy, cluster: Cluster) -> PushReport |
         pushed = remotes.push(archive.git_folder, archive.branch, remote, prune=policy.push.prune)
     except GitsnapError as error:
         failure = error
-    return PushReport(pushed, failure, remotes.unpushed(archive.git_folder, archive.branch))
+    return PushReport(pushed, failure, remotes.count_unpushed(archive.git_folder, archive.branch))
 
 
 def _remote(push: Push, cluster: Cluster) -> remotes.Remote:
     if not push.secret:
         return remotes.Remote(push.url, remotes.Credentials("policy without spec.push.secretRef"))
-    values = archive_keys.named_secret(cluster, push.secret, field="spec.push.secretRef")
+    values = archive_keys.read_secret(cluster, push.secret, field="spec.push.secretRef")
     return remotes.Remote(push.url, remotes.Credentials(f"Secret {push.secret}", values))
 
 
@@ -247,6 +247,6 @@ def _keys_of_secret(cluster: Cluster, policy: Policy) -> KeyTexts | None:
     """The keys in the Secret that the policy names; None where the policy names none."""
     if not policy.secrets_secret:
         return None
-    data = archive_keys.named_secret(cluster, policy.secrets_secret, field="spec.secrets.secretRef")
+    data = archive_keys.read_secret(cluster, policy.secrets_secret, field="spec.secrets.secretRef")
     texts = {name: data.get(name, b"").decode("ascii", "replace") for name in (KEY_FILE, IDENTITY_FILE)}
     return KeyTexts(f"the Secret {policy.secrets_secret}", texts[KEY_FILE], texts[IDENTITY_FILE])

@@ -109,17 +109,17 @@ CONSEQUENCES: dict[type[GitsnapError], Consequence] = {
     errors.IncompleteError: Consequence(12),
     errors.RefusedError: Consequence(14),
     errors.RollbackFailedError: Consequence(15),
-    errors.TakenBackError: Consequence(17),
-    errors.UnsettledError: _transient(15),
+    errors.RollbackRevertedError: Consequence(17),
+    errors.NotReconciledError: _transient(15),
     errors.RemoteError: Consequence(18),
     errors.RemoteUnreachableError: _transient(18),
     errors.RemoteChangedError: _transient(18),
     errors.RemoteDivergedError: Consequence(18, push=_DIVERGED),
-    errors.NotArrivedError: Consequence(19),
+    errors.NotDeployedError: Consequence(19),
     errors.OutputError: Consequence(20),
     errors.InternalError: _transient(70),
     errors.AbortedError: Consequence(130, interrupted=True),
-    errors.ReaderGoneError: Consequence(141),
+    errors.ClosedOutputError: Consequence(141),
 }
 
 EXIT_CODES: dict[int, str] = {

@@ -22,16 +22,16 @@
     ├── IncompleteError           a kind could not be read, and a complete sample was required
     ├── RefusedError              the plan of a rollback or a prune was refused
     ├── RollbackFailedError       a rollback stopped half-way
-    │   └── TakenBackError        a rollback failed and was reverted (--atomic)
-    ├── UnsettledError            Sveltos did not report the state that the next step of a rollback needs
-    ├── NotArrivedError           a rollback was written, but Sveltos did not deploy it in time or failed to
+    │   └── RollbackRevertedError        a rollback failed and was reverted (--atomic)
+    ├── NotReconciledError            Sveltos did not report the state that the next step of a rollback needs
+    ├── NotDeployedError           a rollback was written, but Sveltos did not deploy it in time or failed to
     ├── RemoteError               a remote cannot be pushed to
     │   ├── RemoteUnreachableError
     │   ├── RemoteRefusedError    a rule, a hook or a missing feature of the server
     │   ├── RemoteChangedError    another writer pushed at the same time
     │   └── RemoteDivergedError   the remote has another history
     ├── OutputError               standard output cannot be written
-    │   └── ReaderGoneError       the reader of standard output has closed it
+    │   └── ClosedOutputError       the reader of standard output has closed it
     ├── InternalError             a defect of gitsnap itself
     └── AbortedError              the user declined or interrupted, or the process was asked to stop
 
@@ -153,15 +153,15 @@ class RollbackFailedError(GitsnapError):
     """A rollback stopped half-way; the report lists what was and what was not applied."""
 
 
-class TakenBackError(RollbackFailedError):
+class RollbackRevertedError(RollbackFailedError):
     """A rollback failed half-way and was reverted: the cluster is as it was before."""
 
 
-class UnsettledError(GitsnapError):
+class NotReconciledError(GitsnapError):
     """Sveltos did not report in time the state that the next step of a rollback needs: is its controller running?"""
 
 
-class NotArrivedError(GitsnapError):
+class NotDeployedError(GitsnapError):
     """A rollback was written, but on some cluster Sveltos did not deploy it in time or failed to."""
 
 
@@ -189,7 +189,7 @@ class OutputError(GitsnapError):
     """Standard output cannot be written, for example because of a full disk."""
 
 
-class ReaderGoneError(OutputError):
+class ClosedOutputError(OutputError):
     """The reader of standard output has closed it, as ``head`` does; the exit code is a shell's for SIGPIPE."""
 
 

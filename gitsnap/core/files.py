@@ -137,7 +137,7 @@ def _permission_bits(file: Path) -> int | None:
 # Private key files ----------------------------------------------------------------------------------------------------
 
 
-def check_folder(folder: Path) -> None:
+def check_keys_folder(folder: Path) -> None:
     """Raise SecretsError where every user may replace the keys in a folder. A missing folder is accepted."""
     try:
         mode = folder.stat().st_mode
@@ -152,7 +152,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def private_text(file: Path) -> str | None:
+def read_private_text(file: Path) -> str | None:
     """Read a text file that other users cannot read.
 
     Returns None where there is no file. Raises SecretsError where the file cannot be read, is open to other users, is
@@ -284,7 +284,7 @@ def discard_temporary_folders() -> None:
         _discard(folder)
 
 
-def clear_abandoned_folders() -> None:
+def remove_abandoned_folders() -> None:
     """Remove the temporary folders of this user whose owner is dead. A folder that cannot be removed stays."""
     with suppress(OSError), os.scandir(_temporary_root()) as entries:
         for entry in entries:

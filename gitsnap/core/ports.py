@@ -109,7 +109,7 @@ class Cluster(Protocol):
         A cluster that always answers at once may ignore it.
         """
 
-    def hush(self, kinds: Iterable[Kind]) -> None:
+    def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
         """Keep server messages about these kinds out of errors from now on, as for Secrets: they may quote values."""
 
 
@@ -124,7 +124,7 @@ class WatchEvent:
 
 
 @runtime_checkable
-class Watched(Protocol):
+class Watchable(Protocol):
     """A cluster whose objects can be watched."""
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
@@ -134,7 +134,7 @@ class Watched(Protocol):
         """
 
 
-class ControlPlane(Cluster, Watched, Protocol):
+class ControlPlane(Cluster, Watchable, Protocol):
     """A cluster with the methods that the controller needs."""
 
     def patch_status(self, key: ObjectKey, patch: JsonObject) -> JsonObject:
@@ -142,7 +142,7 @@ class ControlPlane(Cluster, Watched, Protocol):
 
 
 @runtime_checkable
-class Foldered(Protocol):
+class FolderIndex(Protocol):
     """Files with an index of folders, for callers that read only some folders."""
 
     def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
@@ -164,7 +164,7 @@ class Tree(Protocol):
         """The kinds and objects for which the tree has only a substitute, sorted."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the folder of the area -> id of the content, sorted by path. May be Foldered."""
+        """Path below the folder of the area -> id of the content, sorted by path. May be FolderIndex."""
 
     def read(self, blob: BlobId) -> bytes:
         """The content of an id that ``files`` of this tree returned."""
@@ -209,7 +209,7 @@ class LoggedCommit:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CaptureCache:
     """The cache of a capture: the next capture skips objects that have not changed. Not part of a sample."""
 
     key: str
@@ -237,7 +237,7 @@ class SampleDraft:
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
     """Path below ``configuration/`` -> field manager that wrote the object last. Only changed paths are used."""
-    seen: Seen | None = None
+    seen: CaptureCache | None = None
     """The cache for the next capture, which is not part of the sample."""
     signer: Callable[[bytes], bytes] | None = None
     """Returns the signature of the content of the tag. None: the tag gets no signature."""
@@ -263,7 +263,7 @@ class RecordedSample:
     """The changed settings of the tree: ``scope``, ``rules``, ``secrets``."""
     left_alone: tuple[str, ...] = ()
     """Files of the working tree that were not updated, because a user has changed them."""
-    worktree_problem: str = ""
+    worktree_error: str = ""
     """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
 
 
@@ -275,7 +275,7 @@ class ArchiveWriter(Protocol):
         """The tree of the newest commit of the branch, None for an archive without commits."""
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> CaptureCache | None:
         """The cache of the capture of the newest sample, None if there is none."""
 
     def store(self, content: bytes) -> BlobId:

@@ -28,8 +28,3 @@ def join_names(names: Sequence[str], *, most: int) -> str:
 def describe(key: ObjectKey) -> str:
     """``ClusterProfile guestbook``, ``ConfigMap default/database``: without the group of the kind."""
     return f"{key.kind.name} {key.namespaced_name}"
-
-
-in_words = describe
-counted = plural
-"""The former names of the two functions."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from gitsnap.core.model import JsonObject, Kind, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.diff.changes import Change
 from gitsnap.diff.comparability import same_fingerprints
 from gitsnap.diff.rows import Action
@@ -132,5 +132,5 @@ class ChangedObjects:
         if source in self.moved_sources:
             old, new = (inventory.revision_of(side.reported(source) or {}) for side in self.sides)
             if old and new and old != new:
-                return f"{in_words(source)} (revision {old}, now {new})"
-        return in_words(source)
+                return f"{describe(source)} (revision {old}, now {new})"
+        return describe(source)

@@ -7,7 +7,7 @@ add-ons in place, or the cluster is no longer registered. This module must not m
 from __future__ import annotations
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.diff.deployments import Deployments
 from gitsnap.diff.rows import DEPLOYMENT_HAD_FAILED, Action
 from gitsnap.sveltos import kinds
@@ -39,7 +39,7 @@ class EntryActions:
             return Action.LEFT_IN_PLACE, DEREGISTERED
         old, new = self._before.get(profile), self._after.get(profile)
         if new is not None and sync_mode(new) == DRY_RUN:
-            return Action.LEFT_IN_PLACE, f"{in_words(profile)} is in the mode DryRun, which withdraws nothing"
+            return Action.LEFT_IN_PLACE, f"{describe(profile)} is in the mode DryRun, which withdraws nothing"
         if self._cluster in self._after.reported_clusters(profile):
             return Action.DELETED, ""
         if old is None and new is None:
@@ -48,7 +48,7 @@ class EntryActions:
         if True not in behaviors:
             return Action.DELETED, ""
         cause = "was deleted" if new is None else "no longer matches the cluster"
-        message = f"{in_words(profile)} {cause} and withdraws nothing (LeavePolicies)"
+        message = f"{describe(profile)} {cause} and withdraws nothing (LeavePolicies)"
         return Action.LEFT_IN_PLACE, f"{message}; {MAY_BE_WITHDRAWN}" if len(behaviors) > 1 else message
 
     def _departure_of_generated(self, profile: ObjectKey) -> tuple[Action, str]:
@@ -60,8 +60,8 @@ class EntryActions:
                     continue
                 clusters = self._before.matching_clusters(document) | self._before.destination_clusters(document)
                 if self._cluster in clusters:
-                    producer = in_words(ObjectKey.of(document))
-                    origin = f"{in_words(profile)} may be generated from {producer}"
+                    producer = describe(ObjectKey.of(document))
+                    origin = f"{describe(profile)} may be generated from {producer}"
                     return Action.LEFT_IN_PLACE, f"{origin}, which withdraws nothing (LeavePolicies)"
         return Action.DELETED, ""
 
@@ -71,7 +71,7 @@ class EntryActions:
             return DEPLOYMENT_HAD_FAILED
         old = self._before.get(profile)
         if old is not None and sync_mode(old) == DRY_RUN:
-            return f"may have run before: {in_words(profile)} was in the mode DryRun"
+            return f"may have run before: {describe(profile)} was in the mode DryRun"
         return ""
 
     def is_lost_by_failure(self, entry: DeployedResource, lacking: TreeView) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import in_words, join_names
+from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.object_actions import object_actions, referrers_other_than_profiles
 from gitsnap.diff.raw_diff import TextPair, object_texts
@@ -76,7 +76,7 @@ def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]
             stopped.setdefault(cluster, []).append(profile)
     return {
         cluster.key: [
-            f"{prefix} {join_names([in_words(profile) for profile in profiles[cluster]], most=MAX_NAMED)}"
+            f"{prefix} {join_names([describe(profile) for profile in profiles[cluster]], most=MAX_NAMED)}"
             for prefix, profiles in (("now matched by", started), ("no longer matched by", stopped))
             if cluster in profiles
         ]

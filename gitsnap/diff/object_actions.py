@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from gitsnap.core.model import Kind, ObjectKey, TreeInfo
 from gitsnap.core.ports import Tree
-from gitsnap.core.text import in_words, join_names
+from gitsnap.core.text import describe, join_names
 from gitsnap.diff.changes import Change
 from gitsnap.diff.comparability import scope_of
 from gitsnap.diff.rows import Action, ObjectActions
@@ -111,4 +111,4 @@ def _referrers(
 
 
 def _by(referrers: list[ObjectKey]) -> str:
-    return f"by {join_names([in_words(key) for key in referrers], most=1)}" if referrers else ""
+    return f"by {join_names([describe(key) for key in referrers], most=1)}" if referrers else ""

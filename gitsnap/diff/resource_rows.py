@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.diff.deployments import Content, Deployments
 from gitsnap.diff.document_changes import DocumentChange
 from gitsnap.diff.entry_actions import RESOURCES, EntryActions
@@ -245,7 +245,7 @@ class _ResourceComparison:
             # Without hashes, a pause during which nothing changed would make every resource a row.
             may_differ = not same_json(old_hash, new_hash) if old_hash and new_hash else block != PAUSE
             if may_differ:
-                self._modified[slot] = f"may have changed: {in_words(profile)} deploys again, after {block}"
+                self._modified[slot] = f"may have changed: {describe(profile)} deploys again, after {block}"
                 self.changes.causes.add(profile)
 
     def _modify_moved(self, moves: Moves) -> None:

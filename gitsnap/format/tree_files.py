@@ -1,6 +1,6 @@
 """The files of a tree by folder: which paths differ between two trees, and which paths belong to a kind.
 
-If a tree knows its folders (ports.Foldered), only the folders that differ or that are asked for are read, so the cost
+If a tree knows its folders (ports.FolderIndex), only the folders that differ or that are asked for are read. The cost
 grows with the change and not with the size of the tree. This module must not read the content of files.
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from gitsnap.core.model import BlobId, Kind
-from gitsnap.core.ports import Foldered
+from gitsnap.core.ports import FolderIndex
 from gitsnap.format.paths import kind_folder
 
 
 def differing_paths(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -> list[str]:
     """Return the paths whose content differs, or that only one side has; sorted."""
-    if isinstance(before, Foldered) and isinstance(after, Foldered):
+    if isinstance(before, FolderIndex) and isinstance(after, FolderIndex):
         return sorted(_differing_below(before, after, ""))
     if before == after:
         return []
@@ -25,7 +25,7 @@ def differing_paths(before: Mapping[str, BlobId], after: Mapping[str, BlobId]) -
     return sorted(paths.union(after.keys() - before.keys()))
 
 
-def _differing_below(before: Foldered, after: Foldered, folder: str) -> Iterator[str]:
+def _differing_below(before: FolderIndex, after: FolderIndex, folder: str) -> Iterator[str]:
     old, new = before.folder(folder), after.folder(folder)
     for name in old.keys() | new.keys():
         entries = old.get(name), new.get(name)
@@ -52,7 +52,7 @@ class PathsByKind:
         return self._paths[kind]
 
     def _find(self, folder: str) -> list[str]:
-        if isinstance(self._files, Foldered):
+        if isinstance(self._files, FolderIndex):
             return sorted(_paths_below(self._files, folder))
         return sorted(self._by_folder.get(folder, ()))
 
@@ -68,16 +68,16 @@ class PathsByKind:
 
 def top_folders(files: Mapping[str, BlobId]) -> set[str]:
     """Return the names of the topmost folders: the namespaces, and the folder of cluster-scoped objects."""
-    if isinstance(files, Foldered):
+    if isinstance(files, FolderIndex):
         return _subfolders(files)
     return {path.partition("/")[0] for path in files if "/" in path}
 
 
-def _subfolders(files: Foldered) -> set[str]:
+def _subfolders(files: FolderIndex) -> set[str]:
     return {name for name, (_, is_folder) in files.folder("").items() if is_folder}
 
 
-def _paths_below(files: Foldered, kind: str) -> Iterator[str]:
+def _paths_below(files: FolderIndex, kind: str) -> Iterator[str]:
     for namespace in _subfolders(files):
         folder = f"{namespace}/{kind}/"
         yield from (folder + name for name, (_, is_folder) in files.folder(folder).items() if not is_folder)

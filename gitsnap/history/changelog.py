@@ -75,7 +75,7 @@ class ObjectPattern:
         root = str(Area.CONFIGURATION)
         if not self.kind:
             return [root]
-        rows = [row for row in kinds.KINDS if kinds.means_kind(self.kind, row.kind)]
+        rows = [row for row in kinds.KINDS if kinds.is_name_of(self.kind, row.kind)]
         if rows and self.name and all(self.namespace or not row.namespaced for row in rows):
             keys = [ObjectKey(row.kind, self.namespace if row.namespaced else "", self.name) for row in rows]
             return [f":(literal){root}/{path_of(key)}" for key in keys]
@@ -171,7 +171,7 @@ def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> 
         return
     held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION) if path.count("/") == 2}
     known = {*held, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
-    if any(kinds.means_kind(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
+    if any(kinds.is_name_of(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
         return
     names = difflib.get_close_matches(pattern.kind, {kind.name for kind in known}, n=MAX_SUGGESTIONS)
     raise NotFoundError(

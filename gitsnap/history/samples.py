@@ -18,7 +18,7 @@ from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.core.suggestions import nearest
 from gitsnap.format import decode_object, file_of
-from gitsnap.sveltos.kinds import means_kind
+from gitsnap.sveltos.kinds import is_name_of
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree  # loading the ports takes as long as finding a sample
@@ -215,7 +215,7 @@ def list_objects(
     for path, blob in tree.files(Area.CONFIGURATION).items():
         if file_name and not path.endswith(f"/{file_name}"):
             continue
-        if kind and not means_kind(kind, _kind_at(path)):
+        if kind and not is_name_of(kind, _kind_at(path)):
             continue
         document: JsonObject = decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         key = ObjectKey.of(document)

@@ -79,16 +79,16 @@ class Policy:
     successful_snapshot_limit: int | None = None
     suspend: bool = False
     resources: tuple[ResourceSelector, ...] = ()
-    resources_given: bool = True
+    resources_set: bool = True
     """Whether the policy decides on ``resources``; otherwise an archive keeps its own."""
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
-    secrets_given: bool = False
+    secrets_set: bool = False
     """Whether the policy names a mode or recipients; otherwise an archive keeps its own."""
     secrets_source: str = field(default="", compare=False)
     """The source of mode and recipients, for messages: ``Snapshot hourly``, a file or a flag."""
     recipients: tuple[str, ...] = ()
     sensitive_fields: tuple[SensitiveField, ...] = ()
-    sensitive_given: bool = False
+    sensitive_fields_set: bool = False
     """Whether the policy decides on ``sensitive_fields``; otherwise an archive keeps its own."""
     secrets_secret: str = ""
     """``<namespace>/<name>`` of the Secret with the fingerprint key."""
@@ -101,7 +101,7 @@ class Policy:
 def default(name: str) -> Policy:
     """The policy of a capture without a Snapshot resource. Raises InputError for an invalid name."""
     check_branch(name)
-    return Policy(name, resources_given=False)
+    return Policy(name, resources_set=False)
 
 
 def from_resource(document: object, *, source: str = "Snapshot") -> Policy:
@@ -156,11 +156,11 @@ class _Reader:
             suspend=self._flag(spec, "suspend", "spec"),
             resources=self._resources(spec),
             secrets_mode=self._mode(secrets),
-            secrets_given=bool(secrets.get("mode") or secrets.get("recipients")),
+            secrets_set=bool(secrets.get("mode") or secrets.get("recipients")),
             secrets_source=self._source,
             recipients=self._recipients(secrets),
             sensitive_fields=self._sensitive_fields(secrets),
-            sensitive_given=secrets.get("sensitiveFields") is not None,
+            sensitive_fields_set=secrets.get("sensitiveFields") is not None,
             secrets_secret=self._secret(secrets, "spec.secrets"),
             retention=self._retention(self._map(spec, "retention", "spec.retention"), limit),
             push=self._push(spec),

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.core.text import counted, in_words
+from gitsnap.core.text import describe, plural
 from gitsnap.render import shortened, wrapped
 from gitsnap.rollback.plan import (
     EFFECTS,
@@ -144,8 +144,8 @@ def _refused(plan: Plan) -> list[str]:
 
 def _retained(plan: Plan) -> list[str]:
     """The objects that are not in the sample and are not deleted, with the reasons."""
-    lines = [f"stays: {_name(retained.key)}: {retained.reason}" for retained in plan.stays[:_MOST_RETAINED]]
-    more = len(plan.stays) - _MOST_RETAINED
+    lines = [f"stays: {_name(retained.key)}: {retained.reason}" for retained in plan.retained[:_MOST_RETAINED]]
+    more = len(plan.retained) - _MOST_RETAINED
     return [*lines, f"stays: and {more} more"] if more > 0 else lines
 
 
@@ -157,12 +157,12 @@ def _totals(plan: Plan) -> list[str]:
         lines.append(f"tried on the server: {', '.join(counts)}")
     clusters = sorted(plan.reached)
     if clusters:
-        lines.append(f"reaches {counted(len(clusters), 'managed cluster')}: {_first_names(map(str, clusters))}")
+        lines.append(f"reaches {plural(len(clusters), 'managed cluster')}: {_first_names(map(str, clusters))}")
     if plan.unread:
         unread = ", ".join(kind.name for kind in sorted(plan.unread))
         lines.append(f"it is unknown which managed clusters the plan reaches: you may not read {unread}")
     counts = [f"{plan.counts[action]} {action}" for action in Action if plan.counts[action]]
-    counts += [f"{len(plan.stays)} not in the sample and left alone"] if plan.stays else []
+    counts += [f"{len(plan.retained)} not in the sample and left alone"] if plan.retained else []
     lines.append(f"plan: {', '.join(counts) or 'nothing was selected'}")
     return lines
 
@@ -176,7 +176,7 @@ def _first_names(names: Iterable[str]) -> str:
 
 def _name(key: ObjectKey) -> str:
     """Kind, namespace and name; for a kind that gitsnap does not know with the group, which may be ambiguous."""
-    return in_words(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
+    return describe(key) if key.kind in kinds.BY_KIND or not key.kind.group else str(key)
 
 
 def _flat(text: str) -> str:
@@ -189,11 +189,11 @@ def question(plan: Plan) -> str:
     deleted = sum(step.action is Action.DELETE for step in plan.writes)
     clusters = {withdrawal.cluster for withdrawal in plan.withdrawals if withdrawal.needs_consent}
     written = len(plan.writes) - deleted
-    parts = [f"write {counted(written, 'object')}"] if written else []
+    parts = [f"write {plural(written, 'object')}"] if written else []
     if deleted:
-        parts.append(f"delete {counted(deleted, 'object')}")
+        parts.append(f"delete {plural(deleted, 'object')}")
     if clusters:
-        parts.append(f"take add-ons from {counted(len(clusters), 'managed cluster')}")
+        parts.append(f"take add-ons from {plural(len(clusters), 'managed cluster')}")
     return f"In {plan.cluster.context} ({plan.cluster.server}): {', '.join(parts)}?"
 
 
@@ -240,7 +240,7 @@ def _rollout(report: Report) -> list[str]:
     """A line for each cluster that lacks something, and a line for each profile that arrived."""
     lines = []
     arrived: dict[ObjectKey, list[str]] = {}
-    for status in report.arrivals:
+    for status in report.rollout:
         if status.outcome in ("arrived", "withdrawn"):
             arrived.setdefault(status.profile, []).append(str(status.cluster))
         else:

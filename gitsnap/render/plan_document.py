@@ -41,8 +41,8 @@ def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, obje
         "unread": sorted(map(str, plan.unread)),
         "blocked": list(plan.blocked),
         "notes": [*plan.suggestions, *plan.notes],
-        "staying": len(plan.stays),
-        "stays": [{"object": _object(retained.key), "reason": retained.reason} for retained in plan.stays],
+        "staying": len(plan.retained),
+        "stays": [{"object": _object(retained.key), "reason": retained.reason} for retained in plan.retained],
     }
     if report is not None:
         document["report"] = report_document(report)
@@ -80,7 +80,7 @@ def report_document(report: Report) -> dict[str, object]:
                 "outcome": status.outcome,
                 "detail": status.detail,
             }
-            for status in report.arrivals
+            for status in report.rollout
         ],
         "before": report.before.tag if report.before else "",
         "after": report.after.tag if report.after else "",

@@ -4,31 +4,38 @@ Written against ``ports.Cluster`` and ``ports.Tree``.
 """
 
 from gitsnap.rollback.dry_run import try_on_server
-from gitsnap.rollback.executor import Report, StoppedError, TakeSample, UndoneError, apply
+from gitsnap.rollback.executor import Report, RevertedError, StoppedError, TakeSample, apply
 from gitsnap.rollback.planner import prepare
-from gitsnap.rollback.readiness import Patience, Settling
-from gitsnap.rollback.records import Asked, Past, past_rollbacks, rollback_to_undo, sample_made, unfinished
-from gitsnap.rollback.rollout import RolloutStatus, await_arrival, states
+from gitsnap.rollback.readiness import ReadinessWaiter, WaitOptions
+from gitsnap.rollback.records import (
+    PastRollback,
+    RecordedRequest,
+    past_rollbacks,
+    rollback_to_undo,
+    sample_with_created,
+    unfinished,
+)
+from gitsnap.rollback.rollout import RolloutStatus, read_rollout_state, wait_for_rollout
 from gitsnap.rollback.undo import prepare_undo
 
 __all__ = [
-    "Asked",
-    "Past",
-    "Patience",
+    "PastRollback",
+    "ReadinessWaiter",
+    "RecordedRequest",
     "Report",
+    "RevertedError",
     "RolloutStatus",
-    "Settling",
     "StoppedError",
     "TakeSample",
-    "UndoneError",
+    "WaitOptions",
     "apply",
-    "await_arrival",
     "past_rollbacks",
     "prepare",
     "prepare_undo",
+    "read_rollout_state",
     "rollback_to_undo",
-    "sample_made",
-    "states",
+    "sample_with_created",
     "try_on_server",
     "unfinished",
+    "wait_for_rollout",
 ]

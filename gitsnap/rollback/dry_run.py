@@ -10,7 +10,7 @@ from dataclasses import replace
 from gitsnap.core.errors import AccessDeniedError, ConflictError, GitsnapError, NotFoundError, RejectedError
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.ports import Cluster
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan import Action, DryRunResult, Outcome, Plan, Step, has_no_effect, order_plan
 from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.rollback.sender import Sender
@@ -53,7 +53,7 @@ def _try_step(cluster: Cluster, plan: Plan, step: Step, failed: set[ObjectKey]) 
     if step.action is Action.RELEASE:
         return replace(step, dry_run=DryRunResult(Outcome.NOT_TRIED, "it reverts an earlier step"))
     if step.needs:
-        needed = ", ".join(in_words(key) for key in step.needs)
+        needed = ", ".join(describe(key) for key in step.needs)
         if not failed.isdisjoint(step.needs):
             return replace(step, dry_run=DryRunResult(Outcome.FAILED, f"it needs {needed}, which cannot be created"))
         return replace(step, dry_run=DryRunResult(Outcome.NOT_TRIED, f"an earlier step creates {needed}"))

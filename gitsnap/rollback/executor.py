@@ -16,16 +16,16 @@ from gitsnap.core.errors import (
     NotFoundError,
     RefusedError,
     RollbackFailedError,
-    TakenBackError,
+    RollbackRevertedError,
 )
 from gitsnap.core.model import ObjectKey, Sample, Trigger
 from gitsnap.core.ports import Cluster
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.format import Result, RollbackRecord
 from gitsnap.rollback.plan import Action, Plan, Step, releasable_after
 from gitsnap.rollback.planner import check_identity
-from gitsnap.rollback.readiness import Settling
-from gitsnap.rollback.records import Asked, Past, record_after, record_before, record_end
+from gitsnap.rollback.readiness import ReadinessWaiter
+from gitsnap.rollback.records import PastRollback, RecordedRequest, record_after, record_before, record_end
 from gitsnap.rollback.revert import RevertResult, revert_steps
 from gitsnap.rollback.rollout import RolloutStatus
 from gitsnap.rollback.sender import AppliedStep, RecreationError, Sender
@@ -54,7 +54,7 @@ class Report:
     """The revert after a failure (``--atomic``)."""
     before: Sample | None = None
     after: Sample | None = None
-    arrivals: tuple[RolloutStatus, ...] = ()
+    rollout: tuple[RolloutStatus, ...] = ()
     """What Sveltos reports after the rollback, by cluster; empty if nobody waited for it."""
     after_problem: str = ""
     """Why the sample after the rollback could not be taken. The rollback itself is complete."""
@@ -68,11 +68,11 @@ class StoppedError(RollbackFailedError):
         self.report = report
 
 
-class UndoneError(TakenBackError):
+class RevertedError(RollbackRevertedError):
     """A rollback failed half-way and was reverted."""
 
     def __init__(self, report: Report) -> None:
-        where = in_words(report.failed.key) if report.failed else "the start"
+        where = describe(report.failed.key) if report.failed else "the start"
         super().__init__(
             f"the rollback failed at {where}: {report.failure}. Everything that it had written was reverted",
             hint="The cluster is as it was before.",
@@ -81,14 +81,14 @@ class UndoneError(TakenBackError):
 
 
 def _stop_message(report: Report) -> str:
-    where = in_words(report.failed.key) if report.failed else "the start"
+    where = describe(report.failed.key) if report.failed else "the start"
     unknown = "; it is unknown whether this object was written" if report.unknown else ""
     written, not_tried = len(report.applied), len(report.not_tried)
     text = f"the rollback stopped at {where}: {report.failure}{unknown}. {written} written, {not_tried} not tried"
     if report.revert_result is not None:
         text += f". The revert failed too, at {report.revert_result.failed_at}: {report.revert_result.problem}"
     if report.held:
-        names = ", ".join(in_words(key) for key in report.held)
+        names = ", ".join(describe(key) for key in report.held)
         text += f". Still paused, to keep matches that a release would end: {names}"
     return text
 
@@ -98,30 +98,30 @@ def apply(
     plan: Plan,
     *,
     take_sample: TakeSample | None = None,
-    asked: Asked | None = None,
+    asked: RecordedRequest | None = None,
     atomic: bool = False,
-    unfinished: Past | None = None,
-    settling: Settling | None = None,
+    unfinished: PastRollback | None = None,
+    waiter: ReadinessWaiter | None = None,
 ) -> Report:
     """Apply a plan.
 
     ``take_sample`` is called before the first write and after the last one. If the first call fails, nothing is
     changed. ``asked`` goes into the records of these samples. With ``atomic``, a failure reverts what was written.
     ``unfinished`` is the newest rollback of the archive if it did not finish. If the plan has nothing left to write or
-    undo, a sample records the end of that rollback. ``settling`` waits for the reports of Sveltos on which a step
+    undo, a sample records the end of that rollback. ``waiter`` waits for the reports of Sveltos on which a step
     depends; None disables waiting, as for a folder of YAML.
     Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
-    nothing is changed; StoppedError if the rollback stopped half-way; and UndoneError if it was then reverted. The last
-    two have the report.
+    nothing is changed; StoppedError if the rollback stopped half-way; and RevertedError if it was then reverted. Both
+    of these have the report.
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
     check_identity(cluster.info(), plan.cluster.uid)
     if not plan.writes:
-        record = record_end(plan, asked or Asked(), unfinished) if unfinished is not None else None
+        record = record_end(plan, asked or RecordedRequest(), unfinished) if unfinished is not None else None
         after = take_sample(Trigger.AFTER_ROLLBACK, record, frozenset()) if record and take_sample else None
         return Report(left_out=plan.refused, after=after)
-    return _Application(cluster, plan, take_sample, asked or Asked(), settling, atomic=atomic).run()
+    return _Application(cluster, plan, take_sample, asked or RecordedRequest(), waiter, atomic=atomic).run()
 
 
 @dataclass(slots=True)
@@ -131,8 +131,8 @@ class _Application:
     cluster: Cluster
     plan: Plan
     take_sample: TakeSample | None
-    asked: Asked
-    settling: Settling | None
+    asked: RecordedRequest
+    waiter: ReadinessWaiter | None
     atomic: bool
     applied: list[AppliedStep] = field(default_factory=list)
     before: Sample | None = None
@@ -159,21 +159,21 @@ class _Application:
         return self._sample_after(self._report(), Result.DONE)
 
     def _settle(self, step: Step) -> None:
-        """Wait for what a step depends on. Raises UnsettledError."""
-        if self.settling is None:
+        """Wait for what a step depends on. Raises NotReconciledError."""
+        if self.waiter is None:
             return
         if step.action is not Action.HOLD and self.applied and self.applied[-1].step.action is Action.HOLD:
-            self.settling.until_paused(self._held())
-        self.settling.until(step.waits)
+            self.waiter.until_paused(self._held())
+        self.waiter.until(step.waits)
 
     def _send(self, sender: Sender, step: Step) -> None:
         """Send a step after Sveltos has seen the earlier writes that decide about the same match."""
         labels = self.plan.controller_labels
-        if self.settling is not None:
-            self.settling.until_seen(step, labels)
+        if self.waiter is not None:
+            self.waiter.until_seen(step, labels)
         self.applied.append(sender.send(step))
-        if self.settling is not None:
-            self.settling.wrote(step, labels)
+        if self.waiter is not None:
+            self.waiter.wrote(step, labels)
 
     @property
     def _touched(self) -> frozenset[ObjectKey]:
@@ -187,17 +187,17 @@ class _Application:
     # Failures -------------------------------------------------------------------------------------------------
 
     def _fail(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
-        """Revert or release what can be, then raise StoppedError or UndoneError."""
+        """Revert or release what can be, then raise StoppedError or RevertedError."""
         position = len(self.applied)
         step = steps[position] if position < len(steps) else None
         report = replace(
             self._report(), failed=step, failure=failure, unknown=unknown, not_tried=tuple(steps[position + 1 :])
         )
         if self.atomic:
-            result = revert_steps(sender, self.applied, step if unknown else None, self.settling)
+            result = revert_steps(sender, self.applied, step if unknown else None, self.waiter)
             report = replace(report, revert_result=result)
             if not result.problem:
-                raise UndoneError(self._sample_after(report, Result.TAKEN_BACK))
+                raise RevertedError(self._sample_after(report, Result.TAKEN_BACK))
         else:
             self._release(sender, in_doubt=step if unknown else None)
         candidates = self._held(step if unknown else None)
@@ -209,8 +209,8 @@ class _Application:
         safe = releasable_after(self.plan, written)
         live = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
-            if self.settling is not None:
-                self.settling.wrote(in_doubt, self.plan.controller_labels)
+            if self.waiter is not None:
+                self.waiter.wrote(in_doubt, self.plan.controller_labels)
             safe &= releasable_after(self.plan, [*written, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:

@@ -74,7 +74,7 @@ class PlanRequest:
 def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest) -> Plan:
     """Read the live objects and build the plan, with what it would withdraw."""
     selected, tree = request.selected, objects.tree
-    cluster.hush(sensitive.kind for sensitive in tree.info.secrets.sensitive_fields)
+    cluster.redact_errors_for(sensitive.kind for sensitive in tree.info.secrets.sensitive_fields)
     live, unchanged = read_live(cluster, objects, selected | request.created.keys(), request.selection)
     documents, unrestorable = _restore(objects, (selected & objects.keys) - unchanged, live)
     sample = SampleState(

@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, GoneError, NotFoundError, UnsettledError
+from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError, GoneError, NotFoundError, NotReconciledError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.core.ports import Cluster, Watched
+from gitsnap.core.ports import Cluster, Watchable
 from gitsnap.rollback.plan import Step, Wait
 from gitsnap.rollback.plan.match_states import SELECTING_KINDS, SET_KINDS, labels_read
 from gitsnap.rollback.plan.transitions import PAUSES, change_of
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import observed, sets_of
+from gitsnap.sveltos.matching import observed_clusters, sets_of
 
 _POLL_SECONDS = 0.2
 """Time between two reads of an object that is polled."""
@@ -46,7 +46,7 @@ def _ignore(_text: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitOptions:
     """How long to wait, with which clock, and how to report progress."""
 
     seconds: float
@@ -68,11 +68,11 @@ class _Group(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class ReadinessWaiter:
     """The waits of one rollback."""
 
     cluster: Cluster
-    patience: Patience
+    wait_options: WaitOptions
     _written: dict[tuple[_Group, Hashable], float] = field(default_factory=dict, init=False, repr=False, compare=False)
     """When this rollback last wrote an input of a match: a label, a set, or a selector that reads one of these."""
     _shown: dict[Wait, float] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -83,13 +83,13 @@ class Settling:
         if _group(step) in (_Group.CLUSTERS, _Group.SETS):
             self._shown.clear()
         for match_input in _match_inputs(step, controller_labels):
-            self._written[_group(step), match_input] = self.patience.now()
+            self._written[_group(step), match_input] = self.wait_options.now()
 
     def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
         """Pause before a step until the caches of Sveltos have what was written of the same match.
 
         A selector and a label are in different caches, so the later write of the two waits. One pause covers every
-        later step. The pause does not count against ``Patience.seconds``.
+        later step. The pause does not count against ``WaitOptions.seconds``.
         """
         group = _group(step)
         times = [
@@ -98,45 +98,45 @@ class Settling:
             for other in _Group
             if other is not group and (other, match_input) in self._written
         ]
-        remaining = max(times) + CACHE_SECONDS - self.patience.now() if times else 0.0
+        remaining = max(times) + CACHE_SECONDS - self.wait_options.now() if times else 0.0
         if remaining > 0:
-            self.patience.say("waiting until Sveltos has seen the labels and selectors")
-            self.patience.pause(remaining)
+            self.wait_options.say("waiting until Sveltos has seen the labels and selectors")
+            self.wait_options.pause(remaining)
 
     def until(self, waits: Iterable[Wait]) -> None:
-        """Wait until Sveltos reports each of ``waits``, up to ``Patience.seconds`` for each.
+        """Wait until Sveltos reports each of ``waits``, up to ``WaitOptions.seconds`` for each.
 
-        Raises UnsettledError, which names the wait that is not satisfied.
+        Raises NotReconciledError, which names the wait that is not satisfied.
         """
         for wait in waits:
-            self.patience.say(f"waiting {wait}")
-            if not self.sees(wait.on, partial(_satisfies, wait), self.patience.seconds):
-                raise UnsettledError(
-                    f"Sveltos did not report it within {self.patience.seconds:.0f} seconds: waited {wait}",
+            self.wait_options.say(f"waiting {wait}")
+            if not self.sees(wait.on, partial(_satisfies, wait), self.wait_options.seconds):
+                raise NotReconciledError(
+                    f"Sveltos did not report it within {self.wait_options.seconds:.0f} seconds: waited {wait}",
                     hint="Check whether the addon-controller runs. --wait SECONDS waits longer.",
                 )
             if wait.on.kind in SET_KINDS:  # profiles read the status of a set from a cache as well
-                self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.patience.now())
+                self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.wait_options.now())
 
     def steadily(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, and still reports it some seconds later.
 
         During a revert, a set must show the clusters that it showed before the rollback, and an old status looks like a
-        new one. Raises UnsettledError.
+        new one. Raises NotReconciledError.
         """
         waits = tuple(waits)
         if waits:
             self.until(waits)
-            self.patience.pause(min(_STABLE_SECONDS, self.patience.seconds))
+            self.wait_options.pause(min(_STABLE_SECONDS, self.wait_options.seconds))
             self.until(waits)
 
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
         """Wait until Sveltos reports these profiles as paused. Versions that never report a pause are no failure."""
-        end = self.patience.now() + min(_PAUSE_SECONDS, self.patience.seconds)
+        end = self.wait_options.now() + min(_PAUSE_SECONDS, self.wait_options.seconds)
         reported = True
         for key in profiles:
-            self.patience.say(f"waiting until Sveltos sees the pause of {key.name}")
-            reported &= self.sees(key, _is_suspended, end - self.patience.now())
+            self.wait_options.say(f"waiting until Sveltos sees the pause of {key.name}")
+            reported &= self.sees(key, _is_suspended, end - self.wait_options.now())
         if reported:  # the caches have the profiles, so later steps need not wait for them
             for group, match_input in list(self._written):
                 if group is _Group.SELECTING:
@@ -144,12 +144,12 @@ class Settling:
 
     def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
         """Whether an object satisfies ``fits`` within some seconds. ``fits`` gets None if the object does not exist."""
-        end = self.patience.now() + seconds
+        end = self.wait_options.now() + seconds
         while True:
             document = self._get(key)
             if fits(document):
                 return True
-            remaining = end - self.patience.now()
+            remaining = end - self.wait_options.now()
             if remaining <= 0:
                 return False
             self._watch(key, document, fits, remaining)
@@ -166,7 +166,7 @@ class Settling:
         """Watch until an event shows that the object fits, or the watch ends; without a watch, sleep."""
         resource = self.cluster.resource_type(key.kind)
         version = str(((document or {}).get("metadata") or {}).get("resourceVersion") or "")
-        if isinstance(self.cluster, Watched) and resource is not None and version:
+        if isinstance(self.cluster, Watchable) and resource is not None and version:
             seconds = max(1, min(_LONGEST_WATCH_SECONDS, math.ceil(remaining)))
             try:
                 for event in self.cluster.watch(resource, resource_version=version, seconds=seconds):
@@ -174,14 +174,14 @@ class Settling:
                         return
             except (GoneError, AccessDeniedError, ClusterUnreachableError):
                 pass  # a role that may not watch may still read
-        self.patience.pause(min(_POLL_SECONDS, remaining))
+        self.wait_options.pause(min(_POLL_SECONDS, remaining))
 
 
 def _satisfies(wait: Wait, document: JsonObject | None) -> bool:
     if wait.former_hash is not None:
         status = (document or {}).get("status") or {}
         return str(status.get("dependenciesHash") or "") != wait.former_hash
-    clusters = observed(document) if document is not None else frozenset()
+    clusters = observed_clusters(document) if document is not None else frozenset()
     return clusters.issuperset(wait.shows) and clusters.isdisjoint(wait.lacks)
 
 

@@ -16,7 +16,7 @@ from gitsnap.rollback.plan import Action, Plan, plan_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """Who requested a rollback, and with which command."""
 
     command: str = ""
@@ -29,7 +29,7 @@ class Asked:
     """For an undo: the tag of the sample before the undone rollback."""
 
 
-def record_before(plan: Plan, asked: Asked) -> RollbackRecord:
+def record_before(plan: Plan, asked: RecordedRequest) -> RollbackRecord:
     """The record in the sample before the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
@@ -43,7 +43,7 @@ def record_before(plan: Plan, asked: Asked) -> RollbackRecord:
     )
 
 
-def record_after(plan: Plan, asked: Asked, before: Sample | None, result: Result) -> RollbackRecord:
+def record_after(plan: Plan, asked: RecordedRequest, before: Sample | None, result: Result) -> RollbackRecord:
     """The record in the sample after the rollback."""
     return RollbackRecord(
         plan=plan_hash(plan),
@@ -56,7 +56,7 @@ def record_after(plan: Plan, asked: Asked, before: Sample | None, result: Result
     )
 
 
-def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
+def record_end(plan: Plan, asked: RecordedRequest, past: PastRollback) -> RollbackRecord | None:
     """The record that ends an unfinished rollback, for a plan that has nothing left to write.
 
     None if the plan does not prove that the rollback is complete: it is about other objects or another sample, or it
@@ -64,7 +64,7 @@ def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
     """
     undone = asked.undoes == past.before.tag
     same_goal = not asked.undoes and (plan.sample, asked.origin) == (past.record.target, past.record.origin)
-    planned = {step.key for step in plan.steps} | {retained.key for retained in plan.stays}
+    planned = {step.key for step in plan.steps} | {retained.key for retained in plan.retained}
     complete = planned >= {key for action, key in past.record.objects if action != Action.HOLD}
     if plan.refused or not (undone or (same_goal and complete)):
         return None
@@ -80,7 +80,7 @@ def record_end(plan: Plan, asked: Asked, past: Past) -> RollbackRecord | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastRollback:
     """A past rollback that the archive records."""
 
     before: Sample
@@ -100,7 +100,7 @@ class Past:
         return self.result not in (Result.NOTHING, Result.TAKEN_BACK)
 
 
-def past_rollbacks(samples: Sequence[Sample]) -> list[Past]:
+def past_rollbacks(samples: Sequence[Sample]) -> list[PastRollback]:
     """The rollbacks whose sample before still exists, oldest first. ``samples`` are sorted, oldest first."""
     results: dict[str, str] = {}
     started: list[tuple[Sample, RollbackRecord]] = []
@@ -110,16 +110,16 @@ def past_rollbacks(samples: Sequence[Sample]) -> list[Past]:
             started.append((sample, record))
         elif record is not None and record.before:
             results[record.before] = record.result or Result.DONE
-    return [Past(sample, record, results.get(sample.tag, "")) for sample, record in started]
+    return [PastRollback(sample, record, results.get(sample.tag, "")) for sample, record in started]
 
 
-def unfinished(samples: Sequence[Sample]) -> Past | None:
+def unfinished(samples: Sequence[Sample]) -> PastRollback | None:
     """The newest rollback if it stopped half-way or was killed, else None."""
     past = past_rollbacks(samples)
     return past[-1] if past and not past[-1].finished else None
 
 
-def sample_made(samples: Sequence[Sample], past: Past) -> Sample | None:
+def sample_with_created(samples: Sequence[Sample], past: PastRollback) -> Sample | None:
     """A sample with the objects that a rollback created: its target, else the sample after the rollback, else None."""
     cluster = past.record.origin or past.before.metadata.cluster
     for sample in samples:
@@ -132,7 +132,7 @@ def sample_made(samples: Sequence[Sample], past: Past) -> Sample | None:
     return None
 
 
-def rollback_to_undo(samples: Sequence[Sample], of: str = "") -> Past:
+def rollback_to_undo(samples: Sequence[Sample], of: str = "") -> PastRollback:
     """The newest rollback that changed something, or the rollback after the sample ``of``.
 
     ``of`` is the tag of the sample before the rollback, with or without the policy, or its time.

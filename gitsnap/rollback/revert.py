@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan import Action, Plan, Step, Wait, changed_since
-from gitsnap.rollback.readiness import Settling
+from gitsnap.rollback.readiness import ReadinessWaiter
 from gitsnap.rollback.sender import AppliedStep, Sender
 from gitsnap.sveltos import kinds, pausing, restore
-from gitsnap.sveltos.matching import ClusterRef, observed, sets_of
+from gitsnap.sveltos.matching import ClusterRef, observed_clusters, sets_of
 from gitsnap.sveltos.normalize import normalize, terminating
 
 
@@ -37,7 +37,7 @@ class RevertResult:
 
 
 def revert_steps(
-    sender: Sender, applied: Sequence[AppliedStep], in_doubt: Step | None, settling: Settling | None = None
+    sender: Sender, applied: Sequence[AppliedStep], in_doubt: Step | None, waiter: ReadinessWaiter | None = None
 ) -> RevertResult:
     """Reverse the applied steps. ``in_doubt`` is a step without a response, which may have been written as well."""
     reverted: list[ObjectKey] = []
@@ -47,35 +47,35 @@ def revert_steps(
         written = _find_written(sender, in_doubt) if in_doubt is not None else None
         if written is not None:
             remaining.append(written)
-            if settling is not None:
-                settling.wrote(written.step, sender.plan.controller_labels)
+            if waiter is not None:
+                waiter.wrote(written.step, sender.plan.controller_labels)
         while remaining:
             key = remaining[-1].step.key
             step = reverse(remaining[-1], controller_labels=sender.plan.controller_labels)
             if step is None:
                 kept.append(key)
             else:
-                _settle(sender.plan, applied, step, settling)
+                _settle(sender.plan, applied, step, waiter)
                 sender.send(step)
-                if settling is not None:
-                    settling.wrote(step, sender.plan.controller_labels)
+                if waiter is not None:
+                    waiter.wrote(step, sender.plan.controller_labels)
                 reverted.append(key)
             remaining.pop()
     except GitsnapError as error:
         begun = bool(reverted or kept)
         failed = remaining[-1].step if remaining and begun else in_doubt or remaining[-1].step
         not_reverted = tuple(entry.step.key for entry in reversed(remaining))
-        return RevertResult(tuple(reverted), tuple(kept), in_words(failed.key), error.message, not_reverted)
+        return RevertResult(tuple(reverted), tuple(kept), describe(failed.key), error.message, not_reverted)
     return RevertResult(tuple(reverted), tuple(kept))
 
 
-def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, settling: Settling | None) -> None:
-    """Wait for what a reversing step depends on. Raises UnsettledError."""
-    if settling is None:
+def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, waiter: ReadinessWaiter | None) -> None:
+    """Wait for what a reversing step depends on. Raises NotReconciledError."""
+    if waiter is None:
         return
     if step.action is Action.RELEASE:
-        settling.steadily(_waits(plan, applied, step.key))
-    settling.until_seen(step, plan.controller_labels)
+        waiter.steadily(_waits(plan, applied, step.key))
+    waiter.until_seen(step, plan.controller_labels)
 
 
 def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> list[Wait]:
@@ -86,7 +86,7 @@ def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> li
     clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
     waits = []
     for used in sets_of(documents.get(profile, {"metadata": {}})):
-        shown = observed(documents[used]) & clusters if used in documents else frozenset[ClusterRef]()
+        shown = observed_clusters(documents[used]) & clusters if used in documents else frozenset[ClusterRef]()
         if shown and (used in written or relabelled):
             waits.append(Wait(used, shows=tuple(sorted(shown))))
     return waits
@@ -128,7 +128,7 @@ def _find_written(sender: Sender, step: Step) -> AppliedStep | None:
             return None
         if not _is_result_of(step, live, labels):
             raise ConflictError(
-                f"{in_words(step.key)} is neither as it was before the rollback nor as the rollback writes it"
+                f"{describe(step.key)} is neither as it was before the rollback nor as the rollback writes it"
             )
     sender.remember(step.key, live)
     return AppliedStep(step, step.live, live)
@@ -140,4 +140,4 @@ def _is_result_of(step: Step, live: JsonObject, labels: frozenset[str]) -> bool:
     if step.archived is None:
         return terminating(live)
     normalized = normalize(live, controller_labels=labels)
-    return same_json(restore.wanted(step.archived, normalized), normalized)
+    return same_json(restore.desired_object(step.archived, normalized), normalized)

@@ -12,7 +12,7 @@ from gitsnap.core.errors import AccessDeniedError, ClusterUnreachableError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster
 from gitsnap.rollback.plan import EffectType, Plan
-from gitsnap.rollback.readiness import Patience
+from gitsnap.rollback.readiness import WaitOptions
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.matching import ClusterRef
 
@@ -37,10 +37,10 @@ class RolloutStatus:
     """The features that failed or are missing, or why the outcome is unknown."""
 
 
-def states(cluster: Cluster, plan: Plan) -> Mapping[Pair, JsonObject]:
+def read_rollout_state(cluster: Cluster, plan: Plan) -> Mapping[Pair, JsonObject]:
     """The ClusterSummaries of the deployments that a plan changes, to tell new reports from old ones.
 
-    Empty if they cannot be read; ``await_arrival`` reports that.
+    Empty if they cannot be read; ``wait_for_rollout`` reports that.
     """
     affected = _pairs(plan, _DEPLOYING | _WITHDRAWING)
     try:
@@ -49,22 +49,22 @@ def states(cluster: Cluster, plan: Plan) -> Mapping[Pair, JsonObject]:
         return {}
 
 
-def await_arrival(
-    cluster: Cluster, plan: Plan, before: Mapping[Pair, JsonObject], patience: Patience
+def wait_for_rollout(
+    cluster: Cluster, plan: Plan, before: Mapping[Pair, JsonObject], wait_options: WaitOptions
 ) -> list[RolloutStatus]:
     """The status of each deployment, sorted, once all are complete or the time to wait is over.
 
-    ``before`` is the result of ``states`` before the rollback.
+    ``before`` is the result of ``read_rollout_state`` before the rollback.
     """
     deploying, withdrawing = _pairs(plan, _DEPLOYING), _pairs(plan, _WITHDRAWING)
-    end = patience.now() + patience.seconds
+    end = wait_options.now() + wait_options.seconds
     while True:
         statuses = list(_read_statuses(cluster, deploying, withdrawing - deploying, before))
         pending = [status for status in statuses if status.outcome == "not yet"]
-        if not pending or patience.now() >= end or any(status.detail == _FORBIDDEN for status in pending):
+        if not pending or wait_options.now() >= end or any(status.detail == _FORBIDDEN for status in pending):
             return sorted(statuses)
-        patience.say(f"waiting for Sveltos: {len(statuses) - len(pending)} of {len(statuses)} deployments reported")
-        patience.pause(min(_POLL_SECONDS, max(0.0, end - patience.now())))
+        wait_options.say(f"waiting for Sveltos: {len(statuses) - len(pending)} of {len(statuses)} deployments reported")
+        wait_options.pause(min(_POLL_SECONDS, max(0.0, end - wait_options.now())))
 
 
 def _read_statuses(

@@ -105,7 +105,7 @@ class SampleObjects:
             masked = self._mask(plain)
             if same_json(masking.sealed_part(masked, secrets), masking.sealed_part(archived, secrets)):
                 return self._restored(archived, masking.values_document(plain, secrets))
-            changed = changed_fields(masked, restore.wanted(archived, masked))
+            changed = changed_fields(masked, restore.desired_object(archived, masked))
         if self.tree.info.secrets.mode is SecretsMode.REDACT:
             return Unrestorable("the archive keeps fingerprints of Secrets, not their values (mode redact)", changed)
         try:

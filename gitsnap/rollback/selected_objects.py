@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gitsnap.core.model import ObjectKey
 from gitsnap.core.ports import Cluster
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan import PRUNED_KINDS, Selection, labels_match, resolve
 from gitsnap.rollback.sample_objects import SampleObjects
 
@@ -27,7 +27,7 @@ def select_objects(
         selected = frozenset(
             key for key in selected if key not in objects.keys or labels_match(selection.labels, objects.document(key))
         )
-    notes = tuple(f"{in_words(key)} is the input of a template; roll it back by name" for key in sorted(outside))
+    notes = tuple(f"{describe(key)} is the input of a template; roll it back by name" for key in sorted(outside))
     if not selection.with_references:
         return selected, notes
     referenced, missing = _referenced(objects, selected & objects.keys)
@@ -62,5 +62,5 @@ def _referenced(objects: SampleObjects, selected: frozenset[ObjectKey]) -> tuple
         if reference.unresolved is None and reference.target in objects.keys:
             referenced.add(reference.target)
         elif not reference.optional:
-            notes.add(f"{in_words(reference.by)} refers to {in_words(reference.target)}, which is not in the sample")
+            notes.add(f"{describe(reference.by)} refers to {describe(reference.target)}, which is not in the sample")
     return frozenset(referenced) - selected, tuple(sorted(notes))

@@ -17,7 +17,7 @@ from gitsnap.core.errors import (
 )
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan import (
     Action,
     Create,
@@ -102,10 +102,10 @@ class Sender:
             fresh = self.cluster.get(step.key)
         except NotFoundError:
             raise ConflictError(
-                f"{in_words(step.key)} was deleted since the plan was made", hint=_REPLAN_HINT
+                f"{describe(step.key)} was deleted since the plan was made", hint=_REPLAN_HINT
             ) from None
         if changed_since(step, fresh, controller_labels=self.plan.controller_labels):
-            raise ConflictError(f"{in_words(step.key)} has changed since the plan was made", hint=_REPLAN_HINT)
+            raise ConflictError(f"{describe(step.key)} has changed since the plan was made", hint=_REPLAN_HINT)
         return fresh
 
     def _create_again(self, step: Step, old: JsonObject) -> JsonObject | None:
@@ -117,7 +117,7 @@ class Sender:
         except GitsnapError as error:
             archived = normalize(old)
             try:
-                self.cluster.create(restore.creation(archived, api_version=str(old["apiVersion"])))
+                self.cluster.create(restore.build_creation(archived, api_version=str(old["apiVersion"])))
             except GitsnapError as second:
                 raise RecreationError(
                     f"{error.message}; it was deleted, and restoring it failed too: {second.message}"

@@ -12,17 +12,17 @@ from dataclasses import replace
 from gitsnap.core.errors import AccessDeniedError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan import Action, Options, Plan, Selection, Unrestorable
 from gitsnap.rollback.planner import PlanRequest, plan_objects
-from gitsnap.rollback.records import Past
+from gitsnap.rollback.records import PastRollback
 from gitsnap.rollback.sample_objects import SampleObjects
 from gitsnap.sveltos import pausing
 
 
 def prepare_undo(
     cluster: Cluster,
-    past: Past,
+    past: PastRollback,
     tree: Tree,
     *,
     target: Tree | None,
@@ -32,7 +32,7 @@ def prepare_undo(
     """The plan of an undo, before the dry run.
 
     ``tree`` is the tree of the sample before the rollback, ``target`` that of a sample with the created objects
-    (``sample_made``), None if there is none. Raises the cluster's errors if live objects cannot be read.
+    (``sample_with_created``), None if there is none. Raises the cluster's errors if live objects cannot be read.
     """
     objects = SampleObjects(tree, keeper)
     actions = {key: action for action, key in past.record.objects if action != Action.HOLD}
@@ -51,7 +51,7 @@ def prepare_undo(
     )
     plan = plan_objects(cluster, objects, request)
     missing = sorted(keys - objects.keys - created)
-    notes = [f"{in_words(key)} is not in the sample before the rollback, and is left as it is" for key in missing]
+    notes = [f"{describe(key)} is not in the sample before the rollback, and is left as it is" for key in missing]
     return replace(plan, notes=(*plan.notes, *notes))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyrage
 
 from gitsnap.core.errors import SecretsError
-from gitsnap.core.files import check_folder, create_private, private_text, rename_private
+from gitsnap.core.files import check_keys_folder, create_private, read_private_text, rename_private
 from gitsnap.core.model import SecretsMode
 from gitsnap.format import recipients as public_keys
 from gitsnap.format.fingerprint import KEY_BYTES, key_id
@@ -150,7 +150,7 @@ def open_keeper(
     """
     if mode not in _NEEDS_KEY:
         return None
-    check_folder(folder)
+    check_keys_folder(folder)
     own_file = folder / IDENTITY_FILE
     own = _identities(own_file)
     known = [identity for file in identities for identity in _required_identities(file)] + (own or [])
@@ -288,7 +288,7 @@ def _check_id(key: bytes, source: str, expected_key: str) -> bytes:
 
 def _stored_key(file: Path) -> bytes | None:
     """The key in a file; None without the file. Raises SecretsError, StorageError."""
-    text = private_text(file)
+    text = read_private_text(file)
     return None if text is None else _parse_key(text, str(file))
 
 
@@ -345,7 +345,7 @@ def _required_identities(file: Path) -> list[Identity]:
 
 def _identities(file: Path) -> list[Identity] | None:
     """The identities in an age identity file or an unencrypted SSH private key; None without the file."""
-    text = private_text(file)
+    text = read_private_text(file)
     return None if text is None else _parse_identities(text, str(file))
 
 

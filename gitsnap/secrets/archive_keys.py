@@ -93,7 +93,7 @@ def for_capture_as_before(
     For samples around a rollback, which must be readable with the keys of the archive. Raises SecretsError.
     """
     if _newest_record(archive) is not None:
-        policy = replace(policy, secrets_given=False, recipients=(), sensitive_given=False)
+        policy = replace(policy, secrets_set=False, recipients=(), sensitive_fields_set=False)
     return for_capture(archive, policy, identities=identities)
 
 
@@ -107,7 +107,7 @@ def for_capture_through_remote(
     Raises SecretsError.
     """
     before = _newest_record(archive)
-    decided = policy.secrets_given and (policy.secrets_mode is not SecretsMode.ENCRYPT or bool(policy.recipients))
+    decided = policy.secrets_set and (policy.secrets_mode is not SecretsMode.ENCRYPT or bool(policy.recipients))
     if decided and not accept_record:
         return for_capture(archive, policy, identities=identities, accept_change=True)
     policy, keeper = for_capture_as_before(archive, policy, identities=identities)
@@ -139,10 +139,10 @@ def for_unattended_capture(
     Raises SecretsError, StorageError.
     """
     before = _newest_record(archive)
-    if before is not None and not policy.sensitive_given:
+    if before is not None and not policy.sensitive_fields_set:
         policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
-    if not policy.secrets_given or (policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients):
-        policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_given=False)
+    if not policy.secrets_set or (policy.secrets_mode is SecretsMode.ENCRYPT and not policy.recipients):
+        policy = replace(policy, secrets_mode=SecretsMode.REDACT, secrets_set=False)
     if keys is None:
         expected, wrapped = (before.info.fingerprint_key, before.wrapped_key) if before else ("", None)
         keeper = age.open_keeper(
@@ -179,11 +179,11 @@ class Rekeying:
     new: age.Keeper
     folder: Path
 
-    def lay_down(self) -> None:
+    def stage(self) -> None:
         """Write the new key beside the current one. Must precede the sample, so that no sample lacks its key."""
         age.stage_key(self.folder, self.new)
 
-    def put_in_place(self) -> Path:
+    def activate(self) -> Path:
         """Make the new key the current one, after a sample uses it; returns its file."""
         return age.activate_key(self.folder, self.new)
 
@@ -213,8 +213,8 @@ def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None
     """Compare the policy with the record. Raises SecretsError where they differ, except for more hidden fields."""
     wanted = replace(
         record,
-        mode=policy.secrets_mode if policy.secrets_given else record.mode,
-        sensitive_fields=policy.sensitive_fields if policy.sensitive_given else record.sensitive_fields,
+        mode=policy.secrets_mode if policy.secrets_set else record.mode,
+        sensitive_fields=policy.sensitive_fields if policy.sensitive_fields_set else record.sensitive_fields,
     )
     if wanted.mode is not SecretsMode.ENCRYPT:
         wanted = replace(wanted, recipients=())
@@ -238,14 +238,14 @@ def _check_record(archive: Archive, policy: Policy, record: SecretsInfo) -> None
 
 def _completed(policy: Policy, before: _Record) -> Policy:
     """The policy, with unset fields taken from the record of the archive."""
-    if not policy.secrets_given:
+    if not policy.secrets_set:
         policy = replace(policy, secrets_mode=before.info.mode)
     same = same_keys(policy.recipients, before.info.recipients)
     if policy.secrets_mode is SecretsMode.ENCRYPT and (same or not policy.recipients):
         policy = replace(policy, recipients=before.info.recipients)
-    if not policy.sensitive_given:
+    if not policy.sensitive_fields_set:
         policy = replace(policy, sensitive_fields=before.info.sensitive_fields)
-    if not policy.resources_given:
+    if not policy.resources_set:
         policy = replace(policy, resources=before.resources)
     return policy
 
@@ -265,7 +265,7 @@ def _keys_folder(archive: Archive) -> Path:
     return Path(archive.location).resolve().parent / age.KEYS_FOLDER / archive.policy
 
 
-def named_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:
+def read_secret(cluster: Cluster, reference: str, *, field: str) -> dict[str, bytes]:
     """Read the values of the Secret ``<namespace>/<name>``, which ``field`` of a policy names. Raises SecretsError."""
     namespace, _, name = reference.partition("/")
     try:

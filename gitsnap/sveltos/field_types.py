@@ -47,7 +47,7 @@ expected type: ``{}`` for a mapping, ``text``, or nothing for any type."""
 _STEP = re.compile(r"\.?([^.\[\]{} ]+)|(\[\])")
 
 
-def problem_of(document: JsonObject) -> str:
+def type_problem(document: JsonObject) -> str:
     """A sentence about the first field of another type than its kind expects; ``""`` if every type is right."""
     kind = Kind.of(document)
     for path in _paths(kind):

@@ -175,7 +175,7 @@ def is_namespaced(kind: Kind) -> bool:
     return row is None or row.namespaced
 
 
-def means_kind(word: str, kind: Kind) -> bool:
+def is_name_of(word: str, kind: Kind) -> bool:
     """Whether a user's word names this kind: singular or plural, in any case, with or without the group."""
     return word.lower() in names_of(kind)
 

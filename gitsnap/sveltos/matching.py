@@ -145,10 +145,10 @@ def matching_clusters(document: JsonObject, clusters: ClusterLabels, sets: Sets 
     """
     by_set_status = selects(document, clusters, sets).clusters
     by_set_selector = selects(document, clusters, sets, moved=(sets or {}).keys()).clusters
-    return observed(document) | by_set_status | by_set_selector
+    return observed_clusters(document) | by_set_status | by_set_selector
 
 
-def observed(document: JsonObject) -> frozenset[ClusterRef]:
+def observed_clusters(document: JsonObject) -> frozenset[ClusterRef]:
     """The clusters that ``status`` lists as matching."""
     field = STATUS_FIELDS.get(Kind.of(document), "matchingClusters")
     references = (document.get("status") or {}).get(field) or ()
@@ -217,15 +217,15 @@ def members_of(document: JsonObject, clusters: ClusterLabels, *, moved: bool = F
     ``maxReplicas`` selects no cluster. A selected cluster stays selected as long as it matches. Sveltos then adds other
     matching clusters up to ``maxReplicas``, and gitsnap cannot know which ones.
     """
-    if not moved and evaluated_by_sveltos(document):
-        return Selection(observed(document) & clusters.keys())
+    if not moved and has_status(document):
+        return Selection(observed_clusters(document) & clusters.keys())
     limit = max_replicas(document)
     if limit <= 0:
         return Selection(frozenset())
     matching = selects(document, clusters)
     if len(matching.clusters) <= limit:
         return matching
-    kept = observed(document) & matching.clusters
+    kept = observed_clusters(document) & matching.clusters
     return Selection(kept or matching.clusters, certain=len(kept) == limit)
 
 
@@ -235,7 +235,7 @@ def max_replicas(document: JsonObject) -> int:
     return limit if isinstance(limit, int) and not isinstance(limit, bool) else 0
 
 
-def evaluated_by_sveltos(document: JsonObject) -> bool:
+def has_status(document: JsonObject) -> bool:
     """Whether Sveltos has written clusters into the status of a set. The status of a new set is empty."""
     status = document.get("status") or {}
     return bool(status.get("selectedClusterRefs") or status.get("matchingClusterRefs"))

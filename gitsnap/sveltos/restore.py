@@ -203,7 +203,7 @@ def needs_recreation(archived: JsonObject, live: JsonObject) -> str:
 # Objects and patches to write -----------------------------------------------------------------------------------------
 
 
-def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
+def desired_object(archived: JsonObject, live: JsonObject) -> JsonObject:
     """The desired object: the live object with the restored fields of its kind from the archive. Both are normalized.
 
     The difference between the result and ``live`` is the change that a rollback makes.
@@ -218,7 +218,7 @@ def wanted(archived: JsonObject, live: JsonObject) -> JsonObject:
     return result
 
 
-def concerned(normalized: JsonObject) -> JsonObject:
+def restorable_part(normalized: JsonObject) -> JsonObject:
     """The part of a normalized object that a rollback may change, to detect changes by another writer."""
     rule = rule_of(Kind.of(normalized))
     part = {field: value for field, value in normalized.items() if _is_restored(rule, field)}
@@ -239,7 +239,7 @@ def _is_restored(rule: RestoreRule, field: str) -> bool:
     return field not in _IDENTITY if rule.fields is None else field in rule.fields
 
 
-def creation(archived: JsonObject, *, api_version: str) -> JsonObject:
+def build_creation(archived: JsonObject, *, api_version: str) -> JsonObject:
     """The object to create from its archived form. Normalization has removed uid, owner references and status.
 
     ``api_version`` is the version that the server serves.
@@ -247,11 +247,11 @@ def creation(archived: JsonObject, *, api_version: str) -> JsonObject:
     return {**archived, "apiVersion": api_version}
 
 
-def update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
+def build_update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
     """The whole object with which to update ``live``.
 
-    ``target`` is the result of ``wanted``, ``live`` the object as the API server returned it, and ``normalized`` the
-    normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with them the uid and
+    ``target`` is the result of ``desired_object``, ``live`` the object as the API server returned it, and ``normalized``
+    the normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with them the uid and
     resource version, which are the preconditions of the update.
     """
     rule = rule_of(Kind.of(live))
@@ -303,8 +303,8 @@ def _name_of(entry: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
-    """A merge patch of the labels and annotations that differ. The arguments are those of ``update``.
+def build_patch(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
+    """A merge patch of the labels and annotations that differ. The arguments are those of ``build_update``.
 
     The patch leaves out the keys that controllers own, so that a controller's change in the meantime is not lost.
     """

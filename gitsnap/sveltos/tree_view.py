@@ -19,7 +19,7 @@ from gitsnap.format.masking import blanked
 from gitsnap.format.tree_files import PathsByKind
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
-from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, observed, selects
+from gitsnap.sveltos.matching import ClusterRef, Dependents, LabelIndex, observed_clusters, selects
 from gitsnap.sveltos.name_matcher import NameMatcher
 from gitsnap.sveltos.normalize import RULES, normalize
 from gitsnap.sveltos.references import Reference, UnresolvedReason, references
@@ -164,7 +164,7 @@ class TreeView:
     def reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
         """Return the clusters that a profile matched as Sveltos reported: by its status and its ClusterSummaries."""
         reported = self.reported(profile)
-        clusters = set(observed(reported)) if reported else set()
+        clusters = set(observed_clusters(reported)) if reported else set()
         known_paths = {path_of(summary_key(profile, cluster)) for cluster in clusters}
         for path in self._summary_paths.get(_summary_prefix(profile), ()):
             if path not in known_paths:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import maintenance, open_path
+from gitsnap.archive import maintenance, open_archive_at
 from gitsnap.archive.lock import writers_lock
 from tests.support.commands import gitsnap
 from tests.support.hostile_archive import Trap, git, plant_all_settings, plant_programs, sign_newest_commit
@@ -63,7 +63,7 @@ def _run_all(place: Path, trap: Trap) -> None:
         expected = (0, 5) if words[0] == "verify" else (0,)
         assert done.returncode in expected, (words, done.stdout, done.stderr)
     _capture(place, 3)
-    opened = open_path(place / "hourly")
+    opened = open_archive_at(place / "hourly")
     with writers_lock(opened.git_folder) as lock:
         commands = maintenance._COMMANDS
         assert maintenance.maintain(opened.git_folder, opened.branch, commands, lock=lock) == ""

@@ -136,7 +136,7 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
 
     def read() -> None:
         while not done.is_set():
-            opened = archive.open_path(tmp_path / "hourly")
+            opened = archive.open_archive_at(tmp_path / "hourly")
             samples = opened.samples()
             sequences = [sample.metadata.sequence for sample in samples]
             assert sequences == list(range(sequences[0], sequences[-1] + 1)) if sequences else True
@@ -186,7 +186,7 @@ def test_a_writer_that_hangs(tmp_path: Path) -> None:
     (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format("me"))
     command = ["capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit"]
     gitsnap(tmp_path, *command, code=0)
-    hourly = archive.open_path(tmp_path / "hourly")
+    hourly = archive.open_archive_at(tmp_path / "hourly")
     with _holding(hourly) as process:
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(ConflictError, match=f"pid {process.pid} on ") as refused, hourly.writer(patience=0.3):
@@ -207,8 +207,8 @@ def _holding(hourly: GitArchive) -> Iterator[subprocess.Popen[str]]:
         f"""
         import sys
         from pathlib import Path
-        from gitsnap.archive import open_path
-        with open_path(Path({hourly.location!r})).writer() as writer:
+        from gitsnap.archive import open_archive_at
+        with open_archive_at(Path({hourly.location!r})).writer() as writer:
             writer.store(b"unfinished")
             print("ready", flush=True)
             sys.stdin.read()

@@ -84,7 +84,7 @@ def test_damage_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout
     for number in range(_SAMPLES):
         _take(made, str(number))
     shutil.copytree(made.location, whole)
-    expected = _contents(archive.open_path(whole))
+    expected = _contents(archive.open_archive_at(whole))
     assert len(expected) == _SAMPLES
     chance = random.Random(layout)
     found = 0
@@ -108,9 +108,9 @@ def _check_damaged(folder: Path, expected: Mapping[str, _Content]) -> bool:
     """Whether a sample was lost by the damage."""
     if not (folder / ".git" / "HEAD").exists():
         with pytest.raises(ArchiveError, match="cannot be opened"):
-            archive.open_path(folder)
+            archive.open_archive_at(folder)
         return False
-    damaged = archive.open_path(folder)
+    damaged = archive.open_archive_at(folder)
     now = _contents(damaged)
     assert all(content in (None, expected[tag]) for tag, content in now.items())
     lost = [tag for tag in expected if now.get(tag) is None]
@@ -124,7 +124,7 @@ def _check_damaged(folder: Path, expected: Mapping[str, _Content]) -> bool:
     except ArchiveError as error:
         # What the next sample would be built on is damaged: that is said in words.
         _check_refused(error, lost)
-    after = _contents(archive.open_path(folder))
+    after = _contents(archive.open_archive_at(folder))
     assert all(after[tag] == content for tag, content in now.items() if content is not None)
     assert all(after[tag] is not None for tag in after.keys() - expected.keys())
     return bool(lost)

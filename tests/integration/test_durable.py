@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from tests.support.power_loss import Call, Disk
 from tests.support.write_points import Ran, WritePoints, write_points
 
@@ -68,7 +68,7 @@ def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> 
     disk.replay(ran.calls, check)
 
     assert list(dict.fromkeys(seen)) == (["object", "tag"] if way == "unchanged" else ["object", "branch", "tag"])
-    newest = open_path(place / "hourly").samples()[-1]
+    newest = open_archive_at(place / "hourly").samples()[-1]
     assert disk.at_risk(f"{git}/refs/tags/{newest.tag}") == []
     assert disk.at_risk(f"{git}/refs") == []
 

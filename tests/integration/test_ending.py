@@ -209,7 +209,7 @@ def test_a_folder_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     with private_files.temporary_folder() as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
-        private_files.clear_abandoned_folders()
+        private_files.remove_abandoned_folders()
         assert folder.exists()
 
     assert {entry.name for entry in tmp_path.iterdir()} == {"gitsnap-tmp.link", "gitsnap-tmp.file", "other"}
@@ -233,7 +233,7 @@ def test_a_new_folder_is_never_taken_for_an_abandoned_one(tmp_path: Path, monkey
 
     def clear() -> None:
         while not stop.is_set():
-            private_files.clear_abandoned_folders()
+            private_files.remove_abandoned_folders()
 
     clearing = [threading.Thread(target=clear) for _ in range(2)]
     for thread in clearing:

@@ -43,7 +43,7 @@ def _capture(source: Cluster, storage: Path) -> GitArchive:
     made = archive.create_archive(storage, "all")
     everything: Policy = snapshot.default("all")
     info = tree_info(
-        Policy(everything.name, secrets_mode=SecretsMode.PLAINTEXT, secrets_given=True), branch="all", keeper=None
+        Policy(everything.name, secrets_mode=SecretsMode.PLAINTEXT, secrets_set=True), branch="all", keeper=None
     )
     capture(source, made, Request(info, None, _NOON, Trigger.MANUAL))
     return made

@@ -31,7 +31,7 @@ def frozen(tmp_path: Path) -> GitArchive:
         check=True,
         capture_output=True,
     )
-    return archive.open_path(folder)
+    return archive.open_archive_at(folder)
 
 
 def test_samples_and_objects_are_read(frozen: GitArchive) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import GitArchive, list_archives, open_path
+from gitsnap.archive import GitArchive, list_archives, open_archive_at
 from gitsnap.core.model import Area, Sample
 from tests.support.write_points import Fault, Ran, WritePoints, write_points
 
@@ -121,7 +121,7 @@ def _contents(folder: Path) -> dict[str, _Content]:
     """Id of each sample's tag -> what the sample holds."""
     if not folder.exists():
         return {}
-    archive = open_path(folder)
+    archive = open_archive_at(folder)
     return {sample.tag_id: _content(archive, sample) for sample in archive.samples()}
 
 
@@ -162,7 +162,7 @@ def _check_mended(points: WritePoints, scenario: _Scenario, before: dict[str, _C
 
     assert again.code == 0, again.said
     assert "working tree" not in again.said
-    archive = open_path(hourly)
+    archive = open_archive_at(hourly)
     newest = archive.samples()[-1]
     assert _content(archive, newest) == expected
     after = _contents(hourly)
@@ -180,7 +180,7 @@ def test_killed_at_any_point(points: WritePoints, name: str) -> None:
     before = _contents(points.below / "hourly")
     whole = _run(points, scenario)
     assert whole.code == 0, whole.said
-    archive = open_path(points.below / "hourly")
+    archive = open_archive_at(points.below / "hourly")
     expected = _content(archive, archive.samples()[-1])
     numbers = range(1, whole.points + 1, 1 if _EVERY else scenario.step)
 
@@ -208,7 +208,7 @@ def test_a_disk_that_fails_at_any_point(points: WritePoints, name: str, error: s
     prepared = _prepare(points, scenario)
     before = _contents(points.below / "hourly")
     whole = _run(points, scenario)
-    archive = open_path(points.below / "hourly")
+    archive = open_archive_at(points.below / "hourly")
     expected = _content(archive, archive.samples()[-1])
     numbers = range(1, whole.points + 1, 1 if _EVERY else scenario.step)
 

@@ -64,7 +64,7 @@ def _read(of: GitArchive, sample: Sample) -> Mapping[str, bytes]:
 
 def _check(of: GitArchive, turns: int) -> None:
     """Every turn has its sample, whole and in order; git finds nothing wrong."""
-    opened = archive.open_path(Path(of.location))
+    opened = archive.open_archive_at(Path(of.location))
     samples = opened.samples()
     assert [sample.sequence for sample in samples] == list(range(1, turns + 1))
     for turn, sample in enumerate(samples):
@@ -81,7 +81,7 @@ def test_a_sample_that_is_checked_out(hourly: GitArchive) -> None:
     _git(hourly, "checkout", "-q", hourly.samples()[0].tag)
 
     for turn in (2, 3):
-        assert _take(hourly, turn).worktree_problem == ""
+        assert _take(hourly, turn).worktree_error == ""
         assert "0 " in _shown(hourly).read_text()
     assert _git(hourly, "status", "--porcelain") == ""
     _git(hourly, "checkout", "-q", "hourly")
@@ -308,7 +308,7 @@ def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) 
     assert (newest.sequence, taken.sequence) == (3, 4)
     assert newest.tag in {finding.subject for finding in hourly.check() if finding.wrong}
     ref.write_text(f"{newest.tag_id}\n")
-    assert [sample.sequence for sample in archive.open_path(Path(hourly.location)).samples()] == [1, 2, 3, 4]
+    assert [sample.sequence for sample in archive.open_archive_at(Path(hourly.location)).samples()] == [1, 2, 3, 4]
 
 
 def test_a_damaged_tag_of_an_older_sample(hourly: GitArchive) -> None:

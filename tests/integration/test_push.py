@@ -16,7 +16,7 @@ import pytest
 
 from gitsnap.archive import GitArchive, create_archive, maintenance
 from gitsnap.archive import remote as remotes
-from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, push, unpushed
+from gitsnap.archive.remote import Credentials, Remote, cached_clone, clone, connection, count_unpushed, push
 from gitsnap.archive.remote.verify import compare_history
 from gitsnap.capture import Request, capture, tree_info
 from gitsnap.core.consequences import consequence_of
@@ -136,12 +136,12 @@ def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: S
     first = push(source.git, "hourly", remote)
     again = push(source.git, "hourly", remote)
     source.sample(2)
-    assert unpushed(source.git, "hourly") == 2
+    assert count_unpushed(source.git, "hourly") == 2
     third = push(source.git, "hourly", remote)
 
     assert (first.tags, again.tags, third.tags) == (2, 0, 2)
     assert _refs(target) == _refs(source.git)
-    assert unpushed(source.git, "hourly") == 0
+    assert count_unpushed(source.git, "hourly") == 0
 
 
 def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> 
     push(source.git, "hourly", Remote(str(target)))
 
     assert _objects(source.git) == before
-    assert unpushed(source.git, "hourly") == 0
+    assert count_unpushed(source.git, "hourly") == 0
 
 
 def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(

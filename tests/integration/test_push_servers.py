@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import GitArchive, open_path
+from gitsnap.archive import GitArchive, open_archive_at
 from gitsnap.archive.remote import Credentials, Remote, push
 from gitsnap.archive.remote.ref_updates import read_back
 from gitsnap.core.consequences import consequence_of
@@ -42,7 +42,7 @@ class _Place:
 
     @property
     def archive(self) -> GitArchive:
-        return open_path(self.folder / "hourly")
+        return open_archive_at(self.folder / "hourly")
 
     def push(self, *, prune: bool = False) -> int:
         return push(self.archive.git_folder, "hourly", Remote(f"file://{self.target}"), prune=prune).tags

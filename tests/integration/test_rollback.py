@@ -258,7 +258,7 @@ def test_a_missing_namespace_is_created(server: Story, new_namespace: Callable[[
     ]
     assert [str(step.key) for step in done.applied] == [f"Namespace {namespace}", f"ConfigMap {namespace}/database"]
     assert [str(step.key) for step in undo.writes] == [f"ConfigMap {namespace}/database"]
-    assert [str(one.key) for one in undo.stays] == [f"Namespace {namespace}"]
+    assert [str(one.key) for one in undo.retained] == [f"Namespace {namespace}"]
 
 
 def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: str) -> None:

@@ -21,7 +21,7 @@ from gitsnap.core.errors import (
     RejectedError,
 )
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, rollback_to_undo, unfinished
+from gitsnap.rollback import RevertedError, StoppedError, past_rollbacks, rollback_to_undo, unfinished
 from gitsnap.rollback.plan import Action, Selection
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
@@ -231,7 +231,7 @@ def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered
     error = RejectedError("422") if answered else ClusterUnreachableError("the connection broke")
     scene.fail(position, error, answered=answered)
 
-    with pytest.raises(UndoneError) as caught:
+    with pytest.raises(RevertedError) as caught:
         scene.story.apply(scene.plan, atomic=True)
 
     assert exit_code_of(caught.value) == 17
@@ -368,7 +368,7 @@ def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None
     scene.heal = heal  # type: ignore[method-assign]
     scene.cluster.after_write = after
 
-    with pytest.raises(UndoneError):
+    with pytest.raises(RevertedError):
         scene.story.apply(scene.plan, atomic=True)
 
     assert not sveltos.lost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from gitsnap.core.model import Trigger
 from tests.support.commands import gitsnap
 from tests.support.remotes import bare_repository
@@ -65,7 +65,7 @@ class _Place:
 
     def samples(self) -> list[str]:
         """The tags of prod's archive."""
-        return [sample.tag for sample in open_path(self.folder / "storage" / "hourly").samples()]
+        return [sample.tag for sample in open_archive_at(self.folder / "storage" / "hourly").samples()]
 
 
 _INTO = ("--into-cluster", "uid-of-stage")
@@ -122,7 +122,7 @@ def test_there_and_back(place: _Place) -> None:
 
     assert "rollback: 3 applied" in done.stdout
     assert all(word in place.stage() for word in ("text: prod", "cHJvZA==", "name: guestbook"))
-    record = open_path(place.folder / "record" / "stage")
+    record = open_archive_at(place.folder / "record" / "stage")
     assert [(one.metadata.cluster, one.metadata.trigger) for one in record.samples()] == [
         ("uid-of-stage", Trigger.BEFORE_ROLLBACK),
         ("uid-of-stage", Trigger.AFTER_ROLLBACK),
@@ -219,7 +219,7 @@ def test_the_commands_that_it_names_work(place: _Place) -> None:
     """A rollback that was killed is found in the archive of the cluster, and says how to go on and back from there."""
     place.roll_back("--yes", *_INTO, *_RECORD)
     record = place.folder / "record" / "stage"
-    after = open_path(record).samples()[-1].tag
+    after = open_archive_at(record).samples()[-1].tag
     subprocess.run(["git", "-C", record, "tag", "-d", after], check=True, capture_output=True)
 
     again = place.roll_back("--dry-run", *_INTO, *_RECORD)

@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.core.errors import RefusedError
 from gitsnap.core.model import JsonObject, ObjectKey, Sample
-from gitsnap.rollback import Patience, StoppedError
+from gitsnap.rollback import StoppedError, WaitOptions
 from gitsnap.rollback.plan import Plan, WithdrawalCause
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
@@ -45,7 +45,7 @@ class Scene:
         self.story = Story(
             folder,
             self.stage.server,
-            patience=(lambda seconds: Patience(seconds, lambda: timeline.now, timeline.advance)) if waits else None,
+            patience=(lambda seconds: WaitOptions(seconds, lambda: timeline.now, timeline.advance)) if waits else None,
         )
         self.sample: Sample = self.story.capture()
         for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:

@@ -17,7 +17,7 @@ import pytest
 
 from gitsnap.core.errors import AccessDeniedError, ClusterError, ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback import StoppedError, UndoneError, past_rollbacks, unfinished
+from gitsnap.rollback import RevertedError, StoppedError, past_rollbacks, unfinished
 from gitsnap.rollback.plan import Action, Plan
 from gitsnap.sveltos import kinds
 from tests.support.adapters import connect
@@ -186,7 +186,7 @@ def test_atomic_goes_back_by_itself(scene: _Scene, name: str, position: int) -> 
     error = _apply(scene, plan, atomic=True)
     scene.straight()
 
-    assert isinstance(error, UndoneError)
+    assert isinstance(error, RevertedError)
     assert scene.now() == scene.before
     assert unfinished(scene.story.archive.samples()) is None
 

@@ -116,7 +116,7 @@ def test_a_rekey_that_was_killed_leaves_no_sample_without_its_key(place: _Place)
     archive = open_archive(place.folder, "hourly")
     rekeying = archive_keys.for_rekeying(archive)
     moment = archive.samples()[-1].metadata.time + timedelta(seconds=5)
-    rotation.rotate(archive, old=rekeying.old, new=rekeying.new, time=moment, before_recording=rekeying.lay_down)
+    rotation.rotate(archive, old=rekeying.old, new=rekeying.new, time=moment, before_recording=rekeying.stage)
     (place.folder / ".keys" / "hourly" / "identity.txt").rename(place.folder / "elsewhere.txt")
     recipient = archive.tree(archive.samples()[-1]).info.secrets.recipients[0]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from gitsnap.core.errors import SecretsError
 from gitsnap.git.signing import SshSigner
 from tests.support.commands import gitsnap
@@ -35,7 +35,7 @@ def _capture(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def _verify_tag(folder: Path, allowed: str) -> bool:
-    tag = open_path(folder / "hourly").samples()[-1].tag
+    tag = open_archive_at(folder / "hourly").samples()[-1].tag
     settings = ["-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={folder / allowed}"]
     command = ["git", "-C", str(folder / "hourly"), *settings, "verify-tag", tag]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -72,7 +72,7 @@ def test_a_rollback_and_its_undo_sign_their_samples(place: Path) -> None:
     gitsnap(place, "rollback", "--sample", "latest", *words, code=0)
     gitsnap(place, "undo", *words, code=0)
 
-    assert len(open_path(place / "hourly").samples()) == 5
+    assert len(open_archive_at(place / "hourly").samples()) == 5
     gitsnap(place, "verify", "--allowed-signers", "allowed", code=0)
     gitsnap(place, "rollback", "--sample", "latest~4", *words[:-2], code=0)
     unsigned = gitsnap(place, "verify", "--allowed-signers", "allowed", code=5)
@@ -102,7 +102,7 @@ def test_a_rollback_that_cannot_sign_writes_nothing(place: Path) -> None:
         assert name in gitsnap(place, *words, name, code=7).stderr
 
     assert (place / "cluster" / "a.yaml").read_text() == changed
-    assert len(open_path(place / "hourly").samples()) == 1
+    assert len(open_archive_at(place / "hourly").samples()) == 1
 
 
 def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
@@ -131,14 +131,21 @@ def _git(place: Path, *words: str, given: bytes = b"") -> str:
 
 def _retag(place: Path, content: bytes) -> None:
     """Put another object in place of the sample's tag."""
-    tag = open_path(place / "hourly").samples()[-1].tag
+    tag = open_archive_at(place / "hourly").samples()[-1].tag
     made = _git(place, "hash-object", "-t", "tag", "-w", "--stdin", "--literally", given=content)
     _git(place, "update-ref", f"refs/tags/{tag}", made)
 
 
 def _tag(place: Path) -> bytes:
     """The content of the sample's tag."""
-    command = ["git", "-C", str(place / "hourly"), "cat-file", "tag", open_path(place / "hourly").samples()[-1].tag]
+    command = [
+        "git",
+        "-C",
+        str(place / "hourly"),
+        "cat-file",
+        "tag",
+        open_archive_at(place / "hourly").samples()[-1].tag,
+    ]
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
@@ -172,7 +179,7 @@ def test_who_may_sign(place: Path, line: str, said: str) -> None:
 
 def test_a_key_that_expired_since_still_counts_for_what_it_signed(place: Path) -> None:
     """The time of the tag decides, as for git: a key may be replaced without signing the past again."""
-    year = open_path(place / "hourly").samples()[-1].time.year
+    year = open_archive_at(place / "hourly").samples()[-1].time.year
     key = (place / "key.pub").read_text()
     (place / "signers").write_text(f'team@example.org valid-before="{year + 1}0101" {key}')
     assert "nothing wrong" in _said(place, "signers", code=0)
@@ -218,9 +225,9 @@ def test_a_signature_for_something_else_does_not_count(place: Path) -> None:
 
 def test_a_replacement_of_a_tag_is_not_verified_in_its_place(place: Path) -> None:
     """git reads another object where refs/replace names one: a signed tag would vouch for a forged one."""
-    signed = _git(place, "rev-parse", f"refs/tags/{open_path(place / 'hourly').samples()[-1].tag}")
+    signed = _git(place, "rev-parse", f"refs/tags/{open_archive_at(place / 'hourly').samples()[-1].tag}")
     _retag(place, _tag(place).partition(b"-----BEGIN")[0])
-    forged = _git(place, "rev-parse", f"refs/tags/{open_path(place / 'hourly').samples()[-1].tag}")
+    forged = _git(place, "rev-parse", f"refs/tags/{open_archive_at(place / 'hourly').samples()[-1].tag}")
     _git(place, "update-ref", f"refs/replace/{forged}", signed)
     assert _verify_tag(place, "allowed")  # by git
 

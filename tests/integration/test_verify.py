@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from tests.support.commands import gitsnap
 
 _PROFILE = (
@@ -166,7 +166,7 @@ def test_a_deleted_tag(archive: Path) -> None:
 
 def test_what_retention_took_is_accounted_for(archive: Path) -> None:
     """Before the next sample's tag tells of it, and after; in a clone, as far as can be told there."""
-    opened = open_path(archive)
+    opened = open_archive_at(archive)
     with opened.writer() as writer:
         writer.remove(opened.samples()[1:3])
     assert _verify(archive.parent) == (0, [])

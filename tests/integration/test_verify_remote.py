@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from tests.support.commands import gitsnap
 from tests.support.remotes import bare_repository
 
@@ -169,7 +169,7 @@ def test_a_tag_that_differs(place: _Place) -> None:
 
 def test_what_retention_took_here_is_a_note(place: _Place) -> None:
     """The remote keeps more, which is no contradiction."""
-    opened = open_path(place.archive)
+    opened = open_archive_at(place.archive)
     with opened.writer() as writer:
         writer.remove(opened.samples()[:1])
 

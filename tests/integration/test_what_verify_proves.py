@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitsnap.archive import open_path
+from gitsnap.archive import open_archive_at
 from tests.support.commands import gitsnap
 from tests.support.remotes import bare_repository, generate_key
 
@@ -103,7 +103,7 @@ def place(tmp_path: Path) -> _Place:
 
 
 def _change_an_older_one(place: _Place) -> None:
-    tag = open_path(place.archive).samples()[0].tag
+    tag = open_archive_at(place.archive).samples()[0].tag
     command = ["git", "-C", str(place.archive)]
     content = subprocess.run([*command, "cat-file", "tag", tag], capture_output=True, check=True).stdout
     changed = content.replace(b"\n\n", b"\n\nForged. ", 1)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gitsnap.core.errors import GitsnapError
 from gitsnap.core.model import JsonObject, ObjectKey, Sample
-from gitsnap.rollback import Patience
+from gitsnap.rollback import WaitOptions
 from gitsnap.rollback.plan import Plan
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
@@ -63,7 +63,7 @@ class Scene:
         self.story = Story(
             folder,
             self.stage.server,
-            patience=lambda seconds: Patience(seconds, lambda: timeline.now, timeline.advance),
+            patience=lambda seconds: WaitOptions(seconds, lambda: timeline.now, timeline.advance),
         )
         self.sample: Sample = self.story.capture()
         for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:

@@ -73,7 +73,7 @@ def test_back_to_a_and_back_to_b(first: list[JsonObject], second: list[JsonObjec
         plan = story.plan(sample, prune=True, max_delete=100, **allowed)
         story.apply(plan)
 
-        named = {step.key for step in plan.refused} | {stay.key for stay in plan.stays}
+        named = {step.key for step in plan.refused} | {stay.key for stay in plan.retained}
         planned = {step.key for step in plan.steps} - named
         assert planned >= {ObjectKey.of(one) for one in first if Kind.of(one) not in kinds.REFERENCED_KINDS} - named
         for document in first:

@@ -22,7 +22,7 @@ _FILES = st.dictionaries(_PATHS, st.sampled_from("12")).map(
 
 
 class _Foldered(dict[str, BlobId]):
-    """Files whose folders are known (ports.Foldered)."""
+    """Files whose folders are known (ports.FolderIndex)."""
 
     def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
         """Name -> id, and whether it is a folder."""

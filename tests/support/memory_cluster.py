@@ -46,7 +46,7 @@ class MemoryCluster:
         """See ports.Cluster; it answers at once."""
         return nullcontext()
 
-    def hush(self, kinds: Iterable[Kind]) -> None:
+    def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
         """See ports.Cluster; nothing is quoted."""
 
     def resource_type(self, kind: Kind) -> ResourceType | None:

@@ -19,7 +19,7 @@ from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample, SecretsMode,
 from gitsnap.core.ports import Cluster
 from gitsnap.format import RollbackRecord, path_of, record_lines
 from gitsnap.policy.snapshot import default
-from gitsnap.rollback import Asked, Patience, Report, Settling
+from gitsnap.rollback import ReadinessWaiter, RecordedRequest, Report, WaitOptions
 from gitsnap.rollback.plan import Options, Plan, Selection
 from gitsnap.secrets import age
 from gitsnap.secrets.age import Keeper
@@ -36,7 +36,7 @@ class Story:
     """The moment of the newest sample; a server's objects are all younger than that."""
     keys: Path | None = None
     """Where the archive's keys are, None for beside it."""
-    patience: Callable[[float], Patience] | None = None
+    patience: Callable[[float], WaitOptions] | None = None
     """How a rollback waits for Sveltos some seconds, None where it does not."""
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Story:
     ) -> Sample:
         """Take a sample, a second after the one before it."""
         self.time += timedelta(seconds=1)
-        policy = replace(default("hourly"), secrets_mode=self.mode, secrets_given=True)
+        policy = replace(default("hourly"), secrets_mode=self.mode, secrets_set=True)
         info = sampling.tree_info(policy, branch=self.archive.branch, keeper=self.keeper)
         lines = record_lines(record) if record else ()
         request = sampling.Request(info, self.keeper, self.time, trigger, also=frozenset(also), extra=lines)
@@ -96,8 +96,8 @@ class Story:
 
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
         """Carry out a plan, with its two samples."""
-        asked = Asked(command="rollback --sample x", user="tester", undoes=undoes)
-        settling = Settling(self.cluster, self.patience(plan.options.wait)) if self.patience is not None else None
+        asked = RecordedRequest(command="rollback --sample x", user="tester", undoes=undoes)
+        waiter = ReadinessWaiter(self.cluster, self.patience(plan.options.wait)) if self.patience is not None else None
         return rollback.apply(
             self.cluster,
             plan,
@@ -105,7 +105,7 @@ class Story:
             asked=asked,
             atomic=atomic,
             unfinished=rollback.unfinished(self.archive.samples()),
-            settling=settling,
+            waiter=waiter,
         )
 
     def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:

@@ -128,7 +128,7 @@ def test_a_rewritten_branch_is_put_back_and_what_was_there_is_kept(hourly: GitAr
 
 def test_only_one_writer_at_a_time(hourly: GitArchive) -> None:
     """A second writer waits, and its error names the process that holds the lock."""
-    other = archive.open_path(Path(hourly.location))
+    other = archive.open_archive_at(Path(hourly.location))
     with hourly.writer(), pytest.raises(ConflictError, match=str(os.getpid())), other.writer(patience=0.2):
         pass
 
@@ -148,7 +148,7 @@ def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None
         archive.open_archive(tmp_path, "nothing")
     archive.create_archive(tmp_path, "hourly")
     with pytest.raises(ArchiveError, match="a storage folder, with the archives hourly"):
-        archive.open_path(tmp_path)
+        archive.open_archive_at(tmp_path)
     with pytest.raises(StorageError, match="does not exist"):
         archive.open_archive(tmp_path / "missing", "hourly")
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["x"]
@@ -159,7 +159,7 @@ def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
     _git(hourly, "config", "gitsnap.format", "2")
 
     with pytest.raises(ArchiveError, match="format 2"):
-        archive.open_path(Path(hourly.location))
+        archive.open_archive_at(Path(hourly.location))
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/hourly", "refs/tags/hourly/2026-01-01T12-00-00Z-2"])
@@ -255,6 +255,6 @@ def test_a_damaged_record_of_the_working_tree(hourly: GitArchive, text: str, *, 
 
     taken = _take(hourly, {"a": "2"}, time=_NOON + timedelta(minutes=1))
 
-    assert taken.worktree_problem == ""
+    assert taken.worktree_error == ""
     assert taken.left_alone == ()
     assert (hourly.git_folder / "gitsnap-worktree").read_text() == f"{taken.sample.commit}\n"

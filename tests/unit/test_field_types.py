@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitsnap.sveltos.field_types import problem_of
+from gitsnap.sveltos.field_types import type_problem
 from gitsnap.sveltos.reference_paths import REFERENCE_PATHS
 
 _PROFILE = "config.projectsveltos.io/v1beta1"
@@ -44,7 +44,7 @@ def _object(api_version: str, kind: str, **fields: Any) -> dict[str, Any]:
 )
 def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
     """The message has the path of the field and no value."""
-    assert problem_of(document) == problem
+    assert type_problem(document) == problem
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_field_is_named(document: dict[str, Any], problem: str) -> None:
 )
 def test_objects_without_a_problem(document: dict[str, Any]) -> None:
     """Absent fields, selectors in the form of old versions, and kinds that gitsnap does not know."""
-    assert problem_of(document) == ""
+    assert type_problem(document) == ""
 
 
 def test_every_reference_is_checked() -> None:
@@ -69,5 +69,6 @@ def test_every_reference_is_checked() -> None:
             first, _, rest = row.path.partition(".")
             if rest and kind.name != "Deployment":
                 assert (
-                    problem_of(_object(f"{kind.group}/v1", kind.name, **{first: "text"})) == f"{first} is not a mapping"
+                    type_problem(_object(f"{kind.group}/v1", kind.name, **{first: "text"}))
+                    == f"{first} is not a mapping"
                 )

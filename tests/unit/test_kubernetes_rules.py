@@ -128,7 +128,9 @@ def test_writing_back_the_archived_object_changes_nothing(raw: JsonObject, field
     live = {**raw, "metadata": {**raw["metadata"], "uid": "u", "resourceVersion": "1"}}
     normalized = normalize(live)
 
-    assert restore.update(restore.wanted(normalized, normalized), live=live, normalized=normalized) == live
+    assert (
+        restore.build_update(restore.desired_object(normalized, normalized), live=live, normalized=normalized) == live
+    )
 
 
 def test_elements_of_lists_are_paired_by_name() -> None:
@@ -140,7 +142,7 @@ def test_elements_of_lists_are_paired_by_name() -> None:
     archived = normalize({**live, "webhooks": [_HOOK, {**other, "timeoutSeconds": 3}]})
     normalized = normalize(live)
 
-    written = restore.update(restore.wanted(archived, normalized), live=live, normalized=normalized)
+    written = restore.build_update(restore.desired_object(archived, normalized), live=live, normalized=normalized)
 
     assert [hook["clientConfig"] for hook in written["webhooks"]] == [
         {"url": "https://x"},
@@ -157,7 +159,7 @@ def test_finalizers() -> None:
 
     live = _object("apps/v1", "Deployment", metadata={"finalizers": ["example.com/live", "orphan"]}, spec={})
     normalized = normalize(live)
-    written = restore.update(restore.wanted(archived, normalized), live=live, normalized=normalized)
+    written = restore.build_update(restore.desired_object(archived, normalized), live=live, normalized=normalized)
     assert written["metadata"]["finalizers"] == ["example.com/live", "orphan", "example.com/own"]
 
 

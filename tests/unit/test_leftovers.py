@@ -59,7 +59,7 @@ def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
 
     taken = _take(hourly, "1")
 
-    assert taken.worktree_problem == ""
+    assert taken.worktree_error == ""
     assert [file for file in left if file.exists()] == []
 
 
@@ -67,7 +67,7 @@ def test_folders_that_a_killed_capture_had_not_shown(hourly: GitArchive) -> None
     """They are made again: they may hold incomplete files, or files of a sample that does not exist."""
     half = _leave(hourly, "gitsnap-folders.tmp/1/ConfigMap/a.yaml", age=0)
 
-    assert _take(hourly, "1").worktree_problem == ""
+    assert _take(hourly, "1").worktree_error == ""
 
     assert not half.parents[2].exists()
     assert Path(hourly.location, "configuration/default/ConfigMap/a.yaml").read_bytes() == encode({"data": "1"})
@@ -85,10 +85,10 @@ def test_a_folder_that_somebody_makes_at_the_same_time(hourly: GitArchive, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "rename", make_first)
-        assert "the working tree was not updated" in _take(hourly, "1").worktree_problem
+        assert "the working tree was not updated" in _take(hourly, "1").worktree_error
 
     assert not (hourly.git_folder / "gitsnap-folders.tmp").exists()
-    assert _take(hourly, "2").worktree_problem == ""
+    assert _take(hourly, "2").worktree_error == ""
     assert theirs.read_text() == "somebody's"
     assert Path(hourly.location, "configuration/default/ConfigMap/a.yaml").read_bytes() == encode({"data": "2"})
 
@@ -139,7 +139,7 @@ def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
     _, said = commit.communicate(timeout=60)
 
     assert was_there
-    assert "working tree was not updated" in taken.worktree_problem
+    assert "working tree was not updated" in taken.worktree_error
     # The branch moved while the editor was open, so that git refuses the commit in words; the change is not lost.
     assert b"cannot lock ref" in said
     assert (place / "configuration/default/ConfigMap/a.yaml").read_text() == "by hand\n"
@@ -157,7 +157,7 @@ def test_an_unfinished_pack_that_libgit2_takes_for_a_pack(hourly: GitArchive) ->
         copy.write_bytes(file.read_bytes())
         os.utime(copy, (0, 0))
 
-    opened = archive.open_path(Path(hourly.location))
+    opened = archive.open_archive_at(Path(hourly.location))
     before = opened.tree(first).all_files
     _take(opened, "2")
 

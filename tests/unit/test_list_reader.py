@@ -27,7 +27,7 @@ from gitsnap.core.model import (
     SecretsMode,
     TreeInfo,
 )
-from gitsnap.core.ports import Cluster, Page, Seen
+from gitsnap.core.ports import CaptureCache, Cluster, Page
 from gitsnap.secrets.sealing import Sealer
 from gitsnap.sveltos.generated import Inclusions
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
@@ -106,7 +106,7 @@ class _Capture:
     """One capture of ConfigMaps, and its cache."""
 
     batch: Batch
-    seen: Seen
+    seen: CaptureCache
 
     @property
     def files(self) -> Mapping[str, BlobId]:

@@ -52,7 +52,7 @@ def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch
     assert _loose_tags(archive) == 4
 
     for number in range(5, 20):
-        assert _sample(archive, number).worktree_problem == ""
+        assert _sample(archive, number).worktree_error == ""
 
     assert _loose_tags(archive) < 8
     samples = archive.samples()
@@ -97,7 +97,7 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
 
     recorded = _sample(archive, 1)
 
-    assert "pack-refs" in recorded.worktree_problem
+    assert "pack-refs" in recorded.worktree_error
     assert [one.tag for one in archive.samples()] == [recorded.sample.tag]
 
 
@@ -111,7 +111,7 @@ def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch
     assert b"BDAT" not in graph.read_bytes()
 
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
-    assert _sample(archive, 3).worktree_problem == ""
+    assert _sample(archive, 3).worktree_error == ""
 
     graphs = list((archive.git_folder / "objects" / "info" / "commit-graphs").glob("*.graph"))
     assert [b"BDAT" in graph.read_bytes() for graph in graphs] == [True]  # the chunk of git's format that holds them

@@ -205,7 +205,7 @@ def test_a_policy_names_them() -> None:
 
     policy = from_resource(document)
 
-    assert policy.sensitive_given
+    assert policy.sensitive_fields_set
     assert list(map(str, policy.sensitive_fields)) == [
         "ConfigMap data.*",
         "ClusterProfile.config.projectsveltos.io spec.helmCharts[].values",

@@ -75,7 +75,7 @@ def test_an_object_that_the_sample_lacks_gets_no_step() -> None:
     event = alive(custom(kinds.EVENT_SOURCE, "e", {}), creationTimestamp="2026-01-02T00:00:00Z")
     plan = plan_of(_sample(DATABASE), [DATABASE, event])
     assert [step.key.name for step in plan.steps] == ["database"]
-    assert [(retained.key.name, retained.reason) for retained in plan.stays] == [
+    assert [(retained.key.name, retained.reason) for retained in plan.retained] == [
         ("e", "created after the sample; --prune deletes it")
     ]
 
@@ -160,7 +160,7 @@ def test_what_is_being_deleted_is_never_unchanged() -> None:
 
 def test_prune_says_what_is_being_deleted_already() -> None:
     """An object that is being deleted is listed with that reason, and gets no step."""
-    (stay,) = _pruned(_young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z")).stays
+    (stay,) = _pruned(_young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z")).retained
     assert stay.reason == "it is being deleted"
 
 
@@ -298,7 +298,7 @@ def test_prune_never_deletes(live: JsonObject, sample: SampleState, said: str) -
     """Each object that is left alone is listed with its reason."""
     plan = _pruned(live, sample=sample)
     assert not plan.writes
-    (stay,) = plan.stays
+    (stay,) = plan.retained
     assert said in stay.reason
 
 
@@ -315,7 +315,7 @@ def test_prune_does_not_even_mention(live: JsonObject) -> None:
     """A referenced object may have existed at the time of the sample; a user does not delete generated objects."""
     plan = _pruned(live)
     assert not plan.steps
-    assert not plan.stays
+    assert not plan.retained
 
 
 def test_prune_of_a_named_profile_counts_what_it_withdraws() -> None:

@@ -102,7 +102,7 @@ def test_an_example_with_every_field() -> None:
             ),
         ),
         secrets_mode=SecretsMode.ENCRYPT,
-        secrets_given=True,
+        secrets_set=True,
         recipients=(RECIPIENT,),
         secrets_secret=KEYS,
         retention=Retention(
@@ -157,7 +157,7 @@ def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: Secret
     """An archive keeps its mode unless a mode or recipients are named."""
     read = policy.from_resource(snapshot(secrets=secrets))
 
-    assert (read.secrets_given, read.secrets_mode) == (given, mode)
+    assert (read.secrets_set, read.secrets_mode) == (given, mode)
 
 
 def test_recipients_are_sorted_and_told_once() -> None:
@@ -399,7 +399,7 @@ def test_default_policies(name: str) -> None:
     made = policy.default(name)
 
     assert (made.name, made.schedule, made.secrets_mode) == (name, None, SecretsMode.ENCRYPT)
-    assert (made.secrets_given, made.resources_given) == (False, False)
+    assert (made.secrets_set, made.resources_set) == (False, False)
 
 
 def test_a_default_policy_with_a_bad_name() -> None:

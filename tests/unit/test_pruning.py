@@ -20,7 +20,7 @@ from gitsnap import archive
 from gitsnap.archive import GitArchive, removal
 from gitsnap.capture import prune
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
-from gitsnap.core.files import clear_abandoned_folders
+from gitsnap.core.files import remove_abandoned_folders
 from gitsnap.core.model import Area, Kind, Sample, SecretsInfo, SecretsMode, TagId, TreeInfo, Trigger
 from gitsnap.core.ports import SampleDraft
 from gitsnap.format import PrunedSample, encode, pruned_text
@@ -293,7 +293,7 @@ def test_a_git_that_outlives_its_gitsnap_holds_the_lock(hourly: GitArchive, tmp_
 
     with pytest.raises(ConflictError), hourly.writer(patience=0.3):
         pass
-    clear_abandoned_folders()  # as each start of gitsnap does: git still needs the one it runs in
+    remove_abandoned_folders()  # as each start of gitsnap does: git still needs the one it runs in
     go_on.touch()
     with hourly.writer(patience=10) as writer:
         assert [one.metadata.sequence for one in writer.samples()] == [2, 3]
@@ -351,7 +351,7 @@ def _start_a_prune(of: GitArchive, *, path: str) -> subprocess.Popen[bytes]:
         from gitsnap.capture.prune import prune
         from gitsnap.policy.snapshot import Retention
         from gitsnap.policy.retention import Rules
-        with archive.open_path(Path({of.location!r})).writer() as writer:
+        with archive.open_archive_at(Path({of.location!r})).writer() as writer:
             prune(writer, Rules(Retention(keep_last=2)))
         """
     )

@@ -13,7 +13,7 @@ import pytest
 
 from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback import Patience, Settling, UndoneError, apply
+from gitsnap.rollback import ReadinessWaiter, RevertedError, WaitOptions, apply
 from gitsnap.rollback.plan import Action
 from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
@@ -97,9 +97,9 @@ class Controller:
         wanted = selector.get("matchLabels", {}).items()
         return any(wanted <= found.items() if wanted else "env" in found for found in labels)
 
-    def settling(self, seconds: float = 60) -> Settling:
+    def waiter(self, seconds: float = 60) -> ReadinessWaiter:
         """The wait options, with the clock of this world."""
-        return Settling(self.api, Patience(seconds, lambda: self.now, self.pause, self.said.append))
+        return ReadinessWaiter(self.api, WaitOptions(seconds, lambda: self.now, self.pause, self.said.append))
 
 
 TOGETHER = [cluster("a"), profile("a")], [cluster("b"), profile("b")]
@@ -118,7 +118,7 @@ def test_neither_cache_may_lag_so_that_a_match_is_lost(
     controller = Controller(MemoryCluster.of(live), lags)
     controller.deployed = {"p"}
     plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
-    apply(controller.api, plan, settling=controller.settling(seconds))
+    apply(controller.api, plan, waiter=controller.waiter(seconds))
     controller.pause(10)
     assert controller.lost == []
     assert controller.deployed == {"p"}
@@ -134,8 +134,8 @@ def test_the_way_back_waits_as_well() -> None:
             raise RejectedError("refused")
 
     controller.api.before_write = refuse
-    with pytest.raises(UndoneError):
-        apply(controller.api, plan, settling=controller.settling(), atomic=True)
+    with pytest.raises(RevertedError):
+        apply(controller.api, plan, waiter=controller.waiter(), atomic=True)
     controller.pause(10)
     assert controller.lost == []
 
@@ -147,7 +147,7 @@ def test_one_pause_is_enough_for_all_profiles() -> None:
     controller = Controller(MemoryCluster.of(sides[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(sides[0]), list(controller.api.objects.values()))
     assert plan.writes[0].action is Action.HOLD
-    apply(controller.api, plan, settling=controller.settling())
+    apply(controller.api, plan, waiter=controller.waiter())
     assert [pause for pause in controller.pauses if pause == CACHE_SECONDS] == [CACHE_SECONDS]
     assert sum(controller.pauses) == CACHE_SECONDS
     assert controller.lost == []
@@ -159,7 +159,7 @@ def test_nothing_is_waited_for_where_no_match_rests_on_the_label() -> None:
     sample = [cluster("a"), profile(_ANY_ENV)]
     controller = Controller(MemoryCluster.of(live), CLUSTERS_LATE)
     plan = plan_of(sample_state(sample), list(controller.api.objects.values()))
-    apply(controller.api, plan, settling=controller.settling())
+    apply(controller.api, plan, waiter=controller.waiter())
     assert len(plan.writes) == 2
     assert controller.pauses == []
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from gitsnap.core.errors import RejectedError, UnsettledError
+from gitsnap.core.errors import NotReconciledError, RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.rollback import Patience, Report, Settling, StoppedError, UndoneError, apply
+from gitsnap.rollback import ReadinessWaiter, Report, RevertedError, StoppedError, WaitOptions, apply
 from gitsnap.rollback.plan import Action, Plan, Selection, Step, Wait
 from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
@@ -113,9 +113,9 @@ class Sveltos:
         self.losses += self.deployed and not matches
         self.deployed = matches
 
-    def settling(self, seconds: float = 60) -> Settling:
+    def waiter(self, seconds: float = 60) -> ReadinessWaiter:
         """The wait options, with the clock of this world."""
-        return Settling(self.cluster, Patience(seconds, lambda: self.now, self.pause, self.said.append))
+        return ReadinessWaiter(self.cluster, WaitOptions(seconds, lambda: self.now, self.pause, self.said.append))
 
 
 RECREATED = (
@@ -151,7 +151,7 @@ def test_nothing_is_lost_however_long_the_set_takes(
     sveltos.eager = eager
     assert not plan.blocked
     assert plan.writes[0].action is Action.HOLD
-    apply(sveltos.cluster, plan, settling=sveltos.settling())
+    apply(sveltos.cluster, plan, waiter=sveltos.waiter())
     assert sveltos.losses == 0
     assert sveltos.deployed
     assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
@@ -193,14 +193,14 @@ def test_at_the_limit_it_stays_held_and_the_same_command_goes_on(
     sveltos.pause(10)
     again = plan_of(sample_state(sample), [*sveltos.cluster.objects.values()])
     assert not again.blocked
-    apply(sveltos.cluster, again, settling=sveltos.settling())
+    apply(sveltos.cluster, again, waiter=sveltos.waiter())
     assert (sveltos.losses, sveltos.deployed) == (0, True)
     assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
 
 
 def _stopped(sveltos: Sveltos, plan: Plan) -> Report:
     with pytest.raises(StoppedError) as caught:
-        apply(sveltos.cluster, plan, settling=sveltos.settling())
+        apply(sveltos.cluster, plan, waiter=sveltos.waiter())
     return caught.value.report
 
 
@@ -223,7 +223,7 @@ def test_a_profile_that_is_not_selected_is_uncertain() -> None:
 def test_a_pause_is_seen_before_anything_else_is_written() -> None:
     """A profile controller that has not seen the pause would act on the first change."""
     sveltos, plan = world(*LABEL_AND_SET)
-    apply(sveltos.cluster, plan, settling=sveltos.settling())
+    apply(sveltos.cluster, plan, waiter=sveltos.waiter())
     assert sveltos.said[0] == "waiting until Sveltos sees the pause of guestbook"
 
 
@@ -231,7 +231,7 @@ def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
     """Versions before 1.0 report no pause; the wait is fifteen seconds in all, for any number of held profiles."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b")]), lag=0)
     sveltos.up = False
-    sveltos.settling().until_paused([PROFILE] * 20)
+    sveltos.waiter().until_paused([PROFILE] * 20)
     assert 15 <= sveltos.now < 20
 
 
@@ -240,8 +240,8 @@ def test_what_never_comes_is_named() -> None:
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b") | {"status": {}}]), lag=0)
     sveltos.up = False
     cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
-    with pytest.raises(UnsettledError, match="until ClusterSet s selects default/sveltos--west"):
-        sveltos.settling(seconds=3).until([Wait(CLUSTER_SET, shows=(cluster,))])
+    with pytest.raises(NotReconciledError, match="until ClusterSet s selects default/sveltos--west"):
+        sveltos.waiter(seconds=3).until([Wait(CLUSTER_SET, shows=(cluster,))])
     assert 3 <= sveltos.now < 4
 
 
@@ -254,11 +254,11 @@ def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
     for document in live:
         put(cluster, document)
     sveltos = Sveltos(cluster, lag=0.3)
-    apply(cluster, story.plan(taken), take_sample=story.capture, settling=sveltos.settling())
+    apply(cluster, story.plan(taken), take_sample=story.capture, waiter=sveltos.waiter())
     undo = story.plan_undo()
     assert [step.action for step in undo.writes][:1] == [Action.HOLD]
     assert not undo.blocked
-    apply(cluster, undo, take_sample=story.capture, settling=sveltos.settling())
+    apply(cluster, undo, take_sample=story.capture, waiter=sveltos.waiter())
     assert (sveltos.losses, sveltos.deployed) == (0, True)
 
 
@@ -271,8 +271,8 @@ def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
             raise RejectedError("refused")
 
     sveltos.cluster.before_write = refuse
-    with pytest.raises(UndoneError):
-        apply(sveltos.cluster, plan, settling=sveltos.settling(), atomic=True)
+    with pytest.raises(RevertedError):
+        apply(sveltos.cluster, plan, waiter=sveltos.waiter(), atomic=True)
     assert (sveltos.losses, sveltos.deployed) == (0, True)
     assert PAUSED not in (sveltos.cluster.objects[PROFILE]["metadata"].get("annotations") or {})
 
@@ -280,9 +280,9 @@ def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
 def test_a_profile_reads_the_status_of_a_set_from_a_cache() -> None:
     """The caches of Sveltos may lag behind the API server: the same time passes as after a write, once for a set."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(setRefs=["s"]), cluster_set("a")]), lag=0)
-    settling, cluster = sveltos.settling(), ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    waiter, cluster = sveltos.waiter(), ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     release = Step(Action.RELEASE, PROFILE, live=profile(setRefs=["s"]))
     for _ in range(20):
-        settling.until([Wait(CLUSTER_SET, shows=(cluster,))])
-        settling.until_seen(release, frozenset())
+        waiter.until([Wait(CLUSTER_SET, shows=(cluster,))])
+        waiter.until_seen(release, frozenset())
     assert sveltos.now == CACHE_SECONDS

@@ -54,7 +54,7 @@ def _take(to: GitArchive, number: int, time: datetime) -> None:
 
 
 def _reopened(folder: Path) -> GitArchive:
-    return archive.open_path(folder)
+    return archive.open_archive_at(folder)
 
 
 def _facts(of: GitArchive) -> list[tuple[object, ...]]:

@@ -20,7 +20,7 @@ from gitsnap.core.model import (
     TreeInfo,
 )
 from gitsnap.core.objects import KubeObject
-from gitsnap.core.ports import Seen
+from gitsnap.core.ports import CaptureCache
 from gitsnap.sveltos.kinds import CONFIG_MAP
 
 INFO = TreeInfo("hourly", "hourly", (CONFIG_MAP,), SecretsInfo(SecretsMode.ENCRYPT, "0123", ("age1a",)))
@@ -39,14 +39,16 @@ class _Tree:
         raise AssertionError(blob)
 
 
-def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Seen:
+def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> CaptureCache:
     first = Unchanged(info, seen=None, previous=None, now=now)
     first.start_at(revision)
     first.record({PATH: "u 7"})
     return first.result()
 
 
-def _files(seen: Seen, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7") -> Any:
+def _files(
+    seen: CaptureCache, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7"
+) -> Any:
     second = Unchanged(info, seen=seen, previous=_Tree(), now=now)
     second.start_at(revision)
     return second.files(PATH, version)

@@ -7,8 +7,8 @@ which compares an archive with its remote, from its own module.
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.credentials import Credentials
 from gitsnap.archive.remote.fetch import cache_folder, cached_clone, clone, is_url
-from gitsnap.archive.remote.push import Pushed, push, unpushed
-from gitsnap.archive.remote.push_samples import forget_unsent, send_samples
+from gitsnap.archive.remote.push import Pushed, count_unpushed, push
+from gitsnap.archive.remote.push_samples import forget_pending, push_pending
 
 __all__ = [
     "Credentials",
@@ -17,9 +17,9 @@ __all__ = [
     "cache_folder",
     "cached_clone",
     "clone",
-    "forget_unsent",
+    "count_unpushed",
+    "forget_pending",
     "is_url",
     "push",
-    "send_samples",
-    "unpushed",
+    "push_pending",
 ]

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gitsnap.archive import GitArchive, chosen_branch, create_archive_at, open_path
+from gitsnap.archive import GitArchive, chosen_branch, create_archive_at, open_archive_at
 from gitsnap.archive.leftovers import remove_git_leftovers
 from gitsnap.archive.lock import exclusive_lock
 from gitsnap.archive.refs import PENDING_PUSH, TAGS, read_refs
@@ -103,7 +103,7 @@ def cached_clone(remote: Remote, cache: Path, policy: str) -> GitArchive:
             _update_copy(copy, remote, branch, temporary=temporary)
         else:
             _clone_into(copy, remote, branch, temporary=temporary)
-        archive = open_path(copy)
+        archive = open_archive_at(copy)
         archive.tidy()
     return archive
 
@@ -119,7 +119,7 @@ def _update_copy(copy: Path, remote: Remote, branch: str, *, temporary: Path) ->
         refs = read_refs(git_folder, PENDING_PUSH)
         if refs.damaged_line:  # git would read no ref at all; the refs that are cut off here are fetched again
             replace_file(git_folder / "packed-refs", refs.readable, keep_mode=True, durable=True)
-        open_path(copy)
+        open_archive_at(copy)
         _fetch(remote, git_folder, branch)
         restore_pending(git_folder, branch)
     except RemoteUnreachableError:

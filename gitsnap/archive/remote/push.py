@@ -74,7 +74,7 @@ def _push_once(git_folder: Path, branch: str, remote: Remote, *, prune: bool) ->
     return Pushed(head, tags, f"refs/heads/{branch}" in missing, removed, problem)
 
 
-def unpushed(git_folder: Path, branch: str) -> int:
+def count_unpushed(git_folder: Path, branch: str) -> int:
     """Number of samples that were taken since the last successful push. Does not connect to the remote."""
     known = pushed_tags(git_folder)
     return sum(target not in known for name, target in local_refs(git_folder, branch).items() if _is_tag(name))

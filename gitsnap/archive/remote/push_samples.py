@@ -18,7 +18,7 @@ from gitsnap.core.model import Sample
 from gitsnap.git.process import run_git
 
 
-def send_samples(git_folder: Path, branch: str, remote: Remote) -> None:
+def push_pending(git_folder: Path, branch: str, remote: Remote) -> None:
     """Push the pending samples, and read their tags back. A tag of the remote is never replaced.
 
     Raises RemoteUnreachableError, RemoteError, StorageError, and RemoteDivergedError where the remote has another tag
@@ -51,7 +51,7 @@ def copy_pending(git_folder: Path, into: Path, branch: str) -> None:
         restore_pending(into, branch)
 
 
-def forget_unsent(git_folder: Path, sample: Sample) -> None:
+def forget_pending(git_folder: Path, sample: Sample) -> None:
     """Remove a pending sample that could not be pushed, and that no rollback depends on. Raises StorageError."""
     _update(git_folder, (f"delete {below}{sample.tag} {sample.tag_id}" for below in (TAGS, PENDING_PUSH)))
 

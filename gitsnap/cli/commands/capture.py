@@ -206,8 +206,8 @@ def _messages(result: CaptureResult) -> Iterator[str]:
         yield f"warning: and {len(unresolved) - _MAX_REFERENCES} more references that could not be followed"
     if result.recorded.left_alone:
         yield f"not updated in the working tree, since edited by hand: {', '.join(result.recorded.left_alone)}"
-    if result.recorded.worktree_problem:
-        yield f"warning: {result.recorded.worktree_problem}"
+    if result.recorded.worktree_error:
+        yield f"warning: {result.recorded.worktree_error}"
 
 
 def _describe_substitute(incomplete: IncompleteKind) -> str:

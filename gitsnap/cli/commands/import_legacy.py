@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gitsnap.archive import GitArchive
     from gitsnap.capture.import_legacy import Imported
-    from gitsnap.cluster.directory.legacy import DatedFolder
+    from gitsnap.cluster.directory.legacy import LegacyFolder
     from gitsnap.core.model import TreeInfo
     from gitsnap.policy.snapshot import Policy
     from gitsnap.secrets.age import Keeper
@@ -83,12 +83,12 @@ def import_(
     Example: gitsnap import --from /collection --snapshot hourly --time-zone America/Los_Angeles
     """
     from gitsnap.archive import create_archive
-    from gitsnap.cluster.directory.legacy import dated_folders
+    from gitsnap.cluster.directory.legacy import find_legacy_folders
     from gitsnap.policy.snapshot import default
 
     gc.enable()  # main() disables it for commands that read one configuration; an import reads hundreds
     name = _choose_snapshot(source, snapshot)
-    folders, others = dated_folders(source, name, zone=time_zone)
+    folders, others = find_legacy_folders(source, name, zone=time_zone)
     for other in others:
         terminal.say(f"warning: {name}/{other} is left out: its name is no date")
     if not folders:
@@ -128,7 +128,7 @@ def _choose_snapshot(source: Path, snapshot: str) -> str:
 
 
 def _import_folders(
-    folders: list[DatedFolder], archive: GitArchive, policy: Policy, *, cluster_uid: str, identities: list[Path]
+    folders: list[LegacyFolder], archive: GitArchive, policy: Policy, *, cluster_uid: str, identities: list[Path]
 ) -> Iterator[Imported]:
     from gitsnap.capture import tree_info
     from gitsnap.capture.import_legacy import import_samples

@@ -20,7 +20,7 @@ from gitsnap.render import render_table
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
-    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.completeness import MissingPart
 
 MIN_WIDTHS = {
     "date": terminal.DATE_WIDTH,
@@ -83,7 +83,7 @@ def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: boo
     terminal.print_result(render_table(header, rows, columns=terminal.width(), least=MIN_WIDTHS))
 
 
-def _warn_of_lacks(archive: GitArchive) -> list[Lack]:
+def _warn_of_lacks(archive: GitArchive) -> list[MissingPart]:
     """Print a warning for each part that this copy of an archive lacks, and return the parts."""
     lacks = archive.lacks()
     terminal.warn_missing(archive.policy, lacks)

@@ -17,7 +17,7 @@ from gitsnap.cli.documents import sample_document
 from gitsnap.cli.policies import policy_from_file
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.policy.retention import Decision, Rules
 from gitsnap.policy.snapshot import Retention
 from gitsnap.render import render_table
@@ -91,7 +91,7 @@ def prune(
     if shown_first:
         _show(opened, decisions, form, dry_run=dry_run)
     if removals and not dry_run:
-        question = f"Remove {counted(len(removals), 'sample')} from {opened.location}?"
+        question = f"Remove {plural(len(removals), 'sample')} from {opened.location}?"
         terminal.confirm(question, yes=yes, unchanged="nothing was removed")
         decisions, summary = _remove(opened, rules, removals, now)
         if not shown_first:
@@ -112,7 +112,7 @@ def _remove(
 
     with archive.writer() as writer:
         decisions = prune.prune(writer, rules, only={decision.sample.tag for decision in removals}, now=now)
-    summary = f"{counted(sum(not decision.keep for decision in decisions), 'sample')} removed from {archive.location}"
+    summary = f"{plural(sum(not decision.keep for decision in decisions), 'sample')} removed from {archive.location}"
     terminal.note_finished(summary)
     return decisions, summary
 

@@ -14,7 +14,7 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.policies import find_policy
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -76,13 +76,13 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
     secret = policy.push.secret
     credentials = None
     if secret:
-        values = archive_keys.named_secret(cluster, secret, field="spec.push.secretRef")
+        values = archive_keys.read_secret(cluster, secret, field="spec.push.secretRef")
         credentials = remotes.Credentials(f"Secret {secret}", values)
     return remotes.Remote(policy.push.url, credentials), policy.push.prune
 
 
 def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output) -> None:
-    terminal.note_finished(f"pushed {counted(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
+    terminal.note_finished(f"pushed {plural(pushed.tags, 'sample')}, commit {pushed.commit[:12]}")
     if pushed.problem:
         terminal.say(f"warning: nothing was removed from the remote: {pushed.problem}")
     if form is not terminal.Output.TABLE:
@@ -100,6 +100,6 @@ def _report(archive: GitArchive, url: str, pushed: Pushed, form: terminal.Output
         return
     result = "pushed the branch" if pushed.branch else "up to date"
     if pushed.tags:
-        result = f"pushed {counted(pushed.tags, 'sample')}"
+        result = f"pushed {plural(pushed.tags, 'sample')}"
     removed = f", removed {pushed.removed}" if pushed.removed else ""
     terminal.print_result(f"{archive.policy}: {result}{removed}, commit {pushed.commit[:12]}, at {url}")

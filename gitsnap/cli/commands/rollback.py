@@ -20,7 +20,7 @@ from gitsnap.core.model import Sample
 from gitsnap.history import samples
 
 if TYPE_CHECKING:
-    from gitsnap.rollback import Asked
+    from gitsnap.rollback import RecordedRequest
     from gitsnap.rollback.plan import Options, Plan, Selection
 
 
@@ -97,7 +97,7 @@ def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> P
 
 def _check_not_empty(plan: Plan, selection: Selection) -> None:
     """Raise NotFoundError if --selector and --except leave no object: a mistake, like a name that does not exist."""
-    if plan.steps or plan.stays:
+    if plan.steps or plan.retained:
         return
     narrowing = [f"--selector {selection.labels}"] if selection.labels else []
     narrowing += [f"--except {name}" for name in selection.excepted]
@@ -109,15 +109,17 @@ def _check_not_empty(plan: Plan, selection: Selection) -> None:
         )
 
 
-def _recorded_request(target: RollbackTarget, sample: Sample, request: RollbackRequest, *, atomic: bool) -> Asked:
+def _recorded_request(
+    target: RollbackTarget, sample: Sample, request: RollbackRequest, *, atomic: bool
+) -> RecordedRequest:
     """Return the request as the samples before and after record it."""
-    from gitsnap.rollback import Asked
+    from gitsnap.rollback import RecordedRequest
 
     words = _command(sample.tag, request.selection, request.options, atomic=atomic)
     if target.cross_cluster.cluster:
         words += ["--into-cluster", target.uid]
     origin = sample.metadata.cluster if sample.metadata.cluster != target.uid else ""
-    return Asked(command=shlex.join(words), origin=origin)
+    return RecordedRequest(command=shlex.join(words), origin=origin)
 
 
 def _find_sample(target: RollbackTarget, name: str) -> Sample:

@@ -77,9 +77,9 @@ def rekey(
         new=rekeying.new,
         time=datetime.now(UTC),
         signer=signer_from_file(signing_key),
-        before_recording=rekeying.lay_down,
+        before_recording=rekeying.stage,
     )
-    key_file = rekeying.put_in_place()
+    key_file = rekeying.activate()
     terminal.note_finished(f"the sample {recorded.sample.tag} was recorded, and the new key is {key_file}")
     terminal.print_result(
         f"{recorded.sample.tag}: fingerprints now have the new key {key_file}: keep a copy of the key elsewhere"

@@ -13,7 +13,7 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, ObjectKey
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.format import decode, masking
 from gitsnap.history import samples
 from gitsnap.render import render_table, shortened
@@ -96,7 +96,7 @@ def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.O
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
-    terminal.say(f"{tag}: {counted(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}")
+    terminal.say(f"{tag}: {plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}")
     for incomplete in tree.incomplete:
         terminal.say(f"incomplete: {incomplete} was {incomplete.substitute} ({incomplete.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")
@@ -108,7 +108,7 @@ def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.O
 
 def _show_references(tree: Tree, names: list[str], form: terminal.Output) -> None:
     """Print the references of objects: for which clusters, in which field, to which object, and whether it is there."""
-    from gitsnap.core.text import in_words
+    from gitsnap.core.text import describe
     from gitsnap.history.references import read_references
 
     if not names:
@@ -138,7 +138,7 @@ def _show_references(tree: Tree, names: list[str], form: terminal.Output) -> Non
         [
             ", ".join(map(str, reference.clusters)) or "all",
             reference.path.removeprefix("spec."),
-            shortened(in_words(reference.target)),
+            shortened(describe(reference.target)),
             reference.state,
         ]
         for _, reference in references

@@ -18,7 +18,7 @@ from gitsnap.core.errors import NotFoundError
 from gitsnap.history import samples
 
 if TYPE_CHECKING:
-    from gitsnap.rollback import Asked, Past
+    from gitsnap.rollback import PastRollback, RecordedRequest
 
 
 _Of = Annotated[
@@ -60,7 +60,7 @@ def undo(
     say_unfinished(target)
     subject = f"the undo of {past.record.undoes}" if past.record.undoes else f"the rollback to {past.record.target}"
     terminal.say(f"undoing {subject}, made on {past.before.metadata.time:%Y-%m-%d %H:%M:%S} UTC")
-    restored = rollback.sample_made(target.archive.samples(), past)
+    restored = rollback.sample_with_created(target.archive.samples(), past)
     with role_explained():
         plan = rollback.prepare_undo(
             target.cluster,
@@ -74,9 +74,9 @@ def undo(
     execute(target, plan, _recorded_request(past, permitted, atomic=execution.atomic), execution, form)
 
 
-def _recorded_request(past: Past, permitted: UndoOptions, *, atomic: bool) -> Asked:
+def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: bool) -> RecordedRequest:
     """Return the request as the samples before and after record it."""
-    from gitsnap.rollback import Asked
+    from gitsnap.rollback import RecordedRequest
 
     flags = (
         ("--allow-withdraw", permitted.allow_withdraw),
@@ -86,7 +86,7 @@ def _recorded_request(past: Past, permitted: UndoOptions, *, atomic: bool) -> As
         ("--atomic", atomic),
     )
     words = ["undo", "--of", past.before.tag, *(flag for flag, is_set in flags if is_set)]
-    return Asked(command=" ".join(words), undoes=past.before.tag)
+    return RecordedRequest(command=" ".join(words), undoes=past.before.tag)
 
 
 def _tag(target: RollbackTarget, name: str) -> str:

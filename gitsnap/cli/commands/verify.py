@@ -16,14 +16,14 @@ from gitsnap.cli import options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import EXIT_INCOMPLETE, ArchiveError, InputError, NotFoundError, UsageError
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.render import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitsnap.archive import GitArchive
-    from gitsnap.archive.completeness import Lack
+    from gitsnap.archive.completeness import MissingPart
     from gitsnap.archive.findings import Finding
     from gitsnap.core.model import Sample
 
@@ -98,7 +98,7 @@ class _Result:
     policy: str
     samples: Sequence[Sample]
     findings: Sequence[Finding]
-    lacking: Sequence[Lack]
+    lacking: Sequence[MissingPart]
     """The parts that this copy of the archive lacks, and which therefore were not checked."""
 
     @property
@@ -117,7 +117,7 @@ def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[
         findings.sort(key=lambda finding: not finding.wrong)
         lacking = archive.lacks()
         if any(finding.unchecked for finding in findings):
-            lacking += [lack for lack in archive.unfetched() if lack not in lacking]
+            lacking += [lack for lack in archive.missing_contents() if lack not in lacking]
         return _Result(archive.policy, samples, findings, lacking)
 
 
@@ -148,9 +148,9 @@ def _document(result: _Result) -> dict[str, object]:
 
 def _print(result: _Result) -> None:
     whole = "nothing wrong in the part that is here" if result.lacking else "nothing wrong"
-    verdict = counted(result.wrong, "finding") if result.wrong else whole
+    verdict = plural(result.wrong, "finding") if result.wrong else whole
     newest = f", newest {result.samples[-1].tag_id}" if result.samples else ""
-    terminal.print_result(f"{result.policy}: {counted(len(result.samples), 'sample')}{newest}, {verdict}")
+    terminal.print_result(f"{result.policy}: {plural(len(result.samples), 'sample')}{newest}, {verdict}")
     for finding in result.findings:
         label = "WRONG" if finding.wrong else "note "
         terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))

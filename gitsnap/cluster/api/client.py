@@ -263,7 +263,7 @@ class KubernetesCluster:
         confidential = key.kind in self._confidential
         self._transport.json("DELETE", self._object_path(key), f"delete {key}", body=body, confidential=confidential)
 
-    def hush(self, kinds: Iterable[Kind]) -> None:
+    def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
         """Treat these kinds as confidential: errors about them have only the reason and names of fields."""
         self._confidential.update(kinds)
 

@@ -92,7 +92,7 @@ class DirectoryCluster:
         """See ports.Cluster. A folder needs no time limit."""
         return contextlib.nullcontext()
 
-    def hush(self, kinds: Iterable[Kind]) -> None:
+    def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
         """See ports.Cluster. Errors of a folder never quote a value."""
 
     def info(self) -> ClusterInfo:

@@ -18,7 +18,7 @@ _DATE = "%Y-%m-%d:%H:%M:%S"
 
 
 @dataclass(frozen=True, slots=True)
-class DatedFolder:
+class LegacyFolder:
     """A sample of the old feature."""
 
     path: Path
@@ -52,7 +52,7 @@ def old_snapshots(storage: Path) -> list[str]:
     return [path.name for path in _folders(storage / OLD_FEATURE)]
 
 
-def dated_folders(storage: Path, snapshot: str, *, zone: str = "UTC") -> tuple[list[DatedFolder], list[str]]:
+def find_legacy_folders(storage: Path, snapshot: str, *, zone: str = "UTC") -> tuple[list[LegacyFolder], list[str]]:
     """The folders of a Snapshot sorted by name, and the names of folders that are not dates.
 
     ``zone``: the time zone in which the old feature ran. Raises NotFoundError, AccessDeniedError, InputError.
@@ -65,7 +65,7 @@ def dated_folders(storage: Path, snapshot: str, *, zone: str = "UTC") -> tuple[l
         except ValueError:
             others.append(path.name)
         else:
-            dated.append(DatedFolder(path, local.astimezone(UTC)))
+            dated.append(LegacyFolder(path, local.astimezone(UTC)))
     return dated, others
 
 

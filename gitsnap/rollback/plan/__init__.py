@@ -4,7 +4,7 @@ A plan is a pure function of a sample, the live cluster, a selection and options
 plan contains a value of a Secret.
 """
 
-from gitsnap.core.text import counted, in_words
+from gitsnap.core.text import describe, plural
 from gitsnap.rollback.plan.alternatives import unselected_losing_profiles, unselected_lost_clusters, without_loss
 from gitsnap.rollback.plan.builder import add_deployed_content, make_plan, order_plan, releasable_after
 from gitsnap.rollback.plan.consequences import (
@@ -75,15 +75,15 @@ __all__ = [
     "build_request",
     "changed_since",
     "conflict_lines",
-    "counted",
+    "describe",
     "differences",
     "has_no_effect",
-    "in_words",
     "labels_match",
     "make_plan",
     "order_plan",
     "plan_file",
     "plan_hash",
+    "plural",
     "read_plan_file",
     "releasable_after",
     "resolve",

@@ -44,7 +44,7 @@ def make_plan(sample: SampleState, live: LiveState, selection: Selection, option
         sample=sample.tag,
         options=options,
         steps=(*_decide_selected(decider, selected), *(step for step in not_in_sample if isinstance(step, Step))),
-        stays=tuple(retained for retained in not_in_sample if isinstance(retained, Retained)),
+        retained=tuple(retained for retained in not_in_sample if isinstance(retained, Retained)),
         unread=live.unread,
         incomplete=sample.incomplete,
         controller_labels=live.controller_labels,

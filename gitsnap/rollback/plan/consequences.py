@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gitsnap.core.model import ObjectKey
-from gitsnap.core.text import counted, in_words
+from gitsnap.core.text import describe, plural
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
@@ -116,7 +116,7 @@ class Withdrawal:
         return sum(isinstance(entry, DeployedResource) for entry in self.deployed)
 
     def __str__(self) -> str:
-        return f"{in_words(self.profile)} {self.cause.describe(self.cluster)}: {self.consequence}"
+        return f"{describe(self.profile)} {self.cause.describe(self.cluster)}: {self.consequence}"
 
     @property
     def consequence(self) -> str:
@@ -132,8 +132,8 @@ class Withdrawal:
         if not self.deployed:
             return "nothing is deployed there"
         releases, resources = self.releases or 0, self.resources or 0
-        parts = [counted(releases, "Helm release")] if releases else []
-        parts += [counted(resources, "resource")] if resources else []
+        parts = [plural(releases, "Helm release")] if releases else []
+        parts += [plural(resources, "resource")] if resources else []
         return f"{' and '.join(parts)} withdrawn"
 
 
@@ -156,7 +156,7 @@ def _group_lines(alike: Sequence[Withdrawal]) -> Iterable[str]:
     where = f"{len(alike)} clusters ({named} and {more} more)"
     deployed = tuple(entry for withdrawal in alike for entry in withdrawal.deployed or ())
     total = replace(alike[0], deployed=None if alike[0].deployed is None else deployed)
-    yield f"{in_words(total.profile)} {total.cause.describe(where)}: {total.consequence}"
+    yield f"{describe(total.profile)} {total.cause.describe(where)}: {total.consequence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +187,10 @@ class Wait:
 
     def __str__(self) -> str:
         if self.former_hash is not None:
-            return f"until Sveltos knows that other profiles need {in_words(self.on)}"
+            return f"until Sveltos knows that other profiles need {describe(self.on)}"
         clusters, no_longer = self.shows or self.lacks, "" if self.shows else "no longer "
         few = ", ".join(map(str, clusters)) if len(clusters) <= _MOST_CLUSTERS else f"{len(clusters)} clusters"
-        return f"until {in_words(self.on)} {no_longer}{'selects' if self.on.kind in _SETS else 'matches'} {few}"
+        return f"until {describe(self.on)} {no_longer}{'selects' if self.on.kind in _SETS else 'matches'} {few}"
 
 
 _SETS = frozenset({kinds.SET, kinds.CLUSTER_SET})
@@ -225,9 +225,9 @@ def conflict_lines(conflicts: Iterable[Conflict]) -> list[str]:
 
 
 def _conflict_line(conflict: Conflict, where: str) -> str:
-    former = in_words(conflict.former)
+    former = describe(conflict.former)
     return (
-        f"{in_words(conflict.profile)} would deploy {in_words(conflict.resource)} from {in_words(conflict.source)}"
+        f"{describe(conflict.profile)} would deploy {describe(conflict.resource)} from {describe(conflict.source)}"
         f" to {where}, where it belongs to {former}: Sveltos refuses that. First remove it from {former}, and wait"
         " until Sveltos has withdrawn it"
     )
@@ -251,4 +251,4 @@ class Uncertainty:
     reason: str
 
     def __str__(self) -> str:
-        return f"{in_words(self.key)}: {self.reason}; what would be withdrawn is unknown"
+        return f"{describe(self.key)}: {self.reason}; what would be withdrawn is unknown"

@@ -60,7 +60,7 @@ class StepDecider:
                 Action.REFUSE, key, self.incomplete(key) or unrestorable.reason, unrestorable.changed, live=live
             )
         archived, normalized = self._archived(key), self._normalized(live)
-        changed = changed_fields(normalized, restore.wanted(archived, normalized))
+        changed = changed_fields(normalized, restore.desired_object(archived, normalized))
         if terminating(live):
             return Step(Action.REFUSE, key, terminating_reason(live), changed, archived=archived, live=live)
         if not changed:

@@ -105,7 +105,7 @@ def _undo_creation(
     if not reason and created is not None:
         labels = decider.live.controller_labels
         now = normalize(live, controller_labels=labels)
-        changed = changed_fields(restore.wanted(normalize(created, controller_labels=labels), now), now)
+        changed = changed_fields(restore.desired_object(normalize(created, controller_labels=labels), now), now)
         if changed:
             reason = "the rollback created it, and it has changed since; delete it by hand if you no longer need it"
     if reason:

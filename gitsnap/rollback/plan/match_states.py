@@ -19,7 +19,7 @@ from gitsnap.sveltos.matching import (
     Dependents,
     LabelIndex,
     label_selector,
-    observed,
+    observed_clusters,
     prerequisites_of,
     selects,
     sets_of,
@@ -129,14 +129,14 @@ class State:
         matches, document = self.matches(key), self.selecting.get(key)
         if document is None:
             return matches
-        reported = observed(document) & self.labels.keys()
+        reported = observed_clusters(document) & self.labels.keys()
         matches |= reported if paused(document) else reported & self._paused_on()
         return matches | (self.summary_clusters.get(key, frozenset()) & self.labels.keys())
 
     def _paused_on(self) -> Matches:
         """The clusters that the status of any paused profile names."""
         if not self._paused:
-            paused_on = (observed(document) for document in self.selecting.values() if paused(document))
+            paused_on = (observed_clusters(document) for document in self.selecting.values() if paused(document))
             self._paused.append(frozenset[ClusterRef]().union(*paused_on))
         return self._paused[0]
 

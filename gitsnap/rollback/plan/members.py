@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from gitsnap.core.model import JsonObject
 from gitsnap.rollback.plan.match_states import Matches
-from gitsnap.sveltos.matching import ClusterRef, evaluated_by_sveltos, max_replicas
+from gitsnap.sveltos.matching import ClusterRef, has_status, max_replicas
 
 Clusters = set[ClusterRef]
 
@@ -23,7 +23,7 @@ class Members:
         """The clusters that the status names as selected."""
         self.kept = set(selected & matching)
         """The clusters that match and that the status names."""
-        self.moved = moved or not evaluated_by_sveltos(document)
+        self.moved = moved or not has_status(document)
         """Whether the status is outdated."""
 
     def clusters(self) -> Collection[ClusterRef]:

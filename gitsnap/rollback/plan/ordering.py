@@ -14,14 +14,14 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.core.text import counted
+from gitsnap.core.text import plural
 from gitsnap.rollback.plan.blocked_changes import BlockedChanges
 from gitsnap.rollback.plan.consequences import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.match_states import Change, Matches, MatchesByObject, SelectorIndex, State, frozen, leaves
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.rollback.plan.uncertainty import CHOOSING, find_uncertainties
 from gitsnap.sveltos import kinds
-from gitsnap.sveltos.matching import ClusterRef, observed
+from gitsnap.sveltos.matching import ClusterRef, observed_clusters
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
 
@@ -117,7 +117,7 @@ class _OrderSearch:
         deleted = {change.key for change in changes if change.after is None}
         for key in deleted & self._before.keys() & self._start.selecting.keys():
             # Sveltos withdraws a deleted profile from every cluster in its status, matching or not.
-            self._before[key] |= observed(self._start.selecting[key]) & self._start.labels.keys()
+            self._before[key] |= observed_clusters(self._start.selecting[key]) & self._start.labels.keys()
         self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
         already_paused = {key for key, document in self._start.selecting.items() if paused(document)}
         # Sveltos does not complete the deletion of a paused profile, so deleted profiles are not held.
@@ -340,7 +340,9 @@ class _OrderSearch:
     def _release_waits(self, simulation: Simulation, key: ObjectKey) -> tuple[Wait, ...]:
         """What Sveltos must report before a profile is released: the clusters on which the profile has add-ons."""
         document = self._start.selecting.get(key) or {}
-        known = observed(document) if (document.get("status") or {}).get("matchingClusters") else self._keep[key]
+        known = (
+            observed_clusters(document) if (document.get("status") or {}).get("matchingClusters") else self._keep[key]
+        )
         shown: dict[ObjectKey, set[ClusterRef]] = {}
         for cluster in simulation.unsettled(key, self._keep[key] & known):
             provider = next(simulation.providers(key, cluster), None)
@@ -374,7 +376,7 @@ class _OrderSearch:
         names = (document.get("spec") or {}).get("setRefs") or ()
         kind = "Set" if key.namespace else "ClusterSet"
         providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
-        where = counted(len(clusters), "cluster")
+        where = plural(len(clusters), "cluster")
         return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
 
 
@@ -394,6 +396,6 @@ def _readded(
         if removed & joined:
             waits.append(Wait(key, lacks=tuple(sorted(removed))))
             removed = _NOTHING
-        reported = observed(sets[key]) if key in sets else _NOTHING
+        reported = observed_clusters(sets[key]) if key in sets else _NOTHING
         dropped[key] = removed | (left & reported)
     return waits

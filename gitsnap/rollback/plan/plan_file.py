@@ -16,7 +16,7 @@ from typing import Any
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.objects import same_json
-from gitsnap.core.text import in_words
+from gitsnap.core.text import describe
 from gitsnap.rollback.plan.selection import Selection
 from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
 
@@ -187,7 +187,7 @@ def _consequence_lines(plan: Plan) -> list[str]:
 
 def _reach(step: Step) -> Reach:
     return frozenset(
-        (str(effect.type), in_words(effect.by), str(cluster)) for effect in step.effects for cluster in effect.clusters
+        (str(effect.type), describe(effect.by), str(cluster)) for effect in step.effects for cluster in effect.clusters
     )
 
 
@@ -198,7 +198,7 @@ def _new_effects(file: PlanFile, plan: Plan) -> Iterator[str]:
         now[step.key] = now.get(step.key, frozenset()) | _reach(step)
     for key in sorted(now):
         for effect_type, by, cluster in sorted(now[key] - file.reach.get(key, frozenset())):
-            yield f"{in_words(key)} now {effect_type} {cluster} ({by}), which is not in the plan file"
+            yield f"{describe(key)} now {effect_type} {cluster} ({by}), which is not in the plan file"
 
 
 def _step_differences(file: PlanFile, plan: Plan) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _step_differences(file: PlanFile, plan: Plan) -> Iterator[str]:
     for key in sorted(file.steps.keys() | writes.keys()):
         planned, now = file.steps.get(key, ()), writes.get(key, ())
         if planned != now:
-            yield f"{in_words(key)} {_difference(planned, now, others.get(key))}"
+            yield f"{describe(key)} {_difference(planned, now, others.get(key))}"
 
 
 def _difference(planned: tuple[Any, ...], now: tuple[Any, ...], unwritten: Step | None) -> str:

@@ -178,7 +178,7 @@ def _checked(term: _Term) -> _Term:
 
 def _parse_kind(text: str, keys: Collection[ObjectKey], typed: str) -> frozenset[Kind]:
     known = {key.kind for key in keys} | set(kinds.BY_KIND)
-    named = frozenset(kind for kind in known if kinds.means_kind(text, kind))
+    named = frozenset(kind for kind in known if kinds.is_name_of(text, kind))
     if not named:
         raise NotFoundError(
             f"{typed}: no such kind", hint=_nearest(text, {kind.name for kind in known if restorable(kind)})

@@ -26,8 +26,8 @@ from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import (
     ClusterRef,
     Dependents,
-    evaluated_by_sveltos,
-    observed,
+    has_status,
+    observed_clusters,
     prerequisites_of,
     selects,
     sets_of,
@@ -76,9 +76,7 @@ class Simulation:
         self._paused = {key for key, document in self._selecting.items() if paused(document)} | held
         self._sets = {key: self._members(document, moved=False) for key, document in start.sets.items()}
         self._settled = {
-            key: frozenset(members.clusters())
-            for key, members in self._sets.items()
-            if evaluated_by_sveltos(members.document)
+            key: frozenset(members.clusters()) for key, members in self._sets.items() if has_status(members.document)
         }
         self._lost_by_set: dict[ObjectKey, Clusters] = {}
         self._deployed_at_start: dict[ObjectKey, Matches] = {}
@@ -96,12 +94,14 @@ class Simulation:
             self.deployed[key] = set(self._at_start(key))
             document = self._selecting.get(key)
             # For a paused profile, Sveltos knows the matches from the time of the pause.
-            paused_on = observed(document) if document is not None and key in self._paused - held else frozenset()
+            paused_on = (
+                observed_clusters(document) if document is not None and key in self._paused - held else frozenset()
+            )
             self._seen[key] = self._own[key] | (paused_on & self._labels.keys())
 
     def _members(self, document: JsonObject, *, moved: bool) -> Members:
         matching = set(selects(document, self._labels).clusters)
-        selected = observed(document) & self._labels.keys()
+        selected = observed_clusters(document) & self._labels.keys()
         members = Members(document, matching, selected, moved=moved)
         if not members.moved and ObjectKey.of(document) in self._end.moved:
             # The plan will outdate the status. If the status equals the result of the rules, use the rules at once.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitsnap.core.model import ClusterInfo, IncompleteKind, JsonObject, Kind, ObjectKey
-from gitsnap.core.text import counted, in_words
+from gitsnap.core.text import describe, plural
 from gitsnap.rollback.plan.consequences import (
     Conflict,
     Effect,
@@ -157,7 +157,7 @@ class Plan:
     uncertainties: tuple[Uncertainty, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     holds: tuple[Hold, ...] = ()
-    stays: tuple[Retained, ...] = ()
+    retained: tuple[Retained, ...] = ()
     """Live objects of the selected kinds that are not in the sample and that the plan leaves alone."""
     unread: frozenset[Kind] = frozenset()
     """Kinds that this user may not read. The effects of the steps through these kinds are unknown."""
@@ -182,8 +182,8 @@ class Plan:
         profiles = sorted({withdrawal.profile for withdrawal in self.withdrawals} & self.avoidable)
         clusters = sorted({withdrawal.cluster.key for withdrawal in self.withdrawals} & self.avoidable)
         return (
-            *(f"{in_words(key)} loses no cluster if it is rolled back as well" for key in profiles),
-            *(f"{in_words(key)} loses no add-ons if it is rolled back as well" for key in clusters),
+            *(f"{describe(key)} loses no cluster if it is rolled back as well" for key in profiles),
+            *(f"{describe(key)} loses no add-ons if it is rolled back as well" for key in clusters),
         )
 
     @property
@@ -216,12 +216,12 @@ class Plan:
         if self.refused and not self.options.skip_refused:
             which = "it" if len(self.refused) == 1 else "them"
             reasons.append(
-                f"{counted(len(self.refused), 'object')} cannot be rolled back; --skip-refused leaves {which} out"
+                f"{plural(len(self.refused), 'object')} cannot be rolled back; --skip-refused leaves {which} out"
             )
         deletions = self.counts[Action.DELETE]
         if self.options.prune and deletions > self.options.max_delete:
             reasons.append(
-                f"{counted(deletions, 'object')} would be deleted; --max-delete allows {self.options.max_delete}"
+                f"{plural(deletions, 'object')} would be deleted; --max-delete allows {self.options.max_delete}"
             )
         return (*reasons, *self._unaccepted_consequences())
 
@@ -234,17 +234,17 @@ class Plan:
             entry for entry in self.withdrawals if entry.needs_consent and entry.cause is not WithdrawalCause.REDUCED
         ]
         if ended:
-            lost = f"{counted(len(ended), 'match')} between a profile and a cluster"
+            lost = f"{plural(len(ended), 'match')} between a profile and a cluster"
             yield f"the plan ends {lost}; --allow-withdraw accepts that"
         if reduced and not self.options.allow_less:
             clusters = {entry.cluster for entry in reduced}
-            where = f"a smaller configuration withdraws add-ons from {counted(len(clusters), 'cluster')}"
+            where = f"a smaller configuration withdraws add-ons from {plural(len(clusters), 'cluster')}"
             yield f"{where}; --allow-withdraw-resources accepts that"
         if self.uncertainties:
             yield (
-                f"{counted(len(self.uncertainties), 'object')} may cause Sveltos to withdraw add-ons, see the uncertain"
+                f"{plural(len(self.uncertainties), 'object')} may cause Sveltos to withdraw add-ons, see the uncertain"
                 " lines; --allow-withdraw accepts that"
             )
         if self.conflicts:
             profiles = {conflict.profile for conflict in self.conflicts}
-            yield f"{counted(len(profiles), 'profile')} would not be deployed; --allow-withdraw accepts that"
+            yield f"{plural(len(profiles), 'profile')} would not be deployed; --allow-withdraw accepts that"

@@ -37,8 +37,8 @@ def change_of(step: Step, controller_labels: Collection[str]) -> Change:
     if step.live is None:
         return Change(step.key, None, step.archived)
     normalized = normalize(step.live, controller_labels=controller_labels)
-    target = restore.wanted(step.archived, normalized)
-    return Change(step.key, step.live, restore.update(target, live=step.live, normalized=normalized))
+    target = restore.desired_object(step.archived, normalized)
+    return Change(step.key, step.live, restore.build_update(target, live=step.live, normalized=normalized))
 
 
 def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[Change]:

@@ -65,12 +65,12 @@ def build_request(step: Step, live: JsonObject | None, *, controller_labels: Col
     if step.archived is None:
         raise AssertionError("a step that writes has an archived object")
     if live is None:
-        return Create(restore.creation(step.archived, api_version=step.api_version))
+        return Create(restore.build_creation(step.archived, api_version=step.api_version))
     normalized = normalize(live, controller_labels=controller_labels)
-    target = restore.wanted(step.archived, normalized)
+    target = restore.desired_object(step.archived, normalized)
     if step.key.kind in kinds.CLUSTER_KINDS:
-        return MergePatch(step.key, restore.patch(target, live=live, normalized=normalized))
-    return Replace(restore.update(target, live=live, normalized=normalized))
+        return MergePatch(step.key, restore.build_patch(target, live=live, normalized=normalized))
+    return Replace(restore.build_update(target, live=live, normalized=normalized))
 
 
 def changed_since(step: Step, fresh: JsonObject, *, controller_labels: Collection[str]) -> bool:
@@ -89,6 +89,7 @@ def has_no_effect(live: JsonObject, result: JsonObject, *, controller_labels: Co
 
 def _same_restorable_part(first: JsonObject, second: JsonObject, controller_labels: Collection[str]) -> bool:
     before, after = (
-        restore.concerned(normalize(document, controller_labels=controller_labels)) for document in (first, second)
+        restore.restorable_part(normalize(document, controller_labels=controller_labels))
+        for document in (first, second)
     )
     return same_json(before, after)

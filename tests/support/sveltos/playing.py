@@ -14,7 +14,7 @@ from typing import Any
 from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import ControlPlane
-from gitsnap.rollback import Patience
+from gitsnap.rollback import WaitOptions
 from gitsnap.rollback.plan import Plan, Selection
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
@@ -63,7 +63,7 @@ class Player:
     def __init__(self, situation: Situation, names: Names, place: Surroundings, folder: Path) -> None:
         self.situation, self.names, self.place = situation, names, place
         self.story = Story(
-            folder, place.cluster, patience=lambda seconds: Patience(seconds, time.monotonic, time.sleep)
+            folder, place.cluster, patience=lambda seconds: WaitOptions(seconds, time.monotonic, time.sleep)
         )
         self.sample_documents = situation.sample(names)
         self.keys = {ObjectKey.of(one) for one in [*self.sample_documents, *situation.live(names)]}
