@@ -250,9 +250,9 @@ def build_creation(archived: JsonObject, *, api_version: str) -> JsonObject:
 def build_update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
     """The whole object with which to update ``live``.
 
-    ``target`` is the result of ``desired_object``, ``live`` the object as the API server returned it, and ``normalized``
-    the normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with them the uid and
-    resource version, which are the preconditions of the update.
+    ``target`` is the result of ``desired_object``, ``live`` the object as the API server returned it, and
+    ``normalized`` the normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with
+    them the uid and resource version, which are the preconditions of the update.
     """
     rule = rule_of(Kind.of(live))
     result = {field: value for field, value in live.items() if not _is_restored(rule, field) or field not in normalized}
