@@ -43,9 +43,9 @@ def object_actions(before: TreeView, after: TreeView, changes: Iterable[Change])
 
 
 def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mapping[ObjectKey, str]:
-    """Return who refers to the objects that no profile refers to: ``by EventSource pods and 1 more``.
+    """Return the referrers of the objects to which no profile refers: ``by EventSource pods and 1 more``.
 
-    No deployed resource shows what such an object is for.
+    No deployed resource shows the purpose of such an object.
     """
     others = _referrers(side, keys, REFERENCE_PATHS.keys() - kinds.PROFILE_KINDS)
     of_profiles = _referrers(side, set(others), kinds.PROFILE_KINDS)

@@ -1,7 +1,7 @@
 """Raw diffs: the texts of documents and objects that differ, and unified diffs of them.
 
 An object is written as the archive writes it, with one line for each line of its texts.
-This module must not hide values of Secrets; its callers do.
+Callers mask the values of Secrets; this module does not.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ FORMAT = 1
 SENSITIVE_FIELDS = "sensitive-fields"
 """A feature that ``requires`` of a tree may name: objects other than Secrets may hold fingerprints.
 
-A reader that does not know the feature would restore these as values, so it must refuse the tree.
+A reader that does not know the feature would restore fingerprints as values, so it must refuse the tree.
 """
 
 FEATURES = frozenset({SENSITIVE_FIELDS})

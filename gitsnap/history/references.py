@@ -66,9 +66,9 @@ def read_references(tree: Tree, document: JsonObject) -> list[ResolvedReference]
 
 def _sort_targets(targets: Iterable[_Target]) -> list[_Target]:
     """Sort by the first position of the path, then by target and state."""
-    listed = list(targets)
-    positions = {path: position for position, (path, _, _) in reversed(list(enumerate(listed)))}
-    return sorted(listed, key=lambda target: (positions[target[0]], *target[1:]))
+    ordered = list(targets)
+    positions = {path: position for position, (path, _, _) in reversed(list(enumerate(ordered)))}
+    return sorted(ordered, key=lambda target: (positions[target[0]], *target[1:]))
 
 
 def _state(view: TreeView, reference: Reference) -> str:

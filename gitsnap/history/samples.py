@@ -35,7 +35,7 @@ class TimeIndexed(Protocol):
     """Samples that can be searched by time without reading each of them."""
 
     def until(self, moment: datetime) -> Sample | None:
-        """Return the newest sample, in their order, that was taken at a moment or before it."""
+        """Return the last of the samples that were taken at a moment or before it."""
 
 
 @runtime_checkable
@@ -270,6 +270,6 @@ def _check_not_missing(tree: Tree, reference: str) -> None:
         )
         if is_named and incomplete.substitute is Substitute.MISSING:
             raise NotFoundError(
-                f"the sample could not take {incomplete} ({incomplete.reason}): what it was is not known",
-                hint="An earlier or later sample may have it; `gitsnap list --wide` shows what each of them lacks.",
+                f"the capture could not read {incomplete} ({incomplete.reason}): its content is unknown",
+                hint="An earlier or later sample may have it; `gitsnap list --wide` shows what each sample lacks.",
             )

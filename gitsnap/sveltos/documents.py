@@ -184,16 +184,16 @@ class Identity:
     name: str
     """May contain template actions. The identity then fits every name that has the text around the actions."""
 
-    def places(self) -> tuple[ObjectKey, ObjectKey]:
+    def keys(self) -> tuple[ObjectKey, ObjectKey]:
         """The possible keys of the deployed resource: in a namespace (``default`` if none is given), cluster-scoped."""
         return (
             ObjectKey(self.kind, self.namespace or DEFAULT_NAMESPACE, self.name),
             ObjectKey(self.kind, "", self.name),
         )
 
-    def place(self) -> ObjectKey:
+    def key(self) -> ObjectKey:
         """The key of the deployed resource. A kind that is not in CLUSTER_SCOPED_KINDS counts as namespaced."""
-        return self.places()[self.kind in CLUSTER_SCOPED_KINDS]
+        return self.keys()[self.kind in CLUSTER_SCOPED_KINDS]
 
     def fits(self, key: ObjectKey) -> bool:
         """Whether the deployed resource with this key may come from this document."""

@@ -36,7 +36,7 @@ def files_of(config_map: Mapping[str, object]) -> dict[str, str] | None:
         return None
 
 
-def listed(config_map: JsonObject) -> JsonObject:
+def with_files(config_map: JsonObject) -> JsonObject:
     """A copy of a ConfigMap in which the files of the archive replace the archive.
 
     Each file becomes the key ``kustomize.tar.gz/PATH`` of ``binaryData``. Without a readable archive, the same object.

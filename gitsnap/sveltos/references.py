@@ -334,7 +334,7 @@ def _resolve_for_cluster(
     cluster: ClusterRef,
     objects: ClusterObjects,
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
-    """The target for one cluster; None if the rendered text is no reference."""
+    """The target for one cluster; None if the rendered text is not a reference."""
     escape = by.kind != kinds.EVENT_TRIGGER
     name = render(written.name, cluster, objects, escape=escape) if row.templated else written.name
     rendered_namespace: str | None = namespace

@@ -261,8 +261,8 @@ OTHER = secret(metadata={"name": "other", "namespace": "default"})
         (secret(), secret(data={"password": b64(CANARY + "x"), "user": b64("admin")}), KEY, "'password' does not fit"),
         (secret(), secret(data={"password": b64(CANARY)}), KEY, "keys that differ: 'user'"),
         (secret(), secret(data={**secret()["data"], "new": b64(CANARY)}), KEY, "keys that differ: 'new'"),
-        (secret(), secret(), bytes(32), "does not fit its fingerprint"),
-        (OTHER, secret(), KEY, "does not fit its fingerprint"),
+        (secret(), secret(), bytes(32), "does not match its fingerprint"),
+        (OTHER, secret(), KEY, "does not match its fingerprint"),
     ],
     ids=["value", "missing", "extra", "key", "object"],
 )

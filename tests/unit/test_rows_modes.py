@@ -237,7 +237,7 @@ def test_when_not_applied_yet_ends() -> None:
 
     assert rows_by_name(before, changed) == [("a", "modified", SEE + NOT_APPLIED)]
     assert rows_by_name(changed, applied) == []
-    assert deployments(changed, applied) == [(str(W), "p", "deployed anew (Resources): an earlier change was applied")]
+    assert deployments(changed, applied) == [(str(W), "p", "redeployed (Resources): an earlier change was applied")]
     assert deployments(before, applied) == []
 
 

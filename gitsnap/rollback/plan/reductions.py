@@ -264,7 +264,7 @@ def _add_failures(
     if new.failing:
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
     for document, former in difference.conflicts:
-        findings.conflicts.append(Conflict(profile, cluster, document.identity.place(), document.source, former))
+        findings.conflicts.append(Conflict(profile, cluster, document.identity.key(), document.source, former))
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
 
 
