@@ -48,7 +48,7 @@ class Change:
 def _without_server_fields(document: JsonObject) -> JsonObject:
     """Return an object without defaults and without its API version, which the server chooses for each response.
 
-    The files of a Kustomize archive in a ConfigMap replace the archive.
+    A Kustomize archive in a ConfigMap is returned as its files.
     """
     stripped = with_files(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
     return {field: value for field, value in stripped.items() if field != "apiVersion"}

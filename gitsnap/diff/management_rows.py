@@ -103,7 +103,7 @@ def management_texts(changes: Iterable[Change], document_texts: Collection[TextP
 def _masked(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
     """Return both sides of a change as a raw diff shows them.
 
-    Files replace a Kustomize archive. Marks that show which values differ replace the values of Secrets.
+    A Kustomize archive is shown as its files. Marks that show which values differ replace the values of Secrets.
     """
     if change.key.kind == kinds.CONFIG_MAP:
         old_files, new_files = (side and kustomize_archives.with_files(side) for side in (change.before, change.after))

@@ -225,7 +225,7 @@ class _Release:
         return self._reconfiguration(new)
 
     def _reconfiguration(self, entry: DeployedRelease | None) -> str | None:
-        """Return the message for a chart that differs from the inventory entry or the older chart, None if none differs."""
+        """Return the message for a chart that differs from the inventory entry or the older chart, else None."""
         charts = self._both_charts()
         if all(charts):
             for field, label, deployed in (

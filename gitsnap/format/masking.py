@@ -107,8 +107,8 @@ def hides(masked: JsonObject, info: SecretsInfo) -> bool:
 def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -> JsonObject:
     """The object itself, from its masked form and the decrypted values.
 
-    Each value is checked against its fingerprint. Raises SecretsError, which names the object and the field, for a value
-    that does not match.
+    Each value is checked against its fingerprint. Raises SecretsError, which names object and field, for a value that
+    does not match.
     """
     object_key = ObjectKey.of(masked)
     result = restore_secret(masked, values, key) if object_key.kind == _SECRET else masked

@@ -68,7 +68,7 @@ class ObjectPattern:
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
 
     def pathspecs(self) -> list[str]:
-        """Return git pathspecs that match the files of these objects: whole paths if known, because git finds them fastest."""
+        """Return git pathspecs for the files of these objects: whole paths if known, because git finds them fastest."""
         root = str(Area.CONFIGURATION)
         if not self.kind:
             return [root]

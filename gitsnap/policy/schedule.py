@@ -194,7 +194,7 @@ def _expressions(cron: str) -> tuple[str, ...]:
         names = ", ".join(field.name for field in _FIELDS)
         raise InputError(f"{cron!r} is not a schedule: it must have five fields ({names}) and has {len(parts)}")
     minute, hour, day, month, weekday = (
-        _listed(_numbers(cron, field, part), field) for field, part in zip(_FIELDS, parts, strict=True)
+        _expression(_numbers(cron, field, part), field) for field, part in zip(_FIELDS, parts, strict=True)
     )
     if _unrestricted(parts[2]) or _unrestricted(parts[4]):
         expressions = [f"{minute} {hour} {day} {month} {weekday}"]
@@ -216,7 +216,7 @@ def _ever_matches(expression: str) -> bool:
 
 
 def _unrestricted(part: str) -> bool:
-    """Whether a field has a star without a step. If one day field has it, both must match; otherwise either may match."""
+    """Whether a field has a star without a step. If one day field has it, both must match, otherwise one of them."""
     return any(re.fullmatch(r"[*?](?:/0*1)?", item) for item in part.split(","))
 
 
@@ -250,9 +250,9 @@ def _number(cron: str, field: _Field, text: str) -> int:
     return number
 
 
-def _listed(numbers: Iterable[int], field: _Field) -> str:
-    listed = sorted(numbers)
-    return "*" if len(listed) == field.high - field.low + 1 else ",".join(map(str, listed))
+def _expression(numbers: Iterable[int], field: _Field) -> str:
+    ordered = sorted(numbers)
+    return "*" if len(ordered) == field.high - field.low + 1 else ",".join(map(str, ordered))
 
 
 # Arithmetic -----------------------------------------------------------------------------------------------------------

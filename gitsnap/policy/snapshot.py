@@ -197,7 +197,7 @@ class _Reader:
                 self._globs(entry, "excludeNames", path),
             )
             self.problems += [f"{path}.{field}: {problem}" for field, problem in scope.problems(selector)]
-            selectors.append(scope.in_order(selector))
+            selectors.append(scope.canonical(selector))
         return tuple(sorted(set(selectors)))
 
     def _globs(self, entry: Mapping[str, Any], name: str, path: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Applies a plan: takes a sample, writes the steps in order, takes another sample, and stops at the first failure.
 
-The report names what was and was not written. After a failure, held profiles are released if they lose no match by it.
+The report names what was and was not written. After a failure, the held profiles that lose no match are
+released.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Report:
     before: Sample | None = None
     after: Sample | None = None
     rollout: tuple[RolloutStatus, ...] = ()
-    """What Sveltos reports after the rollback, by cluster; empty if nobody waited for it."""
+    """What Sveltos reports after the rollback, by cluster; empty if the rollback did not wait."""
     after_problem: str = ""
     """Why the sample after the rollback could not be taken. The rollback itself is complete."""
 
@@ -111,8 +112,8 @@ def apply(
     undo, a sample records the end of that rollback. ``waiter`` waits for the reports of Sveltos on which a step
     depends; None disables waiting, as for a folder of YAML.
     Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
-    nothing is changed; StoppedError if the rollback stopped half-way; and RevertedError if it was then reverted. Both
-    of these have the report.
+    nothing is changed; StoppedError if the rollback stopped half-way; and RevertedError if it was then reverted. The
+    last two have the report.
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
@@ -159,7 +160,7 @@ class _Application:
         return self._sample_after(self._report(), Result.DONE)
 
     def _settle(self, step: Step) -> None:
-        """Wait for what a step depends on. Raises NotReconciledError."""
+        """Wait until Sveltos reports what a step depends on. Raises NotReconciledError."""
         if self.waiter is None:
             return
         if step.action is not Action.HOLD and self.applied and self.applied[-1].step.action is Action.HOLD:
@@ -187,7 +188,7 @@ class _Application:
     # Failures -------------------------------------------------------------------------------------------------
 
     def _fail(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
-        """Revert or release what can be, then raise StoppedError or RevertedError."""
+        """Revert the steps or release the held profiles, as far as possible. Raises StoppedError or RevertedError."""
         position = len(self.applied)
         step = steps[position] if position < len(steps) else None
         report = replace(
@@ -204,7 +205,7 @@ class _Application:
         raise StoppedError(replace(report, held=tuple(key for key in candidates if self._is_held(key))))
 
     def _release(self, sender: Sender, *, in_doubt: Step | None = None) -> bool:
-        """Release the held profiles that lose no match by it in the current state; whether none is held any more."""
+        """Release the held profiles that lose no match in the current state. Returns whether none is held any more."""
         written = [entry.step for entry in self.applied]
         safe = releasable_after(self.plan, written)
         live = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
@@ -231,7 +232,7 @@ class _Application:
         return tuple(held)
 
     def _is_held(self, key: ObjectKey) -> bool:
-        """Whether a profile is held. If the server does not respond, the answer is yes."""
+        """Whether a profile is held. True if the server does not respond."""
         try:
             return pausing.held(self.cluster.get(key))
         except NotFoundError:

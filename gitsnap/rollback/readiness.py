@@ -1,7 +1,7 @@
 """Waits until Sveltos reports what the next step depends on: the clusters of a set, the matches of a profile, a pause.
 
-No status reports whether a label has reached the caches of Sveltos; that gets a fixed time. Objects are watched, and
-polled if the cluster cannot be watched.
+No status reports whether a label has reached the caches of Sveltos, so the wait for a cache has a fixed length. Objects
+are watched, and polled if the cluster cannot be watched.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LONGEST_WATCH_SECONDS = 10
 """A silent watch is restarted after this time, because an object may change while a connection is broken."""
 
 _STABLE_SECONDS = 5.0
-"""How long a status must stay as it is. On a machine without overload, the status of a set follows in 0.5 seconds."""
+"""How long a status must not change. On a machine without overload, the status of a set follows in 0.5 seconds."""
 
 _PAUSE_SECONDS = 15.0
-"""How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so this is no failure."""
+"""How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so the wait never fails."""
 
 CACHE_SECONDS = 3.0
 """How long a change may take to reach the caches of Sveltos, which has one for each kind. The API does not report it.
@@ -86,7 +86,7 @@ class ReadinessWaiter:
             self._written[_group(step), match_input] = self.wait_options.now()
 
     def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
-        """Pause before a step until the caches of Sveltos have what was written of the same match.
+        """Pause before a step until the caches of Sveltos have the earlier writes that decide about the same match.
 
         A selector and a label are in different caches, so the later write of the two waits. One pause covers every
         later step. The pause does not count against ``WaitOptions.seconds``.
@@ -131,7 +131,7 @@ class ReadinessWaiter:
             self.until(waits)
 
     def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
-        """Wait until Sveltos reports these profiles as paused. Versions that never report a pause are no failure."""
+        """Wait until Sveltos reports these profiles as paused. Does not fail if a version never reports it."""
         end = self.wait_options.now() + min(_PAUSE_SECONDS, self.wait_options.seconds)
         reported = True
         for key in profiles:

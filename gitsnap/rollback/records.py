@@ -20,7 +20,7 @@ class RecordedRequest:
     """Who requested a rollback, and with which command."""
 
     command: str = ""
-    """The command without ``gitsnap`` and places: ``rollback --sample … --clusterprofile guestbook``."""
+    """The command without ``gitsnap``, archive and kubeconfig: ``rollback --sample … --clusterprofile guestbook``."""
     user: str = ""
     """The user of the operating system."""
     origin: str = ""

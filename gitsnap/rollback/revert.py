@@ -29,7 +29,7 @@ class RevertResult:
     kept: tuple[ObjectKey, ...] = ()
     """Namespaces that the rollback created. They are not deleted, because others may use them by now."""
     failed_at: str = ""
-    """The object at which the revert failed, in words; ``""`` if it did not."""
+    """The object at which the revert failed, for messages; ``""`` if it succeeded."""
     problem: str = ""
     """Why the revert failed."""
     not_reverted: tuple[ObjectKey, ...] = ()
@@ -70,7 +70,7 @@ def revert_steps(
 
 
 def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, waiter: ReadinessWaiter | None) -> None:
-    """Wait for what a reversing step depends on. Raises NotReconciledError."""
+    """Wait until Sveltos reports what a reversing step depends on. Raises NotReconciledError."""
     if waiter is None:
         return
     if step.action is Action.RELEASE:
@@ -85,10 +85,10 @@ def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> li
     relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in written)
     clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
     waits = []
-    for used in sets_of(documents.get(profile, {"metadata": {}})):
-        shown = observed_clusters(documents[used]) & clusters if used in documents else frozenset[ClusterRef]()
-        if shown and (used in written or relabelled):
-            waits.append(Wait(used, shows=tuple(sorted(shown))))
+    for set_key in sets_of(documents.get(profile, {"metadata": {}})):
+        shown = observed_clusters(documents[set_key]) & clusters if set_key in documents else frozenset[ClusterRef]()
+        if shown and (set_key in written or relabelled):
+            waits.append(Wait(set_key, shows=tuple(sorted(shown))))
     return waits
 
 

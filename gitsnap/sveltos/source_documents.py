@@ -133,7 +133,7 @@ class IdentifiedPiece:
 
     @property
     def slot(self) -> tuple[ObjectKey, bool]:
-        """The key of the resource, and whether it is local. If documents of a profile share a slot, the last one wins."""
+        """The key of the resource, and whether it is local. If documents of a profile share a slot, the last wins."""
         return self.identity.keys()[0], self.piece.text.local
 
 

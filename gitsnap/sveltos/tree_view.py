@@ -1,7 +1,7 @@
 """A tree, read lazily: its objects, the references between them, and the reports of Sveltos at the time of the capture.
 
 Files are decoded on first use. Two views can share a cache: equal content ids mean equal bytes, so each content is
-decoded once. A search for a name searches the bytes of the files before it decodes any of them.
+decoded once. The bytes of a file are searched for names before the file is decoded.
 """
 
 from __future__ import annotations
@@ -212,9 +212,10 @@ class TreeView:
 
         ``labels``: cluster labels to use in place of those of this tree. The status of sets does not apply to them.
         """
-        moved = () if labels is None else self._sets.keys()
+        outdated = () if labels is None else self._sets.keys()
+        index = self.cluster_labels if labels is None else labels
         for document in self._documents(kinds.PROFILE_KINDS):
-            selection = selects(document, self.cluster_labels if labels is None else labels, self._sets, moved=moved)
+            selection = selects(document, index, self._sets, outdated=outdated)
             if selection.certain:
                 yield ObjectKey.of(document), selection.clusters
 

@@ -259,9 +259,9 @@ def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], mes
         made: dict[str, Any] = profile("p", {"clusterSelector": {"matchLabels": {"env": selector}}})
         sides.append([cluster(W, env=label), {**made, "status": {}}])
 
-    message = _messages(*sides)[W.name]
+    actual = _messages(*sides)[W.name]
 
-    assert message == "; ".join(
+    assert actual == "; ".join(
         part for part in ("metadata.labels.env", f"{message} ClusterProfile p" if message else "") if part
     )
 

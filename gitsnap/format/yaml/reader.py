@@ -29,8 +29,8 @@ _NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` 
 def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
     """The JSON object of an archived file; ``source`` names the file in messages.
 
-    Raises InputError for a file that is not YAML, not UTF-8, or not exactly one mapping: the file is damaged, or gitsnap
-    did not write it.
+    Raises InputError for a file that is not YAML, not UTF-8, or not exactly one mapping. Such a file is damaged, or
+    gitsnap did not write it.
     """
     text = _text(data, source)
     value = canonical.read(text)

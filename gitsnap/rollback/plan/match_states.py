@@ -69,7 +69,7 @@ class State:
     labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
-    moved: frozenset[ObjectKey]
+    outdated: frozenset[ObjectKey]
     """Sets with an outdated status: a step changed the set, or a label that its selector reads."""
     summary_clusters: MatchesByObject
     """For each profile in DryRun: the clusters that have a ClusterSummary of the profile, matching or not."""
@@ -99,9 +99,9 @@ class State:
             elif key.kind in SELECTING_KINDS:
                 selecting[key] = document
         changed = {label for change in changes if change.key.kind in kinds.CLUSTER_KINDS for label in change.labels}
-        moved = {change.key for change in changes if change.key.kind in SET_KINDS}
-        moved |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
-        return cls(labels, sets, selecting, frozenset(moved), summary_clusters or {}, Dependents(selecting.values()))
+        outdated = {change.key for change in changes if change.key.kind in SET_KINDS}
+        outdated |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
+        return cls(labels, sets, selecting, frozenset(outdated), summary_clusters or {}, Dependents(selecting.values()))
 
     def own(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches by its own selectors and sets; empty if it does not exist."""
@@ -111,7 +111,7 @@ class State:
         return self._own[key]
 
     def _selects(self, document: JsonObject) -> Matches:
-        return selects(document, self.labels, self.sets, moved=self.moved).clusters
+        return selects(document, self.labels, self.sets, outdated=self.outdated).clusters
 
     def matches(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches: ``own``, and the clusters of the profiles that depend on it."""
@@ -144,7 +144,9 @@ class State:
         """Whether Sveltos will certainly evaluate to ``matches(key)``."""
         documents = [self.selecting.get(profile) for profile in (key, *self.dependents.of(key))]
         return all(
-            selects(document, self.labels, self.sets, moved=self.moved).certain for document in documents if document
+            selects(document, self.labels, self.sets, outdated=self.outdated).certain
+            for document in documents
+            if document
         )
 
 
@@ -163,15 +165,15 @@ class SelectorIndex:
             for key, document in state.selecting.items():
                 for label in labels_read(document):
                     self._selecting_by_label.setdefault(label, set()).add(key)
-                for used in sets_of(document):
-                    self._users_of_set.setdefault(used, set()).add(key)
+                for set_key in sets_of(document):
+                    self._users_of_set.setdefault(set_key, set()).add(key)
             for key, document in state.sets.items():
                 for label in labels_read(document):
                     self._sets_by_label.setdefault(label, set()).add(key)
 
     def of_label(self, label: str) -> frozenset[ObjectKey]:
         """The selecting objects whose own selectors, or whose sets' selectors, read a label."""
-        through_sets = (self._users_of_set.get(used, ()) for used in self.sets_of_label(label))
+        through_sets = (self._users_of_set.get(set_key, ()) for set_key in self.sets_of_label(label))
         return frozenset(self._selecting_by_label.get(label, ())).union(*through_sets)
 
     def selecting_by(self, label: str) -> Iterable[ObjectKey]:
@@ -182,9 +184,9 @@ class SelectorIndex:
         """The sets whose selectors read a label."""
         return self._sets_by_label.get(label, ())
 
-    def users(self, used: ObjectKey) -> Iterable[ObjectKey]:
+    def users(self, set_key: ObjectKey) -> Iterable[ObjectKey]:
         """The selecting objects that refer to a set."""
-        return self._users_of_set.get(used, ())
+        return self._users_of_set.get(set_key, ())
 
     def affected_by(self, change: Change) -> frozenset[ObjectKey]:
         """The selecting objects whose matches a step may change, including their prerequisites."""

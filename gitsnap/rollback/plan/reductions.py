@@ -109,7 +109,7 @@ class Reductions:
         return clusters
 
     def _early_redeployments(self) -> Iterator[Redeployment]:
-        """What live profiles deploy after the content is written and before their own steps.
+        """The redeployments of live profiles after the content is written and before their own steps.
 
         This includes profiles that are paused, in DryRun or OneTime, or not matching, after the plan.
         """
@@ -300,7 +300,7 @@ def _withdrawal_order(withdrawal: Withdrawal) -> tuple[object, ...]:
 
 
 def _with_effects(step: Step, findings: Findings) -> Step:
-    """The step with the effects that were found, and without deployments that fail or withdraw everything instead."""
+    """The step with the effects of the findings, and without deployments that fail or withdraw everything."""
     own = {
         (effect_type, profile): clusters
         for (effect_type, key, profile), clusters in findings.effects.items()
