@@ -27,7 +27,7 @@ MASK_AFTER = "(not shown, after)"
 
 
 def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
-    """Return one row for each object that changed. Objects whose action cannot be told have no row."""
+    """Return one row for each object that changed. Objects whose action is unknown have no row."""
     actions = object_actions(before, after, changes)
     matches = _match_messages(before, after, changes)
     modified_sources = {

@@ -53,7 +53,7 @@ def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mappi
 
 
 def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
-    """Return the action of an object that one side lacks, None if it cannot be told."""
+    """Return the action of an object that one side lacks, None if it is unknown."""
     action = change.action
     if _scope_explains(change, before.info, after.info):
         return Action.NOW_COVERED if action is Action.ADDED else Action.NO_LONGER_COVERED

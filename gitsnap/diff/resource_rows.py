@@ -1,7 +1,7 @@
 """Rows for the resources that profiles deploy to one managed cluster.
 
-The inventory decides what was added and deleted, the source documents decide what was modified. An entry that the
-inventory lacks because a deployment failed was neither added nor deleted. The order of entries and the times in the
+The inventory shows which resources were added and deleted, the source documents show which were modified. An entry that
+the inventory lacks because a deployment failed was neither added nor deleted. The order of entries and the times in the
 inventory are ignored. This module must not know Helm releases.
 """
 

@@ -37,7 +37,7 @@ def is_fingerprint(value: object) -> bool:
 def fingerprint(key: bytes, object_key: ObjectKey, path: Sequence[str], value: bytes) -> str:
     """The fingerprint of one value. ``path`` is its field, such as ``("data", "password")``; ``value`` is decoded.
 
-    Raises SecretsError for a key that does not have 32 bytes: values could be guessed with a shorter one.
+    Raises SecretsError for a key that does not have 32 bytes: values could be guessed with a shorter key.
     """
     if len(key) != KEY_BYTES:
         raise SecretsError(f"a fingerprint key has {KEY_BYTES} bytes, this one has {len(key)}")

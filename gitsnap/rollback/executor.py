@@ -33,7 +33,7 @@ from gitsnap.rollback.sender import AppliedStep, RecreationError, Sender
 from gitsnap.sveltos import pausing
 
 TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
-"""Takes a sample of everything that the archive's policy captures and of these objects; its tag gets the record."""
+"""Takes a sample of the objects that the policy captures and of the objects passed. Its tag contains the record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ DEFAULTS: Mapping[Kind, JsonObject] = {
         "workloadIdentity": {"caSecretRef": {"name": ""}},
     },
 }
-"""By kind, the defaults below ``spec``. A mapping describes a nested object. A list holds one element, which describes
-every element of the field."""
+"""By kind, the defaults below ``spec``. A mapping describes a nested object. A list contains one element, which
+describes every element of the field."""
 
 
 def without_defaults(document: JsonObject) -> JsonObject:

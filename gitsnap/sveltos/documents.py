@@ -90,7 +90,7 @@ def subresources_of(document: Mapping[str, Any]) -> frozenset[str]:
 def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     """Split one value of a ConfigMap or Secret into documents, as Sveltos does. Comments stay in their documents.
 
-    Text without ``---`` is one document. Otherwise a separator is a line that starts with ``---`` and holds only white
+    Text without ``---`` is one document. Otherwise a separator is a line that starts with ``---`` and has only white
     space or a comment after it. Text that starts with ``{`` may also be a stream of JSON objects. A document that is a
     list of strings contributes one manifest per string.
     ``as_stream`` follows Sveltos before 1.0, where a document may begin on the line of its separator.
@@ -109,7 +109,7 @@ def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
 
 
 def _is_blank(text: str) -> bool:
-    """Whether text holds only white space, comments and separators. A separator with text behind it is not blank."""
+    """Whether text contains only white space, comments and separators. A separator with text after it is not blank."""
     return all(
         not line.strip() or line.lstrip().startswith("#") or _SEPARATOR_LINE.fullmatch(line)
         for line in text.split("\n")
@@ -222,7 +222,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 
 def load(text: str) -> Any:
-    """The value of one document as Sveltos reads it; None if the text is not YAML or holds no value."""
+    """The value of one document as Sveltos reads it; None if the text is not YAML or contains no value."""
     try:
         return load_document(text, "a document")
     except InputError:
@@ -251,7 +251,7 @@ def identify_text(text: str) -> Identity | None:
 def _identify_template(text: str) -> Identity | None:
     """The identity in the YAML that is left when the actions of a template are replaced.
 
-    A line that holds only actions is dropped. In any other line, a placeholder word replaces each action.
+    A line that contains only actions is dropped. In any other line, a placeholder word replaces each action.
     """
     actions: list[str] = []
 
@@ -309,7 +309,7 @@ def _shallow_fields(block: str) -> dict[str, str]:
 
 
 def _scalar(text: str) -> str:
-    """A scalar without its quotes and without a comment behind it."""
+    """A scalar without its quotes and without a comment after it."""
     if len(text) > 1 and text[0] in "\"'" and text[0] in text[1:]:
         return text[1 : text.index(text[0], 1)]
     return text.partition(" #")[0].strip()

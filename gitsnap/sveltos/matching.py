@@ -105,7 +105,7 @@ class Selection:
 
     clusters: frozenset[ClusterRef]
     certain: bool = True
-    """False if Sveltos chooses among the candidates of a set. ``clusters`` then holds the candidates that stay
+    """False if Sveltos chooses among the candidates of a set. ``clusters`` then contains the candidates that stay
     selected, or all candidates if none is selected yet. Also False if a selector cannot be parsed: such a selector
     selects no cluster."""
 

@@ -61,7 +61,7 @@ class SourceDocument:
 def texts_of(document: JsonObject, *, local: bool, as_stream: bool = False) -> list[SourceText] | None:
     """Return the values of a ConfigMap or Secret, sorted by name.
 
-    Returns None if no documents can be read from the object: it holds fingerprints, binary values or a Lua program.
+    Returns None if no documents can be read from the object: it contains fingerprints, binary values or a Lua program.
     """
     if documents.is_program(document):
         return None
@@ -98,7 +98,7 @@ class Piece:
     content: str
     """The document with its template actions evaluated, if gitsnap can evaluate them."""
     written: str
-    """The document as its source holds it."""
+    """The document as its source contains it."""
     inputs: frozenset[TemplateInput] = frozenset()
     """The objects that the template actions may read, if gitsnap cannot evaluate them."""
 

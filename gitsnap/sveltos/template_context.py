@@ -1,7 +1,7 @@
 """The context of templates in ConfigMaps and Secrets: their cluster, and the objects that they may read.
 
-A label of a cluster, or an object in ``templateResourceRefs``, can change what is deployed while every source stays the
-same. A template that gitsnap can evaluate is evaluated; for any other template, the objects that it may read are known.
+A label of a cluster, or an object in ``templateResourceRefs``, can change the deployed content while every source stays
+the same. gitsnap evaluates a template if it can. For other templates, it knows the objects that they may read.
 """
 
 from __future__ import annotations

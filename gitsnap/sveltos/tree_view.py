@@ -287,7 +287,7 @@ class TreeView:
         return first is not None and first.owner is not None
 
     def summary(self, profile: ObjectKey, cluster: ClusterRef) -> JsonObject | None:
-        """Return the ClusterSummary of a profile on a cluster, as the inventory holds it."""
+        """Return the ClusterSummary of a profile on a cluster, as the inventory contains it."""
         return self.reported(summary_key(profile, cluster))
 
     def feature_summary(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> Mapping[str, Any]:

@@ -247,7 +247,7 @@ def _selectors(document: JsonObject) -> list[Any]:
 
 
 def _rules(document: JsonObject) -> tuple[Any, ...]:
-    """The parts of an object that decide which clusters it, or its prerequisites, match."""
+    """The parts of an object that decide which clusters the object, or its prerequisites, match."""
     spec = document.get("spec") or {}
     named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
     return _selectors(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)
