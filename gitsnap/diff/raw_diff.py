@@ -72,7 +72,7 @@ def _by_lines(document: JsonObject | None) -> str | None:
 
 
 def _replace_characters(value: Any, stand_ins: dict[str, str]) -> Any:
-    """Replace the characters of _QUOTED in texts of several lines. ``stand_ins``: character -> stand-in, added to."""
+    """Replace the characters of _QUOTED in texts of several lines. New stand-ins are added to ``stand_ins``."""
     if isinstance(value, dict):
         return {name: _replace_characters(entry, stand_ins) for name, entry in value.items()}
     if isinstance(value, list):

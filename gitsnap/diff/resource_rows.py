@@ -325,7 +325,7 @@ class _ResourceComparison:
         return self._deployments.content(side, profile, self._cluster)
 
     def _document_of(self, entry: DeployedResource, side: TreeView) -> SourceDocument | None:
-        """Return the document that an entry comes from, None if it cannot be told."""
+        """Return the document that an entry comes from, None if it is unknown."""
         if entry.feature != RESOURCES:
             return None
         return self._content(side, entry.profile).find(entry.key, local=entry.deployment_type == LOCAL)

@@ -65,7 +65,7 @@ def same_values(before: str, after: str) -> bool:
     """
     if before == after:
         return True
-    if "{{" in before + after:  # a template action may stand where YAML sees nothing, such as in a comment
+    if "{{" in before + after:  # a template action may be where YAML has no value, such as in a comment
         return False
     try:
         old, new = (load_document(text, "values of a chart") for text in (before, after))

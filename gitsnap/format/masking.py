@@ -64,7 +64,7 @@ def masks(kind: Kind, info: SecretsInfo) -> bool:
 
 
 def mask(document: JsonObject, info: SecretsInfo, key: bytes) -> JsonObject:
-    """An object as it stands below ``configuration/``. Raises InputError for a Secret whose data is not a mapping."""
+    """An object in its form below ``configuration/``. Raises InputError for a Secret whose data is not a mapping."""
     object_key = ObjectKey.of(document)
     masked = mask_secret(document, key) if object_key.kind == _SECRET else document
     return _changed(

@@ -23,8 +23,8 @@ class Result(enum.StrEnum):
     DONE = "done"
     NOTHING = "nothing-written"
     """The first write was refused."""
-    TAKEN_BACK = "taken-back"
-    """The rollback failed half-way, and its writes were undone (``--atomic``)."""
+    REVERTED = "taken-back"
+    """The rollback failed half-way, and its writes were reverted (``--atomic``)."""
 
 
 @dataclass(frozen=True, slots=True)

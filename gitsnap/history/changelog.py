@@ -49,7 +49,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPattern:
-    """The objects that a change log is about. Empty fields match everything."""
+    """The objects of a change log. Empty fields match everything."""
 
     kind: str = ""
     namespace: str = ""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.core.suggestions import nearest
+from gitsnap.core.text import plural
 from gitsnap.format import decode_object, file_of
 from gitsnap.sveltos.kinds import is_name_of
 
@@ -71,7 +72,7 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
         _check_newest(samples, name)
         steps_back = int(match[1] or 0)
         if steps_back >= len(samples):
-            raise NotFoundError(f"{name} goes back beyond the first sample: there are {len(samples)}")
+            raise NotFoundError(f"{name} goes back beyond the first sample ({plural(len(samples), 'sample')})")
         return samples[-1 - steps_back]
     if name.startswith("@"):
         _check_newest(samples, name)
@@ -164,7 +165,7 @@ def _find_by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) 
         return within[0]
     if within:
         moments = ", ".join(sample.moment for sample in within[:10])
-        raise NotFoundError(f"{len(within)} samples fit {name}: {moments}", hint="Give a more exact time.")
+        raise NotFoundError(f"{len(within)} samples match {name}: {moments}", hint="Give a more exact time.")
     by_distance = sorted(samples, key=lambda sample: abs((sample.time - start).total_seconds()))
     moments = ", ".join(sorted(sample.moment for sample in by_distance[:_MAX_SUGGESTIONS]))
     raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {moments}")

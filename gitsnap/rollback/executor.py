@@ -168,7 +168,7 @@ class _Application:
         self.waiter.until(step.waits)
 
     def _send(self, sender: Sender, step: Step) -> None:
-        """Send a step after Sveltos has seen the earlier writes that decide about the same match."""
+        """Send a step after Sveltos has seen the earlier writes that affect the same match."""
         labels = self.plan.controller_labels
         if self.waiter is not None:
             self.waiter.until_seen(step, labels)
@@ -198,7 +198,7 @@ class _Application:
             result = revert_steps(sender, self.applied, step if unknown else None, self.waiter)
             report = replace(report, revert_result=result)
             if not result.problem:
-                raise RevertedError(self._sample_after(report, Result.TAKEN_BACK))
+                raise RevertedError(self._sample_after(report, Result.REVERTED))
         else:
             self._release(sender, in_doubt=step if unknown else None)
         candidates = self._held(step if unknown else None)

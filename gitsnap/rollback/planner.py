@@ -44,7 +44,7 @@ def prepare(
 
     ``tree`` is the tree of the sample. ``keeper`` has the keys of the archive; without it, Secrets whose values are not
     stored as plain text are refused. ``expected_cluster`` is the uid that the cluster must have, ``""`` for any.
-    Raises WrongClusterError, NotFoundError or UsageError if the selection does not fit the sample, and the cluster's
+    Raises WrongClusterError, NotFoundError or UsageError if the selection does not match the sample, and the cluster's
     errors if live objects cannot be read.
     """
     check_identity(cluster.info(), expected_cluster)

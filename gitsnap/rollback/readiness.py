@@ -59,7 +59,7 @@ class WaitOptions:
 
 
 class _Group(enum.Enum):
-    """Groups of kinds that decide together about a match, and that Sveltos caches separately."""
+    """Groups of kinds that together determine a match, and that Sveltos caches separately."""
 
     CLUSTERS = "clusters"
     SETS = "sets"
@@ -86,7 +86,7 @@ class ReadinessWaiter:
             self._written[_group(step), match_input] = self.wait_options.now()
 
     def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
-        """Pause before a step until the caches of Sveltos have the earlier writes that decide about the same match.
+        """Pause before a step until the caches of Sveltos have the earlier writes that affect the same match.
 
         A selector and a label are in different caches, so the later write of the two waits. One pause covers every
         later step. The pause does not count against ``WaitOptions.seconds``.

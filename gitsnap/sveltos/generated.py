@@ -42,7 +42,7 @@ DESCRIPTIONS: Mapping[Origin, str] = {
     Origin.ACCESS_REQUEST: "credentials generated for an AccessRequest",
     Origin.KUBECONFIG: "credentials of a managed cluster",
     Origin.SHARDING: "bookkeeping of the addon-controller",
-    Origin.KUBERNETES: "made by Kubernetes itself",
+    Origin.KUBERNETES: "created by Kubernetes itself",
     Origin.HELM_RELEASE: "where Helm keeps the state of a release",
     Origin.OWNED: "owned by a controller",
 }

@@ -257,7 +257,7 @@ def _read_kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
 def _read_source_url(url: str) -> _WrittenReference | None:
     """The reference in the repository URL of a chart, if the URL is that of a Flux source or may be once rendered.
 
-    The name is the whole URL: the URL is taken apart after its templates are evaluated.
+    The name is the whole URL: the URL is parsed after its templates are evaluated.
     """
     if _TEMPLATE not in url:
         return _WrittenReference(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None

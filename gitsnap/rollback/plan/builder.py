@@ -226,7 +226,7 @@ def _writing_order(
 ) -> tuple[object, ...]:
     """Sort key: written steps, then refused steps, then unchanged objects.
 
-    Among written steps: content, holds, the steps that decide about matches, releases, deletions of content.
+    Among written steps: content, holds, the steps that determine matches, releases, deletions of content.
     """
     kind_order = restore.order_of(step.key.kind)
     match step.action:

@@ -167,7 +167,7 @@ def _check_types(default: Selection | Options, values: Mapping[str, Any], where:
 
 
 def differences(file: PlanFile, plan: Plan) -> list[str]:
-    """How a plan that was made now differs from a plan file: a line for each difference, empty if there is none."""
+    """How a new plan differs from a plan file: a line for each difference, empty if there is none."""
     lines = list(_step_differences(file, plan))
     now = _consequence_lines(plan)
     lines += _new_effects(file, plan)

@@ -49,7 +49,7 @@ def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[Objec
         before, after = change.before.get("spec") or {}, (change.after or {}).get("spec") or {}
         for field in _GENERATING_FIELDS.get(change.key.kind, ()):
             if not same_json(before.get(field), after.get(field)):
-                yield change.key, f"spec.{field} decides about profiles that Sveltos generates"
+                yield change.key, f"spec.{field} determines the profiles that Sveltos generates"
 
 
 def _classified(start: State, index: SelectorIndex, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:
