@@ -70,7 +70,7 @@ def place(tmp_path: Path) -> Path:
         ("list --storage missing", 6, "does not exist"),
         ("list --storage cluster/a.yaml", 6, "is a file"),
         ("show --sample 2001-01-01 --storage storage", 4, "The nearest ones: 2"),
-        ("show --sample 2001-13-45 --storage storage", 2, "is no date"),
+        ("show --sample 2001-13-45 --storage storage", 2, "is not a valid date"),
         ("show Foo/x --storage storage", 4, "Its kinds: ClusterProfile"),
         ("show nonsense --storage storage", 2, "write KIND/NAME"),
         ("diff --from-sample latest~9 --storage storage", 4, "goes back beyond the first sample"),
