@@ -164,17 +164,17 @@ class _Application:
         if self.waiter is None:
             return
         if step.action is not Action.HOLD and self.applied and self.applied[-1].step.action is Action.HOLD:
-            self.waiter.until_paused(self._held())
-        self.waiter.until(step.waits)
+            self.waiter.wait_for_pauses(self._held())
+        self.waiter.wait_for(step.waits)
 
     def _send(self, sender: Sender, step: Step) -> None:
         """Send a step after Sveltos has seen the earlier writes that affect the same match."""
         labels = self.plan.controller_labels
         if self.waiter is not None:
-            self.waiter.until_seen(step, labels)
+            self.waiter.wait_for_caches(step, labels)
         self.applied.append(sender.send(step))
         if self.waiter is not None:
-            self.waiter.wrote(step, labels)
+            self.waiter.record_write(step, labels)
 
     @property
     def _touched(self) -> frozenset[ObjectKey]:
@@ -211,7 +211,7 @@ class _Application:
         live = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
             if self.waiter is not None:
-                self.waiter.wrote(in_doubt, self.plan.controller_labels)
+                self.waiter.record_write(in_doubt, self.plan.controller_labels)
             safe &= releasable_after(self.plan, [*written, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:

@@ -78,14 +78,14 @@ class ReadinessWaiter:
     _shown: dict[Wait, float] = field(default_factory=dict, init=False, repr=False, compare=False)
     """When the status of a set first satisfied a wait, since the last write of a cluster or set."""
 
-    def wrote(self, step: Step, controller_labels: Collection[str]) -> None:
+    def record_write(self, step: Step, controller_labels: Collection[str]) -> None:
         """Record that a step was written now."""
         if _group(step) in (_Group.CLUSTERS, _Group.SETS):
             self._shown.clear()
         for match_input in _match_inputs(step, controller_labels):
             self._written[_group(step), match_input] = self.wait_options.now()
 
-    def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
+    def wait_for_caches(self, step: Step, controller_labels: Collection[str]) -> None:
         """Pause before a step until the caches of Sveltos have the earlier writes that affect the same match.
 
         A selector and a label are in different caches, so the later write of the two waits. One pause covers every
@@ -103,14 +103,14 @@ class ReadinessWaiter:
             self.wait_options.say("waiting until Sveltos has seen the labels and selectors")
             self.wait_options.pause(remaining)
 
-    def until(self, waits: Iterable[Wait]) -> None:
+    def wait_for(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, up to ``WaitOptions.seconds`` for each.
 
         Raises NotReconciledError, which names the wait that is not satisfied.
         """
         for wait in waits:
             self.wait_options.say(f"waiting {wait}")
-            if not self.sees(wait.on, partial(_satisfies, wait), self.wait_options.seconds):
+            if not self.observes(wait.on, partial(_satisfies, wait), self.wait_options.seconds):
                 raise NotReconciledError(
                     f"Sveltos did not report it within {self.wait_options.seconds:.0f} seconds: waited {wait}",
                     hint="Check whether the addon-controller runs. --wait SECONDS waits longer.",
@@ -118,7 +118,7 @@ class ReadinessWaiter:
             if wait.on.kind in SET_KINDS:  # profiles read the status of a set from a cache as well
                 self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.wait_options.now())
 
-    def steadily(self, waits: Iterable[Wait]) -> None:
+    def wait_until_stable(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, and still reports it some seconds later.
 
         During a revert, a set must show the clusters that it showed before the rollback, and an old status looks like a
@@ -126,23 +126,23 @@ class ReadinessWaiter:
         """
         waits = tuple(waits)
         if waits:
-            self.until(waits)
+            self.wait_for(waits)
             self.wait_options.pause(min(_STABLE_SECONDS, self.wait_options.seconds))
-            self.until(waits)
+            self.wait_for(waits)
 
-    def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
+    def wait_for_pauses(self, profiles: Iterable[ObjectKey]) -> None:
         """Wait until Sveltos reports these profiles as paused. Does not fail if a version never reports it."""
         end = self.wait_options.now() + min(_PAUSE_SECONDS, self.wait_options.seconds)
         reported = True
         for key in profiles:
             self.wait_options.say(f"waiting until Sveltos sees the pause of {key.name}")
-            reported &= self.sees(key, _is_suspended, end - self.wait_options.now())
+            reported &= self.observes(key, _is_suspended, end - self.wait_options.now())
         if reported:  # the caches have the profiles, so later steps need not wait for them
             for group, match_input in list(self._written):
                 if group is _Group.SELECTING:
                     del self._written[group, match_input]
 
-    def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
+    def observes(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
         """Whether an object satisfies ``fits`` within some seconds. ``fits`` gets None if the object does not exist."""
         end = self.wait_options.now() + seconds
         while True:

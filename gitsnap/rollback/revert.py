@@ -48,7 +48,7 @@ def revert_steps(
         if written is not None:
             remaining.append(written)
             if waiter is not None:
-                waiter.wrote(written.step, sender.plan.controller_labels)
+                waiter.record_write(written.step, sender.plan.controller_labels)
         while remaining:
             key = remaining[-1].step.key
             step = reverse(remaining[-1], controller_labels=sender.plan.controller_labels)
@@ -58,7 +58,7 @@ def revert_steps(
                 _settle(sender.plan, applied, step, waiter)
                 sender.send(step)
                 if waiter is not None:
-                    waiter.wrote(step, sender.plan.controller_labels)
+                    waiter.record_write(step, sender.plan.controller_labels)
                 reverted.append(key)
             remaining.pop()
     except GitsnapError as error:
@@ -74,8 +74,8 @@ def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, waiter: Read
     if waiter is None:
         return
     if step.action is Action.RELEASE:
-        waiter.steadily(_waits(plan, applied, step.key))
-    waiter.until_seen(step, plan.controller_labels)
+        waiter.wait_until_stable(_waits(plan, applied, step.key))
+    waiter.wait_for_caches(step, plan.controller_labels)
 
 
 def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> list[Wait]:
