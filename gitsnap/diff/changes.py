@@ -30,7 +30,7 @@ class Change:
 
     @property
     def action(self) -> Action:
-        """Added, deleted or modified, by which side has the object."""
+        """Added, deleted or modified, depending on the sides that have the object."""
         if self.before is None:
             return Action.ADDED
         return Action.DELETED if self.after is None else Action.MODIFIED

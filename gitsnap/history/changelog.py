@@ -146,7 +146,7 @@ def read_entries(
 def check_existed(archive: CommitHistory, pattern: ObjectPattern, known: Iterable[ObjectKey]) -> None:
     """Raise NotFoundError if the pattern names one object and no commit contains it.
 
-    ``known``: the objects of its kind in the newest sample, from which the error suggests some.
+    ``known``: the objects of its kind in the newest sample, for the suggestions of the error.
     """
     if not pattern.name or _ever_had(archive, pattern):
         return

@@ -47,7 +47,7 @@ CLUSTER_SCOPED_KINDS = frozenset(
         Kind("storage.k8s.io", "StorageClass"),
     }
 )
-"""Cluster-scoped kinds of Kubernetes. Needed for documents of which no inventory says where they were deployed."""
+"""Cluster-scoped kinds of Kubernetes. Needed for documents that no inventory lists."""
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """Largest number of characters in a value. An object in Kubernetes has at most 1.5 MiB by default, 3 if configured."""

@@ -28,7 +28,7 @@ class Phase(enum.IntEnum):
     OTHER = 2
     """Kinds that a policy adds. Their references are not known."""
     SUPPORT = 3
-    """Kinds to which other objects refer, but which have no part in the matching of clusters."""
+    """Kinds that other objects refer to, and that have no part in the matching of clusters."""
     MATCHING = 4
     """The inputs of selectors: clusters with their labels, sets, and the classifiers that set labels of clusters."""
     SELECTING = 5
@@ -248,7 +248,7 @@ def build_creation(archived: JsonObject, *, api_version: str) -> JsonObject:
 
 
 def build_update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
-    """The whole object with which to update ``live``.
+    """The whole object that replaces ``live``.
 
     ``target`` is the result of ``desired_object``, ``live`` the object as the API server returned it, and
     ``normalized`` the normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with
