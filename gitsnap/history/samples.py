@@ -53,7 +53,7 @@ def _check_newest(samples: Sequence[Sample], name: str) -> None:
     if isinstance(samples, MaybeIncomplete) and samples.doubt:
         newest = f" {_newest_names(samples)}" if samples else ""
         raise ArchiveError(
-            f"{name}: {samples.doubt}", hint=f"Bring the samples here, or name a sample that is here.{newest}"
+            f"{name}: {samples.doubt}", hint=f"Fetch the samples, or name a sample of this copy.{newest}"
         )
 
 
@@ -98,7 +98,7 @@ def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
         problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
     else:
         problem = (
-            f"no sample before {sample.moment} is here to compare with: retention removed the earlier ones, "
+            f"there is no sample before {sample.moment} to compare with: retention removed the earlier samples, "
             "or this copy lacks their tags"
         )
     hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
@@ -168,7 +168,7 @@ def _find_by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) 
         raise NotFoundError(f"{len(within)} samples match {name}: {moments}", hint="Give a more exact time.")
     by_distance = sorted(samples, key=lambda sample: abs((sample.time - start).total_seconds()))
     moments = ", ".join(sorted(sample.moment for sample in by_distance[:_MAX_SUGGESTIONS]))
-    raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {moments}")
+    raise NotFoundError(f"there is no sample {name}", hint=f"The nearest samples: {moments}")
 
 
 def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
@@ -190,7 +190,7 @@ def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
 
 def _newest_names(samples: Sequence[Sample]) -> str:
     newest = ", ".join(sample.moment for sample in samples[-_MAX_SUGGESTIONS:])
-    return f"The newest ones: {newest}. `gitsnap list` shows all."
+    return f"The newest samples: {newest}. `gitsnap list` shows all."
 
 
 # Objects of a sample ------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def _kind_at(path: str) -> Kind:
     if len(parts) != 3:
         raise ArchiveError(
             f"{Area.CONFIGURATION}/{path} is not the path of an object: gitsnap did not write this file",
-            hint="`gitsnap verify` and `git log` in the archive say more.",
+            hint="`gitsnap verify` and `git log` in the archive show more.",
         )
     return Kind.parse(parts[1])
 

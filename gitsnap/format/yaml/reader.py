@@ -23,7 +23,7 @@ _LONG_INTEGER = b"0" * 19
 """A text with fewer digits in a row has no integer of more than 64 bits."""
 _DIGITS_AS_ZERO = bytes.maketrans(b"0123456789", b"0" * 10)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive say more."
+_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive show more."
 
 
 def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
