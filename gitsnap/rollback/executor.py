@@ -1,7 +1,6 @@
 """Applies a plan: takes a sample, writes the steps in order, takes another sample, and stops at the first failure.
 
-The report names what was and was not written. After a failure, the held profiles that lose no match are
-released.
+The report names what was and was not written. After a failure, the held profiles that lose no match are released.
 """
 
 from __future__ import annotations
