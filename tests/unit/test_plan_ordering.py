@@ -376,6 +376,21 @@ def test_a_match_that_a_step_touches_is_named(name: str, step: str) -> None:
     assert {(profile, cluster) for profile, cluster, _ in _withdraws(plan)} == {(name, "west") for name in expected}
 
 
+@pytest.mark.parametrize(
+    ("behavior", "reason"), [("WithdrawPolicies", ""), ("LeavePolicies", "stopMatchingBehavior LeavePolicies")]
+)
+def test_the_end_of_a_pause_withdraws_former_prerequisites(behavior: str, reason: str) -> None:
+    """``q`` no longer depends on ``p``, which has its add-ons on ``west`` only until Sveltos evaluates ``q`` again."""
+    paused = _on_west(_profile("q", annotations=_PAUSE, **_matching(env="fv")))
+    former = _on_west(_profile("p", **_matching(env="none"), stopMatchingBehavior=behavior))
+    live = [_cluster(env="fv"), _cluster("east", env="fv"), paused, former]
+    plan = plan_of([_profile("q", **_matching(env="fv"))], live)
+    assert _withdraws(plan) == [("p", "west", WithdrawalCause.ENDED)]
+    assert [withdrawal.retention_reason for withdrawal in plan.withdrawals] == [reason]
+    still_paused = _profile("q", annotations=_PAUSE, **_matching(env="fv"), tier=7)
+    assert not plan_of([still_paused], live).withdrawals
+
+
 def test_a_set_that_a_step_changes_touches_the_profiles_that_use_it() -> None:
     """The step ends the match through the set, which the paused profile still has in its status."""
     paused = _on_west(_profile("q", annotations=_PAUSE, setRefs=["s"]))

@@ -124,7 +124,7 @@ class _OrderSearch:
         # Sveltos does not complete the deletion of a paused profile, so deleted profiles are not held.
         self._pausable = frozenset(pausable) & self._start.selecting.keys() - already_paused - deleted
         self._own = {change.key for change in changes}
-        self._released = self._clusters_released()
+        self._deleted = {change.cluster for change in changes if change.after is None}
 
     def find(self) -> StepOrder:
         """The best order, with the consequences that it cannot avoid."""
@@ -163,24 +163,15 @@ class _OrderSearch:
             waits=trace.waits if self._waiting else {},
         )
 
-    def _clusters_released(self) -> Matches:
-        """The clusters that the plan deletes, and those in the status of paused profiles that it writes.
-
-        Prerequisites may have add-ons on the latter only because of the pause.
-        """
-        written = [(change, change.before) for change in self._changes if change.before is not None]
-        deleted = {change.cluster for change, _ in written if change.after is None}
-        return deleted.union(*(observed_clusters(before) for _, before in written if paused(before)))
-
     def _ended(self, key: ObjectKey, trace: _Trace) -> Matches:
         """The matches of a profile that the plan ends.
 
         Some matches in ``_before`` ended earlier: a paused profile, a profile in DryRun, and the prerequisites of a
         paused profile keep add-ons on clusters that no longer match. The plan ends such a match only if a step touches
-        it.
+        it, or deletes the cluster.
         """
         ended, touched = self._before[key] - self._after[key], trace.touched.get(key, ())
-        return ended if touched is None else ended & (self._start.matches(key) | self._released).union(touched)
+        return ended if touched is None else ended & (self._start.matches(key) | self._deleted).union(touched)
 
     def _best_with_waits(self) -> tuple[_Candidate, _Trace]:
         """The best candidate in which each profile at risk is held, if it may be.
