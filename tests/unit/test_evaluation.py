@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gitsnap.core.model import JsonObject, ObjectKey
+from gitsnap.core.ports import ControlPlane
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import custom, with_metadata
@@ -108,7 +109,8 @@ def test_a_player_rests_until_sveltos_has_evaluated_its_write(tmp_path: Path) ->
 
     cluster.evaluate = evaluate
     situation = Situation("late", lambda _names: [*CLUSTERS, profile], lambda _names: [])
-    place = Surroundings(cluster, list, lambda _namespace: {}, quiet=0.01, patience=30)
+    control_plane = cast("ControlPlane", cluster)  # a player that only rests neither watches nor writes
+    place = Surroundings(control_plane, list, lambda _namespace: {}, quiet=0.01, patience=30)
     Player(situation, N, place, tmp_path).rest()
     assert cluster.reads > 20
 
