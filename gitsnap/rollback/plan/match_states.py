@@ -76,6 +76,7 @@ class State:
     dependents: Dependents
     _own: dict[ObjectKey, Matches] = field(default_factory=dict)
     _paused: list[Matches] = field(default_factory=list)
+    _remaining: list[Mapping[ClusterRef, set[ObjectKey]]] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -140,6 +141,30 @@ class State:
             self._paused.append(frozenset[ClusterRef]().union(*paused_on))
         return self._paused[0]
 
+    def former_prerequisites(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """The profiles that may keep add-ons on clusters only because of ``key``; empty if ``key`` is not paused.
+
+        They do not match these clusters, and the paused profile may have depended on them when it was paused. The
+        status of both names the clusters.
+        """
+        document = self.selecting.get(key)
+        if document is None or not paused(document):
+            return frozenset()
+        if not self._remaining:
+            self._remaining.append(self._remaining_profiles())
+        return frozenset[ObjectKey]().union(
+            *(self._remaining[0].get(cluster, ()) for cluster in observed_clusters(document))
+        )
+
+    def _remaining_profiles(self) -> Mapping[ClusterRef, set[ObjectKey]]:
+        """By cluster: the profiles that are not paused and have add-ons there only because of a paused profile."""
+        profiles: dict[ClusterRef, set[ObjectKey]] = {}
+        for key, document in self.selecting.items():
+            if key.kind in kinds.PROFILE_KINDS and not frozen(document):
+                for cluster in (observed_clusters(document) & self._paused_on()) - self.matches(key):
+                    profiles.setdefault(cluster, set()).add(key)
+        return profiles
+
     def certain(self, key: ObjectKey) -> bool:
         """Whether Sveltos will certainly evaluate to ``matches(key)``."""
         documents = [self.selecting.get(profile) for profile in (key, *self.dependents.of(key))]
@@ -191,6 +216,8 @@ class SelectorIndex:
     def affected_by(self, change: Change) -> frozenset[ObjectKey]:
         """The selecting objects whose matches a step may change, including their prerequisites."""
         direct = self._directly_affected_by(change)
+        if change.before is not None and change.after is not None and not paused(change.after):
+            direct = direct.union(*(state.former_prerequisites(change.key) for state in self._states))
         return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
 
     def _directly_affected_by(self, change: Change) -> frozenset[ObjectKey]:

@@ -263,7 +263,8 @@ class Simulation:
             self._put_key(self._paused, key, inside=was_paused)
 
         self._undo(undo)
-        return dict.fromkeys({key, *before.prerequisites(key), *self._dependents.prerequisites(key)})
+        released = frozenset[ObjectKey]() if key in self._paused else self._start.former_prerequisites(key)
+        return dict.fromkeys({key, *before.prerequisites(key), *self._dependents.prerequisites(key), *released})
 
     # Evaluation -----------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.core.objects import same_json
+from gitsnap.core.text import plural
 from gitsnap.rollback.plan.consequences import Uncertainty
-from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, SelectorIndex, State, templated
+from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, Matches, SelectorIndex, State, templated
 from gitsnap.sveltos import inventory, kinds
 
 CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
@@ -39,6 +40,16 @@ def find_uncertainties(
     for key, reason in (*_generating(start, changes), *_classified(start, index, changes)):
         reasons.setdefault(key, reason)
     return [Uncertainty(key, reasons[key]) for key in sorted(reasons)]
+
+
+def delay_reason(end: State, key: ObjectKey, clusters: Matches) -> str:
+    """Why Sveltos may evaluate a profile before it knows the matches on ``clusters``; ``end`` is the last state."""
+    document = end.selecting.get(key) or {}
+    names = (document.get("spec") or {}).get("setRefs") or ()
+    kind = "Set" if key.namespace else "ClusterSet"
+    providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
+    where = plural(len(clusters), "cluster")
+    return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
 
 
 def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:
