@@ -61,12 +61,12 @@ class GitWriter:
         self._digests = self._cached.digests
 
     def _check_packed_refs(self) -> None:
-        """Raise ArchiveError where refs cannot be read: the next sample would not follow the newest one."""
+        """Raise ArchiveError where refs cannot be read: the next sample might not follow the newest sample."""
         if line := self._reader.damaged_line:
             file = Path(self._repository.path) / "packed-refs"
             raise ArchiveError(
                 f"{file} is damaged at line {line}, so that no sample can be added or removed",
-                hint="Remove the damaged line and what follows it, then fetch the refs from a clone or remote: "
+                hint="Remove the damaged line and all lines after it, then fetch the refs from a clone or remote: "
                 f"`git fetch URL 'refs/tags/{self._branch}/*:refs/tags/{self._branch}/*'`.",
             )
 
@@ -145,7 +145,7 @@ class GitWriter:
         return read_marks(self._repository, self._branch)
 
     def mark(self, sample: Sample) -> None:
-        """Mark a sample, so that retention does not remove it. Marking twice is no error. Raises StorageError."""
+        """Mark a sample, so that retention does not remove it. A sample may be marked twice. Raises StorageError."""
         try:
             create_ref(self._repository, f"{KEEP}{sample.tag}", sample.tag_id, force=True)
         except (pygit2.GitError, OSError) as error:
@@ -164,7 +164,7 @@ class GitWriter:
         present = self.samples()
         last = newest(present)
         if last is not None and any(sample.tag == last.tag for sample in samples):
-            raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next one builds on it")
+            raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next sample builds on it")
         if samples:
             removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
             self.samples()
@@ -232,7 +232,7 @@ class GitWriter:
             ) from error
 
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
-        """Whether the sample needs no new commit. New ciphertexts of equal values are no change."""
+        """Whether the sample needs no new commit. New ciphertexts of equal values are not a change."""
         if not read_commit(self._repository, head.commit).is_own:
             return False
         before = head.all_files
@@ -328,7 +328,7 @@ class GitWriter:
             raise ConflictError(
                 "another process removed objects of the sample while it was written: `git prune`, or "
                 "`git gc --prune=now`",
-                hint="Nothing is lost. Run the capture again, and leave its setting extensions.preciousObjects on.",
+                hint="Nothing is lost. Run the capture again, and keep extensions.preciousObjects set in the archive.",
             )
         try:
             if self._base is None:

@@ -63,7 +63,7 @@ def live_tree(
     *,
     keeper: SecretsKeeper | None,
     previous: Tree | None = None,
-    progress: Progress = lambda _what, _count: None,
+    progress: Progress = lambda _kind, _count: None,
 ) -> Tree:
     """The current state of a cluster, with the scope and the secrets mode of ``info``.
 

@@ -18,7 +18,7 @@ from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Cluster, Page
 
 RETRY_SECONDS = 5.0
-"""For how long one capture retries lists at a version that the server does not have, or does not have yet.
+"""How long one capture retries lists at a version that the server does not have, or does not have yet.
 
 The time that the server takes to answer counts: for a kind with a failed conversion webhook it is three seconds.
 """
@@ -128,7 +128,7 @@ class Lister:
         )
 
     def _first_page(self, query: _Query) -> tuple[Page, Iterator[Page]]:
-        """The first page and the rest. Retries at a resource version that the server may only be behind with (504)."""
+        """The first page and the rest. Tries again if the server may not have the resource version yet (504)."""
         while True:
             started = time.monotonic()
             pages = self._prefetched.pop(query, None) or self._request(query)

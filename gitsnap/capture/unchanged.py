@@ -18,7 +18,7 @@ from gitsnap.core.ports import CaptureCache, Tree
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600
-"""For how long the cache is used after the last capture that read every object completely."""
+"""How long the cache is used after the last capture that read every object completely."""
 
 _LONGEST_REVISION = 19
 """Digits of a revision of etcd, which has 64 bits. Another text, as for a folder of files, is not compared."""

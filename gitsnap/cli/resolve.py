@@ -28,7 +28,7 @@ class ArchiveOptions(ArchiveLocation):
         Raises UsageError if several archives fit, NotFoundError if no archive does.
         """
         archive = self.find()
-        terminal.warn_missing(archive.policy, archive.lacks())
+        terminal.warn_missing(archive.policy, archive.missing_parts())
         return archive
 
     def open_to_write(self) -> GitArchive:

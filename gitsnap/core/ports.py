@@ -143,7 +143,7 @@ class ControlPlane(Cluster, Watchable, Protocol):
 
 @runtime_checkable
 class FolderIndex(Protocol):
-    """Files with an index of folders, for callers that read only some folders."""
+    """Files that can be listed folder by folder, for callers that read only some folders."""
 
     def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
         """The entries of a folder: name -> id, and whether the entry is a folder; empty if there is no such folder.
@@ -164,7 +164,7 @@ class Tree(Protocol):
         """The kinds and objects for which the tree has only a substitute, sorted."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the folder of the area -> id of the content, sorted by path. May be FolderIndex."""
+        """Path below the folder of the area -> id of the content, sorted by path. May be a FolderIndex."""
 
     def read(self, blob: BlobId) -> bytes:
         """The content of an id that ``files`` of this tree returned."""
@@ -244,7 +244,7 @@ class SampleDraft:
     target: TagId | None = None
     """Before a rollback: the tag of the sample that is restored."""
     beside: bool = False
-    """For a copy of an archive that another process writes: adds a tag and leaves the branch where it is."""
+    """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature, ``""`` for a sample of a cluster."""
     extra: tuple[tuple[str, str], ...] = ()

@@ -48,17 +48,17 @@ def _run(server: _Server) -> tuple[list[str], list[float]]:
     """The reported changes and the pauses, until the prepared responses end."""
     heard: list[str] = []
 
-    def listed(documents: Sequence[JsonObject]) -> None:
+    def on_list(documents: Sequence[JsonObject]) -> None:
         assert not documents
 
-    def changed(document: JsonObject) -> None:
+    def on_change(document: JsonObject) -> None:
         heard.append(f"changed {document['metadata']['name']}")
 
-    def gone(document: JsonObject) -> None:
+    def on_delete(document: JsonObject) -> None:
         heard.append(f"gone {document['metadata']['name']}")
 
     pauses: list[float] = []
-    listener: Any = SimpleNamespace(listed=listed, changed=changed, gone=gone)
+    listener: Any = SimpleNamespace(on_list=on_list, on_change=on_change, on_delete=on_delete)
     cluster: Any = server
     watch = SnapshotWatch(lambda: cluster, listener, sleep=pauses.append)
     with pytest.raises(ClusterUnreachableError):

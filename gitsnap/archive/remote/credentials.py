@@ -25,7 +25,7 @@ _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
               "http_proxy", "https_proxy", "no_proxy", "all_proxy",
               "LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP")  # fmt: skip
 """Variables of this process that git gets together with the credentials of a Secret: proxies, and those of nss_wrapper,
-which gives a user name to a uid without one."""
+which gives a user name to a uid that has none."""
 
 _USER_VARIABLES = frozenset({
     "GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT",

@@ -39,7 +39,7 @@ _Archive = Annotated[
     typer.Option(
         "--archive",
         metavar="DIR|URL",
-        help="Folder or git URL of one archive. Given twice: compare samples of two archives.",
+        help="Folder or git URL of one archive. Give it twice to compare samples of two archives.",
     ),
 ]
 _FromSample = Annotated[

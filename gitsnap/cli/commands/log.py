@@ -90,7 +90,7 @@ def log(
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
     """Raise typer.Exit with EXIT_INCOMPLETE if no change was found, and the archive lacks a part of the history."""
-    if not entries and archive.lacks():
+    if not entries and archive.missing_parts():
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
