@@ -1,4 +1,4 @@
-"""Removes what killed processes leave in an archive: lock files, which make every retry fail, and temporary files.
+"""Removes files that killed processes leave in an archive: temporary files, and lock files, which make retries fail.
 
 Call these functions only under the writer's lock. A file of git is a leftover only if it is older than two seconds, no
 process has it open, and no git runs in the archive: ``git commit`` keeps ``index.lock`` while its editor is open, and

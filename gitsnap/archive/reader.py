@@ -64,7 +64,7 @@ class IndexedSample(Sample):
 
     @property
     def metadata(self) -> SampleMetadata:
-        """The content of the tag. Raises ArchiveError where the tag cannot be read, or is not what the index says."""
+        """The content of the tag. Raises ArchiveError where the tag cannot be read, or differs from the index."""
         return self._reader.read_metadata(self)
 
     @property

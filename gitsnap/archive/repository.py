@@ -277,7 +277,7 @@ def _open(folder: Path) -> pygit2.Repository:
 
 
 def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit2.Repository:
-    """Make the folder of the archive the working tree, whatever ``core.worktree`` in .git/config says."""
+    """Make the folder of the archive the working tree, and ignore ``core.worktree`` of .git/config."""
     if not repository.is_bare and repository.workdir is not None:
         inside = folder.resolve()
         own = inside.parent if inside == Path(repository.path).resolve() else inside

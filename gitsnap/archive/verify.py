@@ -231,7 +231,7 @@ class _Verifier:
         for sample in self._samples:
             own_name = read_tag(self._repository, sample.tag, sample.tag_id).name
             if own_name != sample.tag:
-                yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
+                yield Finding(True, sample.tag, f"was moved: it points at the object of the tag {own_name}")
             if pruned_count(sample.metadata.pruned) is None:
                 yield Finding(
                     True,
@@ -307,7 +307,7 @@ class _Verifier:
             return None
 
     def _check_recorded(self, gone: int) -> Iterator[Finding]:
-        """Whether retention recorded as many removed samples as are gone, as far as the tags can be followed."""
+        """Whether retention recorded the number of samples that are gone, as far as the tags can be followed."""
         try:
             recorded = len(unrecorded_samples(self._repository, self._branch, self._samples))
         except ArchiveError as error:

@@ -136,7 +136,7 @@ def is_index_intact(repository: pygit2.Repository) -> bool:
 
 
 def _rebuild_index(repository: pygit2.Repository, commit: str) -> None:
-    """Replace the index by that of a commit. Staged changes are lost: they could not be read any more."""
+    """Replace the index by that of a commit. Staged changes are lost, since the old index cannot be read."""
     file = Path(repository.path) / "index"
     file.unlink(missing_ok=True)
     index = pygit2.Index(str(file))

@@ -80,11 +80,11 @@ class GitWriter:
         return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
 
     @property
-    def seen(self) -> CaptureCache | None:
+    def cache(self) -> CaptureCache | None:
         """The capture cache of the newest sample; None where the branch has another commit, or there is no cache."""
         last = newest(self._samples)
         is_valid = last is not None and last.commit == self._base == self._cached.commit
-        return self._cached.seen if is_valid else None
+        return self._cached.cache if is_valid else None
 
     def store(self, content: bytes) -> BlobId:
         """Store content, and return its id. The content is durable only after ``record``. Raises StorageError."""
@@ -272,14 +272,14 @@ class GitWriter:
 
     def _save_cache(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
         """Write the capture cache, if it has changed."""
-        if draft.seen is None:
+        if draft.cache is None:
             return
-        before, seen = self._cached, draft.seen
-        same = before.seen is not None and before.commit == commit and before.seen.versions == seen.versions
-        if same and before.seen is not None and before.seen.checked_at == seen.checked_at:
+        before, cache = self._cached, draft.cache
+        same = before.cache is not None and before.commit == commit and before.cache.versions == cache.versions
+        if same and before.cache is not None and before.cache.checked_at == cache.checked_at:
             return
         digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
-        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, seen, digests))
+        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, cache, digests))
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)

@@ -77,7 +77,7 @@ class Archiver:
         files = self._unchanged.files(path, version)
         if not files:
             origin = self._inclusions.origin_if_left_out(obj)
-            if origin is not None:  # the object may match clusters and refer to objects of users all the same
+            if origin is not None:  # the object may still match clusters and refer to objects of users
                 facts = self._context.facts_of(obj) if origin in generated.INCLUDABLE else None
                 return Archived(obj.key, origin=origin, facts=facts)
             if not whole:

@@ -101,9 +101,9 @@ class Lister:
         """The pages of one list, at least one.
 
         Raises VersionExpiredError if the server no longer has the resource version of the capture. Without such a
-        version, GoneError means that the server dropped the list between two pages: the caller discards what it has
-        read of this list and asks again. If the server is too far behind with a kind, this one list is read as it is
-        now; the other lists keep their version.
+        version, GoneError means that the server dropped the list between two pages: the caller discards the
+        pages of this list and reads the list again. If the server is too far behind with a kind, this list is read in
+        its current state; the other lists keep their version.
         """
         query = _Query(resource, namespace, label_selector, field_selector, metadata_only, self._version)
         try:

@@ -35,8 +35,8 @@ def selected_pages(
 ) -> Iterator[ObjectPage]:
     """The pages of the lists that the selectors of one kind need, each with the selected objects.
 
-    An object that several selectors match is on one page only. Raises what ``Lister.pages`` raises, and InputError for
-    a selector that names namespaces of a cluster-scoped kind.
+    An object that several selectors match is on one page only. Raises the errors of ``Lister.pages``, and InputError
+    for a selector that names namespaces of a cluster-scoped kind.
     """
     selected: set[ObjectKey] = set()
     for selector in selectors:

@@ -199,8 +199,8 @@ def capture(
             check_cluster(archive, cluster_info)
         info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        seen = locked.seen if cluster_info.keeps_versions and not request.full else None
-        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
+        cache = locked.cache if cluster_info.keeps_versions and not request.full else None
+        unchanged = Unchanged(info, cache=cache, previous=previous, now=int(request.time.timestamp()))
         with cluster.reading_within(request.reading_seconds):
             collected = collect(
                 cluster,
@@ -239,7 +239,7 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
         incomplete=collected.incomplete,
         unresolved=sum(counts_as_unresolved(reference) for reference in collected.unresolved),
         managers={**collected.managers, **_own_writes(request)},
-        seen=unchanged.result() if cluster.keeps_versions and not request.also else None,
+        cache=unchanged.result() if cluster.keeps_versions and not request.also else None,
         signer=request.signer,
         extra=request.extra,
     )

@@ -56,7 +56,7 @@ class Substitutes:
         return tuple(sorted([*kinds.values(), *objects]))
 
     def is_missing(self, key: ObjectKey) -> bool:
-        """Whether an object has no substitute: the object may exist in the cluster all the same."""
+        """Whether an object has no substitute. The object may still exist in the cluster."""
         entries = (self._kinds.get(key.kind), self._objects.get(key))
         return any(entry is not None and entry.substitute is Substitute.MISSING for entry in entries)
 

@@ -201,7 +201,7 @@ def _check_arrival(report: Report) -> None:
     counts += [f"{late} not reported in time"] if late else []
     raise NotDeployedError(
         f"the configuration is restored, but not all clusters have it: {', '.join(counts)}",
-        hint="`kubectl get clustersummaries -A` shows what Sveltos does; --wait SECONDS waits longer.",
+        hint="`kubectl get clustersummaries -A` shows the state of each deployment; --wait SECONDS waits longer.",
     )
 
 

@@ -23,7 +23,7 @@ class ArchiveOptions(ArchiveLocation):
     archive: options.Archive = ""
 
     def open(self) -> GitArchive:
-        """Open the archive, and warn of parts that this copy of it lacks.
+        """Open the archive, and warn of missing parts.
 
         Raises UsageError if several archives fit, NotFoundError if no archive does.
         """

@@ -177,7 +177,7 @@ class ProgressLine:
         self.clear()
 
     def __call__(self, subject: str, count: int) -> None:
-        """Report progress: what is being read, such as a kind, and the number read so far."""
+        """Report progress: ``subject`` is being read, such as a kind; ``count`` is the number read so far."""
         if self._shown:
             self._text = self._describe(subject, count)
             if time.monotonic() - self._painted >= _REPAINT_SECONDS:

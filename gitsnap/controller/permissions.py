@@ -1,7 +1,7 @@
 """Limits of what a Snapshot may request, since the authors of Snapshots need not be the operators of the controller.
 
-The admission policy of the manifests checks what the author of a Snapshot may read. The checks here hold without that
-policy and for every author. Each refusal names the field, and the flag of the controller that permits it.
+The admission policy of the manifests checks what the author of a Snapshot may read. The checks here do not depend on
+that policy. Each refusal names the field, and the flag of the controller that permits it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Permissions:
         problems += _storage(policy, storage)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
-            raise NotPermittedError(f"Snapshot {policy.name} asks for what this controller does not permit:\n{listed}")
+            raise NotPermittedError(
+                f"Snapshot {policy.name} asks for settings that this controller does not permit:\n{listed}"
+            )
 
     def _secret_references(self, policy: Policy) -> Iterator[str]:
         references = (
@@ -82,7 +84,7 @@ class Permissions:
             )
         if _UNPROTECTED.match(url) and not self.insecure_push:
             yield (
-                "spec.push.url: a push goes by https:// or ssh://, since others can read and change what goes by "
+                "spec.push.url: a push goes by https:// or ssh://, since others can read and change data sent by "
                 "http:// or git://; --allow-insecure-push permits it"
             )
 

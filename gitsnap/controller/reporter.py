@@ -32,7 +32,7 @@ _LONGEST_NOTE = 1000
 """Characters; the API server takes 1024 bytes."""
 
 _MOST_PENDING = 2000
-"""The largest number of reports that wait. While as many wait, Events are dropped."""
+"""The largest number of reports that wait. Further Events are dropped."""
 
 _PAUSES = (1.0, 30.0)
 """First and longest pause after a failure, in seconds."""

@@ -38,7 +38,7 @@ class Reason(enum.StrEnum):
     """Ready: no run yet since the policy was created or its suspension ended."""
     SUSPENDED = "Suspended"
     """Ready: samples are taken on request only until spec.suspend is removed. The condition is True because the
-    controller does what the spec says: ``kubectl wait`` must not block, and no alert is due."""
+    controller follows the spec: ``kubectl wait`` must not block, and no alert is due."""
     ALL_KINDS_READ = "AllKindsRead"
     KINDS_CARRIED = "KindsCarried"
     """Not complete: kinds that could not be read were carried forward from the previous sample."""

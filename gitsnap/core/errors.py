@@ -35,7 +35,7 @@
     ├── InternalError             a defect of gitsnap itself
     └── AbortedError              the user declined or interrupted, or the process was asked to stop
 
-``core.consequences`` says what follows from each: exit code, next attempt, condition and Event.
+``core.consequences`` has the consequences of each class: exit code, next attempt, condition and Event.
 """
 
 from __future__ import annotations

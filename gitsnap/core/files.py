@@ -1,7 +1,8 @@
 """Files and folders on disk: atomic and durable writes, private key files, and temporary folders.
 
 A temporary folder exists for one command. Its owner holds a lock on the folder, and the kernel frees the lock when the
-owner dies, so a later process recognises the folder of a killed process. This module must not know what the files hold.
+owner dies, so a later process recognises the folder of a killed process. This module must not depend on the
+content of the files.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ class SampleMetadata:
     """Of a sample before a rollback: the tag of the sample that the rollback restores."""
     beside: CommitId | None = None
     """Of a sample that was taken in a copy of the archive: the commit of the branch in the copy. The tag points at this
-    commit, or at a child of it that is on no branch."""
+    commit, or at a child of this commit that no branch has."""
     imported: str = ""
     """Of an imported sample: the folder of the old Sveltos feature."""
     format: int = 1

@@ -72,7 +72,7 @@ class Cluster(Protocol):
 
         ``resource_version`` asks for the state at exactly that version. Raises GoneError if the server no longer has
         the version, does not have it yet, or drops it between two pages. An empty ``namespace`` means all namespaces.
-        ``metadata_only``: the caller needs the metadata alone; a cluster may send whole objects all the same.
+        ``metadata_only``: the caller needs only the metadata. A cluster may still send whole objects.
         The call may already request the first page.
         """
 
@@ -110,7 +110,7 @@ class Cluster(Protocol):
         """
 
     def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
-        """Keep server messages about these kinds out of errors from now on, as for Secrets: they may quote values."""
+        """Keep server messages about these kinds, which may quote values, out of errors from now on, as for Secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,10 @@ class ControlPlane(Cluster, Watchable, Protocol):
 class FolderIndex(Protocol):
     """Files that can be listed folder by folder, for callers that read only some folders."""
 
-    def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
+    def folder(self, path: str) -> Mapping[str, tuple[str, bool]]:
         """The entries of a folder: name -> id, and whether the entry is a folder; empty if there is no such folder.
 
-        ``place`` ends with a slash; the top folder is ``""``. Folders with equal ids have equal contents.
+        ``path`` ends with a slash; the top folder is ``""``. Folders with equal ids have equal contents.
         """
 
 
@@ -237,7 +237,7 @@ class SampleDraft:
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
     """Path below ``configuration/`` -> field manager that wrote the object last. Only changed paths are used."""
-    seen: CaptureCache | None = None
+    cache: CaptureCache | None = None
     """The cache for the next capture, which is not part of the sample."""
     signer: Callable[[bytes], bytes] | None = None
     """Returns the signature of the content of the tag. None: the tag gets no signature."""
@@ -275,7 +275,7 @@ class ArchiveWriter(Protocol):
         """The tree of the newest commit of the branch, None for an archive without commits."""
 
     @property
-    def seen(self) -> CaptureCache | None:
+    def cache(self) -> CaptureCache | None:
         """The cache of the capture of the newest sample, None if there is none."""
 
     def store(self, content: bytes) -> BlobId:

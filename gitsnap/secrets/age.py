@@ -353,7 +353,7 @@ def _parse_identities(text: str, source: str) -> list[Identity]:
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED")):
         raise SecretsError(
             f"{source} is protected by a passphrase, and gitsnap cannot ask for it",
-            hint=f"Decrypt it for the one command: --identity <(age -d {source})",
+            hint=f"Decrypt it for this command only: --identity <(age -d {source})",
         )
     if text.startswith("-----BEGIN"):
         with suppress(pyrage.IdentityError):

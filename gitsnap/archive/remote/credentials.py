@@ -108,7 +108,7 @@ def _user_environment(url: str) -> dict[str, str | None]:
 def _credential_settings() -> list[tuple[str, str]]:
     """The settings ``credential.*`` of the git configuration of the user and of the machine.
 
-    git reads them outside of the archive, so that nobody who can write to the archive selects a conditional include.
+    git reads them outside of the archive, so that a writer of the archive cannot select a conditional include.
     """
     environment: dict[str, str | None] = dict(os.environ)
     for name in list(environment):

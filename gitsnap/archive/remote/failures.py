@@ -21,7 +21,7 @@ _UNINFORMATIVE = (
     "hint:", "Warning:", "Please make sure you have the correct access", "and the repository exists",
     "error: failed to push some refs to",
 )  # fmt: skip
-"""Prefixes of lines that git prints whatever the cause is."""
+"""Prefixes of lines that git prints for every cause."""
 
 _REF_LINE = re.compile(r"!\t[^\t]*:(?P<name>[^\t:]*)\t\[(?P<kind>[^]]+)\](?: \((?P<reason>.*)\))?")
 """A line of `git push --porcelain` about a ref that was not updated."""
@@ -50,7 +50,7 @@ class FailureCause:
     """The hint for a user with credentials of their own, where it differs from ``hint``."""
 
     def matches(self, text: str) -> bool:
-        """Whether one of the patterns matches."""
+        """Whether a pattern matches the text."""
         return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.patterns)
 
 

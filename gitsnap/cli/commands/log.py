@@ -187,7 +187,7 @@ def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
 
 
 def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
-    """Return what happened to the objects that one of two trees lacks."""
+    """Return the actions on objects that one of two trees lacks."""
     from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
 
     return object_actions_between(before, after, changes)

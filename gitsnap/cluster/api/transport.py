@@ -112,7 +112,7 @@ class Transport:
         """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.
 
         The first repetition follows at once: the connection may have been idle. Further repetitions wait for
-        a server that has answered before, for as long as a restart takes, all requests together.
+        a server that has answered before, all requests together for as long as a restart takes.
         """
         if lost == 0:
             return True

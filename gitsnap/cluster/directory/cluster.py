@@ -195,7 +195,7 @@ class DirectoryCluster:
             live = self._find(key)
             check_preconditions(key, live.document, {"uid": uid, "resourceVersion": resource_version})
             if not dry_run:
-                self._serving(key.kind)  # remembers the kind, so that an object of it can be created again
+                self._serving(key.kind)  # remembers the kind, so that the object can be created again
                 live.file.put(key, None)
                 del self._kinds[key.kind][key]
                 self._raise_version()
