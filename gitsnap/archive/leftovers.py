@@ -91,8 +91,8 @@ def _is_settled(file: Path) -> bool:
 def _is_git_running(git_folder: Path) -> bool:
     """Whether a git runs in the archive, as far as /proc shows it.
 
-    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started
-    needs no exception: if it takes locks, it also holds the writer's lock, so it is not running now.
+    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started needs no
+    exception: if that git takes locks, it also holds the writer's lock, so it is not running now.
     """
     folders = {git_folder.resolve(), git_folder.resolve().parent}
     for process in Path("/proc").glob("[0-9]*"):

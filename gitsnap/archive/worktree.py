@@ -109,7 +109,7 @@ def was_checked_out(repository: pygit2.Repository) -> bool:
 
 
 def checked_out_commit(repository: pygit2.Repository) -> str | None:
-    """The commit that the last update wrote; None for none. A capture creates the tag before it updates."""
+    """The commit that the last update wrote; None for none. A capture creates its tag before this update."""
     try:
         commit = Path(repository.path, _CHECKED_OUT).read_text(errors="replace").strip()
     except FileNotFoundError:
