@@ -1,7 +1,7 @@
 """Archives: git repositories, one for each snapshot policy. The only package that imports pygit2.
 
 The layout, refs and messages are those of ``gitsnap.format``. Modules that only writing, verification or a change log
-needs are imported there: to load them takes a tenth of the time of a command that reads a sample.
+needs are imported there: loading them takes a tenth of the time of a command that reads a sample.
 """
 
 from __future__ import annotations
@@ -114,36 +114,36 @@ class GitArchive:
         return samples, problems
 
     def _doubt(self, samples: Samples, problems: Problems) -> str:
-        """Why the newest sample may not be here; ``""`` for none. Missing contents and history hide no samples."""
-        lacking = [str(lack) for lack in self.lacks() if not samples or lack.what in _HIDING]
+        """Why the newest sample may not be here; ``""`` for no reason. Missing contents and history hide no samples."""
+        lacking = [str(part) for part in self.missing_parts() if not samples or part.category in _HIDING]
         return "; ".join([*lacking, *_damaged_newest(samples, problems)])
 
-    def lacks(self) -> list[MissingPart]:
+    def missing_parts(self) -> list[MissingPart]:
         """The parts of the archive that this copy lacks; none for a complete archive."""
         samples = self._samples.read()[0]
-        missing = self._lacks(samples)
+        missing = self._missing_parts(samples)
         if missing and (again := self._samples.read()[0]) is not samples:
-            return self._lacks(again)  # a concurrent capture had moved the branch, and has created its tag now
+            return self._missing_parts(again)  # meanwhile a concurrent capture created its tag
         return missing
 
     def missing_contents(self) -> list[MissingPart]:
         """The missing contents of this copy, with the commands that fetch them."""
         from gitsnap.archive.completeness import find_missing_objects
 
-        return [lack for lack in find_missing_objects(self._repository) if lack.what == "contents"]
+        return [part for part in find_missing_objects(self._repository) if part.category == "contents"]
 
     def check_samples(self) -> None:
-        """Raise ArchiveError where samples may exist that are not here: retention must not decide without them."""
+        """Raise ArchiveError if samples may exist that are not here: retention must not decide without them."""
         for damaged in _damaged_newest(*self._samples.read()):
             raise ArchiveError(f"no sample of {self._folder} can be removed: {damaged}", hint=DAMAGED)
-        for lack in self.lacks():
-            if lack.what in _HIDING:
+        for part in self.missing_parts():
+            if part.category in _HIDING:
                 raise ArchiveError(
-                    f"no sample of {self._folder} can be removed: {lack.message}",
-                    hint=f"Fetch them: `{lack.command}`." if lack.command else DAMAGED,
+                    f"no sample of {self._folder} can be removed: {part.message}",
+                    hint=f"Fetch them: `{part.command}`." if part.command else DAMAGED,
                 )
 
-    def _lacks(self, samples: Samples) -> list[MissingPart]:
+    def _missing_parts(self, samples: Samples) -> list[MissingPart]:
         from gitsnap.archive.missing_samples import find_missing_parts
 
         damaged_line = self._samples.damaged_line

@@ -25,7 +25,7 @@ class CachedCommit:
     """What the cache holds about the files of a commit."""
 
     commit: str = ""
-    seen: CaptureCache | None = None
+    cache: CaptureCache | None = None
     digests: dict[str, bytes] = field(default_factory=dict)
     """Blob id -> SHA-256 of the content."""
 
@@ -36,30 +36,30 @@ def load(git_folder: Path) -> CachedCommit:
         document = json.loads((git_folder / _NAME).read_bytes())
         if document["layout"] != _LAYOUT:
             return CachedCommit()
-        seen = CaptureCache(
+        cache = CaptureCache(
             key=str(document["key"]),
             revision=int(document["revision"]),
             checked_at=int(document["checkedAt"]),
             versions=dict(document["versions"]),
         )
         digests = {blob: bytes.fromhex(digest) for blob, digest in document["digests"].items()}
-        return CachedCommit(str(document["commit"]), seen, digests)
+        return CachedCommit(str(document["commit"]), cache, digests)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return CachedCommit()
 
 
 def save(git_folder: Path, cached: CachedCommit) -> None:
     """Write the cache. A failure to write is ignored: the next capture only takes longer."""
-    seen = cached.seen
-    if seen is None:
+    cache = cached.cache
+    if cache is None:
         return
     document: Mapping[str, object] = {
         "layout": _LAYOUT,
         "commit": cached.commit,
-        "key": seen.key,
-        "revision": seen.revision,
-        "checkedAt": seen.checked_at,
-        "versions": dict(seen.versions),
+        "key": cache.key,
+        "revision": cache.revision,
+        "checkedAt": cache.checked_at,
+        "versions": dict(cache.versions),
         "digests": {blob: digest.hex() for blob, digest in cached.digests.items()},
     }
     with contextlib.suppress(OSError):

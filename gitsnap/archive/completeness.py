@@ -26,7 +26,7 @@ FETCH_CONTENTS = "git fetch --refetch --no-filter --tags"
 class MissingPart:
     """A part of the archive that this copy does not have."""
 
-    what: str
+    category: str
     """``history``, ``contents``, ``samples`` or ``refs``."""
     message: str
     command: str = ""
@@ -71,7 +71,7 @@ _RESTORE = "restore the folder, or clone the archive again without --reference a
 
 def hint_for_missing_objects(repository: pygit2.Repository) -> str:
     """The hint for an object that is missing or damaged: this copy may have been made without the object."""
-    return next((f"{lack}." for lack in find_missing_objects(repository)), DAMAGED)
+    return next((f"{part}." for part in find_missing_objects(repository)), DAMAGED)
 
 
 def is_shallow(repository: pygit2.Repository) -> bool:

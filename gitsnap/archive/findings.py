@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
 from gitsnap.archive import worktree
+from gitsnap.core.text import join_names
 from gitsnap.git.process import common_folder, git_settings, run_git
 
 _SECONDS = 300.0
 """Time limit for the comparison. A hostile tree, which holds itself many times over, would take git years."""
 
-_MOST_NAMED = 5
+MOST_NAMED = 5
 """The largest number of names that a message lists."""
 
 
@@ -72,10 +73,4 @@ def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:
         return
     changed = sorted(line[3:] for line in done.stdout.split("\0") if line)
     if changed:
-        yield Finding(False, "working tree", f"changed by hand, and left alone: {shortened(changed)}")
-
-
-def shortened(names: Sequence[str]) -> str:
-    """The first five names, and the number of the others."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield Finding(False, "working tree", f"changed by hand, and left alone: {join_names(changed, most=MOST_NAMED)}")

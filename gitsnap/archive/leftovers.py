@@ -1,4 +1,4 @@
-"""Removes what killed processes leave in an archive: lock files, which make every retry fail, and temporary files.
+"""Removes files that killed processes leave in an archive: temporary files, and lock files, which make retries fail.
 
 Call these functions only under the writer's lock. A file of git is a leftover only if it is older than two seconds, no
 process has it open, and no git runs in the archive: ``git commit`` keeps ``index.lock`` while its editor is open, and
@@ -91,8 +91,8 @@ def _is_settled(file: Path) -> bool:
 def _is_git_running(git_folder: Path) -> bool:
     """Whether a git runs in the archive, as far as /proc shows it.
 
-    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started need not be
-    told apart: if it takes locks, it also holds the writer's lock, and so does not run now.
+    The process name ``gitsnap`` does not count, although it begins with ``git``. A git that gitsnap started needs no
+    exception: if that git takes locks, it also holds the writer's lock, so it is not running now.
     """
     folders = {git_folder.resolve(), git_folder.resolve().parent}
     for process in Path("/proc").glob("[0-9]*"):

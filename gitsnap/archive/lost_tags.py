@@ -1,7 +1,7 @@
 """Finds samples whose tags are gone, from the commits of the branch and the tag objects in the archive.
 
 A capture writes the tag object, moves the branch, then creates the tag. A capture that was killed in between leaves a
-commit and a tag object without a tag; the next capture then follows the sample before it. If tags were deleted, or were
+commit and a tag object without a tag; the next capture then follows the sample before. If tags were deleted, or were
 never fetched into a clone, the next capture must not use their sequence numbers again.
 """
 
@@ -40,7 +40,7 @@ def find_newest_lost(
         repository: The repository of the archive.
         branch: The branch of the archive.
         samples: All samples that have tags.
-        newest: The newest of these on the branch.
+        newest: The newest sample on the branch, which is not a detached one; None for none.
         head: The commit that the next sample builds on.
 
     Returns:
@@ -67,8 +67,8 @@ def find_newest_lost(
         )
     last = max(lost, default=None)
     before = newest.sequence if newest else 0
-    # The newest lost tag may be that of a killed capture, unless the working tree shows its commit: a capture updates
-    # the working tree after it created the tag. A lost tag before the newest one was a sample in any case.
+    # The newest lost tag may belong to a killed capture, unless the working tree shows its commit: a capture creates
+    # the tag before it updates the working tree. Earlier lost tags were samples in any case.
     fewest = 1 if checked_out_commit(repository) == head else 2
     if last is None or last.sequence < before + fewest:
         return None

@@ -46,7 +46,7 @@ def marks_since(head: GitTree | None, info: TreeInfo) -> tuple[str, ...]:
         return ()
     try:
         before = head.info
-    except ArchiveError:  # a commit by hand removed gitsnap.yaml
+    except ArchiveError:  # somebody removed gitsnap.yaml in a commit by hand
         return ()
     marks = []
     if (before.kinds, before.resources) != (info.kinds, info.resources):

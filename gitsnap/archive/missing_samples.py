@@ -26,7 +26,7 @@ from gitsnap.archive.worktree import checked_out_commit
 from gitsnap.core.model import Sample
 
 _MOST_COMMITS = 1000
-"""The largest number of commits, from the head of a branch on, among which a commit with a sample is searched."""
+"""The largest number of commits that are read from the head of a branch, to find a commit with a sample."""
 
 
 def find_missing_parts(
@@ -40,13 +40,13 @@ def find_missing_parts(
         repository: The repository of the archive.
         branch: The branch of the archive.
         samples: All samples that can be read.
-        newest: The newest of these on the branch.
+        newest: The newest sample on the branch, which is not a detached one; None for none.
         damaged_line: The number of the line of ``packed-refs`` that git cannot read; 0 for none.
 
     Raises:
         ArchiveError: The ref of the branch is damaged.
     """
-    missing = [lack for lack in find_missing_objects(repository) if lack.command != FETCH_CONTENTS]
+    missing = [part for part in find_missing_objects(repository) if part.command != FETCH_CONTENTS]
     if damaged_line:
         missing.append(
             MissingPart(
@@ -77,7 +77,7 @@ def _missing_samples(
             return [MissingPart("history", message, f"git fetch {fetched}")]
         message = f"neither the branch {branch} nor the tag of a sample is here, only a branch made from {branch}"
         return [MissingPart("samples", message, f"{FETCH_TAGS} {fetched}")]
-    # A capture updates the working tree after it created the tag: the commit shown there is not of a killed capture.
+    # A capture creates the tag before it updates the working tree, so the commit shown there has had a tag.
     shown = "" if copied or (newest is not None and {newest.commit} == heads) else checked_out_commit(repository)
     if shown and not heads:
         heads = {shown}

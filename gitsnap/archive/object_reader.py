@@ -48,7 +48,7 @@ def is_object_id(text: str) -> bool:
 
 
 def check_not_truncated(repository: pygit2.Repository, name: str) -> None:
-    """Raise ArchiveError for an object that libgit2 would never finish reading. Call this before it reads an object."""
+    """Raise ArchiveError for a truncated object. Call this before libgit2 reads the object: it would never end."""
     if is_truncated(f"{repository.path}objects", name):
         raise ArchiveError(f"the object {name} of the archive is damaged: its end is missing", hint=DAMAGED)
 
@@ -77,7 +77,7 @@ def is_truncated(objects: Path | str, name: str) -> bool:
 def has_intact_object(repository: pygit2.Repository, name: str) -> bool:
     """Whether the archive has an object and can read it. A damaged loose object counts as absent: it is written again.
 
-    Raises ArchiveError for an object that is damaged in a pack: libgit2 would go on to read it from there.
+    Raises ArchiveError for an object that is damaged in a pack: libgit2 would still read the damaged copy.
     """
     identity = pygit2.Oid(hex=name)
     if not repository.odb.exists(identity):

@@ -136,7 +136,7 @@ class _Pack:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the batch to the worker thread when the previous batch is done. So memory holds at most two batches."""
+        """Give the batch to the worker thread when the previous batch is done. Memory holds at most two batches."""
         self._wait()
         batch, self._batch = self._batch, []
         self._deflating = self._worker.submit(self._deflate, batch)

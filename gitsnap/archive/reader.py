@@ -27,8 +27,8 @@ from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, CommitId, IncompleteKind, Sample, SampleMetadata, TagId, TreeInfo
 from gitsnap.format import is_tag_of, parse_tag_message, tree_info_from_bytes
 
-_WORTH_KEEPING = 200
-"""The index is rewritten when it lacks this many tags: they take ten milliseconds to read."""
+_MOST_UNINDEXED = 200
+"""The index is rewritten when it lacks this many tags. Reading so many tags takes ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class IndexedSample(Sample):
 
     @property
     def metadata(self) -> SampleMetadata:
-        """The content of the tag. Raises ArchiveError where the tag cannot be read, or is not what the index says."""
+        """The content of the tag. Raises ArchiveError where the tag cannot be read, or differs from the index."""
         return self._reader.read_metadata(self)
 
     @property
@@ -82,7 +82,7 @@ class Samples(Sequence[Sample]):
     """Samples in their order. A sample is made when it is used: most commands use two of tens of thousands."""
 
     def __init__(self, rows: Sequence[Row], added: Sequence[Row], reader: SampleReader) -> None:
-        """Make the samples of ``rows``, and of ``added``, which follow after ``rows``. ``reader``: reads their tags."""
+        """Make the samples of ``rows``, followed by those of ``added``. ``reader``: reads their tags."""
         self._rows = rows
         self._added = added
         self._reader = reader
@@ -91,7 +91,7 @@ class Samples(Sequence[Sample]):
 
     @property
     def doubt(self) -> str:
-        """Why samples may be missing, so that the last may not be the newest; ``""`` for none (history.Doubtful)."""
+        """Why newer samples than the last may exist; ``""`` for no reason (history.samples.MaybeIncomplete)."""
         return self.find_doubt()
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class Samples(Sequence[Sample]):
         return map(self._sample, chain(reversed(self._added), reversed(self._rows)))
 
     def until(self, moment: datetime) -> Sample | None:
-        """The newest sample that was taken at ``moment`` or before; None for none (history.TimeIndexed)."""
+        """The newest sample that was taken at ``moment`` or before; None for none (history.samples.TimeIndexed)."""
         for rows in (self._added, self._rows):
             if isinstance(rows, Rows):
                 row = rows.until(moment)
@@ -193,7 +193,7 @@ class SampleReader:
             added, read, problems = self._rows(loose, index.others)
             in_order = not index.rows or not added or index.rows[-1] < added[0]
             samples = Samples(index.rows, added, self) if in_order else self._sorted([*index.rows, *added])
-            is_new = len(read) >= _WORTH_KEEPING
+            is_new = len(read) >= _MOST_UNINDEXED
         else:
             named, self.damaged_line = refs.unpacked(), refs.damaged_line
             tags = _tags_among({**named, **refs.loose}.items(), self._branch)
@@ -201,7 +201,7 @@ class SampleReader:
             samples = self._sorted(rows)
             if problems or self.damaged_line or named.keys() & refs.loose.keys():
                 packed = ""  # a packed tag has no row
-            is_new = len(samples if packed else read) >= _WORTH_KEEPING
+            is_new = len(samples if packed else read) >= _MOST_UNINDEXED
         if is_new:
             loose_names = {name for name, _ in loose}
             sample_index.save(
@@ -213,7 +213,7 @@ class SampleReader:
         return samples, problems
 
     def _rows(self, tags: list[tuple[str, str]], known: Iterable[Row]) -> tuple[list[Row], list[Sample], Problems]:
-        """The rows of some tags, sorted; the samples whose tags were read for it; the tags that could not be read.
+        """The rows of some tags, sorted; the samples whose tags were read now; the tags that could not be read.
 
         ``tags``: names and targets. ``known``: the rows of the index.
         """

@@ -1,7 +1,7 @@
 """Lists, reads and creates refs.
 
 Refs are listed from git's own files: libgit2 takes ten times as long for tens of thousands of refs. Only the files
-backend of git is supported (gitrepository-layout(5)); libgit2 opens no other one.
+backend of git is supported (gitrepository-layout(5)); libgit2 does not open other backends.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Refs:
     def unpacked(self) -> dict[str, str]:
         """Full name -> target of the packed refs below the prefix, up to the first line that git cannot read."""
         if f" {self.prefix}".encode() not in self.packed:
-            return {}  # most archives have no marks, and one search is much faster than a look at each line
+            return {}  # most archives have no marks, and one search is much faster than reading each line
         lines = self.readable.decode("utf-8", "surrogateescape").split("\n")
         return {line[41:]: line[:40] for line in lines if line.startswith(self.prefix, 41)}
 

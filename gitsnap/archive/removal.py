@@ -1,9 +1,8 @@
 """Removes samples and marks. All tags are deleted in one transaction of git.
 
 Before that, the ref ``refs/gitsnap/pruned/<branch>`` is set to a blob that lists the tags. The tag of the next sample
-records the listed tags that are gone (docs/FORMAT.md). So every removed sample is recorded, even if the process is
-killed at any point.
-This module must not decide which samples are removed.
+records the listed tags that are gone (docs/FORMAT.md). Every removed sample is recorded, even if the process is
+killed at any point. This module must not decide which samples are removed.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def check_storage(storage: Path) -> None:
     if not storage.exists():
         raise StorageError(
             f"the storage folder {storage} does not exist",
-            hint="Create it, or name another one with --storage or GITSNAP_STORAGE.",
+            hint="Create it, or name another folder with --storage or GITSNAP_STORAGE.",
         )
     if not storage.is_dir():
         raise StorageError(
@@ -123,7 +123,7 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
             hint=f"If it is a git bundle, `git clone {folder} FOLDER` makes an archive.",
         )
     if not folder.is_dir():
-        raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` makes one.")
+        raise NotFoundError(f"there is no archive at {folder}", hint="`gitsnap capture` creates one.")
     if not _is_readable(folder):
         raise StorageError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
     if not (folder / ".git").exists() and not (folder / "objects").is_dir():
@@ -131,17 +131,17 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
         if inside:
             raise ArchiveError(
                 f"{folder} is not a gitsnap archive: it is a storage folder, with the archives {inside}",
-                hint="Name it with --storage, or one of these with --archive.",
+                hint="Name this folder with --storage, or one of the archives with --archive.",
             )
         if (folder / _TREE_INFO).is_file():
             raise _without_git(folder)
         raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint="Name another --storage.")
     branch = _branch_of(folder, policy)
     if branch is None:
-        for lack in find_missing_objects(_open(folder)):
+        for part in find_missing_objects(_open(folder)):
             raise ArchiveError(
-                f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {lack.message}",
-                hint=f"`{lack.command}` fetches them." if lack.command else "Then try again.",
+                f"{folder} is a git repository, and no gitsnap.yaml can be read in it: {part.message}",
+                hint=f"`{part.command}` fetches them." if part.command else "Then try again.",
             )
         raise ArchiveError(
             f"{folder} is a git repository, but not a gitsnap archive: no branch of it holds gitsnap.yaml",
@@ -277,7 +277,7 @@ def _open(folder: Path) -> pygit2.Repository:
 
 
 def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit2.Repository:
-    """Make the folder of the archive the working tree, whatever ``core.worktree`` in .git/config says."""
+    """Make the folder of the archive the working tree, and ignore ``core.worktree`` of .git/config."""
     if not repository.is_bare and repository.workdir is not None:
         inside = folder.resolve()
         own = inside.parent if inside == Path(repository.path).resolve() else inside
@@ -287,7 +287,7 @@ def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit
 
 
 def _branch_of(folder: Path, policy: str = "") -> str | None:
-    """The branch of the archive; None where the repository is no archive. Raises ArchiveError for a newer format."""
+    """The branch of the archive; None for another repository. Raises ArchiveError for a newer format."""
     repository = _open(folder)
     config = repository.config
     if "gitsnap.format" in config:
@@ -327,7 +327,7 @@ def chosen_branch(branches: Sequence[str], policy: str, *, where: str) -> str:
 
 
 def _description(folder: Path) -> str:
-    """What a folder that is not an archive seems to be, for a message."""
+    """A phrase for messages: the likely content of a folder that is not an archive."""
     entries = [entry.name for entry in folder.iterdir()]
     if not entries:
         return ": it is an empty folder"

@@ -145,12 +145,12 @@ class TreeFiles(Mapping[str, BlobId]):
         self._last: tuple[str | None, Mapping[str, Entry]] = (None, {})
         """Path and entries of the last folder: callers look up the files of a folder one after the other."""
 
-    def folder(self, place: str) -> Mapping[str, Entry]:
+    def folder(self, path: str) -> Mapping[str, Entry]:
         """The entries of a folder; none where the folder does not exist (ports.FolderIndex)."""
         tree, prefix = self._tree, ""
-        if place.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
-            raise _too_large(place)
-        for name in place.split("/")[:-1]:
+        if path.count("/") > _LEVELS or self._entries_read > _MOST_FILES * 10:
+            raise _too_large(path)
+        for name in path.split("/")[:-1]:
             child, is_folder = self._folders.entries(tree, prefix).get(name, ("", False))
             if not is_folder:
                 return {}

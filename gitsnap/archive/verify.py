@@ -17,7 +17,7 @@ import pygit2
 
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
-from gitsnap.archive.findings import Finding, changed_files, shortened
+from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_blob, read_object
 from gitsnap.archive.reader import GitTree, Problem, newest, read_samples
@@ -27,6 +27,7 @@ from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, Sample, SampleMetadata
+from gitsnap.core.text import join_names
 from gitsnap.format import parse_tag_message, pruned_count
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
@@ -115,9 +116,9 @@ class _Verifier:
         elif not self._samples:
             yield Finding(True, self._branch, self._without_samples())
         elif self._is_own_archive:
-            for lack in self._lacks:
-                if lack.what == "samples":
-                    yield Finding(True, self._branch, lack.message)
+            for part in self._missing_parts:
+                if part.category == "samples":
+                    yield Finding(True, self._branch, part.message)
         try:
             self._repository.lookup_reference("HEAD")
         except (KeyError, ValueError, pygit2.GitError):
@@ -131,7 +132,7 @@ class _Verifier:
             yield Finding(False, "git", message)
 
     @cached_property
-    def _lacks(self) -> list[MissingPart]:
+    def _missing_parts(self) -> list[MissingPart]:
         try:
             return find_missing_parts(
                 self._repository, self._branch, self._samples, newest(self._samples), damaged_line=0
@@ -145,7 +146,7 @@ class _Verifier:
         return not is_clone(self._repository)
 
     def _without_samples(self) -> str:
-        missing = any(lack.what == "samples" for lack in self._lacks)
+        missing = any(part.category == "samples" for part in self._missing_parts)
         return f"no sample {'is here' if missing else 'was taken yet'}: there is nothing to verify"
 
     def _has_grafts(self) -> bool:
@@ -155,7 +156,7 @@ class _Verifier:
             return False
 
     def objects(self) -> Iterator[Finding]:
-        """The errors of `git fsck`. It does not read the index, whose damage would stop it."""
+        """The errors of `git fsck`. The index, whose damage would stop git, is not read."""
         self._progress("git fsck", 0)
         done = run_git(
             Path(self._repository.path), "fsck", "--full", "--strict", "--no-dangling", "--no-progress", refs="copied",
@@ -166,7 +167,7 @@ class _Verifier:
             yield Finding(True, "git", line.removeprefix("error: "))
 
     def branch_and_commits(self) -> Iterator[Finding]:
-        """Whether the branch has the commit of every sample, and commits that gitsnap did not make."""
+        """Whether the branch has the commit of every sample, and which commits gitsnap did not make."""
         try:
             heads = branch_heads(self._repository, self._branch)
         except ArchiveError:
@@ -230,7 +231,7 @@ class _Verifier:
         for sample in self._samples:
             own_name = read_tag(self._repository, sample.tag, sample.tag_id).name
             if own_name != sample.tag:
-                yield Finding(True, sample.tag, f"was moved: it points at what was the tag {own_name}")
+                yield Finding(True, sample.tag, f"was moved: it points at the object of the tag {own_name}")
             if pruned_count(sample.metadata.pruned) is None:
                 yield Finding(
                     True,
@@ -306,7 +307,7 @@ class _Verifier:
             return None
 
     def _check_recorded(self, gone: int) -> Iterator[Finding]:
-        """Whether retention recorded as many removed samples as are gone, as far as the tags can be followed."""
+        """Whether retention recorded the number of samples that are gone, as far as the tags can be followed."""
         try:
             recorded = len(unrecorded_samples(self._repository, self._branch, self._samples))
         except ArchiveError as error:
@@ -322,7 +323,7 @@ class _Verifier:
             metadata = previous[1] if previous else None
         lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
         if gone > recorded and followed:
-            names = shortened(sorted(self._removed))
+            names = join_names(sorted(self._removed), most=MOST_NAMED)
             yield Finding(True, self._branch, f"{lost}, and retention took {recorded}: {names}")
         elif gone > recorded:
             here = "1 sample is not here" if gone == 1 else f"{gone} samples are not here"
@@ -337,7 +338,7 @@ class _Verifier:
         return is_partial(self._repository)
 
     def contents(self) -> Iterator[Finding]:
-        """Whether each sample can be read, with the digest and the number of objects in its tag."""
+        """Whether each sample can be read, and has the digest and the number of objects that its tag records."""
         known: dict[str, tuple[str, int] | str] = {}  # samples of one commit are read once
         unread = 0
         for number, sample in enumerate(self._samples, start=1):
@@ -368,7 +369,7 @@ class _Verifier:
             for path, blob in sorted((os.fsencode(path), blob) for path, blob in files.items()):
                 digest.update(path + b"\0" + self._digest(blob).encode() + b"\n")
             if self._folders.irregular:
-                listed = shortened(sorted(self._folders.irregular))
+                listed = join_names(sorted(self._folders.irregular), most=MOST_NAMED)
                 return f"its tree has entries that are neither ordinary files nor folders: {listed}"
             return digest.hexdigest(), len(tree.files(Area.CONFIGURATION))
         except ArchiveError as error:

@@ -109,7 +109,7 @@ def was_checked_out(repository: pygit2.Repository) -> bool:
 
 
 def checked_out_commit(repository: pygit2.Repository) -> str | None:
-    """The commit that the last update wrote; None for none. A capture creates the tag before this update."""
+    """The commit that the last update wrote; None for none. A capture creates its tag before this update."""
     try:
         commit = Path(repository.path, _CHECKED_OUT).read_text(errors="replace").strip()
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def is_index_intact(repository: pygit2.Repository) -> bool:
 
 
 def _rebuild_index(repository: pygit2.Repository, commit: str) -> None:
-    """Replace the index by that of a commit. Staged changes are lost: they could not be read any more."""
+    """Replace the index by that of a commit. Staged changes are lost, since the old index cannot be read."""
     file = Path(repository.path) / "index"
     file.unlink(missing_ok=True)
     index = pygit2.Index(str(file))

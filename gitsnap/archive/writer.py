@@ -61,12 +61,12 @@ class GitWriter:
         self._digests = self._cached.digests
 
     def _check_packed_refs(self) -> None:
-        """Raise ArchiveError where refs cannot be read: the next sample would not follow the newest one."""
+        """Raise ArchiveError where refs cannot be read: the next sample might not follow the newest sample."""
         if line := self._reader.damaged_line:
             file = Path(self._repository.path) / "packed-refs"
             raise ArchiveError(
                 f"{file} is damaged at line {line}, so that no sample can be added or removed",
-                hint="Remove the damaged line and what follows it, then fetch the refs from a clone or remote: "
+                hint="Remove the damaged line and all lines after it, then fetch the refs from a clone or remote: "
                 f"`git fetch URL 'refs/tags/{self._branch}/*:refs/tags/{self._branch}/*'`.",
             )
 
@@ -80,11 +80,11 @@ class GitWriter:
         return GitTree(self._repository, self._base, folders=self._folders) if self._base else None
 
     @property
-    def seen(self) -> CaptureCache | None:
+    def cache(self) -> CaptureCache | None:
         """The capture cache of the newest sample; None where the branch has another commit, or there is no cache."""
         last = newest(self._samples)
         is_valid = last is not None and last.commit == self._base == self._cached.commit
-        return self._cached.seen if is_valid else None
+        return self._cached.cache if is_valid else None
 
     def store(self, content: bytes) -> BlobId:
         """Store content, and return its id. The content is durable only after ``record``. Raises StorageError."""
@@ -145,7 +145,7 @@ class GitWriter:
         return read_marks(self._repository, self._branch)
 
     def mark(self, sample: Sample) -> None:
-        """Mark a sample, so that retention does not remove it. Marking twice is no error. Raises StorageError."""
+        """Mark a sample, so that retention does not remove it. A sample may be marked twice. Raises StorageError."""
         try:
             create_ref(self._repository, f"{KEEP}{sample.tag}", sample.tag_id, force=True)
         except (pygit2.GitError, OSError) as error:
@@ -164,7 +164,7 @@ class GitWriter:
         present = self.samples()
         last = newest(present)
         if last is not None and any(sample.tag == last.tag for sample in samples):
-            raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next one builds on it")
+            raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next sample builds on it")
         if samples:
             removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
             self.samples()
@@ -232,7 +232,7 @@ class GitWriter:
             ) from error
 
     def _is_unchanged(self, head: GitTree, files: Mapping[str, BlobId]) -> bool:
-        """Whether the sample needs no new commit. New ciphertexts of equal values are no change."""
+        """Whether the sample needs no new commit. New ciphertexts of equal values are not a change."""
         if not read_commit(self._repository, head.commit).is_own:
             return False
         before = head.all_files
@@ -272,14 +272,14 @@ class GitWriter:
 
     def _save_cache(self, commit: str, draft: SampleDraft, files: Mapping[str, BlobId]) -> None:
         """Write the capture cache, if it has changed."""
-        if draft.seen is None:
+        if draft.cache is None:
             return
-        before, seen = self._cached, draft.seen
-        same = before.seen is not None and before.commit == commit and before.seen.versions == seen.versions
-        if same and before.seen is not None and before.seen.checked_at == seen.checked_at:
+        before, cache = self._cached, draft.cache
+        same = before.cache is not None and before.commit == commit and before.cache.versions == cache.versions
+        if same and before.cache is not None and before.cache.checked_at == cache.checked_at:
             return
         digests = {str(blob): self._digests[blob] for blob in files.values() if blob in self._digests}
-        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, seen, digests))
+        capture_cache.save(Path(self._repository.path), capture_cache.CachedCommit(commit, cache, digests))
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)
@@ -328,7 +328,7 @@ class GitWriter:
             raise ConflictError(
                 "another process removed objects of the sample while it was written: `git prune`, or "
                 "`git gc --prune=now`",
-                hint="Nothing is lost. Run the capture again, and leave its setting extensions.preciousObjects on.",
+                hint="Nothing is lost. Run the capture again, and keep extensions.preciousObjects set in the archive.",
             )
         try:
             if self._base is None:

@@ -37,7 +37,7 @@ class Archiver:
         inclusions: Inclusions,
         strict: bool,
     ) -> None:
-        """``strict``: an object that cannot be archived is an error, because users can correct the file it is in."""
+        """``strict``: an object that cannot be archived is an error, because users can correct its file."""
         self._context = context
         self._sealer = sealer
         self._store = store
@@ -69,7 +69,7 @@ class Archiver:
             return None
 
     def _archive(self, obj: KubeObject, *, whole: bool) -> Archived | None:
-        """left out? -> normalize -> mask -> encode, and distill -> encode. None if more than the metadata is needed."""
+        """Left out? -> normalize -> mask -> encode, and distill -> encode. None if more than the metadata is needed."""
         if obj.is_terminating:
             return Archived(obj.key)
         labels = self._context.controller_labels
@@ -77,7 +77,7 @@ class Archiver:
         files = self._unchanged.files(path, version)
         if not files:
             origin = self._inclusions.origin_if_left_out(obj)
-            if origin is not None:  # the object may match clusters and refer to objects of users all the same
+            if origin is not None:  # the object may still match clusters and refer to objects of users
                 facts = self._context.facts_of(obj) if origin in generated.INCLUDABLE else None
                 return Archived(obj.key, origin=origin, facts=facts)
             if not whole:
@@ -90,7 +90,7 @@ class Archiver:
         return Archived(obj.key, path, files, manager, version, self._context.facts_of(obj))
 
     def _failure(self, obj: KubeObject, error: Exception) -> Failure:
-        """The failure that the error being handled means. If the archiver is strict, raises an error for users."""
+        """The failure for the error that is being handled. A strict archiver raises an error for users instead."""
         if isinstance(error, InputError):
             if self._strict:
                 raise InputError(f"{obj.key}: {error.message}", hint=error.hint) from error

@@ -1,8 +1,8 @@
 """Reads a cluster and collects the files of a sample: kind by kind, at one resource version.
 
 Each kind is read into a batch that counts only if its list was read to the end. A list that fails half-way is not
-mistaken for deletions: its kind is carried forward from the previous sample (docs/FORMAT.md).
-This module must not write to an archive: contents are stored by ``store``.
+mistaken for deletions: its kind is carried forward from the previous sample (docs/FORMAT.md). This module must not
+write to an archive: contents are stored by ``store``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Progress = Callable[[str, int], None]
 """Called with the kind that was read and the number of objects collected so far."""
 
 READING_SECONDS = 600.0
-"""For how long a cluster is read. A list that is not read by then counts as failed."""
+"""Time limit for reading a cluster. A list that is not read to its end by then counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,9 @@ def collect(
     """Read all objects that ``info`` asks for.
 
     ``previous``: the tree of the newest sample; kinds that cannot be read are carried forward from it.
-    ``unchanged``: the cache of the objects that are as in that tree. ``also``: objects to include even if no object
-    refers to them or a controller generated them.
+    ``unchanged``: the cache of objects that did not change since. ``also``: objects to include even if no object refers
+    to them, or a controller generated them.
+
     Raises SecretsError if Secrets cannot be kept in the mode of ``info``, and ClusterUnreachableError if the server
     never answers: a sample of carried kinds alone would be no record of the cluster.
     """
@@ -267,7 +268,7 @@ class _Collector:
         present = self._sample.files[Area.CONFIGURATION]
         for key, references in referenced.items():
             if self._substitutes.is_missing(key):
-                continue  # nobody knows whether the object exists; the sample records that it is incomplete
+                continue  # the object may exist; the sample records its kind or the object as incomplete
             if path_of(key) not in present:
                 self._record(references, UnresolvedReason.OMITTED if key in self._sample.generated else None)
 
@@ -305,7 +306,7 @@ class _Collector:
                 self._check_target(key, references, reader.types)
 
     def _not_yet_read(self, resource: ResourceType, referenced: ReferencedObjects) -> ReferencedObjects:
-        """Without the objects that the policy's own lists have brought, except Secrets: their type must be checked."""
+        """The referenced objects that are not in the sample yet. Secrets are always read: their type is checked."""
         if not resource.namespaced:
             referenced = _cluster_scoped(referenced)
         if resource.kind == kinds.SECRET:

@@ -87,7 +87,7 @@ class CaptureContext:
         return Facts(profile=profile, references=per_cluster) if per_cluster or profile else None
 
     def add(self, facts: Facts) -> None:
-        """Add the facts about an object. To be called when the list of its kind has been read to the end."""
+        """Add the facts about an object. Call this after the list of its kind was read to the end."""
         self.controller_labels |= facts.controller_labels
         if facts.cluster is not None:
             self._clusters.add(*facts.cluster)
@@ -103,7 +103,7 @@ class CaptureContext:
     def add_dependent_clusters(self) -> None:
         """Resolve the references of each profile for the clusters of the profiles that depend on it.
 
-        To be called once, after all profiles were read. The status of a prerequisite has these clusters too, but
+        Call this once, after all profiles were read. The status of a prerequisite has these clusters too, but
         Sveltos leaves out those that are not ready.
         """
         dependents = Dependents(profile.document for profile in self._profiles.values())
@@ -144,7 +144,7 @@ def unresolved_documents(unresolved: Iterable[Unresolved]) -> list[JsonObject]:
 
 
 def counts_as_unresolved(entry: Unresolved) -> bool:
-    """Whether a sample warns about a reference. Omitted targets and optional references are recorded, no more."""
+    """Whether a sample warns about a reference. Omitted targets and optional references are only recorded."""
     return entry.reason not in _NO_WARNING
 
 
@@ -160,7 +160,10 @@ def _profile_fields(obj: KubeObject) -> JsonObject:
     identity = {field: obj.raw[field] for field in ("apiVersion", "kind")}
     identity["metadata"] = {field: obj.metadata.get(field) for field in ("name", "namespace")}
     probed = references(obj.raw, (_ANY_CLUSTER,))
-    if all(found.unresolved is None and _ANY not in found.target.namespace + found.target.name for found in probed):
+    if all(
+        reference.unresolved is None and _ANY not in reference.target.namespace + reference.target.name
+        for reference in probed
+    ):
         return {**identity, "spec": {"dependsOn": obj.spec.get("dependsOn")}}
     charts = [
         {field: value for field, value in chart.items() if field != "values"}

@@ -45,7 +45,7 @@ class OldSample(Protocol):
         """The time of the sample, in UTC."""
 
     def check(self) -> None:
-        """Raises InputError if the folder is plainly incomplete."""
+        """Raise InputError if the folder is plainly incomplete."""
 
 
 class Outcome(enum.StrEnum):
@@ -79,7 +79,7 @@ def import_samples(
     decide: Callable[[], tuple[TreeInfo, SecretsKeeper | None]],
     open_folder: Callable[[Path], Cluster],
 ) -> Iterator[Imported]:
-    """Import folders in the given order; yields the result of each folder when it is done.
+    """Import the folders in their order. Yields the result of each folder when it is done.
 
     ``decide`` returns the settings and the keys for the next sample. It is called while the writer's lock is held,
     because other captures may add samples between two folders.

@@ -53,7 +53,7 @@ class ListReader:
         self._unchanged = unchanged
 
     def read(self, resource: ResourceType, pages: Pages) -> Batch:
-        """Read a list to its end. Raises what ``Lister.pages`` raises; GoneError after some attempts."""
+        """Read a list to its end. Raises the errors of ``Lister.pages``, and GoneError after some attempts."""
         for _ in range(_ATTEMPTS):
             try:
                 return self.read_once(resource, pages)

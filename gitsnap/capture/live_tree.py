@@ -63,13 +63,13 @@ def live_tree(
     *,
     keeper: SecretsKeeper | None,
     previous: Tree | None = None,
-    progress: Progress = lambda _what, _count: None,
+    progress: Progress = lambda _kind, _count: None,
 ) -> Tree:
     """The current state of a cluster, with the scope and the secrets mode of ``info``.
 
     The tree can be compared with samples of the same archive. Nothing is encrypted: Secrets are compared by their
     fingerprints, for which ``keeper`` needs the fingerprint key of the archive. Without a keeper, Secrets are left out,
-    and a comparison reports them as *not covered*. Raises what ``collect`` raises.
+    and a comparison reports them as *not covered*. Raises the errors of ``collect``.
     """
     blobs = MemoryBlobs()
     with cluster.reading_within(READING_SECONDS):
@@ -79,7 +79,7 @@ def live_tree(
             keeper=keeper,
             previous=previous,
             store=blobs.store,
-            unchanged=Unchanged(info, seen=None, previous=None, now=0),
+            unchanged=Unchanged(info, cache=None, previous=None, now=0),
             progress=progress,
         )
     return MemoryTree(collected, blobs)

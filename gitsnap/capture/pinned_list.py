@@ -18,7 +18,7 @@ from gitsnap.core.objects import KubeObject
 from gitsnap.core.ports import Cluster, Page
 
 RETRY_SECONDS = 5.0
-"""For how long one capture retries lists at a version that the server does not have, or does not have yet.
+"""How long one capture retries lists at a version that the server does not have, or does not have yet.
 
 The time that the server takes to answer counts: for a kind with a failed conversion webhook it is three seconds.
 """
@@ -101,9 +101,9 @@ class Lister:
         """The pages of one list, at least one.
 
         Raises VersionExpiredError if the server no longer has the resource version of the capture. Without such a
-        version, GoneError means that the server dropped the list between two pages: the caller discards what it has
-        read of this list and asks again. If the server is too far behind with a kind, this one list is read as it is
-        now; the other lists keep their version.
+        version, GoneError means that the server dropped the list between two pages: the caller discards the
+        pages of this list and reads the list again. If the server is too far behind with a kind, this list is read in
+        its current state; the other lists keep their version.
         """
         query = _Query(resource, namespace, label_selector, field_selector, metadata_only, self._version)
         try:
@@ -128,7 +128,7 @@ class Lister:
         )
 
     def _first_page(self, query: _Query) -> tuple[Page, Iterator[Page]]:
-        """The first page and the rest. Retries at a resource version that the server may only be behind with (504)."""
+        """The first page and the rest. Tries again if the server may not have the resource version yet (504)."""
         while True:
             started = time.monotonic()
             pages = self._prefetched.pop(query, None) or self._request(query)

@@ -14,7 +14,7 @@ from gitsnap.core.ports import Cluster
 from gitsnap.sveltos.kinds import NAMESPACE, SECRET
 
 _FEW_NAMESPACES = 8
-"""Up to this many namespaces that a policy names are listed one by one: the permissions may be limited to them."""
+"""Up to this many named namespaces are listed one by one: the permissions may be limited to these namespaces."""
 
 
 def selectors_by_kind(selectors: Sequence[ResourceSelector]) -> dict[Kind, list[ResourceSelector]]:
@@ -35,8 +35,8 @@ def selected_pages(
 ) -> Iterator[ObjectPage]:
     """The pages of the lists that the selectors of one kind need, each with the selected objects.
 
-    An object that several selectors match is on one page only. Raises what ``Lister.pages`` raises, and InputError for
-    a selector that names namespaces of a cluster-scoped kind.
+    An object that several selectors match is on one page only. Raises the errors of ``Lister.pages``, and InputError
+    for a selector that names namespaces of a cluster-scoped kind.
     """
     selected: set[ObjectKey] = set()
     for selector in selectors:
@@ -56,7 +56,7 @@ def selected_pages(
 
 
 def _namespaces(cluster: Cluster, lister: Lister, resource: ResourceType, selector: ResourceSelector) -> Sequence[str]:
-    """The namespaces to list; ``""`` is one list of all namespaces, which Secrets never get from a server."""
+    """The namespaces to list; ``""`` for one list of all namespaces. A server is never asked for all Secrets."""
     names = selector.namespaces
     has_globs = any("*" in name or "?" in name for name in names)
     if resource.kind == SECRET:

@@ -46,7 +46,7 @@ class _NamedList:
         self.namespace = namespace
         self.field_selector = field_selector
         self.types: dict[ObjectKey, object] = {}
-        """The wanted objects of the list, those being deleted excepted -> their ``type``."""
+        """The wanted objects of the list, except objects that are being deleted -> their ``type``."""
         self.listed: set[ObjectKey] = set()
         """All wanted objects of the list."""
 
@@ -116,7 +116,7 @@ class ReferencedReader:
         return _NamedList(self._lister, self._resource, keys, namespace=namespace, field_selector=field_selector)
 
     def _read_list(self, named: _NamedList) -> GitsnapError | None:
-        """The error of a list that failed."""
+        """Read a list and merge its batch. Returns the error of a list that failed, None otherwise."""
         error: GitsnapError | None = None
         for _ in range(_ATTEMPTS):
             try:

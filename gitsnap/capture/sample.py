@@ -23,7 +23,7 @@ from gitsnap.core.model import (
     Trigger,
 )
 from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
-from gitsnap.core.text import plural
+from gitsnap.core.text import join_names, plural
 from gitsnap.format import path_of
 from gitsnap.format.fingerprint import key_id
 from gitsnap.policy.snapshot import Policy
@@ -33,8 +33,8 @@ from gitsnap.sveltos.generated import DESCRIPTIONS, INCLUDABLE, Origin
 from gitsnap.sveltos.normalize import RULES
 from gitsnap.sveltos.references import Unresolved, UnresolvedReason
 
-_NAMED = 3
-"""How many left-out objects a remark names."""
+_MOST_NAMED = 3
+"""The largest number of left-out objects that a remark names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,8 @@ class CaptureResult:
 
 
 def _left_out(kind: Kind, origin: Origin, keys: Sequence[ObjectKey]) -> str:
-    named = ", ".join(key.namespaced_name for key in keys[:_NAMED])
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    left_out = f"left out: {plural(len(keys), 'object')} of the kind {kind}, {DESCRIPTIONS[origin]}: {named}{more}"
+    names = join_names([key.namespaced_name for key in keys], most=_MOST_NAMED)
+    left_out = f"left out: {plural(len(keys), 'object')} of the kind {kind}, {DESCRIPTIONS[origin]}: {names}"
     if kind not in kinds.USER_KINDS:
         return f"{left_out}. Objects in the sample refer to them; a rollback leaves them to their owner"
     return (
@@ -137,7 +136,7 @@ def _secrets_info(policy: Policy, keeper: SecretsKeeper | None) -> SecretsInfo:
 
 
 def check_cluster(archive: Archive, info: ClusterInfo) -> None:
-    """Raises WrongClusterError if the newest sample of the archive is of another cluster."""
+    """Raise WrongClusterError if the newest sample of the archive is of another cluster."""
     samples = archive.samples()
     if samples and samples[-1].metadata.cluster != info.uid:
         raise WrongClusterError(
@@ -160,7 +159,7 @@ class Request:
     target: TagId | None = None
     """Before a rollback: the tag of the sample that is restored."""
     beside: bool = False
-    """For a copy of an archive that another process writes: adds a tag and leaves the branch where it is."""
+    """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature that is captured, ``""`` for a cluster."""
     require_complete: bool = False
@@ -171,9 +170,9 @@ class Request:
     signer: Callable[[bytes], bytes] | None = None
     """Returns the signature of the tag's content; None for a tag without a signature."""
     reading_seconds: float = READING_SECONDS
-    """For how long the cluster is read; kinds that are not read by then are carried forward, or missing."""
+    """Time limit for reading the cluster; kinds that are not read by then are carried forward, or missing."""
     also: frozenset[ObjectKey] = frozenset()
-    """Objects to include even without a reference or if a controller generated them: those that a rollback writes."""
+    """Objects to include even without a reference, or if a controller generated them: the objects of a rollback."""
     extra: tuple[tuple[str, str], ...] = ()
     """Further keys of the tag, with encoded values."""
 
@@ -184,7 +183,7 @@ def capture(
     request: Request,
     *,
     writer: ArchiveWriter | None = None,
-    progress: Progress = lambda _what, _count: None,
+    progress: Progress = lambda _kind, _count: None,
 ) -> CaptureResult:
     """Take one sample.
 
@@ -200,8 +199,8 @@ def capture(
             check_cluster(archive, cluster_info)
         info, previous = request.info, _previous(archive)
         _check_key(previous, info)
-        seen = locked.seen if cluster_info.keeps_versions and not request.full else None
-        unchanged = Unchanged(info, seen=seen, previous=previous, now=int(request.time.timestamp()))
+        cache = locked.cache if cluster_info.keeps_versions and not request.full else None
+        unchanged = Unchanged(info, cache=cache, previous=previous, now=int(request.time.timestamp()))
         with cluster.reading_within(request.reading_seconds):
             collected = collect(
                 cluster,
@@ -240,14 +239,14 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
         incomplete=collected.incomplete,
         unresolved=sum(counts_as_unresolved(reference) for reference in collected.unresolved),
         managers={**collected.managers, **_own_writes(request)},
-        seen=unchanged.result() if cluster.keeps_versions and not request.also else None,
+        cache=unchanged.result() if cluster.keeps_versions and not request.also else None,
         signer=request.signer,
         extra=request.extra,
     )
 
 
 def _check_complete(collected: Collected, request: Request) -> None:
-    """Raises IncompleteError if a complete sample is required and an object is missing or carried.
+    """Raise IncompleteError if a complete sample is required and an object is missing or carried.
 
     The sample before a rollback must have the objects that the rollback writes. Other objects that could not be
     archived do not prevent the rollback.
@@ -260,7 +259,7 @@ def _check_complete(collected: Collected, request: Request) -> None:
     if request.require_complete and lacking:
         listed = ", ".join(f"{entry} ({entry.reason})" for entry in lacking)
         raise IncompleteError(
-            f"no sample was taken because these could not be read: {listed}",
+            f"no sample was taken because these kinds or objects could not be read: {listed}",
             hint="Remove the cause, or capture without --require-complete to carry them forward.",
         )
 
@@ -277,7 +276,7 @@ def _own_writes(request: Request) -> dict[str, str]:
 
 
 def _check_key(previous: Tree | None, info: TreeInfo) -> None:
-    """Raises SecretsError for a second fingerprint key, with which every Secret would seem changed."""
+    """Raise SecretsError for a second fingerprint key: with it every Secret would seem changed."""
     if previous is None or not previous.info.secrets.fingerprint_key or not info.secrets.fingerprint_key:
         return
     if previous.info.secrets.fingerprint_key != info.secrets.fingerprint_key:

@@ -56,7 +56,7 @@ class Substitutes:
         return tuple(sorted([*kinds.values(), *objects]))
 
     def is_missing(self, key: ObjectKey) -> bool:
-        """Whether an object has no substitute: nobody knows then whether it exists."""
+        """Whether an object has no substitute. The object may still exist in the cluster."""
         entries = (self._kinds.get(key.kind), self._objects.get(key))
         return any(entry is not None and entry.substitute is Substitute.MISSING for entry in entries)
 

@@ -18,7 +18,7 @@ from gitsnap.core.ports import CaptureCache, Tree
 from gitsnap.sveltos import kinds
 
 LONGEST_SECONDS = 24 * 3600
-"""For how long the cache is used after the last capture that read every object completely."""
+"""How long the cache is used after the last capture that read every object completely."""
 
 _LONGEST_REVISION = 19
 """Digits of a revision of etcd, which has 64 bits. Another text, as for a folder of files, is not compared."""
@@ -27,11 +27,11 @@ _LONGEST_REVISION = 19
 class Unchanged:
     """The cache of the previous capture, and the cache for the next one."""
 
-    def __init__(self, info: TreeInfo, *, seen: CaptureCache | None, previous: Tree | None, now: int) -> None:
-        """``seen``: the cache of the previous capture; ``previous``: its tree; ``now``: seconds since 1970."""
+    def __init__(self, info: TreeInfo, *, cache: CaptureCache | None, previous: Tree | None, now: int) -> None:
+        """``cache``: the cache of the previous capture; ``previous``: its tree; ``now``: seconds since 1970."""
         self._key = _key(info)
-        fresh = seen is not None and seen.key == self._key and 0 <= now - seen.checked_at < LONGEST_SECONDS
-        self._seen = seen if fresh and previous is not None else None
+        fresh = cache is not None and cache.key == self._key and 0 <= now - cache.checked_at < LONGEST_SECONDS
+        self._cache = cache if fresh and previous is not None else None
         self._previous_files = tuple((area, previous.files(area)) for area in Area) if previous is not None else ()
         self._now = now
         self._revision = 0
@@ -42,33 +42,33 @@ class Unchanged:
         if self._revision:
             return
         self._revision = int(revision) if revision.isdecimal() and len(revision) <= _LONGEST_REVISION else 0
-        if self._seen is not None and self._revision < max(self._seen.revision, 1):
-            self._seen = None
+        if self._cache is not None and self._revision < max(self._cache.revision, 1):
+            self._cache = None
 
     @property
     def is_usable(self) -> bool:
         """Whether the cache of the previous capture may be used."""
-        return self._seen is not None
+        return self._cache is not None
 
     def files(self, path: str, version: str) -> dict[Area, BlobId]:
         """The files of an object that has not changed, by area; empty for an object that must be archived again.
 
         ``path`` is the object's path below an area, ``version`` the value of ``version_of``.
         """
-        if self._seen is None or not version or self._seen.versions.get(path) != version:
+        if self._cache is None or not version or self._cache.versions.get(path) != version:
             return {}
         return {area: blob for area, files in self._previous_files if (blob := files.get(path)) is not None}
 
     def record(self, versions: Mapping[str, str]) -> None:
         """Record the versions of the objects of a list, path -> version, after the list was read to its end."""
-        previous = self._seen.versions if self._seen is not None else {}
+        previous = self._cache.versions if self._cache is not None else {}
         for path, version in versions.items():
             known = previous.get(path)
             self._versions[path] = known if known == version else version  # share equal strings: this saves memory
 
     def result(self) -> CaptureCache:
         """The cache for the next capture."""
-        checked_at = self._seen.checked_at if self._seen is not None else self._now
+        checked_at = self._cache.checked_at if self._cache is not None else self._now
         return CaptureCache(self._key, self._revision, checked_at, self._versions)
 
 

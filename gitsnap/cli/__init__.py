@@ -131,7 +131,7 @@ def _report_error(error: GitsnapError | OSError) -> int:
         from gitsnap.cli.terminal import describe_finished
 
         finished = describe_finished()
-        if finished or not isinstance(error, ClosedOutputError):  # `gitsnap list | head` is no error
+        if finished or not isinstance(error, ClosedOutputError):  # `gitsnap list | head` is not an error
             _print_error(error.message, f"Done before the error: {finished}" if finished else "")
         return exit_code_of(error)
     if isinstance(error, GitsnapError):
@@ -154,7 +154,7 @@ def _describe_system_error(error: OSError) -> str:
 
 
 def _program_name() -> str:
-    """Return the name that gitsnap was called by. The completion of a shell is registered for one name."""
+    """Return the name under which gitsnap was called. The completion of a shell is registered for one name."""
     name = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, not a file
     return name if name in ("gitsnap", "kubectl-gitsnap") else "gitsnap"
 

@@ -33,7 +33,7 @@ class ArchiveLocation:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the archive is at a URL. gitsnap reads a local copy of it, and only a rollback adds samples to it."""
+        """Whether the archive is at a URL. gitsnap reads a local copy of the archive. Only a rollback adds samples."""
         from gitsnap.archive.remote import is_url
 
         return is_url(self.archive)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gitsnap.core.model import ObjectKey
 
 _MAX_OFFERED = 100
-"""The number of words that a user can still read. Of more objects only the part up to the next slash is offered."""
+"""The largest number of words to offer. For more objects, only the part up to the next slash is offered."""
 
 
 def complete_policy(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -157,7 +157,7 @@ def _apply(
     )
     try:
         with terminal.ProgressLine(describe=lambda text, _: text) as progress:
-            wait_options = _patience(plan.options.wait, progress)
+            wait_options = _wait_options(plan.options.wait, progress)
             report = rollback.apply(
                 target.cluster,
                 plan,
@@ -185,7 +185,7 @@ def _apply(
     return report
 
 
-def _patience(seconds: int, progress: terminal.ProgressLine) -> WaitOptions:
+def _wait_options(seconds: int, progress: terminal.ProgressLine) -> WaitOptions:
     from gitsnap.rollback import WaitOptions
 
     return WaitOptions(seconds, time.monotonic, time.sleep, lambda text: progress(text, 0))
@@ -201,7 +201,7 @@ def _check_arrival(report: Report) -> None:
     counts += [f"{late} not reported in time"] if late else []
     raise NotDeployedError(
         f"the configuration is restored, but not all clusters have it: {', '.join(counts)}",
-        hint="`kubectl get clustersummaries -A` shows what Sveltos does; --wait SECONDS waits longer.",
+        hint="`kubectl get clustersummaries -A` shows the state of each deployment; --wait SECONDS waits longer.",
     )
 
 
@@ -214,7 +214,7 @@ class HalfWayError(RollbackFailedError):
 
 
 def _next_commands(target: RollbackTarget, request: RecordedRequest, report: Report) -> str:
-    """Return the commands that continue and revert a rollback that stopped half-way, one in each line."""
+    """Return the command that continues a stopped rollback and, on a second line, the command that reverts it."""
     lines = [f"to go on:   {target.command(request.command)}"]
     if report.before is not None:
         lines.append(f"to go back: {target.command('undo --of ' + report.before.tag)}")

@@ -160,7 +160,7 @@ Resources = Annotated[_Strings, _objects("--resource", "Object of any kind to re
 Excepted = Annotated[_Strings, _objects("--except", "Object of the selection to leave unchanged; repeatable.")]
 Selector = Annotated[
     str,
-    typer.Option("--selector", "-l", metavar="LABELS", help="Of the selected objects, only those with these labels."),
+    typer.Option("--selector", "-l", metavar="LABELS", help="Only selected objects with these labels."),
 ]
 WithReferences = Annotated[
     bool,

@@ -58,7 +58,7 @@ def load_plan(path: Path) -> PlanFile:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise InputError(
-            f"{path} is no plan of a rollback: it is not JSON",
+            f"{path} is not a plan file: it is not JSON",
             hint="`gitsnap rollback --plan-out FILE` writes a plan file.",
         ) from None
     return read_plan_file(document, str(path))

@@ -23,12 +23,12 @@ class ArchiveOptions(ArchiveLocation):
     archive: options.Archive = ""
 
     def open(self) -> GitArchive:
-        """Open the archive, and warn of parts that this copy of it lacks.
+        """Open the archive, and warn of missing parts.
 
         Raises UsageError if several archives fit, NotFoundError if no archive does.
         """
         archive = self.find()
-        terminal.warn_missing(archive.policy, archive.lacks())
+        terminal.warn_missing(archive.policy, archive.missing_parts())
         return archive
 
     def open_to_write(self) -> GitArchive:

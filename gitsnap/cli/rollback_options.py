@@ -72,7 +72,7 @@ class RollbackOptions(UndoOptions):
 
 @dataclass(frozen=True, slots=True)
 class RollbackRequest:
-    """What a rollback restores and what it may do, from the command line or from a plan file."""
+    """The sample, the selection and the permissions of a rollback, from the command line or from a plan file."""
 
     sample: str
     """The sample as the user named it; ``""`` if the user named no sample."""

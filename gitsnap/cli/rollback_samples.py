@@ -1,7 +1,7 @@
 """The samples before and after a rollback. An undo restores the sample before, so nothing is written without it.
 
 If the archive is a local copy of a remote, a sample is sent to the remote at once. It is not added to the branch, which
-belongs to the controller. This module must not decide that a rollback continues without a sample: it raises.
+belongs to the controller. Without a sample this module raises an error: it must not let a rollback continue.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class RollbackSampler:
             remedy = "Capture once with --secrets-mode encrypt --accept-secrets-change"
         elif info.mode is SecretsMode.ENCRYPT and not (keeper is not None and keeper.reads_back):
             reason = (
-                f"samples are encrypted to {recipients.listed(info.recipients)}, and no given identity can decrypt them"
+                f"samples are encrypted to {recipients.listed(info.recipients)}, and no identity here can decrypt them"
             )
             remedy = "Give the --identity of a recipient"
         else:

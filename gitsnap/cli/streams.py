@@ -16,7 +16,7 @@ from gitsnap.core.errors import ClosedOutputError, OutputError
 
 
 def prepare() -> None:
-    """Replace each stream by one that works. A character that the encoding lacks is written as an escape."""
+    """Replace each stream by a working stream. A character that the encoding lacks is written as an escape."""
     for number in (0, 1, 2):
         _open_if_closed(number)
     if sys.stdin is None:

@@ -102,16 +102,16 @@ _missing: list[dict[str, str]] = []
 """The parts that the archives of this command lack. Every document that the command prints lists them."""
 
 
-def warn_missing(policy: str, lacks: Iterable[MissingPart]) -> None:
+def warn_missing(policy: str, parts: Iterable[MissingPart]) -> None:
     """Print a warning for each part that this copy of an archive lacks, and list the parts in later documents."""
-    for lack in lacks:
-        say(f"warning: {policy}: {lack}")
-        _missing.append({"policy": policy, **lack_document(lack)})
+    for part in parts:
+        say(f"warning: {policy}: {part}")
+        _missing.append({"policy": policy, **missing_part_document(part)})
 
 
-def lack_document(lack: MissingPart) -> dict[str, str]:
+def missing_part_document(part: MissingPart) -> dict[str, str]:
     """Return the JSON form of a part that a copy of an archive lacks (docs/SCRIPTING.md)."""
-    return {"what": lack.what, "message": lack.message, "command": lack.command}
+    return {"what": part.category, "message": part.message, "command": part.command}
 
 
 def print_document(value: object, form: Output) -> None:
@@ -130,7 +130,7 @@ def print_yaml_stream(values: Iterable[object]) -> None:
 
 
 def width() -> int:
-    """Return the width of the terminal in characters; 0 if stdout is no terminal, so that no line is wrapped."""
+    """Return the width of the terminal in characters; 0 if stdout is not a terminal, so that no line is wrapped."""
     if "COLUMNS" in os.environ:
         return int(os.environ["COLUMNS"]) if os.environ["COLUMNS"].isdecimal() else 0
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
@@ -177,7 +177,7 @@ class ProgressLine:
         self.clear()
 
     def __call__(self, subject: str, count: int) -> None:
-        """Report progress: what is being read, such as a kind, and the number read so far."""
+        """Report progress: ``subject`` is being read, such as a kind; ``count`` is the number read so far."""
         if self._shown:
             self._text = self._describe(subject, count)
             if time.monotonic() - self._painted >= _REPAINT_SECONDS:
@@ -195,7 +195,7 @@ class ProgressLine:
                 self._show(f"{self._text} ({time.monotonic() - self._start:.0f} s)")
 
     def _show(self, text: str) -> None:
-        """Overwrite the line. A longer line than the terminal is wide would wrap, and could not be removed."""
+        """Overwrite the line. A line longer than the width of the terminal would wrap, and could not be removed."""
         if time.monotonic() - self._start < _PATIENCE_SECONDS:
             return
         line = one_line(text)[: max(1, shutil.get_terminal_size().columns - 1)]

@@ -15,7 +15,7 @@ __all__ = ["KnownKinds", "connect", "open_directory"]
 
 
 def connect(*, known_kinds: KnownKinds, kubeconfig: str | None = None, context: str | None = None) -> ControlPlane:
-    """Open the cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or of the pod it runs in.
+    """Open the cluster of a kubeconfig (default: ``$KUBECONFIG`` or ``~/.kube/config``), or of the pod of this process.
 
     ``known_kinds`` decides between the API versions that the server offers. No request is sent yet, but a credential
     plugin of the kubeconfig runs. Raises InputError without a usable configuration.

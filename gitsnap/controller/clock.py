@@ -12,9 +12,9 @@ class Instant(NamedTuple):
     """One instant on the wall clock and on the monotonic clock."""
 
     time: datetime
-    """Aware. The wall clock may be set back."""
+    """With a time zone. The wall clock may be set back."""
     monotonic: float
-    """Seconds. Never goes back, so pauses and time-outs are measured with it."""
+    """Seconds. This clock never goes back: it measures pauses and time-outs."""
 
     @classmethod
     def read(cls, now: Callable[[], datetime]) -> Instant:

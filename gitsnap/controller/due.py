@@ -19,10 +19,10 @@ _SPREAD = (0.75, 0.5)
 """Jitter: a pause is multiplied by the first number plus a random part of the second."""
 
 LONGEST_PAUSE = timedelta(seconds=LATER.longest * sum(_SPREAD))
-"""No pause is longer. An attempt that is set for a later time was set while the clock was ahead."""
+"""The longest possible pause. The time of an attempt that is further away was set while the clock was ahead."""
 
 _LONGEST_DEADLINE = 10 * 366 * 86400
-"""Seconds. A longer starting deadline never passes between two times of a schedule."""
+"""Seconds. A starting deadline this long never passes between two times of a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RunState:
     failures: int = 0
     """Runs that failed in a row."""
     not_before: datetime | None = None
-    """The next attempt after a failure. A new request does not wait for it: its author may have removed the cause."""
+    """Time of the next attempt after a failure. A new request does not wait: its author may have removed the cause."""
     newest_sequence: int = 0
     """Sequence number of the newest scheduled sample."""
     push: Push | None = None
@@ -70,7 +70,7 @@ class RunState:
     """Whether ``update_policy`` was called before."""
 
     def update_policy(self, policy: Policy, now: datetime) -> None:
-        """Take over the policy. Times missed by a changed schedule or a suspension are not made up for."""
+        """Use a new version of the policy. Times missed by a changed schedule or a suspension are not made up for."""
         changed = self._known and self.schedule != policy.schedule
         if changed or (self.suspended and not policy.suspend):
             self.served = max(self.served, now)
@@ -159,7 +159,7 @@ def _pause(failures: int, backoff: Backoff, jitter: Callable[[], float]) -> time
 
 
 def _within_pause(attempt: datetime | None, now: datetime) -> datetime | None:
-    """The time of the next attempt; ``now`` if it lies beyond any pause, because the clock was set back."""
+    """The time of the next attempt; ``now`` if that time is beyond any pause, because the clock was set back."""
     return now if attempt is not None and attempt - now > LONGEST_PAUSE else attempt
 
 

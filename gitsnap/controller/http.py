@@ -17,7 +17,7 @@ from gitsnap.controller.metrics import CONTENT_TYPE
 from gitsnap.core.errors import InputError
 
 Check = Callable[[], str]
-"""Returns the problem as text, ``""`` without one."""
+"""Returns the problem as text, ``""`` if there is none."""
 
 _TEXT = "text/plain; charset=utf-8"
 _SECONDS = 10.0
@@ -27,14 +27,14 @@ _MOST_BYTES = 16 * 1024
 """The largest size of a request."""
 
 _MOST_CONNECTIONS = 256
-"""Open connections at a time; beyond that, the oldest is closed."""
+"""The largest number of open connections. For another connection, the oldest is closed."""
 
 
 class Endpoints:
     """An HTTP server in a thread of its own."""
 
     def __init__(self, host: str, port: int, *, healthy: Check, ready: Check, metrics: Callable[[], bytes]) -> None:
-        """Bind to an address; port 0 takes any free port. Raises InputError where that fails."""
+        """Bind to an address; port 0 selects a free port. Raises InputError if the address cannot be bound."""
         self._healthy = healthy
         self._ready = ready
         self._metrics = metrics
@@ -131,7 +131,7 @@ class Endpoints:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. No host, and ``::``, mean IPv4 and IPv6 where the machine has both. Raises OSError."""
+    """A listening socket. An empty host and ``::`` mean IPv4 and IPv6 where the machine has both. Raises OSError."""
     if not 0 <= port <= 65535:
         raise OverflowError("a port is a number from 0 to 65535")
     if host in ("", "::") and socket.has_dualstack_ipv6():

@@ -1,8 +1,8 @@
 """The Lease that keeps two controllers from working at the same time.
 
-It avoids double work; it does not protect archives, which have locks of their own. Rules: coordination.k8s.io/v1 as
-client-go's leader election uses it. As there, the clocks of two holders are never compared: a Lease has expired when
-its resource version has not changed for its duration.
+The Lease avoids double work. It does not protect archives, which have locks of their own. Rules: coordination.k8s.io/v1
+as used by the leader election of client-go. The clocks of two holders are never compared: a Lease has expired when its
+resource version has not changed for its duration.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DURATION_SECONDS = 30
 _RENEW_SECONDS = 8.0
 _RETRY_SECONDS = 2.0
 _LONGEST_DURATION_SECONDS = 3600
-"""A longer duration in another holder's Lease is not believed."""
+"""A longer duration in the Lease of another holder is ignored."""
 
 _NEVER = float("-inf")
 
@@ -47,7 +47,7 @@ class LeaseGuard:
         on_change: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
-        """``on_change`` is called from the Lease's own thread when it is taken or lost."""
+        """``on_change`` is called from the thread of the Lease when the Lease is taken or lost."""
         self._connect = connect
         self._key = ObjectKey(LEASE, namespace, name)
         self._identity = identity
@@ -58,7 +58,7 @@ class LeaseGuard:
         self._holder = ""
         """The other holder that was logged last."""
         self._cluster: Cluster | None = None
-        """The connection of the last step; None after a step that failed: a new one has renewed credentials."""
+        """The connection of the last step; None after a failed step, since a new connection renews the credentials."""
         self._renewed = _NEVER
         """Monotonic time of the last renewal."""
         self._released = False
@@ -67,13 +67,13 @@ class LeaseGuard:
         """Whether the Lease was held, and in which term, when ``on_change`` was called last."""
         self._lock = threading.Lock()
         self.term = 0
-        """Changes each time that this process takes the Lease after another holder; 0 while another process holds it,
-        and before this process held it."""
+        """The number of the term, which grows each time that this process takes the Lease from another holder; 0 while
+        another process holds the Lease, and before this process first held it."""
         self.problem = "the lease was not requested yet"
         """Why this process cannot take the Lease; ``""`` where only another holder prevents it."""
 
     def held(self, monotonic: float) -> bool:
-        """Whether this process may work at a monotonic time: the last renewal is not older than the duration."""
+        """Whether this process may work at a monotonic time: the last renewal is younger than the duration."""
         return monotonic - self._renewed < DURATION_SECONDS
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class LeaseGuard:
     def step(self, now: Instant) -> float:
         """Take or renew the Lease once. Returns the seconds until the next step.
 
-        An error does not leave this method: it is logged and kept in ``problem``.
+        Raises no error: errors are logged and kept in ``problem``.
         """
         try:
             self._cluster = self._cluster or self._connect()
@@ -93,20 +93,20 @@ class LeaseGuard:
             pass  # another process was faster: the next step reads its Lease
         except GitsnapError as error:
             self._fail(error.message)
-        except Exception as error:  # if the thread ended, the controller would be idle for ever
+        except Exception as error:  # without this thread the controller would be idle forever
             _log.exception("a defect of gitsnap")
             self._fail(f"a defect of gitsnap: {type(error).__name__}")
         held = self.held(now.monotonic)
         if (held, self.term) != self._announced:
             self._announced = held, self.term
-            _log.info("the lease %s is %s", self._key.name, "held" if held else "not held any more")
+            _log.info("the lease %s is %s", self._key.name, "held" if held else "no longer held")
             self._on_change()
         return _RENEW_SECONDS if held else _RETRY_SECONDS
 
     def release(self, seconds: float) -> None:
-        """Give the Lease up, so that another process can take it at once.
+        """Release the Lease, so that another process can take it at once.
 
-        Waits at most so many seconds. If the release fails, the Lease expires after its duration.
+        Waits at most ``seconds``. If the release fails, the Lease expires after its duration.
         """
         self._released = True
         releasing = threading.Thread(target=self._release, name="release", daemon=True)
@@ -171,7 +171,7 @@ class LeaseGuard:
         self._renewed, self._holder = now.monotonic, ""
 
     def _expired(self, lease: JsonObject, monotonic: float) -> bool:
-        """Whether another holder's Lease has not changed for its duration, by this process's clock alone."""
+        """Whether the Lease of another holder did not change for its duration, by the clock of this process."""
         version, holder = str(lease["metadata"]["resourceVersion"]), str(lease["spec"].get("holderIdentity"))
         if holder != self._holder:  # logged once: a holder renews its Lease thousands of times a day
             _log.info("waiting for the lease that %s holds", holder)
@@ -193,7 +193,7 @@ class LeaseGuard:
 
 
 def _duration(spec: JsonObject) -> float:
-    """Seconds after which another holder's Lease expires; the usual ones for a value that makes no sense."""
+    """Seconds after which the Lease of another holder expires; ``DURATION_SECONDS`` for an invalid value."""
     seconds = spec.get("leaseDurationSeconds")
     if isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_DURATION_SECONDS and seconds is not True:
         return float(seconds)

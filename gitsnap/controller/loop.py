@@ -33,13 +33,13 @@ from gitsnap.core.objects import same_json
 
 LEASE_NAME = "gitsnap-controller"
 _LONGEST_WAIT = 10.0
-"""Seconds between two steps at most, so that a change of the wall clock is noticed soon."""
+"""The longest time between two steps, in seconds, so that a change of the wall clock is noticed soon."""
 
 _STALLED_SECONDS = 120.0
-"""A loop that has made no step for so long is reported as unhealthy."""
+"""A loop without a step for this time is reported as unhealthy."""
 
 _FLUSH_SECONDS = 2.0
-"""How long the end of the process waits for reports, and for the release of the Lease."""
+"""How long the process waits at its end for reports, and for the release of the Lease."""
 
 _system_random = random.SystemRandom()
 _R = TypeVar("_R")
@@ -62,7 +62,7 @@ class Lease(Protocol):
         """Take and renew the Lease in a thread."""
 
     def release(self, seconds: float) -> None:
-        """Give the Lease up within so many seconds."""
+        """Release the Lease within ``seconds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Controller:
         jitter: Callable[[], float] = _system_random.random,
         lease: Lease | None = None,
     ) -> None:
-        """Bind the port of the probes; raises InputError where that fails.
+        """Bind the port of the probes. Raises InputError if the port cannot be bound.
 
         ``now`` is the wall clock. ``jitter`` returns a number from 0 to 1. ``lease`` replaces the Lease in the cluster.
         """
@@ -105,14 +105,14 @@ class Controller:
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         """Messages from other threads, and from signal handlers: its ``put`` may interrupt any line of the loop."""
         self._received: list[_Message] = []
-        """Messages that ``wait`` took out of the inbox."""
+        """Messages that ``wait`` took from the inbox."""
         self._documents: dict[str, JsonObject] = {}
-        """Every Snapshot as the watch reported it last, also while another process holds the Lease."""
+        """The last report of the watch about every Snapshot. Kept up to date while another process holds the Lease."""
         self._unread: set[str] = set()
         """Names of Snapshots that were created, changed or deleted since ``_read_changes``."""
         self._served: dict[str, ServedPolicy] = {}
         self._term = 0
-        """The term of the Lease in which ``_served`` was filled. A new term means that another holder worked since."""
+        """The term of the Lease in which ``_served`` was filled. After a new term another holder may have worked."""
         self.metrics = Metrics()
         self._reporter = Reporter(connect, instance=settings.identity)
         sampler = Sampler(storage=settings.storage, connect=connect, now=now, permissions=settings.permissions)
@@ -166,16 +166,16 @@ class Controller:
         """Make the loop take a step now."""
         self._inbox.put(lambda _now: None)
 
-    def listed(self, documents: Sequence[JsonObject]) -> None:
-        """From the watch: all Snapshots that exist."""
+    def on_list(self, documents: Sequence[JsonObject]) -> None:
+        """Receive all Snapshots that exist, from the watch."""
         self._inbox.put(lambda _now: self._note_list(documents))
 
-    def changed(self, document: JsonObject) -> None:
-        """From the watch: a Snapshot was created or changed."""
+    def on_change(self, document: JsonObject) -> None:
+        """Receive a new or changed Snapshot, from the watch."""
         self._inbox.put(lambda _now: self._note_document(document))
 
-    def gone(self, document: JsonObject) -> None:
-        """From the watch: a Snapshot was deleted."""
+    def on_delete(self, document: JsonObject) -> None:
+        """Receive a deleted Snapshot, from the watch."""
         self._inbox.put(lambda _now: self._note_deletion(str(document["metadata"]["name"])))
 
     def health_problem(self, monotonic: float) -> str:
@@ -206,7 +206,7 @@ class Controller:
         return self.finish()
 
     def wait(self, seconds: float) -> None:
-        """Wait for a message, at most so many seconds."""
+        """Wait for a message, at most ``seconds``."""
         with suppress(queue.Empty):
             self._received.append(self._inbox.get(timeout=max(seconds, 0.001)))
 
@@ -220,7 +220,7 @@ class Controller:
         if self._lease.term != self._term:
             self._change_term()
         held = self._lease.held(now.monotonic)
-        self.metrics.leading(leading=held)
+        self.metrics.set_leading(leading=held)
         if held:
             self._read_changes(now.time)
             for served in list(self._served.values()):
@@ -258,11 +258,11 @@ class Controller:
     # One policy -------------------------------------------------------------------------------------------------------
 
     def _start_due_work(self, served: ServedPolicy, now: datetime) -> datetime | None:
-        """Start what is due for a policy. Returns when to decide again; None where a message will come first."""
+        """Start the due work of a policy. Returns the time of the next decision; None to wait for a message."""
         return self._guarded(served, now, lambda: self._start(served, now))
 
     def _start(self, served: ServedPolicy, now: datetime) -> datetime | None:
-        if served.policy is None or served.running or served.looking or served.deleting:
+        if served.policy is None or served.running or served.reading or served.deleting:
             return None
         decision = decide(served.policy, served.runs, now, request=served.request)
         served.note_decision(decision, now)
@@ -280,7 +280,7 @@ class Controller:
 
     @staticmethod
     def _guarded(served: ServedPolicy, now: datetime, action: Callable[[], _R]) -> _R | None:
-        """Act on one policy. After a defect the policy is given up, so that the loop goes on and does not repeat it."""
+        """Act on one policy. After a defect the policy is no longer served, so that the loop continues without it."""
         try:
             return action()
         except Exception as error:
@@ -304,14 +304,14 @@ class Controller:
         self._unread.add(name)
 
     def _change_term(self) -> None:
-        """Forget every policy: another process held the Lease, or holds it now, and may have changed everything."""
+        """Forget every policy: another process held the Lease, or holds it now, and may have changed the archives."""
         for name in list(self._served):
             self._drop(name)
         self._unread = set(self._documents)
         self._term = self._lease.term
 
     def _read_changes(self, now: datetime) -> None:
-        """Take over the Snapshots that the watch reported since the last step."""
+        """Read the Snapshots that the watch reported since the last step."""
         unread, self._unread = sorted(self._unread), set()
         for name in unread:
             document = self._documents.get(name)
@@ -333,7 +333,7 @@ class Controller:
         if known is None and served.policy is not None:
             self._workers.start_reading(served, served.policy)
         if served.deleting and OLD_FINALIZER in (document["metadata"].get("finalizers") or ()):
-            self._reporter.release(document)
+            self._reporter.remove_finalizer(document)
 
     def _drop(self, name: str) -> None:
         """Stop serving a Snapshot. Its archive stays."""

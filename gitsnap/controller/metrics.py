@@ -19,7 +19,7 @@ class Metrics:
     """All metrics of one controller."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each counter, which nothing here needs
+        disable_created_metrics()  # otherwise each counter has a second series
         self._registry = CollectorRegistry()
         self._success = self._gauge("last_success_timestamp_seconds", "Time of the newest sample.")
         self._interval = self._gauge(
@@ -61,26 +61,26 @@ class Metrics:
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(f"gitsnap_{name}", text, ["policy", label], registry=self._registry)
 
-    def taken(self, policy: str, run: RunReport) -> None:
+    def count_run(self, policy: str, run: RunReport) -> None:
         """Count a run that took a sample, and set the gauges of its archive."""
         recorded, metadata = run.result.recorded, run.result.recorded.sample.metadata
-        self.archive(policy, metadata, samples=run.samples, repository_bytes=run.repository_bytes)
+        self.set_archive(policy, metadata, samples=run.samples, repository_bytes=run.repository_bytes)
         self._duration.labels(policy).set(run.seconds)
         self._captures.labels(policy, str(metadata.trigger)).inc()
         changes = recorded.changes
         for action, count in (("added", changes.added), ("modified", changes.modified), ("deleted", changes.deleted)):
             self._changes.labels(policy, action).inc(count)
 
-    def removed(self, policy: str, count: int) -> None:
+    def count_removed(self, policy: str, count: int) -> None:
         """Count samples that retention removed."""
         self._removed.labels(policy).inc(count)
 
-    def push_lag(self, policy: str, samples: int) -> None:
+    def set_push_lag(self, policy: str, samples: int) -> None:
         """Set the number of samples that the remote lacks."""
         self._lag.labels(policy).set(samples)
 
-    def archive(self, policy: str, newest: SampleMetadata, *, samples: int, repository_bytes: int) -> None:
-        """Set the gauges of an archive, after a sample and after a restart."""
+    def set_archive(self, policy: str, newest: SampleMetadata, *, samples: int, repository_bytes: int) -> None:
+        """Set the gauges of an archive, after a sample or after a restart of the controller."""
         self._success.labels(policy).set(newest.time.timestamp())
         self._objects.labels(policy).set(newest.objects)
         self._incomplete.labels(policy).set(len({entry.kind for entry in newest.incomplete}))
@@ -88,19 +88,19 @@ class Metrics:
         self._samples.labels(policy).set(samples)
         self._bytes.labels(policy).set(repository_bytes)
 
-    def leading(self, *, leading: bool) -> None:
+    def set_leading(self, *, leading: bool) -> None:
         """Set whether this process holds the Lease."""
         self._leading.set(1 if leading else 0)
 
-    def failed(self, policy: str, error: str) -> None:
+    def count_failure(self, policy: str, error: str) -> None:
         """Count a failure; ``error`` is the name of the error's class."""
         self._errors.labels(policy, error).inc()
 
-    def no_remote(self, policy: str) -> None:
+    def remove_push_lag(self, policy: str) -> None:
         """Remove the push lag of a policy without a remote."""
         self._lag.remove_by_labels({"policy": policy})
 
-    def planned(self, policy: str, *, upcoming: datetime | None, interval: float | None) -> None:
+    def set_schedule(self, policy: str, *, upcoming: datetime | None, interval: float | None) -> None:
         """Set the next scheduled time and the seconds between two scheduled times; None removes a series."""
         for gauge, value in ((self._next, upcoming.timestamp() if upcoming else None), (self._interval, interval)):
             if value is None:
@@ -108,7 +108,7 @@ class Metrics:
             else:
                 gauge.labels(policy).set(value)
 
-    def ready(self, policy: str, *, ready: bool) -> None:
+    def set_ready(self, policy: str, *, ready: bool) -> None:
         """Set whether the condition Ready is True."""
         self._ready.labels(policy).set(1 if ready else 0)
 

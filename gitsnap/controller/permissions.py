@@ -1,7 +1,7 @@
-"""What a Snapshot may ask of this controller: the line between the people who write Snapshots and those who run it.
+"""Limits of what a Snapshot may request, since the authors of Snapshots need not be the operators of the controller.
 
-The admission policy of the manifests checks what the author of a Snapshot may read. The checks here hold without that
-policy and for every author. Each refusal names the field, and the flag of the controller that permits it.
+The admission policy of the manifests checks what the author of a Snapshot may read. The checks here do not depend on
+that policy. Each refusal names the field, and the flag of the controller that permits it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _GIT_FOLDER = ".git"
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Requests that the flags of the controller permit in addition to those permitted to every Snapshot."""
+    """Requests that only the flags of the controller permit."""
 
     namespace: str = "gitsnap"
-    """The controller's own namespace. Secrets in it may always be named."""
+    """The namespace of the controller. A Snapshot may always name Secrets in it."""
     secrets_from: tuple[str, ...] = ()
     """Further namespaces whose Secrets a Snapshot may name (``--allow-secrets-from``)."""
     secret_resources: bool = False
@@ -49,7 +49,9 @@ class Permissions:
         problems += _storage(policy, storage)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems)
-            raise NotPermittedError(f"Snapshot {policy.name} asks for what this controller does not permit:\n{listed}")
+            raise NotPermittedError(
+                f"Snapshot {policy.name} asks for settings that this controller does not permit:\n{listed}"
+            )
 
     def _secret_references(self, policy: Policy) -> Iterator[str]:
         references = (
@@ -82,7 +84,7 @@ class Permissions:
             )
         if _UNPROTECTED.match(url) and not self.insecure_push:
             yield (
-                "spec.push.url: a push goes by https:// or ssh://, since others can read and change what goes by "
+                "spec.push.url: a push goes by https:// or ssh://, since others can read and change data sent by "
                 "http:// or git://; --allow-insecure-push permits it"
             )
 
@@ -108,7 +110,7 @@ def _storage(policy: Policy, root: Path) -> Iterator[str]:
 
 
 def _inside(folder: Path, root: Path) -> str:
-    """Why no archive may be in a folder: it is part of another archive, or of the keys; ``""`` where one may."""
+    """Why a folder must not hold archives: it is part of another archive, or of the keys; ``""`` if it may."""
     for path in (folder, *folder.parents):
         if path == root:
             break

@@ -1,4 +1,4 @@
-"""The state of one served Snapshot, and what is reported about it.
+"""The state of one served Snapshot, and the reports about it.
 
 Time comes in as an argument. The loop starts runs and pushes; this module records their outcome.
 """
@@ -27,8 +27,8 @@ from gitsnap.policy import snapshot as policies
 
 REQUEST_ANNOTATION = "gitsnap.io/capture-requested-at"
 INTERRUPTED = "the controller was stopped during the run"
-_LOGGED_PROBLEMS = 20
-"""Objects that could not be captured are logged up to this number; the status has the count."""
+_MOST_LOGGED = 20
+"""The largest number of objects that are logged because they could not be captured."""
 
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Services:
-    """What all served policies share."""
+    """The services that all served policies share."""
 
     reporter: Reporter
     metrics: Metrics
@@ -52,7 +52,7 @@ class ServedPolicy:
     """One Snapshot that the controller serves."""
 
     document: JsonObject
-    """The Snapshot as the watch reported it last."""
+    """The last report of the watch about the Snapshot."""
     services: Services
     runs: RunState
     policy: policies.Policy | None = None
@@ -60,7 +60,7 @@ class ServedPolicy:
     running: bool = False
     """Whether a sample is being taken, or waits for a free worker."""
     pushing: bool = False
-    looking: bool = False
+    reading: bool = False
     """Whether the archive is being read for the first time."""
     status: JsonObject = field(default_factory=dict)
     """The status that was reported last."""
@@ -69,7 +69,7 @@ class ServedPolicy:
     retention_held: bool = False
     """Whether the newest run removed nothing because the clock is in doubt."""
     spec: object = None
-    """The spec that ``policy`` was read from; None before the first one."""
+    """The spec that ``policy`` was read from; None before the first spec."""
 
     @classmethod
     def new(cls, document: JsonObject, services: Services, now: datetime) -> ServedPolicy:
@@ -102,15 +102,15 @@ class ServedPolicy:
     @property
     def busy(self) -> bool:
         """Whether work for this policy runs in another thread."""
-        return self.running or self.pushing or self.looking
+        return self.running or self.pushing or self.reading
 
     def read(self, document: JsonObject, now: datetime) -> None:
-        """Take over a Snapshot from the watch: its spec, if that changed, becomes the policy."""
+        """Read a Snapshot that the watch reported. A changed spec becomes the policy."""
         self.document = document
         if same_json(self.spec, document.get("spec") or {}):
             return
         self.spec = document.get("spec") or {}
-        self.services.metrics.ready(self.name, ready=self._is_ready())
+        self.services.metrics.set_ready(self.name, ready=self._is_ready())
         try:
             self.policy = policies.from_resource(document, source=f"Snapshot {self.name}")
             self.services.check(self.policy)
@@ -118,10 +118,10 @@ class ServedPolicy:
             self._refuse_spec(error, now)
             return
         if self.policy.push is None:
-            self.services.metrics.no_remote(self.name)
+            self.services.metrics.remove_push_lag(self.name)
         was_suspended, served = self.runs.suspended, self.runs.served
         self.runs.update_policy(self.policy, now)
-        if self.runs.served != served:  # in the status, so that the next controller knows it too
+        if self.runs.served != served:  # the next controller reads it from the status
             self.report(scheduledSince=reports.format_time(self.runs.served))
         if self.policy.suspend:
             self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
@@ -140,11 +140,11 @@ class ServedPolicy:
         _log.warning("%s", error.message, extra={"policy": self.name})
 
     def note_archive(self, archive: ArchiveState | None, now: datetime) -> None:
-        """Record what the archive held when this controller read it first; None for an archive without a sample."""
+        """Record the state of the archive when this controller first read it; None for an archive without a sample."""
         if archive is not None:
             if archive.scheduled is not None:
                 self.runs.note_sample(archive.scheduled, now)
-            self.services.metrics.archive(
+            self.services.metrics.set_archive(
                 self.name,
                 archive.newest.metadata,
                 samples=archive.samples,
@@ -168,7 +168,7 @@ class ServedPolicy:
         if upcoming != self.upcoming:
             schedule = self.policy.schedule if self.policy is not None else None
             interval = schedule.interval_until(upcoming).total_seconds() if schedule and upcoming else None
-            self.services.metrics.planned(self.name, upcoming=upcoming, interval=interval)
+            self.services.metrics.set_schedule(self.name, upcoming=upcoming, interval=interval)
             self.upcoming = upcoming
             if time is None:
                 _log.debug("no sample is scheduled", extra={"policy": self.name})
@@ -208,12 +208,12 @@ class ServedPolicy:
             repositoryBytes=run.repository_bytes,
             lastHandledCaptureAt=self.runs.handled_request or None,
         )
-        self.services.metrics.taken(self.name, run)
+        self.services.metrics.count_run(self.name, run)
         self._event(now, "Captured", summary)
         self._log_run(run, now)
         self._report_retention(run, now)
         if run.lag is not None:
-            self.services.metrics.push_lag(self.name, run.lag)
+            self.services.metrics.set_push_lag(self.name, run.lag)
 
     def _log_run(self, run: RunReport, now: datetime) -> None:
         sample = run.result.recorded.sample
@@ -223,7 +223,7 @@ class ServedPolicy:
             self._event(now, "SecretsChanged", note, warning=True)
             _log.warning("%s", note, extra=extra)
         _log.info("%s", run.result.summary, extra=extra)
-        for key, problem in islice(run.result.problems.items(), _LOGGED_PROBLEMS):
+        for key, problem in islice(run.result.problems.items(), _MOST_LOGGED):
             _log.warning("%s could not be captured: %s", key, problem, extra=extra)
         for remark in run.result.left_out:
             _log.info("%s", remark, extra=extra)
@@ -231,17 +231,17 @@ class ServedPolicy:
             _log.warning("%s", run.result.recorded.worktree_error, extra={"policy": self.name})
 
     def _report_retention(self, run: RunReport, now: datetime) -> None:
-        """Report what retention removed, and why it did not remove more."""
+        """Report the samples that retention removed, and why it removed no others."""
         for decision in run.removed:
             reasons, tag = ", ".join(decision.reasons), decision.sample.tag
             _log.info("removed %s: %s", tag, reasons, extra={"policy": self.name, "sample": tag})
-        self.services.metrics.removed(self.name, len(run.removed))
+        self.services.metrics.count_removed(self.name, len(run.removed))
         if run.retention_error is not None:
             note = f"retention removed nothing: {run.retention_error}"
-            self.services.metrics.failed(self.name, type(run.retention_error).__name__)
+            self.services.metrics.count_failure(self.name, type(run.retention_error).__name__)
             self._event(now, "RetentionFailed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
-        if run.retention_doubt and not self.retention_held:  # once, not after each sample
+        if run.retention_doubt and not self.retention_held:  # reported once, not after each sample
             self._event(now, "RetentionHeld", run.retention_doubt, warning=True)
             _log.warning("%s", run.retention_doubt, extra={"policy": self.name})
         self.retention_held = bool(run.retention_doubt)
@@ -256,7 +256,7 @@ class ServedPolicy:
             return
         self.runs.note_failure(now, backoff=follows.backoff, jitter=self.services.jitter, request=request)
         if request and not follows.transient:
-            self.runs.handled_request = request  # it is answered: another attempt needs a new value
+            self.runs.handled_request = request  # the request is answered: another attempt needs a new value
         self._report_conditions(
             now,
             ConditionUpdate(Condition.READY, False, follows.run.reason, str(error)),
@@ -264,7 +264,7 @@ class ServedPolicy:
             lastRunStatus="Failed",
             lastHandledCaptureAt=self.runs.handled_request or None,
         )
-        self.services.metrics.failed(self.name, type(error).__name__)
+        self.services.metrics.count_failure(self.name, type(error).__name__)
         self._event(now, follows.run.event, str(error), warning=True)
         _log.warning("no sample was taken: %s", error, extra={"policy": self.name})
 
@@ -275,7 +275,7 @@ class ServedPolicy:
             self.runs.note_push_success()
             return
         if report.lag is not None:
-            self.services.metrics.push_lag(self.name, report.lag)
+            self.services.metrics.set_push_lag(self.name, report.lag)
         if report.error is not None:
             self._note_push_failure(report.error, report.lag, now)
             return
@@ -304,8 +304,8 @@ class ServedPolicy:
         before = reports.find_condition(self.status, Condition.PUSHED)
         update = ConditionUpdate(Condition.PUSHED, False, follows.push.reason, message)
         self._report_conditions(now, update, keep_failure=True)
-        self.services.metrics.failed(self.name, type(error).__name__)
-        if not same_json(before.get("reason"), follows.push.reason):  # once for each reason, not for each attempt
+        self.services.metrics.count_failure(self.name, type(error).__name__)
+        if not same_json(before.get("reason"), follows.push.reason):  # one Event for each reason, not for each attempt
             self._event(now, follows.push.event, message, warning=True)
         _log.warning("%s", message, extra={"policy": self.name})
 
@@ -322,7 +322,7 @@ class ServedPolicy:
         if all(name in self.status and same_json(self.status[name], value) for name, value in fields.items()):
             return
         self.status |= fields
-        self.services.reporter.status(self.name, dict(self.status))
+        self.services.reporter.write_status(self.name, dict(self.status))
 
     def _report_conditions(
         self,
@@ -342,14 +342,14 @@ class ServedPolicy:
             dropped=dropped,
         )
         ready = reports.find_condition({"conditions": conditions}, Condition.READY)
-        self.services.metrics.ready(self.name, ready=ready.get("status") == "True")
+        self.services.metrics.set_ready(self.name, ready=ready.get("status") == "True")
         if not keep_failure:
             fields["failureMessage"] = reports.shorten(failure) if failure is not None else None
         self.report(conditions=conditions, **fields)
 
     def _event(self, now: datetime, reason: str, note: str, *, warning: bool = False) -> None:
         uid = str(self.document["metadata"].get("uid") or "")
-        self.services.reporter.event(KubeEvent(self.name, uid, reason, note, now, warning=warning))
+        self.services.reporter.write_event(KubeEvent(self.name, uid, reason, note, now, warning=warning))
 
     @property
     def _generation(self) -> int:

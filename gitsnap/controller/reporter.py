@@ -1,6 +1,6 @@
 """Writes reports to the cluster: statuses and Events of Snapshots, and the removal of the old feature's finalizer.
 
-A thread of its own writes them, so that an unreachable API server delays nothing else. Only the newest status of a
+A separate thread writes the reports, so that an unreachable API server delays nothing else. Only the newest status of a
 Snapshot is kept until it can be written.
 """
 
@@ -32,7 +32,7 @@ _LONGEST_NOTE = 1000
 """Characters; the API server takes 1024 bytes."""
 
 _MOST_PENDING = 2000
-"""Reports that wait; beyond that, Events are dropped."""
+"""The largest number of reports that wait. Further Events are dropped."""
 
 _PAUSES = (1.0, 30.0)
 """First and longest pause after a failure, in seconds."""
@@ -72,16 +72,16 @@ class Reporter:
         self._started = True
         threading.Thread(target=self._forever, name="report", daemon=True).start()
 
-    def status(self, name: str, status: JsonObject) -> None:
-        """Write the status of a Snapshot, in place of a status that waits; a field that is None is removed."""
+    def write_status(self, name: str, status: JsonObject) -> None:
+        """Write the status of a Snapshot. It replaces a status that waits. A field that is None is removed."""
         self._add("status", name, lambda cluster: cluster.patch_status(_key(name), {"status": status}))
 
-    def event(self, event: KubeEvent) -> None:
-        """Write an Event; it is dropped while too many reports wait."""
+    def write_event(self, event: KubeEvent) -> None:
+        """Write an Event. The Event is dropped while too many reports wait."""
         document = _event_document(event, self._instance)
         self._add("event", str(document["metadata"]["name"]), lambda cluster: cluster.create(document))
 
-    def release(self, document: JsonObject) -> None:
+    def remove_finalizer(self, document: JsonObject) -> None:
         """Remove the old feature's finalizer from a Snapshot that is being deleted."""
         metadata = document["metadata"]
         name = str(metadata["name"])
@@ -95,7 +95,7 @@ class Reporter:
             self._jobs.pop(("status", name), None)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until every report is written, at most so many seconds; returns whether every report is written."""
+        """Wait until every report is written, at most ``seconds``. Returns whether every report is written."""
         if not self._started:
             return not self._jobs
         with self._changed:
@@ -119,7 +119,7 @@ class Reporter:
             except GitsnapError as error:
                 failures += 1
                 _log.warning("status and Events cannot be written now: %s", error.message)
-            except Exception:  # if this thread ended, no status would change any more
+            except Exception:  # without this thread no status would change
                 failures += 1
                 _log.exception("a defect of gitsnap")
             finally:
@@ -146,7 +146,7 @@ class Reporter:
             except NotFoundError:
                 _log.info("the Snapshot %s is gone: its %s is not written", name, subject)
             except GitsnapError as error:
-                # After a conflict about finalizers the watch reports the Snapshot again, and it is released again.
+                # After a conflict about finalizers the watch reports the Snapshot again: the finalizer is removed then.
                 outdated = isinstance(error, ConflictError) and subject == "finalizers"
                 if consequence_of(error).transient and not outdated:
                     with self._changed:

@@ -26,9 +26,9 @@ from gitsnap.secrets.age import IDENTITY_FILE, KEY_FILE, KeyTexts
 
 Connect = Callable[[], ControlPlane]
 
-_NOTHING_MORE = Permissions()
+_NO_PERMISSIONS = Permissions()
 _LEAST_READING_SECONDS = 60.0
-"""A run may read for this long however short the interval of the schedule is: one request may take as long."""
+"""A run may always read for this long, even if the schedule is due earlier: one request may take as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class RunReport:
     removed: tuple[Decision, ...]
     """Older samples that retention removed."""
     retention_error: GitsnapError | None
-    """Why retention failed; None where it did not."""
+    """Why retention failed; None if it succeeded."""
     retention_doubt: str
-    """Why retention removed nothing although it is due: the clock is in doubt. ``""`` where it is not."""
+    """Why retention removed no sample: the clock may be wrong. ``""`` if the clock is not in doubt."""
     mode: SecretsMode
     mode_requested: bool
     """Whether the policy names the mode. Otherwise it follows from the lack of recipients."""
@@ -63,7 +63,7 @@ class PushReport:
     pushed: Pushed | None
     """None where the push failed."""
     error: GitsnapError | None
-    """Why the push failed; None where it did not."""
+    """Why the push failed; None if it succeeded."""
     lag: int | None
     """Samples that the remote lacks; None where the number is unknown."""
 
@@ -89,7 +89,7 @@ class Sampler:
         storage: Path,
         connect: Connect,
         now: Callable[[], datetime],
-        permissions: Permissions = _NOTHING_MORE,
+        permissions: Permissions = _NO_PERMISSIONS,
     ) -> None:
         """``storage``: folder of the archives of policies that name no other folder."""
         self._storage = storage
@@ -118,7 +118,7 @@ class Sampler:
         return ArchiveState(samples[-1], scheduled, len(samples), archive.repository_bytes())
 
     def take(self, policy: Policy, trigger: Trigger, *, cancelled: Callable[[], bool]) -> RunReport:
-        """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay the next.
+        """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay samples.
 
         Each run opens a new connection, which has renewed credentials and sees newly installed kinds. Raises
         AbortedError soon after ``cancelled`` returns True, before anything is recorded, and any other GitsnapError.
@@ -130,11 +130,11 @@ class Sampler:
         archive = self._open_or_create_archive(policy, cluster)
         keys, signer = _keys_of_secret(cluster, policy), _signer(cluster, policy)
 
-        def progress(_what: str, _count: int) -> None:
+        def progress(_kind: str, _count: int) -> None:
             if cancelled():
                 raise AbortedError("the controller is asked to stop: the sample was abandoned")
 
-        with archive.writer() as writer:  # locks out a `gitsnap capture` that would decide on mode and keys too
+        with archive.writer() as writer:  # no `gitsnap capture` may decide on mode and keys at the same time
             capture.check_cluster(archive, cluster.info())
             effective, keeper = archive_keys.for_unattended_capture(archive, policy, keys=keys)
             request = capture.Request(

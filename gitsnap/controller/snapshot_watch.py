@@ -22,25 +22,25 @@ _PAUSES = (1.0, 30.0)
 """First and longest pause after a failure, in seconds."""
 
 _MISSING_PAUSE = 15.0
-"""Seconds between two looks for the CRD."""
+"""Seconds between two checks for the CRD."""
 
 _SHORTEST_WATCH = 1.0
-"""Seconds. After a watch that ended sooner the next one waits for as long, so that a proxy is not flooded."""
+"""Seconds. After a shorter watch the next watch starts after a pause of this length, to spare a proxy that ends it."""
 
-_chance = random.SystemRandom()
+_system_random = random.SystemRandom()
 _log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Receives the Snapshots; called from the watch's own thread."""
+    """Receives the Snapshots. The methods are called from the thread of the watch."""
 
-    def listed(self, documents: Sequence[JsonObject]) -> None:
+    def on_list(self, documents: Sequence[JsonObject]) -> None:
         """Receive all Snapshots that exist."""
 
-    def changed(self, document: JsonObject) -> None:
+    def on_change(self, document: JsonObject) -> None:
         """Receive a new or changed Snapshot."""
 
-    def gone(self, document: JsonObject) -> None:
+    def on_delete(self, document: JsonObject) -> None:
         """Receive a deleted Snapshot."""
 
 
@@ -52,7 +52,7 @@ class SnapshotWatch:
         self._listener = listener
         self._sleep = sleep
         self.problem = "Snapshots were not listed yet"
-        """Why Snapshots cannot be watched; ``""`` where they are."""
+        """Why Snapshots cannot be watched; ``""`` while they are watched."""
 
     def start(self) -> None:
         """Watch in a thread that ends with the process."""
@@ -68,19 +68,19 @@ class SnapshotWatch:
             except GitsnapError as error:
                 failures += 1
                 pause = self._fail(str(error), failures)
-            except Exception as error:  # if this thread ended, the controller would learn nothing any more
+            except Exception as error:  # without this thread the controller would receive no Snapshots
                 failures += 1
                 _log.exception("a defect of gitsnap")
                 pause = self._fail(f"a defect of gitsnap: {type(error).__name__}", failures)
             self._sleep(pause)
 
     def _fail(self, problem: str, failures: int) -> float:
-        """Note a problem; returns the seconds to wait, which grow with each failure."""
+        """Record a problem; returns the seconds to wait, which grow with each failure."""
         if problem != self.problem:
             _log.warning("the Snapshots cannot be watched: %s", problem)
         self.problem = problem
         first, longest = _PAUSES
-        return min(first * 2.0 ** min(failures - 1, 10), longest) * _chance.uniform(0.75, 1.25)
+        return min(first * 2.0 ** min(failures - 1, 10), longest) * _system_random.uniform(0.75, 1.25)
 
     def list_and_watch(self, cluster: ControlPlane) -> float:
         """List and watch until a new list is needed. Returns the seconds to wait before it.
@@ -92,14 +92,14 @@ class SnapshotWatch:
             if "CRD" not in self.problem:
                 _log.warning("the kind Snapshot is not installed: waiting for its CRD")
             self.problem = "the CRD of Snapshot is not installed"
-            self._listener.listed(())
+            self._listener.on_list(())
             return _MISSING_PAUSE
         documents: list[JsonObject] = []
         version = ""
         for page in cluster.list(resource):
             documents += page.items
             version = page.resource_version
-        self._listener.listed(documents)
+        self._listener.on_list(documents)
         self.problem = ""
         try:
             while True:
@@ -107,10 +107,10 @@ class SnapshotWatch:
                 for event in cluster.watch(resource, resource_version=version, seconds=WATCH_SECONDS):
                     version = str(event.document["metadata"]["resourceVersion"])
                     if event.change == "DELETED":
-                        self._listener.gone(event.document)
+                        self._listener.on_delete(event.document)
                     elif event.change != "BOOKMARK":
-                        self._listener.changed(event.document)
+                        self._listener.on_change(event.document)
                 if time.monotonic() - started < _SHORTEST_WATCH:
                     self._sleep(_SHORTEST_WATCH)
         except GoneError:
-            return 0.0  # the server does not have this version any more: list again
+            return 0.0  # the server no longer has this version: list again

@@ -30,7 +30,7 @@ class Condition(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Reasons of conditions that no error caused; ``core.consequences.FailureReason`` has the others."""
+    """Reasons of conditions without an error. Reasons of errors are in ``core.consequences.FailureReason``."""
 
     COLLECTED = "Collected"
     """Ready: the newest run took a sample."""
@@ -38,7 +38,7 @@ class Reason(enum.StrEnum):
     """Ready: no run yet since the policy was created or its suspension ended."""
     SUSPENDED = "Suspended"
     """Ready: samples are taken on request only until spec.suspend is removed. The condition is True because the
-    controller does what the spec says: ``kubectl wait`` must not block, and no alert is due."""
+    controller follows the spec: ``kubectl wait`` must not block, and no alert is due."""
     ALL_KINDS_READ = "AllKindsRead"
     KINDS_CARRIED = "KindsCarried"
     """Not complete: kinds that could not be read were carried forward from the previous sample."""
@@ -73,7 +73,7 @@ def update_conditions(
     generation: int,
     dropped: Sequence[Condition] = (),
 ) -> list[JsonObject]:
-    """The conditions of a status after some updates, sorted by type; ``dropped`` ones are removed.
+    """The conditions of a status after some updates, sorted by type; ``dropped`` conditions are removed.
 
     ``lastTransitionTime`` changes only together with a condition's status.
     """
@@ -99,7 +99,7 @@ def completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) -> 
     """The condition Complete of a sample.
 
     ``incomplete``: kinds and objects that the sample holds only as a substitute. ``not_served``: kinds of
-    spec.resources that the cluster does not serve. The sample is complete without them, but one may be misspelt.
+    spec.resources that the cluster does not serve. The sample is complete without them, but a kind may be misspelt.
     """
     if not incomplete:
         message = "every kind was read"
@@ -134,10 +134,10 @@ def restorability(mode: SecretsMode, recipients: Sequence[str], *, requested: bo
     return ConditionUpdate(Condition.SECRETS_RESTORABLE, restorable, reason, message)
 
 
-def find_condition(status: JsonObject, wanted: Condition) -> JsonObject:
+def find_condition(status: JsonObject, condition_type: Condition) -> JsonObject:
     """A condition of a status; empty where the status lacks it."""
     conditions: Sequence[JsonObject] = status.get("conditions") or ()
-    return next((condition for condition in conditions if condition.get("type") == wanted), {})
+    return next((condition for condition in conditions if condition.get("type") == condition_type), {})
 
 
 def format_time(time: datetime) -> str:

@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class Workers:
-    """The threads, and what they do for a policy."""
+    """The threads, and the jobs that they do for a policy."""
 
     def __init__(self, sampler: Sampler, *, samplers: int, send: Callable[[str, Note], None]) -> None:
-        """``samplers``: samples taken at a time. ``send`` delivers a note about the policy of a name to the loop."""
+        """``samplers``: samples taken at a time. ``send`` delivers a note about a named policy to the loop."""
         self._sampler = sampler
         self._send = send
         self._samplers = ThreadPoolExecutor(samplers, thread_name_prefix="sample")
@@ -64,7 +64,7 @@ class Workers:
         served.runs.note_push_started()
 
         def note(known: ServedPolicy, outcome: PushReport | GitsnapError | None, now: datetime) -> None:
-            if isinstance(outcome, GitsnapError):  # not of the remote, for example a volume that cannot be read
+            if isinstance(outcome, GitsnapError):  # an error of the archive, for example a volume that cannot be read
                 outcome = PushReport(None, outcome, None)
             known.note_push(outcome, now)
 
@@ -72,10 +72,10 @@ class Workers:
 
     def start_reading(self, served: ServedPolicy, policy: Policy) -> None:
         """Read the archive of a newly served policy. No run starts before its content is known."""
-        served.looking = True
+        served.reading = True
 
         def note(known: ServedPolicy, outcome: ArchiveState | GitsnapError | None, now: datetime) -> None:
-            known.looking = False
+            known.reading = False
             if isinstance(outcome, AbortedError):
                 return
             if isinstance(outcome, GitsnapError):  # the next run meets the same error and reports it
@@ -115,7 +115,7 @@ def _outcome(policy: Policy, job: Callable[[], _R]) -> _R | GitsnapError:
         return job()
     except GitsnapError as error:
         return error
-    except Exception as error:  # a defect that one policy meets must not stop the others
+    except Exception as error:  # a defect with one policy must not stop the other policies
         return InternalError(report_defect(policy.name, error))
 
 

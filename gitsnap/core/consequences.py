@@ -45,7 +45,7 @@ SOON = Backoff(5.0, 300.0)
 """The cause may pass by itself."""
 
 LATER = Backoff(60.0, 900.0)
-"""Somebody has to remove the cause. Attempts go on, because the controller does not learn when that has happened."""
+"""Somebody has to remove the cause. Attempts continue, because the controller does not learn when the cause is gone."""
 
 
 class Notice(NamedTuple):

@@ -22,20 +22,20 @@
     ├── IncompleteError           a kind could not be read, and a complete sample was required
     ├── RefusedError              the plan of a rollback or a prune was refused
     ├── RollbackFailedError       a rollback stopped half-way
-    │   └── RollbackRevertedError        a rollback failed and was reverted (--atomic)
-    ├── NotReconciledError            Sveltos did not report the state that the next step of a rollback needs
-    ├── NotDeployedError           a rollback was written, but Sveltos did not deploy it in time or failed to
+    │   └── RollbackRevertedError a rollback failed and was reverted (--atomic)
+    ├── NotReconciledError        Sveltos did not report the state that the next step of a rollback needs
+    ├── NotDeployedError          a rollback was written, but Sveltos failed to deploy it, or did not report in time
     ├── RemoteError               a remote cannot be pushed to
     │   ├── RemoteUnreachableError
     │   ├── RemoteRefusedError    a rule, a hook or a missing feature of the server
     │   ├── RemoteChangedError    another writer pushed at the same time
     │   └── RemoteDivergedError   the remote has another history
     ├── OutputError               standard output cannot be written
-    │   └── ClosedOutputError       the reader of standard output has closed it
+    │   └── ClosedOutputError     the reader of standard output has closed it
     ├── InternalError             a defect of gitsnap itself
     └── AbortedError              the user declined or interrupted, or the process was asked to stop
 
-``core.consequences`` says what follows from each: exit code, next attempt, condition and Event.
+``core.consequences`` has the consequences of each class: exit code, next attempt, condition and Event.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EXIT_DIFFERENCES = 1
 """``gitsnap diff --exit-code`` found differences."""
 
 EXIT_INCOMPLETE = 13
-"""A sample was taken, but a kind in it was carried forward or is missing."""
+"""A sample was taken, but a kind or an object in it was carried forward or is missing, or a copy lacks a part."""
 
 EXIT_LEFT_OUT = 16
 """A rollback was executed, but ``--skip-refused`` left out objects that differ and cannot be rolled back."""
@@ -138,7 +138,7 @@ class AlreadyExistsError(ConflictError):
 
 
 class WrongClusterError(GitsnapError):
-    """The archive belongs to another cluster than the one that answers."""
+    """The archive belongs to another cluster than the cluster that answers."""
 
 
 class IncompleteError(GitsnapError):
@@ -150,7 +150,7 @@ class RefusedError(GitsnapError):
 
 
 class RollbackFailedError(GitsnapError):
-    """A rollback stopped half-way; the report lists what was and what was not applied."""
+    """A rollback stopped half-way; the report lists the steps that were applied and the steps that were not."""
 
 
 class RollbackRevertedError(RollbackFailedError):
@@ -158,11 +158,11 @@ class RollbackRevertedError(RollbackFailedError):
 
 
 class NotReconciledError(GitsnapError):
-    """Sveltos did not report in time the state that the next step of a rollback needs: is its controller running?"""
+    """Sveltos did not report the state that the next step of a rollback needs in time."""
 
 
 class NotDeployedError(GitsnapError):
-    """A rollback was written, but on some cluster Sveltos did not deploy it in time or failed to."""
+    """A rollback was written, but Sveltos failed to deploy it on a cluster, or did not report the cluster in time."""
 
 
 class RemoteError(GitsnapError):

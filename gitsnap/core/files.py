@@ -1,7 +1,8 @@
 """Files and folders on disk: atomic and durable writes, private key files, and temporary folders.
 
 A temporary folder exists for one command. Its owner holds a lock on the folder, and the kernel frees the lock when the
-owner dies, so a later process recognises the folder of a killed one. This module must not know what the files hold.
+owner dies, so a later process recognises the folder of a killed process. This module must not depend on the
+content of the files.
 """
 
 from __future__ import annotations
@@ -178,7 +179,8 @@ def read_private_text(file: Path) -> str | None:
 def _check_private(file: Path, status: os.stat_result) -> None:
     """Raise SecretsError where other users can read a key file.
 
-    As for ssh, the group may read a file that another user owns: Kubernetes mounts a Secret for a pod's fsGroup so.
+    As for ssh, the group may read a file that another user owns: Kubernetes mounts a Secret like this for the fsGroup
+    of a pod.
     """
     too_open = stat.S_IRWXO | (stat.S_IRWXG if status.st_uid == os.geteuid() else 0)
     if stat.S_ISREG(status.st_mode) and status.st_mode & too_open:
@@ -294,7 +296,7 @@ def remove_abandoned_folders() -> None:
 
 
 def _clear_if_abandoned(folder: Path) -> None:
-    """Remove a folder of this user that no process has locked. Raises BlockingIOError for a locked one, OSError."""
+    """Remove a folder of this user that no process has locked. Raises BlockingIOError for a locked folder, OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
@@ -313,7 +315,7 @@ def _make_temporary_folder() -> Path:
             folder.mkdir(mode=0o700)
             with suppress(FileNotFoundError):
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                with suppress(OSError):  # a file system without locks, where no folder can be found abandoned either
+                with suppress(OSError):  # no locks: no process can find an abandoned folder there either
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if folder.exists():
                     _held[folder] = descriptor

@@ -9,7 +9,7 @@ from typing import Any
 def values_at(root: Any, path: str) -> Iterator[Any]:
     """Every value at a path, in the order of the document.
 
-    A path is a list of field names with dots between them. ``[]`` behind a name stands for every element of the list in
+    A path is a list of field names with dots between them. ``[]`` after a name stands for every element of the list in
     that field. A field that is absent, null or of another type yields no value and no error.
     """
     values: Iterable[Any] = (root,)

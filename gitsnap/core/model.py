@@ -22,7 +22,7 @@ TagId = NewType("TagId", str)
 
 
 FIELD_MANAGER = "gitsnap"
-"""The field manager of the writes of gitsnap, as the API server records them."""
+"""The field manager that the API server records for the writes of gitsnap."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -242,7 +242,7 @@ class SampleMetadata:
     """Of a sample before a rollback: the tag of the sample that the rollback restores."""
     beside: CommitId | None = None
     """Of a sample that was taken in a copy of the archive: the commit of the branch in the copy. The tag points at this
-    commit, or at a child of it that is on no branch."""
+    commit, or at a child of this commit that no branch has."""
     imported: str = ""
     """Of an imported sample: the folder of the old Sveltos feature."""
     format: int = 1
@@ -269,7 +269,7 @@ class Sample:
 
     @property
     def time(self) -> datetime:
-        """The moment of the capture, UTC, whole seconds."""
+        """The time of the capture, UTC, in whole seconds."""
         return self.metadata.time
 
     def __eq__(self, other: object) -> bool:
@@ -282,12 +282,12 @@ class Sample:
 
     @property
     def order(self) -> tuple[int, datetime, str]:
-        """The sort key of samples. The time decides between a sample and one from a copy with the same number."""
+        """The sort key of samples. The time decides between samples with equal numbers, which a copy may add."""
         return self.sequence, self.time, self.tag
 
     @property
     def moment(self) -> str:
-        """The sample in the output of ``list``: ``2023-08-26:05:20:00``, with ``-2`` for the second of that time."""
+        """The date in the output of ``list``: ``2023-08-26:05:20:00``; ``…-2`` for the second sample of that time."""
         stamp = self.tag.rpartition("/")[2]
         base, suffix = stamp[:20], stamp[20:]
         return base[:10] + ":" + base[11:19].replace("-", ":") + suffix

@@ -72,7 +72,7 @@ class Cluster(Protocol):
 
         ``resource_version`` asks for the state at exactly that version. Raises GoneError if the server no longer has
         the version, does not have it yet, or drops it between two pages. An empty ``namespace`` means all namespaces.
-        ``metadata_only``: the caller needs the metadata alone; a cluster may send whole objects all the same.
+        ``metadata_only``: the caller needs only the metadata. A cluster may still send whole objects.
         The call may already request the first page.
         """
 
@@ -110,7 +110,7 @@ class Cluster(Protocol):
         """
 
     def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
-        """Keep server messages about these kinds out of errors from now on, as for Secrets: they may quote values."""
+        """Keep server messages about these kinds, which may quote values, out of errors from now on, as for Secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +143,12 @@ class ControlPlane(Cluster, Watchable, Protocol):
 
 @runtime_checkable
 class FolderIndex(Protocol):
-    """Files with an index of folders, for callers that read only some folders."""
+    """Files that can be listed folder by folder, for callers that read only some folders."""
 
-    def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
+    def folder(self, path: str) -> Mapping[str, tuple[str, bool]]:
         """The entries of a folder: name -> id, and whether the entry is a folder; empty if there is no such folder.
 
-        ``place`` ends with a slash; the top folder is ``""``. Folders with equal ids have equal contents.
+        ``path`` ends with a slash; the top folder is ``""``. Folders with equal ids have equal contents.
         """
 
 
@@ -164,7 +164,7 @@ class Tree(Protocol):
         """The kinds and objects for which the tree has only a substitute, sorted."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
-        """Path below the folder of the area -> id of the content, sorted by path. May be FolderIndex."""
+        """Path below the folder of the area -> id of the content, sorted by path. May be a FolderIndex."""
 
     def read(self, blob: BlobId) -> bytes:
         """The content of an id that ``files`` of this tree returned."""
@@ -237,14 +237,14 @@ class SampleDraft:
     unresolved: int = 0
     managers: Mapping[str, str] | None = None
     """Path below ``configuration/`` -> field manager that wrote the object last. Only changed paths are used."""
-    seen: CaptureCache | None = None
+    cache: CaptureCache | None = None
     """The cache for the next capture, which is not part of the sample."""
     signer: Callable[[bytes], bytes] | None = None
     """Returns the signature of the content of the tag. None: the tag gets no signature."""
     target: TagId | None = None
     """Before a rollback: the tag of the sample that is restored."""
     beside: bool = False
-    """For a copy of an archive that another process writes: adds a tag and leaves the branch where it is."""
+    """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature, ``""`` for a sample of a cluster."""
     extra: tuple[tuple[str, str], ...] = ()
@@ -275,7 +275,7 @@ class ArchiveWriter(Protocol):
         """The tree of the newest commit of the branch, None for an archive without commits."""
 
     @property
-    def seen(self) -> CaptureCache | None:
+    def cache(self) -> CaptureCache | None:
         """The cache of the capture of the newest sample, None if there is none."""
 
     def store(self, content: bytes) -> BlobId:

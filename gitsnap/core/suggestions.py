@@ -9,7 +9,10 @@ _MOST = 5
 
 
 def nearest(text: str, names: Iterable[str], *, none: str) -> str:
-    """A sentence with the names most like ``text``, or with the first names if none is; ``none`` without any names."""
+    """A sentence with the names that are similar to ``text``, or with the first names if no name is similar.
+
+    ``none``: the sentence to return if ``names`` is empty.
+    """
     candidates = sorted(set(names))
     by_lower_case = {name.lower(): name for name in candidates}
     close = difflib.get_close_matches(text.lower(), by_lower_case, n=_MOST, cutoff=0.5)
@@ -18,4 +21,4 @@ def nearest(text: str, names: Iterable[str], *, none: str) -> str:
     if not candidates:
         return none
     more = f" and {len(candidates) - _MOST} more" if len(candidates) > _MOST else ""
-    return f"The names there are: {', '.join(candidates[:_MOST])}{more}."
+    return f"Existing names: {', '.join(candidates[:_MOST])}{more}."

@@ -141,9 +141,9 @@ def run_git(
 
 @contextmanager
 def scratch_repository(git_folder: Path, refs: Mapping[str, str]) -> Iterator[Path]:
-    """Make a temporary repository that borrows the objects of another one. Yields its git directory.
+    """Make a temporary repository that borrows the objects of ``git_folder``. Yields its git directory.
 
-    ``refs``: name -> object id. Objects that are fetched into the temporary repository never reach the other one.
+    ``refs``: name -> object id. Objects that are fetched into the temporary repository never reach ``git_folder``.
     Raises StorageError, OSError.
     """
     with temporary_folder() as folder:
@@ -176,9 +176,9 @@ def common_folder(git_folder: Path) -> Path:
 
 
 def _fill(stand_in: Path, git_folder: Path | None, refs: RefVisibility) -> Path | None:
-    """Make ``stand_in`` a git directory that stands for another one.
+    """Make ``stand_in`` a git directory that stands for ``git_folder``.
 
-    Returns the folder of the other's objects; None where ``stand_in`` has an empty folder of its own.
+    Returns the folder of the objects of ``git_folder``; None where ``stand_in`` has an empty folder of its own.
     """
     (stand_in / "config").write_text(_CONFIGURATION)
     (stand_in / "HEAD").write_bytes(_head(git_folder))

@@ -26,14 +26,14 @@ _NAMESPACE = "git"
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 _TAGGER = re.compile(rb"^tagger [^\n]*> (\d{1,12}) [+-]\d{4}$", re.MULTILINE)
 _KEY = re.compile(r"\bwith (\S+ key \S+)")
-_NOT_VALID_THEN = ("has expired", "not yet valid")
+_NOT_VALID_AT_TIME = ("has expired", "not yet valid")
 
 
 class SshSigner:
     """Signs with an SSH private key. Its representation does not show the key."""
 
     def __init__(self, key: bytes, *, source: str) -> None:
-        """Keep the key. ``source`` names it in messages. Raises SecretsError where ssh-keygen is not installed."""
+        """``source`` names the key in messages. Raises SecretsError where ssh-keygen is not installed."""
         self._key = key if key.endswith(b"\n") else key + b"\n"
         self._source = source
         self._program = _ssh_keygen("sign tags")
@@ -55,7 +55,7 @@ class AllowedSigners:
     """Verifies tags against an allowed signers file (ssh-keygen(1), ALLOWED SIGNERS)."""
 
     def __init__(self, file: Path) -> None:
-        """Raises SecretsError where ssh-keygen is not installed."""
+        """Open an allowed signers file. Raises SecretsError where ssh-keygen is not installed."""
         self._file = file
         self._program = _ssh_keygen("verify signatures")
         self._principals: dict[bytes, str] = {}
@@ -98,14 +98,14 @@ class AllowedSigners:
         return _run(self._program, "verify", *verify_time, *options, stdin=payload)
 
     def _refusal(self, payload: bytes, signature: Path, errors: str) -> str:
-        """Why no key in the file verifies the signature. ``errors``: what ssh-keygen printed about each candidate."""
+        """Why no key in the file verifies the signature. ``errors``: the output of ssh-keygen about each candidate."""
         done = _run(self._program, "check-novalidate", "-n", _NAMESPACE, "-s", str(signature), stdin=payload)
         output = (done.stdout + done.stderr).decode("utf-8", "replace")
         if done.returncode != 0:
             reason = (output.strip().splitlines() or ["ssh-keygen failed"])[-1]
             return f"its signature does not fit its content: {reason}"
         key = match[1] if (match := _KEY.search(output)) else "its key"
-        if any(text in errors for text in _NOT_VALID_THEN):
+        if any(text in errors for text in _NOT_VALID_AT_TIME):
             return f"{key} was not valid when the tag was made"
         if "not permitted for use in signature namespace" in errors:
             return f'{key} may not sign for the namespace "{_NAMESPACE}"'
@@ -160,7 +160,7 @@ def _public_key(signature: bytes) -> bytes:
     armoured = signature.removeprefix(_BEGIN).removesuffix(_END)
     try:
         blob = base64.b64decode(armoured)
-        (length,) = struct.unpack_from(">I", blob, 10)  # behind "SSHSIG" and the version
+        (length,) = struct.unpack_from(">I", blob, 10)  # after "SSHSIG" and the version
     except (binascii.Error, struct.error):
         return b""
     return blob[14 : 14 + length]

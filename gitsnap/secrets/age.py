@@ -43,7 +43,7 @@ _NATIVE_IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """A private key. Its representation does not show it."""
+    """A private key. Its representation does not show the key."""
 
     key: object
     recipient: str
@@ -82,7 +82,7 @@ class Keeper:
 
     @property
     def can_unseal(self) -> bool:
-        """Whether there is any identity."""
+        """Whether there is an identity to decrypt with."""
         return bool(self._identities)
 
     @property
@@ -168,8 +168,8 @@ def open_keeper(
     created = create_private(own_file, _new_identity_text()) if creates_identity else False
     if create and folder.parent.is_dir():
         for name, text in _FOLDER_FILES.items():
-            if not (folder.parent / name).exists():  # a full disk must not stop a capture that has them already
-                create_private(folder.parent / name, text)  # durable: an empty .gitignore would ignore no key
+            if not (folder.parent / name).exists():  # a full disk must not stop a capture if the files exist
+                create_private(folder.parent / name, text)  # durable: git would add the keys if .gitignore were empty
     if creates_identity:
         own = _required_identities(own_file)
         known += own
@@ -180,7 +180,7 @@ def open_keeper(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyTexts:
-    """Keys as texts instead of files. The representation does not show them."""
+    """Keys as texts instead of files. The representation does not show the keys."""
 
     source: str
     """The source of the keys, for messages: ``the Secret gitsnap/keys``."""
@@ -216,7 +216,7 @@ def _key(
 ) -> bytes:
     key = _stored_key(file)
     if key is not None and expected_key and key_id(key) != expected_key:
-        # A rekey keeps the other keys beside it. A writer must not use the archive's own copy in place of a wrong file.
+        # A rekey keeps former keys beside the current key. A writer must not use the archive's copy for a wrong file.
         copies = [_stored_key(_key_file_of(file, expected_key))]
         if wrapped_key is not None and not create:
             copies.append(_decrypted(wrapped_key, identities))
@@ -353,7 +353,7 @@ def _parse_identities(text: str, source: str) -> list[Identity]:
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED")):
         raise SecretsError(
             f"{source} is protected by a passphrase, and gitsnap cannot ask for it",
-            hint=f"Decrypt it for the one command: --identity <(age -d {source})",
+            hint=f"Decrypt it for this command only: --identity <(age -d {source})",
         )
     if text.startswith("-----BEGIN"):
         with suppress(pyrage.IdentityError):

@@ -88,7 +88,7 @@ def for_capture(
 def for_capture_as_before(
     archive: Archive, policy: Policy, *, identities: Sequence[Path] = ()
 ) -> tuple[Policy, age.Keeper | None]:
-    """As ``for_capture``, but an archive with a sample overrides what the policy says about Secrets.
+    """As ``for_capture``, but an archive with a sample overrides the settings of the policy for Secrets.
 
     For samples around a rollback, which must be readable with the keys of the archive. Raises SecretsError.
     """
@@ -102,8 +102,9 @@ def for_capture_through_remote(
 ) -> tuple[Policy, age.Keeper | None]:
     """As ``for_capture_as_before``, for a copy of a remote that others can write.
 
-    The policy decides how Secrets are kept. If it does not say, the record of the remote decides, but only if it
-    discloses nothing (``redact``, ``omit``), or encrypts only to the available identities, or with ``accept_record``.
+    The policy decides how Secrets are kept. A policy without such settings follows the record of the remote, but only
+    if the record discloses nothing (``redact``, ``omit``), or encrypts only to the available identities, or with
+    ``accept_record``.
     Raises SecretsError.
     """
     before = _newest_record(archive)
@@ -134,9 +135,9 @@ def for_unattended_capture(
     """The effective policy and the keys for a sample of the controller.
 
     Only the policy decides mode and recipients, because the archive may come from a remote that others can write.
-    Without recipients Secrets are redacted: nobody would keep a copy of a new identity. Fields that the archive hides
-    stay hidden unless the policy names others. ``keys``: the keys in the policy's Secret, in place of the key files.
-    Raises SecretsError, StorageError.
+    Without recipients Secrets are redacted, because nobody would keep a copy of a new identity. Fields that the archive
+    hides stay hidden unless the policy names other fields. ``keys``: the keys in the policy's Secret, in place of the
+    key files. Raises SecretsError, StorageError.
     """
     before = _newest_record(archive)
     if before is not None and not policy.sensitive_fields_set:
@@ -203,7 +204,7 @@ def _keeper_of_newest(archive: Archive, identities: Sequence[Path]) -> age.Keepe
         mode = archive.tree(samples[-1]).info.secrets.mode
         raise SecretsError(
             f"the newest sample of {archive.location} keeps its Secrets in mode {mode}: there is no key to change",
-            hint="Only the modes encrypt and redact have one; `gitsnap capture --secrets-mode encrypt "
+            hint="Only the modes encrypt and redact have a key; `gitsnap capture --secrets-mode encrypt "
             "--accept-secrets-change` changes to it.",
         )
     return keeper

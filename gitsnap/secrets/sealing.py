@@ -48,7 +48,7 @@ class Sealer:
         return self._mode is SecretsMode.ENCRYPT
 
     def store_object(self, document: JsonObject, path: str) -> dict[Area, BlobId]:
-        """Store a normalized object; returns its blobs below ``configuration/`` and, if it has one, ``sealed/``.
+        """Store a normalized object. Returns its blobs below ``configuration/`` and, for encrypted values, ``sealed/``.
 
         Raises SecretsError if the mode needs a key and there is none, InputError for a malformed Secret.
         """

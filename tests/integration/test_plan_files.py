@@ -119,5 +119,5 @@ def test_a_file_that_is_no_plan(place: TypedPlace, content: str, said: str) -> N
 def test_a_plan_file_takes_no_other_options(place: TypedPlace) -> None:
     """What the file says cannot be changed beside it."""
     place.run("rollback --sample latest --plan-out plan.json")
-    assert "leave these options out" in place.run("rollback --plan plan.json --sample latest", 2).stderr
+    assert "omit the options for them" in place.run("rollback --plan plan.json --sample latest", 2).stderr
     assert "--sample is needed" in place.run("rollback", 2).stderr

@@ -233,7 +233,7 @@ def _management(place: _Place, *words: str) -> list[dict[str, Any]]:
     [
         ("ConfigMap/shred", "The nearest names: shared."),
         ("ConfigMap/deflt/shared", "The nearest names: default/shared"),
-        ("ConfigMap/zzzz", "The names there are: shared, west-own."),
+        ("ConfigMap/zzzz", "Existing names: shared, west-own."),
         ("ConfgMap/shared", "Its kinds: Cluster.cluster.x-k8s.io, ClusterProfile.config.projectsveltos.io, ConfigMap"),
     ],
 )

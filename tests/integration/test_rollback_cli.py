@@ -64,7 +64,7 @@ def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("-l app=nothing", "--selector app=nothing leaves nothing of what was selected"),
+        ("-l app=nothing", "--selector app=nothing leaves no object of the selection"),
         ("--clusterprofile guestbook --except clusterprofile/guestbook", "--except clusterprofile/guestbook leaves"),
         ("--resource configmap/frontend -l app=x --except configmap/database", "configmap/database leave nothing"),
     ],

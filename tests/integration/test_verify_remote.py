@@ -121,7 +121,7 @@ def test_a_shortened_remote(place: _Place) -> None:
     found = dict(place.wrong())
 
     assert "was put back" in found["hourly"]
-    assert "has lost it" in found[newest]
+    assert "has lost this sample" in found[newest]
     assert len(found) == 2
 
 

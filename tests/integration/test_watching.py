@@ -27,15 +27,15 @@ class _Heard:
         self.known: set[str] = set()
         self.deletions: list[str] = []
 
-    def listed(self, documents: Sequence[JsonObject]) -> None:
+    def on_list(self, documents: Sequence[JsonObject]) -> None:
         names = [str(one["metadata"]["name"]) for one in documents]
         self.lists.append(names)
         self.known = set(names)
 
-    def changed(self, document: JsonObject) -> None:
+    def on_change(self, document: JsonObject) -> None:
         self.known.add(str(document["metadata"]["name"]))
 
-    def gone(self, document: JsonObject) -> None:
+    def on_delete(self, document: JsonObject) -> None:
         self.deletions.append(str(document["metadata"]["name"]))
         self.known.discard(self.deletions[-1])
 

@@ -24,12 +24,12 @@ _FILES = st.dictionaries(_PATHS, st.sampled_from("12")).map(
 class _Foldered(dict[str, BlobId]):
     """Files whose folders are known (ports.FolderIndex)."""
 
-    def folder(self, place: str) -> Mapping[str, tuple[str, bool]]:
-        """Name -> id, and whether it is a folder."""
+    def folder(self, path: str) -> Mapping[str, tuple[str, bool]]:
+        """Name -> id, and whether the entry is a folder."""
         below: dict[str, dict[str, str]] = {}
-        for path, blob in self.items():
-            if path.startswith(place):
-                name, _, rest = path.removeprefix(place).partition("/")
+        for file, blob in self.items():
+            if file.startswith(path):
+                name, _, rest = file.removeprefix(path).partition("/")
                 below.setdefault(name, {})[rest] = blob
         return {
             name: (hashlib.sha256(repr(sorted(rest.items())).encode()).hexdigest(), "" not in rest)

@@ -54,13 +54,13 @@ class _Stage:
         raise ClusterUnreachableError("there is no cluster")
 
     def listed(self, *names: str) -> None:
-        self.controller.listed([_snapshot(name) for name in names])
+        self.controller.on_list([_snapshot(name) for name in names])
         self.step()
 
     def step(self) -> None:
         """Steps of the loop until every archive was read; at least one."""
         self.one_step()
-        self._steps_while(lambda: any(served.looking for served in self.policies.values()))
+        self._steps_while(lambda: any(served.reading for served in self.policies.values()))
 
     def one_step(self) -> float:
         return self.controller.step(Instant(self.now, time.monotonic()))
@@ -137,7 +137,7 @@ def test_a_defect_with_one_policy_stops_no_other(stage: _Stage, monkeypatch: pyt
     monkeypatch.setattr(loop_module, "decide", decide)
     mended = _snapshot("bad")
     mended["spec"]["schedule"] = "@daily"
-    stage.controller.changed(mended)
+    stage.controller.on_change(mended)
     stage.step()
     assert stage.status("bad")["nextScheduleTime"] == "2026-01-02T00:00:00Z"
 
@@ -209,7 +209,7 @@ def test_a_recreated_snapshot_is_a_new_one(stage: _Stage) -> None:
     again = _snapshot("a")
     again["metadata"]["uid"] = "another"
 
-    stage.controller.listed([again])
+    stage.controller.on_list([again])
     stage.step()
 
     assert set(stage.policies) == {"a"}
@@ -223,16 +223,16 @@ def test_times_missed_by_a_suspension_or_a_new_schedule_stay_missed_after_a_rest
     stage: _Stage, before: JsonObject, after: JsonObject
 ) -> None:
     """The status has the time since which the schedule counts; the next controller makes up for none before it."""
-    stage.controller.listed([_snapshot("a", **before)])
+    stage.controller.on_list([_snapshot("a", **before)])
     stage.step()
     stage.now += timedelta(minutes=50) if after else timedelta(hours=5, minutes=10)
-    stage.controller.changed(_snapshot("a", **after))
+    stage.controller.on_change(_snapshot("a", **after))
     stage.step()
     status = stage.status("a")
 
     successor = _Stage()
     successor.now = stage.now + timedelta(minutes=5)
-    successor.controller.listed([_snapshot("a", **after) | {"status": status}])
+    successor.controller.on_list([_snapshot("a", **after) | {"status": status}])
     successor.step()
 
     known = successor.policies["a"]
@@ -243,14 +243,14 @@ def test_times_missed_by_a_suspension_or_a_new_schedule_stay_missed_after_a_rest
 
 def test_a_suspension_that_ended_while_no_controller_ran_is_not_made_up_for(stage: _Stage) -> None:
     """The status says that the Snapshot was suspended."""
-    stage.controller.listed([_snapshot("a", suspend=True)])
+    stage.controller.on_list([_snapshot("a", suspend=True)])
     stage.step()
     status = stage.status("a")
-    stage.controller.listed([])
+    stage.controller.on_list([])
     stage.step()
 
     stage.now += timedelta(hours=5)
-    stage.controller.listed([_snapshot("a") | {"status": status}])
+    stage.controller.on_list([_snapshot("a") | {"status": status}])
     stage.step()
 
     assert not stage.policies["a"].running
@@ -272,11 +272,11 @@ def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
 
     monkeypatch.setattr(Sampler, "read_archive", hanging)
     try:
-        stage.controller.listed([_snapshot("hangs"), _snapshot("works")])
+        stage.controller.on_list([_snapshot("hangs"), _snapshot("works")])
         started = time.monotonic()
         stage.one_step()
         served = stage.policies
-        while served["works"].looking:
+        while served["works"].reading:
             stage.controller.wait(0.1)
             stage.one_step()
         stage.now += timedelta(hours=2)
@@ -290,4 +290,4 @@ def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
         released.set()
     stage.step()
     stage.until_idle()
-    assert not served["hangs"].looking
+    assert not served["hangs"].reading

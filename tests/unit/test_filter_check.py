@@ -48,7 +48,7 @@ def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject,
         ("sveltos--orders", "The nearest names: sveltos--west, capi--orders."),
         ("tenat-a/orders", "The nearest names: tenant-a/orders."),
         ("default/capi--orders", "The nearest names: tenant-a/capi--orders, default/sveltos--west."),
-        ("zzz", "The names there are: orders, west."),
+        ("zzz", "Existing names: orders, west."),
     ],
 )
 def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:

@@ -131,7 +131,7 @@ def _reader(lister: Lister, unchanged: Unchanged) -> ListReader:
 def _capture(server: _Server, before: _Capture | None = None) -> _Capture:
     server.asked.clear()
     tree = _Tree(before.files) if before else None
-    unchanged = Unchanged(INFO, seen=before.seen if before else None, previous=tree, now=1000)
+    unchanged = Unchanged(INFO, cache=before.seen if before else None, previous=tree, now=1000)
     lister = _lister(server)
 
     def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:
@@ -260,7 +260,7 @@ def test_a_lost_list_starts_again(server: _Server) -> None:
 def test_kinds_whose_metadata_is_not_enough(server: _Server, kind: Kind) -> None:
     """Metadata has no type of a Secret, no references of a profile, and no fields of a cluster for templates."""
     first = _capture(server)
-    unchanged = Unchanged(INFO, seen=first.seen, previous=_Tree(first.files), now=1000)
+    unchanged = Unchanged(INFO, cache=first.seen, previous=_Tree(first.files), now=1000)
     asked: list[bool] = []
 
     def pages(*, metadata_only: bool) -> Iterator[ObjectPage]:

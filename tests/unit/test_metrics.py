@@ -39,13 +39,13 @@ def _taken() -> RunReport:
 
 def _all_series() -> Metrics:
     metrics = Metrics()
-    metrics.leading(leading=True)
-    metrics.taken("hourly", _taken())
-    metrics.planned("hourly", upcoming=_MOMENT, interval=3600)
-    metrics.ready("hourly", ready=True)
-    metrics.push_lag("hourly", 4)
-    metrics.removed("hourly", 2)
-    metrics.failed("hourly", "StorageError")
+    metrics.set_leading(leading=True)
+    metrics.count_run("hourly", _taken())
+    metrics.set_schedule("hourly", upcoming=_MOMENT, interval=3600)
+    metrics.set_ready("hourly", ready=True)
+    metrics.set_push_lag("hourly", 4)
+    metrics.count_removed("hourly", 2)
+    metrics.count_failure("hourly", "StorageError")
     return metrics
 
 
@@ -86,8 +86,8 @@ def test_what_does_not_apply_is_absent() -> None:
     """Without a schedule there is no interval, without a remote no lag."""
     metrics = _all_series()
 
-    metrics.planned("hourly", upcoming=None, interval=None)
-    metrics.no_remote("hourly")
+    metrics.set_schedule("hourly", upcoming=None, interval=None)
+    metrics.remove_push_lag("hourly")
 
     gone = {
         "gitsnap_expected_interval_seconds",

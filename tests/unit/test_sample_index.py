@@ -32,7 +32,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
     The parameter: so many of the samples have packed refs.
     """
-    monkeypatch.setattr(reader, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(reader, "_MOST_UNINDEXED", 1)
     made = archive.create_archive(tmp_path, "hourly")
     for number in range(_COUNT):
         _take(made, number, _START + timedelta(hours=number if number < 3 else number - 10))

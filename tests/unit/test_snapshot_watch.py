@@ -48,17 +48,17 @@ def _run(server: _Server) -> tuple[list[str], list[float]]:
     """The reported changes and the pauses, until the prepared responses end."""
     heard: list[str] = []
 
-    def listed(documents: Sequence[JsonObject]) -> None:
+    def on_list(documents: Sequence[JsonObject]) -> None:
         assert not documents
 
-    def changed(document: JsonObject) -> None:
+    def on_change(document: JsonObject) -> None:
         heard.append(f"changed {document['metadata']['name']}")
 
-    def gone(document: JsonObject) -> None:
+    def on_delete(document: JsonObject) -> None:
         heard.append(f"gone {document['metadata']['name']}")
 
     pauses: list[float] = []
-    listener: Any = SimpleNamespace(listed=listed, changed=changed, gone=gone)
+    listener: Any = SimpleNamespace(on_list=on_list, on_change=on_change, on_delete=on_delete)
     cluster: Any = server
     watch = SnapshotWatch(lambda: cluster, listener, sleep=pauses.append)
     with pytest.raises(ClusterUnreachableError):
@@ -89,7 +89,7 @@ def test_a_watch_that_ends_at_once_is_followed_by_a_pause() -> None:
 def test_a_version_that_is_gone_means_a_new_list() -> None:
     """A new list follows at once, and readiness is not affected."""
     cluster: Any = _Server([_event("ADDED", "11")], GoneError("too old"))
-    listener: Any = SimpleNamespace(listed=lambda _: None, changed=lambda _: None, gone=lambda _: None)
+    listener: Any = SimpleNamespace(on_list=lambda _: None, on_change=lambda _: None, on_delete=lambda _: None)
     watch = SnapshotWatch(lambda: cluster, listener, sleep=lambda _: None)
 
     assert watch.list_and_watch(cluster) == 0.0

@@ -40,7 +40,7 @@ class _Tree:
 
 
 def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> CaptureCache:
-    first = Unchanged(info, seen=None, previous=None, now=now)
+    first = Unchanged(info, cache=None, previous=None, now=now)
     first.start_at(revision)
     first.record({PATH: "u 7"})
     return first.result()
@@ -49,7 +49,7 @@ def _seen(info: TreeInfo = INFO, *, now: int = 1000, revision: str = "50") -> Ca
 def _files(
     seen: CaptureCache, *, info: TreeInfo = INFO, now: int = 2000, revision: str = "60", version: str = "u 7"
 ) -> Any:
-    second = Unchanged(info, seen=seen, previous=_Tree(), now=now)
+    second = Unchanged(info, cache=seen, previous=_Tree(), now=now)
     second.start_at(revision)
     return second.files(PATH, version)
 
@@ -74,7 +74,7 @@ def test_the_cache_is_not_used_if_the_revision_went_back() -> None:
 
 def test_the_first_list_decides() -> None:
     """The revisions of later lists of the same capture do not count."""
-    second = Unchanged(INFO, seen=_seen(), previous=_Tree(), now=2000)
+    second = Unchanged(INFO, cache=_seen(), previous=_Tree(), now=2000)
     second.start_at("60")
     second.start_at("10")
 
@@ -98,7 +98,7 @@ def test_the_cache_is_not_used_with_other_rules_modes_or_keys(info: TreeInfo) ->
 def test_the_cache_is_not_used_for_more_than_a_day() -> None:
     """The day starts at the last capture without a cache. The cache is not used if the clock went back, either."""
     seen = _seen(now=1000)
-    second = Unchanged(INFO, seen=seen, previous=_Tree(), now=5000)
+    second = Unchanged(INFO, cache=seen, previous=_Tree(), now=5000)
     second.start_at("60")
     second.record({PATH: "u 7"})
     again = second.result()
@@ -124,9 +124,9 @@ def test_labels_of_classifiers_are_part_of_a_clusters_version() -> None:
 def test_the_cache_is_not_used_with_other_entries_of_the_policy() -> None:
     """An entry decides whether objects that a controller owns are included."""
     added = replace(INFO, resources=(ResourceSelector(Kind("config.projectsveltos.io", "ClusterProfile")),))
-    seen = Unchanged(added, seen=None, previous=_Tree(), now=1).result()
+    seen = Unchanged(added, cache=None, previous=_Tree(), now=1).result()
 
-    assert seen.key != Unchanged(INFO, seen=None, previous=_Tree(), now=1).result().key
+    assert seen.key != Unchanged(INFO, cache=None, previous=_Tree(), now=1).result().key
 
 
 def test_the_api_version_is_part_of_the_version() -> None:

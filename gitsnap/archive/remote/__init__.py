@@ -1,7 +1,7 @@
 """Remotes: push the branch and the tags of an archive, never forced, and fetch them, with the git program.
 
-A push succeeds only when the refs of the remote, read back after it, are those that were pushed. Import ``verify``,
-which compares an archive with its remote, from its own module.
+After a push the refs of the remote are read back. The push succeeds only if they are the refs that were pushed.
+Import ``verify``, which compares an archive with its remote, from its own module.
 """
 
 from gitsnap.archive.remote.connection import Remote

@@ -65,7 +65,7 @@ class Remote:
     def error(self, stderr: str, porcelain: str = "") -> GitsnapError:
         """The typed error for a failed git command. The message quotes the server first, and contains no secret.
 
-        ``stderr``: what the command printed on standard error. ``porcelain``: the lines of `git push --porcelain`.
+        ``stderr``: the standard error of the command. ``porcelain``: the lines of `git push --porcelain`.
         """
         output = CommandOutput.parse(stderr, porcelain)
         cause = find_cause(stderr, porcelain, self.url)

@@ -25,7 +25,7 @@ _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
               "http_proxy", "https_proxy", "no_proxy", "all_proxy",
               "LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP")  # fmt: skip
 """Variables of this process that git gets together with the credentials of a Secret: proxies, and those of nss_wrapper,
-which gives a user name to a uid without one."""
+which gives a user name to a uid that has none."""
 
 _USER_VARIABLES = frozenset({
     "GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT",
@@ -108,7 +108,7 @@ def _user_environment(url: str) -> dict[str, str | None]:
 def _credential_settings() -> list[tuple[str, str]]:
     """The settings ``credential.*`` of the git configuration of the user and of the machine.
 
-    git reads them outside of the archive, so that nobody who can write to the archive selects a conditional include.
+    git reads them outside of the archive, so that a writer of the archive cannot select a conditional include.
     """
     environment: dict[str, str | None] = dict(os.environ)
     for name in list(environment):

@@ -7,10 +7,11 @@ where nothing else does. The URL, which git repeats in its output, never decides
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gitsnap.core.errors import RemoteChangedError, RemoteError, RemoteRefusedError, RemoteUnreachableError
+from gitsnap.core.text import join_names
 
 _SERVER = "remote:"
 """Prefix of the lines that the server sent: output of its hooks, and of its git."""
@@ -20,7 +21,7 @@ _UNINFORMATIVE = (
     "hint:", "Warning:", "Please make sure you have the correct access", "and the repository exists",
     "error: failed to push some refs to",
 )  # fmt: skip
-"""Prefixes of lines that git prints whatever the cause is."""
+"""Prefixes of lines that git prints for every cause."""
 
 _REF_LINE = re.compile(r"!\t[^\t]*:(?P<name>[^\t:]*)\t\[(?P<kind>[^]]+)\](?: \((?P<reason>.*)\))?")
 """A line of `git push --porcelain` about a ref that was not updated."""
@@ -31,7 +32,7 @@ _HOST = re.compile(r"(?:\w+://|(?!\w+://))(?:[^/@\s]*@)?(?:\[(?P<address>[^]\s]+
 """The host of a URL, or of the scp-like form ``user@host:path``."""
 
 _BEFORE_HOST = r"(?:(?<=host )|(?<=host: )|(?<=hostname )|(?<=@)|(?<=for )|(?<=to )|(?<=by ))"
-"""What git, ssh and curl print before a host name. Elsewhere a word of their output may equal the name of the host."""
+"""The words that git, ssh and curl print before a host name. Elsewhere a word may equal the name of the host."""
 
 _NO_ATOMIC = re.compile(r"does not support --atomic", re.IGNORECASE)
 
@@ -49,7 +50,7 @@ class FailureCause:
     """The hint for a user with credentials of their own, where it differs from ``hint``."""
 
     def matches(self, text: str) -> bool:
-        """Whether one of the patterns matches."""
+        """Whether a pattern matches the text."""
         return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.patterns)
 
 
@@ -180,11 +181,11 @@ class CommandOutput:
         return cls(texts, tuple(client), tuple(decisive or refused))
 
     def reasons(self) -> str:
-        """One line about all refused refs: each reason with its refs; ``""`` where no ref was refused."""
+        """All refused refs in one line: each reason with its refs; ``""`` where no ref was refused."""
         grouped: dict[str, list[str]] = {}
         for ref in self.refused:
             grouped.setdefault(ref.reason, []).append(ref.short)
-        return "; ".join(f"{reason}: {_counted(names)}" for reason, names in grouped.items())
+        return "; ".join(f"{reason}: {join_names(names, most=1)}" for reason, names in grouped.items())
 
 
 def find_cause(stderr: str, porcelain: str, url: str) -> FailureCause | None:
@@ -216,7 +217,7 @@ def _texts_to_match(stderr: str, porcelain: str, url: str) -> Iterator[str]:
 
 
 def _without_arguments(lines: Iterable[str], url: str) -> str:
-    """The lines without what git repeats of its arguments: quoted names, and the URL with its path and host."""
+    """The lines without the arguments that git repeats: quoted names, and the URL with its path and host."""
     text = "\n".join(lines)
     path = re.sub(r"^\w+://[^/]*", "", url)
     for part in sorted({url, path, path.rstrip("/")} - {"", "/"}, key=len, reverse=True):
@@ -227,8 +228,3 @@ def _without_arguments(lines: Iterable[str], url: str) -> str:
         host = re.escape(match["address"] or match["name"])
         text = re.sub(rf"{_BEFORE_HOST}{host}(?![\w.-])", " ", text)
     return text
-
-
-def _counted(names: Sequence[str]) -> str:
-    more = len(names) - 1
-    return names[0] + (f" and {more} more" if more else "")

@@ -1,6 +1,6 @@
 """Pushes an archive: its branch, and the tags that the remote lacks, each by name and never forced.
 
-A push succeeds when the refs of the remote were read back. Only ``prune`` removes tags from a remote.
+After a push the refs of the remote are read back. Only ``prune`` removes tags from a remote.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _check_history(
         raise RemoteDivergedError(
             f"{remote.shown}: the tag {tag.removeprefix('refs/tags/')} is {remote_refs[tag][:12]} there and "
             f"{local[tag][:12]} here",
-            hint="Tags of samples are never moved: `gitsnap verify` tells which of the two is the right one.",
+            hint="Tags of samples are never moved: `gitsnap verify` shows which of the two is right.",
         )
 
 

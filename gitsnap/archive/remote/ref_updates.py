@@ -42,7 +42,7 @@ class Update:
 
     @property
     def spec(self) -> str:
-        """The refspec. It has the object id, so that a concurrent capture does not change what is pushed."""
+        """The refspec. It has the object id, so that a concurrent capture does not change the push."""
         return f"{self.target}:{self.name}"
 
 
@@ -84,7 +84,7 @@ def read_back(git_folder: Path, branch: str, remote: Remote, pushed: Mapping[str
         raise RemoteError(
             f"{remote.shown}: the push was accepted, but {wrong[0]} is not there"
             + (f", nor are {len(wrong) - 1} others" if len(wrong) > 1 else ""),
-            hint="Look at what the server does with pushed refs (hooks, mirrors).",
+            hint="Check how the server handles pushed refs (hooks, mirrors).",
         )
 
 

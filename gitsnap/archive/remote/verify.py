@@ -40,7 +40,7 @@ def _compare_branch(
     local: Mapping[str, str],
     remote_refs: Mapping[str, str],
 ) -> Iterator[Finding]:
-    """Whether one branch is an ancestor of the other, and the branch of the remote still has what was pushed to it."""
+    """Whether one branch is an ancestor of the other, and whether the remote still has the commits that were pushed."""
     name = f"refs/heads/{branch}"
     ours, theirs = local.get(name), remote_refs.get(name)
     if theirs is None:
@@ -65,7 +65,7 @@ def _compare_branch(
 
 
 def _describe_divergence(git_folder: Path, remote: Remote, ours: str, theirs: str) -> str:
-    """The message about two branches where the archive does not know the remote's to be an ancestor of its own."""
+    """Describe two branches, where the remote's branch is not known to be an ancestor of the archive's branch."""
     with scratch_repository(git_folder, {}) as scratch:
         remote.run(scratch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, theirs)
         if _is_ancestor(scratch, ours, theirs):
@@ -102,7 +102,7 @@ def _compare_tags(
     for sample in samples:
         target = remote_refs.get(prefix + sample.tag)
         if target is None and sample.tag_id in pushed:
-            yield Finding(True, sample.tag, f"{remote.shown} has lost it: it was pushed there")
+            yield Finding(True, sample.tag, f"{remote.shown} has lost this sample, which was pushed there")
         elif target is None:
             not_pushed += 1
         elif target != sample.tag_id:

@@ -135,7 +135,7 @@ def _open_archive(storage: Path | None, name: str) -> GitArchive:
 
     archive = create_archive(storage or Path(), name)
     _warn_of_outer_repository(archive)
-    terminal.warn_missing(archive.policy, archive.lacks())
+    terminal.warn_missing(archive.policy, archive.missing_parts())
     return archive
 
 
@@ -211,7 +211,7 @@ def _messages(result: CaptureResult) -> Iterator[str]:
 
 
 def _describe_substitute(incomplete: IncompleteKind) -> str:
-    """Return what the sample has in place of a kind or object that could not be read."""
+    """Describe the substitute for a kind or an object that could not be read."""
     if incomplete.substitute is Substitute.MISSING:
         return "the sample does not have it"
     objects = "its objects were" if incomplete.key is None else "it was"

@@ -39,7 +39,7 @@ _Archive = Annotated[
     typer.Option(
         "--archive",
         metavar="DIR|URL",
-        help="Folder or git URL of one archive. Given twice: compare samples of two archives.",
+        help="Folder or git URL of one archive. Give it twice to compare samples of two archives.",
     ),
 ]
 _FromSample = Annotated[
@@ -124,7 +124,7 @@ def diff(
 
 
 def _say_compared(before: Sample, location: str, compared_with: str) -> None:
-    """Print to stderr what is compared."""
+    """Print the two sides of the comparison to stderr."""
     heading = f"comparing {_describe(before)} of {location} with {compared_with}"
     terminal.say(wrapped(heading, terminal.width()))
 

@@ -90,7 +90,7 @@ def import_(
     name = _choose_snapshot(source, snapshot)
     folders, others = find_legacy_folders(source, name, zone=time_zone)
     for other in others:
-        terminal.say(f"warning: {name}/{other} is left out: its name is no date")
+        terminal.say(f"warning: {name}/{other} is left out: its name is not a date")
     if not folders:
         raise NotFoundError(f"{source} has no samples of the Snapshot {name}")
     policy = replace_secrets(default(into or name), secrets_mode, recipient or [])

@@ -54,7 +54,7 @@ def list_(
     listings = [(opened.policy, *opened.listing()) for opened in archives]
     samples = [(policy, sample) for policy, listed, _ in listings for sample in listed]
     kept = {tag for opened in archives for tag in opened.marked()}
-    lacks = [lack for opened in archives for lack in _warn_of_lacks(opened)]
+    parts = [part for opened in archives for part in _warn_of_missing_parts(opened)]
     for policy, _, problems in listings:
         for problem in problems:
             terminal.say(f"warning: {policy}: the tag {problem.tag} cannot be read: {problem.reason}")
@@ -67,8 +67,8 @@ def list_(
         terminal.print_document({"kind": "SampleList", "samples": documents}, form)
     for error in damaged:  # the samples of the other archives were listed
         terminal.say(f"error: {error}")
-    hidden = lacks or any(problem.damaged for _, _, problems in listings for problem in problems)
-    if damaged or any(lack.what == "refs" for lack in lacks) or (hidden and not samples):
+    hidden = parts or any(problem.damaged for _, _, problems in listings for problem in problems)
+    if damaged or any(part.category == "refs" for part in parts) or (hidden and not samples):
         raise typer.Exit(exit_code_of(ArchiveError))
 
 
@@ -83,11 +83,11 @@ def _print_table(samples: list[tuple[str, Sample]], kept: set[str], *, wide: boo
     terminal.print_result(render_table(header, rows, columns=terminal.width(), least=MIN_WIDTHS))
 
 
-def _warn_of_lacks(archive: GitArchive) -> list[MissingPart]:
+def _warn_of_missing_parts(archive: GitArchive) -> list[MissingPart]:
     """Print a warning for each part that this copy of an archive lacks, and return the parts."""
-    lacks = archive.lacks()
-    terminal.warn_missing(archive.policy, lacks)
-    return lacks
+    parts = archive.missing_parts()
+    terminal.warn_missing(archive.policy, parts)
+    return parts
 
 
 def _say_empty(folder: Path) -> None:

@@ -90,7 +90,7 @@ def log(
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:
     """Raise typer.Exit with EXIT_INCOMPLETE if no change was found, and the archive lacks a part of the history."""
-    if not entries and archive.lacks():
+    if not entries and archive.missing_parts():
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
@@ -187,7 +187,7 @@ def _cluster_rows(sample: Sample, comparison: Comparison) -> list[list[str]]:
 
 
 def _find_actions(before: Tree, after: Tree, changes: Sequence[Change]) -> ObjectActions:
-    """Return what happened to the objects that one of two trees lacks."""
+    """Return the actions on objects that one of two trees lacks."""
     from gitsnap.diff.object_actions import object_actions_between  # most logs show modifications only
 
     return object_actions_between(before, after, changes)

@@ -87,7 +87,9 @@ def prune(
     decisions = prune.plan(opened, rules, now=now)
     terminal.warn(filter(None, [retention.doubt(opened.samples(), rules, now=now)]))
     removals = [decision for decision in decisions if not decision.keep]
-    shown_first = form is terminal.Output.TABLE or dry_run or not removals  # the user must see what to confirm
+    shown_first = (
+        form is terminal.Output.TABLE or dry_run or not removals
+    )  # the user must see the samples before the question
     if shown_first:
         _show(opened, decisions, form, dry_run=dry_run)
     if removals and not dry_run:

@@ -1,6 +1,6 @@
 """``gitsnap push``: push the samples of an archive to a remote.
 
-This module must not decide what is pushed.
+This module must not decide which samples are pushed.
 """
 
 from __future__ import annotations

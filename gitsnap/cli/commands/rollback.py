@@ -49,7 +49,7 @@ def rollback(
     file = load_plan(files.plan) if files.plan is not None else None
     if file is not None:
         if not request.is_empty:
-            raise UsageError("--plan has the sample, the selection and what is allowed: leave these options out")
+            raise UsageError("--plan has the sample, the selection and the permissions: omit the options for them")
         request = RollbackRequest(file.sample, file.selection, file.options)
     request = replace(request, options=execution.with_wait(request.options))
     target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key, cross_cluster=cross_cluster)
@@ -104,7 +104,7 @@ def _check_not_empty(plan: Plan, selection: Selection) -> None:
     if narrowing:
         leave = "leaves" if len(narrowing) == 1 else "leave"
         raise NotFoundError(
-            f"{', '.join(narrowing)} {leave} nothing of what was selected",
+            f"{', '.join(narrowing)} {leave} no object of the selection",
             hint=f"Nothing was changed. `gitsnap show --sample {plan.sample} --all` shows objects and their labels.",
         )
 

@@ -88,7 +88,7 @@ def show(
 
 
 def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.Output) -> None:
-    """Print one line for each object, by namespace and kind, and then what the sample lacks."""
+    """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
     keys = [held_object.key for held_object in samples.list_objects(tree, namespaces=namespaces)]
     if form is not terminal.Output.TABLE:
         listed = [{"kind": str(key.kind), "namespace": key.namespace, "name": key.name} for key in keys]
@@ -107,7 +107,7 @@ def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.O
 
 
 def _show_references(tree: Tree, names: list[str], form: terminal.Output) -> None:
-    """Print the references of objects: for which clusters, in which field, to which object, and whether it is there."""
+    """Print the references of objects: clusters, field, target, and whether the target is in the sample."""
     from gitsnap.core.text import describe
     from gitsnap.history.references import read_references
 

@@ -45,7 +45,7 @@ def undo(
 ) -> None:
     """Undo the last rollback.
 
-    Each object that the rollback changed becomes what it was before. No other object is changed.
+    Each object that the rollback changed is restored to its former state. No other object is changed.
 
     An undo is planned, tried and confirmed like a rollback, and can be undone itself. It also reverts a rollback that
     stopped half-way or was killed.

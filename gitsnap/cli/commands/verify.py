@@ -99,7 +99,7 @@ class _Result:
     samples: Sequence[Sample]
     findings: Sequence[Finding]
     lacking: Sequence[MissingPart]
-    """The parts that this copy of the archive lacks, and which therefore were not checked."""
+    """The parts that this copy of the archive lacks. These parts were not checked."""
 
     @property
     def wrong(self) -> int:
@@ -115,9 +115,9 @@ def _verify(archive: GitArchive, allowed_signers: Path | None, pinned: Sequence[
             progress("the remote", 0)
             findings += _compare_with_remote(archive.git_folder, archive.branch, samples, remote)
         findings.sort(key=lambda finding: not finding.wrong)
-        lacking = archive.lacks()
+        lacking = archive.missing_parts()
         if any(finding.unchecked for finding in findings):
-            lacking += [lack for lack in archive.missing_contents() if lack not in lacking]
+            lacking += [part for part in archive.missing_contents() if part not in lacking]
         return _Result(archive.policy, samples, findings, lacking)
 
 
@@ -142,7 +142,7 @@ def _document(result: _Result) -> dict[str, object]:
             {"wrong": finding.wrong, "subject": finding.subject, "message": finding.message}
             for finding in result.findings
         ],
-        "missing": [terminal.lack_document(lack) for lack in result.lacking],
+        "missing": [terminal.missing_part_document(part) for part in result.lacking],
     }
 
 
@@ -154,5 +154,5 @@ def _print(result: _Result) -> None:
     for finding in result.findings:
         label = "WRONG" if finding.wrong else "note "
         terminal.print_result(one_line(f"  {label} {finding.subject}: {finding.message}"))
-    for lack in result.lacking:
-        terminal.print_result(f"  missing {lack.what}: {lack}")
+    for part in result.lacking:
+        terminal.print_result(f"  missing {part.category}: {part}")

@@ -32,7 +32,7 @@ _MOST_AHEAD = 2
 _MERGE_PATCH = "application/merge-patch+json"
 _METADATA_LIST = "PartialObjectMetadataList"
 _METADATA_JSON = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1,{JSON}"
-"""Accept header for a list of metadata (Kubernetes API concepts). A server without them sends whole objects."""
+"""Accept header for a list of metadata (Kubernetes API concepts). Other servers send whole objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,24 +170,24 @@ class KubernetesCluster:
         resource: ResourceType,
         request: Request,
         fetch: Callable[..., Future[JsonObject]],
-        coming: Future[JsonObject],
+        page_request: Future[JsonObject],
     ) -> Iterator[Page]:
-        """Yield the page of ``coming`` and the following pages. Each is requested before its predecessor is yielded."""
+        """Yield the page of ``page_request`` and the following pages. Each page is requested ahead."""
         while True:
-            answer = coming.result()
+            answer = page_request.result()
             metadata = mapping(answer.get("metadata"), request, "metadata")
             items, version = self._items(answer, resource, request), str(metadata.get("resourceVersion", ""))
             page = Page(items, version, whole=answer.get("kind") != _METADATA_LIST)
             more = metadata.get("continue")
-            if more:  # all pages have the resource version of the first
-                coming = fetch(**{"continue": str(more)})
+            if more:  # all pages have the resource version of the first page
+                page_request = fetch(**{"continue": str(more)})
             yield page
             if not more:
                 return
 
     @staticmethod
     def _items(answer: JsonObject, resource: ResourceType, request: Request) -> Sequence[JsonObject]:
-        """The objects of a list, with apiVersion and kind: lists omit them, and lists of metadata have other ones."""
+        """The objects of a list, with apiVersion and kind: lists omit both, and lists of metadata have other values."""
         items = answer.get("items")
         if items is None and "items" in answer:
             return []  # an empty list of metadata has null

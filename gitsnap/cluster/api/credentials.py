@@ -24,7 +24,7 @@ _NO_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Impersonation:
-    """The user that the user of a kubeconfig acts as."""
+    """The impersonated user: the user of a kubeconfig acts as this user."""
 
     user: str = ""
     uid: str = ""

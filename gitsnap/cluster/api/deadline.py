@@ -20,7 +20,7 @@ class Deadline:
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Limit all requests of the block together to so many seconds."""
+        """Limit all requests of the block together to ``seconds``."""
         self._seconds, self._end = seconds, time.monotonic() + seconds
         try:
             yield
@@ -28,7 +28,7 @@ class Deadline:
             self._end = None
 
     def limit(self, seconds: float, request: Request) -> float:
-        """Seconds, at most as many as are left. Raises ClusterUnreachableError when none is left."""
+        """The smaller of ``seconds`` and the time that is left. Raises ClusterUnreachableError when no time is left."""
         if self._end is None:
             return seconds
         left = self._end - time.monotonic()
@@ -40,5 +40,5 @@ class Deadline:
         return min(seconds, left)
 
     def check(self, request: Request) -> None:
-        """Raises ClusterUnreachableError when no time is left."""
+        """Raise ClusterUnreachableError when no time is left."""
         self.limit(0.0, request)

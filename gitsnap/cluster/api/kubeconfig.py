@@ -108,17 +108,17 @@ def _cluster(
         ) from None
     except OSError as error:
         raise InputError(f"a certificate or key of the kubeconfig cannot be used: {error}") from None
-    except ValueError:  # not its message, which may contain the password of a proxy
-        what = "the proxy-url" if proxy else "the server, or the proxy of the environment,"
+    except ValueError:  # its message is left out: it may contain the password of a proxy
+        setting = "the proxy-url" if proxy else "the server, or the proxy of the environment,"
         raise InputError(
-            f"{what} of the context {identity.context} is not a valid URL, or a certificate is damaged"
+            f"{setting} of the context {identity.context} is not a valid URL, or a certificate is damaged"
         ) from None
     return KubernetesCluster(
         api, known_kinds=known_kinds, identity=identity, proxy=without_credentials(settings.proxy or "")
     )
 
 
-# Which context --------------------------------------------------------------------------------------------------------
+# Choice of the context ------------------------------------------------------------------------------------------------
 
 
 def _choose(paths: Sequence[Path], context: str) -> _Chosen:
@@ -137,18 +137,18 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
     # As in kubectl, the first file with a current context decides.
     name = context or next((str(file["current-context"]) for _, file in files if file.get("current-context")), "")
     if name not in contexts:
-        what = f"has no context {name!r}" if name else "names no current context"
+        problem = f"has no context {name!r}" if name else "names no current context"
         raise InputError(
-            f"the kubeconfig {joined} {what}; it has: {', '.join(sorted(contexts)) or 'none'}",
+            f"the kubeconfig {joined} {problem}; its contexts: {', '.join(sorted(contexts)) or 'none'}",
             hint="Choose one with --context.",
         )
     chosen = contexts[name].value
     cluster_name, user_name = str(chosen.get("cluster") or ""), str(chosen.get("user") or "")
-    for what, wanted, known in (("cluster", cluster_name, clusters), ("user", user_name, users)):
-        if wanted not in known and (wanted or what == "cluster"):
+    for noun, entry_name, known in (("cluster", cluster_name, clusters), ("user", user_name, users)):
+        if entry_name not in known and (entry_name or noun == "cluster"):
             raise InputError(
-                f"the context {name!r} of the kubeconfig {joined} names the {what} {wanted!r}, which does not exist; "
-                f"existing {what}s: {', '.join(sorted(known)) or 'none'}",
+                f"the context {name!r} of the kubeconfig {joined} names the {noun} {entry_name!r}, which does not "
+                f"exist; existing {noun}s: {', '.join(sorted(known)) or 'none'}",
                 hint="Correct the kubeconfig, or choose another context with --context.",
             )
     cluster = _with_paths(clusters[cluster_name], _CLUSTER_FILES)
@@ -168,7 +168,7 @@ def _entries(files: Sequence[tuple[Path, JsonObject]], listed: str, field: str) 
 
 
 def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
-    """The entry with absolute paths: they are relative to the folder of its file. A command without a slash stays."""
+    """The entry with absolute paths in place of paths relative to its file. A command without a slash stays."""
     folder = entry.path.absolute().parent
     value = dict(entry.value)
     for field in fields:

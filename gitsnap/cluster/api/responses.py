@@ -28,7 +28,7 @@ from gitsnap.core.errors import (
 
 _LONGEST_MESSAGE = 2000
 _NAMES_ONLY = frozenset({"NotFound", "AlreadyExists"})
-"""Reasons whose message has only kinds and names."""
+"""Reasons of answers whose message has only kinds and names."""
 
 _BY_RBAC = re.compile(r'[a-z.]+(?: "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "[^"]*"[^:]*')
 """The message of the authorizer. Admission uses the same status and may quote the object."""
@@ -64,7 +64,7 @@ def error_of(status: int, body: bytes, request: Request) -> GitsnapError:
             hint="They may have expired. Does `kubectl get namespaces` work with the same context?",
         )
     if status == 403:
-        return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for that.")
+        return AccessDeniedError(text, hint="The user of this context lacks a role (RBAC) for this request.")
     if status == 404:
         # Without a Status, or without a name in it, the path itself does not exist: its kind is not served.
         named = _details(answer).get("name")

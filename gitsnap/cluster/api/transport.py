@@ -62,7 +62,7 @@ class Transport:
         return Request(action, self.server, confidential=confidential, proxy=self._proxy)
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Limit all requests of a block together to so many seconds."""
+        """Limit all requests of a block together to ``seconds``."""
         return self._deadline.within(seconds)
 
     def json(
@@ -111,8 +111,8 @@ class Transport:
     def _wait_for_server(self, lost: int) -> bool:
         """Whether to repeat a read after a lost connection. Waits first. ``lost``: lost connections before this one.
 
-        The first repetition follows at once: the connection may have been idle. Further ones wait for a server that has
-        answered before, over all requests together as long as a restart takes.
+        The first repetition follows at once: the connection may have been idle. Further repetitions wait for
+        a server that has answered before, all requests together for as long as a restart takes.
         """
         if lost == 0:
             return True

@@ -1,7 +1,7 @@
 """A folder of YAML files as a small cluster: for the demo, for a dump on a laptop (``--from-dir``), and for fast tests.
 
-It behaves as an API server: resource versions and conflicts, dry run, immutable fields, status as a subresource,
-``stringData`` merged into ``data``. It has no schemas, no RBAC and no controllers, so finalizers are ignored.
+The folder behaves as an API server: resource versions, conflicts, dry run, immutable fields, status as a subresource,
+``stringData`` merged into ``data``. There are no schemas, no RBAC and no controllers, so finalizers are ignored.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class DirectoryCluster:
             live = self._find(key)
             check_preconditions(key, live.document, {"uid": uid, "resourceVersion": resource_version})
             if not dry_run:
-                self._serving(key.kind)  # remembers the kind, so that an object of it can be created again
+                self._serving(key.kind)  # remembers the kind, so that the object can be created again
                 live.file.put(key, None)
                 del self._kinds[key.kind][key]
                 self._raise_version()
@@ -230,7 +230,7 @@ class DirectoryCluster:
         return served
 
     def _serving(self, kind: Kind) -> ServedKind | None:
-        """The served form of a kind, None if it is not served. A kind stays served without an object."""
+        """The served form of a kind, None if it is not served. A kind stays served after its last object is deleted."""
         if kind not in self._served:
             table = self._kind_table
             defined = (table.of_definition(stored.document) for stored in self._kinds.get(DEFINITION, {}).values())

@@ -1,4 +1,4 @@
-"""The files of a directory cluster: the objects in each file, and writing an object back to its place.
+"""The files of a directory cluster: the objects in each file, and writing an object back to its file.
 
 Only the document that changes is rendered again. The others keep their text, including comments.
 """
@@ -167,7 +167,7 @@ class ObjectFile:
 
 
 def _separated(content: str, former: str) -> str:
-    """The new text of a document, after the separator of the former text and the comments before that.
+    """The new text of a document, after the comments and the separator of the former text.
 
     Comments before the separator belong to the file, such as a licence. Comments after it described the old content.
     """

@@ -23,7 +23,7 @@ class LegacyFolder:
 
     path: Path
     time: datetime
-    """In UTC. A local time that occurred twice counts as the first: nothing distinguishes them."""
+    """In UTC. A local time that occurred twice counts as the first of the two."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class LegacyFolder:
     def check(self) -> None:
         """Check that the folder is complete. Raises InputError, and AccessDeniedError for a file that cannot be read.
 
-        The old feature wrote each object at once and ended it with a newline: a file without it was cut off.
+        The old feature wrote each object at once and ended it with a newline: a file without a newline was cut off.
         """
         files = find_files(self.path)
         if not files:
@@ -75,7 +75,7 @@ def _folders(parent: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(
             f"there is no folder {parent}",
-            hint=f"The old feature has its samples in <storage>/{OLD_FEATURE}/<name>; name this storage with --from.",
+            hint=f"The old feature has its samples in <storage>/{OLD_FEATURE}/<name>; name that storage with --from.",
         ) from None
     except PermissionError:
         raise AccessDeniedError(f"{parent} is not readable for this user") from None

@@ -16,7 +16,7 @@ _EQUALITY = re.compile(r"([^\s=!<>(),]+)\s*(==|=|!=)\s*([^\s=!<>(),]*)\Z")
 
 
 def label_matcher(selector: str) -> Matcher:
-    """A function that tells whether an object's labels match. Raises RejectedError for an invalid selector."""
+    """A function that returns whether the labels of an object match. Raises RejectedError for an invalid selector."""
     try:
         requirements = parse_requirements(selector)
     except ValueError:
@@ -30,7 +30,7 @@ def label_matcher(selector: str) -> Matcher:
 
 
 def field_matcher(selector: str, *, supported: Collection[str]) -> Matcher:
-    """A function that tells whether the fields of an object match; fields are dotted paths.
+    """A function that returns whether the fields of an object match; fields are dotted paths.
 
     Raises RejectedError for an invalid selector, and for fields that are not ``supported``.
     """
@@ -44,7 +44,7 @@ def field_matcher(selector: str, *, supported: Collection[str]) -> Matcher:
         terms.append((match[1].split("."), match[2] != "!=", match[3]))
 
     def matches(document: JsonObject) -> bool:
-        return all((_field(document, path) == value) is wanted for path, wanted, value in terms)
+        return all((_field(document, path) == value) is equal for path, equal, value in terms)
 
     return matches
 

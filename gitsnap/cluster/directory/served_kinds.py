@@ -1,7 +1,7 @@
 """The kinds that a folder of YAML files serves: known kinds, kinds of Kubernetes itself, and kinds found in the folder.
 
-A server serves a kind even without an object of it. A folder needs a table for that: otherwise a deleted object could
-not be created again once it was the last object of its kind.
+A server serves a kind even without an object of the kind. A folder needs a table of kinds: otherwise the last object of
+a kind could not be created again after it was deleted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ServedKind:
 
 
 def _rows(group: str, version: str, text: str) -> dict[Kind, ServedKind]:
-    """``Kind/plural`` each; those after ``|`` are cluster-scoped, those with a ``*`` have no status."""
+    """Parse words ``Kind/plural``. Kinds after ``|`` are cluster-scoped; kinds with a ``*`` have no status."""
     rows = {}
     for part, namespaced in zip(text.split("|"), (True, False), strict=False):
         for word in part.split():
