@@ -102,6 +102,6 @@ def _lost_tags(repository: pygit2.Repository, branch: str, present: Collection[T
             metadata = parse_tag_message(tag.message)
         except ArchiveError:
             continue
-        if metadata.beside is None:
+        if metadata.detached_from is None:
             lost.append(LostTag(metadata.sequence, tag.name, TagId(tag_id), tag.commit))
     return lost

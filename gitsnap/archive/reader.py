@@ -350,4 +350,4 @@ class GitTree:
 
 def newest(samples: Sequence[Sample]) -> Sample | None:
     """The newest sample on the branch, which is not a detached one; None for none. ``samples``: in their order."""
-    return next((sample for sample in reversed(samples) if sample.metadata.beside is None), None)
+    return next((sample for sample in reversed(samples) if sample.metadata.detached_from is None), None)

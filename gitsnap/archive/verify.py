@@ -214,7 +214,7 @@ class _Verifier:
 
     def _is_detached_from(self, sample: Sample, on_branch: Collection[str]) -> bool:
         """Whether the commit of a detached sample is a child of the commit on the branch that its tag names."""
-        base = sample.metadata.beside
+        base = sample.metadata.detached_from
         if base is None or base not in on_branch:
             return False
         try:
@@ -238,7 +238,7 @@ class _Verifier:
                     sample.tag,
                     "its line Gitsnap-Pruned is damaged: the number of samples that retention removed is unknown",
                 )
-            if sample.metadata.beside is not None:
+            if sample.metadata.detached_from is not None:
                 continue
             sequence = sample.metadata.sequence
             expected = before.metadata.sequence + 1 if before else 1

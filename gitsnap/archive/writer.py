@@ -112,7 +112,7 @@ class GitWriter:
             new_commit, committed = True, files
             commit, changed = self._write_commit(draft, files, marks)
         metadata = self._metadata(draft, changed, self._content_digest(committed))
-        free_name = tag_names.detached_name if draft.beside else tag_names.next_name
+        free_name = tag_names.detached_name if draft.detached else tag_names.next_name
         name = free_name(self._repository, self._branch, draft.time)
         tag = tag_object(commit, name, metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
@@ -122,7 +122,7 @@ class GitWriter:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
         sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
-        if draft.beside:
+        if draft.detached:
             self._add_tag(sample)
             return RecordedSample(sample, new_commit, changed, marks)
         self._move_refs(commit, name, tag_id)
@@ -283,7 +283,7 @@ class GitWriter:
 
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)
-        lost = None if draft.beside else self._lost
+        lost = None if draft.detached else self._lost
         return SampleMetadata(
             policy=draft.info.policy,
             time=draft.time.astimezone(UTC).replace(microsecond=0),
@@ -292,7 +292,7 @@ class GitWriter:
             pruned=pruned_text(removal.unrecorded_samples(self._repository, self._branch, self._samples)),
             trigger=draft.trigger,
             target=draft.target,
-            beside=CommitId(self._base) if draft.beside and self._base else None,
+            detached_from=CommitId(self._base) if draft.detached and self._base else None,
             imported=draft.imported,
             cluster=draft.cluster,
             server=draft.server,

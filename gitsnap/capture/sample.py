@@ -158,7 +158,7 @@ class Request:
     trigger: Trigger
     target: TagId | None = None
     """Before a rollback: the tag of the sample that is restored."""
-    beside: bool = False
+    detached: bool = False
     """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature that is captured, ``""`` for a cluster."""
@@ -231,7 +231,7 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
         time=request.time,
         trigger=request.trigger,
         target=request.target,
-        beside=request.beside,
+        detached=request.detached,
         imported=request.imported,
         cluster=cluster.uid,
         server=cluster.version,

@@ -85,7 +85,7 @@ class RollbackSampler:
                 datetime.now(UTC),
                 trigger,
                 target=self._tag_of_target(record) if before else None,
-                beside=target.remote is not None,
+                detached=target.remote is not None,
                 require_complete=before,
                 also=frozenset(also),
                 signer=signer,

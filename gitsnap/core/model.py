@@ -240,7 +240,7 @@ class SampleMetadata:
     """The samples pruned between ``previous`` and this sample: ``<count> <digest>``, or ``""``."""
     target: TagId | None = None
     """Of a sample before a rollback: the tag of the sample that the rollback restores."""
-    beside: CommitId | None = None
+    detached_from: CommitId | None = None
     """Of a sample that was taken in a copy of the archive: the commit of the branch in the copy. The tag points at this
     commit, or at a child of this commit that no branch has."""
     imported: str = ""

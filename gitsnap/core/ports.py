@@ -243,7 +243,7 @@ class SampleDraft:
     """Returns the signature of the content of the tag. None: the tag gets no signature."""
     target: TagId | None = None
     """Before a rollback: the tag of the sample that is restored."""
-    beside: bool = False
+    detached: bool = False
     """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature, ``""`` for a sample of a cluster."""

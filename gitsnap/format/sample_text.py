@@ -84,8 +84,8 @@ def tag_message(metadata: SampleMetadata) -> str:
     lines.append(("Trigger", metadata.trigger))
     if metadata.target:
         lines.append(("Target", metadata.target))
-    if metadata.beside:
-        lines.append(("Beside", metadata.beside))
+    if metadata.detached_from:
+        lines.append(("Beside", metadata.detached_from))
     if metadata.imported:
         lines.append(("Imported", percent_encode(metadata.imported)))
     lines.append(("Objects", str(metadata.objects)))
@@ -125,7 +125,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
             server=fields["Server"],
             trigger=Trigger(fields["Trigger"]),
             target=TagId(fields["Target"]) or None,
-            beside=CommitId(fields["Beside"]) or None,
+            detached_from=CommitId(fields["Beside"]) or None,
             imported=fields["Imported"],
             objects=_parse_count(fields["Objects"]),
             changes=ChangeCounts(*(_parse_count(fields.get(key, "0")) for key in ("Added", "Modified", "Deleted"))),

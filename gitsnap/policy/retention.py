@@ -107,7 +107,7 @@ def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
 
 def _protected(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[tuple[Sample, str]]:
     targets = _targets_of_unfinished_rollbacks(ordered)
-    on_branch = [sample for sample in ordered if sample.metadata.beside is None]
+    on_branch = [sample for sample in ordered if sample.metadata.detached_from is None]
     newest = {sample.tag for sample in (*ordered[-1:], *on_branch[-1:])}
     for sample in ordered:
         if sample.tag in newest:

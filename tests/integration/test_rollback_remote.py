@@ -107,8 +107,8 @@ def test_the_controller_and_a_laptop_never_diverge(place: _Place) -> None:
     copy = cached_clone(Remote(place.url), place.folder / "another", "hourly")
     samples = copy.samples()
     assert len(laptops) == 4
-    assert {one.tag for one in samples if one.metadata.beside} == laptops
-    assert [one.metadata.trigger for one in samples if one.metadata.beside] == [
+    assert {one.tag for one in samples if one.metadata.detached_from} == laptops
+    assert [one.metadata.trigger for one in samples if one.metadata.detached_from] == [
         Trigger.BEFORE_ROLLBACK,
         Trigger.AFTER_ROLLBACK,
     ] * 2

@@ -181,7 +181,7 @@ def _check_histories(place: _Place, own: GitArchive) -> None:
     assert place.refs()["refs/heads/often"] == samples[-1].commit
     assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
     assert {one.metadata.trigger for one in samples} == {Trigger.SCHEDULE}
-    beside = [one for one in copy.samples() if one.metadata.beside]
+    beside = [one for one in copy.samples() if one.metadata.detached_from]
     assert [one.metadata.trigger for one in beside] == [Trigger.BEFORE_ROLLBACK, Trigger.AFTER_ROLLBACK] * 2
     assert {one.tag for one in copy.samples()} == {one.tag for one in (*samples, *beside)}
     assert [one for one in (*own.check(), *copy.check()) if one.wrong] == []
