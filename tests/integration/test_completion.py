@@ -1,4 +1,4 @@
-"""The words that Tab offers, in the protocols of the shells and in the shells themselves."""
+"""The words that Tab completion offers, in the protocols of the shells and in the shells themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/FORMAT.md promises of a power loss: each step of a capture is on the disk before the next one begins."""
+"""The promise of docs/FORMAT.md for a power loss: each step of a capture is on the disk before the next step begins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _capture(server: WritePoints, place: Path, tier: int, settings: Mapping[str,
 
 @pytest.mark.parametrize("way", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
 def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> None:
-    """Keys and the archive before objects, objects before the branch, the branch before the tag, the tag at the end."""
+    """Keys and archive come before objects, objects before the branch, the branch before the tag. The tag is last."""
     place = server.below / way.replace(" ", "-")
     place.mkdir()
     if way != "first":
@@ -73,8 +73,8 @@ def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> 
     assert disk.at_risk(f"{git}/refs") == []
 
 
-def test_what_retention_took_is_on_record_before_it_goes(server: WritePoints) -> None:
-    """The record is on the disk before the first tag is removed."""
+def test_the_record_of_retention_is_durable_before_tags_are_removed(server: WritePoints) -> None:
+    """The record of the removed samples is on the disk before the first tag is removed."""
     place = server.below / "retention"
     place.mkdir()
     for tier in range(3):
