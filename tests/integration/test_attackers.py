@@ -98,12 +98,12 @@ class _Stage:
         outputs.append(self.api.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events"))
         repositories = [file.parent for file in self.folder.rglob("HEAD") if (file.parent / "objects").is_dir()]
         places = [("output", json.dumps(outputs, ensure_ascii=False).encode()), *contents(self.folder, repositories)]
-        forms = {name: tuple(forms_of(canary)) for name, canary in self.canaries.items()}
+        canary_forms = {name: tuple(forms_of(canary)) for name, canary in self.canaries.items()}
         return {
             (name, place)
-            for name, wanted in forms.items()
+            for name, forms in canary_forms.items()
             for place, content in places
-            if any(form in content for form in wanted)
+            if any(form in content for form in forms)
         }
 
 
@@ -248,7 +248,7 @@ def test_who_writes_the_remote_decides_nothing(stage: _Stage) -> None:
     assert stage.find_canaries(process) == set()
 
 
-def test_who_writes_the_remote_gets_nothing_encrypted_to_his_own_key(stage: _Stage) -> None:
+def test_the_remote_does_not_add_a_recipient(stage: _Stage) -> None:
     """The controller refuses to continue an archive whose fingerprint key it lacks."""
     remote = bare_repository(stage.folder / "remote.git")
     _push_forged_sample(stage, remote, "--recipient", _RECIPIENT)

@@ -34,8 +34,8 @@ _CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  namespac
 _MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
 
 
-def _git(folder: Path, *words: str, given: str | None = None) -> str:
-    done = subprocess.run(["git", "-C", folder, *words], input=given, capture_output=True, text=True, check=True)
+def _git(folder: Path, *words: str, stdin: str | None = None) -> str:
+    done = subprocess.run(["git", "-C", folder, *words], input=stdin, capture_output=True, text=True, check=True)
     return done.stdout
 
 
@@ -70,7 +70,7 @@ def place(tmp_path: Path) -> Path:
         ("list --storage missing", 6, "does not exist"),
         ("list --storage cluster/a.yaml", 6, "is a file"),
         ("show --sample 2001-01-01 --storage storage", 4, "The nearest ones: 2"),
-        ("show --sample 2001-13-45 --storage storage", 2, "is no date"),
+        ("show --sample 2001-13-45 --storage storage", 2, "is not a valid date"),
         ("show Foo/x --storage storage", 4, "Its kinds: ClusterProfile"),
         ("show nonsense --storage storage", 2, "write KIND/NAME"),
         ("diff --from-sample latest~9 --storage storage", 4, "goes back beyond the first sample"),
@@ -261,7 +261,7 @@ def test_a_sample_of_a_newer_format_is_reported(place: Path) -> None:
     tag = _git(archive, "tag").split()[0]
     text = _git(archive, "cat-file", "tag", tag).replace("Gitsnap-Format: 1", "Gitsnap-Format: 9")
     newer = text.replace(tag, "hourly/2099-01-01T00-00-00Z").replace("Sequence: 1", "Sequence: 2")
-    made = _git(archive, "mktag", given=newer).strip()
+    made = _git(archive, "mktag", stdin=newer).strip()
     _git(archive, "update-ref", "refs/tags/hourly/2099-01-01T00-00-00Z", made)
 
     done = gitsnap(place, "list", "--storage", "storage")

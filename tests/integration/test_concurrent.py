@@ -101,7 +101,7 @@ def _concurrent_readers(storage: Path) -> Iterator[list[int]]:
 
 
 def test_eight_writers_create_one_archive(tmp_path: Path) -> None:
-    """Every sample of each writer is there once and complete, readers never lose one, and git finds no damage."""
+    """Every sample of each writer is there once and complete, readers lose no sample, and git finds no damage."""
     processes = [_start(tmp_path, name) for name in range(4)]
 
     def write(name: int) -> None:

@@ -39,7 +39,7 @@ def switch(installed: Installation) -> Iterator[Switch]:
 
 
 def test_a_waiting_controller_is_silent_and_knows_the_others_work(installed: Installation) -> None:
-    """It does not write the status. After a takeover, the first one's work is neither repeated nor forgotten."""
+    """A waiting controller does not write the status. After a takeover, no work is repeated or forgotten."""
     installed.snapshot("hourly", {"schedule": "@yearly"})
     first = installed.start(name="gitsnap-a")
     wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the first to work")

@@ -99,7 +99,7 @@ def _push(place: Path, port: int) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def signals_as_at_a_terminal() -> Iterator[None]:
-    """Handle SIGINT and SIGHUP, as children inherit ignored signals (a background shell, nohup)."""
+    """Handle SIGINT and SIGHUP, because children inherit signals that a background shell or nohup ignores."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGHUP)}
     yield
     for number, handler in before.items():
@@ -148,7 +148,7 @@ def test_folders_of_a_running_process_stay(place: Path, silent_port: int) -> Non
 
 
 def test_children_end_with_a_killed_process() -> None:
-    """Including a grandchild, and a child that ignores SIGTERM."""
+    """The children include a grandchild, and a child that ignores SIGTERM."""
     sleeper = f"sleep 7{os.getpid()}"
     script = f"trap '' TERM; sh -c 'exec {sleeper}' & exec {sleeper}"
     code = (

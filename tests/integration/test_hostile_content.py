@@ -130,7 +130,7 @@ def _write(file: Path, objects: Iterable[Mapping[str, object]]) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    """Return the names of all files outside the storage."""
+    """Return the paths of all files outside the storage."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if "storage" not in path.parts}
 
 

@@ -80,15 +80,15 @@ def _archived(place: Path) -> dict[ObjectKey, JsonObject]:
 def _unresolved(place: Path) -> list[JsonObject]:
     (archive,) = list_archives(place / "storage")
     tree = archive.tree(archive.samples()[-1])
-    found: list[JsonObject] = decode(tree.read(tree.files(Area.INVENTORY)["unresolved.yaml"]))["unresolved"]
-    return found
+    references: list[JsonObject] = decode(tree.read(tree.files(Area.INVENTORY)["unresolved.yaml"]))["unresolved"]
+    return references
 
 
 def _outside(place: Path) -> set[str]:
     """Return the names of all files outside the folder and the storage."""
     root = place.parents[3]
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*")}
-    return {name for name in found if not name.startswith(("a/b/c/d/storage/", "a/b/c/d/cluster/"))}
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*")}
+    return {name for name in names if not name.startswith(("a/b/c/d/storage/", "a/b/c/d/cluster/"))}
 
 
 _FOLDERS = {"a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/storage", "a/b/c/d/cluster"}

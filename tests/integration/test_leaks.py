@@ -58,7 +58,7 @@ def _canary(place: str) -> str:
 
 
 class _Day:
-    """A cluster with canaries, the usual commands on it, and their output and files."""
+    """A cluster with canaries, with the output and the files of the usual commands."""
 
     def __init__(self, api: ApiServer, folder: Path, mode: str) -> None:
         self.api = api
@@ -155,11 +155,11 @@ class _Day:
 
     def find_canaries(self) -> dict[str, set[str]]:
         """Return the places of each canary."""
-        forms = {place: tuple(dict.fromkeys(forms_of(_canary(place)))) for place in _PLACES}
+        canary_forms = {place: tuple(dict.fromkeys(forms_of(_canary(place)))) for place in _PLACES}
         return {
             place: where
-            for place, wanted in forms.items()
-            if (where := {name for name, content in self.read_everything() if any(form in content for form in wanted)})
+            for place, forms in canary_forms.items()
+            if (where := {name for name, content in self.read_everything() if any(form in content for form in forms)})
         }
 
 

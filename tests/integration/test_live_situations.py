@@ -69,12 +69,12 @@ class Simulator:
 
     def running(self, namespace: str) -> dict[str, str]:
         """Return the content that runs on the clusters of a namespace."""
-        found = {}
+        contents = {}
         for entry in read_state(self.state):
             cluster = key_of(entry["cluster"])
             if cluster is not None and cluster.namespace == namespace:
-                found[f"{cluster.name} {entry['slot']['kind']} {entry['slot']['name']}"] = entry["content"]
-        return found
+                contents[f"{cluster.name} {entry['slot']['kind']} {entry['slot']['name']}"] = entry["content"]
+        return contents
 
 
 @pytest.fixture

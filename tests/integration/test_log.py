@@ -86,7 +86,7 @@ def test_everything_newest_first(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count"),
+    ("pattern", "count"),
     [
         ("ClusterProfile/guestbook", 3),
         ("clusterprofiles/guestbook", 3),
@@ -96,9 +96,9 @@ def test_everything_newest_first(place: Path) -> None:
         ("eventtriggers", 0),
     ],
 )
-def test_names_of_one_object(place: Path, wanted: str, count: int) -> None:
+def test_names_of_one_object(place: Path, pattern: str, count: int) -> None:
     """Kinds in any case and as plurals, names with or without namespace. Deleted objects are included."""
-    assert len(_changes(place, wanted)) == count
+    assert len(_changes(place, pattern)) == count
 
 
 def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
@@ -124,36 +124,36 @@ def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "hint"),
+    ("pattern", "hint"),
     [
         ("ClusterProfile/guestbok", "Did you mean ClusterProfile/other?"),
         ("ClusterProfile/oter", "Did you mean ClusterProfile/other?"),
         ("ClusterProfil/guestbook", "The newest sample has no ClusterProfil; is that the kind?"),
     ],
 )
-def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+def test_an_object_that_never_existed(place: Path, pattern: str, hint: str) -> None:
     """The error suggests objects. An object that existed once is no error, whatever the limits."""
-    done = gitsnap(place, "log", wanted)
+    done = gitsnap(place, "log", pattern)
 
     assert (done.returncode, done.stdout) == (4, "")
-    assert f"the archive never had {wanted}" in done.stderr
+    assert f"the archive never had {pattern}" in done.stderr
     assert hint in done.stderr
     assert _changes(place, "ClusterProfile/guestbook", "--until", "2001-01-01") == []
 
 
 @pytest.mark.parametrize(
-    ("wanted", "hint"),
+    ("pattern", "hint"),
     [
         ("ClusterProfil", "Did you mean ClusterProfile"),
         ("Zzz", "It has: ClusterProfile.config.projectsveltos.io"),
     ],
 )
-def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+def test_a_kind_that_never_existed(place: Path, pattern: str, hint: str) -> None:
     """Without the error, the answer would be that nothing of the kind changed."""
-    done = gitsnap(place, "log", wanted)
+    done = gitsnap(place, "log", pattern)
 
     assert (done.returncode, done.stdout) == (4, "")
-    assert f"the archive never had a kind {wanted}" in done.stderr
+    assert f"the archive never had a kind {pattern}" in done.stderr
     assert hint in done.stderr
 
 

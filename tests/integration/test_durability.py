@@ -36,13 +36,13 @@ def _capture(server: WritePoints, place: Path, tier: int, settings: Mapping[str,
     return ran
 
 
-@pytest.mark.parametrize("way", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
-def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> None:
+@pytest.mark.parametrize("case", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
+def test_each_step_is_durable_before_the_next(server: WritePoints, case: str) -> None:
     """Keys and archive come before objects, objects before the branch, the branch before the tag. The tag is last."""
-    place = server.below / way.replace(" ", "-")
+    place = server.below / case.replace(" ", "-")
     place.mkdir()
-    if way != "first":
-        _capture(server, place, 1, {"loose_tags": 1} if way == "refs were packed" else None)
+    if case != "first":
+        _capture(server, place, 1, {"loose_tags": 1} if case == "refs were packed" else None)
     disk = Disk(place.rglob("*"))
     git = f"{place}/hourly/.git"
     seen = []
@@ -63,11 +63,11 @@ def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> 
             assert disk.at_risk(f"{git}/refs/heads/hourly") == []
             assert disk.at_risk(f"{git}/objects") == []
 
-    settings = {"most_loose": 3} if way == "as a pack" else None
-    ran = _capture(server, place, 1 if way == "unchanged" else 2, settings)
+    settings = {"most_loose": 3} if case == "as a pack" else None
+    ran = _capture(server, place, 1 if case == "unchanged" else 2, settings)
     disk.replay(ran.calls, check)
 
-    assert list(dict.fromkeys(seen)) == (["object", "tag"] if way == "unchanged" else ["object", "branch", "tag"])
+    assert list(dict.fromkeys(seen)) == (["object", "tag"] if case == "unchanged" else ["object", "branch", "tag"])
     newest = open_archive_at(place / "hourly").samples()[-1]
     assert disk.at_risk(f"{git}/refs/tags/{newest.tag}") == []
     assert disk.at_risk(f"{git}/refs") == []

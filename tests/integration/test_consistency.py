@@ -103,12 +103,12 @@ class _Bench:
     def numbers(self, sample: Sample) -> list[set[str]]:
         """Return the numbers of each pair in the sample: one number for a whole pair, two for a half pair."""
         tree = self.archive.tree(sample)
-        found: list[set[str]] = [set() for _ in range(_PAIRS)]
+        numbers: list[set[str]] = [set() for _ in range(_PAIRS)]
         for blob in tree.files(Area.CONFIGURATION).values():
             document = decode(tree.read(blob))
             name = ObjectKey.of(document).name
-            found[int(name.removeprefix("pair-"))].add(document["metadata"]["annotations"]["number"])
-        return found
+            numbers[int(name.removeprefix("pair-"))].add(document["metadata"]["annotations"]["number"])
+        return numbers
 
 
 @pytest.fixture
