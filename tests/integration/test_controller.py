@@ -126,12 +126,12 @@ def test_an_invalid_snapshot_stops_no_other_and_can_be_corrected(installed: Inst
     installed.snapshot("good", {"schedule": "@every 1s"})
     installed.start()
 
-    wait_for(lambda: installed.condition("bad", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("bad", "Ready") == ("False", "InvalidSpec"), "the error")
     wait_for(lambda: installed.condition("good", "Ready") == ("True", "Collected"), "a sample of the other")
     assert "spec.schedule" in installed.status("bad")["failureMessage"]
 
     installed.change("bad", {"spec": {"schedule": "@every 1s"}})
-    wait_for(lambda: installed.condition("bad", "Ready") == ("True", "Collected"), "a sample after the mending")
+    wait_for(lambda: installed.condition("bad", "Ready") == ("True", "Collected"), "a sample after the correction")
     assert "failureMessage" not in installed.status("bad")
 
 
@@ -231,7 +231,7 @@ def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Pa
         filler = volume / "filler"
         _fill(filler)
         installed.profile("guestbook", tier=8)
-        wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+        wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the error")
         assert "space" in installed.status("often")["failureMessage"]
         before = len(installed.samples("often", storage=volume))
 
@@ -280,7 +280,7 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         tier = 0
         while time.monotonic() < ends:
             process = installed.start()
-            wait_for(lambda: any("serving" in line["message"] for line in process.log), "it to begin")  # noqa: B023
+            wait_for(lambda: any("serving" in line["message"] for line in process.log), "the controller to begin")  # noqa: B023
             until = time.monotonic() + randomness.random() * 3
             while time.monotonic() < until:
                 tier += 1
@@ -292,7 +292,9 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         wait_for(lambda: len(installed.samples("often")) >= before + 2, "the schedule to go on", seconds=90)
         wait_for(lambda: installed.status("often")["lastRunStatus"] == "Collected", "a true status")
         installed.change("often", {"spec": {"suspend": True}})
-        wait_for(lambda: _refs(record) == _refs(installed.storage / "often"), "the remote to have it all", seconds=90)
+        wait_for(
+            lambda: _refs(record) == _refs(installed.storage / "often"), "the remote to have every ref", seconds=90
+        )
     archive = open_archive(installed.storage, "often")
     samples = archive.samples()
     assert [sample.metadata.sequence for sample in samples] == list(range(1, len(samples) + 1))
@@ -345,7 +347,7 @@ def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tm
     }
     installed.snapshot("sealed", spec)
     installed.start()
-    wait_for(lambda: "no Secret gitsnap/keys" in installed.status("sealed").get("failureMessage", ""), "the complaint")
+    wait_for(lambda: "no Secret gitsnap/keys" in installed.status("sealed").get("failureMessage", ""), "the error")
 
     secret = {"metadata": {"name": "keys"}, "stringData": {"fingerprint.key": "ab" * 32}}
     installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
@@ -402,7 +404,7 @@ def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_p
     hidden = record.rename(tmp_path / "away.git")
 
     installed.start(flags=("--allow-local-push",))
-    wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+    wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the error")
     assert not (installed.storage / "often").exists()
     hidden.rename(record)
     installed.change("often", {"spec": {"schedule": "@every 2s"}})
@@ -428,7 +430,7 @@ def test_a_diverged_remote_is_a_condition(installed: Installation, tmp_path: Pat
 
     installed.change("often", {"spec": {"push": {"url": str(record)}}})
 
-    wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the complaint")
+    wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the error")
     conditions = {condition["type"]: condition["message"] for condition in installed.status("often")["conditions"]}
     assert commit[:12] in conditions["Pushed"]
     count = len(installed.samples("often"))

@@ -49,9 +49,9 @@ def test_a_waiting_controller_is_silent_and_knows_the_others_work(installed: Ins
     wait_for(lambda: installed.status("hourly").get("lastHandledCaptureAt") == "one", "the request to be served")
     # The active controller reports that the spec is invalid, and valid again. The waiting one must stay silent.
     installed.change("hourly", {"spec": {"schedule": "61 * * * *"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the error")
     installed.change("hourly", {"spec": {"schedule": "@yearly"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the mending")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the correction")
     wait_for(lambda: "nextScheduleTime" in installed.status("hourly"), "the next time to be planned again")
     before = installed.status("hourly")
     assert (second.get("/readyz")[0], second.metric("gitsnap_ready", "hourly")) == (200, None)
@@ -135,7 +135,7 @@ def test_not_ready_without_the_right_to_the_lease(installed: Installation) -> No
     installed.snapshot("often", {"schedule": "@every 1s"})
     process = installed.start()
 
-    wait_for(lambda: "lease" in process.get("/readyz")[1], "the complaint")
+    wait_for(lambda: "lease" in process.get("/readyz")[1], "the error")
     wait_for(lambda: "forbidden" in process.get("/readyz")[1], "the reason")
     assert process.get("/readyz")[0] == 503
     assert process.get("/healthz")[0] == 200

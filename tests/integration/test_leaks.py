@@ -341,7 +341,7 @@ def _run_controller(day: _Day, installed: Installation) -> None:
     sample("third")
     wait_for(lambda: installed.condition("hourly", "Pushed")[0] == "False", "a push that fails")
     installed.change("hourly", {"spec": {"schedule": "61 * * * *"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the error")
 
 
 def test_values_in_messages_of_the_server_are_not_printed(api: ApiServer, tmp_path: Path) -> None:
