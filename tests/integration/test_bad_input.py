@@ -69,7 +69,7 @@ def place(tmp_path: Path) -> Path:
         ("list --snapshot daily --storage storage", 4, "no snapshot policy daily"),
         ("list --storage missing", 6, "does not exist"),
         ("list --storage cluster/a.yaml", 6, "is a file"),
-        ("show --sample 2001-01-01 --storage storage", 4, "The nearest ones: 2"),
+        ("show --sample 2001-01-01 --storage storage", 4, "The nearest samples: 2"),
         ("show --sample 2001-13-45 --storage storage", 2, "is not a valid date"),
         ("show Foo/x --storage storage", 4, "Its kinds: ClusterProfile"),
         ("show nonsense --storage storage", 2, "write KIND/NAME"),

@@ -233,7 +233,7 @@ def test_what_is_carried_out_later_comes_and_goes_and_is_no_other_change(data: s
 
     assert actual == expected_when_carried_out(before, after, hashed=hashes)
     wanted = {
-        (str(cluster), *profile_place(name)): "deployed anew (Resources): an earlier change was applied"
+        (str(cluster), *profile_place(name)): "redeployed (Resources): an earlier change was applied"
         for cluster in CLUSTERS
         for name in PROFILES
         if before.matches(cluster, name)

@@ -580,7 +580,7 @@ def test_an_identity_file_that_is_missing(folder: Path, tmp_path: Path) -> None:
 )
 def test_a_bad_recipient_is_named(folder: Path, recipient: str) -> None:
     """A public key may be shown, and nothing was written before it was refused."""
-    with pytest.raises(SecretsError, match="is no recipient") as caught:
+    with pytest.raises(SecretsError, match="is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[recipient], create=True)
 
     assert repr(recipient) in caught.value.message
@@ -594,7 +594,7 @@ def test_a_private_key_in_place_of_a_public_one_is_not_shown(
     folder: Path, age_identity: tuple[Path, str], mistaken: str
 ) -> None:
     """What does not begin like a public key is told by its number alone."""
-    with pytest.raises(SecretsError, match="number 2 of the recipients is no recipient") as caught:
+    with pytest.raises(SecretsError, match="number 2 of the recipients is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[age_identity[1], mistaken], create=True)
 
     assert CANARY.upper() not in everything_shown(caught.value).upper()
