@@ -1,4 +1,4 @@
-"""What every test gets: no home directory, no global git configuration and no kubeconfig of whoever runs them."""
+"""The environment of every test: no home directory, git configuration or kubeconfig of the user who runs the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing of the person who runs the tests can be read or written by accident."""
+    """Isolate the test from the files and settings of the user."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
         if name.startswith(("GIT_", "GITSNAP_", "KUBECONFIG", "XDG_", "KUBERNETES_")):
@@ -33,7 +33,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of published CRDs, examples and recordings; tests that need it skip where it is absent."""
+    """The folder of published CRDs, examples and recordings. Tests that need the folder skip if it is absent."""
     if not SHARED.is_dir():
         pytest.skip("no folder of published CRDs and recordings beside this checkout")
     return SHARED

@@ -1,4 +1,4 @@
-"""Who may write which Snapshot: the admission policies of the manifests on a real API server, for users with RBAC."""
+"""The admission policies of the manifests on a real API server: which users may write which Snapshots."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ HTTPS = "https://git.example.com/record.git"
 
 
 def allow(group: str, plural: str, verb: str, **more: Sequence[str]) -> Rule:
-    """One rule of a role."""
+    """Return a rule for a role."""
     return {"apiGroups": [group], "resources": [plural], "verbs": [verb], **more}
 
 
 @pytest.fixture(scope="module")
 def writer(sveltos_api: ApiServer) -> User:
-    """Somebody who may write Snapshots and list namespaces, and nothing else."""
+    """A user who may write Snapshots and list namespaces, and nothing else."""
     return sveltos_api.new_user(WRITER, allow("", "namespaces", "list"))
 
 
 @pytest.fixture(scope="module")
 def enforced(sveltos_api: ApiServer, writer: User, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """The base of the manifests; returns once the policies are enforced, which takes the server a moment."""
+    """The base of the manifests, once the API server enforces the policies."""
     installation = Installation(sveltos_api, tmp_path_factory.mktemp("installation"))
     installation.apply()
     probes = (
@@ -50,22 +50,22 @@ def enforced(sveltos_api: ApiServer, writer: User, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def installed(enforced: Installation, api: ApiServer) -> Iterator[Installation]:
-    """The same without a Snapshot, before and after the test."""
+    """The installation without a Snapshot, before and after the test."""
     api.ask("DELETE", SNAPSHOTS)
     yield enforced
     api.ask("DELETE", SNAPSHOTS)
 
 
 def answer(api: ApiServer, user: User, spec: Mapping[str, Any], *, name: str = "") -> tuple[int, str]:
-    """Status and message of an attempt to create a Snapshot."""
+    """Try to create a Snapshot. Return status and message."""
     document = {
         "apiVersion": "utils.projectsveltos.io/v1beta1",
         "kind": "Snapshot",
         "metadata": {"name": name} if name else {"generateName": "tried-"},
         "spec": {"schedule": "@yearly", "storage": "/collection", **spec},
     }
-    status, said = api.request("POST", SNAPSHOTS, document, user=user)
-    return status, str(said.get("message", ""))
+    status, reply = api.request("POST", SNAPSHOTS, document, user=user)
+    return status, str(reply.get("message", ""))
 
 
 _GET = allow("", "secrets", "get", resourceNames=["unrelated"])
@@ -118,12 +118,12 @@ CASES: dict[str, tuple[dict[str, Any], Rule, str]] = {
         "spec.resources[25]",
     ),
 }
-"""What a Snapshot asks for, the right that it takes, and the field that is named without it."""
+"""Fields of a Snapshot, the right that they need, and the field that the refusal names."""
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_snapshot_reads_no_more_than_its_author(installed: Installation, writer: User, case: str) -> None:
-    """Refused for a user who may write Snapshots alone, taken from one who has the right as well."""
+    """Denied for a user who may only write Snapshots, allowed for a user who also has the right."""
     spec, needed, field = CASES[case]
     enough = installed.api.new_user(WRITER, allow("", "namespaces", "list"), needed)
 
@@ -135,7 +135,7 @@ def test_a_snapshot_reads_no_more_than_its_author(installed: Installation, write
 
 
 def test_who_names_the_fingerprint_key_may_read_what_is_fingerprinted(installed: Installation) -> None:
-    """With a known key, a value that is short can be found from its fingerprint."""
+    """With a known key, a short value can be found from its fingerprint. The user needs the right to list Secrets."""
     api = installed.api
     user = api.new_user(WRITER, _GET)
     for secrets in ({"secretRef": REFERENCE}, {"mode": "redact", "secretRef": REFERENCE}):
@@ -146,8 +146,8 @@ def test_who_names_the_fingerprint_key_may_read_what_is_fingerprinted(installed:
     assert answer(api, user, {"secrets": {"mode": "redact"}})[0] == 201
 
 
-def _bound_in(api: ApiServer, user: User, namespace: str, rule: Rule) -> None:
-    """Give a user a role in one namespace."""
+def _bind_in(api: ApiServer, user: User, namespace: str, rule: Rule) -> None:
+    """Bind a role in one namespace to a user."""
     root, name = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}", f"testbed-{user.name}"
     subject = {"kind": "User", "name": user.name, "apiGroup": "rbac.authorization.k8s.io"}
     role = {"kind": "Role", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
@@ -160,24 +160,24 @@ def _bound_in(api: ApiServer, user: User, namespace: str, rule: Rule) -> None:
 def test_a_right_in_one_namespace_is_enough_for_an_entry_of_that_namespace(
     installed: Installation, new_namespace: Callable[[], str]
 ) -> None:
-    """Not for another namespace, for two in one entry, or for all."""
+    """The right does not cover another namespace, two namespaces in one entry, or all namespaces."""
     api, own, other = installed.api, new_namespace(), new_namespace()
     user = api.new_user(WRITER)
-    _bound_in(api, user, own, allow("", "secrets", "list"))
+    _bind_in(api, user, own, allow("", "secrets", "list"))
 
-    def asked(*entries: list[str]) -> int:
-        """The status for a Snapshot that adds the Secrets of these namespaces."""
+    def status_for(*entries: list[str]) -> int:
+        """Return the status for a Snapshot that adds the Secrets of these namespaces."""
         listed = [{"kind": "Secret", "namespaces": names} if names else {"kind": "Secret"} for names in entries]
         return answer(api, user, {"resources": listed})[0]
 
-    assert asked([own]) == 201
-    assert asked([own], [own]) == 201
+    assert status_for([own]) == 201
+    assert status_for([own], [own]) == 201
     refused: list[list[list[str]]] = [[[other]], [[own, other]], [[own], [other]], [[]], [[f"{own}*"]]]
-    assert [asked(*entries) for entries in refused] == [403] * 5
+    assert [status_for(*entries) for entries in refused] == [403] * 5
 
 
-def test_who_may_list_everything_may_add_as_much_as_the_schema_takes(installed: Installation, writer: User) -> None:
-    """Others are told the number: the API server bounds how much a policy may ask."""
+def test_a_user_who_may_list_everything_is_limited_by_the_schema_alone(installed: Installation, writer: User) -> None:
+    """Other users have a limit of 26 entries, which the message names: the API server limits the cost of a policy."""
     spec = {"resources": [{"kind": "Namespace", "labelSelector": f"n={number}"} for number in range(27)]}
     status, message = answer(installed.api, writer, spec)
     assert (status, "more than 26 entries" in message) == (403, True)
@@ -187,13 +187,13 @@ def test_who_may_list_everything_may_add_as_much_as_the_schema_takes(installed: 
     assert answer(installed.api, everything, full)[0] == 201
 
 
-def test_the_most_that_is_asked_of_one_request_stays_within_the_servers_limits(
+def test_the_largest_review_stays_within_the_servers_limits(
     installed: Installation, new_namespace: Callable[[], str]
 ) -> None:
-    """Every entry needs both questions, and the right is in the namespace."""
+    """Every entry needs both access reviews, and the right is in the namespace."""
     api, own = installed.api, new_namespace()
     user = api.new_user(WRITER, allow("", "secrets", "get"))
-    _bound_in(api, user, own, allow("", "secrets", "list"))
+    _bind_in(api, user, own, allow("", "secrets", "list"))
     spec = {
         "resources": [{"kind": "Secret", "namespaces": [own], "labelSelector": f"n={n}"} for n in range(26)],
         "push": {"url": HTTPS, "secretRef": REFERENCE},
@@ -220,13 +220,13 @@ _FULL: dict[str, Any] = {
     ],
     ids=["schedule", "request", "label"],
 )
-def test_an_operator_with_less_may_change_what_reads_and_sends_nothing_else(
+def test_an_operator_without_the_rights_may_change_harmless_fields(
     installed: Installation, writer: User, patch: dict[str, Any]
 ) -> None:
-    """Somebody with the rights made the Snapshot; another changes its schedule, or asks for a sample."""
+    """The Snapshot has an author with the rights. Another user may change its schedule and request a sample."""
     assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
 
-    assert _patched(installed, writer, patch) == 200
+    assert _patch(installed, writer, patch) == 200
 
 
 @pytest.mark.parametrize(
@@ -246,24 +246,24 @@ def test_an_operator_with_less_may_change_what_reads_and_sends_nothing_else(
 def test_an_operator_with_less_may_not_send_what_another_may_read_somewhere_else(
     installed: Installation, writer: User, spec: dict[str, Any]
 ) -> None:
-    """A Secret that stays named is asked about again when anything that reads or sends changes, such as the URL."""
+    """A named Secret is checked again when a field that reads or sends changes, such as the URL."""
     assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
 
-    assert _patched(installed, writer, {"spec": spec}) == 403
+    assert _patch(installed, writer, {"spec": spec}) == 403
 
 
-def _patched(installed: Installation, user: User, patch: dict[str, Any]) -> int:
+def _patch(installed: Installation, user: User, patch: dict[str, Any]) -> int:
     path = f"{SNAPSHOTS}/shared"
     content_type = "application/merge-patch+json"
     return installed.api.request("PATCH", path, patch, user=user, content_type=content_type)[0]
 
 
-def test_the_status_is_not_asked_about(installed: Installation) -> None:
-    """The controller reports with rights that read none of what a Snapshot names."""
+def test_a_status_update_needs_no_further_rights(installed: Installation) -> None:
+    """The controller writes the status without rights to the objects that a Snapshot names."""
     assert answer(installed.api, installed.api.admin, _FULL, name="shared")[0] == 201
     reporter = installed.api.new_user(allow("utils.projectsveltos.io", "snapshots/status", "patch"))
 
-    status, said = installed.api.request(
+    status, reply = installed.api.request(
         "PATCH",
         f"{SNAPSHOTS}/shared/status",
         {"status": {"lastRunStatus": "Collected"}},
@@ -271,18 +271,20 @@ def test_the_status_is_not_asked_about(installed: Installation) -> None:
         content_type="application/merge-patch+json",
     )
 
-    assert status == 200, said
+    assert status == 200, reply
 
 
 def test_every_policy_refuses_when_it_cannot_be_evaluated(installed: Installation) -> None:
-    """Also one whose expression fails, or that costs more than the server allows; and every policy is bound."""
+    """A policy whose expression fails or costs too much denies the request. Every policy has a binding."""
     root = "/apis/admissionregistration.k8s.io/v1"
 
     def own(kind: str) -> list[dict[str, Any]]:
         items = installed.api.ask("GET", f"{root}/{kind}")["items"]
-        return [one for one in items if one["metadata"]["name"].startswith("gitsnap-")]
+        return [item for item in items if item["metadata"]["name"].startswith("gitsnap-")]
 
     policies, bindings = own("validatingadmissionpolicies"), own("validatingadmissionpolicybindings")
-    assert {one["spec"]["failurePolicy"] for one in policies} == {"Fail"}
-    assert {one["metadata"]["name"] for one in policies} == {one["spec"]["policyName"] for one in bindings}
-    assert [one["spec"]["validationActions"] for one in bindings] == [["Deny"]] * 3
+    assert {policy["spec"]["failurePolicy"] for policy in policies} == {"Fail"}
+    assert {policy["metadata"]["name"] for policy in policies} == {
+        binding["spec"]["policyName"] for binding in bindings
+    }
+    assert [binding["spec"]["validationActions"] for binding in bindings] == [["Deny"]] * 3

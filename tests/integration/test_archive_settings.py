@@ -1,4 +1,4 @@
-"""Looking at an archive runs no program that somebody planted in it, whatever the command; capturing neither."""
+"""No command runs a program that someone planted in an archive, neither commands that read nor captures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _capture(folder: Path, tier: int) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A storage with an archive of three signed samples, its cluster, who may sign, and a remote with two of them."""
+    """A storage with an archive of three signed samples, its cluster, allowed signers, a remote with two samples."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "signers").write_text(f"team@example.org {generate_key(tmp_path / 'key')}")
     for tier in range(2):
@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def _commands(place: Path) -> list[tuple[str, ...]]:
-    """Every command that reads or writes an archive, in an order in which each has something to do."""
+    """Every command that reads or writes an archive, in an order that gives each command something to do."""
     remote = f"file://{place / 'r.git'}"
     live = ("--from-dir", "cluster")
     return [
@@ -71,7 +71,7 @@ def _run_all(place: Path, trap: Trap) -> None:
 
 
 def test_no_setting_of_git_is_obeyed(place: Path, tmp_path: Path) -> None:
-    """Each setting that git has names the program, also where git wants a number: nothing runs, and all goes on."""
+    """Every setting of git names the program, even settings that need a number. Nothing runs, and all commands work."""
     trap = Trap.in_folder(tmp_path / "trap")
     assert plant_all_settings(place / "hourly", trap) > 400
     git(place / "hourly", "status", code=128)  # where git wants a number
@@ -80,15 +80,15 @@ def test_no_setting_of_git_is_obeyed(place: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_that_is_planted_runs(place: Path, tmp_path: Path) -> None:
-    """Programs in settings with values that work, in hooks, behind attributes and alternates, in a submodule."""
+    """Programs in working settings, in hooks, behind attributes and alternates, and in a submodule."""
     trap = Trap.in_folder(tmp_path / "trap")
     plant_programs(place / "hourly", trap)
 
     _run_all(place, trap)
 
 
-def test_plain_git_runs_what_is_planted(place: Path, tmp_path: Path) -> None:
-    """Else the other tests would prove nothing: plain git runs the program in the same archive."""
+def test_plain_git_runs_planted_programs(place: Path, tmp_path: Path) -> None:
+    """Plain git runs the programs in the same archive. This proves that the other tests can fail."""
     archive = place / "hourly"
     trap = Trap.in_folder(tmp_path / "trap")
     plant_programs(archive, trap)
@@ -109,8 +109,8 @@ def test_plain_git_runs_what_is_planted(place: Path, tmp_path: Path) -> None:
     assert trap.ran()
 
 
-def test_a_signed_commit_is_shown_without_asking_who_signed(place: Path, tmp_path: Path) -> None:
-    """`log` over a commit with a signature, where the settings have git verify it."""
+def test_log_does_not_verify_signatures(place: Path, tmp_path: Path) -> None:
+    """`log` over a signed commit, where the settings make git verify signatures."""
     trap = Trap.in_folder(tmp_path / "trap")
     plant_programs(place / "hourly", trap)
     sign_newest_commit(place / "hourly", "hourly")
@@ -120,8 +120,8 @@ def test_a_signed_commit_is_shown_without_asking_who_signed(place: Path, tmp_pat
     assert trap.ran() == ""
 
 
-def test_a_capture_stays_in_the_archive_s_folder(place: Path, tmp_path: Path) -> None:
-    """Whatever core.worktree of the archive's own settings names, nothing is written there."""
+def test_a_capture_ignores_core_worktree(place: Path, tmp_path: Path) -> None:
+    """The archive's core.worktree names another folder. A capture writes nothing there."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     git(place / "hourly", "config", "core.worktree", str(elsewhere))
@@ -132,8 +132,8 @@ def test_a_capture_stays_in_the_archive_s_folder(place: Path, tmp_path: Path) ->
     assert "tier: 4" in next((place / "hourly").rglob("a.yaml")).read_text()
 
 
-def test_what_an_operator_sets_for_himself_is_no_hindrance(place: Path) -> None:
-    """A name, a remote, colours, an alias, files to ignore: plain git goes on using them, gitsnap does not notice."""
+def test_personal_settings_of_an_operator_are_harmless(place: Path) -> None:
+    """An identity, a remote, colours, an alias, ignored files: plain git uses them, gitsnap does not."""
     archive = place / "hourly"
     for name, value in {
         "user.name": "Op", "user.email": "op@example.org", "color.ui": "always", "alias.s": "status", "log.date": "iso",

@@ -1,7 +1,7 @@
-"""Three attackers against the real controller on the real API server, each with the rights of a principal and no more.
+"""Three attackers against the real controller on the real API server, each with the rights of one principal.
 
-Who writes Snapshots, who writes the remote, and who writes the volume (docs/SECURITY.md). Each tries to get a canary
-that he may not read: it must be found nowhere that he, or anybody, looks.
+The attackers may write Snapshots, the remote, or the volume (docs/SECURITY.md). Each tries to get a canary that the
+attacker may not read. The canary must be found nowhere.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WRITER = {
 
 
 class _Catcher(BaseHTTPRequestHandler):
-    """The attacker's server: it asks for credentials, and keeps all that it is sent."""
+    """The attacker's server: it asks for credentials, and records every request."""
 
     caught: list[str]
 
@@ -51,7 +51,7 @@ class _Catcher(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the name in the library
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Print no request."""
 
 
 @dataclass
@@ -75,41 +75,41 @@ class _Stage:
         return self.installed.storage
 
     def secret(self, namespace: str, name: str, *, kind: str = "Opaque") -> None:
-        """A Secret with a canary as its password."""
+        """Create a Secret with a canary as its password."""
         canary = self.canaries[f"{namespace}/{name}"] = f'cAnary@{namespace}-{name} "7é/+'
         data = {"username": "admin", "password": canary}
         document = {"metadata": {"name": name}, "type": kind, "stringData": data}
         self.api.ask("POST", f"/api/v1/namespaces/{namespace}/secrets", document)
 
     def start(self, *flags: str) -> ControllerProcess:
-        """The controller, which logs all that it considers."""
+        """Start the controller with verbose logs."""
         folder = self.folder / "tmp"
         folder.mkdir(exist_ok=True)
         return self.installed.start(verbose=True, environment={"TMPDIR": str(folder)}, flags=flags)
 
     def sample(self, name: str, value: str) -> None:
-        """Ask for a sample, and wait for it."""
+        """Request a sample, and wait for it."""
         self.installed.request_sample(name, value)
         wait_for(lambda: self.installed.status(name).get("lastHandledCaptureAt") == value, "a sample")
 
-    def found(self, process: ControllerProcess) -> set[tuple[str, str]]:
-        """Canary and place of everything that is found anywhere."""
-        said = [process.log, process.get("/metrics")[1], self.api.ask("GET", SNAPSHOTS), self.caught]
-        said.append(self.api.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events"))
+    def find_canaries(self, process: ControllerProcess) -> set[tuple[str, str]]:
+        """Return each canary that is found, with its place."""
+        outputs = [process.log, process.get("/metrics")[1], self.api.ask("GET", SNAPSHOTS), self.caught]
+        outputs.append(self.api.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events"))
         repositories = [file.parent for file in self.folder.rglob("HEAD") if (file.parent / "objects").is_dir()]
-        places = [("said", json.dumps(said, ensure_ascii=False).encode()), *contents(self.folder, repositories)]
-        forms = {name: tuple(forms_of(canary)) for name, canary in self.canaries.items()}
+        places = [("output", json.dumps(outputs, ensure_ascii=False).encode()), *contents(self.folder, repositories)]
+        canary_forms = {name: tuple(forms_of(canary)) for name, canary in self.canaries.items()}
         return {
             (name, place)
-            for name, wanted in forms.items()
+            for name, forms in canary_forms.items()
             for place, content in places
-            if any(form in content for form in wanted)
+            if any(form in content for form in forms)
         }
 
 
 @pytest.fixture
 def stage(api: ApiServer, tmp_path: Path) -> Iterator[_Stage]:
-    """The base of the manifests; a Secret that a profile refers to, and one of another team."""
+    """The base of the manifests, a Secret that a profile refers to, and a Secret of another team."""
     installed = Installation(api, tmp_path)
     installed.apply()
     caught: list[str] = []
@@ -132,7 +132,7 @@ def stage(api: ApiServer, tmp_path: Path) -> Iterator[_Stage]:
 
 
 def _attacks(stage: _Stage) -> Mapping[str, tuple[dict[str, Any], str]]:
-    """What the author of Snapshots tries, and the field that is named."""
+    """Return each attempt of an author of Snapshots, with the field that the refusal names."""
     evil = f"http://127.0.0.1:{stage.port}/evil.git"
     theirs = {"namespace": "payments", "name": "unrelated"}
     victim = stage.storage / "victim"
@@ -162,9 +162,9 @@ def _refs(stage: _Stage) -> dict[str, str]:
 
 
 def test_who_writes_snapshots_gets_no_more_than_he_has(stage: _Stage) -> None:
-    """With the admission policies he is refused at once; on a cluster without them the controller refuses.
+    """The admission policies deny each attempt. On a cluster without policies, the controller refuses.
 
-    No Secret's value is sent or written anywhere, and the archive of another Snapshot is as it was.
+    No value of a Secret is sent or written anywhere, and the archive of another Snapshot stays unchanged.
     """
     author = stage.api.new_user(_WRITER)
     stage.installed.snapshot("victim", {"schedule": "@yearly", "secrets": {"mode": "redact"}})
@@ -174,8 +174,8 @@ def test_who_writes_snapshots_gets_no_more_than_he_has(stage: _Stage) -> None:
     attacks = _attacks(stage)
     asked_of_the_author = {"a-password", "a-signing-key", "a-fingerprint-key", "plaintext", "all-secrets-for-me"}
 
-    def tried(name: str) -> int:
-        """The server's answer to the attempt."""
+    def attempt(name: str) -> int:
+        """Create the Snapshot of an attack. Return the status."""
         document = {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
             "kind": "Snapshot",
@@ -185,14 +185,14 @@ def test_who_writes_snapshots_gets_no_more_than_he_has(stage: _Stage) -> None:
         return stage.api.request("POST", SNAPSHOTS, document, user=author)[0]
 
     for name in sorted(asked_of_the_author):
-        wait_for(lambda name=name: tried(name) in (403, 409), f"{name} to be refused")  # type: ignore[misc]
+        wait_for(lambda name=name: attempt(name) in (403, 409), f"{name} to be refused")  # type: ignore[misc]
         stage.api.request("DELETE", f"{SNAPSHOTS}/{name}")
 
     root = "/apis/admissionregistration.k8s.io/v1"
     for binding in stage.api.ask("GET", f"{root}/validatingadmissionpolicybindings")["items"]:
         stage.api.ask("DELETE", f"{root}/validatingadmissionpolicybindings/{binding['metadata']['name']}")
     for name in attacks:
-        wait_for(lambda name=name: tried(name) in (201, 409), f"{name} to be taken")  # type: ignore[misc]
+        wait_for(lambda name=name: attempt(name) in (201, 409), f"{name} to be taken")  # type: ignore[misc]
     refused = ("False", "NotPermitted")
     for name, (_, named) in attacks.items():
         wait_for(lambda name=name: stage.installed.condition(name, "Ready") == refused, name)  # type: ignore[misc]
@@ -202,14 +202,14 @@ def test_who_writes_snapshots_gets_no_more_than_he_has(stage: _Stage) -> None:
 
     assert {name: stage.installed.samples(name) for name in attacks} == {name: [] for name in attacks}
     assert "NotPermitted" in dict(stage.installed.events("plaintext"))
-    assert stage.found(process) == set()
+    assert stage.find_canaries(process) == set()
     assert stage.caught == []
     assert before.items() <= _refs(stage).items()
-    assert not [one for one in open_archive(stage.storage, "victim").check() if one.wrong]
+    assert not [finding for finding in open_archive(stage.storage, "victim").check() if finding.wrong]
 
 
-def _forged(stage: _Stage, remote: Path, *words: str) -> None:
-    """The remote's writer puts a newest sample there that says how Secrets are to be kept."""
+def _push_forged_sample(stage: _Stage, remote: Path, *words: str) -> None:
+    """Push a sample to the remote whose metadata decides how Secrets are kept."""
     place = stage.folder / "forger"
     (place / "cluster").mkdir(parents=True)
     uid = stage.api.ask("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
@@ -228,9 +228,9 @@ def _forged(stage: _Stage, remote: Path, *words: str) -> None:
 
 
 def test_who_writes_the_remote_decides_nothing(stage: _Stage) -> None:
-    """The volume is lost, and the controller goes on with what the remote has. The Snapshot says nothing: `redact`."""
+    """The volume is lost, and the controller restores the archive from the remote. The default mode is `redact`."""
     remote = bare_repository(stage.folder / "remote.git")
-    _forged(stage, remote, "--secrets-mode", "plaintext")
+    _push_forged_sample(stage, remote, "--secrets-mode", "plaintext")
     stage.installed.snapshot("often", {"schedule": "@yearly", "push": {"url": str(remote)}})
     process = stage.start("--allow-local-push")
 
@@ -245,13 +245,13 @@ def test_who_writes_the_remote_decides_nothing(stage: _Stage) -> None:
     notes = dict(stage.installed.events("often"))
     assert "mode redact instead of plaintext" in notes["SecretsChanged"]
     assert first.commit != second.commit
-    assert stage.found(process) == set()
+    assert stage.find_canaries(process) == set()
 
 
-def test_who_writes_the_remote_gets_nothing_encrypted_to_his_own_key(stage: _Stage) -> None:
-    """The controller does not go on with fingerprints of a key that it does not have, whoever could read the values."""
+def test_the_remote_does_not_add_a_recipient(stage: _Stage) -> None:
+    """The controller refuses to continue an archive whose fingerprint key it lacks."""
     remote = bare_repository(stage.folder / "remote.git")
-    _forged(stage, remote, "--recipient", _RECIPIENT)
+    _push_forged_sample(stage, remote, "--recipient", _RECIPIENT)
     stage.installed.snapshot("often", {"schedule": "@yearly", "push": {"url": str(remote)}})
     process = stage.start("--allow-local-push")
 
@@ -259,11 +259,11 @@ def test_who_writes_the_remote_gets_nothing_encrypted_to_his_own_key(stage: _Sta
 
     assert "fingerprint key" in stage.installed.status("often")["failureMessage"]
     assert len(open_archive(stage.storage, "often").samples()) == 1
-    assert stage.found(process) == set()
+    assert stage.find_canaries(process) == set()
 
 
 def test_who_writes_the_volume_leads_no_archive_elsewhere(stage: _Stage) -> None:
-    """Links that lead out of the storage, into an archive or to keys; and programs in the archive's own settings."""
+    """Links from the storage to outside, into an archive and to keys. Programs in the archive's settings."""
     stage.installed.snapshot("victim", {"schedule": "@yearly", "secrets": {"mode": "redact"}})
     process = stage.start()
     stage.sample("victim", "first")
@@ -301,4 +301,4 @@ def test_who_writes_the_volume_leads_no_archive_elsewhere(stage: _Stage) -> None
         assert not (target / f"through-{name}").exists()
     assert not ran.exists()
     assert before.items() <= _refs(stage).items()
-    assert stage.found(process) == set()
+    assert stage.find_canaries(process) == set()

@@ -1,4 +1,4 @@
-"""What goes wrong says so: in words, with the exit code of its class, and with nothing written."""
+"""Errors are reported in a message, with the exit code of their class, and nothing is written."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  namespac
 _MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
 
 
-def _git(folder: Path, *words: str, given: str | None = None) -> str:
-    done = subprocess.run(["git", "-C", folder, *words], input=given, capture_output=True, text=True, check=True)
+def _git(folder: Path, *words: str, stdin: str | None = None) -> str:
+    done = subprocess.run(["git", "-C", folder, *words], input=stdin, capture_output=True, text=True, check=True)
     return done.stdout
 
 
@@ -54,7 +54,7 @@ def _kubeconfig(path: Path, server: str) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a cluster, and storage with one sample of it."""
+    """A folder with a cluster, and a storage with one sample of the cluster."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE)
     (tmp_path / "storage").mkdir()
@@ -64,7 +64,7 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("list --snapshot daily --storage storage", 4, "no snapshot policy daily"),
         ("list --storage missing", 6, "does not exist"),
@@ -83,17 +83,17 @@ def place(tmp_path: Path) -> Path:
         ("list --frobnicate", 2, "--frobnicate"),
     ],
 )
-def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) -> None:
-    """The message names what is wrong; there is no traceback, and stdout stays empty."""
+def test_messages_and_exit_codes(place: Path, arguments: str, code: int, message: str) -> None:
+    """The message names the error. There is no traceback, and stdout stays empty."""
     done = gitsnap(place, *arguments.split())
 
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("kind: [", "line"),
         (_PROFILE + "spec: {}\n", "spec"),
@@ -110,20 +110,20 @@ def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) 
         ),
     ],
 )
-def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, said: str) -> None:
-    """The file is named; no sample is taken."""
+def test_a_cluster_folder_that_cannot_be_read(place: Path, content: str, message: str) -> None:
+    """The error names the file, and no sample is taken."""
     (place / "cluster" / "bad.yaml").write_text(content)
 
     done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
 
     assert done.returncode == 3
     assert "bad.yaml" in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert gitsnap(place, "list", "--storage", "storage").stdout.count("hourly") == 1
 
 
 def test_odd_values_of_a_dump_are_read_as_go_reads_them(place: Path) -> None:
-    """kubectl leaves these without quotes, because they are text for it. One of them refuses nothing."""
+    """kubectl leaves these strings unquoted, because Go reads them as text. None of them stops a capture."""
     odd = {
         "a": "=",
         "b": "123e4567",
@@ -147,8 +147,8 @@ def test_odd_values_of_a_dump_are_read_as_go_reads_them(place: Path) -> None:
 @pytest.mark.parametrize(
     "spec", ["spec: text", "spec:\n  policyRefs: text", "spec:\n  clusterSelector: [1]", "spec: [1]"]
 )
-def test_an_object_that_no_server_would_take(place: Path, spec: str) -> None:
-    """A folder may hold anything: the object is named, or archived as it is, and there is never a traceback."""
+def test_an_invalid_object_of_a_folder(place: Path, spec: str) -> None:
+    """A folder may have invalid objects: the object is named or archived as it is, without a traceback."""
     (place / "cluster" / "b.yaml").write_text(_PROFILE.replace("name: a", "name: b").replace("spec: {}", spec))
 
     done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
@@ -159,8 +159,8 @@ def test_an_object_that_no_server_would_take(place: Path, spec: str) -> None:
 
 
 @pytest.mark.parametrize("selector", ["[1]", "{matchLabels: text}", "env in prod", "7"])
-def test_what_is_no_selector_refuses_no_capture(place: Path, selector: str) -> None:
-    """The object is archived as it is: that it matches nothing is for Sveltos, too."""
+def test_an_invalid_selector_stops_no_capture(place: Path, selector: str) -> None:
+    """The object is archived as it is. The selector matches no cluster, as in Sveltos."""
     odd = _PROFILE.replace("name: a", "name: b").replace("spec: {}", f"spec:\n  clusterSelector: {selector}")
     (place / "cluster" / "b.yaml").write_text(odd)
     for command in (("capture", "--from-dir", "cluster", "--snapshot", "hourly"), ("diff",), ("show", "--all")):
@@ -171,7 +171,7 @@ def test_what_is_no_selector_refuses_no_capture(place: Path, selector: str) -> N
 
 
 def test_selectors_in_text_form(place: Path) -> None:
-    """Folders outlive versions of an API: before v1beta1 a selector was a text, and references depend on it."""
+    """Folders may be older than v1beta1, where a selector is a string. References depend on the selector."""
     profile = (
         "apiVersion: config.projectsveltos.io/v1alpha1\nkind: ClusterProfile\nmetadata:\n  name: old\nspec:\n"
         "  clusterSelector: env=fv,zone in (a)\n  policyRefs:\n  - kind: ConfigMap\n    namespace: ''\n"
@@ -191,16 +191,16 @@ def test_selectors_in_text_form(place: Path) -> None:
     shown = gitsnap(place, "show", "references", "ClusterProfile/old", "--storage", "storage", "-o", "json")
 
     assert (captured.returncode, shown.returncode) == (0, 0), captured.stderr + shown.stderr
-    (found,) = json.loads(shown.stdout)["references"]
-    assert (found["target"], found["clusters"], found["missing"]) == (
+    (reference,) = json.loads(shown.stdout)["references"]
+    assert (reference["target"], reference["clusters"], reference["missing"]) == (
         "ConfigMap one/content",
         ["one/sveltos--one"],
         False,
     )
 
 
-def test_a_schedule_that_is_no_schedule(place: Path) -> None:
-    """The policy file's field is named."""
+def test_an_invalid_schedule(place: Path) -> None:
+    """The error names the field of the policy file."""
     (place / "policy.yaml").write_text(
         "apiVersion: utils.projectsveltos.io/v1beta1\nkind: Snapshot\nmetadata:\n  name: hourly\n"
         "spec:\n  schedule: every hour\n  storage: /collection\n"
@@ -213,7 +213,7 @@ def test_a_schedule_that_is_no_schedule(place: Path) -> None:
 
 
 def test_another_cluster_is_refused_until_adopted(place: Path) -> None:
-    """An archive never mixes two clusters by accident."""
+    """An archive takes samples of another cluster only with --adopt."""
     (place / "cluster" / "namespace.yaml").write_text(
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: another\n"
     )
@@ -228,7 +228,7 @@ def test_another_cluster_is_refused_until_adopted(place: Path) -> None:
 
 
 def test_a_missing_or_wrong_fingerprint_key_is_refused(place: Path) -> None:
-    """A new key would show every Secret as changed; this holds even where the archive's own copy could be decrypted."""
+    """A new key would show every Secret as changed. The archive's encrypted copy of the key is not used instead."""
     key = place / "storage" / ".keys" / "hourly" / "fingerprint.key"
     command = ["capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly"]
     key.write_text("00" * 32 + "\n")
@@ -243,7 +243,7 @@ def test_a_missing_or_wrong_fingerprint_key_is_refused(place: Path) -> None:
 
 
 def test_a_foreign_repository_is_no_archive(place: Path) -> None:
-    """Neither an empty repository nor somebody's own is written to."""
+    """A capture writes neither to an empty repository nor to another project's repository."""
     for name, prepare in (("empty", []), ("own", ["commit", "--allow-empty", "-m", "mine"])):
         folder = place / "storage" / name
         subprocess.run(["git", "init", "--quiet", folder], check=True)
@@ -255,13 +255,13 @@ def test_a_foreign_repository_is_no_archive(place: Path) -> None:
         assert sorted(path.name for path in folder.iterdir()) == [".git"]
 
 
-def test_a_sample_of_a_newer_format_is_refused_in_words(place: Path) -> None:
-    """The other samples can still be read; the newer one is named."""
+def test_a_sample_of_a_newer_format_is_reported(place: Path) -> None:
+    """The other samples can still be read. The message names the format of the newer sample."""
     archive = place / "storage" / "hourly"
     tag = _git(archive, "tag").split()[0]
     text = _git(archive, "cat-file", "tag", tag).replace("Gitsnap-Format: 1", "Gitsnap-Format: 9")
     newer = text.replace(tag, "hourly/2099-01-01T00-00-00Z").replace("Sequence: 1", "Sequence: 2")
-    made = _git(archive, "mktag", given=newer).strip()
+    made = _git(archive, "mktag", stdin=newer).strip()
     _git(archive, "update-ref", "refs/tags/hourly/2099-01-01T00-00-00Z", made)
 
     done = gitsnap(place, "list", "--storage", "storage")
@@ -272,7 +272,7 @@ def test_a_sample_of_a_newer_format_is_refused_in_words(place: Path) -> None:
 
 
 def test_a_wrong_identity_cannot_decrypt(place: Path) -> None:
-    """The error says what is needed; no value is printed."""
+    """The error names the identity, and no value is printed."""
     (place / "cluster" / "b.yaml").write_text(_REFERRING + _SEALED)
     taken = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
     assert taken.returncode == 0, taken.stderr
@@ -289,7 +289,7 @@ def test_a_wrong_identity_cannot_decrypt(place: Path) -> None:
 
 
 def test_a_storage_that_cannot_be_written(place: Path) -> None:
-    """A read-only folder is said to be one; nothing of the archive changes."""
+    """A read-only archive is reported, and nothing in the archive changes."""
     archive = place / "storage" / "hourly"
     mounted = subprocess.run(["mount", "--bind", archive, archive], capture_output=True, check=False).returncode == 0
     if not mounted:
@@ -307,7 +307,7 @@ def test_a_storage_that_cannot_be_written(place: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "name.invalid"])
 def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
-    """No archive is made for a cluster that nobody has seen."""
+    """No archive is created for a cluster that was never reached."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     _kubeconfig(place / "kubeconfig", f"https://{host}:{port}")
@@ -321,7 +321,7 @@ def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
 
 
 def test_credentials_that_are_not_accepted(place: Path, api: ApiServer) -> None:
-    """401 is said as such, and no archive is made."""
+    """The error names the status 401, and no archive is created."""
     config = api.kubeconfig(User("nobody", "not-a-token"))
 
     done = gitsnap(place, "capture", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new")
@@ -331,7 +331,7 @@ def test_credentials_that_are_not_accepted(place: Path, api: ApiServer) -> None:
 
 
 def test_a_large_document(place: Path) -> None:
-    """Ten megabytes in one ConfigMap that is referred to: archived, and shown again."""
+    """A referenced ConfigMap of ten megabytes is archived, and shown again."""
     large = "x: " + "y" * 1000 + "\n"
     text = _REFERRING.replace("Secret", "ConfigMap") + (
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: s\n  namespace: default\ndata:\n  k: |\n"
@@ -347,7 +347,7 @@ def test_a_large_document(place: Path) -> None:
 
 
 def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> None:
-    """A ConfigMap that Sveltos could not read itself: the diff is of its key, and says so."""
+    """Sveltos cannot parse the ConfigMap either. The diff compares the value of its key."""
     manifest = _REFERRING.replace("Secret", "ConfigMap") + (
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: s\n  namespace: default\n"
         "data:\n  k: |\n    {VALUE: [\n"
@@ -367,9 +367,9 @@ def test_documents_that_do_not_parse_are_compared_as_a_whole(place: Path) -> Non
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Processes that begin meanwhile can be interrupted, also where these tests run in the background of a shell.
+    """Make SIGINT effective in child processes, even if the tests run in the background of a shell.
 
-    There SIGINT is ignored, and children take that over; what is caught they do not.
+    A background shell ignores SIGINT, and children inherit ignored signals. They do not inherit handlers.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -377,8 +377,8 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
-    """Ctrl-C at the question of a rollback: exit 130, and the file is as it was."""
+def test_an_interrupt_at_the_prompt_changes_nothing(place: Path) -> None:
+    """Ctrl-C at the prompt of a rollback: exit code 130, and the file is unchanged."""
     profile = place / "cluster" / "a.yaml"
     changed = _PROFILE.replace("spec: {}", "spec:\n  tier: 5")
     profile.write_text(changed)
@@ -389,12 +389,12 @@ def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
         cwd=place, env=dict(os.environ), stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
     )  # fmt: skip
     os.close(terminal)
-    said = b""
-    while b"[y/N]" not in said:
-        said += os.read(controller, 4096)
-    assert b"In directory (cluster): write 1 object? [y/N]" in said
+    output = b""
+    while b"[y/N]" not in output:
+        output += os.read(controller, 4096)
+    assert b"In directory (cluster): write 1 object? [y/N]" in output
     try:
-        # A signal that comes in the moment before the process waits for a key is noticed with the next one.
+        # A signal that arrives just before the process waits for a key takes effect only with the next signal.
         for _ in range(10):
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -409,7 +409,7 @@ def test_interrupted_at_the_prompt_nothing_is_changed(place: Path) -> None:
 
 
 def test_the_old_features_folder_is_left_alone(place: Path) -> None:
-    """gitsnap never initialises over the old Sveltos Snapshot folders."""
+    """gitsnap never creates an archive over the folders of the old Sveltos Snapshot feature."""
     (place / "storage" / "snapshot" / "hourly" / "2023-08-26:05:00:00").mkdir(parents=True)
 
     done = gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "snapshot")

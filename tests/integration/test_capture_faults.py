@@ -1,6 +1,6 @@
-"""A server that answers late, wrongly or not at all: a capture is whole, says what it lacks, or there is none.
+"""A server that answers late, wrongly or not at all: the sample is complete, reports what it lacks, or is not taken.
 
-On a real API server behind a proxy that does what it is told; nobody waits for real.
+A proxy in front of a real API server injects the faults. Pauses are recorded, not made.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ONCE = {
 
 
 class _Bench:
-    """Seven objects of one kind in pages of three, and an archive."""
+    """Seven objects of one kind, in pages of three, and an archive."""
 
     def __init__(self, api: ApiServer, proxy: FaultyProxy, folder: Path) -> None:
         self.api = api
@@ -78,7 +78,7 @@ class _Bench:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made, none of them in fact."""
+    """The seconds of the pauses that the code asked for. No pause is made."""
     made: list[float] = []
     monkeypatch.setattr("time.sleep", made.append)
     return made
@@ -86,7 +86,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def bench(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[_Bench]:
-    """See _Bench."""
+    """A _Bench behind a proxy."""
     monkeypatch.setattr(kubernetes_api, "PAGE_SIZE", 3)
     assert not waits
     with faulty_proxy(api) as proxy:
@@ -95,8 +95,8 @@ def bench(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits
 
 @pytest.mark.parametrize("page", [1, 2, 3])
 @pytest.mark.parametrize("fault", _ONCE.values(), ids=_ONCE)
-def test_what_passes_is_waited_out(bench: _Bench, fault: Fault, page: int) -> None:
-    """One bad answer, on any page of a list: the sample is whole, and the one that there would have been."""
+def test_a_transient_fault_is_retried(bench: _Bench, fault: Fault, page: int) -> None:
+    """One bad answer on any page of a list: the sample is complete, with the same content as without the fault."""
     bench.proxy.once(fault, where=_SOURCES, at=page)
 
     sample = bench.capture()
@@ -108,8 +108,8 @@ def test_what_passes_is_waited_out(bench: _Bench, fault: Fault, page: int) -> No
     assert again.metadata.content_sha256 == sample.metadata.content_sha256
 
 
-def test_how_long_is_waited_is_the_servers_to_say(bench: _Bench, waits: list[float]) -> None:
-    """`Retry-After` is obeyed."""
+def test_retry_after_sets_the_pause(bench: _Bench, waits: list[float]) -> None:
+    """The pause is as long as the server's `Retry-After`."""
     bench.proxy.once(Fault(429, retry_after="7"), where=_SOURCES)
 
     bench.capture()
@@ -130,7 +130,7 @@ _FOR_EVER = {
 
 @pytest.mark.parametrize(("fault", "reason"), _FOR_EVER.values(), ids=_FOR_EVER)
 def test_a_kind_that_stays_unreadable_is_carried_forward(bench: _Bench, fault: Fault, reason: str) -> None:
-    """It looks neither deleted nor up to date, the other kinds are read, and the tries are bounded."""
+    """The kind looks neither deleted nor changed, the other kinds are read, and the number of retries is limited."""
     before = bench.capture()
     bench.put(_OBJECTS)
     bench.api.ask(
@@ -148,7 +148,7 @@ def test_a_kind_that_stays_unreadable_is_carried_forward(bench: _Bench, fault: F
 
     sample = bench.capture()
 
-    assert [(one.kind.name, one.substitute, one.reason) for one in sample.metadata.incomplete] == [
+    assert [(entry.kind.name, entry.substitute, entry.reason) for entry in sample.metadata.incomplete] == [
         ("EventSource", "carried", reason)
     ]
     assert bench.names(sample) == bench.names(before)
@@ -158,7 +158,7 @@ def test_a_kind_that_stays_unreadable_is_carried_forward(bench: _Bench, fault: F
 
 @pytest.mark.parametrize("fault", [Fault(429), Fault(503), Fault(reset=True), Fault(garbage=True)], ids=str)
 def test_a_server_that_answers_nothing_gives_no_sample(bench: _Bench, fault: Fault) -> None:
-    """A clear error in bounded time, and the archive is as it was."""
+    """The error names the server in bounded time, and the archive is unchanged."""
     bench.capture()
     bench.proxy.asked.clear()
     bench.proxy.always(fault, where="/")
@@ -171,7 +171,7 @@ def test_a_server_that_answers_nothing_gives_no_sample(bench: _Bench, fault: Fau
 
 
 def test_a_server_that_stops_answering_half_way(bench: _Bench, waits: list[float]) -> None:
-    """What could be read is the sample, the rest is carried; the waiting for a restart ends, once for all kinds."""
+    """Kinds that were not read are carried forward. The wait for a restart ends once, for all kinds together."""
     first = bench.capture()
     count = 0
 
@@ -187,12 +187,12 @@ def test_a_server_that_stops_answering_half_way(bench: _Bench, waits: list[float
 
     assert sample.metadata.objects == first.metadata.objects
     assert sample.metadata.incomplete
-    assert {one.substitute for one in sample.metadata.incomplete} == {"carried"}
+    assert {entry.substitute for entry in sample.metadata.incomplete} == {"carried"}
     assert 0 < sum(waits) <= 30
 
 
 def test_a_server_that_restarts_is_waited_for(bench: _Bench, waits: list[float]) -> None:
-    """Half a dozen lost connections in the middle of a list: the sample is whole and at one instant."""
+    """Six lost connections in the middle of a list: the sample is complete and at one instant."""
     count = 0
 
     def judge(path: str) -> Fault | None:
@@ -211,7 +211,7 @@ def test_a_server_that_restarts_is_waited_for(bench: _Bench, waits: list[float])
 
 
 def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a while the kind is given up, not the capture."""
+    """After the timeout the capture skips the kind and continues."""
     monkeypatch.setattr(transport, "READ_SECONDS", 3.0)
     over = threading.Event()
     bench.proxy.always(Fault(silent=over), where=_SOURCES)
@@ -220,7 +220,7 @@ def test_a_server_that_is_silent(bench: _Bench, monkeypatch: pytest.MonkeyPatch)
     finally:
         over.set()
 
-    assert [str(one.reason) for one in sample.metadata.incomplete] == ["unreachable"]
+    assert [str(entry.reason) for entry in sample.metadata.incomplete] == ["unreachable"]
 
 
 _HANGING = {"silent": lambda over: Fault(silent=over), "byte by byte": lambda over: Fault(trickle=over)}
@@ -228,7 +228,7 @@ _HANGING = {"silent": lambda over: Fault(silent=over), "byte by byte": lambda ov
 
 @pytest.mark.parametrize("fault", _HANGING.values(), ids=_HANGING)
 def test_a_server_that_hangs_from_some_moment_on(bench: _Bench, fault: Callable[[threading.Event], Fault]) -> None:
-    """Each list could take a minute: all of them together have an end, and what was not read by then is carried."""
+    """All lists together have a time limit. Kinds that are not read by then are carried forward."""
     first = bench.capture()
     over = threading.Event()
     reached: list[str] = []
@@ -248,15 +248,15 @@ def test_a_server_that_hangs_from_some_moment_on(bench: _Bench, fault: Callable[
     assert seconds < 30  # READ_SECONDS is 60 for each list, and a trickle is never silent for so long
     assert len(bench.names(sample)) == _OBJECTS
     assert sample.metadata.objects == first.metadata.objects
-    assert "EventSource" in {one.kind.name for one in sample.metadata.incomplete}
-    assert {(one.substitute, one.reason) for one in sample.metadata.incomplete} <= {
+    assert "EventSource" in {entry.kind.name for entry in sample.metadata.incomplete}
+    assert {(entry.substitute, entry.reason) for entry in sample.metadata.incomplete} <= {
         ("carried", "unreachable"), ("carried", "discovery-failed"),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", _HANGING.values(), ids=_HANGING)
 def test_a_server_that_hangs_from_the_first_list_on(bench: _Bench, fault: Callable[[threading.Event], Fault]) -> None:
-    """Nothing was read, so that there is no sample; the error says how long was waited."""
+    """No kind was read, so no sample is taken. The error names the limit."""
     over = threading.Event()
     bench.proxy.judge = lambda path: None if "kube-system" in path or "version" in path else fault(over)
     try:
@@ -270,7 +270,7 @@ def test_a_server_that_hangs_from_the_first_list_on(bench: _Bench, fault: Callab
 
 @pytest.mark.parametrize("page", [1, 2])
 def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
-    """410, from the second list on or between two pages: read anew, each kind as it is now, and that is recorded."""
+    """410 on the second list or between two pages: the kinds are read again as they are now, and the sample says so."""
     bench.proxy.once(Fault(410, message="The provided continue parameter is too old"), where=_SOURCES, at=page)
 
     sample = bench.capture()
@@ -283,14 +283,14 @@ def test_an_instant_that_is_gone(bench: _Bench, page: int) -> None:
 
 
 def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait for it ends; then each kind is read as it is, and that is recorded."""
+    """The wait for the cache ends. Then each kind is read as it is, and the sample records that."""
     monkeypatch.setattr(pinned_list, "RETRY_SECONDS", 3.0)
     monkeypatch.setattr(pinned_list, "PAUSE_SECONDS", 1.0)
 
     def judge(path: str) -> Fault | None:
         if _SOURCES not in path or "resourceVersionMatch" not in path:
             return None
-        bench.put(_OBJECTS + sum(_SOURCES in one for one in bench.proxy.asked))  # later than the instant
+        bench.put(_OBJECTS + sum(_SOURCES in path for path in bench.proxy.asked))  # later than the instant
         return _BEHIND
 
     bench.proxy.judge = judge
@@ -302,8 +302,8 @@ def test_a_server_whose_cache_stays_behind(bench: _Bench, monkeypatch: pytest.Mo
     assert sum(_SOURCES in path and "resourceVersionMatch" in path for path in bench.proxy.asked) == 4
 
 
-def test_a_server_that_takes_long_to_say_that_it_is_behind(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its time counts as ours does: not so many tries, but so many seconds."""
+def test_a_server_that_reports_a_stale_cache_slowly(bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the server counts: the limit is a number of seconds, not of retries."""
     monkeypatch.setattr(pinned_list, "RETRY_SECONDS", 2.0)
     monkeypatch.setattr(pinned_list, "PAUSE_SECONDS", 0.001)
     tries: list[str] = []
@@ -324,7 +324,7 @@ def test_a_server_that_takes_long_to_say_that_it_is_behind(bench: _Bench, monkey
 
 
 def test_broken_neighbours(api: ApiServer, bench: _Bench) -> None:
-    """A dead aggregated API, a dead conversion webhook and a forbidden kind: each is named, nothing else suffers."""
+    """A dead aggregated API, a dead conversion webhook and a forbidden kind: each is reported, other kinds are read."""
     dead, converted = Kind("dead.gitsnap.test", "Thing"), Kind("converted.gitsnap.test", "Thing")
     bench.resources = tuple(sorted(ResourceSelector(kind) for kind in (dead, converted)))
     _install_dead_api(api, dead.group)
@@ -337,7 +337,7 @@ def test_broken_neighbours(api: ApiServer, bench: _Bench) -> None:
         api.ask("DELETE", f"{_DEFINITIONS}/things.{converted.group}")
 
     assert sample.metadata.consistency is Consistency.EXACT  # what could be read
-    assert {str(one.kind): (one.substitute, one.reason) for one in sample.metadata.incomplete} == {
+    assert {str(entry.kind): (entry.substitute, entry.reason) for entry in sample.metadata.incomplete} == {
         "EventSource.lib.projectsveltos.io": ("missing", "forbidden"),
         "Thing.dead.gitsnap.test": ("missing", "discovery-failed"),
         "Thing.converted.gitsnap.test": ("missing", "unreachable"),
@@ -354,7 +354,7 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def _install_dead_api(api: ApiServer, group: str) -> None:
-    """An API group that the server passes on to a Service which is not there."""
+    """Register an API group whose Service does not exist."""
     spec: dict[str, Any] = {
         "group": group,
         "version": "v1",
@@ -368,7 +368,7 @@ def _install_dead_api(api: ApiServer, group: str) -> None:
 
 
 def _install_dead_conversion(api: ApiServer, group: str) -> None:
-    """A kind that is stored as v1, read as v2, and whose conversion webhook nobody answers for; with one object."""
+    """Install a kind, stored as v1 and read as v2, whose conversion webhook does not answer, with one object."""
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     client = {"url": "https://127.0.0.1:1/convert"}
     definition = {
@@ -394,8 +394,8 @@ def _install_dead_conversion(api: ApiServer, group: str) -> None:
     api.ask("POST", f"/apis/{group}/v1/things", thing)
 
 
-def test_the_first_contact_is_not_waited_for(bench: _Bench, waits: list[float]) -> None:
-    """Who mistypes an address is told at once."""
+def test_the_first_request_is_not_retried(bench: _Bench, waits: list[float]) -> None:
+    """A user who mistypes an address gets the error at once."""
     bench.proxy.always(Fault(reset=True), where="/")
 
     with pytest.raises(ClusterUnreachableError):

@@ -1,4 +1,4 @@
-"""The words that Tab offers, in the protocols of the shells and in the shells themselves."""
+"""The words that Tab completion offers, in the protocols of the shells and in the shells themselves."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_kinds_and_names(place: Path) -> None:
     assert _offered(place, "gitsnap rollback --snapshot hourly --clusterprofile ") == ["base"]
 
 
-def test_where_nothing_can_be_offered(place: Path, tmp_path: Path) -> None:
+def test_no_words_to_offer(place: Path, tmp_path: Path) -> None:
     """Without an archive, with several, with a URL or without the sample nothing is offered, and no network is used."""
     assert _offered(tmp_path, "gitsnap diff --from-sample ") == []
     assert _offered(place, "gitsnap diff --from-sample ") == []

@@ -1,4 +1,4 @@
-"""Eight writers at once, in processes and threads, readers and retention beside them; writers that die or hang."""
+"""Eight concurrent writers in processes and threads, with readers and retention; writers that die or hang."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _INFO = TreeInfo("hourly", "hourly", (Kind("", "ConfigMap"),), SecretsInfo(Secre
 _PROFILE = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: a\nspec:\n  by: {}\n"
 _EACH = 3
 _PAUSE = 0.05
-"""Seconds between two looks of a reader, so that it leaves the machine to the writers."""
+"""Seconds between two looks of a reader, so that the writers get the processor."""
 _FILES = 5
-"""Files of a sample, which all hold the same text: a sample with two texts would be torn."""
+"""Files of a sample. All have the same text, so a sample with two texts is torn."""
 
 
 def _take(to: GitArchive, text: str) -> None:
@@ -46,16 +46,16 @@ def _take(to: GitArchive, text: str) -> None:
 
 
 def _texts(of: GitArchive) -> list[str]:
-    """The one text of each sample, oldest first."""
-    found = []
+    """Return the text of each sample, oldest first."""
+    sample_texts = []
     for sample in of.samples():
         tree = of.tree(sample)
         files = tree.files(Area.CONFIGURATION)
         assert len(files) == _FILES
         texts = {tree.read(blob).splitlines()[0] for blob in files.values()}
         assert len(texts) == 1
-        found.append(texts.pop().decode())
-    return found
+        sample_texts.append(texts.pop().decode())
+    return sample_texts
 
 
 _WRITER = """
@@ -76,8 +76,8 @@ def _start(storage: Path, name: int) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _beside(storage: Path) -> Iterator[list[int]]:
-    """A reader all the while, in a thread: how many samples it saw, each time it looked."""
+def _concurrent_readers(storage: Path) -> Iterator[list[int]]:
+    """Run two readers in threads. Yield the number of samples that each look found."""
     done, counts = threading.Event(), []
 
     def read() -> None:
@@ -85,7 +85,7 @@ def _beside(storage: Path) -> Iterator[list[int]]:
         while not done.is_set():
             if (storage / "hourly").exists():
                 now = _texts(archive.open_archive(storage, "hourly"))
-                assert now[: len(seen)] == seen  # what was there stays, in its order
+                assert now[: len(seen)] == seen  # earlier samples stay, in their order
                 counts.append(len(now))
                 seen = now
             time.sleep(_PAUSE)
@@ -100,8 +100,8 @@ def _beside(storage: Path) -> Iterator[list[int]]:
             reader.result()
 
 
-def test_eight_writers_of_an_archive_that_is_not_there_yet(tmp_path: Path) -> None:
-    """Every sample of each is there, whole, once; readers see each one stay; and git finds nothing wrong."""
+def test_eight_writers_create_one_archive(tmp_path: Path) -> None:
+    """Every sample of each writer is there once and complete, readers lose no sample, and git finds no damage."""
     processes = [_start(tmp_path, name) for name in range(4)]
 
     def write(name: int) -> None:
@@ -109,28 +109,28 @@ def test_eight_writers_of_an_archive_that_is_not_there_yet(tmp_path: Path) -> No
         for number in range(_EACH):
             _take(to, f"thread {name} {number}")
 
-    with _beside(tmp_path) as counts, ThreadPoolExecutor(4) as pool:
+    with _concurrent_readers(tmp_path) as counts, ThreadPoolExecutor(4) as pool:
         for written in [pool.submit(write, name) for name in range(4)]:
             written.result()
-        said = [process.communicate()[1] for process in processes]
+        errors = [process.communicate()[1] for process in processes]
 
-    assert said == [b""] * 4
+    assert errors == [b""] * 4
     hourly = archive.open_archive(tmp_path, "hourly")
-    wanted = [
+    expected = [
         f"data: {kind} {name} {number}"
         for kind in ("process", "thread")
         for name in range(4)
         for number in range(_EACH)
     ]
-    assert sorted(_texts(hourly)) == sorted(wanted)
-    assert [sample.metadata.sequence for sample in hourly.samples()] == list(range(1, len(wanted) + 1))
+    assert sorted(_texts(hourly)) == sorted(expected)
+    assert [sample.metadata.sequence for sample in hourly.samples()] == list(range(1, len(expected) + 1))
     assert hourly.check() == []
     assert [path.name for path in tmp_path.iterdir()] == ["hourly"]
     assert counts
 
 
-def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> None:
-    """Tags come, go and are packed all the while: each listing has no gap, and each sample in it is whole."""
+def test_readers_during_retention_and_packing(tmp_path: Path) -> None:
+    """Tags are added, removed and packed: each listing has no gap, and each of its samples is complete."""
     hourly = archive.create_archive(tmp_path, "hourly")
     done, looked = threading.Event(), []
 
@@ -150,7 +150,7 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
             subprocess.run(["git", "-C", hourly.location, "pack-refs", "--all"], capture_output=True, check=False)
 
     with ThreadPoolExecutor() as pool:
-        beside = [pool.submit(read), pool.submit(read), pool.submit(pack)]
+        futures = [pool.submit(read), pool.submit(read), pool.submit(pack)]
         try:
             for number in range(16):
                 _take(hourly, str(number))
@@ -159,8 +159,8 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
                         prune.prune(writer, Rules(Retention(keep_last=4)))
         finally:
             done.set()
-        for one in beside:
-            one.result()
+        for future in futures:
+            future.result()
 
     assert [sample.metadata.sequence for sample in hourly.samples()] == [12, 13, 14, 15, 16]
     assert not [finding for finding in hourly.check() if finding.wrong]
@@ -168,9 +168,9 @@ def test_readers_beside_retention_and_an_operator_who_packs(tmp_path: Path) -> N
 
 
 def test_a_writer_that_dies_leaves_no_lock(tmp_path: Path) -> None:
-    """The kernel drops it at once, whatever the writer was doing."""
+    """The kernel releases the lock when the process ends."""
     hourly = archive.create_archive(tmp_path, "hourly")
-    with _holding(hourly) as process:
+    with _lock_holder(hourly) as process:
         with pytest.raises(ConflictError), hourly.writer(patience=0):
             pass
         process.kill()
@@ -181,13 +181,13 @@ def test_a_writer_that_dies_leaves_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_hangs(tmp_path: Path) -> None:
-    """Its process is named and nothing is written; once somebody has ended it, captures go on."""
+    """The error names the process, and nothing is written. After the process ends, captures continue."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format("me"))
     command = ["capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit"]
     gitsnap(tmp_path, *command, code=0)
     hourly = archive.open_archive_at(tmp_path / "hourly")
-    with _holding(hourly) as process:
+    with _lock_holder(hourly) as process:
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(ConflictError, match=f"pid {process.pid} on ") as refused, hourly.writer(patience=0.3):
             pass
@@ -201,8 +201,8 @@ def test_a_writer_that_hangs(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _holding(hourly: GitArchive) -> Iterator[subprocess.Popen[str]]:
-    """A process that has the writer's lock, and stored something."""
+def _lock_holder(hourly: GitArchive) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that holds the writer's lock and has stored an object."""
     script = textwrap.dedent(
         f"""
         import sys

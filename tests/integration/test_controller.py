@@ -1,4 +1,4 @@
-"""The controller as it is installed: from the manifests, under its own ServiceAccount, on a real API server."""
+"""The controller as it is installed: from the manifests, with its own ServiceAccount, on a real API server."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.remotes import bare_repository, generate_key, ssh_server
 from tests.testbed.apiserver import ApiServer
 
 _SOAK_SECONDS = float(os.environ.get("GITSNAP_SOAK_SECONDS", "15"))
-"""Read before a test begins, which sees nothing of the environment of whoever runs it."""
+"""Read at import, because the tests run without the environment of the user."""
 
 _OUTAGE_SECONDS = float(os.environ.get("GITSNAP_OUTAGE_SECONDS", "1"))
-"""How long a server is away; from a minute on nobody helps what recovers by itself."""
+"""Seconds of an outage. From a minute on, the tests do not speed up the recovery."""
 
 _UNAIDED = _OUTAGE_SECONDS >= 60
 
@@ -40,8 +40,8 @@ def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
     installation.remove()
 
 
-def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
-    """Sample, status, conditions, Event, metrics and probes, with no more rights than the manifests give."""
+def test_takes_samples_on_schedule_and_reports_them(installed: Installation) -> None:
+    """Sample, status, conditions, Event, metrics and probes, with only the rights that the manifests grant."""
     installed.snapshot("often", {"schedule": "@every 2s"})
     process = installed.start()
 
@@ -50,7 +50,7 @@ def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
     status = installed.status("often")
     first, second, *_ = installed.samples("often")
     assert (first.metadata.trigger, second.commit) == (Trigger.SCHEDULE, first.commit)
-    assert status["lastSample"] in {one.tag for one in installed.samples("often")}
+    assert status["lastSample"] in {sample.tag for sample in installed.samples("often")}
     assert status["lastRunStatus"] in ("Collected", "InProgress")
     assert status["lastCommit"] == first.commit
     assert status["repositoryBytes"] > 1000
@@ -65,7 +65,7 @@ def test_takes_samples_on_schedule_and_says_so(installed: Installation) -> None:
 
 
 def test_the_role_allows_its_work_and_nothing_else(installed: Installation) -> None:
-    """Every kind that a capture asks for can be listed; nothing that is captured can be changed."""
+    """The controller can list every captured kind, and can change no captured object."""
 
     def allowed(verb: str, group: str, resource: str, **more: str) -> bool:
         attributes = {"verb": verb, "group": group, "resource": resource, **more}
@@ -77,10 +77,10 @@ def test_the_role_allows_its_work_and_nothing_else(installed: Installation) -> N
     captured = {(row.kind.group, row.plural) for row in KINDS if row.kind in CAPTURED_KINDS | SOURCE_KINDS}
     wait_for(lambda: allowed("list", "", "secrets"), "the authorizer to see the roles")
 
-    assert [one for one in sorted(captured) if not allowed("list", *one)] == []
+    assert [pair for pair in sorted(captured) if not allowed("list", *pair)] == []
     writing = ("create", "update", "patch", "delete", "deletecollection")
-    assert [(verb, *one) for one in sorted(captured) for verb in writing if allowed(verb, *one)] == []
-    assert [one for one in sorted(others) if allowed("list", *one) or allowed("get", *one)] == []
+    assert [(verb, *pair) for pair in sorted(captured) for verb in writing if allowed(verb, *pair)] == []
+    assert [pair for pair in sorted(others) if allowed("list", *pair) or allowed("get", *pair)] == []
     snapshots = "utils.projectsveltos.io"
     assert not any(allowed(verb, snapshots, "snapshots") for verb in ("create", "update", "delete"))
     assert not allowed("get", "", "namespaces", name="default")
@@ -89,7 +89,7 @@ def test_the_role_allows_its_work_and_nothing_else(installed: Installation) -> N
 
 
 def test_takes_a_sample_on_request(installed: Installation) -> None:
-    """The annotation asks for one sample, each new value for another; none is taken on creation."""
+    """Each new value of the annotation requests one sample. Creating the Snapshot takes no sample."""
     installed.snapshot("asked", {"schedule": "@yearly"})
     installed.start()
     wait_for(lambda: installed.condition("asked", "Ready") == ("True", "Scheduled"), "the Snapshot to be seen")
@@ -99,11 +99,11 @@ def test_takes_a_sample_on_request(installed: Installation) -> None:
         installed.change("asked", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": value}}})
         wait_for(lambda: installed.status("asked").get("lastHandledCaptureAt") == value, "the request")  # noqa: B023
 
-    assert [one.metadata.trigger for one in installed.samples("asked")] == [Trigger.MANUAL, Trigger.MANUAL]
+    assert [sample.metadata.trigger for sample in installed.samples("asked")] == [Trigger.MANUAL, Trigger.MANUAL]
 
 
 def test_a_suspended_snapshot_is_ready_and_takes_samples_on_request(installed: Installation) -> None:
-    """It does what it was told: no alert about what is not ready fires, also after a sample that was asked for."""
+    """A suspended Snapshot is ready, so no alert fires, even after a requested sample."""
     installed.snapshot("quiet", {"schedule": "@every 1s", "suspend": True})
     process = installed.start()
     wait_for(lambda: installed.condition("quiet", "Ready") == ("True", "Suspended"), "the Snapshot to be seen")
@@ -114,29 +114,29 @@ def test_a_suspended_snapshot_is_ready_and_takes_samples_on_request(installed: I
     assert installed.condition("quiet", "Ready") == ("True", "Suspended")
     assert process.metric("gitsnap_ready", "quiet") == 1
     assert process.metric("gitsnap_expected_interval_seconds", "quiet") is None
-    assert [one.metadata.trigger for one in installed.samples("quiet")] == [Trigger.MANUAL]
+    assert [sample.metadata.trigger for sample in installed.samples("quiet")] == [Trigger.MANUAL]
 
     installed.change("quiet", {"spec": {"suspend": False}})
     wait_for(lambda: installed.condition("quiet", "Ready") == ("True", "Collected"), "the schedule to go on")
 
 
-def test_a_bad_snapshot_stops_no_other_and_can_be_mended(installed: Installation) -> None:
-    """What the schema cannot refuse is a condition that names the field; mending it is enough."""
+def test_an_invalid_snapshot_stops_no_other_and_can_be_corrected(installed: Installation) -> None:
+    """A value that the schema cannot refuse sets a condition that names the field. A correction is enough."""
     installed.snapshot("bad", {"schedule": "61 * * * *"})
     installed.snapshot("good", {"schedule": "@every 1s"})
     installed.start()
 
-    wait_for(lambda: installed.condition("bad", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("bad", "Ready") == ("False", "InvalidSpec"), "the error")
     wait_for(lambda: installed.condition("good", "Ready") == ("True", "Collected"), "a sample of the other")
     assert "spec.schedule" in installed.status("bad")["failureMessage"]
 
     installed.change("bad", {"spec": {"schedule": "@every 1s"}})
-    wait_for(lambda: installed.condition("bad", "Ready") == ("True", "Collected"), "a sample after the mending")
+    wait_for(lambda: installed.condition("bad", "Ready") == ("True", "Collected"), "a sample after the correction")
     assert "failureMessage" not in installed.status("bad")
 
 
 def test_defect_02_the_status_of_a_run_is_true(installed: Installation) -> None:
-    """A run that fails ends as Failed with its reason, one that succeeds as Collected; none stays InProgress."""
+    """A failed run ends as Failed with its reason, a successful run as Collected. No run stays InProgress."""
     storage = installed.storage / "not-there"
     installed.snapshot("hourly", {"schedule": "@every 1s", "storage": str(storage)})
     installed.start()
@@ -145,14 +145,14 @@ def test_defect_02_the_status_of_a_run_is_true(installed: Installation) -> None:
     assert (status["lastRunStatus"], str(storage) in status["failureMessage"]) == ("Failed", True)
 
     storage.mkdir()
-    installed.change("hourly", {"spec": {"schedule": "@every 2s"}})  # looks again at once rather than in a minute
+    installed.change("hourly", {"spec": {"schedule": "@every 2s"}})  # the controller retries at once, not in a minute
 
     wait_for(lambda: installed.status("hourly").get("lastRunStatus") == "Collected", "the success")
     assert "failureMessage" not in installed.status("hourly")
 
 
 def test_defect_15_deleting_a_snapshot_leaves_its_archive(installed: Installation) -> None:
-    """Even with the old feature's finalizer the Snapshot goes at once, and every sample stays."""
+    """A Snapshot with the old feature's finalizer is deleted at once, and every sample stays."""
     installed.snapshot("old", {"schedule": "@every 1s"}, finalizers=["snapshotfinalizer.projectsveltos.io"])
     process = installed.start()
     wait_for(lambda: installed.samples("old"), "a sample")
@@ -165,7 +165,7 @@ def test_defect_15_deleting_a_snapshot_leaves_its_archive(installed: Installatio
 
 
 def test_defect_01_a_limit_keeps_exactly_as_many(installed: Installation) -> None:
-    """On a fresh folder the first sample is taken, and older ones go only once a new one is safe; manual ones stay."""
+    """An empty folder gets its first sample. Old samples are removed after a new one is safe. Manual samples stay."""
     installed.snapshot("few", {"schedule": "@every 1s", "successfulSnapshotLimit": 3})
     installed.change("few", {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": "now"}}})
     process = installed.start()
@@ -173,13 +173,13 @@ def test_defect_01_a_limit_keeps_exactly_as_many(installed: Installation) -> Non
     wait_for(lambda: (process.metric("gitsnap_removed_samples_total", "few") or 0) >= 2, "samples to be removed")
 
     samples = installed.samples("few")
-    scheduled = [one for one in samples if one.metadata.trigger is Trigger.SCHEDULE]
-    assert len(scheduled) in (3, 4)  # the next one may just have been taken
-    assert [one.metadata.sequence for one in samples if one.metadata.trigger is Trigger.MANUAL] == [1]
+    scheduled = [sample for sample in samples if sample.metadata.trigger is Trigger.SCHEDULE]
+    assert len(scheduled) in (3, 4)  # a new sample may just have been taken
+    assert [sample.metadata.sequence for sample in samples if sample.metadata.trigger is Trigger.MANUAL] == [1]
 
 
 def test_two_controllers_do_not_work_at_once(installed: Installation) -> None:
-    """The second waits for the Lease, and takes over when the first is asked to stop."""
+    """The second controller waits for the Lease, and takes over when the first one stops."""
     installed.snapshot("often", {"schedule": "@every 1s"})
     first = installed.start(name="gitsnap-a")
     wait_for(lambda: installed.condition("often", "Ready") == ("True", "Collected"), "a sample")
@@ -194,7 +194,7 @@ def test_two_controllers_do_not_work_at_once(installed: Installation) -> None:
 
 
 def test_recovers_when_the_api_server_was_away(installed: Installation) -> None:
-    """No sample is taken meanwhile, nothing is torn, and nobody has to help."""
+    """During the outage no sample is taken. Afterwards the controller recovers without help."""
     switch = Switch(int(installed.api.url.rpartition(":")[2]))
     installed.snapshot("often", {"schedule": "@every 1s"})
     process = installed.start(server=f"https://127.0.0.1:{switch.port}")
@@ -216,7 +216,7 @@ def test_recovers_when_the_api_server_was_away(installed: Installation) -> None:
 
 
 def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Path) -> None:
-    """The status says so, the archive stays whole, and samples go on when there is room again."""
+    """The status reports the full volume, the archive stays intact, and samples continue when there is space again."""
     volume = tmp_path / "volume"
     volume.mkdir()
     mounted = subprocess.run(
@@ -231,7 +231,7 @@ def test_recovers_when_the_volume_was_full(installed: Installation, tmp_path: Pa
         filler = volume / "filler"
         _fill(filler)
         installed.profile("guestbook", tier=8)
-        wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+        wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the error")
         assert "space" in installed.status("often")["failureMessage"]
         before = len(installed.samples("often", storage=volume))
 
@@ -260,9 +260,9 @@ def _fill(path: Path) -> None:
 
 
 def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: Path) -> None:
-    """kill -9 while changes go on: samples read back, sequences have no gap, and the remote has them all in the end.
+    """kill -9 during changes: samples are complete, sequences have no gap, and the remote gets every sample in the end.
 
-    `scripts/soak` makes it last ten minutes.
+    `scripts/soak` extends this test to ten minutes.
     """
     randomness = random.Random(7)
     record = bare_repository(tmp_path / "record.git")
@@ -280,7 +280,7 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         tier = 0
         while time.monotonic() < ends:
             process = installed.start()
-            wait_for(lambda: any("serving" in line["message"] for line in process.log), "it to begin")  # noqa: B023
+            wait_for(lambda: any("serving" in line["message"] for line in process.log), "the controller to begin")  # noqa: B023
             until = time.monotonic() + randomness.random() * 3
             while time.monotonic() < until:
                 tier += 1
@@ -292,11 +292,13 @@ def test_killed_at_random_no_sample_is_torn(installed: Installation, tmp_path: P
         wait_for(lambda: len(installed.samples("often")) >= before + 2, "the schedule to go on", seconds=90)
         wait_for(lambda: installed.status("often")["lastRunStatus"] == "Collected", "a true status")
         installed.change("often", {"spec": {"suspend": True}})
-        wait_for(lambda: _refs(record) == _refs(installed.storage / "often"), "the remote to have it all", seconds=90)
+        wait_for(
+            lambda: _refs(record) == _refs(installed.storage / "often"), "the remote to have every ref", seconds=90
+        )
     archive = open_archive(installed.storage, "often")
     samples = archive.samples()
-    assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
-    assert not [one for one in archive.check() if one.wrong]
+    assert [sample.metadata.sequence for sample in samples] == list(range(1, len(samples) + 1))
+    assert not [finding for finding in archive.check() if finding.wrong]
     print(f"{len(samples)} samples, {len(installed.processes) - 1} kills, {tier} changes")
 
 
@@ -307,7 +309,7 @@ def _check_archive(folder: Path) -> None:
 
 
 def test_fifty_snapshots(installed: Installation) -> None:
-    """Many policies that are due at once are all served, and all of them again after the API server was away."""
+    """Fifty policies that are due together are all served, before and after an outage of the API server."""
     switch = Switch(int(installed.api.url.rpartition(":")[2]))
     names = [f"policy-{number:02}" for number in range(50)]
     for number, name in enumerate(names):
@@ -323,16 +325,16 @@ def test_fifty_snapshots(installed: Installation) -> None:
 
     longest = 120 + 2 * _OUTAGE_SECONDS
     wait_for(
-        lambda: all(len(installed.samples(one)) > before[one] for one in names), "another of each", seconds=longest
+        lambda: all(len(installed.samples(name)) > before[name] for name in names), "another of each", seconds=longest
     )
     wait_for(lambda: process.get("/readyz")[0] == 200, "being ready again", seconds=90)
-    assert [one["metadata"]["name"] for one in installed.api.ask("GET", SNAPSHOTS)["items"]] == names
+    assert [snapshot["metadata"]["name"] for snapshot in installed.api.ask("GET", SNAPSHOTS)["items"]] == names
     wait_for(lambda: {installed.condition(name, "Ready") for name in names} == {("True", "Collected")}, "their status")
     switch.close()
 
 
 def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tmp_path: Path) -> None:
-    """Recipients, a fingerprint key and a signing key from Secrets: no private key comes onto the volume."""
+    """Recipients, a fingerprint key and a signing key come from Secrets. No private key is written to the volume."""
     public = generate_key(tmp_path / "signing")
     (tmp_path / "allowed").write_text(f"platform@example.com {public}")
     signing = {"metadata": {"name": "signing"}, "stringData": {"identity": (tmp_path / "signing").read_text()}}
@@ -345,7 +347,7 @@ def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tm
     }
     installed.snapshot("sealed", spec)
     installed.start()
-    wait_for(lambda: "no Secret gitsnap/keys" in installed.status("sealed").get("failureMessage", ""), "the complaint")
+    wait_for(lambda: "no Secret gitsnap/keys" in installed.status("sealed").get("failureMessage", ""), "the error")
 
     secret = {"metadata": {"name": "keys"}, "stringData": {"fingerprint.key": "ab" * 32}}
     installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
@@ -353,12 +355,12 @@ def test_encrypts_and_signs_with_the_keys_of_secrets(installed: Installation, tm
 
     wait_for(lambda: installed.condition("sealed", "SecretsRestorable") == ("True", "Encrypted"), "a sample")
     assert not (installed.storage / ".keys").exists()
-    found = open_archive(installed.storage, "sealed").check(allowed_signers=tmp_path / "allowed")
-    assert not [one for one in found if one.wrong]
+    findings = open_archive(installed.storage, "sealed").check(allowed_signers=tmp_path / "allowed")
+    assert not [finding for finding in findings if finding.wrong]
 
 
 def test_pushes_to_a_remote_by_ssh(installed: Installation, tmp_path: Path) -> None:
-    """Each sample reaches the remote; while it is away samples pile up, and follow by themselves."""
+    """Each sample reaches the remote. After an outage of the remote, the controller pushes the missing samples."""
     record = bare_repository(tmp_path / "record.git")
     with ssh_server(tmp_path / "sshd") as server:
         switch = Switch(server.port)
@@ -390,7 +392,7 @@ def test_pushes_to_a_remote_by_ssh(installed: Installation, tmp_path: Path) -> N
 
 
 def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_path: Path) -> None:
-    """History goes on where it was; while the remote cannot be asked, no archive begins anew."""
+    """The history continues. While the remote is unreachable, no new archive is created."""
     record = bare_repository(tmp_path / "record.git")
     installed.snapshot("often", {"schedule": "@every 1s", "push": {"url": str(record)}})
     first = installed.start(flags=("--allow-local-push",))
@@ -402,34 +404,34 @@ def test_a_lost_volume_comes_back_from_the_remote(installed: Installation, tmp_p
     hidden = record.rename(tmp_path / "away.git")
 
     installed.start(flags=("--allow-local-push",))
-    wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the complaint")
+    wait_for(lambda: installed.condition("often", "Ready")[0] == "False", "the error")
     assert not (installed.storage / "often").exists()
     hidden.rename(record)
     installed.change("often", {"spec": {"schedule": "@every 2s"}})
 
     wait_for(lambda: len(installed.samples("often")) > len(before) - 1, "a sample after the old ones", seconds=60)
     samples = installed.samples("often")
-    assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
+    assert [sample.metadata.sequence for sample in samples] == list(range(1, len(samples) + 1))
     wait_for(lambda: len(_refs(record)) > len(before), "the new one to be pushed")
 
 
 def test_a_diverged_remote_is_a_condition(installed: Installation, tmp_path: Path) -> None:
-    """Samples go on; the condition names both commits."""
+    """Samples continue, and the condition names the commit of the remote."""
     record = bare_repository(tmp_path / "record.git")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-C"]
     tree = subprocess.run([*git, record, "mktree"], input=b"", capture_output=True, check=True).stdout.decode().strip()
     made = subprocess.run([*git, record, "commit-tree", "-m", "x", tree], capture_output=True, check=True)
     commit = made.stdout.decode().strip()
     subprocess.run([*git, record, "update-ref", "refs/heads/often", commit], check=True)
-    # An archive that is there already: otherwise what the remote has would be taken for its history.
+    # The archive exists before the push is configured. Otherwise the controller restores it from the remote.
     installed.snapshot("often", {"schedule": "@every 1s"})
     installed.start(flags=("--allow-local-push",))
     wait_for(lambda: installed.samples("often"), "a sample")
 
     installed.change("often", {"spec": {"push": {"url": str(record)}}})
 
-    wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the complaint")
-    conditions = {one["type"]: one["message"] for one in installed.status("often")["conditions"]}
+    wait_for(lambda: installed.condition("often", "Pushed") == ("False", "Diverged"), "the error")
+    conditions = {condition["type"]: condition["message"] for condition in installed.status("often")["conditions"]}
     assert commit[:12] in conditions["Pushed"]
     count = len(installed.samples("often"))
     wait_for(lambda: len(installed.samples("often")) > count, "samples to go on")

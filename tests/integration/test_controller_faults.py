@@ -1,4 +1,4 @@
-"""The controller when something is in its way: another controller, a server that hangs, a stop, missing rights."""
+"""Obstacles for the controller: another controller, a server that hangs, a stop signal, missing rights."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.fixture
 def switch(installed: Installation) -> Iterator[Switch]:
-    """A way to the API server that can be cut or held."""
+    """A proxy to the API server that can cut or hold connections."""
     made = Switch(int(installed.api.url.rpartition(":")[2]))
     yield made
     made.close()
 
 
-def test_a_waiting_controller_says_nothing_and_knows_what_the_other_did(installed: Installation) -> None:
-    """It leaves the status alone; when it takes over, what the first one did is neither done again nor forgotten."""
+def test_a_waiting_controller_is_silent_and_knows_the_others_work(installed: Installation) -> None:
+    """A waiting controller does not write the status. After a takeover, no work is repeated or forgotten."""
     installed.snapshot("hourly", {"schedule": "@yearly"})
     first = installed.start(name="gitsnap-a")
     wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the first to work")
@@ -47,11 +47,11 @@ def test_a_waiting_controller_says_nothing_and_knows_what_the_other_did(installe
     wait_for(lambda: any("waiting for the lease" in line["message"] for line in second.log), "the second to wait")
     installed.request_sample("hourly", "one")
     wait_for(lambda: installed.status("hourly").get("lastHandledCaptureAt") == "one", "the request to be served")
-    # What would make a controller that works report: its spec is not valid, and valid again.
+    # The active controller reports that the spec is invalid, and valid again. The waiting one must stay silent.
     installed.change("hourly", {"spec": {"schedule": "61 * * * *"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the error")
     installed.change("hourly", {"spec": {"schedule": "@yearly"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the mending")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Scheduled"), "the correction")
     wait_for(lambda: "nextScheduleTime" in installed.status("hourly"), "the next time to be planned again")
     before = installed.status("hourly")
     assert (second.get("/readyz")[0], second.metric("gitsnap_ready", "hourly")) == (200, None)
@@ -62,14 +62,14 @@ def test_a_waiting_controller_says_nothing_and_knows_what_the_other_did(installe
     installed.request_sample("hourly", "two")
     wait_for(lambda: installed.status("hourly").get("lastHandledCaptureAt") == "two", "the second request")
 
-    assert [one.metadata.trigger for one in installed.samples("hourly")] == [Trigger.MANUAL, Trigger.MANUAL]
+    assert [sample.metadata.trigger for sample in installed.samples("hourly")] == [Trigger.MANUAL, Trigger.MANUAL]
     changed = {"conditions", "lastRunTime", "lastSample", "sampleCount", "repositoryBytes", "lastHandledCaptureAt"}
     after = installed.status("hourly")
     assert {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)} <= changed
     assert not [line for line in second.log if line["level"] == "warning"]
 
 
-def test_a_restart_shows_what_was_true_before(installed: Installation) -> None:
+def test_metrics_are_complete_after_a_restart(installed: Installation) -> None:
     """Metrics of the archive and of the status are there at once, not only after the next sample."""
     installed.snapshot("rare", {"schedule": "@yearly"})
     first = installed.start()
@@ -89,13 +89,13 @@ def test_a_restart_shows_what_was_true_before(installed: Installation) -> None:
     assert len(installed.samples("rare")) == 1
 
 
-def test_a_stop_finishes_the_sample_that_is_being_taken(installed: Installation, switch: Switch) -> None:
-    """Within the grace period: the sample is whole, the status true, the exit code 0."""
+def test_a_stop_finishes_the_running_sample(installed: Installation, switch: Switch) -> None:
+    """Within the grace period: the sample is complete, the status true, the exit code 0."""
     installed.snapshot("slow", {"schedule": "@every 1s"})
     process = installed.start(server=f"https://127.0.0.1:{switch.port}", grace=20)
     wait_for(lambda: installed.condition("slow", "Ready") == ("True", "Collected"), "a first sample")
     switch.hold()
-    time.sleep(1.5)  # by now a run has begun, and waits
+    time.sleep(1.5)  # a run has begun, and waits for the server
     before = len(installed.samples("slow"))
     process.signal_stop()
     wait_for(lambda: any("asked to stop: finishing" in line["message"] for line in process.log), "the stop")
@@ -105,11 +105,11 @@ def test_a_stop_finishes_the_sample_that_is_being_taken(installed: Installation,
 
     assert len(installed.samples("slow")) == before + 1
     assert installed.status("slow")["lastRunStatus"] == "Collected"
-    assert not [one for one in open_archive(installed.storage, "slow").check() if one.wrong]
+    assert not [finding for finding in open_archive(installed.storage, "slow").check() if finding.wrong]
 
 
 def test_a_stop_abandons_a_sample_that_takes_too_long(installed: Installation, switch: Switch) -> None:
-    """When the grace period ends so does the process; the next one makes up for the sample, and says what happened."""
+    """The process ends with the grace period. The next process takes the missed sample."""
     installed.snapshot("slow", {"schedule": "@every 1s"})
     process = installed.start(server=f"https://127.0.0.1:{switch.port}", grace=1)
     wait_for(lambda: installed.condition("slow", "Ready") == ("True", "Collected"), "a first sample")
@@ -124,18 +124,18 @@ def test_a_stop_abandons_a_sample_that_takes_too_long(installed: Installation, s
     switch.on()
     installed.start()
     wait_for(lambda: len(installed.samples("slow")) > before, "the schedule to go on")
-    assert not [one for one in open_archive(installed.storage, "slow").check() if one.wrong]
+    assert not [finding for finding in open_archive(installed.storage, "slow").check() if finding.wrong]
 
 
 def test_not_ready_without_the_right_to_the_lease(installed: Installation) -> None:
-    """A controller that may not take samples says so in its probe, and works once it may."""
+    """Without the right, the readiness probe names the reason. With the right, the controller works."""
     roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/gitsnap/rolebindings"
     binding = installed.api.ask("GET", f"{roles}/gitsnap-lease")
     installed.api.ask("DELETE", f"{roles}/gitsnap-lease")
     installed.snapshot("often", {"schedule": "@every 1s"})
     process = installed.start()
 
-    wait_for(lambda: "lease" in process.get("/readyz")[1], "the complaint")
+    wait_for(lambda: "lease" in process.get("/readyz")[1], "the error")
     wait_for(lambda: "forbidden" in process.get("/readyz")[1], "the reason")
     assert process.get("/readyz")[0] == 503
     assert process.get("/healthz")[0] == 200
@@ -147,8 +147,8 @@ def test_not_ready_without_the_right_to_the_lease(installed: Installation) -> No
     assert process.get("/readyz") == (200, "ok\n")
 
 
-def test_a_remote_that_hangs_keeps_no_sample_from_being_taken(installed: Installation, tmp_path: Path) -> None:
-    """Samples go on at their times; the lag grows, and is made up for when the remote answers again."""
+def test_a_remote_that_hangs_delays_no_sample(installed: Installation, tmp_path: Path) -> None:
+    """Samples are taken on time. The push lag grows, and disappears when the remote answers again."""
     record = bare_repository(tmp_path / "record.git")
     hook = record / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
@@ -171,8 +171,8 @@ def test_a_remote_that_hangs_keeps_no_sample_from_being_taken(installed: Install
     wait_for(lambda: process.metric("gitsnap_push_lag_samples", "often") == 0, "the remote to have everything")
 
 
-def test_what_the_remote_keeps_against_its_order_is_told(installed: Installation, tmp_path: Path) -> None:
-    """A server that takes no deletions: samples are pushed, and the condition says what is left there."""
+def test_a_remote_that_refuses_deletions_is_reported(installed: Installation, tmp_path: Path) -> None:
+    """Samples are pushed, and the condition reports the tags that the remote keeps."""
     record = bare_repository(tmp_path / "record.git")
     hook = record / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
@@ -184,41 +184,41 @@ def test_what_the_remote_keeps_against_its_order_is_told(installed: Installation
 
     wait_for(lambda: installed.condition("few", "Pushed") == ("True", "NotPruned"), "the condition")
 
-    messages = {one["type"]: one["message"] for one in installed.status("few")["conditions"]}
+    messages = {condition["type"]: condition["message"] for condition in installed.status("few")["conditions"]}
     assert "samples that retention removed are still there" in messages["Pushed"]
 
 
 def test_the_token_itself_can_do_nothing_else(installed: Installation) -> None:
-    """Tried with the controller's own token, not only asked of the authorizer."""
+    """Requests with the controller's own token, not only access reviews."""
     path = "/api/v1/namespaces/gitsnap/serviceaccounts/gitsnap/token"
     answer = installed.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
     user = User("gitsnap", str(answer["status"]["token"]))
 
-    def tried(method: str, path: str, body: Any = None, content_type: str = "application/json") -> int:
+    def request_status(method: str, path: str, body: Any = None, content_type: str = "application/json") -> int:
         return installed.api.request(method, path, body, user=user, content_type=content_type)[0]
 
     installed.snapshot("mine", {"schedule": "@yearly"})
-    wait_for(lambda: tried("GET", PROFILES) == 200, "the authorizer to see the roles")
-    assert tried("GET", f"{SNAPSHOTS}/mine") == 200
+    wait_for(lambda: request_status("GET", PROFILES) == 200, "the authorizer to see the roles")
+    assert request_status("GET", f"{SNAPSHOTS}/mine") == 200
 
     profile = f"{PROFILES}/guestbook"
     config_map = {"metadata": {"name": "made"}, "data": {}}
     refused = [
-        tried("PATCH", profile, {"spec": {"tier": 5}}, _MERGE),
-        tried("DELETE", profile),
-        tried("POST", "/api/v1/namespaces/default/configmaps", config_map),
-        tried("POST", "/api/v1/namespaces/gitsnap/secrets", config_map),
-        tried("DELETE", f"{SNAPSHOTS}/mine"),
-        tried("GET", "/api/v1/pods"),
-        tried("GET", "/api/v1/namespaces/default"),
-        tried("POST", path, {"spec": {}}),
+        request_status("PATCH", profile, {"spec": {"tier": 5}}, _MERGE),
+        request_status("DELETE", profile),
+        request_status("POST", "/api/v1/namespaces/default/configmaps", config_map),
+        request_status("POST", "/api/v1/namespaces/gitsnap/secrets", config_map),
+        request_status("DELETE", f"{SNAPSHOTS}/mine"),
+        request_status("GET", "/api/v1/pods"),
+        request_status("GET", "/api/v1/namespaces/default"),
+        request_status("POST", path, {"spec": {}}),
     ]
     assert refused == [403] * len(refused)
     assert installed.api.ask("GET", profile)["spec"]["tier"] == 100
 
 
-def test_a_snapshot_that_the_old_definition_let_in_stops_no_other(installed: Installation) -> None:
-    """Values that no schema would take, as a CRD without rules stores them: each is a condition, none a crash."""
+def test_an_invalid_snapshot_of_the_old_definition_stops_no_other(installed: Installation) -> None:
+    """A CRD without rules stores values that the schema refuses: each sets a condition, none ends the controller."""
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/snapshots.utils.projectsveltos.io"
     definition = installed.api.ask("GET", crds)
     loose = json.loads(json.dumps(definition))
@@ -269,8 +269,8 @@ def _posted(installed: Installation, name: str, spec: dict[str, Any]) -> bool:
     return installed.api.request("POST", SNAPSHOTS, document)[0] in (201, 409)
 
 
-def test_the_schema_refuses_what_it_can(installed: Installation) -> None:
-    """Types, bounds, forms and rules across fields: the API server's own answer names the field."""
+def test_the_schema_refuses_invalid_values(installed: Installation) -> None:
+    """Types, bounds, formats and rules across fields: the API server's message names the field."""
     good = {"schedule": "@hourly", "storage": "/collection"}
     bad: list[tuple[dict[str, Any], str]] = [
         ({"schedule": ""}, "spec.schedule"),
@@ -301,7 +301,7 @@ def test_the_schema_refuses_what_it_can(installed: Installation) -> None:
 
 
 def test_kubectl_explains_and_lists_snapshots(installed: Installation) -> None:
-    """Each field has a text, the short name works, and the columns are filled."""
+    """Each field has a description, the short name works, and the columns have values."""
     installed.snapshot("hourly", {"schedule": "@every 1s"})
     process = installed.start()
     wait_for(lambda: installed.condition("hourly", "Ready") == ("True", "Collected"), "a sample")
@@ -313,10 +313,10 @@ def test_kubectl_explains_and_lists_snapshots(installed: Installation) -> None:
     described = kubectl("describe", "snapshot", "hourly", kubeconfig=config)
 
     fields = ("schedule", "storage", "timeZone", "suspend", "resources", "secrets", "retention", "push", "signing")
-    assert [one for one in fields if f"  {one}\t<" not in explained] == []
+    assert [field for field in fields if f"  {field}\t<" not in explained] == []
     assert "<no description>" not in explained
     header, row = listed.splitlines()
     columns = "NAME SCHEDULE SUSPEND READY LAST RUN STATUS SAMPLES AGE STORAGE LAST SAMPLE NEXT MESSAGE"
     assert header.split() == columns.split()
-    assert row.split()[:4] == ["hourly", "@every", "1s", "True"]  # nothing where it is not suspended
+    assert row.split()[:4] == ["hourly", "@every", "1s", "True"]  # SUSPEND is empty
     assert "Captured" in described

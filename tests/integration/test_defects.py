@@ -1,4 +1,4 @@
-"""Defects of the old Sveltos Snapshot feature that gitsnap does right, those that no other test is named after."""
+"""Defects of the old Sveltos Snapshot feature that gitsnap avoids and that no other test module covers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _capture(folder: Path, *arguments: str, policy: str = "hourly") -> subproces
 
 
 def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) -> None:
-    """One reference, two clusters in two namespaces, a name that is a template: both ConfigMaps are captured."""
+    """One templated reference matches two clusters in two namespaces: both ConfigMaps are captured."""
     clusters = (("west", "team-a"), ("east", "team-b"))
     text = "".join(_CLUSTER.replace("CLUSTER", name).replace("NAMESPACE", place) for name, place in clusters)
     (tmp_path / "cluster").mkdir()
@@ -67,7 +67,7 @@ def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) ->
 
 
 def test_names_made_of_labels_are_followed(tmp_path: Path) -> None:
-    """A template over the cluster's object: the ConfigMap that Sveltos would deploy is the one that is captured."""
+    """A template reads a label of the cluster: the capture includes the ConfigMap that Sveltos would deploy."""
     template = '{{ printf "%s-content" (index .Cluster.metadata.labels "zone") | lower }}'
     profile = _PROFILE.replace("{{ .ClusterName }}-content", template.replace('"', '\\"'))
     cluster = _CLUSTER.replace("{env: a}", "{env: a, zone: EU-1}").replace("NAMESPACE", "team-a")
@@ -84,7 +84,7 @@ def test_names_made_of_labels_are_followed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def api_without_capi(api: ApiServer) -> Iterator[ApiServer]:
-    """The server without Cluster API's Cluster, for as long as the test runs."""
+    """The server without Cluster API's Cluster, during the test."""
     name = "clusters.cluster.x-k8s.io"
     api.ask("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
     for _ in range(200):
@@ -92,16 +92,17 @@ def api_without_capi(api: ApiServer) -> Iterator[ApiServer]:
             break
         threading.Event().wait(0.1)
     yield api
-    wanted = [one for one in definitions(SHARED if SHARED.is_dir() else None) if one["metadata"]["name"] == name]
-    for _ in range(200):  # the name is free once the old one is gone
+    published = definitions(SHARED if SHARED.is_dir() else None)
+    capi = [definition for definition in published if definition["metadata"]["name"] == name]
+    for _ in range(200):  # the name is free when the old definition is gone
         if api.request("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")[0] == 404:
             break
         threading.Event().wait(0.1)
-    api.install(wanted)
+    api.install(capi)
 
 
 def test_defect_04_a_cluster_without_cluster_api_is_captured(api_without_capi: ApiServer, tmp_path: Path) -> None:
-    """A kind that is not installed is empty: no error, and nothing incomplete."""
+    """A kind that is not installed counts as empty: no error, and the sample is complete."""
     done = _capture(tmp_path, "--kubeconfig", str(api_without_capi.kubeconfig()), "-o", "json")
 
     assert done.returncode == 0, done.stderr
@@ -109,7 +110,7 @@ def test_defect_04_a_cluster_without_cluster_api_is_captured(api_without_capi: A
 
 
 def test_defect_14_a_damaged_archive_hides_no_other(tmp_path: Path) -> None:
-    """The others are listed, the damaged one is named, and the exit code says that something is wrong."""
+    """`list` shows the other archives, names the damaged one, and exits with the code for damage."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "p.yaml").write_text(_PROFILE)
     for policy in ("daily", "hourly"):
@@ -127,8 +128,8 @@ def test_defect_14_a_damaged_archive_hides_no_other(tmp_path: Path) -> None:
     assert (checked.returncode, bool(whole)) == (5, True)
 
 
-def test_defect_17_names_are_utc_and_two_in_a_second_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the zone of the machine; the second sample within a second has a number."""
+def test_defect_17_tag_names_are_in_utc_and_unique(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tag names do not depend on the local time zone. A second sample within a second gets a number."""
     monkeypatch.setenv("TZ", "America/Los_Angeles")
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "p.yaml").write_text(_PROFILE)
@@ -137,9 +138,9 @@ def test_defect_17_names_are_utc_and_two_in_a_second_are_two(tmp_path: Path, mon
 
     listed = json.loads(gitsnap(tmp_path, "list", "-o", "json").stdout)["samples"]
 
-    for one in listed:
-        stamp = one["tag"].partition("/")[2]
-        assert stamp.startswith(one["time"].replace(":", "-"))
-        assert one["time"].endswith("Z")
-    assert [one["sequence"] for one in listed] == [1, 2, 3]
-    assert len({one["tag"] for one in listed}) == 3
+    for sample in listed:
+        stamp = sample["tag"].partition("/")[2]
+        assert stamp.startswith(sample["time"].replace(":", "-"))
+        assert sample["time"].endswith("Z")
+    assert [sample["sequence"] for sample in listed] == [1, 2, 3]
+    assert len({sample["tag"] for sample in listed}) == 3

@@ -1,4 +1,4 @@
-"""However gitsnap ends, git and ssh end with it, and credentials do not stay behind."""
+"""When gitsnap ends for any reason, git and ssh end as well, and no credentials are left."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _until(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
 
 
 def _processes(words: str) -> list[int]:
-    """Processes that have this in their command line."""
+    """Return the processes whose command line contains these words."""
     numbers = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
     return [number for number in numbers if words in _command(number) and number != os.getpid()]
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A server that takes connections and says nothing."""
+    """The port of a server that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])
 
@@ -88,7 +88,7 @@ def _keys_left(place: Path) -> list[Path]:
 
 
 def _push(place: Path, port: int) -> subprocess.Popen[bytes]:
-    """A push that waits for the server, with its key on disk and ssh running."""
+    """Start a push. Return when it waits for the server, with its key on disk and ssh running."""
     environment = {**os.environ, "TMPDIR": str(place / "tmp")}
     command = [sys.executable, "-c", _PUSH]
     process = subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE)
@@ -99,7 +99,7 @@ def _push(place: Path, port: int) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def signals_as_at_a_terminal() -> Iterator[None]:
-    """Children inherit ignored signals: SIGINT of a shell's background, SIGHUP of nohup."""
+    """Handle SIGINT and SIGHUP, because children inherit signals that a background shell or nohup ignores."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGHUP)}
     yield
     for number, handler in before.items():
@@ -108,22 +108,22 @@ def signals_as_at_a_terminal() -> Iterator[None]:
 
 @pytest.mark.usefixtures("signals_as_at_a_terminal")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_a_push_that_is_asked_to_end(place: Path, silent_port: int, number: signal.Signals, code: int) -> None:
-    """It ends in order: nothing runs on, nothing is left, one sentence says so."""
+def test_a_push_that_is_terminated(place: Path, silent_port: int, number: signal.Signals, code: int) -> None:
+    """No child and no file is left, and one message reports the interruption."""
     process = _push(place, silent_port)
 
     process.send_signal(number)
-    _, said = process.communicate(timeout=20)
+    _, output = process.communicate(timeout=20)
 
     assert process.returncode == code
-    assert b"interrupted" in said
-    assert b"Traceback" not in said
+    assert b"interrupted" in output
+    assert b"Traceback" not in output
     assert list((place / "tmp").iterdir()) == []
     assert _until(lambda: not _processes(f"-p {silent_port} git@127.0.0.1"))
 
 
 def test_a_push_that_is_killed(place: Path, silent_port: int) -> None:
-    """ssh ends with it. The key stays, since nobody was there to remove it, until gitsnap runs again."""
+    """ssh ends as well. The key stays until gitsnap runs again."""
     process = _push(place, silent_port)
 
     process.kill()
@@ -135,8 +135,8 @@ def test_a_push_that_is_killed(place: Path, silent_port: int) -> None:
     assert list((place / "tmp").iterdir()) == []
 
 
-def test_what_another_process_uses_stays(place: Path, silent_port: int) -> None:
-    """Only the folders of the dead are removed."""
+def test_folders_of_a_running_process_stay(place: Path, silent_port: int) -> None:
+    """Only the folders of ended processes are removed."""
     process = _push(place, silent_port)
     before = _keys_left(place)
 
@@ -147,8 +147,8 @@ def test_what_another_process_uses_stays(place: Path, silent_port: int) -> None:
     process.communicate(timeout=20)
 
 
-def test_a_killed_process_takes_all_its_children_with_it() -> None:
-    """Also one that a child has started, and one that ignores SIGTERM."""
+def test_children_end_with_a_killed_process() -> None:
+    """The children include a grandchild, and a child that ignores SIGTERM."""
     sleeper = f"sleep 7{os.getpid()}"
     script = f"trap '' TERM; sh -c 'exec {sleeper}' & exec {sleeper}"
     code = (
@@ -165,7 +165,7 @@ def test_a_killed_process_takes_all_its_children_with_it() -> None:
 
 
 def _sleepers(command: str) -> list[int]:
-    """Processes that are this command, not those that are about to start it."""
+    """Return the processes that run this command, without the shells that are about to start it."""
     return [number for number in _processes(command) if _command(number).startswith(command)]
 
 
@@ -177,7 +177,7 @@ def _command(number: int) -> str:
 
 
 def test_a_child_that_takes_too_long_is_ended() -> None:
-    """With what it has started, and without waiting for one that ignores SIGTERM longer than a moment."""
+    """The child ends with its own children. A child that ignores SIGTERM is killed after a moment."""
     sleeper = f"sleep 8{os.getpid()}"
     started = time.monotonic()
 
@@ -189,7 +189,7 @@ def test_a_child_that_takes_too_long_is_ended() -> None:
 
 
 def test_a_child_gets_its_input_and_gives_its_output() -> None:
-    """Both streams, the exit code, and 128 and the number for a signal."""
+    """Both streams, the exit code, and 128 plus the number of a signal."""
     environment = {"PATH": os.environ["PATH"]}
 
     done = run_child(["sh", "-c", "cat; echo err >&2; exit 7"], environment=environment, stdin=b"x" * 200_000)
@@ -199,8 +199,8 @@ def test_a_child_gets_its_input_and_gives_its_output() -> None:
     assert killed.returncode == 137
 
 
-def test_a_folder_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner's alone, gone afterwards; what has another name or is a link is nobody's to remove."""
+def test_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the owner has access, and the folder is removed. Links and entries with other names stay."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "gitsnap-tmp.link").symlink_to(tmp_path.parent)
     (tmp_path / "gitsnap-tmp.file").write_text("x")
@@ -216,7 +216,7 @@ def test_a_folder_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_folders_of_a_process_that_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller may have to end while a push still waits: it runs no ``finally``, so it removes them itself."""
+    """If the controller ends while a push waits, no ``finally`` runs, so the controller removes the folders itself."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     with private_files.temporary_folder() as first, private_files.temporary_folder() as second:
@@ -227,7 +227,7 @@ def test_folders_of_a_process_that_ends_at_once(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_new_folder_is_never_taken_for_an_abandoned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others clear while folders are made: between making a folder and locking it nothing is lost."""
+    """Other processes remove abandoned folders meanwhile. A folder that is not locked yet is never lost."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     stop = threading.Event()
 
@@ -250,8 +250,8 @@ def test_a_new_folder_is_never_taken_for_an_abandoned_one(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_temporary_folders_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A TMPDIR that is not there keeps nobody from reading an archive."""
+def test_a_missing_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TMPDIR that does not exist does not stop commands."""
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
 
     with private_files.temporary_folder() as folder:

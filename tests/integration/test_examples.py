@@ -1,4 +1,4 @@
-"""Published Sveltos examples on a real API server: captured there, and from a dump of it."""
+"""Published Sveltos examples on a real API server: captured from the server, and from a dump of the server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _tree_id(of: GitArchive) -> str:
 
 
 def _dump(api: ApiServer, folder: Path) -> None:
-    """The kinds of a capture as lists, one file a kind, as `kubectl get -A -o json` would print them."""
+    """Write the captured kinds as lists, one file a kind, as `kubectl get -A -o json` prints them."""
     folder.mkdir()
     (folder / "namespaces.json").write_text(json.dumps(_as_list(api, "/api/v1/namespaces", "v1", "Namespace")))
     for kind in CAPTURED_KINDS:
@@ -76,7 +76,7 @@ def _as_list(api: ApiServer, path: str, version: str, kind: str) -> dict[str, An
 def test_server_and_dump_give_the_same_tree(
     request: pytest.FixtureRequest, server: str, shared: Path, tmp_path: Path
 ) -> None:
-    """Whether gitsnap reads a cluster or a dump of it makes no difference to configuration/, in both eras."""
+    """A capture of a cluster and a capture of its dump have the same configuration/, in both eras."""
     api: ApiServer = request.getfixturevalue(server)
     assert _post_examples(api, shared) > 20
     _dump(api, tmp_path / "dump")
@@ -90,7 +90,7 @@ def test_server_and_dump_give_the_same_tree(
 
 
 def _post_examples(api: ApiServer, shared: Path) -> int:
-    """How many objects the server took."""
+    """Create the examples. Return how many objects the server accepted."""
     accepted = 0
     for file in sorted([*(shared / "examples" / "sveltos").glob("*.yaml"), shared / "guestbook/clusterprofile.yaml"]):
         for document in load_documents(file.read_bytes(), file.name):
@@ -104,8 +104,8 @@ def _post_examples(api: ApiServer, shared: Path) -> int:
     return accepted
 
 
-def test_the_server_takes_what_is_shown(api: ApiServer, shared: Path, tmp_path: Path) -> None:
-    """`gitsnap show --all --decrypt` prints what `kubectl apply` takes, and every object of the sample."""
+def test_kubectl_applies_the_output_of_show(api: ApiServer, shared: Path, tmp_path: Path) -> None:
+    """`kubectl apply` accepts the output of `gitsnap show --all --decrypt`, which has every object of the sample."""
     assert _post_examples(api, shared) > 20
     secret = {
         "metadata": {"name": "s", "namespace": "default"},
@@ -127,24 +127,25 @@ def test_the_server_takes_what_is_shown(api: ApiServer, shared: Path, tmp_path: 
     assert [line for line in lines if " (server dry run)" not in line] == []
 
 
-def test_examples_against_each_other(shared: Path) -> None:
-    """From any example to any other: nothing is deployed anywhere, and each object is told of once."""
+def test_diffs_between_examples(shared: Path) -> None:
+    """A diff between any two examples has no add-on rows, and each object has one row."""
     trees = {}
     for file in sorted((shared / "examples" / "sveltos").glob("*.yaml")):
-        documents = [one for one in load_documents(file.read_bytes(), file.name) if one and Kind.of(one) in BY_KIND]
-        for one in documents:
-            if BY_KIND[Kind.of(one)].namespaced:
-                one["metadata"].setdefault("namespace", "default")
+        parsed = load_documents(file.read_bytes(), file.name)
+        documents = [document for document in parsed if document and Kind.of(document) in BY_KIND]
+        for document in documents:
+            if BY_KIND[Kind.of(document)].namespaced:
+                document["metadata"].setdefault("namespace", "default")
         trees[file.name] = build(documents)
     assert len(trees) > 20
 
     for (old, before), (new, after) in itertools.combinations(trees.items(), 2):
-        found = compare(before, after)
-        told = [(row.resource_type, row.namespace, row.name) for row in found.management]
+        comparison = compare(before, after)
+        rows = [(row.resource_type, row.namespace, row.name) for row in comparison.management]
         keys = [_keys(tree) for tree in (before, after)]
-        assert not found.rows, (old, new)
-        assert len(told) == len(set(told))
-        assert keys[0] ^ keys[1] <= set(told) <= keys[0] | keys[1], (old, new)
+        assert not comparison.rows, (old, new)
+        assert len(rows) == len(set(rows))
+        assert keys[0] ^ keys[1] <= set(rows) <= keys[0] | keys[1], (old, new)
 
 
 def _keys(tree: MemoryTree) -> set[tuple[str, str, str]]:
@@ -154,7 +155,7 @@ def _keys(tree: MemoryTree) -> set[tuple[str, str, str]]:
 
 
 def test_a_document_of_ten_megabytes(tmp_path: Path) -> None:
-    """A dump may hold one; it is read and archived like any other."""
+    """A dump may have a document of ten megabytes. A capture reads and archives the document."""
     (tmp_path / "dump").mkdir()
     profile = {
         "apiVersion": "config.projectsveltos.io/v1beta1",

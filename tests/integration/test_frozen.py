@@ -1,7 +1,8 @@
-"""Archives that a released format wrote: every later version must read them.
+"""Archives in released formats: every later version must read them.
 
-``tests/frozen/format-1.bundle`` is a git bundle of an archive with three samples (the last two of one configuration),
-made by `gitsnap capture` and `git bundle create --all`; the identity beside it belongs to this test alone.
+``tests/frozen/format-1.bundle`` is a git bundle of an archive with three samples. The last two samples have the same
+configuration. The bundle was made by `gitsnap capture` and `git bundle create --all`. Only this test uses the identity
+beside the bundle.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def frozen(tmp_path: Path) -> GitArchive:
 
 
 def test_samples_and_objects_are_read(frozen: GitArchive) -> None:
-    """Order, counts and content are what was written."""
+    """Order, counts and content are as they were written."""
     samples = frozen.samples()
 
     assert [sample.metadata.sequence for sample in samples] == [1, 2, 3]
@@ -48,8 +49,8 @@ def test_samples_and_objects_are_read(frozen: GitArchive) -> None:
     assert texts[0]["odd: key"] == "yes"
 
 
-def test_secrets_are_decrypted_and_their_fingerprints_fit(frozen: GitArchive, tmp_path: Path) -> None:
-    """With the identity alone: the archive holds its fingerprint key, encrypted."""
+def test_secrets_are_decrypted_and_match_their_fingerprints(frozen: GitArchive, tmp_path: Path) -> None:
+    """The identity is enough: the archive has the encrypted fingerprint key."""
     identity = tmp_path / "identity"
     shutil.copy(_FROZEN / "format-1.identity", identity)
     identity.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The main job by command line, as a user types it: on a real API server."""
+"""The main workflow on the command line, as a user types it, on a real API server."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _write_database(api: ApiServer, method: str, path: str, content: str) -> Non
 
 
 def test_capture_diff_and_rollback(api: ApiServer, tmp_path: Path) -> None:
-    """A broken selector is seen as a change of the ConfigMap, and a rollback puts the very configuration back."""
+    """A broken selector shows as a change of the ConfigMap, and a rollback restores the same configuration."""
     _deploy(api)
     server = ["--kubeconfig", str(api.kubeconfig())]
     first = _gitsnap(tmp_path, "capture", "--snapshot", "hourly", *server)
@@ -77,8 +77,8 @@ def test_capture_diff_and_rollback(api: ApiServer, tmp_path: Path) -> None:
     assert "1 modified" in second.stdout
     assert _tree_id(tmp_path) != tree
 
-    found = json.loads(_gitsnap(tmp_path, "diff", "--output", "json", "--from-sample", "latest~1").stdout)
-    assert [(row["name"], row["action"], row["message"]) for row in found["management"]] == [
+    report = json.loads(_gitsnap(tmp_path, "diff", "--output", "json", "--from-sample", "latest~1").stdout)
+    assert [(row["name"], row["action"], row["message"]) for row in report["management"]] == [
         ("database", "modified", "data.database.yaml")
     ]
     refused = _gitsnap(tmp_path, "rollback", "--sample", "latest~1", *server)
@@ -108,7 +108,7 @@ def _apply(api: ApiServer, text: str) -> None:
 
 
 def _report(api: ApiServer, *, revision: int, time: str) -> None:
-    """What Sveltos would write once it has deployed; status takes a request of its own."""
+    """Write the reports that Sveltos writes after a deployment. The status needs a request of its own."""
     for document in manifests.inventory(revision=revision, time=time):
         _apply(api, json.dumps({field: value for field, value in document.items() if field != "status"}))
         plural = f"{document['kind'].lower()}s".replace("summarys", "summaries")
@@ -118,7 +118,7 @@ def _report(api: ApiServer, *, revision: int, time: str) -> None:
 
 
 def test_the_story_on_a_server_and_on_a_dump_of_it(api: ApiServer, tmp_path: Path) -> None:
-    """A selector broken by mistake is one row, its comment kept in the raw diff; a dump gives the same trees."""
+    """A broken selector is one row, and the raw diff keeps its comment. A dump gives the same trees."""
     documents = [manifests.CLUSTER.partition("---\n")[2].partition("---\n")[2], manifests.PROFILE, manifests.FRONTEND]
     _apply(api, "---\n".join([*documents, manifests.DATABASE, manifests.CREDENTIALS.format(password="hidden")]))
     live, dumped = tmp_path / "live", tmp_path / "dumped"
@@ -142,11 +142,11 @@ def test_the_story_on_a_server_and_on_a_dump_of_it(api: ApiServer, tmp_path: Pat
         raw = _gitsnap(folder, "diff", "--raw-diff").stdout
         assert raw.count("--- /Service test/redis-follower from hourly/") == 1
         assert "+    app: nobody" in raw
-        assert raw.count("\n--- ") == 0  # that one document and nothing else
+        assert raw.count("\n--- ") == 0  # no other document
 
 
-def test_a_user_without_rights_gets_words_and_an_exit_code(api: ApiServer, tmp_path: Path) -> None:
-    """403 for everything: nothing to capture from, nothing written."""
+def test_a_user_without_rights_gets_an_error(api: ApiServer, tmp_path: Path) -> None:
+    """Every request is answered with 403: the error has its exit code, and nothing is written."""
     nobody = api.new_user()
 
     done = _gitsnap(tmp_path, "capture", "--kubeconfig", str(api.kubeconfig(nobody)))
@@ -157,7 +157,7 @@ def test_a_user_without_rights_gets_words_and_an_exit_code(api: ApiServer, tmp_p
 
 
 def test_a_forbidden_kind_is_carried_forward(api: ApiServer, tmp_path: Path) -> None:
-    """A list that is refused is never a deletion: the objects stay, tag and exit code say so."""
+    """A refused list never counts as a deletion: the objects stay, and message and exit code report the kind."""
     _deploy(api)
     storage = ["--snapshot", "hourly"]
     assert _gitsnap(tmp_path, "capture", *storage, "--kubeconfig", str(api.kubeconfig())).returncode == 0
@@ -176,8 +176,8 @@ def test_a_forbidden_kind_is_carried_forward(api: ApiServer, tmp_path: Path) -> 
     assert strict.returncode == 12
 
 
-def test_the_demo_tells_its_story(tmp_path: Path) -> None:
-    """Every command of it succeeds, the broken Service is found, and no password is shown or stored."""
+def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
+    """Every command succeeds, the broken Service is found, and no password is shown or stored."""
     done = _gitsnap(tmp_path, "demo", "story")
 
     assert done.returncode == 0, done.stderr

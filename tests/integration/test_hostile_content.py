@@ -1,7 +1,7 @@
-"""What somebody wrote to do harm, in objects and in files: archived as it is, compared, and never obeyed.
+"""Malicious content in objects and files is archived as it is, compared, and never executed.
 
-The whole way through the command line, with each content in a ConfigMap that a profile deploys. What would take hours
-or fill the memory is small here; that it is not followed is all that is needed for the test to end.
+The tests use the command line, with each content in a ConfigMap that a profile deploys. Content that would take hours
+or fill the memory is small here. A test that ends proves that gitsnap does not expand the content.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: deployed\n"
 
 
 def _multiplied(first: str, each: str) -> str:
-    """Twelve lines, of which each stands for ten of the one before."""
+    """Return twelve lines, each of which refers ten times to the line before."""
     lines = [f"a: &a {first}"]
     for before, name in itertools.pairwise(_LETTERS):
         lines.append(f"{name}: &{name} {each.replace('*', ', '.join([f'*{before}'] * 10))}")
@@ -74,7 +74,7 @@ _CONTENTS = {
 """Name of a ConfigMap -> its content."""
 
 _CANNOT_BE_READ = {"anchors", "merges", "itself", "flow", "dashes", "json", "separators", "large", "junk"}
-"""Those of which not even kind and name can be told."""
+"""The contents whose kind and name cannot be read."""
 
 _TEMPLATES = {
     "grows": '{{ "aaaaaaaaaa" ' + '| replace "a" "aaaaaaaaaa" ' * 20 + "}}",
@@ -82,7 +82,7 @@ _TEMPLATES = {
     "deep": "{{ " + "(" * 5000 + "}}",
     "unclosed": "{{" * _LONG,
 }
-"""References of a profile by a template of the name, and content that is one."""
+"""Templates that serve as names in references of a profile, and as content."""
 
 
 def _packed(*headers: bytes) -> str:
@@ -106,15 +106,15 @@ _TARBALLS = {
 
 
 def _objects(state: str) -> list[JsonObject]:
-    """A cluster, and a profile that deploys every one of these contents to it."""
+    """Return a cluster, and a profile that deploys every content to the cluster."""
     contents = {**_CONTENTS, **{f"template-{name}": text for name, text in _TEMPLATES.items()}}
     maps = [config_map(name, {"k": f"{text}\n# {state}"}) for name, text in contents.items()]
-    for one in maps:
-        if one["metadata"]["name"].startswith("template-"):
-            one["metadata"]["annotations"] = {"projectsveltos.io/template": "ok"}
+    for document in maps:
+        if document["metadata"]["name"].startswith("template-"):
+            document["metadata"]["annotations"] = {"projectsveltos.io/template": "ok"}
     tarballs = [config_map(name, {"state": state}) for name in _TARBALLS]
-    for one in tarballs:
-        one["binaryData"] = {ARCHIVE_KEY: _TARBALLS[one["metadata"]["name"]]}
+    for tarball in tarballs:
+        tarball["binaryData"] = {ARCHIVE_KEY: _TARBALLS[tarball["metadata"]["name"]]}
     named_by_template = [policy_ref(text) for text in _TEMPLATES.values()]
     spec = {
         "policyRefs": [*(policy_ref(name) for name in contents), *named_by_template],
@@ -130,13 +130,13 @@ def _write(file: Path, objects: Iterable[Mapping[str, object]]) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    """Names of everything that is not below the storage."""
+    """Return the paths of all files outside the storage."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if "storage" not in path.parts}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two samples of such a cluster, of which each content differs."""
+    """A folder with two samples of such a cluster. Every content differs between the samples."""
     place = tmp_path_factory.mktemp("hostile")
     for folder in ("cluster", "storage"):
         (place / folder).mkdir()
@@ -148,22 +148,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_archived_is_what_was_there(place: Path) -> None:
-    """Byte for byte, whatever it is; and git finds nothing wrong."""
+    """The archived content is the same byte for byte, and git finds no damage."""
     (archive,) = list_archives(place / "storage")
     tree = archive.tree(archive.samples()[-1])
     archived = [decode(tree.read(blob)) for blob in tree.files(Area.CONFIGURATION).values()]
-    found = {one["metadata"]["name"]: one for one in archived if one["kind"] == "ConfigMap"}
+    config_maps = {document["metadata"]["name"]: document for document in archived if document["kind"] == "ConfigMap"}
 
-    for one in _objects("after"):
-        if one["kind"] == "ConfigMap":
-            mine = found[one["metadata"]["name"]]
-            assert (mine["data"], mine.get("binaryData")) == (one["data"], one.get("binaryData"))
+    for document in _objects("after"):
+        if document["kind"] == "ConfigMap":
+            archived_map = config_maps[document["metadata"]["name"]]
+            assert (archived_map["data"], archived_map.get("binaryData")) == (
+                document["data"],
+                document.get("binaryData"),
+            )
     assert not [finding for finding in archive.check() if finding.wrong]
 
 
 @pytest.mark.parametrize("words", ["diff --raw-diff", "diff -o json"])
 def test_a_diff(place: Path, words: str) -> None:
-    """It ends, names every source, and says which of them cannot be read."""
+    """A diff ends, names every source, and names the sources that cannot be parsed."""
     before = _files(place)
 
     done = gitsnap(place, *words.split(), "--storage", "storage", code=0)
@@ -172,8 +175,8 @@ def test_a_diff(place: Path, words: str) -> None:
     assert _files(place) == before
 
 
-def test_a_plan_to_go_back(place: Path) -> None:
-    """Every ConfigMap is to be written as it was; nothing has been written yet."""
+def test_a_rollback_plan(place: Path) -> None:
+    """The plan restores every ConfigMap. The dry run writes nothing."""
     before = _files(place)
 
     done = gitsnap(place, "rollback", "--from-dir", "cluster", "--storage", "storage", "--sample", "latest~1",
@@ -191,8 +194,8 @@ _REFUSED = {name: text for name, text in _CONTENTS.items() if name not in ("pyth
 
 
 @pytest.mark.parametrize("name", _REFUSED)
-def test_a_file_of_a_folder(tmp_path: Path, name: str) -> None:
-    """It cannot be read, or is no object: the file is named, and nothing else happens."""
+def test_an_unreadable_file_of_a_folder(tmp_path: Path, name: str) -> None:
+    """The file cannot be parsed, or has no object: the error names the file, and no other file appears."""
     (tmp_path / "bad.yaml").write_text(_REFUSED[name])
 
     with pytest.raises(InputError, match=r"bad\.yaml"):
@@ -201,7 +204,7 @@ def test_a_file_of_a_folder(tmp_path: Path, name: str) -> None:
 
 
 def _captured(folder: Path, value: str, code: int) -> str:
-    """What a capture of one profile with this value says, and what the sample then has of it."""
+    """Capture one profile with this value. Return the error, or the profile as the sample has it."""
     for name in ("cluster", "storage"):
         (folder / name).mkdir()
     text = json.dumps(profile("p", {"by": "VALUE"})).replace('"VALUE"', value)
@@ -212,15 +215,15 @@ def _captured(folder: Path, value: str, code: int) -> str:
 
 
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
-def test_a_value_that_no_archive_can_hold(tmp_path: Path, value: str) -> None:
-    """YAML can say it, and neither JSON nor a server: the file is named, and no sample is taken."""
-    said = _captured(tmp_path, value, 3)
+def test_a_value_without_a_json_form(tmp_path: Path, value: str) -> None:
+    """YAML allows these numbers, JSON and API servers do not: the error names the file, and no sample is taken."""
+    error = _captured(tmp_path, value, 3)
 
-    assert "a.yaml: " in said
-    assert "no form in JSON" in said
+    assert "a.yaml: " in error
+    assert "no form in JSON" in error
 
 
 @pytest.mark.parametrize(("value", "read"), [('"\\ud800"', "\ufffd"), ("1e999", "1e999")])
-def test_a_value_that_servers_read_otherwise(tmp_path: Path, value: str, read: str) -> None:
-    """Half of a surrogate pair, and a number past all floats: Go reads both as text, and so does a capture."""
+def test_a_value_that_go_reads_as_text(tmp_path: Path, value: str, read: str) -> None:
+    """Go reads half of a surrogate pair and a number beyond the floats as text. A capture does the same."""
     assert read in _captured(tmp_path, value, 0)

@@ -1,4 +1,4 @@
-"""Names that no server would take, in folders and in references: archived under harmless paths, and read back."""
+"""Names that no API server accepts, in folders and in references: archived under safe paths, and read back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NAMES = (
     "名" * 253,
     "a,metadata.name!=b",
 )
-"""Names of objects, and of the namespaces that these are in."""
+"""Names of objects and of their namespaces."""
 
 
 def _profiles() -> Iterator[JsonObject]:
@@ -59,7 +59,7 @@ def _config_maps() -> Iterator[JsonObject]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Storage with a sample of a folder with such names, nested so that what leaves it is seen."""
+    """Storage with a sample of a folder that has such names. Four levels of folders make writes outside visible."""
     place = tmp_path / "a" / "b" / "c" / "d"
     for folder in ("cluster", "storage"):
         (place / folder).mkdir(parents=True)
@@ -73,47 +73,47 @@ def _archived(place: Path) -> dict[ObjectKey, JsonObject]:
     (archive,) = list_archives(place / "storage")
     tree = archive.tree(archive.samples()[-1])
     documents = [decode(tree.read(blob)) for blob in tree.files(Area.CONFIGURATION).values()]
-    assert not [one for one in archive.check() if one.wrong]
-    return {ObjectKey.of(one): one for one in documents}
+    assert not [finding for finding in archive.check() if finding.wrong]
+    return {ObjectKey.of(document): document for document in documents}
 
 
 def _unresolved(place: Path) -> list[JsonObject]:
     (archive,) = list_archives(place / "storage")
     tree = archive.tree(archive.samples()[-1])
-    found: list[JsonObject] = decode(tree.read(tree.files(Area.INVENTORY)["unresolved.yaml"]))["unresolved"]
-    return found
+    references: list[JsonObject] = decode(tree.read(tree.files(Area.INVENTORY)["unresolved.yaml"]))["unresolved"]
+    return references
 
 
 def _outside(place: Path) -> set[str]:
-    """Everything that is neither the folder's nor the storage's."""
+    """Return the names of all files outside the folder and the storage."""
     root = place.parents[3]
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*")}
-    return {name for name in found if not name.startswith(("a/b/c/d/storage/", "a/b/c/d/cluster/"))}
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*")}
+    return {name for name in names if not name.startswith(("a/b/c/d/storage/", "a/b/c/d/cluster/"))}
 
 
 _FOLDERS = {"a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/storage", "a/b/c/d/cluster"}
 
 
 def test_names_in_a_folder(place: Path) -> None:
-    """Each object is there once, whole, under its own name; its file lies in the archive, and no path is odd.
+    """Each object is archived once, complete, under its own name. Its path is safe and inside the archive.
 
-    References to what can exist are followed, the others recorded as they are written.
+    References to valid names are followed. The other references are recorded as they are written.
     """
     archived = _archived(place)
 
-    for one in _profiles():
-        assert archived.pop(ObjectKey.of(one))["spec"] == one["spec"]
+    for document in _profiles():
+        assert archived.pop(ObjectKey.of(document))["spec"] == document["spec"]
     referred = {key.name for key in archived}
     assert referred == {".git", "con", "UPPER", "upper", "trailing.", "-option", "a" * 253}
-    assert {one["name"] for one in _unresolved(place)} == set(_NAMES) - referred
+    assert {reference["name"] for reference in _unresolved(place)} == set(_NAMES) - referred
     files = [path.relative_to(place / "storage" / "hourly") for path in (place / "storage" / "hourly").rglob("*")]
     mine = [path.as_posix() for path in files if path.parts[0] == "configuration"]
     assert all(name.isascii() and name.isprintable() and len(part) <= 255 for name in mine for part in name.split("/"))
     assert _outside(place) == _FOLDERS
 
 
-def test_they_are_shown_without_harm(place: Path) -> None:
-    """What would move the cursor, or begin a line that is not gitsnap's, does not reach the terminal."""
+def test_names_are_escaped_on_output(place: Path) -> None:
+    """No control character and no forged line reaches the terminal."""
     (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
     gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
 
@@ -123,32 +123,32 @@ def test_they_are_shown_without_harm(place: Path) -> None:
         assert "\nGitsnap-Sequence" not in done.stdout
 
 
-def test_a_name_longer_than_any_is_shown_without_its_middle(tmp_path: Path) -> None:
-    """In messages and tables; JSON and the sample have it whole, and the longest name that can be is never cut."""
+def test_overlong_names_are_shortened_in_messages(tmp_path: Path) -> None:
+    """Messages and tables shorten the name. JSON has the full name. The longest valid name is never shortened."""
     longest, longer = "n" * 253, f"begin-{'x' * 5000}-end"
     refers = profile("refers", {"policyRefs": [policy_ref(longest), policy_ref(longer)]})
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "all.json").write_text(json.dumps(refers))
     capture = ("capture", "--from-dir", "cluster", "--snapshot", "hourly")
 
-    said = gitsnap(tmp_path, *capture, code=0).stderr
+    warnings = gitsnap(tmp_path, *capture, code=0).stderr
     whole = json.loads(gitsnap(tmp_path, *capture, "-o", "json", code=0).stdout)
     shown = gitsnap(tmp_path, "show", code=0).stderr
     table = gitsnap(tmp_path, "show", "references", "ClusterProfile/refers", code=0, COLUMNS="0").stdout
     listed = json.loads(gitsnap(tmp_path, "show", "references", "ClusterProfile/refers", "-o", "json", code=0).stdout)
 
-    for text in (said, shown, table):
+    for text in (warnings, shown, table):
         assert longest in text
         assert "begin-xxx" in text
         assert "xxx…xxx" in text
         assert "xxx-end" in text
         assert max(map(len, text.splitlines())) < 1000
-    for found in (whole["unresolved"], listed["references"]):
-        assert any(one["target"].endswith(longer) for one in found)
+    for references in (whole["unresolved"], listed["references"]):
+        assert any(reference["target"].endswith(longer) for reference in references)
 
 
-def test_going_back_writes_inside_the_folder(place: Path) -> None:
-    """Objects that are gone come back in files of the folder, each as it was."""
+def test_a_rollback_writes_inside_the_folder(place: Path) -> None:
+    """A rollback restores deleted objects into files of the folder, unchanged."""
     before = _archived(place)
     (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
 
@@ -157,12 +157,12 @@ def test_going_back_writes_inside_the_folder(place: Path) -> None:
     gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
 
     after = _archived(place)
-    assert {key: one for key, one in after.items() if key in before} == before
+    assert {key: document for key, document in after.items() if key in before} == before
     assert _outside(place) == _FOLDERS
 
 
 def test_names_in_references_of_a_server(api: ApiServer, tmp_path: Path) -> None:
-    """A profile may refer to anything: what cannot exist is not asked for, and is recorded as it is written."""
+    """A profile may refer to any name. Invalid names are not requested, and are recorded as they are written."""
     api.ask("POST", "/apis/config.projectsveltos.io/v1beta1/clusterprofiles",
             profile_of_server("refers", policyRefs=[policy_ref(name, namespace=name) for name in _NAMES]))  # fmt: skip
     (tmp_path / "storage").mkdir()
@@ -170,5 +170,5 @@ def test_names_in_references_of_a_server(api: ApiServer, tmp_path: Path) -> None
     done = gitsnap(tmp_path, "capture", "--kubeconfig", str(api.kubeconfig()), "--storage", "storage",
                    "--snapshot", "hourly", code=0)  # fmt: skip
 
-    assert {one["name"] for one in _unresolved(tmp_path)} == set(_NAMES)
+    assert {reference["name"] for reference in _unresolved(tmp_path)} == set(_NAMES)
     assert not {"\x1b", "\0", "\u202e"} & set(done.stderr)

@@ -1,7 +1,7 @@
-"""Text that somebody made to act on a terminal, fed through every command and every form of its output.
+"""Text that is made to act on a terminal, in every command and every output format.
 
-Names and values reach gitsnap from whoever may make objects. A ClusterRole may have nearly any name; an archive that
-somebody pushed to may hold any.
+Everyone who may create objects chooses names and values that gitsnap prints. A ClusterRole may have nearly any name,
+and an archive that somebody pushed may have any name.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tests.support.commands import gitsnap
 from tests.support.terminal import on_terminal
 
 EVIL = "a\x1b]0;X\x07\x1b[31m\u202e\u061c\u009b2J\x08\u2066\u200b\nFORGED line\r"
-"""A window title, colours, writing from right to left, an 8-bit CSI, what is not seen, and a line of its own."""
+"""A window title, colours, right-to-left marks, an 8-bit CSI, invisible characters, and a separate line."""
 
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters, of those that are not seen or turn the direction, and of line ends."""
+"""Unicode categories of control characters, invisible characters, direction marks and line ends."""
 
 _HARMLESS = frozenset("\n\t\u200c\u200d")
 _OWN_COLOURS = re.compile(r"\x1b\[(?:0|1|31|32)m")
@@ -97,7 +97,7 @@ _REPORT = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two samples that differ, of objects with hostile texts at every place that people are shown."""
+    """Two different samples of objects with hostile texts in every field that commands print."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "cluster").mkdir()
     (folder / "s").mkdir()
@@ -126,31 +126,31 @@ def _words(line: str) -> list[str]:
 
 
 def test_every_command_is_among_the_lines() -> None:
-    """A command that is added later has to be added above, unless it prints nothing that comes from outside."""
+    """A new command must be added to LINES, unless it prints no text from outside."""
     own_words_only = {"controller", "demo"}  # the controller's log has a test of its own
     assert {line.split()[0] for line in LINES} | own_words_only == set(COMMANDS)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_nothing_acts_on_a_terminal(place: Path, line: str) -> None:
-    """On a terminal, which gets colours and a progress line of gitsnap's own, and nothing else."""
+    """A terminal gets colours and a progress line from gitsnap, and no other control characters."""
     _check(on_terminal(place, *_words(line), columns=80, code=None).replace("\r", ""))
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml"])
 @pytest.mark.parametrize("line", LINES)
-def test_nothing_acts_on_who_looks_at_a_file(place: Path, line: str, form: str) -> None:
-    """In every form, and what is JSON or YAML reads back."""
+def test_nothing_acts_on_a_reader_of_a_file(place: Path, line: str, form: str) -> None:
+    """Every output format is safe, and JSON and YAML can be parsed."""
     words = _words(line)
     if form != "table" and words[0] != "push":
         words += ["--output", form]
     done = subprocess.run(
         [sys.executable, "-m", "gitsnap", *words], cwd=place, capture_output=True, check=False, stdin=subprocess.DEVNULL
     )
-    output, said = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in said
+    output, errors = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in errors
     _check(output)
-    _check(said)
+    _check(errors)
     if output and form == "json":
         json.loads(output)
     elif output and form == "yaml":
@@ -159,7 +159,7 @@ def test_nothing_acts_on_who_looks_at_a_file(place: Path, line: str, form: str) 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_escapes_are_read_back_as_the_same_text(place: Path, form: str) -> None:
-    """Nothing is lost: the YAML of an object can be applied."""
+    """No text is lost: the YAML of an object can be applied."""
     words = ("show", f"{_ROLE}/{EVIL}", "--snapshot", "p", "--storage", "s", "--sample", "latest", "--output", form)
     done = subprocess.run(
         [sys.executable, "-m", "gitsnap", *words], cwd=place, capture_output=True, check=True, stdin=subprocess.DEVNULL
@@ -170,7 +170,7 @@ def test_escapes_are_read_back_as_the_same_text(place: Path, form: str) -> None:
 
 
 def test_logs_of_the_controller(place: Path) -> None:
-    """Both forms: JSON for collectors, lines for a terminal."""
+    """Both log formats: JSON for collectors, lines for a terminal."""
     import logging  # noqa: PLC0415 - only this test
 
     from gitsnap.controller.logs import JsonFormatter, TextFormatter  # noqa: PLC0415

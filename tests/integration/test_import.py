@@ -1,4 +1,4 @@
-"""`gitsnap import`: samples of the old Sveltos feature become samples with their dates, and their folders stay."""
+"""`gitsnap import`: samples of the old Sveltos feature become samples with their dates. Their folders do not change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _import(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
 
 def _outcomes(folders: list[dict[str, Any]]) -> list[str]:
-    return [one["outcome"] for one in folders]
+    return [folder["outcome"] for folder in folders]
 
 
 def _opened(place: Path, policy: str = "hourly") -> GitArchive:
@@ -36,7 +36,7 @@ def _opened(place: Path, policy: str = "hourly") -> GitArchive:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Three samples of the old feature, the second with a change, and a folder for archives."""
+    """Three samples of the old feature, the second with a change, and an empty storage folder."""
     (tmp_path / "new").mkdir()
     old = tmp_path / "old"
     old_snapshots.write(old, "hourly", "2023-08-26:05:00:00")
@@ -46,7 +46,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_samples_keep_their_dates_and_order(place: Path) -> None:
-    """Local time of the old feature becomes UTC; each line names the folder and the sample."""
+    """Local times of the old feature become UTC. Each line names the folder and the sample."""
     zone = ["--time-zone", "America/Los_Angeles"]
     done = gitsnap(place, "import", "--from", "old", "--storage", "new", "--cluster-uid", "uid-1", *zone)
 
@@ -56,14 +56,14 @@ def test_samples_keep_their_dates_and_order(place: Path) -> None:
     assert "1 modified" in lines[1]
     assert "unchanged" in lines[2]
     samples = _opened(place).samples()
-    assert [one.tag[-9:] for one in samples] == ["12-00-00Z", "12-20-00Z", "12-40-00Z"]
-    assert [one.metadata.imported for one in samples] == [line[:19] for line in lines]
-    assert {one.metadata.trigger for one in samples} == {Trigger.SCHEDULE}
-    assert {one.metadata.cluster for one in samples} == {"uid-1"}
+    assert [sample.tag[-9:] for sample in samples] == ["12-00-00Z", "12-20-00Z", "12-40-00Z"]
+    assert [sample.metadata.imported for sample in samples] == [line[:19] for line in lines]
+    assert {sample.metadata.trigger for sample in samples} == {Trigger.SCHEDULE}
+    assert {sample.metadata.cluster for sample in samples} == {"uid-1"}
 
 
-def test_what_they_hold_is_normalized_and_sealed(place: Path) -> None:
-    """As in a capture: no server fields, no value of a Secret; and only what the old feature collected is covered."""
+def test_imported_content_is_normalized_and_sealed(place: Path) -> None:
+    """Server fields are removed and Secrets encrypted, as in a capture. The scope is the kinds of the old feature."""
     _import(place)
 
     opened = _opened(place)
@@ -81,8 +81,8 @@ def test_what_they_hold_is_normalized_and_sealed(place: Path) -> None:
         assert old_snapshots.CANARY.encode() not in tree.read(blob)
 
 
-def test_imported_samples_are_compared_as_others_are(place: Path) -> None:
-    """A change between two of them is a row of diff."""
+def test_imported_samples_can_be_compared(place: Path) -> None:
+    """A change between two imported samples is a row of `diff`."""
     _import(place)
 
     shown = gitsnap(place, "diff", "--storage", "new", "--from-sample", "latest~2", "--to-sample", "latest~1")
@@ -92,20 +92,20 @@ def test_imported_samples_are_compared_as_others_are(place: Path) -> None:
     assert "modified" in shown.stdout
 
 
-def test_a_second_run_imports_only_what_is_new(place: Path) -> None:
-    """Nothing twice, whatever time zone the second run is told."""
+def test_a_second_run_imports_only_new_folders(place: Path) -> None:
+    """No folder is imported twice, even if the second run has another time zone."""
     assert _outcomes(_import(place)) == ["imported"] * 3
-    before = [one.tag_id for one in _opened(place).samples()]
+    before = [sample.tag_id for sample in _opened(place).samples()]
     old_snapshots.write(place / "old", "hourly", "2023-08-27:05:00:00")
 
     again = _import(place, "--time-zone", "Asia/Tokyo")
 
     assert _outcomes(again) == ["already imported"] * 3 + ["imported"]
-    assert [one.tag_id for one in _opened(place).samples()][:3] == before
+    assert [sample.tag_id for sample in _opened(place).samples()][:3] == before
 
 
-def test_after_retention_took_some_they_do_not_come_back(place: Path) -> None:
-    """Imported samples count as scheduled ones, which they were."""
+def test_samples_that_retention_removed_are_not_imported_again(place: Path) -> None:
+    """Retention treats imported samples as scheduled samples."""
     _import(place)
     done = gitsnap(place, "prune", "--storage", "new", "--keep-last", "1", "--yes")
     assert done.returncode == 0, done.stderr
@@ -115,11 +115,11 @@ def test_after_retention_took_some_they_do_not_come_back(place: Path) -> None:
 
 
 def test_the_old_folders_are_only_read(place: Path) -> None:
-    """Names, contents and times are as before."""
+    """Names, contents and modification times stay the same."""
 
     def state() -> list[tuple[str, int, bytes]]:
         files = sorted((place / "old").rglob("*"))
-        return [(str(one), one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"") for one in files]
+        return [(str(file), file.stat().st_mtime_ns, file.read_bytes() if file.is_file() else b"") for file in files]
 
     before = state()
     _import(place)
@@ -127,8 +127,8 @@ def test_the_old_folders_are_only_read(place: Path) -> None:
     assert state() == before
 
 
-def test_folders_that_are_not_whole_are_left_out_and_said_so(place: Path) -> None:
-    """Half a file, no YAML, no file, no text: the others are imported, and the exit code tells."""
+def test_damaged_folders_are_skipped_and_reported(place: Path) -> None:
+    """Truncated, not YAML, empty, binary: these folders are skipped with exit code 13, the others are imported."""
     half = "apiVersion: config.projectsveltos.io/v1beta1\nkind: ClusterProfile\nmetadata:\n  name: x\nspec:\n  syncM"
     for minute, content in (("01", half.encode()), ("02", b"kind: [\n"), ("03", None), ("04", b"\xff\xfe\n")):
         folder = place / "old" / "snapshot" / "hourly" / f"2023-08-26:05:{minute}:00"
@@ -155,8 +155,8 @@ _MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: odd\n  namespace: de
 
 
 @pytest.mark.parametrize("value", ["123e4567", "=", "1e400", "0x123456789abcdef0123456789abcdef0", "12:30:45"])
-def test_text_that_go_leaves_without_quotes(place: Path, value: str) -> None:
-    """The old feature wrote with Go's YAML, so such a value is text, and the sample of that date is taken over."""
+def test_unquoted_values_are_text_as_in_go(place: Path, value: str) -> None:
+    """The old feature wrote YAML with Go, which leaves these strings unquoted. The sample is imported."""
     folder = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00"
     (folder / "default" / "ConfigMap" / "odd.yaml").write_text(f"{_MAP}  commit: {value}\n")
     profile = next(folder.glob("**/ClusterProfile/*.yaml"))
@@ -175,8 +175,8 @@ def test_text_that_go_leaves_without_quotes(place: Path, value: str) -> None:
     assert archived["data"] == {"commit": value}
 
 
-def test_a_config_map_that_is_no_text(place: Path) -> None:
-    """One sample is left out, and its file, line and key are named; the others are taken over."""
+def test_a_config_map_value_that_is_not_text(place: Path) -> None:
+    """The sample is skipped, with file, line and key named. The other samples are imported."""
     folder = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00" / "default" / "ConfigMap"
     (folder / "odd.yaml").write_text(f"{_MAP}  commit: 1234567\n")
 
@@ -190,11 +190,11 @@ def test_a_config_map_that_is_no_text(place: Path) -> None:
     "kind",
     ["config.projectsveltos.io/v1beta1 ClusterProfile", "lib.projectsveltos.io/v1beta1 SveltosCluster default"],
 )
-def test_an_object_that_no_server_would_have_taken_is_no_end_of_the_import(place: Path, kind: str) -> None:
-    """The folder is named; nothing of it is recorded."""
+def test_an_invalid_object_does_not_stop_the_import(place: Path, kind: str) -> None:
+    """The folder is named, and no object of the folder is recorded."""
     version, name, *namespace = kind.split()
     lines = [f"apiVersion: {version}", f"kind: {name}", "metadata:", "  name: x"]
-    lines += [*(f"  namespace: {one}" for one in namespace), "spec: text", ""]
+    lines += [*(f"  namespace: {value}" for value in namespace), "spec: text", ""]
     (place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00" / "x.yaml").write_text("\n".join(lines))
 
     folders = _import(place)
@@ -203,20 +203,20 @@ def test_an_object_that_no_server_would_have_taken_is_no_end_of_the_import(place
     assert "the form of its kind" in folders[1]["reason"]
 
 
-def test_local_times_that_come_twice_stay_in_the_order_of_folders(place: Path) -> None:
-    """In Rome clocks went back from 03:00 to 02:00 that night: what cannot be told apart is never out of order."""
+def test_ambiguous_local_times_keep_the_order_of_folders(place: Path) -> None:
+    """Clocks in Rome went back from 03:00 to 02:00 that night. Ambiguous times keep their order."""
     for time in ("01:30:00", "02:00:00", "02:30:00", "03:00:00"):
         old_snapshots.write(place / "old", "nightly", f"2023-10-29:{time}")
 
     folders = _import(place, "--snapshot", "nightly", "--time-zone", "Europe/Rome")
 
-    assert [one["sample"]["time"] for one in folders] == [
+    assert [folder["sample"]["time"] for folder in folders] == [
         "2023-10-28T23:30:00Z", "2023-10-29T00:00:00Z", "2023-10-29T00:30:00Z", "2023-10-29T02:00:00Z",
     ]  # fmt: skip
 
 
-def test_captures_go_on_where_the_import_ended(place: Path) -> None:
-    """With the cluster's uid known, no --adopt is needed; a wider scope is no addition of objects."""
+def test_captures_continue_after_an_import(place: Path) -> None:
+    """With the cluster's uid known, --adopt is not needed. A wider scope does not count as added objects."""
     _import(place, "--cluster-uid", "uid-1")
     cluster = old_snapshots.write(place / "later", "x", "2023-08-26:05:20:00", selector="redis-follower")
     (cluster / "ns.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: uid-1\n")
@@ -230,8 +230,8 @@ def test_captures_go_on_where_the_import_ended(place: Path) -> None:
     assert _outcomes(_import(place)) == ["already imported"] * 3
 
 
-def test_an_archive_that_went_on_takes_nothing_older(place: Path) -> None:
-    """Samples are ordered as they are recorded: the import goes into an archive of its own, or comes first."""
+def test_older_samples_are_not_imported_after_a_capture(place: Path) -> None:
+    """Samples are ordered by their recording. Older samples can be imported into an archive of their own."""
     cluster = place / "old" / "snapshot" / "hourly" / "2023-08-26:05:20:00"
     gitsnap(place, "capture", "--snapshot", "hourly", "--storage", "new", "--from-dir", str(cluster))
 
@@ -241,7 +241,7 @@ def test_an_archive_that_went_on_takes_nothing_older(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("--from missing", 4, "missing/snapshot"),
         ("--from old --snapshot daily", 4, "hourly"),
@@ -250,20 +250,20 @@ def test_an_archive_that_went_on_takes_nothing_older(place: Path) -> None:
         ("--from old --into snapshot", 3, "snapshot"),
     ],
 )
-def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) -> None:
-    """What cannot be done says so, and makes nothing."""
+def test_messages_and_exit_codes(place: Path, arguments: str, code: int, message: str) -> None:
+    """A failing import reports the reason and creates nothing."""
     for name in ("daily", "hourly"):
         (place / "two" / "snapshot" / name).mkdir(parents=True)
 
     done = gitsnap(place, "import", "--storage", "new", *arguments.split())
 
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert not list((place / "new").iterdir())
 
 
-def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the archive has is read once, not for each folder again; and what is done with is freed."""
+def test_the_cost_per_folder_is_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive's samples are read once, not once per folder, and the garbage collector runs."""
     from gitsnap.archive import GitArchive  # noqa: PLC0415
     from gitsnap.capture import import_legacy  # noqa: PLC0415 - only this test looks inside
     from gitsnap.cli import main  # noqa: PLC0415
@@ -271,11 +271,11 @@ def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: 
     (tmp_path / "s").mkdir()
     for hour in range(12):
         old_snapshots.write(tmp_path, "hourly", f"2023-08-26:{hour:02}:00:00", selector=str(hour))
-    asked: list[str] = []
+    callers: list[str] = []
     samples = GitArchive.samples
 
     def counted(archive: GitArchive) -> object:
-        asked.append(sys._getframe(1).f_code.co_filename)
+        callers.append(sys._getframe(1).f_code.co_filename)
         return samples(archive)
 
     monkeypatch.setattr(GitArchive, "samples", counted)
@@ -285,7 +285,7 @@ def test_many_folders_cost_no_more_each_than_a_few(tmp_path: Path, monkeypatch: 
             main([*words, "--secrets-mode", "omit"])
         assert ended.value.code == 0
         assert gc.isenabled(), "main() turns the collector off; hundreds of configurations then fill the memory"
-        assert asked.count(import_legacy.__file__) <= 2
+        assert callers.count(import_legacy.__file__) <= 2
     finally:
         gc.enable()
         gc.unfreeze()

@@ -1,7 +1,7 @@
-"""Clones that lack a part of the record, and damaged archives: what every command says of them, and its exit code.
+"""Clones that lack a part of the record, and damaged archives: the message and exit code of every command.
 
-A table: way of damage, command, exit code, words. No command gives an answer from less than the record without saying
-so, no ``verify`` without a sample is green, and whatever anybody plants stops neither reading nor capturing.
+A table lists damage, command, exit code and words. No command gives an answer from a part of the record without a
+report, ``verify`` without a sample always fails, and no planted object stops reading or capturing.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _cluster(folder, str(number))
         words = ("--from-dir", "cluster", "--secrets-mode", "omit", "--resources", "ConfigMap")
         gitsnap(folder, "capture", "--storage", "store", "--snapshot", "p", *words, code=0)
-    time.sleep(1)  # within its second, the name of a tag that a test removes is free for the next sample
+    time.sleep(1)  # otherwise the next sample could reuse the name of a tag that a test removes in the same second
     return folder
 
 
 @pytest.fixture
 def place(whole: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
+    """A copy of the storage, to damage."""
     shutil.copytree(whole, tmp_path / "place", symlinks=True)
     return tmp_path / "place"
 
@@ -270,8 +270,8 @@ def _words(command: str, looked_at: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", _TABLE)
-def test_each_command_says_what_is_missing_or_damaged(place: Path, kind: str) -> None:
-    """Exit code and words of each command; the last one may write. A defect or a traceback is never the answer."""
+def test_each_command_reports_missing_and_damaged_parts(place: Path, kind: str) -> None:
+    """Exit code and words of each command; the last command may write. No command has a traceback."""
     damage, expected = _TABLE[kind]
     looked_at = damage(place)
     _cluster(place, "new")
@@ -285,14 +285,14 @@ def test_each_command_says_what_is_missing_or_damaged(place: Path, kind: str) ->
 
 @pytest.mark.parametrize("kind", ["depth 1", "no tags", "packed-refs cut off"])
 @pytest.mark.parametrize("command", ["list", "verify", "log"])
-def test_json_tells_what_is_missing(place: Path, kind: str, command: str) -> None:
-    """Documents have the parts that the copy lacks, each with the command that brings it, where one does."""
+def test_json_lists_missing_parts(place: Path, kind: str, command: str) -> None:
+    """Documents list the parts that the copy lacks, with the command that fetches them, if there is one."""
     looked_at = _TABLE[kind][0](place)
 
     done = gitsnap(place, *_words(command, looked_at), "-o", "json")
 
     if command == "log" and kind == "packed-refs cut off":
-        assert done.returncode == 5  # git reads nothing of such a repository
+        assert done.returncode == 5  # git cannot read such a repository
         return
     document = json.loads(done.stdout)
     (missing,) = (document["archives"][0] if command == "verify" else document)["missing"]
@@ -314,8 +314,8 @@ def test_json_tells_what_is_missing(place: Path, kind: str, command: str) -> Non
         ),
     ],
 )
-def test_the_command_that_is_named_brings_what_is_missing(place: Path, kind: str, commands: list[str]) -> None:
-    """Afterwards everything is there, and ``verify`` is green."""
+def test_the_suggested_command_fetches_the_missing_parts(place: Path, kind: str, commands: list[str]) -> None:
+    """After the command the archive is complete, and ``verify`` succeeds."""
     looked_at = _TABLE[kind][0](place)
 
     for command in commands:
@@ -326,8 +326,8 @@ def test_the_command_that_is_named_brings_what_is_missing(place: Path, kind: str
     assert "nothing wrong\n" in done.stdout
 
 
-def test_a_verify_without_a_sample_is_never_green(tmp_path: Path) -> None:
-    """Neither of a storage without an archive, nor of an archive that has no sample yet."""
+def test_verify_without_a_sample_fails(tmp_path: Path) -> None:
+    """A storage without an archive fails, and an archive without a sample fails."""
     assert "nothing was verified" in gitsnap(tmp_path, "verify", code=4).stderr
 
     create_archive(tmp_path, "p")
@@ -335,8 +335,8 @@ def test_a_verify_without_a_sample_is_never_green(tmp_path: Path) -> None:
     assert "no sample was taken yet" in gitsnap(tmp_path, "verify", code=5).stdout
 
 
-def test_an_archive_whose_git_is_gone_is_not_no_archive(place: Path) -> None:
-    """Every command names the folder: the storage is not called empty, and the working tree not taken for a clone."""
+def test_an_archive_without_its_git_folder_is_reported(place: Path) -> None:
+    """Every command names the folder. The storage is not empty, and the working tree is not a clone."""
     shutil.rmtree(place / "store/p/.git")
 
     for command in ("list", "verify", "log", "show", "diff", "capture --from-dir cluster --snapshot p"):
@@ -345,8 +345,8 @@ def test_an_archive_whose_git_is_gone_is_not_no_archive(place: Path) -> None:
     assert "no .git" in gitsnap(place, "verify", "--archive", "store/p", code=5).stderr
 
 
-def test_a_file_is_not_called_no_archive(place: Path) -> None:
-    """A bundle holds samples: the command that makes an archive of it is named."""
+def test_a_bundle_file_is_reported_with_the_command_to_clone_it(place: Path) -> None:
+    """The message names the command that makes an archive of the bundle."""
     git(place / "store/p", "bundle", "create", "-q", str(place / "p.bundle"), "--all")
 
     refused = gitsnap(place, "list", "--archive", "p.bundle", code=5)
@@ -356,8 +356,8 @@ def test_a_file_is_not_called_no_archive(place: Path) -> None:
     assert f"{_SAMPLES} samples" in gitsnap(place, "verify", "--archive", "ci", code=0).stdout
 
 
-def test_a_sample_is_named_where_the_newest_is_not_known(place: Path) -> None:
-    """What is whole can still be read by its own name."""
+def test_a_named_sample_can_be_read_from_damaged_refs(place: Path) -> None:
+    """The newest sample is unknown. An intact sample can be read by its name."""
     first = tags(place / "store/p")[0]
     looked_at = archives.packed_refs_cut_off(place)
 
@@ -366,8 +366,8 @@ def test_a_sample_is_named_where_the_newest_is_not_known(place: Path) -> None:
     assert "packed-refs is damaged" in done.stderr
 
 
-def test_the_chain_goes_on_after_tags_that_were_removed(place: Path) -> None:
-    """No number is given out twice, and ``verify`` names what is gone."""
+def test_sequences_continue_after_tags_were_removed(place: Path) -> None:
+    """No sequence number is used twice, and ``verify`` names the removed samples."""
     archive = place / "store/p"
     gone = tags(archive)[-2:]
     git(archive, "tag", "-d", *gone)
@@ -377,12 +377,12 @@ def test_the_chain_goes_on_after_tags_that_were_removed(place: Path) -> None:
 
     newest = json.loads(gitsnap(place, "list", "--archive", str(archive), "-o", "json", code=0).stdout)["samples"][-1]
     assert newest["sequence"] == _SAMPLES + 1
-    told = gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
-    assert f"2 samples are gone, and retention took 0: {', '.join(gone)}" in told
+    report = gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
+    assert f"2 samples are gone, and retention took 0: {', '.join(gone)}" in report
 
 
-def test_the_tag_that_a_refused_capture_names_can_be_put_back(place: Path) -> None:
-    """All tags are gone: the hint's command is enough for the next capture, in the same mode and chain."""
+def test_a_refused_capture_names_the_command_that_restores_a_tag(place: Path) -> None:
+    """All tags are missing. After the suggested command, a capture succeeds in the same mode and chain."""
     archive = archives.all_tags_deleted(place)
     _cluster(place, "new")
     refused = gitsnap(place, *_words("capture", archive), code=5).stderr
@@ -393,8 +393,8 @@ def test_the_tag_that_a_refused_capture_names_can_be_put_back(place: Path) -> No
     assert "2 samples, newest" in gitsnap(place, "verify", "--archive", str(archive), code=5).stdout
 
 
-def test_the_log_has_the_dates_of_samples_that_are_gone(place: Path) -> None:
-    """A commit of gitsnap has the date of its sample, whether or not retention took the tag."""
+def test_the_log_has_the_dates_of_removed_samples(place: Path) -> None:
+    """A commit of gitsnap has the date of its sample, even if retention removed the tag."""
     archive = place / "store/p"
     before = json.loads(gitsnap(place, *_words("log", archive), "-o", "json", code=0).stdout)["changes"]
     git(archive, "tag", "-d", tags(archive)[1])
@@ -402,15 +402,15 @@ def test_the_log_has_the_dates_of_samples_that_are_gone(place: Path) -> None:
     words = ("--since", "2000-01-01", "-o", "json")
     after = json.loads(gitsnap(place, *_words("log", archive), *words, code=0).stdout)["changes"]
 
-    # Only the tag of a sample knows whether another one was taken in the same second: the date then ends in "-2".
+    # A second sample in a second has a date that ends in "-2". Only its tag has this number, not its commit.
     assert [change["date"][:_TO_THE_SECOND] for change in after] == [
         change["date"][:_TO_THE_SECOND] for change in before
     ]
-    assert [one["sample"] is None for one in after].count(True) == 1
+    assert [change["sample"] is None for change in after].count(True) == 1
 
 
 def test_a_clone_with_several_archives(place: Path) -> None:
-    """``--snapshot`` chooses one, by its exact name first; without it the names are listed."""
+    """``--snapshot`` selects an archive, by its exact name first. Without the option the names are listed."""
     bare = archives.bare_with_another_head(place)
     gitsnap(place, "capture", "--storage", "store", "--snapshot", "q", "--from-dir", "cluster", code=0)
     git(place / "store/q", "push", "-q", "--tags", str(bare), "q")
@@ -422,7 +422,7 @@ def test_a_clone_with_several_archives(place: Path) -> None:
 
 
 def test_a_copy_of_a_remote_has_no_working_tree_to_compare(place: Path) -> None:
-    """``verify --archive URL`` does not call every file changed by hand."""
+    """``verify --archive URL`` does not report every file as changed by hand."""
     url = f"file://{archives.bare_with_another_head(place)}"
 
     done = gitsnap(place, "verify", "--archive", url, code=0, XDG_CACHE_HOME=str(place / "cache"))

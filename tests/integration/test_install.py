@@ -1,4 +1,4 @@
-"""docs/INSTALL.md: the commands of the document, in its order, on an API server that knows nothing of gitsnap."""
+"""docs/INSTALL.md: the commands of the document, in its order, on an API server that does not have gitsnap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.testbed.fixtures import SHARED
 
 _ROOT = MANIFESTS.parent
 _NEEDS_A_NODE = ("kubectl -n gitsnap rollout", "kubectl -n gitsnap exec")
-"""Commands about the pod: the test's API server has no node that would run it, the test runs the controller itself."""
+"""Commands about the pod. The test server has no node, so the test runs the controller itself."""
 _AGE_KEYGEN = """\
 #!{python}
 import sys
@@ -37,7 +37,7 @@ else:
 
 @pytest.fixture
 def fresh_server(api_server: ApiServer, tmp_path: Path) -> Iterator[ApiServer]:
-    """A server of its own that has Sveltos and lacks gitsnap. ``api_server`` decides whether there are binaries."""
+    """A separate server with Sveltos and without gitsnap. ``api_server`` skips where there are no binaries."""
     del api_server
     folder = binaries.find()
     assert folder is not None
@@ -47,14 +47,14 @@ def fresh_server(api_server: ApiServer, tmp_path: Path) -> Iterator[ApiServer]:
 
 
 def _blocks(document: str) -> list[str]:
-    """The shell commands of a Markdown text, block by block, without their indentation."""
+    """Return the shell commands of a Markdown text, block by block, without indentation."""
     return [
         textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", document, re.MULTILINE | re.DOTALL)
     ]
 
 
 def _folder(tmp_path: Path) -> Path:
-    """A folder with the checkout ``gitsnap``, whose Snapshots name a storage here instead of the pod's volume."""
+    """Create a folder with the checkout ``gitsnap``. Its Snapshots use a local storage instead of the pod's volume."""
     folder = tmp_path / "work"
     shutil.copytree(MANIFESTS, folder / "gitsnap" / "manifests")
     for file in (folder / "gitsnap/manifests").rglob("snapshot.yaml"):
@@ -69,7 +69,7 @@ def _folder(tmp_path: Path) -> Path:
 def test_the_commands_of_the_document_install_gitsnap_and_take_the_first_sample(
     fresh_server: ApiServer, tmp_path: Path
 ) -> None:
-    """As they stand, one after the other; the controller runs with the rights of the installed ServiceAccount."""
+    """The commands run unchanged and in order. The controller has the rights of the installed ServiceAccount."""
     document = (_ROOT / "docs/INSTALL.md").read_text()
     commands = _blocks(document.partition("## In the cluster")[2].partition("### What the controller may do")[0])
     binary_folder = binaries.find()

@@ -1,4 +1,4 @@
-"""Values that Python takes for equal and an API server does not: commands tell them apart, on both kinds of cluster."""
+"""Values that are equal in Python and differ for an API server: commands distinguish them, on both kinds of cluster."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Place:
             self._api.ask("POST", collection, document)
 
     def spec(self) -> Any:
-        """What the cluster has now."""
+        """Return the spec of the object in the cluster."""
         if self._api is None:
             (document,) = load_documents((self.folder / "cluster" / "one.json").read_text(), "one.json")
             return document["spec"]
@@ -63,7 +63,7 @@ class _Place:
         return self._api.ask("GET", path)["spec"]
 
     def run(self, *words: str, code: int = 0, live: bool = True) -> str:
-        """What a command prints."""
+        """Run a command. Return its output."""
         where = self._where if live else ()
         done = gitsnap(self.folder, *words, "--snapshot", "hourly", "--storage", "storage", *where)
         assert done.returncode == code, done.stdout + done.stderr
@@ -72,7 +72,7 @@ class _Place:
 
 @pytest.fixture(params=["folder", "server"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
-    """Two samples, of which the second differs in types alone."""
+    """Two samples that differ only in the types of values."""
     place = _Place(tmp_path, request.getfixturevalue("api") if request.param == "server" else None)
     place.put(_BEFORE)
     place.run("capture", "--resources", place.resources)
@@ -82,26 +82,26 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> _Place:
 
 
 def test_a_rollback_restores_the_types(place: _Place) -> None:
-    """There is something to do, it is done, and then there is nothing to do."""
+    """The rollback changes the types back. A second rollback has nothing to do."""
     back = ("rollback", "--sample", "latest~1", "--resource", place.name, "--yes")
 
-    said = place.run(*back)
+    output = place.run(*back)
 
-    assert "nothing to do" not in said
-    assert all(field in said for field in _FIELDS)
+    assert "nothing to do" not in output
+    assert all(field in output for field in _FIELDS)
     assert same_json(place.spec(), _BEFORE)
-    # The rollback took two samples: the one that it went back to is three before the newest.
+    # The rollback took two samples, so its target is now latest~3.
     assert "nothing to do" in place.run("rollback", "--sample", "latest~3", "--resource", place.name, "--yes")
 
 
 def test_a_diff_has_a_row_and_a_log_names_the_fields(place: _Place) -> None:
-    """The exit code says that there are differences."""
+    """The exit code reports differences."""
     assert "Late" in place.run("diff", "--exit-code", code=1, live=False)
     assert "spec.enabled" in place.run("log", place.name, live=False)
 
 
 def test_the_live_cluster_is_compared_by_types(place: _Place) -> None:
-    """A write that changes a type is a write: the next sample has another tree."""
+    """A write that changes only a type is a change: the next sample has another tree."""
     place.put(_BEFORE)
 
     assert "modified" in place.run("capture")

@@ -1,4 +1,4 @@
-"""Keys beside the archives: an outer repository takes none of them, and is warned about."""
+"""The keys beside the archives: an outer git repository does not add them, and gitsnap warns about the repository."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.typed import secret
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A repository of somebody else with an empty folder for archives in it, and a cluster beside it."""
+    """A repository of another project, with an empty folder for archives in it, and a cluster beside it."""
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "password.yaml").write_text(secret("dmFsdWU="))
     folder = tmp_path / "work"
@@ -27,29 +27,29 @@ def _capture(storage: Path, policy: str = "p") -> str:
     return gitsnap(storage.parents[1], "capture", *words, code=0).stderr
 
 
-def _untracked(work: Path) -> str:
+def _added_files(work: Path) -> str:
     subprocess.run(["git", "-C", str(work), "add", "-A"], capture_output=True, check=False)
     done = subprocess.run(["git", "-C", str(work), "ls-files"], capture_output=True, text=True, check=True)
     return done.stdout
 
 
 def test_git_takes_no_key_of_an_outer_repository(work: Path) -> None:
-    """Nor the files that explain the keys; also where the folder is from before there were any."""
+    """Git adds neither keys nor the files that explain them, even if the folder was made without .gitignore."""
     storage = work / "snapshots"
     _capture(storage)
     keys = storage / ".keys"
     assert {file.name for file in keys.iterdir()} == {".gitignore", "README.md", "p"}
     assert {file.stat().st_mode & 0o077 for file in keys.rglob("*")} == {0}
-    assert ".keys" not in _untracked(work)
+    assert ".keys" not in _added_files(work)
 
     (keys / ".gitignore").unlink()
     _capture(storage, "another")
 
-    assert ".keys" not in _untracked(work)
+    assert ".keys" not in _added_files(work)
 
 
-def test_a_file_that_is_there_is_left_alone(work: Path) -> None:
-    """Somebody may have written more into it."""
+def test_an_existing_gitignore_is_kept(work: Path) -> None:
+    """A user may have added lines to the file."""
     storage = work / "snapshots"
     _capture(storage)
     (storage / ".keys" / ".gitignore").write_text("*\n# ours\n")
@@ -60,10 +60,10 @@ def test_a_file_that_is_there_is_left_alone(work: Path) -> None:
 
 
 def test_a_new_archive_inside_a_work_tree_is_warned_about(work: Path) -> None:
-    """Once, with what to do; a storage of its own needs no word."""
-    said = _capture(work / "snapshots")
-    assert f"is inside the git work tree {work}" in said
-    assert "add snapshots/ to" in said
+    """The warning is printed once and names a remedy. A storage outside a work tree gets no warning."""
+    warning = _capture(work / "snapshots")
+    assert f"is inside the git work tree {work}" in warning
+    assert "add snapshots/ to" in warning
     assert "work tree" not in _capture(work / "snapshots")
 
     own = work.parent / "elsewhere" / "snapshots"

@@ -1,6 +1,6 @@
-"""Killed, or out of space, at every call that changes a file: nothing that was there is lost, and the next run mends.
+"""Killed, or without disk space, at every call that changes a file: no sample is lost, and the next run cleans up.
 
-Here every few points are tried; with GITSNAP_EVERY_POINT=1 (scripts/soak) all of them.
+By default the tests try some points; with GITSNAP_EVERY_POINT=1 (scripts/soak) they try all points.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _SECRET = (
     "type: addons.projectsveltos.io/cluster-profile\ndata:\n  k: {}\n"
 )
 _QUICK: dict[str, float] = {"settled": 0.0}
-"""A lock file that nobody holds is a leftover at once, so that a run does not wait for it."""
+"""A lock file without a holder counts as a leftover at once, so that a run does not wait for it."""
 
 _Content = Mapping[tuple[Area, str], bytes]
 
 
 @dataclass(frozen=True)
 class _Scenario:
-    """What is run, and how."""
+    """A command and the state of the storage before it."""
 
     words: tuple[str, ...]
     settings: Mapping[str, float]
     step: int
-    """Every so many points are tried, unless all are."""
+    """Distance between two tested points, unless all points are tested."""
     samples: int = 2
-    """How many there are before."""
+    """Number of samples before the command."""
     changed: bool = False
-    """Whether the cluster changed after the last of them."""
+    """Whether the cluster changed after the last of these samples."""
 
 
 _CAPTURE = ("capture", "--from-dir", "cluster", "--storage", ".", "--snapshot", "hourly")
@@ -60,7 +60,7 @@ _SCENARIOS = {
     "retention": _Scenario(_PRUNE, {}, step=7, samples=4),
 }
 _FAILING = {("first", "ENOSPC"), ("changed", "EROFS"), ("maintenance", "ENOSPC"), ("retention", "EACCES")}
-"""The disks that fail here; the others only where every point is tried."""
+"""The combinations that are tested by default. scripts/soak tests all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WritePoints]:
 
 
 def _fill(folder: Path, turn: int) -> None:
-    """A cluster: in each turn one object is modified, one comes, one goes, and a value of a Secret is another."""
+    """Write a cluster. Each turn modifies one object, adds one, removes one, and changes a value of a Secret."""
     (folder / "cluster").mkdir(exist_ok=True)
     for name, tier in (("steady", 0), ("modified", turn), (f"turn-{turn}", turn)):
         (folder / "cluster" / f"{name}.yaml").write_text(_PROFILE.format(name, tier))
@@ -87,7 +87,7 @@ def _run(points: WritePoints, scenario: _Scenario, *, fault: Fault = Fault.NONE,
 
 
 def _prepare(points: WritePoints, scenario: _Scenario) -> Path:
-    """Where every run of the scenario begins: a folder to copy."""
+    """Return a folder with the state before the scenario's command, to copy for every run."""
     _clear(points)
     for turn in range(scenario.samples):
         _fill(points.below, turn)
@@ -111,14 +111,14 @@ def _restore(points: WritePoints, prepared: Path) -> None:
 
 
 def _content(archive: GitArchive, sample: Sample) -> _Content:
-    """Everything in a sample but ciphertexts, which differ from run to run."""
+    """Return the content of a sample except ciphertexts, which differ between runs."""
     tree = archive.tree(sample)
     areas = (Area.CONFIGURATION, Area.INVENTORY)
     return {(area, path): tree.read(blob) for area in areas for path, blob in tree.files(area).items()}
 
 
 def _contents(folder: Path) -> dict[str, _Content]:
-    """Id of each sample's tag -> what the sample holds."""
+    """Return the content of each sample, by the id of its tag."""
     if not folder.exists():
         return {}
     archive = open_archive_at(folder)
@@ -126,9 +126,9 @@ def _contents(folder: Path) -> dict[str, _Content]:
 
 
 def _leftovers(folder: Path) -> list[str]:
-    """Files that only a run that was cut off leaves behind.
+    """Return the temporary files that only an interrupted run leaves.
 
-    Not packs under a temporary name: this very process has them open, so that they are kept (test_leftovers.py).
+    Packs with temporary names are not included. This process has them open, so they are kept (test_leftovers.py).
     """
     patterns = (
         "*.lock",
@@ -139,8 +139,8 @@ def _leftovers(folder: Path) -> list[str]:
         ".making-*",
         "packed-refs.new",
     )
-    found = {file for pattern in patterns for file in folder.rglob(pattern)}
-    return sorted(str(file.relative_to(folder)) for file in found if file.name != "gitsnap.lock")
+    leftovers = {file for pattern in patterns for file in folder.rglob(pattern)}
+    return sorted(str(file.relative_to(folder)) for file in leftovers if file.name != "gitsnap.lock")
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -148,8 +148,8 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def _check_mended(points: WritePoints, scenario: _Scenario, before: dict[str, _Content], expected: _Content) -> None:
-    """After a cut-off run: what was there is there; the next capture succeeds, and leaves all as it should be."""
+def _check_repaired(points: WritePoints, scenario: _Scenario, before: dict[str, _Content], expected: _Content) -> None:
+    """After an interrupted run: recorded samples are intact, and the next capture succeeds and cleans up."""
     hourly = points.below / "hourly"
     assert len(list_archives(points.below)) == int(hourly.exists())
     now = _contents(hourly)
@@ -174,7 +174,7 @@ def _check_mended(points: WritePoints, scenario: _Scenario, before: dict[str, _C
 
 @pytest.mark.parametrize("name", _SCENARIOS)
 def test_killed_at_any_point(points: WritePoints, name: str) -> None:
-    """Whatever was recorded reads back byte for byte, and one more capture, without anybody's help, mends the rest."""
+    """Recorded samples stay the same byte for byte, and one more capture repairs the rest without help."""
     scenario = _SCENARIOS[name]
     prepared = _prepare(points, scenario)
     before = _contents(points.below / "hourly")
@@ -187,9 +187,9 @@ def test_killed_at_any_point(points: WritePoints, name: str) -> None:
     for number in numbers:
         _restore(points, prepared)
         ran = _run(points, scenario, fault=Fault.KILL, at=number)
-        assert ran.code in (-9, 0), ran.said  # the order of what is written may differ from run to run by a call or two
+        assert ran.code in (-9, 0), ran.said  # the calls may differ between runs
         try:
-            _check_mended(points, scenario, before, expected)
+            _check_repaired(points, scenario, before, expected)
         except AssertionError as error:
             raise AssertionError(f"killed at {number} of {whole.points}") from error
     print(f"{name}: killed at {len(numbers)} of {whole.points} points")
@@ -198,9 +198,9 @@ def test_killed_at_any_point(points: WritePoints, name: str) -> None:
 @pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT", "EACCES", "EROFS", "EIO"])
 @pytest.mark.parametrize("name", _SCENARIOS)
 def test_a_disk_that_fails_at_any_point(points: WritePoints, name: str, error: str) -> None:
-    """Full, over quota, not writable any more, read-only or broken: said in words, and one more capture mends the rest.
+    """The error names the cause (full, over quota, read-only, broken), and one more capture repairs the rest.
 
-    A run may also succeed, where what failed is not part of a sample: the working tree, packing, the cache.
+    A run may succeed if the failed file is not part of a sample: the working tree, a pack, the cache.
     """
     scenario = _SCENARIOS[name]
     if not _EVERY and (name, error) not in _FAILING:
@@ -219,7 +219,7 @@ def test_a_disk_that_fails_at_any_point(points: WritePoints, name: str, error: s
             assert ran.code in (0, 6), ran.said
             assert ran.code == 0 or "error: " in ran.said
             assert "Traceback" not in ran.said
-            _check_mended(points, scenario, before, expected)
+            _check_repaired(points, scenario, before, expected)
         except AssertionError as problem:
             raise AssertionError(f"{error} at {number} of {whole.points}: {ran.said}") from problem
     print(f"{name}: {error} at {len(numbers)} of {whole.points} points")

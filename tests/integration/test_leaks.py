@@ -1,7 +1,7 @@
-"""A canary in every place a secret can come from, looked for wherever it could go: found in mode plaintext only.
+"""A canary in every source of secrets, searched in every output: only the mode plaintext has canaries.
 
-The commands of a day, on a real API server that quotes values when it refuses a write, with tracebacks switched on and
-the most generous umask.
+The tests run the usual commands on a real API server that quotes values when it denies a write, with tracebacks
+enabled and the umask 0.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ _FIELDS = (
 
 
 def _canary(place: str) -> str:
-    """With characters that URLs, JSON and shells write in another way."""
+    """Return a text with characters that URLs, JSON and shells escape."""
     return f'cAnary@{place} "7é/+'
 
 
 class _Day:
-    """A cluster with canaries, and what the commands of a day say and leave behind."""
+    """A cluster with canaries, with the output and the files of the usual commands."""
 
     def __init__(self, api: ApiServer, folder: Path, mode: str) -> None:
         self.api = api
         self.folder = folder
         self.mode = mode
-        self.said = b""
+        self.output = b""
         (folder / "tmp").mkdir()
         self.storage = folder / "storage"
         self.storage.mkdir()
@@ -117,11 +117,11 @@ class _Day:
             self.api.ask("PATCH", f"{path}/{name}", document, content_type=content_type)
 
     def change(self) -> None:
-        """Other values in a Secret and in a chart."""
+        """Change values in a Secret and in a chart."""
         self._make("PATCH", changed="changed-")
 
     def run(self, *commands: tuple[int, str | list[str]]) -> None:
-        """Commands in one process, each with the exit code that it must have; tracebacks of errors are printed."""
+        """Run commands in one process, and check their exit codes. Errors print their tracebacks."""
         listed = [words.split() if isinstance(words, str) else words for _, words in commands]
         environment = {
             **os.environ,
@@ -138,13 +138,13 @@ class _Day:
             capture_output=True,
             check=True,
         )
-        self.said += done.stdout + done.stderr
+        self.output += done.stdout + done.stderr
         codes = json.loads((self.folder / "codes.json").read_text())
         assert codes == [code for code, _ in commands], done.stderr.decode()[-5000:]
 
-    def everything(self) -> Iterator[tuple[str, bytes]]:
-        """All that was printed or written, git's objects unpacked, reachable or not."""
-        yield "output", self.said
+    def read_everything(self) -> Iterator[tuple[str, bytes]]:
+        """Yield all output and all files. Git objects are unpacked, even unreachable objects."""
+        yield "output", self.output
         for file in sorted(self.folder.rglob("*")):
             if file.is_file() and not file.is_symlink():
                 yield str(file.relative_to(self.folder)), file.read_bytes()
@@ -153,19 +153,19 @@ class _Day:
             done = subprocess.run(command, cwd=repository, capture_output=True, check=True)
             yield f"objects of {repository.name}", done.stdout
 
-    def found(self) -> dict[str, set[str]]:
-        """Canary -> where it is."""
-        forms = {place: tuple(dict.fromkeys(forms_of(_canary(place)))) for place in _PLACES}
+    def find_canaries(self) -> dict[str, set[str]]:
+        """Return the places of each canary."""
+        canary_forms = {place: tuple(dict.fromkeys(forms_of(_canary(place)))) for place in _PLACES}
         return {
             place: where
-            for place, wanted in forms.items()
-            if (where := {name for name, content in self.everything() if any(form in content for form in wanted)})
+            for place, forms in canary_forms.items()
+            if (where := {name for name, content in self.read_everything() if any(form in content for form in forms)})
         }
 
 
 @contextlib.contextmanager
 def _quoting(api: ApiServer) -> Iterator[None]:
-    """An admission policy that refuses some objects and quotes what is in them, as webhooks do."""
+    """Bind an admission policy that denies updates and quotes values of the objects, as webhooks do."""
     root, name = "/apis/admissionregistration.k8s.io/v1", "gitsnap.test.quoting"
     rule = {"operations": ["UPDATE"], "apiVersions": ["*"], "scope": "*"}
     message = (
@@ -202,12 +202,12 @@ _REFUSED = (
 
 
 def _quoted(api: ApiServer, path: str) -> bool:
-    """Whether the server refuses a change and quotes the object's value."""
+    """Return whether the server denies a change and quotes the object's value."""
     patch = {"metadata": {"labels": {"tried": "yes"}}}
     status, answer = api.request("PATCH", path, patch, content_type="application/merge-patch+json")
-    said = json.dumps(answer, ensure_ascii=False)
-    return (status >= 400 and any(form.decode() in said for form in forms_of(_canary("changed-data")) if form)) or (
-        status >= 400 and "changed-chart-values" in said
+    message = json.dumps(answer, ensure_ascii=False)
+    return (status >= 400 and any(form.decode() in message for form in forms_of(_canary("changed-data")) if form)) or (
+        status >= 400 and "changed-chart-values" in message
     )
 
 
@@ -218,8 +218,8 @@ def _capture(mode: str) -> list[str]:
     return words
 
 
-def _day(day: _Day) -> None:
-    """Everything that has to do with one archive."""
+def _run_commands(day: _Day) -> None:
+    """Run every command that reads or writes an archive."""
     day.run((0, _capture(day.mode)))
     day.change()
     day.run(
@@ -239,17 +239,11 @@ def _day(day: _Day) -> None:
     )
 
 
-def _sensitive(day: _Day) -> set[str]:
-    """The canaries that the mode promises to keep: without fingerprints no field of another object is hidden."""
-    own = {"data", "changed-data", "last-applied", "kapp-original", "rancher-applied", "values-from"}
-    return set(_PLACES) if day.mode in ("encrypt", "redact") else own
-
-
 @pytest.mark.parametrize("mode", ["encrypt", "redact", "omit"])
 def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) -> None:
-    """Not in what is printed, nor in files, nor in git's objects here or at the remote; files are the owner's alone."""
+    """No output, file or git object has a canary, here or at the remote. Only the owner can read the files."""
     day = _Day(api, tmp_path, mode)
-    _day(day)
+    _run_commands(day)
     back = ["rollback", "--snapshot", "hourly", "--sample", "latest~1"]
     refused = 14 if mode == "redact" else 0
     day.run(
@@ -259,9 +253,9 @@ def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) 
         (0, "verify"),
     )
 
-    found = day.found()
+    leaks = day.find_canaries()
 
-    assert {place: where for place, where in found.items() if place in _kept_by(mode)} == {}
+    assert {place: where for place, where in leaks.items() if place in _kept_by(mode)} == {}
     for file in day.storage.rglob("*"):
         bits = stat.S_IMODE(file.lstat().st_mode)
         assert file.is_symlink() or not bits & 0o077, f"{file}: {bits:o}"
@@ -269,29 +263,29 @@ def test_no_canary_is_found_anywhere(api: ApiServer, tmp_path: Path, mode: str) 
 
 
 def _kept_by(mode: str) -> set[str]:
-    """The canaries that a mode promises to keep: without fingerprints no field of another object is hidden."""
+    """Return the canaries that a mode hides. Without fingerprints, no field of other objects is hidden."""
     own = {"data", "changed-data", "last-applied", "kapp-original", "rancher-applied", "values-from"}
     return own if mode == "omit" else set(_PLACES)
 
 
-def test_in_plain_text_the_same_search_finds_them(api: ApiServer, tmp_path: Path) -> None:
-    """So it can find something; copies in annotations are kept in no mode."""
+def test_the_search_finds_canaries_in_plaintext(api: ApiServer, tmp_path: Path) -> None:
+    """This proves that the search works. Copies in annotations are removed in every mode."""
     day = _Day(api, tmp_path, "plaintext")
-    _day(day)
+    _run_commands(day)
 
-    found = day.found()
+    leaks = day.find_canaries()
 
     copies = {"last-applied", "kapp-original", "rancher-applied"}
-    assert set(found) == set(_PLACES) - copies
+    assert set(leaks) == set(_PLACES) - copies
     for place in ("data", "changed-data", "values-from"):
-        assert {"objects of hourly", "objects of remote.git"} <= found[place]
-    assert "output" in found["changed-data"]  # `show` prints it; no diff ever does
-    assert "output" not in found["data"]
+        assert {"objects of hourly", "objects of remote.git"} <= leaks[place]
+    assert "output" in leaks["changed-data"]  # `show` prints it; no diff ever does
+    assert "output" not in leaks["data"]
 
 
 @pytest.mark.parametrize("mode", ["encrypt", "redact", "omit", "plaintext"])
-def test_no_canary_is_in_what_a_controller_says(api: ApiServer, tmp_path: Path, mode: str) -> None:
-    """Not in its verbose log, whatever goes well or wrong, nor in Events, status and metrics; not even in plaintext."""
+def test_no_canary_is_in_the_output_of_a_controller(api: ApiServer, tmp_path: Path, mode: str) -> None:
+    """The verbose log, Events, status and metrics have no canary in any mode, with and without errors."""
     day = _Day(api, tmp_path, mode)
     installed = Installation(api, tmp_path)
     installed.apply()
@@ -302,34 +296,34 @@ def test_no_canary_is_in_what_a_controller_says(api: ApiServer, tmp_path: Path, 
         flags=("--allow-local-push", "--allow-plaintext"),
     )
     try:
-        _controlled_day(day, installed)
-        said = {"log": json.dumps(process.log, ensure_ascii=False), "metrics": process.get("/metrics")[1]}
-        said["status"] = json.dumps(api.ask("GET", SNAPSHOTS), ensure_ascii=False)
-        said["events"] = json.dumps(installed.events("hourly"), ensure_ascii=False)
+        _run_controller(day, installed)
+        texts = {"log": json.dumps(process.log, ensure_ascii=False), "metrics": process.get("/metrics")[1]}
+        texts["status"] = json.dumps(api.ask("GET", SNAPSHOTS), ensure_ascii=False)
+        texts["events"] = json.dumps(installed.events("hourly"), ensure_ascii=False)
         process.terminate()
     finally:
         installed.remove()
 
-    assert {one["level"] for one in process.log} == {"debug", "info", "warning"}
-    day.said += "\n".join(said.values()).encode()
-    found = day.found()
-    assert not {place for place, where in found.items() if where & {"output", "log-0"}}
+    assert {line["level"] for line in process.log} == {"debug", "info", "warning"}
+    day.output += "\n".join(texts.values()).encode()
+    leaks = day.find_canaries()
+    assert not {place for place, where in leaks.items() if where & {"output", "log-0"}}
     if mode == "plaintext":
-        assert {"objects of hourly", "objects of remote.git"} <= found["changed-data"]
+        assert {"objects of hourly", "objects of remote.git"} <= leaks["changed-data"]
     else:
-        assert {place: where for place, where in found.items() if place in _kept_by(mode)} == {}
+        assert {place: where for place, where in leaks.items() if place in _kept_by(mode)} == {}
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def _controlled_day(day: _Day, installed: Installation) -> None:
-    """Samples before and after a change, pushed; then a remote that refuses, a kind not served, a bad schedule."""
+def _run_controller(day: _Day, installed: Installation) -> None:
+    """Take and push samples before and after a change. Then a push fails, a kind is unknown, a schedule is invalid."""
     secrets: dict[str, Any] = {"mode": day.mode}
     if day.mode == "encrypt":
         secrets["recipients"] = [_RECIPIENT]
     if day.mode in ("encrypt", "redact"):
         secrets["sensitiveFields"] = [
             {"kind": kind, "group": group, "path": path}
-            for (kind, _, group), path in ((one.split()[0].partition("."), one.split()[1]) for one in _FIELDS)
+            for (kind, _, group), path in ((field.split()[0].partition("."), field.split()[1]) for field in _FIELDS)
         ]
     spec = {"schedule": "@yearly", "storage": str(day.storage), "secrets": secrets, "push": {"url": str(day.remote)}}
     installed.snapshot("hourly", {**spec, "successfulSnapshotLimit": 1})
@@ -347,11 +341,11 @@ def _controlled_day(day: _Day, installed: Installation) -> None:
     sample("third")
     wait_for(lambda: installed.condition("hourly", "Pushed")[0] == "False", "a push that fails")
     installed.change("hourly", {"spec": {"schedule": "61 * * * *"}})
-    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the complaint")
+    wait_for(lambda: installed.condition("hourly", "Ready") == ("False", "InvalidSpec"), "the error")
 
 
-def test_what_the_server_quotes_is_not_passed_on(api: ApiServer, tmp_path: Path) -> None:
-    """Writes of a rollback that are refused with the value in the message: ours names the object alone."""
+def test_values_in_messages_of_the_server_are_not_printed(api: ApiServer, tmp_path: Path) -> None:
+    """The server denies writes of a rollback and quotes values. The error of gitsnap names only the object."""
     day = _Day(api, tmp_path, "encrypt")
     day.run((0, _capture("encrypt")))
     day.change()
@@ -359,13 +353,13 @@ def test_what_the_server_quotes_is_not_passed_on(api: ApiServer, tmp_path: Path)
     with _quoting(api):
         day.run((14, [*back, "--dry-run"]), (14, [*back, "--yes", "-o", "json"]))
 
-    assert day.found() == {}
-    assert b"ClusterProfile p" in day.said
-    assert b"Secret default/typed" in day.said
+    assert day.find_canaries() == {}
+    assert b"ClusterProfile p" in day.output
+    assert b"Secret default/typed" in day.output
 
 
 def test_values_that_only_a_file_can_have(tmp_path: Path) -> None:
-    """`stringData`, a misspelt field, a value that is no base64: nothing of them is kept from a folder of files."""
+    """Files may have `stringData`, a misspelt field and invalid base64. No archive has these values."""
     (tmp_path / "cluster").mkdir()
     document = {
         "apiVersion": "v1",

@@ -1,7 +1,7 @@
-"""Rollbacks on a real API server while a simulated addon-controller, a process of its own, lags behind.
+"""Rollbacks on a real API server while a simulated addon-controller, a separate process, lags behind.
 
-Each situation that lost add-ons on a running Sveltos, and its brothers. ``GITSNAP_LIVE_ROUNDS`` sets the number of
-rounds of each; a long run by hand takes 200.
+The tests repeat each situation that lost add-ons on a running Sveltos, and similar situations. ``GITSNAP_LIVE_ROUNDS``
+sets the number of rounds of each situation. A long manual run uses 200.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tests.testbed.apiserver import ApiServer
 
 ROUNDS = int(os.environ.get("GITSNAP_LIVE_ROUNDS", "1"))
 SPEED = 20.0
-"""Seconds of Sveltos in a second: its retries of ten seconds take half a second."""
+"""Simulated seconds in a real second: a Sveltos retry after ten seconds takes half a second."""
 
 
 class Simulator:
-    """The process, which can be killed and started again."""
+    """A simulator process that the tests can kill and start again."""
 
     def __init__(self, api: ApiServer, folder: Path) -> None:
         self._kubeconfig = api.kubeconfig()
@@ -40,7 +40,7 @@ class Simulator:
         self.log, self.state = folder / "happenings", folder / "state"
 
     def control(self, word: str) -> None:
-        """``up`` or ``down``."""
+        """Start (``up``) or kill (``down``) the simulator."""
         with self._lock:
             if word == "down" and self._process is not None:
                 self._process.send_signal(signal.SIGKILL)
@@ -62,24 +62,24 @@ class Simulator:
             )
 
     def happenings(self) -> list[Happening]:
-        """What happened on the managed clusters so far; a process that died says why."""
+        """Return the events on the managed clusters so far. A process that died fails the test with its output."""
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError((self._folder / "output").read_text()[-3000:])
         return read_log(self.log)
 
     def running(self, namespace: str) -> dict[str, str]:
-        """What runs on the clusters of a namespace."""
-        found = {}
+        """Return the content that runs on the clusters of a namespace."""
+        contents = {}
         for entry in read_state(self.state):
             cluster = key_of(entry["cluster"])
             if cluster is not None and cluster.namespace == namespace:
-                found[f"{cluster.name} {entry['slot']['kind']} {entry['slot']['name']}"] = entry["content"]
-        return found
+                contents[f"{cluster.name} {entry['slot']['kind']} {entry['slot']['name']}"] = entry["content"]
+        return contents
 
 
 @pytest.fixture
 def simulator(api: ApiServer, tmp_path: Path) -> Iterator[Simulator]:
-    """A running one."""
+    """A running simulator."""
     process = Simulator(api, tmp_path)
     process.control("up")
     yield process
@@ -88,24 +88,26 @@ def simulator(api: ApiServer, tmp_path: Path) -> Iterator[Simulator]:
 
 
 def _clear(api: ApiServer) -> None:
-    """Take the finalizers off, which nobody else does now."""
+    """Remove the finalizers, because no controller runs that would remove them, and delete the objects."""
     cluster = adapters.connect(kubeconfig=str(api.kubeconfig()))
     for kind in (kinds.CLUSTER_SUMMARY, kinds.CLUSTER_PROFILE, kinds.CLUSTER_CONFIGURATION):
         resource = cluster.resource_type(kind)
         for page in cluster.list(resource) if resource is not None else ():
-            for one in page.items:
-                place = f"/namespaces/{one['metadata']['namespace']}" if "namespace" in one["metadata"] else ""
-                path = (
-                    f"/apis/{one['apiVersion']}{place}/{resource.plural if resource else ''}/{one['metadata']['name']}"
-                )
+            for document in page.items:
+                metadata = document["metadata"]
+                place = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+                plural = resource.plural if resource else ""
+                path = f"/apis/{document['apiVersion']}{place}/{plural}/{metadata['name']}"
                 patch = {"metadata": {"finalizers": None}}
                 api.request("PATCH", path, patch, content_type="application/merge-patch+json")
                 api.request("DELETE", path)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
-def test_nothing_leaves_unsaid(situation: Situation, api: ApiServer, simulator: Simulator, tmp_path: Path) -> None:
-    """A rollback and its undo, again and again: what is deleted was named before."""
+def test_every_deletion_is_announced(
+    situation: Situation, api: ApiServer, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Rollback and undo, several times: every add-on that is deleted was announced before."""
     names = Names(f"s-{situation.name}")
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": names.prefix}})
     cluster = adapters.connect(kubeconfig=str(api.kubeconfig()))
@@ -117,10 +119,10 @@ def test_nothing_leaves_unsaid(situation: Situation, api: ApiServer, simulator: 
     rounds: list[Round] = [player.play() for _ in range(ROUNDS)]
 
     print(summed_up(rounds))
-    assert [one.unsaid for one in rounds if one.unsaid] == []
+    assert [played.unsaid for played in rounds if played.unsaid] == []
     if not situation.at_once:
-        assert any(one.deleted for one in rounds) is (situation.name in _WITHDRAWING), summed_up(rounds)
+        assert any(played.deleted for played in rounds) is (situation.name in _WITHDRAWING), summed_up(rounds)
 
 
 _WITHDRAWING = frozenset({"fewer-refs", "depends-on", "dry-run", "missing-optional", "fewer-replicas"})
-"""The situations in which something is to leave, named. A profile that is being deleted goes when its owner wanted."""
+"""The situations in which add-ons are withdrawn, and announced. Profiles under deletion are not among them."""

@@ -1,4 +1,4 @@
-"""The change log of an archive, of an object and of a cluster: when, which fields, and who."""
+"""The change log of an archive, of an object and of a cluster: time, fields and field manager of each change."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_everything_newest_first(place: Path) -> None:
-    """Each change of each object, with sample, fields and field manager; deleted objects as well."""
+    """Each change of each object, with sample, fields and field manager. Deleted objects are included."""
     entries = [
         (entry["action"], entry["kind"], entry["name"], entry["fields"], entry["manager"]) for entry in _changes(place)
     ]
@@ -86,7 +86,7 @@ def test_everything_newest_first(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count"),
+    ("pattern", "count"),
     [
         ("ClusterProfile/guestbook", 3),
         ("clusterprofiles/guestbook", 3),
@@ -96,9 +96,9 @@ def test_everything_newest_first(place: Path) -> None:
         ("eventtriggers", 0),
     ],
 )
-def test_one_object_by_a_persons_words(place: Path, wanted: str, count: int) -> None:
-    """Kinds in any case and as plurals, names with or without namespace; deleted objects as well."""
-    assert len(_changes(place, wanted)) == count
+def test_names_of_one_object(place: Path, pattern: str, count: int) -> None:
+    """Kinds in any case and as plurals, names with or without namespace. Deleted objects are included."""
+    assert len(_changes(place, pattern)) == count
 
 
 def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
@@ -124,40 +124,40 @@ def test_a_config_map_that_is_deleted_or_comes_back(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "hint"),
+    ("pattern", "hint"),
     [
         ("ClusterProfile/guestbok", "Did you mean ClusterProfile/other?"),
         ("ClusterProfile/oter", "Did you mean ClusterProfile/other?"),
         ("ClusterProfil/guestbook", "The newest sample has no ClusterProfil; is that the kind?"),
     ],
 )
-def test_an_object_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+def test_an_object_that_never_existed(place: Path, pattern: str, hint: str) -> None:
     """The error suggests objects. An object that existed once is no error, whatever the limits."""
-    done = gitsnap(place, "log", wanted)
+    done = gitsnap(place, "log", pattern)
 
     assert (done.returncode, done.stdout) == (4, "")
-    assert f"the archive never had {wanted}" in done.stderr
+    assert f"the archive never had {pattern}" in done.stderr
     assert hint in done.stderr
     assert _changes(place, "ClusterProfile/guestbook", "--until", "2001-01-01") == []
 
 
 @pytest.mark.parametrize(
-    ("wanted", "hint"),
+    ("pattern", "hint"),
     [
         ("ClusterProfil", "Did you mean ClusterProfile"),
         ("Zzz", "It has: ClusterProfile.config.projectsveltos.io"),
     ],
 )
-def test_a_kind_that_never_existed(place: Path, wanted: str, hint: str) -> None:
+def test_a_kind_that_never_existed(place: Path, pattern: str, hint: str) -> None:
     """Without the error, the answer would be that nothing of the kind changed."""
-    done = gitsnap(place, "log", wanted)
+    done = gitsnap(place, "log", pattern)
 
     assert (done.returncode, done.stdout) == (4, "")
-    assert f"the archive never had a kind {wanted}" in done.stderr
+    assert f"the archive never had a kind {pattern}" in done.stderr
     assert hint in done.stderr
 
 
-def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
+def test_a_change_of_scope_is_no_addition_or_deletion(place: Path) -> None:
     """An object that enters or leaves with the scope may exist all the time. Other additions and deletions are real."""
     cluster = place / "cluster"
     role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {}\nrules: []\n"
@@ -188,8 +188,8 @@ def test_what_a_wider_scope_brings_was_not_covered(place: Path) -> None:
     ]
 
 
-def test_a_tree_without_its_description_ends_no_log(place: Path) -> None:
-    """Somebody removed gitsnap.yaml by hand: the entries of that commit have the actions that git gives."""
+def test_a_tree_without_gitsnap_yaml_does_not_stop_the_log(place: Path) -> None:
+    """A commit by hand removed gitsnap.yaml: its entries have the actions that git reports."""
     archive = place / "hourly"
     next(archive.glob("configuration/_cluster/*/other.yaml")).unlink()
     (archive / "gitsnap.yaml").unlink()
@@ -209,7 +209,7 @@ def test_bounds_and_limit(place: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--since", "yesterday"], ["a/b/c/d"], ["ClusterProfile/x", "--cluster", "c"]])
-def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
+def test_invalid_arguments(place: Path, arguments: list[str]) -> None:
     """A usage error names the argument that cannot be parsed."""
     done = gitsnap(place, "log", *arguments)
 
@@ -217,8 +217,8 @@ def test_what_is_meant_must_be_clear(place: Path, arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_commit_by_somebody_else_is_shown_as_such(place: Path) -> None:
-    """A commit by hand has no sample. The next capture reverts it, and that entry has one."""
+def test_a_commit_by_hand_is_shown_as_such(place: Path) -> None:
+    """A commit by hand has no sample. The next capture reverts the commit, and that entry has a sample."""
     archive = place / "hourly"
     path = next(archive.glob("configuration/_cluster/*/other.yaml"))
     path.write_text(path.read_text().replace("tier: 1", "tier: 9"))
@@ -230,8 +230,8 @@ def test_a_commit_by_somebody_else_is_shown_as_such(place: Path) -> None:
     assert [(entry["date"] is None, entry["fields"]) for entry in entries] == [(True, "spec.tier"), (False, "")]
 
 
-def test_patterns_are_whole_paths_where_they_can_be() -> None:
-    """git finds a literal path fastest, by its changed-path filters."""
+def test_patterns_become_literal_paths() -> None:
+    """A literal path lets git use its changed-path filters, which is fastest."""
     assert ObjectPattern.parse("ClusterProfile/a").pathspecs() == [
         ":(literal)configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
     ]
@@ -245,8 +245,8 @@ def test_patterns_are_whole_paths_where_they_can_be() -> None:
         ObjectPattern.parse("a//b")
 
 
-def test_what_the_server_changed_was_changed_by_nobody(tmp_path: Path) -> None:
-    """Another API version has no row in a diff, and an entry without a manager in the log."""
+def test_changes_by_the_server_have_no_manager(tmp_path: Path) -> None:
+    """A new API version is not a row of a diff. Its log entry has no manager."""
     cluster = tmp_path / "cluster"
     cluster.mkdir()
     for version in ("v1beta1", "v1beta2"):

@@ -1,4 +1,4 @@
-"""The manifests: every overlay renders, the API server takes them, and the roles fit what the code asks for."""
+"""The manifests: every overlay renders, the API server accepts them, and the roles match the requests of the code."""
 
 from __future__ import annotations
 
@@ -22,47 +22,48 @@ _CONFIG_MAP = "/api/v1/namespaces/default/configmaps/database"
 
 @pytest.fixture
 def installation(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
-    """Nothing applied yet."""
+    """The base of the manifests, applied."""
     made = Installation(api, tmp_path)
     made.apply()
     yield made
     made.remove()
 
 
-@pytest.mark.parametrize("overlay", [one for one in _OVERLAYS if one != "alerts"])
-def test_an_overlay_is_taken_by_the_server(installation: Installation, overlay: str) -> None:
-    """Every field is known to the API server, and every object has a namespace that is in it."""
+@pytest.mark.parametrize("overlay", [overlay for overlay in _OVERLAYS if overlay != "alerts"])
+def test_the_server_accepts_an_overlay(installation: Installation, overlay: str) -> None:
+    """The API server knows every field, and the overlay has the namespace of every object."""
     installation.apply(f"overlays/{overlay}")
 
     text = kubectl("kustomize", str(MANIFESTS / "overlays" / overlay), kubeconfig=installation.api.kubeconfig())
-    kinds = {one["kind"] for one in yaml.safe_load_all(text)}
+    kinds = {document["kind"] for document in yaml.safe_load_all(text)}
     guards = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "NetworkPolicy"}
     assert {"StatefulSet", "ClusterRole", "CustomResourceDefinition", *guards} <= kinds
     assert "Snapshot" not in kinds, "a server takes no Snapshot in the same request as the definition of the kind"
 
 
 def test_the_alerts_render(installation: Installation) -> None:
-    """They are of the Prometheus Operator's kinds, which the test's server lacks; test_metrics.py reads the rules."""
+    """The test server lacks the kinds of the Prometheus Operator. test_metrics.py checks the rules."""
     text = kubectl("kustomize", str(MANIFESTS / "overlays" / "alerts"), kubeconfig=installation.api.kubeconfig())
-    assert {one["kind"] for one in yaml.safe_load_all(text)} == {"PodMonitor", "PrometheusRule"}
+    assert {document["kind"] for document in yaml.safe_load_all(text)} == {"PodMonitor", "PrometheusRule"}
 
 
-def test_without_secrets_nobody_reads_them(installation: Installation) -> None:
-    """The overlay takes away the one role that reads Secrets."""
+def test_the_overlay_without_secrets_grants_no_access_to_secrets(installation: Installation) -> None:
+    """The overlay removes the only role that reads Secrets."""
     folder = str(MANIFESTS / "overlays" / "without-secrets")
     text = kubectl("kustomize", folder, kubeconfig=installation.api.kubeconfig())
-    roles = [one for one in yaml.safe_load_all(text) if one["kind"] in ("ClusterRole", "Role")]
+    roles = [document for document in yaml.safe_load_all(text) if document["kind"] in ("ClusterRole", "Role")]
 
     assert roles
     assert [rule for role in roles for rule in role["rules"] if "secrets" in rule["resources"]] == []
 
 
 def _documents(folder: str) -> list[Any]:
-    return [one for file in sorted((MANIFESTS / folder).glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())]
+    files = sorted((MANIFESTS / folder).glob("*.yaml"))
+    return [document for file in files for document in yaml.safe_load_all(file.read_text())]
 
 
 def test_the_role_for_a_rollback_is_what_a_rollback_writes() -> None:
-    """Each kind that is restored has the verbs that its requests need, and no other kind or verb is there."""
+    """Each restored kind has the verbs that its requests need. The role has no other kind or verb."""
     expected: dict[tuple[str, str], set[str]] = {("", "namespaces"): {"get", "create"}}
     for kind, rule in RESTORE_RULES.items():
         if kind == NAMESPACE:
@@ -70,7 +71,7 @@ def test_the_role_for_a_rollback_is_what_a_rollback_writes() -> None:
         verbs = {"get", "create", "update", "delete"} if rule.creates else {"get", "patch"}
         expected[kind.group, BY_KIND[kind].plural] = verbs | ({"patch"} if kind in PROFILE_KINDS else set())
 
-    (role,) = [one for one in _documents("overlays/rollback") if one["kind"] == "ClusterRole"]
+    (role,) = [document for document in _documents("overlays/rollback") if document["kind"] == "ClusterRole"]
 
     assert {
         (group, plural): set(rule["verbs"])
@@ -81,13 +82,13 @@ def test_the_role_for_a_rollback_is_what_a_rollback_writes() -> None:
 
 
 def test_the_network_of_the_pod_is_closed_but_for_what_it_needs() -> None:
-    """Probes and metrics come in; names, the API server and git servers by https and ssh are reached, and nothing else.
+    """Ingress: probes and metrics. Egress: DNS, the API server, and git servers by https and ssh.
 
-    The addresses of the link, where clouds have their metadata service, are left out.
+    Link-local addresses, where clouds serve their metadata, are excluded.
     """
     documents = _documents("base")
-    (policy,) = [one["spec"] for one in documents if one["kind"] == "NetworkPolicy"]
-    (pods,) = [one["spec"]["template"] for one in documents if one["kind"] == "StatefulSet"]
+    (policy,) = [document["spec"] for document in documents if document["kind"] == "NetworkPolicy"]
+    (pods,) = [document["spec"]["template"] for document in documents if document["kind"] == "StatefulSet"]
 
     assert policy["podSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
@@ -100,8 +101,8 @@ def test_the_network_of_the_pod_is_closed_but_for_what_it_needs() -> None:
     }
     everywhere = {(block, port) for block in ("0.0.0.0/0", "::/0") for port in (22, 443, 6443)}
     assert open_to == everywhere | {("pods", 53)}
-    left_out = [peer["ipBlock"]["except"] for peer in policy["egress"][1]["to"]]
-    assert left_out == [["169.254.0.0/16"], ["fe80::/10"]]
+    excluded = [peer["ipBlock"]["except"] for peer in policy["egress"][1]["to"]]
+    assert excluded == [["169.254.0.0/16"], ["fe80::/10"]]
 
 
 def _gitsnap(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -110,8 +111,8 @@ def _gitsnap(installation: Installation, *arguments: str) -> subprocess.Complete
     return gitsnap(installation.storage, *arguments, KUBECONFIG=kubeconfig, GITSNAP_STORAGE=storage)
 
 
-def test_rolling_back_takes_the_role_of_its_overlay(installation: Installation) -> None:
-    """As `kubectl exec` runs it in the pod: refused, naming the overlay; with the overlay it works."""
+def test_a_rollback_needs_the_role_of_its_overlay(installation: Installation) -> None:
+    """As `kubectl exec` runs in the pod: without the overlay a rollback fails and names the overlay."""
     api = installation.api
     profile = {
         "apiVersion": "config.projectsveltos.io/v1beta1",

@@ -1,4 +1,4 @@
-"""People at work inside an archive while captures run: nothing of theirs is lost, and nothing of the archive's."""
+"""Operators who work inside an archive during captures: neither their work nor a sample is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hourly(tmp_path: Path) -> GitArchive:
 
 
 def _take(to: GitArchive, turn: int) -> RecordedSample:
-    """A sample of a cluster that changes with each turn."""
+    """Take a sample of a cluster that changes with each turn."""
     with to.writer() as writer:
         return _record(writer, turn)
 
@@ -63,7 +63,7 @@ def _read(of: GitArchive, sample: Sample) -> Mapping[str, bytes]:
 
 
 def _check(of: GitArchive, turns: int) -> None:
-    """Every turn has its sample, whole and in order; git finds nothing wrong."""
+    """Check that every turn has its sample, complete and in order, and that git finds no damage."""
     opened = archive.open_archive_at(Path(of.location))
     samples = opened.samples()
     assert [sample.sequence for sample in samples] == list(range(1, turns + 1))
@@ -77,7 +77,7 @@ def _shown(of: GitArchive, path: str = _A) -> Path:
 
 
 def test_a_sample_that_is_checked_out(hourly: GitArchive) -> None:
-    """`git checkout <tag>`: captures go on, what is looked at stays as it is, and the branch shows the newest again."""
+    """`git checkout <tag>`: captures continue, the files stay as they are, and the branch has the newest sample."""
     _git(hourly, "checkout", "-q", hourly.samples()[0].tag)
 
     for turn in (2, 3):
@@ -94,7 +94,7 @@ def test_a_sample_that_is_checked_out(hourly: GitArchive) -> None:
 
 
 def test_a_branch_of_an_operator(hourly: GitArchive) -> None:
-    """`git checkout -b` and commits there: the branch and its files are not touched, samples are not built on it."""
+    """`git checkout -b` with commits: the branch and its files stay, and samples are not built on the branch."""
     _git(hourly, "checkout", "-qb", "mine")
     _shown(hourly).write_text("mine\n")
     _git(hourly, "commit", "-qam", "mine")
@@ -111,7 +111,7 @@ def test_a_branch_of_an_operator(hourly: GitArchive) -> None:
 
 
 def test_a_merge_that_is_not_finished(hourly: GitArchive) -> None:
-    """Conflicts in the working tree: they stay, and what the operator then commits is kept beside the history."""
+    """Conflicts in the working tree stay, and captures continue."""
     _git(hourly, "checkout", "-qb", "mine", "HEAD~1")
     _shown(hourly).write_text("mine\n")
     _git(hourly, "commit", "-qam", "mine")
@@ -130,7 +130,7 @@ def test_a_merge_that_is_not_finished(hourly: GitArchive) -> None:
 
 
 def test_a_rebase_that_is_not_finished(hourly: GitArchive) -> None:
-    """HEAD is detached in its midst; captures go on, and once it has moved the branch no sample is lost."""
+    """HEAD is detached during the rebase. Captures continue, and no sample is lost when the branch moves."""
     _git(hourly, "checkout", "-q", "hourly")
     _shown(hourly).write_text("mine\n")
     _git(hourly, "commit", "-qam", "mine")
@@ -150,8 +150,8 @@ def test_a_rebase_that_is_not_finished(hourly: GitArchive) -> None:
     _check(hourly, 4)
 
 
-def test_an_older_state_put_back_by_force(hourly: GitArchive) -> None:
-    """`git reset --hard HEAD~1` on the branch: the next capture puts it back, keeps where it was, and shows its own."""
+def test_a_branch_that_was_reset(hourly: GitArchive) -> None:
+    """`git reset --hard HEAD~1`: the next capture restores the branch, and keeps a ref to the reset commit."""
     before = _git(hourly, "rev-parse", "hourly")
     _git(hourly, "reset", "-q", "--hard", "HEAD~1")
     older = _git(hourly, "rev-parse", "hourly")
@@ -160,7 +160,7 @@ def test_an_older_state_put_back_by_force(hourly: GitArchive) -> None:
 
     assert _git(hourly, "rev-parse", f"{taken.sample.commit}^") == before
     assert _git(hourly, "rev-parse", f"refs/gitsnap/foreign/{older}") == older
-    # The files are of the older state, which is not what the last capture wrote: somebody's, for all that is known.
+    # The files differ from the files of the last capture, so they count as changed by an operator.
     assert set(taken.left_alone) == {f"configuration/{_A}", f"configuration/{_B}"}
     _git(hourly, "reset", "-q", "--hard")
     assert _take(hourly, 3).left_alone == ()
@@ -168,7 +168,7 @@ def test_an_older_state_put_back_by_force(hourly: GitArchive) -> None:
 
 
 def test_changes_that_are_stashed(hourly: GitArchive) -> None:
-    """`git stash` before a capture, taken out of it again after it: the change comes back, and the file is not ours."""
+    """`git stash` before a capture and a restore after it: the change comes back, and the file is the operator's."""
     _shown(hourly).write_text("mine\n")
     (Path(hourly.location) / "notes.txt").write_text("notes\n")
     _git(hourly, "stash", "push", "-q", "--include-untracked")
@@ -184,7 +184,7 @@ def test_changes_that_are_stashed(hourly: GitArchive) -> None:
 
 
 _DELETING = {"gc": ("gc", "-q", "--prune=now"), "prune": ("prune", "--expire=now"), "repack": ("repack", "-adq")}
-"""What deletes objects that nothing refers to."""
+"""Commands that delete unreferenced objects."""
 
 
 @pytest.mark.parametrize("setting", ["", "false"], ids=["as it is made", "allowed by an operator"])
@@ -194,14 +194,14 @@ _DELETING = {"gc": ("gc", "-q", "--prune=now"), "prune": ("prune", "--expire=now
 def test_objects_deleted_at_the_worst_moment(
     hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, moment: str, most_loose: int, command: str, setting: str
 ) -> None:
-    """Git refuses to, or has nothing to do; where somebody took that setting away, there is never a broken sample."""
+    """Git refuses or has nothing to delete. If an operator allows the deletion, no sample is ever broken."""
     monkeypatch.setattr("gitsnap.archive.object_writer._MOST_LOOSE", most_loose)
-    said: list[str] = []
+    outputs: list[str] = []
 
     def delete() -> None:
         if setting:
             _git(hourly, "config", "extensions.preciousObjects", setting)
-        said.append(_git(hourly, *_DELETING[command], code=0 if setting or command == "gc" else 128))
+        outputs.append(_git(hourly, *_DELETING[command], code=0 if setting or command == "gc" else 128))
 
     refused: GitsnapError | None = None
     with hourly.writer() as writer:
@@ -223,7 +223,7 @@ def test_objects_deleted_at_the_worst_moment(
             refused = error
 
     takes = command == "gc" or (command == "repack") == (most_loose == 2)  # prune: loose objects; repack: packs
-    assert len(said) == 1
+    assert len(outputs) == 1
     assert (refused is not None) == (bool(setting) and moment == "durable" and takes)
     if refused is not None:
         assert "git prune" in refused.message
@@ -233,7 +233,7 @@ def test_objects_deleted_at_the_worst_moment(
 
 
 def _garbage(of: GitArchive) -> list[Path]:
-    """Objects that nothing refers to, all of them in the first folder that git comes to."""
+    """Create unreferenced objects, all in the first folder that git visits."""
     folder = of.git_folder / "objects" / "00"
     folder.mkdir(exist_ok=True)
     files = []
@@ -249,25 +249,25 @@ def _garbage(of: GitArchive) -> list[Path]:
 
 
 def test_a_prune_that_began_before_a_capture(hourly: GitArchive) -> None:
-    """It does not know of what came since, and deletes it when it comes to it: in an archive, git does not begin."""
+    """A running prune could delete objects that were written meanwhile. In an archive, git refuses to prune."""
     garbage = _garbage(hourly)
     command = ["git", "-C", hourly.location, "prune", "-v", "--expire=now"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=4096) as pruning:
-        # Nobody reads what it says: with a full pipe, it stands in the midst of the first folder.
+        # The test does not read the output: the full pipe blocks git in the middle of the first folder.
         while pruning.poll() is None and all(file.exists() for file in garbage):
             time.sleep(0.01)
         _take(hourly, 2)
-        said = pruning.communicate(timeout=60)[1]
+        errors = pruning.communicate(timeout=60)[1]
 
     _check(hourly, 3)
-    for file in garbage:  # packed meanwhile, since so many are
+    for file in garbage:  # the capture packed the loose objects
         _git(hourly, "cat-file", "-e", f"{file.parent.name}{file.name}")
-    assert "precious-objects" in said
+    assert "precious-objects" in errors
 
 
 @pytest.mark.parametrize("shape", ["file", "dangling", "folder"])
 def test_symbolic_links_of_an_operator(hourly: GitArchive, tmp_path: Path, shape: str) -> None:
-    """Where a file or a folder of gitsnap's became a link: never followed, never replaced, left and reported."""
+    """A link in place of a file or folder of gitsnap is neither followed nor replaced, and is reported."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a.yaml").write_text("outside\n")
@@ -296,7 +296,7 @@ def test_symbolic_links_of_an_operator(hourly: GitArchive, tmp_path: Path, shape
 
 
 def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) -> None:
-    """Its number is not given again, whether its ref or its object is damaged; `list` and `verify` name it."""
+    """Its number is not used again. `list` and `verify` name the tag."""
     newest = _take(hourly, 2).sample
     ref = hourly.git_folder / "refs" / "tags" / newest.tag
     ref.write_text("damaged\n")
@@ -312,15 +312,15 @@ def test_a_damaged_tag_of_the_newest_sample(hourly: GitArchive, tmp_path: Path) 
 
 
 def test_a_damaged_tag_of_an_older_sample(hourly: GitArchive) -> None:
-    """The numbers go on without a gap."""
+    """The next sample has the next number."""
     oldest = hourly.samples()[0]
     (hourly.git_folder / "refs" / "tags" / oldest.tag).write_text("damaged\n")
 
     assert _take(hourly, 2).sample.sequence == 3
 
 
-def test_a_branch_that_names_nothing(hourly: GitArchive) -> None:
-    """A flipped bit in its ref: the next capture puts it back to the newest sample and goes on from there."""
+def test_a_branch_with_a_damaged_ref(hourly: GitArchive) -> None:
+    """The branch names a missing object: the next capture restores the branch to the newest sample."""
     before = _git(hourly, "rev-parse", "hourly")
     ref = hourly.git_folder / "refs" / "heads" / "hourly"
     ref.write_text(f"{'0' * 39}1\n")

@@ -1,7 +1,7 @@
-"""A real kube-apiserver on a real etcd, in a folder of its own and on free loopback ports, for as long as a test run.
+"""A real kube-apiserver with a real etcd, in a folder of its own and on free loopback ports, during a test run.
 
-Both die with the process that started them. It speaks to the server by the standard library alone, so that what it
-prepares and checks does not depend on the adapter under test. This module must not import gitsnap.
+Both servers end with the process that started them. The module talks to the server with the standard library alone,
+so the preparation and the checks do not depend on the adapter under test. This module must not import gitsnap.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from pathlib import Path
 from typing import Any
 
 ATTEMPTS = 5
-"""A port that was free can be taken before the server binds it: then other ports are tried."""
+"""Number of starts. Another process may take a free port before the server binds it."""
 
 READY_SECONDS = 60.0
 USERS = 100
-"""Test users besides the administrator; each is handed out once."""
+"""Number of test users besides the administrator. Each user serves one test."""
 
 _TIED = Path(__file__).resolve().parent / "tied.py"
 
 
 class StartError(Exception):
-    """The server did not come up; the message has the end of its log."""
+    """The server did not start. The message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody whom the server knows by a token."""
+    """A user with a token that the server accepts."""
 
     name: str
     token: str
 
 
 class ApiServer:
-    """A running API server. Paths are those of the Kubernetes API, answers are parsed JSON."""
+    """A running API server. Paths are paths of the Kubernetes API, answers are parsed JSON."""
 
     def __init__(self, *, port: int, etcd_port: int, folder: Path, users: Sequence[User]) -> None:
         self.url = f"https://127.0.0.1:{port}"
@@ -68,7 +68,7 @@ class ApiServer:
         user: User | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, Any]:
-        """HTTP status and answer, as the administrator unless another user is named."""
+        """Send a request, as the administrator unless another user is named. Return HTTP status and answer."""
         headers = {"Authorization": f"Bearer {(user or self.admin).token}", "Content-Type": content_type}
         content = None if body is None else json.dumps(body)
         for attempt in (1, 2):
@@ -81,7 +81,7 @@ class ApiServer:
                 text = answer.read()
                 break
             except (http.client.HTTPException, OSError):
-                self.disconnect()  # an idle connection that the server has closed
+                self.disconnect()  # the server may have closed an idle connection
                 if attempt == 2:
                     raise
         try:
@@ -90,17 +90,17 @@ class ApiServer:
             return answer.status, text.decode(errors="replace")
 
     def ask(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Any:
-        """The answer to a request of the administrator that must succeed, waited for while the server is not ready."""
+        """Send a request that must succeed, as the administrator. Retries while the server is not ready."""
         for _ in range(50):
             status, answer = self.request(method, path, body, content_type=content_type)
-            if status != 429:  # what a kind answers for a moment after its definition changed
+            if status != 429:  # the answer for a moment after the definition of a kind changed
                 break
             time.sleep(0.2)
         assert 200 <= status < 300, f"{method} {path}: {status} {answer}"
         return answer
 
     def disconnect(self) -> None:
-        """Drop the open connection."""
+        """Close the open connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,9 +108,9 @@ class ApiServer:
     # Users ------------------------------------------------------------------------------------------------------------
 
     def new_user(self, *rules: Mapping[str, Sequence[str]]) -> User:
-        """A user with one ClusterRole of these rules, such as ``{"apiGroups": [""], "resources": …, "verbs": …}``.
+        """Return a user whose ClusterRole has these rules, such as ``{"apiGroups": [""], "resources": …, "verbs": …}``.
 
-        Returns when the authorizer has seen them, which takes a moment.
+        Returns when the authorizer has seen the rules, which takes a moment.
         """
         user = self._unused.pop()
         if not rules:
@@ -133,7 +133,7 @@ class ApiServer:
         return bool(answer["status"]["allowed"])
 
     def kubeconfig(self, user: User | None = None, *, cluster: Mapping[str, Any] | None = None) -> Path:
-        """A kubeconfig file with one context named after the user; ``cluster`` overrides fields of its cluster."""
+        """Write a kubeconfig file with one context for the user. ``cluster`` overrides fields of its cluster."""
         user = user or self.admin
         settings = {"server": self.url, "certificate-authority": str(self.ca), **(cluster or {})}
         content = {
@@ -152,15 +152,15 @@ class ApiServer:
     # Kinds ------------------------------------------------------------------------------------------------------------
 
     def install(self, definitions: Sequence[Mapping[str, Any]]) -> None:
-        """Install CustomResourceDefinitions and wait until all of them are served."""
+        """Install CustomResourceDefinitions, and wait until the server serves all of them."""
         root = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         for definition in definitions:
             status, answer = self.request("POST", root, definition)
             assert status in (201, 409), f"{definition['metadata']['name']}: {status} {answer}"
         waiting = {
-            f"/apis/{one['spec']['group']}/{version['name']}/{one['spec']['names']['plural']}?limit=1"
-            for one in definitions
-            for version in one["spec"]["versions"]
+            f"/apis/{definition['spec']['group']}/{version['name']}/{definition['spec']['names']['plural']}?limit=1"
+            for definition in definitions
+            for version in definition["spec"]["versions"]
             if version["served"]
         }
 
@@ -171,21 +171,24 @@ class ApiServer:
         _wait("the custom resources", all_served)
 
     def _all_discovered(self, definitions: Sequence[Mapping[str, Any]]) -> bool:
-        wanted = {
-            (one["spec"]["group"], version["name"], one["spec"]["names"]["plural"])
-            for one in definitions
-            for version in one["spec"]["versions"]
+        expected = {
+            (definition["spec"]["group"], version["name"], definition["spec"]["names"]["plural"])
+            for definition in definitions
+            for version in definition["spec"]["versions"]
             if version["served"]
         }
-        found = set()
-        for group, version in {(group, version) for group, version, _ in wanted}:
+        discovered = set()
+        for group, version in {(group, version) for group, version, _ in expected}:
             status, answer = self.request("GET", f"/apis/{group}/{version}")
             if status == 200:
-                found |= {(group, version, one["name"]) for one in answer["resources"]}
-        return wanted <= found
+                discovered |= {(group, version, resource["name"]) for resource in answer["resources"]}
+        return expected <= discovered
 
     def install_late_kind(self) -> tuple[str, str, str]:
-        """A new kind (group, kind, plural), installed now: the server's cache knows no state of it from before."""
+        """Install a new kind during the test, so that the server's cache has no earlier state of it.
+
+        Return group, kind and plural.
+        """
         number = secrets.token_hex(3)
         group, kind, plural = f"late{number}.gitsnap.test", "Late", "lates"
         schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
@@ -209,7 +212,7 @@ class ApiServer:
     # etcd -------------------------------------------------------------------------------------------------------------
 
     def compact(self, revision: str) -> None:
-        """Make etcd forget everything before a revision, as it does every few minutes in a real cluster."""
+        """Make etcd drop every revision before this one, as a real cluster does every few minutes."""
         connection = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=30)
         try:
             connection.request("POST", "/v3/kv/compaction", json.dumps({"revision": revision, "physical": True}))
@@ -221,7 +224,7 @@ class ApiServer:
 
 @contextlib.contextmanager
 def running(binaries: Path, folder: Path) -> Iterator[ApiServer]:
-    """A fresh API server, ready for requests; stopped and its data removed at the end. Raises StartError."""
+    """Run a new API server. Stop it and remove its data at the end. Raises StartError."""
     for attempt in range(1, ATTEMPTS + 1):
         with contextlib.ExitStack() as stack:
             try:
@@ -282,7 +285,7 @@ def _start(binaries: Path, folder: Path, stack: contextlib.ExitStack) -> ApiServ
             if process.poll() is not None:
                 log = (folder / f"{name}.log").read_text(errors="replace")
                 raise StartError(f"{name} ended with {process.returncode}:\n{log[-3000:]}")
-        # The certificate and the token are this server's own: another one on the same port would not answer 200.
+        # Certificate and token belong to this server: another server on the same port would not answer 200.
         return all(_answers(server, path) for path in ("/readyz", "/api/v1/namespaces/kube-system"))
 
     _wait("kube-apiserver", ready)
@@ -297,7 +300,7 @@ def _answers(server: ApiServer, path: str) -> bool:
 
 
 def _spawn(stack: contextlib.ExitStack, log: Path, *command: str) -> subprocess.Popen[bytes]:
-    """Start a program that ends with this process or with the stack, whichever is first."""
+    """Start a program that ends with this process or with the stack, whichever ends first."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_TIED), str(os.getpid()), *command],
@@ -307,20 +310,20 @@ def _spawn(stack: contextlib.ExitStack, log: Path, *command: str) -> subprocess.
             cwd=log.parent,
         )
     stack.callback(process.wait)
-    stack.callback(process.kill)  # nothing of it is needed afterwards, so there is nothing to shut down in order
+    stack.callback(process.kill)  # the data is removed, so no orderly shutdown is needed
     return process
 
 
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def _elliptic_curve_key() -> str:
-    """A fresh P-256 private key in SEC 1 form (RFC 5915); the public key is optional in it, and Go computes it."""
+    """Return a new P-256 private key in SEC 1 form (RFC 5915). Go computes the public key, which the form may omit."""
     scalar = secrets.token_bytes(31).rjust(32, b"\1")  # below the order of the group, which begins with ff ff ff ff
     curve = bytes.fromhex("06082a8648ce3d030107")
     content = b"\x02\x01\x01" + b"\x04\x20" + scalar + b"\xa0" + bytes([len(curve)]) + curve

@@ -1,7 +1,7 @@
-"""Where the API server, etcd and kubectl of the integration tests come from: given, cached, or built once with Go.
+"""The API server, etcd and kubectl of the integration tests: from a given folder, from the cache, or built with Go.
 
-Run it to have them before the tests (``python tests/testbed/binaries.py``); only the standard library is needed.
-``build/go.mod`` and ``build/go.sum`` pin every line that is compiled. This module must not start a server.
+Run ``python tests/testbed/binaries.py`` to build the programs before the tests. The module needs only the standard
+library. ``build/go.mod`` and ``build/go.sum`` pin all compiled code. This module must not start a server.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ HOW_TO_GET_THEM = (
 _BUILD = Path(__file__).resolve().parent / "build"
 
 YAML_MODULE = Path(__file__).resolve().parent / "yaml"
-"""A module of its own, so that a change of it leaves the API server as it is built."""
+"""A separate Go module, so that its changes do not rebuild the API server."""
 
 YAML_ORACLE = "yaml-as-json"
 
 _ENVIRONMENT = dict(os.environ)
-"""As it was when the tests began: the tests themselves run with another HOME."""
+"""The environment at the start of the tests. Tests run with another HOME."""
 
 
 class MissingError(Exception):
-    """The programs are neither there nor can be built; the message says what to do."""
+    """A program is missing and cannot be built. The message names the remedy."""
 
 
 def find() -> Path | None:
-    """The folder that has all programs, None where they have not been built yet.
+    """Return the folder with all programs, or None if they have not been built yet.
 
     Raises MissingError when KUBEBUILDER_ASSETS names a folder without them.
     """
-    given = _ENVIRONMENT.get("KUBEBUILDER_ASSETS", "")
-    if given:
-        missing = [name for name in PROGRAMS if not _is_program(Path(given) / name)]
+    assets = _ENVIRONMENT.get("KUBEBUILDER_ASSETS", "")
+    if assets:
+        missing = [name for name in PROGRAMS if not _is_program(Path(assets) / name)]
         if missing:
-            raise MissingError(f"KUBEBUILDER_ASSETS={given} has no {' and no '.join(missing)}")
-        return Path(given)
+            raise MissingError(f"KUBEBUILDER_ASSETS={assets} has no {' and no '.join(missing)}")
+        return Path(assets)
     folder = cache_folder()
     return folder if all(_is_program(folder / name) for name in PROGRAMS) else None
 
 
 def obtain() -> Path:
-    """The folder that has all programs; builds them where they are missing.
+    """Return the folder with all programs. Builds missing programs.
 
     Raises MissingError when Go is missing or the build fails.
     """
@@ -74,13 +74,13 @@ def obtain() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / ".lock"):
         for name, package in PROGRAMS.items():
-            if not _is_program(folder / name):  # another process may have built it while this one waited
+            if not _is_program(folder / name):  # another process may have built it meanwhile
                 _build(name, package, folder / name)
     return folder
 
 
 def obtain_yaml_oracle() -> Path:
-    """The program that answers what Go's YAML reads in a text; builds it in seconds where it is missing.
+    """Return the program that prints how Go's YAML parses a text. Builds it, in seconds, if it is missing.
 
     Raises MissingError when Go is missing or the build fails.
     """
@@ -95,7 +95,7 @@ def obtain_yaml_oracle() -> Path:
 
 
 def cache_folder(module: Path = _BUILD) -> Path:
-    """One folder for each state of the pinned modules, build flags and machine; old ones can be deleted at any time."""
+    """Return the folder for this state of the pinned modules, build flags and machine. Old folders can be deleted."""
     base = _ENVIRONMENT.get("GITSNAP_TESTBED_CACHE") or os.path.join(  # noqa: PTH118 - joined only where it is needed
         _ENVIRONMENT.get("XDG_CACHE_HOME") or str(Path(_ENVIRONMENT.get("HOME", "~")).expanduser() / ".cache"),
         "gitsnap-testbed",
@@ -119,7 +119,7 @@ def _flags() -> list[str]:
 
 
 def pinned_version(module: str, folder: Path = _BUILD) -> str:
-    """The version of a Go module that a folder's ``go.mod`` requires. Raises MissingError where it requires none."""
+    """Return the version that ``go.mod`` in a folder requires of a Go module. Raises MissingError if there is none."""
     match = re.search(rf"^(?:require)?\s*{re.escape(module)} (v\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
     if match is None:
         raise MissingError(f"{folder / 'go.mod'} does not pin {module}")
@@ -127,9 +127,9 @@ def pinned_version(module: str, folder: Path = _BUILD) -> str:
 
 
 def install_ssh_server() -> None:
-    """sshd, which the tests of pushing run against: from the distribution's packages, where that is possible.
+    """Install sshd, which the tests of pushing use, from the distribution's packages if it is missing.
 
-    Raises MissingError when it is not there and cannot be installed.
+    Raises MissingError when sshd cannot be installed.
     """
     path = f"{_ENVIRONMENT.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
     if shutil.which("sshd", path=path) is not None:
@@ -155,7 +155,7 @@ def _build(name: str, package: str, target: Path, *, module: Path = _BUILD) -> N
     took = {"kube-apiserver": "about 8 minutes", YAML_ORACLE: "seconds"}.get(name, "half a minute")
     _say(f"building {name} for the integration tests, once: {took} on two cores where Go has compiled nothing yet …")
     before = time.monotonic()
-    # Settings of whoever runs this (a vendor mode, a workspace) must not change what is built.
+    # Settings of the user (a vendor mode, a workspace) must not change the build.
     environment = {**_ENVIRONMENT, "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
         built = Path(scratch) / name
@@ -181,7 +181,7 @@ def _is_program(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Test processes that start together build once; a lock dies with its holder."""
+    """Lock a build, so that concurrent test processes build once. The kernel releases the lock of a dead process."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -192,8 +192,8 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _with_ssh_server() -> None:
-    """Elsewhere than in CI a machine without sshd is no reason not to test the rest."""
+def _try_install_ssh_server() -> None:
+    """Install sshd. Only in CI a missing sshd is an error, because the other tests work without it."""
     try:
         install_ssh_server()
     except MissingError as error:
@@ -203,11 +203,11 @@ def _with_ssh_server() -> None:
 
 
 def main() -> int:
-    """Make sure that the programs are there; prints where."""
+    """Build or find the programs. Print their folder. Return the exit code."""
     try:
         folder = obtain()
         obtain_yaml_oracle()
-        _with_ssh_server()
+        _try_install_ssh_server()
     except MissingError as error:
         _say(str(error))
         return 1

@@ -1,6 +1,6 @@
-"""The CustomResourceDefinitions that the test servers get: published ones where they are at hand, else permissive ones.
+"""The CustomResourceDefinitions of the test servers: published definitions if they are available, else permissive.
 
-Permissive means: the kind is served, with status as a subresource where it is one, and any field is accepted.
+A permissive definition accepts any field, and has the status subresource if the kind has one.
 This module must not talk to a server.
 """
 
@@ -18,16 +18,16 @@ _ANY_FIELDS = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 NEW_ERA, OLD_ERA = "sveltos-v1.14", "sveltos-v0.57"
-"""The releases whose definitions are at hand."""
+"""The Sveltos releases whose definitions are available."""
 
 
 def definitions(shared: Path | None, era: str = NEW_ERA) -> list[dict[str, Any]]:
-    """One definition for each kind of gitsnap's table that is no core kind, and whatever else is published."""
-    found = _published(shared, era) if shared is not None else []
-    names = {one["metadata"]["name"] for one in found}
+    """Return a definition for each kind of gitsnap's table except core kinds, and all other published definitions."""
+    result = _published(shared, era) if shared is not None else []
+    names = {definition["metadata"]["name"] for definition in result}
     for row in KINDS:
         if row.kind.group and f"{row.plural}.{row.kind.group}" not in names:
-            found.append(
+            result.append(
                 permissive(
                     row.kind.group,
                     row.kind.name,
@@ -37,13 +37,13 @@ def definitions(shared: Path | None, era: str = NEW_ERA) -> list[dict[str, Any]]
                     status=row.status,
                 )
             )
-    return found
+    return result
 
 
 def _published(shared: Path, era: str) -> list[dict[str, Any]]:
     files = [file for folder in (era, "other") for file in sorted((shared / "crds" / folder).glob("*.yaml"))]
-    documents = (one for file in files for one in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))
-    return [one for one in documents if one and one["kind"] == "CustomResourceDefinition"]
+    documents = (document for file in files for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))
+    return [document for document in documents if document and document["kind"] == "CustomResourceDefinition"]
 
 
 def permissive(
@@ -55,14 +55,14 @@ def permissive(
     versions: Iterable[str] = ("v1",),
     status: bool = True,
 ) -> dict[str, Any]:
-    """A definition that accepts every object of the kind; the first version is the stored one."""
+    """Return a definition that accepts every object of the kind. The first version is the storage version."""
     schema = {"type": "object", "properties": {"spec": _ANY_FIELDS, "status": _ANY_FIELDS, "data": _ANY_FIELDS}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{plural}.{group}",
-            # Groups below k8s.io and x-k8s.io are protected: the server wants to hear who approved the kind.
+            # Groups below k8s.io and x-k8s.io are protected: the server requires an approval annotation.
             "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
         },
         "spec": {

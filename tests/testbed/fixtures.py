@@ -1,7 +1,7 @@
-"""The API server as pytest fixtures: one server a test process, and every test leaves it as empty as it was.
+"""The API server as pytest fixtures: one server per test process, which every test leaves empty.
 
-``api`` is what most tests want: a server with the kinds of Sveltos, cleaned after the test.
-This module must not build anything unless the run is a CI run, where a missing server is a failure.
+Most tests use ``api``: a server with the kinds of Sveltos, cleaned after the test.
+This module must not build programs except in CI, where a missing server is a failure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A running API server without custom resources. Skips where there are no binaries; fails with CI=true."""
+    """A running API server without custom resources. Skips if there are no binaries, fails with CI=true."""
     with apiserver.running(_binaries(), tmp_path_factory.mktemp("api-server")) as server:
         yield server
 
@@ -44,7 +44,7 @@ def _binaries() -> Path:
 
 @pytest.fixture(scope="module")
 def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A second server with the definitions of an old Sveltos; skips where these are not at hand."""
+    """A second server with the definitions of an old Sveltos. Skips if the definitions are not available."""
     if not SHARED.is_dir():
         pytest.skip("the published definitions are not here")
     with apiserver.running(_binaries(), tmp_path_factory.mktemp("old-api-server")) as server:
@@ -54,7 +54,7 @@ def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def old_api(old_server: ApiServer) -> Iterator[ApiServer]:
-    """The server of the old era, left as empty as it was."""
+    """The server of the old era, cleaned after the test."""
     yield old_server
     clean(old_server)
 
@@ -68,14 +68,14 @@ def sveltos_api(api_server: ApiServer) -> ApiServer:
 
 @pytest.fixture
 def api(sveltos_api: ApiServer) -> Iterator[ApiServer]:
-    """The server with the kinds of Sveltos and no object of them, during this test and again after it."""
+    """The server with the kinds of Sveltos and without objects of them, before and after the test."""
     yield sveltos_api
     clean(sveltos_api)
 
 
 @pytest.fixture
 def new_namespace(api: ApiServer) -> Callable[[], str]:
-    """Creates namespaces; each call gives the name of a fresh one."""
+    """A function that creates a namespace and returns its name."""
 
     def create() -> str:
         name = f"test-{next(_numbers)}"
@@ -86,28 +86,29 @@ def new_namespace(api: ApiServer) -> Callable[[], str]:
 
 
 def clean(server: ApiServer) -> None:
-    """Delete what a test may have made: objects of gitsnap's kinds, ConfigMaps, Secrets, and namespaces."""
+    """Delete everything that a test may create: objects of gitsnap's kinds, ConfigMaps, Secrets and namespaces."""
     for path in _collections(server):
         objects = server.ask("GET", path)["items"]
-        places = {one["metadata"].get("namespace", "") for one in objects} - {"kube-system"}
-        for one in objects:
-            if one["metadata"].get("finalizers"):
+        places = {document["metadata"].get("namespace", "") for document in objects} - {"kube-system"}
+        for document in objects:
+            if document["metadata"].get("finalizers"):
                 server.ask(
                     "PATCH",
-                    _place(path, one["metadata"].get("namespace", "")) + f"/{one['metadata']['name']}",
+                    _collection_in(path, document["metadata"].get("namespace", ""))
+                    + f"/{document['metadata']['name']}",
                     {"metadata": {"finalizers": None}},
                     content_type="application/merge-patch+json",
                 )
         for namespace in sorted(places):
-            server.ask("DELETE", _place(path, namespace))
-    for one in server.ask("GET", "/api/v1/namespaces")["items"]:
-        name = one["metadata"]["name"]
+            server.ask("DELETE", _collection_in(path, namespace))
+    for document in server.ask("GET", "/api/v1/namespaces")["items"]:
+        name = document["metadata"]["name"]
         if name not in _OWN_NAMESPACES:
             server.ask("DELETE", f"/api/v1/namespaces/{name}")
-            # No controller manager runs here that would finish the deletion.
-            one["spec"]["finalizers"] = []
-            del one["metadata"]["resourceVersion"]
-            server.ask("PUT", f"/api/v1/namespaces/{name}/finalize", one)
+            # No controller manager runs here, so the test finishes the deletion.
+            document["spec"]["finalizers"] = []
+            del document["metadata"]["resourceVersion"]
+            server.ask("PUT", f"/api/v1/namespaces/{name}/finalize", document)
 
 
 def _collections(server: ApiServer) -> Iterator[str]:
@@ -125,7 +126,7 @@ def _collections(server: ApiServer) -> Iterator[str]:
             yield f"/apis/{row.kind.group}/{version}/{row.plural}"
 
 
-def _place(path: str, namespace: str) -> str:
-    """The collection of one namespace, from the path of the one over all namespaces."""
+def _collection_in(path: str, namespace: str) -> str:
+    """Return the path of the collection in one namespace, from the path over all namespaces."""
     root, _, plural = path.rpartition("/")
     return f"{root}/namespaces/{namespace}/{plural}" if namespace else path

@@ -1,4 +1,4 @@
-"""What docs/FORMAT.md promises of a power loss: each step of a capture is on the disk before the next one begins."""
+"""The promise of docs/FORMAT.md for a power loss: each step of a capture is on the disk before the next step begins."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def _capture(server: WritePoints, place: Path, tier: int, settings: Mapping[str,
     return ran
 
 
-@pytest.mark.parametrize("way", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
-def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> None:
-    """Keys and the archive before objects, objects before the branch, the branch before the tag, the tag at the end."""
-    place = server.below / way.replace(" ", "-")
+@pytest.mark.parametrize("case", ["first", "changed", "unchanged", "as a pack", "refs were packed"])
+def test_each_step_is_durable_before_the_next(server: WritePoints, case: str) -> None:
+    """Keys and archive come before objects, objects before the branch, the branch before the tag. The tag is last."""
+    place = server.below / case.replace(" ", "-")
     place.mkdir()
-    if way != "first":
-        _capture(server, place, 1, {"loose_tags": 1} if way == "refs were packed" else None)
+    if case != "first":
+        _capture(server, place, 1, {"loose_tags": 1} if case == "refs were packed" else None)
     disk = Disk(place.rglob("*"))
     git = f"{place}/hourly/.git"
     seen = []
@@ -63,18 +63,18 @@ def test_each_step_is_durable_before_the_next(server: WritePoints, way: str) -> 
             assert disk.at_risk(f"{git}/refs/heads/hourly") == []
             assert disk.at_risk(f"{git}/objects") == []
 
-    settings = {"most_loose": 3} if way == "as a pack" else None
-    ran = _capture(server, place, 1 if way == "unchanged" else 2, settings)
+    settings = {"most_loose": 3} if case == "as a pack" else None
+    ran = _capture(server, place, 1 if case == "unchanged" else 2, settings)
     disk.replay(ran.calls, check)
 
-    assert list(dict.fromkeys(seen)) == (["object", "tag"] if way == "unchanged" else ["object", "branch", "tag"])
+    assert list(dict.fromkeys(seen)) == (["object", "tag"] if case == "unchanged" else ["object", "branch", "tag"])
     newest = open_archive_at(place / "hourly").samples()[-1]
     assert disk.at_risk(f"{git}/refs/tags/{newest.tag}") == []
     assert disk.at_risk(f"{git}/refs") == []
 
 
-def test_what_retention_took_is_on_record_before_it_goes(server: WritePoints) -> None:
-    """The record is on the disk before the first tag is removed."""
+def test_the_record_of_retention_is_durable_before_tags_are_removed(server: WritePoints) -> None:
+    """The record of the removed samples is on the disk before the first tag is removed."""
     place = server.below / "retention"
     place.mkdir()
     for tier in range(3):

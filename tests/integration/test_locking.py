@@ -1,4 +1,4 @@
-"""Cluster, mode and keys are decided under the writer's lock; one process at a time writes the copy of a remote."""
+"""Cluster, mode and keys are decided under the writer's lock, and one process at a time writes the copy of a remote."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _begin(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def _waiting_for(lock: Path, process: subprocess.Popen[str]) -> None:
-    """Return once a process has the lock's file open: it has begun, and waits for the lock."""
+def _wait_until_blocked(lock: Path, process: subprocess.Popen[str]) -> None:
+    """Return when the process has opened the lock file and waits for the lock."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for link in Path(f"/proc/{process.pid}/fd").iterdir():
@@ -59,7 +59,7 @@ def _waiting_for(lock: Path, process: subprocess.Popen[str]) -> None:
     raise AssertionError("the process does not wait for the lock")
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="sees what a process waits for in /proc")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the open files of a process in /proc")
 @pytest.mark.parametrize(
     ("second", "code", "words"),
     [
@@ -70,7 +70,7 @@ def _waiting_for(lock: Path, process: subprocess.Popen[str]) -> None:
 def test_a_capture_that_waited_for_the_first_sample(
     tmp_path: Path, second: tuple[str, ...], code: int, words: str
 ) -> None:
-    """It began when the archive was empty; it goes on in the mode of the first sample, and in no other cluster."""
+    """The capture begins in an empty archive. The first sample decides the mode, and another cluster is refused."""
     _cluster(tmp_path, "cluster", uid="one")
     _cluster(tmp_path, "other", uid="two", text="2")
     archive = create_archive(tmp_path, "p")
@@ -81,7 +81,7 @@ def test_a_capture_that_waited_for_the_first_sample(
 
     with exclusive_lock(lock, subject="the archive", patience=5):
         process = _begin(tmp_path, *second)
-        _waiting_for(lock, process)
+        _wait_until_blocked(lock, process)
         for part in ("objects", "refs"):  # another capture records the first sample
             shutil.copytree(made / "p" / ".git" / part, archive.git_folder / part, dirs_exist_ok=True)
         shutil.copytree(made / ".keys", tmp_path / ".keys")
@@ -97,7 +97,7 @@ def test_a_capture_that_waited_for_the_first_sample(
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
-    """A bare repository with the archive p of one sample."""
+    """A bare repository with the archive p, which has one sample."""
     _cluster(tmp_path, "cluster")
     gitsnap(tmp_path, *_capture("cluster", "--secrets-mode", "omit"), code=0)
     made = bare_repository(tmp_path / "remote.git")
@@ -109,7 +109,7 @@ def _push(folder: Path, to: Path) -> None:
     gitsnap(folder, "push", "--snapshot", "p", "--to", f"file://{to}", code=0)
 
 
-def _one_more(folder: Path, to: Path, text: str) -> None:
+def _capture_and_push(folder: Path, to: Path, text: str) -> None:
     _cluster(folder, "cluster", text=text)
     gitsnap(folder, *_capture("cluster"), code=0)
     _push(folder, to)
@@ -120,8 +120,8 @@ def _copy_of(cache: Path) -> Path:
     return copy
 
 
-def test_readers_of_one_url_at_once(tmp_path: Path, remote: Path) -> None:
-    """All of them are answered, the first ones too, when there is no copy yet."""
+def test_concurrent_readers_of_one_url(tmp_path: Path, remote: Path) -> None:
+    """Every reader gets the answer, even the first ones, for which no copy exists yet."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     for text in ("2", "3"):
         words = [sys.executable, "-m", "gitsnap", "list", "--archive", f"file://{remote}", "-o", "json"]
@@ -129,12 +129,12 @@ def test_readers_of_one_url_at_once(tmp_path: Path, remote: Path) -> None:
         answers = {reader.communicate(timeout=120)[0] for reader in readers}
         assert [reader.returncode for reader in readers] == [0] * 4
         assert len(answers) == 1
-        _one_more(tmp_path, remote, text)
+        _capture_and_push(tmp_path, remote, text)
 
 
 @pytest.mark.parametrize("damage", ["branch.lock", "config.lock", "HEAD", "objects", "half a copy"])
 def test_a_copy_that_a_killed_process_left_damaged(tmp_path: Path, remote: Path, damage: str) -> None:
-    """Locks are cleared, and what cannot be mended is fetched anew."""
+    """Stale locks are removed, and a copy that cannot be repaired is fetched again."""
     words = ("list", "--archive", f"file://{remote}", "-o", "json")
     environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     gitsnap(tmp_path, *words, code=0, **environment)
@@ -149,7 +149,7 @@ def test_a_copy_that_a_killed_process_left_damaged(tmp_path: Path, remote: Path,
         shutil.rmtree(copy / "objects")
     else:
         copy.parent.rename(copy.parent.with_name(f".making-{copy.parent.name}"))
-    _one_more(tmp_path, remote, "2")
+    _capture_and_push(tmp_path, remote, "2")
 
     listed = gitsnap(tmp_path, *words, code=0, **environment).stdout
 
@@ -158,8 +158,8 @@ def test_a_copy_that_a_killed_process_left_damaged(tmp_path: Path, remote: Path,
     assert left == []
 
 
-def test_a_copy_made_anew_keeps_what_was_not_sent(tmp_path: Path, remote: Path) -> None:
-    """A sample around a rollback that the remote does not have yet is in the copy alone."""
+def test_a_new_copy_keeps_unsent_samples(tmp_path: Path, remote: Path) -> None:
+    """Only the copy has a sample of a rollback that the remote does not have yet."""
     words = ("list", "--archive", f"file://{remote}", "-o", "json")
     environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     gitsnap(tmp_path, *words, code=0, **environment)
@@ -175,8 +175,8 @@ def test_a_copy_made_anew_keeps_what_was_not_sent(tmp_path: Path, remote: Path) 
     assert f"{tag}-1000" in listed
 
 
-def test_a_lock_of_a_gitsnap_that_was_killed_is_free(tmp_path: Path, remote: Path) -> None:
-    """The kernel drops the lock of the copies with the process that held it."""
+def test_a_killed_process_releases_the_lock_of_the_copies(tmp_path: Path, remote: Path) -> None:
+    """The kernel releases the lock when the process ends."""
     lock = tmp_path / "cache" / "gitsnap" / "gitsnap.lock"
     lock.parent.mkdir(parents=True)
     script = (

@@ -1,6 +1,6 @@
-"""Pairs of objects that change in lock step while a capture reads: no sample holds a half pair and calls itself exact.
+"""Pairs of objects that change together during a capture: no sample with half a pair claims to be exact.
 
-The writer moves on between any two lists and any two pages, so that nothing depends on timing.
+The writer makes its next change between any two lists and any two pages, so the tests do not depend on timing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Writer:
                 api.ask("POST", path, {"apiVersion": version, "kind": name, "metadata": metadata, "spec": spec})
 
     def write(self) -> None:
-        """The next number, into every pair."""
+        """Write the next number into every pair."""
         self.number += 1
         patch = {"metadata": {"annotations": {"number": str(self.number)}}}
         for pair in range(_PAIRS):
@@ -63,8 +63,8 @@ class _Writer:
                 self._api.ask("PATCH", f"{path}/pair-{pair}", patch, content_type="application/merge-patch+json")
 
 
-class _Between:
-    """A cluster on which something happens before every page (ports.Cluster, as far as a capture needs it)."""
+class _ActingCluster:
+    """A cluster that calls a function before every page (the part of ports.Cluster that a capture needs)."""
 
     def __init__(self, cluster: Cluster, act: Callable[[ResourceType, str], None]) -> None:
         self._cluster = cluster
@@ -97,18 +97,18 @@ class _Bench:
         info = sampling.tree_info(made, branch="hourly", keeper=None)
         moment = _START + timedelta(minutes=len(self.archive.samples()))
         request = sampling.Request(info, None, moment, Trigger.MANUAL, full=True)
-        cluster = _Between(connect(kubeconfig=str(self.api.kubeconfig())), act)
+        cluster = _ActingCluster(connect(kubeconfig=str(self.api.kubeconfig())), act)
         return sampling.capture(cluster, self.archive, request).recorded.sample
 
     def numbers(self, sample: Sample) -> list[set[str]]:
-        """What the sample has of each pair: one number for a whole pair, two for a half one."""
+        """Return the numbers of each pair in the sample: one number for a whole pair, two for a half pair."""
         tree = self.archive.tree(sample)
-        found: list[set[str]] = [set() for _ in range(_PAIRS)]
+        numbers: list[set[str]] = [set() for _ in range(_PAIRS)]
         for blob in tree.files(Area.CONFIGURATION).values():
             document = decode(tree.read(blob))
             name = ObjectKey.of(document).name
-            found[int(name.removeprefix("pair-"))].add(document["metadata"]["annotations"]["number"])
-        return found
+            numbers[int(name.removeprefix("pair-"))].add(document["metadata"]["annotations"]["number"])
+        return numbers
 
 
 @pytest.fixture
@@ -119,18 +119,18 @@ def bench(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _B
 
 
 def test_an_exact_sample_holds_no_half_pair(bench: _Bench) -> None:
-    """However the writer gets ahead between lists and pages, every object is of one instant."""
+    """The writer writes between lists and pages. All objects of the sample are of one instant."""
     for _ in range(3):
         sample = bench.capture(lambda _resource, _version: bench.writer.write())
 
         assert sample.metadata.consistency is Consistency.EXACT
         (numbers,) = {frozenset(pair) for pair in bench.numbers(sample)}
         assert len(numbers) == 1
-    assert bench.writer.number > 60  # so there was something to be torn by
+    assert bench.writer.number > 60  # the writer made changes during the capture
 
 
-def test_a_sample_that_could_not_be_exact_says_so(bench: _Bench) -> None:
-    """With its instant gone, each kind is as it is when it is read: half pairs are in it, and it says so."""
+def test_an_inexact_sample_is_marked(bench: _Bench) -> None:
+    """The instant is gone, so each kind is read as it is. The sample has half pairs and records that."""
 
     def act(_resource: ResourceType, version: str) -> None:
         bench.writer.write()
@@ -144,7 +144,7 @@ def test_a_sample_that_could_not_be_exact_says_so(bench: _Bench) -> None:
 
 
 def test_a_compaction_in_the_middle(bench: _Bench) -> None:
-    """etcd forgets all that was, between any two pages: no object is lost, and no half pair is called exact."""
+    """etcd drops its history between any two pages: no object is lost, and no half pair is called exact."""
 
     def act(resource: ResourceType, _version: str) -> None:
         bench.writer.write()

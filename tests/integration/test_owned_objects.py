@@ -1,4 +1,4 @@
-"""Objects of Sveltos' kinds that a controller owns: left out and said so, followed, included where a policy asks."""
+"""Objects of Sveltos kinds that a controller owns: left out and reported, followed, included if a policy asks."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def _archived(tmp_path: Path) -> set[str]:
 
 @pytest.mark.parametrize("mark", [{"ownerReferences": [_OWNER]}, {"annotations": _DEPLOYED}], ids=["owned", "deployed"])
 def test_a_profile_that_is_left_out_is_followed(tmp_path: Path, mark: dict[str, Any]) -> None:
-    """Its ConfigMap is captured, the profile is named, and the option that includes it does so."""
+    """Its ConfigMap is captured, the warning names the profile, and the suggested option includes it."""
     owned = _marked(profile("managed", {"clusterSelector": {}, "policyRefs": [policy_ref("mine")]}), mark)
     _folder(tmp_path / "cluster", owned, config_map("mine", {"a.yaml": "x: y"}))
 
-    _, said = _capture(tmp_path)
+    _, warnings = _capture(tmp_path)
 
     assert "default/ConfigMap/mine.yaml" in _archived(tmp_path)
     assert f"_cluster/{_INCLUDE}/managed.yaml" not in _archived(tmp_path)
-    assert "1 object of the kind ClusterProfile" in said
-    assert "managed. The sample has" in said
-    assert f"--resources {_INCLUDE}" in said
+    assert "1 object of the kind ClusterProfile" in warnings
+    assert "managed. The sample has" in warnings
+    assert f"--resources {_INCLUDE}" in warnings
 
-    _, said = _capture(tmp_path, "--resources", _INCLUDE)
+    _, warnings = _capture(tmp_path, "--resources", _INCLUDE)
 
     assert f"_cluster/{_INCLUDE}/managed.yaml" in _archived(tmp_path)
-    assert "left out" not in said
+    assert "left out" not in warnings
 
 
-def test_an_owned_set_gives_the_clusters_of_a_profile(tmp_path: Path) -> None:
-    """The namespace of a reference is that of each cluster which the profile matches by way of the set."""
+def test_an_owned_set_selects_the_clusters_of_a_profile(tmp_path: Path) -> None:
+    """An empty namespace of a reference is the namespace of each cluster that the set matches."""
     members: JsonObject = {
         "apiVersion": "lib.projectsveltos.io/v1beta1",
         "kind": "ClusterSet",
@@ -77,8 +77,8 @@ def test_an_owned_set_gives_the_clusters_of_a_profile(tmp_path: Path) -> None:
     assert f"{W.namespace}/ConfigMap/mine.yaml" in _archived(tmp_path)
 
 
-def test_what_comes_in_with_the_scope_was_not_added(tmp_path: Path) -> None:
-    """Asking for owned profiles changes the scope: a diff compares none of the kind, a log says `now covered`."""
+def test_a_wider_scope_is_no_addition(tmp_path: Path) -> None:
+    """Owned profiles change the scope: a diff does not compare the kind, and the log has `now covered`."""
     owned = _marked(profile("managed", {"clusterSelector": {}}), {"ownerReferences": [_OWNER]})
     _folder(tmp_path / "cluster", owned)
     _capture(tmp_path)
@@ -94,12 +94,12 @@ def test_what_comes_in_with_the_scope_was_not_added(tmp_path: Path) -> None:
 
 
 def test_a_referenced_object_that_a_controller_owns_is_named(tmp_path: Path) -> None:
-    """Such as a ConfigMap or Secret that another operator makes: the sample lacks it, and the capture says so."""
+    """Such as a ConfigMap or Secret of another operator: the sample lacks the object, and the capture names it."""
     using = profile("p", {"clusterSelector": {}, "policyRefs": [policy_ref("made"), policy_ref("mine")]})
     made = _marked(config_map("made", {"a.yaml": "x: y"}), {"ownerReferences": [_OWNER]})
     _folder(tmp_path / "cluster", using, made, config_map("mine", {"a.yaml": "x: y"}))
 
-    _, said = _capture(tmp_path)
+    _, warnings = _capture(tmp_path)
 
     assert "default/ConfigMap/made.yaml" not in _archived(tmp_path)
-    assert "left out: 1 object of the kind ConfigMap, owned by a controller: default/made." in said
+    assert "left out: 1 object of the kind ConfigMap, owned by a controller: default/made." in warnings
