@@ -71,7 +71,7 @@ def _contents(place: Path) -> list[dict[str, bytes]]:
     """What each sample holds, oldest first; git finds nothing wrong in any."""
     (archive,) = list_archives(place / "storage")
     trees: list[GitTree] = [archive.tree(sample) for sample in archive.samples()]
-    assert not [one for one in archive.check() if one.wrong]
+    assert not [finding for finding in archive.check() if finding.wrong]
     return [{path: tree.read(blob) for path, blob in tree.files(Area.CONFIGURATION).items()} for tree in trees]
 
 
