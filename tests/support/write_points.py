@@ -34,7 +34,7 @@ _PATH_MAX = 4096
 
 
 class Fault(IntEnum):
-    """What happens at the point."""
+    """The fault at the point."""
 
     NONE = 0
     KILL = 1
@@ -58,12 +58,12 @@ class _Control(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a run."""
+    """The result of a run."""
 
     code: int
-    """Exit code, or the signal that ended it as a negative number."""
+    """The exit code, or the negative number of the signal that ended the process."""
     points: int
-    """Calls that changed a file below the folder."""
+    """The number of calls that changed a file below the folder."""
     said: str
     """Standard output and standard error."""
     calls: tuple[tuple[str, str, str], ...] = ()
@@ -71,7 +71,7 @@ class Ran:
 
 
 class WritePoints:
-    """The server, and the one folder below which calls are counted."""
+    """The server, and the folder below which calls are counted."""
 
     def __init__(self, place: Path, library: Path) -> None:
         self.place = place
@@ -144,7 +144,7 @@ class WritePoints:
 
 @contextlib.contextmanager
 def write_points(place: Path) -> Iterator[WritePoints | None]:
-    """The server, in a folder of its own; None where there is no C compiler or no way to preload a library."""
+    """The server in its own folder. None without a C compiler or without a way to preload a library."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not sys.platform.startswith("linux"):
         yield None
@@ -176,7 +176,7 @@ _REHEARSED = (
 
 
 def _rehearse() -> None:
-    """Run every command once, somewhere else: loading the modules takes five times as long as a run then does."""
+    """Run each command once in another folder to load its modules, which takes five times as long as a later run."""
     here, out, err = Path.cwd(), sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as scratch, Path(os.devnull).open("w") as nothing:
         (Path(scratch) / "cluster").mkdir()
@@ -209,7 +209,7 @@ def _serve() -> None:
 
 
 def _run(request: dict[str, Any], control: _Control, said: Path) -> NoReturn:
-    """One run, in a process group of its own."""
+    """Run a command in its own process group."""
     code = 70
     try:
         os.setsid()
