@@ -241,7 +241,7 @@ def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"password": b"wrong-horse-battery"}, "does not accept the credentials"),
         ({"password": b""}, "does not accept the credentials"),
@@ -249,12 +249,12 @@ def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_p
     ],
 )
 def test_https_refusals_have_names(
-    source: _Source, https: HttpServer, target: Path, changed: dict[str, bytes], said: str
+    source: _Source, https: HttpServer, target: Path, changed: dict[str, bytes], message: str
 ) -> None:
     """A wrong password, no password and an untrusted server have their own errors. No message has the password."""
     values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": https.authority.encode(), **changed}
 
-    with pytest.raises(RemoteError, match=said) as error:
+    with pytest.raises(RemoteError, match=message) as error:
         push(source.git, "hourly", Remote(f"{https.url}/record.git", Credentials("s", values)))
 
     assert not consequence_of(error.value).transient
@@ -269,7 +269,7 @@ def test_a_missing_repository(source: _Source, https: HttpServer, target: Path) 
         push(source.git, "hourly", Remote(f"{https.url}/nothing.git", Credentials("s", values)))
     with pytest.raises(RemoteError, match="no such repository") as raised:
         push(source.git, "hourly", Remote(str(target.parent / "nothing.git")))
-    assert raised.value.hint.startswith("Check the URL.")  # who reads an archive is not to make one there
+    assert raised.value.hint.startswith("Check the URL.")  # a reader of an archive must not create it there
 
 
 def _other_history(tmp_path: Path, target: Path) -> None:

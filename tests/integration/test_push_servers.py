@@ -96,7 +96,7 @@ def test_without_atomic_pushes_a_refused_branch_is_pushed_later(place: _Place) -
     assert {name.split("/")[1] for name in refs_of(place.target)} == {"tags"}
 
     (place.target / "hooks" / "update").unlink()
-    assert place.push() == 0  # samples; the branch goes all the same
+    assert place.push() == 0  # no new samples; the branch is pushed
     assert refs_of(place.target) == place.refs()
 
 

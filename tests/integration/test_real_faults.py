@@ -152,8 +152,8 @@ _, copy, user, *words = sys.argv
 sys.argv = ["gitsnap", *words]
 place = os.getcwd()
 os.chdir(copy)
-said = io.StringIO()
-with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+output = io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
     main()
 os.chdir(place)
 os.setgroups([])

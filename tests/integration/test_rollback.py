@@ -266,7 +266,7 @@ def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: 
     live = server.cluster.get(ObjectKey(Kind("", "Namespace"), "", namespace))
     api.ask("DELETE", f"/api/v1/namespaces/{namespace}")
     del live["metadata"]["resourceVersion"]
-    live["spec"]["finalizers"] = []  # no controller manager runs here that would finish the deletion
+    live["spec"]["finalizers"] = []  # no controller manager finishes the deletion here
     api.ask("PUT", f"/api/v1/namespaces/{namespace}/finalize", live)
 
 
@@ -296,11 +296,11 @@ def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[
 
     plan = server.plan(first)
 
-    said = {step.key.name: step.refusal for step in plan.refused}
-    assert "oneForEvent" in said["t"]
-    assert "its type is Opaque" in said["password"]
-    assert "it is immutable" in said["database"]
-    assert "exceeded quota" in said["frontend"]
+    refusals = {step.key.name: step.refusal for step in plan.refused}
+    assert "oneForEvent" in refusals["t"]
+    assert "its type is Opaque" in refusals["password"]
+    assert "it is immutable" in refusals["database"]
+    assert "exceeded quota" in refusals["frontend"]
     assert plan.blocked
     assert _versions(server, trigger, PASSWORD, DATABASE) == versions
 

@@ -149,9 +149,9 @@ def test_an_archive_that_was_reset(place: _Place) -> None:
     done = gitsnap(place.folder, *words, code=5)
 
     (found,) = json.loads(done.stdout)["archives"]
-    told = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
-    assert "has 1 commit more" in told["hourly"]
-    assert "never had it, or lost it" in told[newest]
+    faults = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
+    assert "has 1 commit more" in faults["hourly"]
+    assert "never had it, or lost it" in faults[newest]
 
 
 def test_a_tag_that_differs(place: _Place) -> None:

@@ -177,7 +177,7 @@ class Installation:
 
 
 class ControllerProcess:
-    """One `gitsnap controller`."""
+    """A running `gitsnap controller`."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Finds comparisons of JSON values by ``==``, ``!=``, ``in`` and sets in the source, where ``true`` would equal ``1``.
 
-A small inference of types tells which expressions may be JSON: annotations (``JsonObject``, ``Any`` and what holds
-them), calls of functions and attributes so annotated anywhere in the package, and what is derived from these by
-subscripts, ``get``, loops and assignments. A comparison with text is exact and is not reported.
+A small type inference finds the expressions that may be JSON: names annotated with ``JsonObject``, ``Any`` or a
+collection of them, calls and attributes with such an annotation anywhere in the package, and values derived from these
+by subscripts, ``get``, loops and assignments. A comparison with text is exact and is not reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 _JSON_ANNOTATION = re.compile(r"\b(?:Any|JsonObject)\b")
 _OPAQUE = re.compile(r"\bobject\b")
-"""The return type of functions whose result is only used in comparisons."""
+"""The annotation of values that can only be compared."""
 _MAPPING = re.compile(r"(?:dict|Mapping|JsonObject|defaultdict)\b")
 _LOOSE = re.compile(r"\b(?:int|bool|float)\b")
 _WORD = re.compile(r"\w+")
@@ -32,18 +32,18 @@ _TEXT_CALLS = frozenset({"str", "repr", "len", "type", "id", "bool", "isinstance
 
 @dataclass
 class Declarations:
-    """Names of functions and attributes that are annotated as JSON anywhere, and of those that never are."""
+    """Names of functions and attributes: those with a JSON annotation anywhere, and those without."""
 
     json: set[str] = field(default_factory=set)
     mappings: set[str] = field(default_factory=set)
-    """Those of ``json`` that give their keys, which are text or frozen values, to a loop."""
+    """The names in ``json`` that are mappings. A loop over a mapping yields keys, which are text or frozen values."""
     loose: set[str] = field(default_factory=set)
     """Names declared with a type whose values may equal JSON of another type, such as ``int``."""
     other: set[str] = field(default_factory=set)
     fields: dict[str, dict[str, ast.expr]] = field(default_factory=dict)
     """Class -> its annotated attributes and properties."""
     returns: dict[str, list[ast.expr]] = field(default_factory=dict)
-    """Function -> what functions of this name return."""
+    """Function name -> the return annotations of all functions with this name."""
 
     def add(self, name: str, annotation: ast.expr | None) -> None:
         """Record an annotation."""
@@ -155,7 +155,7 @@ class _Scope:
         return isinstance(node, ast.Attribute) and (node.attr.isupper() or self._declared.is_exact(node.attr))
 
     def is_exact_collection(self, node: ast.expr) -> bool:
-        """Whether all members have equal types."""
+        """Whether a membership test compares values of equal types."""
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             return all(map(self.is_exact, node.elts))
         return self.is_exact(node)

@@ -153,7 +153,7 @@ def http_server(
     if client is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(client)
-    # The handshake is made by the handler's thread. A client that went away between select and accept blocks nothing.
+    # The thread of the handler makes the handshake. A client that leaves between select and accept blocks nothing.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.socket.settimeout(1.0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
