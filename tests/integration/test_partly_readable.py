@@ -1,4 +1,4 @@
-"""Who may read everything but Secrets: what can be had is captured, and the sample says what is not there."""
+"""Captures by a user who may not read all Secrets: readable objects are captured, and the sample is incomplete."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def filled(api: ApiServer) -> ApiServer:
     """A profile that refers to a ConfigMap and two Secrets."""
     cluster = connect(kubeconfig=str(api.kubeconfig()))
     refs = [policy_ref("content"), policy_ref("named", "Secret"), policy_ref("other", "Secret")]
-    for one in (
+    for document in (
         {key: value for key, value in profile("base", {"policyRefs": refs}).items() if key != "status"},
         config_map("content", {"a": "b"}),
         secret("named", {"a": "b"}),
         secret("other", {"a": "b"}),
     ):
-        cluster.create(one)
+        cluster.create(document)
     return api
 
 
@@ -50,7 +50,7 @@ def _secrets(folder: Path) -> list[str]:
 
 
 def test_no_secret_may_be_read(filled: ApiServer, tmp_path: Path) -> None:
-    """Everything else is there; with --require-complete there is no sample."""
+    """A capture without the right to Secrets has all other objects. With --require-complete there is no sample."""
     reader = filled.kubeconfig(filled.new_user(*_ALL_BUT_SECRETS))
 
     taken = _capture(tmp_path, reader, "--secrets-mode", "redact", code=13)
@@ -61,8 +61,8 @@ def test_no_secret_may_be_read(filled: ApiServer, tmp_path: Path) -> None:
     assert len(open_archive(tmp_path, "hourly").samples()) == 1
 
 
-def test_secrets_that_were_read_before_are_carried_forward(filled: ApiServer, tmp_path: Path) -> None:
-    """Rights that were taken away delete nothing from the record."""
+def test_secrets_of_the_previous_sample_are_carried_forward(filled: ApiServer, tmp_path: Path) -> None:
+    """Secrets that can no longer be read stay in the archive."""
     _capture(tmp_path, filled.kubeconfig(), "--secrets-mode", "redact", code=0)
     before = _secrets(tmp_path)
 
@@ -74,7 +74,7 @@ def test_secrets_that_were_read_before_are_carried_forward(filled: ApiServer, tm
 
 
 def test_rights_to_single_secrets_are_used(filled: ApiServer, tmp_path: Path) -> None:
-    """Who may not list Secrets is asked for each by its name."""
+    """Without the right to list Secrets, each Secret is read by name."""
     reader = filled.kubeconfig(filled.new_user(*_ALL_BUT_SECRETS, _ONE_SECRET))
 
     _capture(tmp_path, reader, "--secrets-mode", "redact", code=13)

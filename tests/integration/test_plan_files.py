@@ -1,4 +1,4 @@
-"""A plan that is written to a file and carried out later: exactly as it stands there, or not at all."""
+"""Plan files: a plan is carried out later exactly as the file says, or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.typed import NEW_VALUE, OLD_VALUE, TypedPlace, changed_place,
 
 @pytest.fixture
 def place(tmp_path: Path) -> TypedPlace:
-    """A cluster with one sample, in which two ConfigMaps and a Secret were changed since."""
+    """A cluster with a sample, and later changes of two ConfigMaps and a Secret."""
     return changed_place(tmp_path)
 
 
 def test_a_plan_file_of_another_archive_is_refused(place: TypedPlace) -> None:
-    """The message says that it is the plan which does not belong here, rather than that some sample is missing."""
+    """The error names the plan as the cause, not a missing sample."""
     place.run("rollback --sample latest --plan-out plan.json")
     (place.folder / "other").mkdir()
     words = ["--storage", "other", "--from-dir", "cluster"]
@@ -32,7 +32,7 @@ def test_a_plan_file_of_another_archive_is_refused(place: TypedPlace) -> None:
 
 
 def test_a_plan_file_of_another_cluster_is_refused(place: TypedPlace) -> None:
-    """Before its sample is looked at: `--into-cluster`, which a sample of another cluster suggests, would not help."""
+    """The plan is refused before its sample is read: the hint `--into-cluster` for the sample would not help."""
     place.run("rollback --sample latest --plan-out plan.json")
     namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: kube-system\n  uid: another\n"
     place.write("kube-system", namespace)
@@ -43,8 +43,8 @@ def test_a_plan_file_of_another_cluster_is_refused(place: TypedPlace) -> None:
     assert "--into-cluster" not in refused.stderr
 
 
-def test_a_plan_file_comes_with_the_command_that_carries_it_out(place: TypedPlace) -> None:
-    """With the places as they were typed, and quoted for a shell."""
+def test_a_plan_file_is_reported_with_its_command(place: TypedPlace) -> None:
+    """The printed command has the typed locations, quoted for a shell."""
     saved = place.run("rollback --sample latest --plan-out 'the plan.json'")
     command = saved.stderr.splitlines()[-1].strip()
     assert command == "gitsnap rollback --snapshot hourly --storage storage --from-dir cluster --plan 'the plan.json'"
@@ -52,7 +52,7 @@ def test_a_plan_file_comes_with_the_command_that_carries_it_out(place: TypedPlac
 
 
 def test_a_plan_file_is_carried_out_exactly(place: TypedPlace) -> None:
-    """The file is the owner's alone, holds no value, and does what it says."""
+    """Only the owner can read the file. The file holds no value, and its plan is carried out."""
     saved = place.run("rollback --sample latest --resource secret/password --plan-out plan.json")
     file = place.folder / "plan.json"
     assert "a: 2" in place.read("database")
@@ -68,8 +68,8 @@ def test_a_plan_file_is_carried_out_exactly(place: TypedPlace) -> None:
     assert "a: 2" in place.read("database")
 
 
-def test_a_plan_file_is_refused_when_something_moved(place: TypedPlace) -> None:
-    """The object that moved is named, the others are not, and nothing is written."""
+def test_a_plan_file_is_refused_when_an_object_changed(place: TypedPlace) -> None:
+    """Only the changed object is named, and nothing is written."""
     place.run("rollback --sample latest --plan-out plan.json")
     place.write("database", config_map("database", "a: 3"))
 
@@ -80,8 +80,8 @@ def test_a_plan_file_is_refused_when_something_moved(place: TypedPlace) -> None:
     assert "b: 2" in place.read("frontend")
 
 
-def test_a_plan_file_is_refused_when_an_object_is_made_or_goes(place: TypedPlace) -> None:
-    """What was to be updated is gone; nothing is written."""
+def test_a_plan_file_is_refused_when_an_object_is_created_or_deleted(place: TypedPlace) -> None:
+    """The object to update no longer exists, and nothing is written."""
     place.run("rollback --sample latest --plan-out plan.json")
     (place.folder / "cluster" / "database.yaml").unlink()
     assert (
@@ -90,8 +90,8 @@ def test_a_plan_file_is_refused_when_an_object_is_made_or_goes(place: TypedPlace
     )
 
 
-def test_a_plan_file_is_refused_when_the_tag_is_another(place: TypedPlace) -> None:
-    """The tag of the sample was deleted and made anew by hand."""
+def test_a_plan_file_is_refused_when_the_tag_was_replaced(place: TypedPlace) -> None:
+    """The tag of the sample was deleted and recreated by hand."""
     place.run("rollback --sample latest --plan-out plan.json")
     tag = json.loads((place.folder / "plan.json").read_text())["sample"]
     git = ["git", "-C", "storage/hourly"]
@@ -103,21 +103,21 @@ def test_a_plan_file_is_refused_when_the_tag_is_another(place: TypedPlace) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{", "it is not JSON"),
         ("[]", "is not a plan file"),
         ('{"kind": "RollbackPlanFile", "version": 9}', "version 9"),
     ],
 )
-def test_a_file_that_is_no_plan(place: TypedPlace, content: str, said: str) -> None:
-    """Said in words."""
+def test_a_file_that_is_no_plan(place: TypedPlace, content: str, message: str) -> None:
+    """The error names the problem of the file."""
     (place.folder / "plan.json").write_text(content)
-    assert said in place.run("rollback --plan plan.json --yes", 3).stderr
+    assert message in place.run("rollback --plan plan.json --yes", 3).stderr
 
 
 def test_a_plan_file_takes_no_other_options(place: TypedPlace) -> None:
-    """What the file says cannot be changed beside it."""
+    """Options cannot change the plan of a file."""
     place.run("rollback --sample latest --plan-out plan.json")
     assert "omit the options for them" in place.run("rollback --plan plan.json --sample latest", 2).stderr
     assert "--sample is needed" in place.run("rollback", 2).stderr

@@ -1,4 +1,4 @@
-"""`gitsnap prune` and `gitsnap keep` as a user types them: what is shown, what is asked, what goes."""
+"""The commands `gitsnap prune` and `gitsnap keep`: output, confirmation and removed samples."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE)
     (tmp_path / "policy.yaml").write_text(_POLICY)
     (tmp_path / "storage").mkdir()
-    made = archive.create_archive(tmp_path / "storage", "hourly")
+    created = archive.create_archive(tmp_path / "storage", "hourly")
     without_secrets = snapshot.from_resource(
         {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
@@ -56,7 +56,7 @@ def place(tmp_path: Path) -> Path:
     live = adapters.open_directory(tmp_path / "cluster")
     for hour in range(4):
         moment = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hour)
-        capture(live, made, Request(info, None, moment, Trigger.SCHEDULE))
+        capture(live, created, Request(info, None, moment, Trigger.SCHEDULE))
     return tmp_path
 
 
@@ -65,11 +65,11 @@ def _opened(place: Path) -> GitArchive:
 
 
 def _hours(place: Path) -> list[int]:
-    return [one.metadata.time.hour for one in _opened(place).samples()]
+    return [sample.metadata.time.hour for sample in _opened(place).samples()]
 
 
 def test_a_dry_run_shows_every_sample_with_its_reasons(place: Path) -> None:
-    """A row a sample; nothing goes."""
+    """The table has a row for each sample, and no sample is removed."""
     done = _gitsnap(place, "prune", "--keep-last", "1", "--keep-within", "1h", "--dry-run")
 
     assert done.returncode == 0, done.stderr
@@ -84,8 +84,8 @@ def test_a_dry_run_shows_every_sample_with_its_reasons(place: Path) -> None:
     assert _hours(place) == [12, 13, 14, 15]
 
 
-def test_without_a_terminal_it_must_be_told_yes(place: Path) -> None:
-    """What would go is shown, and stays."""
+def test_prune_without_a_terminal_needs_yes(place: Path) -> None:
+    """The samples to remove are listed, and none is removed."""
     refused = _gitsnap(place, "prune", "--keep-last", "1")
 
     assert refused.returncode == 14
@@ -95,21 +95,21 @@ def test_without_a_terminal_it_must_be_told_yes(place: Path) -> None:
 
 
 def test_rules_from_a_policy_file(place: Path) -> None:
-    """As the controller would apply them; the result in JSON, and a second run finds nothing more."""
+    """Prune applies the rules of the file as the controller does. A second run removes nothing."""
     done = _gitsnap(place, "prune", "-f", "policy.yaml", "--yes", "-o", "json")
     again = _gitsnap(place, "prune", "-f", "policy.yaml", "--yes")
 
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert (said["kind"], said["policy"], said["dryRun"]) == ("Prune", "hourly", False)
-    assert [one["action"] for one in said["samples"]] == ["remove", "remove", "keep", "keep"]
-    assert said["samples"][2]["reasons"] == ["last sample 2 of 2", "within 2h"]
+    report = json.loads(done.stdout)
+    assert (report["kind"], report["policy"], report["dryRun"]) == ("Prune", "hourly", False)
+    assert [sample["action"] for sample in report["samples"]] == ["remove", "remove", "keep", "keep"]
+    assert report["samples"][2]["reasons"] == ["last sample 2 of 2", "within 2h"]
     assert _hours(place) == [14, 15]
     assert "nothing to remove" in again.stderr
 
 
-def test_a_kept_sample_stays_until_the_mark_is_taken_away(place: Path) -> None:
-    """`list --wide` and JSON show the mark."""
+def test_a_kept_sample_stays_until_the_mark_is_removed(place: Path) -> None:
+    """`list --wide` and the JSON of `list` show the mark."""
     marked = _gitsnap(place, "keep", "2026-01-01:12:00:00")
     _gitsnap(place, "prune", "--keep-last", "1", "--yes")
     wide = _gitsnap(place, "list", "--wide")
@@ -121,13 +121,13 @@ def test_a_kept_sample_stays_until_the_mark_is_taken_away(place: Path) -> None:
     assert (marked.returncode, unmarked.returncode) == (0, 0)
     assert "2026-01-01T12-00-00Z: kept" in marked.stdout
     assert [line.split("|")[-2].strip() for line in wide.stdout.splitlines() if "hourly" in line] == ["yes", ""]
-    assert [one["kept"] for one in listed] == [True, False]
+    assert [sample["kept"] for sample in listed] == [True, False]
     assert held == [12, 15]
     assert _hours(place) == [15]
 
 
 def test_without_rules_everything_is_kept(place: Path) -> None:
-    """And said so."""
+    """Prune without rules removes nothing and says that no rule was given."""
     done = _gitsnap(place, "prune", "--yes")
 
     assert done.returncode == 0
@@ -135,21 +135,21 @@ def test_without_rules_everything_is_kept(place: Path) -> None:
     assert _hours(place) == [12, 13, 14, 15]
 
 
-def test_a_rollback_names_the_sample_that_it_goes_back_to(place: Path) -> None:
-    """So that retention can tell what an unfinished one needs."""
-    goal = _opened(place).samples()[0]
+def test_a_rollback_records_its_target_sample(place: Path) -> None:
+    """Retention can therefore keep the target of an unfinished rollback."""
+    target = _opened(place).samples()[0]
     (place / "cluster" / "a.yaml").write_text(_PROFILE.replace("{}", "{tier: 50}"))
 
-    done = _gitsnap(place, "rollback", "--sample", goal.tag, "--from-dir", "cluster", "--yes")
+    done = _gitsnap(place, "rollback", "--sample", target.tag, "--from-dir", "cluster", "--yes")
 
     assert done.returncode == 0, done.stderr
     *_, before, after = _opened(place).samples()
-    assert (before.metadata.trigger, before.metadata.target) == (Trigger.BEFORE_ROLLBACK, goal.tag_id)
+    assert (before.metadata.trigger, before.metadata.target) == (Trigger.BEFORE_ROLLBACK, target.tag_id)
     assert (after.metadata.trigger, after.metadata.target) == (Trigger.AFTER_ROLLBACK, None)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         ("prune --keep-last -1", 2, "keep-last"),
         ("prune --keep-within soon", 3, "soon"),
@@ -160,10 +160,10 @@ def test_a_rollback_names_the_sample_that_it_goes_back_to(place: Path) -> None:
         ("keep 2001-01-01", 4, "no sample"),
     ],
 )
-def test_words_and_exit_code(place: Path, arguments: str, code: int, said: str) -> None:
-    """What cannot be done says so, and removes nothing."""
+def test_errors_and_exit_codes(place: Path, arguments: str, code: int, message: str) -> None:
+    """A command that fails has an error message and an exit code, and removes nothing."""
     done = _gitsnap(place, *arguments.split())
 
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert _hours(place) == [12, 13, 14, 15]

@@ -1,4 +1,4 @@
-"""Pushing to real servers on loopback, by ssh and by https: what gets there, and what each refusal is called."""
+"""Pushes to real servers on loopback by ssh and https: the refs that arrive, and the error of each refusal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _PASSWORD = "correct-horse-battery"
 
 
 class _Source:
-    """An archive, and a cluster that changes before every sample."""
+    """An archive, and a cluster that changes before each sample."""
 
     def __init__(self, folder: Path) -> None:
         self.storage = folder / "storage"
@@ -67,7 +67,7 @@ class _Source:
         self._count = 0
 
     def sample(self, count: int = 1) -> None:
-        """Take so many samples."""
+        """Take a number of samples."""
         info = tree_info(from_resource(_POLICY), branch="hourly", keeper=None)
         assert info.secrets.mode is SecretsMode.OMIT
         for _ in range(count):
@@ -98,7 +98,7 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[SshServer]:
-    """A server that lets the key ``allowed`` in."""
+    """A server that accepts the key ``allowed``."""
     with ssh_server(tmp_path / "sshd") as server:
         server.authorize(generate_key(tmp_path / "allowed"))
         yield server
@@ -106,7 +106,7 @@ def sshd(tmp_path: Path) -> Iterator[SshServer]:
 
 @pytest.fixture
 def https(target: Path) -> Iterator[HttpServer]:
-    """A server that takes a password or a token."""
+    """A server that accepts a password or a token."""
     with http_server(target.parent, password=_PASSWORD, token="a-bearer-token") as server:
         yield server
 
@@ -129,8 +129,8 @@ def _objects(folder: Path) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
-    """The remote then has the archive's refs; a second push finds nothing to do, a third only what is new."""
+def test_a_push_by_ssh_sends_branch_and_samples(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
+    """The remote has the refs of the archive. A second push sends nothing, and a third push only new refs."""
     remote = Remote(sshd.url(target), _key(sshd, tmp_path / "allowed"))
 
     first = push(source.git, "hourly", remote)
@@ -145,7 +145,7 @@ def test_by_ssh_branch_and_samples_arrive(source: _Source, target: Path, sshd: S
 
 
 def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> None:
-    """Nothing that gitsnap writes is ever pruned: what it remembers of a push must not pile up beside the samples."""
+    """gitsnap never prunes objects, so the state of a push must not add objects to the archive."""
     before = _objects(source.git)
 
     push(source.git, "hourly", Remote(str(target)))
@@ -154,10 +154,10 @@ def test_a_push_adds_no_object_to_the_archive(source: _Source, target: Path) -> 
     assert count_unpushed(source.git, "hourly") == 0
 
 
-def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
+def test_a_push_reads_the_refs_of_the_remote_rarely(
     source: _Source, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once to see what is missing, and then only for those that were sent; only once where nothing is missing."""
+    """A push reads all refs once, and after sending only the sent refs. Without missing refs it reads once."""
     asked: list[str] = []
     original = run_git
 
@@ -175,7 +175,7 @@ def test_a_push_asks_for_the_remote_s_refs_no_more_than_it_must(
 
 
 def test_a_key_with_a_passphrase(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
-    """The passphrase is in the Secret as well; a wrong one is said to be not accepted."""
+    """The passphrase is in the Secret. The error of a wrong passphrase says that it is not accepted."""
     sshd.authorize(generate_key(tmp_path / "locked", passphrase="open sesame"))
     right = _key(sshd, tmp_path / "locked", password=b"open sesame")
     wrong = _key(sshd, tmp_path / "locked", password=b"open barley")
@@ -187,7 +187,7 @@ def test_a_key_with_a_passphrase(source: _Source, target: Path, sshd: SshServer,
 
 
 def test_ssh_refusals_have_names(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
-    """A key that is not let in, a host key that is another or unknown, a Secret without one of them."""
+    """A refused key, a wrong or unknown host key, and a Secret without a key or host keys have their own errors."""
     generate_key(tmp_path / "stranger")
     other_host = " ".join(generate_key(tmp_path / "other-host").split()[:2])
     url = sshd.url(target)
@@ -211,7 +211,7 @@ def test_ssh_refusals_have_names(source: _Source, target: Path, sshd: SshServer,
 
 
 def test_by_https_with_password_or_token(source: _Source, https: HttpServer) -> None:
-    """Both ways; what was sent is in no message, and the certificate authority is the Secret's."""
+    """Password and token work with the certificate authority of the Secret, and appear in no message."""
     url = f"{https.url}/record.git"
     authority = https.authority.encode()
     by_password = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": authority}
@@ -223,7 +223,7 @@ def test_by_https_with_password_or_token(source: _Source, https: HttpServer) -> 
 
 
 def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_path: Path) -> None:
-    """Let in by the certificate alone; without it, or with somebody else's, nothing arrives."""
+    """The client certificate suffices. Without it, or with a foreign certificate, nothing arrives."""
     certificate, key = make_certificate(tmp_path, "client")
     other = make_certificate(tmp_path, "stranger")
     with http_server(target.parent, client=certificate) as server:
@@ -241,7 +241,7 @@ def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"password": b"wrong-horse-battery"}, "does not accept the credentials"),
         ({"password": b""}, "does not accept the credentials"),
@@ -249,12 +249,12 @@ def test_by_https_with_a_client_certificate(source: _Source, target: Path, tmp_p
     ],
 )
 def test_https_refusals_have_names(
-    source: _Source, https: HttpServer, target: Path, changed: dict[str, bytes], said: str
+    source: _Source, https: HttpServer, target: Path, changed: dict[str, bytes], message: str
 ) -> None:
-    """A wrong password, none, a server that nobody vouches for; the password is in no message."""
+    """A wrong password, no password and an untrusted server have their own errors. No message has the password."""
     values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": https.authority.encode(), **changed}
 
-    with pytest.raises(RemoteError, match=said) as error:
+    with pytest.raises(RemoteError, match=message) as error:
         push(source.git, "hourly", Remote(f"{https.url}/record.git", Credentials("s", values)))
 
     assert not consequence_of(error.value).transient
@@ -262,14 +262,14 @@ def test_https_refusals_have_names(
     assert _refs(target) == {}
 
 
-def test_no_repository_there(source: _Source, https: HttpServer, target: Path) -> None:
-    """It must be made first: gitsnap does not make repositories on servers."""
+def test_a_missing_repository(source: _Source, https: HttpServer, target: Path) -> None:
+    """The user must create the repository: gitsnap creates no repositories on servers."""
     values = {"password": _PASSWORD.encode(), "ca.crt": https.authority.encode()}
     with pytest.raises(RemoteError, match="no such repository"):
         push(source.git, "hourly", Remote(f"{https.url}/nothing.git", Credentials("s", values)))
     with pytest.raises(RemoteError, match="no such repository") as raised:
         push(source.git, "hourly", Remote(str(target.parent / "nothing.git")))
-    assert raised.value.hint.startswith("Check the URL.")  # who reads an archive is not to make one there
+    assert raised.value.hint.startswith("Check the URL.")  # a reader of an archive must not create it there
 
 
 def _other_history(tmp_path: Path, target: Path) -> None:
@@ -279,7 +279,7 @@ def _other_history(tmp_path: Path, target: Path) -> None:
 
 
 def test_a_diverged_remote_is_left_alone(source: _Source, target: Path, tmp_path: Path) -> None:
-    """Both commits are named, and nothing is forced."""
+    """The error names both commits, and the push is not forced."""
     _other_history(tmp_path, target)
     before = _refs(target)
 
@@ -292,7 +292,7 @@ def test_a_diverged_remote_is_left_alone(source: _Source, target: Path, tmp_path
 
 
 def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> None:
-    """The push is atomic: without the tags the branch does not go either."""
+    """The push is atomic: if the tags are refused, the branch is not pushed."""
     hook = target / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo "no tags here" >&2; exit 1;; esac\n')
@@ -305,8 +305,8 @@ def test_a_hook_that_refuses_tags_refuses_all(source: _Source, target: Path) -> 
     assert _refs(target) == {}
 
 
-def test_a_hook_that_takes_and_drops_is_noticed(source: _Source, target: Path) -> None:
-    """Success is what the remote's refs say afterwards."""
+def test_a_hook_that_drops_accepted_refs_is_noticed(source: _Source, target: Path) -> None:
+    """A push succeeds only if the remote has the refs afterwards."""
     hook = target / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nfor ref in $(git for-each-ref --format='%(refname)' refs/tags); do\n"
@@ -318,7 +318,7 @@ def test_a_hook_that_takes_and_drops_is_noticed(source: _Source, target: Path) -
 
 
 def test_a_connection_that_breaks(source: _Source, target: Path, sshd: SshServer, tmp_path: Path) -> None:
-    """Worth another try; afterwards nothing is missing."""
+    """The error allows a retry, and after the retry no ref is missing."""
     switch = Switch(sshd.port)
     url = sshd.url(target).replace(f":{sshd.port}/", f":{switch.port}/")
     hosts = sshd.known_hosts.replace(str(sshd.port), str(switch.port)).encode()
@@ -353,7 +353,7 @@ def _cut(switch: Switch, mark: Path) -> None:
 
 
 def test_a_full_disk_at_the_remote(source: _Source, tmp_path: Path) -> None:
-    """Said as a refusal; nothing half there, and later it works."""
+    """The push is refused, the remote has no partial push, and a later push succeeds."""
     volume = tmp_path / "volume"
     volume.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(volume)]
@@ -377,8 +377,8 @@ def test_a_full_disk_at_the_remote(source: _Source, tmp_path: Path) -> None:
         subprocess.run(["umount", volume], check=True)
 
 
-def test_pushes_at_once(source: _Source, target: Path) -> None:
-    """Whoever loses looks again, and finds it done: nobody fails, and the remote is whole."""
+def test_concurrent_pushes(source: _Source, target: Path) -> None:
+    """The push that loses the race reads the refs again. No push fails, and the remote is complete."""
     source.sample(3)
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: push(source.git, "hourly", Remote(str(target))), range(4)))
@@ -387,8 +387,8 @@ def test_pushes_at_once(source: _Source, target: Path) -> None:
     assert _refs(target) == _refs(source.git)
 
 
-def test_a_remote_that_others_hold_is_worth_another_try(source: _Source, target: Path) -> None:
-    """A ref that stays locked there is no history of others: it may pass by itself."""
+def test_a_locked_ref_of_the_remote_allows_a_retry(source: _Source, target: Path) -> None:
+    """A locked ref is no diverged history: the lock may disappear by itself."""
     lock = target / "refs" / "heads" / "hourly.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.touch()
@@ -402,8 +402,8 @@ def test_a_remote_that_others_hold_is_worth_another_try(source: _Source, target:
     assert push(source.git, "hourly", Remote(str(target))).tags == 2
 
 
-def test_what_retention_took_goes_only_when_asked(source: _Source, target: Path) -> None:
-    """Without the word nothing is removed from a remote; with it, exactly what this archive has had and removed."""
+def test_pruned_samples_are_removed_from_the_remote_only_on_request(source: _Source, target: Path) -> None:
+    """By default a push removes nothing. On request it removes only samples that the archive removed."""
     remote = Remote(str(target))
     source.sample(2)
     push(source.git, "hourly", remote)
@@ -419,8 +419,8 @@ def test_what_retention_took_goes_only_when_asked(source: _Source, target: Path)
     assert set(_refs(target)) - set(_refs(source.git)) == {foreign}
 
 
-def test_removing_may_fail_without_failing_the_push(source: _Source, target: Path) -> None:
-    """A server that forbids deletions: the push has succeeded, the rest is said."""
+def test_a_failed_removal_does_not_fail_the_push(source: _Source, target: Path) -> None:
+    """If the server forbids deletions, the push succeeds and reports the samples that it could not remove."""
     remote = Remote(str(target))
     push(source.git, "hourly", remote)
     with source.archive.writer() as writer:
@@ -438,7 +438,7 @@ def test_removing_may_fail_without_failing_the_push(source: _Source, target: Pat
 
 
 def test_a_lost_volume_is_cloned_back(source: _Source, target: Path, tmp_path: Path) -> None:
-    """History goes on where it was; only where the branch is proved absent does an archive begin anew."""
+    """The history continues. A new archive is created only if the remote certainly has no branch."""
     remote = Remote(str(target))
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -457,7 +457,7 @@ def test_a_lost_volume_is_cloned_back(source: _Source, target: Path, tmp_path: P
 
 
 def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: Path) -> None:
-    """`--archive URL`: a copy is made and brought up to date; what would change the branch is refused."""
+    """`--archive URL` clones the archive or updates the copy. Commands that change the branch are refused."""
     push(source.git, "hourly", Remote(str(target)))
     url = f"file://{target}"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -479,8 +479,8 @@ def test_an_archive_is_read_from_a_url(source: _Source, target: Path, tmp_path: 
     assert (unknown.returncode, "hourly" in unknown.stderr) == (4, True)
 
 
-def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
-    """One line about what was done; the URL's user and password never appear."""
+def test_the_push_command(source: _Source, target: Path, tmp_path: Path) -> None:
+    """The command prints a line about the result, without the user and password of the URL."""
 
     def gitsnap(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "gitsnap", *words, "--storage", str(source.storage)]
@@ -498,7 +498,7 @@ def test_the_command(source: _Source, target: Path, tmp_path: Path) -> None:
 
 
 def test_a_remote_that_lost_its_branch(source: _Source, target: Path, tmp_path: Path) -> None:
-    """Its samples tell that it is not empty: no archive begins anew, and a push says what it did."""
+    """The tags show that the remote is not empty. No new archive is created, and a push reports its result."""
     remote = Remote(f"file://{target}")
     push(source.git, "hourly", remote)
     subprocess.run(["git", "-C", target, "update-ref", "-d", "refs/heads/hourly"], check=True)
@@ -517,8 +517,8 @@ def test_a_remote_that_lost_its_branch(source: _Source, target: Path, tmp_path: 
     assert _refs(target) == _refs(source.git)
 
 
-def test_credentials_show_nothing_of_themselves() -> None:
-    """Not even in a debugger's or a log's representation."""
+def test_the_representation_of_credentials_has_no_values() -> None:
+    """Credentials do not appear in a debugger or a log."""
     credentials = remotes.Credentials("Secret a/b", {"password": b"hunter22"})
 
     assert "hunter22" not in repr(credentials)
@@ -528,7 +528,7 @@ def test_credentials_show_nothing_of_themselves() -> None:
 def test_a_copy_of_a_remote_is_kept_tidy(
     source: _Source, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fetch writes a file for each tag, and no writer ever packs a copy: reading one does."""
+    """A fetch writes a file for each tag, and no capture packs a copy. Opening the copy packs it."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 2)
     remote = Remote(f"file://{target}")
     push(source.git, "hourly", remote)

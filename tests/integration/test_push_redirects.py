@@ -1,4 +1,4 @@
-"""A server that redirects git to another host gets no credentials sent there."""
+"""Redirects of git to another host: no credentials are sent to the other host."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TYPE = "application/x-git-upload-pack"
 
 
 class _Server(ThreadingHTTPServer):
-    """Redirects what is below /old/ to ``target``, and asks for a password everywhere else."""
+    """Redirects paths below /old/ to ``target``, and asks for a password at all other paths."""
 
     target = ""
     public = False
-    """Whether it asks for no password."""
+    """Whether the server asks for no password."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {"Content-Type": f"{_TYPE}-result"}, _NO_REFS)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         self.send_response(status)
@@ -80,7 +80,7 @@ def _sent(first: _Server, values: dict[str, bytes], folder: Path) -> None:
 @pytest.mark.parametrize("other_asks", ["for a password", "for none"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_another_host_or_port_gets_no_credentials(tmp_path: Path, kind: str, other_asks: str, host: str) -> None:
-    """Neither asked for nor unasked."""
+    """No credentials are sent, whether or not the other host asks for them."""
     with _serving() as first, _serving() as other:
         first.target, other.public = f"http://{host}:{other.server_port}", other_asks == "for none"
         with suppress(RemoteError):
@@ -90,7 +90,7 @@ def test_another_host_or_port_gets_no_credentials(tmp_path: Path, kind: str, oth
 
 
 def test_another_path_of_the_same_host_gets_the_password(tmp_path: Path) -> None:
-    """As servers redirect a repository that was renamed."""
+    """Servers redirect like this when a repository was renamed."""
     with _serving() as first:
         first.target = f"http://127.0.0.1:{first.server_port}"
         _sent(first, _SECRETS["password"], tmp_path)
@@ -99,8 +99,8 @@ def test_another_path_of_the_same_host_gets_the_password(tmp_path: Path) -> None
         assert authorization
 
 
-def test_a_redirect_with_a_token_is_said(tmp_path: Path) -> None:
-    """git would send the token to whatever host comes next."""
+def test_a_redirect_with_a_token_is_refused(tmp_path: Path) -> None:
+    """git would send the token to the target of the redirect."""
     with _serving() as first, _serving() as other:
         first.target = f"http://127.0.0.1:{other.server_port}"
         with pytest.raises(RemoteError, match="the server redirects to another address") as raised:

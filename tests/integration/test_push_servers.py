@@ -1,4 +1,4 @@
-"""Servers that cannot do all that git can, and what the credentials of a person are."""
+"""Servers with limited capabilities, and the credential helpers of a user."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Place:
         return push(self.archive.git_folder, "hourly", Remote(f"file://{self.target}"), prune=prune).tags
 
     def refs(self) -> dict[str, str]:
-        """The archive's refs that belong to the remote."""
+        """The refs of the archive that a push sends."""
         return {name: target for name, target in refs_of(self.folder / "hourly").items() if "refs/gitsnap" not in name}
 
     def configure(self, name: str, value: str) -> None:
@@ -70,8 +70,8 @@ def place(tmp_path: Path) -> _Place:
 # Without atomic pushes ------------------------------------------------------------------------------------------------
 
 
-def test_without_atomic_pushes_all_arrives(place: _Place) -> None:
-    """The tags before the branch, so that whoever reads meanwhile sees no commit without its sample."""
+def test_without_atomic_pushes_all_refs_arrive(place: _Place) -> None:
+    """The tags arrive before the branch, so a concurrent reader sees no commit without its sample."""
     place.configure("receive.advertiseAtomic", "false")
     place.hook("post-receive", f"cut -d' ' -f3 >>{place.folder}/order")
 
@@ -85,8 +85,8 @@ def test_without_atomic_pushes_all_arrives(place: _Place) -> None:
     assert kinds == ["tags", "tags", "heads", "tags", "heads"]
 
 
-def test_without_atomic_pushes_a_refused_branch_is_made_up_for(place: _Place) -> None:
-    """The tags are there, the push has failed with the server's reason, and the next one brings the branch."""
+def test_without_atomic_pushes_a_refused_branch_is_pushed_later(place: _Place) -> None:
+    """The tags arrive, the push fails with the reason of the server, and the next push sends the branch."""
     place.configure("receive.advertiseAtomic", "false")
     place.hook("update", 'case "$1" in refs/heads/*) echo "POLICY-17: no branches" >&2; exit 1;; esac')
 
@@ -96,12 +96,12 @@ def test_without_atomic_pushes_a_refused_branch_is_made_up_for(place: _Place) ->
     assert {name.split("/")[1] for name in refs_of(place.target)} == {"tags"}
 
     (place.target / "hooks" / "update").unlink()
-    assert place.push() == 0  # samples; the branch goes all the same
+    assert place.push() == 0  # no new samples; the branch is pushed
     assert refs_of(place.target) == place.refs()
 
 
-def test_without_atomic_pushes_what_retention_took_goes_as_well(place: _Place) -> None:
-    """With the lease that each deletion has."""
+def test_without_atomic_pushes_pruned_samples_are_removed(place: _Place) -> None:
+    """Each deletion has a lease."""
     place.configure("receive.advertiseAtomic", "false")
     place.push()
     with place.archive.writer() as writer:
@@ -114,7 +114,7 @@ def test_without_atomic_pushes_what_retention_took_goes_as_well(place: _Place) -
 
 
 def test_by_https_without_atomic_pushes(place: _Place) -> None:
-    """As by any other way."""
+    """A push by https works as by any other transport."""
     place.configure("receive.advertiseAtomic", "false")
     with http_server(place.target.parent, password=_PASSWORD) as server:
         values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": server.authority.encode()}
@@ -135,7 +135,7 @@ def _sha256(folder: Path) -> Path:
 
 @pytest.mark.parametrize("filled", ["", "filled"])
 def test_a_repository_of_the_other_hash(place: _Place, tmp_path: Path, filled: str) -> None:
-    """Said as such, whether it is empty or has a branch of the same name; nobody has to wait for the network."""
+    """A push to an empty or a filled SHA-256 repository fails with the hash algorithm, not with a network error."""
     other = _sha256(tmp_path / "other.git")
     if filled:
         tree = subprocess.run(["git", "-C", other, "mktree"], input="", text=True, capture_output=True, check=True)
@@ -152,8 +152,8 @@ def test_a_repository_of_the_other_hash(place: _Place, tmp_path: Path, filled: s
     assert ("SHA-256" in compared.stderr) is bool(filled)  # the empty one has no branch
 
 
-def test_a_server_that_takes_no_pushes(place: _Place) -> None:
-    """By http where only reading is served: a refusal, not a network that is away."""
+def test_a_read_only_server(place: _Place) -> None:
+    """A push to an http server that serves only reads is refused. It is no network error."""
     with http_server(place.target.parent, password=_PASSWORD, pushes=False) as server:
         values = {"username": b"git", "password": _PASSWORD.encode(), "ca.crt": server.authority.encode()}
         with pytest.raises(RemoteError) as error:
@@ -164,8 +164,8 @@ def test_a_server_that_takes_no_pushes(place: _Place) -> None:
 # Reading back ---------------------------------------------------------------------------------------------------------
 
 
-def test_reading_back_tells_each_difference(place: _Place) -> None:
-    """Another object, an object that is unknown here, and no object; nothing comes to the archive by that."""
+def test_differences_of_refs_after_a_push(place: _Place) -> None:
+    """Another object, an object unknown to the archive, and no object. The check adds no objects to the archive."""
     place.push()
     remote, folder = Remote(f"file://{place.target}"), place.archive.git_folder
     wanted = {name: target for name, target in place.refs().items() if name.startswith("refs/")}
@@ -198,14 +198,14 @@ def test_reading_back_tells_each_difference(place: _Place) -> None:
 
 @pytest.fixture
 def https(place: _Place) -> Iterator[HttpServer]:
-    """A server that takes a password."""
+    """A server that accepts a password."""
     with http_server(place.target.parent, password=_PASSWORD) as server:
         (place.folder / "ca.crt").write_text(server.authority)
         yield server
 
 
 def _home(folder: Path, *lines: str) -> dict[str, str]:
-    """A home with a helper that knows the password, and a git configuration with these lines behind it."""
+    """A home folder with a credential helper that knows the password, and more lines of git configuration."""
     home = folder / "home"
     home.mkdir()
     helper = home / "helper"
@@ -218,8 +218,8 @@ def _home(folder: Path, *lines: str) -> dict[str, str]:
     return {**global_file, "HOME": str(home), "GIT_SSL_CAINFO": str(folder / "ca.crt"), "HELPER_NEEDS": "this"}
 
 
-def test_a_person_s_helper_is_asked(place: _Place, https: HttpServer) -> None:
-    """For a push, a read and a comparison that the person starts; with the environment that a helper needs."""
+def test_the_helper_of_a_user_is_asked(place: _Place, https: HttpServer) -> None:
+    """A push, a read and a diff of a user ask the credential helper, with the environment that the helper needs."""
     person = _home(place.folder)
     url = f"{https.url}/record.git"
 
@@ -230,8 +230,8 @@ def test_a_person_s_helper_is_asked(place: _Place, https: HttpServer) -> None:
     assert set((place.folder / "home" / "asked").read_text().splitlines()) == {"get this", "store this"}
 
 
-def test_of_a_person_s_configuration_nothing_else_counts(place: _Place, https: HttpServer) -> None:
-    """Neither another URL, nor hooks or programs, nor a switch that makes certificates count for nothing."""
+def test_other_settings_of_a_user_are_ignored(place: _Place, https: HttpServer) -> None:
+    """Other URLs, hooks, programs and a setting that disables the check of certificates have no effect."""
     trace = place.folder / "ran"
     program = f"touch {trace} #"
     person = _home(
@@ -252,7 +252,7 @@ def test_of_a_person_s_configuration_nothing_else_counts(place: _Place, https: H
 
 
 def test_a_helper_of_the_archive_is_never_asked(place: _Place, https: HttpServer) -> None:
-    """Whoever can write the archive would get the person's credentials, and run programs."""
+    """A writer of the archive could otherwise get the credentials of the user and run programs."""
     person = _home(place.folder)
     trace = place.folder / "ran"
     command = ["git", "-C", str(place.folder / "hourly"), "config", "credential.helper", f"!touch {trace} #"]
@@ -263,8 +263,8 @@ def test_a_helper_of_the_archive_is_never_asked(place: _Place, https: HttpServer
     assert not trace.exists()
 
 
-def test_without_a_helper_the_hint_says_what_there_is(place: _Place, https: HttpServer) -> None:
-    """A message that nobody can be asked leads nowhere."""
+def test_without_a_helper_the_error_names_the_options(place: _Place, https: HttpServer) -> None:
+    """A message that git cannot prompt would not help the user."""
     person = _home(place.folder)
     (place.folder / "home" / ".gitconfig").unlink()
 
@@ -275,7 +275,7 @@ def test_without_a_helper_the_hint_says_what_there_is(place: _Place, https: Http
 
 
 def test_with_a_secret_no_helper_is_asked(place: _Place, https: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller pushes with what the Secret has, and with nothing of the machine it runs on."""
+    """The controller uses only the credentials of the Secret, and no settings of its machine."""
     for name, value in _home(place.folder).items():
         monkeypatch.setenv(name, value)
     values = {"ca.crt": https.authority.encode()}
@@ -286,8 +286,8 @@ def test_with_a_secret_no_helper_is_asked(place: _Place, https: HttpServer, monk
     assert not (place.folder / "home" / "asked").exists()
 
 
-def test_a_broken_configuration_is_said(place: _Place, https: HttpServer) -> None:
-    """As plain git does, with the file's name."""
+def test_a_broken_configuration_is_reported(place: _Place, https: HttpServer) -> None:
+    """The error names the file, as the error of git does."""
     person = _home(place.folder, "[broken")
 
     done = gitsnap(place.folder, "push", "--to", f"{https.url}/record.git", code=3, **person)
@@ -295,8 +295,8 @@ def test_a_broken_configuration_is_said(place: _Place, https: HttpServer) -> Non
     assert ".gitconfig" in done.stderr
 
 
-def test_a_tag_of_another_history_is_no_network_trouble(place: _Place) -> None:
-    """A tag that is another there stays a matter for a person, also for a server without atomic pushes."""
+def test_a_tag_of_another_history_is_no_network_error(place: _Place) -> None:
+    """A different tag at the remote needs a decision of the user, also without atomic pushes."""
     place.configure("receive.advertiseAtomic", "false")
     place.push()
     place.capture()

@@ -1,4 +1,4 @@
-"""Questions to an archive as a user types them: what refers to what, drift, two archives side by side."""
+"""Commands that read an archive: references, drift, diff of two archives, add-ons and objects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PROFILE = profile(
 
 
 class _Place:
-    """A cluster in a folder, and commands run beside it."""
+    """A cluster in a folder, and commands that run next to the folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,21 +62,23 @@ class _Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> _Place:
-    """Two clusters that a profile matches, with some of what it refers to."""
-    found = _Place(tmp_path)
-    found.put(
+    """Two clusters that a profile matches, with some of the objects that the profile refers to."""
+    setup = _Place(tmp_path)
+    setup.put(
         cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "b"}), config_map("west-own", {"a": "b"}),
         secret("password", {"a": "b"}) | {"type": "Opaque"},
     )  # fmt: skip
-    found.capture()
-    return found
+    setup.capture()
+    return setup
 
 
-def test_what_a_profile_refers_to(place: _Place) -> None:
-    """For which clusters, where it stands, and what is missing."""
+def test_references_of_a_profile(place: _Place) -> None:
+    """Each reference has its clusters, its path in the profile, and its state."""
     found = json.loads(place.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
 
-    assert [(one["target"], one["clusters"], one["state"], one["missing"]) for one in found] == [
+    assert [
+        (reference["target"], reference["clusters"], reference["state"], reference["missing"]) for reference in found
+    ] == [
         ("ConfigMap default/maybe", [], "not found, optional", False),
         ("ConfigMap default/shared", [], "in the sample", False),
         ("ConfigMap default/west-own", [str(W)], "in the sample", False),
@@ -89,11 +91,11 @@ def test_what_a_profile_refers_to(place: _Place) -> None:
         ("ConfigMap tenant-a/orders-own", [str(O)], "not found", True),
         ("Secret default/password", [], "a Secret of another type than Sveltos reads", True),
     ]
-    assert {one["path"] for one in found} == {"spec.policyRefs[]"}
+    assert {reference["path"] for reference in found} == {"spec.policyRefs[]"}
 
 
 def test_the_table_of_references(place: _Place) -> None:
-    """One line each, with words that need no explanation; an object without references says so."""
+    """The table has a line for each reference. An object without references has a message instead."""
     shown = place.run("show", "references", "clusterprofile/base").stdout
     assert "| default/sveltos--west" in shown
     assert place.run("show", "references", "ConfigMap/shared").stdout.strip() == "it refers to nothing"
@@ -102,7 +104,7 @@ def test_the_table_of_references(place: _Place) -> None:
 
 
 def test_drift(place: _Place) -> None:
-    """Nothing right after a sample; a change is a row and, when asked for, an exit status."""
+    """There is no drift right after a sample. A change gives a row, and with --exit-code the exit code 1."""
     words = ("drift", "--from-dir", "cluster", "--exit-code")
     assert "no changes" in place.run(*words).stdout
 
@@ -114,7 +116,7 @@ def test_drift(place: _Place) -> None:
 
 
 def test_two_archives(place: _Place) -> None:
-    """Staging and production, compared with the rows of a diff; Secrets of two keys cannot be told."""
+    """Two archives are compared like two samples. Secrets with different fingerprint keys cannot be compared."""
     (place.folder / "production").mkdir()
     place.put(cluster(W), cluster(O), _PROFILE, config_map("shared", {"a": "c"}), secret("password", {"a": "b"}))
     place.capture("production")
@@ -123,7 +125,7 @@ def test_two_archives(place: _Place) -> None:
 
     found = json.loads(done.stdout)
     assert ("shared", "modified") in [(row["name"], row["action"]) for row in found["management"]]
-    assert [one["reason"] for one in found["notComparable"]] == ["cannot tell"]
+    assert [entry["reason"] for entry in found["notComparable"]] == ["cannot tell"]
     same = place.run("diff", "--archive", "hourly", "--archive", "hourly", "--exit-code")
     assert "no changes" in same.stdout
 
@@ -142,8 +144,8 @@ def test_two_archives(place: _Place) -> None:
         ("rollback --sample latest --from-dir cluster --dry-run", ""),
     ],
 )
-def test_a_cluster_that_there_is_not(place: _Place, words: str, where: str) -> None:
-    """It is an error that proposes others, in every command: an empty answer would pass for one about the other."""
+def test_an_unknown_cluster_is_an_error(place: _Place, words: str, where: str) -> None:
+    """Each command fails and proposes names: an empty answer would look like an answer about the intended cluster."""
     place.put(_PROFILE, cluster(W), cluster(O), config_map("shared", {"a": "c"}))
     place.capture()
 
@@ -160,8 +162,8 @@ def test_a_cluster_that_there_is_not(place: _Place, words: str, where: str) -> N
     "words",
     ["diff --from-sample latest", "drift --from-dir cluster", "addons --sample latest", "addons --from-dir cluster"],
 )
-def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
-    """It may have nothing in it that is archived: the empty answer is right, and a remark says why."""
+def test_an_unknown_namespace_is_a_warning(place: _Place, words: str) -> None:
+    """The namespace may hold no archived objects: the empty answer is right, and a warning explains it."""
     done = place.run(*words.split(), "--namespace", "tenant")
 
     assert "warning: there is nothing in the namespace tenant in " in done.stderr
@@ -171,27 +173,27 @@ def test_a_namespace_that_there_is_not(place: _Place, words: str) -> None:
 
 @pytest.mark.parametrize("words", ["diff", "diff --exit-code", "log --cluster west"])
 def test_one_sample_is_not_compared_with_itself(place: _Place, words: str) -> None:
-    """Nothing is said about changes where there is nothing to compare with."""
+    """A command that needs two samples fails in an archive with one sample."""
     failed = place.run(*words.split(), code=4)
 
     assert failed.stdout == ""
     assert "is the first sample of the archive" in failed.stderr
 
 
-def test_a_diff_says_what_it_compares(place: _Place) -> None:
-    """Both samples with their triggers, the archive, or the cluster; on stderr, so that stdout stays a result."""
+def test_a_diff_names_both_sides(place: _Place) -> None:
+    """Both samples with their triggers, the archive, or the cluster. The line is on stderr, not on stdout."""
     place.put(cluster(W))
     place.capture()
     tags = [sample["tag"] for sample in json.loads(place.run("list", "-o", "json").stdout)["samples"]]
 
     assert f"comparing {tags[0]} (manual) of hourly with {tags[1]} (manual)" in place.run("diff").stderr
-    said = place.run("drift", "--from-dir", "cluster").stderr
-    assert f"comparing {tags[1]} (manual) of hourly with the cluster " in said
-    assert "(context directory) now" in said
+    message = place.run("drift", "--from-dir", "cluster").stderr
+    assert f"comparing {tags[1]} (manual) of hourly with the cluster " in message
+    assert "(context directory) now" in message
 
 
-def test_a_cluster_that_there_was(place: _Place) -> None:
-    """A change log knows clusters that are gone, by any form of their name, and one side of a diff is enough."""
+def test_a_deleted_cluster_can_be_named(place: _Place) -> None:
+    """`log` accepts each form of the name of a deleted cluster, and `diff` a cluster that only one side has."""
     gone = cluster(O) | {"metadata": {"namespace": "tenant-a", "name": "orders", "labels": {"env": "prod"}}}
     place.put(cluster(W), gone)
     place.capture()
@@ -208,11 +210,11 @@ def test_a_cluster_that_there_was(place: _Place) -> None:
     assert "no managed cluster orders in hourly/" in place.run("diff", "--cluster", "orders", code=4).stderr
 
 
-def test_addons_of_clusters_of_one_name(place: _Place) -> None:
-    """The type before the name tells them apart; nothing else of a name is taken for one."""
+def test_addons_of_clusters_with_the_same_name(place: _Place) -> None:
+    """The type before the name tells the clusters apart. No other prefix of a name is taken for a type."""
     twin = ClusterRef(kinds.CAPI_CLUSTER, W.namespace, W.name)
     odd = ClusterRef(kinds.SVELTOS_CLUSTER, W.namespace, "my-capi--west")
-    place.put(*(inventory_of(one, deployed_by("base", f"/Service test/{one.type}")) for one in (W, twin, odd)))
+    place.put(*(inventory_of(ref, deployed_by("base", f"/Service test/{ref.type}")) for ref in (W, twin, odd)))
 
     def shown(name: str) -> list[tuple[str, str]]:
         done = place.run("addons", "--from-dir", "cluster", "--cluster", name, "-o", "json")
@@ -237,15 +239,15 @@ def _management(place: _Place, *words: str) -> list[dict[str, Any]]:
         ("ConfgMap/shared", "Its kinds: Cluster.cluster.x-k8s.io, ClusterProfile.config.projectsveltos.io, ConfigMap"),
     ],
 )
-def test_an_object_that_the_sample_has_not(place: _Place, wanted: str, hint: str) -> None:
-    """The error proposes what is most like it, with the namespace where one was written."""
+def test_an_object_that_is_not_in_the_sample(place: _Place, wanted: str, hint: str) -> None:
+    """The error proposes similar names, with the namespace if the argument has a namespace."""
     failed = place.run("show", wanted, code=4)
 
     assert f"the sample has no {wanted}\n{hint}" in failed.stderr
 
 
-def test_a_file_of_the_archive_that_somebody_broke(place: _Place) -> None:
-    """The log names the object and says so; `show` names the file, by its path from the archive's own folder."""
+def test_a_broken_file_of_the_archive(place: _Place) -> None:
+    """`log` lists the object and says that the file holds no Kubernetes object."""
     archive, path = place.folder / "hourly", "configuration/default/ConfigMap/shared.yaml"
     (archive / path).write_text("a: b\n---\na: b\n")
     identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
@@ -257,15 +259,15 @@ def test_a_file_of_the_archive_that_somebody_broke(place: _Place) -> None:
     subprocess.run(["git", "-C", archive, "fsck", "--strict"], check=True, capture_output=True)
 
 
-def test_more_archives_than_two_or_a_cluster_besides(place: _Place) -> None:
-    """Words that mean nothing together are refused."""
+def test_three_archives_or_an_archive_and_a_cluster_are_refused(place: _Place) -> None:
+    """A diff compares two archives, or an archive and the cluster."""
     two = ("diff", "--archive", "hourly", "--archive", "hourly")
     assert "not more" in place.run(*two, "--archive", "hourly", code=2).stderr
     assert "give --archive once" in place.run(*two, "--to-sample", "live", code=2).stderr
 
 
-def test_what_was_left_out(place: _Place) -> None:
-    """`--include-generated` names each object, and who made it."""
+def test_generated_objects_are_listed(place: _Place) -> None:
+    """`--include-generated` names each omitted object and its generator."""
     made = profile("made", {}) | {
         "metadata": {"name": "made", "labels": {"eventtrigger.lib.projectsveltos.io/eventtriggername": "x"}}
     }
@@ -278,7 +280,7 @@ def test_what_was_left_out(place: _Place) -> None:
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_objects_in_other_forms(place: _Place, form: str) -> None:
-    """The overview and single objects can be read by programs."""
+    """`show` prints the overview and single objects as JSON and YAML."""
     overview = place.run("show", "-o", form).stdout
     assert "ObjectList" in overview
     shown = place.run("show", "ConfigMap/shared", "-o", form).stdout
@@ -286,22 +288,24 @@ def test_objects_in_other_forms(place: _Place, form: str) -> None:
 
 
 def test_cluster_api_of_an_older_version(tmp_path: Path) -> None:
-    """Only v1beta1 is there: the clusters are captured as they are, and matched."""
-    found = _Place(tmp_path)
+    """A server that has only v1beta1: the clusters are captured in that version, and profiles match them."""
+    place = _Place(tmp_path)
     older = cluster(O) | {"apiVersion": "cluster.x-k8s.io/v1beta1"}
-    found.put(older, _PROFILE, config_map("orders-own", {"a": "b"}, "tenant-a"))
-    found.capture()
+    place.put(older, _PROFILE, config_map("orders-own", {"a": "b"}, "tenant-a"))
+    place.capture()
 
-    references = json.loads(found.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
+    references = json.loads(place.run("show", "references", "ClusterProfile/base", "-o", "json").stdout)["references"]
 
-    assert ("ConfigMap tenant-a/orders-own", "in the sample") in [(one["target"], one["state"]) for one in references]
+    assert ("ConfigMap tenant-a/orders-own", "in the sample") in [
+        (reference["target"], reference["state"]) for reference in references
+    ]
 
 
 @pytest.mark.parametrize("words", ["addons --from-dir cluster", "addons --sample latest"])
 def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
-    """What runs there is not known: the row and a warning say so, now and of a sample."""
-    there = inventory_of(W, deployed_by("base", "/Service test/a"))
-    place.put(cluster(W), _PROFILE, there, summary(W, "base", Resources="FailedNonRetriable"))
+    """The running add-ons are unknown: the row and a warning say so, for the cluster and for a sample."""
+    reported = inventory_of(W, deployed_by("base", "/Service test/a"))
+    place.put(cluster(W), _PROFILE, reported, summary(W, "base", Resources="FailedNonRetriable"))
     place.capture()
 
     done = place.run(*words.split())
@@ -315,7 +319,7 @@ def test_addons_of_a_failed_deployment(place: _Place, words: str) -> None:
 
 
 def test_a_capture_follows_prerequisites(place: _Place) -> None:
-    """A prerequisite selects no cluster itself, and no status names one: it goes where its dependent goes."""
+    """A prerequisite that selects no cluster is deployed to the clusters of its dependent."""
     first = profile("first", {"policyRefs": [policy_ref("own", namespace="")]}) | {"status": {}}
     using = profile("using", {"dependsOn": ["first"], "clusterSelector": {"matchLabels": {"env": "prod"}}})
     place.put(cluster(O, env="prod"), first, using | {"status": {}}, config_map("own", {"a": "b"}, O.namespace))
@@ -323,6 +327,6 @@ def test_a_capture_follows_prerequisites(place: _Place) -> None:
 
     found = json.loads(place.run("show", "references", "ClusterProfile/first", "-o", "json").stdout)["references"]
 
-    assert [(one["target"], one["clusters"], one["state"]) for one in found] == [
+    assert [(reference["target"], reference["clusters"], reference["state"]) for reference in found] == [
         (f"ConfigMap {O.namespace}/own", [str(O)], "in the sample")
     ]

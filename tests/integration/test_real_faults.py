@@ -1,4 +1,4 @@
-"""Real disks that are full or read-only, and real other users: said in words, and nothing of the archive is lost.
+"""Full disks, read-only disks and other users: errors are clear, and the archive loses nothing.
 
 A file system can be mounted, and a user be given up, only by root: elsewhere these tests are skipped.
 """
@@ -26,12 +26,12 @@ _PROFILE = (
 )
 _CAPTURE = ("capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
 _NOBODY = 54321
-"""A user and group that no machine knows, as OpenShift gives them to its pods."""
+"""An unknown user and group, as OpenShift assigns them to pods."""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a cluster and an empty storage, which other users may pass through."""
+    """A folder with a cluster and an empty storage."""
     for folder in ("cluster", "storage"):
         (tmp_path / folder).mkdir()
     _fill(tmp_path, 0)
@@ -43,21 +43,21 @@ def _fill(place: Path, tier: int) -> None:
 
 
 def _fill_up(file: Path) -> None:
-    """Write until there is no room."""
+    """Write until the disk is full."""
     with file.open("wb") as filler:
         while True:
             os.write(filler.fileno(), bytes(4096))
 
 
 def _touch_many(folder: Path) -> None:
-    """Make files until no more can be."""
+    """Create files until the disk has no more inodes."""
     for number in range(1000):
         (folder / str(number)).touch()
 
 
 @contextmanager
 def _mounted(*words: str | Path) -> Iterator[None]:
-    """Something mounted at the last word; skips where that is not possible."""
+    """A mount at the last argument. Skips the test if mounting is not possible."""
     done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"mounting needs root: {done.stderr.strip()}")
@@ -68,15 +68,15 @@ def _mounted(*words: str | Path) -> Iterator[None]:
 
 
 def _contents(place: Path) -> list[dict[str, bytes]]:
-    """What each sample holds, oldest first; git finds nothing wrong in any."""
+    """The contents of each sample, oldest first. Fails if the archive check finds a fault."""
     (archive,) = list_archives(place / "storage")
     trees: list[GitTree] = [archive.tree(sample) for sample in archive.samples()]
-    assert not [one for one in archive.check() if one.wrong]
+    assert not [finding for finding in archive.check() if finding.wrong]
     return [{path: tree.read(blob) for path, blob in tree.files(Area.CONFIGURATION).items()} for tree in trees]
 
 
-def test_a_disk_that_is_full(place: Path) -> None:
-    """Full to the last block: no sample and exit 6; with room again, the next capture puts everything in order."""
+def test_a_full_disk(place: Path) -> None:
+    """On a full disk there is no new sample, and the exit code is 6. With free space, the next capture succeeds."""
     with _mounted("-t", "tmpfs", "-o", "size=2m,mode=755", "tmpfs", place / "storage"):
         gitsnap(place, *_CAPTURE, code=0)
         before = _contents(place)
@@ -99,8 +99,8 @@ def test_a_disk_that_is_full(place: Path) -> None:
         assert len(_contents(place)) == 2
 
 
-def test_a_disk_without_files_left(place: Path) -> None:
-    """Full in its number of files: the same."""
+def test_a_disk_without_inodes(place: Path) -> None:
+    """A disk without inodes behaves like a full disk."""
     with _mounted("-t", "tmpfs", "-o", "nr_inodes=150,mode=755", "tmpfs", place / "storage"):
         gitsnap(place, *_CAPTURE, code=0)
         before = _contents(place)
@@ -120,8 +120,8 @@ def test_a_disk_without_files_left(place: Path) -> None:
         assert _contents(place)[0] == before[0]
 
 
-def test_a_volume_that_is_read_only(place: Path) -> None:
-    """Everything can be read; a capture and a mark are refused in words."""
+def test_a_read_only_volume(place: Path) -> None:
+    """Reading works. A capture and a mark fail with a clear error."""
     gitsnap(place, *_CAPTURE, code=0)
     gitsnap(place, *_CAPTURE, code=0)
     storage = place / "storage"
@@ -152,8 +152,8 @@ _, copy, user, *words = sys.argv
 sys.argv = ["gitsnap", *words]
 place = os.getcwd()
 os.chdir(copy)
-said = io.StringIO()
-with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+output = io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
     main()
 os.chdir(place)
 os.setgroups([])
@@ -161,11 +161,11 @@ os.setgid(int(user))
 os.setuid(int(user))
 main()
 """
-"""Does it once as root in a copy, so that all modules are loaded: they may lie where only root gets at them."""
+"""A program that gives up root. It first runs the command as root on a copy to load modules that only root can read."""
 
 
 def _as_nobody(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """gitsnap under a user without a name and without a home; skips where users cannot be changed."""
+    """Run gitsnap as a user without a name and a home. Skips the test if the user cannot be changed."""
     if os.geteuid() != 0:
         pytest.skip("another user's process needs root")
     with tempfile.TemporaryDirectory() as scratch:
@@ -185,14 +185,14 @@ def _give(folder: Path, owner: int) -> None:
 
 
 def _open_the_way(place: Path) -> None:
-    """Temporary folders of pytest are their user's alone."""
+    """Open the temporary folders of pytest, which only their user can enter."""
     for folder in (place, *place.parents[:3]):
         if folder.stat().st_uid == os.geteuid() and folder != Path(folder.anchor):
             folder.chmod(folder.stat().st_mode | 0o055)
 
 
 def test_a_volume_of_another_owner(place: Path) -> None:
-    """An archive is its owner's alone, and so it is said; what else lies in the storage is in nobody's way."""
+    """Only its owner can use an archive, and the error says so. Other contents of the storage do no harm."""
     _open_the_way(place)
     (place / "storage" / "lost+found").mkdir(mode=0o700)
     gitsnap(place, *_CAPTURE, code=0)
@@ -208,7 +208,7 @@ def test_a_volume_of_another_owner(place: Path) -> None:
 
 
 def test_a_random_user_with_the_group_of_the_volume(place: Path) -> None:
-    """Its folders are the user's and its mount point is root's, as with fsGroup: capture, git's own part, verify."""
+    """The user owns the folders and root the mount point, as with fsGroup. Capture, git commands and verify work."""
     _open_the_way(place)
     (place / "storage").chmod(0o777)
     first = _as_nobody(place, *_CAPTURE)
@@ -222,7 +222,7 @@ def test_a_random_user_with_the_group_of_the_volume(place: Path) -> None:
 
 
 def test_git_does_not_find_the_ownership_dubious(place: Path) -> None:
-    """Root, who looks after an archive of another user: what gitsnap asks of git it gets, without any setting."""
+    """Root uses an archive of another user. The git commands of gitsnap work without a safe.directory setting."""
     if os.geteuid() != 0:
         pytest.skip("giving files away needs root")
     gitsnap(place, *_CAPTURE, code=0)

@@ -1,4 +1,4 @@
-"""What a real Sveltos wrote, stage by stage: captured from folders, and compared."""
+"""The stages of a recording of a running Sveltos: captured from folders and from an API server, and compared."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ EXPECTED: dict[int, list[tuple[str, ...]]] = {
     22: [(*_LEADER, "modified")],
     23: [(*_DASHBOARD, "deleted"), (*_CREDENTIALS_PROFILE, "modified"), (*_GUESTBOOK_PROFILE, "modified")],
 }
-"""The rows between each stage and the one before it, from the recording's own account of what was done.
+"""The rows between each stage and the previous stage, from the recording's notes.
 
 In stage 15 a deployment failed. In stage 22 the controller was stopped; in stage 23 it applied the changes of stage 22.
 """
@@ -105,17 +105,17 @@ TIMELINE: dict[_Resource, list[tuple[int, str]]] = {
     (_W, "/ConfigMap", "eng", "production-the-map"): [(12, "kustomized")],
     (_W, "/Service", "eng", "production-the-service"): [(12, "kustomized")],
 }
-"""Each resource, from which stage it was what it is called here; ``""`` is gone. From the recording's account."""
+"""Resource -> (first stage, state) for each of its states, from the recording's notes. ``""`` is deleted."""
 
 
 def _state(stage: int) -> dict[_Resource, str]:
-    """What the two clusters have at a stage."""
-    found = {row: [what for since, what in moments if since <= stage] for row, moments in TIMELINE.items()}
+    """The resources of both clusters at a stage, and their states."""
+    found = {row: [state for since, state in states if since <= stage] for row, states in TIMELINE.items()}
     return {row: states[-1] for row, states in found.items() if states and states[-1]}
 
 
 def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
-    """The rows that any two stages differ in, whatever happened between them."""
+    """The rows of a comparison of any two stages, from the states at both stages."""
     old, new = _state(before), _state(after)
     words = {
         row: "added" if row not in old else "deleted" if row not in new else "modified"
@@ -129,13 +129,13 @@ def _rows_between(before: int, after: int) -> list[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def stages(shared: Path) -> dict[str, Cluster]:
-    """The stages by the names of their folders, in their order: nobody changes them, so each is read once."""
-    return {one.name: adapters.open_directory(one) for one in sorted((shared / "recorded").glob("[0-9]*"))}
+    """The stages by folder name, in order. No test changes the folders, so each folder is read once."""
+    return {folder.name: adapters.open_directory(folder) for folder in sorted((shared / "recorded").glob("[0-9]*"))}
 
 
 @pytest.fixture(scope="module")
 def recorded(stages: Mapping[str, Cluster], tmp_path_factory: pytest.TempPathFactory) -> GitArchive:
-    """An archive with one sample of each stage."""
+    """An archive with a sample of each stage."""
     storage = tmp_path_factory.mktemp("storage")
     made = archive.create_archive(storage, "hourly")
     keeper = age.open_keeper(storage / ".keys" / "hourly", mode=SecretsMode.ENCRYPT, create=True)
@@ -157,9 +157,9 @@ def _mirror(
     schemas: Mapping[Kind, JsonObject] | None,
     brought: dict[ObjectKey, tuple[JsonObject, object]],
 ) -> None:
-    """Bring a server to a stage of the recording, statuses included; an old one has ``schemas`` to go by.
+    """Bring a server to a stage of the recording, with statuses. ``schemas``: those of a server of Sveltos 0.57.
 
-    ``brought``: what it was brought to before. What is the same in this stage is not written again.
+    ``brought``: the objects that earlier calls wrote. Objects that are equal in this stage are not written again.
     """
     for kind in [_NAMESPACE, *sorted(CAPTURED_KINDS)]:
         resource = target.resource_type(kind)
@@ -167,16 +167,18 @@ def _mirror(
             assert schemas is not None, f"{kind} is not served"
             continue
         recorded = (
-            _all(source, kind) if schemas is None else [_as_of_0_57(one, schemas[kind]) for one in _all(source, kind)]
+            _list_all(source, kind)
+            if schemas is None
+            else [_as_of_0_57(raw, schemas[kind]) for raw in _list_all(source, kind)]
         )
-        wanted = {ObjectKey.of(one): one for one in recorded}
-        live = {ObjectKey.of(one): one for one in _all(target, kind)}
+        wanted = {ObjectKey.of(raw): raw for raw in recorded}
+        live = {ObjectKey.of(raw): raw for raw in _list_all(target, kind)}
         for key in live.keys() - wanted.keys() if kind.name != "Namespace" else ():
             target.delete(key, uid=live[key]["metadata"]["uid"])
             brought.pop(key, None)
-        for key, one in wanted.items():
-            metadata = {field: value for field, value in one["metadata"].items() if field not in _ASSIGNED}
-            document = {**one, "apiVersion": resource.api_version, "metadata": metadata}
+        for key, raw in wanted.items():
+            metadata = {field: value for field, value in raw["metadata"].items() if field not in _ASSIGNED}
+            document = {**raw, "apiVersion": resource.api_version, "metadata": metadata}
             status = document.pop("status", None)
             if key in live and brought.get(key) == (document, status):
                 continue
@@ -206,9 +208,9 @@ _OWNERS = {
 
 
 def _as_of_0_57(document: JsonObject, schema: JsonObject) -> JsonObject:
-    """An object as Sveltos 0.57 had it: without the fields that came later, which its server would refuse.
+    """An object in the form of Sveltos 0.57: without the later fields, which its server would refuse.
 
-    Its inventory lists remote resources only, each with the source it came from.
+    The inventory of 0.57 lists only remote resources, each with its source.
     """
     if document["kind"] == "ClusterConfiguration":
         return _with_owners(document)
@@ -219,7 +221,7 @@ def _as_of_0_57(document: JsonObject, schema: JsonObject) -> JsonObject:
 
 
 def _pruned(value: Any, schema: JsonObject) -> Any:
-    """A value without the fields that a schema does not have."""
+    """A value without the fields that its schema does not define."""
     fields, items = schema.get("properties"), schema.get("items")
     if isinstance(value, dict) and fields:
         return {name: _pruned(below, fields[name]) for name, below in value.items() if name in fields}
@@ -227,7 +229,7 @@ def _pruned(value: Any, schema: JsonObject) -> Any:
 
 
 def _schema(api: ApiServer, kind: Kind) -> JsonObject:
-    """The schema that a server holds objects of a kind against, empty for its own kinds."""
+    """The schema by which a server validates a custom kind. Empty for built-in kinds."""
     if not kind.group:
         return {}
     name = f"{BY_KIND[kind].plural}.{kind.group}"
@@ -241,26 +243,30 @@ def _with_owners(document: JsonObject) -> JsonObject:
     document = copy.deepcopy(document)
     for profile in itertools.chain.from_iterable(document.get("status", {}).values()):
         for feature in profile.get("Features") or ():
-            listed = [one for one in feature.get("resources") or () if one.pop("deploymentType", "Remote") == "Remote"]
-            for one in listed:
-                kind, _, place = _OWNERS[one["name"]].partition(" ")
+            listed = [
+                resource
+                for resource in feature.get("resources") or ()
+                if resource.pop("deploymentType", "Remote") == "Remote"
+            ]
+            for resource in listed:
+                kind, _, place = _OWNERS[resource["name"]].partition(" ")
                 namespace, _, name = place.partition("/")
-                one["owner"] = {"kind": kind, "namespace": namespace, "name": name}
+                resource["owner"] = {"kind": kind, "namespace": namespace, "name": name}
             if listed:
                 feature["resources"] = listed
     return document
 
 
-def _all(of: Cluster, kind: Kind) -> list[JsonObject]:
-    resource = of.resource_type(kind)
-    return [one for page in of.list(resource) for one in page.items] if resource else []
+def _list_all(cluster: Cluster, kind: Kind) -> list[JsonObject]:
+    resource = cluster.resource_type(kind)
+    return [document for page in cluster.list(resource) for document in page.items] if resource else []
 
 
 @pytest.mark.parametrize("server", ["api", "old_api"])
 def test_rows_of_the_recording_on_a_real_server(
     request: pytest.FixtureRequest, server: str, stages: Mapping[str, Cluster], tmp_path: Path
 ) -> None:
-    """The same stages, one after the other on one API server of either era: the same rows as from folders."""
+    """The stages on an API server, with the kinds of the current Sveltos or of 0.57, give the rows of the folders."""
     api: ApiServer = request.getfixturevalue(server)
     old = server == "old_api"
     target = adapters.connect(kubeconfig=str(api.kubeconfig()))
@@ -279,7 +285,7 @@ def test_rows_of_the_recording_on_a_real_server(
         if number:
             rows = _between(made, number - 1, number).rows
             found = [(row.cluster, row.resource_type, row.namespace, row.name, str(row.action)) for row in rows]
-            # 0.57 did not list what was deployed to the management cluster.
+            # Sveltos 0.57 does not list resources that it deploys to the management cluster.
             expected = [row for row in EXPECTED[number] if not (old and row[:4] == _DASHBOARD)]
             assert sorted(found) == sorted(expected), name
 
@@ -291,7 +297,7 @@ def _between(recorded: GitArchive, before: int, after: int) -> Comparison:
 
 @pytest.mark.parametrize("stage", EXPECTED)
 def test_rows_of_a_stage(recorded: GitArchive, stage: int) -> None:
-    """Exactly the resources that changed, in every stage of the recording."""
+    """The comparison lists exactly the resources that changed in the stage."""
     rows = _between(recorded, stage - 1, stage).rows
 
     found = [(row.cluster, row.resource_type, row.namespace, row.name, str(row.action)) for row in rows]
@@ -299,7 +305,7 @@ def test_rows_of_a_stage(recorded: GitArchive, stage: int) -> None:
 
 
 def test_rows_between_any_two_stages(recorded: GitArchive) -> None:
-    """All forwards and some backwards: what differs between the ends, whatever came and went between them."""
+    """All pairs forwards and some backwards: the rows depend only on the two stages, not on the stages between them."""
     trees = [recorded.tree(sample) for sample in recorded.samples()]
     assert len(trees) == 24
 
@@ -311,17 +317,17 @@ def test_rows_between_any_two_stages(recorded: GitArchive) -> None:
         assert sorted(found) == _rows_between(before, after), (before, after)
 
 
-def test_the_timeline_is_that_of_the_stages() -> None:
-    """The two hand-made accounts of the recording agree."""
+def test_the_timeline_agrees_with_the_stages() -> None:
+    """EXPECTED and TIMELINE, both written by hand, agree."""
     assert {stage: _rows_between(stage - 1, stage) for stage in EXPECTED} == {
         stage: sorted(rows) for stage, rows in EXPECTED.items()
     }
 
 
 def test_an_upgrade_of_sveltos_is_no_change(shared: Path) -> None:
-    """From 0.57 to 1.14 the inventory loses the sources and gains local resources, specs gain defaults: one row."""
+    """From 0.57 to 1.14 the inventory loses sources and gains local resources, and specs gain defaults."""
     objects = load_folder(shared / "recorded" / "14-unpaused")
-    older = [_with_owners(one) if one["kind"] == "ClusterConfiguration" else without_defaults(one) for one in objects]
+    older = [_with_owners(raw) if raw["kind"] == "ClusterConfiguration" else without_defaults(raw) for raw in objects]
 
     comparison = compare(build(older), build(objects))
 
@@ -331,14 +337,14 @@ def test_an_upgrade_of_sveltos_is_no_change(shared: Path) -> None:
     assert comparison.management == ()
 
 
-def test_what_was_put_back_is_no_change(recorded: GitArchive) -> None:
-    """Re-stamped times alone make no row, in neither table."""
+def test_a_reverted_change_gives_no_row(recorded: GitArchive) -> None:
+    """New timestamps alone give no row in either table."""
     assert not _between(recorded, 1, 3)
     assert not _between(recorded, 14, 16)
 
 
 def test_both_tables_with_their_messages(recorded: GitArchive) -> None:
-    """Between each stage and the one before: reviewed by hand once. GITSNAP_UPDATE_GOLDEN=1 writes the file anew."""
+    """Each stage compared with the previous stage. GITSNAP_UPDATE_GOLDEN=1 rewrites the golden file for review."""
     lines = []
     for stage in EXPECTED:
         found = _between(recorded, stage - 1, stage)
@@ -356,7 +362,7 @@ def _cells(row: DiffRow | ManagementRow) -> list[str]:
 
 
 def test_no_value_of_a_secret_is_in_the_archive(recorded: GitArchive, shared: Path) -> None:
-    """Neither as text nor as base64, in no git object and no file of the working tree."""
+    """No content in a tree of any sample contains a value, as text or in base64."""
     listed = (shared / "recorded" / "17-secret-changed" / "secrets.yaml").read_text()
     values = [
         line.split(": ", 1)[1].strip() for line in listed.splitlines() if line.startswith("    credentials.yaml: ")

@@ -1,4 +1,4 @@
-"""Kinds that a policy adds: captured on the real API server, compared, rolled back, and nobody's intent dropped."""
+"""Kinds that a policy adds, on the real API server: captured with all fields that users set, compared, rolled back."""
 
 from __future__ import annotations
 
@@ -90,8 +90,10 @@ def story(api: ApiServer, tmp_path: Path) -> _Story:
     return _Story(tmp_path, api)
 
 
-def test_the_story(story: _Story, api: ApiServer, new_namespace: Callable[[], str]) -> None:
-    """Captured whole, a change is a row, the rollback brings it back, the archive then says `unchanged`."""
+def test_capture_diff_and_rollback_of_added_kinds(
+    story: _Story, api: ApiServer, new_namespace: Callable[[], str]
+) -> None:
+    """Objects are captured completely, a change gives a row, and after the rollback there are no changes."""
     cluster = ServerBed(api, new_namespace).connect()
     place = new_namespace()
     cluster.create(_deployment("web", place, tier="front"))
@@ -112,7 +114,7 @@ def test_the_story(story: _Story, api: ApiServer, new_namespace: Callable[[], st
     cluster.update({**live, "spec": {**live["spec"], "selector": {"app": "broken"}}})
     changed = cluster.get(ObjectKey(DEPLOYMENT, place, "web"))
     cluster.update({**changed, "spec": {**changed["spec"], "replicas": 0}})
-    story.capture()  # goes on with the kinds that were added
+    story.capture()  # captures the added kinds again
 
     rows = json.loads(story.run("diff", "-o", "json").stdout)
     assert [(row["name"], row["message"]) for row in rows["management"]] == [
@@ -128,24 +130,24 @@ def test_the_story(story: _Story, api: ApiServer, new_namespace: Callable[[], st
     assert "no changes" in story.run("diff", "--from-sample", first["sample"]["tag"], "--to-sample", "live").stdout
 
 
-def test_what_is_selected(story: _Story, api: ApiServer, new_namespace: Callable[[], str]) -> None:
-    """Namespaces by name and glob, labels on the server, exclusions; what Kubernetes itself makes is nobody's."""
+def test_selected_objects(story: _Story, api: ApiServer, new_namespace: Callable[[], str]) -> None:
+    """Namespaces by name and glob, labels and exclusions. Objects that Kubernetes itself creates are not captured."""
     cluster = ServerBed(api, new_namespace).connect()
-    one, other = new_namespace(), new_namespace()
-    for place in (one, other):
+    first, other = new_namespace(), new_namespace()
+    for place in (first, other):
         cluster.create(_deployment("web", place, tier="front"))
         cluster.create(_deployment("jobs", place, tier="back"))
         cluster.create(config_map("own", place))
         cluster.create(config_map("kube-root-ca.crt", place))
 
-    story.capture("--resources", f"Deployment.apps in {one},{other} with tier in (front)")
-    assert story.paths(DEPLOYMENT) == sorted(f"{place}/{DEPLOYMENT}/web.yaml" for place in (one, other))
+    story.capture("--resources", f"Deployment.apps in {first},{other} with tier in (front)")
+    assert story.paths(DEPLOYMENT) == sorted(f"{place}/{DEPLOYMENT}/web.yaml" for place in (first, other))
 
-    story.capture("--resources", f"Deployment.apps in {one[:-1]}*,!{other}", "--resources", f"ConfigMap in {one}")
-    assert {path.partition("/")[0] for path in story.paths(DEPLOYMENT)} >= {one}
+    story.capture("--resources", f"Deployment.apps in {first[:-1]}*,!{other}", "--resources", f"ConfigMap in {first}")
+    assert {path.partition("/")[0] for path in story.paths(DEPLOYMENT)} >= {first}
     assert not any(path.startswith(f"{other}/") for path in story.paths(DEPLOYMENT))
-    assert [path for path in story.paths(Kind("", "ConfigMap")) if path.startswith(f"{one}/")] == [
-        f"{one}/ConfigMap/own.yaml"
+    assert [path for path in story.paths(Kind("", "ConfigMap")) if path.startswith(f"{first}/")] == [
+        f"{first}/ConfigMap/own.yaml"
     ]
 
     story.capture("--resources", "none")
@@ -155,7 +157,7 @@ def test_what_is_selected(story: _Story, api: ApiServer, new_namespace: Callable
 def test_another_scope_is_no_change_of_the_configuration(
     story: _Story, api: ApiServer, new_namespace: Callable[[], str]
 ) -> None:
-    """The wider sample is one marked commit, and the narrower one reads as not covered."""
+    """The sample with the wider scope is a commit marked `scope`; a diff says that the older sample lacks the kind."""
     place = new_namespace()
     ServerBed(api, new_namespace).connect().create(_deployment("web", place))
     story.capture()
@@ -178,8 +180,8 @@ def test_another_scope_is_no_change_of_the_configuration(
     assert "Gitsnap-Changed: scope" in log
 
 
-def test_another_scope_that_brings_nothing_is_named(tmp_path: Path) -> None:
-    """The one line of a capture says why there is a commit: neither an object nor the inventory has changed."""
+def test_a_new_scope_without_objects_is_named(tmp_path: Path) -> None:
+    """The summary of a capture names the scope as the reason for a commit without changed objects."""
     (tmp_path / "cluster").mkdir()
     words = ("capture", "--from-dir", "cluster", "--secrets-mode", "omit")
     gitsnap(tmp_path, *words, code=0)
@@ -189,8 +191,8 @@ def test_another_scope_that_brings_nothing_is_named(tmp_path: Path) -> None:
     assert re.search(r": 0 objects, scope changed, commit [0-9a-f]{12}\n", wider)
 
 
-def test_a_kind_that_may_not_be_read(api: ApiServer, tmp_path: Path, new_namespace: Callable[[], str]) -> None:
-    """It is carried forward from the sample that had it, and the exit code says that the sample is incomplete."""
+def test_a_forbidden_kind_is_carried_forward(api: ApiServer, tmp_path: Path, new_namespace: Callable[[], str]) -> None:
+    """The objects come from the previous sample, and the exit code says that the sample is incomplete."""
     bed = ServerBed(api, new_namespace)
     place = new_namespace()
     bed.connect().create(_deployment("web", place))
@@ -210,15 +212,15 @@ def test_a_kind_that_may_not_be_read(api: ApiServer, tmp_path: Path, new_namespa
     assert story.paths(DEPLOYMENT) == [f"{place}/{DEPLOYMENT}/web.yaml"]
 
 
-def test_a_kind_that_is_not_there(story: _Story) -> None:
-    """A word that may be mistyped is a warning, since its definition may come later."""
+def test_a_kind_that_is_not_served_is_a_warning(story: _Story) -> None:
+    """The name may be mistyped, or its CustomResourceDefinition may be installed later."""
     done = story.run("capture", "--secrets-mode", "omit", "--resources", "Deploymnt.apps")
 
     assert "this cluster does not serve the kind Deploymnt.apps" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("deployment", "'deployment' is not a kind such as Deployment"),
         ("SveltosCluster.lib.projectsveltos.io", "is always captured"),
@@ -230,11 +232,11 @@ def test_a_kind_that_is_not_there(story: _Story) -> None:
         ("Deployment.apps with a=b=c", "is not a selector such as"),
     ],
 )
-def test_words_that_mean_nothing(tmp_path: Path, api: ApiServer, words: str, said: str) -> None:
-    """Refused before anything is read or made, with what is wrong."""
+def test_invalid_scopes_are_refused(tmp_path: Path, api: ApiServer, words: str, message: str) -> None:
+    """The error names the mistake, and no file is created."""
     done = _Story(tmp_path, api).run("capture", "--resources", words, code=3)
 
-    assert said in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -45,7 +45,7 @@ def _profile(*names: str, env: str = "fv", **metadata: Any) -> JsonObject:
 
 @pytest.fixture(params=["folder", "server"])
 def story(request: pytest.FixtureRequest, tmp_path: Path) -> Story:
-    """A cluster with an archive beside it."""
+    """A cluster with an archive."""
     if request.param == "server":
         api = request.getfixturevalue("api")
         return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
@@ -58,8 +58,8 @@ def _deploy(story: Story) -> None:
         put(story.cluster, document)
 
 
-def test_undo_brings_the_very_configuration_back(story: Story) -> None:
-    """What was updated, created and relabelled is as before; and an undo of the undo rolls back again."""
+def test_undo_restores_the_configuration(story: Story) -> None:
+    """Updated, created and relabelled objects are as before. An undo of the undo rolls back again."""
     _deploy(story)
     first = story.capture()
     put(story.cluster, changed(DATABASE, data={"database.yaml": "a: 2\n", "more": "x"}))
@@ -78,8 +78,8 @@ def test_undo_brings_the_very_configuration_back(story: Story) -> None:
     assert story.configuration(again.after) == story.configuration(first)
 
 
-def test_undo_is_about_what_the_rollback_changed_and_nothing_else(story: Story) -> None:
-    """What somebody changed after the rollback, elsewhere, stays."""
+def test_undo_writes_only_objects_of_the_rollback(story: Story) -> None:
+    """Later changes of other objects stay."""
     _deploy(story)
     put(story.cluster, FRONTEND)
     put(story.cluster, _profile("database", "frontend"))
@@ -97,8 +97,8 @@ def test_undo_is_about_what_the_rollback_changed_and_nothing_else(story: Story) 
     assert story.cluster.get(ObjectKey.of(DATABASE))["data"] == {"database.yaml": "a: 2\n"}
 
 
-def test_the_sample_before_has_what_nothing_refers_to_any_more(story: Story) -> None:
-    """An object that is about to be overwritten is in the sample before, referred to or not: else no undo."""
+def test_the_sample_before_has_objects_without_references(story: Story) -> None:
+    """An undo needs each overwritten object in the sample before, even if nothing refers to the object."""
     _deploy(story)
     first = story.capture()
     put(story.cluster, changed(DATABASE, data={"database.yaml": "precious: 1\n"}))
@@ -113,7 +113,7 @@ def test_the_sample_before_has_what_nothing_refers_to_any_more(story: Story) -> 
 
 
 def test_undo_deletes_what_the_rollback_created(story: Story) -> None:
-    """The cluster had neither of them, and has neither of them again."""
+    """Objects that did not exist before the rollback do not exist after its undo."""
     _deploy(story)
     first = story.capture()
     delete(story.cluster, DATABASE)
@@ -133,8 +133,8 @@ def test_undo_deletes_what_the_rollback_created(story: Story) -> None:
             story.cluster.get(ObjectKey.of(document))
 
 
-def test_undo_does_not_delete_what_was_changed_since(story: Story) -> None:
-    """Somebody's later change of a created object is not thrown away: it is refused in words."""
+def test_undo_does_not_delete_a_changed_object(story: Story) -> None:
+    """A created object that changed after the rollback is refused, so the change is not lost."""
     _deploy(story)
     first = story.capture()
     delete(story.cluster, DATABASE)
@@ -149,7 +149,7 @@ def test_undo_does_not_delete_what_was_changed_since(story: Story) -> None:
 
 
 def test_prune_and_its_undo(story: Story) -> None:
-    """What came after the sample goes, and comes back with all it had."""
+    """Objects created after the sample are deleted, and the undo restores them completely."""
     _deploy(story)
     first = story.capture()
     event = custom(
@@ -192,7 +192,7 @@ def test_recreate_and_its_undo(story: Story) -> None:
 
 
 def test_a_label_and_a_selector_that_changed_together(story: Story) -> None:
-    """The profile is paused for the two writes, and neither before nor after."""
+    """The profile is paused only during the two writes."""
     _deploy(story)
     first = story.capture()
     put(story.cluster, with_metadata(WEST, labels={"env": "prod"}))
@@ -207,8 +207,8 @@ def test_a_label_and_a_selector_that_changed_together(story: Story) -> None:
     assert story.configuration(done.after) == story.configuration(first)
 
 
-def test_the_samples_tell_who_asked_for_what(story: Story) -> None:
-    """Plan, target, objects, command and user are in the tags, and the rollback is known to be finished."""
+def test_the_samples_record_the_rollback(story: Story) -> None:
+    """The tags have plan, target, objects, command and user, and the rollback counts as finished."""
     _deploy(story)
     first = story.capture()
     put(story.cluster, changed(DATABASE, data={}))
@@ -233,12 +233,12 @@ def test_the_samples_tell_who_asked_for_what(story: Story) -> None:
 
 @pytest.fixture
 def server(api: Any, tmp_path: Path) -> Story:
-    """The real API server with an archive beside it."""
+    """The real API server with an archive."""
     return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
 
 
 def test_a_missing_namespace_is_created(server: Story, new_namespace: Callable[[], str], api: Any) -> None:
-    """With `--create-namespaces` the namespace comes first; it is not deleted by an undo."""
+    """With `--create-namespaces` the namespace is created first. An undo does not delete the namespace."""
     namespace = new_namespace()
     document = with_metadata(DATABASE, namespace=namespace)
     put(server.cluster, WEST)
@@ -258,7 +258,7 @@ def test_a_missing_namespace_is_created(server: Story, new_namespace: Callable[[
     ]
     assert [str(step.key) for step in done.applied] == [f"Namespace {namespace}", f"ConfigMap {namespace}/database"]
     assert [str(step.key) for step in undo.writes] == [f"ConfigMap {namespace}/database"]
-    assert [str(one.key) for one in undo.retained] == [f"Namespace {namespace}"]
+    assert [str(entry.key) for entry in undo.retained] == [f"Namespace {namespace}"]
 
 
 def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: str) -> None:
@@ -266,12 +266,12 @@ def _remove_namespace(server: Story, api: Any, document: JsonObject, namespace: 
     live = server.cluster.get(ObjectKey(Kind("", "Namespace"), "", namespace))
     api.ask("DELETE", f"/api/v1/namespaces/{namespace}")
     del live["metadata"]["resourceVersion"]
-    live["spec"]["finalizers"] = []  # no controller manager runs here that would finish the deletion
+    live["spec"]["finalizers"] = []  # no controller manager finishes the deletion here
     api.ask("PUT", f"/api/v1/namespaces/{namespace}/finalize", live)
 
 
 def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[[], str], api: Any) -> None:
-    """CEL, an immutable ConfigMap, the type of a Secret, a quota: each with its object, and nothing is written."""
+    """A CEL rule, an immutable ConfigMap, the type of a Secret and a quota are listed, and nothing is written."""
     full = new_namespace()
     over_quota = with_metadata(FRONTEND, namespace=full)
     reference = {"kind": "ConfigMap", "name": "frontend", "namespace": full}
@@ -296,17 +296,17 @@ def test_all_refusals_are_listed_at_once(server: Story, new_namespace: Callable[
 
     plan = server.plan(first)
 
-    said = {step.key.name: step.refusal for step in plan.refused}
-    assert "oneForEvent" in said["t"]
-    assert "its type is Opaque" in said["password"]
-    assert "it is immutable" in said["database"]
-    assert "exceeded quota" in said["frontend"]
+    refusals = {step.key.name: step.refusal for step in plan.refused}
+    assert "oneForEvent" in refusals["t"]
+    assert "its type is Opaque" in refusals["password"]
+    assert "it is immutable" in refusals["database"]
+    assert "exceeded quota" in refusals["frontend"]
     assert plan.blocked
     assert _versions(server, trigger, PASSWORD, DATABASE) == versions
 
 
 def _fill(api: Any, namespace: str) -> None:
-    """A quota that allows no ConfigMap more; its status is what a controller would write."""
+    """Create a quota that allows no more ConfigMaps, with the status that a controller writes."""
     path = f"/api/v1/namespaces/{namespace}/resourcequotas"
     quota = api.ask("POST", path, {"metadata": {"name": "full"}, "spec": {"hard": {"count/configmaps": "0"}}})
     quota["status"] = {"hard": {"count/configmaps": "0"}, "used": {"count/configmaps": "0"}}
@@ -314,4 +314,4 @@ def _fill(api: Any, namespace: str) -> None:
 
 
 def _versions(story: Story, *documents: JsonObject) -> list[str]:
-    return [story.cluster.get(ObjectKey.of(one))["metadata"]["resourceVersion"] for one in documents]
+    return [story.cluster.get(ObjectKey.of(document))["metadata"]["resourceVersion"] for document in documents]

@@ -1,4 +1,4 @@
-"""`gitsnap rollback` and `gitsnap undo` as typed: words, exit codes, JSON; on a folder of YAML files."""
+"""The commands `gitsnap rollback` and `gitsnap undo` on a folder of YAML files: output, exit codes and JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.typed import NEW_VALUE, OLD_VALUE, TypedPlace, changed_place,
 
 @pytest.fixture
 def place(tmp_path: Path) -> TypedPlace:
-    """A cluster with one sample, in which two ConfigMaps and a Secret were changed since."""
+    """A cluster with a sample, and later changes of two ConfigMaps and a Secret."""
     return changed_place(tmp_path)
 
 
 def test_rollback_and_undo(place: TypedPlace) -> None:
-    """There and back, and each command says what it did."""
+    """A rollback, its undo and an undo of the undo. Each command reports its work."""
     done = place.run("rollback --sample latest --yes")
     assert "rollback: 3 applied" in done.stdout
     assert "a: 1" in place.read("database")
@@ -30,8 +30,8 @@ def test_rollback_and_undo(place: TypedPlace) -> None:
     assert "a: 1" in place.read("database")
 
 
-def test_the_log_says_that_a_rollback_wrote(place: TypedPlace) -> None:
-    """Where it only took a field away, no field manager of its own is left on the object, and another's is."""
+def test_the_log_names_gitsnap_as_the_manager_of_a_rollback(place: TypedPlace) -> None:
+    """A rollback that only removes a field leaves no managed field of gitsnap on the object."""
     fields = "managedFields: [{manager: kubectl-edit, operation: Update, time: '2026-01-01T00:00:00Z'}]"
     place.write("database", place.read("database").replace("labels:", f"{fields}\n  labels:\n    extra: label"))
     place.run("capture --snapshot hourly")
@@ -40,19 +40,19 @@ def test_the_log_says_that_a_rollback_wrote(place: TypedPlace) -> None:
     words = ["gitsnap", "log", "ConfigMap/default/database", "--storage", "storage", "-o", "json"]
     entries = json.loads(place.exactly(words).stdout)["changes"]
 
-    assert [(one["action"], one["manager"]) for one in entries][:2] == [
+    assert [(entry["action"], entry["manager"]) for entry in entries][:2] == [
         ("modified", "gitsnap"),
         ("modified", "kubectl-edit"),
     ]
 
 
 def test_undo_without_a_rollback(place: TypedPlace) -> None:
-    """There is nothing to undo, in words."""
+    """The error says that there is no rollback to undo."""
     assert "no rollback to undo" in place.run("undo --yes", 4).stderr
 
 
 def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
-    """`--except` leaves an object alone, `--selector` takes only those with the labels."""
+    """`--except` excludes an object, and `--selector` selects objects by labels."""
     plan = json.loads(place.run("rollback --sample latest --dry-run -o json --except configmap/frontend").stdout)
     assert _written(plan) == ["database", "password"]
     plan = json.loads(place.run("rollback --sample latest --dry-run -o json -l 'app in (frontend, x)'").stdout)
@@ -62,31 +62,31 @@ def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("-l app=nothing", "--selector app=nothing leaves no object of the selection"),
         ("--clusterprofile guestbook --except clusterprofile/guestbook", "--except clusterprofile/guestbook leaves"),
         ("--resource configmap/frontend -l app=x --except configmap/database", "configmap/database leave nothing"),
     ],
 )
-def test_a_selection_of_nothing_is_a_mistake(place: TypedPlace, words: str, said: str) -> None:
-    """As a name that fits nothing is: that the cluster has it all already would not be true."""
+def test_an_empty_selection_is_an_error(place: TypedPlace, words: str, message: str) -> None:
+    """An empty selection fails like an unknown name. "Nothing to do" would be a wrong answer."""
     refused = place.run(f"rollback --sample latest --yes {words}", 4)
-    assert said in refused.stderr
+    assert message in refused.stderr
     assert "nothing to do" not in refused.stderr
 
 
-def test_a_name_that_was_given_twice_is_one_object(place: TypedPlace) -> None:
-    """Also in two spellings."""
+def test_a_repeated_name_selects_an_object_once(place: TypedPlace) -> None:
+    """Two spellings of a name select the same object."""
     twice = "--resource configmaps/database --resource ConfigMap/default/database --resource configmaps/database"
     assert _written(json.loads(place.run(f"rollback --sample latest --dry-run -o json {twice}").stdout)) == ["database"]
 
 
-def test_undo_takes_every_way_to_name_a_sample(place: TypedPlace) -> None:
-    """As `--sample` of the other commands does."""
+def test_undo_accepts_each_form_of_a_sample(place: TypedPlace) -> None:
+    """`--of` accepts the forms of `--sample` of other commands."""
     place.run("rollback --sample latest --yes")
     for name in ("latest~1", "@2100-01-01"):
-        code = 0 if name == "latest~1" else 4  # the newest of all is the one after
+        code = 0 if name == "latest~1" else 4  # the newest sample is the sample after the rollback
         undone = place.run(f"undo --of {name} --dry-run", code)
         assert ("undoing the rollback to hourly/" in undone.stderr) is (code == 0)
         assert ("is not a sample that was taken before a rollback" in undone.stderr) is (code == 4)
@@ -96,8 +96,8 @@ def _written(plan: dict[str, list[dict[str, dict[str, str]]]]) -> list[str]:
     return [step["object"]["name"] for step in plan["steps"] if str(step["action"]) not in ("unchanged", "refuse")]
 
 
-def test_what_is_left_out_is_said_in_the_exit_code(place: TypedPlace) -> None:
-    """`--skip-refused` does the rest, names what it left out and why, and ends with 16."""
+def test_skipped_objects_change_the_exit_code(place: TypedPlace) -> None:
+    """`--skip-refused` writes the other objects, names the skipped object and the reason, and exits with 16."""
     place.write("database", config_map("database", "a: 2", "immutable: true\n"))
     blocked = place.run("rollback --sample latest --yes", 14)
     assert "1 object cannot be rolled back; --skip-refused leaves it out" in blocked.stderr
@@ -110,11 +110,11 @@ def test_what_is_left_out_is_said_in_the_exit_code(place: TypedPlace) -> None:
 
 
 def test_the_json_of_a_rollback_has_plan_and_report(place: TypedPlace) -> None:
-    """One document on stdout; it holds names of fields and no values."""
+    """stdout is a single document with names of fields and without values."""
     done = place.run("rollback --sample latest --yes -o json")
     document = json.loads(done.stdout)
     assert document["kind"] == "RollbackPlan"
-    assert [one["object"]["name"] for one in document["report"]["applied"]] == ["database", "frontend", "password"]
+    assert [step["object"]["name"] for step in document["report"]["applied"]] == ["database", "frontend", "password"]
     assert document["report"]["before"].startswith("hourly/")
     assert document["blocked"] == []
     assert OLD_VALUE not in done.stdout
@@ -122,21 +122,21 @@ def test_the_json_of_a_rollback_has_plan_and_report(place: TypedPlace) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_a_blocked_plan_is_a_document_too(place: TypedPlace, form: str) -> None:
-    """A script sees why, on stdout, besides the exit code."""
+def test_a_blocked_plan_is_a_document(place: TypedPlace, form: str) -> None:
+    """A script can read the reason on stdout."""
     place.write("database", config_map("database", "a: 2", "immutable: true\n"))
     assert "cannot be rolled back" in place.run(f"rollback --sample latest --yes -o {form}", 14).stdout
 
 
-def test_without_a_terminal_nothing_is_done_unasked(place: TypedPlace) -> None:
-    """`undo` asks like `rollback`."""
+def test_without_a_terminal_the_commands_need_yes(place: TypedPlace) -> None:
+    """`undo` needs a confirmation like `rollback`."""
     place.run("rollback --sample latest --yes")
     assert "--yes" in place.run("undo", 14).stderr
     assert "a: 1" in place.read("database")
 
 
-def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(place: TypedPlace) -> None:
-    """Samples are taken without values by now: there would be no way back, so nothing is written."""
+def test_a_secret_is_not_overwritten_without_its_value_in_the_sample_before(place: TypedPlace) -> None:
+    """New samples have no values, so an undo would be impossible. Nothing is written."""
     place.run("capture --snapshot hourly --secrets-mode redact --accept-secrets-change")
     refused = place.run("rollback --sample latest~1 --yes", 14)
     assert "an undo could not restore" in refused.stderr
@@ -150,7 +150,7 @@ def test_a_secret_is_not_overwritten_where_the_sample_before_would_not_hold_it(p
 
 @pytest.fixture
 def failing(place: TypedPlace) -> TypedPlace:
-    """The second of the three files cannot be written, and the plan cannot know."""
+    """A cluster whose second of three files cannot be written, which the plan cannot predict."""
     (place.folder / "sitecustomize.py").write_text(_SABOTAGE)
     return place
 
@@ -179,8 +179,10 @@ def _sabotaged(place: TypedPlace, monkeypatch: pytest.MonkeyPatch, by: str = "er
     monkeypatch.setenv("BY", by)
 
 
-def test_a_failure_names_the_commands_that_go_on_and_back(failing: TypedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both commands work as they are printed."""
+def test_a_failure_names_the_commands_to_finish_and_to_undo(
+    failing: TypedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands work as printed."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes", 15)
     assert "updated ConfigMap default/database" in done.stdout
@@ -204,10 +206,10 @@ def _commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("way", ["on", "back"])
-def test_a_killed_rollback_is_found_by_the_next_one(
+def test_a_killed_rollback_is_reported_by_the_next_command(
     failing: TypedPlace, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """It says what was begun, and how to finish it or go back; both work as printed."""
+    """The message names the unfinished rollback and the commands to finish and to undo it. Both work as printed."""
     _sabotaged(failing, monkeypatch, by="kill")
     failing.run("rollback --sample latest --yes", -9)
     monkeypatch.setenv("SABOTAGED", "")
@@ -223,8 +225,8 @@ def test_a_killed_rollback_is_found_by_the_next_one(
     assert "not finished" not in failing.run("rollback --sample latest --dry-run").stderr
 
 
-def test_atomic_goes_back_by_itself(failing: TypedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 17, everything as before, and no rollback left to finish or undo."""
+def test_atomic_reverts_by_itself(failing: TypedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code is 17, the cluster is unchanged, and there is no rollback to finish or undo."""
     _sabotaged(failing, monkeypatch)
     done = failing.run("rollback --sample latest --yes --atomic", 17)
     assert "reverted: ConfigMap default/database" in done.stdout

@@ -52,12 +52,12 @@ def _profile(name: str, **metadata: Any) -> JsonObject:
 
 @pytest.fixture
 def story(api: ApiServer, tmp_path: Path) -> Story:
-    """The real API server with an archive beside it."""
+    """The real API server with an archive."""
     return Story(tmp_path, connect(kubeconfig=str(api.kubeconfig())))
 
 
 def test_defect_05_rolerequest_is_rolled_back_by_its_own_kind(story: Story) -> None:
-    """The old tool wrote it as a Classifier: here it is updated, and a Classifier of the same name is left alone."""
+    """The old tool wrote a RoleRequest as a Classifier. gitsnap updates the RoleRequest and no Classifier."""
     classifier = custom(kinds.CLASSIFIER, "access", {"classifierLabels": [{"key": "a", "value": "b"}]})
     for document in (DATABASE, WEST, REQUEST, classifier):
         put(story.cluster, document)
@@ -73,7 +73,7 @@ def test_defect_05_rolerequest_is_rolled_back_by_its_own_kind(story: Story) -> N
 
 
 def test_defect_06_a_profile_is_selected_by_its_name_and_nothing_else_is_touched(story: Story) -> None:
-    """The old tool never matched `--profile X`, and rolled all other kinds back in full."""
+    """The old tool never matched `--profile X`, and rolled back all objects of the other kinds."""
     profile = custom(kinds.PROFILE, "base", {"clusterSelector": {"matchLabels": {"env": "fv"}}}, "default")
     for document in (DATABASE, WEST, profile, _profile("guestbook")):
         put(story.cluster, document)
@@ -91,7 +91,7 @@ def test_defect_06_a_profile_is_selected_by_its_name_and_nothing_else_is_touched
 
 
 def test_defect_08_labels_annotations_and_type_are_restored(story: Story) -> None:
-    """`projectsveltos.io/template` changes what unchanged data means; labels of profiles decide about tenancy."""
+    """`projectsveltos.io/template` changes the meaning of data, and labels of profiles decide about tenancy."""
     profile = _profile("guestbook", labels={"team": "a"}, annotations={"note": "kept"})
     secret: JsonObject = {
         "apiVersion": "v1",
@@ -119,7 +119,7 @@ def test_defect_08_labels_annotations_and_type_are_restored(story: Story) -> Non
 
 
 def test_defect_09_what_is_created_has_no_stale_owner_or_finalizer(story: Story) -> None:
-    """A dead owner's uid lets the garbage collector delete what was restored; finalizers belong to controllers."""
+    """With a stale owner the garbage collector deletes a restored object. Finalizers belong to controllers."""
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}
     profile = _profile("guestbook", ownerReferences=[owner], finalizers=["clusterprofilefinalizer.projectsveltos.io"])
     for document in (with_metadata(DATABASE, ownerReferences=[owner]), WEST, profile):
@@ -139,7 +139,7 @@ def test_defect_09_what_is_created_has_no_stale_owner_or_finalizer(story: Story)
 
 
 def test_defect_09_live_owners_and_finalizers_stay(story: Story) -> None:
-    """An update of what exists takes neither away."""
+    """An update of an existing object keeps its owners and finalizers."""
     for document in (DATABASE, WEST, _profile("guestbook")):
         put(story.cluster, document)
     first = story.capture()
@@ -155,7 +155,7 @@ def test_defect_09_live_owners_and_finalizers_stay(story: Story) -> None:
 
 
 def test_defect_10_a_cluster_gets_its_labels_back_and_nothing_else(story: Story) -> None:
-    """Unknown fields, spec, the label of Sveltos and that of a classifier stay as they are live."""
+    """Unknown fields, the spec, the label of Sveltos and the label of a classifier keep their live values."""
     capi = custom(kinds.CAPI_CLUSTER, "east", {}, "default", labels={"env": "fv"})
     capi["spec"] = {"clusterNetwork": {"services": {"cidrBlocks": ["10.0.0.0/24"]}}, "paused": False}
     classifier = custom(kinds.CLASSIFIER, "c", {"classifierLabels": [{"key": "gpu", "value": "yes"}]})
@@ -176,8 +176,8 @@ def test_defect_10_a_cluster_gets_its_labels_back_and_nothing_else(story: Story)
 # Other writers ----------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_is_not_carried_out_over_another_writer(story: Story, api: ApiServer) -> None:
-    """A thread counts up in an object between plan and apply: a conflict, and its last count stands."""
+def test_a_plan_does_not_overwrite_another_writer(story: Story, api: ApiServer) -> None:
+    """A thread counts up in an object between plan and apply. The result is a conflict, and the last count stays."""
     first, key = _counted(story)
     plan = story.plan(first)
     writer = _Counter(api, key)
@@ -192,8 +192,8 @@ def test_a_plan_is_not_carried_out_over_another_writer(story: Story, api: ApiSer
     assert story.cluster.get(key)["data"] == DATABASE["data"]
 
 
-def test_a_rollback_overwrites_only_the_very_count_that_its_plan_was_made_for(story: Story, api: ApiServer) -> None:
-    """Plans made and carried out while a thread writes: each that succeeds replaced exactly what it had seen."""
+def test_a_rollback_overwrites_only_the_count_of_its_plan(story: Story, api: ApiServer) -> None:
+    """Plans are carried out while a thread writes. A successful plan replaces only the count that it had read."""
     first, key = _counted(story)
     writer = _Counter(api, key)
     replaced: list[str] = []
@@ -218,7 +218,7 @@ def _counted(story: Story) -> tuple[Sample, ObjectKey]:
 
 
 def _outcome(story: Story, plan: Plan) -> GitsnapError | None:
-    """How carrying out a plan ends, with the time that a person needs to read it."""
+    """Carry out a plan, and return its error or None."""
     try:
         story.apply(plan)
     except GitsnapError as error:
@@ -227,9 +227,9 @@ def _outcome(story: Story, plan: Plan) -> GitsnapError | None:
 
 
 class _Counter:
-    """Another writer: it counts up in a ConfigMap, and notes which count of its own was replaced.
+    """Another writer that counts up in a ConfigMap, and records which of its counts were replaced.
 
-    It reads, adds one, and writes with the version it read, as a well-behaved controller does.
+    The writer reads, increments, and writes with the version that it read, as a well-behaved controller does.
     """
 
     def __init__(self, api: ApiServer, key: ObjectKey) -> None:
@@ -261,10 +261,10 @@ class _Counter:
                 continue
             self.count += 1
             self._begun.set()
-        self._look()  # what was replaced last
+        self._look()  # records the last replaced count
 
     def _look(self) -> JsonObject:
-        """The object as it is, and whether somebody replaced the count since the last look."""
+        """Read the object, and record the current count if another writer replaced it."""
         live = self._cluster.get(self._key)
         if "count" not in live["data"] and self._noted != self.count:
             self._noted = self.count

@@ -1,6 +1,6 @@
-"""What goes wrong in the middle of a rollback: state, record and report agree, and undo restores what was before.
+"""Failures in the middle of a rollback: cluster, archive and report agree, and undo restores the state before.
 
-On a cluster in memory that fails where it is told to, with a real archive.
+The tests use a cluster in memory that fails at a chosen write, and a real archive.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _profile(env: str) -> JsonObject:
 
 
 class Killed(BaseException):
-    """The process is gone: nothing of gitsnap may handle this."""
+    """The end of the process. gitsnap must not handle it."""
 
 
 class _Scene:
@@ -69,9 +69,9 @@ class _Scene:
         self.cluster.writes.clear()
 
     def fail(self, position: int, failure: BaseException, *, answered: bool, always: bool = False) -> None:
-        """The write of this number does not take place, or does and its answer is lost; once, or whenever it is tried.
+        """Make the write at a position fail, or lose its answer after the write if not ``answered``.
 
-        A conflict must come always: the same write is tried again a few times.
+        ``always``: each attempt fails, not only the first. A conflict needs this, because gitsnap retries it.
         """
 
         def strike(_verb: str, _key: ObjectKey) -> None:
@@ -86,11 +86,11 @@ class _Scene:
             self.cluster.after_write = strike
 
     def heal(self) -> None:
-        """Nothing fails any more."""
+        """Stop all failures."""
         self.cluster.before_write = self.cluster.after_write = lambda _verb, _key: None
 
     def now(self) -> dict[str, str]:
-        """The configuration as it is, as a sample would have it."""
+        """The live configuration, as a sample stores it."""
         return self.story.configuration(self.story.capture())
 
     def held(self) -> bool:
@@ -117,7 +117,7 @@ _ERRORS: list[Callable[[], GitsnapError]] = [
 
 
 def test_the_scene(scene: _Scene) -> None:
-    """The plan of these tests has the steps that they count on."""
+    """The plan has the steps that these tests rely on."""
     assert [f"{step.action} {step.key.name}" for step in scene.plan.writes] == [
         "create two",
         "update one",
@@ -130,10 +130,10 @@ def test_the_scene(scene: _Scene) -> None:
 
 @pytest.mark.parametrize("position", range(1, STEPS))
 @pytest.mark.parametrize("error", _ERRORS, ids=["403", "409", "410", "422", "429", "500"])
-def test_a_failure_stops_and_says_what_was_written(
+def test_a_failure_stops_and_reports_the_written_steps(
     scene: _Scene, position: int, error: Callable[[], GitsnapError]
 ) -> None:
-    """Applied, failed and not tried are the steps before, at and after the failure; undo restores what was before."""
+    """The steps before, at and after the failure are applied, failed and not tried. Undo restores the state before."""
     scene.fail(position, error(), answered=True, always=isinstance(error(), ConflictError))
 
     with pytest.raises(StoppedError) as caught:
@@ -159,8 +159,8 @@ def _raise(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("error", _ERRORS[:5], ids=["403", "409", "410", "422", "429"])
-def test_a_first_write_that_is_refused_changes_nothing(scene: _Scene, error: Callable[[], GitsnapError]) -> None:
-    """The cluster's own error is passed on, and the archive does not take it for an unfinished rollback."""
+def test_a_refused_first_write_changes_nothing(scene: _Scene, error: Callable[[], GitsnapError]) -> None:
+    """The error of the cluster is raised, and the archive has no unfinished rollback."""
     key = scene.plan.writes[0].key
     scene.cluster.before_write = lambda _verb, found: _raise(error()) if found == key else None
 
@@ -174,8 +174,8 @@ def test_a_first_write_that_is_refused_changes_nothing(scene: _Scene, error: Cal
 
 
 @pytest.mark.parametrize("position", range(STEPS))
-def test_a_lost_answer_is_not_taken_for_a_failure_or_a_success(scene: _Scene, position: int) -> None:
-    """The server wrote the object and its response was lost: the report says so, and undo finds out."""
+def test_a_lost_answer_is_reported_as_unknown(scene: _Scene, position: int) -> None:
+    """The server writes the object and its response is lost. The report says `unknown`, and undo works."""
     scene.fail(position, ClusterUnreachableError("the connection broke"), answered=False)
 
     with pytest.raises(StoppedError) as caught:
@@ -191,7 +191,7 @@ def test_a_lost_answer_is_not_taken_for_a_failure_or_a_success(scene: _Scene, po
 @pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("position", range(STEPS))
 def test_killed_at_any_step(scene: _Scene, position: int, *, answered: bool) -> None:
-    """The archive tells of the rollback that was never finished; undo restores what was before."""
+    """The archive has the unfinished rollback, and undo restores the state before."""
     scene.fail(position, Killed(), answered=answered)
     with pytest.raises(Killed):
         scene.story.apply(scene.plan)
@@ -210,7 +210,7 @@ def test_killed_at_any_step(scene: _Scene, position: int, *, answered: bool) -> 
 
 @pytest.mark.parametrize("position", range(STEPS))
 def test_killed_and_finished_by_the_same_rollback(scene: _Scene, position: int) -> None:
-    """The same rollback again goes on from there, and leaves nothing paused."""
+    """A rerun of the rollback completes it, and no profile stays paused."""
     scene.fail(position, Killed(), answered=False)
     with pytest.raises(Killed):
         scene.story.apply(scene.plan)
@@ -226,8 +226,8 @@ def test_killed_and_finished_by_the_same_rollback(scene: _Scene, position: int) 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("position", range(1, STEPS))
-def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered: bool) -> None:
-    """All that was written is undone, in reverse order, and the archive knows that nothing is left to undo."""
+def test_atomic_reverts_all_writes(scene: _Scene, position: int, *, answered: bool) -> None:
+    """All writes are reverted in reverse order, and the archive has no unfinished rollback."""
     error = RejectedError("422") if answered else ClusterUnreachableError("the connection broke")
     scene.fail(position, error, answered=answered)
 
@@ -244,8 +244,8 @@ def test_atomic_takes_back_and_says_so(scene: _Scene, position: int, *, answered
     assert list(back.reverted) == written[::-1]
 
 
-def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
-    """What could not be taken back is listed, and the exit code is that of a rollback that stopped half-way."""
+def test_atomic_reports_a_failed_revert(scene: _Scene) -> None:
+    """The objects that are not reverted are listed, and the exit code is that of a stopped rollback."""
     key = ObjectKey.of(WEST)
     scene.fail(4, RejectedError("422"), answered=True)
     stubborn = ObjectKey.of(_config_map("two", ""))
@@ -275,7 +275,7 @@ def test_atomic_says_if_even_going_back_failed(scene: _Scene) -> None:
 
 
 def test_nothing_is_written_when_the_sample_before_cannot_be_taken(scene: _Scene) -> None:
-    """No way back, no rollback."""
+    """Without a sample before the rollback there would be no undo."""
 
     def refuse(*_arguments: object) -> None:
         raise GitsnapError("the disk is full")
@@ -290,7 +290,7 @@ def test_nothing_is_written_when_the_sample_before_cannot_be_taken(scene: _Scene
 
 @pytest.mark.parametrize("position", range(STEPS))
 def test_another_writer_before_any_step_is_never_overwritten(scene: _Scene, position: int) -> None:
-    """An object that somebody changes after the plan is a conflict; what he wrote stays."""
+    """A change of an object after the plan is a conflict, and the change stays."""
     step = scene.plan.writes[position]
     if step.action is Action.CREATE:
         put(scene.cluster, changed(_config_map("two", "theirs")))
@@ -309,7 +309,7 @@ def test_another_writer_before_any_step_is_never_overwritten(scene: _Scene, posi
 
 
 def test_a_status_that_moves_is_no_conflict(scene: _Scene) -> None:
-    """Sveltos writes status all the time: the step is built anew on the newest version."""
+    """Sveltos often writes status. The step is rebuilt on the newest version of the object."""
     key = ObjectKey.of(_profile("fv"))
 
     def report(_verb: str, found: ObjectKey) -> None:
@@ -325,7 +325,7 @@ def test_a_status_that_moves_is_no_conflict(scene: _Scene) -> None:
 
 
 def test_undo_of_an_undo_that_was_killed(scene: _Scene) -> None:
-    """The newest rollback is the undo: undoing it goes forward again, and `--of` the first one finishes it."""
+    """The newest, unfinished rollback is the undo. An undo `--of` the first rollback finishes it."""
     scene.story.apply(scene.plan)
     plan = scene.story.plan_undo()
     first = rollback_to_undo(scene.story.archive.samples())
@@ -341,15 +341,15 @@ def test_undo_of_an_undo_that_was_killed(scene: _Scene) -> None:
     assert scene.now() == scene.before
 
 
-def test_a_selection_is_all_that_an_undo_touches(scene: _Scene) -> None:
-    """A rollback of one object is undone by one write."""
+def test_an_undo_writes_only_the_selection_of_its_rollback(scene: _Scene) -> None:
+    """A rollback of an object is undone by a single write."""
     scene.story.roll_back(scene.first, Selection(resources=("configmap/one",)))
     plan = scene.story.plan_undo()
     assert [str(step.key) for step in plan.writes] == ["ConfigMap default/one"]
 
 
-def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None:
-    """The profile's own step, which ends its pause, was written unseen: it is paused again until the label is back."""
+def test_atomic_pauses_a_profile_again_after_a_lost_answer(scene: _Scene) -> None:
+    """The answer to the write that ends the pause of the profile is lost. The revert pauses the profile again."""
     sveltos = Matches(scene.cluster.objects)
     sveltos.act()
     scene.fail(5, ClusterUnreachableError("the connection broke"), answered=False)
@@ -375,8 +375,8 @@ def test_atomic_holds_again_what_a_lost_answer_had_let_go(scene: _Scene) -> None
     assert not scene.held()
 
 
-def test_a_rollback_that_was_killed_before_its_first_write_can_be_ended(scene: _Scene) -> None:
-    """Nothing is left to take back, and it is not called unfinished for ever: the undo says so in the archive."""
+def test_a_rollback_killed_before_its_first_write_can_be_undone(scene: _Scene) -> None:
+    """The undo has no writes, and afterwards the archive has no unfinished rollback."""
     scene.fail(0, Killed(), answered=True)
     with pytest.raises(Killed):
         scene.story.apply(scene.plan)
@@ -390,8 +390,8 @@ def test_a_rollback_that_was_killed_before_its_first_write_can_be_ended(scene: _
     assert not past_rollbacks(scene.story.archive.samples())[-1].changed_something
 
 
-def test_a_rollback_that_was_killed_after_its_last_write_can_be_ended(scene: _Scene) -> None:
-    """Going on finds nothing left to write; from then on it is a finished rollback that undo takes back."""
+def test_a_rollback_killed_after_its_last_write_can_be_finished(scene: _Scene) -> None:
+    """A rerun has no writes and finishes the rollback, and undo reverts the rollback."""
     scene.fail(5, Killed(), answered=False)
     with pytest.raises(Killed):
         scene.story.apply(scene.plan)

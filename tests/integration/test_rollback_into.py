@@ -1,4 +1,4 @@
-"""A sample of one cluster put into another: only by name, into an archive of its own, and with a way back."""
+"""Rollbacks of a cluster to a sample of another cluster: the cluster is named, and the record allows an undo."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _cluster(uid: str, text: str, password: str, *, profile: bool) -> str:
 
 
 class _Place:
-    """Two clusters, ``prod`` with an archive of one sample, and ``stage`` with other content and without a profile."""
+    """Two clusters: ``prod`` with an archive of one sample, and ``stage`` with other content and without a profile."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,12 +55,12 @@ class _Place:
         return gitsnap(self.folder, "rollback", "--sample", "latest", *places, *words, code=code)
 
     def undo(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Undo it, from what the archive of stage has."""
+        """Undo the rollback with the archive of stage."""
         places = ("--archive", "record/stage", "--from-dir", "stage")
         return gitsnap(self.folder, "undo", "--yes", *places, *words, code=code)
 
     def stage(self) -> str:
-        """All that is in stage."""
+        """The contents of all files of stage."""
         return "".join(path.read_text() for path in sorted((self.folder / "stage").rglob("*.yaml")))
 
     def samples(self) -> list[str]:
@@ -79,7 +79,7 @@ def place(tmp_path: Path) -> _Place:
 
 
 def test_another_cluster_is_refused_and_the_option_named(place: _Place) -> None:
-    """Not named, or named with a uid that is not the one of the cluster that answers: exit 11, nothing is written."""
+    """Without a cluster id, or with the id of another cluster, the exit code is 11 and nothing is written."""
     before = place.stage()
 
     assert "--into-cluster uid-of-stage" in place.roll_back("--yes", code=11).stderr
@@ -92,7 +92,7 @@ def test_another_cluster_is_refused_and_the_option_named(place: _Place) -> None:
 
 
 def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
-    """The first line is the cluster that would be written; a plan needs no archive to record in, and makes none."""
+    """The first line names the cluster to write. A dry run needs no --record and creates no archive."""
     planned = place.roll_back("--dry-run", *_INTO, *_RECORD)
 
     first = planned.stdout.splitlines()[0]
@@ -102,8 +102,8 @@ def test_the_plan_says_which_cluster_and_whose_sample(place: _Place) -> None:
     assert not list((place.folder / "record").iterdir())
 
 
-def test_nothing_of_another_cluster_goes_into_an_archive(place: _Place) -> None:
-    """Without a place for the samples before and after nothing is written, and the way out is named."""
+def test_an_archive_takes_no_samples_of_another_cluster(place: _Place) -> None:
+    """Without an archive for the samples before and after, nothing is written. The error names --record and --adopt."""
     before, samples = place.stage(), place.samples()
 
     refused = place.roll_back("--yes", *_INTO, code=11)
@@ -114,8 +114,8 @@ def test_nothing_of_another_cluster_goes_into_an_archive(place: _Place) -> None:
     assert (place.stage(), place.samples()) == (before, samples)
 
 
-def test_there_and_back(place: _Place) -> None:
-    """The archive of the other cluster has the way back, Secrets included; the one with the sample is only read."""
+def test_rollback_and_undo_of_another_cluster(place: _Place) -> None:
+    """The archive in --record allows an undo with Secrets. The archive with the sample is only read."""
     samples = place.samples()
 
     done = place.roll_back("--yes", *_INTO, *_RECORD)
@@ -123,7 +123,7 @@ def test_there_and_back(place: _Place) -> None:
     assert "rollback: 3 applied" in done.stdout
     assert all(word in place.stage() for word in ("text: prod", "cHJvZA==", "name: guestbook"))
     record = open_archive_at(place.folder / "record" / "stage")
-    assert [(one.metadata.cluster, one.metadata.trigger) for one in record.samples()] == [
+    assert [(sample.metadata.cluster, sample.metadata.trigger) for sample in record.samples()] == [
         ("uid-of-stage", Trigger.BEFORE_ROLLBACK),
         ("uid-of-stage", Trigger.AFTER_ROLLBACK),
     ]
@@ -139,8 +139,8 @@ def test_there_and_back(place: _Place) -> None:
     assert "text: prod" in place.stage()
 
 
-def test_what_came_with_it_and_was_changed_since_is_not_deleted(place: _Place) -> None:
-    """The undo compares with the sample after the rollback, since the one it went to is in another archive."""
+def test_undo_does_not_delete_a_created_object_that_has_changed(place: _Place) -> None:
+    """The undo compares with the sample after the rollback, because the target sample is in another archive."""
     place.roll_back("--yes", *_INTO, *_RECORD)
     (profile,) = (place.folder / "stage").rglob("guestbook.yaml")
     profile.write_text(profile.read_text().replace("database", "other"))
@@ -150,8 +150,8 @@ def test_what_came_with_it_and_was_changed_since_is_not_deleted(place: _Place) -
     assert "it has changed since" in " ".join(refused.stdout.split())
 
 
-def test_an_archive_that_goes_on_with_a_rebuilt_cluster(place: _Place) -> None:
-    """Adopted, it takes the samples itself; samples of the cluster before still are to be asked for by its name."""
+def test_an_adopted_archive_of_a_rebuilt_cluster(place: _Place) -> None:
+    """The archive takes the samples of the rebuilt cluster. A sample of the old cluster still needs --into-cluster."""
     places = ("--snapshot", "hourly", "--storage", "storage", "--from-dir", "stage")
     first = place.samples()[0].rpartition("/")[2]
     gitsnap(place.folder, "capture", "--adopt", *places, code=0)
@@ -167,8 +167,8 @@ def test_an_archive_that_goes_on_with_a_rebuilt_cluster(place: _Place) -> None:
     assert "name: guestbook" not in place.stage()
 
 
-def test_a_rollback_of_the_cluster_before_is_not_undone_in_the_one_after(place: _Place) -> None:
-    """A rebuilt cluster has had none: what its predecessor was, is no state of its own to go back to."""
+def test_a_rollback_of_the_old_cluster_is_not_undone_in_the_rebuilt_cluster(place: _Place) -> None:
+    """A rebuilt cluster has no rollback to undo: the rollbacks in the archive are those of the old cluster."""
     (place.folder / "prod" / "all.yaml").write_text(_cluster("uid-of-prod", "changed", "cHJvZA==", profile=True))
     places = ("--snapshot", "hourly", "--storage", "storage")
     gitsnap(place.folder, "rollback", "--sample", "latest", "--yes", *places, "--from-dir", "prod", code=0)
@@ -180,13 +180,13 @@ def test_a_rollback_of_the_cluster_before_is_not_undone_in_the_one_after(place: 
     assert "text: stage" in place.stage()
 
 
-def test_nothing_is_pruned_by_the_sample_of_another_cluster(place: _Place) -> None:
-    """What another cluster did not have tells nothing of this one."""
+def test_prune_is_refused_with_a_sample_of_another_cluster(place: _Place) -> None:
+    """An object that another cluster lacks need not be surplus in this cluster."""
     assert "--prune" in place.roll_back("--yes", "--prune", *_INTO, *_RECORD, code=2).stderr
 
 
 def test_a_plan_file_for_another_cluster(place: _Place) -> None:
-    """It is carried out into the cluster that it was made for, which is named again."""
+    """A plan file is carried out only in its own cluster, which the command names again."""
     place.roll_back("--plan-out", "plan.json", *_INTO)
     assert json.loads((place.folder / "plan.json").read_text())["cluster"] == "uid-of-stage"
     places = ("--snapshot", "hourly", "--storage", "storage", "--from-dir", "stage")
@@ -198,25 +198,25 @@ def test_a_plan_file_for_another_cluster(place: _Place) -> None:
 
 
 def test_from_a_remote_of_the_other_cluster(place: _Place) -> None:
-    """The remote is only read: nothing is sent to it, whatever is recorded here."""
+    """The remote is only read. The record of the rollback is not pushed to it."""
     target = bare_repository(place.folder / "record.git")
     archive = place.folder / "storage" / "hourly"
     subprocess.run(["git", "-C", archive, "push", "-q", target, "hourly", "--tags"], check=True)
     tags = ["git", "-C", str(target), "tag"]
-    there = subprocess.run(tags, capture_output=True, text=True, check=True).stdout
+    remote_tags = subprocess.run(tags, capture_output=True, text=True, check=True).stdout
     identity = ("--identity", str(place.folder / "storage" / ".keys" / "hourly" / "identity.txt"))
     words = ("--archive", f"file://{target}", "--from-dir", "stage", "--sample", "latest", "--yes", *identity)
 
     gitsnap(place.folder, "rollback", *words, *_INTO, *_RECORD, code=0, XDG_CACHE_HOME=str(place.folder / "cache"))
 
     assert "cHJvZA==" in place.stage()
-    assert subprocess.run(tags, capture_output=True, text=True, check=True).stdout == there
+    assert subprocess.run(tags, capture_output=True, text=True, check=True).stdout == remote_tags
     place.undo()
     assert "c3RhZ2U=" in place.stage()
 
 
-def test_the_commands_that_it_names_work(place: _Place) -> None:
-    """A rollback that was killed is found in the archive of the cluster, and says how to go on and back from there."""
+def test_an_unfinished_rollback_names_the_commands(place: _Place) -> None:
+    """The archive of the cluster has the killed rollback. The messages name the commands to finish and to undo it."""
     place.roll_back("--yes", *_INTO, *_RECORD)
     record = place.folder / "record" / "stage"
     after = open_archive_at(record).samples()[-1].tag

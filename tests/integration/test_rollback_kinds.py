@@ -1,6 +1,6 @@
-"""Every kind that people write: captured, changed, relabelled or deleted, and rolled back to the very same tree.
+"""Rollbacks of each kind that users write: the object is changed, relabelled or deleted, and restored to the same tree.
 
-On the real API server, whose schemas, defaults and rules decide whether a rollback is one.
+The tests use the real API server, because its schemas, defaults and rules can change a restored object.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ _NAMES = [kind.name for kind, _, _ in SPECS]
 
 @pytest.fixture(params=["api", "old_api"])
 def story(request: pytest.FixtureRequest, tmp_path: Path) -> Story:
-    """The real API server, with the definitions of each era, and an archive beside it."""
+    """The real API server with an archive, for each version of the definitions."""
     server: ApiServer = request.getfixturevalue(request.param)
     return Story(tmp_path, connect(kubeconfig=str(server.kubeconfig())))
 
@@ -99,7 +99,7 @@ def _object(kind: Kind, spec: JsonObject, **metadata: Any) -> JsonObject:
 
 @pytest.mark.parametrize(("kind", "before", "after"), SPECS, ids=_NAMES)
 def test_changed_and_rolled_back(story: Story, kind: Kind, before: JsonObject, after: JsonObject) -> None:
-    """Spec, labels and annotations come back; what the server fills in is no difference; the undo is exact too."""
+    """Spec, labels and annotations are restored, and defaults of the server are no difference."""
     original = _object(kind, before)
     put(story.cluster, original)
     first = story.capture()
@@ -117,7 +117,7 @@ def test_changed_and_rolled_back(story: Story, kind: Kind, before: JsonObject, a
 
 @pytest.mark.parametrize(("kind", "before", "after"), SPECS, ids=_NAMES)
 def test_deleted_and_rolled_back(story: Story, kind: Kind, before: JsonObject, after: JsonObject) -> None:
-    """An object that is gone is made anew as it was, and an undo takes it away again."""
+    """A deleted object is recreated with its configuration, and an undo deletes it again."""
     del after
     original = _object(kind, before)
     put(story.cluster, original)
@@ -132,8 +132,8 @@ def test_deleted_and_rolled_back(story: Story, kind: Kind, before: JsonObject, a
     assert story.configuration(undone.after) == {}
 
 
-def test_a_promotion_gets_everything_back_but_its_approval(story: Story) -> None:
-    """An approval is an event: the one that is live stays, whatever the sample's time knew."""
+def test_a_promotion_is_restored_without_its_approval(story: Story) -> None:
+    """An approval is an event, so the live approval stays and the approval of the sample is ignored."""
     original = custom(kinds.CLUSTER_PROMOTION, "one", _promotion("50", approved=True))
     put(story.cluster, original)
     first = story.capture()

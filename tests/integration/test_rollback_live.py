@@ -1,6 +1,6 @@
-"""The traces of a running Sveltos as rollbacks beside the simulator, with the lags that they had.
+"""Recorded traces of a running Sveltos, replayed as rollbacks on the simulator with the recorded lags.
 
-Each is played without waiting, too, as rollbacks once were: then the add-ons are deleted as in the trace.
+Some traces are also replayed without waiting. Sveltos then deletes the add-ons as in the trace.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _SLOW_LABELS = {**_REQUESTS, "cache SveltosCluster": (0.39, 0.39)}
 
 
 class Scene:
-    """A situation, with its sample taken and its configuration B written."""
+    """A situation after its sample is taken and its configuration B is written."""
 
     def __init__(self, name: str, folder: Path, *, waits: bool = True) -> None:
-        (situation,) = (one for one in SITUATIONS if one.name == name)
+        (situation,) = (entry for entry in SITUATIONS if entry.name == name)
         self.situation: Situation = situation
         names = Names("s")
         first, second = situation.sample(names), situation.live(names)
@@ -48,7 +48,7 @@ class Scene:
             patience=(lambda seconds: WaitOptions(seconds, lambda: timeline.now, timeline.advance)) if waits else None,
         )
         self.sample: Sample = self.story.capture()
-        for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:
+        for key in {ObjectKey.of(document) for document in first} - {ObjectKey.of(document) for document in second}:
             self.stage.delete(self.stage.server.objects[key])
         self.stage.put(*second)
         self.stage.settle(300)
@@ -60,12 +60,12 @@ class Scene:
 
     @property
     def lost(self) -> list[str]:
-        """What was deleted since the rollback began."""
+        """The slots that Sveltos deleted since the rollback began."""
         self.stage.settle(300)
-        return [str(one.slot) for one in losses(self.stage.log, self.since)]
+        return [str(loss.slot) for loss in losses(self.stage.log, self.since)]
 
     def profile(self) -> JsonObject:
-        """The ClusterProfile as it is now."""
+        """The live ClusterProfile."""
         return self.stage.server.objects[ObjectKey(kinds.CLUSTER_PROFILE, "", "s")]
 
 
@@ -75,7 +75,7 @@ def _ready(document: JsonObject) -> JsonObject:
 
 @pytest.mark.parametrize("name", ["set-recreated", "set-by-selector", "set-and-label"])
 def test_a_rollback_waits_for_the_status_of_a_set(name: str, tmp_path: Path) -> None:
-    """``set-recreated.log`` and ``set-and-label-held.log``: the profile is written once the set has its clusters."""
+    """``set-recreated.log`` and ``set-and-label-held.log``: the profile is written after the set has its clusters."""
     scene = Scene(name, tmp_path)
 
     scene.story.apply(scene.plan())
@@ -85,7 +85,7 @@ def test_a_rollback_waits_for_the_status_of_a_set(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["set-recreated", "set-and-label"])
 def test_without_waiting_the_add_ons_are_deleted(name: str, tmp_path: Path) -> None:
-    """The same as before rollbacks waited: what the traces show, on both clusters."""
+    """Without waiting, Sveltos deletes the add-ons on both clusters as in the traces."""
     scene = Scene(name, tmp_path, waits=False)
 
     scene.story.apply(scene.plan())
@@ -93,8 +93,8 @@ def test_without_waiting_the_add_ons_are_deleted(name: str, tmp_path: Path) -> N
     assert scene.lost == ["ConfigMap s/s-x", "ConfigMap s/s-x"]
 
 
-def test_a_controller_that_is_down_is_waited_for_and_not_raced(tmp_path: Path) -> None:
-    """``set-recreated-controller-down.log``: at the limit the profile is as it was, and the same command goes on."""
+def test_a_rollback_waits_for_a_controller_that_is_down(tmp_path: Path) -> None:
+    """``set-recreated-controller-down.log``: at the time limit the profile is unchanged, and a rerun completes."""
     scene = Scene("set-recreated-down", tmp_path)
     scene.stage.controller.stop()
 
@@ -108,8 +108,8 @@ def test_a_controller_that_is_down_is_waited_for_and_not_raced(tmp_path: Path) -
     assert scene.profile()["spec"]["setRefs"] == ["s"]
 
 
-def test_a_controller_that_is_down_and_not_waited_for(tmp_path: Path) -> None:
-    """The trace itself: the controller's own parts race when it starts."""
+def test_without_waiting_a_controller_that_is_down_deletes_add_ons(tmp_path: Path) -> None:
+    """As in the trace, the parts of the controller race when it starts."""
     scene = Scene("set-recreated-down", tmp_path, waits=False)
     scene.stage.controller.stop()
     scene.story.apply(scene.plan())
@@ -119,8 +119,8 @@ def test_a_controller_that_is_down_and_not_waited_for(tmp_path: Path) -> None:
     assert scene.lost == ["ConfigMap s/s-x", "ConfigMap s/s-x"]
 
 
-def test_less_configuration_is_named_and_asked_for(tmp_path: Path) -> None:
-    """``fewer-refs.log``: two resources and a release go from each cluster, and a line says so."""
+def test_removed_content_is_named_and_needs_consent(tmp_path: Path) -> None:
+    """``fewer-refs.log``: two resources and a release leave each cluster, and a line names them."""
     scene = Scene("fewer-refs", tmp_path)
     with pytest.raises(RefusedError, match="--allow-withdraw"):
         scene.story.apply(scene.plan(allow_withdraw=False))

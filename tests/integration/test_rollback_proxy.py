@@ -1,7 +1,7 @@
-"""Faults on the way to the real API server: refusals, cut connections and kill -9 at every step of a rollback.
+"""Faults between gitsnap and the real API server: refusals, cut connections and kill -9 at each step of a rollback.
 
-After each of them state and record agree, and an undo restores the `configuration/` tree of the sample before.
-GITSNAP_ALL_FAULTS=1 (scripts/soak) tries every fault at every step; without it each fault comes at some.
+After each fault, cluster and archive agree, and an undo restores the `configuration/` tree of the sample before.
+GITSNAP_ALL_FAULTS=1 (scripts/soak) tries every fault at every step; without it each fault is tried at some steps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PASSWORD: JsonObject = {
 STEPS = ["create two", "update one", "recreate password", "update e", "hold guestbook", "update west"]
 STEPS += ["update guestbook"]
 WRITES = 8
-"""A recreation is two of them."""
+"""The number of writes of the steps. A recreation takes two writes."""
 
 _ALL = bool(os.environ.get("GITSNAP_ALL_FAULTS"))
 FAULTS = {
@@ -72,7 +72,7 @@ def _profile(env: str) -> JsonObject:
 
 
 class _Scene:
-    """A rollback of seven steps through a proxy; captures and the second look go straight to the server."""
+    """A rollback of seven steps through a proxy. Captures and checks use the server directly."""
 
     def __init__(self, folder: Path, api: ApiServer, proxy: FaultyProxy) -> None:
         self.folder, self.proxy = folder, proxy
@@ -91,27 +91,27 @@ class _Scene:
         self.before = self.now()
 
     def plan(self) -> Plan:
-        """The plan, made through the proxy."""
+        """Make the plan through the proxy."""
         self.through = connect(kubeconfig=self.proxy.kubeconfig())
         self.story.cluster = self.through
         return self.story.plan(self.first, recreate=True)
 
     def straight(self) -> None:
-        """Nothing fails any more, and nothing goes through the proxy."""
+        """Stop all faults, and use the server directly."""
         self.proxy.heal()
         self.story.cluster = self.cluster
 
     def now(self) -> dict[str, str]:
-        """The configuration as a sample would have it now."""
+        """The live configuration, as a sample stores it."""
         return self.story.configuration(self.story.capture())
 
     def undo(self) -> dict[str, str]:
-        """The configuration after an undo of the newest rollback."""
+        """Undo the newest rollback, and return the configuration."""
         self.story.undo(allow_withdraw=True)
         return self.now()
 
     def text(self, name: str) -> str:
-        """What a ConfigMap says."""
+        """The text of a ConfigMap."""
         return str(self.cluster.get(ObjectKey.of(_config_map(name, "")))["data"]["text"])
 
 
@@ -129,7 +129,7 @@ def scene(tmp_path: Path, api: ApiServer, proxy: FaultyProxy) -> _Scene:
 
 
 def test_the_scene(scene: _Scene) -> None:
-    """The plan of these tests has the steps that they count on, and works where nothing fails."""
+    """The plan has the steps that these tests rely on, and works without faults."""
     plan = scene.plan()
     assert [f"{step.action} {step.key.name}" for step in plan.writes] == STEPS
     scene.proxy.strike(WRITES, Fault())
@@ -149,8 +149,8 @@ def _apply(scene: _Scene, plan: Plan, *, atomic: bool = False) -> GitsnapError |
 
 
 @pytest.mark.parametrize(("name", "position"), CASES)
-def test_after_a_fault_undo_restores_what_was(scene: _Scene, name: str, position: int) -> None:
-    """What is reported as applied was written and nothing else; what is not certain is said to be so."""
+def test_undo_after_a_fault(scene: _Scene, name: str, position: int) -> None:
+    """The report has the applied steps and says whether a write is uncertain. Undo restores the state before."""
     plan, fault = scene.plan(), FAULTS[name]
     scene.proxy.strike(position, fault)
 
@@ -178,8 +178,8 @@ def test_after_a_fault_undo_restores_what_was(scene: _Scene, name: str, position
 
 @pytest.mark.parametrize("name", ["403", "cut before", "cut after"])
 @pytest.mark.parametrize("position", range(1, WRITES) if _ALL else (3,))
-def test_atomic_goes_back_by_itself(scene: _Scene, name: str, position: int) -> None:
-    """The tree is that of the sample before, and nothing is left to undo; what is not certain is looked up."""
+def test_atomic_reverts_by_itself(scene: _Scene, name: str, position: int) -> None:
+    """The tree is that of the sample before, and no rollback is unfinished, even if a write was uncertain."""
     plan = scene.plan()
     scene.proxy.strike(position, FAULTS[name])
 
@@ -191,8 +191,8 @@ def test_atomic_goes_back_by_itself(scene: _Scene, name: str, position: int) -> 
     assert unfinished(scene.story.archive.samples()) is None
 
 
-def test_a_busy_server_is_waited_for(scene: _Scene) -> None:
-    """429 with Retry-After at one write, once: it is sent again, and the rollback comes to its end."""
+def test_a_write_to_a_busy_server_is_retried(scene: _Scene) -> None:
+    """After a 429 with Retry-After the write is sent again, and the rollback completes."""
     plan = scene.plan()
     scene.proxy.strike(3, Fault(429))
     assert _apply(scene, plan) is None
@@ -210,7 +210,7 @@ KILLS = [
 
 @pytest.mark.parametrize(("position", "carried_out"), KILLS)
 def test_killed_at_every_step(scene: _Scene, *, position: int, carried_out: bool) -> None:
-    """kill -9 of the real process: the next one finds the rollback unfinished, and undo restores what was."""
+    """After kill -9 of the process the rollback is unfinished, and undo restores the state before."""
     process: list[subprocess.Popen[bytes]] = []
     started = signal.SIGKILL
     scene.proxy.strike(position, Fault(carried_out=carried_out, act=lambda: process[0].send_signal(started)))
@@ -230,7 +230,7 @@ def test_killed_at_every_step(scene: _Scene, *, position: int, carried_out: bool
 
 @pytest.mark.parametrize("position", range(WRITES) if _ALL else (0, 3, 6))
 def test_another_writer_at_every_step(scene: _Scene, position: int) -> None:
-    """Just before each write somebody writes the same object: it is never overwritten unseen."""
+    """Another writer changes the object just before the write. The change is not overwritten."""
     plan = scene.plan()
     keys = [step.key for step in plan.writes]
     keys.insert(2, keys[2])
@@ -254,7 +254,7 @@ def test_another_writer_at_every_step(scene: _Scene, position: int) -> None:
 
 
 def _touched(scene: _Scene, key: ObjectKey) -> JsonObject:
-    """Somebody else annotates an object, or creates the one that is missing: not there yet, or just deleted."""
+    """Annotate an object as another writer, or create the object if it does not exist."""
     note = {"annotations": {"somebody": "else"}}
     try:
         return scene.cluster.patch(key, {"metadata": note})

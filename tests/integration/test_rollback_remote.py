@@ -1,4 +1,4 @@
-"""Rollback and undo through `--archive URL`, on a laptop, while the controller goes on capturing and pushing."""
+"""Rollback and undo with `--archive URL` on a laptop, while the controller captures and pushes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PROFILE = custom(kinds.CLUSTER_PROFILE, "guestbook", {"policyRefs": _REFERENCES
 
 
 class _Place:
-    """A cluster; the controller's archive of it; its remote; and a laptop that has only the URL."""
+    """A cluster, the controller's archive, the remote of the archive, and a laptop that has only the URL."""
 
     def __init__(self, folder: Path, mode: SecretsMode = SecretsMode.ENCRYPT) -> None:
         self.folder = folder
@@ -47,35 +47,35 @@ class _Place:
         return f"file://{self.target}"
 
     def write(self, text: str) -> None:
-        """Somebody changes the ConfigMap."""
+        """Change the ConfigMap."""
         put(self.story.cluster, changed(DATABASE, data={"text": text}))
 
     def text(self) -> str:
-        """What the ConfigMap says."""
+        """The content of the ConfigMap."""
         return str(self.story.cluster.get(ObjectKey.of(DATABASE))["data"]["text"])
 
     def capture(self) -> str:
-        """The controller takes a sample, and pushes it."""
+        """Take a sample as the controller, and push it."""
         sample = self.story.capture(Trigger.SCHEDULE)
         self.push()
         return sample.tag
 
     def push(self) -> None:
-        """The controller pushes."""
+        """Push as the controller."""
         push(self.story.archive.git_folder, "hourly", Remote(str(self.target)))
 
     def run(self, words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """A command of the laptop's, which has the identity, but no key of the archive's."""
+        """Run a command on the laptop, which has the identity but no fingerprint key of the archive."""
         identity = self.folder / "storage" / ".keys" / "hourly" / "identity.txt"
         places = ["--archive", self.url, "--from-dir", "cluster", "--identity", str(identity)]
         return gitsnap(self.folder, *words.split(), *places, code=code, XDG_CACHE_HOME=str(self.folder / "cache"))
 
     def refs(self) -> dict[str, str]:
-        """What the remote has."""
+        """The refs of the remote."""
         return refs_of(self.target)
 
     def hook(self, name: str, script: str) -> Path:
-        """A hook of the remote's."""
+        """Install a hook in the remote."""
         hook = self.target / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\n{script}\n")
@@ -90,7 +90,7 @@ def place(tmp_path: Path) -> _Place:
 
 
 def test_the_controller_and_a_laptop_never_diverge(place: _Place) -> None:
-    """Captures and pushes before, between and after a rollback and its undo; both histories are complete in the end."""
+    """After captures and pushes before, between and after a rollback and its undo, both histories are complete."""
     done = place.run(f"rollback --sample {place.first} --yes")
     assert "rollback: 1 applied" in done.stdout
     assert place.text() == "1"
@@ -99,24 +99,26 @@ def test_the_controller_and_a_laptop_never_diverge(place: _Place) -> None:
     assert place.text() == "2"
     place.capture()
 
-    own = {f"refs/tags/{one.tag}": one.tag_id for one in place.story.archive.samples()}
-    there = place.refs()
-    assert there["refs/heads/hourly"] == place.story.archive.samples()[-1].commit
-    assert own.items() <= there.items()
-    laptops = {name.removeprefix("refs/tags/") for name in there.keys() - own.keys() if name.startswith("refs/tags/")}
+    own = {f"refs/tags/{sample.tag}": sample.tag_id for sample in place.story.archive.samples()}
+    remote_refs = place.refs()
+    assert remote_refs["refs/heads/hourly"] == place.story.archive.samples()[-1].commit
+    assert own.items() <= remote_refs.items()
+    laptops = {
+        name.removeprefix("refs/tags/") for name in remote_refs.keys() - own.keys() if name.startswith("refs/tags/")
+    }
     copy = cached_clone(Remote(place.url), place.folder / "another", "hourly")
     samples = copy.samples()
     assert len(laptops) == 4
-    assert {one.tag for one in samples if one.metadata.detached_from} == laptops
-    assert [one.metadata.trigger for one in samples if one.metadata.detached_from] == [
+    assert {sample.tag for sample in samples if sample.metadata.detached_from} == laptops
+    assert [sample.metadata.trigger for sample in samples if sample.metadata.detached_from] == [
         Trigger.BEFORE_ROLLBACK,
         Trigger.AFTER_ROLLBACK,
     ] * 2
-    assert [one for one in (*place.story.archive.check(), *copy.check()) if one.wrong] == []
+    assert [finding for finding in (*place.story.archive.check(), *copy.check()) if finding.wrong] == []
 
 
-def test_a_lost_volume_goes_on_from_what_a_laptop_added(place: _Place) -> None:
-    """The remote is cloned with the laptop's samples; the branch goes on, every copy is in order, and undo works."""
+def test_a_lost_volume_is_restored_with_the_samples_of_a_laptop(place: _Place) -> None:
+    """The clone has the laptop's samples. The branch continues, verification finds nothing, and undo works."""
     place.run(f"rollback --sample {place.first} --yes")
     (place.folder / "new").mkdir()
     assert clone(Remote(str(place.target)), place.folder / "new", "hourly")
@@ -134,7 +136,7 @@ def test_a_lost_volume_goes_on_from_what_a_laptop_added(place: _Place) -> None:
 
 
 def test_nothing_is_written_before_the_remote_has_the_sample(place: _Place) -> None:
-    """The remote refuses the tag: exit 18, the cluster is as it was, and no rollback is taken for begun."""
+    """The remote refuses the tag: exit code 18, the cluster is unchanged, and no unfinished rollback is reported."""
     hook = place.hook("update", "exit 1")
     before = place.refs()
 
@@ -147,8 +149,8 @@ def test_nothing_is_written_before_the_remote_has_the_sample(place: _Place) -> N
     assert "not finished" not in place.run(f"rollback --sample {place.first} --yes").stderr
 
 
-def test_a_sample_after_that_cannot_be_sent_is_sent_later(place: _Place) -> None:
-    """It survives that the copy is brought up to date, and the next rollback or undo brings it to the remote."""
+def test_a_sample_after_the_rollback_that_cannot_be_pushed_is_pushed_later(place: _Place) -> None:
+    """The sample survives an update of the copy, and the next rollback or undo pushes it."""
     hook = place.hook("update", "test -e sent && exit 1; touch sent")
     done = place.run(f"rollback --sample {place.first} --yes")
     assert "there is no sample after the rollback" in done.stdout
@@ -162,8 +164,8 @@ def test_a_sample_after_that_cannot_be_sent_is_sent_later(place: _Place) -> None
     assert sum(name.startswith("refs/tags/") for name in place.refs()) == 1 + 4
 
 
-def test_the_identity_is_what_a_laptop_needs(place: _Place) -> None:
-    """Without it nothing is written, in words."""
+def test_a_laptop_needs_the_identity(place: _Place) -> None:
+    """Without the identity nothing is written, and the error names --identity."""
     refused = gitsnap(
         place.folder,
         *f"rollback --sample {place.first} --yes --archive {place.url} --from-dir cluster".split(),
@@ -175,7 +177,7 @@ def test_the_identity_is_what_a_laptop_needs(place: _Place) -> None:
 
 
 def test_an_archive_of_redacted_secrets_needs_a_copy_of_its_key(tmp_path: Path) -> None:
-    """It keeps none of its own, so the error says where the file goes; with it there, all but Secrets goes back."""
+    """The error names the path for the key. With the key, all objects but Secrets are rolled back."""
     place = _Place(tmp_path, SecretsMode.REDACT)
     words = (*f"rollback --sample {place.first} --yes --archive {place.url} --from-dir cluster".split(),)
 

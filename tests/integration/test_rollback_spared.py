@@ -1,4 +1,4 @@
-"""A cluster that loses a profile's add-ons only because the profile was not selected: the plan says so, if it is so."""
+"""Notes of a plan that selecting another object would keep the add-ons that a cluster is about to lose."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def _plan(folder: Path, *words: str) -> dict[str, Any]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A sample in which a profile matches a cluster, by another label than it does now."""
+    """A sample in which a profile matches a cluster by a label that both have changed since."""
     _put(tmp_path, cluster(W, env="old"), cluster(O, env="else"), _selecting("old"))
     gitsnap(tmp_path, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
     _put(tmp_path, cluster(W, env="new"), cluster(O, env="else"), _selecting("new"))
     return tmp_path
 
 
-def test_the_plan_names_the_way_out_and_it_is_one(place: Path) -> None:
-    """The cluster alone would lose the profile; both together lose nothing, and there is nothing to note."""
+def test_the_plan_suggests_the_profile(place: Path) -> None:
+    """A rollback of the cluster alone withdraws the profile. A rollback of both withdraws nothing and has no note."""
     alone, both = _plan(place, "--cluster", "west"), _plan(place, "--cluster", "west", "--clusterprofile", "base")
 
     assert [text.partition(":")[0] for text in alone["withdraws"]] == [f"ClusterProfile base stops matching {W}"]
@@ -61,16 +61,16 @@ def test_the_plan_names_the_way_out_and_it_is_one(place: Path) -> None:
 _MIRROR = f"{kinds.CAPI_CLUSTER.name} {W.namespace}/{W.name} loses no add-ons if it is rolled back as well"
 
 
-def test_the_mirror_is_named_too(place: Path) -> None:
-    """The profile alone would leave the cluster; both together lose nothing."""
+def test_the_plan_suggests_the_cluster(place: Path) -> None:
+    """A rollback of the profile alone withdraws it from the cluster. A rollback of both withdraws nothing."""
     alone = _plan(place, "--clusterprofile", "base")
 
     assert [text.partition(":")[0] for text in alone["withdraws"]] == [f"ClusterProfile base stops matching {W}"]
     assert alone["notes"] == [_MIRROR.replace(kinds.CAPI_CLUSTER.name, W.kind.name)]
 
 
-def test_a_cluster_that_would_lose_another_profile_is_no_way_out(place: Path) -> None:
-    """Its label decides about every profile, not only about the one that is rolled back."""
+def test_a_cluster_that_would_lose_another_profile_is_not_suggested(place: Path) -> None:
+    """The label of a cluster decides about all profiles, not only about the selected profile."""
     other = _selecting("new") | {"metadata": {"name": "other"}}
     _put(place, cluster(W, env="new"), cluster(O, env="else"), _selecting("new"), other)
 
@@ -93,8 +93,8 @@ def test_a_cluster_that_would_lose_another_profile_is_no_way_out(place: Path) ->
         ),
     ],
 )  # fmt: skip
-def test_no_way_out_is_named_that_is_none(place: Path, live: list[dict[str, Any]], why: str) -> None:
-    """Nothing is recommended that takes from others, is refused, or is not in the sample."""
+def test_an_unsuitable_object_is_not_suggested(place: Path, live: list[dict[str, Any]], why: str) -> None:
+    """A plan does not suggest an object that withdraws from others, is refused, or is not in the sample."""
     _put(place, cluster(W, env="new"), *live)
 
     plan = _plan(place, "--cluster", "west")
@@ -104,8 +104,8 @@ def test_no_way_out_is_named_that_is_none(place: Path, live: list[dict[str, Any]
 
 
 @pytest.mark.parametrize("env", ["old", "{{ .Cluster.metadata.name }}"])
-def test_a_profile_that_does_not_surely_match_in_the_sample_is_no_way_out(place: Path, env: str) -> None:
-    """The sample's profile does not select the label that the cluster gets back, or only Sveltos can tell."""
+def test_a_profile_that_may_not_match_in_the_sample_is_not_suggested(place: Path, env: str) -> None:
+    """The profile of the sample does not select the restored label, or only Sveltos can evaluate its selector."""
     _put(place, cluster(W, env="third"), cluster(O), _selecting(env))
     gitsnap(place, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
     _put(place, cluster(W, env="new"), cluster(O), _selecting("new"))
@@ -115,8 +115,8 @@ def test_a_profile_that_does_not_surely_match_in_the_sample_is_no_way_out(place:
     assert (bool(plan["withdraws"]), plan["notes"]) == (True, [])
 
 
-def test_what_cannot_be_told_is_no_way_out() -> None:
-    """A profile that keeps its clusters by all that is known, with a doubt that remains."""
+def test_an_uncertain_profile_is_not_suggested() -> None:
+    """A profile that seems to keep its clusters is not suggested while its match is uncertain."""
     plan = plan_of([cluster(W, env="old"), _selecting("old")], [cluster(W, env="new"), _selecting("new")])
     key = ObjectKey(kinds.CLUSTER_PROFILE, "", "base")
 

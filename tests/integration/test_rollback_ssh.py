@@ -1,4 +1,4 @@
-"""A laptop with only the URL of a remote rolls back, by ssh and on a real API server, while a controller works on."""
+"""Rollbacks on a laptop that has only the ssh URL of a remote, on a real API server, while a controller pushes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.testbed.apiserver import ApiServer
 _REFERENCES = [{"kind": "Secret", "name": "database", "namespace": "default"}]
 _PROFILE = custom(CLUSTER_PROFILE, "guestbook", {"policyRefs": _REFERENCES})
 _DEFAULT_TIER = 100
-"""What the server fills in."""
+"""The default of the server."""
 _SELECTED = "--clusterprofile guestbook --with-references"
 
 
@@ -44,7 +44,7 @@ def _secret(password: str) -> JsonObject:
 
 
 class _Place:
-    """A controller that pushes to a remote by ssh, what it captures, and a laptop with a key of its own for both."""
+    """A controller that pushes to a remote by ssh, and a laptop whose key opens both the remote and the Secrets."""
 
     def __init__(self, folder: Path, installed: Installation, server: SshServer) -> None:
         self.folder, self.installed = folder, installed
@@ -67,7 +67,7 @@ class _Place:
         self.installed.api.ask("POST", "/api/v1/namespaces/gitsnap/secrets", secret)
 
     def serve(self) -> None:
-        """Start the controller: Secrets are encrypted to the laptop's key, and nothing but its own key pushes."""
+        """Start the controller. Secrets are encrypted to the laptop's key; the controller pushes with its own key."""
         recipient = (self.folder / "laptop.pub").read_text().strip()
         self.installed.snapshot(
             "often",
@@ -80,26 +80,26 @@ class _Place:
         self.installed.start()
 
     def run(self, words: str) -> subprocess.CompletedProcess[str]:
-        """A command of the laptop's, which must succeed."""
+        """Run a command on the laptop. The command must succeed."""
         places = ["--archive", self.url, "--kubeconfig", str(self.installed.api.kubeconfig())]
         identity = ["--identity", str(self.folder / "laptop")]
         environment = {"XDG_CACHE_HOME": str(self.folder / "cache"), "PATH": self._path()}
         return gitsnap(self.folder, *words.split(), *places, *identity, code=0, **environment)
 
     def copy(self) -> GitArchive:
-        """What somebody else finds at the remote."""
+        """A fresh clone of the remote."""
         return cached_clone(Remote(str(self.target)), self.folder / "another", "often")
 
     def pushed(self) -> list[Sample]:
-        """The controller's samples that the remote has, oldest first."""
-        return [one for one in self.installed.samples("often") if f"refs/tags/{one.tag}" in self.refs()]
+        """The controller's samples that are at the remote, oldest first."""
+        return [sample for sample in self.installed.samples("often") if f"refs/tags/{sample.tag}" in self.refs()]
 
     def refs(self) -> dict[str, str]:
-        """What the remote has."""
+        """The refs of the remote."""
         return refs_of(self.target)
 
     def _path(self) -> str:
-        """Where ``ssh`` has the configuration of this laptop: it takes the user's folder from the passwd file alone."""
+        """A PATH whose ``ssh`` reads the laptop's configuration: ssh takes the home folder from the passwd file."""
         program = shutil.which("ssh")
         assert program is not None
         (self.folder / "bin").mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def place(api: ApiServer, tmp_path: Path) -> Iterator[_Place]:
 
 @contextmanager
 def _changing(installed: Installation) -> Iterator[None]:
-    """Others change another profile all the time, so that every sample of the controller is a commit of its own."""
+    """Change another profile continuously, so that each sample of the controller has its own commit."""
     ended = threading.Event()
 
     def change() -> None:
@@ -140,7 +140,7 @@ def _changing(installed: Installation) -> Iterator[None]:
 
 
 def test_a_laptop_rolls_back_by_ssh_while_the_controller_pushes(place: _Place) -> None:
-    """A Secret and its profile go back and forth; in the end either history is complete, there and at the remote."""
+    """A Secret and its profile are rolled back, and the rollback is undone. Both histories are complete in the end."""
     place.cluster.create(_secret("first"))
     put(place.cluster, _PROFILE)
     place.serve()
@@ -164,25 +164,25 @@ def test_a_laptop_rolls_back_by_ssh_while_the_controller_pushes(place: _Place) -
         wait_for(lambda: len(place.pushed()) >= undone + 1, "a sample after the undo at the remote", seconds=60)
     place.installed.change("often", {"spec": {"suspend": True}})
     own = open_archive(place.installed.storage, "often")
-    tags = {f"refs/tags/{one.tag}": one.tag_id for one in own.samples()}
-    wait_for(lambda: tags.items() <= place.refs().items(), "the remote to have it all", seconds=60)
+    tags = {f"refs/tags/{sample.tag}": sample.tag_id for sample in own.samples()}
+    wait_for(lambda: tags.items() <= place.refs().items(), "all tags at the remote", seconds=60)
     _check_histories(place, own)
 
 
 def _state(place: _Place) -> tuple[str, int]:
     """The password, and the tier of the profile."""
-    secret, profile = (place.cluster.get(ObjectKey.of(one)) for one in (_secret(""), _PROFILE))
+    secret, profile = (place.cluster.get(ObjectKey.of(document)) for document in (_secret(""), _PROFILE))
     return base64.b64decode(secret["data"]["password"]).decode(), profile["spec"]["tier"]
 
 
 def _check_histories(place: _Place, own: GitArchive) -> None:
-    """The branch is the controller's alone, without a gap; the laptop's four samples stand beside it."""
+    """The branch has all samples of the controller and no others. The four samples of the laptop are only tags."""
     samples, copy = own.samples(), place.copy()
     assert place.refs()["refs/heads/often"] == samples[-1].commit
-    assert [one.metadata.sequence for one in samples] == list(range(1, len(samples) + 1))
-    assert {one.metadata.trigger for one in samples} == {Trigger.SCHEDULE}
-    beside = [one for one in copy.samples() if one.metadata.detached_from]
-    assert [one.metadata.trigger for one in beside] == [Trigger.BEFORE_ROLLBACK, Trigger.AFTER_ROLLBACK] * 2
-    assert {one.tag for one in copy.samples()} == {one.tag for one in (*samples, *beside)}
-    assert [one for one in (*own.check(), *copy.check()) if one.wrong] == []
+    assert [sample.metadata.sequence for sample in samples] == list(range(1, len(samples) + 1))
+    assert {sample.metadata.trigger for sample in samples} == {Trigger.SCHEDULE}
+    beside = [sample for sample in copy.samples() if sample.metadata.detached_from]
+    assert [sample.metadata.trigger for sample in beside] == [Trigger.BEFORE_ROLLBACK, Trigger.AFTER_ROLLBACK] * 2
+    assert {sample.tag for sample in copy.samples()} == {sample.tag for sample in (*samples, *beside)}
+    assert [finding for finding in (*own.check(), *copy.check()) if finding.wrong] == []
     assert [note for reason, note in place.installed.events("often") if reason == "PushFailed"] == []

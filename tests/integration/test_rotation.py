@@ -1,4 +1,4 @@
-"""`gitsnap secrets rotate` and `rekey`, as typed: who can read what afterwards, and what a diff says about it."""
+"""The commands `gitsnap secrets rotate` and `rekey`: which identity reads which sample, and the rows of a diff."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class _Place:
         return done
 
     def decrypted(self, sample: str, *, identity: str = "", code: int = 0) -> str:
-        """What `show --decrypt` prints of the Secret."""
+        """The output of `show --decrypt` for the Secret, with its errors."""
         more = f" --identity {identity}" if identity else ""
         done = self.run(f"show Secret/s --decrypt --sample {sample}{more}", code)
         return done.stdout + done.stderr
 
     def identity(self, name: str) -> str:
-        """Make an identity; its public key."""
+        """Create an identity file, and return the public key."""
         key = pyrage.x25519.Identity.generate()
         (self.folder / name).write_text(f"{key}\n")
         (self.folder / name).chmod(0o600)
@@ -60,15 +60,15 @@ class _Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> _Place:
-    """One sample with a Secret."""
+    """A cluster and an archive with a sample of a Secret."""
     return _Place(tmp_path)
 
 
 _IN_BASE64 = "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
 
 
-def test_other_recipients(place: _Place) -> None:
-    """The newest sample is for the new identity, the older one for the old; a diff has no row; captures go on so."""
+def test_rotate_to_new_recipients(place: _Place) -> None:
+    """The new identity reads the new samples, the old identity the old sample. A diff has no row."""
     public = place.identity("new.txt")
 
     done = place.run(f"secrets rotate --recipient {public}")
@@ -87,16 +87,16 @@ def test_other_recipients(place: _Place) -> None:
     place.run("verify")
 
 
-def test_another_fingerprint_key(place: _Place) -> None:
-    """New fingerprints, the same values; older samples stay readable, and the old key is kept for them."""
+def test_rekey_replaces_the_fingerprint_key(place: _Place) -> None:
+    """The fingerprints change and the values do not. The old key is kept, so older samples stay readable."""
     file = place.folder / ".keys" / "hourly" / "fingerprint.key"
     old_key, old_tree = file.read_text(), place.run("show Secret/s").stdout
 
     place.run("secrets rekey")
 
     assert file.read_text() != old_key
-    assert [one.read_text() for one in file.parent.glob("fingerprint.key.*")] == [old_key]
-    assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
+    assert [old.read_text() for old in file.parent.glob("fingerprint.key.*")] == [old_key]
+    assert {entry.stat().st_mode & 0o777 for entry in file.parent.iterdir()} == {0o600}
     assert place.run("show Secret/s").stdout != old_tree
     assert _IN_BASE64 in place.decrypted("latest")
     assert _IN_BASE64 in place.decrypted("latest~1")
@@ -111,8 +111,8 @@ def test_another_fingerprint_key(place: _Place) -> None:
     place.run("verify")
 
 
-def test_a_rekey_that_was_killed_leaves_no_sample_without_its_key(place: _Place) -> None:
-    """Killed between the sample and the renaming of the key's file: captures go on, with nothing to decrypt at hand."""
+def test_a_killed_rekey_leaves_no_sample_without_its_key(place: _Place) -> None:
+    """A rekey is killed before it renames the key file. Captures continue without an identity."""
     archive = open_archive(place.folder, "hourly")
     rekeying = archive_keys.for_rekeying(archive)
     moment = archive.samples()[-1].metadata.time + timedelta(seconds=5)
@@ -128,7 +128,7 @@ def test_a_rekey_that_was_killed_leaves_no_sample_without_its_key(place: _Place)
 
 
 def test_a_sample_of_a_rotation_can_be_signed(place: _Place) -> None:
-    """An archive of signed samples stays one."""
+    """The samples of `rekey` and `rotate` are signed with --signing-key."""
     public = generate_key(place.folder / "key")
     (place.folder / "allowed").write_text(f"platform@example.com {public}")
 
@@ -139,17 +139,17 @@ def test_a_sample_of_a_rotation_can_be_signed(place: _Place) -> None:
     assert unsigned.count("is not signed") == 1  # the first sample
 
 
-def test_a_rekey_that_is_refused_leaves_nothing_behind(place: _Place) -> None:
-    """No key file lies beside the one in use."""
+def test_a_refused_rekey_leaves_no_key_file(place: _Place) -> None:
+    """The current key is the only file in the folder of keys."""
     place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
 
     place.run("secrets rekey --snapshot other --identity .keys/hourly/identity.txt", 7)
 
-    assert [one.name for one in (place.folder / ".keys" / "other").iterdir()] == ["fingerprint.key"]
+    assert [file.name for file in (place.folder / ".keys" / "other").iterdir()] == ["fingerprint.key"]
 
 
 def test_a_diff_shows_values_on_request(place: _Place) -> None:
-    """Only with --decrypt and an identity, in words and not in base64; also across a new fingerprint key."""
+    """A diff shows plain values only with --decrypt and an identity, also across a new fingerprint key."""
     place.put("another-value-altogether")
     place.run("capture --snapshot hourly --from-dir cluster")
 
@@ -168,7 +168,7 @@ def test_a_diff_shows_values_on_request(place: _Place) -> None:
 
 
 def test_old_samples_are_readable_without_the_old_key_file(place: _Place) -> None:
-    """Each sample has its own copy of its key, for who can decrypt it."""
+    """Each sample has an encrypted copy of its fingerprint key."""
     place.run("secrets rekey")
     for file in (place.folder / ".keys" / "hourly").glob("fingerprint.key.*"):
         file.unlink()
@@ -176,8 +176,8 @@ def test_old_samples_are_readable_without_the_old_key_file(place: _Place) -> Non
     assert _IN_BASE64 in place.decrypted("latest~1")
 
 
-def test_a_rollback_to_a_sample_from_before(place: _Place) -> None:
-    """Values from before a new key are put back like any other."""
+def test_a_rollback_to_a_sample_before_a_rekey(place: _Place) -> None:
+    """The values of a sample with an older key are restored."""
     place.run("secrets rekey")
     place.put("another-value-altogether")
     place.run("capture --snapshot hourly --from-dir cluster")
@@ -189,25 +189,25 @@ def test_a_rollback_to_a_sample_from_before(place: _Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "message"),
     [
         ("secrets rotate --recipient AGE-SECRET-KEY-1X", 7, "recipient"),
         ("secrets rotate", 2, "--recipient"),
         ("secrets rotate --recipient PUBLIC --identity none.txt", 7, "none.txt"),
     ],
 )
-def test_words_that_cannot_be_carried_out(place: _Place, command: str, code: int, said: str) -> None:
-    """Refused, and nothing is recorded."""
+def test_invalid_commands_are_refused(place: _Place, command: str, code: int, message: str) -> None:
+    """The command fails, and there is no new commit."""
     before = place.git("rev-parse", "HEAD")
 
     done = place.run(command.replace("PUBLIC", place.identity("new.txt")), code)
 
-    assert said in done.stderr
+    assert message in done.stderr
     assert place.git("rev-parse", "HEAD") == before
 
 
-def test_an_archive_without_ciphertexts(tmp_path: Path) -> None:
-    """In the mode redact there is nothing to encrypt again, and the message says so."""
+def test_rekey_of_an_archive_without_ciphertexts(tmp_path: Path) -> None:
+    """The mode redact has no ciphertexts, so the command fails and says so."""
     place = _Place(tmp_path)
     place.run("capture --snapshot other --from-dir cluster --secrets-mode redact")
 
@@ -216,14 +216,14 @@ def test_an_archive_without_ciphertexts(tmp_path: Path) -> None:
     assert "there is nothing to encrypt again" in done.stderr
 
 
-def test_a_replaced_ciphertext_is_not_taken_over(place: _Place) -> None:
-    """Who can write the archive cannot have a value of theirs encrypted to the new recipients."""
+def test_a_forged_ciphertext_is_refused(place: _Place) -> None:
+    """`rotate` does not re-encrypt a value that somebody with write access to the archive planted."""
     public = place.identity("new.txt")
     own = open_archive(place.folder, "hourly")
     recipient = pyrage.x25519.Identity.from_str(
         (place.folder / ".keys" / "hourly" / "identity.txt").read_text().strip().splitlines()[-1]
     ).to_public()
-    (path,) = [one for one in own.tree(own.samples()[-1]).files(Area.SEALED) if "/Secret/" in one]
+    (path,) = [path for path in own.tree(own.samples()[-1]).files(Area.SEALED) if "/Secret/" in path]
     forged = b'apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: default\ndata:\n  password: "QUFB"\n'
     (place.folder / "hourly" / "sealed" / path).write_bytes(pyrage.encrypt(forged, [recipient]))
     identity = ("-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false")

@@ -1,4 +1,4 @@
-"""Which Secrets are asked for: the requests of captures, recorded in front of a real API server."""
+"""Requests for Secrets during captures, recorded by a proxy in front of a real API server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TYPED = "addons.projectsveltos.io/cluster-profile"
 
 
 class _Recorder(api_proxy.Handler):
-    """Passes requests on, and notes the lists of Secrets."""
+    """Forwards requests, and records the lists of Secrets."""
 
     seen: list[str]
 
     def answer(self, body: bytes) -> None:
-        """Note and pass on."""
+        """Record the path of a list of Secrets, and forward the request."""
         if urlsplit(self.path).path.endswith("/secrets"):
             self.seen.append(self.path)
         self.send(self.passed_on(body))
@@ -55,9 +55,9 @@ SCOPES = {
 def test_no_list_brings_all_secrets_of_the_cluster(
     api: ApiServer, tmp_path: Path, new_namespace: Callable[[], str], scope: str
 ) -> None:
-    """A list over all namespaces has Sveltos' type as its selector; every other list is of one namespace.
+    """A list of all namespaces selects the type of Sveltos. Every other list is limited to a namespace.
 
-    Without Secrets in the scope a list of one namespace names the object.
+    Without Secrets in the scope, a list of a namespace names the object.
     """
     new_namespace()
     for namespace in ("app", "team-a", "team-b"):
@@ -76,17 +76,17 @@ def test_no_list_brings_all_secrets_of_the_cluster(
     document = profile("p", {"policyRefs": refs, "helmCharts": charts})
     api.ask("POST", "/apis/config.projectsveltos.io/v1beta1/clusterprofiles", document)
     words, expected = SCOPES[scope]
-    flags = [word for one in words for word in ("--resources", one)]
+    flags = [word for selector in words for word in ("--resources", selector)]
     seen: list[str] = []
 
     with api_proxy.running(api, _Recorder, seen=seen) as url:
         kubeconfig = api_proxy.kubeconfig(api, url)
         gitsnap(tmp_path, "capture", "--snapshot", "p", *flags, code=0, KUBECONFIG=kubeconfig)
-        gitsnap(tmp_path, "capture", "--snapshot", "p", code=0, KUBECONFIG=kubeconfig)  # with what was seen
+        gitsnap(tmp_path, "capture", "--snapshot", "p", code=0, KUBECONFIG=kubeconfig)  # with the recorded references
 
     shown = json.loads(gitsnap(tmp_path, "show", "--all", "-o", "json", code=0).stdout)
-    kept = [one["metadata"] for one in shown["items"] if one["kind"] == "Secret"]
-    assert sorted(f"{one['namespace']}/{one['name']}" for one in kept) == expected
+    kept = [item["metadata"] for item in shown["items"] if item["kind"] == "Secret"]
+    assert sorted(f"{metadata['namespace']}/{metadata['name']}" for metadata in kept) == expected
     assert seen
     for path in seen:
         parts = urlsplit(path)

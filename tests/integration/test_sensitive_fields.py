@@ -1,4 +1,4 @@
-"""Fields that a policy names are kept as Secrets are: through capture, diff, show, log, rollback and new keys."""
+"""Sensitive fields of a policy are protected like Secrets: in capture, diff, show, log, rollback and rotation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATH = "_cluster/ClusterProfile.config.projectsveltos.io/p.yaml"
 
 
 class _Place:
-    """A cluster in a folder with a profile that has values of a chart in it, and an archive that hides them."""
+    """A cluster in a folder with a profile that contains chart values, and an archive that hides these values."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,8 +44,8 @@ class _Place:
             profile("p", {"helmCharts": charts, "policyRefs": [policy_ref("open")], **spec}),
             config_map("open", {"a": "b"}),
         ]
-        for one in objects:
-            one.pop("status", None)
+        for document in objects:
+            document.pop("status", None)
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         (self.folder / "cluster" / "all.json").write_text(text)
 
@@ -58,23 +58,23 @@ class _Place:
         return done
 
     def live(self) -> str:
-        files = sorted(one for one in (self.folder / "cluster").rglob("*") if one.is_file())
+        files = sorted(path for path in (self.folder / "cluster").rglob("*") if path.is_file())
         return "".join(file.read_text() for file in files)
 
     def everything(self) -> bytes:
-        """Every object of the repository, whatever it is."""
+        """The contents of all objects of the repository."""
         command = ["git", "cat-file", "--batch-all-objects", "--batch"]
         return subprocess.run(command, cwd=self.folder / "hourly", capture_output=True, check=True).stdout
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> _Place:
-    """One sample."""
+    """An archive with a sample."""
     return _Place(tmp_path)
 
 
-def test_the_value_is_nowhere_but_in_the_ciphertext(place: _Place) -> None:
-    """A fingerprint stands in its place, and captures without the option go on so."""
+def test_the_value_is_only_in_the_ciphertext(place: _Place) -> None:
+    """The tree has a fingerprint instead of the value, also after captures without the option."""
     place.capture()
     place.put(_VALUE.replace("values", "other-values"))
     place.capture()
@@ -90,7 +90,7 @@ def test_the_value_is_nowhere_but_in_the_ciphertext(place: _Place) -> None:
 
 
 def test_show_decrypts_on_request(place: _Place) -> None:
-    """Without, a fingerprint and a warning not to apply it; a ciphertext from elsewhere is refused."""
+    """Without --decrypt, `show` prints a fingerprint and a warning not to apply the object."""
     shown = place.run("show ClusterProfile/p")
     assert "gitsnap:hmac-sha256:" in shown.stdout
     assert "do not apply" in shown.stderr
@@ -99,7 +99,7 @@ def test_show_decrypts_on_request(place: _Place) -> None:
 
 
 def test_a_diff_says_that_the_values_changed(place: _Place) -> None:
-    """By its field, without the value; a chart that only moved has not changed."""
+    """`diff`, `log` and `drift` name the changed field without its value."""
     place.put(f"{_VALUE}-two")
     place.capture()
 
@@ -110,8 +110,8 @@ def test_a_diff_says_that_the_values_changed(place: _Place) -> None:
     assert "no changes" in place.run("drift --from-dir cluster").stdout
 
 
-def test_a_rollback_brings_the_value_back(place: _Place) -> None:
-    """From the ciphertext; the plan names the field only. Without an identity it is refused, and nothing written."""
+def test_a_rollback_restores_the_value(place: _Place) -> None:
+    """The value comes from the ciphertext. Without an identity the rollback is refused and nothing is written."""
     place.put(f"{_VALUE}-two", syncMode="OneTime")
     place.capture()
     identity = place.folder / ".keys" / "hourly" / "identity.txt"
@@ -133,7 +133,7 @@ def test_a_rollback_brings_the_value_back(place: _Place) -> None:
 
 
 def test_undo_deletes_what_the_rollback_created(place: _Place) -> None:
-    """A value that the sample has only encrypted is no change that somebody made since; another value is one."""
+    """An unchanged encrypted value does not count as a later change. A different value does."""
     (place.folder / "cluster" / "all.json").write_text(json.dumps(config_map("open", {"a": "b"})))
     places = "--snapshot hourly --from-dir cluster --yes"
     place.run(f"rollback --sample latest {places}")
@@ -149,7 +149,7 @@ def test_undo_deletes_what_the_rollback_created(place: _Place) -> None:
 
 
 def test_another_field_can_be_rolled_back_without_an_identity(place: _Place) -> None:
-    """Where the fingerprints are equal the value is that of the live object."""
+    """If the fingerprints are equal, the value of the live object is kept."""
     place.put(_VALUE, syncMode="OneTime")
     place.capture()
     (place.folder / ".keys" / "hourly" / "identity.txt").unlink()
@@ -161,25 +161,25 @@ def test_another_field_can_be_rolled_back_without_an_identity(place: _Place) -> 
     assert "hmac-sha256" not in place.live()
 
 
-def test_the_rule_itself_is_no_change(place: _Place) -> None:
-    """With a field hidden from now on, or no longer, a diff cannot tell, and shows neither side's value."""
+def test_a_new_rule_is_no_change(place: _Place) -> None:
+    """If only one side hides a field, a diff says that it cannot tell, and shows no value of either side."""
     place.put(_VALUE)
     place.capture("--sensitive-field none")
     assert b"canary" in place.everything()
 
-    told = place.run("diff --raw-diff")
+    shown = place.run("diff --raw-diff")
 
-    assert "no changes" in told.stdout
-    assert "cannot tell: ClusterProfile" in told.stderr
+    assert "no changes" in shown.stdout
+    assert "cannot tell: ClusterProfile" in shown.stderr
     place.put(f"{_VALUE}-two", syncMode="OneTime")
     place.capture(f"--sensitive-field {_VALUES}")
-    told = place.run("diff --raw-diff")
-    assert "OneTime" in told.stdout
-    assert "cannot tell: ClusterProfile" in told.stderr
+    shown = place.run("diff --raw-diff")
+    assert "OneTime" in shown.stdout
+    assert "cannot tell: ClusterProfile" in shown.stderr
 
 
-def test_new_recipients_and_a_new_key(place: _Place) -> None:
-    """Hidden fields are encrypted and fingerprinted anew like Secrets, and both samples read back."""
+def test_rekey_with_sensitive_fields(place: _Place) -> None:
+    """Hidden fields get new ciphertexts and fingerprints like Secrets. Both samples can be decrypted."""
     before = place.run("show ClusterProfile/p").stdout
 
     place.run("secrets rekey")
@@ -192,8 +192,8 @@ def test_new_recipients_and_a_new_key(place: _Place) -> None:
     assert "no changes" in place.run("diff").stdout
 
 
-def test_in_mode_redact_changes_show_and_nothing_is_restored(tmp_path: Path) -> None:
-    """There is no ciphertext then; a rollback of that field is refused and says why."""
+def test_mode_redact_shows_changes_and_restores_nothing(tmp_path: Path) -> None:
+    """There is no ciphertext in the mode redact. A rollback of the field is refused with the reason."""
     place = _Place(tmp_path)
     place.run(f"capture --snapshot other --from-dir cluster --secrets-mode redact --sensitive-field {_VALUES}")
     place.put(f"{_VALUE}-two")
@@ -206,17 +206,17 @@ def test_in_mode_redact_changes_show_and_nothing_is_restored(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mode", ["omit", "plaintext"])
 def test_a_mode_that_hides_nothing_is_refused(place: _Place, mode: str) -> None:
-    """Somebody who changes the mode does not lay the fields open by accident."""
+    """A change of the mode does not expose sensitive fields by accident."""
     done = place.capture(f"--secrets-mode {mode} --accept-secrets-change", 3)
 
     assert "--sensitive-field none" in done.stderr
 
 
 def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Place) -> None:
-    """Else a sample would hold plain values in fields that it says are hidden, or fingerprints unknown to it."""
+    """A carried object must not have plain values in hidden fields, or fingerprints of fields that are not hidden."""
     place.capture("--sensitive-field none")
     archive = open_archive(place.folder, "hourly")
-    hidden, shown = (archive.tree(one) for one in archive.samples())
+    hidden, shown = (archive.tree(sample) for sample in archive.samples())
 
     assert carries(hidden, CLUSTER_PROFILE, hidden.info)
     assert carries(shown, CLUSTER_PROFILE, shown.info)
@@ -225,7 +225,7 @@ def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Pl
 
 
 def test_a_kind_without_its_group_is_refused(place: _Place) -> None:
-    """It would hide nothing: the value would be in the archive for ever, and nothing would say so."""
+    """A rule for a kind without its group would hide nothing, and the value would stay in the archive."""
     words = "capture --snapshot another --from-dir cluster --sensitive-field 'ClusterProfile spec.helmCharts[].values'"
 
     refused = place.run(words, 3)

@@ -1,4 +1,4 @@
-"""Signed tags: plain git verifies them, a reader ignores the signature, and forgery is found."""
+"""Signed tags: plain git verifies them, readers ignore the signature, and forgeries are detected."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _verify_tag(folder: Path, allowed: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_plain_git_verifies_it(place: Path) -> None:
-    """With an allowed signers file that has the key, and not with one that has another."""
+def test_plain_git_verifies_a_sample(place: Path) -> None:
+    """git accepts the signature with an allowed signers file that has the key, and only then."""
     other = generate_key(place / "other")
     (place / "others").write_text(f"platform@example.com {other}")
 
@@ -51,8 +51,8 @@ def test_plain_git_verifies_it(place: Path) -> None:
     assert gitsnap(place, "list").stdout.count("hourly") == 1
 
 
-def test_verify_demands_a_signature_of_every_sample(place: Path) -> None:
-    """One that is not signed, and one that was changed after it was signed."""
+def test_verify_requires_a_signature_of_each_sample(place: Path) -> None:
+    """With --allowed-signers, `verify` reports an unsigned sample."""
     assert gitsnap(place, "verify", "--allowed-signers", "allowed").returncode == 0
     _capture(place)
 
@@ -65,7 +65,7 @@ def test_verify_demands_a_signature_of_every_sample(place: Path) -> None:
 
 
 def test_a_rollback_and_its_undo_sign_their_samples(place: Path) -> None:
-    """Then all samples of the archive are signed; without the key those two are not."""
+    """With --signing-key all samples are signed. Without the key, the two samples of a rollback are unsigned."""
     (place / "cluster" / "a.yaml").write_text(_PROFILE.replace("spec: {}", "spec: {tier: 50}"))
     words = ("--from-dir", "cluster", "--yes", "--signing-key", "key")
 
@@ -79,8 +79,8 @@ def test_a_rollback_and_its_undo_sign_their_samples(place: Path) -> None:
     assert unsigned.stdout.count("is not signed by anybody") == 2
 
 
-def test_a_rollback_says_that_its_samples_lack_the_signature_that_others_have(place: Path) -> None:
-    """Where the policy names a key for the controller, and the command line none."""
+def test_a_rollback_warns_about_unsigned_samples(place: Path) -> None:
+    """The policy has a signing key for the controller, and the command line has no key."""
     (place / "cluster" / "policy.yaml").write_text(
         "apiVersion: utils.projectsveltos.io/v1beta1\nkind: Snapshot\nmetadata:\n  name: hourly\n"
         "spec:\n  schedule: 0 * * * *\n  signing:\n    secretRef: {namespace: gitsnap, name: signing}\n"
@@ -93,7 +93,7 @@ def test_a_rollback_says_that_its_samples_lack_the_signature_that_others_have(pl
 
 
 def test_a_rollback_that_cannot_sign_writes_nothing(place: Path) -> None:
-    """The sample before is part of the record, and is to be signed like all of it."""
+    """The sample before the rollback must be signed, so the rollback fails before its first write."""
     changed = _PROFILE.replace("spec: {}", "spec: {tier: 50}")
     (place / "cluster" / "a.yaml").write_text(changed)
     words = ("rollback", "--sample", "latest", "--from-dir", "cluster", "--yes", "--signing-key")
@@ -105,8 +105,8 @@ def test_a_rollback_that_cannot_sign_writes_nothing(place: Path) -> None:
     assert len(open_archive_at(place / "hourly").samples()) == 1
 
 
-def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
-    """Nothing is recorded, and nothing of the key is in the message."""
+def test_a_key_that_cannot_sign_is_reported(place: Path) -> None:
+    """No sample is taken, and the error does not contain the key."""
     generate_key(place / "locked", passphrase="open sesame")
     for name in ("locked", "cluster/a.yaml", "missing"):
         done = _capture(place, "--signing-key", name)
@@ -117,10 +117,10 @@ def test_a_key_that_cannot_sign_is_said_so(place: Path) -> None:
         SshSigner(b"no key", source="Secret a/b")(b"payload")
 
 
-# Who signed, and whether that counts ----------------------------------------------------------------------------------
+# Validity of signatures ----------------------------------------------------------------------------------------------
 
 
-def _said(place: Path, allowed: str, code: int = 5) -> str:
+def _verified(place: Path, allowed: str, code: int = 5) -> str:
     return gitsnap(place, "verify", "--allowed-signers", allowed, code=code).stdout
 
 
@@ -130,14 +130,14 @@ def _git(place: Path, *words: str, given: bytes = b"") -> str:
 
 
 def _retag(place: Path, content: bytes) -> None:
-    """Put another object in place of the sample's tag."""
+    """Replace the tag object of the newest sample."""
     tag = open_archive_at(place / "hourly").samples()[-1].tag
     made = _git(place, "hash-object", "-t", "tag", "-w", "--stdin", "--literally", given=content)
     _git(place, "update-ref", f"refs/tags/{tag}", made)
 
 
 def _tag(place: Path) -> bytes:
-    """The content of the sample's tag."""
+    """The content of the tag object of the newest sample."""
     command = [
         "git",
         "-C",
@@ -150,7 +150,7 @@ def _tag(place: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("team@example.org {key}", ""),
         ("team@example.org,other@example.org {key}", ""),
@@ -165,35 +165,35 @@ def _tag(place: Path) -> bytes:
         ("# nobody", "which is not in the file"),
     ],
 )
-def test_who_may_sign(place: Path, line: str, said: str) -> None:
-    """As ssh-keygen(1) describes the file; git agrees, and a refusal says why and names the key."""
+def test_allowed_signers(place: Path, line: str, message: str) -> None:
+    """The file has the format of ssh-keygen(1), git gives the same result, and a refusal names reason and key."""
     key, other = (place / "key.pub").read_text().strip(), generate_key(place / "another").strip()
     (place / "signers").write_text(line.format(key=key, other=other) + "\n")
 
-    printed = _said(place, "signers", code=5 if said else 0)
+    printed = _verified(place, "signers", code=5 if message else 0)
 
-    assert said in printed
-    assert (not said) is ("SHA256:" not in printed)
-    assert _verify_tag(place, "signers") is (not said)
+    assert message in printed
+    assert (not message) is ("SHA256:" not in printed)
+    assert _verify_tag(place, "signers") is (not message)
 
 
-def test_a_key_that_expired_since_still_counts_for_what_it_signed(place: Path) -> None:
-    """The time of the tag decides, as for git: a key may be replaced without signing the past again."""
+def test_an_expired_key_is_valid_for_older_tags(place: Path) -> None:
+    """The time of the tag decides, as in git, so a key can be replaced without signing old samples again."""
     year = open_archive_at(place / "hourly").samples()[-1].time.year
     key = (place / "key.pub").read_text()
     (place / "signers").write_text(f'team@example.org valid-before="{year + 1}0101" {key}')
-    assert "nothing wrong" in _said(place, "signers", code=0)
+    assert "nothing wrong" in _verified(place, "signers", code=0)
 
     moved = re.sub(rb"(?m)^(tagger .*> )\d+", rb"\g<1>4102444800", _tag(place))
     payload, _, _ = moved.partition(b"-----BEGIN")
     signature = SshSigner((place / "key").read_bytes(), source="key")(payload)
     _retag(place, payload + signature)
 
-    assert "was not valid when the tag was made" in _said(place, "signers")
+    assert "was not valid when the tag was made" in _verified(place, "signers")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda tag: tag.partition(b"-----BEGIN")[0], "it has no SSH signature"),
         (lambda tag: tag + b"Gitsnap-Sequence: 7\n", "followed by other text"),
@@ -204,38 +204,38 @@ def test_a_key_that_expired_since_still_counts_for_what_it_signed(place: Path) -
         (lambda tag: tag + tag[tag.index(b"-----BEGIN") :], "does not fit its content"),
     ],
 )
-def test_a_tag_that_was_changed(place: Path, change: Callable[[bytes], bytes], said: str) -> None:
-    """Whatever is done to a signed tag, it is not signed any more; left as it was, it is."""
+def test_a_changed_tag(place: Path, change: Callable[[bytes], bytes], message: str) -> None:
+    """A signed tag is valid only without changes."""
     _retag(place, change(_tag(place)))
 
-    printed = _said(place, "allowed", code=5 if said else 0)
+    printed = _verified(place, "allowed", code=5 if message else 0)
 
-    assert said in printed
+    assert message in printed
 
 
-def test_a_signature_for_something_else_does_not_count(place: Path) -> None:
-    """A key that signs files or mails is not asked for samples: the namespace is part of what is signed."""
+def test_a_signature_for_another_namespace_is_invalid(place: Path) -> None:
+    """The namespace is part of the signed data, so a signature of a file is no signature of a sample."""
     payload = _tag(place).partition(b"-----BEGIN")[0]
     (place / "payload").write_bytes(payload)
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", place / "key", place / "payload"], check=True)
     _retag(place, payload + (place / "payload.sig").read_bytes())
 
-    assert "does not fit its content" in _said(place, "allowed")
+    assert "does not fit its content" in _verified(place, "allowed")
 
 
-def test_a_replacement_of_a_tag_is_not_verified_in_its_place(place: Path) -> None:
-    """git reads another object where refs/replace names one: a signed tag would vouch for a forged one."""
+def test_refs_replace_does_not_affect_verification(place: Path) -> None:
+    """git reads the replacement of an object from refs/replace. A signed tag would make a forged tag valid."""
     signed = _git(place, "rev-parse", f"refs/tags/{open_archive_at(place / 'hourly').samples()[-1].tag}")
     _retag(place, _tag(place).partition(b"-----BEGIN")[0])
     forged = _git(place, "rev-parse", f"refs/tags/{open_archive_at(place / 'hourly').samples()[-1].tag}")
     _git(place, "update-ref", f"refs/replace/{forged}", signed)
     assert _verify_tag(place, "allowed")  # by git
 
-    assert "it has no SSH signature" in _said(place, "allowed")
+    assert "it has no SSH signature" in _verified(place, "allowed")
 
 
-def test_no_program_of_the_archive_is_asked_who_signed(place: Path) -> None:
-    """One that calls every signature good; the user's own configuration is not asked either."""
+def test_verification_runs_no_configured_program(place: Path) -> None:
+    """A gpg.ssh.program in the archive or in the user's configuration that accepts each signature has no effect."""
     other = generate_key(place / "other")
     (place / "others").write_text(f"team@example.org {other}")
     fake = place / "fake"

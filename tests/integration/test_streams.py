@@ -73,10 +73,10 @@ def _run(place: Path, words: str, redirection: str, **environment: str) -> tuple
 )
 def test_closed_and_full_streams(place: Path, words: str, redirection: str) -> None:
     """A closed, full or abandoned stream causes neither exit code 1, which means differences, nor 70, a defect."""
-    code, said = _run(place, words, redirection)
-    assert "Traceback" not in said
-    assert "defect" not in said
-    assert "Exception ignored" not in said
+    code, stderr = _run(place, words, redirection)
+    assert "Traceback" not in stderr
+    assert "defect" not in stderr
+    assert "Exception ignored" not in stderr
     if words.startswith("diff") and "/dev/full" not in redirection.replace("2>/dev/full", ""):
         assert code in (0, 1, 141)  # there are differences
     else:
@@ -95,17 +95,17 @@ def test_a_capture_ignores_its_streams(place: Path, redirection: str) -> None:
 def test_a_lost_result_names_the_sample_that_was_taken(place: Path) -> None:
     """If the output cannot be written, the error says that the sample was taken."""
     before = _samples(place)
-    code, said = _run(place, "capture --from-dir cluster", ">/dev/full")
+    code, stderr = _run(place, "capture --from-dir cluster", ">/dev/full")
     assert (code, _samples(place)) == (20, before + 1)
-    assert "No space left on device" in said
-    assert "Done before the error: the sample p/" in said
+    assert "No space left on device" in stderr
+    assert "Done before the error: the sample p/" in stderr
 
 
 def test_a_reader_that_ends_is_no_success(place: Path) -> None:
     """If the reader ends early, the exit code is that of SIGPIPE, and no message is printed."""
-    code, said = _run(place, "list", "| true; exit ${PIPESTATUS[0]}")
+    code, stderr = _run(place, "list", "| true; exit ${PIPESTATUS[0]}")
     assert code in (0, 141)  # 0 where all was written before the reader ended
-    assert said == ""
+    assert stderr == ""
 
 
 def test_no_file_replaces_a_closed_stream(place: Path) -> None:

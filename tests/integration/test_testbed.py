@@ -1,4 +1,4 @@
-"""The test bed itself: what it promises to the tests that stand on it."""
+"""The test bed: the guarantees that other tests rely on."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tests.testbed.fixtures import clean
 
 
 def test_every_kind_is_served(sveltos_api: ApiServer) -> None:
-    """Each kind of gitsnap's table can be listed, whichever definitions were installed."""
+    """Each kind that gitsnap knows can be listed, with each version of the definitions."""
     groups = {row.kind.group for row in KINDS if row.kind.group}
 
     served = {
-        (group, one["kind"])
+        (group, resource["kind"])
         for group in groups
         for version in sveltos_api.ask("GET", f"/apis/{group}")["versions"]
-        for one in sveltos_api.ask("GET", f"/apis/{group}/{version['version']}")["resources"]
+        for resource in sveltos_api.ask("GET", f"/apis/{group}/{version['version']}")["resources"]
     }
 
     assert {(row.kind.group, row.kind.name) for row in KINDS if row.kind.group} <= served
 
 
-def test_a_user_may_do_what_was_granted_and_nothing_else(api: ApiServer) -> None:
-    """Test users are held by the server's own RBAC."""
+def test_a_user_has_only_the_granted_rights(api: ApiServer) -> None:
+    """The RBAC of the server applies to test users."""
     user = api.new_user({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]})
 
     assert api.request("GET", "/api/v1/configmaps", user=user)[0] == 200
     assert api.request("GET", "/api/v1/secrets", user=user)[0] == 403
 
 
-def test_cleaning_leaves_nothing(api: ApiServer, new_namespace: Callable[[], str]) -> None:
-    """Objects, objects held by a finalizer, and namespaces of a test are gone after it."""
+def test_clean_deletes_all_objects_of_a_test(api: ApiServer, new_namespace: Callable[[], str]) -> None:
+    """Objects, objects with a finalizer, and namespaces of a test are deleted."""
     namespace = new_namespace()
     path = f"/apis/{CLUSTER_PROFILE.group}/v1beta1/clusterprofiles"
     profile = {
@@ -61,8 +61,8 @@ def test_cleaning_leaves_nothing(api: ApiServer, new_namespace: Callable[[], str
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a program that its parent died")
 def test_nothing_survives_a_killed_test_run(api_server: ApiServer, tmp_path: Path) -> None:
-    """Server and etcd die with the process that started them, even when that one is killed."""
-    del api_server  # only to know that there are binaries
+    """Server and etcd end with the process that started them, even if this process is killed."""
+    del api_server  # ensures that the binaries exist
     folder = binaries.find()
     script = textwrap.dedent(f"""
         from pathlib import Path
@@ -87,7 +87,7 @@ def test_nothing_survives_a_killed_test_run(api_server: ApiServer, tmp_path: Pat
 
 
 def _processes_in(folder: Path) -> list[str]:
-    """Command lines that name a folder, of processes that still run."""
+    """The command lines of running processes that name a folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

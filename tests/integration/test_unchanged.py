@@ -1,4 +1,4 @@
-"""Captures that skip what has not changed give the trees of those that look at everything."""
+"""Captures that skip unchanged objects give the same trees as full captures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _START = datetime(2023, 8, 26, 5, 0, tzinfo=UTC)
 
 
 class _Bench:
-    """One archive, captured into by whoever has a kubeconfig."""
+    """An archive, and captures with different kubeconfigs."""
 
     def __init__(self, api: ApiServer, folder: Path) -> None:
         self._api = api
@@ -39,7 +39,7 @@ class _Bench:
     def capture(
         self, *, kubeconfig: Path | None = None, full: bool = False, resources: tuple[ResourceSelector, ...] = ()
     ) -> Sample:
-        """Take the next sample, a minute after the one before; ``resources`` are what the policy adds."""
+        """Take the next sample, a minute after the previous sample. ``resources`` are added by the policy."""
         self._count += 1
         made = replace(snapshot.default("hourly"), resources=resources)
         info = sampling.tree_info(made, branch="hourly", keeper=self._keeper)
@@ -49,8 +49,8 @@ class _Bench:
         return taken.recorded.sample
 
     @property
-    def seen(self) -> Path:
-        """What is kept for the next capture."""
+    def cache(self) -> Path:
+        """The cache file for the next capture."""
         return self._folder / "hourly" / ".git" / "gitsnap-seen.json"
 
 
@@ -84,8 +84,8 @@ def bench(api: ApiServer, tmp_path: Path) -> _Bench:
     return _Bench(api, tmp_path)
 
 
-def test_every_change_is_seen(api: ApiServer, bench: _Bench) -> None:
-    """After each kind of change, the capture that skips gives the commit that a full one would confirm."""
+def test_each_change_is_captured(api: ApiServer, bench: _Bench) -> None:
+    """After each kind of change, a skipping capture gives the commit of a full capture."""
     first = bench.capture()
     assert bench.capture().commit == first.commit
     content = "/api/v1/namespaces/default/{}/content"
@@ -116,22 +116,22 @@ def test_every_change_is_seen(api: ApiServer, bench: _Bench) -> None:
         commits.append(quick.commit)
 
 
-def test_a_server_makes_metadata_of_a_list(api: ApiServer, bench: _Bench) -> None:
-    """Of any kind, also where there is nothing: that is what makes an unchanged capture cheap."""
+def test_the_server_lists_only_metadata(api: ApiServer, bench: _Bench) -> None:
+    """Lists of metadata work for each kind, with and without objects. They make an unchanged capture cheap."""
     cluster = connect(kubeconfig=str(api.kubeconfig()))
     for kind in (kinds.CONFIG_MAP, kinds.SECRET, kinds.CLUSTER_PROFILE, kinds.EVENT_TRIGGER):
         resource = cluster.resource_type(kind)
         assert resource is not None
         pages = list(cluster.list(resource, metadata_only=True))
         assert {page.whole for page in pages} == {False}
-        found = [one for page in pages for one in page.items]
-        assert {field for one in found for field in one} <= {"apiVersion", "kind", "metadata"}
-        assert bool(found) == (kind != kinds.EVENT_TRIGGER)
+        documents = [document for page in pages for document in page.items]
+        assert {field for document in documents for field in document} <= {"apiVersion", "kind", "metadata"}
+        assert bool(documents) == (kind != kinds.EVENT_TRIGGER)
     assert bench.capture().metadata.objects
 
 
-def test_many_objects_of_which_few_change(api: ApiServer, bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over several pages, what is read of a namespace and what a policy adds: the tree is that of a full capture."""
+def test_a_few_changes_of_many_objects(api: ApiServer, bench: _Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists over several pages, for referenced objects and for added kinds, give the tree of a full capture."""
     monkeypatch.setattr(client, "PAGE_SIZE", 3)
     references = [{"kind": "ConfigMap", "namespace": "default", "name": f"many-{number}"} for number in range(8)]
     spec = {"clusterSelector": {"matchLabels": {"env": "a"}}, "policyRefs": references}
@@ -154,8 +154,8 @@ def test_many_objects_of_which_few_change(api: ApiServer, bench: _Bench, monkeyp
         assert bench.capture(resources=resources, full=True).commit == changed.commit
 
 
-def test_what_was_carried_forward_is_not_believed(api: ApiServer, bench: _Bench) -> None:
-    """A kind that could not be read at a change: the next capture that can read it sees the change."""
+def test_a_carried_kind_is_read_again(api: ApiServer, bench: _Bench) -> None:
+    """A kind changes while it cannot be read. The next capture that can read the kind has the change."""
     before = bench.capture()
     blind = api.new_user(
         {"apiGroups": [""], "resources": ["namespaces", "configmaps", "secrets"], "verbs": ["get", "list"]},
@@ -165,35 +165,35 @@ def test_what_was_carried_forward_is_not_believed(api: ApiServer, bench: _Bench)
     carried = bench.capture(kubeconfig=api.kubeconfig(blind))
     seeing = bench.capture()
 
-    assert {one.substitute for one in carried.metadata.incomplete} == {Substitute.CARRIED}
+    assert {entry.substitute for entry in carried.metadata.incomplete} == {Substitute.CARRIED}
     assert not carried.metadata.changes
     assert before.metadata.changes.added
     assert seeing.metadata.changes.modified == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"layout": 1}', b'{"layout": 99}', b"[]", b"\xff"])
-def test_a_damaged_memory_is_no_memory(bench: _Bench, content: bytes) -> None:
-    """It can be deleted or spoilt at any time: that costs time, nothing else."""
+def test_a_damaged_cache_is_ignored(bench: _Bench, content: bytes) -> None:
+    """A damaged cache costs time and has no other effect."""
     first = bench.capture()
-    bench.seen.write_bytes(content)
+    bench.cache.write_bytes(content)
 
     assert bench.capture().commit == first.commit
 
 
-def test_the_memory_holds_no_value(bench: _Bench) -> None:
-    """Names, versions and hashes: nothing of what is in a Secret."""
+def test_the_cache_holds_no_value(bench: _Bench) -> None:
+    """The cache has names, versions and hashes, and no value of a Secret."""
     bench.capture()
 
-    text = bench.seen.read_text()
+    text = bench.cache.read_text()
     assert "hidden" not in text
     assert "default/Secret/content.yaml" in json.loads(text)["versions"]
-    assert bench.seen.stat().st_mode & 0o077 == 0
+    assert bench.cache.stat().st_mode & 0o077 == 0
 
 
-def test_an_api_version_that_only_the_server_changed(api: ApiServer, bench: _Bench) -> None:
-    """Once a kind is served at another version, a capture that skips gives the tree of a full one.
+def test_a_new_api_version_of_a_kind(api: ApiServer, bench: _Bench) -> None:
+    """After a kind is served at another API version, a skipping capture gives the tree of a full capture.
 
-    The object keeps its resource version, and its file has the version that it was read at.
+    The object keeps its resource version, and its file has the API version of the request.
     """
     group, kind, plural = api.install_late_kind()
     definition = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}"

@@ -1,4 +1,4 @@
-"""Every kind of damage and tampering is found and said of the right sample; the other samples can still be read."""
+"""Each kind of damage and tampering is detected and names the affected sample. Other samples stay readable."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _verify(folder: Path) -> tuple[int, list[dict[str, Any]]]:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """Four samples, each with a commit of its own."""
+    """An archive of four samples, each with its own commit."""
     (tmp_path / "cluster").mkdir()
     for tier in range(_SAMPLES):
         (tmp_path / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
@@ -51,15 +51,15 @@ def _blob(archive: Path, tag: str) -> str:
     return _git(archive, "rev-parse", f"{tag}:{path}")
 
 
-def test_a_whole_archive(archive: Path) -> None:
-    """Nothing is wrong, and nothing is worth knowing."""
+def test_an_intact_archive(archive: Path) -> None:
+    """There are no findings."""
     assert _verify(archive.parent) == (0, [])
     newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
     assert gitsnap(archive.parent, "verify").stdout == f"hourly: 4 samples, newest {newest}, nothing wrong\n"
 
 
 def _loosen(archive: Path) -> None:
-    """Every object in a file of its own, so that a single one can be damaged."""
+    """Unpack all objects into loose files, so that a test can damage a single object."""
     packs = list((archive / ".git/objects/pack").glob("*.pack"))
     moved = [pack.rename(archive.parent / pack.name) for pack in packs]
     for index in (archive / ".git/objects/pack").glob("*.idx"):
@@ -71,7 +71,7 @@ def _loosen(archive: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "flipped"])
 def test_a_damaged_object(archive: Path, damage: str) -> None:
-    """The samples that need it are named; every other one reads back."""
+    """The affected sample is named, and all other samples can be read."""
     first, *others = _tags(archive)
     _loosen(archive)
     blob = _blob(archive, first)
@@ -94,8 +94,8 @@ def test_a_damaged_object(archive: Path, damage: str) -> None:
     assert gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", first).returncode == 5
 
 
-def test_a_folder_whose_end_is_missing(archive: Path) -> None:
-    """Each one in the tree of the newest sample: found, where libgit2's look at the working tree would not end."""
+def test_a_truncated_tree_object(archive: Path) -> None:
+    """Each truncated tree of the newest sample is detected. libgit2's status of the working tree would not end."""
     lines = _git(archive, "ls-tree", "-rt", "HEAD").splitlines()
     trees = [line.split()[2] for line in lines if " tree " in line]
     for tree in trees:
@@ -113,7 +113,7 @@ def test_a_folder_whose_end_is_missing(archive: Path) -> None:
 
 
 def test_a_truncated_pack(archive: Path) -> None:
-    """Said by git's own check, without a traceback."""
+    """The check of git finds the damage, and there is no traceback."""
     pack = next((archive / ".git/objects/pack").glob("*.pack"), None)
     if pack is None:
         _git(archive, "repack", "-aq")
@@ -129,7 +129,7 @@ def test_a_truncated_pack(archive: Path) -> None:
 
 
 def test_a_moved_tag(archive: Path) -> None:
-    """A tag that points at another sample's is found by its own name and by the chain."""
+    """A tag that points to the tag object of another sample does not match its own name."""
     first, second, *_ = _tags(archive)
     _git(archive, "update-ref", f"refs/tags/{first}", _git(archive, "rev-parse", f"refs/tags/{second}"))
 
@@ -139,8 +139,8 @@ def test_a_moved_tag(archive: Path) -> None:
     assert any(finding["subject"] == first and "was moved" in finding["message"] for finding in found)
 
 
-def test_a_tag_made_anew(archive: Path) -> None:
-    """The same name, the same commit, another object: the sample after it names the one that was."""
+def test_a_recreated_tag(archive: Path) -> None:
+    """The next sample names the original tag object, so a tag with the same name and commit is detected."""
     second, third = _tags(archive)[1:3]
     text = _git(archive, "cat-file", "tag", second).replace("Gitsnap-Objects: 1", "Gitsnap-Objects: 7")
     _git(archive, "update-ref", f"refs/tags/{second}", _git(archive, "mktag", given=f"{text}\n"))
@@ -153,7 +153,7 @@ def test_a_tag_made_anew(archive: Path) -> None:
 
 
 def test_a_deleted_tag(archive: Path) -> None:
-    """Nobody's retention took it."""
+    """Retention did not remove the sample."""
     second = _tags(archive)[1]
     _git(archive, "tag", "-d", second)
 
@@ -164,8 +164,8 @@ def test_a_deleted_tag(archive: Path) -> None:
     assert wrong == [f"1 sample is gone, and retention took 0: {second}"]
 
 
-def test_what_retention_took_is_accounted_for(archive: Path) -> None:
-    """Before the next sample's tag tells of it, and after; in a clone, as far as can be told there."""
+def test_samples_removed_by_retention_are_accounted_for(archive: Path) -> None:
+    """There are no findings before and after the next sample records the removal. A clone has a note."""
     opened = open_archive_at(archive)
     with opened.writer() as writer:
         writer.remove(opened.samples()[1:3])
@@ -195,8 +195,8 @@ def test_a_rewritten_branch(archive: Path) -> None:
     assert {finding["subject"] for finding in found if "rewritten" in finding["message"]} == set(_tags(archive))
 
 
-def test_what_people_do_is_noted(archive: Path) -> None:
-    """A commit by hand and a changed file are no damage."""
+def test_changes_by_users_are_notes(archive: Path) -> None:
+    """A commit by hand and a changed file are notes, not damage."""
     (archive / "notes.txt").write_text("mine\n")
     _git(archive, "add", "notes.txt")
     _git(archive, "commit", "--quiet", "-m", "a note of mine")
@@ -210,8 +210,8 @@ def test_what_people_do_is_noted(archive: Path) -> None:
     assert "notes.txt" in found[1]["message"]
 
 
-def test_an_archive_that_replaces_another_says_so(archive: Path) -> None:
-    """To be rid of what history holds: a new folder, whose first sample names the last one of the old."""
+def test_an_archive_that_continues_another(archive: Path) -> None:
+    """The first sample of the new archive names the last sample of the old archive."""
     newest = _git(archive, "rev-parse", f"refs/tags/{_tags(archive)[-1]}")
     archive.rename(archive.parent / "old")
     words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
@@ -228,7 +228,7 @@ def test_an_archive_that_replaces_another_says_so(archive: Path) -> None:
 
 
 def test_several_root_commits(archive: Path) -> None:
-    """A history that somebody joined with another one is read and built on; the foreign commits are noted."""
+    """A history that was merged with another history stays usable, and the foreign commits are notes."""
     tree = _git(archive, "rev-parse", "hourly^{tree}")
     other = _git(archive, "commit-tree", tree, "-m", "another root")
     joined = _git(archive, "commit-tree", tree, "-p", "hourly", "-p", other, "-m", "joined")

@@ -1,4 +1,4 @@
-"""What an archive cannot say of itself: a remote must hold the same history, an id noted elsewhere must be there."""
+"""Checks beyond the archive: the remote must have the same history, and a pinned id must be in the chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROFILE = (
 
 
 class _Place:
-    """An archive of three samples, pushed to a repository beside it."""
+    """An archive of three samples, and a repository to which it was pushed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class _Place:
         return done.returncode, found
 
     def wrong(self) -> list[tuple[str, str]]:
-        """Subject and message of what is wrong; the exit code agrees."""
+        """Subject and message of each fault. Fails if the exit code does not agree."""
         code, found = self.verify()
         listed = [(finding["subject"], finding["message"]) for finding in found["findings"] if finding["wrong"]]
         assert code == (5 if listed else 0)
@@ -69,7 +69,7 @@ def place(tmp_path: Path) -> _Place:
 
 
 def test_the_same_history(place: _Place) -> None:
-    """Nothing to say; samples that were not pushed yet are a note."""
+    """There are no findings. Samples that were not pushed yet are a note."""
     assert place.verify()[1]["findings"] == []
     place.capture()
 
@@ -80,7 +80,7 @@ def test_the_same_history(place: _Place) -> None:
 
 
 def test_nothing_is_written(place: _Place) -> None:
-    """Neither refs nor objects come to the archive or to the remote, also where their histories part."""
+    """A check adds no refs and no objects to the archive or the remote, even if the histories differ."""
 
     def state() -> list[str]:
         return [
@@ -97,13 +97,13 @@ def test_nothing_is_written(place: _Place) -> None:
 
 
 def _forged(place: _Place) -> str:
-    """A commit in the remote that is no descendant of anything."""
+    """Create a commit without parents in the remote."""
     tree = place.git(place.remote, "rev-parse", "hourly^{tree}")
     return place.git(place.remote, "commit-tree", tree, "-m", "another history")
 
 
 def test_a_rewritten_remote(place: _Place) -> None:
-    """Its branch has another history."""
+    """The branch of the remote has another history."""
     place.git(place.remote, "update-ref", "refs/heads/hourly", _forged(place))
 
     ((subject, message),) = place.wrong()
@@ -113,7 +113,7 @@ def test_a_rewritten_remote(place: _Place) -> None:
 
 
 def test_a_shortened_remote(place: _Place) -> None:
-    """What was pushed is not there any more: the branch, and each sample that it lost."""
+    """The findings name the branch and each pushed sample that the remote lost."""
     place.git(place.remote, "update-ref", "refs/heads/hourly", "hourly~2")
     newest = place.tags()[-1]
     place.git(place.remote, "update-ref", "-d", f"refs/tags/{newest}")
@@ -126,14 +126,14 @@ def test_a_shortened_remote(place: _Place) -> None:
 
 
 def test_an_emptied_remote(place: _Place) -> None:
-    """There is no branch."""
+    """The remote has no branch."""
     place.git(place.remote, "update-ref", "-d", "refs/heads/hourly")
 
     assert "has no branch" in dict(place.wrong())["hourly"]
 
 
-def test_an_archive_that_was_put_back(place: _Place) -> None:
-    """Here it is whole, with one sample less: the remote knows better."""
+def test_an_archive_that_was_reset(place: _Place) -> None:
+    """The archive is consistent without its newest sample, but the remote has the sample."""
     newest = place.tags()[-1]
     place.git(place.archive, "update-ref", "-d", f"refs/tags/{newest}")
     place.git(place.archive, "reset", "--hard", "--quiet", "hourly~1")
@@ -149,13 +149,13 @@ def test_an_archive_that_was_put_back(place: _Place) -> None:
     done = gitsnap(place.folder, *words, code=5)
 
     (found,) = json.loads(done.stdout)["archives"]
-    told = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
-    assert "has 1 commit more" in told["hourly"]
-    assert "never had it, or lost it" in told[newest]
+    faults = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
+    assert "has 1 commit more" in faults["hourly"]
+    assert "never had it, or lost it" in faults[newest]
 
 
 def test_a_tag_that_differs(place: _Place) -> None:
-    """The same name, another object."""
+    """A tag of the remote has the same name and another object."""
     first, second, _ = place.tags()
     place.git(
         place.remote, "update-ref", f"refs/tags/{first}", place.git(place.remote, "rev-parse", f"refs/tags/{second}")
@@ -167,8 +167,8 @@ def test_a_tag_that_differs(place: _Place) -> None:
     assert "one was recreated" in message
 
 
-def test_what_retention_took_here_is_a_note(place: _Place) -> None:
-    """The remote keeps more, which is no contradiction."""
+def test_samples_removed_by_retention_are_a_note(place: _Place) -> None:
+    """The remote may have samples that retention removed from the archive."""
     opened = open_archive_at(place.archive)
     with opened.writer() as writer:
         writer.remove(opened.samples()[:1])
@@ -179,17 +179,17 @@ def test_what_retention_took_here_is_a_note(place: _Place) -> None:
     assert ["still has 1 sample" in finding["message"] for finding in found["findings"]] == [True]
 
 
-def test_a_remote_that_cannot_be_asked(place: _Place) -> None:
-    """That is an error of its own, and no verdict."""
+def test_an_unreachable_remote(place: _Place) -> None:
+    """An unreachable remote is an error, not a finding."""
     gitsnap(place.folder, "verify", "--snapshot", "hourly", "--remote", f"file://{place.folder}/none.git", code=18)
 
 
-def test_a_noted_id(place: _Place) -> None:
-    """The id that `verify` printed must be in the chain later; a history that was made anew does not have it."""
-    noted = place.verify()[1]["newest"]["id"]
+def test_a_pinned_id(place: _Place) -> None:
+    """A later chain must contain an id that `verify` printed. A forged history does not contain the id."""
+    pin = place.verify()[1]["newest"]["id"]
     place.capture()
 
-    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", noted, code=0)
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", pin, code=0)
     other = gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", "0" * 40, code=5)
     assert "no sample has the id" in other.stdout
     gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", "nonsense", code=2)
@@ -197,4 +197,4 @@ def test_a_noted_id(place: _Place) -> None:
     place.git(place.archive, "update-ref", "-d", f"refs/tags/{place.tags()[-1]}")
     place.git(place.archive, "reset", "--hard", "--quiet", "hourly~2")
     gitsnap(place.folder, "verify", "--snapshot", "hourly", code=0)
-    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", noted, code=5)
+    gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", pin, code=5)

@@ -1,4 +1,4 @@
-"""Watching Snapshots on a real API server: events, going on after a cut, and versions that are gone."""
+"""Watches of Snapshots on a real API server: events, interruptions, and expired resource versions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.support.interruption import Switch
 from tests.testbed.apiserver import ApiServer
 
 
-class _Heard:
-    """What a listener heard, in order."""
+class _RecordingListener:
+    """A listener that records lists, known names and deletions."""
 
     def __init__(self) -> None:
         self.lists: list[list[str]] = []
@@ -28,7 +28,7 @@ class _Heard:
         self.deletions: list[str] = []
 
     def on_list(self, documents: Sequence[JsonObject]) -> None:
-        names = [str(one["metadata"]["name"]) for one in documents]
+        names = [str(document["metadata"]["name"]) for document in documents]
         self.lists.append(names)
         self.known = set(names)
 
@@ -42,7 +42,7 @@ class _Heard:
 
 @pytest.fixture
 def installed(api: ApiServer, tmp_path: Path) -> Iterator[Installation]:
-    """The base of the manifests."""
+    """An installation from the base manifests."""
     installation = Installation(api, tmp_path)
     installation.apply()
     yield installation
@@ -57,7 +57,7 @@ def _watched(installed: Installation) -> tuple[ControlPlane, ResourceType, str]:
 
 
 def _all_events(watch: Callable[[str], Iterator[WatchEvent]], version: str) -> tuple[list[str], str]:
-    """Change and name of each event of one watch, and the version to go on from."""
+    """Change and name of each event of a watch, and the resource version of the last event."""
     found = []
     for event in watch(version):
         version = str(event.document["metadata"]["resourceVersion"])
@@ -65,8 +65,8 @@ def _all_events(watch: Callable[[str], Iterator[WatchEvent]], version: str) -> t
     return found, version
 
 
-def test_events_and_going_on(installed: Installation) -> None:
-    """A watch that the server ended goes on after its last event: nothing is told twice or left out."""
+def test_a_watch_continues_after_its_last_event(installed: Installation) -> None:
+    """The next watch starts at the version of the last event. No event is repeated or lost."""
     cluster, resource, version = _watched(installed)
 
     def watch(since: str) -> Iterator[WatchEvent]:
@@ -79,29 +79,29 @@ def test_events_and_going_on(installed: Installation) -> None:
     installed.api.ask("DELETE", f"{SNAPSHOTS}/b")
     second, _ = _all_events(watch, version)
 
-    assert [one for one in first if one != "BOOKMARK"] == ["ADDED a", "ADDED b"]
-    assert [one for one in second if one != "BOOKMARK"] == ["MODIFIED a", "DELETED b"]
+    assert [event for event in first if event != "BOOKMARK"] == ["ADDED a", "ADDED b"]
+    assert [event for event in second if event != "BOOKMARK"] == ["MODIFIED a", "DELETED b"]
 
 
-def test_a_version_that_the_server_has_forgotten(installed: Installation) -> None:
-    """It is an error of its own, upon which the Snapshots are listed anew."""
+def test_an_expired_resource_version_raises_gone(installed: Installation) -> None:
+    """GoneError makes the watch list the Snapshots again."""
     cluster, resource, _ = _watched(installed)
 
     with pytest.raises(GoneError):
         list(cluster.watch(resource, resource_version="1", seconds=5))
 
 
-def test_what_happened_during_an_outage_is_heard_of(installed: Installation) -> None:
-    """Made, and deleted, while the server could not be reached: both are known afterwards, and the problem is gone."""
+def test_changes_during_an_outage_are_reported(installed: Installation) -> None:
+    """A creation and a deletion during an outage are known after the outage, and the problem is cleared."""
     switch = Switch(int(installed.api.url.rpartition(":")[2]))
     config = str(installed.token_kubeconfig(server=f"https://127.0.0.1:{switch.port}"))
     installed.snapshot("old", {"schedule": "@yearly"})
-    heard = _Heard()
-    watch = SnapshotWatch(lambda: connect(kubeconfig=config), heard)
+    listener = _RecordingListener()
+    watch = SnapshotWatch(lambda: connect(kubeconfig=config), listener)
     watch.start()
-    wait_for(lambda: heard.known == {"old"}, "the first list")
+    wait_for(lambda: listener.known == {"old"}, "the first list")
     installed.snapshot("live", {"schedule": "@yearly"})
-    wait_for(lambda: heard.known == {"old", "live"}, "an event")
+    wait_for(lambda: listener.known == {"old", "live"}, "an event")
 
     switch.off()
     wait_for(lambda: watch.problem, "the outage to be noticed")
@@ -109,31 +109,30 @@ def test_what_happened_during_an_outage_is_heard_of(installed: Installation) -> 
     installed.snapshot("new", {"schedule": "@yearly"})
     switch.on()
 
-    wait_for(lambda: heard.known == {"live", "new"}, "the second list", seconds=90)
+    wait_for(lambda: listener.known == {"live", "new"}, "the second list", seconds=90)
     wait_for(lambda: not watch.problem, "the problem to go")
     switch.close()
 
 
-def test_a_definition_that_is_not_there_yet(api: ApiServer, tmp_path: Path) -> None:
-    """The watch says so and waits, and begins by itself once the CRD is installed."""
+def test_the_watch_waits_for_a_missing_definition(api: ApiServer, tmp_path: Path) -> None:
+    """The watch reports the missing CRD, and starts by itself after the CRD is installed."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/snapshots.utils.projectsveltos.io"
     api.request("DELETE", path)
     wait_for(lambda: api.request("GET", SNAPSHOTS)[0] == 404, "the definition to be gone")
-    heard = _Heard()
+    listener = _RecordingListener()
     config = str(api.kubeconfig())
-    watch = SnapshotWatch(lambda: connect(kubeconfig=config), heard, sleep=_short)
+    watch = SnapshotWatch(lambda: connect(kubeconfig=config), listener, sleep=_short)
     watch.start()
     wait_for(lambda: "CRD" in watch.problem, "the complaint")
-    assert heard.known == set()
+    assert listener.known == set()
 
     installation = Installation(api, tmp_path)
     installation.apply()
     installation.snapshot("first", {"schedule": "@yearly"})
 
-    wait_for(lambda: heard.known == {"first"}, "the Snapshot", seconds=60)
+    wait_for(lambda: listener.known == {"first"}, "the Snapshot", seconds=60)
     installation.remove()
 
 
 def _short(_seconds: float) -> None:
-
     time.sleep(0.5)

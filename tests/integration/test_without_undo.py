@@ -1,4 +1,4 @@
-"""The way back: a rollback or an undo that could not be undone does not begin, unless that is accepted."""
+"""A rollback or an undo that could not be undone is refused, unless --without-undo accepts that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELD = "ConfigMap data.text"
 
 @pytest.fixture
 def place(tmp_path: Path) -> TypedPlace:
-    """A cluster with one sample, in which two ConfigMaps and a Secret were changed since."""
+    """A cluster with a sample, and later changes of two ConfigMaps and a Secret."""
     return changed_place(tmp_path)
 
 
@@ -25,7 +25,7 @@ def _samples(place: TypedPlace) -> list[str]:
 
 
 def _to_another_key(place: TypedPlace) -> str:
-    """Samples are encrypted to a key from now on whose private half is elsewhere; gives its file."""
+    """Encrypt further samples to a key that is not in the archive's folder of keys. Returns the private key file."""
     public = generate_key(place.folder / "elsewhere").strip()
     recipient = shlex.quote(public)
     place.run(f"capture --snapshot hourly --recipient {recipient} --accept-secrets-change")
@@ -33,8 +33,8 @@ def _to_another_key(place: TypedPlace) -> str:
 
 
 @pytest.mark.parametrize("by", ["options", "plan file"])
-def test_a_rollback_whose_values_no_identity_at_hand_can_read_back_does_not_begin(place: TypedPlace, by: str) -> None:
-    """Nothing is written and no sample is taken; an identity, leaving the Secret out, or the flag lets it go on."""
+def test_a_rollback_without_a_suitable_identity_is_refused(place: TypedPlace, by: str) -> None:
+    """Nothing is written and no sample is taken. The error names three options, and --without-undo works."""
     other = _to_another_key(place)
     before = _samples(place)
     rollback = "rollback --sample latest~1"
@@ -56,8 +56,8 @@ def test_a_rollback_whose_values_no_identity_at_hand_can_read_back_does_not_begi
     assert "elsewhere" in other
 
 
-def test_an_identity_of_a_recipient_is_enough(place: TypedPlace) -> None:
-    """And the undo that needs it works."""
+def test_an_identity_of_a_recipient_suffices(place: TypedPlace) -> None:
+    """The rollback works, and the undo works with the same identity."""
     other = _to_another_key(place)
     own = place.folder / "storage" / ".keys" / "hourly" / "identity.txt"
     identities = f"--identity {other} --identity {own}"
@@ -69,8 +69,8 @@ def test_an_identity_of_a_recipient_is_enough(place: TypedPlace) -> None:
     assert NEW_VALUE in place.read("password")
 
 
-def test_an_undo_that_could_not_be_undone_does_not_begin(place: TypedPlace) -> None:
-    """The recipients changed between the rollback and its undo."""
+def test_an_undo_that_could_not_be_undone_is_refused(place: TypedPlace) -> None:
+    """The recipients change between the rollback and its undo."""
     place.run("rollback --sample latest --yes")
     _to_another_key(place)
 
@@ -83,7 +83,7 @@ def test_an_undo_that_could_not_be_undone_does_not_begin(place: TypedPlace) -> N
 
 
 def test_a_rollback_that_replaces_no_hidden_value_needs_no_identity(place: TypedPlace) -> None:
-    """ConfigMaps, and Secrets that stay, can be brought back without decrypting anything."""
+    """ConfigMaps and unchanged Secrets can be restored without an identity."""
     _to_another_key(place)
 
     place.run("rollback --sample latest~1 --yes --resource configmap/database")
@@ -91,8 +91,8 @@ def test_a_rollback_that_replaces_no_hidden_value_needs_no_identity(place: Typed
     assert "a: 1" in place.read("database")
 
 
-def test_hidden_fields_of_other_kinds_are_values_too(tmp_path: Path) -> None:
-    """A ConfigMap whose text is kept as Secrets are cannot be brought back without an identity either."""
+def test_sensitive_fields_of_other_kinds_need_an_identity(tmp_path: Path) -> None:
+    """A ConfigMap with a sensitive field cannot be restored without an identity."""
     place = TypedPlace(tmp_path)
     place.run(f"capture --snapshot hourly --sensitive-field '{_FIELD}'")
     place.write("database", config_map("database", "a: 2"))
@@ -106,7 +106,7 @@ def test_hidden_fields_of_other_kinds_are_values_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["redact", "omit"])
 def test_a_mode_without_values_needs_the_flag(place: TypedPlace, mode: str) -> None:
-    """Where samples hold no values by now, the flag accepts that as well."""
+    """If new samples have no values, the rollback needs --without-undo."""
     place.run(f"capture --snapshot hourly --secrets-mode {mode} --accept-secrets-change")
 
     refused = place.run("rollback --sample latest~1 --yes", 14)

@@ -1,6 +1,6 @@
 """A proxy on loopback in front of an API server: plain HTTP to the client, TLS to the server.
 
-What goes wrong with a request is for others to say (read_faults, write_faults).
+The modules read_faults and write_faults add faults.
 This module must not be imported by the package.
 """
 
@@ -26,7 +26,7 @@ _OF_ONE_CONNECTION = frozenset({"connection", "transfer-encoding", "content-leng
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client gets."""
+    """The answer to a client."""
 
     status: int
     content: bytes
@@ -34,31 +34,31 @@ class Answer:
 
     @classmethod
     def failure(cls, status: int, message: str, **headers: str) -> Answer:
-        """As an API server says that something failed."""
+        """A failure Status of an API server."""
         document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
         return cls(status, json.dumps(document).encode(), {"Content-Type": "application/json", **headers})
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a client. ``answer`` says what is done with a request."""
+    """A connection of a client. Subclasses override ``answer``."""
 
     protocol_version = "HTTP/1.1"
     api: ClassVar[ApiServer]
 
     def answer(self, body: bytes) -> None:
-        """Answer the request: with ``send``, mostly what ``passed_on`` gives, or ``cut``."""
+        """Answer the request with ``send``, usually with the result of ``passed_on``, or with ``cut``."""
         raise NotImplementedError
 
     def _handle(self) -> None:
         try:
             self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        except ConnectionError:  # the client has gone, or the server
+        except ConnectionError:  # the client or the server has closed the connection
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names in the library
 
     def passed_on(self, body: bytes) -> Answer:
-        """What the server says to the request."""
+        """Forward the request, and return the answer of the server."""
         context = ssl.create_default_context(cafile=str(self.api.ca))
         host = self.api.url.removeprefix("https://")
         with contextlib.closing(http.client.HTTPSConnection(host, context=context, timeout=30)) as connection:
@@ -67,12 +67,12 @@ class Handler(BaseHTTPRequestHandler):
             return Answer(answer.status, answer.read(), _passing(answer.headers))
 
     def send(self, answer: Answer) -> None:
-        """Give the client an answer."""
+        """Send an answer to the client."""
         self.begin(answer)
         self.wfile.write(answer.content)
 
     def begin(self, answer: Answer) -> None:
-        """Give the client all of an answer but its content."""
+        """Send the status and headers of an answer."""
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the tests say what went wrong."""
+        """Log nothing."""
 
 
 def _passing(headers: Message) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _passing(headers: Message) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(api: ApiServer, handler: type[Handler], **attributes: object) -> Iterator[str]:
-    """A proxy whose handlers have these attributes, stopped at the end; its address."""
+    """Run a proxy whose handlers have these attributes, and yield its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler,), {"api": api, **attributes}))
     server.daemon_threads = True
     server.block_on_close = False
@@ -109,5 +109,5 @@ def running(api: ApiServer, handler: type[Handler], **attributes: object) -> Ite
 
 
 def kubeconfig(api: ApiServer, url: str) -> str:
-    """A kubeconfig file of the administrator that leads through a proxy."""
+    """A kubeconfig file of the administrator for a proxy."""
     return str(api.kubeconfig(cluster={"server": url, "certificate-authority": None}))

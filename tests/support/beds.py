@@ -1,4 +1,4 @@
-"""The clusters that the contract tests run on, each with a way around the adapter to prepare it, and what goes there.
+"""The clusters of the contract tests, each with methods that prepare it without the adapter, and sample objects.
 
 This module must not be imported by the package.
 """
@@ -22,19 +22,19 @@ UNKNOWN = Kind("gitsnap.test", "Unknown")
 
 
 class Bed(Protocol):
-    """A cluster under test, and a way around the adapter to prepare it."""
+    """A cluster under test, with methods that prepare it without the adapter."""
 
     def connect(self) -> Cluster:
-        """A connection that may do everything; each call gives a new one."""
+        """A new connection with all permissions."""
 
     def connect_as_reader(self) -> Cluster:
-        """A connection that may read ConfigMaps and nothing else."""
+        """A connection that may only read ConfigMaps."""
 
     def namespace(self) -> str:
         """A fresh namespace."""
 
     def set_status(self, cluster: Cluster, key: ObjectKey, status: JsonObject) -> None:
-        """Write status as a controller would."""
+        """Write the status of an object as a controller does."""
 
     def gone_version(self, cluster: Cluster) -> tuple[ResourceType, str]:
         """A kind, and a resource version at which it can no longer be listed."""
@@ -113,7 +113,7 @@ class ServerBed:
 
     def gone_version(self, cluster: Cluster) -> tuple[ResourceType, str]:
         """See Bed."""
-        # Versions that the server's cache never held are looked up in etcd, which has forgotten them.
+        # The server looks up versions that its cache never held in etcd, which has compacted them.
         before = next(cluster.list(served(cluster, CONFIG_MAP))).resource_version
         self.new_namespace()
         group, kind, plural = self.api.install_late_kind()
@@ -138,13 +138,13 @@ def profile(name: str, **spec: Any) -> JsonObject:
 
 
 def served(cluster: Cluster, kind: Kind) -> ResourceType:
-    """A kind that must be served."""
+    """The served type of a kind. Fails if the kind is not served."""
     resource = cluster.resource_type(kind)
     assert resource is not None
     return resource
 
 
 def names(cluster: Cluster, kind: Kind, **arguments: Any) -> list[str]:
-    """Names of what a list brings, in its order."""
+    """The names of the listed objects, in the order of the list."""
     pages = list(cluster.list(served(cluster, kind), **arguments))
-    return [one["metadata"]["name"] for page in pages for one in page.items]
+    return [item["metadata"]["name"] for page in pages for item in page.items]

@@ -1,4 +1,4 @@
-"""Canaries: values that must be found nowhere, in every form that they may have somewhere.
+"""Canaries: secret values in each form in which they could leak.
 
 This module must not be imported by the package.
 """
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 
 def forms_of(text: str) -> Iterator[bytes]:
-    """A text as it may stand somewhere: plain, quoted, and in base64 whatever stands before it."""
+    """The forms of a text: plain, quoted, and in base64 at each offset."""
     plain = text.encode()
     yield plain
     yield quote(text, safe="").encode()
@@ -33,7 +33,7 @@ def forms_of(text: str) -> Iterator[bytes]:
 
 
 def contents(folder: Path, repositories: Iterable[Path] = ()) -> Iterator[tuple[str, bytes]]:
-    """Every file below a folder, and git's objects of some repositories unpacked, reachable or not."""
+    """The files below a folder, and all unpacked git objects of repositories, reachable or not."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             yield str(file.relative_to(folder)), file.read_bytes()

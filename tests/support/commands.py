@@ -1,4 +1,4 @@
-"""gitsnap as a user runs it: a process of its own, without a terminal.
+"""Runs gitsnap as a child process without a terminal.
 
 This module must not be imported by the package.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def gitsnap(folder: Path, *words: str, code: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, with further environment variables; a traceback is never what a user may see.
+    """Run a command in a folder with additional environment variables. Fails if the command prints a traceback.
 
-    ``code`` is the exit code that it must have, None for any.
+    ``code`` is the required exit code, None for any.
     """
     done = subprocess.run(
         [sys.executable, "-m", "gitsnap", *words],

@@ -1,4 +1,4 @@
-"""A controller as a process of its own, installed from the manifests and with no more rights than these give it.
+"""The controller as a child process that is installed from the manifests and has only the rights that they grant.
 
 This module must not be imported by the package.
 """
@@ -30,7 +30,7 @@ SERVICE_ACCOUNT = "system:serviceaccount:gitsnap:gitsnap"
 
 
 def kubectl(*arguments: str, kubeconfig: Path, stdin: str | None = None) -> str:
-    """What kubectl prints; it must succeed."""
+    """The standard output of kubectl, which must succeed."""
     folder = binaries.find()
     assert folder is not None
     done = subprocess.run(
@@ -46,14 +46,14 @@ def kubectl(*arguments: str, kubeconfig: Path, stdin: str | None = None) -> str:
 
 @dataclass
 class Installation:
-    """The manifests, applied to an API server, and what is done with them."""
+    """The manifests on an API server, with the controllers and Snapshots that use them."""
 
     api: ApiServer
     folder: Path
     processes: list[ControllerProcess] = field(default_factory=list)
 
     def apply(self, overlay: str = "base") -> None:
-        """`kubectl apply -k`, every field checked by the server."""
+        """Run `kubectl apply -k` with strict validation of every field."""
         kubectl(
             "apply", "--server-side", "--validate=strict", "-k", str(MANIFESTS / overlay),
             kubeconfig=self.api.kubeconfig(),
@@ -61,7 +61,7 @@ class Installation:
         wait_for(lambda: self.api.request("GET", SNAPSHOTS)[0] == 200, "the kind Snapshot to be served")
 
     def token_kubeconfig(self, *, server: str = "") -> Path:
-        """A kubeconfig with a token of the ServiceAccount; ``server`` instead of the API server's own URL."""
+        """A kubeconfig with a token of the ServiceAccount. ``server`` replaces the API server's own URL."""
         path = "/api/v1/namespaces/gitsnap/serviceaccounts/gitsnap/token"
         answer = self.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         user = User("gitsnap", str(answer["status"]["token"]))
@@ -78,7 +78,7 @@ class Installation:
         environment: Mapping[str, str] | None = None,
         flags: Sequence[str] = (),
     ) -> ControllerProcess:
-        """A controller under the ServiceAccount; ``name`` is that of its pod, ``flags`` are further flags."""
+        """Start a controller under the ServiceAccount. ``name`` is its pod's name; ``flags`` are additional flags."""
         process = ControllerProcess(
             self.token_kubeconfig(server=server),
             storage or self.storage,
@@ -98,7 +98,7 @@ class Installation:
         return folder
 
     def snapshot(self, name: str, spec: dict[str, Any], **metadata: Any) -> None:
-        """Make a Snapshot; its storage is that of the installation unless the spec says otherwise."""
+        """Create a Snapshot. Its storage is the storage of the installation unless the spec sets another."""
         document = {
             "apiVersion": "utils.projectsveltos.io/v1beta1",
             "kind": "Snapshot",
@@ -112,11 +112,11 @@ class Installation:
         self.api.ask("PATCH", f"{SNAPSHOTS}/{name}", patch, content_type="application/merge-patch+json")
 
     def request_sample(self, name: str, value: str) -> None:
-        """Ask for a sample, as OPERATIONS.md says."""
+        """Request a sample with the annotation that OPERATIONS.md describes."""
         self.change(name, {"metadata": {"annotations": {"gitsnap.io/capture-requested-at": value}}})
 
     def profile(self, name: str, *, tier: int) -> None:
-        """Make a ClusterProfile, or give the one that there is another tier."""
+        """Create a ClusterProfile, or change the tier of the existing ClusterProfile."""
         spec = {"clusterSelector": {"matchLabels": {"env": "demo"}}, "tier": tier}
         document = {
             "apiVersion": "config.projectsveltos.io/v1beta1",
@@ -129,46 +129,46 @@ class Installation:
             self.api.ask("PATCH", f"{PROFILES}/{name}", patch, content_type="application/merge-patch+json")
 
     def samples(self, policy: str, *, storage: Path | None = None) -> list[Sample]:
-        """The samples of an archive, oldest first; none where there is no archive yet."""
+        """The samples of an archive, oldest first. Empty if there is no archive yet."""
         folder = storage or self.storage
         return list(open_archive(folder, policy).samples()) if (folder / policy / ".git").exists() else []
 
     def status(self, name: str) -> dict[str, Any]:
-        """The status of a Snapshot, empty where it has none yet."""
+        """The status of a Snapshot. Empty if the Snapshot has no status yet."""
         status: dict[str, Any] = self.api.ask("GET", f"{SNAPSHOTS}/{name}").get("status") or {}
         return status
 
     def condition(self, name: str, wanted: str) -> tuple[str, str]:
-        """Status and reason of a condition, empty where it is not there."""
-        for one in self.status(name).get("conditions") or ():
-            if one["type"] == wanted:
-                return one["status"], one["reason"]
+        """Status and reason of a condition. Empty strings if there is no such condition."""
+        for item in self.status(name).get("conditions") or ():
+            if item["type"] == wanted:
+                return item["status"], item["reason"]
         return "", ""
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Reason and note of the Events about a Snapshot, oldest first."""
         items = self.api.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
-        mine = [one for one in items if one["regarding"]["name"] == name]
-        return [(one["reason"], one["note"]) for one in sorted(mine, key=lambda one: str(one["eventTime"]))]
+        mine = [item for item in items if item["regarding"]["name"] == name]
+        return [(item["reason"], item["note"]) for item in sorted(mine, key=lambda item: str(item["eventTime"]))]
 
     def remove(self) -> None:
-        """End the processes; take away what the test's API server is not cleaned of by itself."""
+        """Kill the processes, and delete the objects that the clean-up of the test's API server does not cover."""
         for process in self.processes:
             process.kill()
-        for one in self.api.ask("GET", SNAPSHOTS)["items"]:
-            name = one["metadata"]["name"]
+        for item in self.api.ask("GET", SNAPSHOTS)["items"]:
+            name = item["metadata"]["name"]
             self.change(name, {"metadata": {"finalizers": None}})
             self.api.request("DELETE", f"{SNAPSHOTS}/{name}")
         root = "/apis/rbac.authorization.k8s.io/v1"
         for kind in ("clusterroles", "clusterrolebindings"):
-            for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
-                if one["metadata"]["name"].startswith("gitsnap-"):
-                    self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+            for item in self.api.ask("GET", f"{root}/{kind}")["items"]:
+                if item["metadata"]["name"].startswith("gitsnap-"):
+                    self.api.ask("DELETE", f"{root}/{kind}/{item['metadata']['name']}")
         root = "/apis/admissionregistration.k8s.io/v1"
         for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
-            for one in self.api.ask("GET", f"{root}/{kind}")["items"]:
-                if one["metadata"]["name"].startswith("gitsnap-"):
-                    self.api.ask("DELETE", f"{root}/{kind}/{one['metadata']['name']}")
+            for item in self.api.ask("GET", f"{root}/{kind}")["items"]:
+                if item["metadata"]["name"].startswith("gitsnap-"):
+                    self.api.ask("DELETE", f"{root}/{kind}/{item['metadata']['name']}")
         root = "/apis/rbac.authorization.k8s.io/v1"
         for kind in ("roles", "rolebindings"):
             self.api.request("DELETE", f"{root}/namespaces/default/{kind}/gitsnap-events")
@@ -177,7 +177,7 @@ class Installation:
 
 
 class ControllerProcess:
-    """One `gitsnap controller`."""
+    """A running `gitsnap controller`."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class ControllerProcess:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What it logged so far; each line must be JSON."""
+        """The log so far. Each line must be JSON."""
         lines = self._log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
@@ -220,33 +220,33 @@ class ControllerProcess:
             return error.code, error.read().decode()
 
     def metric(self, name: str, policy: str) -> float | None:
-        """The first series of a metric for a policy, None where there is none."""
+        """The value of the first series of a metric for a policy, None if there is no series."""
         for line in self.get("/metrics")[1].splitlines():
             if line.startswith(f"{name}{{") and f'policy="{policy}"' in line:
                 return float(line.rpartition(" ")[2])
         return None
 
     def signal_stop(self) -> None:
-        """SIGTERM, as a kubelet sends it."""
+        """Send SIGTERM, as a kubelet does."""
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float = 30.0) -> int:
-        """The exit code, once it has ended."""
+        """Wait until the process ends, and return its exit code."""
         return self._process.wait(seconds)
 
     def terminate(self, *, seconds: float = 30.0) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.signal_stop()
         return self.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL, whatever it is doing."""
+        """Send SIGKILL."""
         self._process.kill()
         self._process.wait()
 
 
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 30.0) -> None:
-    """Wait until a condition holds; what was waited for is said when it does not."""
+    """Wait until a condition holds. A failure names ``what``."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"

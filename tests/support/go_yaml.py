@@ -1,4 +1,4 @@
-"""What sigs.k8s.io/yaml reads in a text, asked from a Go program: the oracle of the reader of YAML."""
+"""The values that sigs.k8s.io/yaml reads, from a Go program: the oracle of the YAML reader."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gitsnap.core.errors import InputError
 from gitsnap.format import load_document
 
 REFUSED = {"refused": True}
-"""In place of a value: the text cannot be read."""
+"""The result for a text that cannot be read."""
 
 
 class GoYaml:
-    """A running program; it answers one text after another, and ends when it is closed."""
+    """A running Go program that reads texts until it is closed."""
 
     def __init__(self, program: Path) -> None:
         self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def read(self, text: str) -> Any:
-        """The value of the first document of a text, ``REFUSED`` where the library refuses it."""
+        """The value of the first document of a text, ``REFUSED`` if the library refuses the text."""
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("the program has no pipes")
         self._process.stdin.write(f"{json.dumps(text)}\n")
@@ -36,7 +36,7 @@ class GoYaml:
 
 
 def ours(text: str) -> Any:
-    """What gitsnap reads in a text, ``REFUSED`` where it refuses it."""
+    """The value that gitsnap reads, ``REFUSED`` if gitsnap refuses the text."""
     try:
         return load_document(text, "a text")
     except InputError:
@@ -44,11 +44,11 @@ def ours(text: str) -> Any:
 
 
 def exact(value: Any) -> str:
-    """A text that differs for values that differ in type."""
+    """JSON text of a value. Values of different types have different texts."""
     return json.dumps(value, sort_keys=True)
 
 
 def differences(oracle: GoYaml, texts: Iterable[str]) -> list[tuple[str, str, str]]:
-    """The texts that gitsnap reads in another way: text, what Go reads, what gitsnap reads."""
+    """The texts that Go and gitsnap read differently: text, value of Go, value of gitsnap."""
     pairs = ((text, exact(oracle.read(text)), exact(ours(text))) for text in texts)
     return [(text, theirs, mine) for text, theirs, mine in pairs if theirs != mine]

@@ -1,4 +1,4 @@
-"""What somebody who can write an archive's volume plants there, so that git runs a program for whoever looks at it.
+"""Traps that a writer of an archive's volume can plant, so that git runs a program when a user reads the archive.
 
 This module must not be imported by the package.
 """
@@ -23,19 +23,19 @@ _READ_BY_LIBGIT2 = frozenset({
     "core.precomposeunicode", "core.protecthfs", "core.protectntfs", "core.repositoryformatversion", "core.symlinks",
     "core.trustctime",
 })  # fmt: skip
-"""Settings that are numbers or booleans for libgit2, so that it opens no repository in which they name a program."""
+"""Settings that libgit2 reads as numbers or booleans: it opens no repository in which such a setting is a program."""
 
 
 @dataclass(frozen=True)
 class Trap:
-    """A program that leaves a trace."""
+    """A program that leaves a trace file when it runs."""
 
     program: Path
     trace: Path
 
     @classmethod
     def in_folder(cls, folder: Path) -> Trap:
-        """A new one."""
+        """Create a trap in a folder."""
         folder.mkdir(parents=True)
         program, trace = folder / "program", folder / "ran"
         program.write_text(f'#!/bin/sh\necho "$0 $*" >>{trace}\nexit 1\n')
@@ -43,14 +43,14 @@ class Trap:
         return cls(program, trace)
 
     def ran(self) -> str:
-        """How it was called since the last look, ``""`` for not at all."""
-        said = self.trace.read_text() if self.trace.exists() else ""
+        """The calls since the last check, ``""`` if there were none."""
+        calls = self.trace.read_text() if self.trace.exists() else ""
         self.trace.unlink(missing_ok=True)
-        return said
+        return calls
 
 
 def git(folder: Path, *words: str, code: int | None = 0, given: str = "") -> str:
-    """Plain git in a folder, with the settings that it finds there."""
+    """Run plain git in a folder, with the settings of the folder."""
     identity = ("-c", "user.name=a", "-c", "user.email=a@localhost")
     command = ["git", "-C", str(folder), *identity, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, input=given, timeout=60)
@@ -59,7 +59,7 @@ def git(folder: Path, *words: str, code: int | None = 0, given: str = "") -> str
 
 
 def all_settings() -> list[str]:
-    """Every setting that this git knows (`git help --config`), with a name in each place for one."""
+    """All settings that git knows (`git help --config`), with placeholders replaced by names."""
     listed = subprocess.run(["git", "help", "--config"], capture_output=True, text=True, check=True).stdout
     names = [line.strip() for line in listed.splitlines() if "." in line and " " not in line.strip()]
     filled = [re.sub(r"<[^>]*>|\*", "x", name.replace("gpg.<format>", "gpg.ssh")) for name in names]
@@ -69,7 +69,7 @@ def all_settings() -> list[str]:
 
 
 def plant_all_settings(archive: Path, trap: Trap) -> int:
-    """Give every setting of git that can hold it the program as its value; their number."""
+    """Set each suitable setting of git to the program, and return the number of settings."""
     names = [
         name
         for name in all_settings()
@@ -91,7 +91,7 @@ def _entry(name: str, value: str) -> str:
 
 
 def plant_programs(archive: Path, trap: Trap) -> None:
-    """Everything that git would run: settings with values that work, hooks, attributes, an alternate, a submodule."""
+    """Plant programs that git would run: settings, hooks, attributes, an alternate and a submodule."""
     folder, program, run = archive / ".git", str(trap.program), f"{trap.program} #"
     other = trap.program.parent / "included"
     settings = {
@@ -132,7 +132,7 @@ def plant_programs(archive: Path, trap: Trap) -> None:
 
 
 def _plant_submodule(archive: Path, trap: Trap) -> None:
-    """A repository inside the working tree that the index names: `git status` runs git there."""
+    """Create a submodule in the working tree and the index: `git status` runs git in a submodule."""
     inside = archive / "inside"
     subprocess.run(["git", "init", "--quiet", inside], check=True)
     git(inside, "commit", "--quiet", "--allow-empty", "-m", "x")
@@ -147,7 +147,7 @@ def _plant_submodule(archive: Path, trap: Trap) -> None:
 
 
 def _plant_alternate(archive: Path, trap: Trap) -> None:
-    """Another repository whose objects are this one's as well: git may run there, with its settings."""
+    """Create an alternate object store: git may run in its repository, with its settings."""
     other = trap.program.parent / "alternate"
     subprocess.run(["git", "init", "--quiet", "--bare", other], check=True)
     git(other, "config", "core.alternateRefsCommand", str(trap.program))
@@ -157,7 +157,7 @@ def _plant_alternate(archive: Path, trap: Trap) -> None:
 
 
 def sign_newest_commit(archive: Path, branch: str) -> None:
-    """Give the newest commit an OpenPGP signature, which `git log` with log.showSignature has verified."""
+    """Add an OpenPGP signature to the newest commit. `git log` with log.showSignature verifies it."""
     text = git(archive, "cat-file", "commit", branch)
     head, _, message = text.partition("\n\n")
     signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n abc\n -----END PGP SIGNATURE-----"

@@ -1,4 +1,4 @@
-"""Copies of an archive that hold less than was recorded, and archives that were damaged or tampered with.
+"""Incomplete copies of an archive, and archives that were damaged or tampered with.
 
 Each function takes a folder with an archive at ``store/p`` and gives the folder to look at. This module must not be
 imported by the package.
@@ -19,14 +19,14 @@ _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "advic
 
 
 def git_bytes(folder: Path, *words: str, given: bytes = b"") -> bytes:
-    """What git prints, byte for byte."""
+    """The output of git as bytes."""
     command = [*_GIT, "-C", str(folder), *words]
     environment = {**os.environ, "FILTER_BRANCH_SQUELCH_WARNING": "1", "GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z"}
     return subprocess.run(command, input=given, capture_output=True, check=True, env=environment).stdout
 
 
 def git(folder: Path, *words: str, given: bytes = b"") -> str:
-    """What git prints."""
+    """The output of git as text."""
     return git_bytes(folder, *words, given=given).decode().strip()
 
 
@@ -39,56 +39,56 @@ def tags(archive: Path) -> list[str]:
 
 
 def clone(folder: Path, *words: str) -> Path:
-    """A clone with these options of git."""
+    """Clone an archive with options of `git clone`."""
     git(folder, "clone", "-q", *words, f"file://{folder}/store/p", "ci")
     return folder / "ci"
 
 
 def depth_1(folder: Path) -> Path:
-    """One commit, and the tags that point at it."""
+    """A clone with one commit and its tags."""
     return clone(folder, "--depth", "1")
 
 
 def depth_1_and_tags(folder: Path) -> Path:
-    """All tags, but a branch of one commit."""
+    """A clone with all tags and one commit of the branch."""
     cloned = clone(folder, "--depth", "1")
     git(cloned, "fetch", "-q", "--tags")
     return cloned
 
 
 def no_tags(folder: Path) -> Path:
-    """As many CI systems clone."""
+    """A clone without tags, as CI systems make it."""
     return clone(folder, "--no-tags")
 
 
 def stale_tags(folder: Path) -> Path:
-    """The branch was updated without the newest tags."""
+    """A clone whose branch was updated without the newest tags."""
     cloned = clone(folder, "--no-tags")
     git(cloned, "fetch", "-q", "origin", *(f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags(folder / "store/p")[:2]))
     return cloned
 
 
 def stale_branch(folder: Path) -> Path:
-    """The tags were fetched, and the local branch was not updated."""
+    """A clone whose tags were fetched, and whose local branch was not updated."""
     cloned = clone(folder)
     git(cloned, "reset", "-q", "--hard", "HEAD~2")
     return cloned
 
 
 def partial(folder: Path) -> Path:
-    """Contents are fetched when git needs them, which libgit2 does not."""
+    """A clone without contents. git fetches them on demand; libgit2 does not."""
     git(folder / "store/p", "config", "uploadpack.allowFilter", "true")
     return clone(folder, "--filter=blob:none", "--no-checkout")
 
 
 def treeless(folder: Path) -> Path:
-    """Not even trees are there."""
+    """A clone without trees and contents."""
     git(folder / "store/p", "config", "uploadpack.allowFilter", "true")
     return clone(folder, "--filter=tree:0", "--no-checkout")
 
 
 def borrowing(folder: Path) -> Path:
-    """The objects are in a repository that was removed."""
+    """A clone that borrows objects from a repository that was removed."""
     shutil.copytree(folder / "store/p", folder / "source")
     git(folder, "clone", "-q", "--shared", str(folder / "source"), "ci")
     shutil.rmtree(folder / "source")
@@ -96,40 +96,40 @@ def borrowing(folder: Path) -> Path:
 
 
 def detached(folder: Path) -> Path:
-    """As CI systems check out."""
+    """A clone with a detached HEAD, as CI systems make it."""
     cloned = clone(folder)
     git(cloned, "checkout", "-q", "--detach", "HEAD~1")
     return cloned
 
 
 def other_branch(folder: Path) -> Path:
-    """Somebody works on a branch of his own."""
+    """A clone with another branch checked out."""
     cloned = clone(folder)
     git(cloned, "checkout", "-q", "-b", "fix")
     return cloned
 
 
 def mirror(folder: Path) -> Path:
-    """A bare repository with every ref."""
+    """A bare repository with all refs."""
     return clone(folder, "--mirror")
 
 
 def bare_with_another_head(folder: Path) -> Path:
-    """A server's repository, whose HEAD is main."""
+    """A bare repository whose HEAD is the branch ``main``."""
     git(folder, "init", "-q", "--bare", "-b", "main", "ci")
     git(folder / "store/p", "push", "-q", "--tags", str(folder / "ci"), "p")
     return folder / "ci"
 
 
 def tags_alone(folder: Path) -> Path:
-    """No branch is there."""
+    """A repository with tags and without branches."""
     git(folder, "init", "-q", "-b", "main", "ci")
     git(folder / "ci", "fetch", "-q", f"file://{folder}/store/p", "refs/tags/*:refs/tags/*")
     return folder / "ci"
 
 
 def single_other_branch(folder: Path) -> Path:
-    """A clone of one branch, which is not the archive's."""
+    """A clone of a single branch that is not the archive's branch."""
     bare_with_another_head(folder).rename(folder / "server.git")
     git(folder, "init", "-q", "-b", "main", "seed")
     git(folder / "seed", "commit", "-q", "--allow-empty", "-m", "a README")
@@ -139,13 +139,13 @@ def single_other_branch(folder: Path) -> Path:
 
 
 def branch_made_from_it(folder: Path) -> Path:
-    """A clone of one branch, without tags, that somebody made from the archive's branch."""
+    """A clone without tags of a single branch that was created from the archive's branch."""
     git(folder / "store/p", "branch", "fix", "p~1")
     return clone(folder, "--single-branch", "--no-tags", "-b", "fix")
 
 
 def grafts(folder: Path) -> Path:
-    """git shows a history of one commit."""
+    """An archive in which grafts shorten the history to one commit."""
     archive = folder / "store/p"
     (archive / ".git/info").mkdir(exist_ok=True)
     (archive / ".git/info/grafts").write_text(git(archive, "rev-parse", "HEAD") + "\n")
@@ -153,7 +153,7 @@ def grafts(folder: Path) -> Path:
 
 
 def replaced(folder: Path) -> Path:
-    """The same by a ref below refs/replace/."""
+    """An archive in which a ref below refs/replace/ shortens the history to one commit."""
     git(folder / "store/p", "replace", "--graft", "HEAD")
     return folder / "store/p"
 
@@ -167,21 +167,21 @@ def _packed(folder: Path) -> Path:
 
 
 def packed_refs_cut_off(folder: Path) -> Path:
-    """In the middle of a line."""
+    """The file packed-refs is cut off in the middle of a line."""
     file = _packed(folder)
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 55 // 100])
     return folder / "store/p"
 
 
 def packed_refs_cut_off_between_lines(folder: Path) -> Path:
-    """Each line that is left is whole: the branch tells that samples are missing."""
+    """The file packed-refs is cut off between lines. The branch shows that samples are missing."""
     file = _packed(folder)
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-4]))
     return folder / "store/p"
 
 
 def packed_refs_overwritten(folder: Path) -> Path:
-    """Zeroes, as a power loss may leave."""
+    """The file packed-refs is full of zeroes, as after a power loss."""
     file = _packed(folder)
     content = file.read_bytes()
     file.write_bytes(content[:100] + bytes(50) + content[150:])
@@ -189,49 +189,49 @@ def packed_refs_overwritten(folder: Path) -> Path:
 
 
 def packed_refs_emptied(folder: Path) -> Path:
-    """No ref is left: the working tree and the objects tell of samples."""
+    """The file packed-refs is empty. The working tree and the objects show that there are samples."""
     _packed(folder).write_bytes(b"")
     return folder / "store/p"
 
 
 def all_tags_deleted(folder: Path) -> Path:
-    """By hand."""
+    """All tags are deleted by hand."""
     git(folder / "store/p", "tag", "-d", *tags(folder / "store/p"))
     return folder / "store/p"
 
 
 def newest_tag_deleted(folder: Path) -> Path:
-    """By hand."""
+    """The newest tag is deleted by hand."""
     git(folder / "store/p", "tag", "-d", tags(folder / "store/p")[-1])
     return folder / "store/p"
 
 
 def branch_renamed(folder: Path) -> Path:
-    """By hand."""
+    """The branch is renamed by hand."""
     git(folder / "store/p", "branch", "-m", "p", "q")
     return folder / "store/p"
 
 
 def branch_overwritten(folder: Path) -> Path:
-    """The ref's file holds junk."""
+    """The file of the branch ref holds junk."""
     (folder / "store/p/.git/refs/heads/p").write_bytes(b"junk\xff")
     return folder / "store/p"
 
 
 def index_emptied(folder: Path) -> Path:
-    """By a crash."""
+    """The index is empty, as after a crash."""
     (folder / "store/p/.git/index").write_bytes(b"")
     return folder / "store/p"
 
 
 def rebased(folder: Path) -> Path:
-    """`git rebase --root`: every commit is another one, and every tag points at the old ones."""
+    """After `git rebase --root` all commits are new, and the tags point to the old commits."""
     git(folder / "store/p", "rebase", "-q", "--root", "--force-rebase")
     return folder / "store/p"
 
 
 def filtered(folder: Path) -> Path:
-    """`git filter-branch` that took a file out of every commit."""
+    """`git filter-branch` removed a file from all commits."""
     words = ("filter-branch", "-f", "--tree-filter", "rm -f README.md", "--", "p")
     git(folder / "store/p", *words)
     return folder / "store/p"
@@ -241,7 +241,7 @@ def filtered(folder: Path) -> Path:
 
 
 def _pack(folder: Path) -> Path:
-    """Everything in one pack; gives it."""
+    """Pack all objects, and return the path of the pack."""
     git(folder / "store/p", "config", "--unset", "extensions.preciousObjects")
     git(folder / "store/p", "gc", "-q", "--prune=now")
     (pack,) = (folder / "store/p/.git/objects/pack").glob("*.pack")
@@ -250,20 +250,20 @@ def _pack(folder: Path) -> Path:
 
 
 def pack_cut_off(folder: Path) -> Path:
-    """The end of the only pack is missing, so that git reads nothing of it."""
+    """The end of the only pack is missing, so git cannot read the pack."""
     pack = _pack(folder)
     pack.write_bytes(pack.read_bytes()[:-200])
     return folder / "store/p"
 
 
 def pack_without_index(folder: Path) -> Path:
-    """As a copy that was interrupted leaves it."""
+    """The index of the pack is missing, as after an interrupted copy."""
     _pack(folder).with_suffix(".idx").unlink()
     return folder / "store/p"
 
 
 def newest_tag_object_gone(folder: Path) -> Path:
-    """Of two samples with the same commit, the tag object of the newer one is missing: no commit tells of it."""
+    """The tag object of the newer of two samples with the same commit is missing. No commit shows the loss."""
     archive = folder / "store/p"
     older = tags(archive)[-1]
     content = git_bytes(archive, "cat-file", "tag", older).replace(older.encode(), PLANTED.encode())
@@ -274,7 +274,7 @@ def newest_tag_object_gone(folder: Path) -> Path:
 
 
 def commit_not_utf8(folder: Path) -> Path:
-    """Somebody committed by hand, with a message in Latin-1."""
+    """A commit by hand has a message in Latin-1."""
     archive = folder / "store/p"
     lines = git_bytes(archive, "cat-file", "commit", "HEAD").partition(b"\n\n")[0].split(b"\n")
     lines[1] = b"parent " + git(archive, "rev-parse", "HEAD").encode()
@@ -313,7 +313,7 @@ def planted(*changes: tuple[bytes, bytes]) -> Damage:
 
 
 def not_utf8(folder: Path) -> Path:
-    """A tag whose message is Latin-1, and no gitsnap's."""
+    """A foreign tag whose message is in Latin-1."""
     archive = folder / "store/p"
     head = git(archive, "rev-parse", "HEAD").encode()
     _plant(archive, b"object %s\ntype commit\ntag %s\ntagger x <x@y> 1 +0000\n\nf\xfcr\n" % (head, PLANTED.encode()))
@@ -321,7 +321,7 @@ def not_utf8(folder: Path) -> Path:
 
 
 def lightweight(folder: Path) -> Path:
-    """A tag without an object of its own."""
+    """A lightweight tag."""
     git(folder / "store/p", "tag", PLANTED)
     return folder / "store/p"
 
@@ -333,7 +333,7 @@ def tag_of_a_blob(folder: Path) -> Path:
 
 
 def hostile(mode: bytes, name: bytes, content: bytes, *, below: tuple[bytes, ...] = (b"configuration",)) -> Damage:
-    """One more sample, whose tree has one more entry in a folder: a blob, or a folder with that blob as ``x``."""
+    """A sample whose tree has an additional entry in a folder: a blob, or a folder with the blob as ``x``."""
 
     def plant(folder: Path) -> Path:
         archive = folder / "store/p"
@@ -373,7 +373,7 @@ def _with_entry(archive: Path, tree: str, below: tuple[bytes, ...], entry: _Entr
         ]
     else:
         entries.append(entry)
-    return _tree(archive, sorted(entries, key=lambda one: one[1] + (b"/" if one[0] == b"40000" else b"")))
+    return _tree(archive, sorted(entries, key=lambda entry: entry[1] + (b"/" if entry[0] == b"40000" else b"")))
 
 
 def _tree(archive: Path, entries: list[_Entry]) -> str:

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can be switched off, or hold everything back: a server that is away, or hangs.
+"""A TCP proxy on loopback that can refuse connections or hold all data back: a server that is down, or that hangs.
 
 This module must not know what passes through it.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 
 class Switch:
-    """Passes connections on to a port while it is on."""
+    """Forwards connections to a port while it is on."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -26,23 +26,23 @@ class Switch:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._listener.getsockname()[1])
 
     def off(self) -> None:
-        """Cut every connection, and every new one at once."""
+        """Close every open connection, and every new connection at once."""
         with self._lock:
             self._is_on = False
-            for one in self._open:
+            for connection in self._open:
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def hold(self) -> None:
-        """Take connections and pass nothing on: what a client sees of a network that drops every packet."""
+        """Accept connections and forward nothing, like a network that drops every packet."""
         self._flows.clear()
 
     def on(self) -> None:
-        """Pass connections on again, with what was held back."""
+        """Forward connections and the data that was held back."""
         with self._lock:
             self._is_on = True
         self._flows.set()

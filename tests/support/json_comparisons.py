@@ -1,8 +1,8 @@
 """Finds comparisons of JSON values by ``==``, ``!=``, ``in`` and sets in the source, where ``true`` would equal ``1``.
 
-A small inference of types tells which expressions may be JSON: annotations (``JsonObject``, ``Any`` and what holds
-them), calls of functions and attributes so annotated anywhere in the package, and what is derived from these by
-subscripts, ``get``, loops and assignments. A comparison with text is exact and is not reported.
+A small type inference finds the expressions that may be JSON: names annotated with ``JsonObject``, ``Any`` or a
+collection of them, calls and attributes with such an annotation anywhere in the package, and values derived from these
+by subscripts, ``get``, loops and assignments. A comparison with text is exact and is not reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 _JSON_ANNOTATION = re.compile(r"\b(?:Any|JsonObject)\b")
 _OPAQUE = re.compile(r"\bobject\b")
-"""What a function returns that is only good for comparisons."""
+"""The annotation of values that can only be compared."""
 _MAPPING = re.compile(r"(?:dict|Mapping|JsonObject|defaultdict)\b")
 _LOOSE = re.compile(r"\b(?:int|bool|float)\b")
 _WORD = re.compile(r"\w+")
@@ -24,7 +24,7 @@ _CALLABLE = re.compile(r"\bCallable\b")
 _PARSERS = frozenset({"loads", "decode_json", "deepcopy", "copy_json"})
 _ACCESSORS = frozenset({"get", "pop", "setdefault", "items", "values", "copy"})
 _PASSING = frozenset({"sorted", "list", "tuple", "reversed", "next", "dict", "zip", "enumerate", "iter", "cast"})
-"""Calls whose result is as much JSON as their arguments are."""
+"""Calls whose result is JSON if an argument is JSON."""
 _BY_HASH = frozenset({"set", "frozenset", "Counter", "fromkeys"})
 _EXACT_METHODS = frozenset({"index", "count", "remove"})
 _TEXT_CALLS = frozenset({"str", "repr", "len", "type", "id", "bool", "isinstance", "hash", "any", "all", "join", "of"})
@@ -32,21 +32,21 @@ _TEXT_CALLS = frozenset({"str", "repr", "len", "type", "id", "bool", "isinstance
 
 @dataclass
 class Declarations:
-    """Names of functions and attributes that are annotated as JSON anywhere, and of those that never are."""
+    """Names of functions and attributes: those with a JSON annotation anywhere, and those without."""
 
     json: set[str] = field(default_factory=set)
     mappings: set[str] = field(default_factory=set)
-    """Those of ``json`` that give their keys, which are text or frozen values, to a loop."""
+    """The names in ``json`` that are mappings. A loop over a mapping yields keys, which are text or frozen values."""
     loose: set[str] = field(default_factory=set)
     """Names declared with a type whose values may equal JSON of another type, such as ``int``."""
     other: set[str] = field(default_factory=set)
     fields: dict[str, dict[str, ast.expr]] = field(default_factory=dict)
     """Class -> its annotated attributes and properties."""
     returns: dict[str, list[ast.expr]] = field(default_factory=dict)
-    """Function -> what functions of this name return."""
+    """Function name -> the return annotations of all functions with this name."""
 
     def add(self, name: str, annotation: ast.expr | None) -> None:
-        """Note one annotation."""
+        """Record an annotation."""
         if annotation is None:
             return
         if is_json_annotation(annotation):
@@ -75,7 +75,7 @@ def is_json_annotation(annotation: ast.expr) -> bool:
 
 
 def declarations(trees: Iterable[ast.Module]) -> Declarations:
-    """What the annotations of a package say."""
+    """The declarations in the annotations of a package."""
     found = Declarations()
     for tree in trees:
         for node in ast.walk(tree):
@@ -102,7 +102,7 @@ def _add_class(found: Declarations, node: ast.ClassDef) -> None:
 
 
 class _Scope:
-    """The names of one function that may be JSON; several rounds, since a name can be used before it is assigned."""
+    """The names of a function that may be JSON. Several passes: a use may precede its assignment."""
 
     def __init__(self, body: ast.AST, declared: Declarations, outer: frozenset[str]) -> None:
         self._declared = declared
@@ -138,7 +138,7 @@ class _Scope:
             self._loose.add(name)
 
     def is_exact(self, node: ast.expr) -> bool:
-        """Whether only a value of the same type equals this one: text, and frozen values that hold no numbers."""
+        """Whether only values of the same type are equal to the expression: text, and frozen values without numbers."""
         if isinstance(node, ast.Constant):
             return node.value is None or isinstance(node.value, str | bytes)
         if isinstance(node, ast.JoinedStr):
@@ -155,7 +155,7 @@ class _Scope:
         return isinstance(node, ast.Attribute) and (node.attr.isupper() or self._declared.is_exact(node.attr))
 
     def is_exact_collection(self, node: ast.expr) -> bool:
-        """Whether membership is by equal types."""
+        """Whether a membership test compares values of equal types."""
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
             return all(map(self.is_exact, node.elts))
         return self.is_exact(node)
@@ -223,14 +223,14 @@ class _Scope:
             if self.gives_keys(value):
                 self._mappings.add(target.id)
 
-    def is_json(self, node: ast.expr) -> bool:  # noqa: C901, PLR0912 - one case for each form of an expression
+    def is_json(self, node: ast.expr) -> bool:  # noqa: C901, PLR0912 - a case for each form of expression
         """Whether an expression may have a JSON value."""
         if isinstance(node, ast.Name):
             return node.id in self.names
         if isinstance(node, ast.Attribute):
-            known = self._field_types(node)
-            if known:
-                return any(is_json_annotation(one) or _OPAQUE.search(ast.unparse(one)) for one in known)
+            annotations = self._field_types(node)
+            if annotations:
+                return any(is_json_annotation(known) or _OPAQUE.search(ast.unparse(known)) for known in annotations)
             return node.attr in self._declared.json
         if isinstance(node, ast.Subscript):
             return self.is_json(node.value) and not isinstance(node.slice, ast.Slice | ast.Tuple)
@@ -295,7 +295,7 @@ def _name_of(function: ast.expr) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """A comparison, and where it is."""
+    """A comparison and its location."""
 
     path: str
     line: int
@@ -306,7 +306,7 @@ class Found:
 
 
 def comparisons(source: str, path: str, declared: Declarations) -> list[Found]:
-    """The comparisons of JSON values in one module."""
+    """The comparisons of JSON values in a module."""
     tree = ast.parse(source)
     return sorted(set(_in_body(tree, path, declared, frozenset())), key=lambda found: found.line)
 

@@ -1,6 +1,6 @@
-"""A cluster in memory for tests of rollbacks: what is written can be watched, and any write can be made to fail.
+"""A cluster in memory for tests of rollbacks. It records every write, and a test can make any write fail.
 
-It has resource versions, uids, conflicts and dry runs. A second writer can be let in before each write.
+It has resource versions, uids, conflicts and dry runs. A test can let a second writer act before each write.
 This module must not be imported by the package.
 """
 
@@ -25,29 +25,29 @@ class MemoryCluster:
 
     objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
     writes: list[tuple[str, ObjectKey]] = field(default_factory=list)
-    """Every write that was carried out: create, update, patch or delete, and the object."""
+    """Each successful write: create, update, patch or delete, and the object."""
     before_write: Callable[[str, ObjectKey], None] = lambda _verb, _key: None
-    """Called before each real write; may raise, or write something itself (``disturb``)."""
+    """Called before each write that is no dry run. It may raise, or write something itself (``disturb``)."""
     after_write: Callable[[str, ObjectKey], None] = lambda _verb, _key: None
-    """Called after each real write; may raise, as a connection that breaks before the answer does."""
+    """Called after each write that is no dry run. It may raise, like a connection that breaks before the answer."""
     version: int = 100
 
     @classmethod
     def of(cls, documents: Iterable[JsonObject]) -> MemoryCluster:
         """A cluster with these objects."""
-        raw = [one if "uid" in one["metadata"] else alive(one) for one in documents]
-        return cls({ObjectKey.of(one): one for one in raw})
+        raw = [document if "uid" in document["metadata"] else alive(document) for document in documents]
+        return cls({ObjectKey.of(document): document for document in raw})
 
     def info(self) -> ClusterInfo:
         """See ports.Cluster."""
         return CLUSTER
 
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:  # noqa: ARG002 - see below
-        """See ports.Cluster; it answers at once."""
+        """See ports.Cluster. This cluster answers at once."""
         return nullcontext()
 
     def redact_errors_for(self, kinds: Iterable[Kind]) -> None:
-        """See ports.Cluster; nothing is quoted."""
+        """See ports.Cluster. Errors of this cluster quote no values."""
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """See ports.Cluster."""
@@ -68,11 +68,11 @@ class MemoryCluster:
         resource_version: str = "",
         metadata_only: bool = False,
     ) -> Iterator[Page]:
-        """See ports.Cluster; selectors are ignored, which every caller must be able to take."""
+        """See ports.Cluster. Selectors are ignored, which every caller must tolerate."""
         del label_selector, field_selector, resource_version, metadata_only
         found = [
-            copy_json(one)
-            for key, one in sorted(self.objects.items())
+            copy_json(document)
+            for key, document in sorted(self.objects.items())
             if key.kind == resource.kind and namespace in ("", key.namespace)
         ]
         yield Page(found, str(self.version))
@@ -119,7 +119,7 @@ class MemoryCluster:
             self._end("delete", key)
 
     def disturb(self, key: ObjectKey, **fields: object) -> None:
-        """What another writer does: top-level fields of an object, with a new resource version."""
+        """Change top-level fields of an object as another writer does, with a new resource version."""
         self.version += 1
         live = self.get(key)
         metadata = {**live["metadata"], "resourceVersion": str(self.version)}
@@ -137,7 +137,7 @@ class MemoryCluster:
         return answer
 
     def _store(self, key: ObjectKey, new: JsonObject | None) -> None:
-        """Keep an object with its next version, or remove it."""
+        """Store an object with the next resource version, or remove the object if ``new`` is None."""
         self.version += 1
         if new is None:
             del self.objects[key]

@@ -1,4 +1,4 @@
-"""Folders as the old Sveltos Snapshot feature left them: whole objects as the server gave them, Secrets in plain.
+"""Folders in the format of the old Sveltos Snapshot feature: whole objects of the server, with plain Secrets.
 
 This module must not be imported by the package.
 """
@@ -16,7 +16,7 @@ _CLUSTER = "clusterapi-workload"
 
 
 def write(storage: Path, snapshot: str, date: str, *, selector: str = "redis", password: str = CANARY) -> Path:
-    """One sample of a small Sveltos: a cluster, a profile, what it refers to, and what is deployed."""
+    """Write a sample: a cluster, a profile, the objects that it refers to, and the inventory."""
     folder = storage / "snapshot" / snapshot / date
     _put(folder, "", "ClusterProfile", "guestbook", "config.projectsveltos.io/v1beta1", **_profile())
     _put(folder, "default", "SveltosCluster", _CLUSTER, "lib.projectsveltos.io/v1beta1", spec={"paused": False})

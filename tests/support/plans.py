@@ -1,4 +1,4 @@
-"""Samples and live states for tests of plans, from objects as an API server has them.
+"""Samples and live states for tests of plans, from objects of an API server.
 
 This module must not be imported by the package.
 """
@@ -30,7 +30,7 @@ CORE_KINDS = (Kind("", "Namespace"), kinds.CONFIG_MAP, kinds.SECRET)
 
 
 def alive(document: JsonObject, *, version: str = "1", **metadata: Any) -> JsonObject:
-    """An object as a server has it: with a uid, a resource version, and what else is given for its metadata."""
+    """An object of a server: with a uid, a resource version and additional metadata."""
     key = ObjectKey.of(document)
     server = {"uid": str(uuid.uuid5(uuid.NAMESPACE_URL, str(key))), "resourceVersion": version}
     return {**document, "metadata": {**document["metadata"], **server, **metadata}}
@@ -47,7 +47,7 @@ def with_metadata(document: JsonObject, **metadata: Any) -> JsonObject:
 
 
 def sample_state(objects: Iterable[JsonObject], *, incomplete: tuple[IncompleteKind, ...] = ()) -> SampleState:
-    """The sample that a capture of these objects would be, Secrets with their values."""
+    """The sample that a capture of these objects would take, with the values of Secrets."""
     raw = list(objects)
     labels = _classifier_labels(raw)
     documents = {ObjectKey.of(document): normalize(document, controller_labels=labels) for document in raw}
@@ -55,7 +55,7 @@ def sample_state(objects: Iterable[JsonObject], *, incomplete: tuple[IncompleteK
 
 
 def live_state(objects: Iterable[JsonObject], *, classifiers: Iterable[JsonObject] = ()) -> LiveState:
-    """A cluster with these objects that serves every kind of Sveltos; all of it was read."""
+    """The completely read state of a cluster with these objects that serves all kinds of Sveltos."""
     raw = [document if "uid" in document["metadata"] else alive(document) for document in objects]
     served = {row.kind: ResourceType(row.kind, row.versions[0], row.plural, row.namespaced) for row in kinds.KINDS}
     served |= {kind: ResourceType(kind, "v1", f"{kind.name.lower()}s", kind.name != "Namespace") for kind in CORE_KINDS}
@@ -82,7 +82,7 @@ def plan_of(
     missing_namespaces: Collection[str] = (),
     **options: Any,
 ) -> Plan:
-    """The plan from one state to another."""
+    """The plan of a rollback from a live state to a sample."""
     before = sample if isinstance(sample, SampleState) else sample_state(sample)
     after = live if isinstance(live, LiveState) else live_state(live, classifiers=before.documents.values())
     after = replace(after, missing_namespaces=frozenset(missing_namespaces))
@@ -92,13 +92,13 @@ def plan_of(
 
 
 def select(sample: SampleState, live: LiveState, selection: Selection, *, prune: bool = False) -> SampleState:
-    """The sample with the objects that a selection names; with ``prune`` also those that are only live."""
+    """The sample with its selected objects. ``prune`` also selects objects that exist only in the cluster."""
     surplus = {key for key in live.objects.keys() - sample.keys if key.kind in PRUNED_KINDS} if prune else set()
     return replace(sample, selected=resolve(selection, sample.keys | surplus, incomplete=sample.incomplete))
 
 
 def only_step(plan: Plan) -> Step:
-    """The one step of a plan."""
+    """The only step of a plan."""
     (step,) = plan.steps
     return step
 

@@ -1,6 +1,6 @@
-"""What a power loss would take: replays the calls of a run, and knows at each moment what is not on the disk for sure.
+"""A model of the disk that replays the file calls of a run and knows which paths a power loss may take.
 
-The model is that of POSIX: the content of a file is durable once it was fsynced, a name once its folder was.
+The model is POSIX: fsync of a file makes its content durable, and fsync of a folder makes the names in it durable.
 This module must not be imported by the package.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 Call = tuple[str, str, str]
-"""Name, path, second path; as ``tests.support.write_points`` gives them."""
+"""Name, path and second path, as ``tests.support.write_points`` records them."""
 
 
 class Disk:
-    """Paths whose content or whose name a power loss may take."""
+    """Paths whose content or name a power loss may take."""
 
     def __init__(self, existing: Iterable[Path]) -> None:
         self._there = {str(path) for path in existing}
@@ -22,13 +22,13 @@ class Disk:
         self.names: set[str] = set()
 
     def replay(self, calls: Iterable[Call], before: Callable[[Call], None]) -> None:
-        """Carry out the calls; ``before`` is called with each one, before it."""
+        """Replay the calls. ``before`` is called with each call before the call is replayed."""
         for call in calls:
             before(call)
             self._carry_out(*call)
 
     def at_risk(self, below: str) -> list[str]:
-        """What may be gone of a folder, or of one file and the folders above it."""
+        """The paths at risk below a folder, or of a file and the folders above it."""
         risky = self.contents | self.names
         return sorted(path for path in risky if path.startswith(below) or below.startswith(f"{path}/"))
 
@@ -39,7 +39,7 @@ class Disk:
             self.contents.add(path)
         elif name == "fsync":
             self.contents.discard(path)
-            self.names -= {one for one in self.names if one.rpartition("/")[0] == path}
+            self.names -= {entry for entry in self.names if entry.rpartition("/")[0] == path}
         elif name == "link":
             if path in self.contents:
                 self.contents.add(other)
@@ -56,10 +56,10 @@ class Disk:
             self.names.add(path)
 
     def _rename(self, path: str, other: str) -> None:
-        """Of a folder, with all that is in it."""
+        """Rename a file, or a folder with its contents."""
         for paths in (self._there, self.contents, self.names):
-            moved = {one for one in paths if one == path or one.startswith(f"{path}/")}
+            moved = {source for source in paths if source == path or source.startswith(f"{path}/")}
             paths.difference_update(moved)
-            paths.update(other + one[len(path) :] for one in moved)
+            paths.update(other + source[len(path) :] for source in moved)
         self._there.add(other)
         self.names.add(other)

@@ -1,4 +1,4 @@
-"""A proxy in front of an API server, on loopback, that answers reads wrongly where a test says so.
+"""A proxy on loopback in front of an API server that adds faults to reads.
 
 This module must not be imported by the package.
 """
@@ -17,10 +17,10 @@ from tests.testbed.apiserver import ApiServer
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done instead of passing the server's answer on."""
+    """A fault that replaces the answer of the server."""
 
     status: int = 0
-    """Answer with this HTTP status; 0 where another field says what."""
+    """Answer with this HTTP status. 0 for another kind of fault."""
     message: str = "a fault"
     retry_after: str = ""
     reset: bool = False
@@ -28,33 +28,33 @@ class Fault:
     truncate: bool = False
     """Send half of the server's answer, and break the connection."""
     garbage: bool = False
-    """An answer that is no JSON."""
+    """Send an answer that is no JSON."""
     silent: threading.Event | None = None
-    """Answer only when this is set."""
+    """Answer only after this event is set."""
     trickle: threading.Event | None = None
-    """Send a byte of the answer now and then, and the rest when this is set."""
+    """Send single bytes of the answer until this event is set, and then the rest."""
 
 
 Judge = Callable[[str], Fault | None]
-"""Path with query -> what goes wrong with this request, None for nothing."""
+"""Path with query -> the fault of the request, None without a fault."""
 
 
 @dataclass
 class FaultyProxy:
-    """A running proxy; ``judge`` may be replaced at any time."""
+    """A running proxy. ``judge`` may be replaced at any time."""
 
     api: ApiServer
     url: str = ""
     judge: Judge = field(default=lambda _path: None)
     asked: list[str] = field(default_factory=list)
-    """Paths with their queries, in the order in which they came."""
+    """Paths with queries, in the order of the requests."""
 
     def kubeconfig(self) -> str:
-        """A kubeconfig file that leads through the proxy."""
+        """A kubeconfig file for the proxy."""
         return api_proxy.kubeconfig(self.api, self.url)
 
     def once(self, fault: Fault, *, where: str, at: int = 1) -> None:
-        """The request of number ``at`` whose path holds ``where`` goes wrong, no other."""
+        """Add a fault only to the ``at``-th request whose path contains ``where``."""
         seen = 0
 
         def judge(path: str) -> Fault | None:
@@ -65,7 +65,7 @@ class FaultyProxy:
         self.judge = judge
 
     def always(self, fault: Fault, *, where: str) -> None:
-        """Every request whose path holds ``where`` goes wrong."""
+        """Add a fault to each request whose path contains ``where``."""
         self.judge = lambda path: fault if where in path else None
 
 
@@ -102,7 +102,7 @@ class _Handler(api_proxy.Handler):
     def _trickle(self, answer: Answer, over: threading.Event) -> None:
         self.begin(answer)
         sent = 0
-        with contextlib.suppress(OSError):  # the client may have gone
+        with contextlib.suppress(OSError):  # the client may have closed the connection
             while sent < len(answer.content) and not over.wait(0.2):
                 self.wfile.write(answer.content[sent : sent + 1])
                 self.wfile.flush()
@@ -112,7 +112,7 @@ class _Handler(api_proxy.Handler):
 
 @contextlib.contextmanager
 def faulty_proxy(api: ApiServer) -> Iterator[FaultyProxy]:
-    """A proxy in front of a server, stopped at the end."""
+    """Run a proxy in front of a server."""
     proxy = FaultyProxy(api)
     with api_proxy.running(api, _Handler, proxy=proxy) as proxy.url:
         yield proxy

@@ -1,6 +1,6 @@
-"""Git servers on loopback: a real sshd, and git's own http backend behind TLS and a password.
+"""Git servers on loopback: a real sshd, and the http backend of git behind TLS and a password.
 
-They are started by a test and stopped with it. This module must not be imported by the package.
+A test starts a server and stops it at its end. This module must not be imported by the package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CI = os.environ.get("CI") == "true"
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         return int(unused.getsockname()[1])
 
@@ -38,14 +38,14 @@ def bare_repository(folder: Path) -> Path:
 
 
 def refs_of(repository: Path) -> dict[str, str]:
-    """The refs of a repository, each with the object that it names."""
+    """The refs of a repository: name -> object id."""
     command = ["git", "-C", str(repository), "for-each-ref", "--format=%(refname) %(objectname)"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(line.split(" ") for line in listed.stdout.splitlines())
 
 
 def generate_key(path: Path, *, passphrase: str = "") -> str:
-    """An ed25519 key at ``path``; the public key."""
+    """Create an ed25519 key at ``path``, and return the public key."""
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)]
     subprocess.run(command, check=True)
     return path.with_name(f"{path.name}.pub").read_text()
@@ -53,7 +53,7 @@ def generate_key(path: Path, *, passphrase: str = "") -> str:
 
 @dataclass
 class SshServer:
-    """An sshd that lets one user in, by the keys in ``authorized_keys``."""
+    """An sshd that accepts a single user with the keys in ``authorized_keys``."""
 
     port: int
     folder: Path
@@ -61,19 +61,19 @@ class SshServer:
     process: subprocess.Popen[bytes]
 
     def url(self, repository: Path) -> str:
-        """The URL of a repository behind it."""
+        """The URL of a repository on the server."""
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
         return f"ssh://{user}@127.0.0.1:{self.port}{repository}"
 
     def authorize(self, public_key: str) -> None:
-        """Let somebody in."""
+        """Accept a public key."""
         with (self.folder / "authorized_keys").open("a") as file:
             file.write(public_key)
 
 
 @contextlib.contextmanager
 def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """A running sshd. Skips where there is none; fails with CI=true."""
+    """A running sshd. Without sshd, the test is skipped, or fails with CI=true."""
     if SSHD is None:
         (pytest.fail if CI else pytest.skip)("no sshd on this machine: install openssh-server")
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _wait_for_port(port: int) -> None:
 
 
 def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for this machine that has signed itself, and its key."""
+    """A self-signed certificate for this machine, and its key."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     subprocess.run(
         [
@@ -127,9 +127,9 @@ class HttpServer:
 
     url: str
     authority: str
-    """The certificate that its own is signed with: itself."""
+    """The certificate authority: the self-signed certificate."""
     seen: list[str]
-    """Authorization headers that came."""
+    """The Authorization headers of the requests."""
 
 
 @contextlib.contextmanager
@@ -153,7 +153,7 @@ def http_server(
     if client is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(client)
-    # The handshake is made by the handler's thread. A client that went away between select and accept blocks nothing.
+    # The thread of the handler makes the handshake. A client that leaves between select and accept blocks nothing.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.socket.settimeout(1.0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -174,7 +174,7 @@ def _handler(folder: Path, allowed: set[str], seen: list[str], pushes: str) -> t
             self._serve()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Silence."""
+            """Log nothing."""
 
         def _serve(self) -> None:
             authorization = self.headers.get("Authorization", "")

@@ -1,4 +1,4 @@
-"""Rollbacks as the command line wires them, in this process: a cluster, an archive, keys, samples, plans, undo.
+"""Rollbacks and undos in the process of the test, with a cluster, an archive and keys as on the command line.
 
 This module must not be imported by the package.
 """
@@ -27,17 +27,17 @@ from gitsnap.secrets.age import Keeper
 
 @dataclass
 class Story:
-    """One cluster and its archive."""
+    """A cluster and its archive."""
 
     folder: Path
     cluster: Cluster
     mode: SecretsMode = SecretsMode.ENCRYPT
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    """The moment of the newest sample; a server's objects are all younger than that."""
+    """The time of the newest sample. All objects of a real server are younger."""
     keys: Path | None = None
-    """Where the archive's keys are, None for beside it."""
+    """The folder of the archive's keys, None for the default next to the archive."""
     patience: Callable[[float], WaitOptions] | None = None
-    """How a rollback waits for Sveltos some seconds, None where it does not."""
+    """Seconds -> how a rollback waits for Sveltos. None to rollback without waiting."""
 
     def __post_init__(self) -> None:
         self.archive: GitArchive = archive.create_archive(self.folder, "hourly")
@@ -50,7 +50,7 @@ class Story:
         record: RollbackRecord | None = None,
         also: Collection[ObjectKey] = (),
     ) -> Sample:
-        """Take a sample, a second after the one before it."""
+        """Take a sample, a second after the previous sample."""
         self.time += timedelta(seconds=1)
         policy = replace(default("hourly"), secrets_mode=self.mode, secrets_set=True)
         info = sampling.tree_info(policy, branch=self.archive.branch, keeper=self.keeper)
@@ -60,7 +60,7 @@ class Story:
         return taken.recorded.sample
 
     def configuration(self, sample: Sample) -> dict[str, str]:
-        """Path and content id of every object of a sample."""
+        """Path -> content id of each object of a sample."""
         return dict(self.archive.tree(sample).files(Area.CONFIGURATION))
 
     def holds(self, sample: Sample, key: ObjectKey) -> bool:
@@ -68,7 +68,7 @@ class Story:
         return path_of(key) in self.archive.tree(sample).files(Area.CONFIGURATION)
 
     def plan(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Plan:
-        """The plan of a rollback, tried on the server."""
+        """The plan of a rollback, with a dry run on the server."""
         plan = rollback.prepare(
             self.cluster,
             self.archive.tree(sample),
@@ -80,7 +80,7 @@ class Story:
         return rollback.try_on_server(self.cluster, plan)
 
     def plan_undo(self, of: str = "", **options: Any) -> Plan:
-        """The plan of an undo of the last rollback, tried on the server."""
+        """The plan of an undo of the last rollback, with a dry run on the server."""
         samples = self.archive.samples()
         past = rollback.rollback_to_undo(samples, of)
         target = next((sample for sample in samples if sample.tag == past.record.target), None)
@@ -95,7 +95,7 @@ class Story:
         return rollback.try_on_server(self.cluster, plan)
 
     def apply(self, plan: Plan, *, atomic: bool = False, undoes: str = "") -> Report:
-        """Carry out a plan, with its two samples."""
+        """Carry out a plan, with the samples before and after."""
         asked = RecordedRequest(command="rollback --sample x", user="tester", undoes=undoes)
         waiter = ReadinessWaiter(self.cluster, self.patience(plan.options.wait)) if self.patience is not None else None
         return rollback.apply(
@@ -109,7 +109,7 @@ class Story:
         )
 
     def roll_back(self, sample: Sample, selection: Selection | None = None, **options: Any) -> Report:
-        """Plan, try and carry out."""
+        """Plan, dry-run and carry out a rollback."""
         return self.apply(self.plan(sample, selection, **options))
 
     def undo(self, **options: Any) -> Report:
@@ -119,7 +119,7 @@ class Story:
 
 
 def put(cluster: Cluster, document: JsonObject) -> JsonObject:
-    """Create an object, or replace the one that is there, keeping what controllers wrote."""
+    """Create or replace an object. Metadata that controllers wrote is kept."""
     try:
         live = cluster.get(ObjectKey.of(document))
     except NotFoundError:

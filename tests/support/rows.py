@@ -69,12 +69,12 @@ def service(name: str, port: int | str = 1, *, namespace: str = "test", comment:
 
 
 def services(names: str, port: int = 1) -> str:
-    """Return one text with a Service for each letter."""
+    """Return a text with a Service for each name."""
     return joined(*(service(name, port) for name in names))
 
 
 def joined(*documents: str) -> str:
-    """Return one text with several documents."""
+    """Return a text with several documents."""
     return "---\n".join(documents)
 
 

@@ -1,4 +1,4 @@
-"""Samples without an archive: what retention decides over. This module must not be imported by the package."""
+"""Samples without an archive, for the tests of retention. This module must not be imported by the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def sample(
     sequence: int, time: datetime, trigger: Trigger = Trigger.SCHEDULE, *, target: TagId | None = None
 ) -> Sample:
-    """A sample of the policy ``hourly``; its tag's name is unique by its sequence."""
+    """A sample of the policy ``hourly``. The sequence makes its tag name unique."""
     tag = tag_name("hourly", time, sequence + 1)
     metadata = SampleMetadata(
         policy="hourly",
@@ -33,10 +33,10 @@ def sample(
 
 
 def every(step: timedelta, count: int, *, start: datetime = NOON) -> list[Sample]:
-    """Scheduled samples at even steps, oldest first."""
+    """Scheduled samples at equal intervals, oldest first."""
     return [sample(number, start + (number - 1) * step) for number in range(1, count + 1)]
 
 
 def tags(samples: Iterable[Sample]) -> set[str]:
-    """Names of their tags."""
-    return {one.tag for one in samples}
+    """The tag names of samples."""
+    return {item.tag for item in samples}

@@ -1,4 +1,4 @@
-"""The adapter of the Kubernetes API with answers that are given by path: for answers that no real server gives.
+"""The adapter of the Kubernetes API with a scripted answer per path, for answers that no real server gives.
 
 This module must not be imported by the package.
 """
@@ -27,39 +27,42 @@ TYPES = (
 
 
 class ScriptedServer(KubernetesCluster):
-    """Serves objects as lists; an answer may be replaced by any JSON text."""
+    """Serves objects as lists. Any answer can be replaced by a JSON text."""
 
     def __init__(self, objects: Iterable[JsonObject | str] = ()) -> None:
-        """``objects``: documents, or the JSON text of one for what Python cannot hold."""
+        """``objects``: documents, or the JSON text of a document that Python cannot hold."""
         super().__init__(
             client.ApiClient(client.Configuration(host="https://127.0.0.1:1")),
             known_kinds=BY_KIND,
             identity=Identity("test", "tester"),
         )
         self._transport._send = self._serve  # type: ignore[assignment,method-assign]
-        self.texts = [json.dumps(one) if isinstance(one, dict) else one for one in objects]
+        self.texts = [json.dumps(item) if isinstance(item, dict) else item for item in objects]
         self.replaced: dict[str, str] = {}
-        """Path -> the text that is answered."""
+        """Path -> the text of the answer."""
 
     def paths(self) -> dict[str, str]:
-        """Every path that is served, with the text of its answer."""
+        """Each served path, with the text of its answer."""
         served = {
             "/api/v1/namespaces/kube-system": {"metadata": {"name": "kube-system", "uid": "the-cluster"}},
             "/version": {"gitVersion": "v1.34.0"},
         }
         versions: dict[str, list[ResourceType]] = {}
-        for one in TYPES:
-            versions.setdefault(one.api_version, []).append(one)
+        for resource in TYPES:
+            versions.setdefault(resource.api_version, []).append(resource)
         for api_version, types in versions.items():
             group, _, version = api_version.rpartition("/")
-            entries = [{"name": one.plural, "kind": one.kind.name, "namespaced": one.namespaced} for one in types]
+            entries = [
+                {"name": resource.plural, "kind": resource.kind.name, "namespaced": resource.namespaced}
+                for resource in types
+            ]
             served[_root(api_version)] = {"resources": entries}
             if group:
                 named = {"version": version, "groupVersion": api_version}
                 served[f"/apis/{group}"] = {"preferredVersion": named, "versions": [named]}
         answers = {path: json.dumps(answer) for path, answer in served.items()}
-        for one in TYPES:
-            answers[f"{_root(one.api_version)}/{one.plural}"] = self._list(one)
+        for resource in TYPES:
+            answers[f"{_root(resource.api_version)}/{resource.plural}"] = self._list(resource)
         return answers | self.replaced
 
     def _list(self, resource: ResourceType) -> str:
@@ -82,8 +85,8 @@ def _root(api_version: str) -> str:
 
 
 def document(kind: str, name: str, version: str = "1", **fields: Any) -> JsonObject:
-    """An object as a server gives it."""
-    resource = next(one for one in TYPES if one.kind.name == kind)
+    """An object as a server returns it."""
+    resource = next(entry for entry in TYPES if entry.kind.name == kind)
     metadata: dict[str, Any] = {"name": name, "uid": f"uid-of-{kind}-{name}", "resourceVersion": version}
     if resource.namespaced:
         metadata["namespace"] = "default"

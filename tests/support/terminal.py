@@ -1,4 +1,4 @@
-"""gitsnap as a person runs it: a process on a terminal of some width.
+"""Runs gitsnap as a child process on a terminal of a given width.
 
 This module must not be imported by the package.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def on_terminal(folder: Path, *words: str, columns: int, code: int | None = 0, **environment: str) -> str:
-    """What the terminal shows, standard error included, with LF as the end of lines."""
+    """The output on the terminal with standard error, with LF line ends."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}

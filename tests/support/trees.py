@@ -1,6 +1,6 @@
-"""Trees in memory, built by the real normalization, distillation and references from objects as an API server has them.
+"""Trees in memory, built from objects of an API server with the real normalization, distillation and references.
 
-A small stand-in for a capture, so that comparisons can be tested without a cluster and an archive.
+They stand in for a capture, so that comparisons can be tested without a cluster and an archive.
 This module must not be imported by the package.
 """
 
@@ -34,7 +34,7 @@ from gitsnap.sveltos.normalize import normalize, terminating
 from gitsnap.sveltos.references import Reference, Unresolved, UnresolvedReason, references
 
 KEY = b"k" * 32
-"""The fingerprint key of trees that do not ask for another."""
+"""The default fingerprint key."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class MemoryTree:
     contents: dict[BlobId, bytes] = field(default_factory=dict)
     incomplete: tuple[IncompleteKind, ...] = ()
     reads: int = 0
-    """How many contents were asked for."""
+    """The number of reads."""
 
     def files(self, area: Area) -> Mapping[str, BlobId]:
         """Path below the area -> content id."""
@@ -58,7 +58,7 @@ class MemoryTree:
         return self.contents[blob]
 
     def put(self, area: Area, path: str, document: Any) -> None:
-        """Store one file."""
+        """Store a file."""
         content = encode(document)
         blob = BlobId(hashlib.sha1(content, usedforsecurity=False).hexdigest())
         self.contents[blob] = content
@@ -72,7 +72,7 @@ def tree_info(
     resources: tuple[ResourceSelector, ...] = (),
     key_id: str = "key",
 ) -> TreeInfo:
-    """What a tree of a policy named ``test`` says of itself."""
+    """The metadata of a tree of the policy ``test``."""
     return TreeInfo("test", "test", tuple(sorted(captured)), SecretsInfo(mode, key_id), resources)
 
 
@@ -83,9 +83,9 @@ def build(
     incomplete: tuple[IncompleteKind, ...] = (),
     key: bytes = KEY,
 ) -> MemoryTree:
-    """The tree that a capture of these objects gives: user kinds, inventory, and what is referred to."""
+    """The tree that a capture of these objects writes: user kinds, inventory and referenced objects."""
     tree = MemoryTree(info or tree_info(), incomplete=incomplete)
-    missing = {one.kind for one in incomplete}
+    missing = {entry.kind for entry in incomplete}
     present = {ObjectKey.of(raw): raw for raw in objects if not terminating(raw) and Kind.of(raw) not in missing}
     captured = frozenset(tree.info.kinds) | {selector.kind for selector in tree.info.resources}
     owned = frozenset[str]().union(
@@ -108,10 +108,14 @@ def build(
             unresolved.add(reference.as_unresolved(UnresolvedReason.OMITTED))
         else:
             wanted.add(reference.target)
-    for at in wanted | {at for at in present if any(one.kind == at.kind for one in tree.info.resources)}:
+    for at in wanted | {at for at in present if any(selector.kind == at.kind for selector in tree.info.resources)}:
         _store(tree, present[at], owned, key)
     if unresolved:
-        tree.put(Area.INVENTORY, "unresolved.yaml", {"unresolved": [_unresolved(one) for one in sorted(unresolved)]})
+        tree.put(
+            Area.INVENTORY,
+            "unresolved.yaml",
+            {"unresolved": [_unresolved(reference) for reference in sorted(unresolved)]},
+        )
     return tree
 
 
@@ -144,28 +148,28 @@ def _store(tree: MemoryTree, raw: JsonObject, owned: frozenset[str], key: bytes)
         tree.put(Area.INVENTORY, path_of(at), distilled)
 
 
-def _unresolved(one: Unresolved) -> JsonObject:
+def _unresolved(reference: Unresolved) -> JsonObject:
     return {
-        "by": {"kind": str(one.by.kind), "namespace": one.by.namespace, "name": one.by.name},
-        "kind": str(one.target.kind),
-        "namespace": one.target.namespace,
-        "name": one.target.name,
-        "reason": str(one.reason),
+        "by": {"kind": str(reference.by.kind), "namespace": reference.by.namespace, "name": reference.by.name},
+        "kind": str(reference.target.kind),
+        "namespace": reference.target.namespace,
+        "name": reference.target.name,
+        "reason": str(reference.reason),
     }
 
 
 def load_folder(folder: Path) -> list[JsonObject]:
-    """All objects in the YAML files of a folder, as ``kubectl get -o yaml`` printed them."""
+    """All objects in the YAML files of a folder, as ``kubectl get -o yaml`` prints them."""
     objects: list[JsonObject] = []
     for file in sorted(folder.glob("*.yaml")):
         objects += iterate_documents(load_documents(file.read_bytes(), file.name), file.name)
     return objects
 
 
-# Objects as an API server has them ---------------------------------------------------------------------------------
+# Objects of an API server ------------------------------------------------------------------------------------------
 
 W = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
-O = ClusterRef(kinds.CAPI_CLUSTER, "tenant-a", "orders")  # noqa: E741 - the letters of the recordings
+O = ClusterRef(kinds.CAPI_CLUSTER, "tenant-a", "orders")  # noqa: E741 - the recordings use these letters
 _API_VERSIONS = {kinds.SVELTOS_CLUSTER: "lib.projectsveltos.io/v1beta1", kinds.CAPI_CLUSTER: "cluster.x-k8s.io/v1beta2"}
 
 
@@ -201,7 +205,7 @@ def secret(name: str, data: Mapping[str, str], namespace: str = "default", **met
 
 
 def profile(name: str, spec: JsonObject, *matching: ClusterRef, namespace: str = "") -> JsonObject:
-    """A ClusterProfile, or with a namespace a Profile, that Sveltos says matches some clusters."""
+    """A ClusterProfile, or a Profile if there is a namespace, whose status lists the matching clusters."""
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
     refs = [
         {"apiVersion": _API_VERSIONS[ref.kind], "kind": ref.kind.name, "namespace": ref.namespace, "name": ref.name}
@@ -222,7 +226,7 @@ def policy_ref(name: str, kind: str = "ConfigMap", namespace: str = "default", *
 
 
 def inventory_of(ref: ClusterRef, *profiles: JsonObject) -> JsonObject:
-    """A ClusterConfiguration; ``profiles`` are entries as ``deployed_by`` gives them."""
+    """A ClusterConfiguration. ``profiles`` are entries that ``deployed_by`` returns."""
     return {
         "apiVersion": "config.projectsveltos.io/v1beta1",
         "kind": "ClusterConfiguration",
@@ -248,9 +252,10 @@ def deployed_by(
     feature: str = "Resources",
     namespaced: bool = False,
 ) -> JsonObject:
-    """What a profile deployed: resources as ``group/Kind namespace/name``, a leading ``Local `` for such.
+    """The inventory entry of a profile.
 
-    ``namespaced``: it is a Profile.
+    A resource is written as ``group/Kind namespace/name``; the prefix ``Local `` marks a resource in the management
+    cluster. ``namespaced``: the profile is a Profile.
     """
     features: list[JsonObject] = []
     if resources:
@@ -277,7 +282,7 @@ def _entry(text: str) -> JsonObject:
 
 
 def summary(ref: ClusterRef, name: str, *, namespaced: bool = False, **features: str) -> JsonObject:
-    """The ClusterSummary of a profile; features as ``Resources="Provisioned hash"``. ``namespaced``: of a Profile."""
+    """The ClusterSummary of a profile. A feature is ``Resources="Provisioned hash"``. ``namespaced``: of a Profile."""
     prefix, label = ("p--", "profile-name") if namespaced else ("", "cluster-profile-name")
     return {
         "apiVersion": "config.projectsveltos.io/v1beta1",
@@ -294,8 +299,8 @@ def summary(ref: ClusterRef, name: str, *, namespaced: bool = False, **features:
         "spec": {"clusterNamespace": ref.namespace, "clusterName": ref.name, "clusterType": ref.type.capitalize()},
         "status": {
             "featureSummaries": [
-                {"featureID": feature, "status": said.partition(" ")[0], "hash": said.partition(" ")[2]}
-                for feature, said in features.items()
+                {"featureID": feature, "status": value.partition(" ")[0], "hash": value.partition(" ")[2]}
+                for feature, value in features.items()
             ]
         },
     }

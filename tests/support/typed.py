@@ -1,4 +1,4 @@
-"""A folder with a cluster and an archive, and commands that are typed there, each as a process of its own.
+"""A folder with a cluster and an archive, and commands that run there as child processes.
 
 This module must not be imported by the package.
 """
@@ -16,7 +16,7 @@ NEW_VALUE = "YmF0dGVyeS1zdGFwbGU="
 
 
 class TypedPlace:
-    """A folder with a cluster and storage, and the commands that are run there."""
+    """A folder with a cluster and a storage, and commands that run there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,20 +30,20 @@ class TypedPlace:
         self.run("capture --snapshot hourly")
 
     def write(self, name: str, content: str) -> None:
-        """Give an object its content: a document of YAML."""
+        """Write the YAML document of an object."""
         (self.folder / "cluster" / f"{name}.yaml").write_text(content)
 
     def read(self, name: str) -> str:
-        """What an object says now."""
+        """The live YAML document of an object."""
         return (self.folder / "cluster" / f"{name}.yaml").read_text()
 
     def run(self, command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command with the storage and the cluster of this place, expecting an exit code."""
+        """Run a command with the storage and the cluster of the folder. Fails on another exit code."""
         words = [*shlex.split(command), "--storage", "storage", "--from-dir", "cluster"]
         return self.exactly([sys.executable, "-m", "gitsnap", *words], code)
 
     def exactly(self, words: list[str], code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command line as it is."""
+        """Run a command line without changes."""
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         done = subprocess.run(
             words,
@@ -60,7 +60,7 @@ class TypedPlace:
 
 
 def config_map(name: str, text: str, extra: str = "") -> str:
-    """A ConfigMap with one text, and further lines at its end."""
+    """A ConfigMap with a text, and additional lines at its end."""
     return (
         f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: default\n"
         f"  labels:\n    app: {name}\ndata:\n  text: '{text}'\n{extra}"
@@ -68,7 +68,7 @@ def config_map(name: str, text: str, extra: str = "") -> str:
 
 
 def secret(value: str) -> str:
-    """A Secret with one value, in base64."""
+    """A Secret with a base64 value."""
     return (
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: password\n  namespace: default\n"
         f"type: addons.projectsveltos.io/cluster-profile\ndata:\n  password: {value}\n"
@@ -99,7 +99,7 @@ spec:
 
 
 def changed_place(folder: Path) -> TypedPlace:
-    """A cluster with one sample, in which two ConfigMaps and a Secret were changed since."""
+    """A cluster with a sample, and later changes of two ConfigMaps and a Secret."""
     place = TypedPlace(folder)
     place.write("database", config_map("database", "a: 2"))
     place.write("frontend", config_map("frontend", "b: 2"))

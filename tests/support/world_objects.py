@@ -1,6 +1,6 @@
-"""Worlds as the objects that an API server has when Sveltos carried them out, with noise that must not matter.
+"""Worlds as the objects of an API server after Sveltos deployed them, with noise that must not change a comparison.
 
-This module must not know what rows are to be expected.
+This module must not know which rows the tests expect.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _ZONE = "{{ .Cluster.metadata.labels.zone }}"
 
 @dataclass
 class Noise:
-    """What differs between two sides without meaning anything."""
+    """Differences between two sides that have no meaning."""
 
     seed: int
     defaults: bool = False
     owners: bool = False
-    """Whether the inventory says which source a resource came from, as older releases did."""
+    """Whether the inventory names the source of each resource, as older releases of Sveltos do."""
     hashes: bool = False
     """Whether Sveltos reports hashes of the values of releases."""
     failed: dict[tuple[ClusterRef, str], set[Slot]] = field(default_factory=dict)
@@ -64,29 +64,29 @@ class Noise:
 
 
 def objects(world: World, noise: Noise, *, carried_out: World | None = None) -> list[JsonObject]:
-    """The world as an API server has it; what Sveltos reports is about ``carried_out``, where that is another one."""
+    """The objects of a world. The reports of Sveltos describe ``carried_out`` if it is set, otherwise ``world``."""
     chance = random.Random(noise.seed)
     reported = carried_out or world
-    found = [cluster(one, env=world.env[one], zone=world.zone[one]) for one in CLUSTERS]
+    found = [cluster(ref, env=world.env[ref], zone=world.zone[ref]) for ref in CLUSTERS]
     for name in PROFILES:
-        matching = [one for one in CLUSTERS if reported.matches(one, name)]
+        matching = [ref for ref in CLUSTERS if reported.matches(ref, name)]
         if name not in world.absent:
             namespace = PROFILE_NAMESPACE if name == PROFILE else ""
             found.append(profile(profile_name(name), _spec(world, name, noise, chance), *matching, namespace=namespace))
-        found += [_summary(reported, one, name, noise) for one in matching]
+        found += [_summary(reported, ref, name, noise) for ref in matching]
     for (source, variant), ports in world.ports.items():
         found += _sources(world, source, variant, ports, chance)
     for namespace, value in world.values.items():
         found.append(config_map(_VALUES, {"values.yaml": _commented(f"fetched: {value}\n", chance)}, namespace))
     found += [
-        inventory_of(one, *(_entries(reported, one, name, noise, chance) for name in PROFILES)) for one in CLUSTERS
+        inventory_of(ref, *(_entries(reported, ref, name, noise, chance) for name in PROFILES)) for ref in CLUSTERS
     ]
     chance.shuffle(found)
     return found
 
 
 def profile_name(name: str) -> str:
-    """The name of a profile's object: the Profile is called like one of the ClusterProfiles."""
+    """The name of a profile's object. The Profile has the name of a ClusterProfile."""
     return "p" if name == PROFILE else name
 
 
@@ -99,11 +99,11 @@ def _commented(text: str, chance: random.Random) -> str:
     return f"# {chance.random()}\n{text}" if chance.random() < 0.3 else text
 
 
-# What people write --------------------------------------------------------------------------------------------------
+# Configuration ------------------------------------------------------------------------------------------------------
 
 
 def _sources(world: World, source: str, variant: str, ports: dict[str, int], chance: random.Random) -> list[JsonObject]:
-    """The ConfigMap or Secret of a source, and the ConfigMap that some of its documents stand in instead."""
+    """The ConfigMap or Secret of a source, and the second ConfigMap with some of its documents."""
     if source == HIDDEN:
         return [secret(HIDDEN, {"all.yaml": _text(source, ports, chance)})]
     namespace = variant if source == OWN else "default"
@@ -128,7 +128,7 @@ def _config_map_name(world: World, source: str, variant: str) -> str:
 
 
 def _spec(world: World, name: str, noise: Noise, chance: random.Random) -> JsonObject:
-    # Sveltos takes the namespace of a Profile for its references, whatever is written.
+    # Sveltos uses the namespace of a Profile for its references and ignores the namespace in the reference.
     written_namespace = chance.choice(("default", "", "nowhere")) if name == PROFILE else "default"
     written = {
         SHARED: policy_ref(_config_map_name(world, SHARED, ""), namespace=written_namespace),
@@ -164,12 +164,12 @@ def _spec(world: World, name: str, noise: Noise, chance: random.Random) -> JsonO
 
 
 def _is_missing(world: World, name: str, source: str) -> bool:
-    """Whether a source does not exist for some cluster that the profile selects.
+    """Whether the source is missing for a cluster that the profile selects.
 
-    Sveltos deploys nothing of a profile whose required source is missing, so such a world could not be carried out.
+    Sveltos deploys nothing of a profile whose required source is missing. The reference is therefore optional.
     """
-    selected = [one for one in CLUSTERS if world.matches(one, name)]
-    return any((source, variant_for(name, source, one)) not in world.ports for one in selected)
+    selected = [ref for ref in CLUSTERS if world.matches(ref, name)]
+    return any((source, variant_for(name, source, ref)) not in world.ports for ref in selected)
 
 
 def _chart(world: World, release: str, chance: random.Random) -> JsonObject:
@@ -182,7 +182,7 @@ def _chart(world: World, release: str, chance: random.Random) -> JsonObject:
         "releaseNamespace": "shop",
     }
     if release == READING:
-        # What is a template is compared as it is written: comments may hold actions.
+        # A template is compared as text, because comments may contain actions.
         return {**chart, "values": f"a: {asked.value}\nzone: {_ZONE}\n"}
     values_from = {"kind": "ConfigMap", "namespace": "", "name": _VALUES}
     return {**chart, "values": _commented(f"a: {asked.value}\n", chance), "valuesFrom": [values_from]}
@@ -191,7 +191,7 @@ def _chart(world: World, release: str, chance: random.Random) -> JsonObject:
 def _text(source: str, documents: dict[str, int], chance: random.Random) -> str:
     names = sorted(documents)
     if source == HIDDEN:
-        chance = random.Random(0)  # another order is another fingerprint
+        chance = random.Random(0)  # another order would give another fingerprint
     chance.shuffle(names)
     texts = []
     for name in names:
@@ -204,31 +204,31 @@ def _text(source: str, documents: dict[str, int], chance: random.Random) -> str:
     return chance.choice(["---\n", "--- # next\n"]).join(texts) or "# nothing\n"
 
 
-# What Sveltos reports -----------------------------------------------------------------------------------------------
+# Reports of Sveltos -------------------------------------------------------------------------------------------------
 
 
-def resources_hash(world: World, one: ClusterRef, name: str) -> str:
-    """What Sveltos reports of the resources of a profile on a cluster; it changes where the listed resources do."""
-    return f"{sorted(world.deployed(one, name))!r:.60}"
+def resources_hash(world: World, ref: ClusterRef, name: str) -> str:
+    """The hash that Sveltos reports for a profile's resources on a cluster. It changes with the listed resources."""
+    return f"{sorted(world.deployed(ref, name))!r:.60}"
 
 
-def failed_features(noise: Noise, one: ClusterRef, name: str) -> set[str]:
+def failed_features(noise: Noise, ref: ClusterRef, name: str) -> set[str]:
     """The features whose deployment failed."""
-    failed = {"Resources": bool(noise.failed.get((one, name))), "Helm": bool(noise.failed_releases.get((one, name)))}
+    failed = {"Resources": bool(noise.failed.get((ref, name))), "Helm": bool(noise.failed_releases.get((ref, name)))}
     return {feature for feature, has_failed in failed.items() if has_failed}
 
 
-def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObject:
+def _summary(world: World, ref: ClusterRef, name: str, noise: Noise) -> JsonObject:
     states = {
-        "Resources": "Failed" if noise.failed.get((one, name)) else "Provisioned",
-        "Helm": "Failed" if noise.failed_releases.get((one, name)) else "Provisioned",
+        "Resources": "Failed" if noise.failed.get((ref, name)) else "Provisioned",
+        "Helm": "Failed" if noise.failed_releases.get((ref, name)) else "Provisioned",
     }
-    installed = world.installed(one, name)
+    installed = world.installed(ref, name)
     found = summary(
-        one,
+        ref,
         profile_name(name),
         namespaced=name == PROFILE,
-        Resources=f"{states['Resources']} {resources_hash(world, one, name)}",
+        Resources=f"{states['Resources']} {resources_hash(world, ref, name)}",
         Helm=f"{states['Helm']} {sorted(installed)!r}",
     )
     if noise.hashes:
@@ -239,14 +239,14 @@ def _summary(world: World, one: ClusterRef, name: str, noise: Noise) -> JsonObje
     return found
 
 
-def _entries(world: World, one: ClusterRef, name: str, noise: Noise, chance: random.Random) -> JsonObject:
-    lost = noise.failed.get((one, name), set())
-    found = world.deployed(one, name)
+def _entries(world: World, ref: ClusterRef, name: str, noise: Noise, chance: random.Random) -> JsonObject:
+    lost = noise.failed.get((ref, name), set())
+    found = world.deployed(ref, name)
     listed = [slot for slot in found if slot not in lost]
     chance.shuffle(listed)
-    lost_releases = noise.failed_releases.get((one, name), set())
+    lost_releases = noise.failed_releases.get((ref, name), set())
     releases = [
-        _listed(release, what) for release, what in world.installed(one, name).items() if release not in lost_releases
+        _listed(release, what) for release, what in world.installed(ref, name).items() if release not in lost_releases
     ]
     entry = deployed_by(
         profile_name(name),
@@ -257,7 +257,7 @@ def _entries(world: World, one: ClusterRef, name: str, noise: Noise, chance: ran
     for resource, slot in zip((entry["Features"] or [{}])[0].get("resources", ()), listed, strict=True):
         resource["lastAppliedTime"] = f"2026-01-01T00:00:{chance.randrange(60):02}Z"
         if noise.owners:
-            resource["owner"] = _owner(world, found[slot], one, name)
+            resource["owner"] = _owner(world, found[slot], ref, name)
     return entry
 
 
@@ -270,10 +270,10 @@ def _listed(release: str, what: Installed) -> JsonObject:
     }
 
 
-def _owner(world: World, deployed: Deployed, one: ClusterRef, profile_name: str) -> JsonObject:
+def _owner(world: World, deployed: Deployed, ref: ClusterRef, profile_name: str) -> JsonObject:
     source = deployed.source
     if source == HIDDEN:
         return {"kind": "Secret", "namespace": "default", "name": HIDDEN}
-    name = _config_map_name(world, source, one.name) + ("-more" if deployed.document in world.elsewhere else "")
+    name = _config_map_name(world, source, ref.name) + ("-more" if deployed.document in world.elsewhere else "")
     own = source == OWN and profile_name != PROFILE
-    return {"kind": "ConfigMap", "namespace": one.namespace if own else "default", "name": name}
+    return {"kind": "ConfigMap", "namespace": ref.namespace if own else "default", "name": name}

@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback in front of the API server that lets one write fail, in the way a test wants.
+"""An HTTP proxy on loopback in front of the API server that adds a fault to a chosen write.
 
 Everything else is passed on. Dry runs are not counted.
 This module must not be imported by the package.
@@ -20,16 +20,16 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a write: instead of it, or in place of its answer."""
+    """A fault that replaces a write, or only its answer."""
 
     status: int = 0
-    """The answer that comes instead, without the server being asked; 0 for a connection that is cut."""
+    """Answer with this HTTP status without asking the server. 0 cuts the connection."""
     carried_out: bool = False
-    """Whether the server does carry the write out before the connection is cut."""
+    """Whether the server performs the write before the connection is cut."""
     always: bool = False
-    """Whether it meets every later attempt as well, until the proxy is healed."""
+    """Whether later writes have the fault too, until the proxy is healed."""
     act: Callable[[], None] = lambda: None
-    """Done at that moment: kill the process, or write something as somebody else."""
+    """Called at the fault: may kill the process, or write as another user."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class FaultyProxy:
     api: ApiServer
     url: str = ""
     writes: list[str] = field(default_factory=list)
-    """Method and path of each write that the server carried out."""
+    """Method and path of each write that the server performed."""
     before_write: Callable[[int], None] = lambda _number: None
     """Called before each write, with its number from 0."""
     _fault: Fault | None = None
@@ -48,16 +48,16 @@ class FaultyProxy:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def strike(self, position: int, fault: Fault) -> None:
-        """Let the write of this number (from 0, counted from now on) meet a fault."""
+        """Add a fault to the write at a position, counted from 0 and from now."""
         self._fault, self._position, self._seen = fault, position, 0
         self.writes.clear()
 
     def heal(self) -> None:
-        """Nothing fails any more."""
+        """Stop the fault."""
         self._fault = None
 
     def take(self) -> Fault | None:
-        """The fault that meets the next write, if it is its turn."""
+        """The fault of the next write, or None."""
         with self._lock:
             number, self._seen = self._seen, self._seen + 1
             fault = self._fault
@@ -66,7 +66,7 @@ class FaultyProxy:
         return fault if meets else None
 
     def kubeconfig(self) -> str:
-        """A kubeconfig file that leads through the proxy."""
+        """A kubeconfig file for the proxy."""
         return api_proxy.kubeconfig(self.api, self.url)
 
 
@@ -98,7 +98,7 @@ class _Handler(api_proxy.Handler):
 
 @contextlib.contextmanager
 def faulty_proxy(api: ApiServer) -> Iterator[FaultyProxy]:
-    """A proxy, stopped at the end."""
+    """Run a proxy."""
     proxy = FaultyProxy(api)
     with api_proxy.running(api, _Handler, proxy=proxy) as proxy.url:
         yield proxy

@@ -1,7 +1,7 @@
-"""Runs gitsnap so that it dies, or that the disk fails, at exactly the n-th call that changes a file.
+"""Runs gitsnap so that the process dies, or the disk fails, at exactly the n-th call that changes a file.
 
-A server process has a C library preloaded (``write_points.c``) and forks once for each run, so that a run costs no
-start of Python. Runs are what ``python -m tests.support.write_points`` reads from its standard input.
+A server process with a preloaded C library (``write_points.c``) forks for each run, so that a run does not start a new
+Python. ``python -m tests.support.write_points`` is the server; it reads the runs from its standard input.
 This module must not be imported by the package.
 """
 
@@ -34,13 +34,13 @@ _PATH_MAX = 4096
 
 
 class Fault(IntEnum):
-    """What happens at the point."""
+    """The fault at the point."""
 
     NONE = 0
     KILL = 1
-    """SIGKILL for gitsnap and the git that it runs."""
+    """SIGKILL for gitsnap and its git process."""
     FAIL = 2
-    """This call and all later ones fail with the error given."""
+    """This call and all later calls fail with the error of the run."""
 
 
 class _Control(ctypes.Structure):
@@ -58,20 +58,20 @@ class _Control(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a run."""
+    """The result of a run."""
 
     code: int
-    """Exit code, or the signal that ended it as a negative number."""
+    """The exit code, or the negative number of the signal that ended the process."""
     points: int
-    """Calls that changed a file below the folder."""
+    """The number of calls that changed a file below the folder."""
     said: str
     """Standard output and standard error."""
     calls: tuple[tuple[str, str, str], ...] = ()
-    """Name of the call, path, and a second path; where they were asked for."""
+    """Name, path and second path of each call, if they were requested."""
 
 
 class WritePoints:
-    """The server, and the one folder below which calls are counted."""
+    """The server, and the folder below which calls are counted."""
 
     def __init__(self, place: Path, library: Path) -> None:
         self.place = place
@@ -83,7 +83,7 @@ class WritePoints:
         variables = f"LD_PRELOAD='{library}' WRITE_POINTS='{self._control}'"
         wrapper = place / "bin" / "git"
         wrapper.parent.mkdir()
-        # Python gives git an environment of its own, so that the library gets there by the way of PATH.
+        # gitsnap starts git with a clean environment, so a wrapper in PATH preloads the library.
         wrapper.write_text(f'#!/bin/sh\n{variables} exec "{shutil.which("git")}" "$@"\n')
         wrapper.chmod(0o755)
         environment = {**os.environ, "LD_PRELOAD": str(library), "WRITE_POINTS": str(self._control)}
@@ -103,10 +103,10 @@ class WritePoints:
         scheduled: bool = False,
         settings: Mapping[str, float] | None = None,
     ) -> Ran:
-        """Run ``gitsnap WORDS`` below the folder; ``at`` is the number of the point, from 1 on.
+        """Run ``gitsnap WORDS`` below the folder. ``at`` is the number of the point, from 1.
 
-        ``scheduled``: a capture is one that retention may remove.
-        ``settings`` are constants of the archive that a small archive needs other values of (``_SETTINGS``).
+        ``scheduled``: retention may remove the sample of a capture.
+        ``settings``: other values for constants of the archive, for a small archive (``_SETTINGS``).
         """
         self._log.unlink(missing_ok=True)
         request = {
@@ -144,7 +144,7 @@ class WritePoints:
 
 @contextlib.contextmanager
 def write_points(place: Path) -> Iterator[WritePoints | None]:
-    """The server, in a folder of its own; None where there is no C compiler or no way to preload a library."""
+    """The server in its own folder. None without a C compiler or without a way to preload a library."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not sys.platform.startswith("linux"):
         yield None
@@ -167,7 +167,7 @@ _SETTINGS = {
     "settled": "gitsnap.archive.leftovers._SETTLED_SECONDS",
 }
 _SCHEDULED = SimpleNamespace(MANUAL=Trigger.SCHEDULE)
-"""What the command line gets in place of the enumeration: its own captures are never scheduled."""
+"""Replaces the enumeration in the command line, because captures of the command line are never scheduled."""
 _REHEARSED = (
     ("capture", "--from-dir", "cluster", "--snapshot", "hourly"),
     ("capture", "--from-dir", "cluster", "--snapshot", "hourly"),
@@ -176,7 +176,7 @@ _REHEARSED = (
 
 
 def _rehearse() -> None:
-    """Run every command once, somewhere else: loading the modules takes five times as long as a run then does."""
+    """Run each command once in another folder to load its modules, which takes five times as long as a later run."""
     here, out, err = Path.cwd(), sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as scratch, Path(os.devnull).open("w") as nothing:
         (Path(scratch) / "cluster").mkdir()
@@ -209,7 +209,7 @@ def _serve() -> None:
 
 
 def _run(request: dict[str, Any], control: _Control, said: Path) -> NoReturn:
-    """One run, in a process group of its own."""
+    """Run a command in its own process group."""
     code = 70
     try:
         os.setsid()

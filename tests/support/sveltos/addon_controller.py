@@ -1,7 +1,7 @@
-"""The addon-controller: its controllers over one cache, started, stopped, killed and started again.
+"""A simulated addon-controller: controllers that share a cache, and that can be started, killed and restarted.
 
-It follows addon-controller v1.14: what it deploys, withdraws and reports, from caches that lag and queues that wait.
-Nothing of it is taken from ``gitsnap.sveltos.matching`` or ``gitsnap.rollback.plan``, to which tests compare it.
+The simulator follows addon-controller v1.14 in deployments, withdrawals and reports, with lagging caches and queues.
+It uses neither ``gitsnap.sveltos.matching`` nor ``gitsnap.rollback.plan``, because tests compare them with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WATCHED = (
 
 
 class AddonController:
-    """One addon-controller and the managed clusters that it deploys to."""
+    """An addon-controller and the managed clusters that it deploys to."""
 
     def __init__(self, api: Api, timeline: Timeline, lags: Lags, managed: ManagedClusters | None = None) -> None:
         self.timeline = timeline
@@ -41,15 +41,15 @@ class AddonController:
         self._lags = lags
         self._manager = Manager(api, timeline, lags, WATCHED)
         self.problems: list[str] = []
-        """What went wrong and was tried again, over all lives."""
+        """Errors that led to a retry, of all processes."""
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._manager.alive
 
     def start(self) -> None:
-        """A new process, which remembers nothing."""
+        """Start a new process without memory."""
         self._manager = manager = Manager(self._api, self.timeline, self._lags, WATCHED, problems=self.problems)
         dependencies = DependencyManager(manager)
         SetController(manager, "Set")
@@ -60,9 +60,9 @@ class AddonController:
         manager.start(dependencies.start)
 
     def stop(self) -> None:
-        """The process ends, at whatever moment: nothing that it had begun goes on."""
+        """Kill the process. Work in progress ends."""
         self._manager.stop()
 
     def receive(self, change: str, document: JsonObject) -> None:
-        """An event of the management cluster."""
+        """Receive an event of the management cluster."""
         self._manager.receive(change, document)

@@ -1,6 +1,6 @@
-"""Managed clusters as the management cluster has them: which are ready, which match, and how they are referred to.
+"""Managed clusters in the management cluster: readiness, matches and references.
 
-This module must not import ``gitsnap.sveltos.matching``, which it is to be compared with.
+This module must not import ``gitsnap.sveltos.matching``, because tests compare it with that module.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from tests.support.sveltos.manager import Change, Manager, Queue
 from tests.support.sveltos.selectors import selects
 
 KINDS = (kinds.CAPI_CLUSTER, kinds.SVELTOS_CLUSTER)
-"""In the order in which Sveltos lists them."""
+"""The kinds of clusters, in the order in which Sveltos lists them."""
 
 _API_VERSIONS = {kinds.CAPI_CLUSTER: "cluster.x-k8s.io/v1beta2", kinds.SVELTOS_CLUSTER: "lib.projectsveltos.io/v1beta1"}
 _TYPES = {kinds.CAPI_CLUSTER: "Capi", kinds.SVELTOS_CLUSTER: "Sveltos"}
 
 
 def reference(cluster: ObjectKey) -> JsonObject:
-    """A cluster as a status names it."""
+    """The reference to a cluster in a status."""
     return {
         "apiVersion": _API_VERSIONS[cluster.kind],
         "kind": cluster.kind.name,
@@ -31,7 +31,7 @@ def reference(cluster: ObjectKey) -> JsonObject:
 
 
 def referred(entry: JsonObject, namespace: str = "") -> ObjectKey:
-    """The cluster that a reference names; a namespace that is given overrides its own."""
+    """The cluster that a reference names. ``namespace`` overrides the namespace of the reference."""
     kind = kinds.CAPI_CLUSTER if entry["kind"] == "Cluster" else kinds.SVELTOS_CLUSTER
     return ObjectKey(kind, namespace or entry.get("namespace") or "", entry["name"])
 
@@ -50,12 +50,12 @@ def ready(document: JsonObject) -> bool:
 
 
 def paused(document: JsonObject) -> bool:
-    """Whether deployments to a cluster wait."""
+    """Whether deployments to a cluster are paused."""
     return bool((document.get("spec") or {}).get("paused"))
 
 
 def connection_down(document: JsonObject) -> bool:
-    """Whether a set passes a cluster over although it matches."""
+    """Whether the connection is down, so that a set does not select the cluster."""
     return (document.get("status") or {}).get("connectionStatus") == "Down"
 
 
@@ -65,12 +65,12 @@ def labels_of(document: JsonObject) -> dict[str, str]:
 
 
 def deleting(document: JsonObject) -> bool:
-    """Whether an object is on its way out."""
+    """Whether an object is being deleted."""
     return "deletionTimestamp" in document["metadata"]
 
 
 def matching(manager: Manager, spec: JsonObject, namespace: str) -> list[ObjectKey]:
-    """The clusters that a selector matches and references name, as the cache has them; the references unchecked."""
+    """The clusters in the cache that a selector matches, and the referenced clusters, which may not exist."""
     found = [
         key
         for kind in KINDS
@@ -84,19 +84,19 @@ def matching(manager: Manager, spec: JsonObject, namespace: str) -> list[ObjectK
 
 
 def unique(clusters: Iterable[ObjectKey]) -> list[ObjectKey]:
-    """Each once, in their order."""
+    """Remove duplicates, and keep the order."""
     return list(dict.fromkeys(clusters))
 
 
 def referenced_in(status: JsonObject, *fields: str) -> list[ObjectKey]:
-    """The clusters in lists of a status."""
+    """The clusters in the given lists of a status."""
     return [referred(entry) for field in fields for entry in status.get(field) or ()]
 
 
 class Consumers:
-    """Who must look again when a cluster changes: the predicates of Sveltos, and its maps of matches and selectors.
+    """The objects to reconcile when a cluster changes: the predicates of Sveltos and its maps of matches.
 
-    The maps are what a controller remembers of its last look at an object, so they are empty after a restart.
+    The maps come from the last reconciliation of each object, so they are empty after a restart.
     """
 
     def __init__(self, manager: Manager, queue: Queue) -> None:
@@ -108,17 +108,17 @@ class Consumers:
             manager.on(kind, self.changed)
 
     def remember(self, key: ObjectKey, found: Sequence[ObjectKey], selector: Any) -> None:
-        """What an object matches now."""
+        """Record the matches and the selector of an object."""
         self.clusters[key] = found
         self.selectors[key] = selector
 
     def forget(self, key: ObjectKey) -> None:
-        """An object is gone."""
+        """Forget a deleted object."""
         self.clusters.pop(key, None)
         self.selectors.pop(key, None)
 
     def changed(self, change: Change) -> None:
-        """A cluster changed in the cache."""
+        """Queue the objects that a change of a cluster concerns."""
         document = change.new or change.old
         if document is None or not _concerns(change):
             return
@@ -130,7 +130,7 @@ class Consumers:
 
 
 def _selects_or_empty(selector: Any, labels: dict[str, str]) -> bool:
-    """An empty selector wakes its owner although it matches nothing."""
+    """Whether a selector selects labels or is empty. An empty selector also triggers its owner."""
     empty = not selector or not (selector.get("matchLabels") or selector.get("matchExpressions"))
     return empty or selects(selector, labels)
 

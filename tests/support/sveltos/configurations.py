@@ -1,4 +1,4 @@
-"""Random management clusters: clusters, sets, profiles of both kinds with content, in every mode that Sveltos has.
+"""Random management clusters: clusters, sets, and profiles of both kinds with content, in every mode of Sveltos.
 
 This module must not be imported by the package.
 """
@@ -21,7 +21,7 @@ _LABELS, _VALUES = ("env", "tier"), ("a", "b")
 _NAMESPACES, _CLUSTERS = ("one", "two"), ("east", "west")
 _CONTENTS = ("c1", "c2", "c3", "c4")
 SHARED = "moving"
-"""A resource that several ConfigMaps may bring."""
+"""A resource that several ConfigMaps may contain."""
 
 _labels = st.dictionaries(st.sampled_from(_LABELS), st.sampled_from(_VALUES), max_size=2)
 _terms = st.one_of(
@@ -62,7 +62,7 @@ _policy_refs = st.lists(
     ),
     min_size=1,
     max_size=2,
-    unique_by=lambda one: one["name"],
+    unique_by=lambda reference: reference["name"],
 )
 _charts = st.lists(st.sampled_from(("1.0.0", "2.0.0")), max_size=1)
 _modes = st.sampled_from(["Continuous"] * 7 + ["OneTime", "DryRun"])
@@ -101,9 +101,9 @@ def _some(*names: str) -> st.SearchStrategy[list[str]]:
 
 @st.composite
 def configurations(draw: st.DrawFn) -> list[JsonObject]:
-    """Two clusters in each of two namespaces, sets, profiles, and the ConfigMaps that these refer to.
+    """Two clusters in each of two namespaces, sets, profiles, and the ConfigMaps that the profiles refer to.
 
-    No Profile has the name of a ClusterProfile: Sveltos takes one for the other where it looks for dependents.
+    No Profile has the name of a ClusterProfile, because Sveltos confuses the two when it looks for dependents.
     """
     objects = [managed(name, namespace) for namespace in _NAMESPACES for name in _CLUSTERS]
     for document in objects:
@@ -123,9 +123,9 @@ def configurations(draw: st.DrawFn) -> list[JsonObject]:
 
 @st.composite
 def lags(draw: st.DrawFn, most: float = 2.0) -> Lags:
-    """Delays of each cache, queue and worker: some instant, some of milliseconds, some of seconds.
+    """Delays of each cache, queue and worker: none, milliseconds or seconds.
 
-    A label or selector is in Sveltos' caches before the time is over that a rollback gives it (docs/ROLLBACK.md).
+    A label or selector reaches the caches of Sveltos within the time that a rollback allows (docs/ROLLBACK.md).
     """
     if most >= CACHE_SECONDS:
         raise ValueError(f"a rollback assumes that no cache is {CACHE_SECONDS} seconds behind")

@@ -1,6 +1,6 @@
-"""What a ClusterSummary asks for: the documents of its references, its charts and its kustomizations, in their order.
+"""The desired content of a ClusterSummary: documents of its references, charts and kustomizations, in order.
 
-This module must not know what runs where.
+This module must not know what runs in which cluster.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.sveltos.manager import Manager
 from tests.support.sveltos.selectors import rendered
 
 FEATURES = {"Resources": "policyRefs", "Helm": "helmCharts", "Kustomize": "kustomizationRefs"}
-"""Feature -> the field of the spec."""
+"""Feature -> its field of the spec."""
 
 _SECRET_TYPE = "addons.projectsveltos.io/cluster-profile"
 _CLUSTER_SCOPED = frozenset({"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"})
@@ -30,12 +30,12 @@ _TEMPLATE = "projectsveltos.io/template"
 
 
 class FailedError(Exception):
-    """A deployment fails, and is not tried again before something changes."""
+    """A deployment that fails and is not retried before its fingerprint changes."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference of one cluster, resolved."""
+    """A reference, resolved for a cluster."""
 
     key: ObjectKey
     optional: bool
@@ -44,7 +44,7 @@ class Reference:
 
 
 def references(summary: JsonObject, field: str, cluster: JsonObject) -> list[Reference]:
-    """The ConfigMaps and Secrets of a list of references, Local ones first. Raises KeyError for a missing label."""
+    """The ConfigMaps and Secrets of a list of references, local first. Raises KeyError for a missing label."""
     found = []
     for entry in summaries.spec_of(summary).get(field) or ():
         if entry.get("kind") not in ("ConfigMap", "Secret"):
@@ -54,15 +54,15 @@ def references(summary: JsonObject, field: str, cluster: JsonObject) -> list[Ref
         key = ObjectKey(kind, namespace, rendered(entry["name"], cluster))
         local = entry.get("deploymentType") == "Local"
         found.append(Reference(key, bool(entry.get("optional")), int(entry.get("tier") or 100), local))
-    return sorted(found, key=lambda one: not one.local)
+    return sorted(found, key=lambda reference: not reference.local)
 
 
 def mentioned(summary: JsonObject, cluster: JsonObject) -> set[ObjectKey]:
-    """Everything whose change makes Sveltos look at a ClusterSummary again."""
+    """The objects whose changes make Sveltos reconcile a ClusterSummary."""
     found = set()
     for field in ("policyRefs", "kustomizationRefs"):
         try:
-            found |= {one.key for one in references(summary, field, cluster)}
+            found |= {reference.key for reference in references(summary, field, cluster)}
         except KeyError:
             continue
     for chart in summaries.spec_of(summary).get("helmCharts") or ():
@@ -71,7 +71,7 @@ def mentioned(summary: JsonObject, cluster: JsonObject) -> set[ObjectKey]:
 
 
 def fingerprint(manager: Manager, summary: JsonObject, feature: str, cluster: JsonObject) -> str:
-    """The hash by which Sveltos tells that something changed: the mode, the references and what they hold."""
+    """The hash by which Sveltos detects a change: of the mode, of the references and of their contents."""
     spec = summaries.spec_of(summary)
     parts: list[Any] = [spec.get("syncMode") or "Continuous", spec.get("tier"), spec.get(FEATURES[feature])]
     for key in sorted(mentioned(summary, cluster)) if feature != "Helm" else sorted(_chart_sources(spec, cluster)):
@@ -83,7 +83,7 @@ def fingerprint(manager: Manager, summary: JsonObject, feature: str, cluster: Js
 
 
 def source(manager: Manager, key: ObjectKey) -> JsonObject | None:
-    """A ConfigMap, or a Secret of Sveltos' type: Secrets of other types are not in its cache."""
+    """A ConfigMap, or a Secret of the type of Sveltos. Sveltos does not cache Secrets of other types."""
     document = manager.get(key)
     if document is not None and key.kind == kinds.SECRET and document.get("type") != _SECRET_TYPE:
         return None
@@ -93,7 +93,7 @@ def source(manager: Manager, key: ObjectKey) -> JsonObject | None:
 def desired(
     manager: Manager, summary: JsonObject, feature: str, cluster: JsonObject
 ) -> Iterator[tuple[Slot, Deployed]]:
-    """What to deploy, one by one. Raises FailedError at the first that cannot be had."""
+    """Yield the resources or releases to deploy. Raises FailedError at the first source that is missing or invalid."""
     profile, spec = summaries.profile_of(summary), summaries.spec_of(summary)
     tier = int(spec.get("tier") or 100)
     if feature == "Helm":
@@ -134,14 +134,17 @@ def _documents(document: JsonObject, feature: str, cluster: JsonObject, *, local
                 text = rendered(text, cluster)
             except KeyError as error:
                 raise FailedError(f"template: the cluster has no label {error}") from None
-        for one in _parsed(document, text):
-            yield _slot(one, local=local), json.dumps(one, sort_keys=True)
+        for parsed in _parsed(document, text):
+            yield _slot(parsed, local=local), json.dumps(parsed, sort_keys=True)
 
 
 def _parsed(document: JsonObject, text: str) -> list[Any]:
     try:
-        found = [one for one in yaml.safe_load_all(text) if one]
-        if all(isinstance(one, dict) and one.get("kind") and (one.get("metadata") or {}).get("name") for one in found):
+        found = [document for document in yaml.safe_load_all(text) if document]
+        if all(
+            isinstance(document, dict) and document.get("kind") and (document.get("metadata") or {}).get("name")
+            for document in found
+        ):
             return found
     except yaml.YAMLError:
         pass

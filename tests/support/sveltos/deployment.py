@@ -1,6 +1,6 @@
-"""One deployment or withdrawal of one feature in one cluster, as the addon-controller's workers do it.
+"""The deployment or withdrawal of a feature in a cluster, as the workers of the addon-controller do it.
 
-This module must not know of queues, nor when a worker runs.
+This module must not know about queues or the time at which a worker runs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tests.support.sveltos.manager import Manager
 
 
 class ConflictingError(Exception):
-    """A resource is there because of another source or another profile; tried again every minute."""
+    """The resource belongs to another source or profile. The deployment is retried every minute."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a worker's task ended."""
+    """The result of a worker's task."""
 
     fingerprint: str
     status: str
@@ -31,7 +31,7 @@ class Outcome:
 def deploy(
     manager: Manager, managed: ManagedClusters, summary: JsonObject, feature: str, cluster: JsonObject, fingerprint: str
 ) -> Outcome:
-    """Deploy what is asked for, then take away what is not asked for any more; a failure takes nothing away."""
+    """Deploy the desired resources, then remove stale resources. A failed deployment removes nothing."""
     profile, where = summaries.profile_of(summary), ObjectKey.of(cluster)
     if summaries.spec_of(summary).get("syncMode") == "DryRun":
         return Outcome(fingerprint, "Provisioned")
@@ -43,7 +43,7 @@ def deploy(
             managed.put(where, slot, deployed)
             done.append((slot, deployed))
     except FailedError as error:
-        # A reference that is missing ends the deployment before anything is reported of it.
+        # A missing reference ends the deployment before its resources are reported.
         done = [] if "does not exist" in str(error) else done
         outcome = Outcome(fingerprint, "FailedNonRetriable", str(error))
     except ConflictingError as error:
@@ -60,7 +60,7 @@ def deploy(
 def withdraw(
     manager: Manager, managed: ManagedClusters, summary: JsonObject, feature: str, cluster: JsonObject
 ) -> Outcome:
-    """Take away all that a feature of a profile deployed, or only Sveltos' marks on it; nothing in DryRun."""
+    """Remove the resources of a feature of a profile, or only the marks of Sveltos. In DryRun nothing is removed."""
     profile, where = summaries.profile_of(summary), ObjectKey.of(cluster)
     spec = summaries.spec_of(summary)
     if spec.get("syncMode") == "DryRun":
@@ -76,13 +76,13 @@ def withdraw(
 
 
 def _check(managed: ManagedClusters, cluster: ObjectKey, slot: Slot, wanted: Deployed) -> None:
-    """Whether a resource may be deployed. Raises ConflictingError."""
-    there = managed.of(cluster).get(slot)
-    if there is None or there.owner is None or wanted.tier < there.tier:
+    """Raise ConflictingError if a resource may not be deployed."""
+    present = managed.of(cluster).get(slot)
+    if present is None or present.owner is None or wanted.tier < present.tier:
         return
-    other_source = there.source != wanted.source and wanted.source_tier >= there.source_tier
-    if other_source or there.owner != wanted.owner:
+    other_source = present.source != wanted.source and wanted.source_tier >= present.source_tier
+    if other_source or present.owner != wanted.owner:
         raise ConflictingError(
             f"A conflict was detected while deploying resource {slot}. This resource is currently deployed because of"
-            f" {there.source or there.owner}"
+            f" {present.source or present.owner}"
         )

@@ -1,7 +1,7 @@
-"""The controller of ClusterSummaries: when a feature is deployed or withdrawn, and what its status says.
+"""The controller of ClusterSummaries: when a feature is deployed or withdrawn, and which status is written.
 
-It reads the result of a worker only when it looks at the ClusterSummary again, ten seconds later; until then only a
-change of the spec makes it look. This module must not decide which clusters match.
+The controller reads the result of a worker when it reconciles the ClusterSummary again, ten seconds later. Until then
+only a change of the spec triggers a reconciliation. This module must not decide which clusters match.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Task = tuple[ObjectKey, str]
 
 @dataclass
 class _Memory:
-    """What one life of the process knows."""
+    """State that is lost when the process ends."""
 
     outcomes: dict[Task, Outcome] = field(default_factory=dict)
     removals: dict[Task, Outcome] = field(default_factory=dict)
     running: dict[Task, str] = field(default_factory=dict)
-    """Tasks with a worker: ``deploy`` or ``withdraw``."""
+    """Task -> the work that is under way: ``deploy`` or ``withdraw``."""
     cooldowns: dict[ObjectKey, tuple[float, Any]] = field(default_factory=dict)
     deletions: dict[ObjectKey, float] = field(default_factory=dict)
 
     def forget(self, key: ObjectKey) -> None:
-        """A ClusterSummary is gone; a later one of its name is another."""
+        """Forget a deleted ClusterSummary: a later object with its name is another object."""
         self.cooldowns.pop(key, None)
         self.deletions.pop(key, None)
         for feature in FEATURES:
@@ -48,7 +48,7 @@ class _Memory:
 
 
 class SummaryController:
-    """Deploys what ClusterSummaries ask for."""
+    """Deploys and withdraws the features of ClusterSummaries."""
 
     def __init__(self, manager: Manager, managed: ManagedClusters) -> None:
         self.queue = Queue("ClusterSummary", self.reconcile)
@@ -61,7 +61,7 @@ class SummaryController:
         for kind in (kinds.CONFIG_MAP, kinds.SECRET):
             manager.on(kind, self._source_changed)
 
-    # What wakes it ------------------------------------------------------------------------------------------------
+    # Triggers -----------------------------------------------------------------------------------------------------
 
     def _changed(self, change: Change) -> None:
         old, new = change.old, change.new
@@ -96,10 +96,10 @@ class SummaryController:
             if concerned(summary):
                 self._manager.add(self.queue, key)
 
-    # What it does -------------------------------------------------------------------------------------------------
+    # Reconciliation -----------------------------------------------------------------------------------------------
 
     def reconcile(self, key: ObjectKey) -> float | None:
-        """Look at one ClusterSummary."""
+        """Reconcile a ClusterSummary. Returns the seconds until the next reconciliation, or None."""
         summary = self._manager.get(key)
         if summary is None:
             self._memory.forget(key)
@@ -121,7 +121,7 @@ class SummaryController:
         if not self._prerequisites_deployed(summary):
             return self._cool_down(key, summary, RETRY)
         waits = [self._feature(key, summary, feature, cluster) for feature in FEATURES]
-        longest = max((one for one in waits if one is not None), default=None)
+        longest = max((wait for wait in waits if wait is not None), default=None)
         return None if longest is None else self._cool_down(key, summary, longest)
 
     def _cool_down(self, key: ObjectKey, summary: JsonObject, seconds: float) -> float:
@@ -138,7 +138,7 @@ class SummaryController:
         return True
 
     def _feature(self, key: ObjectKey, summary: JsonObject, feature: str, cluster: JsonObject) -> float | None:
-        """Deploy one feature if anything about it changed; seconds until its result is looked at."""
+        """Deploy a feature if its fingerprint changed. Returns the seconds until its result is read, or None."""
         status = _feature_status(summary, feature)
         if not summaries.spec_of(summary).get(FEATURES[feature]) and status is None:
             return None
@@ -172,13 +172,17 @@ class SummaryController:
             new["hash"] = value
         if message:
             new["failureMessage"] = message
-        found = [one for one in _features(self._manager.api.get(key)) if one["featureID"] != feature]
+        found = [
+            feature_summary
+            for feature_summary in _features(self._manager.api.get(key))
+            if feature_summary["featureID"] != feature
+        ]
         self._manager.api.patch_status(key, {"featureSummaries": [*found, new]})
 
     # Workers ------------------------------------------------------------------------------------------------------
 
     def _start(self, task: Task, what: str) -> None:
-        """Hand a task to a worker, unless one has it already: what changes meanwhile waits for the next look."""
+        """Start a worker for a task unless a worker has it. A later change waits for the next reconciliation."""
         summary = self._manager.get(task[0])
         if task not in self._memory.running and summary is not None:
             self._memory.running[task] = what
@@ -186,7 +190,7 @@ class SummaryController:
             self._manager.after(lag, lambda: self._run(task, what, summary))
 
     def _run(self, task: Task, what: str, summary: JsonObject) -> None:
-        """What a worker does, with the ClusterSummary as it was when it began."""
+        """Do the work of a worker, with the ClusterSummary as it was when the task was started."""
         del self._memory.running[task]
         cluster = self._manager.get(summaries.cluster_of(summary))
         if cluster is None:
@@ -202,7 +206,7 @@ class SummaryController:
     # Deletion -----------------------------------------------------------------------------------------------------
 
     def _delete(self, key: ObjectKey, summary: JsonObject) -> float | None:
-        """Withdraw, and look again ten seconds later whether it is done."""
+        """Withdraw the features, and check ten seconds later whether they are withdrawn."""
         now = self._manager.timeline.now
         if now < self._memory.deletions.get(key, now - RETRY) + RETRY:
             return RETRY
@@ -217,13 +221,13 @@ class SummaryController:
                 return None
             if self._is_needed(summary) or not self._withdrawn(key, summary):
                 return RETRY
-        left = [one for one in summary["metadata"].get("finalizers") or () if one != FINALIZER]
+        left = [finalizer for finalizer in summary["metadata"].get("finalizers") or () if finalizer != FINALIZER]
         with contextlib.suppress(NotFoundError):
             self._manager.api.patch(key, {"metadata": {"finalizers": left or None}})
         return None
 
     def _is_needed(self, summary: JsonObject) -> bool:
-        """Whether another profile on the cluster still depends on this one."""
+        """Whether another profile on the cluster still depends on the profile of a ClusterSummary."""
         profile, cluster = summaries.profile_of(summary), summaries.cluster_of(summary)
         others: Iterable[JsonObject] = self._manager.all(kinds.CLUSTER_SUMMARY).values()
         return any(
@@ -254,7 +258,7 @@ class SummaryController:
 
 
 def _due(summary: JsonObject) -> bool:
-    """Whether anything is deployed at all: under OneTime only what was never deployed."""
+    """Whether a ClusterSummary is deployed. In the mode OneTime, a feature is deployed only once."""
     spec = summaries.spec_of(summary)
     if spec.get("syncMode") != "OneTime":
         return True
@@ -266,7 +270,7 @@ def _due(summary: JsonObject) -> bool:
 
 
 def _provisioned(summary: JsonObject) -> bool:
-    features = {one["featureID"]: one["status"] for one in _features(summary)}
+    features = {entry["featureID"]: entry["status"] for entry in _features(summary)}
     spec = summaries.spec_of(summary)
     return all(status == "Provisioned" for status in features.values()) and all(
         feature in features for feature, part in FEATURES.items() if spec.get(part)
@@ -278,7 +282,7 @@ def _features(summary: JsonObject) -> list[Any]:
 
 
 def _feature_status(summary: JsonObject, feature: str) -> JsonObject | None:
-    return next((one for one in _features(summary) if one["featureID"] == feature), None)
+    return next((entry for entry in _features(summary) if entry["featureID"] == feature), None)
 
 
 def _content(document: JsonObject) -> list[Any]:

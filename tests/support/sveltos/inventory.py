@@ -1,7 +1,7 @@
-"""ClusterConfigurations: what the addon-controller says is deployed, which is not always what runs.
+"""ClusterConfigurations: the resources that the addon-controller reports. The running resources may differ.
 
-A deployment that failed leaves only the entries of what came before the failure. This module must not look at
-managed clusters.
+A failed deployment leaves only the entries of the resources before the failure. This module must not look at managed
+clusters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def key_for(cluster: ObjectKey) -> ObjectKey:
 
 
 def add_profile(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> None:
-    """Note that a profile matches a cluster."""
+    """Record that a profile matches a cluster."""
     key, owner = key_for(cluster), ObjectKey.of(profile)
     document = manager.get(key)
     if document is None:
@@ -44,7 +44,7 @@ def add_profile(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> No
         except AlreadyExistsError:
             document = manager.api.get(key)
     owners = list(document["metadata"].get("ownerReferences") or ())
-    if not any(one["uid"] == profile["metadata"]["uid"] for one in owners):
+    if not any(reference["uid"] == profile["metadata"]["uid"] for reference in owners):
         reference = {
             "apiVersion": "config.projectsveltos.io/v1beta1",
             "kind": owner.kind.name,
@@ -59,13 +59,13 @@ def add_profile(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> No
 
 
 def remove_profile(manager: Manager, profile: ObjectKey, cluster: ObjectKey) -> None:
-    """Forget a profile; the object goes with the last one."""
+    """Remove a profile. The ClusterConfiguration is deleted with its last profile."""
     key = key_for(cluster)
     document = manager.api.get(key)
     owners = [
-        one
-        for one in document["metadata"].get("ownerReferences") or ()
-        if (one["kind"], one["name"]) != (profile.kind.name, profile.name)
+        reference
+        for reference in document["metadata"].get("ownerReferences") or ()
+        if (reference["kind"], reference["name"]) != (profile.kind.name, profile.name)
     ]
     if not owners:
         manager.api.delete(key)
@@ -77,11 +77,11 @@ def remove_profile(manager: Manager, profile: ObjectKey, cluster: ObjectKey) -> 
 
 
 def reported_clusters(manager: Manager, profile: ObjectKey) -> list[ObjectKey]:
-    """The clusters whose ClusterConfiguration names a profile, as the cache has them."""
+    """The clusters whose ClusterConfiguration names a profile, according to the cache."""
     found = []
     for key, document in manager.all(kinds.CLUSTER_CONFIGURATION).items():
         owners = document["metadata"].get("ownerReferences") or ()
-        own = any((one["kind"], one["name"]) == (profile.kind.name, profile.name) for one in owners)
+        own = any((reference["kind"], reference["name"]) == (profile.kind.name, profile.name) for reference in owners)
         if own and profile.namespace in ("", key.namespace):
             labels = document["metadata"]["labels"]
             capi = labels["projectsveltos.io/cluster-type"] == "Capi"
@@ -93,7 +93,7 @@ def reported_clusters(manager: Manager, profile: ObjectKey) -> list[ObjectKey]:
 def report(
     manager: Manager, profile: ObjectKey, cluster: ObjectKey, feature: str, entries: Iterable[tuple[Slot, Deployed]]
 ) -> None:
-    """Write what a feature of a profile has deployed; no entries take the list away."""
+    """Write the deployed resources of a feature of a profile. Without entries, the list is removed."""
     key = key_for(cluster)
     field, name = _LISTS[profile.kind]
     try:
@@ -108,7 +108,7 @@ def report(
     listed = [_entry(slot, deployed) for slot, deployed in entries]
     if listed:
         new["charts" if feature == "Helm" else "resources"] = listed
-    features = [one for one in profiles[position].get("Features") or () if one["featureID"] != feature]
+    features = [entry for entry in profiles[position].get("Features") or () if entry["featureID"] != feature]
     profiles[position] = {name: profile.name, "Features": [*features, new]}
     manager.api.patch_status(key, {field: profiles})
 

@@ -1,6 +1,6 @@
-"""How long everything takes: a watch event until a cache has it, a queue until a worker takes a key, a deployment.
+"""Delays of the simulator: of watch events until the cache, of keys in queues, and of deployments.
 
-This module must not know what is delayed.
+This module must not know which actions are delayed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 class Lags:
     """Delays in seconds, drawn between two bounds with a fixed seed.
 
-    ``exact`` replaces the draws of one name: each value once, in their order, then the bounds again.
+    ``exact`` lists the first draws of a name, in order. Later draws use the bounds.
     """
 
     seed: int = 0
@@ -25,7 +25,7 @@ class Lags:
         self._random = random.Random(self.seed)
 
     def draw(self, name: str, detail: str = "") -> float:
-        """A delay of a name such as ``cache``; the bounds of ``cache ClusterSet`` go before those of ``cache``."""
+        """Draw a delay for a name such as ``cache``. Bounds of ``cache ClusterSet`` take precedence over ``cache``."""
         full = f"{name} {detail}".rstrip()
         if self.exact.get(full):
             return self.exact[full].pop(0)
@@ -40,8 +40,8 @@ DEFAULT: Mapping[str, tuple[float, float]] = {
     "sync": (0.05, 0.5),
     "request": (0.005, 0.03),
 }
-"""What was seen of a running addon-controller on two cores. ``sync`` is the first list after a start, ``request`` what
-a request of a client takes."""
+"""Delays of a running addon-controller on two cores. ``sync`` is the first list after a start, ``request`` a request
+of a client."""
 
 INSTANT: Mapping[str, tuple[float, float]] = {**dict.fromkeys(DEFAULT, (0.0, 0.0)), "request": (0.001, 0.001)}
-"""No delay at all: the controllers have acted before the next write."""
+"""No delays: the controllers act before the next write."""

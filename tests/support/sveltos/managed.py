@@ -1,6 +1,6 @@
-"""Managed clusters: what runs there, who put it there, and every addition, change and deletion with its moment.
+"""Managed clusters: their resources, the owner of each resource, and a log of additions, changes and deletions.
 
-They outlive the controller: ``dump`` and ``load`` keep them while the simulator's process is down.
+They outlive the controller: ``dump`` and ``load`` preserve them while the simulator's process is down.
 This module must not decide what is deployed.
 """
 
@@ -13,22 +13,22 @@ from typing import Any
 from gitsnap.core.model import Kind, ObjectKey
 
 WITHDRAWN, STALE = "withdrawn", "no longer asked for"
-"""Why something is deleted: its profile stopped matching, or brings less."""
+"""The cause of a deletion: the profile no longer matches, or it no longer contains the resource."""
 
 RELEASE = "HelmRelease"
-"""Stands in ``Slot.kind`` for a Helm release."""
+"""The value of ``Slot.kind`` for a Helm release."""
 
 
 @dataclass(frozen=True, order=True)
 class Slot:
-    """A resource or a release in one cluster."""
+    """A resource or a release in a cluster."""
 
     kind: str
     """``Service``, ``Deployment.apps``, or RELEASE."""
     namespace: str
     name: str
     local: bool = False
-    """Whether it is in the management cluster, on behalf of the managed one."""
+    """Whether it is in the management cluster, on behalf of the managed cluster."""
 
     def __str__(self) -> str:
         place = f"{self.namespace}/" if self.namespace else ""
@@ -37,12 +37,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is in a slot, and why."""
+    """The content of a slot, and its origin."""
 
     content: str
     feature: str
     owner: ObjectKey | None
-    """The profile, None of what Sveltos left behind (``LeavePolicies``)."""
+    """The profile. None for a resource that Sveltos left behind (``LeavePolicies``)."""
     tier: int = 100
     source: ObjectKey | None = None
     """The ConfigMap or Secret that it was deployed from."""
@@ -51,16 +51,16 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Happening:
-    """One line of the log of the managed clusters."""
+    """A line of the log of the managed clusters."""
 
     time: float
     cluster: ObjectKey
     change: str
-    """``ADDED``, ``MODIFIED``, ``DELETED``, or ``LEFT`` where only the mark of Sveltos was taken off."""
+    """``ADDED``, ``MODIFIED``, ``DELETED``, or ``LEFT`` if only the marks of Sveltos were removed."""
     slot: Slot
     owner: ObjectKey | None
     why: str = ""
-    """Of a deletion: WITHDRAWN or STALE, ``""`` where that is not known."""
+    """The cause of a deletion: WITHDRAWN or STALE, ``""`` if it is unknown."""
 
     def __str__(self) -> str:
         owner = f"{self.owner.kind.name} {self.owner.name}" if self.owner else "nobody"
@@ -70,7 +70,7 @@ class Happening:
 
 @dataclass
 class ManagedClusters:
-    """All of them."""
+    """The managed clusters, with a log of their changes."""
 
     clock: Callable[[], float]
     running: dict[ObjectKey, dict[Slot, Deployed]] = field(default_factory=dict)
@@ -78,29 +78,33 @@ class ManagedClusters:
     on_change: Callable[[Happening], None] = lambda _happening: None
 
     def of(self, cluster: ObjectKey) -> dict[Slot, Deployed]:
-        """What runs in a cluster."""
+        """The resources and releases that run in a cluster."""
         return self.running.setdefault(cluster, {})
 
     def put(self, cluster: ObjectKey, slot: Slot, deployed: Deployed) -> None:
-        """Create or update; nothing is logged where the content is the same."""
+        """Create or update a resource. Equal content is not logged."""
         old = self.of(cluster).get(slot)
         self.of(cluster)[slot] = deployed
         if old is None or old.content != deployed.content:
             self._note(cluster, "ADDED" if old is None else "MODIFIED", slot, deployed.owner)
 
     def remove(self, cluster: ObjectKey, slot: Slot, why: str) -> None:
-        """Delete."""
+        """Delete a resource."""
         self._note(cluster, "DELETED", slot, self.of(cluster).pop(slot).owner, why)
 
     def leave(self, cluster: ObjectKey, slot: Slot) -> None:
-        """Take the marks of Sveltos off a resource that stays."""
+        """Remove the marks of Sveltos from a resource and keep the resource."""
         old = self.of(cluster)[slot]
         self.of(cluster)[slot] = replace(old, owner=None, source=None)
         self._note(cluster, "LEFT", slot, old.owner)
 
     def owned(self, cluster: ObjectKey, profile: ObjectKey, feature: str) -> list[Slot]:
-        """The slots that a profile filled by one feature, sorted."""
-        return sorted(slot for slot, one in self.of(cluster).items() if one.owner == profile and one.feature == feature)
+        """The slots of a feature of a profile, sorted."""
+        return sorted(
+            slot
+            for slot, deployed in self.of(cluster).items()
+            if deployed.owner == profile and deployed.feature == feature
+        )
 
     def _note(self, cluster: ObjectKey, change: str, slot: Slot, owner: ObjectKey | None, why: str = "") -> None:
         happening = Happening(self.clock(), cluster, change, slot, owner, why)
@@ -108,23 +112,23 @@ class ManagedClusters:
         self.on_change(happening)
 
     def dump(self) -> list[Any]:
-        """Everything that runs, as JSON."""
+        """The resources of all clusters, as JSON."""
         return [
             {
-                "cluster": key_text(cluster), "slot": asdict(slot), "content": one.content, "feature": one.feature,
-                "owner": key_text(one.owner), "tier": one.tier, "source": key_text(one.source),
-                "source_tier": one.source_tier,
+                "cluster": key_text(cluster), "slot": asdict(slot), "content": deployed.content,
+                "feature": deployed.feature, "owner": key_text(deployed.owner), "tier": deployed.tier,
+                "source": key_text(deployed.source), "source_tier": deployed.source_tier,
             }
             for cluster, slots in self.running.items()
-            for slot, one in slots.items()
+            for slot, deployed in slots.items()
         ]  # fmt: skip
 
     def load(self, entries: Iterable[Any]) -> None:
-        """What ``dump`` gave."""
+        """Load the entries that ``dump`` returned."""
         for entry in entries:
             cluster = key_of(entry["cluster"])
             if cluster is None:
-                raise ValueError("an entry without a cluster")
+                raise ValueError("an entry has no cluster")
             self.of(cluster)[Slot(**entry["slot"])] = Deployed(
                 entry["content"],
                 entry["feature"],

@@ -1,7 +1,7 @@
-"""What controller-runtime does for controllers: one cache that lags, a queue for each controller, and restarts.
+"""A simulated controller-runtime: a lagging cache, a queue for each controller, and restarts.
 
-A controller reads the cache only, so it may act on what is long over; what it writes itself comes back to it by the
-cache, too. This module must not know what the controllers do.
+A controller only reads the cache, so it may act on outdated objects. It sees its own writes through the cache, too.
+This module must not know what the controllers do.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ RETRY = 10.0
 
 
 class Api(Protocol):
-    """What controllers write to."""
+    """The API that controllers write to."""
 
     def objects_of(self, kind: Kind) -> list[JsonObject]:
-        """All objects of a kind as they are now."""
+        """All live objects of a kind."""
 
     def get(self, key: ObjectKey) -> JsonObject:
-        """An object as it is now. Raises NotFoundError."""
+        """The live object. Raises NotFoundError."""
 
     def create(self, document: JsonObject) -> None:
         """Create an object."""
 
     def patch(self, key: ObjectKey, patch: JsonObject) -> None:
-        """JSON merge patch."""
+        """Apply a JSON merge patch."""
 
     def patch_status(self, key: ObjectKey, patch: JsonObject) -> None:
-        """JSON merge patch of the status."""
+        """Apply a JSON merge patch to the status."""
 
     def delete(self, key: ObjectKey) -> None:
-        """Delete; an object with finalizers stays until they are gone."""
+        """Delete an object. An object with finalizers stays until its finalizers are removed."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A watch event as handlers get it: the object before and after in the cache."""
+    """A watch event for handlers: the object before and after the change of the cache."""
 
     old: JsonObject | None
     new: JsonObject | None
@@ -51,18 +51,18 @@ class Change:
 
 @dataclass
 class Queue:
-    """The keys that one controller has to look at, each once."""
+    """The keys that a controller must reconcile, without duplicates."""
 
     name: str
     reconcile: Callable[[ObjectKey], float | None]
-    """Looks at one object; gives the seconds after which to look again, None for never."""
+    """Reconciles an object. Returns the seconds until the next reconciliation, or None."""
     waiting: set[ObjectKey] = field(default_factory=set)
     again: dict[ObjectKey, float] = field(default_factory=dict)
 
 
 @dataclass
 class Manager:
-    """One life of the controller process; ``stop`` ends it at whatever moment, and nothing of it acts any more."""
+    """A controller process. After ``stop`` nothing of the process acts."""
 
     api: Api
     timeline: Timeline
@@ -73,14 +73,14 @@ class Manager:
     """Whether the first lists are in the cache, so that the workers run."""
     cache: dict[Kind, dict[ObjectKey, JsonObject]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    """Errors of the API that made a controller try again."""
+    """Errors of the API that led to a retry."""
     _handlers: list[tuple[Kind, Callable[[Change], None]]] = field(default_factory=list)
     _latest: dict[Kind, float] = field(default_factory=dict)
 
     # The life of the process --------------------------------------------------------------------------------------
 
     def start(self, on_ready: Callable[[], None]) -> None:
-        """Read everything; the workers begin once all kinds are there."""
+        """List all kinds. The workers start when all lists are in the cache."""
         self.alive = True
         self.cache = {kind: {} for kind in self.kinds}
         slowest = 0.0
@@ -98,11 +98,11 @@ class Manager:
         self.after(slowest + 1e-9, run)
 
     def stop(self) -> None:
-        """The process is gone, with its cache and its queues."""
+        """End the process with its cache and its queues."""
         self.alive = self.ready = False
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something later, if the process is still there."""
+        """Run an action later, if the process still runs."""
 
         def act() -> None:
             if self.alive:
@@ -117,7 +117,7 @@ class Manager:
         self._handlers.append((kind, handler))
 
     def receive(self, change: str, document: JsonObject) -> None:
-        """An event from the server: it is in the cache after a lag, and never before earlier events of its kind."""
+        """Receive an event of the server. It enters the cache after a lag, and after earlier events of its kind."""
         kind = Kind.of(document)
         if not self.alive or kind not in self.cache:
             return
@@ -149,13 +149,13 @@ class Manager:
     # Queues -------------------------------------------------------------------------------------------------------
 
     def add(self, queue: Queue, key: ObjectKey) -> None:
-        """Let a controller look at an object as soon as a worker is free."""
+        """Queue an object for reconciliation as soon as a worker is free."""
         if key not in queue.waiting:
             queue.waiting.add(key)
             self.after(self.lags.draw("queue", queue.name), lambda: self._work(queue, key))
 
     def add_later(self, queue: Queue, key: ObjectKey, seconds: float) -> None:
-        """Let a controller look at an object again; the earlier of two such moments counts."""
+        """Queue an object for a later reconciliation. The earlier of two times counts."""
         moment = self.timeline.now + seconds
         if queue.again.get(key, moment + 1) <= moment:
             return
@@ -183,5 +183,5 @@ class Manager:
 
 
 def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:
-    """What differs between two statuses, as a merge patch: controllers patch, so that a stale base goes unnoticed."""
+    """The merge patch between two statuses. Controllers patch, so a stale base is not detected."""
     return {name: new.get(name) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)}

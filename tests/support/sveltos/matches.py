@@ -1,6 +1,6 @@
-"""Which profile is on which cluster, and what was lost: an addon-controller that has acted before the next write.
+"""The pairs of profiles and clusters, and the lost pairs: an addon-controller that acts before the next write.
 
-It keeps a copy of the configuration in a management cluster of its own, so that it can follow any cluster of the tests.
+It copies the configuration to its own management cluster, so that it can follow any cluster of the tests.
 This module must not be imported by the package.
 """
 
@@ -27,20 +27,20 @@ _SETS_FIRST = {**INSTANT, "queue Profile": (0.01, 0.01), "queue ClusterProfile":
 
 @dataclass
 class Matches:
-    """Follows the objects of a cluster; ``act`` after each write."""
+    """Follows the objects of a cluster. Call ``act`` after each write."""
 
     objects: dict[ObjectKey, JsonObject]
     lost: set[Pair] = field(default_factory=set)
-    """The pairs whose ClusterSummary was deleted, whether they came back or not."""
+    """The pairs whose ClusterSummary was deleted, even if it was created again."""
     sets_first: bool = True
-    """Whether the status of a set is up to date before a profile is looked at. Sveltos promises no such order."""
+    """Whether sets are reconciled before profiles. Sveltos guarantees no such order."""
 
     def __post_init__(self) -> None:
         self._stage = Stage(lags=Lags(bounds=_SETS_FIRST if self.sets_first else INSTANT))
         self._stage.server.listeners.append(self._see)
 
     def act(self) -> None:
-        """Do what Sveltos does after a write, and write the statuses of profiles and sets."""
+        """Act as Sveltos after a write, and write the statuses of profiles and sets."""
         wanted = {key: document for key, document in self.objects.items() if key.kind in _FOLLOWED}
         server = self._stage.server
         for key in [key for key in server.objects if key.kind in _FOLLOWED and key not in wanted]:

@@ -1,6 +1,6 @@
-"""A management cluster in memory in which time passes: with finalizers, status subresources and watches.
+"""A management cluster in memory with simulated time, finalizers, status subresources and watches.
 
-Every request of a client takes a moment, in which controllers may act; what controllers write takes none.
+Each request of a client takes time, in which controllers may act. Writes of controllers take no time.
 This module must not know what the controllers do.
 """
 
@@ -36,7 +36,7 @@ class MemoryServer(MemoryCluster):
     _quiet: bool = False
 
     def fill(self, documents: Iterable[JsonObject]) -> None:
-        """Put objects there with everything that they have, status included."""
+        """Store objects as they are, with their status."""
         for document in documents:
             raw = alive(document) if "uid" not in document["metadata"] else copy_json(document)
             with self.quiet():
@@ -50,10 +50,10 @@ class MemoryServer(MemoryCluster):
         return super().get(key)
 
     def watch(self, resource: ResourceType, *, resource_version: str, seconds: int) -> Iterator[WatchEvent]:
-        """See ports.ControlPlane; the time passes until there is something to tell."""
+        """See ports.ControlPlane. The time advances until the next event."""
         end, seen = self.timeline.now + seconds, int(resource_version)
         while True:
-            for version, event in [one for one in self._events if one[0] > seen]:
+            for version, event in [entry for entry in self._events if entry[0] > seen]:
                 seen = version
                 if Kind.of(event.document) == resource.kind:
                     yield WatchEvent(event.change, copy_json(event.document))
@@ -76,7 +76,7 @@ class MemoryServer(MemoryCluster):
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Within it no time passes, and nothing counts as a client's write."""
+        """A context in which no time passes and no write counts as a client's write."""
         before, self._quiet = self._quiet, True
         try:
             yield
@@ -93,7 +93,7 @@ class MemoryServer(MemoryCluster):
             super()._end(verb, key)
 
     def _store(self, key: ObjectKey, new: JsonObject | None) -> None:
-        """Finalizers keep an object that is deleted until the last of them is gone."""
+        """Store or delete an object. A deleted object stays until its last finalizer is removed."""
         old = self.objects.get(key)
         if new is None and old is not None and old["metadata"].get("finalizers"):
             if "deletionTimestamp" in old["metadata"]:
@@ -113,7 +113,7 @@ class MemoryServer(MemoryCluster):
 
 @dataclass
 class MemoryApi:
-    """manager.Api on a server in memory."""
+    """manager.Api on a MemoryServer."""
 
     server: MemoryServer
 

@@ -1,6 +1,6 @@
-"""The dependency manager: which profiles must be on which clusters because others depend on them.
+"""The dependency manager: the clusters that a profile must be deployed to because other profiles depend on it.
 
-It is kept in memory and built again at a start from the statuses of the dependents. Every 30 seconds it wakes the
+Its state is in memory and rebuilt at a start from the statuses of the dependents. Every 30 seconds it triggers the
 prerequisites whose clusters changed. This module must not deploy anything.
 """
 
@@ -26,12 +26,12 @@ class DependencyManager:
         self._requests: dict[ObjectKey, dict[ObjectKey, set[ObjectKey]]] = {}
         """Prerequisite -> cluster -> dependents."""
         self._known: dict[ObjectKey, set[ObjectKey]] = {}
-        """Dependent -> all prerequisites that it ever had in this life of the process."""
+        """Dependent -> all prerequisites that it had since the start of the process."""
         self._changed: set[ObjectKey] = set()
         self.ready = False
 
     def start(self) -> None:
-        """Build the state from the statuses, as the cache has them."""
+        """Build the state from the statuses in the cache."""
         for kind in (kinds.PROFILE, kinds.CLUSTER_PROFILE):
             for key, document in self._manager.all(kind).items():
                 if (document.get("spec") or {}).get("dependsOn"):
@@ -42,11 +42,11 @@ class DependencyManager:
         self._announce()
 
     def clusters_for(self, profile: ObjectKey) -> list[ObjectKey]:
-        """The clusters that a profile must be on because of others."""
+        """The clusters that a profile must be deployed to because of dependents."""
         return sorted(self._requests.get(profile, {}))
 
     def update(self, dependent: ObjectKey, matching: Iterable[ObjectKey], wanted: Iterable[ObjectKey]) -> None:
-        """What a dependent asks for now."""
+        """Replace the requests of a dependent."""
         matching, wanted = set(matching), set(wanted)
         for prerequisite in wanted | self._known.setdefault(dependent, set()):
             requests = self._requests.setdefault(prerequisite, {})
@@ -62,7 +62,7 @@ class DependencyManager:
         self._known[dependent] |= wanted
 
     def _announce(self) -> None:
-        """Write a hash into the status of each prerequisite whose clusters changed, which wakes its controller."""
+        """Write a hash into the status of each prerequisite whose clusters changed, to trigger its controller."""
         for profile in sorted(self._changed):
             document = self._manager.get(profile)
             if document is not None and not clusters.deleting(document):
@@ -74,13 +74,13 @@ class DependencyManager:
 
 
 def prerequisites_of(key: ObjectKey, document: JsonObject) -> list[ObjectKey]:
-    """The profiles that a profile depends on: of its own kind, and of its own namespace."""
+    """The profiles that a profile depends on. They have its kind and its namespace."""
     names = (document.get("spec") or {}).get("dependsOn") or ()
     return [ObjectKey(key.kind, key.namespace, name) for name in names]
 
 
 def _hash(found: list[ObjectKey]) -> str | None:
-    """Base64 of a hash, as the API has bytes; None where there are no clusters."""
+    """A hash in base64, as the API encodes bytes. None without clusters."""
     if not found:
         return None
     return base64.b64encode(hashlib.sha256(repr(found).encode()).digest()).decode()

@@ -1,7 +1,7 @@
-"""The simulated addon-controller as a process of its own, beside a real API server.
+"""The simulated addon-controller as a child process, for a real API server.
 
 ``python -m tests.support.sveltos.process --kubeconfig FILE --state FILE --log FILE`` runs until it is killed. The
-managed clusters are kept in the state file, so that they outlive the process; their changes are appended to the log.
+state file keeps the managed clusters when the process ends. Their changes are appended to the log.
 This module must not be imported by the package.
 """
 
@@ -31,7 +31,7 @@ _WATCH_SECONDS = 3600
 
 @dataclass
 class ServerApi:
-    """manager.Api on a real API server; each kind is watched from the moment at which it was listed."""
+    """manager.Api on a real API server. Each kind is watched from the resource version of its list."""
 
     cluster: ControlPlane
     events: queue.Queue[Event] = field(default_factory=queue.Queue)
@@ -97,13 +97,13 @@ class ServerApi:
 
 @dataclass
 class Files:
-    """What outlives the process."""
+    """The files that outlive the process."""
 
     state: Path
     log: Path
 
     def note(self, happening: Happening, managed: ManagedClusters) -> None:
-        """Append a line to the log, and keep the state."""
+        """Append a line to the log, and write the state."""
         line = {
             "time": time.time(),
             "cluster": key_text(happening.cluster),
@@ -120,7 +120,7 @@ class Files:
 
 
 def read_log(path: Path) -> list[Happening]:
-    """What happened on the managed clusters so far."""
+    """The log of the managed clusters so far."""
     found = []
     for text in path.read_text().splitlines() if path.exists() else ():
         line = json.loads(text)
@@ -137,7 +137,7 @@ def read_state(path: Path) -> list[Any]:
 
 
 def run(kubeconfig: str, files: Files, lags: Lags, speed: float) -> None:
-    """Act for ever; ``speed`` is how many seconds of Sveltos pass in a second."""
+    """Run forever. ``speed`` is the number of simulated seconds per second."""
     timeline = Timeline()
     managed = ManagedClusters(lambda: timeline.now)
     managed.load(read_state(files.state))

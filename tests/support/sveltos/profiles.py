@@ -1,6 +1,6 @@
-"""The controllers of Profile and ClusterProfile: from matches to ClusterSummaries, as addon-controller v1.14 does it.
+"""The controllers of Profile and ClusterProfile: from matches to ClusterSummaries, as in addon-controller v1.14.
 
-A profile that is paused is not looked at, not even when it is being deleted. This module must not deploy anything.
+A paused profile is not reconciled, even while it is being deleted. This module must not deploy anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FINALIZERS = {
 
 
 class ProfileController:
-    """One of the two."""
+    """The controller of Profiles or of ClusterProfiles."""
 
     def __init__(self, manager: Manager, name: str, dependencies: DependencyManager) -> None:
         self.queue = Queue(name, self.reconcile)
@@ -34,7 +34,7 @@ class ProfileController:
         manager.on(self._kind, self._changed)
         manager.on(self._set_kind, self._set_changed)
 
-    # What wakes it ------------------------------------------------------------------------------------------------
+    # Triggers -----------------------------------------------------------------------------------------------------
 
     def _changed(self, change: Change) -> None:
         document = change.new or change.old
@@ -42,7 +42,7 @@ class ProfileController:
             self._manager.add(self.queue, ObjectKey.of(document))
 
     def _set_changed(self, change: Change) -> None:
-        """A set wakes its profiles when it selects others, or when it is gone; not when it is created."""
+        """A set triggers its profiles when its selection changes or when it is deleted, but not when it is created."""
         if change.old is None:
             return
         if change.new is not None and _selected(change.old) == _selected(change.new):
@@ -52,10 +52,10 @@ class ProfileController:
             if key in self._sets[profile]:
                 self._manager.add(self.queue, profile)
 
-    # What it does -------------------------------------------------------------------------------------------------
+    # Reconciliation -----------------------------------------------------------------------------------------------
 
     def reconcile(self, key: ObjectKey) -> float | None:
-        """Look at one profile."""
+        """Reconcile a profile. Returns the seconds until the next reconciliation, or None."""
         document = self._manager.get(key)
         if document is None:
             return None
@@ -87,8 +87,8 @@ class ProfileController:
         spec = document.get("spec") or {}
         found = clusters.matching(self._manager, spec, key.namespace)
         sets = [ObjectKey(self._set_kind, key.namespace, name) for name in spec.get("setRefs") or ()]
-        for one in sets:
-            status = (self._manager.get(one) or {}).get("status") or {}
+        for set_key in sets:
+            status = (self._manager.get(set_key) or {}).get("status") or {}
             found += clusters.referenced_in(status, "selectedClusterRefs")
         found = clusters.unique([*found, *self._dependencies.clusters_for(key)])
         self._consumers.remember(key, found, spec.get("clusterSelector"))
@@ -96,7 +96,7 @@ class ProfileController:
         return found
 
     def _normal(self, key: ObjectKey, document: JsonObject, matching: list[ObjectKey]) -> float | None:
-        """Seconds until it must look again where something is not finished."""
+        """Reconcile a profile that is not being deleted. Returns the seconds until a retry, None without a retry."""
         finalizers = document["metadata"].get("finalizers") or []
         if _FINALIZERS[key.kind] not in finalizers:
             patch = {"metadata": {"finalizers": [*finalizers, _FINALIZERS[key.kind]]}}
@@ -130,7 +130,11 @@ class ProfileController:
             inventory.remove_profile(self._manager, key, cluster)
         self._consumers.forget(key)
         self._sets.pop(key, None)
-        left = [one for one in document["metadata"].get("finalizers") or () if one != _FINALIZERS[key.kind]]
+        left = [
+            finalizer
+            for finalizer in document["metadata"].get("finalizers") or ()
+            if finalizer != _FINALIZERS[key.kind]
+        ]
         self._manager.api.patch(key, {"metadata": {"finalizers": left or None}})
         return None
 
@@ -144,7 +148,7 @@ def _selected(document: JsonObject) -> Any:
 
 
 def _concerns(old: JsonObject, new: JsonObject) -> bool:
-    """Whether a change of a profile wakes its controller: spec, deletion, labels, annotations, dependencies."""
+    """Whether a change of a profile triggers its controller: spec, deletion, labels, annotations, dependencies."""
     before, after = old["metadata"], new["metadata"]
     return (
         old.get("spec") != new.get("spec")

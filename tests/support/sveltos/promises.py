@@ -1,6 +1,6 @@
-"""The promise that a rollback keeps: nothing leaves a managed cluster that the plan did not name.
+"""The promise of a rollback: every deletion in a managed cluster is named in the plan.
 
-This module must not work out what leaves; it compares what a plan says with what happened.
+This module must not predict deletions. It compares a plan with the log of the managed clusters.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from tests.support.sveltos.managed import RELEASE, Happening, ManagedClusters, S
 
 
 def unsaid(plan: Plan, happenings: Iterable[Happening]) -> list[str]:
-    """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan named, each in words."""
-    return sorted({str(one) for one in happenings if one.change == "DELETED" and not _named(plan, one)})
+    """The deletions that no ``withdraw`` line and no ``uncertain`` line of the plan names, as text."""
+    return sorted(
+        {str(happening) for happening in happenings if happening.change == "DELETED" and not _named(plan, happening)}
+    )
 
 
 GAPS = """
-A cluster comes to match again on which LeavePolicies, or DryRun, left what the profile had deployed before: what the
-new configuration lacks goes, and no ClusterConfiguration lists it.
+LeavePolicies or DryRun left resources of a profile on a cluster, and the profile matches that cluster again. Sveltos
+deletes the resources that the new configuration lacks, and no ClusterConfiguration lists them.
 """
 
 
 def gaps(plan: Plan) -> set[tuple[ObjectKey | None, ObjectKey]]:
-    """The profiles and clusters of the GAPS, going by the plan."""
+    """The profiles and clusters of the GAPS, according to the plan."""
     return {
         (effect.by, cluster.key)
         for step in plan.writes
@@ -36,23 +38,23 @@ def gaps(plan: Plan) -> set[tuple[ObjectKey | None, ObjectKey]]:
 
 
 def losses(happenings: Sequence[Happening], since: int) -> list[Happening]:
-    """The first deletion of each resource that was there at a position in the log. What comes anew may go again."""
+    """The first deletion of each resource that exists at a position in the log. Later additions do not count."""
     present: set[tuple[ObjectKey, Slot]] = set()
-    for one in happenings[:since]:
-        if one.change == "DELETED":
-            present.discard((one.cluster, one.slot))
+    for happening in happenings[:since]:
+        if happening.change == "DELETED":
+            present.discard((happening.cluster, happening.slot))
         else:
-            present.add((one.cluster, one.slot))
+            present.add((happening.cluster, happening.slot))
     found = []
-    for one in happenings[since:]:
-        if one.change == "DELETED" and (one.cluster, one.slot) in present:
-            present.discard((one.cluster, one.slot))
-            found.append(one)
+    for happening in happenings[since:]:
+        if happening.change == "DELETED" and (happening.cluster, happening.slot) in present:
+            present.discard((happening.cluster, happening.slot))
+            found.append(happening)
     return found
 
 
 def unkept(plan: Plan, managed: ManagedClusters) -> list[str]:
-    """What a line named, and what runs on all the same once everything is at rest."""
+    """The resources that a line names and that still run after everything has settled."""
     return sorted(
         f"{line.cluster} {slot} of {line.profile.kind.name} {line.profile.name}: {line}"
         for line in plan.withdrawals
@@ -73,7 +75,7 @@ def _named(plan: Plan, happening: Happening) -> bool:
 
 
 def _withdrawn(plan: Plan, owner: ObjectKey, cluster: ObjectKey, slot: Slot) -> bool:
-    """Whether a line names the whole profile on the cluster, or this very resource; none that says that it stays."""
+    """Whether a line that needs consent names the whole profile on the cluster, or the resource."""
     lines = [
         line
         for line in plan.withdrawals

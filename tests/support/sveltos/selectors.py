@@ -1,7 +1,7 @@
-"""Label selectors, and the few template expressions that the configurations of the tests use.
+"""Label selectors, and the few template expressions in the configurations of the tests.
 
-Written from the documentation of Kubernetes and Sveltos, independent of ``gitsnap.sveltos.matching``: a rule that
-gitsnap has wrong must show as a difference. This module must not import from gitsnap's rules.
+The rules follow the documentation of Kubernetes and Sveltos, independent of ``gitsnap.sveltos.matching``: a wrong rule
+of gitsnap must show as a difference. This module must not import from gitsnap's rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FIELD = re.compile(r"\{\{-?\s*\.Cluster\.metadata\.(name|namespace|labels\.[A-Z
 
 
 def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects these labels; an empty selector selects nothing."""
+    """Whether a label selector selects these labels. An empty selector selects nothing."""
     selector = selector or {}
     wanted, terms = selector.get("matchLabels") or {}, selector.get("matchExpressions") or []
     if not wanted and not terms:
@@ -36,7 +36,7 @@ def _fits(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def rendered(text: str, cluster: JsonObject) -> str:
-    """A text with the fields of a cluster put in. Raises KeyError for a label that the cluster does not have."""
+    """A text with the fields of a cluster filled in. Raises KeyError for a missing label."""
     metadata = cluster["metadata"]
 
     def value(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
-"""The controllers of Set and ClusterSet: which clusters match, and which of these are selected, in the status.
+"""The controllers of Set and ClusterSet, which write matching and selected clusters into the status.
 
-Profiles follow the status only. This module must not know of profiles.
+Profiles only use the status. This module must not know of profiles.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.support.sveltos.manager import RETRY, Change, Manager, Queue, status_
 
 
 class SetController:
-    """One of the two."""
+    """The controller of Sets or of ClusterSets."""
 
     def __init__(self, manager: Manager, name: str) -> None:
         self.queue = Queue(name, self.reconcile)
@@ -26,7 +26,7 @@ class SetController:
             self._manager.add(self.queue, ObjectKey.of(document))
 
     def reconcile(self, key: ObjectKey) -> float | None:
-        """Bring the status of one set up to date with what the cache has."""
+        """Update the status of a set from the cache."""
         document = self._manager.get(key)
         if document is None or clusters.deleting(document):
             self._consumers.forget(key)
@@ -47,7 +47,7 @@ class SetController:
         return None
 
     def _healthy(self, matching: list[ObjectKey]) -> list[ObjectKey] | None:
-        """The clusters whose connection is not down; None where a SveltosCluster that is referred to does not exist."""
+        """The clusters whose connection is not down. None if a referenced SveltosCluster does not exist."""
         found = []
         for cluster in matching:
             document = self._manager.get(cluster)
@@ -61,10 +61,10 @@ class SetController:
 
 
 def select(healthy: list[ObjectKey], before: list[ObjectKey], limit: int) -> list[ObjectKey]:
-    """The selected clusters: those that were and still match first, then others up to the limit.
+    """The selected clusters: first those selected before that still match, then others up to the limit.
 
-    Without a limit, or with 0, none is selected. A set that has to drop clusters drops one too many at first
-    (``controllers/set_utils.go``), and selects it again the next time that it is looked at.
+    Without a limit, or with 0, no cluster is selected. A set that must drop clusters first drops one too many
+    (``controllers/set_utils.go``), and selects that cluster again at its next reconciliation.
     """
     kept = [cluster for cluster in before if cluster in healthy]
     if limit == 0 or len(kept) == limit:

@@ -1,6 +1,6 @@
-"""Situations in which add-ons left a cluster unsaid on a running Sveltos, and their brothers: configurations A and B.
+"""Pairs of configurations in which Sveltos removed add-ons that the plan did not name, and variants of them.
 
-Each has clusters, a namespace and names of its own, so that many can be played beside each other on one server.
+Each situation has its own clusters, namespace and names, so that many situations can run on the same server.
 This module must not be imported by the package.
 """
 
@@ -19,7 +19,7 @@ Documents = list[JsonObject]
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one situation."""
+    """The names and objects of a situation."""
 
     prefix: str
     charts: str = "https://charts.example.com"
@@ -33,24 +33,24 @@ class Names:
         return [self.cluster("a", **labels), self.cluster("b", **labels)]
 
     def content(self, name: str, *resources: str, value: str = "1") -> JsonObject:
-        """A ConfigMap that brings ConfigMaps."""
+        """A ConfigMap that contains ConfigMaps to deploy."""
         text = "---\n".join(
-            f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {one}, namespace: {self.prefix}}}\n"
+            f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {resource}, namespace: {self.prefix}}}\n"
             f'data: {{value: "{value}"}}\n'
-            for one in resources
+            for resource in resources
         )
         metadata = {"name": name, "namespace": self.prefix}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"all.yaml": text}}
 
     def ref(self, name: str, **fields: Any) -> JsonObject:
-        """A policyRef to such a ConfigMap."""
+        """A policyRef to a ConfigMap of the situation."""
         return {"kind": "ConfigMap", "namespace": self.prefix, "name": name, **fields}
 
     def profile(self, *references: str | JsonObject, name: str = "", **spec: Any) -> JsonObject:
-        """A ClusterProfile; it selects ``env`` of its prefix unless the spec says otherwise."""
+        """A ClusterProfile. It selects the label ``env`` with the prefix unless the spec says otherwise."""
         if not spec.keys() & {"clusterSelector", "setRefs", "clusterRefs"}:
             spec["clusterSelector"] = self.selects("env")
-        refs = [self.ref(one) if isinstance(one, str) else one for one in references]
+        refs = [self.ref(reference) if isinstance(reference, str) else reference for reference in references]
         return custom(kinds.CLUSTER_PROFILE, self.prefix + name, {**spec, "policyRefs": refs})
 
     def set(self, label: str, limit: int = 3) -> JsonObject:
@@ -76,7 +76,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Situation:
-    """One of them."""
+    """A configuration that is captured, and a configuration that is rolled back."""
 
     name: str
     sample: Callable[[Names], Documents]
@@ -85,11 +85,11 @@ class Situation:
     """Configuration B, which is rolled back."""
     prune: bool = False
     outage: bool = False
-    """Whether the controller is down while the rollback is carried out."""
+    """Whether the controller is down during the rollback."""
     at_once: bool = False
     """Whether the rollback begins as soon as B is written."""
     slow: bool = False
-    """Whether Sveltos needs its half minute in which it tells prerequisites what changed."""
+    """Whether Sveltos needs half a minute to update the prerequisites."""
 
 
 def _set_recreated(n: Names) -> Documents:
@@ -220,15 +220,15 @@ SITUATIONS = (
     Situation("fewer-replicas", _limit(1), _limit(2)),
     Situation("guestbook", _guestbook("1"), _guestbook("2")),
 )  # fmt: skip
-"""The traces first. ``dry-run`` stands on clusters that matched before B's label was taken away: see ``steps_to``."""
+"""The recorded traces come first. In ``dry-run``, the clusters match before B removes the label: see ``steps_to``."""
 
 
 def steps_to(situation: Situation, names: Names) -> list[Documents]:
-    """How configuration B comes about, where the way there matters."""
+    """The configurations to apply in turn until the cluster has configuration B."""
     if situation.name == "dry-run":
         return [_dry_run("Continuous", "env")(names), _dry_run("DryRun", "env")(names), situation.live(names)]
     return [situation.live(names)]
 
 
 KINDS: tuple[Kind, ...] = (kinds.CLUSTER_PROFILE, kinds.CLUSTER_SET, kinds.SVELTOS_CLUSTER, kinds.CONFIG_MAP)
-"""The kinds of all documents, in the order in which they may be deleted."""
+"""The kinds of all documents, in the order of their deletion."""

@@ -1,4 +1,4 @@
-"""A management cluster in memory with an addon-controller and managed clusters, for tests that let time pass.
+"""A management cluster in memory with an addon-controller and managed clusters, for tests with simulated time.
 
 This module must not be imported by the package.
 """
@@ -19,11 +19,11 @@ from tests.support.sveltos.memory_server import MemoryApi, MemoryServer
 from tests.support.sveltos.timeline import Timeline
 
 SETTLED = 120.0
-"""Seconds after which nothing goes on any more: the longest retry is a minute."""
+"""Seconds until the controller is idle. The longest retry takes a minute."""
 
 
 class Stage:
-    """All of it, with the controller running."""
+    """A management cluster, its running controller and its managed clusters."""
 
     def __init__(self, documents: Iterable[JsonObject] = (), lags: Lags | None = None) -> None:
         self.timeline = Timeline()
@@ -35,11 +35,11 @@ class Stage:
         self.controller.start()
 
     def settle(self, seconds: float = SETTLED) -> None:
-        """Let time pass."""
+        """Advance the simulated time."""
         self.timeline.advance(seconds)
 
     def put(self, *documents: JsonObject) -> None:
-        """Create or replace objects at this very moment, keeping what controllers wrote."""
+        """Create or replace objects without delay. Metadata that controllers wrote is kept."""
         with self.server.quiet():
             for document in documents:
                 try:
@@ -51,31 +51,35 @@ class Stage:
                 self.server.update({**document, "metadata": {**document["metadata"], **kept}})
 
     def delete(self, document: JsonObject) -> None:
-        """Delete an object at this very moment."""
+        """Delete an object without delay."""
         MemoryApi(self.server).delete(ObjectKey.of(document))
 
     def live(self, document: JsonObject) -> JsonObject:
-        """An object as it is now."""
+        """The live object."""
         with self.server.quiet():
             return self.server.get(ObjectKey.of(document))
 
     def exists(self, document: JsonObject) -> bool:
-        """Whether there is an object."""
+        """Whether the object exists."""
         return ObjectKey.of(document) in self.server.objects
 
     def running(self, document: JsonObject) -> dict[str, str]:
-        """What a managed cluster has: slot -> content."""
+        """The resources of a managed cluster: slot -> content."""
         slots = self.controller.managed.of(ObjectKey.of(document))
         return {str(slot): deployed.content for slot, deployed in sorted(slots.items())}
 
     @property
     def log(self) -> list[Happening]:
-        """What happened on the managed clusters."""
+        """The log of the managed clusters."""
         return self.controller.managed.log
 
     def deletions(self, since: int = 0) -> list[tuple[str, str]]:
-        """Cluster and slot of what was deleted, from a position in the log on."""
-        return [(one.cluster.name, str(one.slot)) for one in self.log[since:] if one.change == "DELETED"]
+        """Cluster and slot of each deletion, from a position in the log."""
+        return [
+            (happening.cluster.name, str(happening.slot))
+            for happening in self.log[since:]
+            if happening.change == "DELETED"
+        ]
 
 
 _KEPT = frozenset({"uid", "resourceVersion", "finalizers", "ownerReferences", "deletionTimestamp"})
@@ -88,8 +92,10 @@ def managed(name: str, namespace: str = "default", *, ready: bool = True, **labe
 
 
 def config_map(name: str, *resources: str, namespace: str = "default", **metadata: Any) -> JsonObject:
-    """A ConfigMap that brings ConfigMaps of these names in the namespace ``app``."""
-    documents = [f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {one}, namespace: app}}\n" for one in resources]
+    """A ConfigMap that contains ConfigMaps of these names in the namespace ``app``."""
+    documents = [
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {resource}, namespace: app}}\n" for resource in resources
+    ]
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -126,5 +132,5 @@ def profile(name: str, *references: JsonObject, **spec: Any) -> JsonObject:
 
 
 def slot(name: str) -> str:
-    """The words for a ConfigMap that ``config_map`` brings."""
+    """The text of the slot of a ConfigMap that ``config_map`` contains."""
     return str(Slot("ConfigMap", "app", name))

@@ -1,4 +1,4 @@
-"""ClusterSummaries as the profile controllers keep them: one for each profile and cluster, with a copy of the spec.
+"""ClusterSummaries of the profile controllers: one for each profile and cluster, with a copy of the spec.
 
 This module must not deploy anything.
 """
@@ -36,7 +36,7 @@ def profile_of(summary: JsonObject) -> ObjectKey:
 
 
 def cluster_of(summary: JsonObject) -> ObjectKey:
-    """The cluster that a ClusterSummary is about."""
+    """The cluster of a ClusterSummary."""
     spec = summary["spec"]
     kind = kinds.CAPI_CLUSTER if spec["clusterType"] == "Capi" else kinds.SVELTOS_CLUSTER
     return ObjectKey(kind, spec["clusterNamespace"], spec["clusterName"])
@@ -54,7 +54,7 @@ def of_profile(manager: Manager, profile: ObjectKey) -> list[ObjectKey]:
 
 
 def keep_in_step(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> bool:
-    """Create or update the ClusterSummary of a cluster; False where the old one is still being deleted."""
+    """Create or update the ClusterSummary of a cluster. False if an old ClusterSummary is still being deleted."""
     key = key_for(ObjectKey.of(profile), cluster)
     summary = manager.get(key)
     if summary is None:
@@ -70,7 +70,7 @@ def keep_in_step(manager: Manager, profile: JsonObject, cluster: ObjectKey) -> b
 
 
 def clean(manager: Manager, profile: JsonObject, matching: list[ObjectKey]) -> bool:
-    """Delete the ClusterSummaries of clusters that no longer match; whether there were any.
+    """Delete the ClusterSummaries of clusters that no longer match. Returns whether there were any.
 
     In DryRun they stay, with nothing to deploy: that shows what would go, and nothing goes.
     """
@@ -101,7 +101,7 @@ def _without_content(spec: JsonObject) -> JsonObject:
 
 
 def _wanted(profile: JsonObject) -> JsonObject:
-    """The spec as the profile controllers copy it: a Profile's references are held to its namespace."""
+    """The spec that the profile controllers copy. The references of a Profile are limited to its namespace."""
     spec: JsonObject = dict(profile.get("spec") or {})
     if profile["kind"] == "Profile":
         namespace = profile["metadata"]["namespace"]
@@ -139,7 +139,7 @@ def _new(profile: JsonObject, cluster: ObjectKey, key: ObjectKey) -> JsonObject:
 
 
 def _update(manager: Manager, profile: JsonObject, summary: JsonObject) -> None:
-    """Bring the copy of the spec up to date, except under OneTime."""
+    """Update the copy of the spec, except in the mode OneTime."""
     if (profile.get("spec") or {}).get("syncMode") != "OneTime":
         _patch_spec(manager, summary, _wanted(profile))
 
@@ -156,7 +156,7 @@ def _patch_spec(manager: Manager, summary: JsonObject, wanted: JsonObject) -> No
 
 
 def difference(old: JsonObject, new: JsonObject) -> JsonObject:
-    """The merge patch that makes one object of another."""
+    """The merge patch from an old object to a new object."""
     patch: dict[str, Any] = {}
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)

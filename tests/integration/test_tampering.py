@@ -1,4 +1,4 @@
-"""What chain, pin, signature and remote find of what a forger did: each cell of the table in docs/SECURITY.md."""
+"""The manipulations that chain, pin, signature and remote detect: each cell of the table in docs/SECURITY.md."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _MEANS = ("chain", "pin", "signature", "remote")
 
 
 def _table() -> dict[str, tuple[str, ...]]:
-    """What was done -> the words of the four cells."""
+    """Manipulation -> the four cells of its row."""
     lines = _DOCUMENT.read_text().splitlines()
     start = lines.index("| who can write | and did | chain | pin | signature | remote |")
     rows: dict[str, tuple[str, ...]] = {}
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
             break
-        _, deed, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        rows[deed] = tuple(cells)
+        _, manipulation, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[manipulation] = tuple(cells)
     return rows
 
 
 @dataclass
 class _Place:
-    """An archive of three signed samples, its remote, an archive of the first two, and one with other content."""
+    """An archive of three signed samples, its remote, and a copy of the archive after two samples."""
 
     folder: Path
     pin: str = ""
@@ -58,20 +58,20 @@ class _Place:
         gitsnap(self.folder, "capture", *words, *more, code=0)
 
     def replace(self, storage: str) -> None:
-        """Put the archive of another storage in place of this one; what was pushed is a matter of the volume too."""
+        """Replace the archive by that of another storage, with the record of pushes of this volume."""
         pushed = (self.archive / ".git" / "gitsnap-pushed").read_bytes()
         shutil.rmtree(self.archive)
         shutil.copytree(self.folder / storage / "hourly", self.archive, symlinks=True)
         (self.archive / ".git" / "gitsnap-pushed").write_bytes(pushed)
 
     def push_again(self, storage: str) -> None:
-        """Put an archive's history in place of the remote's."""
+        """Replace the history of the remote by that of an archive."""
         shutil.rmtree(self.folder / "r.git")
         bare_repository(self.folder / "r.git")
         gitsnap(self.folder, "push", "--to", self.remote, "--storage", storage, code=0)
 
-    def found(self, means: str, *, at_remote: bool) -> bool:
-        """Whether one means finds something wrong."""
+    def detects(self, means: str, *, at_remote: bool) -> bool:
+        """Whether a means of verification detects a manipulation."""
         words = {
             "chain": (),
             "pin": ("--pinned", self.pin),
@@ -102,7 +102,7 @@ def place(tmp_path: Path) -> _Place:
     return place
 
 
-def _change_an_older_one(place: _Place) -> None:
+def _change_an_older_sample(place: _Place) -> None:
     tag = open_archive_at(place.archive).samples()[0].tag
     command = ["git", "-C", str(place.archive)]
     content = subprocess.run([*command, "cat-file", "tag", tag], capture_output=True, check=True).stdout
@@ -113,69 +113,69 @@ def _change_an_older_one(place: _Place) -> None:
     subprocess.run([*command, "update-ref", f"refs/tags/{tag}", made.stdout.decode().strip()], check=True)
 
 
-def _replace_the_newest(place: _Place) -> None:
+def _replace_the_newest_sample(place: _Place) -> None:
     place.capture(9, storage="before")
     place.replace("before")
 
 
-def _make_anew(place: _Place, *more: str) -> None:
+def _create_forged_archive(place: _Place, *more: str) -> None:
     (place.folder / "forged").mkdir()
     for tier in (7, 8, 9):
         place.capture(tier, *more, storage="forged")
 
 
-def _make_all_anew(place: _Place) -> None:
-    _make_anew(place)
+def _replace_archive(place: _Place) -> None:
+    _create_forged_archive(place)
     place.replace("forged")
 
 
-def _put_another_at_the_remote(place: _Place) -> None:
-    _make_anew(place)
+def _replace_remote(place: _Place) -> None:
+    _create_forged_archive(place)
     place.push_again("forged")
 
 
-def _make_both_anew(place: _Place) -> None:
-    _make_all_anew(place)
+def _replace_both(place: _Place) -> None:
+    _replace_archive(place)
     place.push_again("forged")
 
 
-def _make_both_anew_signed(place: _Place) -> None:
-    _make_anew(place, "--signing-key", "key")
+def _replace_both_signed(place: _Place) -> None:
+    _create_forged_archive(place, "--signing-key", "key")
     place.replace("forged")
     place.push_again("forged")
 
 
-_DEEDS: dict[str, Callable[[_Place], None]] = {
-    "changed an older sample": _change_an_older_one,
-    "put another sample in place of the newest": _replace_the_newest,
-    "made the whole history anew": _make_all_anew,
+_MANIPULATIONS: dict[str, Callable[[_Place], None]] = {
+    "changed an older sample": _change_an_older_sample,
+    "put another sample in place of the newest": _replace_the_newest_sample,
+    "made the whole history anew": _replace_archive,
     "removed the newest sample": lambda place: place.replace("before"),
     "added a sample at the end": lambda place: place.capture(9),
-    "put another history there": _put_another_at_the_remote,
-    "made the whole history anew in both": _make_both_anew,
-    "made the whole history anew in both, signed": _make_both_anew_signed,
+    "put another history there": _replace_remote,
+    "made the whole history anew in both": _replace_both,
+    "made the whole history anew in both, signed": _replace_both_signed,
 }
 
 
-def test_the_table_is_about_these_deeds() -> None:
-    """Each row has a test, and each test a row; a cell says one of two words."""
+def test_the_table_lists_the_manipulations() -> None:
+    """Each row has a test, and each test has a row. A cell is `found` or `-`."""
     table = _table()
-    assert list(table) == list(_DEEDS)
+    assert list(table) == list(_MANIPULATIONS)
     assert {cell for cells in table.values() for cell in cells} == {"found", "-"}
     assert {len(cells) for cells in table.values()} == {len(_MEANS)}
 
 
-def test_of_an_archive_that_nobody_touched_nothing_is_found(place: _Place) -> None:
-    """Else what is found of the others would prove nothing."""
-    assert [means for means in _MEANS if place.found(means, at_remote=False)] == []
-    assert [means for means in _MEANS if place.found(means, at_remote=True)] == []
+def test_nothing_is_detected_in_an_intact_archive(place: _Place) -> None:
+    """Without this check, the other tests would prove nothing."""
+    assert [means for means in _MEANS if place.detects(means, at_remote=False)] == []
+    assert [means for means in _MEANS if place.detects(means, at_remote=True)] == []
 
 
-@pytest.mark.parametrize("deed", list(_DEEDS))
-def test_each_cell(place: _Place, deed: str) -> None:
-    """What the table promises is found, and what it says that nobody finds is not found either."""
-    _DEEDS[deed](place)
+@pytest.mark.parametrize("manipulation", list(_MANIPULATIONS))
+def test_each_cell(place: _Place, manipulation: str) -> None:
+    """A manipulation is detected exactly by the means that the table lists."""
+    _MANIPULATIONS[manipulation](place)
 
-    found = {means: place.found(means, at_remote=deed == "put another history there") for means in _MEANS}
+    found = {means: place.detects(means, at_remote=manipulation == "put another history there") for means in _MEANS}
 
-    assert found == {means: cell == "found" for means, cell in zip(_MEANS, _table()[deed], strict=True)}
+    assert found == {means: cell == "found" for means, cell in zip(_MEANS, _table()[manipulation], strict=True)}
