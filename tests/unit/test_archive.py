@@ -59,7 +59,7 @@ def test_an_unchanged_configuration_makes_a_tag_and_no_commit(hourly: GitArchive
 def test_git_finds_nothing_wrong_and_nothing_to_commit(hourly: GitArchive) -> None:
     """Packs, trees and tags are those that git itself would write, and the working tree shows the newest sample."""
     for number in range(3):
-        _take(hourly, {f"ns-{one}/ConfigMap/{one}.yaml": f"{number}{one}\n" * 3 for one in range(150)})
+        _take(hourly, {f"ns-{index}/ConfigMap/{index}.yaml": f"{number}{index}\n" * 3 for index in range(150)})
 
     assert _git(hourly, "fsck", "--strict", "--full") == ""
     assert _git(hourly, "status", "--porcelain") == ""

@@ -98,7 +98,7 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
     recorded = _sample(archive, 1)
 
     assert "pack-refs" in recorded.worktree_error
-    assert [one.tag for one in archive.samples()] == [recorded.sample.tag]
+    assert [sample.tag for sample in archive.samples()] == [recorded.sample.tag]
 
 
 def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: Secret
     assert (read.secrets_set, read.secrets_mode) == (given, mode)
 
 
-def test_recipients_are_sorted_and_told_once() -> None:
+def test_recipients_are_sorted_and_unique() -> None:
     """The order in the file does not matter."""
     ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@host"
 

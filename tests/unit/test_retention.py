@@ -109,7 +109,7 @@ def test_names_in_local_time_mean_nothing() -> None:
     rome = ZoneInfo("Europe/Rome")
     back = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 in Rome, and an hour later 02:30 once more
     samples = [sample(number, back + (number - 1) * _HOUR) for number in (1, 2, 3)]
-    assert [one.metadata.time.astimezone(rome).hour for one in samples] == [2, 2, 3]
+    assert [sample.metadata.time.astimezone(rome).hour for sample in samples] == [2, 2, 3]
 
     assert _kept(samples, Rules(Retention(keep_hourly=2), "Europe/Rome")) == [2, 3]
     assert _kept(samples, Rules(Retention(keep_hourly=3), "Europe/Rome")) == [1, 2, 3]

@@ -324,7 +324,7 @@ def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -
         if document["kind"] != "ClusterProfile" or document["metadata"]["name"] != "q"
     ]
     before += [profile("q", {"helmCharts": [chart()]}), summary(W, "p", Helm="Failed bbbb")]
-    before = [one for one in before if one["metadata"]["name"] != "q-sveltos-west"]
+    before = [document for document in before if document["metadata"]["name"] != "q-sveltos-west"]
 
     assert rows(before, _releasing("q", "q")) == [("helm release", "shop/web", "added", "")]
 
