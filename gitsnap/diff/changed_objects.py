@@ -1,4 +1,4 @@
-"""The objects that differ between two trees, and whether what Sveltos deploys from a source differs with them.
+"""The objects that differ between two trees, and the sources whose deployed content differs.
 
 Equal content ids mean equal objects, so only objects whose content ids differ are read.
 """
@@ -72,7 +72,7 @@ class ChangedObjects:
         return differing_paths(self.before.inventory, self.after.inventory)
 
     def inventory_paths(self, *of_kinds: Kind) -> list[str]:
-        """Return the paths below ``inventory/`` that differ and belong to some kinds, sorted."""
+        """Return the paths below ``inventory/`` of objects of these kinds that differ, sorted."""
         folders = [kind_folder(kind) for kind in of_kinds]
         return [path for path in self._inventory_paths if path.split("/", 2)[1:2] and path.split("/", 2)[1] in folders]
 
@@ -97,9 +97,10 @@ class ChangedObjects:
     # Sources --------------------------------------------------------------------------------------------------
 
     def content_changed(self, source: ObjectKey) -> bool:
-        """Return whether the deployed content of a source that both sides have changed, and not only its labels.
+        """Return whether a change of a source affects the content that Sveltos deploys. A change of labels does not.
 
-        The revision identifies the content of a Flux source. Without a revision on both sides it counts as unchanged.
+        A source that only one side has counts as unchanged. The revision identifies the content of a Flux source; the
+        content counts as unchanged unless both sides know a revision.
         """
         moved = source in self.moved_sources and all(side.content_ids(source)[1] for side in self.sides)
         change = self.by_key.get(source)
@@ -125,7 +126,7 @@ class ChangedObjects:
         return not all(same_values(str(text), str(new_values[name])) for name, text in old_values.items())
 
     def describe(self, sources: Iterable[ObjectKey]) -> str:
-        """Return sources as messages name them, sorted. For a Flux source, both revisions are given."""
+        """Return the names of sources for a message, sorted. A Flux source is named with both of its revisions."""
         return ", ".join(map(self._describe, sorted(sources)))
 
     def _describe(self, source: ObjectKey) -> str:

@@ -11,13 +11,13 @@ from gitsnap.core.text import join_names
 from gitsnap.diff.rows import Action
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.defaults import without_defaults
-from gitsnap.sveltos.kustomize_archives import ARCHIVE_KEY, listed
+from gitsnap.sveltos.kustomize_archives import ARCHIVE_KEY, with_files
 
 MAX_NAMED = 3
 """How many names a message lists before it gives a count."""
 
 ARCHIVE_FIELD = f"binaryData.{ARCHIVE_KEY}"
-"""Where a ConfigMap holds a Kustomize archive."""
+"""The field of a ConfigMap that contains a Kustomize archive."""
 
 
 @dataclass(frozen=True)  # without slots, which cached_property cannot use
@@ -30,7 +30,7 @@ class Change:
 
     @property
     def action(self) -> Action:
-        """Added, deleted or modified, by which side has the object."""
+        """Added, deleted or modified, depending on the sides that have the object."""
         if self.before is None:
             return Action.ADDED
         return Action.DELETED if self.after is None else Action.MODIFIED
@@ -48,7 +48,7 @@ class Change:
 def _without_server_fields(document: JsonObject) -> JsonObject:
     """Return an object without defaults and without its API version, which the server chooses for each response.
 
-    A Kustomize archive in a ConfigMap is listed by file.
+    A Kustomize archive in a ConfigMap is returned as its files.
     """
-    stripped = listed(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
+    stripped = with_files(document) if Kind.of(document) == kinds.CONFIG_MAP else without_defaults(document)
     return {field: value for field, value in stripped.items() if field != "apiVersion"}

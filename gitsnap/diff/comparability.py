@@ -1,4 +1,4 @@
-"""What two trees can be compared in: kinds that both cover and could read, and values that both store alike."""
+"""The parts of two trees that can be compared: kinds that both trees cover and could read, and values stored alike."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def not_comparable(before: TreeView, after: TreeView) -> list[NotComparable]:
     for key in before.incomplete_objects | after.incomplete_objects:
         lacking = " and ".join(name for name, side in sides if key in side.incomplete_objects)
         entries.append(
-            NotComparable(key.kind, NOT_COMPARABLE, f"could not be taken {lacking}", key.namespace, key.name)
+            NotComparable(key.kind, NOT_COMPARABLE, f"could not be captured {lacking}", key.namespace, key.name)
         )
     if all(kinds.SECRET in scope for scope in scopes) and not same_fingerprints(before.info, after.info):
         entries.append(NotComparable(kinds.SECRET, CANNOT_TELL, "values are kept in different ways"))

@@ -130,7 +130,7 @@ def _compare_cluster(deployments: Deployments, cluster: ClusterRef) -> ClusterCh
     new_resources, new_releases = _inventory_entries(after, report)
     incomplete = before.incomplete_objects | after.incomplete_objects
     if not deployments.changed.covers(report) or report in incomplete:
-        # Entries that one side could not read must not look deleted: both sides get those of the other side.
+        # Entries that one side could not read must not look deleted, so both sides get the entries of the other side.
         old_resources = new_resources = old_resources or new_resources
         old_releases = new_releases = old_releases or new_releases
     changes = compare_resources(deployments, cluster, old_resources, new_resources)

@@ -1,7 +1,7 @@
 """Rows for deployments that the changed documents do not explain: a profile on a managed cluster.
 
-If a deployment failed on one side only, what runs there is not known. If its hash changed but nothing archived of the
-profile did, Sveltos applied an earlier change. This module must not look at documents.
+If a deployment failed on one side only, the resources that run there are unknown. If its hash changed although no
+archived object of the profile changed, Sveltos applied an earlier change. This module must not look at documents.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Features = Mapping[str, Mapping[str, Any]]
 def deployment_rows(
     deployments: Deployments, summary_paths: Iterable[str]
 ) -> Iterator[tuple[ClusterRef, ObjectKey, DiffRow]]:
-    """Yield cluster, profile and row. ``summary_paths``: of the ClusterSummaries that differ, below ``inventory/``."""
+    """Yield cluster, profile and row. ``summary_paths``: the ClusterSummaries below ``inventory/`` that differ."""
     for path in summary_paths:
         old, new = deployments.before.reported_at(path), deployments.after.reported_at(path)
         summary = new or old or {}
@@ -63,7 +63,7 @@ def _message(old: _Features, new: _Features, *, is_reached: bool) -> str:
         if old[feature].get("hash") and new[feature].get("hash") and old[feature]["hash"] != new[feature]["hash"]
     )
     if applied and not is_reached:
-        messages.append(f"deployed anew ({', '.join(applied)}): {APPLIED}")
+        messages.append(f"redeployed ({', '.join(applied)}): {APPLIED}")
     return "; ".join(messages)
 
 

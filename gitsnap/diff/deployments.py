@@ -1,4 +1,4 @@
-"""Deployments: pairs of a profile and a managed cluster. Which of them a change can reach, and how it changes them.
+"""Deployments: pairs of a profile and a managed cluster. Finds the deployments that a change can reach.
 
 A change reaches a deployment through the profile, through an object that the profile refers to for this cluster, or
 through the cluster itself. Profiles that Sveltos generates are not archived. Their producer, a ClusterPromotion or an
@@ -34,7 +34,7 @@ TEMPLATE_INPUT = "templateResourceRefs[].resource"
 _DEPLOYING_KINDS = kinds.PROFILE_KINDS | kinds.PRODUCER_KINDS
 
 _SourceState = tuple[ObjectKey, tuple[str, str], bool]
-"""What a reference deploys: the target, its content ids, and whether it is deployed to the management cluster."""
+"""A source in one tree: its key, its content ids, and whether it is deployed to the management cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Content:
 
     documents: tuple[SourceDocument, ...]
     unreadable: frozenset[ObjectKey]
-    """Sources whose documents are not known: not in the archive, or refused by Sveltos, too."""
+    """Sources whose documents are unknown: the archive does not contain them, or Sveltos refuses them."""
 
     def explains(self, key: ObjectKey, *, local: bool, besides: Container[ObjectKey] = ()) -> bool:
         """Return whether a deployed resource may come from a document of a source that is not in ``besides``."""
@@ -96,7 +96,7 @@ class Deployments:
 
     @cached_property
     def _templated_profiles(self) -> frozenset[ObjectKey]:
-        """Profiles that a changed cluster may affect, since they, or sources that they name, are templates."""
+        """Profiles that a changed cluster may affect, because they are templates or name sources that are templates."""
         if not self.changed.clusters:
             return frozenset()
         sources = (
@@ -125,8 +125,8 @@ class Deployments:
             if not all(side.holds(profile) for side in self.sides):
                 continue
             for cluster in _clusters_of(self.before, profile) & _clusters_of(self.after, profile):
-                evaluated_anew = profile in self._templated_profiles and cluster in self.changed.clusters
-                if evaluated_anew or (profile in profiles and self._is_reached(profile, cluster)):
+                is_reevaluated = profile in self._templated_profiles and cluster in self.changed.clusters
+                if is_reevaluated or (profile in profiles and self._is_reached(profile, cluster)):
                     by_cluster.setdefault(cluster, []).append(profile)
         return by_cluster
 
@@ -250,7 +250,7 @@ class Deployments:
     # One side of a deployment ---------------------------------------------------------------------------------
 
     def template_context(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> TemplateContext:
-        """Return what the templates of a profile are evaluated with for a cluster."""
+        """Return the context in which the templates of a profile are evaluated for a cluster."""
         return _context(side, cluster, self._references(side, profile, cluster))
 
     def content(self, side: TreeView, profile: ObjectKey, cluster: ClusterRef) -> Content:
@@ -268,7 +268,7 @@ class Deployments:
         context = _context(side, cluster, references)
         for reference in _at_path(references, POLICY):
             texts = _texts(side, reference)
-            # If a required source is missing, Sveltos deploys nothing of the profile and leaves what is there.
+            # If a required source is missing, Sveltos deploys nothing of the profile and withdraws nothing.
             if texts is None or not (reference.optional or side.holds(reference.target)):
                 unreadable.add(reference.target)
                 continue

@@ -59,7 +59,10 @@ def compare_sources(
     after: Sequence[SourceText],
     contexts: tuple[TemplateContext, TemplateContext] = (NO_CONTEXT, NO_CONTEXT),
 ) -> SourceChanges:
-    """Compare the texts that one profile deploys to a cluster. ``contexts``: of their templates, before and after."""
+    """Compare the texts that one profile deploys to a cluster.
+
+    ``contexts``: the contexts of the templates before and after.
+    """
     opaque: set[ObjectKey] = set()
     same = frozenset(before) & frozenset(after)
     # An equal template may evaluate to another text.

@@ -1,6 +1,6 @@
 """The action of an inventory entry that one side lacks, for one managed cluster.
 
-An entry disappears from the inventory for other reasons than a deletion: a deployment failed, the profile leaves its
+An entry may disappear from the inventory although nothing was deleted: a deployment failed, the profile leaves its
 add-ons in place, or the cluster is no longer registered. This module must not make rows.
 """
 
@@ -52,7 +52,7 @@ class EntryActions:
         return Action.LEFT_IN_PLACE, f"{message}; {MAY_BE_WITHDRAWN}" if len(behaviors) > 1 else message
 
     def _departure_of_generated(self, profile: ObjectKey) -> tuple[Action, str]:
-        """Return the same for a generated profile. Its producer is unknown: any with LeavePolicies may be it."""
+        """Return the same for a generated profile. Any producer with LeavePolicies may have generated the profile."""
         for kind in sorted(kinds.PRODUCER_KINDS):
             for path in self._before.paths(kind):
                 document = self._before.object_at(path)

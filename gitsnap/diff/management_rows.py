@@ -27,7 +27,7 @@ MASK_AFTER = "(not shown, after)"
 
 
 def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]) -> list[ManagementRow]:
-    """Return one row for each object that changed. Objects whose action cannot be told have no row."""
+    """Return one row for each object that changed. Objects whose action is unknown have no row."""
     actions = object_actions(before, after, changes)
     matches = _match_messages(before, after, changes)
     modified_sources = {
@@ -56,8 +56,8 @@ def management_rows(before: TreeView, after: TreeView, changes: Sequence[Change]
 def _match_messages(before: TreeView, after: TreeView, changes: Iterable[Change]) -> dict[ObjectKey, list[str]]:
     """Return, for each cluster whose labels changed, which profiles start or stop matching it because of that.
 
-    A profile counts if its newer version would match otherwise with the older labels: a change of its selector has a
-    row of its own. A profile that matched, or did not match, on the older side already does not count.
+    A profile counts only if its newer version gives another result for the older labels: a change of its selector has a
+    row of its own. A profile does not count if the older side already had the same result.
     """
     clusters = {ClusterRef.of(change.after or change.before or {}) for change in changes if _is_relabelled(change)}
     if not clusters:
@@ -103,10 +103,10 @@ def management_texts(changes: Iterable[Change], document_texts: Collection[TextP
 def _masked(change: Change) -> tuple[JsonObject | None, JsonObject | None]:
     """Return both sides of a change as a raw diff shows them.
 
-    A Kustomize archive is listed by file. Values of Secrets are replaced by marks that show which values differ.
+    A Kustomize archive is shown as its files. Marks that show which values differ replace the values of Secrets.
     """
     if change.key.kind == kinds.CONFIG_MAP:
-        old_files, new_files = (side and kustomize_archives.listed(side) for side in (change.before, change.after))
+        old_files, new_files = (side and kustomize_archives.with_files(side) for side in (change.before, change.after))
         # If only the packing differs, the files are equal and the archives themselves are shown.
         return (change.before, change.after) if same_json(old_files, new_files) else (old_files, new_files)
     if change.key.kind != kinds.SECRET:

@@ -24,7 +24,7 @@ def blocking_mode(before: TreeView, after: TreeView, profile: ObjectKey) -> str:
 
 
 def lifted_block(before: TreeView, after: TreeView, profile: ObjectKey) -> str:
-    """Return what kept a profile from deploying before and no longer does, ``""`` if nothing did.
+    """Return the block that kept a profile from deploying before and is lifted now, ``""`` if there is none.
 
     The result is ``syncMode OneTime``, ``syncMode DryRun`` or PAUSE.
     """

@@ -43,9 +43,9 @@ def object_actions(before: TreeView, after: TreeView, changes: Iterable[Change])
 
 
 def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mapping[ObjectKey, str]:
-    """Return who refers to the objects that no profile refers to: ``by EventSource pods and 1 more``.
+    """Return the referrers of the objects to which no profile refers: ``by EventSource pods and 1 more``.
 
-    No deployed resource shows what such an object is for.
+    No deployed resource shows the purpose of such an object.
     """
     others = _referrers(side, keys, REFERENCE_PATHS.keys() - kinds.PROFILE_KINDS)
     of_profiles = _referrers(side, set(others), kinds.PROFILE_KINDS)
@@ -53,7 +53,7 @@ def referrers_other_than_profiles(side: TreeView, keys: set[ObjectKey]) -> Mappi
 
 
 def _action(before: TreeView, after: TreeView, change: Change) -> Action | None:
-    """Return the action of an object that one side lacks, None if it cannot be told."""
+    """Return the action of an object that one side lacks, None if it is unknown."""
     action = change.action
     if _scope_explains(change, before.info, after.info):
         return Action.NOW_COVERED if action is Action.ADDED else Action.NO_LONGER_COVERED

@@ -1,7 +1,7 @@
 """Raw diffs: the texts of documents and objects that differ, and unified diffs of them.
 
 An object is written as the archive writes it, with one line for each line of its texts.
-This module must not hide values of Secrets; its callers do.
+Callers mask the values of Secrets; this module does not.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _by_lines(document: JsonObject | None) -> str | None:
 
 
 def _replace_characters(value: Any, stand_ins: dict[str, str]) -> Any:
-    """Replace the characters of _QUOTED in texts of several lines. ``stand_ins``: character -> stand-in, added to."""
+    """Replace the characters of _QUOTED in texts of several lines. New stand-ins are added to ``stand_ins``."""
     if isinstance(value, dict):
         return {name: _replace_characters(entry, stand_ins) for name, entry in value.items()}
     if isinstance(value, list):

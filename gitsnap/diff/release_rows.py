@@ -1,7 +1,7 @@
 """Rows for the Helm releases of one managed cluster.
 
-The inventory shows versions, but not a change of values alone. So these are compared as well: the charts in the
-profiles, the objects that their values come from, and the hash of the values in the ClusterSummary.
+The inventory shows versions, but not a change of values alone. So the charts in the profiles, the objects that provide
+their values, and the hash of the values in the ClusterSummary are compared as well.
 This module must not make rows for other resources.
 """
 
@@ -126,7 +126,7 @@ class _Release:
         profiles: tuple[ObjectKey, ObjectKey],
         resources: Collection[DeployedResource],
     ) -> None:
-        """``profiles``: deploy the release on the older and on the newer side."""
+        """``profiles``: the profiles that deploy the release, on the older and on the newer side."""
         self._deployments = deployments
         self._changed = deployments.changed
         self._before = deployments.before
@@ -137,14 +137,17 @@ class _Release:
         self._resources = resources
         self._entry_actions = EntryActions(deployments, cluster)
         self._profiles = profiles
-        self._configuring = (self._configures(self._before, profiles[0]), self._configures(self._after, profiles[1]))
+        self._configuring = (
+            self._find_configuring(self._before, profiles[0]),
+            self._find_configuring(self._after, profiles[1]),
+        )
         """The profile or producer with the chart of the release, on both sides."""
         self.causes = {*self._profiles, *self._configuring}
 
-    def _configures(self, side: TreeView, profile: ObjectKey) -> ObjectKey:
+    def _find_configuring(self, side: TreeView, profile: ObjectKey) -> ObjectKey:
         """Return the object with the chart of a release that ``profile`` deploys: itself, or its producer.
 
-        If neither has the chart, return the one other profile that has it: the inventory is not up to date.
+        If neither has the chart, the inventory is out of date: return the only other profile that has the chart.
         """
         producer = self._producer(profile)
         if producer != profile or self._chart(side, profile):
@@ -155,7 +158,7 @@ class _Release:
         return _only((key for key in profiles if key.kind in PROFILE_KINDS and self._chart(side, key)), profile)
 
     def _producer(self, profile: ObjectKey) -> ObjectKey:
-        """Return what a profile is generated from. Return the profile if it is not generated, or if that is unknown."""
+        """Return the producer of a generated profile. Return the profile itself if it has no known producer."""
         if not self._deployments.is_generated(profile):
             return profile
         producers = self._deployments.producers(self._cluster)
@@ -222,7 +225,7 @@ class _Release:
         return self._reconfiguration(new)
 
     def _reconfiguration(self, entry: DeployedRelease | None) -> str | None:
-        """Return the message for a chart that differs from the inventory entry or from the older chart, else None."""
+        """Return the message for a chart that differs from the inventory entry or the older chart, else None."""
         charts = self._both_charts()
         if all(charts):
             for field, label, deployed in (
@@ -261,7 +264,7 @@ class _Release:
         return f"{label} may have changed, compare {self._changed.describe(sources)}" if sources else None
 
     def _contexts(self) -> tuple[TemplateContext, TemplateContext]:
-        """Return what the templates in the chart are evaluated with on both sides."""
+        """Return the contexts in which the templates of the chart are evaluated, on both sides."""
         old, new = self._configuring
         return (
             self._deployments.template_context(self._before, old, self._cluster),
@@ -363,7 +366,7 @@ def clusters_with_changed_values(
 ) -> Iterator[ClusterRef]:
     """Yield the clusters in which Sveltos reports another hash of the values of a release.
 
-    ``summary_paths``: of the ClusterSummaries that differ, below ``inventory/``.
+    ``summary_paths``: the ClusterSummaries below ``inventory/`` that differ.
     """
     for path in summary_paths:
         if not before.inventory.get(path) or not after.inventory.get(path):

@@ -21,7 +21,7 @@ class Slot(NamedTuple):
     @classmethod
     def of_document(cls, document: SourceDocument) -> Slot:
         """Return the slot that a document is deployed to, if its name is not a template."""
-        return cls(document.identity.place(), deployment_type(local=document.local))
+        return cls(document.identity.key(), deployment_type(local=document.local))
 
     @property
     def local(self) -> bool:

@@ -20,7 +20,7 @@ Moves = Mapping[tuple[ObjectKey, ObjectKey], list[Slot]]
 """Resources by the profile that deployed them and the profile that deploys them now."""
 
 ProfileChange = tuple[ObjectKey, DocumentChange]
-"""A profile, and a document that changed in what it deploys."""
+"""A profile, and a changed document among the documents that it deploys."""
 
 
 class ResourceMoves:

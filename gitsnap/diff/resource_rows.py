@@ -1,7 +1,7 @@
 """Rows for the resources that profiles deploy to one managed cluster.
 
-The inventory decides what was added and deleted, the source documents decide what was modified. An entry that the
-inventory lacks because a deployment failed was neither added nor deleted. The order of entries and the times in the
+The inventory shows which resources were added and deleted, the source documents show which were modified. An entry that
+the inventory lacks because a deployment failed was neither added nor deleted. The order of entries and the times in the
 inventory are ignored. This module must not know Helm releases.
 """
 
@@ -109,13 +109,13 @@ class _ResourceComparison:
         ]
         if not fitting and change.former is None and self._is_expected(profile):
             # No profile deploys the resource, so this profile is about to.
-            slot = Slot(change.identity.place(), deployment)
+            slot = Slot(change.identity.key(), deployment)
             slots = [] if slot.is_template else [slot]
         for slot in slots:
             self._modify(slot, profile, change)
 
     def _is_deployed_by(self, slot: Slot, profile: ObjectKey) -> bool:
-        """Return whether a resource comes from a profile on each side. Resources that moved are compared apart."""
+        """Return whether a profile deploys a resource on each side. Resources that moved are compared elsewhere."""
         return all(
             self._deployments.is_deployed_by(entry, profile) and entry.feature == RESOURCES
             for entry in self._entries.of(slot)
@@ -179,7 +179,7 @@ class _ResourceComparison:
         return old.get("hash"), new.get("hash")
 
     def _modify_by_opaque(self, profile: ObjectKey, feature: str, sources: Iterable[ObjectKey]) -> None:
-        """Find the resources of sources with changes that cannot be identified: those that no document explains."""
+        """Find the resources that no document explains, for sources with changes that cannot be identified."""
         changed = frozenset(sources)
         if not changed:
             return
@@ -219,7 +219,7 @@ class _ResourceComparison:
     def _modify_by_patches(self, profile: ObjectKey) -> None:
         """Find the resources that a changed patch selects: they may change although their documents did not."""
         patches = self._deployments.changed_patches(profile, self._cluster)
-        # Without patches the resources are not visited: that would be most of the work of a large cluster.
+        # Without patches the resources are not visited: the visit is most of the work for a large cluster.
         for slot in self._entries.in_both if patches else ():
             sources = frozenset(patch.source for patch in patches if patch.selects(slot.key))
             entry = self._entries.new[slot]
@@ -236,7 +236,7 @@ class _ResourceComparison:
         block = lifted_block(self._before, self._after, profile)
         if block == PAUSE and explained:
             return
-        # Without a block the resources are not visited: that would be most of the work of a large cluster.
+        # Without a block the resources are not visited: the visit is most of the work for a large cluster.
         for slot in self._entries.in_both if block else ():
             entry = self._entries.new[slot]
             if slot in self._modified or not self._deployments.is_deployed_by(entry, profile):
@@ -325,7 +325,7 @@ class _ResourceComparison:
         return self._deployments.content(side, profile, self._cluster)
 
     def _document_of(self, entry: DeployedResource, side: TreeView) -> SourceDocument | None:
-        """Return the document that an entry comes from, None if it cannot be told."""
+        """Return the document that an entry comes from, None if it is unknown."""
         if entry.feature != RESOURCES:
             return None
         return self._content(side, entry.profile).find(entry.key, local=entry.deployment_type == LOCAL)

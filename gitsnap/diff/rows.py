@@ -44,7 +44,7 @@ class Action(enum.StrEnum):
 ObjectActions = Mapping[ObjectKey, tuple[Action, str]]
 """For each object that one side lacks: the action, and the objects that refer to it, as a message names them.
 
-An object is left out if it cannot be told what happened to it.
+An object is left out if its action is unknown.
 """
 
 
@@ -75,7 +75,7 @@ class ManagementRow:
 
 @dataclass(frozen=True, slots=True, order=True)
 class NotComparable:
-    """A kind or a single object whose changes cannot be told from the two sides."""
+    """A kind or a single object that cannot be compared."""
 
     kind: Kind
     reason: str
@@ -101,7 +101,7 @@ class ClusterChanges:
     causes: set[ObjectKey] = field(default_factory=set)
 
     def add(self, other: ClusterChanges) -> None:
-        """Add other changes to these."""
+        """Add the changes of another comparison."""
         self.rows += other.rows
         self.texts |= other.texts
         self.causes |= other.causes
@@ -115,10 +115,10 @@ class Comparison:
     management: tuple[ManagementRow, ...] = ()
     not_comparable: tuple[NotComparable, ...] = ()
     texts: tuple[TextPair, ...] = ()
-    """Source documents first, then objects of the management cluster. Empty unless asked for."""
+    """Source documents first, then objects of the management cluster. Empty unless requested."""
 
     def __bool__(self) -> bool:
-        """Whether there are differences. What is not comparable is not a difference."""
+        """Whether there are differences. A kind or object that cannot be compared is not a difference."""
         return bool(self.rows or self.management)
 
     def raw_diffs(self, before_label: str, after_label: str) -> Iterator[RawDiff]:

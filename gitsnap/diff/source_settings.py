@@ -1,6 +1,6 @@
-"""What of a source and of a reference to it decides what is deployed.
+"""The fields of a source, and of a reference to it, that decide what is deployed.
 
-The labels of a ConfigMap, the tier of a reference or the interval of a GitRepository do not.
+The labels of a ConfigMap, the tier of a reference and the interval of a GitRepository are not among them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gitsnap.sveltos.template_context import TemplateContext
 
 _TARGET_FIELDS = ("kind", "namespace", "name")
 _OTHER_FIELDS = frozenset({"optional", "tier", "force", "skipNamespaceCreation", "deploymentType", "remoteURL"})
-"""Fields of a reference that do not select what is taken from the source. The URL is part of the source itself."""
+"""Fields of a reference that do not select a part of the source. The URL is part of the source itself."""
 
 _SOURCE_CONTENT = (
     "url",
@@ -49,10 +49,10 @@ def _content(document: JsonObject) -> list[Any]:
     if Kind.of(document) in kinds.SOURCE_KINDS:
         spec = document.get("spec") or {}
         return [spec.get(field) for field in _SOURCE_CONTENT]
-    listed = kustomize_archives.listed(document)
+    unpacked = kustomize_archives.with_files(document)
     return [
-        listed.get("data") or {},
-        listed.get("binaryData") or {},
+        unpacked.get("data") or {},
+        unpacked.get("binaryData") or {},
         documents.is_rendered(document),
         documents.is_program(document),
     ]
@@ -65,7 +65,7 @@ def same_values(before: str, after: str) -> bool:
     """
     if before == after:
         return True
-    if "{{" in before + after:  # a template action may stand where YAML sees nothing, such as in a comment
+    if "{{" in before + after:  # a template action may be where YAML has no value, such as in a comment
         return False
     try:
         old, new = (load_document(text, "values of a chart") for text in (before, after))
@@ -77,11 +77,11 @@ def same_values(before: str, after: str) -> bool:
 def settings_differ(
     before: JsonObject | None, after: JsonObject | None, contexts: tuple[TemplateContext, TemplateContext], path: str
 ) -> bool:
-    """Return whether two versions of a profile take something else from a source that both refer to.
+    """Return whether two versions of a profile select different content from a source that both refer to.
 
     Examples are another path in a repository and another target namespace of a kustomization. A profile that replaced
     its URL differs, too. References to ConfigMaps and Secrets have no such settings: their documents are compared.
-    ``path``: of the references below the field of the add-ons, such as ``policyRefs[]``.
+    ``path``: the path of the references below the field of the add-ons, such as ``policyRefs[]``.
     """
     old = _settings_by_source(before, contexts[0], path)
     new = _settings_by_source(after, contexts[1], path)

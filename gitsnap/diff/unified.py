@@ -148,7 +148,7 @@ class _LongTexts:
             if line in positions_in_b
         ]
         # The longest increasing subsequence of the positions in b, by patience sorting.
-        ends: list[int] = []  # for each length of a series, the smallest position in b at which one ends
+        ends: list[int] = []  # by length of a series: the smallest position in b at which it ends
         last: list[int] = []  # the indexes in ``common`` of these ends
         previous: list[int] = []  # for each entry of ``common``, the index of the entry before it in its series
         for index, (_, position) in enumerate(common):

@@ -1,7 +1,7 @@
 """The archive format, version 1: paths, bytes of objects, texts of tags and commits (docs/FORMAT.md).
 
-Nothing here does I/O. Every later release reads what a release has written.
-This package must not know git, a cluster, or the meaning of objects.
+Every release reads the archives of all earlier releases. This package does no I/O, and must not know git, a cluster, or
+the meaning of objects.
 """
 
 from gitsnap.format.constants import (

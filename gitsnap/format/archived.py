@@ -39,7 +39,7 @@ def documents_of_kind(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
 def document_at(tree: Tree, path: str) -> JsonObject | None:
     """The object at a path below ``configuration/``, with its status and controller labels from ``inventory/``.
 
-    None if the tree does not have the path. Raises ArchiveError for a file that holds no object.
+    None if the tree does not have the path. Raises ArchiveError for a file that contains no object.
     """
     configuration, inventory = tree.files(Area.CONFIGURATION), tree.files(Area.INVENTORY)
     if path not in configuration:

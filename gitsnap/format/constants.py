@@ -9,9 +9,9 @@ FORMAT = 1
 """The format version that this gitsnap writes, and the newest that it reads."""
 
 SENSITIVE_FIELDS = "sensitive-fields"
-"""A feature that ``requires`` of a tree may name: objects other than Secrets may hold fingerprints.
+"""A feature that ``requires`` of a tree may name: objects other than Secrets may contain fingerprints.
 
-A reader that does not know the feature would restore these as values, so it must refuse the tree.
+A reader that does not know the feature would restore fingerprints as values, so it must refuse the tree.
 """
 
 FEATURES = frozenset({SENSITIVE_FIELDS})

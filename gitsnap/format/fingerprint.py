@@ -1,7 +1,7 @@
-"""Keyed fingerprints that replace secret values: a reader of the archive sees which values changed, but no value.
+"""Keyed fingerprints that replace secret values: a reader of the archive sees that a value changed, but not the value.
 
 A fingerprint is HMAC-SHA-256 with the key of the archive over length-prefixed parts (docs/FORMAT.md). Equal values of
-two objects have different fingerprints, and without the key nobody can guess a value. Keys are stored elsewhere.
+two objects have different fingerprints, and a value cannot be guessed without the key. Keys are stored elsewhere.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_fingerprint(value: object) -> bool:
 def fingerprint(key: bytes, object_key: ObjectKey, path: Sequence[str], value: bytes) -> str:
     """The fingerprint of one value. ``path`` is its field, such as ``("data", "password")``; ``value`` is decoded.
 
-    Raises SecretsError for a key that does not have 32 bytes: values could be guessed with a shorter one.
+    Raises SecretsError for a key that does not have 32 bytes: values could be guessed with a shorter key.
     """
     if len(key) != KEY_BYTES:
         raise SecretsError(f"a fingerprint key has {KEY_BYTES} bytes, this one has {len(key)}")

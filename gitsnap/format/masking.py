@@ -64,7 +64,7 @@ def masks(kind: Kind, info: SecretsInfo) -> bool:
 
 
 def mask(document: JsonObject, info: SecretsInfo, key: bytes) -> JsonObject:
-    """An object as it stands below ``configuration/``. Raises InputError for a Secret whose data is not a mapping."""
+    """An object in its form below ``configuration/``. Raises InputError for a Secret whose data is not a mapping."""
     object_key = ObjectKey.of(document)
     masked = mask_secret(document, key) if object_key.kind == _SECRET else document
     return _changed(
@@ -107,8 +107,8 @@ def hides(masked: JsonObject, info: SecretsInfo) -> bool:
 def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -> JsonObject:
     """The object itself, from its masked form and the decrypted values.
 
-    Each value is checked against its fingerprint. Raises SecretsError, naming the object and the field, for a value
-    that does not fit.
+    Each value is checked against its fingerprint. Raises SecretsError, which names object and field, for a value that
+    does not match.
     """
     object_key = ObjectKey.of(masked)
     result = restore_secret(masked, values, key) if object_key.kind == _SECRET else masked
@@ -117,16 +117,16 @@ def restore(masked: JsonObject, values: object, info: SecretsInfo, key: bytes) -
 
     def unmask(path: FieldPath, steps: tuple[str, ...], expected: Any) -> Any:
         if path not in sealed:
-            raise _unfit(object_key, path)
+            raise _mismatch(object_key, path)
         actual = _field_fingerprint(key, object_key, steps, sealed[path])
         if not is_fingerprint(expected) or not hmac.compare_digest(expected, actual):
-            raise _unfit(object_key, path)
+            raise _mismatch(object_key, path)
         restored.add(path)
         return sealed[path]
 
     result = _changed(result, fields_of(object_key.kind, info), unmask)
     for path in sealed.keys() - restored:
-        raise _unfit(object_key, path)
+        raise _mismatch(object_key, path)
     return result
 
 
@@ -181,7 +181,8 @@ def restore_secret(masked: JsonObject, values: object, key: bytes) -> JsonObject
     """The Secret itself, from its masked form and the decrypted values.
 
     Encryption does not prove who wrote a file, so each value is checked against its fingerprint. Raises SecretsError,
-    naming the Secret and the key, for a value that does not fit: the file belongs to another object or was replaced.
+    which names the Secret and the key, for a value that does not match: the file belongs to another object or was
+    replaced.
     The caller checks by its id that ``key`` is the key of the sample.
     """
     object_key = ObjectKey.of(masked)
@@ -199,7 +200,7 @@ def restore_secret(masked: JsonObject, values: object, key: bytes) -> JsonObject
         actual = _data_fingerprint(key, object_key, name, plain[name])
         if not is_fingerprint(expected) or not hmac.compare_digest(expected, actual):
             raise SecretsError(
-                f"{object_key}: the encrypted value of {name!r} does not fit its fingerprint", hint=_REPLACED
+                f"{object_key}: the encrypted value of {name!r} does not match its fingerprint", hint=_REPLACED
             )
     return {**masked, "data": plain} if fingerprints else masked
 
@@ -214,7 +215,7 @@ def _data(secret: JsonObject, object_key: ObjectKey) -> JsonObject:
 
 
 def _data_fingerprint(key: bytes, object_key: ObjectKey, name: str, value: object) -> str:
-    """The fingerprint of the decoded value. A value that is not base64, which only a file can have, is marked so."""
+    """The fingerprint of the decoded value. A value that is not base64 gets another path; only a file can have one."""
     text = _text(value)
     joined = text.replace("\r", "").replace("\n", "")  # the decoder of the API server ignores line breaks
     if isinstance(value, str | None) and _BASE64.match(joined):
@@ -280,7 +281,7 @@ def _children(value: Any, step: str) -> Iterator[tuple[str | int, Any]]:
 
 
 def _field_fingerprint(key: bytes, object_key: ObjectKey, steps: tuple[str, ...], value: Any) -> str:
-    """The position in a list does not count: an element that moves keeps its fingerprint."""
+    """The fingerprint of a field. Positions in lists do not count: an element that moves keeps its fingerprint."""
     if isinstance(value, str):
         return fingerprint(key, object_key, steps, _utf8(value))
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -295,6 +296,6 @@ def _sealed_fields(object_key: ObjectKey, values: object) -> dict[FieldPath, Any
         raise SecretsError(f"{object_key}: the content of its encrypted file is not valid", hint=_REPLACED) from None
 
 
-def _unfit(object_key: ObjectKey, path: FieldPath) -> SecretsError:
+def _mismatch(object_key: ObjectKey, path: FieldPath) -> SecretsError:
     shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-    return SecretsError(f"{object_key}: the encrypted value of {shown} does not fit its fingerprint", hint=_REPLACED)
+    return SecretsError(f"{object_key}: the encrypted value of {shown} does not match its fingerprint", hint=_REPLACED)

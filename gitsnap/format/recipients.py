@@ -1,6 +1,6 @@
 """Recipients: public keys to which Secrets are encrypted. Checks their text and gives them short names for messages.
 
-Known example keys are refused: nobody has the private key, which a user would notice only at the first restore.
+Known example keys are refused: the user does not have the private key, and would notice that only at a restore.
 This module must not encrypt, and must not show a text that may be a private key.
 """
 
@@ -52,12 +52,12 @@ def split_all(texts: Iterable[str]) -> list[str]:
 
 
 def problem(text: str) -> str:
-    """Why Secrets must not be encrypted to a text, as the end of a sentence about it; ``""`` for a usable key."""
+    """Why Secrets must not be encrypted to a text, as the end of a sentence; ``""`` for a usable key."""
     if not _KEY.fullmatch(text):
-        return f"is no public key ({FORMS})"
+        return f"is not a public key ({FORMS})"
     key, _, comment = _parts(text)
     if _ANOTHER.search(comment):
-        return "holds more than one key: give each key by itself"
+        return "contains more than one key: give each key separately"
     if key in EXAMPLES:
         return (
             f"is the example key {key} of {EXAMPLES[key]}: its private half is not yours, so nothing could be "
@@ -65,7 +65,7 @@ def problem(text: str) -> str:
         )
     if key.startswith("age1") and not _has_checksum(key):
         return (
-            "is no public key: it is a placeholder, or misspelt (wrong checksum). Put your own public key in its "
+            "is not a public key: it is a placeholder, or misspelt (wrong checksum). Put your own public key in its "
             "place (`age-keygen -o identity.txt` prints one)"
         )
     return ""
@@ -89,7 +89,7 @@ def not_a_recipient(text: str, number: int, reason: str = "") -> SecretsError:
     """
     shown = repr(text) if _SURELY_PUBLIC.fullmatch(text) else f"number {number} of the recipients"
     return SecretsError(
-        f"{shown} is no recipient{f': it {reason}' if reason else ''}",
+        f"{shown} is not a recipient{f': it {reason}' if reason else ''}",
         hint="A recipient is an age public key (age1…) or an SSH public key (ssh-ed25519 …, ssh-rsa …).",
     )
 

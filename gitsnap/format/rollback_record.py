@@ -1,7 +1,7 @@
 """The record of a rollback in the tags of the samples before and after it (docs/FORMAT.md).
 
-The sample before a rollback records the plan; the sample after it records the result. A sample before without a sample
-after therefore belongs to a rollback that was killed. Readers that do not know these keys ignore them.
+The sample before a rollback records the plan; the sample after it records the result. The rollback was killed or
+stopped half-way if the second sample is missing. Readers that do not know these keys ignore them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Result(enum.StrEnum):
     DONE = "done"
     NOTHING = "nothing-written"
     """The first write was refused."""
-    TAKEN_BACK = "taken-back"
-    """The rollback failed half-way, and its writes were undone (``--atomic``)."""
+    REVERTED = "taken-back"
+    """The rollback failed half-way, and its writes were reverted (``--atomic``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The files of a tree by folder: which paths differ between two trees, and which paths belong to a kind.
 
-If a tree knows its folders (ports.FolderIndex), only the folders that differ or that are asked for are read. The cost
-grows with the change and not with the size of the tree. This module must not read the content of files.
+If a tree knows its folders (ports.FolderIndex), only the requested folders and the folders that differ are read. The
+cost grows with the change and not with the size of the tree. This module must not read the content of files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The change log of an archive, or of one kind or object: when it changed, in which fields, and who changed it.
 
-This module must not know git: it sees commits as lists of changed files. It compares single objects, and must not load
-what compares whole trees: most of the time of a short command is the loading of modules.
+This module must not know git: it sees commits as lists of changed files. It compares single objects, and must not
+import the comparison of whole trees: imports take most of the time of a short command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gitsnap.sveltos import kinds
 NO_OBJECT = "one side of the file is not a Kubernetes object"
 
 BY_THE_SERVER = "by the server"
-"""Follows fields that nobody changed: defaults that an upgrade added or removed, or another API version."""
+"""Follows fields that no user changed: defaults that an upgrade added or removed, or another API version."""
 MAX_SUGGESTIONS = 5
 """How many objects an error suggests."""
 
@@ -49,7 +49,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPattern:
-    """The objects that a change log is about. Empty fields match everything."""
+    """The objects of a change log. Empty fields match everything."""
 
     kind: str = ""
     namespace: str = ""
@@ -68,10 +68,7 @@ class ObjectPattern:
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
 
     def pathspecs(self) -> list[str]:
-        """Return git pathspecs that match the files of all these objects.
-
-        Whole paths if they are known: git finds these fastest.
-        """
+        """Return git pathspecs for the files of these objects: whole paths if known, because git finds them fastest."""
         root = str(Area.CONFIGURATION)
         if not self.kind:
             return [root]
@@ -94,7 +91,7 @@ class CommitHistory(Protocol):
     """The archive that a change log is read from."""
 
     def first_samples(self) -> Mapping[CommitId, Sample]:
-        """Return, for each commit, the first sample of it. Later samples of the commit changed nothing."""
+        """Return the first sample of each commit. Later samples of a commit recorded no change."""
 
     def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
         """Yield the commits that changed files which match git pathspecs, newest first."""
@@ -107,7 +104,7 @@ class CommitHistory(Protocol):
 
 
 ActionFinder = Callable[[Tree, Tree, Sequence[Change]], ObjectActions]
-"""gitsnap.diff.object_actions.object_actions_between, which the caller loads if it is needed."""
+"""gitsnap.diff.object_actions.object_actions_between, which the caller imports if it is needed."""
 
 
 def read_entries(
@@ -149,19 +146,21 @@ def read_entries(
 def check_existed(archive: CommitHistory, pattern: ObjectPattern, known: Iterable[ObjectKey]) -> None:
     """Raise NotFoundError if the pattern names one object and no commit contains it.
 
-    ``known``: the objects of its kind in the newest sample, from which the error suggests some.
+    ``known``: the objects of its kind in the newest sample, for the suggestions of the error.
     """
     if not pattern.name or _ever_had(archive, pattern):
         return
     keys = sorted(known)
     names = difflib.get_close_matches(pattern.name, {key.name for key in keys}, n=MAX_SUGGESTIONS)
     suggested = [key for key in keys if key.name in names] or keys
-    listed = ", ".join(
+    suggestions = ", ".join(
         str(ObjectPattern(key.kind.name, key.namespace, key.name)) for key in suggested[:MAX_SUGGESTIONS]
     )
     raise NotFoundError(
         f"the archive never had {pattern}",
-        hint=f"Did you mean {listed}?" if listed else f"The newest sample has no {pattern.kind}; is that the kind?",
+        hint=f"Did you mean {suggestions}?"
+        if suggestions
+        else f"The newest sample has no {pattern.kind}; is that the kind?",
     )
 
 
@@ -169,14 +168,14 @@ def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> 
     """Raise NotFoundError if the pattern is a kind that no sample can contain. ``newest``: the newest sample."""
     if not pattern.kind or pattern.name:
         return
-    held = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION) if path.count("/") == 2}
-    known = {*held, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
+    captured = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION) if path.count("/") == 2}
+    known = {*captured, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
     if any(kinds.is_name_of(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
         return
     names = difflib.get_close_matches(pattern.kind, {kind.name for kind in known}, n=MAX_SUGGESTIONS)
     raise NotFoundError(
         f"the archive never had a kind {pattern.kind}",
-        hint=f"Did you mean {', '.join(names)}?" if names else f"It has: {', '.join(sorted(map(str, held)))}",
+        hint=f"Did you mean {', '.join(names)}?" if names else f"It has: {', '.join(sorted(map(str, captured)))}",
     )
 
 

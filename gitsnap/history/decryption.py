@@ -34,7 +34,7 @@ def reveal(tree: Tree, document: JsonObject, keeper: SecretsKeeper | None) -> Js
         raise UsageError(f"{key}: the sample keeps no values of Secrets (mode {info.mode})")
     blob = tree.files(Area.SEALED).get(path_of(key))
     if blob is None:
-        raise NotFoundError(f"the sample holds no encrypted values of {key}")
+        raise NotFoundError(f"the sample contains no encrypted values of {key}")
     return masking.restore(document, decode(keeper.unseal(tree.read(blob))), info, keeper.fingerprint_key)
 
 

@@ -51,7 +51,7 @@ def check_filters(filters: Filters, trees: Sequence[Tree], *, where: str) -> lis
 def check_clusters(names: Collection[str], known: Iterable[ClusterRef], *, where: str) -> None:
     """Check names of clusters. Raises NotFoundError for the first name that is not known.
 
-    ``known`` is read until all names are found, so that the sources that cost little can come first.
+    ``known`` is read until all names are found, so the cheapest source should come first.
     """
     missing = list(names)
     seen: set[ClusterRef] = set()
@@ -92,8 +92,8 @@ def _notation_like(text: str) -> Callable[[ClusterRef], str]:
 def clusters_of(tree: Tree) -> Iterator[ClusterRef]:
     """Yield the managed clusters that a tree knows, some of them repeatedly.
 
-    Registered clusters come first, since they cost least. Then follow the clusters that Sveltos reported a deployment
-    to, and the clusters that an object matched.
+    Registered clusters come first, because they cost least. The clusters to which Sveltos reported a deployment and the
+    clusters that an object matched follow.
     """
     files = tree.files(Area.CONFIGURATION)
     for kind in sorted(kinds.CLUSTER_KINDS):
@@ -115,7 +115,7 @@ def _inventory_entries(tree: Tree, kind: Kind) -> Iterator[JsonObject]:
 
 
 def _namespaces_of(tree: Tree) -> Iterator[str]:
-    """Yield the namespaces that contain a file of a tree, a cluster, or that a Namespace object names."""
+    """Yield the namespaces of a tree: those of its files and clusters, and those that a Namespace object names."""
     for area in (Area.CONFIGURATION, Area.INVENTORY):
         yield from top_folders(tree.files(area)) - {CLUSTER_SCOPED}
     files = tree.files(Area.CONFIGURATION)

@@ -32,7 +32,7 @@ class ResolvedReference:
     """One reference, and whether the sample has its target."""
 
     clusters: tuple[ClusterRef, ...]
-    """The matching clusters that the reference holds for, sorted. Empty if it holds for every cluster."""
+    """The matching clusters to which the reference applies, sorted. Empty if it applies to every cluster."""
     path: str
     """The path of the reference in the object, ``spec.policyRefs[]``."""
     target: ObjectKey
@@ -51,7 +51,7 @@ def read_references(tree: Tree, document: JsonObject) -> list[ResolvedReference]
     view = TreeView(tree)
     clusters_by_target: dict[_Target, set[ClusterRef]] = {}
     for_all_clusters = {(reference.path, reference.target) for reference in references(document, ())}
-    # First without a cluster: these references hold for every cluster.
+    # First without a cluster: these references apply to every cluster.
     for clusters in [(), *((cluster,) for cluster in sorted(view.matching_clusters(document)))]:
         for reference in references(document, clusters, view.cluster_object):
             target = reference.path, reference.target, _state(view, reference)
@@ -66,9 +66,9 @@ def read_references(tree: Tree, document: JsonObject) -> list[ResolvedReference]
 
 def _sort_targets(targets: Iterable[_Target]) -> list[_Target]:
     """Sort by the first position of the path, then by target and state."""
-    listed = list(targets)
-    positions = {path: position for position, (path, _, _) in reversed(list(enumerate(listed)))}
-    return sorted(listed, key=lambda target: (positions[target[0]], *target[1:]))
+    ordered = list(targets)
+    positions = {path: position for position, (path, _, _) in reversed(list(enumerate(ordered)))}
+    return sorted(ordered, key=lambda target: (positions[target[0]], *target[1:]))
 
 
 def _state(view: TreeView, reference: Reference) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substitute
 from gitsnap.core.suggestions import nearest
+from gitsnap.core.text import plural
 from gitsnap.format import decode_object, file_of
 from gitsnap.sveltos.kinds import is_name_of
 
@@ -35,7 +36,7 @@ class TimeIndexed(Protocol):
     """Samples that can be searched by time without reading each of them."""
 
     def until(self, moment: datetime) -> Sample | None:
-        """Return the newest sample, in their order, that was taken at a moment or before it."""
+        """Return the last of the samples that were taken at a moment or before it."""
 
 
 @runtime_checkable
@@ -52,7 +53,7 @@ def _check_newest(samples: Sequence[Sample], name: str) -> None:
     if isinstance(samples, MaybeIncomplete) and samples.doubt:
         newest = f" {_newest_names(samples)}" if samples else ""
         raise ArchiveError(
-            f"{name}: {samples.doubt}", hint=f"Bring the samples here, or name a sample that is here.{newest}"
+            f"{name}: {samples.doubt}", hint=f"Fetch the samples, or name a sample of this copy.{newest}"
         )
 
 
@@ -71,7 +72,7 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
         _check_newest(samples, name)
         steps_back = int(match[1] or 0)
         if steps_back >= len(samples):
-            raise NotFoundError(f"{name} goes back beyond the first sample: there are {len(samples)}")
+            raise NotFoundError(f"{name} goes back beyond the first sample ({plural(len(samples), 'sample')})")
         return samples[-1 - steps_back]
     if name.startswith("@"):
         _check_newest(samples, name)
@@ -97,7 +98,7 @@ def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
         problem = f"{sample.moment} is the first sample of the archive: there is no sample before it to compare with"
     else:
         problem = (
-            f"no sample before {sample.moment} is here to compare with: retention removed the earlier ones, "
+            f"there is no sample before {sample.moment} to compare with: retention removed the earlier samples, "
             "or this copy lacks their tags"
         )
     hint = "Name two samples with --from-sample and --to-sample, or compare with the cluster: --to-sample live."
@@ -164,10 +165,10 @@ def _find_by_moment(samples: Sequence[Sample], name: str, match: re.Match[str]) 
         return within[0]
     if within:
         moments = ", ".join(sample.moment for sample in within[:10])
-        raise NotFoundError(f"{len(within)} samples fit {name}: {moments}", hint="Give a more exact time.")
+        raise NotFoundError(f"{len(within)} samples match {name}: {moments}", hint="Give a more exact time.")
     by_distance = sorted(samples, key=lambda sample: abs((sample.time - start).total_seconds()))
     moments = ", ".join(sorted(sample.moment for sample in by_distance[:_MAX_SUGGESTIONS]))
-    raise NotFoundError(f"there is no sample {name}", hint=f"The nearest ones: {moments}")
+    raise NotFoundError(f"there is no sample {name}", hint=f"The nearest samples: {moments}")
 
 
 def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
@@ -189,7 +190,7 @@ def _time(name: str, match: re.Match[str], *, end: bool) -> datetime:
 
 def _newest_names(samples: Sequence[Sample]) -> str:
     newest = ", ".join(sample.moment for sample in samples[-_MAX_SUGGESTIONS:])
-    return f"The newest ones: {newest}. `gitsnap list` shows all."
+    return f"The newest samples: {newest}. `gitsnap list` shows all."
 
 
 # Objects of a sample ------------------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ def _kind_at(path: str) -> Kind:
     if len(parts) != 3:
         raise ArchiveError(
             f"{Area.CONFIGURATION}/{path} is not the path of an object: gitsnap did not write this file",
-            hint="`gitsnap verify` and `git log` in the archive say more.",
+            hint="`gitsnap verify` and `git log` in the archive show more.",
         )
     return Kind.parse(parts[1])
 
@@ -270,6 +271,6 @@ def _check_not_missing(tree: Tree, reference: str) -> None:
         )
         if is_named and incomplete.substitute is Substitute.MISSING:
             raise NotFoundError(
-                f"the sample could not take {incomplete} ({incomplete.reason}): what it was is not known",
-                hint="An earlier or later sample may have it; `gitsnap list --wide` shows what each of them lacks.",
+                f"the capture could not read {incomplete} ({incomplete.reason}): its content is unknown",
+                hint="An earlier or later sample may have it; `gitsnap list --wide` shows what each sample lacks.",
             )

@@ -1,4 +1,4 @@
-"""Label selectors of Kubernetes: parses the text form into ``matchExpressions`` and evaluates these on labels.
+"""Label selectors of Kubernetes: parses the text form into ``matchExpressions``, and matches labels.
 
 The API server accepts the text form in list requests and kubectl in ``-l``. Sveltos' API v1alpha1 has it in
 ``clusterSelector``. The grammar is that of ``k8s.io/apimachinery/pkg/labels``.

@@ -1,9 +1,9 @@
 """Kubernetes' own kinds: the fields that the API server and its controllers fill in, and the objects that they create.
 
-A capture of the kinds that a policy adds leaves these out. Each row of a table has a condition that distinguishes a
-value that was filled in from a value that a user chose. A field without a row counts as the user's intent, for example
-``revisionHistoryLimit`` or an empty mapping. Sources: the Kubernetes API reference, and the behaviour of kube-apiserver
-1.37.
+A capture of the kinds that a policy adds excludes these fields and objects. Each row of a table has a condition that
+distinguishes a value that was filled in from a value that a user chose. A field without a row counts as the user's
+intent, for example ``revisionHistoryLimit`` or an empty mapping. Sources: the Kubernetes API reference, and the
+behaviour of kube-apiserver 1.37.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def _quote(text: str) -> str:
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
 
 
-def in_order(selector: ResourceSelector) -> ResourceSelector:
+def canonical(selector: ResourceSelector) -> ResourceSelector:
     """The selector in its canonical form: sorted and without duplicates."""
     namespaces, excluded = sorted(set(selector.namespaces)), sorted(set(selector.exclude_namespaces))
     return replace(
@@ -99,14 +99,4 @@ def parse(text: str) -> ResourceSelector:
     )
     for field, problem in problems(selector):
         raise InputError(f"--resources {text!r}: {field}: {problem}")
-    return in_order(selector)
-
-
-def in_words(selector: ResourceSelector) -> str:
-    """The inverse of ``parse``. Excluded names, which ``parse`` does not know, are appended as ``except NAME,…``."""
-    namespaces = [*selector.namespaces, *(f"!{glob}" for glob in selector.exclude_namespaces)]
-    parts = [str(selector.kind)]
-    parts += [f"in {','.join(namespaces)}"] if namespaces else []
-    parts += [f"with {selector.label_selector}"] if selector.label_selector else []
-    parts += [f"except {','.join(selector.exclude_names)}"] if selector.exclude_names else []
-    return " ".join(parts)
+    return canonical(selector)

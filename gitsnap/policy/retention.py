@@ -24,15 +24,15 @@ _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?\Z")
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 _CLOCK_SKEW = timedelta(minutes=5)
-"""A sample may be ahead of the clock by this much: clocks of machines differ."""
+"""The time by which a sample may be ahead of the clock, because the clocks of machines differ."""
 
 _LEAP_FACTOR = 10
-"""A gap that is this many times longer than the usual one may come from a clock that was set wrong."""
+"""A gap that is this many times longer than the usual gap may come from a clock that was set wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What to keep, and the time zone of hours, days, weeks and months. Raises InputError for invalid rules."""
+    """The retention, and the time zone of hours, days, weeks and months. Raises InputError for invalid rules."""
 
     retention: Retention = field(default_factory=Retention)
     zone: str = "UTC"
@@ -115,13 +115,13 @@ def _protected(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[t
         if sample.tag in marked:
             yield sample, "marked by gitsnap keep"
         if sample.tag_id in targets:
-            yield sample, "an unfinished rollback goes back to it"
+            yield sample, "target of an unfinished rollback"
         if sample.metadata.trigger is not Trigger.SCHEDULE:
             yield sample, "not scheduled"
 
 
 def _targets_of_unfinished_rollbacks(ordered: Sequence[Sample]) -> frozenset[str]:
-    """Tag ids of the samples to which rollbacks go back that have started since the last finished rollback."""
+    """Tag ids of the targets of all rollbacks that have started since the last finished rollback."""
     targets: set[str] = set()
     for sample in ordered:
         if sample.metadata.trigger is Trigger.AFTER_ROLLBACK:
@@ -169,7 +169,7 @@ def _newest_of_each(
 ) -> Iterator[tuple[Sample, str]]:
     """The newest sample of each of the ``count`` newest periods that have a sample.
 
-    As in restic, the oldest sample is kept too while there are fewer periods, so that the history can grow.
+    As in restic, the oldest sample is kept as well if there are fewer periods, so that the history can grow.
     """
     seen: set[Hashable] = set()
     for sample in scheduled:

@@ -126,7 +126,7 @@ class Schedule:
             start, offset = change - _SECOND, _offset(zone, change)
 
     def interval_until(self, upcoming: datetime) -> timedelta:
-        """The time between ``upcoming`` and the previous time of the schedule, which may be Friday for a Monday."""
+        """The time between ``upcoming`` and the previous time of the schedule, which may be days earlier."""
         if self.every:
             return self.every
         back = timedelta(minutes=2)
@@ -142,7 +142,7 @@ class Due:
     """The state of a schedule at one time."""
 
     run: datetime | None
-    """The scheduled time for which a sample is due now; None where none is due."""
+    """The scheduled time for which a sample is due now; None if no sample is due."""
     next: datetime
     """The first scheduled time after now."""
     missed: datetime | None = None
@@ -150,10 +150,10 @@ class Due:
 
 
 def due(schedule: Schedule, *, last: datetime, now: datetime, starting_deadline: timedelta | None = None) -> Due:
-    """What is due at ``now`` if everything up to ``last`` is served.
+    """The state of a schedule at ``now`` if every time up to ``last`` was served.
 
-    ``last`` is the newest of: the last run, the creation of the policy, the end of its suspension. One run makes up for
-    all missed times, but none is due if even the newest of them is older than ``starting_deadline``. A ``last`` after
+    ``last`` is the newest of: the last run, the creation of the policy, the end of its suspension. One run serves all
+    missed times, but no run is due if the newest missed time is older than ``starting_deadline``. A ``last`` after
     ``now`` (the clock was set back) counts as ``now``; the caller must then remember ``now`` instead.
     """
     last, now = min(_whole_second(last), _whole_second(now)), _whole_second(now)
@@ -194,20 +194,20 @@ def _expressions(cron: str) -> tuple[str, ...]:
         names = ", ".join(field.name for field in _FIELDS)
         raise InputError(f"{cron!r} is not a schedule: it must have five fields ({names}) and has {len(parts)}")
     minute, hour, day, month, weekday = (
-        _listed(_numbers(cron, field, part), field) for field, part in zip(_FIELDS, parts, strict=True)
+        _expression(_numbers(cron, field, part), field) for field, part in zip(_FIELDS, parts, strict=True)
     )
     if _unrestricted(parts[2]) or _unrestricted(parts[4]):
         expressions = [f"{minute} {hour} {day} {month} {weekday}"]
     else:
         expressions = [f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"]
-    possible = tuple(filter(_ever_comes, expressions))
+    possible = tuple(filter(_ever_matches, expressions))
     if not possible:
         raise InputError(f"{cron!r}: the day of month {parts[2]} does not exist in the month {parts[3]}")
     return possible
 
 
-def _ever_comes(expression: str) -> bool:
-    """Whether an expression has any time; the 30th of February has none."""
+def _ever_matches(expression: str) -> bool:
+    """Whether any time matches an expression. No time matches the 30th of February."""
     try:
         croniter(expression, _ANY_MOMENT).get_next(datetime)
     except CroniterBadDateError:
@@ -216,7 +216,7 @@ def _ever_comes(expression: str) -> bool:
 
 
 def _unrestricted(part: str) -> bool:
-    """Whether a field has a star without a step. If one day field has, both must match, otherwise either of them."""
+    """Whether a field has a star without a step. If one day field has it, both must match, otherwise one of them."""
     return any(re.fullmatch(r"[*?](?:/0*1)?", item) for item in part.split(","))
 
 
@@ -250,9 +250,9 @@ def _number(cron: str, field: _Field, text: str) -> int:
     return number
 
 
-def _listed(numbers: Iterable[int], field: _Field) -> str:
-    listed = sorted(numbers)
-    return "*" if len(listed) == field.high - field.low + 1 else ",".join(map(str, listed))
+def _expression(numbers: Iterable[int], field: _Field) -> str:
+    ordered = sorted(numbers)
+    return "*" if len(ordered) == field.high - field.low + 1 else ",".join(map(str, ordered))
 
 
 # Arithmetic -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Fields whose values are kept like those of Secrets: validation, and the syntax of the command line.
+"""Fields whose values are stored like the values of Secrets: validation, and the syntax of the command line.
 
 Fields that gitsnap reads to follow references or to match clusters are refused: with fingerprints in their place,
 comparisons and rollbacks would be wrong.
@@ -57,7 +57,7 @@ def problems(field: SensitiveField) -> Iterator[tuple[str, str]]:
 
 
 def overlapping(fields: Sequence[SensitiveField]) -> Iterator[tuple[SensitiveField, SensitiveField]]:
-    """Pairs of fields of which one contains the other."""
+    """Pairs of fields in which one field contains the other."""
     for number, field in enumerate(fields):
         for other in fields[number + 1 :]:
             if field.kind == other.kind and _overlap(steps_of(field.path), steps_of(other.path)):

@@ -80,16 +80,16 @@ class Policy:
     suspend: bool = False
     resources: tuple[ResourceSelector, ...] = ()
     resources_set: bool = True
-    """Whether the policy decides on ``resources``; otherwise an archive keeps its own."""
+    """Whether the policy sets ``resources``; otherwise the archive keeps its own."""
     secrets_mode: SecretsMode = SecretsMode.ENCRYPT
     secrets_set: bool = False
-    """Whether the policy names a mode or recipients; otherwise an archive keeps its own."""
+    """Whether the policy sets a mode or recipients; otherwise the archive keeps its own."""
     secrets_source: str = field(default="", compare=False)
     """The source of mode and recipients, for messages: ``Snapshot hourly``, a file or a flag."""
     recipients: tuple[str, ...] = ()
     sensitive_fields: tuple[SensitiveField, ...] = ()
     sensitive_fields_set: bool = False
-    """Whether the policy decides on ``sensitive_fields``; otherwise an archive keeps its own."""
+    """Whether the policy sets ``sensitive_fields``; otherwise the archive keeps its own."""
     secrets_secret: str = ""
     """``<namespace>/<name>`` of the Secret with the fingerprint key."""
     retention: Retention = field(default_factory=Retention)
@@ -197,7 +197,7 @@ class _Reader:
                 self._globs(entry, "excludeNames", path),
             )
             self.problems += [f"{path}.{field}: {problem}" for field, problem in scope.problems(selector)]
-            selectors.append(scope.in_order(selector))
+            selectors.append(scope.canonical(selector))
         return tuple(sorted(set(selectors)))
 
     def _globs(self, entry: Mapping[str, Any], name: str, path: str) -> tuple[str, ...]:

@@ -237,7 +237,7 @@ def _past_tense(step: Step) -> str:
 
 
 def _rollout(report: Report) -> list[str]:
-    """A line for each cluster that lacks something, and a line for each profile that arrived."""
+    """A line for each profile that arrived, and a line for every other profile and cluster."""
     lines = []
     arrived: dict[ObjectKey, list[str]] = {}
     for status in report.rollout:

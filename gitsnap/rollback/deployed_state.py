@@ -1,6 +1,6 @@
 """Reads live objects that show what a plan would withdraw: deployed content, ClusterConfigurations, ClusterSummaries.
 
-Objects that this user may not read are left out. The plan then says that the consequence is unknown.
+Objects that this user may not read are left out. The plan then reports an unknown consequence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import ADD_ON_TYPE
 
 FEW = 8
-"""Up to this many objects of one kind and namespace are read one by one, more of them with a list."""
+"""Up to this many objects of one kind and namespace are read one by one. A list reads a larger number."""
 
 
 def read_contents(cluster: Cluster, keys: Collection[ObjectKey]) -> dict[ObjectKey, JsonObject | None]:
@@ -59,7 +59,7 @@ def _list_contents(
 def read_configurations(cluster: Cluster, clusters: Collection[ClusterRef]) -> Iterator[JsonObject]:
     """The live ClusterConfigurations of some managed clusters.
 
-    Few are read one by one. If the role may list but not get them, or if none of them exists, the whole list is read.
+    Up to FEW objects are read one by one. If the role may list but not get them, or if none exists, all are listed.
     """
     configurations: list[JsonObject] = []
     try:

@@ -1,4 +1,4 @@
-"""Tries a plan with the server's dry run: admission, schema, immutability and RBAC answer before anything changes.
+"""Tries a plan with the server's dry run, which checks admission, schema, immutability and RBAC before any change.
 
 Every step is tried, so that the plan shows all problems at once.
 """

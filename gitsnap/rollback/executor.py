@@ -1,6 +1,6 @@
 """Applies a plan: takes a sample, writes the steps in order, takes another sample, and stops at the first failure.
 
-The report names what was and was not written. After a failure, held profiles are released if they lose no match by it.
+The report names what was and was not written. After a failure, the held profiles that lose no match are released.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gitsnap.rollback.sender import AppliedStep, RecreationError, Sender
 from gitsnap.sveltos import pausing
 
 TakeSample = Callable[[Trigger, RollbackRecord, Collection[ObjectKey]], Sample | None]
-"""Takes a sample of everything that the archive's policy captures and of these objects; its tag gets the record."""
+"""Takes a sample of the objects that the policy captures and of the objects passed. Its tag contains the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Report:
     before: Sample | None = None
     after: Sample | None = None
     rollout: tuple[RolloutStatus, ...] = ()
-    """What Sveltos reports after the rollback, by cluster; empty if nobody waited for it."""
+    """What Sveltos reports after the rollback, by cluster; empty if the rollback did not wait."""
     after_problem: str = ""
     """Why the sample after the rollback could not be taken. The rollback itself is complete."""
 
@@ -111,8 +111,8 @@ def apply(
     undo, a sample records the end of that rollback. ``waiter`` waits for the reports of Sveltos on which a step
     depends; None disables waiting, as for a folder of YAML.
     Raises RefusedError for a blocked plan; WrongClusterError; the cluster's own error if the first write failed and
-    nothing is changed; StoppedError if the rollback stopped half-way; and RevertedError if it was then reverted. Both
-    of these have the report.
+    nothing is changed; StoppedError if the rollback stopped half-way; and RevertedError if it was then reverted. The
+    last two have the report.
     """
     if plan.blocked:
         raise RefusedError(f"the plan is not applied: {'; '.join(plan.blocked)}", hint="Nothing was changed.")
@@ -159,21 +159,21 @@ class _Application:
         return self._sample_after(self._report(), Result.DONE)
 
     def _settle(self, step: Step) -> None:
-        """Wait for what a step depends on. Raises NotReconciledError."""
+        """Wait until Sveltos reports what a step depends on. Raises NotReconciledError."""
         if self.waiter is None:
             return
         if step.action is not Action.HOLD and self.applied and self.applied[-1].step.action is Action.HOLD:
-            self.waiter.until_paused(self._held())
-        self.waiter.until(step.waits)
+            self.waiter.wait_for_pauses(self._held())
+        self.waiter.wait_for(step.waits)
 
     def _send(self, sender: Sender, step: Step) -> None:
-        """Send a step after Sveltos has seen the earlier writes that decide about the same match."""
+        """Send a step after Sveltos has seen the earlier writes that affect the same match."""
         labels = self.plan.controller_labels
         if self.waiter is not None:
-            self.waiter.until_seen(step, labels)
+            self.waiter.wait_for_caches(step, labels)
         self.applied.append(sender.send(step))
         if self.waiter is not None:
-            self.waiter.wrote(step, labels)
+            self.waiter.record_write(step, labels)
 
     @property
     def _touched(self) -> frozenset[ObjectKey]:
@@ -187,7 +187,7 @@ class _Application:
     # Failures -------------------------------------------------------------------------------------------------
 
     def _fail(self, sender: Sender, steps: Sequence[Step], failure: str, *, unknown: bool) -> NoReturn:
-        """Revert or release what can be, then raise StoppedError or RevertedError."""
+        """Revert the steps or release the held profiles, as far as possible. Raises StoppedError or RevertedError."""
         position = len(self.applied)
         step = steps[position] if position < len(steps) else None
         report = replace(
@@ -197,20 +197,20 @@ class _Application:
             result = revert_steps(sender, self.applied, step if unknown else None, self.waiter)
             report = replace(report, revert_result=result)
             if not result.problem:
-                raise RevertedError(self._sample_after(report, Result.TAKEN_BACK))
+                raise RevertedError(self._sample_after(report, Result.REVERTED))
         else:
             self._release(sender, in_doubt=step if unknown else None)
         candidates = self._held(step if unknown else None)
         raise StoppedError(replace(report, held=tuple(key for key in candidates if self._is_held(key))))
 
     def _release(self, sender: Sender, *, in_doubt: Step | None = None) -> bool:
-        """Release the held profiles that lose no match by it in the current state; whether none is held any more."""
+        """Release the held profiles that lose no match in the current state. Returns whether none is held any more."""
         written = [entry.step for entry in self.applied]
         safe = releasable_after(self.plan, written)
         live = {step.key: step.live for step in self.plan.writes if step.action is Action.HOLD}
         if in_doubt is not None:
             if self.waiter is not None:
-                self.waiter.wrote(in_doubt, self.plan.controller_labels)
+                self.waiter.record_write(in_doubt, self.plan.controller_labels)
             safe &= releasable_after(self.plan, [*written, in_doubt])
         for key in self._held(in_doubt):
             if key in safe:
@@ -231,7 +231,7 @@ class _Application:
         return tuple(held)
 
     def _is_held(self, key: ObjectKey) -> bool:
-        """Whether a profile is held. If the server does not respond, the answer is yes."""
+        """Whether a profile is held. True if the server does not respond."""
         try:
             return pausing.held(self.cluster.get(key))
         except NotFoundError:

@@ -1,6 +1,6 @@
 """Reads the live objects that a plan needs.
 
-Many objects of a kind, and all kinds that decide about matches, are read with a list; few objects one by one. Objects
+Many objects of a kind, and all kinds that determine matches, are read with a list; few objects one by one. Objects
 that are live exactly as in the sample are dropped, and only their keys are kept. Secrets are only listed with the type
 of Sveltos.
 """
@@ -88,7 +88,7 @@ class _LiveReader:
     def _read_kind(self, kind: Kind, *, matching: bool, covered: bool) -> None:
         """Read the objects of a kind.
 
-        ``matching``: all objects decide about matches. ``covered``: the selection includes all objects.
+        ``matching``: all objects determine matches. ``covered``: the selection includes all objects.
         """
         resource = self._type(kind)
         if resource is None:
@@ -157,7 +157,7 @@ class _LiveReader:
             self._keep(raw, even_if_unchanged=False)
 
     def _keep(self, raw: JsonObject, *, even_if_unchanged: bool) -> None:
-        """Record an object, and keep its document if it differs from the sample or decides about matches."""
+        """Record an object, and keep its document if it differs from the sample or determines matches."""
         key = ObjectKey.of(raw)
         if key.kind in CLASSIFIER_KINDS:
             self._controller_labels |= inventory.classifier_labels(raw)

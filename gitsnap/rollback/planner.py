@@ -1,4 +1,4 @@
-"""Plans a rollback: reads the sample and the live cluster, builds the plan, and adds what it would withdraw."""
+"""Plans a rollback: reads the sample and the live cluster, builds the plan, and adds the withdrawals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def prepare(
 
     ``tree`` is the tree of the sample. ``keeper`` has the keys of the archive; without it, Secrets whose values are not
     stored as plain text are refused. ``expected_cluster`` is the uid that the cluster must have, ``""`` for any.
-    Raises WrongClusterError, NotFoundError or UsageError if the selection does not fit the sample, and the cluster's
+    Raises WrongClusterError, NotFoundError or UsageError if the selection does not match the sample, and the cluster's
     errors if live objects cannot be read.
     """
     check_identity(cluster.info(), expected_cluster)
@@ -58,7 +58,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What a plan is made for."""
+    """The request for a plan."""
 
     sample: Sample
     selection: Selection
@@ -72,7 +72,7 @@ class PlanRequest:
 
 
 def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest) -> Plan:
-    """Read the live objects and build the plan, with what it would withdraw."""
+    """Read the live objects and build the plan, with its withdrawals."""
     selected, tree = request.selected, objects.tree
     cluster.redact_errors_for(sensitive.kind for sensitive in tree.info.secrets.sensitive_fields)
     live, unchanged = read_live(cluster, objects, selected | request.created.keys(), request.selection)
@@ -91,7 +91,7 @@ def plan_objects(cluster: Cluster, objects: SampleObjects, request: PlanRequest)
         pausable=request.pausable,
     )
     plan = make_plan(sample, live, request.selection, request.options)
-    if not request.selection.keys:  # an undo never suggests to select more
+    if not request.selection.keys:  # an undo never suggests other objects
         plan = replace(plan, avoidable=_avoidable(plan, objects, request, sample, live))
     return add_withdrawals(cluster, plan)
 
@@ -117,7 +117,7 @@ def _avoidable(
 def _restore(
     objects: SampleObjects, keys: Iterable[ObjectKey], live: LiveState
 ) -> tuple[dict[ObjectKey, JsonObject], dict[ObjectKey, Unrestorable]]:
-    """The archived objects with their values, and the reasons why the values of others are not available."""
+    """The archived objects with their values, and the reasons why other values are not available."""
     documents: dict[ObjectKey, JsonObject] = {}
     unrestorable: dict[ObjectKey, Unrestorable] = {}
     for key in sorted(keys):
@@ -139,7 +139,7 @@ def check_identity(info: ClusterInfo, expected: str) -> None:
 
 
 def add_withdrawals(cluster: Cluster, plan: Plan) -> Plan:
-    """The plan with what it withdraws from clusters, from the live ClusterConfigurations and ClusterSummaries."""
+    """The plan with its withdrawals and uncertainties, from the live ClusterConfigurations and ClusterSummaries."""
     reductions, inputs = Reductions(plan), TemplateInputs(plan)
     contents = read_contents(cluster, reductions.sources | inputs.sources)
     clusters = reductions.compare(contents) | {withdrawal.cluster for withdrawal in plan.withdrawals}

@@ -1,7 +1,7 @@
 """Waits until Sveltos reports what the next step depends on: the clusters of a set, the matches of a profile, a pause.
 
-No status reports whether a label has reached the caches of Sveltos; that gets a fixed time. Objects are watched, and
-polled if the cluster cannot be watched.
+No status reports whether a label has reached the caches of Sveltos, so the wait for a cache has a fixed length. Objects
+are watched, and polled if the cluster cannot be watched.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LONGEST_WATCH_SECONDS = 10
 """A silent watch is restarted after this time, because an object may change while a connection is broken."""
 
 _STABLE_SECONDS = 5.0
-"""How long a status must stay as it is. On a machine without overload, the status of a set follows in 0.5 seconds."""
+"""How long a status must not change. On a machine without overload, the status of a set follows in 0.5 seconds."""
 
 _PAUSE_SECONDS = 15.0
-"""How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so this is no failure."""
+"""How long Sveltos may take to report all pauses. Versions before 1.0 never report a pause, so the wait never fails."""
 
 CACHE_SECONDS = 3.0
 """How long a change may take to reach the caches of Sveltos, which has one for each kind. The API does not report it.
@@ -59,7 +59,7 @@ class WaitOptions:
 
 
 class _Group(enum.Enum):
-    """Groups of kinds that decide together about a match, and that Sveltos caches separately."""
+    """Groups of kinds that together determine a match, and that Sveltos caches separately."""
 
     CLUSTERS = "clusters"
     SETS = "sets"
@@ -78,15 +78,15 @@ class ReadinessWaiter:
     _shown: dict[Wait, float] = field(default_factory=dict, init=False, repr=False, compare=False)
     """When the status of a set first satisfied a wait, since the last write of a cluster or set."""
 
-    def wrote(self, step: Step, controller_labels: Collection[str]) -> None:
+    def record_write(self, step: Step, controller_labels: Collection[str]) -> None:
         """Record that a step was written now."""
         if _group(step) in (_Group.CLUSTERS, _Group.SETS):
             self._shown.clear()
         for match_input in _match_inputs(step, controller_labels):
             self._written[_group(step), match_input] = self.wait_options.now()
 
-    def until_seen(self, step: Step, controller_labels: Collection[str]) -> None:
-        """Pause before a step until the caches of Sveltos have what was written of the same match.
+    def wait_for_caches(self, step: Step, controller_labels: Collection[str]) -> None:
+        """Pause before a step until the caches of Sveltos have the earlier writes that affect the same match.
 
         A selector and a label are in different caches, so the later write of the two waits. One pause covers every
         later step. The pause does not count against ``WaitOptions.seconds``.
@@ -103,14 +103,14 @@ class ReadinessWaiter:
             self.wait_options.say("waiting until Sveltos has seen the labels and selectors")
             self.wait_options.pause(remaining)
 
-    def until(self, waits: Iterable[Wait]) -> None:
+    def wait_for(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, up to ``WaitOptions.seconds`` for each.
 
         Raises NotReconciledError, which names the wait that is not satisfied.
         """
         for wait in waits:
             self.wait_options.say(f"waiting {wait}")
-            if not self.sees(wait.on, partial(_satisfies, wait), self.wait_options.seconds):
+            if not self.observes(wait.on, partial(_satisfies, wait), self.wait_options.seconds):
                 raise NotReconciledError(
                     f"Sveltos did not report it within {self.wait_options.seconds:.0f} seconds: waited {wait}",
                     hint="Check whether the addon-controller runs. --wait SECONDS waits longer.",
@@ -118,7 +118,7 @@ class ReadinessWaiter:
             if wait.on.kind in SET_KINDS:  # profiles read the status of a set from a cache as well
                 self._written[_Group.SETS, wait.on] = self._shown.setdefault(wait, self.wait_options.now())
 
-    def steadily(self, waits: Iterable[Wait]) -> None:
+    def wait_until_stable(self, waits: Iterable[Wait]) -> None:
         """Wait until Sveltos reports each of ``waits``, and still reports it some seconds later.
 
         During a revert, a set must show the clusters that it showed before the rollback, and an old status looks like a
@@ -126,23 +126,23 @@ class ReadinessWaiter:
         """
         waits = tuple(waits)
         if waits:
-            self.until(waits)
+            self.wait_for(waits)
             self.wait_options.pause(min(_STABLE_SECONDS, self.wait_options.seconds))
-            self.until(waits)
+            self.wait_for(waits)
 
-    def until_paused(self, profiles: Iterable[ObjectKey]) -> None:
-        """Wait until Sveltos reports these profiles as paused. Versions that never report a pause are no failure."""
+    def wait_for_pauses(self, profiles: Iterable[ObjectKey]) -> None:
+        """Wait until Sveltos reports these profiles as paused. Does not fail if a version never reports it."""
         end = self.wait_options.now() + min(_PAUSE_SECONDS, self.wait_options.seconds)
         reported = True
         for key in profiles:
             self.wait_options.say(f"waiting until Sveltos sees the pause of {key.name}")
-            reported &= self.sees(key, _is_suspended, end - self.wait_options.now())
+            reported &= self.observes(key, _is_suspended, end - self.wait_options.now())
         if reported:  # the caches have the profiles, so later steps need not wait for them
             for group, match_input in list(self._written):
                 if group is _Group.SELECTING:
                     del self._written[group, match_input]
 
-    def sees(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
+    def observes(self, key: ObjectKey, fits: Callable[[JsonObject | None], bool], seconds: float) -> bool:
         """Whether an object satisfies ``fits`` within some seconds. ``fits`` gets None if the object does not exist."""
         end = self.wait_options.now() + seconds
         while True:

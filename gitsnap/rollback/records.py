@@ -20,7 +20,7 @@ class RecordedRequest:
     """Who requested a rollback, and with which command."""
 
     command: str = ""
-    """The command without ``gitsnap`` and places: ``rollback --sample … --clusterprofile guestbook``."""
+    """The command without ``gitsnap``, archive and kubeconfig: ``rollback --sample … --clusterprofile guestbook``."""
     user: str = ""
     """The user of the operating system."""
     origin: str = ""
@@ -59,7 +59,7 @@ def record_after(plan: Plan, asked: RecordedRequest, before: Sample | None, resu
 def record_end(plan: Plan, asked: RecordedRequest, past: PastRollback) -> RollbackRecord | None:
     """The record that ends an unfinished rollback, for a plan that has nothing left to write.
 
-    None if the plan does not prove that the rollback is complete: it is about other objects or another sample, or it
+    None if the plan does not prove that the rollback is complete: the plan has other objects or another sample, or it
     refuses some objects.
     """
     undone = asked.undoes == past.before.tag
@@ -75,7 +75,7 @@ def record_end(plan: Plan, asked: RecordedRequest, past: PastRollback) -> Rollba
         user=asked.user,
         cluster_user=plan.cluster.user,
         before=past.before.tag,
-        result=Result.TAKEN_BACK if undone else Result.DONE,
+        result=Result.REVERTED if undone else Result.DONE,
     )
 
 
@@ -97,7 +97,7 @@ class PastRollback:
     @property
     def changed_something(self) -> bool:
         """Whether the rollback left changes in the cluster."""
-        return self.result not in (Result.NOTHING, Result.TAKEN_BACK)
+        return self.result not in (Result.NOTHING, Result.REVERTED)
 
 
 def past_rollbacks(samples: Sequence[Sample]) -> list[PastRollback]:

@@ -29,7 +29,7 @@ class RevertResult:
     kept: tuple[ObjectKey, ...] = ()
     """Namespaces that the rollback created. They are not deleted, because others may use them by now."""
     failed_at: str = ""
-    """The object at which the revert failed, in words; ``""`` if it did not."""
+    """The object at which the revert failed, for messages; ``""`` if it succeeded."""
     problem: str = ""
     """Why the revert failed."""
     not_reverted: tuple[ObjectKey, ...] = ()
@@ -48,7 +48,7 @@ def revert_steps(
         if written is not None:
             remaining.append(written)
             if waiter is not None:
-                waiter.wrote(written.step, sender.plan.controller_labels)
+                waiter.record_write(written.step, sender.plan.controller_labels)
         while remaining:
             key = remaining[-1].step.key
             step = reverse(remaining[-1], controller_labels=sender.plan.controller_labels)
@@ -58,7 +58,7 @@ def revert_steps(
                 _settle(sender.plan, applied, step, waiter)
                 sender.send(step)
                 if waiter is not None:
-                    waiter.wrote(step, sender.plan.controller_labels)
+                    waiter.record_write(step, sender.plan.controller_labels)
                 reverted.append(key)
             remaining.pop()
     except GitsnapError as error:
@@ -70,12 +70,12 @@ def revert_steps(
 
 
 def _settle(plan: Plan, applied: Sequence[AppliedStep], step: Step, waiter: ReadinessWaiter | None) -> None:
-    """Wait for what a reversing step depends on. Raises NotReconciledError."""
+    """Wait until Sveltos reports what a reversing step depends on. Raises NotReconciledError."""
     if waiter is None:
         return
     if step.action is Action.RELEASE:
-        waiter.steadily(_waits(plan, applied, step.key))
-    waiter.until_seen(step, plan.controller_labels)
+        waiter.wait_until_stable(_waits(plan, applied, step.key))
+    waiter.wait_for_caches(step, plan.controller_labels)
 
 
 def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> list[Wait]:
@@ -85,10 +85,10 @@ def _waits(plan: Plan, applied: Sequence[AppliedStep], profile: ObjectKey) -> li
     relabelled = any(key.kind in kinds.CLUSTER_KINDS for key in written)
     clusters = frozenset(cluster for hold in plan.holds if hold.profile == profile for cluster in hold.clusters)
     waits = []
-    for used in sets_of(documents.get(profile, {"metadata": {}})):
-        shown = observed_clusters(documents[used]) & clusters if used in documents else frozenset[ClusterRef]()
-        if shown and (used in written or relabelled):
-            waits.append(Wait(used, shows=tuple(sorted(shown))))
+    for set_key in sets_of(documents.get(profile, {"metadata": {}})):
+        shown = observed_clusters(documents[set_key]) & clusters if set_key in documents else frozenset[ClusterRef]()
+        if shown and (set_key in written or relabelled):
+            waits.append(Wait(set_key, shows=tuple(sorted(shown))))
     return waits
 
 

@@ -159,11 +159,11 @@ class SampleObjects:
             labels[ref] = document["metadata"].get("labels") or {}
             views[ref] = template_view(document)
         sets = {ObjectKey.of(document): document for document in self._documents(SET_KINDS)}
-        found: list[Reference] = []
+        collected: list[Reference] = []
         for document in self._documents({key.kind for key in selected} & REFERENCE_PATHS.keys()):
             if ObjectKey.of(document) in selected:
-                found += references(document, matching_clusters(document, labels, sets), views.get)
-        return [reference for reference in found if reference.target.kind in _NEEDED_KINDS]
+                collected += references(document, matching_clusters(document, labels, sets), views.get)
+        return [reference for reference in collected if reference.target.kind in _NEEDED_KINDS]
 
     def _documents(self, of_kinds: Iterable[Kind]) -> Iterator[JsonObject]:
         """The archived objects of some kinds, with the status from the folder ``inventory/``."""

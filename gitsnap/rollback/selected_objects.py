@@ -17,7 +17,7 @@ def select_objects(
     """The selected objects, and notes about objects that are left out.
 
     With ``prune`` the user may also name live objects that are not in the sample. Raises NotFoundError or UsageError if
-    the selection does not fit the sample, and the cluster's errors if live objects of a named kind cannot be listed.
+    the selection does not match the sample, and the cluster's errors if live objects of a named kind cannot be listed.
     """
     live = _live_keys(cluster, objects, selection) if prune else frozenset[ObjectKey]()
     selected = resolve(selection, objects.keys | live, incomplete=objects.tree.incomplete)

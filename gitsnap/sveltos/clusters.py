@@ -30,7 +30,7 @@ def no_objects(_cluster: ClusterRef) -> JsonObject | None:
 def template_view(document: JsonObject, *, more_labels: Mapping[str, str] | None = None) -> JsonObject:
     """The value of ``.Cluster`` in templates. Fields of the cluster's object that are not archived are UNKNOWN.
 
-    ``more_labels`` are the labels that an archive holds in its inventory and not in the object.
+    ``more_labels`` are the labels that an archive contains in its inventory and not in the object.
     """
     metadata = document.get("metadata") or {}
     annotations = {**(metadata.get("annotations") or {}), **dict.fromkeys(_ANNOTATIONS_NOT_ARCHIVED, UNKNOWN)}

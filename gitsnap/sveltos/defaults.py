@@ -1,7 +1,7 @@
 """The defaults that the CRDs of Sveltos declare. A field with its default means the same as an absent field.
 
 The API server fills in defaults when it reads an object. An upgrade of Sveltos that adds a field with a default
-therefore changes every object, but nobody's configuration, so comparisons leave defaults out. Archives keep them. No
+therefore changes every object, but no configuration of a user, so comparisons ignore defaults. Archives keep them. No
 default has changed its value between releases of Sveltos.
 """
 
@@ -108,8 +108,8 @@ DEFAULTS: Mapping[Kind, JsonObject] = {
         "workloadIdentity": {"caSecretRef": {"name": ""}},
     },
 }
-"""By kind, the defaults below ``spec``. A mapping describes a nested object. A list holds one element, which describes
-every element of the field."""
+"""By kind, the defaults below ``spec``. A mapping describes a nested object. A list contains one element, which
+describes every element of the field."""
 
 
 def without_defaults(document: JsonObject) -> JsonObject:

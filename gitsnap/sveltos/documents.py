@@ -47,7 +47,7 @@ CLUSTER_SCOPED_KINDS = frozenset(
         Kind("storage.k8s.io", "StorageClass"),
     }
 )
-"""Cluster-scoped kinds of Kubernetes. Needed for documents of which no inventory says where they were deployed."""
+"""Cluster-scoped kinds of Kubernetes. Needed for documents that no inventory lists."""
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """Largest number of characters in a value. An object in Kubernetes has at most 1.5 MiB by default, 3 if configured."""
@@ -90,7 +90,7 @@ def subresources_of(document: Mapping[str, Any]) -> frozenset[str]:
 def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
     """Split one value of a ConfigMap or Secret into documents, as Sveltos does. Comments stay in their documents.
 
-    Text without ``---`` is one document. Otherwise a separator is a line that starts with ``---`` and holds only white
+    Text without ``---`` is one document. Otherwise a separator is a line that starts with ``---`` and has only white
     space or a comment after it. Text that starts with ``{`` may also be a stream of JSON objects. A document that is a
     list of strings contributes one manifest per string.
     ``as_stream`` follows Sveltos before 1.0, where a document may begin on the line of its separator.
@@ -109,7 +109,7 @@ def split(text: str, *, as_stream: bool = False, depth: int = 0) -> list[str]:
 
 
 def _is_blank(text: str) -> bool:
-    """Whether text holds only white space, comments and separators. A separator with text behind it is not blank."""
+    """Whether text contains only white space, comments and separators. A separator with text after it is not blank."""
     return all(
         not line.strip() or line.lstrip().startswith("#") or _SEPARATOR_LINE.fullmatch(line)
         for line in text.split("\n")
@@ -184,16 +184,16 @@ class Identity:
     name: str
     """May contain template actions. The identity then fits every name that has the text around the actions."""
 
-    def places(self) -> tuple[ObjectKey, ObjectKey]:
+    def keys(self) -> tuple[ObjectKey, ObjectKey]:
         """The possible keys of the deployed resource: in a namespace (``default`` if none is given), cluster-scoped."""
         return (
             ObjectKey(self.kind, self.namespace or DEFAULT_NAMESPACE, self.name),
             ObjectKey(self.kind, "", self.name),
         )
 
-    def place(self) -> ObjectKey:
+    def key(self) -> ObjectKey:
         """The key of the deployed resource. A kind that is not in CLUSTER_SCOPED_KINDS counts as namespaced."""
-        return self.places()[self.kind in CLUSTER_SCOPED_KINDS]
+        return self.keys()[self.kind in CLUSTER_SCOPED_KINDS]
 
     def fits(self, key: ObjectKey) -> bool:
         """Whether the deployed resource with this key may come from this document."""
@@ -222,7 +222,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 
 def load(text: str) -> Any:
-    """The value of one document as Sveltos reads it; None if the text is not YAML or holds no value."""
+    """The value of one document as Sveltos reads it; None if the text is not YAML or contains no value."""
     try:
         return load_document(text, "a document")
     except InputError:
@@ -251,7 +251,7 @@ def identify_text(text: str) -> Identity | None:
 def _identify_template(text: str) -> Identity | None:
     """The identity in the YAML that is left when the actions of a template are replaced.
 
-    A line that holds only actions is dropped. In any other line, a placeholder word replaces each action.
+    A line that contains only actions is dropped. In any other line, a placeholder word replaces each action.
     """
     actions: list[str] = []
 
@@ -309,7 +309,7 @@ def _shallow_fields(block: str) -> dict[str, str]:
 
 
 def _scalar(text: str) -> str:
-    """A scalar without its quotes and without a comment behind it."""
+    """A scalar without its quotes and without a comment after it."""
     if len(text) > 1 and text[0] in "\"'" and text[0] in text[1:]:
         return text[1 : text.index(text[0], 1)]
     return text.partition(" #")[0].strip()

@@ -28,10 +28,10 @@ _BY_KIND = {
     kinds.SECRET: ("data{}", "stringData{}", "data.* text", "stringData.* text"),
     kinds.CLUSTER_CONFIGURATION: tuple(
         path
-        for listed in ("clusterProfileResources", "profileResources")
+        for field in ("clusterProfileResources", "profileResources")
         for path in (
-            f"status.{listed}[].Features[].resources[]{{}}",
-            f"status.{listed}[].Features[].charts[]{{}}",
+            f"status.{field}[].Features[].resources[]{{}}",
+            f"status.{field}[].Features[].charts[]{{}}",
         )
     ),
     kinds.CLUSTER_SUMMARY: (
@@ -64,7 +64,7 @@ def _paths(kind: Kind) -> tuple[str, ...]:
         paths += _BY_KIND.get(kind, ())
     if kind in STATUS_FIELDS:
         paths.append(f"status.{STATUS_FIELDS[kind]}[]{{}}")
-    # A selector itself may have any type: v1alpha1 has text, and a value that is no selector matches no cluster.
+    # A selector itself may have any type: v1alpha1 has text, and a value that is not a selector matches no cluster.
     paths += [f"spec.{path.rpartition('.')[0]}{{}}" for path in SELECTOR_PATHS.get(kind, ()) if "." in path]
     for row in REFERENCE_PATHS.get(kind, ()):
         if row.form is not Form.FLAG:

@@ -1,6 +1,6 @@
 """Generated objects: a controller wrote them, although users may write objects of the same kind.
 
-An EventTrigger or a ClusterPromotion creates them, a profile deploys them, or they hold credentials. A rollback that
+An EventTrigger or a ClusterPromotion creates them, a profile deploys them, or they contain credentials. A rollback that
 recreates such an object competes with the controller or does harm, so these objects are not configuration.
 The rules read an object as the API server sends it: normalization removes the labels and annotations they look for.
 """
@@ -42,7 +42,7 @@ DESCRIPTIONS: Mapping[Origin, str] = {
     Origin.ACCESS_REQUEST: "credentials generated for an AccessRequest",
     Origin.KUBECONFIG: "credentials of a managed cluster",
     Origin.SHARDING: "bookkeeping of the addon-controller",
-    Origin.KUBERNETES: "made by Kubernetes itself",
+    Origin.KUBERNETES: "created by Kubernetes itself",
     Origin.HELM_RELEASE: "where Helm keeps the state of a release",
     Origin.OWNED: "owned by a controller",
 }

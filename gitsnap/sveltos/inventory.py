@@ -1,4 +1,4 @@
-"""The inventory: the stable part of what Sveltos reports in ``status``, and the entries of a ClusterConfiguration.
+"""The inventory: the stable part of the reports of Sveltos in ``status``, and the entries of a ClusterConfiguration.
 
 A projection has the shape of its API object. It keeps the fields that identify an entry and those that change with its
 content; it leaves out times, retry counters and messages, and sorts the lists. A redeployment of the same content,

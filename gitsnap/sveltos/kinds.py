@@ -149,10 +149,10 @@ REFERENCED_KINDS = of_role(Role.REFERENCED)
 SOURCE_KINDS = of_role(Role.SOURCE)
 GENERATED_KINDS = of_role(Role.GENERATED)
 LISTED_KINDS = USER_KINDS | CLUSTER_KINDS | INVENTORY_KINDS
-"""The kinds of which a capture reads every object."""
+"""A capture reads every object of these kinds."""
 
 CAPTURED_KINDS = LISTED_KINDS | REFERENCED_KINDS | SOURCE_KINDS
-"""The kinds that a sample may hold, besides the kinds that its policy adds."""
+"""The kinds that a sample may contain, in addition to the kinds that its policy adds."""
 
 NOT_CONFIGURATION = GENERATED_KINDS | INVENTORY_KINDS
 """The kinds that Sveltos writes. A capture does not follow references to them."""

@@ -18,7 +18,7 @@ ARCHIVE_KEY = "kustomize.tar.gz"
 """The key of ``binaryData`` that Sveltos unpacks."""
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Largest unpacked size in bytes. An object holds about 1 MiB, and configuration files are compressed about 10:1."""
+"""Largest unpacked size in bytes. An object has up to about 1 MiB; configuration files are compressed about 10:1."""
 
 
 def files_of(config_map: Mapping[str, object]) -> dict[str, str] | None:
@@ -36,7 +36,7 @@ def files_of(config_map: Mapping[str, object]) -> dict[str, str] | None:
         return None
 
 
-def listed(config_map: JsonObject) -> JsonObject:
+def with_files(config_map: JsonObject) -> JsonObject:
     """A copy of a ConfigMap in which the files of the archive replace the archive.
 
     Each file becomes the key ``kustomize.tar.gz/PATH`` of ``binaryData``. Without a readable archive, the same object.

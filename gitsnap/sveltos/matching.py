@@ -105,7 +105,7 @@ class Selection:
 
     clusters: frozenset[ClusterRef]
     certain: bool = True
-    """False if Sveltos chooses among the candidates of a set. ``clusters`` then holds the candidates that stay
+    """False if Sveltos chooses among the candidates of a set. ``clusters`` then contains the candidates that stay
     selected, or all candidates if none is selected yet. Also False if a selector cannot be parsed: such a selector
     selects no cluster."""
 
@@ -144,7 +144,7 @@ def matching_clusters(document: JsonObject, clusters: ClusterLabels, sets: Sets 
     must stay in the sample.
     """
     by_set_status = selects(document, clusters, sets).clusters
-    by_set_selector = selects(document, clusters, sets, moved=(sets or {}).keys()).clusters
+    by_set_selector = selects(document, clusters, sets, outdated=(sets or {}).keys()).clusters
     return observed_clusters(document) | by_set_status | by_set_selector
 
 
@@ -156,13 +156,13 @@ def observed_clusters(document: JsonObject) -> frozenset[ClusterRef]:
 
 
 def selects(
-    document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None, *, moved: Collection[ObjectKey] = ()
+    document: JsonObject, clusters: ClusterLabels, sets: Sets | None = None, *, outdated: Collection[ObjectKey] = ()
 ) -> Selection:
     """The clusters that the rules of an object select: its selectors, its ``clusterRefs`` and the sets that it names.
 
     A Profile or Set selects only clusters of its own namespace. A cluster in ``clusterRefs`` counts only if it is
-    registered, that is, a key of ``clusters``. ``moved`` names the sets whose status is out of date because the set or
-    the labels of a cluster change. The selector of such a set is evaluated; for any other set the status is used if
+    registered, that is, a key of ``clusters``. ``outdated`` names the sets whose status is out of date because the set
+    or the labels of a cluster change. The selector of such a set is evaluated; for any other set the status is used if
     Sveltos has written one.
     """
     kind = Kind.of(document)
@@ -190,7 +190,7 @@ def selects(
     for key in sets_of(document):
         set_document = (sets or {}).get(key)
         if set_document is not None:
-            members = members_of(set_document, clusters, moved=key in moved)
+            members = members_of(set_document, clusters, outdated=key in outdated)
             selected |= members.clusters
             certain = certain and members.certain
     return Selection(frozenset(selected), certain)
@@ -210,14 +210,14 @@ def sets_of(document: JsonObject) -> tuple[ObjectKey, ...]:
     return tuple(ObjectKey(kind, namespace, str(name)) for name in names)
 
 
-def members_of(document: JsonObject, clusters: ClusterLabels, *, moved: bool = False) -> Selection:
+def members_of(document: JsonObject, clusters: ClusterLabels, *, outdated: bool = False) -> Selection:
     """The clusters that a set selects, by the rules of ``controllers/set_utils.go`` in Sveltos' addon-controller.
 
-    Without ``moved``, the status is used if Sveltos has written one. Otherwise the selector is evaluated. A set without
-    ``maxReplicas`` selects no cluster. A selected cluster stays selected as long as it matches. Sveltos then adds other
-    matching clusters up to ``maxReplicas``, and gitsnap cannot know which ones.
+    Without ``outdated``, the status is used if Sveltos has written one. Otherwise the selector is evaluated. A set
+    without ``maxReplicas`` selects no cluster. A selected cluster stays selected as long as it matches. Sveltos then
+    adds other matching clusters up to ``maxReplicas``, and gitsnap cannot know which ones.
     """
-    if not moved and has_status(document):
+    if not outdated and has_status(document):
         return Selection(observed_clusters(document) & clusters.keys())
     limit = max_replicas(document)
     if limit <= 0:

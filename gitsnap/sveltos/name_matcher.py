@@ -1,4 +1,4 @@
-"""Finds out whether a text contains one of many names as a whole word, which means that it may refer to an object."""
+"""Searches a text for many names as whole words: a text that contains the name of an object may refer to it."""
 
 from __future__ import annotations
 

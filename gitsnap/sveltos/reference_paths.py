@@ -24,7 +24,7 @@ class Namespace(enum.Enum):
     """A reference with an empty namespace names no object."""
     OWN = "of the object that refers"
     """The namespace in the reference is ignored."""
-    SVELTOS = "the one Sveltos runs in"
+    SVELTOS = "of Sveltos"
 
 
 class Form(enum.Enum):
@@ -44,7 +44,7 @@ _ANY: tuple[Kind, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class ReferencePath:
-    """One row: a field in which a kind holds references."""
+    """One row: a field in which a kind contains references."""
 
     path: str
     """The path of the field: ``[]`` after a list, ``[key]`` for a key that contains dots."""

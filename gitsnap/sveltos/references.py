@@ -1,6 +1,6 @@
 """Which objects an object refers to, resolved for the clusters that it matches.
 
-The table in ``reference_paths`` lists the fields that hold references. Sveltos resolves a reference by three rules
+The table in ``reference_paths`` lists the fields that contain references. Sveltos resolves a reference by three rules
 (docs/SVELTOS.md):
 
 - Rule R: an empty namespace stands for the namespace of each matching cluster; names may be templates.
@@ -72,13 +72,13 @@ class Reference:
     """The object that refers."""
     target: ObjectKey
     path: str
-    """The field that holds the reference, such as ``spec.policyRefs[]``."""
+    """The field that contains the reference, such as ``spec.policyRefs[]``."""
     optional: bool = False
     """Whether Sveltos deploys without the target."""
     secret_type_required: bool = False
     """Whether Sveltos refuses a Secret of another type than ADD_ON_TYPE here (rule T)."""
     unresolved: UnresolvedReason | None = None
-    """TEMPLATE if gitsnap cannot evaluate the name or namespace; ``target`` then holds the text of the templates."""
+    """TEMPLATE if gitsnap cannot evaluate the name or namespace; ``target`` then contains the text of the templates."""
     local: bool = False
     """Whether the content is deployed to the management cluster (``deploymentType: Local``)."""
     identifier: str = ""
@@ -167,7 +167,7 @@ def _path_parts(path: str) -> tuple[str, ...]:
 
 
 def _read_entries(document: JsonObject, path: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """Every value at a path of the table, each with the mapping that holds it.
+    """Every value at a path of the table, each with the mapping that contains it.
 
     The holder is the innermost entry of a list around the value, else the document. Values of another type than the
     path expects are skipped.
@@ -255,9 +255,9 @@ def _read_kind(row: ReferencePath, value: Mapping[str, Any]) -> Kind | None:
 
 
 def _read_source_url(url: str) -> _WrittenReference | None:
-    """The reference in the repository URL of a chart, if the URL names a Flux source or may name one once rendered.
+    """The reference in the repository URL of a chart, if the URL is that of a Flux source or may be once rendered.
 
-    The name is the whole URL: the URL is taken apart after its templates are evaluated.
+    The name is the whole URL: the URL is parsed after its templates are evaluated.
     """
     if _TEMPLATE not in url:
         return _WrittenReference(kinds.GIT_REPOSITORY, "", url) if _source_of_url(url) else None
@@ -334,7 +334,7 @@ def _resolve_for_cluster(
     cluster: ClusterRef,
     objects: ClusterObjects,
 ) -> tuple[ObjectKey, UnresolvedReason | None] | None:
-    """The target for one cluster; None if the rendered text is no reference."""
+    """The target for one cluster; None if the rendered text is not a reference."""
     escape = by.kind != kinds.EVENT_TRIGGER
     name = render(written.name, cluster, objects, escape=escape) if row.templated else written.name
     rendered_namespace: str | None = namespace

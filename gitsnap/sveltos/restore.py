@@ -28,16 +28,16 @@ class Phase(enum.IntEnum):
     OTHER = 2
     """Kinds that a policy adds. Their references are not known."""
     SUPPORT = 3
-    """Kinds to which other objects refer, but which have no part in the matching of clusters."""
+    """Kinds that other objects refer to, and that have no part in the matching of clusters."""
     MATCHING = 4
-    """What selectors read: clusters with their labels, sets, and the classifiers that set labels of clusters."""
+    """The inputs of selectors: clusters with their labels, sets, and the classifiers that set labels of clusters."""
     SELECTING = 5
     """Kinds with selectors. Written before MATCHING if that order keeps a match that the other order would lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreRule:
-    """One row: what a rollback restores in a kind besides labels and annotations."""
+    """One row: the fields of a kind that a rollback restores, in addition to labels and annotations."""
 
     phase: Phase
     fields: tuple[str, ...] | None = None
@@ -226,7 +226,7 @@ def restorable_part(normalized: JsonObject) -> JsonObject:
 
 
 def _with_finalizers(target: JsonObject, metadata: Mapping[str, Any]) -> list[str]:
-    """The present finalizers and those of the target. None is removed, because a finalizer may protect data."""
+    """The present finalizers and the finalizers of the target. None is removed: a finalizer may protect data."""
     present = list(metadata.get("finalizers") or ())
     return [*present, *(name for name in target["metadata"].get("finalizers") or () if name not in present)]
 
@@ -248,7 +248,7 @@ def build_creation(archived: JsonObject, *, api_version: str) -> JsonObject:
 
 
 def build_update(target: JsonObject, *, live: JsonObject, normalized: JsonObject) -> JsonObject:
-    """The whole object with which to update ``live``.
+    """The whole object that replaces ``live``.
 
     ``target`` is the result of ``desired_object``, ``live`` the object as the API server returned it, and
     ``normalized`` the normalized form of ``live``. Fields that normalization strips are taken from ``live``, and with

@@ -33,9 +33,9 @@ class SourceText:
     secret: bool
     """Whether the value comes from a Secret and must never be shown."""
     subresources: frozenset[str] = frozenset()
-    """The subresources that Sveltos applies besides each resource."""
+    """The subresources that Sveltos applies with each resource."""
     as_stream: bool = field(default=False, compare=False)
-    """Whether the value is split as Sveltos did before 1.0. Texts are equal regardless of it."""
+    """Whether the value is split as Sveltos did before 1.0. Texts are compared without this field."""
 
     @property
     def evaluated(self) -> bool:
@@ -61,7 +61,7 @@ class SourceDocument:
 def texts_of(document: JsonObject, *, local: bool, as_stream: bool = False) -> list[SourceText] | None:
     """Return the values of a ConfigMap or Secret, sorted by name.
 
-    Returns None if no documents can be read from the object: it holds fingerprints, binary values or a Lua program.
+    Returns None if no documents can be read from the object: it contains fingerprints, binary values or a Lua program.
     """
     if documents.is_program(document):
         return None
@@ -98,7 +98,7 @@ class Piece:
     content: str
     """The document with its template actions evaluated, if gitsnap can evaluate them."""
     written: str
-    """The document as its source holds it."""
+    """The document as its source contains it."""
     inputs: frozenset[TemplateInput] = frozenset()
     """The objects that the template actions may read, if gitsnap cannot evaluate them."""
 
@@ -113,12 +113,12 @@ class Piece:
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        """What two equal documents have in common. A template differs from plain text with the same characters."""
+        """Equal for documents that deploy the same. A template differs from plain text with the same characters."""
         return self.content, self.text.local, *self.reading
 
     @property
     def reading(self) -> tuple[object, ...]:
-        """What decides how Sveltos deploys the document, apart from its content."""
+        """The facts that decide how Sveltos deploys the document, without its content."""
         return self.unevaluated, self.inputs, self.text.subresources
 
 
@@ -133,8 +133,8 @@ class IdentifiedPiece:
 
     @property
     def slot(self) -> tuple[ObjectKey, bool]:
-        """The key and cluster it is deployed to. If several documents of a profile share a slot, the last one wins."""
-        return self.identity.places()[0], self.piece.text.local
+        """The key of the resource, and whether it is local. If documents of a profile share a slot, the last wins."""
+        return self.identity.keys()[0], self.piece.text.local
 
 
 def split_texts(texts: Iterable[SourceText], context: TemplateContext, opaque: set[ObjectKey]) -> list[Piece]:
@@ -149,13 +149,13 @@ def split_texts(texts: Iterable[SourceText], context: TemplateContext, opaque: s
 
 
 def identify_piece(piece: Piece) -> IdentifiedPiece | None:
-    """Find out kind and name of a piece, None if they cannot be made out."""
+    """Return a piece with its identity, None if it cannot be identified."""
     if piece.has_actions:
         identity = documents.identify_text(piece.content)
         return IdentifiedPiece(piece, identity, None) if identity else None
     value = documents.load(piece.content)
     identity = documents.identify(value)
-    if identity is None:  # a value that parses but is no object, such as a quoted text that contains one
+    if identity is None:  # the value is not an object, but may be a quoted text that contains an object
         identity, value = documents.identify_text(piece.content), None
     return IdentifiedPiece(piece, identity, value) if identity else None
 

@@ -16,7 +16,7 @@ _LINKS = (b"1", b"2")
 _OTHERS = (b"3", b"4", b"5", b"6")
 """Devices, directories and pipes. No content follows their headers."""
 _LONG_NAMES = {b"L": "path", b"K": "linkpath"}
-"""GNU headers that hold a long name of the next member, each with the pax keyword for that name."""
+"""GNU headers that contain a long name of the next member, each with the pax keyword for that name."""
 _PAX, _PAX_GLOBAL = b"x", b"g"
 
 
@@ -58,7 +58,7 @@ def _check_header(header: bytes) -> None:
 
 
 def _size(header: bytes, attributes: Mapping[str, str], *, remaining: int) -> int:
-    """Bytes of content behind a header. Raises ValueError for an unknown type, or if fewer bytes remain."""
+    """Bytes of content after a header. Raises ValueError for an unknown type, or if fewer bytes remain."""
     typeflag = header[156:157]
     if typeflag in _LINKS + _OTHERS:
         return 0

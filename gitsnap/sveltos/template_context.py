@@ -1,7 +1,7 @@
-"""The context of templates in ConfigMaps and Secrets: the cluster that they are evaluated for, and what they may read.
+"""The context of templates in ConfigMaps and Secrets: their cluster, and the objects that they may read.
 
-A label of a cluster, or an object in ``templateResourceRefs``, can change what is deployed while every source stays the
-same. A template that gitsnap can evaluate is evaluated; for any other template, the objects that it may read are known.
+A label of a cluster, or an object in ``templateResourceRefs``, can change the deployed content while every source stays
+the same. gitsnap evaluates a template if it can. For other templates, it knows the objects that they may read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.references import render
 
 CLUSTER = ".Cluster"
-"""How a template refers to the object of its cluster."""
+"""The text by which a template refers to the object of its cluster."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,7 +35,7 @@ class TemplateInput:
 
 @dataclass(frozen=True, slots=True)
 class TemplateContext:
-    """What the templates of one profile are evaluated with for one cluster."""
+    """The cluster for which the templates of a profile are evaluated, and the objects that they may read."""
 
     cluster: ClusterRef | None = None
     inputs: frozenset[TemplateInput] = frozenset()

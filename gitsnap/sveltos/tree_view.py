@@ -1,7 +1,7 @@
-"""A tree, read lazily: the objects that it holds, what refers to what, and what Sveltos reported when it was captured.
+"""A tree, read lazily: its objects, the references between them, and the reports of Sveltos at the time of the capture.
 
-Files are decoded when they are asked for. Two views can share a cache: equal content ids mean equal bytes, so each
-content is decoded once. Files that may contain a name are searched as bytes before they are decoded.
+Files are decoded on first use. Two views can share a cache: equal content ids mean equal bytes, so each content is
+decoded once. The bytes of a file are searched for names before the file is decoded.
 """
 
 from __future__ import annotations
@@ -162,14 +162,14 @@ class TreeView:
         return by_prefix
 
     def reported_clusters(self, profile: ObjectKey) -> frozenset[ClusterRef]:
-        """Return the clusters that a profile matched as Sveltos reported: by its status and its ClusterSummaries."""
+        """Return the clusters that a profile matches by the reports of Sveltos: its status and its ClusterSummaries."""
         reported = self.reported(profile)
         clusters = set(observed_clusters(reported)) if reported else set()
         known_paths = {path_of(summary_key(profile, cluster)) for cluster in clusters}
         for path in self._summary_paths.get(_summary_prefix(profile), ()):
             if path not in known_paths:
                 summary = self.reported_at(path)
-                # The name of another profile may begin alike: the labels decide.
+                # The name of another profile may have the same prefix, so the labels decide.
                 if summary is not None and inventory.profile_of(summary) == profile:
                     clusters.add(inventory.cluster_of(summary))
         return frozenset(clusters)
@@ -185,7 +185,7 @@ class TreeView:
         return self._dependents.deployed_on(key, self._own_clusters)
 
     def _own_clusters(self, key: ObjectKey) -> frozenset[ClusterRef]:
-        """Return the clusters that an object matches itself, without those of profiles that depend on it."""
+        """Return the clusters that an object matches itself, without the clusters of profiles that depend on it."""
         if key not in self._matched_clusters:
             document = self.get(key)
             selected = frozenset[ClusterRef]()
@@ -208,13 +208,14 @@ class TreeView:
         return frozenset(ClusterRef.of_reference(reference) for reference in entries)
 
     def selected_clusters(self, labels: LabelIndex | None = None) -> Iterator[tuple[ObjectKey, frozenset[ClusterRef]]]:
-        """Yield each profile with the clusters that its selectors select. If only Sveltos can tell, it is left out.
+        """Yield each profile with the clusters that it selects. A profile for which only Sveltos can tell is left out.
 
         ``labels``: cluster labels to use in place of those of this tree. The status of sets does not apply to them.
         """
-        moved = () if labels is None else self._sets.keys()
+        outdated = () if labels is None else self._sets.keys()
+        index = self.cluster_labels if labels is None else labels
         for document in self._documents(kinds.PROFILE_KINDS):
-            selection = selects(document, self.cluster_labels if labels is None else labels, self._sets, moved=moved)
+            selection = selects(document, index, self._sets, outdated=outdated)
             if selection.certain:
                 yield ObjectKey.of(document), selection.clusters
 
@@ -277,7 +278,7 @@ class TreeView:
 
     @cached_property
     def splits_streams(self) -> bool:
-        """Whether Sveltos was older than 1.0, which splits documents otherwise. Its inventory names owners."""
+        """Whether Sveltos was older than 1.0: it splits documents differently, and its inventory names owners."""
         folder = f"/{kind_folder(kinds.CLUSTER_CONFIGURATION)}/"
         paths = (path for path in self.inventory if folder in path)
         documents = (document for path in paths if (document := self.reported_at(path)) is not None)
@@ -286,7 +287,7 @@ class TreeView:
         return first is not None and first.owner is not None
 
     def summary(self, profile: ObjectKey, cluster: ClusterRef) -> JsonObject | None:
-        """Return the ClusterSummary of a profile on a cluster, as the inventory holds it."""
+        """Return the ClusterSummary of a profile on a cluster, as the inventory contains it."""
         return self.reported(summary_key(profile, cluster))
 
     def feature_summary(self, profile: ObjectKey, cluster: ClusterRef, feature: str) -> Mapping[str, Any]:
@@ -312,7 +313,7 @@ class TreeView:
         for path in self._summary_paths_by_folder.get(folder, ()):
             if not path.endswith(end) or b"status: Failed" not in self.tree.read(self.inventory[path]):
                 continue
-            # The name of another cluster may end alike: the summary decides.
+            # The name of another cluster may have the same suffix, so the summary decides.
             summary = self.reported_at(path)
             profile = inventory.profile_of(summary) if summary else None
             if (

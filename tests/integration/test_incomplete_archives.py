@@ -218,8 +218,8 @@ _TABLE: dict[str, tuple[Damage, list[_Expected]]] = {
     # Hostile trees
     "document is no mapping": (
         hostile(b"100644", b"odd.yaml", _HOSTILE_FILE, below=_MAPS),
-        [("show ConfigMap/default/odd", 5, "it is no object"), ("show", 0, ""),
-         ("diff", 5, "it is no object"), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
+        [("show ConfigMap/default/odd", 5, "not an object"), ("show", 0, ""),
+         ("diff", 5, "not an object"), ("log", 0, ""), ("verify", 5, ""), ("capture", 0, "")],
     ),
     "document not UTF-8": (
         hostile(b"100644", b"odd.yaml", b"a: f\xfc\n", below=_MAPS),

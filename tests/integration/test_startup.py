@@ -19,6 +19,7 @@ _OF_THE_HELP = {
     "gitsnap.cli.app",
     "gitsnap.cli.streams",
     "gitsnap.core",
+    "gitsnap.core.consequences",
     "gitsnap.core.errors",
     "gitsnap.core.files",
 }

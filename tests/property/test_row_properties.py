@@ -233,7 +233,7 @@ def test_a_later_deployment_only_adds_and_deletes(data: st.DataObject) -> None:
 
     assert actual == expected_when_carried_out(before, after, hashed=hashes)
     wanted = {
-        (str(cluster), *profile_place(name)): "deployed anew (Resources): an earlier change was applied"
+        (str(cluster), *profile_place(name)): "redeployed (Resources): an earlier change was applied"
         for cluster in CLUSTERS
         for name in PROFILES
         if before.matches(cluster, name)

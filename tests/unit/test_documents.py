@@ -100,7 +100,7 @@ def test_namespaces_are_adjusted_as_sveltos_does() -> None:
     assert without.fits(ObjectKey(Kind("", "Service"), "default", "a"))
     assert not without.fits(ObjectKey(Kind("", "Service"), "other", "a"))
     assert scoped.fits(ObjectKey(Kind("", "Namespace"), "", "a"))
-    assert scoped.place() == ObjectKey(Kind("", "Namespace"), "", "a")
+    assert scoped.key() == ObjectKey(Kind("", "Namespace"), "", "a")
 
 
 def test_templates_fit_around_their_actions() -> None:

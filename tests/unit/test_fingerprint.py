@@ -258,11 +258,11 @@ OTHER = secret(metadata={"name": "other", "namespace": "default"})
 @pytest.mark.parametrize(
     ("masked", "values", "key", "message"),
     [
-        (secret(), secret(data={"password": b64(CANARY + "x"), "user": b64("admin")}), KEY, "'password' does not fit"),
+        (secret(), secret(data={"password": b64(CANARY + "x"), "user": b64("admin")}), KEY, "'password' does not"),
         (secret(), secret(data={"password": b64(CANARY)}), KEY, "keys that differ: 'user'"),
         (secret(), secret(data={**secret()["data"], "new": b64(CANARY)}), KEY, "keys that differ: 'new'"),
-        (secret(), secret(), bytes(32), "does not fit its fingerprint"),
-        (OTHER, secret(), KEY, "does not fit its fingerprint"),
+        (secret(), secret(), bytes(32), "does not match its fingerprint"),
+        (OTHER, secret(), KEY, "does not match its fingerprint"),
     ],
     ids=["value", "missing", "extra", "key", "object"],
 )
@@ -298,7 +298,7 @@ def test_a_forged_fingerprint_matches_no_value(forged: Any) -> None:
     archived = masking.mask_secret(secret(), KEY)
     archived["data"]["user"] = forged
 
-    with pytest.raises(SecretsError, match="'user' does not fit"):
+    with pytest.raises(SecretsError, match="'user' does not match"):
         masking.restore_secret(archived, masking.secret_values(secret()), KEY)
 
 

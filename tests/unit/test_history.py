@@ -20,7 +20,7 @@ def test_the_sample_before_another_one() -> None:
 
 @pytest.mark.parametrize(
     ("left", "message"),
-    [(slice(0, 1), "is the first sample of the archive"), (slice(2, 3), "retention removed the earlier ones")],
+    [(slice(0, 1), "is the first sample of the archive"), (slice(2, 3), "retention removed the earlier samples")],
 )
 def test_a_sample_is_never_the_one_before_itself(left: slice, message: str) -> None:
     """The first sample, and the oldest sample after retention, each have their own message."""

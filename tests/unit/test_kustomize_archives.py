@@ -112,4 +112,4 @@ def test_an_archive_that_is_not_base64() -> None:
     """A server refuses such an object, but a YAML file may hold it."""
     document = _config_map(b"")
     document["binaryData"][kustomize_archives.ARCHIVE_KEY] = "%%%"
-    assert kustomize_archives.listed(document) is document
+    assert kustomize_archives.with_files(document) is document

@@ -219,5 +219,5 @@ def test_a_policy_with_sensitive_fields() -> None:
     document["spec"] = {"secrets": {"mode": "omit", "sensitiveFields": bad}}
     with pytest.raises(InputError) as caught:
         from_resource(document)
-    for part in ("[0].path", "[1]: an object", "overlap", "no meaning in the mode omit"):
+    for part in ("[0].path", "[1]: must be an object", "overlap", "have no effect in the mode omit"):
         assert part in caught.value.message

@@ -161,11 +161,11 @@ def _cluster_refs(*clusters: ClusterRef) -> list[JsonObject]:
 
 
 def _by_set(
-    clusters: ClusterLabels, document: JsonObject, *, moved: bool = False, **spec: Any
+    clusters: ClusterLabels, document: JsonObject, *, outdated: bool = False, **spec: Any
 ) -> tuple[set[ClusterRef], bool]:
     key = ObjectKey.of(document)
     selection = selects(
-        _profile(setRefs=[key.name, "missing"], **spec), clusters, {key: document}, moved={key} if moved else ()
+        _profile(setRefs=[key.name, "missing"], **spec), clusters, {key: document}, outdated={key} if outdated else ()
     )
     return set(selection.clusters), selection.certain
 
@@ -188,7 +188,7 @@ def test_a_profile_reads_the_status_of_a_set(clusters: ClusterLabels) -> None:
     """A profile reads selectedClusterRefs and not the selector, until a change makes the status out of date."""
     status = {"matchingClusterRefs": _cluster_refs(_EAST, _WEST), "selectedClusterRefs": _cluster_refs(_WEST)}
     assert _by_set(clusters, _set(maxReplicas=5, status=status)) == ({_WEST}, True)
-    assert _by_set(clusters, _set(maxReplicas=5, status=status), moved=True) == ({_EAST, _OTHER}, True)
+    assert _by_set(clusters, _set(maxReplicas=5, status=status), outdated=True) == ({_EAST, _OTHER}, True)
 
 
 def test_a_set_that_was_just_written_is_evaluated(clusters: ClusterLabels) -> None:
@@ -222,7 +222,7 @@ def test_a_changed_set_keeps_its_selected_clusters(
 ) -> None:
     """A cluster that still matches stays selected. Which others Sveltos adds or drops is not certain."""
     document = _set(maxReplicas=limit, status={"selectedClusterRefs": _cluster_refs(*selected)})
-    assert _by_set(clusters, document, moved=True) == expected
+    assert _by_set(clusters, document, outdated=True) == expected
 
 
 def test_a_capture_keeps_a_cluster_that_is_not_ready(clusters: ClusterLabels) -> None:

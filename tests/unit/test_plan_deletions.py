@@ -11,7 +11,7 @@ from gitsnap.rollback.plan import Plan
 from gitsnap.rollback.planner import add_withdrawals
 from gitsnap.sveltos import kinds
 from tests.support.memory_cluster import MemoryCluster
-from tests.support.plans import plan_of, sample_state
+from tests.support.plans import custom, plan_of, sample_state, with_metadata
 from tests.unit.test_plan_reductions import WEST, config_map, deployed, lines, profile
 
 _MATCHES_WEST = {
@@ -65,3 +65,27 @@ def test_a_deleted_profile_is_withdrawn_from_the_clusters_of_its_status() -> Non
     assert lines(_undo([WEST, config_map("a", "one")], live)) == [
         "ClusterProfile guestbook stops matching default/sveltos--west: 1 resource withdrawn"
     ]
+
+
+@pytest.mark.parametrize("paused", ["guestbook", "dependent"])
+@pytest.mark.parametrize("others", [[], ["east"]])
+def test_deleted_content_is_withdrawn_where_add_ons_remain(paused: str, others: list[str]) -> None:
+    """The profile stopped matching the cluster earlier, and the add-ons that remain there are still redeployed.
+
+    A change of the label that the profile reads, on another cluster, does not change this.
+    """
+    pause = {"annotations": {"profile.projectsveltos.io/paused": "true"}}
+    former = profile("a", "b?", clusterSelector={"matchLabels": {"env": "none"}}) | _MATCHES_WEST
+    profiles = {
+        "guestbook": [with_metadata(former, **pause)],
+        "dependent": [former, with_metadata(profile(), **pause, name="dependent") | _MATCHES_WEST],
+    }[paused]
+    west = with_metadata(WEST, labels={"env": "other"})
+    sample = [west, config_map("a", "one"), *profiles]
+    live = [*sample, config_map("b", "two"), deployed(WEST, "one", "two")]
+    clusters = [custom(kinds.SVELTOS_CLUSTER, name, {}, "default", labels={"env": "third"}) for name in others]
+    relabelled = [with_metadata(cluster, labels={"env": "fourth"}) for cluster in clusters]
+
+    plan = _undo([*sample, *relabelled], [*live, *clusters])
+
+    assert lines(plan) == ["ClusterProfile guestbook deploys less to default/sveltos--west: 1 resource withdrawn"]

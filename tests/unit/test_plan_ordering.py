@@ -10,7 +10,7 @@ import pytest
 from gitsnap.core.errors import RejectedError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback import try_on_server
-from gitsnap.rollback.plan import Action, Outcome, Plan, Selection, WithdrawalCause, add_deployed_content
+from gitsnap.rollback.plan import Action, LiveState, Outcome, Plan, Selection, WithdrawalCause, add_deployed_content
 from gitsnap.rollback.plan.match_states import Change
 from gitsnap.rollback.plan.simulation import Delta, Simulation
 from gitsnap.sveltos import kinds
@@ -305,6 +305,98 @@ def test_under_one_time_the_former_behavior_applies() -> None:
         withdrawal.needs_consent
         for withdrawal in plan_of([_profile(**_matching(env="fv"), **fields)], leaving).withdrawals
     ] == [False]
+
+
+# Differences that existed before the plan -----------------------------------------------------------------------------
+
+
+_EAST = ObjectKey(kinds.SVELTOS_CLUSTER, "default", "east")
+_PAUSE = {_PAUSED: "true"}
+
+
+def _on_west(document: JsonObject) -> JsonObject:
+    """The profile with ``west`` in its status."""
+    return {**alive(document), "status": {"matchingClusters": [_reference("west")]}}
+
+
+_REMAINING: dict[str, tuple[JsonObject, ...]] = {
+    "paused": (_on_west(_profile("q", annotations=_PAUSE, **_matching(env="q"))),),
+    "held by another rollback": (
+        _on_west(_profile("q", annotations={_PAUSED: "gitsnap-rollback"}, **_matching(env="q"))),
+    ),
+    "prerequisite of a paused profile": (
+        _on_west(_profile("q", annotations=_PAUSE, **_matching(env="q"), dependsOn=["p"])),
+        _on_west(_profile("p", **_matching(env="p"))),
+    ),
+    "former prerequisite of a paused profile": (
+        _on_west(_profile("q", annotations=_PAUSE, **_matching(env="q"))),
+        _on_west(_profile("p", **_matching(env="p"))),
+    ),
+    "DryRun": (_profile("q", **_matching(env="q"), syncMode="DryRun"),),
+}
+"""Profiles with add-ons on ``west``, which matched ``west`` earlier and match no cluster now. ``q`` is the first."""
+
+
+def _remaining(name: str, *others: JsonObject) -> tuple[JsonObject, LiveState]:
+    """The profile ``q``, and a live state with ``west``, on which the add-ons of these profiles remain."""
+    west = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
+    live = live_state([_cluster(env="other"), *_REMAINING[name], *others])
+    summaries = {ObjectKey(kinds.CLUSTER_PROFILE, "", "q"): frozenset({west})} if name == "DryRun" else {}
+    return _REMAINING[name][0], replace(live, summary_clusters=summaries)
+
+
+@pytest.mark.parametrize("name", _REMAINING)
+def test_a_match_that_ended_before_the_plan_is_not_named(name: str) -> None:
+    """The plan relabels another cluster; the profiles only read the same label key."""
+    _, live = _remaining(name, _cluster("east", env="b"))
+    plan = plan_of([_cluster("east", env="a")], live, Selection(keys=(_EAST,)))
+    assert _texts(plan) == ["update east"]
+    assert not plan.withdrawals
+    assert not plan.blocked
+
+
+@pytest.mark.parametrize("name", _REMAINING)
+def test_a_match_that_the_same_label_change_ends_is_named_alone(name: str) -> None:
+    """The profile also matches the relabelled cluster: only the line about that cluster is the plan's own."""
+    _, live = _remaining(name, _cluster("east", env="q"))
+    plan = plan_of([_cluster("east", env="a")], live, Selection(keys=(_EAST,)))
+    assert {cluster for _, cluster, _ in _withdraws(plan)} == {"east"}
+
+
+@pytest.mark.parametrize("name", _REMAINING)
+@pytest.mark.parametrize("step", ["profile", "cluster"])
+def test_a_match_that_a_step_touches_is_named(name: str, step: str) -> None:
+    """The plan ends the pause or the DryRun, or relabels the cluster on which the add-ons remain."""
+    profile, live = _remaining(name, _cluster("east", env="b"))
+    spec = {field: value for field, value in profile["spec"].items() if field != "syncMode"}
+    target = {"profile": _profile("q", **spec), "cluster": _cluster(env="third")}[step]
+    plan = plan_of([_cluster("east", env="a"), target], live)
+    assert len(plan.writes) == 2
+    expected = {document["metadata"]["name"] for document in _REMAINING[name]}
+    assert {(profile, cluster) for profile, cluster, _ in _withdraws(plan)} == {(name, "west") for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("behavior", "reason"), [("WithdrawPolicies", ""), ("LeavePolicies", "stopMatchingBehavior LeavePolicies")]
+)
+def test_the_end_of_a_pause_withdraws_former_prerequisites(behavior: str, reason: str) -> None:
+    """``q`` no longer depends on ``p``, which has its add-ons on ``west`` only until Sveltos evaluates ``q`` again."""
+    paused = _on_west(_profile("q", annotations=_PAUSE, **_matching(env="fv")))
+    former = _on_west(_profile("p", **_matching(env="none"), stopMatchingBehavior=behavior))
+    live = [_cluster(env="fv"), _cluster("east", env="fv"), paused, former]
+    plan = plan_of([_profile("q", **_matching(env="fv"))], live)
+    assert _withdraws(plan) == [("p", "west", WithdrawalCause.ENDED)]
+    assert [withdrawal.retention_reason for withdrawal in plan.withdrawals] == [reason]
+    still_paused = _profile("q", annotations=_PAUSE, **_matching(env="fv"), tier=7)
+    assert not plan_of([still_paused], live).withdrawals
+
+
+def test_a_set_that_a_step_changes_touches_the_profiles_that_use_it() -> None:
+    """The step ends the match through the set, which the paused profile still has in its status."""
+    paused = _on_west(_profile("q", annotations=_PAUSE, setRefs=["s"]))
+    live = [_cluster(env="fv"), paused, _set(env="fv")]
+    plan = plan_of([_set(env="prod")], live)
+    assert _withdraws(plan) == [("q", "west", WithdrawalCause.ENDED)]
 
 
 # Prerequisites ------------------------------------------------------------------------------------------------------

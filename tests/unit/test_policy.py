@@ -302,8 +302,8 @@ REF = {"namespace": "gitsnap", "name": "keys"}
         ({"secrets": "encrypt"}, "spec.secrets: must be an object, not a string"),
         ({"secrets": {"mode": "hide"}}, "spec.secrets.mode: 'hide' is not one of encrypt, redact, omit, plaintext"),
         ({"secrets": {"keys": []}}, "spec.secrets.keys: is unknown; known fields: mode, recipients, secretRef"),
-        ({"secrets": {"recipients": ["age1x"]}}, "spec.secrets.recipients[0]: is no public key"),
-        ({"secrets": {"recipients": [f"{RECIPIENT}\nx"]}}, "spec.secrets.recipients[0]: is no public key"),
+        ({"secrets": {"recipients": ["age1x"]}}, "spec.secrets.recipients[0]: is not a public key"),
+        ({"secrets": {"recipients": [f"{RECIPIENT}\nx"]}}, "spec.secrets.recipients[0]: is not a public key"),
         (
             {"secrets": {"mode": "omit", "recipients": [RECIPIENT]}},
             "spec.secrets.recipients: have no effect in the mode",

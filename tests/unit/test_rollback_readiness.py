@@ -229,7 +229,7 @@ def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
     """Versions before 1.0 report no pause; the wait is fifteen seconds in all, for any number of held profiles."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b")]), lag=0)
     sveltos.up = False
-    sveltos.waiter().until_paused([PROFILE] * 20)
+    sveltos.waiter().wait_for_pauses([PROFILE] * 20)
     assert 15 <= sveltos.now < 20
 
 
@@ -239,7 +239,7 @@ def test_a_wait_without_end_is_named() -> None:
     sveltos.up = False
     cluster = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     with pytest.raises(NotReconciledError, match="until ClusterSet s selects default/sveltos--west"):
-        sveltos.waiter(seconds=3).until([Wait(CLUSTER_SET, shows=(cluster,))])
+        sveltos.waiter(seconds=3).wait_for([Wait(CLUSTER_SET, shows=(cluster,))])
     assert 3 <= sveltos.now < 4
 
 
@@ -281,6 +281,6 @@ def test_a_profile_reads_the_status_of_a_set_from_a_cache() -> None:
     waiter, cluster = sveltos.waiter(), ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     release = Step(Action.RELEASE, PROFILE, live=profile(setRefs=["s"]))
     for _ in range(20):
-        waiter.until([Wait(CLUSTER_SET, shows=(cluster,))])
-        waiter.until_seen(release, frozenset())
+        waiter.wait_for([Wait(CLUSTER_SET, shows=(cluster,))])
+        waiter.wait_for_caches(release, frozenset())
     assert sveltos.now == CACHE_SECONDS

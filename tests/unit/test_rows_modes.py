@@ -237,7 +237,7 @@ def test_when_not_applied_yet_ends() -> None:
 
     assert rows_by_name(before, changed) == [("a", "modified", SEE + NOT_APPLIED)]
     assert rows_by_name(changed, applied) == []
-    assert deployments(changed, applied) == [(str(W), "p", "deployed anew (Resources): an earlier change was applied")]
+    assert deployments(changed, applied) == [(str(W), "p", "redeployed (Resources): an earlier change was applied")]
     assert deployments(before, applied) == []
 
 
@@ -249,10 +249,10 @@ def _messages(before: list[JsonObject], after: list[JsonObject]) -> dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("selected", "message"),
+    ("selected", "match"),
     [(("old", "new"), ""), (("other", "new"), "now matched by"), (("old", "old"), "no longer matched by")],
 )
-def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], message: str) -> None:
+def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], match: str) -> None:
     """If the selector changes with the label, the profile matched the cluster before and still does."""
     sides: list[list[JsonObject]] = []
     for label, selector in zip(("old", "new"), selected, strict=True):
@@ -261,9 +261,7 @@ def test_only_what_was_not_matched_is_now_matched(selected: tuple[str, str], mes
 
     message = _messages(*sides)[W.name]
 
-    assert message == "; ".join(
-        part for part in ("metadata.labels.env", f"{message} ClusterProfile p" if message else "") if part
-    )
+    assert message == (f"metadata.labels.env; {match} ClusterProfile p" if match else "metadata.labels.env")
 
 
 def test_a_prerequisite_is_deployed_where_its_dependents_are() -> None:

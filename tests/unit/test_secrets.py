@@ -580,7 +580,7 @@ def test_a_missing_identity_file(folder: Path, tmp_path: Path) -> None:
 )
 def test_an_invalid_recipient_is_named(folder: Path, recipient: str) -> None:
     """The message shows the public key. No file is written."""
-    with pytest.raises(SecretsError, match="is no recipient") as caught:
+    with pytest.raises(SecretsError, match="is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[recipient], create=True)
 
     assert repr(recipient) in caught.value.message
@@ -592,7 +592,7 @@ def test_an_invalid_recipient_is_named(folder: Path, recipient: str) -> None:
 )
 def test_a_private_key_as_recipient_is_not_shown(folder: Path, age_identity: tuple[Path, str], mistaken: str) -> None:
     """If the text does not start like a public key, the message names the number of the recipient only."""
-    with pytest.raises(SecretsError, match="number 2 of the recipients is no recipient") as caught:
+    with pytest.raises(SecretsError, match="number 2 of the recipients is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[age_identity[1], mistaken], create=True)
 
     assert CANARY.upper() not in printable_text(caught.value).upper()

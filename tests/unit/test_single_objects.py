@@ -212,7 +212,7 @@ def test_a_missing_object_is_not_reported_as_absent(archive: GitArchive) -> None
     """The object may have existed."""
     sample = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
     for name in ("Cluster/bad", "Cluster/default/bad", "Cluster.cluster.x-k8s.io/default/bad"):
-        with pytest.raises(NotFoundError, match="could not take"):
+        with pytest.raises(NotFoundError, match="could not read"):
             find_object(archive.tree(sample), name)
     with pytest.raises(NotFoundError, match="has no"):
         find_object(archive.tree(sample), "Cluster/other")
@@ -325,4 +325,6 @@ def test_a_substitute_is_not_compared_with_an_object(archive: GitArchive, *, bef
     second = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
     comparison = compare(archive.tree(first), archive.tree(second))
     assert comparison.management == ()
-    assert [(entry.name, entry.detail) for entry in comparison.not_comparable] == [("bad", "could not be taken before")]
+    assert [(entry.name, entry.detail) for entry in comparison.not_comparable] == [
+        ("bad", "could not be captured before")
+    ]

@@ -1,6 +1,6 @@
 """A strict reader for the output of ``emitter``, several times faster than a general YAML parser.
 
-It accepts the canonical form only. At the first line in another form, such as one edited by hand, it returns
+It accepts the canonical form only. At the first line in another form, such as a line edited by hand, it returns
 ``NOT_CANONICAL``, and ``reader`` parses the text with ruamel.yaml.
 """
 

@@ -202,7 +202,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _literal(text: str, indent: str) -> str:
-    """A ``|`` block. The chomping indicator encodes the final newlines; leading space needs an indentation one."""
+    """A ``|`` block. The chomping indicator encodes final newlines; leading space needs an indentation indicator."""
     body = text.rstrip("\n")
     trailing = len(text) - len(body)
     if not body:  # PyYAML and ruamel.yaml read a block of line breaks differently

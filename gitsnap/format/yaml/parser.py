@@ -85,7 +85,7 @@ def _documents(text: str, *, most: int | None = None, unique_keys: bool = False)
                 or attempt == _MOST_RETRIES - 1
             ):
                 raise
-        colon = next((char for char, meant in stand_ins.items() if meant == ":"), "") or _unused(text, *stand_ins)
+        colon = next((char for char, original in stand_ins.items() if original == ":"), "") or _unused(text, *stand_ins)
         stand_ins[colon] = ":"
         text = text[:position] + colon + text[position + 1 :]
         if attempt == 0 and "!<" not in text and "%TAG" not in text:
@@ -195,8 +195,8 @@ class _Builder:
 
     def _take_scalar(self, event: Any) -> None:
         text, tag, is_plain = event.value, event.tag, event.implicit[0]
-        for stand_in, meant in self._stand_ins.items():
-            text = text.replace(stand_in, meant)
+        for stand_in, original in self._stand_ins.items():
+            text = text.replace(stand_in, original)
         if tag is None:
             value = go_scalars.plain(text) if is_plain else text
         else:
@@ -256,7 +256,7 @@ class _Builder:
         fallen = (self._count - _RATIO_FALLS_FROM) / (_RATIO_FALLS_TO - _RATIO_FALLS_FROM)
         allowed = _HIGHEST_RATIO - (_HIGHEST_RATIO - _LOWEST_RATIO) * min(1.0, max(0.0, fallen))
         if self._aliased / self._count > allowed:
-            _refuse("its aliases multiply to far more than is written there", event)
+            _refuse("its aliases multiply to far more values than the document contains", event)
 
     def _put(self, value: Any, event: Any, *, height: int = 0, alias: bool = False) -> None:
         """Add a value to the innermost collection: as an item, as a key, or as the value of the pending key."""

@@ -23,14 +23,14 @@ _LONG_INTEGER = b"0" * 19
 """A text with fewer digits in a row has no integer of more than 64 bits."""
 _DIGITS_AS_ZERO = bytes.maketrans(b"0123456789", b"0" * 10)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive say more."
+_NOT_WRITTEN = "gitsnap did not write this file. `gitsnap verify` and `git log` in the archive show more."
 
 
 def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
     """The JSON object of an archived file; ``source`` names the file in messages.
 
-    Raises InputError for a file that is not YAML, not UTF-8, or not exactly one mapping: it is damaged, or gitsnap did
-    not write it.
+    Raises InputError for a file that is not YAML, not UTF-8, or not exactly one mapping. Such a file is damaged, or
+    gitsnap did not write it.
     """
     text = _text(data, source)
     value = canonical.read(text)
@@ -40,16 +40,16 @@ def decode(data: bytes, source: str = "an archived object") -> dict[str, Any]:
             raise InputError(f"{source}: {len(documents)} documents instead of one")
         value = documents[0]
     if not isinstance(value, dict):
-        raise InputError(f"{source}: it is no object: its content is not a mapping")
+        raise InputError(f"{source}: not an object: the content is not a mapping")
     if not isinstance(value.get("metadata") or {}, dict):
-        raise InputError(f"{source}: it is no object: its metadata is not a mapping")
+        raise InputError(f"{source}: not an object: the metadata is not a mapping")
     return value
 
 
 def decode_object(data: bytes, source: str) -> dict[str, Any]:
     """The Kubernetes object of an archived file; ``source`` names the file in messages.
 
-    Raises ArchiveError for any other content. Everybody who can write to a remote can add such a file.
+    Raises ArchiveError for any other content. Anybody who can write to a remote can add such a file.
     """
     try:
         document = decode(data, source)
@@ -145,7 +145,7 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _may_be_deep(data: bytes) -> bool:
@@ -202,7 +202,7 @@ def _items(document: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     own_kind = str(document["kind"])[: -len("List")]
     for position, item in enumerate(document["items"]):
         if not isinstance(item, dict):
-            raise InputError(f"{where}: items[{position}] is no object")
+            raise InputError(f"{where}: items[{position}] is not an object")
         if own_kind and not item.get("kind"):
             yield {"apiVersion": document["apiVersion"], "kind": own_kind, **item}
         else:

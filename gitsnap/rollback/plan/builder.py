@@ -32,7 +32,7 @@ Deployed = inventory.DeployedResource | inventory.DeployedRelease
 def make_plan(sample: SampleState, live: LiveState, selection: Selection, options: Options) -> Plan:
     """The plan for the objects in ``sample.selected``, before the dry run.
 
-    ``selection`` tells which further live objects the user meant: those that are not in the sample.
+    ``selection`` tells which live objects that are not in the sample the user meant.
     Raises UsageError for a malformed label selector.
     """
     decider = StepDecider(sample, live, options)
@@ -110,7 +110,7 @@ def _effects_of(step: Step, effects: Mapping[ObjectKey, tuple[Effect, ...]]) -> 
 
 
 def _waits(step: Step) -> bool:
-    """Whether a step waits for its object's waits: a pause waits for nothing."""
+    """Whether the waits of an object apply to a step. A pause waits for nothing."""
     return step.writes and step.action is not Action.HOLD
 
 
@@ -226,7 +226,7 @@ def _writing_order(
 ) -> tuple[object, ...]:
     """Sort key: written steps, then refused steps, then unchanged objects.
 
-    Among written steps: content, holds, the steps that decide about matches, releases, deletions of content.
+    Among written steps: content, holds, the steps that determine matches, releases, deletions of content.
     """
     kind_order = restore.order_of(step.key.kind)
     match step.action:

@@ -16,7 +16,7 @@ from gitsnap.sveltos.inventory import DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
 
 _MOST_CLUSTERS = 3
-"""How many clusters a line names before it counts the rest."""
+"""The number of clusters that a line names before it counts the rest."""
 
 
 class EffectType(enum.StrEnum):
@@ -68,7 +68,7 @@ class WithdrawalCause(enum.StrEnum):
     TRANSIENT = "transient"
     """The cluster matches only between two steps, neither before nor after the rollback."""
     REDUCED = "reduced"
-    """The cluster matches throughout, and the profile deploys less to it."""
+    """The cluster matches throughout, and the profile deploys less to the cluster."""
 
     def describe(self, cluster: ClusterRef | str) -> str:
         """What happens to the match of a cluster, or of several clusters, as a clause without a subject."""

@@ -62,6 +62,6 @@ class LiveState:
     unread: frozenset[Kind] = frozenset()
     """Kinds that would show which clusters a step affects, and that this user may not read."""
     whole: frozenset[Kind] = frozenset()
-    """Kinds of which ``objects`` contains every live object."""
+    """Kinds whose live objects are all in ``objects``."""
     summary_clusters: Mapping[ObjectKey, frozenset[ClusterRef]] = field(default_factory=dict)
     """For each profile in DryRun: the clusters that have a ClusterSummary of the profile, matching or not."""

@@ -69,13 +69,14 @@ class State:
     labels: LabelIndex
     sets: Mapping[ObjectKey, JsonObject]
     selecting: Mapping[ObjectKey, JsonObject]
-    moved: frozenset[ObjectKey]
+    outdated: frozenset[ObjectKey]
     """Sets with an outdated status: a step changed the set, or a label that its selector reads."""
     summary_clusters: MatchesByObject
     """For each profile in DryRun: the clusters that have a ClusterSummary of the profile, matching or not."""
     dependents: Dependents
     _own: dict[ObjectKey, Matches] = field(default_factory=dict)
     _paused: list[Matches] = field(default_factory=list)
+    _remaining: list[Mapping[ClusterRef, set[ObjectKey]]] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -99,9 +100,9 @@ class State:
             elif key.kind in SELECTING_KINDS:
                 selecting[key] = document
         changed = {label for change in changes if change.key.kind in kinds.CLUSTER_KINDS for label in change.labels}
-        moved = {change.key for change in changes if change.key.kind in SET_KINDS}
-        moved |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
-        return cls(labels, sets, selecting, frozenset(moved), summary_clusters or {}, Dependents(selecting.values()))
+        outdated = {change.key for change in changes if change.key.kind in SET_KINDS}
+        outdated |= {key for key, document in sets.items() if not changed.isdisjoint(labels_read(document))}
+        return cls(labels, sets, selecting, frozenset(outdated), summary_clusters or {}, Dependents(selecting.values()))
 
     def own(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches by its own selectors and sets; empty if it does not exist."""
@@ -111,7 +112,7 @@ class State:
         return self._own[key]
 
     def _selects(self, document: JsonObject) -> Matches:
-        return selects(document, self.labels, self.sets, moved=self.moved).clusters
+        return selects(document, self.labels, self.sets, outdated=self.outdated).clusters
 
     def matches(self, key: ObjectKey) -> Matches:
         """The clusters that an object matches: ``own``, and the clusters of the profiles that depend on it."""
@@ -140,11 +141,37 @@ class State:
             self._paused.append(frozenset[ClusterRef]().union(*paused_on))
         return self._paused[0]
 
+    def former_prerequisites(self, key: ObjectKey) -> frozenset[ObjectKey]:
+        """The profiles that may keep add-ons on clusters only because of ``key``; empty if ``key`` is not paused.
+
+        They do not match these clusters, and the paused profile may have depended on them when it was paused. The
+        status of both names the clusters.
+        """
+        document = self.selecting.get(key)
+        if document is None or not paused(document):
+            return frozenset()
+        if not self._remaining:
+            self._remaining.append(self._remaining_profiles())
+        return frozenset[ObjectKey]().union(
+            *(self._remaining[0].get(cluster, ()) for cluster in observed_clusters(document))
+        )
+
+    def _remaining_profiles(self) -> Mapping[ClusterRef, set[ObjectKey]]:
+        """By cluster: the profiles that are not paused and have add-ons there only because of a paused profile."""
+        profiles: dict[ClusterRef, set[ObjectKey]] = {}
+        for key, document in self.selecting.items():
+            if key.kind in kinds.PROFILE_KINDS and not frozen(document):
+                for cluster in (observed_clusters(document) & self._paused_on()) - self.matches(key):
+                    profiles.setdefault(cluster, set()).add(key)
+        return profiles
+
     def certain(self, key: ObjectKey) -> bool:
         """Whether Sveltos will certainly evaluate to ``matches(key)``."""
         documents = [self.selecting.get(profile) for profile in (key, *self.dependents.of(key))]
         return all(
-            selects(document, self.labels, self.sets, moved=self.moved).certain for document in documents if document
+            selects(document, self.labels, self.sets, outdated=self.outdated).certain
+            for document in documents
+            if document
         )
 
 
@@ -163,15 +190,15 @@ class SelectorIndex:
             for key, document in state.selecting.items():
                 for label in labels_read(document):
                     self._selecting_by_label.setdefault(label, set()).add(key)
-                for used in sets_of(document):
-                    self._users_of_set.setdefault(used, set()).add(key)
+                for set_key in sets_of(document):
+                    self._users_of_set.setdefault(set_key, set()).add(key)
             for key, document in state.sets.items():
                 for label in labels_read(document):
                     self._sets_by_label.setdefault(label, set()).add(key)
 
     def of_label(self, label: str) -> frozenset[ObjectKey]:
         """The selecting objects whose own selectors, or whose sets' selectors, read a label."""
-        through_sets = (self._users_of_set.get(used, ()) for used in self.sets_of_label(label))
+        through_sets = (self._users_of_set.get(set_key, ()) for set_key in self.sets_of_label(label))
         return frozenset(self._selecting_by_label.get(label, ())).union(*through_sets)
 
     def selecting_by(self, label: str) -> Iterable[ObjectKey]:
@@ -182,13 +209,15 @@ class SelectorIndex:
         """The sets whose selectors read a label."""
         return self._sets_by_label.get(label, ())
 
-    def users(self, used: ObjectKey) -> Iterable[ObjectKey]:
+    def users(self, set_key: ObjectKey) -> Iterable[ObjectKey]:
         """The selecting objects that refer to a set."""
-        return self._users_of_set.get(used, ())
+        return self._users_of_set.get(set_key, ())
 
     def affected_by(self, change: Change) -> frozenset[ObjectKey]:
         """The selecting objects whose matches a step may change, including their prerequisites."""
         direct = self._directly_affected_by(change)
+        if change.before is not None and change.after is not None and not paused(change.after):
+            direct = direct.union(*(state.former_prerequisites(change.key) for state in self._states))
         return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
 
     def _directly_affected_by(self, change: Change) -> frozenset[ObjectKey]:
@@ -245,7 +274,7 @@ def _selectors(document: JsonObject) -> list[Any]:
 
 
 def _rules(document: JsonObject) -> tuple[Any, ...]:
-    """The parts of an object that decide which clusters it, or its prerequisites, match."""
+    """The parts of an object that decide which clusters the object, or its prerequisites, match."""
     spec = document.get("spec") or {}
     named = spec.get("clusterRefs"), spec.get("setRefs"), spec.get("clusterSetRefs")
     return _selectors(document), *named, sorted(prerequisites_of(document)), frozen(document), leaves(document)

@@ -12,9 +12,9 @@ Clusters = set[ClusterRef]
 
 
 class Members:
-    """The clusters of one set, updated step by step; the rules are those of ``members_of``."""
+    """The clusters of one set, updated step by step by the rules of ``members_of``."""
 
-    def __init__(self, document: JsonObject, matching: Clusters, selected: Matches, *, moved: bool) -> None:
+    def __init__(self, document: JsonObject, matching: Clusters, selected: Matches, *, outdated: bool) -> None:
         self.document = document
         self.limit = max_replicas(document)
         self.matching = matching
@@ -23,12 +23,12 @@ class Members:
         """The clusters that the status names as selected."""
         self.kept = set(selected & matching)
         """The clusters that match and that the status names."""
-        self.moved = moved or not has_status(document)
+        self.outdated = outdated or not has_status(document)
         """Whether the status is outdated."""
 
     def clusters(self) -> Collection[ClusterRef]:
         """The clusters that the set selects."""
-        if not self.moved:
+        if not self.outdated:
             return self.selected
         if self.limit <= 0:
             return ()
@@ -40,11 +40,11 @@ class Members:
         A selected cluster stays selected while it matches and while the set has room. Which other clusters Sveltos
         selects or drops is unknown. ``lost`` are the clusters that have left the status since the plan.
         """
-        if not self.moved or len(self.matching) <= self.limit:
+        if not self.outdated or len(self.matching) <= self.limit:
             return False
         kept = self.kept.difference(lost)
         return cluster not in kept or len(kept) > self.limit
 
     def mode(self) -> tuple[bool, ...]:
         """The facts that decide how ``clusters`` is computed. If they change, every cluster may join or leave."""
-        return self.moved, len(self.matching) <= self.limit, bool(self.kept)
+        return self.outdated, len(self.matching) <= self.limit, bool(self.kept)

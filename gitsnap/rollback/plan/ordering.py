@@ -14,13 +14,12 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from gitsnap.core.model import JsonObject, ObjectKey
-from gitsnap.core.text import plural
 from gitsnap.rollback.plan.blocked_changes import BlockedChanges
 from gitsnap.rollback.plan.consequences import Hold, Uncertainty, Wait, Withdrawal, WithdrawalCause
 from gitsnap.rollback.plan.match_states import Change, Matches, MatchesByObject, SelectorIndex, State, frozen, leaves
-from gitsnap.rollback.plan.simulation import Delta, Simulation
-from gitsnap.rollback.plan.uncertainty import CHOOSING, find_uncertainties
-from gitsnap.sveltos import kinds
+from gitsnap.rollback.plan.simulation import Delta, Simulation, Touched
+from gitsnap.rollback.plan.uncertainty import CHOOSING, delay_reason, find_uncertainties
+from gitsnap.rollback.plan.waits import readded_waits, release_waits
 from gitsnap.sveltos.matching import ClusterRef, observed_clusters
 from gitsnap.sveltos.pausing import paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
@@ -83,6 +82,8 @@ class _Trace:
     chosen: set[ObjectKey] = field(default_factory=set)
     """Profiles at risk because a set chooses its clusters. Neither a hold nor a wait removes this risk."""
     waits: dict[ObjectKey, tuple[Wait, ...]] = field(default_factory=dict)
+    touched: Touched = field(default_factory=dict)
+    """The matches that any step may change."""
 
 
 class _OrderSearch:
@@ -123,11 +124,12 @@ class _OrderSearch:
         # Sveltos does not complete the deletion of a paused profile, so deleted profiles are not held.
         self._pausable = frozenset(pausable) & self._start.selecting.keys() - already_paused - deleted
         self._own = {change.key for change in changes}
+        self._deleted = {change.cluster for change in changes if change.after is None}
 
     def find(self) -> StepOrder:
         """The best order, with the consequences that it cannot avoid."""
         candidate, trace = self._best_with_waits()
-        ended = {key: self._before[key] - self._after[key] for key in self._affected}
+        ended = {key: self._ended(key, trace) for key in self._affected}
         causes = (
             (WithdrawalCause.INTERRUPTED, trace.interrupted),
             (WithdrawalCause.TRANSIENT, trace.transient),
@@ -138,7 +140,7 @@ class _OrderSearch:
         )
         uncertainties = find_uncertainties(self._start, self._end, self._index, self._changes, self._affected)
         uncertainties += [
-            Uncertainty(key, CHOOSING if key in trace.chosen else self._delay_reason(key, matches))
+            Uncertainty(key, CHOOSING if key in trace.chosen else delay_reason(self._end, key, matches))
             for key, matches in trace.risks.items()
             if key in trace.chosen or not (self._waiting and key in candidate.held | trace.waits.keys())
         ]
@@ -160,6 +162,16 @@ class _OrderSearch:
             uncertainties=tuple(first[key] for key in sorted(first)),
             waits=trace.waits if self._waiting else {},
         )
+
+    def _ended(self, key: ObjectKey, trace: _Trace) -> Matches:
+        """The matches of a profile that the plan ends.
+
+        Some matches in ``_before`` ended earlier: a paused profile, a profile in DryRun, and the prerequisites of a
+        paused profile keep add-ons on clusters that no longer match. The plan ends such a match only if a step touches
+        it, or deletes the cluster.
+        """
+        ended, touched = self._before[key] - self._after[key], trace.touched.get(key, ())
+        return ended if touched is None else ended & (self._start.matches(key) | self._deleted).union(touched)
 
     def _best_with_waits(self) -> tuple[_Candidate, _Trace]:
         """The best candidate in which each profile at risk is held, if it may be.
@@ -292,20 +304,22 @@ class _OrderSearch:
             was_frozen = simulation.is_frozen(change.key)
             deltas = simulation.apply(change)
             self._note(trace, deltas)
-            readded = _readded(dropped, simulation.members_moved, self._start.sets)
+            readded = readded_waits(dropped, simulation.members_moved, self._start.sets)
             if was_frozen and not simulation.is_frozen(change.key):
-                readded += self._release_waits(simulation, change.key)
+                readded += release_waits(simulation, self._start, change.key, self._keep[change.key])
             if readded:
                 trace.waits[change.key] = tuple(readded)
             for key, clusters in simulation.touched.items():
+                known = trace.touched.get(key, ())
+                trace.touched[key] = None if clusters is None or known is None else {*known, *clusters}
                 if key in self._keep and not simulation.is_frozen(key):
                     self._note_risk(trace, simulation, key, clusters)
         for key in sorted(candidate.held - self._own, key=lambda key: len(self._end.dependents.of(key))):
             self._note(trace, simulation.release(key))
             self._note_risk(trace, simulation, key, None)
-            waits = self._release_waits(simulation, key)
+            waits = release_waits(simulation, self._start, key, self._keep[key])
             if waits:
-                trace.waits[key] = waits
+                trace.waits[key] = tuple(waits)
         if not any(wait.shows for waits in trace.waits.values() for wait in waits):
             trace.waits = {}  # no step waits for clusters to appear, so none needs to see them disappear first
         return trace
@@ -337,23 +351,6 @@ class _OrderSearch:
             ):
                 trace.chosen.add(key)
 
-    def _release_waits(self, simulation: Simulation, key: ObjectKey) -> tuple[Wait, ...]:
-        """What Sveltos must report before a profile is released: the clusters on which the profile has add-ons."""
-        document = self._start.selecting.get(key) or {}
-        known = (
-            observed_clusters(document) if (document.get("status") or {}).get("matchingClusters") else self._keep[key]
-        )
-        shown: dict[ObjectKey, set[ClusterRef]] = {}
-        for cluster in simulation.unsettled(key, self._keep[key] & known):
-            provider = next(simulation.providers(key, cluster), None)
-            if provider is not None:
-                shown.setdefault(provider, set()).add(cluster)
-        waits = [Wait(provider, shows=tuple(sorted(shown[provider]))) for provider in sorted(shown)]
-        if any(provider.kind in kinds.PROFILE_KINDS for provider in shown) and not self._start.dependents.of(key):
-            # The dependents may have matched before. Only this profile's own status shows that they need it now.
-            waits.append(Wait(key, former_hash=str((document.get("status") or {}).get("dependenciesHash") or "")))
-        return tuple(waits)
-
     def _frozen(self, key: ObjectKey) -> bool:
         """Whether a profile is paused or in DryRun before the rollback."""
         document = self._start.selecting.get(key)
@@ -369,33 +366,3 @@ class _OrderSearch:
         if frozen(document):
             return "until it leaves syncMode DryRun"
         return "stopMatchingBehavior LeavePolicies" if (key, cluster) in trace.left_in_place else ""
-
-    def _delay_reason(self, key: ObjectKey, clusters: Matches) -> str:
-        """Why Sveltos may evaluate a profile before it knows the matches on ``clusters``."""
-        document = self._end.selecting.get(key) or {}
-        names = (document.get("spec") or {}).get("setRefs") or ()
-        kind = "Set" if key.namespace else "ClusterSet"
-        providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
-        where = plural(len(clusters), "cluster")
-        return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
-
-
-def _readded(
-    dropped: dict[ObjectKey, Matches],
-    moved: Mapping[ObjectKey, tuple[Matches, Matches]],
-    sets: Mapping[ObjectKey, JsonObject],
-) -> list[Wait]:
-    """The waits before a step that adds clusters to a set from which an earlier step removed them.
-
-    Without these waits, the status before the rollback cannot be told from the status after it: both name the cluster.
-    ``moved`` are the clusters that left and joined each set; ``dropped`` is updated.
-    """
-    waits = []
-    for key, (left, joined) in sorted(moved.items()):
-        removed = dropped.get(key, _NOTHING)
-        if removed & joined:
-            waits.append(Wait(key, lacks=tuple(sorted(removed))))
-            removed = _NOTHING
-        reported = observed_clusters(sets[key]) if key in sets else _NOTHING
-        dropped[key] = removed | (left & reported)
-    return waits

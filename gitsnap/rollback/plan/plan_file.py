@@ -158,7 +158,7 @@ def _check_types(default: Selection | Options, values: Mapping[str, Any], where:
     """Raises TypeError if a value does not have the type of its field in ``default``."""
     for name, value in values.items():
         if name == "keys":
-            raise TypeError(f"{where}.{name} does not belong into a plan file")
+            raise TypeError(f"{where}.{name} does not belong in a plan file")
         expected = type(getattr(default, name))
         if type(value) is not expected or (
             isinstance(value, tuple) and not all(isinstance(item, str) for item in value)
@@ -167,7 +167,7 @@ def _check_types(default: Selection | Options, values: Mapping[str, Any], where:
 
 
 def differences(file: PlanFile, plan: Plan) -> list[str]:
-    """How a plan that was made now differs from a plan file: a line for each difference, empty if there is none."""
+    """How a new plan differs from a plan file: a line for each difference, empty if there is none."""
     lines = list(_step_differences(file, plan))
     now = _consequence_lines(plan)
     lines += _new_effects(file, plan)
@@ -220,7 +220,7 @@ def _difference(planned: tuple[Any, ...], now: tuple[Any, ...], unwritten: Step 
         return "is not in the plan file and would be written now"
     (_, uid, version, _), (_, live_uid, live_version, _) = planned[0], now[0]
     if uid != live_uid:
-        return "was created or deleted since" if not uid or not live_uid else "was deleted and created again since"
+        return "was created or deleted since" if not uid or not live_uid else "was recreated since"
     if version != live_version:
         return f"has changed: its resource version was {version} and is now {live_version}"
     return "would be written differently now"

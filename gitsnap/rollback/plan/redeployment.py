@@ -71,8 +71,8 @@ class Difference:
     def _kept(self) -> tuple[SourceDocument, ...]:
         """The documents after the plan that keep their resources deployed.
 
-        For an early redeployment not those that move to another source: the resource is gone between the writes of the
-        two sources.
+        An early redeployment excludes documents that move to another source: the resource is gone between the writes of
+        the two sources.
         """
         if not self.redeployment.early:
             return self.new.documents

@@ -84,7 +84,7 @@ class Reductions:
         self._one_time = dict(self._one_time_profiles())
 
     def _redeployments(self) -> Iterator[Redeployment]:
-        left_in_place = self._withdrawal_clusters(needs_consent=False)
+        losing = self._losing()
         for key, after in sorted(self._end.selecting.items()):
             before = self._start.selecting.get(key, after)
             if key.kind not in kinds.PROFILE_KINDS or mode_of(after) == "DryRun":
@@ -94,26 +94,27 @@ class Reductions:
             # A pause freezes the spec of the profile; Sveltos still deploys changed content of its references.
             deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
             matches, deployed_on = self._end.matches(key), self._start.deployed_on(key)
-            # Sveltos may deploy once more to a cluster that stops matching before it evaluates the match.
-            lasting = deployed_on & (matches | left_in_place.get(key, set()))
+            # Sveltos also deploys to clusters that stopped matching and keep their add-ons. To a cluster that stops
+            # matching during the plan, it may deploy once more before it evaluates the match.
+            lasting = deployed_on & matches | deployed_on - losing.get(key, set())
             joining = frozenset[ClusterRef]() if paused(after) else matches - deployed_on
             if joining or differ(before, deployed) or self._refers_to_written(before, deployed, lasting):
                 yield Redeployment(key, before, deployed, tuple(sorted(lasting)), tuple(sorted(joining)))
 
-    def _withdrawal_clusters(self, *, needs_consent: bool) -> dict[ObjectKey, set[ClusterRef]]:
-        """By profile: the clusters that stop matching, either those that keep their add-ons or those that lose them."""
+    def _losing(self) -> dict[ObjectKey, set[ClusterRef]]:
+        """By profile: the clusters that stop matching, at the end or for a moment, and lose their add-ons."""
         clusters: dict[ObjectKey, set[ClusterRef]] = {}
         for withdrawal in self._plan.withdrawals:
-            if withdrawal.needs_consent is needs_consent:
+            if withdrawal.needs_consent:
                 clusters.setdefault(withdrawal.profile, set()).add(withdrawal.cluster)
         return clusters
 
     def _early_redeployments(self) -> Iterator[Redeployment]:
-        """What live profiles deploy after the content is written and before their own steps.
+        """The redeployments of live profiles after the content is written and before their own steps.
 
         This includes profiles that are paused, in DryRun or OneTime, or not matching, after the plan.
         """
-        losing = self._withdrawal_clusters(needs_consent=True)
+        losing = self._losing()
         for key, profile in sorted(self._start.selecting.items()):
             if key.kind not in kinds.PROFILE_KINDS or not mode_of(profile).startswith("Continuous"):
                 continue
@@ -264,7 +265,7 @@ def _add_failures(
     if new.failing:
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
     for document, former in difference.conflicts:
-        findings.conflicts.append(Conflict(profile, cluster, document.identity.place(), document.source, former))
+        findings.conflicts.append(Conflict(profile, cluster, document.identity.key(), document.source, former))
         findings.add_effect(EffectType.FAILS, steps, profile, cluster)
 
 
@@ -300,7 +301,7 @@ def _withdrawal_order(withdrawal: Withdrawal) -> tuple[object, ...]:
 
 
 def _with_effects(step: Step, findings: Findings) -> Step:
-    """The step with the effects that were found, and without deployments that fail or withdraw everything instead."""
+    """The step with the effects of the findings, and without deployments that fail or withdraw everything."""
     own = {
         (effect_type, profile): clusters
         for (effect_type, key, profile), clusters in findings.effects.items()

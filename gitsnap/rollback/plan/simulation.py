@@ -74,7 +74,7 @@ class Simulation:
         self._dependents = start.dependents
         self._frozen = {key for key, document in self._selecting.items() if frozen(document)} | held
         self._paused = {key for key, document in self._selecting.items() if paused(document)} | held
-        self._sets = {key: self._members(document, moved=False) for key, document in start.sets.items()}
+        self._sets = {key: self._members(document, outdated=False) for key, document in start.sets.items()}
         self._settled = {
             key: frozenset(members.clusters()) for key, members in self._sets.items() if has_status(members.document)
         }
@@ -99,15 +99,15 @@ class Simulation:
             )
             self._seen[key] = self._own[key] | (paused_on & self._labels.keys())
 
-    def _members(self, document: JsonObject, *, moved: bool) -> Members:
+    def _members(self, document: JsonObject, *, outdated: bool) -> Members:
         matching = set(selects(document, self._labels).clusters)
         selected = observed_clusters(document) & self._labels.keys()
-        members = Members(document, matching, selected, moved=moved)
-        if not members.moved and ObjectKey.of(document) in self._end.moved:
+        members = Members(document, matching, selected, outdated=outdated)
+        if not members.outdated and ObjectKey.of(document) in self._end.outdated:
             # The plan will outdate the status. If the status equals the result of the rules, use the rules at once.
             reported = members.clusters()
-            members.moved = True
-            members.moved = set(members.clusters()) == reported
+            members.outdated = True
+            members.outdated = set(members.clusters()) == reported
         return members
 
     # Steps --------------------------------------------------------------------------------------------------------
@@ -167,9 +167,9 @@ class Simulation:
     def providers(self, key: ObjectKey, cluster: ClusterRef) -> Iterator[ObjectKey]:
         """The sets and dependents through which a profile matches a cluster now."""
         document = self._selecting.get(key)
-        for used in sets_of(document) if document is not None else ():
-            if used in self._sets and cluster in self._sets[used].clusters():
-                yield used
+        for set_key in sets_of(document) if document is not None else ():
+            if set_key in self._sets and cluster in self._sets[set_key].clusters():
+                yield set_key
         for dependent in self._dependents.of(key):
             if cluster in self._seen.get(dependent, ()):
                 yield dependent
@@ -203,33 +203,33 @@ class Simulation:
         touched: Touched = {}
         for label in change.labels:
             touched |= dict.fromkeys(self._index.selecting_by(label), (cluster,))
-        for used in {used for label in change.labels for used in self._index.sets_of_label(label)}:
-            members = self._sets.get(used)
+        for set_key in {set_key for label in change.labels for set_key in self._index.sets_of_label(label)}:
+            members = self._sets.get(set_key)
             if members is None:
                 continue
-            whole = self._relabel_in(used, members, cluster, labels)
-            for key in self._index.users(used):
+            whole = self._relabel_in(set_key, members, cluster, labels)
+            for key in self._index.users(set_key):
                 touched[key] = None if whole or touched.get(key, ()) is None else (cluster,)
         return touched
 
-    def _relabel_in(self, used: ObjectKey, members: Members, cluster: ClusterRef, labels: Mapping[str, str]) -> bool:
+    def _relabel_in(self, set_key: ObjectKey, members: Members, cluster: ClusterRef, labels: Mapping[str, str]) -> bool:
         """Update a set after a label change of a cluster. Returns whether other clusters may have joined or left."""
         mode, was_member = members.mode(), cluster in members.clusters()
-        near = not members.moved or abs(len(members.matching) - members.limit) <= 1
+        near = not members.outdated or abs(len(members.matching) - members.limit) <= 1
         before = frozenset(members.clusters()) if near else frozenset({cluster} if was_member else ())
         matches = bool(selects(members.document, {cluster: labels}).clusters)
         self._put(members.matching, cluster, inside=matches)
         self._put(members.kept, cluster, inside=matches and cluster in members.selected)
-        if not members.moved:
-            members.moved = True
-            self._undo(lambda: setattr(members, "moved", False))
+        if not members.outdated:
+            members.outdated = True
+            self._undo(lambda: setattr(members, "outdated", False))
         after = frozenset(members.clusters()) if near else frozenset({cluster} if cluster in members.clusters() else ())
-        self._note_moved(used, before, after)
+        self._note_moved(set_key, before, after)
         return members.mode() != mode
 
-    def _note_moved(self, used: ObjectKey, before: Matches, after: Matches) -> None:
-        self.members_moved[used] = before - after, after - before
-        lost = self._lost_by_set.setdefault(used, set())
+    def _note_moved(self, set_key: ObjectKey, before: Matches, after: Matches) -> None:
+        self.members_moved[set_key] = before - after, after - before
+        lost = self._lost_by_set.setdefault(set_key, set())
         for cluster in before - after:
             self._put(lost, cluster, inside=True)
 
@@ -239,7 +239,7 @@ class Simulation:
         if change.after is None:
             self._sets.pop(key, None)
         else:
-            self._sets[key] = self._members(change.after, moved=True)
+            self._sets[key] = self._members(change.after, outdated=True)
         self._undo(lambda: self._restore(self._sets, key, former))
         self._note_moved(key, had, self.members(key))
         return dict.fromkeys(self._index.users(key))
@@ -263,7 +263,8 @@ class Simulation:
             self._put_key(self._paused, key, inside=was_paused)
 
         self._undo(undo)
-        return dict.fromkeys({key, *before.prerequisites(key), *self._dependents.prerequisites(key)})
+        released = frozenset[ObjectKey]() if key in self._paused else self._start.former_prerequisites(key)
+        return dict.fromkeys({key, *before.prerequisites(key), *self._dependents.prerequisites(key), *released})
 
     # Evaluation -----------------------------------------------------------------------------------------------------
 
@@ -305,7 +306,8 @@ class Simulation:
         if document is None:
             return set()
         clusters = set(selects(document, self._labels).clusters)
-        return clusters.union(*(self._sets[used].clusters() for used in sets_of(document) if used in self._sets))
+        sets = (self._sets[set_key] for set_key in sets_of(document) if set_key in self._sets)
+        return clusters.union(*(members.clusters() for members in sets))
 
     def _matches_directly(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
@@ -315,7 +317,7 @@ class Simulation:
     def _matches_by_sets(self, key: ObjectKey, cluster: ClusterRef) -> bool:
         document = self._selecting.get(key)
         sets = sets_of(document) if document is not None else ()
-        return any(cluster in self._sets[used].clusters() for used in sets if used in self._sets)
+        return any(cluster in self._sets[set_key].clusters() for set_key in sets if set_key in self._sets)
 
     def _current_matches(self, key: ObjectKey) -> Clusters:
         if key not in self._selecting:

@@ -164,7 +164,7 @@ class Plan:
     incomplete: tuple[IncompleteKind, ...] = ()
     """Kinds that could not be read when the sample was taken. Their objects are refused."""
     notes: tuple[str, ...] = ()
-    """Further facts for the user who decides about the plan."""
+    """Further facts for the user who reviews the plan."""
     avoidable: frozenset[ObjectKey] = frozenset()
     """Profiles that lose clusters, and clusters that lose add-ons, only because they are not selected."""
     controller_labels: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The changes that steps make to the objects that decide about matches and content."""
+"""The changes that steps make to the objects that determine matches and content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAUSES = frozenset({Action.HOLD, Action.RELEASE})
 
 
 def matching_steps(steps: Iterable[Step]) -> list[Step]:
-    """The steps that write objects which decide about matches, without steps that only hold or release a profile."""
+    """The steps that write objects which determine matches, without steps that only hold or release a profile."""
     return [
         step
         for step in steps
@@ -42,5 +42,5 @@ def change_of(step: Step, controller_labels: Collection[str]) -> Change:
 
 
 def changes_of(steps: Iterable[Step], controller_labels: Collection[str]) -> list[Change]:
-    """The changes of the steps that decide about matches."""
+    """The changes of the steps that determine matches."""
     return [change_of(step, controller_labels) for step in matching_steps(steps)]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.core.objects import same_json
+from gitsnap.core.text import plural
 from gitsnap.rollback.plan.consequences import Uncertainty
-from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, SelectorIndex, State, templated
+from gitsnap.rollback.plan.match_states import CLASSIFIER_KINDS, Change, Matches, SelectorIndex, State, templated
 from gitsnap.sveltos import inventory, kinds
 
 CHOOSING = "Sveltos chooses the clusters of a set with maxReplicas"
@@ -41,6 +42,16 @@ def find_uncertainties(
     return [Uncertainty(key, reasons[key]) for key in sorted(reasons)]
 
 
+def delay_reason(end: State, key: ObjectKey, clusters: Matches) -> str:
+    """Why Sveltos may evaluate a profile before it knows the matches on ``clusters``; ``end`` is the last state."""
+    document = end.selecting.get(key) or {}
+    names = (document.get("spec") or {}).get("setRefs") or ()
+    kind = "Set" if key.namespace else "ClusterSet"
+    providers = ", ".join(f"{kind} {name}" for name in sorted(map(str, names))) or "the profiles that depend on it"
+    where = plural(len(clusters), "cluster")
+    return f"on {where} it matches through {providers}, which Sveltos evaluates some time after the write"
+
+
 def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:
     """Objects from which Sveltos generates profiles, if a field that defines these profiles changes."""
     for change in changes:
@@ -49,7 +60,7 @@ def _generating(start: State, changes: Sequence[Change]) -> Iterable[tuple[Objec
         before, after = change.before.get("spec") or {}, (change.after or {}).get("spec") or {}
         for field in _GENERATING_FIELDS.get(change.key.kind, ()):
             if not same_json(before.get(field), after.get(field)):
-                yield change.key, f"spec.{field} decides about profiles that Sveltos generates"
+                yield change.key, f"spec.{field} determines the profiles that Sveltos generates"
 
 
 def _classified(start: State, index: SelectorIndex, changes: Sequence[Change]) -> Iterable[tuple[ObjectKey, str]]:

@@ -1,7 +1,7 @@
 """The request that a step sends to the API server, built from the object as it is at that moment.
 
-The resource version of an object changes whenever Sveltos writes its status. The request is then built again. If the
-part of the object that the step changes has moved, the step is a conflict.
+The resource version of an object changes whenever Sveltos writes its status. The request is then built again. If
+another writer changed the part of the object that the step changes, the step is a conflict.
 """
 
 from __future__ import annotations

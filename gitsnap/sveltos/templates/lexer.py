@@ -94,7 +94,7 @@ def split_template(template: str) -> Iterator[str | Action]:
 
 
 def _action(template: str, position: int) -> tuple[Action, bool, int]:
-    """The tokens up to the closing braces, whether these trim the next text, and the position behind them."""
+    """The tokens up to the closing braces, whether these trim the next text, and the position after them."""
     tokens: Action = []
     while True:
         end = _END.match(template, position)

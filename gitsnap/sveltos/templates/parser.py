@@ -19,7 +19,7 @@ from gitsnap.sveltos.templates.values import Constant, Root, Value, is_true, wal
 Expression = Callable[[Root], Value]
 """Computes a value from the Root."""
 _Command = Callable[[Root, tuple[Value, ...]], Value]
-"""An expression in a pipeline. The tuple holds the value of the previous command, if there is one."""
+"""An expression in a pipeline. The tuple contains the value of the previous command, if there is one."""
 
 _KEYWORDS = frozenset({"if", "else", "end", "range", "with", "define", "block", "template", "break", "continue", "nil"})
 _NAME_FIELDS: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -66,7 +66,7 @@ class _BlockParser:
     def __init__(self, parts: Iterator[str | Action]) -> None:
         self._parts = parts
         self._rest: Action = []
-        """The tokens behind the ``else`` or ``end`` that ended the last block."""
+        """The tokens after the ``else`` or ``end`` that ended the last block."""
 
     def parse_block(self) -> tuple[tuple[Node, ...], str | None]:
         """The nodes up to ``else`` or ``end``, and that keyword; None at the end of the template."""
@@ -181,7 +181,7 @@ class _PipelineParser:
         return arguments
 
     def _parse_operand(self) -> Expression:
-        """A literal, a field, or a pipeline in parentheses with or without fields behind it."""
+        """A literal, a field, or a pipeline in parentheses, optionally followed by fields."""
         token = self.peek()
         if token is None:
             raise TemplateError("a value is missing")
@@ -219,7 +219,7 @@ def _function_call(name: str, arguments: list[Expression]) -> _Command:
 
 
 def _short_circuit(name: str, root: Root, arguments: list[Expression], piped: tuple[Value, ...]) -> Value:
-    """The value of ``and`` or ``or``. Arguments behind the one that decides the result are not evaluated, as in Go."""
+    """The value of ``and`` or ``or``. Arguments after the deciding argument are not evaluated, as in Go."""
     value: Any = None
     count = 0
     for argument in [*arguments, *((lambda _, last=last: last) for last in piped)]:

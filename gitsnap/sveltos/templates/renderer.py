@@ -45,7 +45,7 @@ def render(template: str, root: Root, *, escape: bool = True) -> str:
 
 @lru_cache(maxsize=1024)
 def _parsed(template: str) -> tuple[Node, ...] | TemplateError:
-    """The nodes of a template, or the error. The cache holds errors too: a template is rendered for every cluster."""
+    """The nodes of a template, or the error. Errors are cached, too: a template is rendered for every cluster."""
     if template.count("(") > _MAX_DEPTH or template.count("{{") + template.count("|") > _MAX_DEPTH * 20:
         return TemplateError("the template is nested too deeply")
     try:

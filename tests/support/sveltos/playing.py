@@ -6,7 +6,8 @@ What left the managed clusters is compared with what the plan had named. This mo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from gitsnap.core.errors import ConflictError, GitsnapError, NotFoundError
 from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.core.ports import ControlPlane
 from gitsnap.rollback import WaitOptions
-from gitsnap.rollback.plan import Plan, Selection
+from gitsnap.rollback.plan import MATCHING_KINDS, Plan, Selection
 from gitsnap.sveltos import kinds
 from tests.support.rollbacks import Story
+from tests.support.sveltos.evaluation import unevaluated
 from tests.support.sveltos.managed import Happening
 from tests.support.sveltos.promises import losses, unsaid
 from tests.support.sveltos.situations import Documents, Names, Situation, steps_to
@@ -119,7 +121,11 @@ class Player:
     # The place ----------------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Wait until nothing has happened for a while on the clusters of this situation."""
+        """Wait until Sveltos has evaluated the live configuration and nothing has happened for a while.
+
+        On a busy machine Sveltos may evaluate a write only seconds later; quiet alone does not show that it has. The
+        wait ends after ``patience`` seconds in any case.
+        """
         quiet = self.place.quiet * (4 if self.situation.slow else 1)
         deadline, last, seen = time.monotonic() + self.place.patience, time.monotonic(), -1
         while time.monotonic() < deadline:
@@ -131,12 +137,20 @@ class Player:
             time.sleep(min(1.0, quiet / 10))
 
     def _settled(self) -> bool:
-        """Whether no ClusterSummary of this situation is on its way out or being provisioned."""
+        """Whether Sveltos has evaluated all objects of this situation and is deploying or withdrawing nothing."""
         resource = self.place.cluster.resource_type(kinds.CLUSTER_SUMMARY)
         if resource is None:
             return True
         pages = self.place.cluster.list(resource, namespace=self.names.prefix)
-        return all(_is_settled(summary) for page in pages for summary in page.items)
+        summaries = [summary for page in pages for summary in page.items]
+        return all(map(_is_settled, summaries)) and not unevaluated(self._live(), summaries)
+
+    def _live(self) -> Iterator[JsonObject]:
+        """The live clusters, sets and profiles of this situation."""
+        for key in sorted(self.keys):
+            if key.kind in MATCHING_KINDS:
+                with suppress(NotFoundError):
+                    yield self.place.cluster.get(key)
 
     def put(self, documents: Documents) -> None:
         """Make the objects of this situation exactly these."""
