@@ -1,4 +1,4 @@
-"""Every test that asks for a ``bed`` runs on each kind of cluster."""
+"""Each test with the fixture ``bed`` runs on each type of cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.beds import Bed, DirectoryBed, ServerBed
 
 @pytest.fixture(params=["directory", "server"])
 def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Bed:
-    """Either kind of cluster, empty but for its own namespaces."""
+    """A cluster of YAML files or an API server. Its namespaces are new."""
     if request.param == "directory":
         folder = tmp_path / "cluster"
         folder.mkdir()
@@ -23,6 +23,6 @@ def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Bed:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of three objects."""
+    """Limit the pages of lists to three objects."""
     monkeypatch.setattr(cluster, "PAGE_SIZE", 3)
     monkeypatch.setattr(client, "PAGE_SIZE", 3)

@@ -1,4 +1,4 @@
-"""What every cluster adapter must do (ports.Cluster), first part: what it is, which kinds it serves, lists.
+"""Contract of cluster adapters (ports.Cluster), part 1: identity, served kinds and lists.
 
 The same tests run on a real API server and on a folder of YAML files.
 """
@@ -13,11 +13,11 @@ from gitsnap.core.ports import Page
 from gitsnap.sveltos.kinds import CAPI_CLUSTER, CLUSTER_PROFILE, CONFIG_MAP, EVENT_TRIGGER, PROFILE, SECRET
 from tests.support.beds import NAMESPACE, UNKNOWN, Bed, config_map, names, profile, served
 
-# What it is
+# Identity and kinds
 
 
 def test_identity_is_the_uid_of_kube_system(bed: Bed) -> None:
-    """Whoever connects, however often: the cluster is known by the uid of its kube-system namespace."""
+    """The identity of a cluster is the uid of its kube-system namespace, for all connections."""
     first, second = bed.connect(), bed.connect()
 
     uid = first.get(ObjectKey(NAMESPACE, "", "kube-system"))["metadata"]["uid"]
@@ -39,14 +39,14 @@ def test_identity_is_the_uid_of_kube_system(bed: Bed) -> None:
     ],
 )
 def test_served_kinds(bed: Bed, kind: Kind, plural: str, namespaced: bool) -> None:  # noqa: FBT001 - a parameter set
-    """A kind is served under its plural name, in its scope, whether or not there is an object of it."""
+    """A kind is served under its plural name and in its scope, even if no object of the kind exists."""
     resource = served(bed.connect(), kind)
 
     assert (resource.kind, resource.plural, resource.namespaced) == (kind, plural, namespaced)
 
 
 def test_a_kind_that_is_not_installed(bed: Bed) -> None:
-    """An unknown kind has no resource type; reading or writing one says that the kind is missing."""
+    """An unknown kind has no resource type. Reads and writes of its objects report that the kind is missing."""
     cluster = bed.connect()
     key = ObjectKey(UNKNOWN, "default", "one")
     document = {"apiVersion": "gitsnap.test/v1", "kind": "Unknown", "metadata": {"name": "one", "namespace": "default"}}
@@ -64,8 +64,8 @@ def test_a_kind_that_is_not_installed(bed: Bed) -> None:
 # Lists
 
 
-def test_a_list_of_nothing_is_one_empty_page(bed: Bed) -> None:
-    """There is always a page: it carries the resource version."""
+def test_an_empty_list_is_one_empty_page(bed: Bed) -> None:
+    """A list always has at least one page, because a page contains the resource version."""
     cluster = bed.connect()
 
     pages = list(cluster.list(served(cluster, EVENT_TRIGGER)))
@@ -76,59 +76,60 @@ def test_a_list_of_nothing_is_one_empty_page(bed: Bed) -> None:
 
 @pytest.mark.usefixtures("small_pages")
 def test_paging(bed: Bed) -> None:
-    """All objects come, once, by namespace and name, in pages of one and the same resource version."""
+    """Pages contain each object once, sorted by namespace and name. All pages have the same resource version."""
     cluster = bed.connect()
-    places = sorted((bed.namespace(), bed.namespace()))
+    namespaces = sorted((bed.namespace(), bed.namespace()))
     for name in ("b", "a", "d", "c"):
-        for namespace in reversed(places):
+        for namespace in reversed(namespaces):
             cluster.create(config_map(name, namespace))
 
     pages = [page for page in cluster.list(served(cluster, CONFIG_MAP)) if page.items]
-    found = [(one["metadata"]["namespace"], one["metadata"]["name"]) for page in pages for one in page.items]
+    keys = [ObjectKey.of(item) for page in pages for item in page.items]
+    listed = [(key.namespace, key.name) for key in keys if key.namespace in namespaces]
 
-    assert [one for one in found if one[0] in places] == [(place, name) for place in places for name in "abcd"]
+    assert listed == [(namespace, name) for namespace in namespaces for name in "abcd"]
     assert all(len(page.items) <= 3 for page in pages)
     assert len({page.resource_version for page in pages}) == 1
 
 
 @pytest.mark.usefixtures("small_pages")
 def test_a_list_shows_one_moment(bed: Bed) -> None:
-    """What is written between two pages does not show in the later one."""
+    """A later page does not contain writes that follow the first page."""
     cluster, other = bed.connect(), bed.connect()
     namespace = bed.namespace()
     for name in "abcde":
         cluster.create(config_map(name, namespace))
 
     pages = cluster.list(served(cluster, CONFIG_MAP), namespace=namespace)
-    found = list(next(pages).items)
+    items = list(next(pages).items)
     live = other.get(ObjectKey(CONFIG_MAP, namespace, "d"))
     other.patch(ObjectKey.of(live), {"data": {"text": "two"}})
     other.create(config_map("da", namespace))
-    found += [one for page in pages for one in page.items]
+    items += [item for page in pages for item in page.items]
 
-    assert [(one["metadata"]["name"], one["data"]["text"]) for one in found] == [(name, "one") for name in "abcde"]
+    assert [(item["metadata"]["name"], item["data"]["text"]) for item in items] == [(name, "one") for name in "abcde"]
 
 
-def test_items_say_what_they_are(bed: Bed) -> None:
-    """Every item carries apiVersion and kind, which servers leave out of lists of core kinds."""
+def test_items_have_api_version_and_kind(bed: Bed) -> None:
+    """Each item has apiVersion and kind, although API servers omit both in lists of core kinds."""
     cluster = bed.connect()
     cluster.create(config_map("one", bed.namespace()))
     cluster.create(profile("one"))
 
     for kind in (CONFIG_MAP, CLUSTER_PROFILE):
         resource = served(cluster, kind)
-        items = [one for page in cluster.list(resource) for one in page.items]
+        items = [item for page in cluster.list(resource) for item in page.items]
         assert items
-        assert {(one["apiVersion"], one["kind"]) for one in items} == {(resource.api_version, kind.name)}
+        assert {(item["apiVersion"], item["kind"]) for item in items} == {(resource.api_version, kind.name)}
 
 
 def _metadata(pages: list[Page]) -> list[tuple[str, str, JsonObject]]:
-    return [(one["apiVersion"], one["kind"], one["metadata"]) for page in pages for one in page.items]
+    return [(item["apiVersion"], item["kind"], item["metadata"]) for page in pages for item in page.items]
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_metadata_may_be_all_that_is_asked_for(bed: Bed) -> None:
-    """Whoever needs no more gets the same objects and versions; a cluster that sends them whole says so."""
+def test_metadata_lists(bed: Bed) -> None:
+    """A metadata list has the same objects and versions. A page of whole objects is marked as such."""
     cluster = bed.connect()
     namespace = bed.namespace()
     for name in "abcd":
@@ -141,15 +142,15 @@ def test_metadata_may_be_all_that_is_asked_for(bed: Bed) -> None:
         pages = list(cluster.list(resource, resource_version=version, metadata_only=True))
         assert _metadata(pages) == _metadata(list(cluster.list(resource, resource_version=version)))
         assert {page.resource_version for page in pages} == {version}
-        assert all(page.whole or not {"spec", "data"} & one.keys() for page in pages for one in page.items)
+        assert all(page.whole or not {"spec", "data"} & item.keys() for page in pages for item in page.items)
     selected = cluster.list(
         served(cluster, CONFIG_MAP), namespace=namespace, label_selector="name=c", metadata_only=True
     )
-    assert [one["metadata"]["name"] for page in selected for one in page.items] == ["c"]
+    assert [item["metadata"]["name"] for page in selected for item in page.items] == ["c"]
 
 
-def test_namespace_narrows_a_list(bed: Bed) -> None:
-    """A list of one namespace has nothing of another."""
+def test_lists_of_a_namespace(bed: Bed) -> None:
+    """A list of a namespace contains no object of another namespace."""
     cluster = bed.connect()
     here, there = bed.namespace(), bed.namespace()
     cluster.create(config_map("here", here))
@@ -178,7 +179,7 @@ def test_namespace_narrows_a_list(bed: Bed) -> None:
     ],
 )
 def test_label_selectors(bed: Bed, selector: str, expected: list[str]) -> None:
-    """Selectors mean the same everywhere, set-based ones and absent labels too."""
+    """All adapters evaluate label selectors in the same way, including set-based selectors and absent labels."""
     cluster = bed.connect()
     namespace = bed.namespace()
     labels = {
@@ -187,15 +188,15 @@ def test_label_selectors(bed: Bed, selector: str, expected: list[str]) -> None:
         "c": {"env": "test", "replicas": "10"},
         "d": {"empty": "", "gitsnap.io/long-name": "x.y_z-1"},
     }
-    for name, one in labels.items():
-        cluster.create(config_map(name, namespace, labels=one))
+    for name, values in labels.items():
+        cluster.create(config_map(name, namespace, labels=values))
 
     assert names(cluster, CONFIG_MAP, namespace=namespace, label_selector=selector) == expected
 
 
 @pytest.mark.parametrize("selector", ["a b", "=x", "a=b=c", "a in b", "a,", "a in (b", "a>x"])
-def test_a_label_selector_that_is_none(bed: Bed, selector: str) -> None:
-    """What cannot be a selector is refused, not taken for one that selects nothing."""
+def test_an_invalid_label_selector(bed: Bed, selector: str) -> None:
+    """An invalid selector is refused. An empty list would hide the mistake."""
     cluster = bed.connect()
 
     with pytest.raises(RejectedError):
@@ -203,7 +204,7 @@ def test_a_label_selector_that_is_none(bed: Bed, selector: str) -> None:
 
 
 def test_field_selectors(bed: Bed) -> None:
-    """Objects can be listed by name and namespace, Secrets by their type."""
+    """Field selectors support name and namespace, and for Secrets the type."""
     cluster = bed.connect()
     here, there = bed.namespace(), bed.namespace()
     for namespace in (here, there):
@@ -224,8 +225,8 @@ def test_field_selectors(bed: Bed) -> None:
     assert names(cluster, SECRET, namespace=here, field_selector="type=Opaque") == ["plain"]
 
 
-def test_a_field_that_cannot_be_selected_by(bed: Bed) -> None:
-    """Selecting by any other field is refused."""
+def test_an_unsupported_field_selector(bed: Bed) -> None:
+    """A field selector with any other field is refused."""
     cluster = bed.connect()
 
     for selector in ("data.text=one", "type=Opaque", "metadata.name"):
@@ -234,7 +235,7 @@ def test_a_field_that_cannot_be_selected_by(bed: Bed) -> None:
 
 
 def test_lists_at_one_version(bed: Bed) -> None:
-    """Lists of several kinds can be read at the version of the first; named lists too."""
+    """Lists of several kinds can be read at the resource version of the first list, also with a field selector."""
     cluster = bed.connect()
     namespace = bed.namespace()
     cluster.create(config_map("one", namespace))
@@ -247,8 +248,8 @@ def test_lists_at_one_version(bed: Bed) -> None:
     assert names(cluster, CONFIG_MAP, namespace=namespace, resource_version=version) == ["one"]
 
 
-def test_a_version_that_is_gone(bed: Bed) -> None:
-    """What the cluster has forgotten is an error of its own: the caller may ask for the present."""
+def test_an_expired_version(bed: Bed) -> None:
+    """A resource version that the cluster no longer has is GoneError, so that the caller can list the current state."""
     cluster = bed.connect()
     resource, version = bed.gone_version(cluster)
 
@@ -256,8 +257,8 @@ def test_a_version_that_is_gone(bed: Bed) -> None:
         list(cluster.list(resource, resource_version=version))
 
 
-def test_a_version_that_is_not_there_yet(bed: Bed) -> None:
-    """A version from the future is the same error."""
+def test_a_future_version(bed: Bed) -> None:
+    """A future resource version is GoneError, too."""
     cluster = bed.connect()
 
     with pytest.raises(GoneError):

@@ -1,4 +1,4 @@
-"""What every cluster adapter must do (ports.Cluster), second part: single objects, read and written.
+"""Contract of cluster adapters (ports.Cluster), part 2: reads and writes of single objects.
 
 The same tests run on a real API server and on a folder of YAML files.
 """
@@ -25,7 +25,7 @@ from tests.support.beds import Bed, config_map, names, profile, served
 
 
 def test_create_and_get(bed: Bed) -> None:
-    """A created object has a uid and a resource version, and is found as it was returned."""
+    """A created object has a uid and a resource version. A later read returns the same object."""
     cluster = bed.connect()
     document = config_map("one", bed.namespace(), multi="line one\nline two\n", odd="yes", empty="")
 
@@ -38,7 +38,7 @@ def test_create_and_get(bed: Bed) -> None:
 
 
 def test_create_ignores_a_uid(bed: Bed) -> None:
-    """An object that comes back is a new one, whatever uid the document still has."""
+    """A created object has a new uid, even if the document contains a uid."""
     cluster = bed.connect()
     document = config_map("one", bed.namespace())
     document["metadata"]["uid"] = "00000000-0000-0000-0000-000000000001"
@@ -46,8 +46,8 @@ def test_create_ignores_a_uid(bed: Bed) -> None:
     assert cluster.create(document)["metadata"]["uid"] != document["metadata"]["uid"]
 
 
-def test_what_is_returned_belongs_to_the_caller(bed: Bed) -> None:
-    """Changing an answer changes nothing in the cluster."""
+def test_returned_objects_are_copies(bed: Bed) -> None:
+    """A change of a returned object does not change the cluster."""
     cluster = bed.connect()
     key = ObjectKey.of(cluster.create(config_map("one", bed.namespace())))
 
@@ -57,8 +57,8 @@ def test_what_is_returned_belongs_to_the_caller(bed: Bed) -> None:
     assert cluster.get(key)["data"]["text"] == "one"
 
 
-def test_get_what_is_not_there(bed: Bed) -> None:
-    """A missing object is not a missing kind."""
+def test_get_of_a_missing_object(bed: Bed) -> None:
+    """A missing object is NotFoundError and not KindNotInstalledError."""
     cluster = bed.connect()
 
     for key in (ObjectKey(CONFIG_MAP, "default", "absent"), ObjectKey(CLUSTER_PROFILE, "", "absent")):
@@ -68,8 +68,8 @@ def test_get_what_is_not_there(bed: Bed) -> None:
         assert "absent" in str(caught.value)
 
 
-def test_create_what_is_there(bed: Bed) -> None:
-    """Creating over an object is refused as such."""
+def test_create_of_an_existing_object(bed: Bed) -> None:
+    """Creating an existing object is AlreadyExistsError."""
     cluster = bed.connect()
     document = config_map("one", bed.namespace())
     cluster.create(document)
@@ -78,15 +78,15 @@ def test_create_what_is_there(bed: Bed) -> None:
         cluster.create(document)
 
 
-def test_create_in_a_namespace_that_is_not_there(bed: Bed) -> None:
-    """The namespace is what is not found, and not the kind."""
+def test_create_in_a_missing_namespace(bed: Bed) -> None:
+    """The error names the missing namespace, and is not KindNotInstalledError."""
     with pytest.raises(NotFoundError, match="absent") as caught:
         bed.connect().create(config_map("one", "absent"))
     assert not isinstance(caught.value, KindNotInstalledError)
 
 
 def test_create_with_a_resource_version(bed: Bed) -> None:
-    """A resource version on a new object is a mistake of the caller."""
+    """A new object with a resource version is refused."""
     document = config_map("one", bed.namespace())
     document["metadata"]["resourceVersion"] = "1"
 
@@ -95,7 +95,7 @@ def test_create_with_a_resource_version(bed: Bed) -> None:
 
 
 def test_update(bed: Bed) -> None:
-    """An update replaces the object, and gives it a new resource version and no new uid."""
+    """An update replaces the object. The resource version changes, the uid does not."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace(), gone="x"))
 
@@ -108,15 +108,15 @@ def test_update(bed: Bed) -> None:
 
 
 def test_update_that_changes_nothing(bed: Bed) -> None:
-    """It makes no new resource version."""
+    """An update without changes keeps the resource version."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
 
     assert cluster.update(live) == live
 
 
-def test_update_of_an_object_that_moved(bed: Bed) -> None:
-    """Somebody else's change is a conflict, not overwritten."""
+def test_update_of_a_changed_object(bed: Bed) -> None:
+    """An update does not overwrite a concurrent change, and is a conflict."""
     cluster, other = bed.connect(), bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     other.update(other.get(ObjectKey.of(live)) | {"data": {"text": "theirs"}})
@@ -127,23 +127,26 @@ def test_update_of_an_object_that_moved(bed: Bed) -> None:
     assert bed.connect().get(ObjectKey.of(live))["data"] == {"text": "theirs"}
 
 
-def test_update_of_an_object_that_was_made_anew(bed: Bed) -> None:
-    """The same name with another uid is another object, even with the right resource version."""
+def test_update_of_a_recreated_object(bed: Bed) -> None:
+    """An object of the same name with another uid is another object, even if the resource version matches."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     cluster.delete(ObjectKey.of(live), uid=live["metadata"]["uid"])
-    anew = cluster.create(config_map("one", live["metadata"]["namespace"]))
-    document = anew | {"metadata": anew["metadata"] | {"uid": live["metadata"]["uid"]}, "data": {"text": "mine"}}
+    recreated = cluster.create(config_map("one", live["metadata"]["namespace"]))
+    document = recreated | {
+        "metadata": recreated["metadata"] | {"uid": live["metadata"]["uid"]},
+        "data": {"text": "mine"},
+    }
 
     with pytest.raises(ConflictError):
         cluster.update(document)
 
-    assert bed.connect().get(ObjectKey.of(live)) == anew
+    assert bed.connect().get(ObjectKey.of(live)) == recreated
 
 
 @pytest.mark.parametrize("field_name", ["uid", "resourceVersion"])
 def test_update_without_preconditions(bed: Bed, field_name: str) -> None:
-    """An update that does not say what it replaces is refused, also where a server would overwrite."""
+    """An update without uid or resource version is refused, although an API server would overwrite the object."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     metadata = {name: value for name, value in live["metadata"].items() if name != field_name}
@@ -152,8 +155,8 @@ def test_update_without_preconditions(bed: Bed, field_name: str) -> None:
         cluster.update(live | {"metadata": metadata, "data": {"text": "two"}})
 
 
-def test_update_of_what_is_not_there(bed: Bed) -> None:
-    """An update never creates."""
+def test_update_of_a_missing_object(bed: Bed) -> None:
+    """An update never creates an object."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     cluster.delete(ObjectKey.of(live), uid=live["metadata"]["uid"])
@@ -165,7 +168,7 @@ def test_update_of_what_is_not_there(bed: Bed) -> None:
 
 
 def test_patch(bed: Bed) -> None:
-    """A merge patch sets what it names, removes what it names with null, and leaves the rest."""
+    """A merge patch sets its fields, removes fields with the value null, and keeps all other fields."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace(), labels={"a": "1", "b": "2"}, gone="x"))
 
@@ -180,7 +183,7 @@ def test_patch(bed: Bed) -> None:
 
 @pytest.mark.parametrize("stale", [{"resourceVersion": "1"}, {"uid": "00000000-0000-0000-0000-000000000001"}])
 def test_patch_with_stale_preconditions(bed: Bed, stale: dict[str, str]) -> None:
-    """Uid and resource version in a patch are preconditions."""
+    """The uid and the resource version in a patch are preconditions."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
 
@@ -191,14 +194,14 @@ def test_patch_with_stale_preconditions(bed: Bed, stale: dict[str, str]) -> None
     assert cluster.patch(ObjectKey.of(live), {"metadata": fresh, "data": {"text": "2"}})["data"] == {"text": "2"}
 
 
-def test_patch_of_what_is_not_there(bed: Bed) -> None:
-    """A patch never creates."""
+def test_patch_of_a_missing_object(bed: Bed) -> None:
+    """A patch never creates an object."""
     with pytest.raises(NotFoundError):
         bed.connect().patch(ObjectKey(CONFIG_MAP, "default", "absent"), {"data": {"a": "b"}})
 
 
 def test_delete(bed: Bed) -> None:
-    """What was deleted is gone, for everybody."""
+    """No connection can read or delete a deleted object."""
     cluster = bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     cluster.delete(
@@ -212,7 +215,7 @@ def test_delete(bed: Bed) -> None:
 
 
 def test_delete_with_stale_preconditions(bed: Bed) -> None:
-    """An object that moved, or was made anew, is not deleted."""
+    """An object that changed or was recreated is not deleted."""
     cluster, other = bed.connect(), bed.connect()
     live = cluster.create(config_map("one", bed.namespace()))
     key, uid = ObjectKey.of(live), live["metadata"]["uid"]
@@ -227,7 +230,7 @@ def test_delete_with_stale_preconditions(bed: Bed) -> None:
 
 
 def test_dry_runs_change_nothing(bed: Bed) -> None:
-    """A dry run answers as the write would, fails as the write would, and leaves everything as it was."""
+    """A dry run has the response or the error of the write, and changes no object."""
     cluster = bed.connect()
     namespace = bed.namespace()
     live = cluster.create(config_map("one", namespace))
@@ -250,8 +253,8 @@ def test_dry_runs_change_nothing(bed: Bed) -> None:
         cluster.delete(key, uid="00000000-0000-0000-0000-000000000001", dry_run=True)
 
 
-def test_create_again_after_the_last_one_was_deleted(bed: Bed) -> None:
-    """A kind stays served when its last object goes."""
+def test_create_after_the_last_object_was_deleted(bed: Bed) -> None:
+    """A kind is still served after its last object is deleted."""
     cluster = bed.connect()
     live = cluster.create(profile("one"))
     cluster.delete(ObjectKey.of(live), uid=live["metadata"]["uid"])
@@ -259,11 +262,11 @@ def test_create_again_after_the_last_one_was_deleted(bed: Bed) -> None:
     assert cluster.create(profile("one"))["metadata"]["uid"] != live["metadata"]["uid"]
 
 
-# What a server does to objects
+# Server-side behaviour
 
 
 def test_status_is_not_written(bed: Bed) -> None:
-    """Where status is a subresource, create, update and patch leave it alone."""
+    """If status is a subresource, create, update and patch do not change the status."""
     cluster = bed.connect()
     created = cluster.create(profile("one") | {"status": {"matchingClusters": []}})
     key = ObjectKey.of(created)
@@ -282,7 +285,7 @@ def test_status_is_not_written(bed: Bed) -> None:
 
 
 def test_string_data_of_a_secret(bed: Bed) -> None:
-    """It is merged into data, encoded, and never read back."""
+    """`stringData` is encoded and merged into `data`, and is never returned."""
     cluster = bed.connect()
     document = {
         "apiVersion": "v1",
@@ -302,7 +305,7 @@ def test_string_data_of_a_secret(bed: Bed) -> None:
 
 
 def test_the_type_of_a_secret_cannot_change(bed: Bed) -> None:
-    """It is refused in a way that names the field and no value."""
+    """The message of the refusal names the field and no value."""
     cluster = bed.connect()
     document = {
         "apiVersion": "v1",
@@ -320,7 +323,7 @@ def test_the_type_of_a_secret_cannot_change(bed: Bed) -> None:
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
 def test_immutable_objects(bed: Bed, kind: str) -> None:
-    """Data of an immutable ConfigMap or Secret cannot change, its labels can."""
+    """The data of an immutable ConfigMap or Secret cannot change. The labels can."""
     cluster = bed.connect()
     document = {
         "apiVersion": "v1",
@@ -340,7 +343,7 @@ def test_immutable_objects(bed: Bed, kind: str) -> None:
     assert labelled["metadata"]["labels"] == {"a": "b"}
 
 
-def test_an_object_in_the_wrong_scope(bed: Bed) -> None:
+def test_a_namespaced_object_without_a_namespace(bed: Bed) -> None:
     """A namespaced object without a namespace cannot be written."""
     document = config_map("one", "x")
     del document["metadata"]["namespace"]
@@ -349,11 +352,11 @@ def test_an_object_in_the_wrong_scope(bed: Bed) -> None:
         bed.connect().create(document)
 
 
-# Who may do it
+# Permissions and concurrency
 
 
 def test_a_reader_cannot_write(bed: Bed) -> None:
-    """Every write that is not allowed is AccessDeniedError, dry or not, and changes nothing."""
+    """Each forbidden write is AccessDeniedError and changes no object, with and without a dry run."""
     namespace = bed.namespace()
     live = bed.connect().create(config_map("one", namespace))
     key, uid = ObjectKey.of(live), live["metadata"]["uid"]
@@ -376,7 +379,7 @@ def test_a_reader_cannot_write(bed: Bed) -> None:
 
 
 def test_two_writers_see_each_other(bed: Bed) -> None:
-    """What one connection wrote, another one can go on from."""
+    """A connection can update an object that another connection wrote."""
     first, second = bed.connect(), bed.connect()
     namespace = bed.namespace()
 
@@ -391,15 +394,15 @@ def test_two_writers_see_each_other(bed: Bed) -> None:
     assert names(bed.connect(), CONFIG_MAP, namespace=namespace) == ["one", "two"]
 
 
-_NO_TEXTS = [5, True, 1.5, ["a"], {"a": "b"}]
+_NOT_STRINGS = [5, True, 1.5, ["a"], {"a": "b"}]
 
 
 @pytest.mark.parametrize("field", ["data", "binaryData", "stringData", "labels", "annotations", "name"])
-def test_fields_that_hold_text_take_nothing_else(bed: Bed, field: str) -> None:
-    """A number, a boolean, a list or a map is refused; what was there stays."""
+def test_string_fields_refuse_other_types(bed: Bed, field: str) -> None:
+    """A string field refuses a number, a boolean, a list and a map."""
     cluster = bed.connect()
     kind = "Secret" if field == "stringData" else "ConfigMap"
-    for number, value in enumerate(_NO_TEXTS):
+    for number, value in enumerate(_NOT_STRINGS):
         document: JsonObject = {
             "apiVersion": "v1",
             "kind": kind,
@@ -417,16 +420,16 @@ def test_fields_that_hold_text_take_nothing_else(bed: Bed, field: str) -> None:
 
 
 @pytest.mark.parametrize("value", [5, "text", ["a"]])
-def test_maps_of_texts_take_nothing_else(bed: Bed, value: object) -> None:
-    """Where a map of texts belongs, nothing else is taken."""
+def test_string_maps_refuse_other_types(bed: Bed, value: object) -> None:
+    """A map of strings refuses values of another type."""
     document = config_map("one", bed.namespace()) | {"data": value}
 
     with pytest.raises(RejectedError):
         bed.connect().create(document)
 
 
-def test_null_is_the_empty_text(bed: Bed) -> None:
-    """A server reads null so where it wants text."""
+def test_null_is_the_empty_string(bed: Bed) -> None:
+    """An API server reads null in a map of strings as the empty string."""
     cluster = bed.connect()
     document = config_map("one", bed.namespace()) | {"data": {"k": None}}
     document["metadata"]["labels"] = {"l": None}

@@ -255,7 +255,7 @@ def test_a_broken_file_of_the_archive(place: _Place) -> None:
 
     entries = json.loads(place.run("log", "-o", "json").stdout)["changes"]
     assert (entries[0]["action"], entries[0]["name"]) == ("modified", "shared")
-    assert "no Kubernetes object" in str(entries[0]["fields"])
+    assert "not a Kubernetes object" in str(entries[0]["fields"])
     subprocess.run(["git", "-C", archive, "fsck", "--strict"], check=True, capture_output=True)
 
 

@@ -1,4 +1,4 @@
-"""The one equality of JSON values is that of their bytes in the archive."""
+"""Two JSON values are equal if and only if their archived bytes are equal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VALUES = st.recursive(
 
 
 def _replaced(value: Any, choice: Any) -> Any:
-    """The value with the first scalar in it replaced."""
+    """The value with its first scalar replaced, and with the first key of each changed mapping moved to the end."""
     if isinstance(value, dict) and value:
         first, *others = value
         return {**{name: value[name] for name in others}, first: _replaced(value[first], choice)}
@@ -34,8 +34,8 @@ def _replaced(value: Any, choice: Any) -> Any:
 
 @settings(max_examples=2000, deadline=None)
 @given(_VALUES, _VALUES, _ALIKE, st.sampled_from(["near", "far"]))
-def test_equal_is_what_has_equal_bytes(first: Any, other: Any, choice: Any, distance: str) -> None:
-    """Any two values, and values that differ in one place or in the order of their keys."""
+def test_equal_values_have_equal_bytes(first: Any, other: Any, choice: Any, distance: str) -> None:
+    """Two random values, and values that differ in one scalar or in the order of their keys."""
     second = _replaced(first, choice) if distance == "near" else other
 
     same = same_json(first, second)
@@ -48,6 +48,6 @@ def test_equal_is_what_has_equal_bytes(first: Any, other: Any, choice: Any, dist
 @settings(max_examples=300, deadline=None)
 @given(_VALUES)
 def test_a_copy_is_equal(value: Any) -> None:
-    """Whatever it went through, as long as the types are kept."""
+    """A copy through JSON is equal."""
     assert same_json(value, json.loads(json.dumps(value)))
     assert changed_fields(value, json.loads(json.dumps(value))) == ()

@@ -1,4 +1,4 @@
-"""Fingerprints for any key, name and value: nothing collides by moving bytes about, everything comes back."""
+"""Fingerprints for any key, name and value: different inputs never collide, and masked Secrets can be restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format import fingerprint, masking
 
 KEYS = st.binary(min_size=32, max_size=32)
-# Few letters, so that parts often could be told apart by their borders alone.
+# Few letters, so that different parts often have the same concatenation.
 PARTS = st.text(alphabet="ab/.\x00", max_size=3)
 OBJECTS = st.builds(ObjectKey, st.builds(Kind, PARTS, PARTS), PARTS, PARTS)
 INPUTS = st.tuples(OBJECTS, st.lists(PARTS, max_size=3).map(tuple), PARTS.map(str.encode))
@@ -28,24 +28,24 @@ def secret(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(KEYS, INPUTS, INPUTS)
-def test_different_inputs_have_different_fingerprints(key: bytes, one: Input, two: Input) -> None:
+def test_different_inputs_have_different_fingerprints(key: bytes, first: Input, second: Input) -> None:
     """Two (object, path, value) that differ never collide, however their parts are joined."""
-    same = fingerprint.fingerprint(key, *one) == fingerprint.fingerprint(key, *two)
+    same = fingerprint.fingerprint(key, *first) == fingerprint.fingerprint(key, *second)
 
-    assert same == (one == two)
+    assert same == (first == second)
 
 
 @given(KEYS, KEYS, INPUTS)
-def test_different_keys_have_different_fingerprints_and_ids(one: bytes, two: bytes, value: Input) -> None:
-    """Whoever has another key sees other fingerprints, and can tell by the id."""
-    same = fingerprint.fingerprint(one, *value) == fingerprint.fingerprint(two, *value)
+def test_different_keys_have_different_fingerprints_and_ids(first: bytes, second: bytes, value: Input) -> None:
+    """Another key gives other fingerprints and another key id."""
+    same = fingerprint.fingerprint(first, *value) == fingerprint.fingerprint(second, *value)
 
-    assert same == (one == two) == (fingerprint.key_id(one) == fingerprint.key_id(two))
+    assert same == (first == second) == (fingerprint.key_id(first) == fingerprint.key_id(second))
 
 
 @given(KEYS, SECRETS)
-def test_any_secret_comes_back(key: bytes, data: dict[str, Any]) -> None:
-    """Masked and sealed, a Secret is whole; masked alone, it shows its keys and nothing else."""
+def test_any_masked_secret_can_be_restored(key: bytes, data: dict[str, Any]) -> None:
+    """A masked Secret shows its keys and fingerprints only. With its values, the Secret is complete again."""
     original = secret(data)
 
     masked = masking.mask_secret(original, key)
@@ -56,10 +56,10 @@ def test_any_secret_comes_back(key: bytes, data: dict[str, Any]) -> None:
 
 
 @given(KEYS, st.dictionaries(st.text(max_size=5), st.binary(min_size=1), min_size=1, max_size=3), st.data())
-def test_any_change_of_a_value_changes_its_fingerprint_alone(
+def test_a_changed_value_changes_only_its_own_fingerprint(
     key: bytes, values: dict[str, bytes], draw: st.DataObject
 ) -> None:
-    """`git diff` says which key of a Secret changed."""
+    """`git diff` shows which key of a Secret changed."""
     changed = draw.draw(st.sampled_from(sorted(values)))
     before = {name: base64.b64encode(value).decode() for name, value in values.items()}
     after = before | {changed: base64.b64encode(values[changed] + b"x").decode()}

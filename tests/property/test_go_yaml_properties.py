@@ -1,4 +1,4 @@
-"""Documents, values and dumps read as Go reads them, with sigs.k8s.io/yaml itself as the oracle."""
+"""gitsnap reads documents, scalars and archived files as Go does. The oracle is sigs.k8s.io/yaml itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HOLDERS = ("a: {}", "{}: a", "[{}]", "- {}", "a: '{}'", 'a: "{}"', "? {}", "{}"
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[GoYaml]:
-    """The Go program; skips where there is no Go, and fails in CI."""
+    """The Go program. Without Go the tests are skipped, except in CI, where the tests fail."""
     try:
         program = binaries.obtain_yaml_oracle()
     except binaries.MissingError as error:
@@ -63,25 +63,25 @@ def _scalars() -> list[str]:
 
 
 def test_ten_thousand_scalars(oracle: GoYaml) -> None:
-    """Scalars as values, and as keys."""
+    """Scalars as values and as keys."""
     scalars = _scalars()
 
     assert len(scalars) > 10_000
     assert differences(oracle, (f"a: {scalar}" for scalar in scalars)) == []
-    # Of text after an empty collection that stands alone Go's library sees nothing.
+    # The library of Go ignores text after an empty collection at the start.
     keys = (scalar for scalar in scalars if not scalar.startswith(("{}", "[]")))
     assert differences(oracle, (f"{scalar}: 1" for scalar in keys)) == []
 
 
 @pytest.mark.parametrize("holder", _HOLDERS)
 def test_odd_scalars_anywhere(oracle: GoYaml, holder: str) -> None:
-    """The odd ones in flow and block collections, quoted, as keys and alone."""
+    """Unusual scalars in flow and block collections, quoted, as keys and alone."""
     assert differences(oracle, (holder.replace("{}", scalar) for scalar in _ODD)) == []
 
 
 @pytest.mark.parametrize("tag", _TAGS)
 def test_tags(oracle: GoYaml, tag: str) -> None:
-    """A tag decides, or is refused, whether the text is quoted or not."""
+    """A tag is applied or refused in the same way for quoted and plain text."""
     scalars = [*_ODD, *_scalars()[::40]]
 
     assert differences(oracle, (f"a: !!{tag} {scalar}" for scalar in scalars)) == []
@@ -93,7 +93,7 @@ def test_tags(oracle: GoYaml, tag: str) -> None:
     st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=20) | st.from_regex(r"[-+0-9_.eExob]*")
 )
 def test_any_text(oracle: GoYaml, text: str) -> None:
-    """Whatever a person writes behind a key."""
+    """Any text after a key."""
     assert differences(oracle, [f"a: {text}"]) == []
 
 
@@ -106,11 +106,11 @@ _PIECES = [
 
 
 def test_documents_of_odd_pieces(oracle: GoYaml) -> None:
-    """Text that may be YAML or not. What Go reads is read, but for text that begins with an empty collection."""
+    """Random text, valid or not. gitsnap reads what Go reads, except text that begins with an empty collection."""
     chance = random.Random(2)
     texts = ["".join(chance.choices(_PIECES, k=chance.randint(1, 9))) for _ in range(20_000)]
 
-    odd = differences(oracle, (text for text in texts if not text.startswith("\t")))  # read as JSON behind a tab
+    odd = differences(oracle, (text for text in texts if not text.startswith("\t")))  # Go reads these as JSON.
 
     assert [entry for entry in odd if exact(REFUSED) == entry[1]] == [], "read, though Go refuses it"
     assert [entry for entry in odd if entry[1] not in ("{}", "[]", '""')] == []
@@ -154,7 +154,7 @@ _READ_AS_JSON = {
 
 @pytest.mark.parametrize("text", _DOCUMENTS, ids=range(len(_DOCUMENTS)))
 def test_documents(oracle: GoYaml, text: str) -> None:
-    """Equal keys, merge keys, aliases, keys that are no text, tags, and what multiplies."""
+    """Equal keys, merge keys, aliases, keys other than strings, tags, and multiplying aliases."""
     if text in _READ_AS_JSON:
         assert oracle.read(text) == REFUSED
         assert ours(text) == _READ_AS_JSON[text]
@@ -179,12 +179,12 @@ _VALUES = st.recursive(
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_VALUES)
 def test_go_reads_the_archive(oracle: GoYaml, value: Any) -> None:
-    """What gitsnap writes is the same value for kubectl, which reads a file of the archive by these rules."""
+    """kubectl, which uses this library, reads the same value from an archived file."""
     assert exact(oracle.read(encode(value).decode())) == exact(value)
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats(oracle: GoYaml, value: float) -> None:
-    """A float without a fraction is an integer for everybody who reads the JSON that Go makes of it."""
+    """Go converts YAML to JSON, in which a float without a fraction is an integer."""
     assert differences(oracle, [f"a: {value!r}", f"{value!r}: a", f'{{"a": {value!r}}}']) == []

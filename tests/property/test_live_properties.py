@@ -1,8 +1,8 @@
-"""The promise of a rollback, against a Sveltos that lags, is killed and starts again.
+"""A plan names every loss of a managed cluster, even if Sveltos lags, is killed and starts again.
 
-State B is rolled back to sample A, and undone. Nothing disappears from a managed cluster that no line of a plan named.
-Of one shape that is known not to hold yet (``promises.GAPS``); ``GITSNAP_LIVE_STRICT`` counts it as well.
-``GITSNAP_LIVE_CASES`` sets the number of cases, which then are random; a long run by hand takes 2,000.
+State B is rolled back to sample A, and the rollback is undone. Every resource that disappears from a managed cluster is
+named by a line of a plan. ``promises.GAPS`` are known exceptions, which count only if ``GITSNAP_LIVE_STRICT`` is set.
+``GITSNAP_LIVE_CASES`` sets the number of cases and makes the cases random. A long manual run has 2,000 cases.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - archives that nobody keeps
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - temporary archives
 ALLOWED: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "recreate": True}
 
 
 @dataclass(frozen=True)
 class Outage:
-    """The controller is killed after a write of the rollback, and starts again some seconds later."""
+    """The controller is killed after a write of the rollback, and starts again after some seconds."""
 
     after: int
     seconds: float
@@ -66,26 +66,26 @@ class Scene:
             patience=lambda seconds: WaitOptions(seconds, lambda: timeline.now, timeline.advance),
         )
         self.sample: Sample = self.story.capture()
-        for key in {ObjectKey.of(one) for one in first} - {ObjectKey.of(one) for one in second}:
+        for key in {ObjectKey.of(document) for document in first} - {ObjectKey.of(document) for document in second}:
             self.stage.delete(self.stage.server.objects[key])
         self.stage.settle(60)
         self.stage.put(*second)
         self.stage.settle(600)
         self.stage.lags.seed, self.stage.lags.bounds = delays.seed, {**delays.bounds, "request": (0.001, 0.03)}
 
-    def carry_out(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
-        """Carry out a plan while the controller fails, and let everything come to rest: what left unsaid."""
+    def execute(self, plan: Plan, outages: Sequence[Outage] = (), *, undoes: str = "") -> list[str]:
+        """Execute a plan during outages, wait until Sveltos is idle, and return losses that the plan does not name."""
         since, left_out = len(self.stage.log), self._leaving() | (set() if _STRICT else gaps(plan))
         writes = 0
 
-        def wrote(_verb: str, _key: ObjectKey) -> None:
+        def after_write_hook(_verb: str, _key: ObjectKey) -> None:
             nonlocal writes
             for outage in outages:
                 if outage.after == writes:
                     self._fail(outage.seconds)
             writes += 1
 
-        self.stage.server.after_write = wrote
+        self.stage.server.after_write = after_write_hook
         try:
             self.story.apply(plan, undoes=undoes)
         except GitsnapError:
@@ -94,10 +94,10 @@ class Scene:
             self.stage.server.after_write = lambda _verb, _key: None
         self.stage.settle(900)
         lost = losses(self.stage.log, since)
-        return unsaid(plan, [one for one in lost if (one.owner, one.cluster) not in left_out])
+        return unsaid(plan, [pair for pair in lost if (pair.owner, pair.cluster) not in left_out])
 
     def _leaving(self) -> set[tuple[ObjectKey | None, ObjectKey]]:
-        """What was being withdrawn before the rollback began."""
+        """The profile and cluster of each deployment that Sveltos was withdrawing before the rollback."""
         return {
             (summaries.profile_of(document), summaries.cluster_of(document))
             for key, document in self.stage.server.objects.items()
@@ -112,38 +112,38 @@ class Scene:
 
 @_settings
 @given(configurations(), configurations())
-def test_nothing_leaves_unsaid_where_sveltos_acts_at_once(first: list[JsonObject], second: list[JsonObject]) -> None:
-    """The old property: Sveltos has acted on each write before the next one."""
+def test_every_loss_is_named_if_sveltos_acts_at_once(first: list[JsonObject], second: list[JsonObject]) -> None:
+    """Sveltos reacts to each write before the next write."""
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         scene = Scene(Path(folder), first, second, Lags(bounds=INSTANT))
 
-        assert scene.carry_out(scene.story.plan(scene.sample, **ALLOWED)) == []
+        assert scene.execute(scene.story.plan(scene.sample, **ALLOWED)) == []
 
 
 @_settings
 @given(configurations(), configurations(), lags(), _outages)
-def test_nothing_leaves_unsaid_where_sveltos_lags_and_dies(
+def test_every_loss_is_named_if_sveltos_lags_and_dies(
     first: list[JsonObject], second: list[JsonObject], delays: Lags, outages: list[Outage]
 ) -> None:
-    """With any lags, and with the controller killed at any write."""
+    """Lags are random, and the controller is killed at random writes."""
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         scene = Scene(Path(folder), first, second, delays)
 
-        assert scene.carry_out(scene.story.plan(scene.sample, **ALLOWED), outages) == []
+        assert scene.execute(scene.story.plan(scene.sample, **ALLOWED), outages) == []
 
 
 @_settings
 @given(configurations(), configurations(), lags(), _outages)
-def test_nothing_leaves_unsaid_when_a_rollback_is_undone(
+def test_every_loss_is_named_when_a_rollback_is_undone(
     first: list[JsonObject], second: list[JsonObject], delays: Lags, outages: list[Outage]
 ) -> None:
-    """The plan of the undo names what the undo takes away."""
+    """The plan of the undo names every loss that the undo causes."""
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         scene = Scene(Path(folder), first, second, delays)
         plan = scene.story.plan(scene.sample, prune=True, max_delete=100, **ALLOWED)
-        assert scene.carry_out(plan) == []
+        assert scene.execute(plan) == []
         if not plan.writes:
             return
         undo = scene.story.plan_undo(**ALLOWED)
 
-        assert scene.carry_out(undo, outages, undoes=undo.sample) == []
+        assert scene.execute(undo, outages, undoes=undo.sample) == []

@@ -18,7 +18,7 @@ _TEXTS = st.text("ab.-:A_ \n\"'é", max_size=14)
 @pytest.mark.parametrize("few", [0, 100], ids=["word by word", "one by one"])
 @settings(max_examples=500, deadline=None)
 @given(_NAMES, _TEXTS)
-def test_a_name_is_found_where_it_stands_as_a_whole_word(few: int, given_names: set[str], text: str) -> None:
+def test_names_match_whole_words_only(few: int, given_names: set[str], text: str) -> None:
     """A part of a longer name does not count. Names that Kubernetes does not allow are found as well."""
     expected = any(re.search(rf"(?<![a-z0-9.-]){re.escape(name)}(?![a-z0-9.-])", text) for name in given_names)
 

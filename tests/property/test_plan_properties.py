@@ -1,7 +1,7 @@
-"""What must hold for every plan, on random configurations: no match lost unsaid, nothing outside the selection written.
+"""Plans of random configurations: a plan names every lost match, and writes nothing outside the selection.
 
-The rollback is really carried out, on a cluster in memory; a simulated Sveltos has acted before the next write. What
-lags do is in ``test_live_properties``.
+The tests execute each rollback on a cluster in memory. A simulated Sveltos reacts to each write before the next write.
+``test_live_properties`` tests lags.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ _settings = settings(max_examples=100, deadline=None, suppress_health_check=[Hea
 
 
 class _Story:
-    """A sample, a live state that came after it, and the plan from one to the other."""
+    """A sample, a later live state, and the plan that rolls the live state back to the sample."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _Story:
         sets_first: bool = True,
         **options: Any,
     ) -> None:
-        self.cluster = MemoryCluster.of(alive(one, creationTimestamp="2026-06-01T00:00:00Z") for one in live)
+        self.cluster = MemoryCluster.of(alive(document, creationTimestamp="2026-06-01T00:00:00Z") for document in live)
         self.sveltos = Matches(self.cluster.objects, sets_first=sets_first)
         self.sveltos.act()
         self.first = self.sveltos.deployed
@@ -165,21 +165,22 @@ class _Story:
         self.sveltos.act()
 
     @property
-    def unsaid(self) -> set[Pair]:
-        """The lost pairs that no line of the plan names.
+    def unnamed(self) -> set[Pair]:
+        """The lost pairs (profile, cluster) that no line of the plan names.
 
-        An ``uncertain`` line about a set that lags counts where sets lag, and one about the choice of a set always. A
-        pair that the rollback itself brought is not promised to last where such a set decides about it.
+        An ``uncertain`` line about the choice of a set always names its pairs. An ``uncertain`` line about a lagging
+        set names its pairs only if sets lag. A pair that the rollback itself created may be lost if such a set selects
+        the cluster.
         """
         named = {(line.profile, line.cluster.key) for line in self.plan.withdrawals}
-        doubted = {
+        uncertain = {
             doubt.key for doubt in self.plan.uncertainties if not self.sveltos.sets_first or doubt.reason == CHOOSING
         }
-        unsaid = {pair for pair in self.sveltos.lost - named if pair[0] not in doubted}
-        return {pair for pair in unsaid if pair in self.first or not self._by_sets(pair[0])}
+        unnamed = {pair for pair in self.sveltos.lost - named if pair[0] not in uncertain}
+        return {pair for pair in unnamed if pair in self.first or not self._by_sets(pair[0])}
 
     def _by_sets(self, profile: ObjectKey) -> bool:
-        """Whether the clusters of a profile are, before or now, those of a set that lags or that may have to choose."""
+        """Whether a set that lags, or that may have to choose, selects clusters of the profile, now or at the start."""
         used = {key for document in self._versions(profile) for key in sets_of(document)}
         limits = {max_replicas(document) for key in used for document in self._versions(key)}
         return bool(used) and (not self.sveltos.sets_first or any(0 < limit < _CLUSTERS for limit in limits))
@@ -194,15 +195,15 @@ def _with_time(state: SampleState) -> SampleState:
 
 @_settings
 @given(configurations(), configurations(), selections, st.integers(0, 1), st.integers(0, 1))
-def test_no_state_of_a_plan_loses_a_pair_that_it_did_not_name(
+def test_a_plan_names_every_lost_pair(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection, prune: int, sets_lag: int
 ) -> None:
-    """After every single write, what Sveltos withdraws is a line of the plan."""
+    """After each write, a line of the plan names every pair that Sveltos withdraws."""
     story = _Story(sample, live, selection, sets_first=not sets_lag, prune=bool(prune), max_delete=100)
 
     apply(story.cluster, try_on_server(story.cluster, story.plan))
 
-    assert not story.unsaid
+    assert not story.unnamed
 
 
 @_settings
@@ -210,7 +211,7 @@ def test_no_state_of_a_plan_loses_a_pair_that_it_did_not_name(
 def test_nothing_outside_the_selection_is_written(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection, prune: int
 ) -> None:
-    """Every object that was not selected is in the end the very one it was, resource version included."""
+    """Each object outside the selection stays unchanged, including its resource version."""
     story = _Story(sample, live, selection, prune=bool(prune), max_delete=100)
 
     apply(story.cluster, try_on_server(story.cluster, story.plan))
@@ -225,13 +226,13 @@ def test_nothing_outside_the_selection_is_written(
 
 @_settings
 @given(configurations(), configurations(), selections)
-def test_what_was_selected_is_as_the_sample_has_it(
+def test_selected_objects_equal_the_sample(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection
 ) -> None:
-    """After a rollback each selected object is as in the sample or was refused by name, and nothing is still held."""
+    """After a rollback each selected object equals the sample, unless the plan refuses the object by name."""
     story = _Story(sample, live, selection)
     plan = try_on_server(story.cluster, story.plan)
-    wanted = {ObjectKey.of(one): normalize(one) for one in sample}
+    wanted = {ObjectKey.of(document): normalize(document) for document in sample}
 
     apply(story.cluster, plan)
 
@@ -246,7 +247,7 @@ def test_what_was_selected_is_as_the_sample_has_it(
 
 @_settings
 @given(configurations(), configurations(), selections, st.integers(0, 12), st.integers(0, 1), st.integers(0, 1))
-def test_a_failure_at_any_write_loses_no_pair_unsaid(
+def test_a_failure_at_any_write_loses_no_unnamed_pair(
     sample: list[JsonObject],
     live: list[JsonObject],
     selection: Selection,
@@ -254,7 +255,7 @@ def test_a_failure_at_any_write_loses_no_pair_unsaid(
     answered: int,
     sets_lag: int,
 ) -> None:
-    """Wherever a rollback stops, what was held and must stay so is held and named; all else is released."""
+    """A rollback that stops names exactly the profiles that it still holds. It releases all other profiles."""
     story = _Story(sample, live, selection, sets_first=not sets_lag)
     assume(position < len(story.plan.writes))
     _fail_at(story, position, before=bool(answered))
@@ -266,16 +267,16 @@ def test_a_failure_at_any_write_loses_no_pair_unsaid(
     else:
         held = set()
         assert _contents(story.cluster.objects) == _contents(story.start)
-    assert not story.unsaid
+    assert not story.unnamed
     assert _held(story.cluster) == held
 
 
 @_settings
 @given(configurations(), configurations(), selections, st.integers(0, 12), st.integers(0, 1))
-def test_atomic_goes_back_from_any_failure(
+def test_atomic_reverts_after_any_failure(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection, position: int, answered: int
 ) -> None:
-    """With `--atomic`, a failure at any write leaves the configuration as it was before, and nothing is held."""
+    """With `--atomic`, a failure at any write restores the configuration, and no profile is held."""
     story = _Story(sample, live, selection, prune=True, max_delete=100)
     assume(position < len(story.plan.writes))
     _fail_at(story, position, before=bool(answered))
@@ -285,18 +286,18 @@ def test_atomic_goes_back_from_any_failure(
     assert not isinstance(failure, StoppedError), failure
     assert _contents(story.cluster.objects) == _contents(story.start)
     assert not _held(story.cluster)
-    assert not story.unsaid & story.first  # going back takes away what the way there had brought
+    assert not story.unnamed & story.first  # Reverting may remove pairs that the rollback itself created.
 
 
 def _failure(story: _Story, *, atomic: bool = False) -> GitsnapError:
-    """How carrying out the plan ends."""
+    """The error with which the execution of the plan ends."""
     with pytest.raises(GitsnapError) as caught:
         apply(story.cluster, story.plan, atomic=atomic)
     return caught.value
 
 
 def _fail_at(story: _Story, position: int, *, before: bool) -> None:
-    """The write of this number is refused, or carried out while its answer is lost."""
+    """Refuse the write at this position, or execute the write and lose its response."""
     count = {"writes": 0}
     watch: Callable[[str, ObjectKey], None] = story.cluster.after_write
 

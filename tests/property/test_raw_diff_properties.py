@@ -88,7 +88,7 @@ def _lines(data: dict[str, str]) -> Counter[str]:
 
 @_settings
 @given(st.data())
-def test_lines_that_end_otherwise_are_lines(data: st.DataObject) -> None:
+def test_lines_with_other_line_ends(data: st.DataObject) -> None:
     """A text with CRLF or a byte order mark is compared by lines: the diff has only the lines that changed."""
     lines = data.draw(st.lists(st.sampled_from(("one", "two", "three")), min_size=3, max_size=30))
     mark, end = data.draw(st.sampled_from((("", "\r\n"), ("\ufeff", "\n"), ("\ufeff", "\r\n"))))

@@ -1,4 +1,4 @@
-"""What holds of every history and all rules: nothing is taken that must stay, and taking it once is enough."""
+"""Retention of random histories by random rules: protected samples stay, and a second prune removes nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gitsnap.policy.retention import Decision, Rules, decide
 from gitsnap.policy.snapshot import Retention
 from tests.support.samples import NOON, sample, tags
 
-_COUNTS = [one.name for one in fields(Retention) if one.name != "keep_within"]
+_COUNTS = [field.name for field in fields(Retention) if field.name != "keep_within"]
 _WITHIN = st.sampled_from(["", "0d", "3h", "2d", "1m", "1y2m3d4h"])
 _ZONES = st.sampled_from(["UTC", "Europe/Rome", "Asia/Kolkata", "America/Los_Angeles"])
 _RETENTIONS = st.builds(Retention, *(st.integers(min_value=0, max_value=6) for _ in _COUNTS), _WITHIN)
 _RULES = st.builds(Rules, _RETENTIONS, _ZONES)
 _TRIGGERS = st.sampled_from([Trigger.SCHEDULE] * 6 + list(Trigger))
 _STEPS = st.integers(min_value=-90_000, max_value=200_000)
-"""Seconds between two samples; a clock may be put back."""
+"""Seconds between two samples. A clock may be set back."""
 
 
 @st.composite
@@ -36,47 +36,45 @@ def _histories(draw: st.DrawFn) -> list[Sample]:
 
 
 def _kept(decisions: tuple[Decision, ...]) -> list[Sample]:
-    return [one.sample for one in decisions if one.keep]
+    return [decision.sample for decision in decisions if decision.keep]
 
 
 @given(samples=_histories(), rules=_RULES)
-def test_the_newest_and_the_unscheduled_stay_and_every_decision_has_a_reason(
-    samples: list[Sample], rules: Rules
-) -> None:
-    """Whatever the rules are; and each sample has one decision, in the order of sequences."""
+def test_newest_and_unscheduled_samples_stay_and_decisions_have_reasons(samples: list[Sample], rules: Rules) -> None:
+    """For all rules, each sample has one decision, in the order of sequences."""
     decisions = decide(samples, rules)
 
-    assert [one.sample for one in decisions] == samples
-    assert all(one.reasons and all(one.reasons) for one in decisions)
+    assert [decision.sample for decision in decisions] == samples
+    assert all(decision.reasons and all(decision.reasons) for decision in decisions)
     assert not samples or decisions[-1].keep
-    assert all(one.keep for one in decisions if one.sample.metadata.trigger is not Trigger.SCHEDULE)
-    scheduled = [one for one in decisions if one.sample.metadata.trigger is Trigger.SCHEDULE]
+    assert all(decision.keep for decision in decisions if decision.sample.metadata.trigger is not Trigger.SCHEDULE)
+    scheduled = [decision for decision in decisions if decision.sample.metadata.trigger is Trigger.SCHEDULE]
     assert not scheduled or scheduled[-1].keep
 
 
 @given(samples=_histories(), rules=_RULES, data=st.data())
 @settings(max_examples=200)
 def test_pruning_twice_removes_nothing_more(samples: list[Sample], rules: Rules, data: st.DataObject) -> None:
-    """What is kept once is kept again, for the same reasons."""
+    """A second run keeps every kept sample, for the same reasons."""
     marked = tags(data.draw(st.lists(st.sampled_from(samples), max_size=3))) if samples else set()
     first = decide(samples, rules, marked=marked)
 
     again = decide(_kept(first), rules, marked=marked)
 
-    assert again == tuple(one for one in first if one.keep)
+    assert again == tuple(decision for decision in first if decision.keep)
 
 
 @given(samples=_histories(), rules=_RULES, name=st.sampled_from(_COUNTS), more=st.integers(1, 5))
 def test_more_rules_never_keep_less(samples: list[Sample], rules: Rules, name: str, more: int) -> None:
-    """A further rule, or a higher number, only adds to what is kept; from no rule, which keeps all, nothing can be."""
+    """Another rule or a higher number only adds kept samples. Empty rules keep all samples, so they are left out."""
     higher = replace(rules, retention=replace(rules.retention, **{name: getattr(rules.retention, name) + more}))
 
     assert not rules or tags(_kept(decide(samples, rules))) <= tags(_kept(decide(samples, higher)))
 
 
 @given(samples=_histories(), rules=_RULES, data=st.data())
-def test_a_mark_keeps_its_sample_and_takes_none_away(samples: list[Sample], rules: Rules, data: st.DataObject) -> None:
-    """Marks change nothing else."""
+def test_a_mark_only_adds_its_own_sample(samples: list[Sample], rules: Rules, data: st.DataObject) -> None:
+    """Marks do not change the decision about any other sample."""
     marked = tags(data.draw(st.lists(st.sampled_from(samples), max_size=5))) if samples else set()
 
     kept = tags(_kept(decide(samples, rules, marked=marked)))
@@ -85,11 +83,13 @@ def test_a_mark_keeps_its_sample_and_takes_none_away(samples: list[Sample], rule
 
 
 @given(samples=_histories(), count=st.integers(1, 10))
-def test_a_limit_keeps_that_many(samples: list[Sample], count: int) -> None:
-    """As many scheduled samples as there may be, and the newest of them."""
-    plain = [Sample(one.tag, one.tag_id, one.commit, replace(one.metadata, target=None)) for one in samples]
-    scheduled = [one for one in plain if one.metadata.trigger is Trigger.SCHEDULE]
+def test_a_limit_keeps_the_newest_samples(samples: list[Sample], count: int) -> None:
+    """The newest scheduled samples are kept, as many as the limit allows."""
+    plain = [
+        Sample(sample.tag, sample.tag_id, sample.commit, replace(sample.metadata, target=None)) for sample in samples
+    ]
+    scheduled = [sample for sample in plain if sample.metadata.trigger is Trigger.SCHEDULE]
 
     kept = _kept(decide(plain, Rules(Retention(keep_last=count))))
 
-    assert [one for one in kept if one.metadata.trigger is Trigger.SCHEDULE] == scheduled[-count:]
+    assert [sample for sample in kept if sample.metadata.trigger is Trigger.SCHEDULE] == scheduled[-count:]

@@ -1,6 +1,6 @@
-"""There and back: a rollback with everything allowed reaches the sample, and its undo the state before it.
+"""A rollback with all permissions restores the sample, and its undo restores the state before the rollback.
 
-With a real archive, on a cluster in memory. This is what a person relies on who types `gitsnap undo`.
+The tests use a real archive and a cluster in memory. `gitsnap undo` promises this property.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.support.plans import alive, custom
 from tests.support.rollbacks import Story
 
 _settings = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-_YOUNG = "2026-06-01T00:00:00Z"
+_LATER = "2026-06-01T00:00:00Z"
 
 
 @st.composite
 def everything(draw: st.DrawFn) -> list[JsonObject]:
-    """Clusters, sets and profiles, with content that some of the profiles refer to, and other kinds."""
+    """Clusters, sets and profiles, content that some profiles refer to, and objects of other kinds."""
     objects = draw(configurations())
     for document in objects:
         if document["kind"] == "ClusterProfile":
@@ -60,37 +60,38 @@ def _content(name: str, number: int, *, immutable: bool) -> JsonObject:
 
 @_settings
 @given(everything(), everything())
-def test_back_to_a_and_back_to_b(first: list[JsonObject], second: list[JsonObject]) -> None:
-    """State B, rolled back to A with everything allowed: equals A but for what is named; undone: equals B."""
+def test_a_rollback_and_its_undo(first: list[JsonObject], second: list[JsonObject]) -> None:
+    """A rollback of state B to A restores A except for objects that the plan names. The undo restores B."""
     with tempfile.TemporaryDirectory() as folder:
         cluster = MemoryCluster.of(first)
         story = Story(Path(folder), cluster)
         sample = story.capture()
-        become(cluster, second)
+        replace_objects(cluster, second)
         before = dict(cluster.objects)
         allowed: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "recreate": True}
 
         plan = story.plan(sample, prune=True, max_delete=100, **allowed)
         story.apply(plan)
 
-        named = {step.key for step in plan.refused} | {stay.key for stay in plan.retained}
+        named = {step.key for step in plan.refused} | {retained.key for retained in plan.retained}
         planned = {step.key for step in plan.steps} - named
-        assert planned >= {ObjectKey.of(one) for one in first if Kind.of(one) not in kinds.REFERENCED_KINDS} - named
+        captured = {ObjectKey.of(document) for document in first if Kind.of(document) not in kinds.REFERENCED_KINDS}
+        assert planned >= captured - named
         for document in first:
             if ObjectKey.of(document) in planned:
-                assert _owned(cluster.objects[ObjectKey.of(document)]) == _owned(document)
+                assert _user_fields(cluster.objects[ObjectKey.of(document)]) == _user_fields(document)
         if not plan.writes:
             return
         undo = story.plan_undo(**allowed)
         story.apply(undo, undoes=undo.sample)
         assert not undo.refused
-        assert {key: _owned(one) for key, one in cluster.objects.items()} == {
-            key: _owned(one) for key, one in before.items()
+        assert {key: _user_fields(document) for key, document in cluster.objects.items()} == {
+            key: _user_fields(document) for key, document in before.items()
         }
 
 
-def become(cluster: MemoryCluster, documents: list[JsonObject]) -> None:
-    """The cluster as somebody else has made it since; what is new is younger than the sample."""
+def replace_objects(cluster: MemoryCluster, documents: list[JsonObject]) -> None:
+    """Replace the objects of the cluster by these documents. New objects are younger than the sample."""
     present = {ObjectKey.of(document): document for document in documents}
     for key in [key for key in cluster.objects if key not in present]:
         del cluster.objects[key]
@@ -98,19 +99,19 @@ def become(cluster: MemoryCluster, documents: list[JsonObject]) -> None:
         version = str(200 + len(cluster.objects))
         new = alive(document, version=version)
         if key not in cluster.objects:
-            new["metadata"]["creationTimestamp"] = _YOUNG
+            new["metadata"]["creationTimestamp"] = _LATER
         cluster.objects[key] = new
 
 
-def _owned(document: JsonObject) -> JsonObject:
-    """What is a user's of an object; a managed cluster's spec is not."""
+def _user_fields(document: JsonObject) -> JsonObject:
+    """The fields of an object that belong to users. The spec of a managed cluster does not."""
     normalized = normalize(document)
     if ObjectKey.of(document).kind in kinds.CLUSTER_KINDS:
         normalized.pop("spec", None)
     return normalized
 
 
-# What the samples say ---------------------------------------------------------------------------------------------
+# Records in tags ---------------------------------------------------------------------------------------------------
 
 _texts = st.text(max_size=30)
 _words = st.text(min_size=1, max_size=20).filter(lambda text: "/" not in text)
@@ -138,7 +139,7 @@ _records = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(_records)
 def test_a_record_is_read_back_from_the_tag(record: RollbackRecord) -> None:
-    """Whatever names and commands hold, each value is one line of the tag, and none of them can begin another."""
+    """Each value is a single line of the tag, for any text in names and commands. No value can start another line."""
     facts = SampleMetadata(
         policy="hourly",
         time=datetime(2026, 1, 1, tzinfo=UTC),

@@ -205,7 +205,7 @@ def _failures_on_one_side(old: tuple[World, Noise], new: tuple[World, Noise]) ->
 
 @_settings
 @given(st.data())
-def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: st.DataObject) -> None:
+def test_undeployed_changes_are_rows_of_existing_resources(data: st.DataObject) -> None:
     """Without Sveltos nothing is added or deleted. Changed documents have rows, moves and renames have none."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))
@@ -221,7 +221,7 @@ def test_what_nobody_carries_out_is_a_row_where_it_changes_what_is_there(data: s
 
 @_settings
 @given(st.data())
-def test_what_is_carried_out_later_comes_and_goes_and_is_no_other_change(data: st.DataObject) -> None:
+def test_a_later_deployment_only_adds_and_deletes(data: st.DataObject) -> None:
     """The configuration was captured before Sveltos deployed it: only inventory and reports change."""
     before = data.draw(_worlds)
     after = data.draw(_edited(before))

@@ -1,4 +1,4 @@
-"""Schedules at any moment: times come in order, on the fields, and what is due agrees with them."""
+"""Schedules at random times: the next times are in order and match the fields, and due runs agree with these times."""
 
 from __future__ import annotations
 
@@ -28,32 +28,30 @@ SCHEDULES = st.one_of(
 
 
 @given(SCHEDULES, MOMENTS)
-def test_the_next_time_is_later_and_stays(schedule: Schedule, moment: datetime) -> None:
-    """It is a whole second after the moment; asked just before it, the answer is the same."""
-    found = schedule.next_after(moment)
+def test_the_next_time_is_later_and_stable(schedule: Schedule, moment: datetime) -> None:
+    """The next time is later and a whole second. One second before, the next time is still the same."""
+    next_time = schedule.next_after(moment)
 
-    assert found > moment.replace(microsecond=0)
-    assert found.microsecond == 0
+    assert next_time > moment.replace(microsecond=0)
+    assert next_time.microsecond == 0
     if schedule.cron:
-        assert schedule.next_after(found - timedelta(seconds=1)) == found
+        assert schedule.next_after(next_time - timedelta(seconds=1)) == next_time
 
 
 @given(ZONES, MOMENTS, st.integers(0, 23), st.integers(0, 59))
 def test_clocks_show_the_time_of_the_schedule(zone: str, moment: datetime, hour: int, minute: int) -> None:
-    """Whatever the zone does, a daily sample is taken when its clocks show the time, within two days."""
-    found = Schedule.parse(f"{minute} {hour} * * *", time_zone=zone).next_after(moment)
+    """In any zone, the next time of a daily schedule has the local hour and minute, and is within two days."""
+    next_time = Schedule.parse(f"{minute} {hour} * * *", time_zone=zone).next_after(moment)
 
-    local = found.astimezone(ZoneInfo(zone))
+    local = next_time.astimezone(ZoneInfo(zone))
     assert (local.hour, local.minute, local.second) == (hour, minute, 0)
-    assert found - moment <= timedelta(hours=50)
+    assert next_time - moment <= timedelta(hours=50)
 
 
-@settings(deadline=None)  # counting is slow, which is why the code does not count
+@settings(deadline=None)  # Counting is slow, so the code uses bisection.
 @given(SCHEDULES, MOMENTS, st.timedeltas(timedelta(0), timedelta(hours=12)))
-def test_what_is_due_is_the_newest_time_since_the_last_run(
-    schedule: Schedule, last: datetime, later: timedelta
-) -> None:
-    """Bisection finds what counting finds."""
+def test_the_newest_time_since_the_last_run_is_due(schedule: Schedule, last: datetime, later: timedelta) -> None:
+    """Bisection has the same result as counting."""
     now, newest = last + later, None
     moment = schedule.next_after(last)
     for _ in range(1000):
@@ -61,11 +59,11 @@ def test_what_is_due_is_the_newest_time_since_the_last_run(
             break
         newest, moment = moment, schedule.next_after(moment)
 
-    asked = due(schedule, last=last, now=now)
+    result = due(schedule, last=last, now=now)
 
-    assert asked.run == newest
-    assert asked.next == moment
-    assert asked.missed is None
+    assert result.run == newest
+    assert result.next == moment
+    assert result.missed is None
 
 
 @given(
@@ -74,19 +72,19 @@ def test_what_is_due_is_the_newest_time_since_the_last_run(
 def test_a_deadline_only_turns_due_into_missed(
     schedule: Schedule, last: datetime, later: timedelta, deadline: timedelta
 ) -> None:
-    """With a deadline the same time is either due or missed, by its age."""
+    """With a deadline, the same time is due or missed, depending on its age."""
     now = last + later
-    without, asked = due(schedule, last=last, now=now), due(schedule, last=last, now=now, starting_deadline=deadline)
+    without, result = due(schedule, last=last, now=now), due(schedule, last=last, now=now, starting_deadline=deadline)
 
-    assert asked.next == without.next
-    assert (asked.run or asked.missed) == without.run
-    if asked.run is not None:
-        assert now.replace(microsecond=0) - asked.run <= deadline
+    assert result.next == without.next
+    assert (result.run or result.missed) == without.run
+    if result.run is not None:
+        assert now.replace(microsecond=0) - result.run <= deadline
 
 
 @given(st.text(alphabet="0123456789*/,-? @LWHRTZ#:=everyhms.", max_size=20))
-def test_any_text_is_a_schedule_or_is_refused_in_words(text: str) -> None:
-    """Nothing else comes out of the parser."""
+def test_any_text_is_a_schedule_or_an_input_error(text: str) -> None:
+    """The parser returns a schedule or raises InputError."""
     new_year = datetime(2025, 1, 1, tzinfo=UTC)
 
     with suppress(InputError):
@@ -95,9 +93,9 @@ def test_any_text_is_a_schedule_or_is_refused_in_words(text: str) -> None:
 
 @given(st.lists(st.integers(0, 59), min_size=1, max_size=5))
 def test_lists_of_minutes(minutes: list[int]) -> None:
-    """The first minute of a list after the full hour comes first, in whatever order it is written."""
+    """The order of minutes in a list does not matter. The earliest minute comes first."""
     schedule = Schedule.parse(f"{','.join(map(str, minutes))} * * * *")
 
-    found = schedule.next_after(datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC))
+    next_time = schedule.next_after(datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC))
 
-    assert found == datetime(2025, 1, 1, 0, min(minutes), tzinfo=UTC)
+    assert next_time == datetime(2025, 1, 1, 0, min(minutes), tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The archive's YAML for any JSON value, with two independent readers as oracles."""
+"""Archived YAML of any JSON value. Two independent readers are the oracles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VALUES = st.recursive(
 @settings(max_examples=800, deadline=None)
 @given(_VALUES)
 def test_readers_of_both_yaml_versions_read_the_value_back(value: Any) -> None:
-    """YAML 1.2 (ruamel.yaml) and YAML 1.1 (PyYAML) agree with what was written, and so does our own fast reader."""
+    """Readers of YAML 1.2 (ruamel.yaml) and YAML 1.1 (PyYAML), and the fast reader of gitsnap, return the value."""
     written = encode(value)
 
     assert YAML(typ="safe", pure=True).load(written.decode()) == value
@@ -43,13 +43,13 @@ def test_readers_of_both_yaml_versions_read_the_value_back(value: Any) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(_TEXT, _VALUES, min_size=2, max_size=5))
-def test_order_of_keys_changes_nothing(value: dict[str, Any]) -> None:
-    """The same value gives the same bytes, whatever the order in which a server sent it."""
+def test_the_order_of_keys_does_not_matter(value: dict[str, Any]) -> None:
+    """Equal values have the same bytes, for any order of keys."""
     assert encode(dict(reversed(list(value.items())))) == encode(value)
 
 
-def test_a_key_past_a_thousand_characters_is_read_back() -> None:
-    """YAML needs another form for such a key."""
+def test_a_key_of_more_than_a_thousand_characters() -> None:
+    """YAML requires the explicit form for such a key."""
     value = {"k" * 2000: {"b": 1}, "data": {"x": "y" * 100_000}}
 
     assert yaml.safe_load(encode(value)) == value

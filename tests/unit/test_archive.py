@@ -59,7 +59,7 @@ def test_an_unchanged_configuration_makes_a_tag_and_no_commit(hourly: GitArchive
 def test_git_finds_nothing_wrong_and_nothing_to_commit(hourly: GitArchive) -> None:
     """Packs, trees and tags are those that git itself would write, and the working tree shows the newest sample."""
     for number in range(3):
-        _take(hourly, {f"ns-{one}/ConfigMap/{one}.yaml": f"{number}{one}\n" * 3 for one in range(150)})
+        _take(hourly, {f"ns-{index}/ConfigMap/{index}.yaml": f"{number}{index}\n" * 3 for index in range(150)})
 
     assert _git(hourly, "fsck", "--strict", "--full") == ""
     assert _git(hourly, "status", "--porcelain") == ""
@@ -80,7 +80,7 @@ def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> 
     assert ids[0] == ids[1]
 
 
-def test_what_an_operator_changed_is_neither_committed_nor_lost(hourly: GitArchive) -> None:
+def test_changes_of_an_operator_are_neither_committed_nor_lost(hourly: GitArchive) -> None:
     """A changed file is left and reported, a stray file stays, and neither becomes part of a sample."""
     path = "default/ConfigMap/a.yaml"
     _take(hourly, {path: "1", "default/ConfigMap/b.yaml": "1"})
@@ -111,7 +111,7 @@ def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
     assert foreign not in {str(sample.commit) for sample in hourly.samples()}
 
 
-def test_a_rewritten_branch_is_put_back_and_what_was_there_is_kept(hourly: GitArchive) -> None:
+def test_a_rewritten_branch_is_restored_and_the_other_history_is_kept(hourly: GitArchive) -> None:
     """The history with the newest sample is restored, and a ref keeps the other one."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
     second = _take(hourly, {"default/ConfigMap/a.yaml": "2"}).sample.commit
@@ -133,7 +133,7 @@ def test_only_one_writer_at_a_time(hourly: GitArchive) -> None:
         pass
 
 
-def test_what_is_no_archive_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_other_folders_are_refused_and_not_changed(tmp_path: Path) -> None:
     """Messages distinguish foreign repositories, other folders and missing folders."""
     (tmp_path / "repository").mkdir()
     subprocess.run(["git", "init", "-q", str(tmp_path / "repository")], check=True)

@@ -61,7 +61,7 @@ def test_the_link_is_named(tmp_path: Path) -> None:
         pytest.fail("it is not written")
 
 
-def test_an_archive_of_another_name_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_an_archive_of_another_name_is_refused(tmp_path: Path) -> None:
     """A folder that was renamed holds the history of another policy."""
     create_archive(tmp_path, "victim")
     (tmp_path / "victim").rename(tmp_path / "own")

@@ -29,10 +29,10 @@ def _mode(file: Path) -> int:
 @pytest.mark.parametrize("durable", [False, True])
 @pytest.mark.parametrize("temporary", [None, "other/unfinished"])
 @pytest.mark.parametrize("before", [None, b"old"])
-def test_a_file_is_written_whole_and_nothing_else_is_left(
+def test_a_file_is_written_completely_without_leftovers(
     tmp_path: Path, before: bytes | None, temporary: str | None, *, durable: bool
 ) -> None:
-    """Whether or not the file existed."""
+    """The folder contains only the complete file, whether or not the file existed."""
     (tmp_path / "other").mkdir()
     file = tmp_path / "file"
     if before is not None:
@@ -103,8 +103,8 @@ def test_the_longest_names(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 @pytest.mark.parametrize("linked", ["file", "unfinished"])
-def test_no_link_is_written_through(tmp_path: Path, linked: str, link: object) -> None:
-    """Neither at the name of the file nor at that of the temporary file."""
+def test_writes_do_not_follow_links(tmp_path: Path, linked: str, link: object) -> None:
+    """Neither the name of the file nor the temporary name may be a link that the write follows."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     assert callable(link)
@@ -118,7 +118,7 @@ def test_no_link_is_written_through(tmp_path: Path, linked: str, link: object) -
 
 
 def test_a_temporary_file_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
-    """Also one that cannot be written."""
+    """The temporary file is replaced even if it is read-only."""
     unfinished = tmp_path / "unfinished"
     unfinished.write_bytes(b"half, and longer than the new content")
     unfinished.chmod(0o400)

@@ -35,7 +35,7 @@ _KNOWING = {
 
 @pytest.mark.parametrize("document", _KNOWING.values(), ids=_KNOWING.keys())
 @pytest.mark.parametrize("name", ["orders", "capi--orders", "tenant-a/orders", "tenant-a/capi--orders"])
-def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject, name: str) -> None:
+def test_all_sources_of_cluster_names(document: JsonObject, name: str) -> None:
     """On either side of a comparison, in each notation of its name, and with its namespace."""
     for trees in ([build([document]), build([])], [build([]), build([document])]):
         assert filter_check.check_filters(Filters(("tenant-a",), (name,)), trees, where="a or b") == []
@@ -51,7 +51,7 @@ def test_a_cluster_is_known_from_anything_that_tells_of_it(document: JsonObject,
         ("zzz", "Existing names: orders, west."),
     ],
 )
-def test_a_name_that_no_cluster_has(name: str, hint: str) -> None:
+def test_an_unknown_cluster_name(name: str, hint: str) -> None:
     """The name is an error also beside known names, and the suggestions use its notation."""
     trees = [build([cluster(O)]), build([cluster(O), cluster(W)])]
 
@@ -70,7 +70,7 @@ def test_without_any_cluster() -> None:
     assert caught.value.hint == "It has no managed clusters."
 
 
-def test_clusters_are_not_read_while_their_paths_tell() -> None:
+def test_a_known_name_reads_no_file() -> None:
     """The check of a known name reads no file."""
     tree = build([cluster(W), *_KNOWING.values()])
 
@@ -79,7 +79,7 @@ def test_clusters_are_not_read_while_their_paths_tell() -> None:
     assert tree.reads == 0
 
 
-def test_a_namespace_in_which_nothing_is() -> None:
+def test_an_empty_namespace() -> None:
     """A namespace without objects and clusters on both sides is misspelled or empty."""
     referring = profile("base", {"policyRefs": [policy_ref("web", namespace="team-a")]}, W)
     trees = [build([referring, config_map("web", {}, namespace="team-a")]), build([cluster(W)])]
@@ -90,7 +90,7 @@ def test_a_namespace_in_which_nothing_is() -> None:
     assert remarks == ["there is nothing in the namespace teama in a or b. The nearest names: team-a."]
 
 
-def test_what_could_not_be_read_may_have_the_name() -> None:
+def test_missing_kinds_may_have_the_name() -> None:
     """A tree that lacks a kind cannot prove absence. A tree that carried the kind forward can."""
 
     def lacking(substitute: Substitute) -> list[IncompleteKind]:

@@ -123,7 +123,7 @@ def test_a_key_of_another_length_is_refused(key: bytes) -> None:
         fingerprint.fingerprint(key, SECRET, ("data", "x"), b"value")
 
 
-def test_masking_leaves_everything_but_values() -> None:
+def test_masking_changes_only_values() -> None:
     """Metadata, type and immutable are kept, and the argument is not changed."""
     original = secret(immutable=True)
     copy = {**original, "data": dict(original["data"])}
@@ -170,7 +170,7 @@ def test_a_secret_without_values(data: dict[str, str] | None) -> None:
     assert masking.restore_secret(masked, masking.secret_values(secret(data=data)), KEY) == masked
 
 
-def test_a_secret_without_data_stays_without() -> None:
+def test_a_secret_without_data_gets_no_data() -> None:
     """No field data is added."""
     bare = secret()
     del bare["data"]
@@ -232,7 +232,7 @@ def test_data_that_is_not_a_mapping_is_refused(field: str, value: Any) -> None:
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_the_sealed_document_has_nothing_that_changes_by_itself() -> None:
+def test_the_sealed_document_has_only_values() -> None:
     """Without labels and the like, a ciphertext is replaced only when values change."""
     assert masking.secret_values(secret(immutable=True)) == {
         "apiVersion": "v1",
@@ -266,7 +266,7 @@ OTHER = secret(metadata={"name": "other", "namespace": "default"})
     ],
     ids=["value", "missing", "extra", "key", "object"],
 )
-def test_values_that_do_not_fit_are_refused(masked: Any, values: Any, key: bytes, message: str) -> None:
+def test_values_that_do_not_match_are_refused(masked: Any, values: Any, key: bytes, message: str) -> None:
     """A replaced ciphertext is detected. The message names the Secret and the key, never a value."""
     archived = masking.mask_secret(masked, KEY)
     if masked is OTHER:  # the ciphertext of another Secret was put in its place

@@ -48,7 +48,7 @@ def test_refs_are_read_and_written(repository: Path) -> None:
     assert _git(repository, "tag") == "third"
 
 
-def test_copies_of_refs_are_not_written_to(repository: Path) -> None:
+def test_copies_of_refs_are_not_modified(repository: Path) -> None:
     """For `git fsck`, which reports symbolic links as damage."""
     before = _git(repository, "for-each-ref")
 
@@ -70,7 +70,7 @@ def test_a_damaged_ref_is_found_by_fsck(repository: Path, content: str) -> None:
     assert "refs/tags/bad" in done.stdout + done.stderr
 
 
-def test_a_pipe_in_place_of_a_ref_is_not_waited_for(repository: Path) -> None:
+def test_a_pipe_in_place_of_a_ref_does_not_block(repository: Path) -> None:
     """A named pipe in place of a ref does not block a command."""
     os.mkfifo(repository / ".git" / "refs" / "tags" / "pipe")
 

@@ -61,7 +61,7 @@ def stage() -> Iterator[_Stage]:
         ("//[", 400, "no path\n"),
     ],
 )
-def test_what_is_answered(stage: _Stage, path: str, status: int, body: str) -> None:
+def test_responses(stage: _Stage, path: str, status: int, body: str) -> None:
     """A query, which monitoring may add, is ignored."""
     stage.problem = "no lease"
     assert stage.ask(path) == (status, body)
@@ -74,7 +74,7 @@ def test_other_methods(stage: _Stage) -> None:
 
 
 @pytest.mark.parametrize("silent", [150, 600])
-def test_silent_connections_hold_no_threads_and_no_probe_up(stage: _Stage, silent: int) -> None:
+def test_silent_connections_block_no_threads_and_no_probes(stage: _Stage, silent: int) -> None:
     """A port scanner or an attacker must not cause a restart of the pod."""
     threads = threading.active_count()
     held = []
@@ -124,13 +124,13 @@ def test_ipv6(host: str) -> None:
 
 
 @pytest.mark.parametrize(("host", "port"), [("203.0.113.1", 80), ("no.such.host.invalid", 80), ("127.0.0.1", 99999)])
-def test_an_address_that_cannot_be_had(host: str, port: int) -> None:
+def test_an_unavailable_address(host: str, port: int) -> None:
     """The message names the address."""
     with pytest.raises(InputError, match=f"--listen {host}:{port}"):
         Endpoints(host, port, healthy=str, ready=str, metrics=bytes)
 
 
-def test_the_port_is_free_again() -> None:
+def test_close_frees_the_port() -> None:
     """Closed twice in a row, started or not."""
     made = _Stage()
     port = made.endpoints.port

@@ -19,14 +19,14 @@ Headers = list[tuple[str, str]]
 
 
 class _Server:
-    """Answers every request alike, and keeps the headers."""
+    """Gives each request the same response, and records the headers."""
 
     def __init__(self) -> None:
         seen = self.seen = list[Headers]()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                """The method's name is that of http.server."""
+                """http.server requires this name."""
                 seen.append([(name.lower(), value) for name, value in self.headers.items()])
                 body = json.dumps({"metadata": {"name": "kube-system", "uid": "u"}, "gitVersion": "v1.34.0"}).encode()
                 self.send_response(200)
@@ -35,14 +35,14 @@ class _Server:
                 self.wfile.write(body)
 
             def log_message(self, *_arguments: object) -> None:
-                """A test is silent."""
+                """Log nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -116,7 +116,7 @@ def test_without_impersonation_no_header_is_sent(server: _Server, tmp_path: Path
     assert info.user == "u"
 
 
-def test_a_token_file_counts_from_its_kubeconfig_and_comes_first(
+def test_a_token_file_is_relative_to_its_kubeconfig_and_takes_precedence(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newline at the end of the file is not part of the token."""
@@ -149,7 +149,7 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
-def test_a_token_file_that_holds_none(server: _Server, tmp_path: Path, content: str | None) -> None:
+def test_a_token_file_without_a_token(server: _Server, tmp_path: Path, content: str | None) -> None:
     """The message names the file, and no request is sent."""
     if content is not None:
         (tmp_path / "token").write_text(content)
@@ -158,7 +158,7 @@ def test_a_token_file_that_holds_none(server: _Server, tmp_path: Path, content: 
     assert not server.seen
 
 
-def test_a_token_that_no_header_can_hold(server: _Server, tmp_path: Path) -> None:
+def test_a_token_that_is_invalid_in_a_header(server: _Server, tmp_path: Path) -> None:
     """The token is neither sent nor shown."""
     with pytest.raises(AccessDeniedError) as caught:
         connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "hidden\nvalue"})).info()
@@ -167,7 +167,7 @@ def test_a_token_that_no_header_can_hold(server: _Server, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("what", "name"), [("user", "ghost"), ("cluster", "nowhere")])
-def test_what_a_context_names_must_be_there(server: _Server, tmp_path: Path, what: str, name: str) -> None:
+def test_a_context_with_missing_entries(server: _Server, tmp_path: Path, what: str, name: str) -> None:
     """Without credentials the server would answer 401, which looks like an expired token."""
     path = Path(_file(tmp_path / "k", server.url, {"token": "t"}))
     document = json.loads(path.read_text())
@@ -219,10 +219,8 @@ def test_a_proxy_is_named_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         connect(kubeconfig=path)
 
 
-def test_the_environments_proxy_is_not_for_this_machine(
-    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in kubectl."""
+def test_loopback_servers_use_no_proxy(server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in kubectl, servers on loopback are reached without the proxy of the environment."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()

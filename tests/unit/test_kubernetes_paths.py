@@ -1,4 +1,4 @@
-"""Names in the addresses of requests: whatever an object or a reference says, no other object is meant."""
+"""Names in the paths of requests: no name of an object or a reference can address another object."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _CONFIG_MAP = Kind("", "ConfigMap")
 
 
 class _Recording(KubernetesCluster):
-    """Notes the paths that are asked for, and finds nothing."""
+    """Records the requested paths, and answers that the object does not exist."""
 
     def __init__(self) -> None:
         api = client.ApiClient(client.Configuration(host="https://127.0.0.1:1"))
         super().__init__(api, known_kinds={}, identity=Identity("c", "u"))
-        self._transport.json = self._note  # type: ignore[method-assign]
+        self._transport.json = self._record  # type: ignore[method-assign]
         self._types[_CONFIG_MAP] = ResourceType(_CONFIG_MAP, "v1", "configmaps", namespaced=True)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
-    def _note(self, method: str, path: str, action: str, **_more: Any) -> dict[str, Any]:
+    def _record(self, method: str, path: str, action: str, **_more: Any) -> dict[str, Any]:
         del method, action
-        self.asked.append(path)
+        self.requested.append(path)
         raise NotFoundError(path)
 
 
@@ -40,22 +40,22 @@ class _Recording(KubernetesCluster):
         ("shop", "line\nbreak", "/api/v1/namespaces/shop/configmaps/line%0Abreak"),
     ],
 )
-def test_a_name_is_one_step_of_the_path(namespace: str, name: str, path: str) -> None:
-    """Nothing in it parts steps, ends the path or begins a query."""
+def test_a_name_is_one_segment_of_the_path(namespace: str, name: str, path: str) -> None:
+    """A name is encoded, so that no character separates segments, ends the path or starts a query."""
     cluster = _Recording()
 
     with pytest.raises(NotFoundError):
         cluster.get(ObjectKey(_CONFIG_MAP, namespace, name))
 
-    assert cluster.asked == [path]
+    assert cluster.requested == [path]
 
 
 @pytest.mark.parametrize(("namespace", "name"), [("shop", ".."), ("shop", "."), ("..", "web"), (".", "web")])
-def test_dots_are_no_name(namespace: str, name: str) -> None:
-    """A step of dots is taken for the folder above: a ConfigMap named so would be its namespace. Nothing is asked."""
+def test_names_of_dots_are_refused(namespace: str, name: str) -> None:
+    """A segment of dots would address the parent, for example the namespace of a ConfigMap. No request is sent."""
     cluster = _Recording()
 
     with pytest.raises(RejectedError, match="named"):
         cluster.get(ObjectKey(_CONFIG_MAP, namespace, name))
 
-    assert cluster.asked == []
+    assert cluster.requested == []

@@ -53,7 +53,7 @@ def _leave(of: GitArchive, name: str, *, age: float) -> Path:
     return file
 
 
-def test_what_a_killed_git_left_is_removed(hourly: GitArchive) -> None:
+def test_leftovers_of_a_killed_git_are_removed(hourly: GitArchive) -> None:
     """All leftovers are removed, so the capture succeeds and nothing piles up."""
     left = [_leave(hourly, name, age=60) for name in _LEFT]
 
@@ -93,7 +93,7 @@ def test_a_folder_that_somebody_makes_at_the_same_time(hourly: GitArchive, monke
     assert Path(hourly.location, "configuration/default/ConfigMap/a.yaml").read_bytes() == encode({"data": "2"})
 
 
-def test_a_lock_that_was_left_just_now(hourly: GitArchive) -> None:
+def test_a_young_lock(hourly: GitArchive) -> None:
     """A young lock may belong to a running git; the capture waits until the lock is old enough."""
     _leave(hourly, "refs/heads/hourly.lock", age=0)
 

@@ -1,4 +1,4 @@
-"""The lock of the dependencies: every version with hashes, within the ranges of pyproject.toml, from no named index."""
+"""Lock files of the dependencies: versions with hashes, within the ranges of pyproject.toml, from no named index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _normalized(name: str) -> str:
 
 
 def _locked(lock: str) -> dict[str, str]:
-    """Name -> version. Every line is a comment, a pinned version or a hash of the version above."""
+    """Name -> version. Each line is a comment, a pinned version or a hash of the version above."""
     found: dict[str, str] = {}
     hashes: dict[str, int] = {}
     for line in (ROOT / "requirements" / lock).read_text().splitlines():
@@ -50,7 +50,7 @@ def _fits(version: str, ranges: str) -> bool:
 
 
 def _required() -> dict[str, dict[str, str]]:
-    """Lock -> name -> ranges."""
+    """Lock file -> name -> ranges."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     listed = {"image.txt": runtime, "ci.txt": [*runtime, *project["project"]["optional-dependencies"]["dev"]]}
@@ -73,20 +73,20 @@ def test_every_dependency_is_locked_within_its_range(lock: str) -> None:
 
 
 def test_the_tests_run_with_the_versions_of_the_image() -> None:
-    """What is shipped is what was tested."""
+    """The tests run with each version that the image has."""
     image, tested = _locked("image.txt"), _locked("ci.txt")
     assert {name: version for name, version in image.items() if tested.get(name) != version} == {}
 
 
 def test_no_file_names_a_registry() -> None:
-    """Where packages come from is for the configuration of whoever installs them."""
+    """The installing user configures the source of packages."""
     files = [ROOT / "Dockerfile", ROOT / "pyproject.toml", *(ROOT / "requirements").iterdir()]
     files += [file for file in (ROOT / "scripts").iterdir() if file.is_file()]
     wanted = re.compile(r"pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links|--trusted-host")
     assert [str(file) for file in files if wanted.search(file.read_text())] == []
 
 
-def test_the_image_and_continuous_integration_install_by_hash() -> None:
-    """With hashes pip takes nothing that is not in the lock."""
+def test_image_and_ci_install_by_hash() -> None:
+    """With hashes, pip installs only packages of the lock file."""
     assert "--require-hashes -r requirements/image.txt" in (ROOT / "Dockerfile").read_text()
     assert "--require-hashes -r requirements/ci.txt" in (ROOT / "scripts" / "environment").read_text()

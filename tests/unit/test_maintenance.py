@@ -40,7 +40,7 @@ def _loose_tags(archive: GitArchive) -> int:
     return len(list((archive.git_folder / "refs" / "tags" / "hourly").glob("*")))
 
 
-def test_what_piles_up_is_packed_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loose_refs_and_objects_are_packed_without_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample can be read, the objects of removed tags stay, and git reports no damage."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 8)
     archive = create_archive(tmp_path, "hourly")
@@ -89,7 +89,7 @@ def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Pat
     assert not [finding for finding in archive.check() if finding.wrong]
 
 
-def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_maintenance_does_not_fail_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample exists, and the problem is reported."""
     monkeypatch.setattr(maintenance, "LOOSE_TAGS", 1)
     monkeypatch.setattr(maintenance, "_COMMANDS", (("pack-refs", "--nonsense"),))
@@ -98,7 +98,7 @@ def test_a_maintenance_that_fails_is_no_failed_sample(tmp_path: Path, monkeypatc
     recorded = _sample(archive, 1)
 
     assert "pack-refs" in recorded.worktree_error
-    assert [one.tag for one in archive.samples()] == [recorded.sample.tag]
+    assert [sample.tag for sample in archive.samples()] == [recorded.sample.tag]
 
 
 def test_paths_are_found_fast_after_an_operator_s_gc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,9 +92,9 @@ def test_a_chart_that_moves_keeps_its_fingerprint() -> None:
 def test_a_text_differs_from_a_number() -> None:
     """The number 7 has another fingerprint than the text 7."""
     info = _info((CLUSTER_PROFILE, "spec.x"))
-    found = [masking.mask(profile("p", {"x": value}), info, KEY)["spec"]["x"] for value in (7, "7")]
+    values = [masking.mask(profile("p", {"x": value}), info, KEY)["spec"]["x"] for value in (7, "7")]
 
-    assert found[0] != found[1]
+    assert values[0] != values[1]
 
 
 def test_an_annotation_of_a_secret_is_masked_with_its_values() -> None:
@@ -122,7 +122,7 @@ def test_an_annotation_of_a_secret_is_masked_with_its_values() -> None:
         lambda fields: [{"path": fields[0]["path"]}],
     ],
 )
-def test_values_that_do_not_fit_are_refused(forge: Any) -> None:
+def test_values_that_do_not_match_are_refused(forge: Any) -> None:
     """A writer of the archive can neither replace a value nor move it to another field."""
     masked, values = masking.mask(_charts(_CANARY), VALUES, KEY), masking.values_document(_charts(_CANARY), VALUES)
     assert values is not None
@@ -139,7 +139,7 @@ def test_a_plain_value_in_place_of_a_fingerprint_is_refused() -> None:
         masking.restore(_charts("forged"), masking.values_document(_charts("forged"), VALUES), VALUES, KEY)
 
 
-def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
+def test_a_tree_with_masked_fields_requires_a_feature() -> None:
     """They would restore fingerprints as values, so ``requires`` names the feature. Other trees do not require it."""
     tree = TreeInfo("hourly", "hourly", (CLUSTER_PROFILE,), VALUES)
     content = tree_info_to_bytes(tree)
@@ -171,9 +171,9 @@ def test_a_tree_with_hidden_fields_is_not_for_older_readers() -> None:
         (Kind("", "Deployment"), "spec.template.spec.containers[].env[].value", "kind"),
     ],
 )
-def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
+def test_fields_that_cannot_be_masked(kind: Kind, path: str, part: str) -> None:
     """Fields that gitsnap reads, identities, fields that are masked anyway, and fields that no object has."""
-    assert [found for found, _ in sensitive_fields.problems(SensitiveField(kind, path))][:1] == [part]
+    assert [problem for problem, _ in sensitive_fields.problems(SensitiveField(kind, path))][:1] == [part]
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ def test_fields_that_cannot_be_hidden(kind: Kind, path: str, part: str) -> None:
         (Kind("apps", "Deployment"), "spec.template.spec.containers[].env[].value"),
     ],
 )
-def test_fields_that_can(kind: Kind, path: str) -> None:
+def test_fields_that_can_be_masked(kind: Kind, path: str) -> None:
     """Fields with values and without references."""
     assert list(sensitive_fields.problems(SensitiveField(kind, path))) == []
 
 
-def test_a_policy_names_them() -> None:
+def test_a_policy_with_sensitive_fields() -> None:
     """Fields are sorted, without duplicates. All wrong fields are reported with their paths."""
     entry = {"group": "config.projectsveltos.io", "kind": "ClusterProfile", "path": "spec.helmCharts[].values"}
     document = {

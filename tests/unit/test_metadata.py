@@ -1,6 +1,6 @@
-"""The texts of tags, commits and gitsnap.yaml: golden files of format 1, and what a reader makes of odd ones.
+"""Texts of tags, commits and gitsnap.yaml: golden files of format 1, and how a reader handles other texts.
 
-Set GITSNAP_UPDATE_GOLDEN=1 to write the golden files anew: only a new format may change them.
+Set GITSNAP_UPDATE_GOLDEN=1 to write the golden files again. Only a new format may change the golden files.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def _golden(name: str, content: bytes) -> None:
 
 
 def test_golden_tag() -> None:
-    """The message of a sample's tag with everything in it."""
+    """The message of a tag with all fields."""
     _golden("tag.txt", tag_message(METADATA).encode())
 
 
 def test_golden_tag_of_a_first_sample() -> None:
-    """The message of a sample's tag with as little as possible."""
+    """The message of a tag with required fields only."""
     bare = replace(
         METADATA, previous=None, pruned="", server="", changes=ChangeCounts(), incomplete=(), sequence=1, unresolved=0
     )
@@ -94,7 +94,7 @@ def test_golden_tag_of_a_first_sample() -> None:
 
 
 def test_golden_commit() -> None:
-    """Subject in the words of a change log, a line for each object with who changed it, then the counts."""
+    """A subject as in a change log, a line for each object with its last field manager, and the counts."""
     changes = [
         ChangedFile("modified", "configuration/default/ConfigMap/database.yaml", "kubectl-edit"),
         ChangedFile("added", "configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml", "argocd"),
@@ -106,7 +106,7 @@ def test_golden_commit() -> None:
 
 
 def test_golden_long_commit() -> None:
-    """The list of objects ends after a hundred lines; the counts are those of all."""
+    """The list of objects ends after a hundred lines. The counts cover all objects."""
     changes = [ChangedFile("modified", f"configuration/default/ConfigMap/c-{number:03}.yaml") for number in range(250)]
     message = commit_message("hourly", changes, incomplete=(), marks=[], first=False)
     assert len(message.splitlines()) < 120
@@ -114,29 +114,29 @@ def test_golden_long_commit() -> None:
 
 
 def test_golden_tree_info() -> None:
-    """The file gitsnap.yaml with everything in it."""
+    """The file gitsnap.yaml with all fields."""
     _golden("gitsnap.yaml", tree_info_to_bytes(INFO))
 
 
 def test_texts_read_back() -> None:
-    """What was written is what is read."""
+    """The reader returns the written values."""
     assert parse_tag_message(tag_message(METADATA)) == replace(METADATA, incomplete=tuple(sorted(METADATA.incomplete)))
     assert tree_info_from_bytes(tree_info_to_bytes(INFO)) == INFO
 
 
-def test_what_a_sample_is_for_is_told_where_there_is_something_to_tell() -> None:
-    """The sample that a rollback goes back to, and the folder that an import read; other tags have no such line."""
-    told = replace(METADATA, target=TagId("7e" * 20), imported="2023-08-26:05:20:00", incomplete=())
+def test_target_and_import_of_a_sample() -> None:
+    """A tag has lines for the target of a rollback and the folder of an import. Other tags have no such line."""
+    metadata = replace(METADATA, target=TagId("7e" * 20), imported="2023-08-26:05:20:00", incomplete=())
 
-    message = tag_message(told)
+    message = tag_message(metadata)
 
     assert f"Gitsnap-Target: {'7e' * 20}\nGitsnap-Imported: 2023-08-26:05:20:00\n" in message
-    assert parse_tag_message(message) == told
+    assert parse_tag_message(message) == metadata
 
 
 @given(text=st.text(max_size=80))
 def test_a_name_from_outside_cannot_add_a_line(text: str) -> None:
-    """Whatever the server says its version is, the tag has the lines that it had."""
+    """Any text as version of the server leaves the number of lines of the tag unchanged."""
     lines = tag_message(METADATA).count("\n")
 
     message = tag_message(replace(METADATA, server=text or "x"))
@@ -147,14 +147,14 @@ def test_a_name_from_outside_cannot_add_a_line(text: str) -> None:
 
 
 def test_a_reader_ignores_keys_of_later_versions() -> None:
-    """An unknown key is kept, and no reason to refuse a sample of the same format."""
+    """An unknown key is kept, and does not invalidate a tag of the same format."""
     message = tag_message(replace(METADATA, extra=(("Weather", "fine"),)))
 
     assert parse_tag_message(message).extra == (("Weather", "fine"),)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "reason"),
     [
         ("Gitsnap-Format: 1", "Gitsnap-Format: 2", "format 2"),
         ("Gitsnap-Sequence: 17", "Gitsnap-Sequence: many", "many"),
@@ -164,17 +164,17 @@ def test_a_reader_ignores_keys_of_later_versions() -> None:
         ("Gitsnap-Policy: hourly\n", "Gitsnap-Policy: hourly\nGitsnap-Policy: daily\n", "Policy"),
     ],
 )
-def test_a_tag_that_cannot_be_understood(old: str, new: str, said: str) -> None:
-    """A typed error that names the key; a newer format is refused in words."""
+def test_an_invalid_tag(old: str, new: str, reason: str) -> None:
+    """The error is typed and names the key or the newer format."""
     message = tag_message(METADATA)
     assert old in message
 
-    with pytest.raises(ArchiveError, match=said):
+    with pytest.raises(ArchiveError, match=reason):
         parse_tag_message(message.replace(old, new))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "reason"),
     [
         (b"format: 1", b"format: 2", "format 2"),
         (b"requires: []", b"requires:\n- time-travel", "time-travel"),
@@ -182,18 +182,18 @@ def test_a_tag_that_cannot_be_understood(old: str, new: str, said: str) -> None:
         (b"rules: 1\n", b"", "rules"),
     ],
 )
-def test_a_tree_info_that_cannot_be_understood(old: bytes, new: bytes, said: str) -> None:
-    """A newer format or a feature that is required and unknown is refused in words."""
+def test_an_invalid_tree_info(old: bytes, new: bytes, reason: str) -> None:
+    """The error names the newer format, or the required feature that is unknown."""
     content = tree_info_to_bytes(INFO)
     assert old in content
 
-    with pytest.raises(ArchiveError, match=said):
+    with pytest.raises(ArchiveError, match=reason):
         tree_info_from_bytes(content.replace(old, new))
 
 
 @pytest.mark.parametrize("year", [5, 812, 1969, 2026, 9999])
 def test_a_clock_that_was_never_set(year: int) -> None:
-    """Years before 1000 and before 1970 have the form of all others, and are read back."""
+    """Years before 1000 and before 1970 have four digits in tags, and can be read."""
     time = datetime(year, 12, 31, 22, 0, 1, tzinfo=UTC)
     tag = tag_name("hourly", time)
     assert tag == f"hourly/{year:04}-12-31T22-00-01Z"

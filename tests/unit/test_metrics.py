@@ -82,7 +82,7 @@ def test_a_snapshot_that_is_gone_leaves_no_series() -> None:
     assert "hourly" not in metrics.text().decode()
 
 
-def test_what_does_not_apply_is_absent() -> None:
+def test_inapplicable_series_are_absent() -> None:
     """Without a schedule there is no interval, without a remote no lag."""
     metrics = _all_series()
 

@@ -25,7 +25,7 @@ def _object(kind: str = "ConfigMap", *, spec: Any = None, **metadata: Any) -> di
     return document if spec is None else {**document, "spec": spec}
 
 
-def test_defect_07_what_the_server_writes_is_left_out() -> None:
+def test_defect_07_server_fields_are_left_out() -> None:
     """Uid, versions, owners, finalizers, status: with a stale owner the garbage collector deletes what is restored."""
     written = dict.fromkeys(SERVER_METADATA, "x") | {"ownerReferences": [{"uid": "u"}], "finalizers": ["f"]}
     raw = {**_object("ClusterProfile", spec={"tier": 1}, **written), "status": {"matchingClusters": []}}
@@ -39,7 +39,7 @@ def test_defect_07_what_the_server_writes_is_left_out() -> None:
 
 
 def test_defect_07_an_object_that_is_being_deleted_is_not_configuration() -> None:
-    """Somebody has deleted it already."""
+    """An object with a deletionTimestamp is left out."""
     assert terminating(_object(deletionTimestamp="2026-01-01T00:00:00Z"))
     assert not terminating(_object())
 
@@ -56,9 +56,9 @@ def test_defect_07_an_object_that_is_being_deleted_is_not_configuration() -> Non
 )
 def test_copies_and_marks_in_annotations_are_left_out(annotation: str) -> None:
     """Copies of a whole Secret contain its values in clear text."""
-    found = normalize(_object("Secret", annotations={annotation: "hidden", "mine": "kept"}))
+    normalized = normalize(_object("Secret", annotations={annotation: "hidden", "mine": "kept"}))
 
-    assert found["metadata"]["annotations"] == {"mine": "kept"}
+    assert normalized["metadata"]["annotations"] == {"mine": "kept"}
 
 
 @pytest.mark.parametrize(
@@ -72,21 +72,21 @@ def test_copies_and_marks_in_annotations_are_left_out(annotation: str) -> None:
     ],
 )
 def test_annotations_that_users_set_for_sveltos_are_kept(annotation: str) -> None:
-    """They change the behaviour of Sveltos."""
+    """These annotations change the behaviour of Sveltos."""
     assert annotation in normalize(_object(annotations={annotation: ""}))["metadata"]["annotations"]
 
 
-def test_labels_of_clusters_that_controllers_own() -> None:
+def test_cluster_labels_of_controllers_are_left_out() -> None:
     """Controllers set the Kubernetes version and the labels of classifiers; users set the others."""
     labels = {"projectsveltos.io/k8s-version": "v1.37.2", "sveltos-agent": "present", "env": "production"}
 
-    found = normalize(_object("SveltosCluster", labels=labels), controller_labels={"sveltos-agent"})
+    normalized = normalize(_object("SveltosCluster", labels=labels), controller_labels={"sveltos-agent"})
 
-    assert found["metadata"]["labels"] == {"env": "production"}
+    assert normalized["metadata"]["labels"] == {"env": "production"}
     assert normalize(_object(labels=labels), controller_labels={"sveltos-agent"})["metadata"]["labels"] == labels
 
 
-def test_fields_that_the_controller_of_clusters_writes() -> None:
+def test_cluster_fields_of_controllers_are_left_out() -> None:
     """``paused`` during a maintenance window and the key of a renewed token are not configuration."""
     renewed = {"kubeconfigKeyName": "re-kubeconfig", "tokenRequestRenewalOption": {"renewTokenRequestInterval": "1h"}}
     windowed = {"activeWindow": {"from": "0 20 * * 5"}, "paused": True}

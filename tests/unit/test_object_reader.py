@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> pygit2.Repository:
     "name",
     ["", "a", "f" * 40, "g" * 40, "F" * 40, "f" * 39, "f" * 41, "../pipe", "../" + "/" * 33 + "pipe", "a\0b", "\udcff"],
 )
-def test_an_id_of_nothing(repository: pygit2.Repository, name: str) -> None:
+def test_an_id_without_an_object(repository: pygit2.Repository, name: str) -> None:
     """A text that is not the id of an object, as a planted ref, commit or state file may hold."""
     for read in (lambda: read_object(repository, name, "the object x"), lambda: read_commit(repository, name)):
         with pytest.raises(ArchiveError, match="is missing from the archive or damaged"):

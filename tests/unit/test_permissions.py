@@ -97,12 +97,12 @@ def test_each_field_needs_its_flag_and_no_other(tmp_path: Path, case: str) -> No
         {"resources": [{"group": "apps", "kind": "Deployment"}]},
     ],
 )
-def test_what_needs_no_flag(tmp_path: Path, spec: dict[str, Any]) -> None:
+def test_fields_that_need_no_flag(tmp_path: Path, spec: dict[str, Any]) -> None:
     """Secrets of the controller's own namespace, protected pushes, other kinds."""
     Permissions().check(_snapshot(spec, tmp_path), tmp_path)
 
 
-def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     """All problems are named at once."""
     spec = {"push": {"url": "/x", "secretRef": ELSEWHERE}, "secrets": {"mode": "plaintext"}}
     with pytest.raises(NotPermittedError) as error:
@@ -136,7 +136,7 @@ def storage(tmp_path: Path) -> Path:
         "/", "/etc", "/collection-2",
     ],
 )  # fmt: skip
-def test_no_archive_is_made_where_another_one_or_its_keys_are(storage: Path, place: str) -> None:
+def test_no_archive_is_created_inside_another_archive_or_its_keys(storage: Path, place: str) -> None:
     """Not outside the storage, and not inside an archive or the keys, also through links; nothing is written."""
     before = sorted(storage.rglob("*"))
     asked = dataclasses.replace(_snapshot({}, storage), storage=str(storage / place))
@@ -148,7 +148,7 @@ def test_no_archive_is_made_where_another_one_or_its_keys_are(storage: Path, pla
 
 
 @pytest.mark.parametrize("way", ["link", "file", "shared"])
-def test_an_archive_is_no_way_into_another_one(storage: Path, way: str) -> None:
+def test_an_archive_cannot_redirect_into_another_archive(storage: Path, way: str) -> None:
     """Somebody who can write to the volume may replace the git folder between two runs."""
     create_archive(storage, "own")
     Permissions().check(_snapshot({}, storage, name="own"), storage)

@@ -1,4 +1,4 @@
-"""Plans about a set with more matching clusters than it may select, and about one that Sveltos evaluates too late."""
+"""Plans with a set that matches more clusters than it may select, or that Sveltos evaluates too late."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _profile(env: str) -> JsonObject:
 
 
 class _Rollback:
-    """A plan from one configuration back to another, carried out on a cluster that Sveltos follows."""
+    """A plan that rolls a configuration back to another, executed on a cluster with a simulated Sveltos."""
 
     def __init__(
         self,
@@ -51,17 +51,17 @@ class _Rollback:
 
     @property
     def uncertainties(self) -> dict[str, str]:
-        """Reasons by profile."""
+        """Reasons of uncertainties, by profile."""
         return {doubt.key.name: doubt.reason for doubt in self.plan.uncertainties}
 
     @property
     def withdrawals(self) -> set[tuple[str, str]]:
-        """Profile and cluster of each line."""
+        """Profile and cluster of each withdraw line."""
         return {(line.profile.name, line.cluster.name) for line in self.plan.withdrawals}
 
 
 def test_a_profile_is_held_while_its_set_is_too_small_for_its_clusters() -> None:
-    """Before and after the rollback each cluster is matched; in between the set has to take one of them out."""
+    """Each cluster matches before and after the rollback. Meanwhile the set must drop a cluster."""
     sample = [_cluster("east", "b"), _cluster("west", "a"), _set(1, "a"), _profile("b")]
     live = [_cluster("east", "a"), _cluster("west", "a"), _set(9, "a"), _profile("none")]
 
@@ -71,8 +71,8 @@ def test_a_profile_is_held_while_its_set_is_too_small_for_its_clusters() -> None
     assert [step.key for step in done.plan.steps if step.action is Action.HOLD] == [_PROFILE]
 
 
-def test_a_set_that_lost_its_clusters_on_the_way_may_choose_others() -> None:
-    """The status from before says nothing any more where the clusters leave the set before they come back into it."""
+def test_a_set_that_loses_its_clusters_may_choose_others() -> None:
+    """If all clusters leave the set before they return, the former status does not decide which clusters are chosen."""
     sample = [_cluster("east", "b"), _cluster("north", "b"), _cluster("west", "b"), _set(2, "b"), _profile("none")]
     live = [_cluster("east", "b"), _cluster("north", "a"), _cluster("west", "a"), _set(2, "a"), _profile("none")]
 
@@ -83,8 +83,8 @@ def test_a_set_that_lost_its_clusters_on_the_way_may_choose_others() -> None:
 
 
 @pytest.mark.parametrize("sets_first", [True, False])
-def test_a_profile_outside_of_the_selection_that_a_set_is_to_keep_is_uncertain(sets_first: bool) -> None:  # noqa: FBT001
-    """Sveltos may look at the profile before it has evaluated the set, and the profile may not be held."""
+def test_an_unselected_profile_of_a_set_is_uncertain(sets_first: bool) -> None:  # noqa: FBT001
+    """Sveltos may evaluate the profile before the set, and an unselected profile must not be held."""
     sample = [_cluster("west", "b"), _set(1, "b")]
     live = [_cluster("west", "a"), _profile("a")]
 

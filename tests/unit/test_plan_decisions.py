@@ -90,7 +90,7 @@ def test_labels_of_a_cluster_are_a_patch_of_the_users_keys() -> None:
     assert step.changed == ("metadata.labels.env",)
 
 
-def test_a_hold_that_a_sample_caught_is_not_restored() -> None:
+def test_a_hold_in_a_sample_is_not_restored() -> None:
     """A sample that was taken while a rollback held a profile does not pause the profile again."""
     held = with_metadata(GUESTBOOK, annotations={"profile.projectsveltos.io/paused": "gitsnap-rollback"})
     assert only_step(plan_of([held], [GUESTBOOK])).action is Action.UNCHANGED
@@ -114,7 +114,7 @@ _OWNED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("metadata", "said"), _OWNED, ids=[said for _, said in _OWNED])
-def test_somebody_elses_object_is_refused_until_forced(metadata: dict[str, Any], said: str) -> None:
+def test_an_object_of_another_owner_is_refused_until_forced(metadata: dict[str, Any], said: str) -> None:
     """An object of Argo CD, Flux, Helm, a controller or another profile is refused unless `--force-owned` is given."""
     live = with_metadata(alive(changed(DATABASE, data={})), **metadata)
     refused = plan_of([DATABASE], [live])
@@ -126,7 +126,7 @@ def test_somebody_elses_object_is_refused_until_forced(metadata: dict[str, Any],
     assert only_step(forced).action is Action.UPDATE
 
 
-def test_what_an_event_trigger_generated_is_refused_even_when_forced() -> None:
+def test_an_object_of_an_event_trigger_is_refused_even_when_forced() -> None:
     """Recreating a generated profile does harm, so no option overrides the refusal."""
     live = with_metadata(
         alive(changed(GUESTBOOK, spec={})), labels={"eventtrigger.lib.projectsveltos.io/eventtriggername": "e"}
@@ -150,7 +150,7 @@ def test_a_kind_that_is_not_installed_is_refused() -> None:
     assert "is not installed" in step.reason
 
 
-def test_what_is_being_deleted_is_never_unchanged() -> None:
+def test_an_object_being_deleted_is_never_unchanged() -> None:
     """SVELTOS.md 10.12: a deleted profile exists for 10 to 30 seconds, equal to the sample, before it is gone."""
     profile = custom(kinds.CLUSTER_PROFILE, "p", {"syncMode": "DryRun"})
     step = only_step(plan_of([profile], [alive(profile, deletionTimestamp="2026-01-01T00:00:00Z")]))
@@ -158,7 +158,7 @@ def test_what_is_being_deleted_is_never_unchanged() -> None:
     assert "no longer in syncMode DryRun" in step.reason
 
 
-def test_prune_says_what_is_being_deleted_already() -> None:
+def test_prune_lists_objects_being_deleted() -> None:
     """An object that is being deleted is listed with that reason, and gets no step."""
     (stay,) = _pruned(_young(_EVENT, deletionTimestamp="2026-01-01T13:00:00Z")).retained
     assert stay.reason == "it is being deleted"
@@ -207,7 +207,7 @@ _OTHER_TYPE = {**PASSWORD, "type": "Opaque"}
 
 
 @pytest.mark.parametrize(("archived", "live"), [(DATABASE, _IMMUTABLE), (PASSWORD, _OTHER_TYPE)])
-def test_what_cannot_be_updated_is_recreated_only_when_asked_for(archived: JsonObject, live: JsonObject) -> None:
+def test_immutable_objects_are_recreated_only_with_the_option(archived: JsonObject, live: JsonObject) -> None:
     """The type of a Secret, the data of an immutable object: refused, with the option that recreates the object."""
     refused = only_step(plan_of([archived], [live]))
     recreated = only_step(plan_of([archived], [live], recreate=True))
@@ -231,7 +231,7 @@ def test_an_object_with_finalizers_is_not_recreated() -> None:
     assert "finalizers" in step.reason
 
 
-def test_a_missing_namespace_is_created_only_when_asked_for() -> None:
+def test_a_missing_namespace_is_created_only_with_the_option() -> None:
     """Refused without the option. With the option, the namespace comes first, and the object's step needs it."""
     refused = only_step(plan_of([DATABASE], live_state([]), missing_namespaces=["default"]))
     plan = plan_of([DATABASE], live_state([]), missing_namespaces=["default"], create_namespaces=True)
@@ -240,7 +240,7 @@ def test_a_missing_namespace_is_created_only_when_asked_for() -> None:
     assert plan.writes[1].needs == (plan.writes[0].key,)
 
 
-def test_no_namespace_is_created_for_what_is_refused() -> None:
+def test_no_namespace_is_created_for_refused_objects() -> None:
     """A namespace in which no object would be created is not created."""
     state = sample_state([WEST])
     plan = plan_of(state, live_state([]), missing_namespaces=["default"], create_namespaces=True)
@@ -263,7 +263,7 @@ def _young(document: JsonObject, **metadata: Any) -> JsonObject:
 _EVENT = custom(kinds.EVENT_SOURCE, "e", {})
 
 
-def test_prune_deletes_what_came_after_the_sample() -> None:
+def test_prune_deletes_objects_newer_than_the_sample() -> None:
     """A deletion has the uid and resource version as preconditions."""
     step = only_step(_pruned(_young(_EVENT)))
     assert (step.action, step.reason) == (Action.DELETE, "created after the sample")
@@ -311,14 +311,14 @@ def test_prune_never_deletes(live: JsonObject, sample: SampleState, said: str) -
     ],
     ids=["ConfigMap", "Secret", "generated"],
 )
-def test_prune_does_not_even_mention(live: JsonObject) -> None:
+def test_objects_that_prune_does_not_list(live: JsonObject) -> None:
     """A referenced object may have existed at the time of the sample; a user does not delete generated objects."""
     plan = _pruned(live)
     assert not plan.steps
     assert not plan.retained
 
 
-def test_prune_of_a_named_profile_counts_what_it_withdraws() -> None:
+def test_prune_of_a_named_profile_counts_its_withdrawals() -> None:
     """A profile is deleted only by name, and each cluster that loses add-ons has a withdraw line."""
     profile = _young(GUESTBOOK)
     plan = _pruned(profile, alive(WEST), selection=Selection(clusterprofiles=("guestbook",)), sample=_sample(WEST))

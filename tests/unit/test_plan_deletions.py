@@ -1,4 +1,4 @@
-"""What a plan that deletes takes away, beyond what the state in the end tells."""
+"""Withdrawals by a plan with deletions that the final state alone does not show."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MATCHES_WEST = {
 
 
 def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
-    """The plan that undoes a rollback which had created all that the sample does not have, with what it takes away."""
+    """The plan of an undo, with its withdrawals. The rollback created all objects that the sample lacks."""
     cluster = MemoryCluster.of(live)
     state = sample_state(sample)
     created = cluster.objects.keys() - state.keys
@@ -40,9 +40,9 @@ def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
 @pytest.mark.parametrize(
     ("references", "doubts"),
     [
-        (("b",), ["guestbook"]),  # deployed once more without "a", and failing from then on
-        (("a", "b"), []),  # nothing less before the end, where it fails and takes nothing
-        (("b?",), []),  # does not fail: what goes is known
+        (("b",), ["guestbook"]),  # The profile is deployed once more without "a", and fails after that.
+        (("a", "b"), []),  # Nothing is removed before the end, where the deployment fails and withdraws nothing.
+        (("b?",), []),  # The deployment does not fail, so the withdrawals are known.
     ],
 )
 def test_a_deployment_before_a_required_object_is_deleted_is_uncertain(
@@ -57,8 +57,8 @@ def test_a_deployment_before_a_required_object_is_deleted_is_uncertain(
     assert bool(lines(plan)) is (references == ("b?",))
 
 
-def test_a_profile_that_is_deleted_is_withdrawn_where_its_status_says_that_it_is() -> None:
-    """Its rules may select the cluster no more: Sveltos has not acted on that."""
+def test_a_deleted_profile_is_withdrawn_from_the_clusters_of_its_status() -> None:
+    """The rules of the profile may no longer select the cluster, but Sveltos has not reacted yet."""
     created = profile("a", clusterSelector={"matchLabels": {"env": "none"}}) | _MATCHES_WEST
     live = [WEST, config_map("a", "one"), created, deployed(WEST, "one")]
 

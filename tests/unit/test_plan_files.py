@@ -49,7 +49,7 @@ def test_the_hash_covers_every_option(field: dataclasses.Field[Any]) -> None:
     assert differences(read_plan_file(_file(plan), "plan.json"), changed)
 
 
-def test_how_long_somebody_waits_is_no_other_plan() -> None:
+def test_the_wait_option_does_not_change_the_hash() -> None:
     """`--wait` may be given with `--plan`."""
     assert plan_hash(_plan(WEST, wait=5)) == plan_hash(_plan(WEST))
 
@@ -66,7 +66,7 @@ def _places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_wrong_types_are_a_message() -> None:
+def test_wrong_types_are_an_error_with_a_message() -> None:
     """Any content is either read or reported as a damaged file; nothing crashes."""
     document = _file(_plan(WEST))
     for place in _places(document):
@@ -94,7 +94,7 @@ def test_an_option_of_another_type_is_refused(name: str, wrong: Any) -> None:
         read_plan_file(document, "plan.json")
 
 
-def test_a_cluster_that_came_to_match_is_not_approved() -> None:
+def test_a_cluster_that_newly_matches_is_not_approved() -> None:
     """The same objects, but the plan reaches more clusters or has other effects."""
     file = read_plan_file(_file(_plan(WEST)), "plan.json")
     assert not differences(file, _plan(WEST))

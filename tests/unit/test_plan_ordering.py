@@ -40,7 +40,7 @@ def _set(**labels: str) -> JsonObject:
 _ANY_ENV: dict[str, Any] = {"clusterSelector": {"matchExpressions": [{"key": "env", "operator": "Exists"}]}}
 
 
-def _words(plan: Plan) -> list[str]:
+def _texts(plan: Plan) -> list[str]:
     return [f"{step.action} {step.key.name}" for step in plan.writes]
 
 
@@ -51,14 +51,14 @@ def _withdraws(plan: Plan) -> list[tuple[str, str, WithdrawalCause]]:
 # Orders -----------------------------------------------------------------------------------------------------------
 
 
-def test_content_comes_before_what_refers_to_it() -> None:
+def test_content_comes_before_referring_profiles() -> None:
     """A ConfigMap is written before the profile that reads it, regardless of their names."""
     database = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "z", "namespace": "default"}}
     plan = plan_of([_profile("a", **_matching(a="b")), database], live_state([]))
-    assert _words(plan) == ["create z", "create a"]
+    assert _texts(plan) == ["create z", "create a"]
 
 
-def test_optional_content_is_created_before_what_a_deployment_fails_without() -> None:
+def test_optional_content_is_created_before_required_content() -> None:
     """A successful deployment withdraws the content of optional references that do not exist yet."""
     names = "abc"
     refs = [{"kind": "ConfigMap", "name": name, "optional": name != "a"} for name in names]
@@ -66,7 +66,7 @@ def test_optional_content_is_created_before_what_a_deployment_fails_without() ->
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": n, "namespace": "default"}} for n in "abc"
     ]
     live = [_cluster(env="fv"), _profile(**_matching(env="fv"), policyRefs=refs)]
-    assert _words(plan_of(contents, live_state(live))) == ["create b", "create c", "create a"]
+    assert _texts(plan_of(contents, live_state(live))) == ["create b", "create c", "create a"]
 
 
 def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
@@ -74,7 +74,7 @@ def test_a_label_and_a_selector_that_changed_together_are_held() -> None:
     plan = plan_of(
         [_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
-    assert _words(plan) == ["hold guestbook", "update west", "update guestbook"]
+    assert _texts(plan) == ["hold guestbook", "update west", "update guestbook"]
     assert not plan.withdrawals
     assert not plan.blocked
     assert "default/sveltos--west" in plan.writes[0].reason
@@ -85,24 +85,24 @@ def test_a_selector_that_grows_comes_before_the_label() -> None:
     plan = plan_of(
         [_cluster(env="fv"), _profile(**_ANY_ENV)], [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     )
-    assert _words(plan) == ["update guestbook", "update west"]
+    assert _texts(plan) == ["update guestbook", "update west"]
     assert not plan.withdrawals
 
 
 def test_a_selector_that_shrinks_comes_after_the_label() -> None:
     """In the opposite case the label must come first."""
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_ANY_ENV)])
-    assert _words(plan) == ["update west", "update guestbook"]
+    assert _texts(plan) == ["update west", "update guestbook"]
     assert not plan.withdrawals
 
 
-def test_a_selected_profile_without_a_step_of_its_own_is_released_by_a_last_one() -> None:
+def test_a_held_profile_without_its_own_step_is_released_last() -> None:
     """If a set's selector and a label change together, the profile that refers to the set is held."""
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after)
-    assert _words(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
+    assert _texts(plan) == ["hold guestbook", "update west", "update s", "release guestbook"]
     assert not plan.withdrawals
 
 
@@ -112,12 +112,12 @@ def test_a_profile_outside_the_selection_is_not_held_but_named() -> None:
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     plan = plan_of(before, after, Selection(clusters=("west",), resources=("clusterset/s",)))
-    assert _words(plan) == ["update west", "update s"]
+    assert _texts(plan) == ["update west", "update s"]
     assert _withdraws(plan) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
     assert plan.blocked
 
 
-def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
+def test_a_match_of_an_earlier_step_is_kept() -> None:
     """A cluster that starts to match by the old rules must not stop matching before the new rules apply."""
     nothing: dict[str, Any] = {"clusterSelector": {"matchLabels": {}}}
     before = [
@@ -126,19 +126,19 @@ def test_a_match_that_an_earlier_step_brought_is_not_lost_again() -> None:
         custom(kinds.CLUSTER_SET, "s", {**nothing, "maxReplicas": 3}),
     ]
     after = [_cluster(), _profile(**nothing, setRefs=["s"]), _set(env="a")]
-    words = _words(plan_of(before, after))
-    assert words.index("update s") > min(words.index("update guestbook"), words.index("update west"))
-    assert words.index("update guestbook") < words.index("update s") or words.index("update s") < words.index(
+    texts = _texts(plan_of(before, after))
+    assert texts.index("update s") > min(texts.index("update guestbook"), texts.index("update west"))
+    assert texts.index("update guestbook") < texts.index("update s") or texts.index("update s") < texts.index(
         "update west"
     )
 
 
-def test_a_match_in_between_only_is_held_or_named() -> None:
+def test_a_temporary_match_is_held_or_named() -> None:
     """A hold avoids a deployment that the rollback withdraws again; without a hold there is a withdraw line."""
     selected = plan_of(
         [_cluster(env="a"), _profile(**_matching(env="b"))], [_cluster(env="b"), _profile(**_matching(env="a"))]
     )
-    assert _words(selected) == ["hold guestbook", "update west", "update guestbook"]
+    assert _texts(selected) == ["hold guestbook", "update west", "update guestbook"]
     assert not selected.withdrawals
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="a"), profile, _set(env="b")]
@@ -152,11 +152,11 @@ def test_a_paused_profile_stays_paused_until_its_clusters_match() -> None:
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], [_cluster(env="prod"), live])
-    assert _words(plan) == ["update west", "update guestbook"]
+    assert _texts(plan) == ["update west", "update guestbook"]
     assert not plan.withdrawals
 
 
-def test_a_paused_profile_that_would_lose_a_cluster_when_let_go_says_so() -> None:
+def test_a_paused_profile_that_loses_a_cluster_when_released_is_named() -> None:
     """When the pause ends, the profile loses its add-ons on clusters that its selector no longer matches."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     live = {**alive(paused), "status": {"matchingClusters": [_reference("west")]}}
@@ -176,7 +176,7 @@ def test_a_profile_that_argo_cd_owns_is_not_held() -> None:
     before = [_cluster(env="fv"), profile, _set(env="fv")]
     after = [_cluster(env="prod"), profile, _set(env="prod")]
     assert _withdraws(plan_of(before, after)) == [("guestbook", "west", WithdrawalCause.INTERRUPTED)]
-    assert _words(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
+    assert _texts(plan_of(before, after, force_owned=True))[0] == "hold guestbook"
 
 
 def test_a_hold_that_the_server_refuses_becomes_a_withdraw_line() -> None:
@@ -185,7 +185,7 @@ def test_a_hold_that_the_server_refuses_becomes_a_withdraw_line() -> None:
     plan = plan_of([_cluster(env="fv"), _profile(**_matching(env="fv"))], live)
     cluster = _Refusing.of(live)
     tried = try_on_server(cluster, plan)
-    assert "hold guestbook" not in _words(tried)
+    assert "hold guestbook" not in _texts(tried)
     assert ("guestbook", "west", WithdrawalCause.INTERRUPTED) in _withdraws(tried)
 
 
@@ -198,7 +198,7 @@ class _Refusing(MemoryCluster):
         return super().patch(key, patch, dry_run=dry_run)
 
 
-# What goes --------------------------------------------------------------------------------------------------------
+# Withdrawals ------------------------------------------------------------------------------------------------------
 
 
 def test_a_match_that_the_sample_lacks_is_a_withdraw() -> None:
@@ -210,7 +210,7 @@ def test_a_match_that_the_sample_lacks_is_a_withdraw() -> None:
     assert not plan_of(*arguments, allow_withdraw=True).blocked
 
 
-def test_a_withdraw_line_counts_what_goes() -> None:
+def test_a_withdraw_line_counts_releases_and_resources() -> None:
     """The line counts the releases and resources of that profile on that cluster only."""
     plan = plan_of([_profile(**_matching(env="fv"))], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
     entries = {"charts": [{"repoURL": "u", "releaseName": "r", "chartVersion": "1"}], "featureID": "Helm"}
@@ -233,7 +233,7 @@ def test_a_withdraw_line_counts_what_goes() -> None:
     assert str(line).endswith("stops matching default/sveltos--west: 1 Helm release and 1 resource withdrawn")
 
 
-def test_leave_policies_says_that_what_was_deployed_stays() -> None:
+def test_leave_policies_keeps_add_ons() -> None:
     """`stopMatchingBehavior: LeavePolicies` before and after the plan keeps the add-ons."""
     leave: dict[str, Any] = {"stopMatchingBehavior": "LeavePolicies"}
     plan = plan_of(
@@ -246,12 +246,12 @@ def test_leave_policies_of_the_sample_is_written_before_the_label() -> None:
     """SVELTOS.md 10.7: the order of the two writes decides; add-ons that the sample leaves in place stay."""
     leave = _profile(**_matching(env="prod"), stopMatchingBehavior="LeavePolicies")
     plan = plan_of([_cluster(env="fv"), leave], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
-    assert _words(plan) == ["update guestbook", "update west"]
+    assert _texts(plan) == ["update guestbook", "update west"]
     assert "stays (stopMatchingBehavior LeavePolicies)" in str(plan.withdrawals[0])
     assert not plan.blocked
 
 
-def test_a_profile_in_dry_run_withdraws_when_it_goes_on() -> None:
+def test_a_profile_withdraws_when_it_leaves_dry_run() -> None:
     """SVELTOS.md 10.4: add-ons stay on a cluster that no longer matches until the profile leaves DryRun."""
     west = ClusterRef(kinds.SVELTOS_CLUSTER, "default", "west")
     live = live_state([_cluster(env="prod"), _profile(**_matching(env="fv"), syncMode="DryRun")])
@@ -264,7 +264,7 @@ def test_a_profile_in_dry_run_withdraws_when_it_goes_on() -> None:
     assert not staying.blocked
 
 
-def test_what_is_paused_in_the_sample_stays() -> None:
+def test_add_ons_of_a_profile_paused_in_the_sample_stay() -> None:
     """The line says how long the add-ons stay; nothing is withdrawn, so no consent is needed."""
     paused = _profile(annotations={_PAUSED: "true"}, **_matching(env="fv"))
     plan = plan_of([paused], [_cluster(env="prod"), _profile(**_matching(env="prod"))])
@@ -280,17 +280,17 @@ def test_what_is_paused_in_the_sample_stays() -> None:
         ({}, {"stopMatchingBehavior": "LeavePolicies"}, "stopMatchingBehavior LeavePolicies"),
     ],
 )
-def test_what_makes_add_ons_stay_is_written_before_the_label(
+def test_a_pause_or_dry_run_is_written_before_the_label(
     annotations: dict[str, str], fields: dict[str, Any], until: str
 ) -> None:
     """A label that is written first would end the match of a profile that is not yet paused or in DryRun."""
     sample = [_cluster(env="fv"), _profile(annotations=annotations, **_matching(env="x"), **fields)]
     plan = plan_of(sample, [_cluster(env="prod"), _profile(**_matching(env="prod"))])
-    assert _words(plan) == ["update guestbook", "update west"]
+    assert _texts(plan) == ["update guestbook", "update west"]
     assert [withdrawal.retention_reason for withdrawal in plan.withdrawals] == [until]
 
 
-def test_under_one_time_the_behavior_from_before_counts() -> None:
+def test_under_one_time_the_former_behavior_applies() -> None:
     """OneTime and LeavePolicies in one step: the ClusterSummary keeps WithdrawPolicies (seen on a real controller)."""
     live = [_cluster(env="prod"), _profile(**_matching(env="prod"))]
     fields: dict[str, Any] = {"syncMode": "OneTime", "stopMatchingBehavior": "LeavePolicies"}
@@ -350,7 +350,7 @@ def test_a_match_that_ended_before_the_plan_is_not_named(name: str) -> None:
     """The plan relabels another cluster; the profiles only read the same label key."""
     _, live = _remaining(name, _cluster("east", env="b"))
     plan = plan_of([_cluster("east", env="a")], live, Selection(keys=(_EAST,)))
-    assert _words(plan) == ["update east"]
+    assert _texts(plan) == ["update east"]
     assert not plan.withdrawals
     assert not plan.blocked
 
@@ -402,7 +402,7 @@ def test_a_set_that_a_step_changes_touches_the_profiles_that_use_it() -> None:
 # Prerequisites ------------------------------------------------------------------------------------------------------
 
 
-def test_a_prerequisite_goes_with_its_dependents() -> None:
+def test_a_prerequisite_is_withdrawn_with_its_dependents() -> None:
     """SVELTOS.md 10.3: removing dependsOn, or relabelling a dependent's cluster, withdraws the prerequisite there."""
     base, nothing = _profile("base", clusterSelector={"matchLabels": {}}), _matching(env="fv")
     live = [_cluster(env="fv"), base, _profile("middle", dependsOn=["base"]), _profile(**nothing, dependsOn=["middle"])]
@@ -412,12 +412,12 @@ def test_a_prerequisite_goes_with_its_dependents() -> None:
     assert {name for name, _, _ in _withdraws(relabelled)} == {"base", "middle", "guestbook"}
 
 
-def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
+def test_a_prerequisite_waits_for_its_new_dependents() -> None:
     """The profile loses its own selector and is deployed for another profile, which Sveltos evaluates later."""
     live = [_cluster(env="fv"), _profile("base", **_matching(env="fv")), _profile(**_matching(env="fv"))]
     base = _profile("base", clusterSelector={"matchLabels": {}})
     plan = plan_of([base, _profile(**_matching(env="fv"), dependsOn=["base"])], live)
-    assert _words(plan) == ["hold base", "update guestbook", "update base"]
+    assert _texts(plan) == ["hold base", "update guestbook", "update base"]
     assert [str(wait) for wait in plan.writes[-1].waits] == [
         "until ClusterProfile guestbook matches default/sveltos--west",
         "until Sveltos knows that other profiles need ClusterProfile base",
@@ -425,10 +425,10 @@ def test_a_prerequisite_that_stays_by_its_dependents_waits_for_them() -> None:
     assert not plan.withdrawals
 
 
-# What cannot be told ----------------------------------------------------------------------------------------------
+# Uncertainties ---------------------------------------------------------------------------------------------------
 
 
-def test_a_set_with_max_replicas_is_a_doubt() -> None:
+def test_a_set_with_max_replicas_is_uncertain() -> None:
     """Sveltos chooses among the candidates of the set, so the effect is uncertain."""
     profile, clusters = _profile(setRefs=["s"]), [_cluster(env="fv"), _cluster("east", env="fv")]
     before = custom(kinds.CLUSTER_SET, "s", {**_matching(env="fv"), "maxReplicas": 1})
@@ -438,7 +438,7 @@ def test_a_set_with_max_replicas_is_a_doubt() -> None:
     assert any("may cause Sveltos to withdraw add-ons" in reason for reason in plan.blocked)
 
 
-def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
+def test_a_changed_classifier_is_uncertain_for_profiles_of_its_label() -> None:
     """The labels that a classifier will set are unknown before Sveltos acts."""
 
     def classifier(value: str) -> JsonObject:
@@ -457,13 +457,13 @@ def test_a_changed_classifier_is_a_doubt_for_those_who_read_its_label() -> None:
         (kinds.CLUSTER_PROMOTION, {"stages": [{"name": "a"}]}, {"stages": [{"name": "b"}]}),
     ],
 )
-def test_what_generates_profiles_is_a_doubt(kind: Any, before: JsonObject, after: JsonObject) -> None:
+def test_generated_profiles_are_uncertain(kind: Any, before: JsonObject, after: JsonObject) -> None:
     """The API does not show what happens to generated profiles."""
     plan = plan_of([custom(kind, "x", before)], [custom(kind, "x", after)])
     assert "profiles that Sveltos generates" in str(plan.uncertainties[0])
 
 
-def test_the_steps_of_holding_say_what_was_tried() -> None:
+def test_steps_of_a_hold_show_the_dry_run() -> None:
     """The dry run tries the hold; it does not try the release, which reverts an earlier step."""
     profile = _profile(setRefs=["s"])
     before = [_cluster(env="fv"), profile, _set(env="fv")]
@@ -475,11 +475,11 @@ def test_the_steps_of_holding_say_what_was_tried() -> None:
 
 def test_the_order_of_many_steps_is_found_in_near_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as many clusters take twice as many evaluations, even if half of the steps wait for all others."""
-    looks = {number: _looks(number, monkeypatch) for number in (30, 60)}
-    assert looks[60] <= 2.2 * looks[30]
+    evaluations = {number: _count_tried_steps(number, monkeypatch) for number in (30, 60)}
+    assert evaluations[60] <= 2.2 * evaluations[30]
 
 
-def _looks(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def _count_tried_steps(number: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of tried steps: the labels ``a`` wait for the profile, and the profile waits for the labels ``b``."""
     count = 0
     apply = Simulation.apply

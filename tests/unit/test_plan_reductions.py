@@ -1,6 +1,6 @@
-"""What a plan takes from clusters that go on to match: each way in which a configuration becomes less.
+"""Withdrawals from clusters that still match: each way to reduce a configuration.
 
-Facts are those of SVELTOS.md, section 10; ``fewer-refs.log`` of the recorded traces is the first case.
+The facts are in SVELTOS.md, section 10. The recorded trace ``fewer-refs.log`` is the first case.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def deployed(cluster: JsonObject, *names: str, charts: tuple[str, ...] = ()) -> 
 def planned(
     sample: list[JsonObject], live: list[JsonObject], selection: Selection | None = None, **options: Any
 ) -> Plan:
-    """The plan with what it withdraws."""
+    """The plan with its withdrawals."""
     cluster = MemoryCluster.of(live)
     plan = plan_of(sample_state(sample), [*cluster.objects.values()], selection, **options)
     return add_withdrawals(cluster, plan)
@@ -108,7 +108,7 @@ def test_fewer_documents_in_a_config_map_are_a_withdraw_line() -> None:
     assert effect_types(plan, "a") == {EffectType.REDEPLOYS, EffectType.REDUCES}
 
 
-def test_what_changes_within_documents_takes_nothing() -> None:
+def test_changed_documents_withdraw_nothing() -> None:
     """The same resources with other content, and new resources: no line, no question."""
     live = [WEST, config_map("a", "one"), profile("a"), deployed(WEST, "one")]
     plan = planned([config_map("a", "one", "two")], live, Selection(resources=("ConfigMap/default/a",)))
@@ -117,7 +117,7 @@ def test_what_changes_within_documents_takes_nothing() -> None:
     assert effect_types(plan, "a") == {EffectType.REDEPLOYS}
 
 
-def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() -> None:
+def test_a_document_that_moves_to_a_kept_reference_withdraws_nothing() -> None:
     """Both references deploy the resource before the plan, one of them after it."""
     live = [
         WEST,
@@ -129,7 +129,7 @@ def test_a_document_that_moves_to_another_reference_which_stays_takes_nothing() 
     assert not planned([profile("a")], live).withdrawals
 
 
-def test_all_that_a_profile_deploys_is_withdrawn() -> None:
+def test_a_profile_without_references_withdraws_everything() -> None:
     """A profile without references withdraws everything; it does not redeploy."""
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile()], live)
@@ -148,7 +148,7 @@ def test_many_clusters_are_one_line() -> None:
 
 
 @pytest.mark.parametrize(("optional", "expected"), [(True, EffectType.REDUCES), (False, EffectType.FAILS)])
-def test_a_reference_to_nothing(*, optional: bool, expected: EffectType) -> None:
+def test_a_reference_without_a_target(*, optional: bool, expected: EffectType) -> None:
     """SVELTOS.md 10.6: an optional reference is withdrawn, a required one fails the deployment, and add-ons stay."""
     live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([profile("a", "gone?" if optional else "gone")], live)
@@ -157,7 +157,7 @@ def test_a_reference_to_nothing(*, optional: bool, expected: EffectType) -> None
     assert (EffectType.REDEPLOYS in effect_types(plan, "guestbook")) is optional
 
 
-def test_a_profile_that_comes_with_a_reference_to_nothing() -> None:
+def test_a_new_profile_with_a_reference_without_a_target() -> None:
     """The deployment also fails if a cluster starts to match, or if the plan creates the profile."""
     created = planned([profile("gone")], [WEST, EAST])
     assert effect_types(created, "guestbook") == {EffectType.FAILS}
@@ -165,7 +165,7 @@ def test_a_profile_that_comes_with_a_reference_to_nothing() -> None:
     assert effect_types(planned([WEST], live, Selection(clusters=("west",))), "west") == {EffectType.FAILS}
 
 
-def test_a_secret_of_another_type_is_a_reference_to_nothing() -> None:
+def test_a_secret_of_another_type_is_no_target() -> None:
     """Sveltos does not find a Secret of another type, so the deployment fails."""
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "type": "Opaque"}
     reference = {"kind": "Secret", "namespace": "default", "name": "s"}
@@ -204,7 +204,7 @@ def test_modes(before: str, after: str, expected: EffectType, *, takes: bool) ->
     assert bool(plan.withdrawals) is takes
 
 
-def test_what_policies_leave_may_become_less_before_they_do() -> None:
+def test_leave_policies_after_a_reduction() -> None:
     """The profile is written first, for its LeavePolicies: the cluster still matches, so the profile deploys less."""
     live = [*TWO, profile("a", "b"), deployed(WEST, "one", "two")]
     plan = planned([with_metadata(WEST, labels={}), profile("a", stopMatchingBehavior="LeavePolicies")], live)
@@ -226,7 +226,7 @@ def test_a_pause_holds_the_spec_and_not_the_content() -> None:
     assert [withdrawal.cause for withdrawal in fewer.withdrawals] == [WithdrawalCause.REDUCED]
 
 
-def test_what_nobody_can_look_into_is_uncertain() -> None:
+def test_a_removed_flux_source_is_uncertain() -> None:
     """One of several Flux sources is removed: it is unknown which resources came from it."""
     flux = {"kind": "GitRepository", "namespace": "flux", "name": "apps", "path": "a"}
     other = {"kind": "GitRepository", "namespace": "flux", "name": "more", "path": "b"}
@@ -236,7 +236,7 @@ def test_what_nobody_can_look_into_is_uncertain() -> None:
     assert plan.blocked
 
 
-def test_text_that_is_no_object_says_nothing() -> None:
+def test_text_without_an_object_is_ignored() -> None:
     """A password beside documents deploys nothing, so its change is no uncertainty."""
     before, after = config_map("a", "one"), config_map("a", "one")
     before["data"]["password"], after["data"]["password"] = "old", "new"
@@ -245,7 +245,7 @@ def test_text_that_is_no_object_says_nothing() -> None:
     assert (plan.uncertainties, plan.withdrawals) == ((), ())
 
 
-def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
+def test_text_that_sveltos_refuses_fails_the_deployment() -> None:
     """Text behind a separator: Sveltos rejects the whole object, and running add-ons stay."""
     broken = config_map("a")
     broken["data"] = {"x": "a: b\n---oops\n"}
@@ -255,7 +255,7 @@ def test_text_that_sveltos_refuses_lets_the_deployment_fail() -> None:
     assert not plan.withdrawals
 
 
-def test_a_template_that_keeps_its_documents_takes_nothing() -> None:
+def test_a_template_that_keeps_its_documents_withdraws_nothing() -> None:
     """Names with template actions are recognized by the text around the actions."""
     template = {"projectsveltos.io/template": "ok"}
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: one-{{ .Cluster.metadata.name }}\n  namespace: app\n"
@@ -277,7 +277,7 @@ class _Forbidding(MemoryCluster):
         return super().get(key)
 
 
-def test_content_that_may_not_be_read_is_no_nothing() -> None:
+def test_forbidden_content_is_still_withdrawn() -> None:
     """The resources of a removed reference are withdrawn, even if the user may not read the reference's target."""
     cluster = _Forbidding.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
@@ -312,7 +312,7 @@ class _ListingOnly(MemoryCluster):
         return super().get(key)
 
 
-def test_a_role_that_may_only_list_is_told_what_goes() -> None:
+def test_a_role_that_may_only_list_sees_withdrawals() -> None:
     """In the controller's pod, the plan has the same numbers as on a laptop."""
     cluster = _ListingOnly.of([*TWO, profile("a", "b"), deployed(WEST, "one", "two")])
     plan = plan_of(sample_state([profile("a")]), [*cluster.objects.values()])
@@ -359,7 +359,7 @@ def test_content_is_deployed_by_the_profile_as_it_is_live(fields: dict[str, Any]
 
 
 @pytest.mark.parametrize("mode", ["DryRun", "OneTime"])
-def test_content_of_a_live_profile_that_does_not_deploy_takes_nothing(mode: str) -> None:
+def test_content_of_a_profile_that_does_not_deploy_withdraws_nothing(mode: str) -> None:
     """The live profile is in DryRun or OneTime."""
     live = [WEST, config_map("a", "one", "two"), profile("a", syncMode=mode), deployed(WEST, "one", "two")]
     plan = planned([config_map("a", "one")], live, Selection(resources=("ConfigMap/default/a",)))
@@ -368,7 +368,7 @@ def test_content_of_a_live_profile_that_does_not_deploy_takes_nothing(mode: str)
 
 @pytest.mark.parametrize("state", ["FailedNonRetriable", "Failed", "Provisioning"])
 @pytest.mark.parametrize("mode", ["Continuous", "OneTime"])
-def test_what_runs_after_a_failed_deployment_is_uncertain(state: str, mode: str) -> None:
+def test_resources_after_a_failed_deployment_are_uncertain(state: str, mode: str) -> None:
     """No ClusterConfiguration lists the resources, and the deployment continues once the missing ConfigMap exists."""
     live = [WEST, profile("a", syncMode=mode), summary(WEST, state, policyRefs=[{}], syncMode=mode)]
     plan = planned([config_map("a", "one")], live)
@@ -379,13 +379,13 @@ def test_what_runs_after_a_failed_deployment_is_uncertain(state: str, mode: str)
     assert not planned([config_map("a", "one")], settled).uncertainties
 
 
-def test_a_deployment_that_goes_on_failing_is_certain() -> None:
+def test_a_deployment_that_still_fails_is_certain() -> None:
     """The deployment withdraws nothing while the target of the other reference is missing."""
     live = [WEST, profile("a", "gone"), summary(WEST, "FailedNonRetriable", policyRefs=[{}])]
     assert not planned([config_map("a", "one")], live).uncertainties
 
 
-def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused() -> None:
+def test_a_prerequisite_of_a_paused_dependent_is_where_its_status_says() -> None:
     """The paused profile depended on the prerequisite when it was paused; its spec no longer does."""
     listed = {"apiVersion": "lib.projectsveltos.io/v1beta1", "kind": "SveltosCluster", "namespace": "default"}
     status = {"status": {"matchingClusters": [{**listed, "name": "west"}]}}
@@ -396,7 +396,7 @@ def test_a_prerequisite_stands_where_its_status_says_while_a_dependent_is_paused
     assert own(plan) == [("west", {"two"})]
 
 
-def test_a_document_that_moves_between_two_sources_is_gone_for_a_moment() -> None:
+def test_a_document_that_moves_between_two_sources_is_deleted_for_a_moment() -> None:
     """Both ConfigMaps are written, one after the other; the profile refers to both throughout."""
     live = [WEST, config_map("a", "one", "two"), config_map("b", "three"), profile("a", "b")]
     live.append(deployed(WEST, "one", "two", "three"))

@@ -24,12 +24,12 @@ KEYS = frozenset(
 )
 
 
-def test_nothing_named_is_everything() -> None:
+def test_no_name_selects_everything() -> None:
     """Without a name the whole sample is selected."""
     assert resolve(Selection(), KEYS) == KEYS
 
 
-def test_a_namespace_alone_is_its_content_and_clusters() -> None:
+def test_a_namespace_selects_its_content_and_clusters() -> None:
     """`--namespace` alone selects ConfigMaps, Secrets and clusters there, and no Profile."""
     assert resolve(Selection(namespaces=("team-a",)), KEYS) == {OTHER_DATABASE, WEST_CAPI}
 
@@ -110,28 +110,28 @@ def test_a_kind_that_a_policy_adds_can_be_named() -> None:
     assert resolve(Selection(resources=("resourcequotas/compute",)), KEYS | {quota}) == {quota}
 
 
-def test_a_name_that_fits_nothing_names_the_nearest() -> None:
+def test_an_unknown_name_suggests_the_nearest() -> None:
     """A typing error selects nothing, and the message has the right name."""
     with pytest.raises(NotFoundError, match="--clusterprofile guestbok") as caught:
         resolve(Selection(clusterprofiles=("guestbok",)), KEYS)
     assert "guestbook" in caught.value.hint
 
 
-def test_a_namespace_that_fits_nothing_names_the_nearest() -> None:
+def test_an_unknown_namespace_suggests_the_nearest() -> None:
     """A namespace without objects in the sample is an error."""
     with pytest.raises(NotFoundError, match="tean-a") as caught:
         resolve(Selection(namespaces=("tean-a",)), KEYS)
     assert "team-a" in caught.value.hint
 
 
-def test_an_unknown_kind_names_the_nearest() -> None:
+def test_an_unknown_kind_suggests_the_nearest() -> None:
     """An unknown kind is an error, not an empty selection."""
     with pytest.raises(NotFoundError, match="no such kind") as caught:
         resolve(Selection(resources=("clusterprofil/guestbook",)), KEYS)
     assert "ClusterProfile" in caught.value.hint
 
 
-def test_what_sveltos_reports_is_never_selected() -> None:
+def test_reports_of_sveltos_are_never_selected() -> None:
     """The inventory cannot be rolled back, even by name."""
     with pytest.raises(UsageError, match="never rolled back"):
         resolve(Selection(resources=("clustersummary/default/x",)), KEYS)
@@ -150,14 +150,14 @@ def test_a_namespace_that_contradicts_another_is_refused() -> None:
         resolve(Selection(namespaces=("team-b",), profiles=("team-a/base",)), KEYS)
 
 
-def test_a_kind_that_the_sample_could_not_read_is_said_so() -> None:
+def test_a_kind_missing_in_the_sample_is_reported() -> None:
     """An object of a missing kind is not just "no such object"."""
     missing = IncompleteKind(kinds.EVENT_TRIGGER, Substitute.MISSING, IncompleteReason.FORBIDDEN)
     with pytest.raises(NotFoundError, match="could not read EventTrigger"):
         resolve(Selection(resources=("eventtrigger/deploy",)), KEYS, incomplete=(missing,))
 
 
-def test_a_kind_without_objects_is_said_so() -> None:
+def test_a_kind_without_objects_is_reported() -> None:
     """If there are no candidates, the hint lists none."""
     with pytest.raises(NotFoundError) as caught:
         resolve(Selection(resources=("set/x",)), KEYS)

@@ -60,8 +60,8 @@ def test_a_long_plan_fits_80_columns() -> None:
     assert text.split() == whole.split()
 
 
-def test_what_a_person_must_know_comes_last() -> None:
-    """After the steps: refusals with reasons, each withdrawal, the clusters that are reached, the counts."""
+def test_refusals_and_withdrawals_come_last() -> None:
+    """The order after the steps is: refusals with reasons, withdrawals, affected clusters, and counts."""
     lines = plan_text(_plan(), columns=0).splitlines()
     last_step = max(place for place, line in enumerate(lines) if line.startswith("  53 "))
     tail = lines[last_step + 3 :]
@@ -76,7 +76,7 @@ def test_what_a_person_must_know_comes_last() -> None:
     assert tail[-1] == "plan: 39 update, 14 hold, 1 refuse, 1 not in the sample and left alone"
 
 
-def test_a_step_says_what_sveltos_will_do() -> None:
+def test_a_step_names_the_effects_in_sveltos() -> None:
     """Effects name the profiles and the number of clusters; the document names every cluster."""
     plan = _plan()
     lines = plan_text(plan, columns=0).splitlines()
@@ -96,7 +96,7 @@ def test_a_step_says_what_sveltos_will_do() -> None:
     assert document["reaches"] == [f"fleet/sveltos--prod-eu-west-{number:02}" for number in range(_CLUSTERS)]
 
 
-def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
+def test_steps_name_only_exceptions_of_the_dry_run() -> None:
     """A successful dry run has no line at its step; the last lines count."""
     plan = _plan()
     steps = [
@@ -114,7 +114,7 @@ def test_only_the_exceptions_of_the_trial_are_said_at_each_step() -> None:
     assert "tried on the server: 39 ok, 14 not tried" in text
 
 
-def test_hundreds_of_losses_are_counted_and_none_is_lost() -> None:
+def test_hundreds_of_withdrawals_are_counted() -> None:
     """Similar withdrawals share a line, few are named one by one, and the JSON has each of them."""
     withdraws = [
         *(_loss("web", number, entries) for number, entries in enumerate([2] * 200 + [0] * 5)),
@@ -149,7 +149,7 @@ def _loss(profile: str, number: int, resources: int | None) -> Withdrawal:
     return Withdrawal(by, _ref(number), WithdrawalCause.ENDED, deployed=deployed)
 
 
-def test_a_kind_that_may_not_be_read_is_said() -> None:
+def test_a_forbidden_kind_is_reported() -> None:
     """The plan says which kinds could not be read."""
     live = replace(live_state([_stack(0, "2")]), unread=frozenset({kinds.CLUSTER_PROFILE}))
     plan = plan_of([_stack(0, "1")], live)
@@ -157,7 +157,7 @@ def test_a_kind_that_may_not_be_read_is_said() -> None:
     assert plan_document(plan)["unread"] == [str(kinds.CLUSTER_PROFILE)]
 
 
-def test_names_from_outside_cannot_drive_the_terminal() -> None:
+def test_escape_sequences_are_escaped() -> None:
     """An escape sequence in a server's message is escaped."""
     plan = _plan()
     failed = replace(plan.writes[0], dry_run=DryRunResult(Outcome.FAILED, "no \x1b[2J"))
@@ -176,7 +176,7 @@ def test_a_long_report_fits_80_columns() -> None:
     assert text.endswith("rollback: 20 applied, 1 failed, 32 not tried\n")
 
 
-def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
+def test_a_word_longer_than_the_terminal_is_wrapped() -> None:
     """A name of 253 characters on a narrow terminal."""
     name = "x" * 253
     live = alive(custom(Kind("lib.projectsveltos.io", "EventSource"), name, {"collectResources": False}))
@@ -186,7 +186,7 @@ def test_a_word_longer_than_the_terminal_is_broken_and_not_lost() -> None:
     assert text.count("x") >= 253
 
 
-def test_the_question_says_where_and_the_worst_of_it() -> None:
+def test_the_question_names_deletions_and_withdrawals() -> None:
     """The question names deletions and losing clusters apart from the number of writes."""
     plan = _plan()
     where = f"In {plan.cluster.context} ({plan.cluster.server})"

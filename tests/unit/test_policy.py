@@ -71,7 +71,7 @@ def _example(file: Path) -> list[JsonObject]:
 
 
 @pytest.mark.parametrize("file", sorted(MANIFESTS.glob("**/*.yaml")), ids=lambda file: file.name)
-def test_no_manifest_has_a_key_that_could_be_taken_for_the_readers_own(file: Path) -> None:
+def test_placeholder_keys_of_manifests_are_refused(file: Path) -> None:
     """A Snapshot with the placeholder key of the manifests is refused, and the message says what to do."""
     content = file.read_text()
     assert not [key for key in EXAMPLE_KEYS if key in content]
@@ -132,7 +132,7 @@ def test_absent_and_null_fields_have_defaults(spec: dict[str, Any] | None) -> No
     assert policy.from_resource({**snapshot(), "spec": spec}) == Policy("hourly")
 
 
-def test_what_a_server_adds_is_no_problem() -> None:
+def test_fields_of_a_server_are_accepted() -> None:
     """Metadata and status may hold anything."""
     document = snapshot(schedule="@hourly") | {
         "metadata": {"name": "hourly", "uid": "1", "managedFields": [], "finalizers": ["x"]},
@@ -153,14 +153,14 @@ def test_what_a_server_adds_is_no_problem() -> None:
         ({"mode": "redact", "recipients": []}, True, SecretsMode.REDACT),
     ],
 )
-def test_whether_the_policy_says_how_secrets_are_kept(secrets: Any, mode: SecretsMode, *, given: bool) -> None:
+def test_whether_the_policy_sets_the_mode_of_secrets(secrets: Any, mode: SecretsMode, *, given: bool) -> None:
     """An archive keeps its mode unless a mode or recipients are named."""
     read = policy.from_resource(snapshot(secrets=secrets))
 
     assert (read.secrets_set, read.secrets_mode) == (given, mode)
 
 
-def test_recipients_are_sorted_and_told_once() -> None:
+def test_recipients_are_sorted_and_unique() -> None:
     """The order in the file does not matter."""
     ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@host"
 
@@ -209,7 +209,7 @@ def test_durations_of_retention(within: str) -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
-def test_what_is_no_object(document: object) -> None:
+def test_documents_that_are_no_object(document: object) -> None:
     """A document of another form is refused."""
     with pytest.raises(InputError, match=r"expected a Snapshot of utils\.projectsveltos\.io/v1beta1, found"):
         policy.from_resource(document)
@@ -247,7 +247,7 @@ def test_another_kind(fields: dict[str, Any], found: str) -> None:
         ({"spec": "x"}, "spec: must be an object, not a string"),
     ],
 )
-def test_around_the_spec(fields: dict[str, Any], expected: str) -> None:
+def test_fields_outside_the_spec(fields: dict[str, Any], expected: str) -> None:
     """Name, version and form are validated; the message begins with the path of the field."""
     assert any(line.startswith(expected) for line in problems(snapshot() | fields))
 
@@ -351,7 +351,7 @@ def test_fields_of_the_spec(spec: dict[str, Any], expected: str) -> None:
     assert any(line.startswith(expected) for line in told), told
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     """All problems of a file can be corrected at once."""
     told = problems(
         snapshot(schedule="x", storage="x", suspend=1, secrets={"mode": "x"}, push={"url": "x"}, retention={"keep": 1})

@@ -27,8 +27,8 @@ _PROXY = "http://proxy.example.com:3128"
         ("https://api.example.com", {"HTTPS_PROXY": "socks5://proxy:1080"}, "socks5://proxy:1080"),
     ],
 )
-def test_which_variable_counts(url: str, environment: dict[str, str], proxy: str) -> None:
-    """By the scheme of the server; upper case first; a proxy without a scheme is one of http."""
+def test_environment_variables(url: str, environment: dict[str, str], proxy: str) -> None:
+    """The scheme of the server selects the variable. Upper case takes precedence. A proxy without a scheme is http."""
     assert proxy_for(url, environment) == proxy
 
 
@@ -36,7 +36,7 @@ def test_which_variable_counts(url: str, environment: dict[str, str], proxy: str
     "url", ["https://127.0.0.1:6443", "https://127.9.8.7", "https://[::1]:6443", "https://localhost:6443"]
 )
 def test_loopback_is_reached_directly(url: str) -> None:
-    """A cluster of kind, k3d or a tunnel is on this machine, where the proxy is not."""
+    """A cluster of kind or k3d, or a tunnel, is on this machine and cannot be reached through the proxy."""
     assert proxy_for(url, {"HTTPS_PROXY": _PROXY}) == ""
 
 
@@ -71,14 +71,14 @@ def test_loopback_is_reached_directly(url: str) -> None:
         ("localhost.example", "localhost", True),  # by the rule of loopback
     ],
 )
-def test_what_no_proxy_means(no_proxy: str, host: str, *, direct: bool) -> None:
-    """Domains with those below them, addresses, networks, each with or without a port."""
-    found = proxy_for(f"https://{host}", {"HTTPS_PROXY": _PROXY, "NO_PROXY": no_proxy})
-    assert found == ("" if direct else _PROXY)
+def test_no_proxy(no_proxy: str, host: str, *, direct: bool) -> None:
+    """Entries are domains with their subdomains, addresses and networks, each with or without a port."""
+    proxy = proxy_for(f"https://{host}", {"HTTPS_PROXY": _PROXY, "NO_PROXY": no_proxy})
+    assert proxy == ("" if direct else _PROXY)
 
 
 def test_a_proxy_is_named_without_its_password() -> None:
-    """Messages are copied into tickets."""
+    """The password is left out, because users copy messages into tickets."""
     assert without_credentials("http://me:secret@proxy:3128") == "http://proxy:3128"
     assert without_credentials("me:secret@proxy:3128") == "proxy:3128"
     assert without_credentials("http://proxy:3128") == "http://proxy:3128"

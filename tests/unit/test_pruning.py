@@ -1,4 +1,4 @@
-"""Retention on a real archive: what goes, what plain git sees afterwards, and what the chain of samples tells."""
+"""Pruning of a real archive: the removed tags, the repository as plain git sees it, and the record in later samples."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def _take(to: GitArchive, count: int = 1, trigger: Trigger = Trigger.SCHEDULE, t
 
 def _prune(of: GitArchive, rules: Rules = _TWO) -> list[Sample]:
     with of.writer() as writer:
-        return [one.sample for one in prune.prune(writer, rules) if not one.keep]
+        return [decision.sample for decision in prune.prune(writer, rules) if not decision.keep]
 
 
 def _sequences(of: GitArchive) -> list[int]:
-    return [one.metadata.sequence for one in of.samples()]
+    return [sample.metadata.sequence for sample in of.samples()]
 
 
 def _git(of: GitArchive, *arguments: str) -> str:
@@ -65,13 +65,13 @@ def _git(of: GitArchive, *arguments: str) -> str:
     return done.stdout
 
 
-def _told(samples: list[Sample]) -> str:
-    return pruned_text(PrunedSample(one.tag, one.tag_id) for one in samples)
+def _record_of(samples: list[Sample]) -> str:
+    return pruned_text(PrunedSample(sample.tag, sample.tag_id) for sample in samples)
 
 
 @pytest.mark.parametrize("refs", ["loose", "packed"])
-def test_tags_go_and_the_history_stays(hourly: GitArchive, refs: str) -> None:
-    """Loose or packed: the tags are gone, the commits are not, and git finds nothing wrong."""
+def test_pruning_removes_tags_and_keeps_commits(hourly: GitArchive, refs: str) -> None:
+    """Pruning removes loose and packed tags. The commits stay, and git reports no damage."""
     _take(hourly, 6)
     commits = _git(hourly, "rev-list", "hourly")
     if refs == "packed":
@@ -79,7 +79,7 @@ def test_tags_go_and_the_history_stays(hourly: GitArchive, refs: str) -> None:
 
     gone = _prune(hourly)
 
-    assert [one.metadata.sequence for one in gone] == [1, 2, 3, 4]
+    assert [sample.metadata.sequence for sample in gone] == [1, 2, 3, 4]
     assert _sequences(hourly) == [5, 6]
     assert len(_git(hourly, "tag", "-l").split()) == 2
     assert _git(hourly, "rev-list", "hourly") == commits
@@ -87,31 +87,31 @@ def test_tags_go_and_the_history_stays(hourly: GitArchive, refs: str) -> None:
     assert _git(hourly, "status", "--porcelain") == ""
 
 
-def test_the_next_sample_tells_what_was_taken(hourly: GitArchive) -> None:
-    """Count and digest of all that went since the last sample, once; and Previous names the sample before."""
+def test_the_next_sample_records_the_removed_samples(hourly: GitArchive) -> None:
+    """One sample has the count and digest of all removed samples. `Previous` names the newest sample before."""
     _take(hourly, 6)
     gone = _prune(hourly, Rules(Retention(keep_last=4))) + _prune(hourly)
     last = hourly.samples()[-1]
 
     first, second = _take(hourly), _take(hourly)
 
-    assert first.metadata.pruned == _told(gone)
+    assert first.metadata.pruned == _record_of(gone)
     assert first.metadata.previous == last.tag_id
     assert (second.metadata.pruned, second.metadata.previous) == ("", first.tag_id)
-    assert [one.metadata.sequence for one in _prune(hourly)] == [5, 6]
+    assert [sample.metadata.sequence for sample in _prune(hourly)] == [5, 6]
 
 
 def test_pruning_twice_removes_nothing_more(hourly: GitArchive) -> None:
-    """And does not add to the record."""
+    """The second prune does not add to the record."""
     _take(hourly, 5)
     gone = _prune(hourly)
 
     assert _prune(hourly) == []
-    assert _take(hourly).metadata.pruned == _told(gone)
+    assert _take(hourly).metadata.pruned == _record_of(gone)
 
 
-def test_a_limit_on_a_fresh_archive_takes_the_first_sample(tmp_path: Path) -> None:
-    """SVELTOS.md §6 defect 1: with a limit set, the old feature never took any; pruning comes after the new sample."""
+def test_a_limit_does_not_prevent_the_first_sample(tmp_path: Path) -> None:
+    """SVELTOS.md §6 defect 1: with a limit, the old feature never took a sample. gitsnap prunes after the capture."""
     fresh = archive.create_archive(tmp_path, "hourly")
     assert _prune(fresh) == []
 
@@ -124,8 +124,8 @@ def test_a_limit_on_a_fresh_archive_takes_the_first_sample(tmp_path: Path) -> No
     assert kept == [[1], [1, 2], [2, 3], [3, 4]]
 
 
-def test_marks_and_rollbacks_hold_samples(hourly: GitArchive) -> None:
-    """A mark is a ref beside the tag; taken away, retention has its way."""
+def test_marks_and_unfinished_rollbacks_keep_samples(hourly: GitArchive) -> None:
+    """A mark is a ref beside the tag. Without the mark, retention applies to the sample again."""
     _take(hourly, 6)
     first, second = hourly.samples()[:2]
     _take(hourly, trigger=Trigger.BEFORE_ROLLBACK, target=second.tag_id)
@@ -149,7 +149,7 @@ def test_marks_and_rollbacks_hold_samples(hourly: GitArchive) -> None:
 
 
 def test_the_newest_is_never_removed(hourly: GitArchive) -> None:
-    """Not even where a caller asks for it."""
+    """A request to remove the newest sample is an error."""
     newest = _take(hourly, 2)
 
     with hourly.writer() as writer, pytest.raises(ArchiveError, match="newest"):
@@ -157,21 +157,21 @@ def test_the_newest_is_never_removed(hourly: GitArchive) -> None:
     assert hourly.samples()[-1] == newest
 
 
-def test_only_what_was_confirmed_is_removed(hourly: GitArchive) -> None:
-    """A sample that a later one pushes out in the meantime waits for the next time."""
+def test_only_confirmed_samples_are_removed(hourly: GitArchive) -> None:
+    """A sample that became surplus after the confirmation is kept until the next prune."""
     _take(hourly, 4)
-    shown = {one.sample.tag for one in prune.plan(hourly, _TWO) if not one.keep}
+    shown = {decision.sample.tag for decision in prune.plan(hourly, _TWO) if not decision.keep}
     _take(hourly)
 
     with hourly.writer() as writer:
         decisions = prune.prune(writer, _TWO, only=shown)
 
-    assert [one.keep for one in decisions] == [False, False, True, True, True]
+    assert [decision.keep for decision in decisions] == [False, False, True, True, True]
     assert decisions[2].reasons == ("not confirmed",)
 
 
-def test_nothing_is_removed_where_one_tag_is_held(hourly: GitArchive) -> None:
-    """All or nothing; a lock that nobody holds any more is cleared the next time, and the record stays right."""
+def test_a_locked_tag_prevents_every_removal(hourly: GitArchive) -> None:
+    """All tags are removed or none. The next writer removes a stale lock file, and the record stays correct."""
     _take(hourly, 5)
     lock = Path(hourly.location) / ".git" / "refs" / "tags" / f"{hourly.samples()[1].tag}.lock"
     lock.touch()
@@ -179,17 +179,17 @@ def test_nothing_is_removed_where_one_tag_is_held(hourly: GitArchive) -> None:
     with pytest.raises(ConflictError, match="Run the command again"):
         _prune(hourly)
     assert _sequences(hourly) == [1, 2, 3, 4, 5]
-    untold = _take(hourly)
-    assert not lock.exists()  # git waited for it, so that it is old by now, and nobody has it open
+    after_failure = _take(hourly)
+    assert not lock.exists()  # The lock file is old after the wait of git, and no process has it open.
     gone = _prune(hourly)
 
-    assert untold.metadata.pruned == ""
-    assert [one.metadata.sequence for one in gone] == [1, 2, 3, 4]
-    assert _take(hourly).metadata.pruned == _told(gone)
+    assert after_failure.metadata.pruned == ""
+    assert [sample.metadata.sequence for sample in gone] == [1, 2, 3, 4]
+    assert _take(hourly).metadata.pruned == _record_of(gone)
 
 
-def test_without_git_nothing_is_removed(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The missing program is named."""
+def test_a_missing_git_removes_nothing(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the missing program."""
     _take(hourly, 5)
     monkeypatch.setenv("PATH", "")
 
@@ -198,10 +198,10 @@ def test_without_git_nothing_is_removed(hourly: GitArchive, monkeypatch: pytest.
     assert _sequences(hourly) == [1, 2, 3, 4, 5]
 
 
-def test_hooks_and_settings_of_the_machine_are_not_obeyed(
+def test_hooks_and_global_settings_are_ignored(
     hourly: GitArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hook in a clone, or a global configuration, has no say in a removal."""
+    """Hooks of the repository and the global configuration of git do not affect a removal."""
     _take(hourly, 3)
     hooks = Path(hourly.location) / ".git" / "hooks"
     hooks.mkdir(exist_ok=True)
@@ -217,10 +217,8 @@ def test_hooks_and_settings_of_the_machine_are_not_obeyed(
 
 
 @pytest.mark.parametrize("at", ["record", "transaction", "half", "after"])
-def test_killed_at_any_point_the_record_covers_what_is_gone(
-    hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, at: str
-) -> None:
-    """Before the record, before the removal, in the middle of it and after: the next sample tells exactly what went."""
+def test_a_prune_killed_at_any_point_is_recorded(hourly: GitArchive, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """A kill before the record, or before, during or after the removal: the next sample records the removed samples."""
     _take(hourly, 6)
     before = list(hourly.samples())
     remove, delete = removal.remove, removal._delete
@@ -241,32 +239,32 @@ def test_killed_at_any_point_the_record_covers_what_is_gone(
         patch.setattr(removal, "_delete", killed_while)
         with pytest.raises(KilledError):
             _prune(hourly)
-    gone = [one for one in before if one not in hourly.samples()]
+    gone = [sample for sample in before if sample not in hourly.samples()]
     assert len(gone) == {"record": 0, "transaction": 0, "half": 2, "after": 4}[at]
 
-    told = _take(hourly)
+    following = _take(hourly)
     rest = _prune(hourly)
 
-    assert told.metadata.pruned == _told(gone)
-    assert _take(hourly).metadata.pruned == _told(rest)
+    assert following.metadata.pruned == _record_of(gone)
+    assert _take(hourly).metadata.pruned == _record_of(rest)
     assert _sequences(hourly) == [6, 7, 8]
 
 
-def test_a_killed_process_leaves_no_gap(hourly: GitArchive) -> None:
-    """kill -9 at twelve moments: every tag that is gone is told of by exactly one sample, and nothing needs mending."""
+def test_a_killed_process_leaves_no_unrecorded_tag(hourly: GitArchive) -> None:
+    """kill -9 at twelve moments: exactly one sample records each removed tag, and the archive needs no repair."""
     _take(hourly, 4)
-    seen = {one.tag_id: one for one in hourly.samples()}
-    told: list[str] = []
+    seen = {sample.tag_id: sample for sample in hourly.samples()}
+    records: list[str] = []
     gone_by_now: set[str] = set()
     for turn in range(12):
         _take(hourly, 2)
-        seen.update({one.tag_id: one for one in hourly.samples()})
+        seen.update({sample.tag_id: sample for sample in hourly.samples()})
         _kill_a_prune(hourly, after=0.1 + turn * 0.05)
-        gone = {tag_id for tag_id in seen if tag_id not in {one.tag_id for one in hourly.samples()}} - gone_by_now
+        gone = {tag_id for tag_id in seen if tag_id not in {sample.tag_id for sample in hourly.samples()}} - gone_by_now
         newest = _take(hourly)
         seen[newest.tag_id] = newest
-        told.append(newest.metadata.pruned)
-        assert newest.metadata.pruned == _told([seen[tag_id] for tag_id in gone])
+        records.append(newest.metadata.pruned)
+        assert newest.metadata.pruned == _record_of([seen[tag_id] for tag_id in gone])
         gone_by_now |= gone
 
     assert _git(hourly, "fsck", "--strict", "--full", "--no-dangling") == ""
@@ -275,8 +273,8 @@ def test_a_killed_process_leaves_no_gap(hourly: GitArchive) -> None:
     assert len(_sequences(hourly)) == 2
 
 
-def test_a_git_that_outlives_its_gitsnap_holds_the_lock(hourly: GitArchive, tmp_path: Path) -> None:
-    """The next writer waits for it, instead of taking its lock files for leftovers."""
+def test_a_git_that_outlives_gitsnap_holds_the_lock(hourly: GitArchive, tmp_path: Path) -> None:
+    """The next writer waits for this git, and does not remove its lock files as stale."""
     _take(hourly, 3)
     slow, entered, go_on = tmp_path / "bin" / "git", tmp_path / "entered", tmp_path / "go-on"
     slow.parent.mkdir()
@@ -293,14 +291,14 @@ def test_a_git_that_outlives_its_gitsnap_holds_the_lock(hourly: GitArchive, tmp_
 
     with pytest.raises(ConflictError), hourly.writer(patience=0.3):
         pass
-    remove_abandoned_folders()  # as each start of gitsnap does: git still needs the one it runs in
+    remove_abandoned_folders()  # Each start of gitsnap does so. git still needs its working folder.
     go_on.touch()
     with hourly.writer(patience=10) as writer:
-        assert [one.metadata.sequence for one in writer.samples()] == [2, 3]
+        assert [sample.metadata.sequence for sample in writer.samples()] == [2, 3]
 
 
-def test_no_tag_comes_back_beside_pack_refs(hourly: GitArchive) -> None:
-    """`git pack-refs` of an operator, all the while: what is removed stays so, and what stays is seen."""
+def test_no_removed_tag_returns_during_pack_refs(hourly: GitArchive) -> None:
+    """During `git pack-refs` of an operator, removed tags stay removed, and kept tags stay visible."""
     stop = threading.Event()
 
     def pack() -> None:
@@ -311,8 +309,8 @@ def test_no_tag_comes_back_beside_pack_refs(hourly: GitArchive) -> None:
     packing.start()
     try:
         for _ in range(15):
-            _until_it_works(lambda: _take(hourly, 3))
-            _until_it_works(lambda: _prune(hourly))
+            _retry(lambda: _take(hourly, 3))
+            _retry(lambda: _prune(hourly))
     finally:
         stop.set()
         packing.join()
@@ -323,8 +321,8 @@ def test_no_tag_comes_back_beside_pack_refs(hourly: GitArchive) -> None:
     assert len(_git(hourly, "for-each-ref", "refs/tags").splitlines()) == 2
 
 
-def _until_it_works(attempt: Callable[[], object]) -> None:
-    """A ref that is being packed is locked for a moment, and git says so."""
+def _retry(attempt: Callable[[], object]) -> None:
+    """Repeat the attempt while git reports that a ref is locked by `git pack-refs`."""
     for _ in range(100):
         try:
             attempt()
@@ -339,7 +337,7 @@ def _kill_a_prune(of: GitArchive, *, after: float) -> None:
     process.kill()
     process.wait()
     with of.writer(patience=10):
-        pass  # its git may go on for a moment, and holds the lock
+        pass  # The git of the killed process may still run, and holds the lock.
     _make_locks_old(of)
 
 

@@ -112,7 +112,7 @@ def test_every_row_of_the_table_is_reached() -> None:
         assert any(meaning.reason in error.message and error.hint == meaning.hint for error in raised), meaning.reason
 
 
-def test_the_server_s_words_come_first_and_refs_in_one_line() -> None:
+def test_the_output_of_the_server_comes_first_and_refs_share_a_line() -> None:
     """The message has the output of a hook, and does not list a thousand refused refs."""
     refs = "".join(f"!\tabc:refs/tags/h/{number:04}\t[remote rejected] (hook declined)\n" for number in range(1000))
     printed = (

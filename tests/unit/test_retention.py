@@ -104,12 +104,12 @@ def test_a_limit_of_n_keeps_exactly_n() -> None:
     assert _kept(every(_HOUR, 4), Rules(Retention(keep_last=0))) == [1, 2, 3, 4]
 
 
-def test_names_in_local_time_mean_nothing() -> None:
+def test_names_in_local_time_do_not_count() -> None:
     """SVELTOS.md §6 defect 17: the old retention took local names for UTC, and lost order when clocks went back."""
     rome = ZoneInfo("Europe/Rome")
     back = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 in Rome, and an hour later 02:30 once more
     samples = [sample(number, back + (number - 1) * _HOUR) for number in (1, 2, 3)]
-    assert [one.metadata.time.astimezone(rome).hour for one in samples] == [2, 2, 3]
+    assert [sample.metadata.time.astimezone(rome).hour for sample in samples] == [2, 2, 3]
 
     assert _kept(samples, Rules(Retention(keep_hourly=2), "Europe/Rome")) == [2, 3]
     assert _kept(samples, Rules(Retention(keep_hourly=3), "Europe/Rome")) == [1, 2, 3]
@@ -151,7 +151,7 @@ def test_within_longer_than_the_calendar_keeps_all() -> None:
     assert _kept(every(_DAY, 3), Rules(Retention(keep_within="99999y"))) == [1, 2, 3]
 
 
-def test_what_nobody_scheduled_is_kept_and_not_counted() -> None:
+def test_unscheduled_samples_are_kept_and_not_counted() -> None:
     """Manual samples do not count as scheduled ones."""
     samples = [*every(_HOUR, 4), sample(5, NOON + 5 * _HOUR, Trigger.MANUAL)]
 
@@ -161,7 +161,7 @@ def test_what_nobody_scheduled_is_kept_and_not_counted() -> None:
     assert decisions[4].reasons == ("newest sample", "not scheduled")
 
 
-def test_an_unfinished_rollback_holds_what_it_goes_back_to() -> None:
+def test_an_unfinished_rollback_keeps_its_target() -> None:
     """Until a sample after a rollback exists."""
     samples = every(_HOUR, 6)
     before = sample(7, NOON + 7 * _HOUR, Trigger.BEFORE_ROLLBACK, target=samples[1].tag_id)
@@ -188,7 +188,7 @@ def test_a_mark_holds() -> None:
     ("retention", "zone"),
     [(Retention(keep_within="7 days"), "UTC"), (Retention(keep_last=-1), "UTC"), (Retention(), "Mars/Olympus")],
 )
-def test_rules_that_mean_nothing(retention: Retention, zone: str) -> None:
+def test_invalid_rules(retention: Retention, zone: str) -> None:
     """Invalid rules are refused before any decision."""
     with pytest.raises(InputError):
         Rules(retention, zone)
@@ -207,7 +207,7 @@ def _removed(samples: list[Sample], *, now: datetime, rules: Rules = _MONTH) -> 
 
 
 @pytest.mark.parametrize("rules", [_MONTH, Rules(Retention(keep_last=2, keep_within="30d"))])
-def test_a_sample_of_the_future_is_nothing_to_measure_from(rules: Rules) -> None:
+def test_a_future_sample_stops_the_window(rules: Rules) -> None:
     """Every correct sample would be older than the window; instead nothing is removed, with a reason."""
     samples = every(_HOUR, 50)
     now = samples[-1].time + _HOUR
@@ -229,7 +229,7 @@ def test_a_clock_that_is_still_wrong_is_recognised_by_the_leap() -> None:
         assert "was the clock wrong" in doubt(samples, _MONTH, now=samples[-1].time)
 
 
-def test_after_the_clock_was_right_again_retention_goes_on() -> None:
+def test_retention_continues_after_the_clock_is_corrected() -> None:
     """A sample of the future among the others stays, and nothing else is kept for its sake."""
     samples = every(_DAY, 50)
     samples.append(sample(51, samples[-1].time + timedelta(days=900)))

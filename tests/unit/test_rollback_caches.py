@@ -1,4 +1,4 @@
-"""Sveltos reads labels and selectors from caches that lag behind each other: an add-on went so on a real controller.
+"""Sveltos reads labels and selectors from caches with different lags. A real controller lost an add-on in this way.
 
 The plan was: hold the profile, write the label, write the profile. The controller had the released profile and the old
 label.
@@ -111,7 +111,7 @@ CLUSTERS_LATE, PROFILES_LATE = {"SveltosCluster": 2.0}, {"ClusterProfile": 2.0}
 @pytest.mark.parametrize("seconds", [60, 0])
 @pytest.mark.parametrize("lags", [CLUSTERS_LATE, PROFILES_LATE])
 @pytest.mark.parametrize(("sample", "live"), [TOGETHER, GROWING, UNPAUSED], ids=["held", "growing", "unpaused"])
-def test_neither_cache_may_lag_so_that_a_match_is_lost(
+def test_no_lag_of_a_cache_loses_a_match(
     sample: list[JsonObject], live: list[JsonObject], lags: dict[str, float], seconds: float
 ) -> None:
     """A held profile, a profile whose selector grows first, and a profile whose pause ends; also with --wait 0."""
@@ -124,7 +124,7 @@ def test_neither_cache_may_lag_so_that_a_match_is_lost(
     assert controller.deployed == {"p"}
 
 
-def test_the_way_back_waits_as_well() -> None:
+def test_a_revert_waits_as_well() -> None:
     """With `--atomic`: the profile is released once the labels are as before."""
     controller = Controller(MemoryCluster.of(TOGETHER[1]), CLUSTERS_LATE)
     plan = plan_of(sample_state(TOGETHER[0]), list(controller.api.objects.values()))
@@ -153,7 +153,7 @@ def test_one_pause_is_enough_for_all_profiles() -> None:
     assert controller.lost == []
 
 
-def test_nothing_is_waited_for_where_no_match_rests_on_the_label() -> None:
+def test_no_wait_if_no_match_depends_on_the_label() -> None:
     """A label that no selector of the plan reads, and a folder of YAML, which nobody watches."""
     live = [custom(kinds.SVELTOS_CLUSTER, "west", {}, "default", labels={"env": "a", "tier": "x"}), profile("a")]
     sample = [cluster("a"), profile(_ANY_ENV)]

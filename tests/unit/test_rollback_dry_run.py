@@ -64,13 +64,13 @@ def test_a_webhook_that_does_not_answer_is_a_problem_of_its_step() -> None:
     assert not second.failed
 
 
-def test_a_server_that_does_not_answer_ends_the_trial() -> None:
+def test_a_server_that_does_not_answer_ends_the_dry_run() -> None:
     """The outcome of every step is unknown then."""
     with pytest.raises(ClusterUnreachableError):
         _tried({"b": ClusterUnreachableError("connection refused")})
 
 
-def test_what_needs_a_step_that_failed_fails_too() -> None:
+def test_steps_that_need_a_failed_step_fail_too() -> None:
     """An object in a namespace that cannot be created fails as well."""
 
     class NoNamespaces(MemoryCluster):

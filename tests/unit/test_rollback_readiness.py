@@ -143,9 +143,7 @@ def world(sample: list[JsonObject], live: list[JsonObject], lag: float = 5.0, **
 @SITUATIONS
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize("lag", [0.0, 0.3, 20.0, 59.0])
-def test_nothing_is_lost_however_long_the_set_takes(
-    sample: list[JsonObject], live: list[JsonObject], lag: float, *, eager: bool
-) -> None:
+def test_a_slow_set_loses_nothing(sample: list[JsonObject], live: list[JsonObject], lag: float, *, eager: bool) -> None:
     """SVELTOS.md 10.1: the profile is held, and is released once the status of the set names the cluster."""
     sveltos, plan = world(sample, live, lag)
     sveltos.eager = eager
@@ -170,7 +168,7 @@ def test_without_waiting_the_add_ons_would_go(sample: list[JsonObject], live: li
     assert hasty.blocked
 
 
-def test_the_status_from_before_is_not_taken_for_that_of_the_end() -> None:
+def test_the_former_status_is_not_the_final_status() -> None:
     """Both statuses name the cluster, so the status in between must be seen before the label is restored."""
     _, plan = world(*LABEL_AND_SET)
     waits = [wait for step in plan.writes for wait in step.waits]
@@ -179,7 +177,7 @@ def test_the_status_from_before_is_not_taken_for_that_of_the_end() -> None:
 
 
 @SITUATIONS
-def test_at_the_limit_it_stays_held_and_the_same_command_goes_on(
+def test_at_the_limit_the_profile_stays_held_and_the_command_can_continue(
     sample: list[JsonObject], live: list[JsonObject]
 ) -> None:
     """While the controller is down, no profile that would lose a match is released; the rollback finishes later."""
@@ -235,7 +233,7 @@ def test_a_sveltos_that_never_reports_a_pause_is_waited_for_once() -> None:
     assert 15 <= sveltos.now < 20
 
 
-def test_what_never_comes_is_named() -> None:
+def test_a_wait_without_end_is_named() -> None:
     """The set, the cluster and the object to watch."""
     sveltos = Sveltos(MemoryCluster.of([west(env="a"), profile(), cluster_set("b") | {"status": {}}]), lag=0)
     sveltos.up = False
@@ -262,7 +260,7 @@ def test_an_undo_may_hold_what_the_rollback_held(tmp_path: Path) -> None:
     assert (sveltos.losses, sveltos.deployed) == (0, True)
 
 
-def test_what_is_taken_back_is_released_once_the_set_is_as_before() -> None:
+def test_a_reverted_profile_is_released_after_its_set_is_restored() -> None:
     """With `--atomic`: the last write fails, and the status must return to its former value."""
     sveltos, plan = world(*LABEL_AND_SET, lag=2.0)
 

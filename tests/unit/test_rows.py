@@ -152,7 +152,7 @@ def test_content_of_a_secret_is_never_shown() -> None:
     assert "port" not in "".join(raw.text for raw in comparison.raw_diffs("a", "b"))
 
 
-def test_only_the_clusters_that_a_change_reaches() -> None:
+def test_only_the_clusters_that_a_change_affects() -> None:
     """A reference without a namespace uses that of the cluster: a ConfigMap changes the clusters of its namespace."""
 
     def fleet(port: int) -> list[JsonObject]:
@@ -219,12 +219,12 @@ def test_releases(before: dict[str, Any], after: dict[str, Any], action: str, me
     assert actual[0][3].startswith(message)
 
 
-def test_a_release_that_was_stamped_anew_is_no_change() -> None:
+def test_a_release_with_a_new_time_is_no_change() -> None:
     """The time of the last upgrade is not part of the configuration."""
     assert rows(_helm(), _helm(time="2026-01-02T00:00:00Z")) == []
 
 
-def test_values_that_say_the_same_are_no_change() -> None:
+def test_equivalent_values_are_no_change() -> None:
     """Comments, order and quoting. Sveltos sees no change either, so the row would never go away."""
     assert rows(_helm(values="a: 1\nb: 2"), _helm(values="# why\nb: 2\na: 1")) == []
     assert rows(_helm(from_map="b: 1"), _helm(from_map="b: 1 # why")) == []
@@ -248,7 +248,7 @@ def test_changed_fields_are_named_three_at_most() -> None:
     ]
 
 
-def test_objects_that_enter_or_leave_the_referenced_ones() -> None:
+def test_objects_that_become_or_stop_being_referenced() -> None:
     """These objects are neither added nor deleted: they may have existed all the time."""
     without = [profile("p", {"policyRefs": []}), config_map("content", {"a": "b"})]
     with_it = [profile("p", {"policyRefs": [policy_ref("content")]}, W), config_map("content", {"a": "b"})]
@@ -289,7 +289,7 @@ def test_a_wider_scope_is_not_covered_before() -> None:
     assert [(entry.kind, entry.reason) for entry in comparison.not_comparable] == [(CONFIG_MAP, "not covered")]
 
 
-def test_another_fingerprint_key_cannot_tell() -> None:
+def test_another_fingerprint_key_hides_changes() -> None:
     """All fingerprints differ, but no Secret is reported as changed."""
     objects = [profile("p", {"policyRefs": [policy_ref("content", "Secret")]}, W), secret("content", {"a": "b"})]
     other = tree_info(mode=SecretsMode.REDACT, key_id="other")
@@ -300,7 +300,7 @@ def test_another_fingerprint_key_cannot_tell() -> None:
     assert [(entry.kind, entry.reason) for entry in comparison.not_comparable] == [(SECRET, "cannot tell")]
 
 
-def test_the_same_two_trees_give_the_samerows() -> None:
+def test_the_same_two_trees_have_the_same_rows() -> None:
     """The order of the objects in the response of the API server does not matter."""
     before = _stage(service("a"), service("b"), deployed="ab")
     after = _stage(service("a", 2), service("b", 2), deployed="ba")
@@ -312,7 +312,9 @@ def test_the_same_two_trees_give_the_samerows() -> None:
     assert [raw.text for raw in first.raw_diffs("a", "b")] == [raw.text for raw in second.raw_diffs("a", "b")]
 
 
-def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after: tuple[ResourceSelector, ...]) -> str:
+def _action_with_scopes(
+    objects: list[JsonObject], before: tuple[ResourceSelector, ...], after: tuple[ResourceSelector, ...]
+) -> str:
     """Return the action of the one object that only the newer side has."""
     trees = [build(objects if scope else [], info=tree_info(resources=scope)) for scope in (before, after)]
     key = ObjectKey.of(objects[0])
@@ -320,7 +322,7 @@ def _told(objects: list[JsonObject], before: tuple[ResourceSelector, ...], after
     return str(action[0])
 
 
-def test_what_another_scope_brings() -> None:
+def test_objects_of_another_scope() -> None:
     """The object is new if the older scope certainly covered it. Labels that it had before are unknown."""
     role = Kind("rbac.authorization.k8s.io", "Role")
     role_object = {
@@ -340,4 +342,4 @@ def test_what_another_scope_brings() -> None:
         ((everywhere,), (everywhere,), "added"),
         ((labelled,), (labelled,), "added"),
     ):
-        assert _told([role_object], before, after) == action
+        assert _action_with_scopes([role_object], before, after) == action

@@ -19,7 +19,7 @@ def _stage(
     return [*stage(content(text, kind=kind), *listed(*deployed)), summary(W, "p", Resources=state)]
 
 
-def test_what_was_lost_and_came_back_is_no_row() -> None:
+def test_a_resource_that_leaves_and_returns_to_the_inventory() -> None:
     """The resource runs all the time: no row when the inventory shrinks, and none when it grows again."""
     whole, shrunk = _stage("ab", "ab"), _stage("ab", "a", failed=True)
 
@@ -53,7 +53,7 @@ def test_a_profile_whose_first_deployment_fails() -> None:
     assert rows_by_name(failing, nothing) == [("a", "deleted", ""), ("b", "deleted", HAD_FAILED)]
 
 
-def test_the_raw_diff_shows_what_failed_whole() -> None:
+def test_the_raw_diff_shows_failed_documents() -> None:
     """The raw diff shows an added document, deployed or not."""
     comparison = compare(build(_stage("a", "a")), build(_stage("ab", "a", failed=True)))
 
@@ -98,7 +98,7 @@ def _helm(asked: str, deployed: str, *, failed: bool = False, **more: Any) -> li
     ]
 
 
-def test_a_release_that_a_failed_upgrade_took_out_of_the_inventory() -> None:
+def test_a_failed_upgrade_removes_a_release_from_the_inventory() -> None:
     """Sveltos lists deployed releases only: the upgrade is a change, the release is neither deleted nor added."""
     before, failing, after = _helm("1.0.0", "1.0.0"), _helm("2.0.0", "", failed=True), _helm("2.0.0", "2.0.0")
 

@@ -91,7 +91,7 @@ def test_a_patch_of_a_promotion() -> None:
     assert rows_by_name(_stage(plain), _stage(patched)) == [("a", "modified", message), ("b", "modified", message)]
 
 
-def test_a_failure_of_a_made_profile() -> None:
+def test_a_failure_of_a_generated_profile() -> None:
     """What the generated profile deployed is unknown, so nothing is reported as deleted."""
     maker = _promotion({"policyRefs": [policy_ref("content")]})
 
@@ -138,7 +138,7 @@ _NAMES = {"promotion": "ClusterPromotion rollout", "trigger": "EventTrigger on-s
         ({"values": "a: 1 # why"}, None),
     ],
 )
-def test_a_chart_of_a_maker_that_changed(kind: str, asked: dict[str, Any], message: str | None) -> None:
+def test_a_changed_chart_of_a_producer(kind: str, asked: dict[str, Any], message: str | None) -> None:
     """The generated profile is not archived: the chart is compared in its producer."""
     make, changed = _MAKERS[kind], {field: value for field, value in asked.items() if field != "hashed"}
     before = _charted(make({"helmCharts": [_chart()]}), zone="x")
@@ -149,7 +149,7 @@ def test_a_chart_of_a_maker_that_changed(kind: str, asked: dict[str, Any], messa
 
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
-def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
+def test_values_of_a_producers_chart_from_another_object(kind: str) -> None:
     """The values are in a ConfigMap, or in a label of the cluster that a template reads."""
     maker = _MAKERS[kind]({"helmCharts": [_chart(values="zone: {{ .Cluster.metadata.labels.zone }}")]})
     before = _charted(maker, zone="x")
@@ -162,7 +162,7 @@ def test_values_of_a_chart_of_a_maker_that_stand_elsewhere(kind: str) -> None:
     ]
 
 
-def test_a_release_that_no_single_maker_asks_for() -> None:
+def test_a_release_of_two_producers() -> None:
     """Two producers have a chart for the release: the one that the profile is generated from is unknown."""
     makers = [_promotion({"helmCharts": [_chart(values=values)]}) for values in ("a: 1", "a: 2")]
     other = _trigger({"helmCharts": [_chart()]})
@@ -171,7 +171,7 @@ def test_a_release_that_no_single_maker_asks_for() -> None:
     assert rows_by_name(before, after) == []
 
 
-def test_a_failure_of_a_release_of_a_made_profile() -> None:
+def test_a_failed_release_of_a_generated_profile() -> None:
     """A known producer decides, as a profile does. With an unknown one the release may run, and nothing is deleted."""
     maker = _promotion({"helmCharts": [_chart()]})
     upgraded = _promotion({"helmCharts": [_chart("2.0.0")]})
@@ -199,7 +199,7 @@ def _management(before: list[JsonObject], after: list[JsonObject]) -> list[tuple
 
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
-def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> None:
+def test_a_producer_without_deployments_has_its_own_row(kind: str) -> None:
     """The row of the management cluster names the changed fields. No managed cluster has any of its add-ons yet."""
     make = _MAKERS[kind]
     before, after = (
@@ -212,7 +212,7 @@ def test_a_maker_of_which_nothing_is_deployed_is_a_row_of_its_own(kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", sorted(_MAKERS))
-def test_a_config_map_that_only_a_maker_refers_to(kind: str) -> None:
+def test_a_config_map_that_only_a_producer_refers_to(kind: str) -> None:
     """No resource may show the change, so the row names the producer, unless a profile refers to the ConfigMap, too."""
     maker = _MAKERS[kind]({"helmCharts": [_chart()]})
     before, after = (_charted(maker, values, deployed=False) for values in ("b: 1", "b: 2"))

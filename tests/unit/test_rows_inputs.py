@@ -49,7 +49,7 @@ def _templates(*texts: str, labels: dict[str, str] | None = None, data: str = "1
     ]
 
 
-def test_a_label_that_a_template_reads_modifies_what_is_made_of_it() -> None:
+def test_a_label_that_a_template_reads_modifies_resources() -> None:
     """On the cluster whose label changed, for the documents that evaluate differently."""
     texts = (service("a", "{{ .Cluster.metadata.labels.zone }}"), service("b"))
 
@@ -69,7 +69,7 @@ def test_a_label_that_no_template_reads_modifies_nothing() -> None:
     assert rows_by_cluster(_templates(*texts, labels={"zone": "x"}), _templates(*texts, labels={"zone": "y"})) == []
 
 
-def test_what_only_sveltos_can_evaluate_names_what_it_may_have_read() -> None:
+def test_a_template_for_sveltos_alone_names_its_possible_inputs() -> None:
     """The template is the same, so the row names the object to compare."""
     texts = (service("a", '{{ (index .MgmtResources "Limits").data.ports }}'), service("b"))
     message = "To see diff compare ConfigMap default/limits"
@@ -113,7 +113,7 @@ _OF_A_LABEL = "{{ .Cluster.metadata.labels.zone }}.0.0"
 _OF_AN_OBJECT = '{{ (index .MgmtResources "Limits").data.ports }}'
 
 
-def _asked(zone: str, data: str = "1", **fields: str) -> list[JsonObject]:
+def _chart_stage(zone: str, data: str = "1", **fields: str) -> list[JsonObject]:
     """A release of which a field is a template, and an object that templates may read."""
     reference = {
         "identifier": "Limits",
@@ -130,27 +130,29 @@ def _asked(zone: str, data: str = "1", **fields: str) -> list[JsonObject]:
 @pytest.mark.parametrize(("field", "word"), [("chartVersion", "version"), ("chartName", "chart")])
 def test_a_field_of_a_chart_that_reads_a_label(field: str, word: str) -> None:
     """Sveltos evaluates the field at the next deployment."""
-    actual = rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("2", **{field: _OF_A_LABEL}))
+    actual = rows_by_cluster(_chart_stage("1", **{field: _OF_A_LABEL}), _chart_stage("2", **{field: _OF_A_LABEL}))
 
     message = f"To {word}: 2.0.0 From {word} 1.0.0 (may have changed: the {word} is a template)"
     assert actual == [(str(W), "web", "modified", message)]
-    assert rows_by_cluster(_asked("1", **{field: _OF_A_LABEL}), _asked("1", "2", **{field: _OF_A_LABEL})) == []
+    assert (
+        rows_by_cluster(_chart_stage("1", **{field: _OF_A_LABEL}), _chart_stage("1", "2", **{field: _OF_A_LABEL})) == []
+    )
 
 
 @pytest.mark.parametrize(
     ("field", "word"), [("chartVersion", "version"), ("chartName", "chart"), ("repositoryURL", "repository")]
 )
-def test_a_field_of_a_chart_that_only_sveltos_fills_in(field: str, word: str) -> None:
+def test_a_field_of_a_chart_that_only_sveltos_evaluates(field: str, word: str) -> None:
     """There is a row if an object that the template may read changed, or the template itself."""
     same = {field: _OF_AN_OBJECT}
 
-    assert rows_by_cluster(_asked("1", **same), _asked("1", "2", **same)) == [
+    assert rows_by_cluster(_chart_stage("1", **same), _chart_stage("1", "2", **same)) == [
         (str(W), "web", "modified", f"{word} may have changed, compare ConfigMap default/limits")
     ]
-    assert rows_by_cluster(_asked("1", **same), _asked("1", **{field: f"{_OF_AN_OBJECT}-1"})) == [
+    assert rows_by_cluster(_chart_stage("1", **same), _chart_stage("1", **{field: f"{_OF_AN_OBJECT}-1"})) == [
         (str(W), "web", "modified", f"{word} may have changed, compare ClusterProfile p")
     ]
-    assert rows_by_cluster(_asked("1", **same), _asked("2", **same)) == []
+    assert rows_by_cluster(_chart_stage("1", **same), _chart_stage("2", **same)) == []
 
 
 # Flux sources -------------------------------------------------------------------------------------------------------
@@ -195,7 +197,7 @@ def test_the_revision_of_a_flux_source_is_kept() -> None:
 
 
 @pytest.mark.parametrize("field", ["policyRefs", "kustomizationRefs"])
-def test_another_revision_modifies_what_comes_from_the_source(field: str) -> None:
+def test_another_revision_modifies_resources_of_the_source(field: str) -> None:
     """Resources from documents are not modified. The row gives both revisions."""
     assert rows_by_cluster(_flux(field=field), _flux("main@sha1:bbb", field=field)) == [
         (
@@ -232,7 +234,7 @@ def test_another_path_in_a_repository(field: str) -> None:
     assert rows_by_cluster(_flux(field=field, path="./a"), _flux(field=field, path="./a", tier=50)) == []
 
 
-def test_a_path_that_is_made_of_a_label() -> None:
+def test_a_path_from_a_label() -> None:
     """The path of the cluster whose label changed differs, while profile and repository are the same."""
 
     def labelled(zone: str) -> list[JsonObject]:

@@ -68,7 +68,7 @@ def test_a_resource_that_changes_while_it_moves_to_or_from_a_profile_that_fails(
         assert [row[:3] for row in rows(old, new)] == [("/Service", "test/a", "modified")]
 
 
-def test_a_failure_excuses_only_what_is_still_asked_for() -> None:
+def test_a_failure_keeps_only_configured_resources() -> None:
     """A document that no profile configures any more is deleted, whatever else failed."""
     after = _two("p", failed="p", lost=True)
     after[1]["data"] = {"all.yaml": ""}
@@ -80,7 +80,7 @@ def _patched(*patches: JsonObject, **spec: Any) -> list[JsonObject]:
     return stage(content(services("ab")), *listed("a", "b"), patches=list(patches), **spec)
 
 
-def test_a_patch_modifies_what_it_selects() -> None:
+def test_a_patch_modifies_selected_resources() -> None:
     """The documents are the same, but the resources differ."""
     patch = {"target": {"kind": "Service", "name": "a.*"}, "patch": "- op: add\n  path: /spec/x\n  value: 1\n"}
 
@@ -143,7 +143,7 @@ def _labelled(env: str, *names: str) -> list[JsonObject]:
     return [cluster(W, env=env), cluster(O), *fleet]
 
 
-def test_the_label_of_a_cluster_says_which_profiles_it_brings_and_takes() -> None:
+def test_the_label_of_a_cluster_names_profiles_that_start_and_stop_matching() -> None:
     """The row of the cluster names the first profiles and counts the others."""
     (came,) = compare(build(_labelled("test", "p")), build(_labelled("production", "p"))).management
     (went,) = compare(build(_labelled("production", "p")), build(_labelled("test", "p"))).management
@@ -297,7 +297,7 @@ def test_a_release_that_another_profile_is_to_deploy() -> None:
     ]
 
 
-def test_a_release_that_nobody_asks_for_any_more() -> None:
+def test_a_release_that_is_no_longer_configured() -> None:
     """The release is deleted when the inventory no longer lists it. Before that, nothing about it changes."""
     before, withdrawn = _releasing("p", "p"), _releasing("", "p")
 
@@ -324,7 +324,7 @@ def test_a_release_of_a_profile_that_matched_no_cluster_while_another_failed() -
         if document["kind"] != "ClusterProfile" or document["metadata"]["name"] != "q"
     ]
     before += [profile("q", {"helmCharts": [chart()]}), summary(W, "p", Helm="Failed bbbb")]
-    before = [one for one in before if one["metadata"]["name"] != "q-sveltos-west"]
+    before = [document for document in before if document["metadata"]["name"] != "q-sveltos-west"]
 
     assert rows(before, _releasing("q", "q")) == [("helm release", "shop/web", "added", "")]
 

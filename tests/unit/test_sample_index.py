@@ -1,4 +1,4 @@
-"""The index of samples saves reading tags. Whatever it holds, samples are those of the tags."""
+"""The index of samples avoids reads of tags. For any content of the index, samples equal their tags."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _COUNT = 5
 
 @pytest.fixture(params=[0, 3, _COUNT], ids=["loose", "mixed", "packed"])
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """Where the index of an archive of five samples is; the clock went back before the fourth.
+    """The path of the index of an archive with five samples. The clock was set back before the fourth sample.
 
-    The parameter: so many of the samples have packed refs.
+    The parameter is the number of samples with packed refs.
     """
     monkeypatch.setattr(reader, "_MOST_UNINDEXED", 1)
     made = archive.create_archive(tmp_path, "hourly")
@@ -119,7 +119,7 @@ def test_a_sample_is_found_without_reading_any_other_tag(index: Path, monkeypatc
     ],
     ids=["cut", "empty", "zeros", "flipped", "other layout", "other count"],
 )
-def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_index_is_ignored(index: Path, damage: Callable[[bytes], bytes]) -> None:
     """Samples are read from their tags, and the index is written again."""
     before = index.read_bytes()
     index.write_bytes(damage(before))
@@ -128,7 +128,7 @@ def test_a_damaged_index_is_no_index(index: Path, damage: Callable[[bytes], byte
     assert index.read_bytes() == before
 
 
-def test_an_index_that_somebody_forged_is_found_out(index: Path) -> None:
+def test_a_forged_index_is_detected(index: Path) -> None:
     """Metadata is read from the tag: where the index differs, the command fails and the index is deleted."""
     whole = index.read_bytes()
     index.write_bytes(_with_checksum(whole.replace(b" 5 ", b" 9 ")))
@@ -165,7 +165,7 @@ def test_removed_and_new_samples(index: Path) -> None:
     assert [sample.sequence for sample in _reopened(index.parent.parent).samples()] == [1, 3, 4, 5, 6]
 
 
-def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
+def test_the_order_of_samples_does_not_depend_on_packed_refs(index: Path) -> None:
     """A tag in the middle becomes a loose ref again, as after `git tag -f`; later all tags are packed."""
     opened = _reopened(index.parent.parent)
     facts = _facts(opened)
@@ -181,7 +181,7 @@ def test_samples_keep_their_order_however_their_refs_lie(index: Path) -> None:
     assert _facts(_reopened(index.parent.parent)) == facts
 
 
-def test_a_ref_of_its_own_hides_a_packed_one_as_long_as_it_is_there(index: Path) -> None:
+def test_a_loose_ref_takes_precedence_over_a_packed_ref(index: Path) -> None:
     """A tag that was moved by hand counts as it is now; without its loose ref, the packed ref counts."""
     opened = _reopened(index.parent.parent)
     facts = _facts(opened)
@@ -208,7 +208,7 @@ def test_a_sample_is_found_by_name_where_clocks_went_back(index: Path) -> None:
             assert find_sample(samples, name).tag_id == sample.tag_id
 
 
-def test_verify_does_not_believe_the_index(index: Path) -> None:
+def test_verify_does_not_trust_the_index(index: Path) -> None:
     """A tag with a missing object is reported, although the index has its content."""
     opened = _reopened(index.parent.parent)
     gone = opened.samples()[2].tag_id
@@ -220,7 +220,7 @@ def test_verify_does_not_believe_the_index(index: Path) -> None:
     )
 
 
-def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_private(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other users cannot read the index, and in the archive of another user no index is written."""
     assert stat.S_IMODE(index.stat().st_mode) == 0o600
     index.unlink()
@@ -233,7 +233,7 @@ def test_the_index_is_its_owner_s_alone(index: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("later", [timedelta(seconds=-1), timedelta(0), timedelta(seconds=1)])
-def test_the_sample_at_a_moment_is_the_same_as_of_samples_one_by_one(index: Path, later: timedelta) -> None:
+def test_the_sample_at_a_moment_equals_a_linear_search(index: Path, later: timedelta) -> None:
     """The newest in the order of samples, although the clock was set back before the fourth."""
     samples = _reopened(index.parent.parent).samples()
     one_by_one = list(samples)

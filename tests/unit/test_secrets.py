@@ -1,4 +1,4 @@
-"""The keys of an archive: made once, kept from others, refused when they are not the right ones; nothing leaks."""
+"""Keys of an archive: created once, private, refused if they do not match the archive, and never shown or logged."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gitsnap.secrets.age import Identity, Keeper, open_keeper
 
 CANARY = "canary-7f3a91"
 KEY = bytes(range(32))
-OTHERS_ID = "0" * 16
+OTHER_ID = "0" * 16
 
 
-class More(TypedDict, total=False):
-    """Arguments of open_keeper that are passed on."""
+class KeeperArguments(TypedDict, total=False):
+    """Keyword arguments of open_keeper."""
 
     recipients: Sequence[str]
     identities: Sequence[Path]
@@ -37,8 +37,8 @@ class More(TypedDict, total=False):
     create: bool
 
 
-def opened(folder: Path, mode: SecretsMode = SecretsMode.ENCRYPT, **more: Unpack[More]) -> Keeper:
-    """The keeper of a mode that has one."""
+def opened(folder: Path, mode: SecretsMode = SecretsMode.ENCRYPT, **more: Unpack[KeeperArguments]) -> Keeper:
+    """Open the keeper of a mode that has a keeper."""
     keeper = open_keeper(folder, mode=mode, **more)
     assert keeper is not None
     return keeper
@@ -46,26 +46,26 @@ def opened(folder: Path, mode: SecretsMode = SecretsMode.ENCRYPT, **more: Unpack
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the keys of the policy `hourly` belong; the storage folder is there, they are not."""
+    """The keys folder of the policy `hourly`. The folder does not exist, the storage folder does."""
     return tmp_path / ".keys" / "hourly"
 
 
 @pytest.fixture
 def age_identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """An identity file of somebody, elsewhere, and its public key."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / ".keys" / "x"
-    elsewhere.parent.mkdir()
-    keeper = opened(elsewhere, create=True)
-    return elsewhere / "identity.txt", keeper.recipients[0]
+    """The identity file of another user, outside the storage folder, and its public key."""
+    other_folder = tmp_path_factory.mktemp("elsewhere") / ".keys" / "x"
+    other_folder.parent.mkdir()
+    keeper = opened(other_folder, create=True)
+    return other_folder / "identity.txt", keeper.recipients[0]
 
 
 def permissions(path: Path) -> int:
-    """The permission bits."""
+    """The permission bits of a file."""
     return path.stat().st_mode & 0o7777
 
 
-def everything_shown(error: BaseException) -> str:
-    """All that a log or a traceback could print of an error and of those behind it."""
+def printable_text(error: BaseException) -> str:
+    """All text that a log or a traceback can print of an error and of its causes."""
     parts: list[str] = []
     current: BaseException | None = error
     while current is not None:
@@ -74,11 +74,11 @@ def everything_shown(error: BaseException) -> str:
     return "\n".join(parts)
 
 
-# Making keys ----------------------------------------------------------------------------------------------------------
+# Key creation ---------------------------------------------------------------------------------------------------------
 
 
-def test_first_use_makes_key_and_identity(folder: Path) -> None:
-    """In mode encrypt without recipients a key and an identity are made, and the caller is told."""
+def test_first_use_creates_key_and_identity(folder: Path) -> None:
+    """Mode encrypt without recipients creates a key and an identity. The keeper names the file of the identity."""
     keeper = opened(folder, create=True)
 
     assert keeper.created_identity == folder / "identity.txt"
@@ -87,8 +87,8 @@ def test_first_use_makes_key_and_identity(folder: Path) -> None:
     assert keeper.unseal(keeper.seal(b"value")) == b"value"
 
 
-def test_second_use_finds_them_again(folder: Path) -> None:
-    """Keys are made once."""
+def test_second_use_reads_the_same_keys(folder: Path) -> None:
+    """The second use reads the existing keys."""
     first, second = opened(folder, create=True), opened(folder, create=True)
 
     assert second.created_identity is None
@@ -96,8 +96,8 @@ def test_second_use_finds_them_again(folder: Path) -> None:
     assert second.unseal(first.seal(b"value")) == b"value"
 
 
-def test_only_the_owner_can_read_them(folder: Path) -> None:
-    """Folders are 0700 and files 0600, whatever the umask, and no half-made file is left."""
+def test_only_the_owner_can_read_the_keys(folder: Path) -> None:
+    """Folders are 0700 and files 0600 under any umask, and no temporary file remains."""
     before = os.umask(0)
     try:
         opened(folder, create=True)
@@ -111,8 +111,8 @@ def test_only_the_owner_can_read_them(folder: Path) -> None:
     }
 
 
-def test_the_files_explain_themselves(folder: Path) -> None:
-    """The key file names its id, the identity file its public key, as age-keygen does."""
+def test_key_files_contain_their_ids(folder: Path) -> None:
+    """The key file contains its id. The identity file contains its public key, as with age-keygen."""
     keeper = opened(folder, create=True)
 
     key_lines = (folder / "fingerprint.key").read_text().splitlines()
@@ -127,7 +127,7 @@ def test_the_files_explain_themselves(folder: Path) -> None:
 
 
 def test_two_archives_have_two_keys(tmp_path: Path) -> None:
-    """Keys are random, one for each archive."""
+    """Each archive has its own random keys."""
     first = opened(tmp_path / ".keys" / "a", create=True)
     second = opened(tmp_path / ".keys" / "b", create=True)
 
@@ -135,8 +135,8 @@ def test_two_archives_have_two_keys(tmp_path: Path) -> None:
     assert first.recipients != second.recipients
 
 
-def test_redact_makes_a_key_only(folder: Path) -> None:
-    """In mode redact nothing can be decrypted, so there is no identity."""
+def test_redact_creates_only_a_key(folder: Path) -> None:
+    """Mode redact encrypts nothing, so no identity is created."""
     keeper = opened(folder, SecretsMode.REDACT, create=True)
 
     assert [path.name for path in folder.iterdir()] == ["fingerprint.key"]
@@ -148,13 +148,13 @@ def test_redact_makes_a_key_only(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", [SecretsMode.OMIT, SecretsMode.PLAINTEXT])
 def test_modes_without_keys(folder: Path, mode: SecretsMode) -> None:
-    """In the modes omit and plaintext there is no keeper, and nothing is written."""
+    """The modes omit and plaintext have no keeper and write no file."""
     assert open_keeper(folder, mode=mode, create=True) is None
     assert not folder.parent.exists()
 
 
 def test_named_recipients_need_no_identity(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """With recipients given no identity is invented; only their owners can decrypt."""
+    """If the policy names recipients, no identity is created. Only the recipients can decrypt."""
     file, recipient = age_identity
     keeper = opened(folder, recipients=[recipient], create=True)
 
@@ -166,16 +166,16 @@ def test_named_recipients_need_no_identity(folder: Path, age_identity: tuple[Pat
     assert opened(folder, recipients=[recipient], identities=[file]).unseal(sealed) == b"value"
 
 
-def test_recipients_are_sorted_and_told_once(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """The same recipients in another order are the same recipients: the tree must not change."""
-    _, one = age_identity
+def test_recipients_are_sorted_and_unique(folder: Path, age_identity: tuple[Path, str]) -> None:
+    """The order of recipients does not matter, so the tree does not change with the order."""
+    _, other = age_identity
     own = opened(folder, create=True).recipients[0]
 
-    assert opened(folder, recipients=[one, own, f" {one}\n"]).recipients == tuple(sorted([one, own]))
+    assert opened(folder, recipients=[other, own, f" {other}\n"]).recipients == tuple(sorted([other, own]))
 
 
 def test_all_recipients_can_decrypt(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """Every recipient alone is enough."""
+    """Each recipient can decrypt without the other recipients."""
     file, recipient = age_identity
     own = opened(folder, create=True)
     sealed = opened(folder, recipients=[recipient, *own.recipients]).seal(b"value")
@@ -186,8 +186,8 @@ def test_all_recipients_can_decrypt(folder: Path, age_identity: tuple[Path, str]
     assert opened(other_folder, SecretsMode.REDACT, identities=[file]).unseal(sealed) == b"value"
 
 
-def test_archive_in_mode_redact_may_go_on_in_encrypt(folder: Path) -> None:
-    """An archive that had fingerprints and no ciphertexts gets an identity when the mode becomes encrypt."""
+def test_an_archive_in_mode_redact_can_change_to_encrypt(folder: Path) -> None:
+    """An archive with fingerprints but without ciphertexts gets an identity when the mode changes to encrypt."""
     before = opened(folder, SecretsMode.REDACT, create=True)
 
     after = opened(folder, expected_key=key_id(before.fingerprint_key), create=True)
@@ -197,7 +197,7 @@ def test_archive_in_mode_redact_may_go_on_in_encrypt(folder: Path) -> None:
 
 
 def test_two_processes_at_once_agree_on_one_key(folder: Path) -> None:
-    """Whoever comes second uses the keys of the first."""
+    """The second process uses the keys of the first process."""
     barrier, keepers = threading.Barrier(6), list[Keeper]()
 
     def make() -> None:
@@ -216,8 +216,8 @@ def test_two_processes_at_once_agree_on_one_key(folder: Path) -> None:
     assert sum(keeper.created_identity is not None for keeper in keepers) == 1
 
 
-def test_a_file_system_without_hard_links_will_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files cannot be linked, keys are made all the same and never replaced."""
+def test_keys_on_a_file_system_without_hard_links(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without hard links, keys are created and never replaced."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -234,7 +234,7 @@ def test_a_file_system_without_hard_links_will_do(folder: Path, monkeypatch: pyt
 def test_a_file_system_that_cannot_sync_folders(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, accepted: bool
 ) -> None:
-    """That a folder cannot be synced is no failure, that the disk failed is one."""
+    """A folder that does not support fsync is not an error. A failed disk is an error."""
     sync = os.fsync
 
     def refuse_folders(descriptor: int) -> None:
@@ -249,7 +249,7 @@ def test_a_file_system_that_cannot_sync_folders(
 
 
 def test_a_file_system_without_hard_links_replaces_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also there a key that another process made meanwhile is the one that counts."""
+    """Without hard links, too, a key that another process created meanwhile is used."""
     meanwhile = opened(folder.parent / "other", SecretsMode.REDACT, create=True)
 
     def refuse(_: Path, file: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_file_system_without_hard_links_replaces_no_key(folder: Path, monkeypa
 
 
 def test_a_file_system_that_refuses_links_for_another_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any other failure is one, and leaves no file."""
+    """Any other failure of a link is an error, and no file remains."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -275,8 +275,8 @@ def test_a_file_system_that_refuses_links_for_another_reason(folder: Path, monke
     assert list(folder.iterdir()) == []
 
 
-def test_a_storage_folder_that_is_missing(tmp_path: Path) -> None:
-    """Keys are not made below a folder that does not exist: that may be a volume that is not mounted."""
+def test_a_missing_storage_folder(tmp_path: Path) -> None:
+    """No key is created below a missing folder, because the folder may be a volume that is not mounted."""
     with pytest.raises(StorageError, match=r"fingerprint\.key"):
         open_keeper(tmp_path / "absent" / ".keys" / "hourly", mode=SecretsMode.REDACT, create=True)
 
@@ -284,7 +284,7 @@ def test_a_storage_folder_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that could not be made durable is not there, so that the next attempt starts afresh."""
+    """A key that cannot be synced is removed, so that the next attempt creates another key."""
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -302,8 +302,8 @@ def test_a_full_disk_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("mode", [SecretsMode.ENCRYPT, SecretsMode.REDACT])
-def test_nothing_is_made_unasked(folder: Path, mode: SecretsMode) -> None:
-    """Reading never makes a key; the message says where it was looked for."""
+def test_reading_creates_no_key(folder: Path, mode: SecretsMode) -> None:
+    """Reading never creates a key. The message names the expected file."""
     with pytest.raises(SecretsError, match=r"there is no .*hourly/fingerprint.key"):
         open_keeper(folder, mode=mode)
 
@@ -312,26 +312,26 @@ def test_nothing_is_made_unasked(folder: Path, mode: SecretsMode) -> None:
 
 @pytest.mark.parametrize("mode", [SecretsMode.ENCRYPT, SecretsMode.REDACT])
 def test_an_archive_with_fingerprints_gets_no_new_key(folder: Path, mode: SecretsMode) -> None:
-    """A lost key is not replaced in silence: every Secret would look changed. Nothing is left behind."""
-    with pytest.raises(SecretsError, match=f"key {OTHERS_ID} is missing: there is no .*fingerprint.key"):
-        open_keeper(folder, mode=mode, expected_key=OTHERS_ID, create=True)
+    """A lost key is not replaced, because every Secret would look changed. No file remains."""
+    with pytest.raises(SecretsError, match=f"key {OTHER_ID} is missing: there is no .*fingerprint.key"):
+        open_keeper(folder, mode=mode, expected_key=OTHER_ID, create=True)
 
     assert not folder.parent.exists()
 
 
 def test_another_archives_key_is_refused(folder: Path) -> None:
-    """The message names the id that is expected, the one found, and the file."""
+    """The message names the expected id, the actual id and the file."""
     own = key_id(opened(folder, create=True).fingerprint_key)
 
     with pytest.raises(SecretsError) as caught:
-        open_keeper(folder, mode=SecretsMode.ENCRYPT, expected_key=OTHERS_ID, create=True)
+        open_keeper(folder, mode=SecretsMode.ENCRYPT, expected_key=OTHER_ID, create=True)
 
     assert f"{folder / 'fingerprint.key'} is the fingerprint key {own}" in caught.value.message
-    assert f"made with the key {OTHERS_ID}" in caught.value.message
+    assert f"made with the key {OTHER_ID}" in caught.value.message
 
 
 def test_an_archive_with_ciphertexts_gets_no_new_identity(folder: Path) -> None:
-    """A lost identity is not replaced in silence: what is encrypted could never be read again."""
+    """A lost identity is not replaced, because existing ciphertexts could never be decrypted."""
     keeper = opened(folder, create=True)
     (folder / "identity.txt").unlink()
 
@@ -341,8 +341,8 @@ def test_an_archive_with_ciphertexts_gets_no_new_identity(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["fingerprint.key"]
 
 
-def test_a_lost_key_comes_back_from_the_archives_copy(folder: Path) -> None:
-    """With an identity, the copy in the archive stands in for the key file, which is put back."""
+def test_a_lost_key_is_restored_from_the_copy_in_the_archive(folder: Path) -> None:
+    """With an identity, the copy in the archive replaces the lost key file, and the file is restored."""
     keeper = opened(folder, create=True)
     wrapped = keeper.seal(keeper.fingerprint_key)
     (folder / "fingerprint.key").unlink()
@@ -358,12 +358,12 @@ def test_a_lost_key_comes_back_from_the_archives_copy(folder: Path) -> None:
     assert opened(folder, expected_key=expected).fingerprint_key == keeper.fingerprint_key
 
 
-def test_a_clone_elsewhere_needs_an_identity_only(tmp_path: Path, folder: Path) -> None:
-    """Whoever has an identity can read a clone without any file beside it."""
+def test_a_clone_needs_only_an_identity(tmp_path: Path, folder: Path) -> None:
+    """An identity is enough to read a clone. The clone needs no keys folder."""
     keeper = opened(folder, create=True)
     wrapped = keeper.seal(keeper.fingerprint_key)
 
-    elsewhere = opened(
+    other_folder = opened(
         tmp_path / "laptop" / ".keys" / "hourly",
         identities=[folder / "identity.txt"],
         recipients=keeper.recipients,
@@ -371,14 +371,14 @@ def test_a_clone_elsewhere_needs_an_identity_only(tmp_path: Path, folder: Path) 
         wrapped_key=wrapped,
     )
 
-    assert elsewhere.fingerprint_key == keeper.fingerprint_key
-    assert elsewhere.unseal(keeper.seal(b"value")) == b"value"
+    assert other_folder.fingerprint_key == keeper.fingerprint_key
+    assert other_folder.unseal(keeper.seal(b"value")) == b"value"
     assert not (tmp_path / "laptop").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"short", bytes(31), KEY])
-def test_a_copy_that_is_not_the_archives_key_is_refused(folder: Path, content: bytes) -> None:
-    """A damaged or replaced copy never becomes the key file."""
+def test_a_copy_of_another_key_is_refused(folder: Path, content: bytes) -> None:
+    """A damaged or replaced copy is never written to the key file."""
     keeper = opened(folder, create=True)
     (folder / "fingerprint.key").unlink()
 
@@ -395,8 +395,8 @@ def test_a_copy_that_is_not_the_archives_key_is_refused(folder: Path, content: b
     assert not (folder / "fingerprint.key").exists()
 
 
-def test_a_copy_for_somebody_else(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """Where the identity at hand cannot read the copy, the message speaks of both ways to the key."""
+def test_a_copy_for_another_recipient(folder: Path, age_identity: tuple[Path, str]) -> None:
+    """If the identity cannot decrypt the copy, the message names the key file and the copy."""
     keeper = opened(folder, create=True)
     (folder / "fingerprint.key").unlink()
 
@@ -423,8 +423,8 @@ def test_a_copy_for_somebody_else(folder: Path, age_identity: tuple[Path, str]) 
     ],
     ids=["empty", "comment", "long", "short", "letters", "two", "binary", "huge"],
 )
-def test_a_file_that_is_no_key(folder: Path, content: bytes) -> None:
-    """A damaged key file is refused by name and never written over."""
+def test_an_invalid_key_file(folder: Path, content: bytes) -> None:
+    """A damaged key file is refused by name and never overwritten."""
     folder.mkdir(parents=True)
     file = folder / "fingerprint.key"
     file.write_bytes(content)
@@ -437,7 +437,7 @@ def test_a_file_that_is_no_key(folder: Path, content: bytes) -> None:
 
 
 def test_folders_in_place_of_files(folder: Path) -> None:
-    """A folder where a file belongs is refused in words."""
+    """A folder at the path of a key file is an error with a message."""
     (folder / "identity.txt").mkdir(parents=True)
 
     with pytest.raises(SecretsError, match=r"cannot read .*identity\.txt: Is a directory"):
@@ -445,7 +445,7 @@ def test_folders_in_place_of_files(folder: Path) -> None:
 
 
 def test_a_file_in_place_of_the_folder(folder: Path) -> None:
-    """A file where the keys folder belongs is refused in words."""
+    """A file at the path of the keys folder is an error with a message."""
     folder.parent.write_text("")
 
     with pytest.raises(GitsnapError, match="Not a directory"):
@@ -458,7 +458,7 @@ def test_a_file_in_place_of_the_folder(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["fingerprint.key", "identity.txt"])
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666, 0o777])
 def test_files_that_others_can_open_are_refused(folder: Path, name: str, mode: int) -> None:
-    """As ssh does: the message says the mode and the command that mends it."""
+    """As in ssh, the message names the mode and the command that corrects the mode."""
     opened(folder, create=True)
     (folder / name).chmod(mode)
 
@@ -468,8 +468,8 @@ def test_files_that_others_can_open_are_refused(folder: Path, name: str, mode: i
     assert caught.value.hint == f"chmod 600 {folder / name}"
 
 
-def test_a_folder_that_everybody_can_write_to_is_refused(folder: Path) -> None:
-    """Somebody could put another key in place of ours."""
+def test_a_world_writable_folder_is_refused(folder: Path) -> None:
+    """In such a folder any user could replace the key."""
     opened(folder, create=True)
     folder.chmod(0o777)
 
@@ -480,7 +480,7 @@ def test_a_folder_that_everybody_can_write_to_is_refused(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize(("mode", "accepted"), [(0o440, True), (0o640, True), (0o444, False)])
 def test_a_mounted_secret_may_be_read_by_the_group(folder: Path, mode: int, *, accepted: bool) -> None:
-    """Kubernetes mounts a Secret as another user's files that the pod's group can read; the world still may not."""
+    """The files of a mounted Secret have another owner and can be read by the group of the pod, but not by others."""
     opened(folder, create=True)
     for file in folder.iterdir():
         os.chown(file, 12345, -1)
@@ -495,7 +495,7 @@ def test_a_mounted_secret_may_be_read_by_the_group(folder: Path, mode: int, *, a
 
 @pytest.fixture(params=["ed25519", "rsa"])
 def ssh_key(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path]:
-    """Makes an SSH key with a passphrase, or with none."""
+    """A function that creates an SSH key with a passphrase or without."""
     program = shutil.which("ssh-keygen")
     if program is None:
         pytest.skip("ssh-keygen is not installed")
@@ -512,7 +512,7 @@ def ssh_key(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], P
 
 
 def test_ssh_keys_are_recipients_and_identities(folder: Path, ssh_key: Callable[[str], Path]) -> None:
-    """Whoever has an SSH key needs no other."""
+    """An SSH key serves as recipient and as identity."""
     file = ssh_key("")
     public = file.with_suffix(".pub").read_text()
 
@@ -523,13 +523,13 @@ def test_ssh_keys_are_recipients_and_identities(folder: Path, ssh_key: Callable[
 
 
 def test_an_ssh_key_with_a_passphrase_is_refused(folder: Path, ssh_key: Callable[[str], Path]) -> None:
-    """Nobody is asked for a passphrase; the message says what would do."""
+    """gitsnap never asks for a passphrase. The message names the alternatives."""
     with pytest.raises(SecretsError, match="without a passphrase"):
         open_keeper(folder, mode=SecretsMode.ENCRYPT, identities=[ssh_key("pass phrase")], create=True)
 
 
-def test_an_identity_file_may_hold_several(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """Comments, empty lines and further identities are taken as age takes them."""
+def test_an_identity_file_can_have_several_identities(folder: Path, age_identity: tuple[Path, str]) -> None:
+    """As in age, a file may have comments, empty lines and several identities."""
     opened(folder, create=True)
     own = folder / "identity.txt"
     own.write_text(f"{own.read_text()}\n  # another\n  {age_identity[0].read_text().splitlines()[2]}  \n")
@@ -554,8 +554,8 @@ def test_an_identity_file_may_hold_several(folder: Path, age_identity: tuple[Pat
         (f"-----BEGIN AGE ENCRYPTED FILE-----\n{CANARY}\n", "protected by a passphrase"),
     ],
 )
-def test_files_that_are_no_identity(folder: Path, tmp_path: Path, content: str, message: str) -> None:
-    """They are named, what is in them is not shown, and nothing was written before."""
+def test_invalid_identity_files(folder: Path, tmp_path: Path, content: str, message: str) -> None:
+    """The message names the file and shows no content. No file is written."""
     file = tmp_path / "me.txt"
     file.write_text(content)
     file.chmod(0o600)
@@ -563,13 +563,13 @@ def test_files_that_are_no_identity(folder: Path, tmp_path: Path, content: str, 
     with pytest.raises(SecretsError, match=rf"me\.txt is .*{message}") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, identities=[file], create=True)
 
-    assert CANARY not in everything_shown(caught.value)
-    assert CANARY.upper() not in everything_shown(caught.value)
+    assert CANARY not in printable_text(caught.value)
+    assert CANARY.upper() not in printable_text(caught.value)
     assert not folder.exists()
 
 
-def test_an_identity_file_that_is_missing(folder: Path, tmp_path: Path) -> None:
-    """A file that somebody named must be there."""
+def test_a_missing_identity_file(folder: Path, tmp_path: Path) -> None:
+    """A named identity file must exist."""
     with pytest.raises(SecretsError, match=r"there is no identity file .*absent\.txt"):
         open_keeper(folder, mode=SecretsMode.ENCRYPT, identities=[tmp_path / "absent.txt"], create=True)
 
@@ -578,8 +578,8 @@ def test_an_identity_file_that_is_missing(folder: Path, tmp_path: Path) -> None:
     "recipient",
     ["age1nonsense", "age1yubikey1qwertyuiop", "ssh-ed25519 AAAA", "ssh-dss AAAA me", "ecdsa-sha2-nistp256 AAAA"],
 )
-def test_a_bad_recipient_is_named(folder: Path, recipient: str) -> None:
-    """A public key may be shown, and nothing was written before it was refused."""
+def test_an_invalid_recipient_is_named(folder: Path, recipient: str) -> None:
+    """The message shows the public key. No file is written."""
     with pytest.raises(SecretsError, match="is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[recipient], create=True)
 
@@ -590,26 +590,24 @@ def test_a_bad_recipient_is_named(folder: Path, recipient: str) -> None:
 @pytest.mark.parametrize(
     "mistaken", [f"AGE-SECRET-KEY-1{CANARY.upper()}", f"-----BEGIN OPENSSH PRIVATE KEY-----\n{CANARY}", CANARY, ""]
 )
-def test_a_private_key_in_place_of_a_public_one_is_not_shown(
-    folder: Path, age_identity: tuple[Path, str], mistaken: str
-) -> None:
-    """What does not begin like a public key is told by its number alone."""
+def test_a_private_key_as_recipient_is_not_shown(folder: Path, age_identity: tuple[Path, str], mistaken: str) -> None:
+    """If the text does not start like a public key, the message names the number of the recipient only."""
     with pytest.raises(SecretsError, match="number 2 of the recipients is not a recipient") as caught:
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[age_identity[1], mistaken], create=True)
 
-    assert CANARY.upper() not in everything_shown(caught.value).upper()
+    assert CANARY.upper() not in printable_text(caught.value).upper()
 
 
-def test_a_second_line_behind_a_recipient_is_refused(folder: Path, ssh_key: Callable[[str], Path]) -> None:
-    """Recipients stand in gitsnap.yaml: nothing else may come along."""
+def test_a_recipient_of_two_lines_is_refused(folder: Path, ssh_key: Callable[[str], Path]) -> None:
+    """Recipients are stored in gitsnap.yaml, so a recipient must be a single line."""
     public = ssh_key("").with_suffix(".pub").read_text().strip()
 
     with pytest.raises(SecretsError, match="number 1"):
         open_keeper(folder, mode=SecretsMode.ENCRYPT, recipients=[f"{public}\nanything"], create=True)
 
 
-def test_the_program_age_reads_what_is_sealed(folder: Path) -> None:
-    """The files are ordinary age files, so that values can be had without gitsnap."""
+def test_the_program_age_decrypts_ciphertexts(folder: Path) -> None:
+    """Ciphertexts are ordinary age files, so the values can be decrypted without gitsnap."""
     program = shutil.which("age")
     if program is None:
         pytest.skip("age is not installed")
@@ -625,19 +623,19 @@ def test_the_program_age_reads_what_is_sealed(folder: Path) -> None:
 # Sealing --------------------------------------------------------------------------------------------------------------
 
 
-def test_ciphertexts_hold_no_plaintext(folder: Path) -> None:
-    """Neither the value nor two equal ciphertexts of it."""
+def test_ciphertexts_contain_no_plaintext(folder: Path) -> None:
+    """A ciphertext does not contain the value, and two ciphertexts of a value differ."""
     keeper = opened(folder, create=True)
 
-    one, two = keeper.seal(CANARY.encode()), keeper.seal(CANARY.encode())
+    first, second = keeper.seal(CANARY.encode()), keeper.seal(CANARY.encode())
 
-    assert one.startswith(b"age-encryption.org/v1\n")
-    assert CANARY.encode() not in one
-    assert one != two
+    assert first.startswith(b"age-encryption.org/v1\n")
+    assert CANARY.encode() not in first
+    assert first != second
 
 
 def test_the_wrong_identity_is_refused(folder: Path, age_identity: tuple[Path, str]) -> None:
-    """The message speaks of identities and recipients, not of cryptography."""
+    """The message names identities and recipients, without terms of cryptography."""
     keeper = opened(folder, create=True)
 
     with pytest.raises(SecretsError, match="cannot be read with the identities at hand") as caught:
@@ -647,7 +645,7 @@ def test_the_wrong_identity_is_refused(folder: Path, age_identity: tuple[Path, s
 
 
 def damaged(sealed: bytes) -> Iterator[bytes]:
-    """A ciphertext with one byte changed, one after the other, cut short, or with more behind it."""
+    """Damaged variants of a ciphertext: a changed byte at each position, a truncated end, and appended bytes."""
     for position in range(0, len(sealed), 3):
         yield sealed[:position] + bytes([sealed[position] ^ 1]) + sealed[position + 1 :]
         yield sealed[:position]
@@ -655,17 +653,17 @@ def damaged(sealed: bytes) -> Iterator[bytes]:
 
 
 def test_damaged_files_are_refused(folder: Path) -> None:
-    """No damage gives another plaintext or another kind of error."""
+    """Damage never results in another plaintext or another type of error."""
     keeper = opened(folder, create=True)
 
     for ciphertext in damaged(keeper.seal(CANARY.encode())):
         with pytest.raises(SecretsError) as caught:
             keeper.unseal(ciphertext)
-        assert CANARY not in everything_shown(caught.value)
+        assert CANARY not in printable_text(caught.value)
 
 
-def test_encryption_that_fails_gives_nothing_plain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the library fails there is an error, whose chain does not lead to the value."""
+def test_a_failed_encryption_reveals_no_value(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the library fails, neither the error nor its causes contain the value."""
     keeper = opened(folder, create=True)
 
     def fail(plaintext: bytes, _: object) -> bytes:
@@ -676,11 +674,11 @@ def test_encryption_that_fails_gives_nothing_plain(folder: Path, monkeypatch: py
     with pytest.raises(SecretsError, match="could not be encrypted") as caught:
         keeper.seal(CANARY.encode())
 
-    assert CANARY not in everything_shown(caught.value)
+    assert CANARY not in printable_text(caught.value)
 
 
-def test_nothing_of_a_key_is_shown_or_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Representations and logs of the objects that hold keys hold none of them."""
+def test_no_key_is_shown_or_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the representations nor the logs of objects with keys contain a key."""
     caplog.set_level(logging.DEBUG)
     keeper = opened(folder, create=True)
     private = (folder / "identity.txt").read_text().splitlines()[2]

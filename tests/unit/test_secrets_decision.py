@@ -48,7 +48,7 @@ class _Place:
     folder: Path
 
     def capture(self, asked: Policy, **accepted: Any) -> CaptureResult:
-        """As a person does it."""
+        """Capture with the command line."""
         effective, keeper = archive_keys.for_capture(self.archive, asked, **accepted)
         return self._taken(effective, keeper)
 
@@ -58,7 +58,7 @@ class _Place:
         return sampling.capture(open_directory(self.folder / "cluster"), self.archive, request)
 
     def controlled(self, **secrets: Any) -> RunReport:
-        """As the controller does it, with every flag."""
+        """Capture as the controller with all flags."""
         sampler = Sampler(
             storage=self.folder / "storage",
             connect=lambda: cast("ControlPlane", open_directory(self.folder / "cluster")),  # a sample needs no watch
@@ -112,11 +112,11 @@ def _name(kept: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("before", KEPT, ids=_name)
 @pytest.mark.parametrize("after", KEPT, ids=_name)
-def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_each_change_needs_consent(place: _Place, before: dict[str, Any], after: dict[str, Any]) -> None:
     """For each pair: no change is accepted silently; an accepted change is reported by the sample."""
     place.capture(snapshot(**before))
     said = place.archive.tree(place.archive.samples()[-1]).info.secrets
-    # Hiding more lays nothing open, and fields that a policy does not name stay hidden.
+    # More hidden fields reveal nothing, and fields that a policy does not name stay hidden.
     if before == after or (before["mode"] == after["mode"] == "redact"):
         place.capture(snapshot(**after))
         return
@@ -138,7 +138,7 @@ def test_no_change_goes_unasked(place: _Place, before: dict[str, Any], after: di
         assert kept != any(key[:12] in change for change in taken.secrets_changes)
 
 
-def test_fields_are_laid_open_by_a_flag_or_an_accepted_change_only(place: _Place) -> None:
+def test_fields_are_revealed_only_by_a_flag_or_an_accepted_change(place: _Place) -> None:
     """A Snapshot or a file that hides fewer fields is refused; `--sensitive-field` is accepted: it names them."""
     place.capture(snapshot(**KEPT[5]))
     opened = snapshot(mode="redact", sensitiveFields=[])
@@ -153,7 +153,7 @@ def test_fields_are_laid_open_by_a_flag_or_an_accepted_change_only(place: _Place
 
 
 @pytest.mark.parametrize("before", KEPT, ids=_name)
-def test_a_policy_that_says_nothing_goes_on_as_the_archive_has_it(place: _Place, before: dict[str, Any]) -> None:
+def test_a_policy_without_a_mode_keeps_the_mode_of_the_archive(place: _Place, before: dict[str, Any]) -> None:
     """On the command line; the same holds for a policy that names only the mode of the archive."""
     place.capture(snapshot(**before))
     info = place.archive.tree(place.archive.samples()[-1]).info.secrets
@@ -184,7 +184,7 @@ def test_in_the_controller_the_snapshot_alone_decides(
     assert taken.result.secrets_changes == changes(info[0], info[1])
 
 
-def test_a_sample_around_a_rollback_is_kept_as_the_archive_has_it(place: _Place) -> None:
+def test_a_sample_around_a_rollback_keeps_the_mode_of_the_archive(place: _Place) -> None:
     """A Snapshot that was created later must not make an undo impossible."""
     place.capture(snapshot(recipients=[OTHER]))
 

@@ -1,4 +1,4 @@
-"""docs/SECURITY.md: every boundary names the test that attacks it, and every principal of the design has one."""
+"""docs/SECURITY.md: each boundary names a test that attacks the boundary, and each principal has a boundary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _tests_in(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("row", _rows(), ids=lambda row: row[1][:60])
 def test_each_row_names_a_test_that_exists(row: list[str]) -> None:
-    """A test that was renamed or removed takes its boundary out of the document."""
+    """Each test that the table names exists, under its current name."""
     assert len(row) == 4
     assert all(row)
     match = re.fullmatch(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)`", row[3])
@@ -34,7 +34,7 @@ def test_each_row_names_a_test_that_exists(row: list[str]) -> None:
 
 
 def test_every_principal_has_a_row() -> None:
-    """Those of the design, with the controller's token and who publishes packages."""
+    """The table has the principals of the design, the token of the controller, and publishers of packages."""
     principals = {row[0] for row in _rows()}
     assert principals >= {
         "who may write Snapshots",
@@ -45,8 +45,8 @@ def test_every_principal_has_a_row() -> None:
     }
 
 
-def test_every_flag_that_permits_something_is_in_the_documents() -> None:
-    """Where a Snapshot is refused, both documents say what permits it."""
+def test_every_permitting_flag_is_documented() -> None:
+    """Both documents name each flag that permits a Snapshot that is otherwise refused."""
     code = (ROOT / "gitsnap" / "cli" / "commands" / "controller.py").read_text()
     flags = set(re.findall(r'"(--allow-[a-z-]+)"', code))
     assert len(flags) == 5

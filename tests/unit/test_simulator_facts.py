@@ -1,4 +1,4 @@
-"""What was seen of a running Sveltos (SVELTOS.md §9 and §10), each as a test of the simulator that stands in for it."""
+"""The simulator behaves as a real Sveltos was observed to behave (SVELTOS.md §9 and §10), one test for each fact."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ EAST = managed("east", env="else")
 
 
 def _stage(*documents: JsonObject, lags: Lags | None = None) -> Stage:
-    """A stage with the cluster west, at rest."""
+    """A stage with the cluster west, after Sveltos is idle."""
     stage = Stage([WEST, *documents], lags)
     stage.settle()
     return stage
 
 
 def _feature(stage: Stage, name: str, cluster: JsonObject = WEST) -> tuple[str, str]:
-    """Status and message of the Resources of a ClusterProfile's ClusterSummary."""
+    """Status and message of the feature Resources in the ClusterSummary of a ClusterProfile."""
     summary = stage.server.objects[key_for(ObjectKey(kinds.CLUSTER_PROFILE, "", name), ObjectKey.of(cluster))]
     (feature,) = summary["status"]["featureSummaries"]
     return feature["status"], feature.get("failureMessage", "")
@@ -37,8 +37,8 @@ def _reported(stage: Stage) -> list[str]:
     status = stage.server.objects[key].get("status") or {}
     return [
         resource["name"]
-        for one in status.get("clusterProfileResources") or ()
-        for feature in one.get("Features") or ()
+        for entry in status.get("clusterProfileResources") or ()
+        for feature in entry.get("Features") or ()
         for resource in feature.get("resources") or ()
     ]
 
@@ -47,7 +47,7 @@ def _reported(stage: Stage) -> list[str]:
 
 
 def test_10_1_a_profile_reads_the_status_of_a_set_and_not_its_spec() -> None:
-    """A set whose controller is slow selects nobody yet: the profile that uses it loses its clusters for a while."""
+    """Until a slow controller fills in the status of a set, the profile of the set loses its clusters."""
     spec = {"clusterSelector": {"matchLabels": {"env": "fv"}}, "maxReplicas": 3}
     lags = Lags(bounds={**INSTANT, "queue ClusterSet": (2.0, 2.0)})
     stage = _stage(config_map("a", "x"), profile("p", ref("a")), lags=lags)
@@ -62,18 +62,18 @@ def test_10_1_a_profile_reads_the_status_of_a_set_and_not_its_spec() -> None:
 
 @pytest.mark.parametrize(("limit", "selected"), [({}, False), ({"maxReplicas": 0}, False), ({"maxReplicas": 1}, True)])
 def test_10_2_a_set_without_a_limit_selects_no_cluster(limit: dict[str, int], *, selected: bool) -> None:
-    """Its ``matchingClusterRefs`` are filled all the same."""
+    """``selectedClusterRefs`` stays empty, although ``matchingClusterRefs`` has the cluster."""
     cluster_set = custom(kinds.CLUSTER_SET, "s", {"clusterSelector": {"matchLabels": {"env": "fv"}}, **limit})
     stage = _stage(cluster_set, config_map("a", "x"), profile("p", ref("a"), clusterSelector=None, setRefs=["s"]))
 
     status = stage.live(cluster_set)["status"]
-    assert [one["name"] for one in status["matchingClusterRefs"]] == ["west"]
+    assert [cluster["name"] for cluster in status["matchingClusterRefs"]] == ["west"]
     assert bool(status.get("selectedClusterRefs")) is selected
     assert bool(stage.running(WEST)) is selected
 
 
 def test_a_set_keeps_the_clusters_that_it_selected() -> None:
-    """Selection is sticky, and a set that has to drop clusters drops one too many at first."""
+    """A set keeps selected clusters. A set that exceeds its limit first drops one cluster too many."""
     a, b, c = (ObjectKey(kinds.SVELTOS_CLUSTER, "default", name) for name in "abc")
 
     assert select([a, b, c], [c], 2) == [c, a]
@@ -84,11 +84,11 @@ def test_a_set_keeps_the_clusters_that_it_selected() -> None:
 
 
 def test_10_3_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
-    """Its selector matches nothing; its status names the clusters; taking ``dependsOn`` away withdraws it."""
+    """The status of a prerequisite has the clusters of its dependents. Without ``dependsOn`` it is withdrawn."""
     base = profile("base", ref("a"), clusterSelector=None)
     stage = _stage(config_map("a", "x"), config_map("b", "y"), base, profile("p", ref("b"), dependsOn=["base"]))
     assert sorted(stage.running(WEST)) == [slot("x"), slot("y")]
-    assert [one["name"] for one in stage.live(base)["status"]["matchingClusters"]] == ["west"]
+    assert [cluster["name"] for cluster in stage.live(base)["status"]["matchingClusters"]] == ["west"]
 
     stage.put(profile("p", ref("b")))
     stage.settle()
@@ -97,7 +97,7 @@ def test_10_3_a_prerequisite_is_deployed_where_its_dependents_are() -> None:
 
 
 def test_10_3_relabelling_the_clusters_of_the_dependent_withdraws_the_prerequisite() -> None:
-    """Both go, the prerequisite after its dependent."""
+    """Both profiles are withdrawn, the prerequisite after its dependent."""
     base = profile("base", ref("a"), clusterSelector=None)
     stage = _stage(config_map("a", "x"), config_map("b", "y"), base, profile("p", ref("b"), dependsOn=["base"]))
 
@@ -107,8 +107,8 @@ def test_10_3_relabelling_the_clusters_of_the_dependent_withdraws_the_prerequisi
     assert stage.deletions() == [("west", slot("y")), ("west", slot("x"))]
 
 
-def test_10_3_prerequisites_are_known_again_after_a_restart() -> None:
-    """The dependency manager builds its state from the statuses; nothing is withdrawn meanwhile."""
+def test_10_3_prerequisites_survive_a_restart() -> None:
+    """The dependency manager rebuilds its state from statuses. Meanwhile nothing is withdrawn."""
     base = profile("base", ref("a"), clusterSelector=None)
     stage = _stage(config_map("a", "x"), config_map("b", "y"), base, profile("p", ref("b"), dependsOn=["base"]))
 
@@ -125,8 +125,8 @@ def test_10_3_prerequisites_are_known_again_after_a_restart() -> None:
 # §10.4 to §10.8: modes ------------------------------------------------------------------------------------------------
 
 
-def test_10_4_dry_run_keeps_what_stands() -> None:
-    """A cluster that stops matching loses nothing before the profile leaves DryRun."""
+def test_10_4_dry_run_keeps_deployed_resources() -> None:
+    """A cluster that stops matching keeps its resources until the profile leaves DryRun."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     stage.put(profile("p", ref("a"), syncMode="DryRun"))
@@ -140,8 +140,8 @@ def test_10_4_dry_run_keeps_what_stands() -> None:
     assert stage.deletions() == [("west", slot("x"))]
 
 
-def test_10_4_dry_run_and_a_match_that_comes_back() -> None:
-    """Neither a withdrawal nor a deployment anew."""
+def test_10_4_a_match_that_ends_and_returns_under_dry_run() -> None:
+    """The resource is neither withdrawn nor deployed again."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     for document in (
@@ -153,11 +153,11 @@ def test_10_4_dry_run_and_a_match_that_comes_back() -> None:
         stage.put(document)
         stage.settle()
 
-    assert [one.change for one in stage.log] == ["ADDED"]
+    assert [event.change for event in stage.log] == ["ADDED"]
 
 
-def test_10_5_less_configuration_takes_add_ons_away() -> None:
-    """A document, a reference and a chart that disappear."""
+def test_10_5_less_configuration_deletes_resources() -> None:
+    """The resources of a removed document, reference or chart are deleted."""
     before = profile("p", ref("a"), ref("b"), helmCharts=[chart("pod")])
     stage = _stage(config_map("a", "x", "y"), config_map("b", "z"), before)
 
@@ -172,8 +172,8 @@ def test_10_5_less_configuration_takes_add_ons_away() -> None:
     assert stage.deletions()[2:] == [("west", "HelmRelease pod/pod")]
 
 
-def test_10_6_a_required_reference_that_is_missing_deletes_nothing() -> None:
-    """The deployment fails, the objects stay, the ClusterConfiguration loses their entries."""
+def test_10_6_a_missing_required_reference_deletes_nothing() -> None:
+    """The deployment fails and the objects stay, but the ClusterConfiguration no longer lists the objects."""
     stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b")))
 
     stage.delete(config_map("b"))
@@ -184,8 +184,8 @@ def test_10_6_a_required_reference_that_is_missing_deletes_nothing() -> None:
     assert _feature(stage, "p") == ("FailedNonRetriable", "Referenced resource: ConfigMap default/b does not exist")
 
 
-def test_10_6_an_optional_reference_that_is_missing_is_withdrawn() -> None:
-    """The rest stays."""
+def test_10_6_a_missing_optional_reference_is_withdrawn() -> None:
+    """The resources of the other references stay."""
     stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b", optional=True)))
 
     stage.delete(config_map("b"))
@@ -195,20 +195,20 @@ def test_10_6_an_optional_reference_that_is_missing_is_withdrawn() -> None:
 
 
 def test_10_7_leave_policies_leaves_the_objects() -> None:
-    """On a cluster that stops matching; the ClusterConfiguration is gone."""
+    """A cluster that stops matching keeps its objects. The ClusterConfiguration is deleted."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a"), stopMatchingBehavior="LeavePolicies"))
 
     stage.put(managed("west", env="else"))
     stage.settle()
 
-    assert [one.change for one in stage.log] == ["ADDED", "LEFT"]
+    assert [event.change for event in stage.log] == ["ADDED", "LEFT"]
     assert slot("x") in stage.running(WEST)
     assert not any(key.kind == kinds.CLUSTER_CONFIGURATION for key in stage.server.objects)
 
 
 @pytest.mark.parametrize("profile_first", [True, False])
 def test_10_7_the_order_of_the_two_writes_decides(*, profile_first: bool) -> None:
-    """LeavePolicies and the label are written 20 ms apart."""
+    """LeavePolicies and the label are written within 20 ms. The objects stay only if LeavePolicies is written first."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")), lags=Lags(bounds=INSTANT))
     writes = [profile("p", ref("a"), stopMatchingBehavior="LeavePolicies"), managed("west", env="else")]
 
@@ -221,7 +221,7 @@ def test_10_7_the_order_of_the_two_writes_decides(*, profile_first: bool) -> Non
 
 
 def test_10_8_content_is_not_deployed_under_one_time() -> None:
-    """Not even when the controller starts again."""
+    """Changed content is not deployed, even after a restart of the controller."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a"), syncMode="OneTime"))
     assert slot("x") in stage.running(WEST)
 
@@ -234,8 +234,8 @@ def test_10_8_content_is_not_deployed_under_one_time() -> None:
     assert list(stage.running(WEST)) == [slot("x")]
 
 
-def test_10_8_one_time_deploys_what_was_not_deployed_yet() -> None:
-    """A profile that comes from DryRun deploys once, with the configuration of that moment."""
+def test_10_8_one_time_deploys_once_after_dry_run() -> None:
+    """A profile that changes from DryRun to OneTime deploys the current configuration once."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a"), syncMode="DryRun"))
     assert not stage.running(WEST)
 
@@ -245,8 +245,8 @@ def test_10_8_one_time_deploys_what_was_not_deployed_yet() -> None:
     assert list(stage.running(WEST)) == [slot("x")]
 
 
-def test_one_time_does_not_take_over_what_else_changes() -> None:
-    """Seen on a running Sveltos: references that go with the change to OneTime are not withdrawn."""
+def test_one_time_ignores_references_removed_with_it() -> None:
+    """Observed on a real Sveltos: references that are removed together with the change to OneTime are not withdrawn."""
     stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b")))
 
     stage.put(profile("p", ref("a"), syncMode="OneTime"))
@@ -255,8 +255,8 @@ def test_one_time_does_not_take_over_what_else_changes() -> None:
     assert sorted(stage.running(WEST)) == [slot("x"), slot("y")]
 
 
-def test_one_time_does_not_take_over_leave_policies() -> None:
-    """Seen on a running Sveltos: LeavePolicies that comes with OneTime leaves nothing."""
+def test_one_time_ignores_leave_policies_set_with_it() -> None:
+    """Observed on a real Sveltos: LeavePolicies that is set together with OneTime has no effect."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     stage.put(profile("p", ref("a"), syncMode="OneTime", stopMatchingBehavior="LeavePolicies", clusterSelector=None))
@@ -265,8 +265,8 @@ def test_one_time_does_not_take_over_leave_policies() -> None:
     assert stage.deletions() == [("west", slot("x"))]
 
 
-def test_a_required_reference_that_comes_back_takes_what_is_no_longer_asked_for() -> None:
-    """A deployment that failed goes on, and withdraws what stood there in no inventory."""
+def test_a_restored_required_reference_withdraws_removed_references() -> None:
+    """The failed deployment continues, and withdraws resources that no inventory lists."""
     stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a"), ref("b")))
     stage.delete(config_map("b"))
     stage.put(profile("p", ref("b")))
@@ -282,8 +282,8 @@ def test_a_required_reference_that_comes_back_takes_what_is_no_longer_asked_for(
 # §10.9 to §10.12 ------------------------------------------------------------------------------------------------------
 
 
-def test_10_9_a_label_that_only_a_template_reads_is_not_rendered_anew() -> None:
-    """It is with the next change of the content."""
+def test_10_9_a_label_that_only_a_template_reads_is_not_rendered_again() -> None:
+    """The new label is rendered with the next change of the content."""
     template = {"projectsveltos.io/template": "ok"}
     zone = "x-{{ .Cluster.metadata.labels.zone }}"
     stage = Stage(
@@ -301,7 +301,7 @@ def test_10_9_a_label_that_only_a_template_reads_is_not_rendered_anew() -> None:
 
 
 def test_10_10_a_paused_profile_keeps_its_matches() -> None:
-    """Selector and label change one after the other; released once both are written, nothing is deleted."""
+    """If the profile is paused until both selector and label are written, nothing is deleted."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
     selector = {"clusterSelector": {"matchLabels": {"env": "new"}}}
 
@@ -315,11 +315,11 @@ def test_10_10_a_paused_profile_keeps_its_matches() -> None:
         stage.settle(5)
     stage.settle()
 
-    assert [one.change for one in stage.log] == ["ADDED"]
+    assert [event.change for event in stage.log] == ["ADDED"]
 
 
 def test_9_1_a_paused_profile_does_not_hold_its_content() -> None:
-    """A change of a ConfigMap is deployed all the same, and a deletion waits."""
+    """Sveltos deploys a changed ConfigMap despite the pause. The deletion of the profile waits."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
     stage.put(profile("p", ref("a"), metadata=_PAUSED))
     stage.settle()
@@ -336,7 +336,7 @@ def test_9_1_a_paused_profile_does_not_hold_its_content() -> None:
 
 @pytest.mark.parametrize("same_profile", [True, False])
 def test_10_11_a_resource_belongs_to_the_source_it_was_deployed_from(*, same_profile: bool) -> None:
-    """A second source fails for as long as the first holds the document; then it is tried again every minute."""
+    """A second source fails while the first source has the document. Sveltos retries the second source every minute."""
     second = [] if same_profile else [profile("q", ref("b"))]
     refs = [ref("a"), ref("b")] if same_profile else [ref("a")]
     stage = _stage(config_map("a", "x"), config_map("b", "other"), profile("p", *refs), *second)
@@ -354,8 +354,8 @@ def test_10_11_a_resource_belongs_to_the_source_it_was_deployed_from(*, same_pro
         assert _feature(stage, "q")[0] == "Provisioned"
 
 
-def test_10_11_a_reference_that_moves_to_another_source_is_never_carried_out() -> None:
-    """The same document in ``app-v2`` and ``app-v1``: the profile changes its reference, and what ran runs on."""
+def test_10_11_a_document_never_moves_to_another_source() -> None:
+    """Both ConfigMaps have the same document. The profile changes its reference, and the old resource keeps running."""
     documents = config_map("v1", "x"), config_map("v2", "x")
     stage = _stage(*documents, profile("p", ref("v2")))
 
@@ -367,7 +367,7 @@ def test_10_11_a_reference_that_moves_to_another_source_is_never_carried_out() -
 
 
 def test_10_12_deleting_a_profile_takes_ten_to_thirty_seconds() -> None:
-    """Until then it is there, with a deletionTimestamp; in DryRun it does not end."""
+    """Meanwhile the profile has a deletionTimestamp. In DryRun the deletion never ends."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")), profile("q", ref("b"), syncMode="DryRun"))
 
     stage.delete(profile("p"))
@@ -382,8 +382,8 @@ def test_10_12_deleting_a_profile_takes_ten_to_thirty_seconds() -> None:
     assert stage.exists(profile("q"))
 
 
-def test_10_13_many_references_that_all_change_are_modified() -> None:
-    """None is deleted on the way."""
+def test_10_13_many_changed_references_are_modified() -> None:
+    """No resource is deleted meanwhile."""
     names = [f"c{number:02}" for number in range(40)]
     stage = _stage(*(config_map(name, name) for name in names), profile("p", *(ref(name) for name in names)))
 
@@ -399,7 +399,7 @@ def test_10_13_many_references_that_all_change_are_modified() -> None:
 
 
 def test_a_cluster_that_is_not_ready_matches_nothing() -> None:
-    """It keeps what it has: the withdrawal waits until it is ready."""
+    """The cluster keeps its resources, because the withdrawal waits until the cluster is ready."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     stage.server.patch_status(ObjectKey.of(WEST), {"ready": False})
@@ -409,8 +409,8 @@ def test_a_cluster_that_is_not_ready_matches_nothing() -> None:
     assert stage.deletions() == []
 
 
-def test_a_cluster_that_is_deregistered_keeps_what_runs_there() -> None:
-    """The ClusterSummary goes, the resources stay."""
+def test_a_deregistered_cluster_keeps_its_resources() -> None:
+    """The ClusterSummary is deleted. The resources stay."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     stage.delete(WEST)
@@ -420,8 +420,8 @@ def test_a_cluster_that_is_deregistered_keeps_what_runs_there() -> None:
     assert not any(key.kind == kinds.CLUSTER_SUMMARY for key in stage.server.objects)
 
 
-def test_a_cluster_that_comes_and_goes_is_deployed_and_withdrawn_each_time() -> None:
-    """A ClusterSummary of the same name is another one: what became of the former does not count."""
+def test_a_cluster_that_matches_again_is_deployed_each_time() -> None:
+    """A recreated ClusterSummary of the same name does not inherit the state of the deleted ClusterSummary."""
     stage = _stage(config_map("a", "x"), profile("p", ref("a")))
 
     for _ in range(3):
@@ -434,8 +434,8 @@ def test_a_cluster_that_comes_and_goes_is_deployed_and_withdrawn_each_time() -> 
 
 
 @pytest.mark.parametrize("moment", [0.05, 0.4, 1, 5, 11])
-def test_a_withdrawal_goes_on_after_a_kill(moment: float) -> None:
-    """At whatever moment the controller dies: what was to go goes, and what was to stay stays."""
+def test_a_withdrawal_continues_after_a_kill(moment: float) -> None:
+    """After a kill of the controller at any moment, withdrawn resources are deleted and other resources stay."""
     stage = _stage(config_map("a", "x"), config_map("b", "y"), profile("p", ref("a")), profile("q", ref("b")))
 
     stage.delete(profile("p"))

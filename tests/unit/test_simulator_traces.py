@@ -1,7 +1,7 @@
-"""The traces of a running Sveltos, played on the simulator: the same events in the same order.
+"""The simulator replays recorded traces of a real Sveltos: the same events in the same order.
 
-The writes of the rollback are made at the moments of the trace, and the lags of the caches are those that the trace
-shows. Skipped where the recordings are not beside the checkout.
+Each test writes at the times of the trace, and gives the simulated caches the lags of the trace. The tests are skipped
+if the recordings are not beside the checkout.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BOTH = "clusterapi-workload,orders"
 
 @dataclass(frozen=True)
 class Line:
-    """One event of a trace."""
+    """An event of a trace."""
 
     time: float
     server: str
@@ -42,7 +42,7 @@ class Line:
 
 
 class Trace:
-    """A recording; times are seconds since its first line."""
+    """A recording. Times are in seconds since its first line."""
 
     def __init__(self, path: Path) -> None:
         found = [re.fullmatch(r"(\S+) (\S+) (\S+) (\S+) (\S+)(.*)", line) for line in path.read_text().splitlines()]
@@ -54,7 +54,7 @@ class Trace:
         ]
 
     def matches(self) -> list[str]:
-        """What the profile matched, each change once."""
+        """The clusters that the profile matched, one text for each change."""
         return _changes(line.matches for line in self.lines if line.kind == "ClusterProfile")
 
     def on_managed(self) -> list[tuple[str, str, str]]:
@@ -66,7 +66,7 @@ class Trace:
         ]
 
     def moment(self, change: str, kind: str, after: float = -1.0, containing: str = "") -> float:
-        """When the first such event was."""
+        """The time of the first such event, in seconds."""
         return next(
             line.time
             for line in self.lines
@@ -87,7 +87,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 class Recorder:
-    """Watches a stage as the traces were watched."""
+    """Records the same events of a stage as a trace."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -99,22 +99,22 @@ class Recorder:
     def _see(self, _change: str, document: JsonObject) -> None:
         status = document.get("status") or {}
         if document["kind"] == "ClusterProfile":
-            self._matches.append(_names(one["name"] for one in status.get("matchingClusters") or ()))
+            self._matches.append(_names(cluster["name"] for cluster in status.get("matchingClusters") or ()))
         if document["kind"] == "ClusterSet":
             self._selected.append(bool(status.get("selectedClusterRefs")))
 
     @property
     def matches(self) -> list[str]:
-        """What the profile matched, each change once."""
+        """The clusters that the profile matched, one text for each change."""
         return _changes(self._matches)
 
     def on_managed(self) -> list[tuple[str, str, str]]:
-        """See Trace."""
+        """See Trace.on_managed."""
         servers = {"clusterapi-workload": "work", "orders": "ord"}
         return [
-            (one.change, servers[one.cluster.name], f"{one.slot.namespace}/{one.slot.name}")
-            for one in self._stage.log[self._since :]
-            if one.slot.kind == "ConfigMap"
+            (event.change, servers[event.cluster.name], f"{event.slot.namespace}/{event.slot.name}")
+            for event in self._stage.log[self._since :]
+            if event.slot.kind == "ConfigMap"
         ]
 
 
@@ -130,7 +130,7 @@ _ORDERS: JsonObject = {
 
 @pytest.fixture
 def trace(shared: Path, request: pytest.FixtureRequest) -> Trace:
-    """The recording that a test names."""
+    """The recording with the file name of the parameter."""
     path = shared / "recorded" / "live" / str(request.param)
     if not path.is_file():
         pytest.skip("the recordings of a running Sveltos are not beside this checkout")
@@ -141,8 +141,8 @@ def _cluster_set(name: str, label: str, value: str) -> JsonObject:
     return custom(kinds.CLUSTER_SET, name, {"clusterSelector": {"matchLabels": {label: value}}, "maxReplicas": 3})
 
 
-def _settled(stage: Stage, **exact: list[float]) -> None:
-    """Let everything come to rest, then give the lags of the trace to what follows."""
+def _settle_with_lags(stage: Stage, **exact: list[float]) -> None:
+    """Wait until the stage is idle, then set the lags of the trace."""
     stage.settle()
     stage.lags.exact.update({name.replace("_", " "): values for name, values in exact.items()})
 
@@ -152,17 +152,17 @@ def _assert_same(recorder: Recorder, trace: Trace) -> None:
     assert sorted(recorder.on_managed()) == sorted(trace.on_managed())
 
 
-def _assert_back_in_time(stage: Stage, since: int) -> None:
-    """What was deleted comes back 10 to 25 seconds later, as in the traces."""
-    deleted = {(one.cluster, one.slot): one.time for one in stage.log[since:] if one.change == "DELETED"}
-    added = {(one.cluster, one.slot): one.time for one in stage.log[since:] if one.change == "ADDED"}
+def _assert_redeployed_in_time(stage: Stage, since: int) -> None:
+    """Each deleted resource is deployed again after 10 to 25 seconds, as in the traces."""
+    deleted = {(event.cluster, event.slot): event.time for event in stage.log[since:] if event.change == "DELETED"}
+    added = {(event.cluster, event.slot): event.time for event in stage.log[since:] if event.change == "ADDED"}
     assert deleted.keys() == added.keys() != set()
     assert all(10 <= round(added[slot] - deleted[slot], 3) <= 25 for slot in deleted)
 
 
 @pytest.mark.parametrize("trace", ["set-recreated.log"], indirect=True)
-def test_a_set_is_created_again_20_ms_before_its_profile(trace: Trace) -> None:
-    """The profile controller reads the set without its status: no match for a moment, and both clusters lose it."""
+def test_a_set_is_recreated_20_ms_before_its_profile(trace: Trace) -> None:
+    """The profile controller reads the set before its status is set, so both clusters lose the match for a moment."""
     moment = trace.moment("ADDED", "ClusterSet")
     status_after = trace.moment("MODIFIED", "ClusterSet") - moment
     profile_after = trace.moment("MODIFIED", "ClusterProfile") - moment
@@ -170,7 +170,7 @@ def test_a_set_is_created_again_20_ms_before_its_profile(trace: Trace) -> None:
     again_after = trace.moment("MODIFIED", "ClusterProfile", after=moment + empty_after) - moment
     old = profile("s06", ref("s06"), clusterSelector={"matchLabels": {"s06": "in"}})
     stage = Stage([WORK, _ORDERS, config_map("s06", "s06res"), old], Lags(bounds=INSTANT))
-    _settled(
+    _settle_with_lags(
         stage,
         queue_ClusterSet=[status_after],
         cache_ClusterSet=[0.0, again_after - status_after],
@@ -184,12 +184,12 @@ def test_a_set_is_created_again_20_ms_before_its_profile(trace: Trace) -> None:
     stage.settle()
 
     _assert_same(recorder, trace)
-    _assert_back_in_time(stage, since)
+    _assert_redeployed_in_time(stage, since)
 
 
 @pytest.mark.parametrize("trace", ["set-recreated-controller-down.log"], indirect=True)
 def test_the_same_race_at_the_start_of_the_controller(trace: Trace) -> None:
-    """The set and the profile are written while the controller is down; its own controllers race when it starts."""
+    """Set and profile are written while Sveltos is stopped. The controllers of Sveltos race at the start."""
     created = trace.moment("ADDED", "ClusterSet")
     status = trace.moment("MODIFIED", "ClusterSet")
     first = trace.moment("MODIFIED", "ClusterProfile", after=status)
@@ -208,12 +208,12 @@ def test_the_same_race_at_the_start_of_the_controller(trace: Trace) -> None:
     stage.settle()
 
     _assert_same(recorder, trace)
-    _assert_back_in_time(stage, since)
+    _assert_redeployed_in_time(stage, since)
 
 
 @pytest.mark.parametrize("trace", ["set-and-label-held.log"], indirect=True)
-def test_a_held_profile_is_released_before_the_set_follows(trace: Trace) -> None:
-    """The set's status is empty for 386 ms, since its controller has not seen the label; the release falls into it."""
+def test_a_held_profile_is_released_before_the_set_is_updated(trace: Trace) -> None:
+    """The status of the set is empty for 386 ms, until its controller sees the label. The release occurs meanwhile."""
     start = trace.moment("MODIFIED", "ClusterSet")
     emptied = trace.moment("MODIFIED", "ClusterSet", after=start, containing="{}")
     filled = trace.moment("MODIFIED", "ClusterSet", after=emptied)
@@ -245,18 +245,18 @@ def test_a_held_profile_is_released_before_the_set_follows(trace: Trace) -> None
     stage.settle()
 
     _assert_same(recorder, trace)
-    _assert_back_in_time(stage, since)
+    _assert_redeployed_in_time(stage, since)
 
 
 @pytest.mark.parametrize("trace", ["fewer-refs.log"], indirect=True)
 def test_fewer_references_documents_and_charts(trace: Trace) -> None:
-    """The document goes with its ConfigMap at once, the reference and the release ten seconds later."""
+    """The resource of the removed document is deleted at once, those of reference and chart ten seconds later."""
     before = profile("s30", ref("one"), ref("two"), helmCharts=[chart("s30")])
     after = profile("s30", ref("one"))
     stage = Stage(
         [WORK, config_map("one", "s30one", "s30three"), config_map("two", "s30two"), before], Lags(bounds=INSTANT)
     )
-    # The profile controller updates a ClusterSummary that it has not seen the last status of: a conflict.
+    # The profile controller updates an old version of a ClusterSummary, which is a conflict.
     stage.lags.bounds = {**INSTANT, "deploy": (0.2, 0.4), "cache ClusterSummary": (0.1, 0.1)}
     stage.settle()
     since, start = len(stage.log), stage.timeline.now
@@ -268,7 +268,7 @@ def test_fewer_references_documents_and_charts(trace: Trace) -> None:
     stage.lags.bounds = {**INSTANT, "deploy": (0.2, 0.4)}
     stage.settle()
 
-    gone = [(one.slot.name, one.time - start) for one in stage.log[since:] if one.change == "DELETED"]
+    gone = [(event.slot.name, event.time - start) for event in stage.log[since:] if event.change == "DELETED"]
     recorded = [line.name.rpartition("/")[2] for line in trace.lines if line.change == "DELETED"]
     assert gone[0][0] == recorded[0] == "s30three"
     assert {name for name, _ in gone} == {name for name in recorded if not name.startswith(("s30-", "sh."))}

@@ -142,9 +142,9 @@ def test_the_object_is_carried_forward_from_the_previous_sample(archive: GitArch
     assert any(path.endswith("/bad.yaml") for path in archive.tree(second).files(held))
     changes = second.metadata.changes
     assert (changes.added, changes.modified, changes.deleted) == (0, 1, 0)
-    found = compare(archive.tree(first), archive.tree(second))
-    assert [(row.name, str(row.action)) for row in found.management] == [("fine", "modified")]
-    assert [(entry.kind.name, entry.name) for entry in found.not_comparable] == [(kind, "bad")]
+    comparison = compare(archive.tree(first), archive.tree(second))
+    assert [(row.name, str(row.action)) for row in comparison.management] == [("fine", "modified")]
+    assert [(entry.kind.name, entry.name) for entry in comparison.not_comparable] == [(kind, "bad")]
 
 
 def test_the_object_is_archived_again_when_it_can_be(archive: GitArchive) -> None:
@@ -179,9 +179,7 @@ def test_a_defect_is_not_blamed_on_the_object(archive: GitArchive, monkeypatch: 
     assert "fine.yaml" in _held(archive, taken.recorded.sample)
 
 
-def test_an_error_that_is_not_about_an_object_ends_the_capture(
-    archive: GitArchive, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_errors_end_the_capture(archive: GitArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk does not make an object incomplete."""
 
     def full(*_arguments: Any, **_more: Any) -> JsonObject:
@@ -325,6 +323,8 @@ def test_a_substitute_is_not_compared_with_an_object(archive: GitArchive, *, bef
         _take(archive, *_OTHERS, document("Cluster", "bad", "1", spec={"tier": 1}))
     first = _take(archive, *_OTHERS, _text("Cluster", "bad", '{"v": "\\ud800"}')).recorded.sample
     second = _take(archive, *_OTHERS, document("Cluster", "bad", "3", spec={"paused": True})).recorded.sample
-    found = compare(archive.tree(first), archive.tree(second))
-    assert found.management == ()
-    assert [(entry.name, entry.detail) for entry in found.not_comparable] == [("bad", "could not be captured before")]
+    comparison = compare(archive.tree(first), archive.tree(second))
+    assert comparison.management == ()
+    assert [(entry.name, entry.detail) for entry in comparison.not_comparable] == [
+        ("bad", "could not be captured before")
+    ]

@@ -1,4 +1,4 @@
-"""The CRD in manifests/ and the parser of policies: two descriptions of one resource that must agree."""
+"""The CRD in manifests/ and the parser of policies describe the same resource."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Schema = dict[str, Any]
 
 
 def definition() -> dict[str, Any]:
-    """The CRD as it is installed."""
+    """The CRD of manifests/."""
     (document,) = load_documents(CRD.read_bytes(), CRD.name)
     assert isinstance(document, dict)
     return document
 
 
 def version() -> dict[str, Any]:
-    """Its only version."""
+    """The only version of the CRD."""
     (only,) = definition()["spec"]["versions"]
     assert isinstance(only, dict)
     return only
@@ -41,7 +41,7 @@ def schema() -> Schema:
 
 
 def nodes(node: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Every node of a schema with its path; the items of a list as ``[]``."""
+    """Each node of a schema with its path. ``[]`` stands for the items of a list."""
     yield path, node
     for name, below in node.get("properties", {}).items():
         yield from nodes(below, f"{path}.{name}" if path else name)
@@ -59,8 +59,8 @@ def document_with(path: str, value: Any) -> dict[str, Any]:
     return base | value
 
 
-def told(document: dict[str, Any]) -> str:
-    """What the parser says of a document, ``""`` where it is content."""
+def message_of(document: dict[str, Any]) -> str:
+    """The error message of the parser for a document, or ``""`` for a valid document."""
     try:
         snapshot.from_resource(document)
     except InputError as error:
@@ -69,14 +69,14 @@ def told(document: dict[str, Any]) -> str:
 
 
 def spec_nodes() -> list[tuple[str, Schema]]:
-    """Every node of ``spec``, itself first."""
+    """Each node of ``spec``, first ``spec`` itself."""
     return [(path, node) for path, node in nodes(schema()) if path == "spec" or path.startswith("spec.")]
 
 
 @pytest.mark.parametrize("path", [path for path, _ in spec_nodes()])
 def test_the_parser_knows_every_field_of_the_schema(path: str) -> None:
     """A field that the server accepts is never unknown to gitsnap."""
-    assert "is unknown; known fields" not in told(document_with(path, None))
+    assert "is unknown; known fields" not in message_of(document_with(path, None))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_the_parser_knows_every_field_of_the_schema(path: str) -> None:
 )
 def test_the_schema_knows_every_field_of_the_parser(path: str, fields: set[str]) -> None:
     """A field that gitsnap reads is never pruned or refused by the server."""
-    known = re.search(r"noSuchField: is unknown; known fields: (.*)", told(document_with(f"{path}.noSuchField", 1)))
+    known = re.search(
+        r"noSuchField: is unknown; known fields: (.*)", message_of(document_with(f"{path}.noSuchField", 1))
+    )
 
     assert known is not None
     assert set(known[1].split(", ")) == fields
@@ -92,21 +94,21 @@ def test_the_schema_knows_every_field_of_the_parser(path: str, fields: set[str])
 
 @pytest.mark.parametrize(("path", "node"), [(path, node) for path, node in spec_nodes() if "enum" in node])
 def test_values_of_enumerations(path: str, node: Schema) -> None:
-    """The parser takes each value of a closed set, and no other."""
-    assert all(told(document_with(path, value)) == "" for value in node["enum"])
-    assert told(document_with(path, "other")).endswith(", ".join(node["enum"]))
+    """The parser accepts each value of an enumeration, and no other value."""
+    assert all(message_of(document_with(path, value)) == "" for value in node["enum"])
+    assert message_of(document_with(path, "other")).endswith(", ".join(node["enum"]))
 
 
 @pytest.mark.parametrize(
     ("path", "node"), [(path, node) for path, node in spec_nodes() if node.get("type") == "integer"]
 )
 def test_bounds_of_numbers(path: str, node: Schema) -> None:
-    """Lowest and highest values are those of the schema."""
+    """The parser has the lowest and highest values of the schema."""
     lowest, highest = node["minimum"], 2 ** (63 if node["format"] == "int64" else 31) - 1
 
-    assert told(document_with(path, lowest)) == told(document_with(path, highest)) == ""
-    assert told(document_with(path, lowest - 1))
-    assert told(document_with(path, highest + 1))
+    assert message_of(document_with(path, lowest)) == message_of(document_with(path, highest)) == ""
+    assert message_of(document_with(path, lowest - 1))
+    assert message_of(document_with(path, highest + 1))
 
 
 TEXTS = {
@@ -127,12 +129,12 @@ TEXTS = {
         ["AGE-SECRET-KEY-1X", "age1", "ssh-dss AAAA", "ssh-ed25519 AAAA\nx"],
     ),
 }
-"""Texts that both accept, and texts that both refuse."""
+"""Texts that schema and parser accept, and texts that both refuse."""
 
 
 @pytest.mark.parametrize("path", TEXTS)
-def test_forms_of_texts(path: str) -> None:
-    """Pattern and length in the schema decide as the parser does."""
+def test_patterns_of_strings(path: str) -> None:
+    """Pattern and length in the schema accept the same texts as the parser."""
     node = dict(nodes(schema()))[path]
     good, bad = TEXTS[path]
 
@@ -143,17 +145,17 @@ def test_forms_of_texts(path: str) -> None:
         )
 
     def parses(text: str) -> bool:
-        return f"  {path.replace('[]', '[0]')}:" not in told(document_with(path, text))
+        return f"  {path.replace('[]', '[0]')}:" not in message_of(document_with(path, text))
 
     assert [(text, passes(text), parses(text)) for text in good] == [(text, True, True) for text in good]
     assert [(text, passes(text), parses(text)) for text in bad] == [(text, False, False) for text in bad]
 
 
-# The definition itself ------------------------------------------------------------------------------------------------
+# The definition -------------------------------------------------------------------------------------------------------
 
 
 def test_the_schema_is_structural() -> None:
-    """Each node has one type and says what it holds, as apiextensions.k8s.io/v1 demands."""
+    """Each node has one type and declares its content, as apiextensions.k8s.io/v1 requires."""
     for path, node in nodes(schema()):
         assert node["type"] in TYPES, path
         assert ("items" in node) == (node["type"] == "array"), path
@@ -163,14 +165,14 @@ def test_the_schema_is_structural() -> None:
 
 
 def test_every_field_is_described() -> None:
-    """`kubectl explain` has something to say everywhere; items of lists are told by their list."""
+    """`kubectl explain` has a text for each field. The description of a list covers its items."""
     bare = [path for path, node in nodes(schema()) if "description" not in node and not path.endswith("[]")]
 
     assert bare == ["metadata"]
 
 
-def test_texts_and_lists_are_bounded() -> None:
-    """What people write has a largest size, so that CEL rules stay cheap and nobody fills etcd."""
+def test_strings_and_lists_are_bounded() -> None:
+    """Strings and lists have a maximum size, so that CEL rules stay cheap and no user can fill etcd."""
     for path, node in spec_nodes():
         if node["type"] == "string":
             assert "maxLength" in node or "enum" in node, path
@@ -180,7 +182,7 @@ def test_texts_and_lists_are_bounded() -> None:
 
 
 def test_names_and_scope() -> None:
-    """Group, version, names and scope are those of the old feature: its Snapshots go on."""
+    """Group, version, names and scope are those of the old feature, so its Snapshots stay valid."""
     spec = definition()["spec"]
 
     assert definition()["apiVersion"] == "apiextensions.k8s.io/v1"
@@ -198,7 +200,7 @@ def test_names_and_scope() -> None:
 
 
 def test_status_is_a_subresource() -> None:
-    """Whoever may write Snapshots does not write their status, and has the fields that the controller reports."""
+    """A user who can write Snapshots cannot write their status. The status has the fields of the controller."""
     assert version()["subresources"] == {"status": {}}
     assert set(schema()["properties"]["status"]["properties"]) == {
         "nextScheduleTime", "lastRunTime", "lastRunStatus", "failureMessage", "conditions", "lastSample", "lastCommit",
@@ -208,15 +210,15 @@ def test_status_is_a_subresource() -> None:
 
 
 def test_columns_show_fields_that_exist() -> None:
-    """`kubectl get snapshots` has no empty column by mistake."""
+    """Each column of `kubectl get snapshots` shows a field of the schema."""
     paths = dict(nodes(schema()))
     for column in version()["additionalPrinterColumns"]:
         path = re.sub(r"\[\?.*?\]", "[]", column["jsonPath"].removeprefix("."))
         assert path in paths or path == "metadata.creationTimestamp", column["name"]
 
 
-def test_the_old_schema_is_part_of_it(shared: Path) -> None:
-    """Every field of the old CRD is there with its type, and nothing more is required than was."""
+def test_the_schema_contains_the_old_schema(shared: Path) -> None:
+    """The CRD has each field of the old CRD with its type, and requires no other field."""
     old_file = shared / "crds" / "sveltos-v0.57" / CRD.name
     (old,) = load_documents(old_file.read_bytes(), old_file.name)
     assert isinstance(old, dict)

@@ -1,4 +1,4 @@
-"""Tables fit the terminal, whatever is in them, and nothing of it gets lost."""
+"""Tables fit the terminal for any content, and all content is shown."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _CELLS = st.text(_VISIBLE, max_size=90)
 
 
 def _columns(table: str, count: int) -> list[str]:
-    """The text of each column, without what wrapping puts in between."""
+    """The text of each column, joined from its wrapped lines."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     cells = [line[1:-1].split("|") for line in lines]
-    return ["".join(row[place].strip() for row in cells) for place in range(count)]
+    return ["".join(row[column].strip() for row in cells) for column in range(count)]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_the_widest_table_fits_a_terminal(columns: int) -> None:
-    """All columns of `list --wide` are there at 80 columns, with the date on one line; headers wrap between words."""
+    """`list --wide` fits 80 columns with all its columns. The date is on one line, and headers wrap between words."""
     table = render_table(_HEADER, [_ROW], columns=columns, least=MIN_WIDTHS)
 
     assert max(map(width, table.splitlines())) <= columns
@@ -37,8 +37,8 @@ def test_the_widest_table_fits_a_terminal(columns: int) -> None:
     assert words | {_ROW[1]} <= set(table.replace("|", " ").split())
 
 
-def test_the_order_in_which_columns_give_way() -> None:
-    """Prose first, then names behind their marks, then the blanks of the frame; a row of its own last."""
+def test_the_order_in_which_columns_shrink() -> None:
+    """Prose wraps first, then names after punctuation. Then the frame loses blanks. At last rows become paragraphs."""
     header, row = (
         ["name", "type", "message"],
         ["redis-follower", "io/ClusterProfile", "see the raw diff of these lines"],
@@ -60,8 +60,8 @@ def test_the_order_in_which_columns_give_way() -> None:
     ]
 
 
-def test_a_paragraph_for_each_row_where_no_table_fits() -> None:
-    """Values are whole then, and what is empty is left out."""
+def test_rows_become_paragraphs_if_no_table_fits() -> None:
+    """A paragraph has unwrapped values and no empty values."""
     rows = [_ROW, [*_ROW[:-1], ""]]
 
     first, second = (
@@ -73,12 +73,12 @@ def test_a_paragraph_for_each_row_where_no_table_fits() -> None:
 
 
 def test_a_table_without_rows_has_its_headings() -> None:
-    """However narrow the terminal is."""
+    """A table without rows has its headings even on a narrow terminal."""
     assert _columns(render_table(_HEADER, [], columns=40), len(_HEADER))[1] == "DATE"
 
 
 def test_without_a_terminal_every_row_is_a_line() -> None:
-    """A file or a pipe gets whole lines, so that grep finds what it looks for."""
+    """In a file or a pipe, rows are not wrapped, so that grep works."""
     table = render_table(_HEADER, [_ROW])
 
     assert len(table.splitlines()) == 5
@@ -87,20 +87,20 @@ def test_without_a_terminal_every_row_is_a_line() -> None:
 
 @given(rows=st.lists(st.tuples(_CELLS, _CELLS, _CELLS), max_size=4), columns=st.integers(30, 120))
 def test_every_character_is_shown(rows: list[tuple[str, str, str]], columns: int) -> None:
-    """Cells without spaces come back whole from the lines that they were broken into, and no line is too long."""
+    """The wrapped lines of each cell contain all its characters, and no line is too long."""
     table = render_table(["a", "b", "c"], rows, columns=columns)
 
     assert max(map(width, table.splitlines()), default=0) <= columns
     if table.startswith("+"):
-        assert _columns(table, 3) == ["ABC"[place] + "".join(row[place] for row in rows) for place in range(3)]
+        assert _columns(table, 3) == ["ABC"[column] + "".join(row[column] for row in rows) for column in range(3)]
         assert {width(line) for line in table.splitlines()} == {width(table.splitlines()[0])}
     else:
-        headed = ["".join(f"{'ABC'[place]}  {row[place]}" for place in range(3) if row[place]) for row in rows]
-        assert table.replace("\n", "").replace("   ", "") == "".join(headed)
+        paragraphs = ["".join(f"{'ABC'[column]}  {row[column]}" for column in range(3) if row[column]) for row in rows]
+        assert table.replace("\n", "").replace("   ", "") == "".join(paragraphs)
 
 
-def test_a_word_breaks_where_a_reader_would_break_it() -> None:
-    """Behind a slash, a dash, a colon or a dot rather than within a name; prose between words, not within an option."""
+def test_words_break_after_punctuation() -> None:
+    """Names break after a slash, a dash, a colon or a dot. Prose breaks between words, and not within an option."""
     table = render_table(["name"], [["default/capi--clusterapi-workload"]], columns=20)
 
     assert re.findall(r"\| (\S+) ", table) == ["NAME", "default/capi--", "clusterapi-", "workload"]
@@ -108,14 +108,14 @@ def test_a_word_breaks_where_a_reader_would_break_it() -> None:
     assert wrap("use --raw-diff option", 7) == ["use", "--raw-", "diff", "option"]
 
 
-def test_a_wide_character_behind_a_blank() -> None:
-    """The blank fills the line, and a line of blanks is none."""
+def test_a_wide_character_after_a_blank() -> None:
+    """A leading blank is dropped if the wide character would not fit after the blank."""
     assert wrap(" 漢", 2, names=False) == ["漢"]
 
 
 @given(text=st.text(st.sampled_from("ab -/.é漢"), max_size=40), size=st.integers(2, 20), names=st.booleans())
 def test_a_wrapped_text_loses_only_blanks(text: str, size: int, *, names: bool) -> None:
-    """Every line fits, none is empty unless the text is, and all characters come in their order."""
+    """All lines fit and contain all characters in order. No line is empty unless the text is empty."""
     lines = wrap(text, size, names=names)
 
     assert all(width(line) <= size for line in lines)

@@ -1,4 +1,4 @@
-"""YAML as gitsnap reads it: by Go's rules, with the line of what is wrong. The property tests ask Go itself."""
+"""The YAML reader follows the rules of Go, and errors name the line. The property tests compare with Go itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from gitsnap.format.yaml.emitter import DEEPEST
     ],
 )
 def test_scalars(written: str, value: Any) -> None:
-    """What a scalar is to Kubernetes, Helm and Sveltos."""
+    """Scalars have the types that Kubernetes, Helm and Sveltos read."""
     assert same_json(load_document(f"a: {written}", "x"), {"a": value})
     assert same_json(load_documents(f"a: {written}", "x"), [{"a": value}])
 
@@ -64,13 +64,13 @@ def test_scalars(written: str, value: Any) -> None:
         ('{"a": "\\ud800"}', {"a": "\ufffd"}),
     ],
 )
-def test_one_document(text: str, value: Any) -> None:
-    """Of a text that is to be one document, the first one is read, and of equal keys the last."""
+def test_the_first_document_is_read(text: str, value: Any) -> None:
+    """The first document of a text is read. Of several equal keys, the last key counts."""
     assert same_json(load_document(text, "x"), value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("a: 1\nb: .inf", "inf has no form in JSON"),
         ("a: {~: 1}", "the key null has no form in JSON"),
@@ -85,29 +85,29 @@ def test_one_document(text: str, value: Any) -> None:
         ('{"a":' * (DEEPEST + 2) + "1" + "}" * (DEEPEST + 2), "nested more than"),
     ],
 )
-def test_what_go_refuses(text: str, said: str) -> None:
-    """It is refused with the place and the reason."""
+def test_text_that_go_refuses(text: str, reason: str) -> None:
+    """The error has the position and the reason."""
     with pytest.raises(InputError, match="x: ") as caught:
         load_document(text, "x")
 
-    assert said in caught.value.message
+    assert reason in caught.value.message
 
 
 @pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3", '{\n"a": 1,\n"b": 2,\n"a": 3}', "k:\n- a: 1\n  b: 2\n  a: 3"])
-def test_files_have_each_key_once(text: str) -> None:
-    """kubectl refuses a file in which a key stands twice in a mapping."""
+def test_duplicate_keys_of_files_are_refused(text: str) -> None:
+    """As in kubectl, a mapping of a file must not have a key twice."""
     with pytest.raises(InputError, match=r"line [34], column .*duplicate key 'a'"):
         load_documents(text, "x", unique_keys=True)
 
 
 @pytest.mark.parametrize("text", ["a: &a {x: 1}\nb: {x: 2, <<: *a}", "- a: 1\n- a: 2", "a: {a: 1}"])
-def test_merged_keys_are_not_twice_there(text: str) -> None:
-    """A key that a merge key brings in, and a key at another place, are no second ones."""
+def test_merged_keys_are_not_duplicates(text: str) -> None:
+    """A merged key and an equal key of another mapping are not duplicates."""
     assert load_documents(text, "x", unique_keys=True)
 
 
 def test_aliases_that_multiply() -> None:
-    """A few lines that stand for billions of values are refused; hundreds of thousands, which Go reads, are not."""
+    """Aliases that expand to billions of values are refused. Hundreds of thousands of values are read, as in Go."""
     bomb = "\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)])
     with pytest.raises(InputError, match="aliases multiply"):
         load_document(f"a0: &a0 [x, x]\n{bomb}", "x")
@@ -115,7 +115,7 @@ def test_aliases_that_multiply() -> None:
     many = load_document(f"a: &a [{', '.join(['x'] * 100)}]\nb: [{', '.join(['*a'] * 3000)}]", "x")
     assert sum(map(len, many["b"])) == 300_000
     many["b"][0][0] = "y"
-    assert many["b"][1][0] == "x", "a change of one place is none of another"
+    assert many["b"][1][0] == "x", "a change at one path changes no other path"
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_aliases_that_multiply() -> None:
     ],
 )
 def test_lines_of_fields(text: str, number: int, path: tuple[str | int, ...], line: int | None) -> None:
-    """Where the key of a field stands, in YAML and in JSON."""
+    """The line of the key of a field, in YAML and in JSON."""
     assert line_of(text, number, path) == line
 
 
 @pytest.mark.parametrize("content", [b"just text\n", b"- a\n", b"5\n", b"{}\n---\n{}\n", b"metadata: text\n", b""])
-def test_an_archived_file_that_is_no_object(content: bytes) -> None:
-    """Damage, or a file by somebody else: it is named, and never taken for an object."""
+def test_an_archived_file_without_an_object(content: bytes) -> None:
+    """The error names a damaged or foreign file. The file is never read as an object."""
     with pytest.raises(InputError, match=r"configuration/x\.yaml: "):
         decode(content, "configuration/x.yaml")
