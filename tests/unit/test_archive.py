@@ -80,6 +80,7 @@ def test_the_same_configuration_has_the_same_tree_everywhere(tmp_path: Path) -> 
     assert ids[0] == ids[1]
 
 
+@pytest.mark.slow
 def test_changes_of_an_operator_are_neither_committed_nor_lost(hourly: GitArchive) -> None:
     """A changed file is left and reported, a stray file stays, and neither becomes part of a sample."""
     path = "default/ConfigMap/a.yaml"
@@ -97,6 +98,7 @@ def test_changes_of_an_operator_are_neither_committed_nor_lost(hourly: GitArchiv
     assert _git(hourly, "status", "--porcelain").split() == ["M", f"configuration/{path}", "??", "notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
     """A commit by hand becomes the parent of the next commit, which reverts its change."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
@@ -111,6 +113,7 @@ def test_a_foreign_commit_is_kept_and_is_no_sample(hourly: GitArchive) -> None:
     assert foreign not in {str(sample.commit) for sample in hourly.samples()}
 
 
+@pytest.mark.slow
 def test_a_rewritten_branch_is_restored_and_the_other_history_is_kept(hourly: GitArchive) -> None:
     """The history with the newest sample is restored, and a ref keeps the other one."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
@@ -163,6 +166,7 @@ def test_an_archive_of_a_newer_format_is_refused(hourly: GitArchive) -> None:
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/hourly", "refs/tags/hourly/2026-01-01T12-00-00Z-2"])
+@pytest.mark.slow
 def test_a_ref_that_git_holds_for_a_moment(hourly: GitArchive, ref: str) -> None:
     """An operator's concurrent `git pack-refs` delays a capture, but does not make it fail."""
     _take(hourly, {"default/ConfigMap/a.yaml": "1"})
@@ -178,6 +182,7 @@ def test_a_ref_that_git_holds_for_a_moment(hourly: GitArchive, ref: str) -> None
     assert _git(hourly, "fsck", "--strict") == ""
 
 
+@pytest.mark.slow
 def test_captures_beside_an_operator_who_packs(hourly: GitArchive) -> None:
     """During `git pack-refs` and `git gc` no sample is lost or incomplete."""
     done = threading.Event()

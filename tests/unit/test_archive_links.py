@@ -28,6 +28,7 @@ def _add_sample(archive: GitArchive, number: int) -> None:
 
 
 @pytest.mark.parametrize("name", [*_FILES, *_FOLDERS])
+@pytest.mark.slow
 def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
     """A planted link does not make a capture overwrite files of the user who captures."""
     archive = create_archive(tmp_path, "p")

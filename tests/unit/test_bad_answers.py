@@ -95,6 +95,7 @@ def _take(archive: GitArchive, server: ScriptedServer) -> capture.CaptureResult:
 
 
 @pytest.mark.parametrize("path", sorted(ScriptedServer(_OBJECTS).paths()))
+@pytest.mark.slow
 def test_no_answer_makes_a_capture_crash(path: str) -> None:
     """Each part of each response has another type or is absent: the result is an error or an incomplete sample."""
     answer = json.loads(ScriptedServer(_OBJECTS).paths()[path])

@@ -177,6 +177,7 @@ def test_a_lease_that_cannot_be_renewed_keeps_the_state(stage: _Stage) -> None:
     stage.until_idle()
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_running_samples_only(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that wait for a worker do not start, and their status does not report a start."""
     begun: list[str] = []

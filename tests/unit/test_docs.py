@@ -42,6 +42,7 @@ def test_every_file_that_a_document_links_to_exists(file: Path) -> None:
         assert (file.parent / link).exists(), link
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_output_of_the_demo() -> None:
     """Run scripts/picture after changing the output of `gitsnap diff`."""
     command = [sys.executable, str(ROOT / "scripts" / "picture"), "--check"]

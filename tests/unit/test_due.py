@@ -204,6 +204,7 @@ def test_a_sample_is_pushed_unless_the_remote_is_being_waited_for() -> None:
     steps=st.lists(st.integers(1, 7200), min_size=1, max_size=60),
     cron=st.sampled_from(["@hourly", "*/5 * * * *", "0 3 * * *", "@every 7m", "TZ=Europe/Rome 30 2 * * *"]),
 )
+@pytest.mark.slow
 def test_every_time_is_served_at_most_once(steps: list[int], cron: str) -> None:
     """At whatever times the loop decides, each scheduled time has at most one sample, and other times have none."""
     policy = Policy("any", schedule=Schedule.parse(cron))

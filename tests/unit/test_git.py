@@ -77,6 +77,7 @@ def test_a_pipe_in_place_of_a_ref_does_not_block(repository: Path) -> None:
     assert run_git(repository / ".git", "fsck", refs="copied", seconds=60).returncode != 0
 
 
+@pytest.mark.slow
 def test_messages_name_the_repository(repository: Path) -> None:
     """Messages name the repository, not the stand-in directory, which no longer exists."""
     folder = repository / ".git"

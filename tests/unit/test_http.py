@@ -74,6 +74,7 @@ def test_other_methods(stage: _Stage) -> None:
 
 
 @pytest.mark.parametrize("silent", [150, 600])
+@pytest.mark.slow
 def test_silent_connections_block_no_threads_and_no_probes(stage: _Stage, silent: int) -> None:
     """A port scanner or an attacker must not cause a restart of the pod."""
     threads = threading.active_count()
@@ -91,6 +92,7 @@ def test_silent_connections_block_no_threads_and_no_probes(stage: _Stage, silent
             connection.close()
 
 
+@pytest.mark.slow
 def test_a_silent_connection_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that sends single bytes, or too much, is closed as well."""
     monkeypatch.setattr(endpoints_module, "_SECONDS", 0.5)

@@ -116,6 +116,7 @@ def test_a_file_that_a_process_has_open_is_not_touched(hourly: GitArchive) -> No
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_git_at_work_is_not_touched(hourly: GitArchive) -> None:
     """`git commit` with an open editor holds the lock of the index without having the file open."""
     _take(hourly, "1")

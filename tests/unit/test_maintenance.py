@@ -67,6 +67,7 @@ def test_loose_refs_and_objects_are_packed_without_loss(tmp_path: Path, monkeypa
         assert f'"{number}"'.encode() in tree.read(tree.files(Area.CONFIGURATION)["default/ConfigMap/a.yaml"])
 
 
+@pytest.mark.slow
 def test_folders_that_hardly_differ_are_packed_after_a_few_samples(tmp_path: Path) -> None:
     """Ten changes each in two folders of 300 objects: unpacked, each sample adds both trees again."""
     archive = create_archive(tmp_path, "hourly")

@@ -62,6 +62,7 @@ _EXACT: dict[str, frozenset[str]] = {
 """Why a comparison is right although its operands may be JSON: ``module: expression``."""
 
 
+@pytest.mark.slow
 def test_no_module_compares_json_by_python() -> None:
     """Two JSON values are compared by ``same_json`` alone: for ``==``, ``in`` and sets ``true`` is ``1``."""
     found = {

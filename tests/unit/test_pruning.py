@@ -250,6 +250,7 @@ def test_a_prune_killed_at_any_point_is_recorded(hourly: GitArchive, monkeypatch
     assert _sequences(hourly) == [6, 7, 8]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_unrecorded_tag(hourly: GitArchive) -> None:
     """kill -9 at twelve moments: exactly one sample records each removed tag, and the archive needs no repair."""
     _take(hourly, 4)
@@ -297,6 +298,7 @@ def test_a_git_that_outlives_gitsnap_holds_the_lock(hourly: GitArchive, tmp_path
         assert [sample.metadata.sequence for sample in writer.samples()] == [2, 3]
 
 
+@pytest.mark.slow
 def test_no_removed_tag_returns_during_pack_refs(hourly: GitArchive) -> None:
     """During `git pack-refs` of an operator, removed tags stay removed, and kept tags stay visible."""
     stop = threading.Event()

@@ -59,6 +59,7 @@ def test_a_working_tree_that_git_added(repository: Path, tmp_path: Path) -> None
     assert list_refs(git_folder, "refs/tags/hourly/") == _as_git_lists(repository, "refs/tags/hourly/")
 
 
+@pytest.mark.slow
 def test_no_ref_is_missed_while_git_packs_them(repository: Path) -> None:
     """During `git pack-refs` a listing has every ref that existed when it began."""
     commit = _git(repository, "rev-parse", "HEAD").strip()

@@ -72,6 +72,7 @@ def _with_checksum(whole: bytes) -> bytes:
     return b" ".join([b"gitsnap samples 2", digest, packed, count]) + b"\n" + body
 
 
+@pytest.mark.slow
 def test_samples_are_the_same_with_and_without_an_index(index: Path) -> None:
     """In the order of their sequence, which differs here from the order of their names."""
     assert index.read_bytes().count(b"\n") == _COUNT + 1
@@ -208,6 +209,7 @@ def test_a_sample_is_found_by_name_where_clocks_went_back(index: Path) -> None:
             assert find_sample(samples, name).tag_id == sample.tag_id
 
 
+@pytest.mark.slow
 def test_verify_does_not_trust_the_index(index: Path) -> None:
     """A tag with a missing object is reported, although the index has its content."""
     opened = _reopened(index.parent.parent)
@@ -220,6 +222,7 @@ def test_verify_does_not_trust_the_index(index: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_index_is_private(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other users cannot read the index, and in the archive of another user no index is written."""
     assert stat.S_IMODE(index.stat().st_mode) == 0o600
@@ -233,6 +236,7 @@ def test_the_index_is_private(index: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("later", [timedelta(seconds=-1), timedelta(0), timedelta(seconds=1)])
+@pytest.mark.slow
 def test_the_sample_at_a_moment_equals_a_linear_search(index: Path, later: timedelta) -> None:
     """The newest in the order of samples, although the clock was set back before the fourth."""
     samples = _reopened(index.parent.parent).samples()
