@@ -27,50 +27,15 @@ from gitsnap.sveltos.normalize import normalize
 from tests.support.memory_cluster import MemoryCluster
 from tests.support.plans import alive, custom, live_state, sample_state, select
 from tests.support.sveltos.matches import Matches, Pair
+from tests.support.sveltos.selector_strategies import CLUSTER_REFS, CLUSTERS, LABEL_MAPS, NAMESPACES, SELECTORS
 
-_LABELS = ("env", "tier")
-_VALUES = ("a", "b")
-_NAMESPACES = ("one", "two")
-_CLUSTERS = 4
-"""How many there are."""
+_CLUSTER_COUNT = 4
 _PAUSED = "profile.projectsveltos.io/paused"
 _SAMPLE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
-_labels = st.dictionaries(st.sampled_from(_LABELS), st.sampled_from(_VALUES), max_size=2)
-_terms = st.one_of(
-    st.builds(
-        lambda key, operator, value: {"key": key, "operator": operator, "values": [value]},
-        st.sampled_from(_LABELS),
-        st.sampled_from(("In", "NotIn")),
-        st.sampled_from(_VALUES),
-    ),
-    st.builds(
-        lambda key, operator: {"key": key, "operator": operator},
-        st.sampled_from(_LABELS),
-        st.sampled_from(("Exists", "DoesNotExist")),
-    ),
-)
-_selectors = st.one_of(
-    st.builds(lambda labels: {"matchLabels": labels}, _labels),
-    st.builds(lambda terms: {"matchExpressions": terms}, st.lists(_terms, min_size=1, max_size=2)),
-)
-_references = st.lists(
-    st.builds(
-        lambda namespace, name: {
-            "apiVersion": "lib.projectsveltos.io/v1beta1",
-            "kind": "SveltosCluster",
-            "namespace": namespace,
-            "name": name,
-        },
-        st.sampled_from(_NAMESPACES),
-        st.sampled_from(("east", "west")),
-    ),
-    max_size=1,
-)
-
 
 def _spec(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[JsonObject]:
-    return st.fixed_dictionaries({"clusterSelector": _selectors}, optional={"clusterRefs": _references, **fields})
+    return st.fixed_dictionaries({"clusterSelector": SELECTORS}, optional={"clusterRefs": CLUSTER_REFS, **fields})
 
 
 _limits = st.sampled_from((0, 1, 2, 9, 9))
@@ -82,9 +47,9 @@ _annotations = st.sampled_from([{}, {}, {}, {_PAUSED: "true"}])
 def configurations(draw: st.DrawFn) -> list[JsonObject]:
     """A management cluster: two clusters in each of two namespaces, sets, and profiles of both kinds."""
     objects = [
-        custom(kinds.SVELTOS_CLUSTER, name, {}, namespace, labels=draw(_labels))
-        for namespace in _NAMESPACES
-        for name in ("east", "west")
+        custom(kinds.SVELTOS_CLUSTER, name, {}, namespace, labels=draw(LABEL_MAPS))
+        for namespace in NAMESPACES
+        for name in CLUSTERS
     ]
     objects += [
         custom(kinds.CLUSTER_SET, name, {**draw(_spec()), "maxReplicas": draw(_limits)})
@@ -119,7 +84,7 @@ selections = st.one_of(
                 st.builds(lambda name: ObjectKey(kinds.SET, "one", name), st.sampled_from(("s", "t"))),
                 st.builds(
                     lambda namespace, name: ObjectKey(kinds.SVELTOS_CLUSTER, namespace, name),
-                    st.sampled_from(_NAMESPACES),
+                    st.sampled_from(NAMESPACES),
                     st.sampled_from(("east", "west")),
                 ),
             ),
@@ -183,7 +148,7 @@ class _Story:
         """Whether a set that lags, or that may have to choose, selects clusters of the profile, now or at the start."""
         used = {key for document in self._versions(profile) for key in sets_of(document)}
         limits = {max_replicas(document) for key in used for document in self._versions(key)}
-        return bool(used) and (not self.sveltos.sets_first or any(0 < limit < _CLUSTERS for limit in limits))
+        return bool(used) and (not self.sveltos.sets_first or any(0 < limit < _CLUSTER_COUNT for limit in limits))
 
     def _versions(self, key: ObjectKey) -> list[JsonObject]:
         return [objects[key] for objects in (self.start, self.cluster.objects) if key in objects]

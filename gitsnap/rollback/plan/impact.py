@@ -45,7 +45,8 @@ def find_effects(
     """
     impact = _Impact(tuple(matching_objects), changes, summary_clusters or {})
     effects = {change.key: tuple(_sorted(impact.of_change(change))) for change in changes}
-    return effects | {key: tuple(_sorted(found)) for key, found in impact.of_contents(contents).items()}
+    by_content = impact.of_contents(contents)
+    return effects | {key: tuple(_sorted(of_key)) for key, of_key in by_content.items()}
 
 
 def _sorted(effects: Iterable[Effect]) -> list[Effect]:
@@ -71,7 +72,7 @@ class _Impact:
         self.joining = cache(lambda key: self.after(key) - self.before(key))
         self.leaving = cache(lambda key: self.before(key) - self.after(key))
 
-    # Steps that decide about matches ------------------------------------------------------------------------------
+    # Matches ----------------------------------------------------------------------------------------------------------
 
     def of_change(self, change: Change) -> Iterator[Effect]:
         """The effects of one write or deletion; the result may contain effects on no cluster.

@@ -14,46 +14,14 @@ from gitsnap.rollback.readiness import CACHE_SECONDS
 from gitsnap.sveltos import kinds
 from tests.support.plans import custom
 from tests.support.sveltos.lags import Lags
+from tests.support.sveltos.selector_strategies import CLUSTER_REFS, CLUSTERS, LABEL_MAPS, NAMESPACES, SELECTORS
 from tests.support.sveltos.stage import chart, config_map, managed, ref
 
 _PAUSED = "profile.projectsveltos.io/paused"
-_LABELS, _VALUES = ("env", "tier"), ("a", "b")
-_NAMESPACES, _CLUSTERS = ("one", "two"), ("east", "west")
 _CONTENTS = ("c1", "c2", "c3", "c4")
 SHARED = "moving"
 """A resource that several ConfigMaps may contain."""
 
-_labels = st.dictionaries(st.sampled_from(_LABELS), st.sampled_from(_VALUES), max_size=2)
-_terms = st.one_of(
-    st.builds(
-        lambda key, operator, value: {"key": key, "operator": operator, "values": [value]},
-        st.sampled_from(_LABELS),
-        st.sampled_from(("In", "NotIn")),
-        st.sampled_from(_VALUES),
-    ),
-    st.builds(
-        lambda key, operator: {"key": key, "operator": operator},
-        st.sampled_from(_LABELS),
-        st.sampled_from(("Exists", "DoesNotExist")),
-    ),
-)
-_selectors = st.one_of(
-    st.builds(lambda labels: {"matchLabels": labels}, _labels),
-    st.builds(lambda terms: {"matchExpressions": terms}, st.lists(_terms, min_size=1, max_size=2)),
-)
-_cluster_refs = st.lists(
-    st.builds(
-        lambda namespace, name: {
-            "apiVersion": "lib.projectsveltos.io/v1beta1",
-            "kind": "SveltosCluster",
-            "namespace": namespace,
-            "name": name,
-        },
-        st.sampled_from(_NAMESPACES),
-        st.sampled_from(_CLUSTERS),
-    ),
-    max_size=1,
-)
 _policy_refs = st.lists(
     st.builds(
         lambda name, optional: ref(name, namespace="one", **({"optional": True} if optional else {})),
@@ -72,9 +40,9 @@ _limits = st.sampled_from([{}, {"maxReplicas": 1}, {"maxReplicas": 2}, {"maxRepl
 
 @st.composite
 def _spec(draw: st.DrawFn, *, sets: bool = False) -> JsonObject:
-    spec: JsonObject = {"clusterSelector": draw(_selectors)}
+    spec: JsonObject = {"clusterSelector": draw(SELECTORS)}
     if draw(st.integers(0, 4)) == 0:
-        spec["clusterRefs"] = draw(_cluster_refs)
+        spec["clusterRefs"] = draw(CLUSTER_REFS)
     return {**spec, **draw(_limits)} if sets else spec
 
 
@@ -105,9 +73,9 @@ def configurations(draw: st.DrawFn) -> list[JsonObject]:
 
     No Profile has the name of a ClusterProfile, because Sveltos confuses the two when it looks for dependents.
     """
-    objects = [managed(name, namespace) for namespace in _NAMESPACES for name in _CLUSTERS]
+    objects = [managed(name, namespace) for namespace in NAMESPACES for name in CLUSTERS]
     for document in objects:
-        document["metadata"]["labels"] = draw(_labels)
+        document["metadata"]["labels"] = draw(LABEL_MAPS)
     objects += [custom(kinds.CLUSTER_SET, name, draw(_spec(sets=True))) for name in draw(_some("s", "t"))]
     objects += [custom(kinds.SET, name, draw(_spec(sets=True)), "one") for name in draw(_some("s", "t"))]
     for name in draw(_some("p", "q", "r")):
