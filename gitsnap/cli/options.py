@@ -15,8 +15,8 @@ from gitsnap.core import model
 
 _Strings = list[str] | None
 _SAMPLE = (
-    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, @2023-08-26T05:10Z, a tag or a "
-    "commit."
+    "Sample: 2023-08-26:05:00:00 (UTC, as `gitsnap list` prints it), latest, latest~2, @2023-08-26T05:10Z, @2h, "
+    "@yesterday, a tag or a commit."
 )
 
 

@@ -19,6 +19,7 @@ from gitsnap.core.model import Area, JsonObject, Kind, ObjectKey, Sample, Substi
 from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import plural
 from gitsnap.format import decode_object, file_of
+from gitsnap.history.relative_times import FORMS, to_absolute
 from gitsnap.sveltos.kinds import is_name_of
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ def _check_newest(samples: Sequence[Sample], name: str) -> None:
         )
 
 
-def find_sample(samples: Sequence[Sample], name: str) -> Sample:
+def find_sample(samples: Sequence[Sample], name: str, *, now: datetime | None = None) -> Sample:
     """Return the sample with a name. ``samples`` are oldest first.
 
     A name is ``2023-08-26:05:00:00`` (as ``list`` prints it), a time in RFC 3339, ``latest``, ``latest~2``,
-    ``@2023-08-26T05:10Z`` (the newest sample at that time or before it), a tag, or a commit.
+    ``@2023-08-26T05:10Z`` (the newest sample at that time or before it), a tag, or a commit. With ``now``, the time
+    after ``@`` may be relative, such as ``@2h`` or ``@yesterday``.
     Raises NotFoundError with the nearest samples, UsageError for a date that does not exist, and ArchiveError for a
     relative name if samples may be missing.
     """
@@ -76,7 +78,7 @@ def find_sample(samples: Sequence[Sample], name: str) -> Sample:
         return samples[-1 - steps_back]
     if name.startswith("@"):
         _check_newest(samples, name)
-        return _newest_at(samples, name)
+        return _newest_at(samples, name, now)
     if (named := _find_named(samples, name)) is not None:
         return named
     if _COMMIT.match(name):
@@ -131,22 +133,22 @@ def _has_name(sample: Sample, name: str) -> bool:
     return name in (sample.moment, sample.tag, sample.tag.rpartition("/")[2])
 
 
-def parse_moment(name: str, *, end: bool) -> datetime:
-    """Parse a time that may be shortened, such as a date, as UTC. Raises UsageError.
+def parse_moment(name: str, *, end: bool, now: datetime) -> datetime:
+    """Parse a time that may be shortened, such as a date, or relative to ``now``, such as ``2h``. Raises UsageError.
 
-    Returns the first second that the text stands for; with ``end``, the last second.
+    Returns the first second that the text stands for, in UTC; with ``end``, the last second.
     """
-    match = _MOMENT.match(name)
+    match = _MOMENT.match(to_absolute(name, now))
     if match is None:
-        raise UsageError(f"{name} is not a date; write it like 2023-08-26T05:10Z or 2023-08-26")
+        raise UsageError(f"{name} is not a time", hint=f"Write {FORMS}.")
     return _time(name, match, end=end)
 
 
-def _newest_at(samples: Sequence[Sample], name: str) -> Sample:
+def _newest_at(samples: Sequence[Sample], name: str, now: datetime | None) -> Sample:
     """Return the newest sample at the time of ``@TIME`` or before it."""
-    match = _MOMENT.match(name[1:])
+    match = _MOMENT.match(to_absolute(name[1:], now) if now else name[1:])
     if match is None:
-        raise UsageError(f"{name} is not a date; write it like @2023-08-26T05:10Z or @2023-08-26")
+        raise UsageError(f"{name} is not a time", hint=f"Write @ and a time: {FORMS}.")
     moment = _time(name, match, end=True)
     if isinstance(samples, TimeIndexed):
         newest = samples.until(moment)

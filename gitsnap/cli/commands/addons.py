@@ -5,6 +5,7 @@ This module must not compare or change anything.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import options, terminal
@@ -38,7 +39,7 @@ def addons(
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     if sample:
         opened = archive.open()
-        chosen = samples.find_sample(opened.samples(), sample)
+        chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
         tree = opened.tree(chosen)
         terminal.warn(filter_check.check_filters(filters, [tree], where=chosen.tag))
         summaries = deployed_addons.inventory_of_sample(tree, kinds.CLUSTER_SUMMARY)

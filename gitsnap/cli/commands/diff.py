@@ -6,6 +6,7 @@ This module must not compare objects; ``gitsnap.diff`` does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
@@ -93,18 +94,21 @@ def diff(
     if decrypt and (not raw_diff or to_sample == LIVE):
         raise UsageError("--decrypt needs --raw-diff and two samples")
     opened, other = _open_archives(storage, snapshot, archive or [])
-    samples = opened.samples()
+    samples, now = opened.samples(), datetime.now(UTC)
     if to_sample == LIVE:
         if other is not opened:
             raise UsageError("--to-sample live compares with a cluster: give --archive once")
-        before = history.find_sample(samples, from_sample or "latest")
+        before = history.find_sample(samples, from_sample or "latest", now=now)
         after_tree, server = _live_tree(opened, before, cluster, identity or [])
         after: Sample | None = None
     else:
-        after = history.find_sample(samples if other is opened else other.samples(), to_sample)
+        after = history.find_sample(samples if other is opened else other.samples(), to_sample, now=now)
         if other is not opened:
             from_sample = from_sample or "latest"
-        before = history.find_sample(samples, from_sample) if from_sample else history.sample_before(samples, after)
+        if from_sample:
+            before = history.find_sample(samples, from_sample, now=now)
+        else:
+            before = history.sample_before(samples, after)
         after_tree = other.tree(after)
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
     before_tree = opened.tree(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def keep(
     Example: gitsnap keep 2023-08-26:05:00:00 --snapshot hourly
     """
     opened = archive.open_to_write()
-    chosen = samples.find_sample(opened.samples(), sample)
+    chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
     with opened.writer() as writer:
         if remove:
             writer.unmark(chosen)

@@ -6,7 +6,7 @@ This module must not open a cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -32,7 +32,7 @@ _Entry = TypeVar("_Entry")
 
 _HEADER = ["date", "resource type", "namespace", "name", "action", "fields", "by"]
 _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "action", "message"]
-_MOMENTS = "2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
+_MOMENTS = "2h, yesterday, 14:30, 2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
 
 
 _Wanted = Annotated[
@@ -68,10 +68,10 @@ def log(
 
     Example: gitsnap log ClusterProfile/guestbook --since 2023-08-01
     """
-    opened = archive.open()
+    opened, now = archive.open(), datetime.now(UTC)
     bounds = {
-        "since": history.parse_moment(since, end=False) if since else None,
-        "until": history.parse_moment(until, end=True) if until else None,
+        "since": history.parse_moment(since, end=False, now=now) if since else None,
+        "until": history.parse_moment(until, end=True, now=now) if until else None,
     }
     if clusters:
         if wanted:

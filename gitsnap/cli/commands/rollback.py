@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import options, terminal
@@ -125,7 +126,7 @@ def _recorded_request(
 def _find_sample(target: RollbackTarget, name: str) -> Sample:
     if not name:
         raise UsageError("--sample is needed: which sample to roll back to", hint="`gitsnap list` shows the samples.")
-    return samples.find_sample(target.archive.samples(), name)
+    return samples.find_sample(target.archive.samples(), name, now=datetime.now(UTC))
 
 
 def _command(tag: str, selection: Selection, permitted: Options, *, atomic: bool) -> list[str]:

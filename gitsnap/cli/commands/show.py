@@ -5,6 +5,7 @@ This module must not compare or change anything.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +58,7 @@ def show(
     Example: gitsnap show references ClusterProfile/guestbook
     """
     opened = archive.open()
-    chosen = samples.find_sample(opened.samples(), sample)
+    chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
     tree = opened.tree(chosen)
     if not objects and not everything:
         _show_overview(tree, chosen.tag, namespace or [], form)

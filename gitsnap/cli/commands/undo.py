@@ -5,6 +5,7 @@ This module must not decide what is restored; ``gitsnap.rollback`` and ``gitsnap
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,6 @@ def _recorded_request(past: PastRollback, permitted: UndoOptions, *, atomic: boo
 def _tag(target: RollbackTarget, name: str) -> str:
     """Return the tag of the sample ``name``; a name without a sample is returned as it is, for the error message."""
     try:
-        return samples.find_sample(target.archive.samples(), name).tag if name else ""
+        return samples.find_sample(target.archive.samples(), name, now=datetime.now(UTC)).tag if name else ""
     except NotFoundError:
         return name
