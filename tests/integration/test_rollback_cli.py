@@ -66,7 +66,7 @@ def test_exceptions_and_labels_narrow_a_selection(place: TypedPlace) -> None:
     [
         ("-l app=nothing", "--selector app=nothing leaves no object of the selection"),
         ("--clusterprofile guestbook --except clusterprofile/guestbook", "--except clusterprofile/guestbook leaves"),
-        ("--resource configmap/frontend -l app=x --except configmap/database", "configmap/database leave nothing"),
+        ("--resource configmap/frontend -l app=x --except configmap/database", "configmap/database leave no object"),
     ],
 )
 def test_an_empty_selection_is_an_error(place: TypedPlace, words: str, message: str) -> None:
