@@ -88,8 +88,7 @@ def run_git(
     """Run git on a repository and wait for its end. The caller checks the exit code.
 
     Args:
-        git_folder: The git directory of the repository. With None, or where the folder is missing, git sees an empty
-            repository.
+        git_folder: The git directory. With None, or if the folder is missing, git sees an empty repository.
         arguments: The git command and its arguments.
         stdin: Standard input. Lone surrogates stand for bytes that are not UTF-8.
         lock: Descriptor of the writer's lock, for a command that writes. git inherits the lock: when this process is

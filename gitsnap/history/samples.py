@@ -155,7 +155,8 @@ def _newest_at(samples: Sequence[Sample], name: str, now: datetime | None) -> Sa
     else:
         newest = next((sample for sample in reversed(samples) if sample.time <= moment), None)
     if newest is None:
-        raise NotFoundError(f"there is no sample at or before {name[1:]}; the first is {samples[0].moment}")
+        shown = name[1:] if match[0] == name[1:] else f"{moment:%Y-%m-%dT%H:%M:%SZ} ({name})"
+        raise NotFoundError(f"there is no sample at or before {shown}; the first is {samples[0].moment}")
     return newest
 
 

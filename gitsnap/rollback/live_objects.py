@@ -52,6 +52,7 @@ class _LiveReader:
     _unread: set[Kind] = field(default_factory=set)
 
     def read(self, selection: Selection) -> LiveState:
+        """Read the live objects that a plan for the selection needs. Raises the errors of the cluster."""
         selected_kinds = {key.kind for key in self.selected}
         matching = MATCHING_KINDS if selected_kinds & MATCHING_KINDS else frozenset[Kind]()
         informative = MATCHING_KINDS - matching if any(map(_is_referred_to, selected_kinds)) else frozenset[Kind]()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitsnap.core.errors import UsageError
+from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.history.relative_times import to_absolute
 from gitsnap.history.samples import find_sample, parse_moment
 from tests.support.samples import sample
@@ -76,3 +76,13 @@ def test_the_newest_sample_at_a_relative_time() -> None:
     assert find_sample(samples, "@yesterday", now=NOW) == samples[0]
     with pytest.raises(UsageError):
         find_sample(samples, "@2h")
+
+
+def test_the_error_for_a_relative_time_names_the_moment() -> None:
+    """A reader must not work out which moment ``@2d`` stood for; an absolute time is repeated as it was given."""
+    samples = [sample(1, NOW)]
+
+    with pytest.raises(NotFoundError, match=r"at or before 2026-02-27T12:30:15Z \(@2d\);"):
+        find_sample(samples, "@2d", now=NOW)
+    with pytest.raises(NotFoundError, match="at or before 2026-02-27;"):
+        find_sample(samples, "@2026-02-27", now=NOW)

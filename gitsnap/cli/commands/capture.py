@@ -124,9 +124,7 @@ def capture(
             result = sampling.capture(connected, archive, request, writer=writer, progress=progress)
     terminal.note_finished(f"the sample {result.recorded.sample.tag} was taken")
     say_new_identity(keeper)
-    if include_generated:
-        _say_generated(result)
-    _report(result, form)
+    _report(result, form, include_generated=include_generated)
 
 
 def _open_archive(storage: Path | None, name: str) -> GitArchive:
@@ -175,8 +173,10 @@ def _say_generated(result: CaptureResult) -> None:
         terminal.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
 
 
-def _report(result: CaptureResult, form: terminal.Output) -> None:
+def _report(result: CaptureResult, form: terminal.Output, *, include_generated: bool) -> None:
     """Print the result of a capture. Raises typer.Exit if the sample is not complete."""
+    if include_generated:
+        _say_generated(result)
     for message in _messages(result):
         terminal.say(shortened(message))
     if form is terminal.Output.TABLE:
