@@ -110,10 +110,10 @@ class GitArchive:
         Tags in the index of samples are not read again; ``check`` reads every tag.
         """
         samples, problems = self._samples.read()
-        samples.find_doubt = lambda: self._doubt(samples, problems)
+        samples.find_incomplete_reason = lambda: self._incomplete_reason(samples, problems)
         return samples, problems
 
-    def _doubt(self, samples: Samples, problems: Problems) -> str:
+    def _incomplete_reason(self, samples: Samples, problems: Problems) -> str:
         """Why the newest sample may not be here; ``""`` for no reason. Missing contents and history hide no samples."""
         lacking = [str(part) for part in self.missing_parts() if not samples or part.category in _HIDING]
         return "; ".join([*lacking, *_damaged_newest(samples, problems)])

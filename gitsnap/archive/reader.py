@@ -86,13 +86,13 @@ class Samples(Sequence[Sample]):
         self._rows = rows
         self._added = added
         self._reader = reader
-        self.find_doubt: Callable[[], str] = str
-        """Computes ``doubt``. Only a relative name of a sample, such as ``latest``, needs it."""
+        self.find_incomplete_reason: Callable[[], str] = str
+        """Computes ``incomplete_reason``. Only a relative name of a sample, such as ``latest``, needs it."""
 
     @property
-    def doubt(self) -> str:
+    def incomplete_reason(self) -> str:
         """Why newer samples than the last may exist; ``""`` for no reason (history.samples.MaybeIncomplete)."""
-        return self.find_doubt()
+        return self.find_incomplete_reason()
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._added)

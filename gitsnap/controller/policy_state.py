@@ -241,10 +241,10 @@ class ServedPolicy:
             self.services.metrics.count_failure(self.name, type(run.retention_error).__name__)
             self._event(now, "RetentionFailed", note, warning=True)
             _log.warning("%s", note, extra={"policy": self.name})
-        if run.retention_doubt and not self.retention_held:  # reported once, not after each sample
-            self._event(now, "RetentionHeld", run.retention_doubt, warning=True)
-            _log.warning("%s", run.retention_doubt, extra={"policy": self.name})
-        self.retention_held = bool(run.retention_doubt)
+        if run.clock_problem and not self.retention_held:  # reported once, not after each sample
+            self._event(now, "RetentionHeld", run.clock_problem, warning=True)
+            _log.warning("%s", run.clock_problem, extra={"policy": self.name})
+        self.retention_held = bool(run.clock_problem)
 
     def note_failure(self, request: str, error: GitsnapError, now: datetime) -> None:
         """Record and report a run that took no sample. ``request`` is the request that it was to serve, if any."""

@@ -42,7 +42,7 @@ class RunReport:
     """Older samples that retention removed."""
     retention_error: GitsnapError | None
     """Why retention failed; None if it succeeded."""
-    retention_doubt: str
+    clock_problem: str
     """Why retention removed no sample: the clock may be wrong. ``""`` if the clock is not in doubt."""
     mode: SecretsMode
     mode_requested: bool
@@ -153,7 +153,7 @@ class Sampler:
             lag=remotes.count_unpushed(archive.git_folder, archive.branch) if policy.push is not None else None,
             removed=removed,
             retention_error=retention_error,
-            retention_doubt=retention.doubt(archive.samples(), Rules.of(policy), now=self._now()),
+            clock_problem=retention.clock_problem(archive.samples(), Rules.of(policy), now=self._now()),
             mode=effective.secrets_mode,
             mode_requested=effective.secrets_set,
             recipients=request.info.secrets.recipients,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gitsnap.core.model import ObjectKey
 from gitsnap.sveltos.modes import DRY_RUN, ONE_TIME, sync_mode
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.tree_view import TreeView
 
 PAUSE = "a pause"
@@ -29,8 +29,8 @@ def lifted_block(before: TreeView, after: TreeView, profile: ObjectKey) -> str:
     The result is ``syncMode OneTime``, ``syncMode DryRun`` or PAUSE.
     """
     old, new = before.get(profile), after.get(profile)
-    if old is None or new is None or sync_mode(new) == DRY_RUN or paused(new):
+    if old is None or new is None or sync_mode(new) == DRY_RUN or is_paused(new):
         return ""
     if sync_mode(old) in (ONE_TIME, DRY_RUN) and sync_mode(new) != sync_mode(old):
         return f"syncMode {sync_mode(old)}"
-    return PAUSE if paused(old) else ""
+    return PAUSE if is_paused(old) else ""

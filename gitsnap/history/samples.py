@@ -45,16 +45,16 @@ class MaybeIncomplete(Protocol):
     """Samples of a copy that may lack some of the samples of the archive."""
 
     @property
-    def doubt(self) -> str:
+    def incomplete_reason(self) -> str:
         """Why samples may be missing, and the git command that fetches them. ``""`` if none is missing."""
 
 
 def _check_newest(samples: Sequence[Sample], name: str) -> None:
     """Raise ArchiveError if a relative name may stand for a sample that this copy lacks."""
-    if isinstance(samples, MaybeIncomplete) and samples.doubt:
+    if isinstance(samples, MaybeIncomplete) and samples.incomplete_reason:
         newest = f" {_newest_names(samples)}" if samples else ""
         raise ArchiveError(
-            f"{name}: {samples.doubt}", hint=f"Fetch the samples, or name a sample of this copy.{newest}"
+            f"{name}: {samples.incomplete_reason}", hint=f"Fetch the samples, or name a sample of this copy.{newest}"
         )
 
 

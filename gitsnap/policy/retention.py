@@ -80,7 +80,7 @@ def decide(
     scheduled = _scheduled(ordered)
     for sample, reason in _kept_by_rules(scheduled, rules):
         reasons[sample.tag].append(reason)
-    if _doubt(scheduled, rules, now):
+    if _clock_problem(scheduled, rules, now):
         for sample in scheduled:
             if sample.tag not in reasons:
                 reasons[sample.tag].append(f"within {rules.retention.keep_within} cannot be measured")
@@ -92,9 +92,9 @@ def decide(
     )
 
 
-def doubt(samples: Iterable[Sample], rules: Rules, *, now: datetime | None = None) -> str:
+def clock_problem(samples: Iterable[Sample], rules: Rules, *, now: datetime | None = None) -> str:
     """Why ``keepWithin`` cannot be measured, so that no scheduled sample is removed; ``""`` if it can."""
-    return _doubt(_scheduled(sorted(samples, key=lambda sample: sample.order)), rules, now)
+    return _clock_problem(_scheduled(sorted(samples, key=lambda sample: sample.order)), rules, now)
 
 
 def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
@@ -206,8 +206,8 @@ def _before(time: datetime, within: str, zone: tzinfo) -> datetime:
 # Clocks ---------------------------------------------------------------------------------------------------------------
 
 
-def _doubt(scheduled: Sequence[Sample], rules: Rules, now: datetime | None) -> str:
-    """See ``doubt``; ``scheduled`` is newest first."""
+def _clock_problem(scheduled: Sequence[Sample], rules: Rules, now: datetime | None) -> str:
+    """See ``clock_problem``; ``scheduled`` is newest first."""
     within = rules.retention.keep_within
     if len(scheduled) < 2 or not any(_parts(within)):
         return ""

@@ -233,7 +233,7 @@ class _Application:
     def _is_held(self, key: ObjectKey) -> bool:
         """Whether a profile is held. True if the server does not respond."""
         try:
-            return pausing.held(self.cluster.get(key))
+            return pausing.is_held(self.cluster.get(key))
         except NotFoundError:
             return False
         except GitsnapError:

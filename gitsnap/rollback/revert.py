@@ -136,7 +136,7 @@ def _find_written(sender: Sender, step: Step) -> AppliedStep | None:
 
 def _is_result_of(step: Step, live: JsonObject, labels: frozenset[str]) -> bool:
     if step.action in {Action.HOLD, Action.RELEASE}:
-        return pausing.held(live) is (step.action is Action.HOLD)
+        return pausing.is_held(live) is (step.action is Action.HOLD)
     if step.archived is None:
         return terminating(live)
     normalized = normalize(live, controller_labels=labels)

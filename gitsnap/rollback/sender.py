@@ -131,7 +131,7 @@ class Sender:
                 fresh = self.cluster.get(step.key)
             except NotFoundError:
                 return AppliedStep(step, None, None)
-            if not pausing.held(fresh):
+            if not pausing.is_held(fresh):
                 return AppliedStep(step, fresh, fresh)
             try:
                 patch = MergePatch(step.key, pausing.release_patch(fresh))

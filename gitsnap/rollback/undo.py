@@ -60,7 +60,7 @@ def _still_held(cluster: Cluster, held: Iterable[ObjectKey]) -> frozenset[Object
     still_held = set()
     for key in held:
         try:
-            if pausing.held(cluster.get(key)):
+            if pausing.is_held(cluster.get(key)):
                 still_held.add(key)
         except (NotFoundError, AccessDeniedError):
             continue

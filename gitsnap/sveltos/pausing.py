@@ -16,19 +16,19 @@ HELD = "gitsnap-rollback"
 """The value that marks a pause by gitsnap. A pause with another value belongs to a user and stays."""
 
 
-def paused(document: JsonObject) -> bool:
+def is_paused(document: JsonObject) -> bool:
     """Whether an object is a paused profile."""
     return Kind.of(document) in kinds.PROFILE_KINDS and PAUSED_ANNOTATION in _annotations(document)
 
 
-def held(document: JsonObject) -> bool:
+def is_held(document: JsonObject) -> bool:
     """Whether an object is a profile that a rollback has paused. A rollback that was killed leaves its pause behind."""
     return Kind.of(document) in kinds.PROFILE_KINDS and _annotations(document).get(PAUSED_ANNOTATION) == HELD
 
 
 def without_hold(document: JsonObject) -> JsonObject:
     """The object without gitsnap's pause: a sample may have been taken during a rollback."""
-    if not held(document):
+    if not is_held(document):
         return document
     metadata = dict(document["metadata"])
     annotations = {key: value for key, value in metadata.pop("annotations").items() if key != PAUSED_ANNOTATION}

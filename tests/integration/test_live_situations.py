@@ -19,7 +19,7 @@ import pytest
 from gitsnap.sveltos import kinds
 from tests.support import adapters
 from tests.support.sveltos.managed import Happening, key_of
-from tests.support.sveltos.playing import Player, Round, Surroundings, summed_up
+from tests.support.sveltos.playing import Player, Round, Surroundings, summarize
 from tests.support.sveltos.process import read_log, read_state
 from tests.support.sveltos.situations import SITUATIONS, Names, Situation
 from tests.testbed.apiserver import ApiServer
@@ -118,10 +118,10 @@ def test_every_deletion_is_announced(
 
     rounds: list[Round] = [player.play() for _ in range(ROUNDS)]
 
-    print(summed_up(rounds))
+    print(summarize(rounds))
     assert [played.unsaid for played in rounds if played.unsaid] == []
     if not situation.at_once:
-        assert any(played.deleted for played in rounds) is (situation.name in _WITHDRAWING), summed_up(rounds)
+        assert any(played.deleted for played in rounds) is (situation.name in _WITHDRAWING), summarize(rounds)
 
 
 _WITHDRAWING = frozenset({"fewer-refs", "depends-on", "dry-run", "missing-optional", "fewer-replicas"})

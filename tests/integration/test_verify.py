@@ -84,10 +84,10 @@ def test_a_damaged_object(archive: Path, damage: str) -> None:
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 5
-    assert {finding["subject"] for finding in found if finding["wrong"]} == {"git", first}
+    assert {finding["subject"] for finding in findings if finding["wrong"]} == {"git", first}
     for tag in others:
         shown = gitsnap(archive.parent, "show", "ClusterProfile/a", "--sample", tag)
         assert shown.returncode == 0, shown.stderr
@@ -133,10 +133,10 @@ def test_a_moved_tag(archive: Path) -> None:
     first, second, *_ = _tags(archive)
     _git(archive, "update-ref", f"refs/tags/{first}", _git(archive, "rev-parse", f"refs/tags/{second}"))
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 5
-    assert any(finding["subject"] == first and "was moved" in finding["message"] for finding in found)
+    assert any(finding["subject"] == first and "was moved" in finding["message"] for finding in findings)
 
 
 def test_a_recreated_tag(archive: Path) -> None:
@@ -145,11 +145,11 @@ def test_a_recreated_tag(archive: Path) -> None:
     text = _git(archive, "cat-file", "tag", second).replace("Gitsnap-Objects: 1", "Gitsnap-Objects: 7")
     _git(archive, "update-ref", f"refs/tags/{second}", _git(archive, "mktag", given=f"{text}\n"))
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 5
-    assert any(finding["subject"] == second and third in finding["message"] for finding in found)
-    assert any(finding["subject"] == second and "differs from its tag" in finding["message"] for finding in found)
+    assert any(finding["subject"] == second and third in finding["message"] for finding in findings)
+    assert any(finding["subject"] == second and "differs from its tag" in finding["message"] for finding in findings)
 
 
 def test_a_deleted_tag(archive: Path) -> None:
@@ -157,10 +157,10 @@ def test_a_deleted_tag(archive: Path) -> None:
     second = _tags(archive)[1]
     _git(archive, "tag", "-d", second)
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 5
-    wrong = [finding["message"] for finding in found if finding["wrong"]]
+    wrong = [finding["message"] for finding in findings if finding["wrong"]]
     assert wrong == [f"1 sample is gone, and retention took 0: {second}"]
 
 
@@ -178,9 +178,9 @@ def test_samples_removed_by_retention_are_accounted_for(archive: Path) -> None:
 
     (archive.parent / "clones").mkdir()
     subprocess.run(["git", "clone", "--quiet", f"file://{archive}", archive.parent / "clones" / "hourly"], check=True)
-    code, found = _verify(archive.parent / "clones")
+    code, findings = _verify(archive.parent / "clones")
     assert code == 0
-    assert any("not in this copy of the archive" in finding["message"] for finding in found)
+    assert any("not in this copy of the archive" in finding["message"] for finding in findings)
 
 
 def test_a_rewritten_branch(archive: Path) -> None:
@@ -189,10 +189,10 @@ def test_a_rewritten_branch(archive: Path) -> None:
     _git(archive, "commit", "--quiet", "-m", "another history")
     _git(archive, "branch", "-f", "hourly", "other")
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 5
-    assert {finding["subject"] for finding in found if "rewritten" in finding["message"]} == set(_tags(archive))
+    assert {finding["subject"] for finding in findings if "rewritten" in finding["message"]} == set(_tags(archive))
 
 
 def test_changes_by_users_are_notes(archive: Path) -> None:
@@ -202,12 +202,12 @@ def test_changes_by_users_are_notes(archive: Path) -> None:
     _git(archive, "commit", "--quiet", "-m", "a note of mine")
     (archive / "notes.txt").write_text("changed\n")
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
 
     assert code == 0
-    assert [finding["wrong"] for finding in found] == [False, False]
-    assert "a note of mine" in found[0]["message"]
-    assert "notes.txt" in found[1]["message"]
+    assert [finding["wrong"] for finding in findings] == [False, False]
+    assert "a note of mine" in findings[0]["message"]
+    assert "notes.txt" in findings[1]["message"]
 
 
 def test_an_archive_that_continues_another(archive: Path) -> None:
@@ -237,6 +237,6 @@ def test_several_root_commits(archive: Path) -> None:
     (archive.parent / "cluster" / "a.yaml").write_text(_PROFILE.format("9"))
     gitsnap(archive.parent, "capture", "--from-dir", "cluster", "--snapshot", "hourly", code=0)
 
-    code, found = _verify(archive.parent)
+    code, findings = _verify(archive.parent)
     assert code == 0
-    assert sum("gitsnap did not make" in finding["message"] for finding in found) == 2
+    assert sum("gitsnap did not make" in finding["message"] for finding in findings) == 2

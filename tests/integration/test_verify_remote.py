@@ -51,13 +51,13 @@ class _Place:
     def verify(self, *more: str) -> tuple[int, dict[str, Any]]:
         words = ("verify", "--snapshot", "hourly", "-o", "json", "--remote", f"file://{self.remote}", *more)
         done = gitsnap(self.folder, *words)
-        (found,) = json.loads(done.stdout)["archives"]
-        return done.returncode, found
+        (archive,) = json.loads(done.stdout)["archives"]
+        return done.returncode, archive
 
     def wrong(self) -> list[tuple[str, str]]:
         """Subject and message of each fault. Fails if the exit code does not agree."""
-        code, found = self.verify()
-        listed = [(finding["subject"], finding["message"]) for finding in found["findings"] if finding["wrong"]]
+        code, archive = self.verify()
+        listed = [(finding["subject"], finding["message"]) for finding in archive["findings"] if finding["wrong"]]
         assert code == (5 if listed else 0)
         return listed
 
@@ -73,10 +73,10 @@ def test_the_same_history(place: _Place) -> None:
     assert place.verify()[1]["findings"] == []
     place.capture()
 
-    code, found = place.verify()
+    code, archive = place.verify()
 
     assert code == 0
-    assert [finding["message"] for finding in found["findings"]] == [f"1 sample is not at file://{place.remote} yet"]
+    assert [finding["message"] for finding in archive["findings"]] == [f"1 sample is not at file://{place.remote} yet"]
 
 
 def test_nothing_is_written(place: _Place) -> None:
@@ -118,11 +118,11 @@ def test_a_shortened_remote(place: _Place) -> None:
     newest = place.tags()[-1]
     place.git(place.remote, "update-ref", "-d", f"refs/tags/{newest}")
 
-    found = dict(place.wrong())
+    wrong = dict(place.wrong())
 
-    assert "was put back" in found["hourly"]
-    assert "has lost this sample" in found[newest]
-    assert len(found) == 2
+    assert "was put back" in wrong["hourly"]
+    assert "has lost this sample" in wrong[newest]
+    assert len(wrong) == 2
 
 
 def test_an_emptied_remote(place: _Place) -> None:
@@ -148,8 +148,8 @@ def test_an_archive_that_was_reset(place: _Place) -> None:
     words = ("verify", "--archive", "restored", "--remote", f"file://{place.remote}", "-o", "json")
     done = gitsnap(place.folder, *words, code=5)
 
-    (found,) = json.loads(done.stdout)["archives"]
-    faults = {finding["subject"]: finding["message"] for finding in found["findings"] if finding["wrong"]}
+    (archive,) = json.loads(done.stdout)["archives"]
+    faults = {finding["subject"]: finding["message"] for finding in archive["findings"] if finding["wrong"]}
     assert "has 1 commit more" in faults["hourly"]
     assert "never had it, or lost it" in faults[newest]
 
@@ -173,10 +173,10 @@ def test_samples_removed_by_retention_are_a_note(place: _Place) -> None:
     with opened.writer() as writer:
         writer.remove(opened.samples()[:1])
 
-    code, found = place.verify()
+    code, archive = place.verify()
 
     assert code == 0
-    assert ["still has 1 sample" in finding["message"] for finding in found["findings"]] == [True]
+    assert ["still has 1 sample" in finding["message"] for finding in archive["findings"]] == [True]
 
 
 def test_an_unreachable_remote(place: _Place) -> None:

@@ -27,7 +27,7 @@ def _taken() -> RunReport:
         lag=4,
         removed=(),
         retention_error=None,
-        retention_doubt="",
+        clock_problem="",
         mode=SecretsMode.OMIT,
         mode_requested=True,
         recipients=(),

@@ -38,7 +38,7 @@ def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("references", "doubts"),
+    ("references", "uncertain"),
     [
         (("b",), ["guestbook"]),  # The profile is deployed once more without "a", and fails after that.
         (("a", "b"), []),  # Nothing is removed before the end, where the deployment fails and withdraws nothing.
@@ -46,14 +46,14 @@ def _undo(sample: list[JsonObject], live: list[JsonObject]) -> Plan:
     ],
 )
 def test_a_deployment_before_a_required_object_is_deleted_is_uncertain(
-    references: tuple[str, ...], doubts: list[str]
+    references: tuple[str, ...], uncertain: list[str]
 ) -> None:
     """The step of the profile comes before the deletion, and Sveltos may act in between."""
     live = [WEST, config_map("a", "one"), config_map("b", "two"), profile("a?", "b?"), deployed(WEST, "one", "two")]
 
     plan = _undo([WEST, config_map("a", "one"), profile(*references)], live)
 
-    assert [doubt.key.name for doubt in plan.uncertainties] == doubts
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == uncertain
     assert bool(lines(plan)) is (references == ("b?",))
 
 

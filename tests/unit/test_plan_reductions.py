@@ -232,7 +232,7 @@ def test_a_removed_flux_source_is_uncertain() -> None:
     other = {"kind": "GitRepository", "namespace": "flux", "name": "more", "path": "b"}
     live = [WEST, profile(policyRefs=[flux, other]), deployed(WEST, "one", "two")]
     plan = planned([profile(policyRefs=[flux])], live)
-    assert [doubt.key.name for doubt in plan.uncertainties] == ["guestbook"]
+    assert [uncertainty.key.name for uncertainty in plan.uncertainties] == ["guestbook"]
     assert plan.blocked
 
 

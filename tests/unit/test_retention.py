@@ -14,7 +14,7 @@ import pytest
 
 from gitsnap.core.errors import InputError
 from gitsnap.core.model import Sample, TagId, Trigger
-from gitsnap.policy.retention import Decision, Rules, decide, doubt
+from gitsnap.policy.retention import Decision, Rules, clock_problem, decide
 from gitsnap.policy.schedule import Schedule
 from gitsnap.policy.snapshot import Policy, Retention, from_resource
 from tests.support.samples import NOON, every, sample
@@ -214,7 +214,7 @@ def test_a_future_sample_stops_the_window(rules: Rules) -> None:
     samples.append(sample(51, now + timedelta(days=900)))
 
     assert _removed(samples, now=now, rules=rules) == 0
-    assert "ahead of the clock" in doubt(samples, rules, now=now)
+    assert "ahead of the clock" in clock_problem(samples, rules, now=now)
     reasons = [decision.reasons for decision in decide(samples, rules, now=now)]
     assert ("within 30d cannot be measured",) in reasons
 
@@ -226,7 +226,7 @@ def test_a_clock_that_is_still_wrong_is_recognised_by_the_leap() -> None:
     for number in range(51, 54):
         samples.append(sample(number, leap + (number - 51) * _HOUR))
         assert _removed(samples, now=samples[-1].time) == 0
-        assert "was the clock wrong" in doubt(samples, _MONTH, now=samples[-1].time)
+        assert "was the clock wrong" in clock_problem(samples, _MONTH, now=samples[-1].time)
 
 
 def test_retention_continues_after_the_clock_is_corrected() -> None:
@@ -235,7 +235,7 @@ def test_retention_continues_after_the_clock_is_corrected() -> None:
     samples.append(sample(51, samples[-1].time + timedelta(days=900)))
     samples += [sample(52 + number, samples[49].time + (1 + number) * _DAY) for number in range(3)]
     now = samples[-1].time + _HOUR
-    assert doubt(samples, _MONTH, now=now) == ""
+    assert clock_problem(samples, _MONTH, now=now) == ""
     kept = [decision for decision in decide(samples, _MONTH, now=now) if decision.keep]
     assert len(kept) == 30 + 1
 
@@ -253,7 +253,7 @@ def test_an_outage_holds_retention_until_the_window_is_full() -> None:
 def test_clocks_that_differ_a_little_and_windows_of_one_sample_are_no_reason_for_doubt() -> None:
     """Two machines are never of one time; a window shorter than the schedule's distance means what it says."""
     samples = every(_DAY, 50)
-    assert doubt(samples, _MONTH, now=samples[-1].time - timedelta(minutes=4)) == ""
+    assert clock_problem(samples, _MONTH, now=samples[-1].time - timedelta(minutes=4)) == ""
     hours = Rules(Retention(keep_within="2h"))
     assert _removed(samples, now=samples[-1].time, rules=hours) == 49
 

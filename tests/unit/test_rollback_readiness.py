@@ -164,7 +164,7 @@ def test_without_waiting_the_add_ons_would_go(sample: list[JsonObject], live: li
     apply(sveltos.cluster, plan)
     assert sveltos.losses + (not sveltos.deployed) > 0
     _, hasty = world(sample, live, wait=0)
-    assert [doubt.key for doubt in hasty.uncertainties] == [PROFILE]
+    assert [uncertainty.key for uncertainty in hasty.uncertainties] == [PROFILE]
     assert hasty.blocked
 
 
@@ -214,7 +214,7 @@ def test_a_profile_that_is_not_selected_is_uncertain() -> None:
     plan = plan_of(sample_state(sample), live, Selection(resources=("clusterset/s", "clusterset/t")))
     assert [step.key.name for step in plan.writes] == ["t", "s"]
     assert not plan.withdrawals
-    assert [doubt.key for doubt in plan.uncertainties] == [PROFILE]
+    assert [uncertainty.key for uncertainty in plan.uncertainties] == [PROFILE]
     assert plan.blocked
 
 

@@ -85,7 +85,7 @@ def prune(
     rules = _rules(opened.policy, file, retention_options, time_zone)
     now = datetime.now(UTC)
     decisions = prune.plan(opened, rules, now=now)
-    terminal.warn(filter(None, [retention.doubt(opened.samples(), rules, now=now)]))
+    terminal.warn(filter(None, [retention.clock_problem(opened.samples(), rules, now=now)]))
     removals = [decision for decision in decisions if not decision.keep]
     shown_first = (
         form is terminal.Output.TABLE or dry_run or not removals

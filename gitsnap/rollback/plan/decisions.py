@@ -20,7 +20,7 @@ def terminating_reason(document: JsonObject) -> str:
     """Why an object that is being deleted is refused, and what to do about it."""
     reason = "it is being deleted: wait until it is gone, and roll back again"
     if Kind.of(document) in kinds.PROFILE_KINDS and frozen(document):
-        condition = "no longer paused" if pausing.paused(document) else "no longer in syncMode DryRun"
+        condition = "no longer paused" if pausing.is_paused(document) else "no longer in syncMode DryRun"
         return f"{reason}; Sveltos completes the deletion only when the profile is {condition}"
     return reason
 

@@ -18,7 +18,7 @@ from gitsnap.rollback.plan.selection import Selection, labels_match
 from gitsnap.rollback.plan.steps import Action, Step
 from gitsnap.sveltos import generated, kinds, restore
 from gitsnap.sveltos.normalize import normalize, terminating
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 
 PRUNED_KINDS = kinds.USER_KINDS
 """Kinds that --prune may delete: a sample contains all their objects, and users create and delete them.
@@ -50,7 +50,7 @@ def decide_surplus(decider: StepDecider, selection: Selection, named: Collection
 def _deletion(key: ObjectKey, live: JsonObject) -> Step:
     reason = "created after the sample"
     if key.kind in kinds.PROFILE_KINDS and frozen(live):
-        condition = "it is no longer paused" if paused(live) else "it leaves syncMode DryRun"
+        condition = "it is no longer paused" if is_paused(live) else "it leaves syncMode DryRun"
         reason += f"; Sveltos completes the deletion, and withdraws add-ons, only when {condition}"
     return Step(Action.DELETE, key, reason, live=live)
 

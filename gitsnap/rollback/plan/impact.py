@@ -25,7 +25,7 @@ from gitsnap.rollback.plan.match_states import (
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, selects
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.references import references
 
 Effects = tuple[Effect, ...]
@@ -100,7 +100,10 @@ class _Impact:
     def _of_selecting(self, change: Change) -> Iterator[Effect]:
         key, old, new = change.key, change.before, change.after
         touched = (
-            old is None or new is None or not same_json(old.get("spec"), new.get("spec")) or paused(old) != paused(new)
+            old is None
+            or new is None
+            or not same_json(old.get("spec"), new.get("spec"))
+            or is_paused(old) != is_paused(new)
         )
         if new is not None and touched:
             lasting = self.before(key) & self.after(key) if old is not None else frozenset[ClusterRef]()
@@ -116,7 +119,7 @@ class _Impact:
         joining, leaving = self.joining(key), self.leaving(key)
         if only is not None:
             joining, leaving = only & joining, only & leaving
-        if document is not None and paused(document):
+        if document is not None and is_paused(document):
             yield Effect(EffectType.WAITS, key, _in_order(joining | leaving))
             return
         in_dry_run = mode_of(document or self._start.selecting.get(key)) == "DryRun" and key.kind in kinds.PROFILE_KINDS
@@ -146,7 +149,7 @@ class _Impact:
         for key, document in sorted(self._end.selecting.items()):
             if not _may_name(document.get("spec"), names):
                 continue
-            matches = self.before(key) if paused(document) else self.after(key)
+            matches = self.before(key) if is_paused(document) else self.after(key)
             # A pause freezes the spec of the profile, not the content of the objects that it refers to.
             effect_type = _redeployment_effect(document, heed_pause=False)
             for target, clusters in self._references(document, matches, contents).items():
@@ -175,7 +178,7 @@ def _redeployment_effect(document: JsonObject, *, heed_pause: bool = True) -> Ef
     """The effect of a changed selecting object on clusters that match before and after."""
     if ObjectKey.of(document).kind not in kinds.PROFILE_KINDS:
         return EffectType.APPLIES
-    if heed_pause and paused(document):
+    if heed_pause and is_paused(document):
         return EffectType.WAITS
     mode = (document.get("spec") or {}).get("syncMode")
     return {"OneTime": EffectType.ONCE, "DryRun": EffectType.REPORTS}.get(str(mode), EffectType.REDEPLOYS)

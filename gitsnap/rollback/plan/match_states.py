@@ -24,7 +24,7 @@ from gitsnap.sveltos.matching import (
     selects,
     sets_of,
 )
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 
 SELECTING_KINDS = kinds.PROFILE_KINDS | {kinds.CLUSTER_PROMOTION, kinds.EVENT_TRIGGER, kinds.ROLE_REQUEST}
 """Kinds whose objects select clusters, and lose something on a cluster that stops matching."""
@@ -131,13 +131,13 @@ class State:
         if document is None:
             return matches
         reported = observed_clusters(document) & self.labels.keys()
-        matches |= reported if paused(document) else reported & self._paused_on()
+        matches |= reported if is_paused(document) else reported & self._paused_on()
         return matches | (self.summary_clusters.get(key, frozenset()) & self.labels.keys())
 
     def _paused_on(self) -> Matches:
         """The clusters that the status of any paused profile names."""
         if not self._paused:
-            paused_on = (observed_clusters(document) for document in self.selecting.values() if paused(document))
+            paused_on = (observed_clusters(document) for document in self.selecting.values() if is_paused(document))
             self._paused.append(frozenset[ClusterRef]().union(*paused_on))
         return self._paused[0]
 
@@ -148,7 +148,7 @@ class State:
         status of both names the clusters.
         """
         document = self.selecting.get(key)
-        if document is None or not paused(document):
+        if document is None or not is_paused(document):
             return frozenset()
         if not self._remaining:
             self._remaining.append(self._remaining_profiles())
@@ -216,7 +216,7 @@ class SelectorIndex:
     def affected_by(self, change: Change) -> frozenset[ObjectKey]:
         """The selecting objects whose matches a step may change, including their prerequisites."""
         direct = self._directly_affected_by(change)
-        if change.before is not None and change.after is not None and not paused(change.after):
+        if change.before is not None and change.after is not None and not is_paused(change.after):
             direct = direct.union(*(state.former_prerequisites(change.key) for state in self._states))
         return direct.union(*(state.dependents.prerequisites(key) for state in self._states for key in direct))
 
@@ -241,7 +241,7 @@ def mode_of(document: JsonObject | None) -> str:
 
 def frozen(document: JsonObject) -> bool:
     """Whether Sveltos withdraws nothing when a profile stops matching: the profile is paused or in DryRun."""
-    return paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
+    return is_paused(document) or (Kind.of(document) in kinds.PROFILE_KINDS and mode_of(document) == "DryRun")
 
 
 def leaves(document: JsonObject | None, *, live: JsonObject | None = None) -> bool:

@@ -21,7 +21,7 @@ from gitsnap.rollback.plan.simulation import Delta, Simulation, Touched
 from gitsnap.rollback.plan.uncertainty import CHOOSING, delay_reason, find_uncertainties
 from gitsnap.rollback.plan.waits import readded_waits, release_waits
 from gitsnap.sveltos.matching import ClusterRef, observed_clusters
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.restore import Phase, order_of, rule_of
 
 _NOTHING: Matches = frozenset()
@@ -120,7 +120,7 @@ class _OrderSearch:
             # Sveltos withdraws a deleted profile from every cluster in its status, matching or not.
             self._before[key] |= observed_clusters(self._start.selecting[key]) & self._start.labels.keys()
         self._keep = {key: self._before[key] & self._after[key] for key in self._tracked}
-        already_paused = {key for key, document in self._start.selecting.items() if paused(document)}
+        already_paused = {key for key, document in self._start.selecting.items() if is_paused(document)}
         # Sveltos does not complete the deletion of a paused profile, so deleted profiles are not held.
         self._pausable = frozenset(pausable) & self._start.selecting.keys() - already_paused - deleted
         self._own = {change.key for change in changes}
@@ -361,7 +361,7 @@ class _OrderSearch:
         document = self._end.selecting.get(key) or self._start.selecting.get(key) or {}
         if (key, cluster) in trace.withdrawn:
             return ""
-        if paused(document):
+        if is_paused(document):
             return "until it is no longer paused"
         if frozen(document):
             return "until it leaves syncMode DryRun"

@@ -12,7 +12,7 @@ from gitsnap.rollback.plan.deployed_content import FEATURES, Deployment
 from gitsnap.rollback.plan.match_states import mode_of
 from gitsnap.sveltos.inventory import LOCAL, DeployedRelease, DeployedResource
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.source_documents import SourceDocument
 
 Deployed = DeployedResource | DeployedRelease
@@ -37,7 +37,7 @@ class Redeployment:
     @property
     def known(self) -> bool:
         """Whether the live profile and its references show what is deployed now."""
-        return mode_of(self.before) not in ("OneTime", "DryRun") and not paused(self.before)
+        return mode_of(self.before) not in ("OneTime", "DryRun") and not is_paused(self.before)
 
 
 @dataclass(frozen=True)
@@ -165,4 +165,4 @@ def differ(before: JsonObject, after: JsonObject, fields: Iterable[str] = tuple(
     old, new = before.get("spec") or {}, after.get("spec") or {}
     if any(not same_json(old.get(field) or [], new.get(field) or []) for field in fields):
         return True
-    return mode_of(before) != mode_of(after) or paused(before) != paused(after)
+    return mode_of(before) != mode_of(after) or is_paused(before) != is_paused(after)

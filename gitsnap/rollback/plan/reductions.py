@@ -20,7 +20,7 @@ from gitsnap.rollback.plan.unfinished_deployments import unfinished_deployment, 
 from gitsnap.sveltos import inventory, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef, sets_of
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.references import references
 
 Inventories = Mapping[ClusterRef, list[Deployed]]
@@ -92,12 +92,12 @@ class Reductions:
             if mode_of(before) == mode_of(after) == "OneTime":
                 continue
             # A pause freezes the spec of the profile; Sveltos still deploys changed content of its references.
-            deployed = {**after, "spec": before.get("spec") or {}} if paused(after) else after
+            deployed = {**after, "spec": before.get("spec") or {}} if is_paused(after) else after
             matches, deployed_on = self._end.matches(key), self._start.deployed_on(key)
             # Sveltos also deploys to clusters that stopped matching and keep their add-ons. To a cluster that stops
             # matching during the plan, it may deploy once more before it evaluates the match.
             lasting = deployed_on & matches | deployed_on - losing.get(key, set())
-            joining = frozenset[ClusterRef]() if paused(after) else matches - deployed_on
+            joining = frozenset[ClusterRef]() if is_paused(after) else matches - deployed_on
             if joining or differ(before, deployed) or self._refers_to_written(before, deployed, lasting):
                 yield Redeployment(key, before, deployed, tuple(sorted(lasting)), tuple(sorted(joining)))
 

@@ -32,7 +32,7 @@ from gitsnap.sveltos.matching import (
     selects,
     sets_of,
 )
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Simulation:
         self._selecting = dict(start.selecting)
         self._dependents = start.dependents
         self._frozen = {key for key, document in self._selecting.items() if frozen(document)} | held
-        self._paused = {key for key, document in self._selecting.items() if paused(document)} | held
+        self._paused = {key for key, document in self._selecting.items() if is_paused(document)} | held
         self._sets = {key: self._members(document, outdated=False) for key, document in start.sets.items()}
         self._settled = {
             key: frozenset(members.clusters()) for key, members in self._sets.items() if has_status(members.document)
@@ -254,7 +254,7 @@ class Simulation:
         document = change.after or change.before or {}
         # Sveltos does not complete the deletion of a frozen profile, so its add-ons stay.
         self._put_key(self._frozen, key, inside=frozen(document))
-        self._put_key(self._paused, key, inside=paused(document))
+        self._put_key(self._paused, key, inside=is_paused(document))
 
         def undo() -> None:
             self._restore(self._selecting, key, former)

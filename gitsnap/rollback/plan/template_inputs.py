@@ -18,7 +18,7 @@ from gitsnap.rollback.plan.transitions import changes_of
 from gitsnap.sveltos import documents, kinds
 from gitsnap.sveltos.clusters import template_view
 from gitsnap.sveltos.matching import ClusterRef
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from gitsnap.sveltos.references import references
 from gitsnap.sveltos.template_context import CLUSTER, TemplateInput
 
@@ -39,7 +39,11 @@ class TemplateInputs:
             return
         start, end = State.of(plan.matching_objects), State.of(plan.matching_objects, changes)
         for key, document in sorted(end.selecting.items()):
-            if key.kind in kinds.PROFILE_KINDS and mode_of(document).startswith("Continuous") and not paused(document):
+            if (
+                key.kind in kinds.PROFILE_KINDS
+                and mode_of(document).startswith("Continuous")
+                and not is_paused(document)
+            ):
                 for cluster in relabelled.keys() & start.deployed_on(key) & end.matches(key):
                     self._profiles[cluster].append(document)
 

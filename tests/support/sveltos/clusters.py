@@ -49,7 +49,7 @@ def ready(document: JsonObject) -> bool:
     return bool((status.get("initialization") or {}).get("controlPlaneInitialized"))
 
 
-def paused(document: JsonObject) -> bool:
+def is_paused(document: JsonObject) -> bool:
     """Whether deployments to a cluster are paused."""
     return bool((document.get("spec") or {}).get("paused"))
 
@@ -138,12 +138,12 @@ def _selects_or_empty(selector: Any, labels: dict[str, str]) -> bool:
 def _concerns(change: Change) -> bool:
     old, new = change.old, change.new
     if old is None:
-        return new is not None and not paused(new)
+        return new is not None and not is_paused(new)
     if new is None:
         return True
     return (
         labels_of(old) != labels_of(new)
         or old["metadata"].get("annotations") != new["metadata"].get("annotations")
         or ready(old) != ready(new)
-        or (paused(old) and not paused(new))
+        or (is_paused(old) and not is_paused(new))
     )

@@ -116,7 +116,7 @@ class SummaryController:
         finalizers = summary["metadata"].get("finalizers") or []
         if FINALIZER not in finalizers:
             self._manager.api.patch(key, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
-        if clusters.paused(cluster) or not _due(summary):
+        if clusters.is_paused(cluster) or not _due(summary):
             return None
         if not self._prerequisites_deployed(summary):
             return self._cool_down(key, summary, RETRY)
@@ -216,7 +216,7 @@ class SummaryController:
         if cluster is not None and not clusters.ready(cluster):
             return RETRY
         if cluster is not None:
-            if clusters.paused(cluster):
+            if clusters.is_paused(cluster):
                 del self._memory.deletions[key]
                 return None
             if self._is_needed(summary) or not self._withdrawn(key, summary):

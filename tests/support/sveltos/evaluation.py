@@ -11,7 +11,7 @@ from gitsnap.core.model import JsonObject, ObjectKey
 from gitsnap.rollback.plan.match_states import SET_KINDS, State, mode_of
 from gitsnap.sveltos import kinds
 from gitsnap.sveltos.matching import max_replicas, observed_clusters, selects
-from gitsnap.sveltos.pausing import paused
+from gitsnap.sveltos.pausing import is_paused
 from tests.support.sveltos import summaries
 
 _COPIED = ("policyRefs", "helmCharts")
@@ -47,7 +47,7 @@ def _profile_shows(
     document: JsonObject, state: State, copies: Mapping[tuple[ObjectKey, ObjectKey], JsonObject]
 ) -> bool:
     key = ObjectKey.of(document)
-    if any(paused(state.selecting[profile]) for profile in (key, *state.dependents.of(key))):
+    if any(is_paused(state.selecting[profile]) for profile in (key, *state.dependents.of(key))):
         return True
     matches = state.matches(key)
     if "deletionTimestamp" in document["metadata"] or observed_clusters(document) != matches:

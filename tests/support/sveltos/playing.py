@@ -1,6 +1,7 @@
 """Plays a situation on a real API server: configuration A, a sample, configuration B, the rollback, and its undo.
 
-What left the managed clusters is compared with what the plan had named. This module must not know which Sveltos it is.
+The deletions on the managed clusters are compared with the lines of the plan. The module works with the real Sveltos
+controller and with the simulator.
 """
 
 from __future__ import annotations
@@ -29,38 +30,42 @@ ALLOWED: dict[str, Any] = {"allow_withdraw": True, "skip_refused": True, "max_de
 
 @dataclass
 class Surroundings:
-    """What a round needs of the place where it is played."""
+    """The management cluster, the Sveltos that runs on it, and its managed clusters."""
 
     cluster: ControlPlane
     happenings: Callable[[], list[Happening]]
-    """Everything that happened on managed clusters so far."""
+    """Reads all events of the managed clusters, oldest first."""
     running: Callable[[str], Mapping[str, str]]
-    """What runs on the managed clusters of a namespace: cluster and resource -> content."""
+    """Reads the add-ons on the managed clusters of a namespace: cluster and resource -> content."""
     quiet: float
-    """For how many seconds nothing may have happened for everything to be at rest."""
+    """Seconds without an event after which the managed clusters count as settled."""
     controller: Callable[[str], None] = lambda _word: None
     """``down`` kills the controller, ``up`` starts it."""
     patience: float = 300.0
+    """Seconds to wait for Sveltos to settle."""
 
 
 @dataclass
 class Round:
-    """What came of a round."""
+    """The result of a round: a rollback and its undo."""
 
     situation: str
     named: int = 0
-    """Lines that name what leaves."""
-    doubts: int = 0
+    """Withdrawals that the plans named."""
+    uncertain: int = 0
+    """Lines of the plans about withdrawals that may happen."""
     deleted: int = 0
+    """Deletions on the managed clusters."""
     unsaid: list[str] = field(default_factory=list)
+    """Deletions that no line of the plan named."""
     problem: str = ""
-    """Why the rollback or its undo did not come to its end, in words."""
+    """Why the rollback or its undo stopped."""
     reached: bool = True
-    """Whether the managed clusters have in the end what sample A had."""
+    """Whether the add-ons after the rollback are those of configuration A."""
 
 
 class Player:
-    """Plays one situation again and again, in its own namespace."""
+    """Plays one situation repeatedly, in its own namespace."""
 
     def __init__(self, situation: Situation, names: Names, place: Surroundings, folder: Path) -> None:
         self.situation, self.names, self.place = situation, names, place
@@ -68,10 +73,10 @@ class Player:
             folder, place.cluster, patience=lambda seconds: WaitOptions(seconds, time.monotonic, time.sleep)
         )
         self.sample_documents = situation.sample(names)
-        self.keys = {ObjectKey.of(one) for one in [*self.sample_documents, *situation.live(names)]}
+        self.keys = {ObjectKey.of(document) for document in [*self.sample_documents, *situation.live(names)]}
 
     def play(self) -> Round:
-        """One round."""
+        """Play one round."""
         outcome = Round(self.situation.name)
         self.put(self.sample_documents)
         self.rest()
@@ -80,27 +85,27 @@ class Player:
             self.put(documents)
             if not self.situation.at_once:
                 self.rest()
-        selection = Selection(keys=tuple(sorted(ObjectKey.of(one) for one in self.sample_documents)))
+        selection = Selection(keys=tuple(sorted(map(ObjectKey.of, self.sample_documents))))
         if self.situation.prune:
             selection = Selection(keys=tuple(sorted(self.keys)))
         try:
             allowed = {**ALLOWED, "wait": 15 if self.situation.outage else 60}
             since = len(self.place.happenings())
             plan = self.story.plan(sample, selection, prune=self.situation.prune, **allowed)
-            self._carry_out(outcome, plan, since)
+            self._apply(outcome, plan, since)
             outcome.reached = self.place.running(self.names.prefix) == running
             if plan.writes:
                 since = len(self.place.happenings())
                 undo = self.story.plan_undo(**allowed)
-                self._carry_out(outcome, undo, since, undoes=undo.sample)
+                self._apply(outcome, undo, since, undoes=undo.sample)
         except GitsnapError as error:
             outcome.problem = f"{type(error).__name__}: {error.message}"
         return outcome
 
-    def _carry_out(self, outcome: Round, plan: Plan, since: int, *, undoes: str = "") -> None:
-        """Carry out a plan; ``since`` is where the log of the managed clusters ended before it was made."""
+    def _apply(self, outcome: Round, plan: Plan, since: int, *, undoes: str = "") -> None:
+        """Apply a plan. ``since`` is the number of events on the managed clusters before the plan was made."""
         outcome.named += len(plan.withdrawals)
-        outcome.doubts += len(plan.uncertainties)
+        outcome.uncertain += len(plan.uncertainties)
         if not plan.writes:
             return
         if self.situation.outage:
@@ -114,30 +119,30 @@ class Player:
                 self.place.controller("up")
         self.rest()
         lost = losses(self.place.happenings(), since)
-        mine = [one for one in lost if one.cluster.namespace == self.names.prefix]
-        outcome.deleted += len(mine)
-        outcome.unsaid += unsaid(plan, mine)
+        own = [loss for loss in lost if loss.cluster.namespace == self.names.prefix]
+        outcome.deleted += len(own)
+        outcome.unsaid += unsaid(plan, own)
 
-    # The place ----------------------------------------------------------------------------------------------------
+    # Surroundings ----------------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Wait until Sveltos has evaluated the live configuration and nothing has happened for a while.
+        """Wait until Sveltos has evaluated the live configuration and the managed clusters have no new events.
 
-        On a busy machine Sveltos may evaluate a write only seconds later; quiet alone does not show that it has. The
+        On a busy machine Sveltos may evaluate a write seconds later, so the absence of events does not suffice. The
         wait ends after ``patience`` seconds in any case.
         """
         quiet = self.place.quiet * (4 if self.situation.slow else 1)
         deadline, last, seen = time.monotonic() + self.place.patience, time.monotonic(), -1
         while time.monotonic() < deadline:
-            mine = sum(one.cluster.namespace == self.names.prefix for one in self.place.happenings())
-            if mine != seen or not self._settled():
-                seen, last = mine, time.monotonic()
+            count = sum(event.cluster.namespace == self.names.prefix for event in self.place.happenings())
+            if count != seen or not self._settled():
+                seen, last = count, time.monotonic()
             elif time.monotonic() - last >= quiet:
                 return
             time.sleep(min(1.0, quiet / 10))
 
     def _settled(self) -> bool:
-        """Whether Sveltos has evaluated all objects of this situation and is deploying or withdrawing nothing."""
+        """Whether Sveltos has evaluated all objects of this situation and deploys or withdraws nothing."""
         resource = self.place.cluster.resource_type(kinds.CLUSTER_SUMMARY)
         if resource is None:
             return True
@@ -153,8 +158,8 @@ class Player:
                     yield self.place.cluster.get(key)
 
     def put(self, documents: Documents) -> None:
-        """Make the objects of this situation exactly these."""
-        wanted = {ObjectKey.of(one) for one in documents}
+        """Create or update these objects of the situation, and delete its other objects."""
+        wanted = set(map(ObjectKey.of, documents))
         for document in documents:
             _put(self.place.cluster, document)
         for key in sorted(self.keys - wanted):
@@ -166,7 +171,7 @@ def _is_settled(summary: JsonObject) -> bool:
         return False
     mode = summary["spec"]["clusterProfileSpec"].get("syncMode")
     features = (summary.get("status") or {}).get("featureSummaries") or ()
-    return mode == "DryRun" or not any(one["status"] == "Provisioning" for one in features)
+    return mode == "DryRun" or not any(feature["status"] == "Provisioning" for feature in features)
 
 
 def _put(cluster: ControlPlane, document: JsonObject) -> None:
@@ -200,15 +205,22 @@ def _delete(cluster: ControlPlane, key: ObjectKey) -> None:
         return
 
 
-def summed_up(rounds: Iterable[Round]) -> str:
-    """A line for each situation."""
-    lines: dict[str, list[Round]] = {}
-    for one in rounds:
-        lines.setdefault(one.situation, []).append(one)
-    return "\n".join(
-        f"{name:20} {len(found):4} rounds, {sum(one.named for one in found):4} lines named,"
-        f" {sum(one.doubts for one in found):4} uncertain, {sum(one.deleted for one in found):5} deletions,"
-        f" {sum(bool(one.unsaid) for one in found):4} rounds with some unsaid,"
-        f" {sum(bool(one.problem) for one in found):4} not to the end, {sum(one.reached for one in found):4} reached A"
-        for name, found in lines.items()
+def summarize(rounds: Iterable[Round]) -> str:
+    """The totals of the rounds, one line for each situation."""
+    by_situation: dict[str, list[Round]] = {}
+    for outcome in rounds:
+        by_situation.setdefault(outcome.situation, []).append(outcome)
+    return "\n".join(_summary(name, outcomes) for name, outcomes in by_situation.items())
+
+
+def _summary(name: str, rounds: list[Round]) -> str:
+    named, uncertain, deleted = (sum(getattr(played, count) for played in rounds) for count in _COUNTS)
+    unsaid, stopped = sum(bool(played.unsaid) for played in rounds), sum(bool(played.problem) for played in rounds)
+    return (
+        f"{name:20} {len(rounds):4} rounds, {named:4} lines named, {uncertain:4} uncertain, {deleted:5} deletions,"
+        f" {unsaid:4} rounds with unsaid deletions, {stopped:4} stopped,"
+        f" {sum(played.reached for played in rounds):4} reached A"
     )
+
+
+_COUNTS = ("named", "uncertain", "deleted")
