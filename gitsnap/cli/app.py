@@ -27,6 +27,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "capture": Command("capture:capture", "Take one sample: read the configuration and record it."),
+    "status": Command("status:status", "Show whether samples are taken, can be read and are pushed."),
     "list": Command("list:list_", "List samples, oldest first. Dates are in UTC."),
     "show": Command("show:show", "Show what a sample holds, or single objects as YAML."),
     "log": Command("log:log", "Show when objects changed, in which fields, and by whom."),

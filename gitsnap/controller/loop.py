@@ -329,8 +329,9 @@ class Controller:
         known = self._served.get(name)
         served = known or ServedPolicy.new(document, self._services, now)
         self._served[name] = served
+        storage = served.policy.storage if served.policy is not None else None
         self._guarded(served, now, lambda: served.read(document, now))
-        if known is None and served.policy is not None:
+        if served.policy is not None and served.policy.storage != storage and not served.busy:
             self._workers.start_reading(served, served.policy)
         if served.deleting and OLD_FINALIZER in (document["metadata"].get("finalizers") or ()):
             self._reporter.remove_finalizer(document)

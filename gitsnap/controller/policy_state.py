@@ -31,6 +31,7 @@ _MOST_LOGGED = 20
 """The largest number of objects that are logged because they could not be captured."""
 
 _SUSPENDED = "spec.suspend is set: samples are taken on request only"
+_SCHEDULED = ConditionUpdate(Condition.READY, True, Reason.SCHEDULED, "waiting for the next scheduled time")
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class ServedPolicy:
     """The next scheduled time, as reported last."""
     retention_held: bool = False
     """Whether the newest run removed nothing because the clock is in doubt."""
+    unreadable: bool = False
+    """Whether the archive could not be read when the Snapshot, or its storage, was new."""
     spec: object = None
     """The spec that ``policy`` was read from; None before the first spec."""
 
@@ -126,8 +129,7 @@ class ServedPolicy:
         if self.policy.suspend:
             self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, _SUSPENDED))
         elif was_suspended or self._ready_reason() in ("", FailureReason.INVALID_SPEC, FailureReason.NOT_PERMITTED):
-            waiting = "waiting for the next scheduled time"
-            self._report_conditions(now, ConditionUpdate(Condition.READY, True, Reason.SCHEDULED, waiting))
+            self._report_conditions(now, _SCHEDULED)
 
     def _refuse_spec(self, error: InputError, now: datetime) -> None:
         self.policy = None
@@ -152,6 +154,23 @@ class ServedPolicy:
             )
         if self.status.get("lastRunStatus") == "InProgress":
             self.report(lastRunStatus="Failed", failureMessage=INTERRUPTED)
+        elif self.unreadable:
+            self._report_conditions(now, _SCHEDULED)
+        self.unreadable = False
+
+    def note_unreadable(self, error: GitsnapError, now: datetime) -> None:
+        """Report that the archive cannot be read, for example because the storage folder does not exist.
+
+        The Snapshot is ready again when a run takes a sample, or when spec.storage names a folder that can be read.
+        """
+        _log.warning("the archive cannot be read: %s", error, extra={"policy": self.name})
+        if self.policy is None or self.policy.suspend:  # nothing is due, and the reason Suspended must last
+            return
+        self.unreadable = True
+        notice = consequence_of(error).run
+        update = ConditionUpdate(Condition.READY, False, notice.reason, str(error))
+        self._report_conditions(now, update, failure=str(error))
+        self._event(now, notice.event, str(error), warning=True)
 
     def note_decision(self, decision: Decision, now: datetime) -> None:
         """Report the next scheduled time, and a scheduled time that was given up."""

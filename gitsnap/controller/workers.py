@@ -71,15 +71,18 @@ class Workers:
         self._submit(self._pushers, policy, lambda: self._sampler.push(policy), note)
 
     def start_reading(self, served: ServedPolicy, policy: Policy) -> None:
-        """Read the archive of a newly served policy. No run starts before its content is known."""
+        """Read the archive of a policy that is new or has another storage.
+
+        No run starts before the content of the archive is known.
+        """
         served.reading = True
 
         def note(known: ServedPolicy, outcome: ArchiveState | GitsnapError | None, now: datetime) -> None:
             known.reading = False
             if isinstance(outcome, AbortedError):
                 return
-            if isinstance(outcome, GitsnapError):  # the next run meets the same error and reports it
-                _log.warning("the archive cannot be read: %s", outcome, extra={"policy": known.name})
+            if isinstance(outcome, GitsnapError):
+                known.note_unreadable(outcome, now)
             else:
                 known.note_archive(outcome, now)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gitsnap.core import errors
-from gitsnap.core.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_LEFT_OUT, GitsnapError
+from gitsnap.core.errors import EXIT_ATTENTION, EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_LEFT_OUT, GitsnapError
 
 
 class FailureReason(enum.StrEnum):
@@ -147,6 +147,7 @@ EXIT_CODES: dict[int, str] = {
     18: "a remote cannot be reached, refuses the push, or has another history",
     19: "a rollback was written, and with `--wait` a cluster failed to deploy it or did not report it in time",
     20: "standard output cannot be written (a full disk); the message says what was already done",
+    EXIT_ATTENTION: "`status` found something wrong; the line says what to do",
     70: "a defect of gitsnap itself; `--debug` shows the details",
     130: "interrupted, or the user declined",
     129: "ended in order by SIGHUP: child processes have ended, temporary files are removed",

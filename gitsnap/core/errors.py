@@ -46,6 +46,9 @@ EXIT_DIFFERENCES = 1
 EXIT_INCOMPLETE = 13
 """A sample was taken, but a kind or an object in it was carried forward or is missing, or a copy lacks a part."""
 
+EXIT_ATTENTION = 21
+"""``gitsnap status`` found something that a person has to correct."""
+
 EXIT_LEFT_OUT = 16
 """A rollback was executed, but ``--skip-refused`` left out objects that differ and cannot be rolled back."""
 

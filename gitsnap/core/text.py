@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from gitsnap.core.model import ObjectKey
 
@@ -28,3 +29,29 @@ def join_names(names: Sequence[str], *, most: int) -> str:
 def describe(key: ObjectKey) -> str:
     """``ClusterProfile guestbook``, ``ConfigMap default/database``: without the group of the kind."""
     return f"{key.kind.name} {key.namespaced_name}"
+
+
+def age(elapsed: timedelta) -> str:
+    """``3 h ago``, ``2 days ago``; less than a minute is ``just now``. A clock may be behind: ``in the future``."""
+    seconds = int(elapsed.total_seconds())
+    if seconds < -60:
+        return "in the future"
+    if seconds < 60:
+        return "just now"
+    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 2 * 86400)):
+        if seconds < limit:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds // 86400} days ago"
+
+
+def byte_size(size: int) -> str:
+    """``512 bytes``, ``12.3 MB``, ``4.0 GB``: decimal units, as `df -H` prints them."""
+    if size < 1000:
+        return plural(size, "byte")
+    value, unit = float(size), 0
+    while value >= 999.95 and unit < len(_UNITS):
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {_UNITS[unit - 1]}"
+
+
+_UNITS = ("kB", "MB", "GB", "TB")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gitsnap.core.errors import EXIT_ATTENTION
 from tests.support.typed import NEW_VALUE, OLD_VALUE, TypedPlace, changed_place, config_map
 
 
@@ -217,6 +218,7 @@ def test_a_killed_rollback_is_reported_by_the_next_command(
     found = failing.run("rollback --sample latest~1 --dry-run")
 
     assert "was not finished" in found.stderr
+    assert "WRONG: a rollback to" in failing.run("status", EXIT_ATTENTION).stdout
     go_on, go_back = _commands(found.stderr)
     failing.exactly([*(go_on if way == "on" else go_back), "--yes"])
     expected = "1" if way == "on" else "2"

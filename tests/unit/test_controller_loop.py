@@ -44,10 +44,10 @@ class _Lease:
 class _Stage:
     """A controller without threads of its own, and a clock that the test moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: Path = Path("/collection")) -> None:
         self.now = _START
         self.lease = _Lease()
-        settings = Settings(Path("/collection"), "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
+        settings = Settings(storage, "gitsnap", "gitsnap-0", ("127.0.0.1", 0), workers=1, grace_seconds=20)
         self.controller = Controller(settings, self._connect, now=lambda: self.now, lease=self.lease)
 
     def _connect(self) -> Any:
@@ -292,3 +292,22 @@ def test_a_volume_that_hangs_stops_neither_the_loop_nor_other_policies(
     stage.step()
     stage.until_idle()
     assert not served["hangs"].reading
+
+
+def test_a_snapshot_whose_storage_does_not_exist_is_not_ready(tmp_path: Path) -> None:
+    """The status says so at once, not at the next scheduled time; a storage that exists makes the Snapshot ready."""
+    stage = _Stage(tmp_path)
+    try:
+        stage.controller.on_list([_snapshot("a", storage=str(tmp_path / "missing"))])
+        stage.step()
+        reason, message = stage.conditions("a")["Ready"]
+        assert reason == "NeedsAttention"
+        assert f"{tmp_path / 'missing'} does not exist" in message
+        assert stage.status("a")["failureMessage"] == message
+
+        stage.controller.on_list([_snapshot("a", storage=str(tmp_path))])
+        stage.step()
+        assert stage.conditions("a")["Ready"][0] == "Scheduled"
+        assert stage.status("a")["failureMessage"] is None
+    finally:
+        stage.end()

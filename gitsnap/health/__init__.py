@@ -1,0 +1,52 @@
+"""Checks of an archive and of everything around it: samples, keys, cluster, controller, remote, disk.
+
+A check reads and changes nothing. A check that could not look at its subject says so and is not a success
+(DESIGN.md §14).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gitsnap.core.model import Sample
+
+
+class State(enum.StrEnum):
+    """The result of a check."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    """A person has to do something; the hint says what."""
+    NOT_CHECKED = "not checked"
+    """The subject could not be looked at, or there was nothing to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check."""
+
+    subject: str
+    """``samples``, ``newest``, ``Secrets``, ``rollback``, ``storage``, ``cluster``, ``rights``, ``Snapshot`` or
+    ``remote``."""
+    state: State
+    message: str
+    hint: str = ""
+    """The next step, ``""`` where none is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All checks of one archive."""
+
+    policy: str
+    location: str
+    """The folder of the archive."""
+    samples: int
+    newest: Sample | None
+    checks: Sequence[Check]
+
+    def subjects(self, state: State) -> list[str]:
+        """The subjects of the checks with this state."""
+        return [check.subject for check in self.checks if check.state is state]

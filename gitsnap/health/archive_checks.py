@@ -1,0 +1,145 @@
+"""Checks that need the archive and its keys, and no cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gitsnap.archive import GitArchive
+from gitsnap.archive.completeness import FETCH_TAGS, is_clone_at
+from gitsnap.archive.remote import Remote
+from gitsnap.archive.remote.push import pushed_tags
+from gitsnap.core.errors import SecretsError, StorageError
+from gitsnap.core.model import Area, Consistency, Sample, SecretsMode
+from gitsnap.core.text import age, byte_size, join_names, plural
+from gitsnap.git.process import run_git
+from gitsnap.health import Check, State
+from gitsnap.rollback import unfinished
+from gitsnap.secrets import archive_keys
+
+_LITTLE_SPACE = 100 * 1024 * 1024
+"""Bytes. With less free space than this, a capture may soon fail."""
+
+_MOST_NAMED = 3
+
+
+def check_archive(archive: GitArchive, now: datetime, *, identities: Sequence[Path] = ()) -> Iterator[Check]:
+    """The checks of samples, keys, rollbacks and disk. ``identities``: files of private keys to decrypt with."""
+    samples = archive.samples()
+    newest = samples[-1] if samples else None
+    yield _samples(archive, samples)
+    if newest is not None:
+        yield _newest(newest, now)
+        yield _secrets(archive, newest, identities)
+    yield _rollback(samples)
+    yield _storage(archive)
+
+
+def check_pushed(archive: GitArchive, samples: Sequence[Sample], url: str) -> Check:
+    """Whether the samples are at the remote, from the list of the last push. Does not connect to the remote.
+
+    ``url`` is the remote without credentials, ``""`` where the archive and its Snapshot name none.
+    """
+    if is_clone_at(archive.git_folder):
+        hint = f"`{FETCH_TAGS}` there gets newer samples; `gitsnap verify --remote URL` compares."
+        return Check("remote", State.NOT_CHECKED, f"this folder is a clone{f' of {url}' if url else ''}", hint)
+    pushed = pushed_tags(archive.git_folder)
+    hint = f"`gitsnap push --snapshot {archive.policy}` pushes the samples."
+    waiting = sum(sample.tag_id not in pushed for sample in samples)
+    where = f" to {url}" if url else ""
+    if not pushed:
+        never = f"no sample was pushed{where} from this folder"
+        if url:
+            return Check(
+                "remote", State.WRONG, never, f"`gitsnap push --snapshot {archive.policy}` pushes the samples."
+            )
+        return Check("remote", State.OK, f"{never}: this disk has the only copy")
+    if waiting:
+        message = f"{plural(waiting, 'sample')} of {len(samples)} not pushed{where}"
+        return Check("remote", State.WRONG, message, hint)
+    return Check("remote", State.OK, f"all samples were pushed{where}; `gitsnap verify --remote URL` asks the remote")
+
+
+def find_origin(archive: GitArchive) -> str:
+    """The URL of the remote ``origin`` without credentials; ``""`` where the archive has none."""
+    url = run_git(archive.git_folder, "config", "--get", "remote.origin.url").stdout.strip()
+    return Remote(url).shown if url else ""
+
+
+def _samples(archive: GitArchive, samples: Sequence[Sample]) -> Check:
+    missing = archive.missing_parts()
+    problems = archive.listing()[1]
+    if not samples:
+        hint = "`gitsnap capture` takes the first sample."
+        return Check("samples", State.WRONG, "the archive has no sample", hint)
+    message = (
+        f"{plural(len(samples), 'sample')} since {samples[0].time:%Y-%m-%d}, {byte_size(archive.repository_bytes())}"
+    )
+    if missing:
+        return Check("samples", State.WRONG, f"{message}, but {missing[0].message}", f"Run `{missing[0].command}`.")
+    if problems:
+        names = join_names([problem.tag for problem in problems], most=_MOST_NAMED)
+        hint = f"`gitsnap verify --snapshot {archive.policy}` says more."
+        return Check("samples", State.WRONG, f"{message}, but these tags cannot be read: {names}", hint)
+    return Check("samples", State.OK, message)
+
+
+def _newest(sample: Sample, now: datetime) -> Check:
+    metadata = sample.metadata
+    message = (
+        f"{metadata.time:%Y-%m-%d %H:%M:%S} UTC ({age(now - metadata.time)}), {metadata.trigger}, "
+        f"{plural(metadata.objects, 'object')}"
+    )
+    if metadata.incomplete:
+        kinds = join_names(sorted({entry.kind.name for entry in metadata.incomplete}), most=_MOST_NAMED)
+        hint = f"`gitsnap list --wide` says why; check the rights of the user who captures for {kinds}."
+        return Check("newest", State.WRONG, f"{message}, incomplete: {kinds} could not be read", hint)
+    if metadata.consistency is Consistency.PER_KIND:
+        message += ", not read at one instant"
+    return Check("newest", State.OK, message)
+
+
+def _secrets(archive: GitArchive, newest: Sample, identities: Sequence[Path]) -> Check:
+    tree = archive.tree(newest)
+    info, sealed = tree.info.secrets, tree.files(Area.SEALED)
+    described = f"mode {info.mode}"
+    if info.mode is SecretsMode.ENCRYPT:
+        described += f" to {plural(len(info.recipients), 'recipient')}"
+    if info.mode not in (SecretsMode.ENCRYPT, SecretsMode.REDACT):
+        return Check("Secrets", State.OK, described)
+    try:
+        keeper = archive_keys.for_reading(archive, newest, identities=identities)
+        if keeper is None or info.mode is SecretsMode.REDACT:
+            return Check("Secrets", State.OK, f"{described}: fingerprints only, their values cannot be restored")
+        if not keeper.can_unseal:
+            hint = "Give the private key with --identity, to test that somebody can decrypt."
+            return Check("Secrets", State.NOT_CHECKED, f"{described}; no private key is here to decrypt with", hint)
+        for path in sorted(sealed)[:1]:
+            keeper.unseal(tree.read(sealed[path]))
+    except (SecretsError, StorageError) as error:
+        return Check("Secrets", State.WRONG, f"{described}: {error.message}", error.hint)
+    return Check("Secrets", State.OK, f"{described}; the private key here decrypts them")
+
+
+def _rollback(samples: Sequence[Sample]) -> Check:
+    past = unfinished(samples)
+    if past is None:
+        return Check("rollback", State.OK, "no rollback is unfinished")
+    message = f"a rollback to {past.record.target}, begun after {past.before.tag}, was not finished"
+    hint = f"`gitsnap undo --of {past.before.tag}` reverts it; the same rollback again finishes it."
+    return Check("rollback", State.WRONG, message, hint)
+
+
+def _storage(archive: GitArchive) -> Check:
+    folder = archive.git_folder
+    if not os.access(folder, os.W_OK):
+        hint = "Samples can be read. Capture as the user who owns the folder."
+        return Check("storage", State.NOT_CHECKED, f"{folder} is not writable by this user", hint)
+    free = shutil.disk_usage(folder).free
+    if free < _LITTLE_SPACE:
+        hint = "Free space, or remove samples with `gitsnap prune`."
+        return Check("storage", State.WRONG, f"only {byte_size(free)} free on the disk of the archive", hint)
+    return Check("storage", State.OK, f"writable, {byte_size(free)} free")

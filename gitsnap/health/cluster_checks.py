@@ -1,0 +1,127 @@
+"""Checks that need the cluster: which cluster it is, what the user may read there, and what the controller reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gitsnap.core.errors import AccessDeniedError, GitsnapError, KindNotInstalledError, NotFoundError
+from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, Sample
+from gitsnap.core.ports import Cluster
+from gitsnap.core.text import age, join_names, plural
+from gitsnap.health import Check, State
+from gitsnap.policy.snapshot import SNAPSHOT
+from gitsnap.sveltos.kinds import LISTED_KINDS
+
+_MOST_NAMED = 3
+_LATE = timedelta(minutes=10)
+"""How long after its time a scheduled sample may be missing before the controller counts as stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResource:
+    """The Snapshot resource of an archive, as far as a check needs it."""
+
+    document: JsonObject | None
+    """None where the cluster has no such Snapshot."""
+
+    @property
+    def push_url(self) -> str:
+        """``spec.push.url``, or ``""``."""
+        spec = (self.document or {}).get("spec") or {}
+        return str((spec.get("push") or {}).get("url") or "")
+
+
+def check_identity(info: ClusterInfo, newest: Sample | None) -> Check:
+    """Whether the cluster is the cluster of the archive."""
+    name = f"the folder {info.server}" if info.is_folder else f"{info.server} (context {info.context})"
+    described = f"{name}, uid {info.uid}"
+    if newest is None or newest.metadata.cluster == info.uid:
+        return Check("cluster", State.OK, described if newest is None else f"{described}: the cluster of this archive")
+    message = f"{described}: the archive belongs to the cluster {newest.metadata.cluster}"
+    return Check("cluster", State.WRONG, message, "Choose the right --context, or another archive with --snapshot.")
+
+
+def check_rights(cluster: Cluster, kinds: Sequence[Kind] = ()) -> Check:
+    """Whether the user may list the kinds of a sample; without ``kinds``, the kinds of Sveltos.
+
+    Reads the first page of each kind. ConfigMaps and Secrets are left out: a capture reads them by name and namespace.
+    """
+    listed = sorted(LISTED_KINDS & set(kinds) or LISTED_KINDS)
+    denied, absent = list[str](), list[str]()
+    for kind in listed:
+        resource = cluster.resource_type(kind)
+        if resource is None:
+            absent.append(kind.name)
+            continue
+        try:
+            next(iter(cluster.list(resource, metadata_only=True)), None)
+        except AccessDeniedError:
+            denied.append(kind.name)
+    if len(absent) == len(listed):
+        hint = "Choose the context of the management cluster with --context."
+        return Check("rights", State.WRONG, "the cluster serves no kind of Sveltos", hint)
+    if denied:
+        hint = "A sample would be incomplete. The ClusterRole in manifests/base/rbac.yaml has the rights that it needs."
+        return Check("rights", State.WRONG, f"this user may not list {join_names(denied, most=_MOST_NAMED)}", hint)
+    served = len(listed) - len(absent)
+    return Check("rights", State.OK, f"this user may list all {plural(served, 'kind')} of Sveltos that are installed")
+
+
+def find_policy(cluster: Cluster, name: str) -> PolicyResource:
+    """The Snapshot of an archive. Raises the cluster's errors, except where the Snapshot or its kind does not exist."""
+    try:
+        return PolicyResource(cluster.get(ObjectKey(SNAPSHOT, "", name)))
+    except (KindNotInstalledError, NotFoundError):
+        return PolicyResource(None)
+
+
+def check_policy(name: str, policy: PolicyResource, now: datetime) -> Iterator[Check]:
+    """Whether the controller takes the samples that the Snapshot asks for."""
+    if policy.document is None:
+        message = f"the cluster has no Snapshot {name}: samples are taken by command only"
+        yield Check("Snapshot", State.OK, message)
+        return
+    spec, status = policy.document.get("spec") or {}, policy.document.get("status") or {}
+    schedule = f"Snapshot {name}, schedule {spec.get('schedule')}"
+    wrong = [_describe(condition) for condition in status.get("conditions") or () if _is_wrong(condition)]
+    due = _time(status.get("nextScheduleTime"))
+    if not status:
+        hint = "Check that the controller runs: `kubectl -n gitsnap get pods`."
+        yield Check("Snapshot", State.WRONG, f"{schedule}: no controller has reported a status", hint)
+    elif wrong:
+        yield Check("Snapshot", State.WRONG, f"{schedule}: {'; '.join(wrong)}", _EVENTS.format(name=name))
+    elif due is not None and now - due > _LATE and not spec.get("suspend"):
+        hint = "Check that the controller runs: `kubectl -n gitsnap get pods`."
+        yield Check("Snapshot", State.WRONG, f"{schedule}: a sample was due {age(now - due)}, at {due:%H:%M} UTC", hint)
+    else:
+        state = "suspended" if spec.get("suspend") else "ready"
+        following = f", next sample at {due:%Y-%m-%d %H:%M} UTC" if due is not None else ""
+        yield Check("Snapshot", State.OK, f"{schedule}: {state}{following}")
+
+
+def not_reached(error: GitsnapError, *, asked: bool) -> Check:
+    """The check of a cluster that does not answer. ``asked``: whether the user or the environment names a cluster."""
+    return Check("cluster", State.WRONG if asked else State.NOT_CHECKED, error.message, error.hint if asked else "")
+
+
+_EVENTS = "`kubectl describe gsnap {name}` shows the events; docs/OPERATIONS.md lists the reasons."
+_CONDITIONS = frozenset({"Ready", "Complete", "Pushed"})
+
+
+def _is_wrong(condition: Mapping[str, Any]) -> bool:
+    return condition.get("type") in _CONDITIONS and condition.get("status") != "True"
+
+
+def _describe(condition: Mapping[str, Any]) -> str:
+    return f"not {condition.get('type')} ({condition.get('reason')}): {condition.get('message')}"
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
