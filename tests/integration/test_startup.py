@@ -12,7 +12,17 @@ import pytest
 from tests.support.commands import gitsnap
 
 _CONTENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"
-_LIBRARIES = {"kubernetes", "pyrage", "croniter", "prometheus_client", "pydantic", "rich", "ruamel.yaml"}
+_LIBRARIES = {
+    "kubernetes",
+    "pyrage",
+    "croniter",
+    "prometheus_client",
+    "pydantic",
+    "rich",
+    "ruamel.yaml",
+    "isal",
+    "msgspec",
+}
 _FOR_WRITERS = {"gitsnap.archive.writer", "gitsnap.archive.verify", "concurrent.futures", "logging", "tempfile"}
 _OF_THE_HELP = {
     "gitsnap.cli",
