@@ -1,0 +1,138 @@
+"""``gitsnap blame``: since when an object has each of its fields.
+
+This module must not open a cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.core.errors import NotFoundError
+from gitsnap.core.suggestions import nearest
+from gitsnap.core.text import describe
+from gitsnap.format.fingerprint import is_fingerprint
+from gitsnap.history import samples
+from gitsnap.render import json_line, one_line, render_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitsnap.history.blame import FieldOrigin, Version
+
+_QUOTED = re.compile(r'\["([^"]*)"\]')
+_LONGEST = 40
+"""Characters of a value in the table; JSON has the whole value."""
+
+_Object = Annotated[
+    str,
+    typer.Argument(metavar="KIND/[NAMESPACE/]NAME", help="The object.", autocompletion=completion.complete_object),
+]
+_Field = Annotated[
+    str,
+    typer.Argument(metavar="[FIELD]", help="Only this field and the fields below, such as spec.helmCharts[podinfo]."),
+]
+_Deleted = Annotated[bool, typer.Option("--deleted", help="Also show fields that the object had, and has no longer.")]
+
+
+def blame(
+    *,
+    wanted: _Object,
+    field: _Field = "",
+    archive: ArchiveOptions,
+    sample: options.Sample = "latest",
+    deleted: _Deleted = False,
+    form: options.Output = terminal.Output.TABLE,
+) -> None:
+    """Show since when an object has each field, who wrote it, and what it was before.
+
+    SINCE is the first sample with the value, BY the field manager that wrote the object then. Elements of lists are
+    recognized by their name, not by their position. The documents in a ConfigMap and the values of charts are shown
+    field by field. Values of Secrets are never shown.
+
+    Example: gitsnap blame ClusterProfile/guestbook
+
+    Example: gitsnap blame ConfigMap/default/database data --deleted
+    """
+    from gitsnap.history.blame import blame as find_origins
+    from gitsnap.history.blame import read_versions
+
+    opened = archive.open()
+    chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
+    held = samples.find_object(opened.tree(chosen), wanted)
+    origins = find_origins(read_versions(opened, held.path, chosen))
+    present = _below(origins.present, field)
+    removed = _below(origins.deleted, field) if deleted else []
+    if field and not present and not removed:
+        hint = nearest(field, origins.present, none="It has no fields.")
+        raise NotFoundError(f"{describe(held.key)} has no field {field} in {chosen.tag}", hint=hint)
+    if form is terminal.Output.TABLE:
+        terminal.say(f"{describe(held.key)} in {chosen.tag}, of {opened.location}")
+        rows = [_row(origin) for origin in present] + [_row(origin, deleted=True) for origin in removed]
+        header = ["field", "value", "since", "by", "before"]
+        table = render_table(header, rows, columns=terminal.width(), least={"since": terminal.DAY_WIDTH})
+        terminal.print_result(table)
+        return
+    listed = [_document(origin) for origin in present] + [_document(origin, deleted=True) for origin in removed]
+    key = held.key
+    terminal.print_document(
+        {
+            "kind": "Blame",
+            "object": {"kind": str(key.kind), "namespace": key.namespace, "name": key.name},
+            "sample": chosen.tag,
+            "fields": listed,
+        },
+        form,
+    )
+
+
+def _below(origins: Mapping[str, FieldOrigin], field: str) -> list[FieldOrigin]:
+    """Return the fields at a path and below it, sorted by path. ``data.a.yaml`` also names ``data["a.yaml"]``."""
+    wanted = _QUOTED.sub(r".\1", field)
+    return [
+        origins[path]
+        for path in sorted(origins)
+        if not field or re.match(rf"{re.escape(wanted)}(?:$|[.\[])", _QUOTED.sub(r".\1", path))
+    ]
+
+
+def _row(origin: FieldOrigin, *, deleted: bool = False) -> list[str]:
+    before = _shown(origin.before) if origin.existed else ""
+    if deleted:
+        return [origin.path, "(deleted)", _date(origin.since), origin.since.manager, _shown(origin.value)]
+    return [origin.path, _shown(origin.value), _date(origin.since), origin.since.manager, before]
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line. A fingerprint has no meaning for a person."""
+    if is_fingerprint(value):
+        return "(secret)"
+    text = one_line(value if isinstance(value, str) and value else json_line(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _date(version: Version) -> str:
+    if version.oldest:
+        return "(before this copy)"
+    if version.sample is not None:
+        return version.sample.moment
+    return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
+
+
+def _document(origin: FieldOrigin, *, deleted: bool = False) -> dict[str, object]:
+    version = origin.since
+    return {
+        "field": origin.path,
+        "value": None if deleted else origin.value,
+        "deleted": deleted,
+        "since": _date(version),
+        "sample": version.sample.tag if version.sample is not None else None,
+        "manager": version.manager,
+        "existed": origin.existed or deleted,
+        "before": origin.value if deleted else origin.before,
+    }

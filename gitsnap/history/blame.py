@@ -1,0 +1,121 @@
+"""Since when an object has each of its fields, who wrote the field last, and what it was before.
+
+The versions of an object are the commits that changed its file. They are read from the oldest to the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gitsnap.core.errors import ArchiveError
+from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample
+from gitsnap.core.objects import same_json
+from gitsnap.core.ports import LoggedCommit
+from gitsnap.format import decode_object
+from gitsnap.history.changelog import CommitHistory
+from gitsnap.history.fields import Fields, fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an object."""
+
+    fields: Fields | None
+    """None for a version in which the object does not exist."""
+    time: datetime | None = None
+    """The time of the sample that recorded the version, UTC. None if somebody else made the commit."""
+    sample: Sample | None = None
+    """The first sample with the version. None if retention removed it, or if somebody else made the commit."""
+    manager: str = ""
+    """The field manager that wrote the object last, ``""`` if unknown."""
+    oldest: bool = False
+    """Whether the history of this copy of the archive begins here, and the object may be older."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOrigin:
+    """One field of an object, and the version that set its value."""
+
+    path: str
+    value: Any
+    """The value; of a deleted field the last value."""
+    since: Version
+    """The first version with this value; of a deleted field the first version without the field."""
+    existed: bool = False
+    """Whether the field existed before, with the value ``before``."""
+    before: Any = None
+
+
+@dataclass(slots=True)
+class Blame:
+    """The fields of an object, and the fields that earlier versions had."""
+
+    present: dict[str, FieldOrigin] = field(default_factory=dict)
+    deleted: dict[str, FieldOrigin] = field(default_factory=dict)
+
+    def add(self, version: Version) -> None:
+        """Continue with the next version."""
+        fields = version.fields or {}
+        for path in self.present.keys() - fields.keys():
+            origin = self.present.pop(path)
+            self.deleted[path] = FieldOrigin(path, origin.value, version)
+        for path, value in fields.items():
+            known = self.present.get(path)
+            if known is None:
+                self.present[path] = FieldOrigin(path, value, version)
+                self.deleted.pop(path, None)
+            elif not same_json(known.value, value):
+                self.present[path] = FieldOrigin(path, value, version, existed=True, before=known.value)
+
+
+def blame(versions: Iterable[Version]) -> Blame:
+    """The origin of each field, from the versions of an object, oldest first."""
+    result = Blame()
+    for version in versions:
+        result.add(version)
+    return result
+
+
+def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator[Version]:
+    """The versions of an object up to a sample, oldest first. ``path``: its file below ``configuration/``.
+
+    Raises ArchiveError if a version cannot be read.
+    """
+    first_samples = archive.first_samples()
+    commits = list(_up_to(sample, archive.log([f":(literal){Area.CONFIGURATION}/{path}"]), first_samples))
+    for position, commit in enumerate(reversed(commits)):
+        (file,) = commit.files
+        if position == 0 and file.before is not None:  # a shallow clone has no commit that added the object
+            yield Version(_read(archive, file.before, path), oldest=True)
+        found = first_samples.get(commit.id)
+        time = found.time if found is not None else commit.time
+        yield Version(_read(archive, file.after, path), time, found, file.manager)
+
+
+def _up_to(
+    sample: Sample, commits: Iterable[LoggedCommit], first_samples: Mapping[CommitId, Sample]
+) -> Iterator[LoggedCommit]:
+    """The commits without those that are newer than the sample; ``commits`` are newest first."""
+    reached = False
+    for commit in commits:
+        found = first_samples.get(commit.id)
+        if found is not None:  # two samples may have the same time
+            reached = reached or found.order <= sample.order
+        reached = reached or (found is None and commit.time is not None and commit.time <= sample.time)
+        if reached:
+            yield commit
+
+
+def _read(archive: CommitHistory, blob: BlobId | None, path: str) -> Fields | None:
+    """The fields of a version; None without the object. Somebody else may have committed another file in its place."""
+    if blob is None:
+        return None
+    content = archive.read(blob)
+    try:
+        document: JsonObject = decode_object(content, path)
+    except ArchiveError:
+        return None
+    return fields_of(document)

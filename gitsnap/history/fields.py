@@ -1,0 +1,173 @@
+"""The fields of an object as a flat mapping, so that the same field is recognized in every version of the object.
+
+An element of a list is named by its key, not by its position: a chart by its release, a document in a ConfigMap by its
+kind and name. An element that moves, or that follows an inserted element, keeps its path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gitsnap.core.errors import InputError
+from gitsnap.core.model import JsonObject, Kind
+from gitsnap.sveltos import documents
+
+Fields = Mapping[str, Any]
+"""Path of a field -> its value: a scalar, or an empty mapping or list. Paths are sorted."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_CLEAR_NAME = re.compile(r'[^\[\]"\x00-\x1f]+')
+
+_MAX_DEPTH = 60
+"""Levels below which a value is one field, such as in a hostile document."""
+
+
+class _ElementKey(NamedTuple):
+    """The fields that name an element of a list."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+_ELEMENT_KEYS = (
+    _ElementKey(("kind", "name"), ("namespace",)),
+    _ElementKey(("releaseName",), ("releaseNamespace",)),
+    _ElementKey(("name",), ("namespace",)),
+    _ElementKey(("key",)),
+    _ElementKey(("identifier",)),
+    _ElementKey(("containerPort",), ("protocol",)),
+    _ElementKey(("port",), ("protocol",)),
+    _ElementKey(("mountPath",)),
+    _ElementKey(("topologyKey",)),
+    _ElementKey(("type",)),
+    _ElementKey(("path",)),
+)
+"""The keys of elements, the most specific first. Kubernetes merges most of its lists by one of these fields
+(``x-kubernetes-list-map-keys``); the first two are the references and the charts of Sveltos."""
+
+
+def fields_of(document: JsonObject) -> Fields:
+    """The fields of an object. The documents in a ConfigMap and the values of charts are split into their fields.
+
+    apiVersion, kind, name and namespace are left out: they name the object.
+    """
+    metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
+    rest = {name: value for name, value in document.items() if name not in ("apiVersion", "kind", "metadata")}
+    is_source = Kind.of(document).name == "ConfigMap" and not documents.is_rendered(document)
+    found = dict(_flatten("metadata", metadata, 0, _keep)) if metadata else {}
+    for name, value in rest.items():
+        expand = _split_documents if is_source and name == "data" else _split_values if name == "spec" else _keep
+        found.update(_flatten(name, value, 0, expand))
+    return dict(sorted(found.items()))
+
+
+_Expand = Callable[[str, str], Any]
+"""Returns the structure in a text at a path, or the text itself."""
+
+
+def _keep(_path: str, text: str) -> Any:
+    return text
+
+
+def _flatten(path: str, value: Any, depth: int, expand: _Expand) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, str):
+        structure = expand(path, value)
+        if structure is value:
+            yield path, value
+            return
+        value, expand = structure, _keep
+    if depth >= _MAX_DEPTH or not value or not isinstance(value, dict | list):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flatten(_member(path, name), inner, depth + 1, expand)
+    else:
+        for name, inner in zip(_element_names(value), value, strict=True):
+            yield from _flatten(f"{path}[{_quoted(name)}]", inner, depth + 1, expand)
+
+
+def _member(path: str, name: str) -> str:
+    """``spec.syncMode``; a name with another character than a letter, digit, ``-`` or ``_`` is in brackets."""
+    if name.startswith(_DOCUMENT):
+        return f"{path}[{_quoted(name.removeprefix(_DOCUMENT))}]"
+    return f"{path}.{name}" if _PLAIN_NAME.fullmatch(name) else f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _quoted(name: str) -> str:
+    """The name of an element, in quotes where the end of the name would not be clear."""
+    return name if _CLEAR_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+
+
+# Elements of lists ----------------------------------------------------------------------------------------------------
+
+
+def _element_names(elements: Sequence[Any]) -> list[str]:
+    """A name for each element: its key, a scalar itself, or else its position. The names are unique."""
+    if all(isinstance(element, dict) for element in elements):
+        names = next(filter(None, (_names_by(key, elements) for key in _ELEMENT_KEYS)), None)
+        return names or [str(position) for position in range(len(elements))]
+    if any(isinstance(element, dict | list) for element in elements):
+        return [str(position) for position in range(len(elements))]
+    return _unique([element if isinstance(element, str) else repr(element) for element in elements])
+
+
+def _names_by(key: _ElementKey, elements: Sequence[Mapping[str, Any]]) -> list[str] | None:
+    """The names by one key; None if an element lacks a required field, or if two elements have the same name."""
+    names = []
+    for element in elements:
+        parts = [element.get(name) for name in key.required]
+        if not all(isinstance(part, str | int) and not isinstance(part, bool) and part != "" for part in parts):
+            return None
+        extra = [element[name] for name in key.optional if element.get(name)]
+        names.append("/".join(map(str, [*parts[:-1], *extra, parts[-1]])))
+    return names if len(set(names)) == len(names) else None
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names with ``#2``, ``#3`` … after each repeated one."""
+    seen = Counter[str]()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return result
+
+
+# Texts that contain documents -----------------------------------------------------------------------------------------
+
+_DOCUMENT = "\0"
+"""Begins the name of a document; no field of a document has this character in its name."""
+
+
+def _split_documents(_path: str, text: str) -> Any:
+    """The documents of one value of a ConfigMap by kind and name; the text itself if a document has no identity."""
+    try:
+        values = [documents.load(piece) for piece in documents.split(text)]
+    except (InputError, RecursionError):
+        return text
+    identities = [documents.identify(value) for value in values]
+    if not values or None in identities:
+        return text
+    names = _unique(
+        ["/".join(filter(None, (found.kind.name, found.namespace, found.name))) for found in identities if found]
+    )
+    return {_DOCUMENT + name: _without_identity(value) for name, value in zip(names, values, strict=True)}
+
+
+def _without_identity(document: JsonObject) -> JsonObject:
+    """A document without the fields that are its name already: kind, name and namespace."""
+    metadata = {name: value for name, value in document["metadata"].items() if name not in ("name", "namespace")}
+    rest = {name: value for name, value in document.items() if name not in ("kind", "metadata")}
+    return {**rest, "metadata": metadata} if metadata else rest
+
+
+def _split_values(path: str, text: str) -> Any:
+    """The values of a chart as a mapping; any other text itself, such as a template."""
+    if not path.startswith("spec.helmCharts[") or not path.endswith("].values"):
+        return text
+    value = documents.load(text)
+    return value if isinstance(value, dict) and value else text

@@ -1,0 +1,96 @@
+"""``gitsnap blame``: the origin of fields over the samples of an archive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import gitsnap
+from tests.support.typed import NEW_VALUE, OLD_VALUE, TypedPlace, config_map, secret
+
+_OBJECT = "ConfigMap/default/database"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> TypedPlace:
+    """Four samples of a ConfigMap: created, a label added, the text changed, the label removed."""
+    place = TypedPlace(tmp_path)
+    for text, extra in (("a: 1", "binaryData: {more: YQ==}\n"), ("a: 2", "binaryData: {more: YQ==}\n"), ("a: 2", "")):
+        place.write("database", config_map("database", text, extra))
+        place.write("password", secret(NEW_VALUE if text == "a: 2" else OLD_VALUE))
+        place.run("capture --snapshot hourly")
+    return place
+
+
+def _samples(place: TypedPlace) -> list[str]:
+    listed = json.loads(gitsnap(place.folder, "list", "--storage", "storage", "-o", "json", code=0).stdout)
+    return [sample["tag"] for sample in listed["samples"]]
+
+
+def _blame(place: TypedPlace, *words: str, code: int = 0) -> dict[str, Any]:
+    done = gitsnap(place.folder, "blame", *words, "--storage", "storage", "-o", "json", code=code)
+    return {entry["field"]: entry for entry in json.loads(done.stdout)["fields"]}
+
+
+def test_each_field_has_its_sample_and_its_former_value(place: TypedPlace) -> None:
+    """Deleted fields are shown on request."""
+    first, second, third, fourth = _samples(place)
+    fields = _blame(place, _OBJECT)
+    assert {name: entry["sample"] for name, entry in fields.items()} == {
+        "data.text": third,
+        "metadata.labels.app": first,
+    }
+    assert fields["data.text"]["before"] == "a: 1"
+    assert not fields["metadata.labels.app"]["existed"]
+
+    removed = _blame(place, _OBJECT, "--deleted")["binaryData.more"]
+    assert (removed["deleted"], removed["sample"], removed["before"]) == (True, fourth, "YQ==")
+    earlier = _blame(place, _OBJECT, "--sample", second)
+    assert earlier["binaryData.more"]["sample"] == second
+    assert earlier["data.text"]["sample"] == first
+
+
+def test_the_table(place: TypedPlace) -> None:
+    """The line above the table names the object, the sample and the archive."""
+    done = gitsnap(place.folder, "blame", _OBJECT, "data", "--storage", "storage", code=0)
+    assert f"ConfigMap default/database in {_samples(place)[-1]}" in done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if "data.text" in line]
+    assert [cell.strip() for cell in row.strip("|").split("|")][1] == "a: 2"
+    assert "metadata.labels" not in done.stdout
+
+
+def test_a_value_of_a_secret_is_never_shown(place: TypedPlace) -> None:
+    """Neither the value nor its fingerprint is of use to a person; the date of the change is."""
+    shown = gitsnap(place.folder, "blame", "Secret/default/password", "--storage", "storage", code=0).stdout
+    assert "(secret)" in shown
+    assert OLD_VALUE not in shown
+    assert NEW_VALUE not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((_OBJECT, "spec"), 4, "has no field spec"),
+        ((_OBJECT, "data.txt"), 4, "data.text"),
+        (("ConfigMap/default/absent",), 4, "the sample has no ConfigMap/default/absent"),
+        (("database",), 2, "KIND"),
+    ],
+)
+def test_names_that_do_not_exist(place: TypedPlace, words: tuple[str, ...], code: int, message: str) -> None:
+    """The error names what is missing, with the nearest name."""
+    assert message in gitsnap(place.folder, "blame", *words, "--storage", "storage", code=code).stderr
+
+
+def test_a_shallow_clone_says_where_its_history_begins(place: TypedPlace) -> None:
+    """A field that is older than the clone has no invented date."""
+    url = f"file://{place.folder / 'storage/hourly'}"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "2", url, place.folder / "clone"], check=True)
+    subprocess.run(["git", "-C", place.folder / "clone", "fetch", "--quiet", "--tags", "--depth", "2"], check=True)
+    done = gitsnap(place.folder, "blame", _OBJECT, "--archive", "clone", "-o", "json", code=0)
+    fields = {entry["field"]: entry for entry in json.loads(done.stdout)["fields"]}
+    assert fields["metadata.labels.app"]["since"] == "(before this copy)"
+    assert "this clone is shallow" in done.stderr

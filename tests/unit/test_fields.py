@@ -1,0 +1,88 @@
+"""The paths of fields: keys of elements, documents in ConfigMaps, values of charts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitsnap.history.fields import fields_of
+
+_DOCUMENTS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: redis, namespace: test}
+spec: {ports: [{port: 6379}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: redis, namespace: test, labels: {app: redis}}
+"""
+
+
+def _paths(kind: str, **fields: Any) -> dict[str, Any]:
+    return dict(fields_of({"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "y"}, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("elements", "names"),
+    [
+        ([{"kind": "ConfigMap", "name": "a", "namespace": "b"}, {"kind": "ConfigMap", "name": "a"}],
+         ["ConfigMap/b/a", "ConfigMap/a"]),
+        ([{"releaseName": "a", "releaseNamespace": "b", "name": "x"}], ["b/a"]),
+        ([{"containerPort": 80, "protocol": "UDP"}, {"containerPort": 80, "protocol": "TCP"}], ["UDP/80", "TCP/80"]),
+        ([{"key": "env", "operator": "In"}], ["env"]),
+        ([{"name": "a"}, {"name": "a"}], ["0", "1"]),
+        ([{"name": "a"}, {"other": "a"}], ["0", "1"]),
+        ([{"name": True}], ["0"]),
+        (["a", "b", "a"], ["a", "b", "a#2"]),
+        ([1, None], ["1", "None"]),
+        ([[1], [2]], ["0][1", "1][2"]),
+        (["a]b", 'a"b'], ['"a]b"', '"a\\"b"']),
+    ],
+)  # fmt: skip
+def test_names_of_elements(elements: list[Any], names: list[str]) -> None:
+    """The most specific key that all elements have and that no two share; otherwise the position."""
+    paths = _paths("X", spec={"list": elements})
+    assert {path.partition(".list[")[2].rpartition("]")[0] for path in paths} == set(names)
+
+
+def test_the_documents_in_a_config_map() -> None:
+    """The name of a document stands in its path, and its fields below. Names with a dot are quoted."""
+    assert _paths("ConfigMap", data={"a.yaml": _DOCUMENTS, "plain": "text"}) == {
+        'data["a.yaml"][Deployment/test/redis].apiVersion': "apps/v1",
+        'data["a.yaml"][Deployment/test/redis].metadata.labels.app': "redis",
+        'data["a.yaml"][Service/test/redis].apiVersion': "v1",
+        'data["a.yaml"][Service/test/redis].spec.ports[6379].port': 6379,
+        "data.plain": "text",
+    }
+
+
+@pytest.mark.parametrize("text", ["kind: X\n", "{{ .Cluster }}", "a: [", _DOCUMENTS + "---\nnot: an object\n"])
+def test_a_text_that_is_not_all_documents_is_one_field(text: str) -> None:
+    """Nothing is guessed: the text is shown as a whole."""
+    assert _paths("ConfigMap", data={"a": text}) == {"data.a": text}
+
+
+def test_a_template_is_one_field() -> None:
+    """Only Sveltos evaluates it."""
+    metadata = {"name": "x", "annotations": {"projectsveltos.io/template": "ok"}}
+    fields = fields_of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": _DOCUMENTS}})
+    assert fields["data.a"] == _DOCUMENTS
+
+
+def test_the_values_of_a_chart() -> None:
+    """The values of a chart are text, and a change of one value is a change of one field."""
+    chart = {"releaseName": "podinfo", "releaseNamespace": "web", "values": "debug: info\nports: {http: 80}\n"}
+    paths = _paths("ClusterProfile", spec={"helmCharts": [chart]})
+    assert paths["spec.helmCharts[web/podinfo].values.debug"] == "info"
+    assert paths["spec.helmCharts[web/podinfo].values.ports.http"] == 80
+    assert _paths("ClusterProfile", spec={"other": chart["values"]}) == {"spec.other": chart["values"]}
+
+
+def test_deep_nesting_ends_in_one_field() -> None:
+    """A hostile document must not exhaust the stack."""
+    value: Any = "end"
+    for _ in range(5000):
+        value = [value]
+    assert len(_paths("X", spec=value)) == 1
