@@ -173,12 +173,17 @@ class GitArchive:
         """The tree of a commit, which need not be that of a sample."""
         return GitTree(self._repository, commit)
 
-    def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
-        """The commits that changed files, newest first. ``patterns``: git's pathspecs. Raises ArchiveError."""
+    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+        """The commits that changed files, newest first. ``patterns``: git's pathspecs. Raises ArchiveError.
+
+        ``containing``: only files in which this text appears more or less often than before; ``""`` for all files.
+        """
         from gitsnap.archive.commit_history import read_log
 
         last = newest(self._samples.read()[0])
-        return read_log(self._repository, self._branch, patterns, newest=last.commit if last else None)
+        return read_log(
+            self._repository, self._branch, patterns, newest=last.commit if last else None, containing=containing
+        )
 
     def read(self, blob: BlobId) -> bytes:
         """The content of a blob. Raises ArchiveError where the blob is missing or damaged."""

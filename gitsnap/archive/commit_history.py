@@ -28,7 +28,12 @@ _LINE = re.compile(r"(?:added|modified|deleted) (\S+) \((.*)\)\Z")
 
 
 def read_log(
-    repository: pygit2.Repository, branch: str, patterns: Sequence[str], *, newest: CommitId | None
+    repository: pygit2.Repository,
+    branch: str,
+    patterns: Sequence[str],
+    *,
+    newest: CommitId | None,
+    containing: str = "",
 ) -> Iterator[LoggedCommit]:
     """The commits that changed files, newest first.
 
@@ -37,6 +42,7 @@ def read_log(
         branch: The branch of the archive.
         patterns: Pathspecs of git. A commit is included if it changed a file that matches one of them.
         newest: The commit of the newest sample. The history starts there if the branch is missing.
+        containing: Only files in which this text appears more or less often than before (`git log -S`).
 
     Yields:
         The commits, each with its matching files. The commits at which a shallow clone ends are left out: git shows all
@@ -62,6 +68,7 @@ def read_log(
         "--no-abbrev",
         "-z",
         "--format=format:commit %H",
+        *([f"-S{containing}"] if containing else []),
         *heads,
         "--",
         *patterns,

@@ -32,6 +32,7 @@ COMMANDS = {
     "show": Command("show:show", "Show what a sample holds, or single objects as YAML."),
     "log": Command("log:log", "Show when objects changed, in which fields, and by whom."),
     "blame": Command("blame:blame", "Show since when an object has each field, who wrote it, and what it was before."),
+    "search": Command("search:search", "Show when a value came into the configuration, and when it went."),
     "diff": Command("diff:diff", "Show what changed between two samples."),
     "drift": Command("drift:drift", "Show how the live cluster differs from a sample."),
     "rollback": Command("rollback:rollback", "Restore all objects of a sample, or selected objects."),

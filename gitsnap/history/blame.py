@@ -13,7 +13,7 @@ from typing import Any
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Sample
 from gitsnap.core.objects import same_json
-from gitsnap.core.ports import LoggedCommit
+from gitsnap.core.ports import LoggedCommit, LoggedFile
 from gitsnap.format import decode_object
 from gitsnap.history.changelog import CommitHistory
 from gitsnap.history.fields import Fields, fields_of
@@ -85,14 +85,26 @@ def read_versions(archive: CommitHistory, path: str, sample: Sample) -> Iterator
     Raises ArchiveError if a version cannot be read.
     """
     first_samples = archive.first_samples()
-    commits = list(_up_to(sample, archive.log([f":(literal){Area.CONFIGURATION}/{path}"]), first_samples))
+    commits = list(_up_to(sample, archive.log([literal_pattern(path)]), first_samples))
     for position, commit in enumerate(reversed(commits)):
         (file,) = commit.files
         if position == 0 and file.before is not None:  # a shallow clone has no commit that added the object
             yield Version(_read(archive, file.before, path), oldest=True)
-        found = first_samples.get(commit.id)
-        time = found.time if found is not None else commit.time
-        yield Version(_read(archive, file.after, path), time, found, file.manager)
+        yield version_of(archive, commit, file, first_samples)
+
+
+def version_of(
+    archive: CommitHistory, commit: LoggedCommit, file: LoggedFile, first_samples: Mapping[CommitId, Sample]
+) -> Version:
+    """The version of an object that a commit has. Raises ArchiveError if the version cannot be read."""
+    found = first_samples.get(commit.id)
+    time = found.time if found is not None else commit.time
+    return Version(_read(archive, file.after, file.path), time, found, file.manager)
+
+
+def literal_pattern(path: str) -> str:
+    """The git pathspec of one file below ``configuration/``."""
+    return f":(literal){Area.CONFIGURATION}/{path}"
 
 
 def _up_to(

@@ -93,8 +93,11 @@ class CommitHistory(Protocol):
     def first_samples(self) -> Mapping[CommitId, Sample]:
         """Return the first sample of each commit. Later samples of a commit recorded no change."""
 
-    def log(self, patterns: Sequence[str]) -> Iterator[LoggedCommit]:
-        """Yield the commits that changed files which match git pathspecs, newest first."""
+    def log(self, patterns: Sequence[str], *, containing: str = "") -> Iterator[LoggedCommit]:
+        """Yield the commits that changed files which match git pathspecs, newest first.
+
+        ``containing``: only files in which this text appears more or less often than before.
+        """
 
     def read(self, blob: BlobId) -> bytes:
         """Return the content of a blob of such a commit."""

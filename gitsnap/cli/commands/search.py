@@ -1,0 +1,116 @@
+"""``gitsnap search``: when a value came into the configuration, and when it went.
+
+This module must not open a cluster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gitsnap.cli import options, terminal
+from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
+from gitsnap.core.text import plural
+from gitsnap.history import changelog
+from gitsnap.render import json_line, one_line, render_table
+
+if TYPE_CHECKING:
+    from gitsnap.history.blame import Version
+    from gitsnap.history.search import Match
+
+_LONGEST = 60
+"""Characters of a value in the table; JSON has the whole value."""
+
+_Text = Annotated[str, typer.Argument(metavar="VALUE", help="The text that values contain, such as nginx:1.25.")]
+_Kind = Annotated[
+    str, typer.Option("--kind", metavar="KIND[/[NS/]NAME]", help="Only objects of this kind, or only this object.")
+]
+_Field = Annotated[str, typer.Option("--field", metavar="PATH", help="Only fields whose path begins with PATH.")]
+_First = Annotated[bool, typer.Option("--first", help="Only the period that began first.")]
+_Last = Annotated[bool, typer.Option("--last", help="Only the period that began last.")]
+
+
+def search(
+    *,
+    text: _Text,
+    archive: ArchiveOptions,
+    kind: _Kind = "",
+    field: _Field = "",
+    first: _First = False,
+    last: _Last = False,
+    form: options.Output = terminal.Output.TABLE,
+) -> None:
+    """Show when a value came into the configuration, and when it went.
+
+    The whole history is searched, with deleted objects. The documents in a ConfigMap and the values of charts are
+    searched field by field. Secrets are not searched. UNTIL is the first sample without the value.
+
+    Example: gitsnap search nginx:1.25
+
+    Example: gitsnap search 1.2.3 --kind ClusterProfile --field spec.helmCharts --first
+    """
+    from gitsnap.history.search import search as find_matches
+
+    if not text:
+        raise UsageError("the value to search for is empty")
+    if first and last:
+        raise UsageError("--first and --last exclude each other: give one, or none for all periods")
+    opened = archive.open()
+    pattern = changelog.ObjectPattern.parse(kind)
+    with terminal.ProgressLine("searching the history"):
+        matches = find_matches(opened, text, pattern, field=field)
+    matches = matches[:1] if first else matches[-1:] if last else matches
+    if form is terminal.Output.TABLE:
+        samples = opened.samples()
+        since = f" since {samples[0].time:%Y-%m-%d}" if samples else ""
+        terminal.say(f"searched {plural(len(samples), 'sample')}{since} of {opened.location}; Secrets are not searched")
+        terminal.print_result(_table(matches) if matches else "no value found")
+    else:
+        terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
+    if not matches and opened.missing_parts():
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _table(matches: list[Match]) -> str:
+    header = ["since", "until", "resource type", "namespace", "name", "field", "value", "by"]
+    rows = [
+        [
+            _date(match.since),
+            _date(match.until) if match.until is not None else "",
+            f"{match.key.kind.group}/{match.key.kind.name}",
+            match.key.namespace,
+            match.key.name,
+            match.field,
+            _shown(match.value),
+            match.since.manager,
+        ]
+        for match in matches
+    ]
+    least = {"since": terminal.DAY_WIDTH, "until": terminal.DAY_WIDTH}
+    return render_table(header, rows, columns=terminal.width(), least=least)
+
+
+def _shown(value: Any) -> str:
+    text = one_line(value if isinstance(value, str) else json_line(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _date(version: Version) -> str:
+    if version.sample is not None:
+        return version.sample.moment
+    return version.time.strftime("%Y-%m-%d:%H:%M:%S") if version.time is not None else "(by hand)"
+
+
+def _document(match: Match) -> dict[str, object]:
+    return {
+        "object": {"kind": str(match.key.kind), "namespace": match.key.namespace, "name": match.key.name},
+        "field": match.field,
+        "value": match.value,
+        "since": _date(match.since),
+        "sample": match.since.sample.tag if match.since.sample is not None else None,
+        "manager": match.since.manager,
+        "until": _date(match.until) if match.until is not None else None,
+        "untilSample": match.until.sample.tag if match.until is not None and match.until.sample is not None else None,
+    }
