@@ -126,6 +126,7 @@ def run_commands(storage: Path, samples: int) -> None:
         "diff of the first and the last": ["diff", "--from-sample", f"latest~{samples - 1}"],
         "show an object at a time": ["show", "ConfigMap/team-1/map-1", "--sample", f"@{middle}"],
         "log of one object": ["log", "ConfigMap/team-1/map-1"],
+        "search for a value": ["search", "18333"],
         "blame of one object": ["blame", "ConfigMap/team-1/map-1"],
     }
     for name, arguments in commands.items():

@@ -82,17 +82,18 @@ def _fits(path: str, patterns: Sequence[str]) -> bool:
 
 def _replay(states: Sequence[Mapping[str, Any]], text: str) -> set[tuple[str, str, str, int, int | None]]:
     """Object, field, value, first commit with it, first commit without it."""
-    periods = set()
+    periods = set[tuple[str, str, str, int, int | None]]()
     for name in ("a", "b"):
         held = [dict(fields_of(_document(name, state[name]))) if state[name] is not None else {} for state in states]
         for path in {path for fields in held for path in fields}:
             values = [fields.get(path) for fields in held]
             begin = 0
             for end in range(1, len(values) + 1):
-                if end < len(values) and type(values[end]) is type(values[begin]) and values[end] == values[begin]:
+                value = values[begin]
+                if end < len(values) and type(values[end]) is type(value) and values[end] == value:
                     continue
-                if isinstance(values[begin], str) and text in values[begin]:
-                    periods.add((name, path, values[begin], begin, end if end < len(values) else None))
+                if isinstance(value, str) and text in value:
+                    periods.add((name, path, value, begin, end if end < len(values) else None))
                 begin = end
     return periods
 
