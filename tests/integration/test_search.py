@@ -48,7 +48,7 @@ def test_periods(place: TypedPlace) -> None:
 def test_a_value_that_is_nowhere(place: TypedPlace) -> None:
     """The answer says what was searched, and what was not."""
     done = gitsnap(place.folder, "search", "web:9", "--storage", "storage", code=0)
-    assert done.stdout == "no value found\n"
+    assert done.stdout == "nothing found\n"
     assert "searched 4 samples since" in done.stderr
     assert "Secrets are not searched" in done.stderr
 

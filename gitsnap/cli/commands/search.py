@@ -66,7 +66,7 @@ def search(
         samples = opened.samples()
         since = f" since {samples[0].time:%Y-%m-%d}" if samples else ""
         terminal.say(f"searched {plural(len(samples), 'sample')}{since} of {opened.location}; Secrets are not searched")
-        terminal.print_result(_table(matches) if matches else "no value found")
+        terminal.print_result(_table(matches) if matches else "nothing found")
     else:
         terminal.print_document({"kind": "SearchResult", "matches": [_document(match) for match in matches]}, form)
     if not matches and opened.missing_parts():
