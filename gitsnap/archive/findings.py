@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pygit2
 
 from gitsnap.archive import worktree
+from gitsnap.core.ports import ForgottenSample
 from gitsnap.core.text import join_names
 from gitsnap.git.process import common_folder, git_settings, run_git
 
@@ -31,6 +33,17 @@ class Finding:
     message: str
     unchecked: bool = False
     """Whether a part of the archive was not checked, because this copy does not have it."""
+
+
+def removals_by_users(branch: str, samples: Iterable[ForgottenSample]) -> Iterator[Finding]:
+    """Report the samples that users removed with ``gitsnap forget``, as a note for each removal."""
+    by_removal: dict[tuple[datetime, str], list[ForgottenSample]] = {}
+    for sample in sorted(samples):
+        by_removal.setdefault((sample.time, sample.removal), []).append(sample)
+    for (_, removal), removed in sorted(by_removal.items()):
+        names = join_names([sample.tag for sample in removed], most=MOST_NAMED)
+        verb = "was" if len(removed) == 1 else "were"
+        yield Finding(False, branch, f"{names} {verb} removed with `gitsnap forget` {removal}")
 
 
 def changed_files(repository: pygit2.Repository) -> Iterator[Finding]:

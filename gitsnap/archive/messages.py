@@ -79,6 +79,7 @@ def commit_object(
         incomplete=draft.incomplete,
         marks=marks,
         first=parent is None,
+        reason=draft.message,
     )
     stamp = f"{AUTHOR} {_git_time(draft.time)} +0000"
     parents = f"parent {parent}\n" if parent else ""

@@ -2,7 +2,8 @@
 
 Before that, the ref ``refs/gitsnap/pruned/<branch>`` is set to a blob that lists the tags. The tag of the next sample
 records the listed tags that are gone (docs/FORMAT.md). Every removed sample is recorded, even if the process is
-killed at any point. This module must not decide which samples are removed.
+killed at any point. ``refs/gitsnap/forgotten/<branch>`` adds who removed the samples that a user removed, and why. This
+module must not decide which samples are removed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,20 @@ from gitsnap.archive.reader import newest
 from gitsnap.archive.refs import KEEP, TAGS, create_ref, read_ref
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import BlobId, Sample
-from gitsnap.format import PrunedSample, PruneRecord, prune_record_from_bytes, prune_record_to_bytes
+from gitsnap.core.ports import ForgottenSample
+from gitsnap.format import (
+    PrunedSample,
+    PruneRecord,
+    forgotten_from_bytes,
+    forgotten_lines,
+    forgotten_to_bytes,
+    prune_record_from_bytes,
+    prune_record_to_bytes,
+)
 from gitsnap.git.process import run_git
 
 RECORD = "refs/gitsnap/pruned/"
+FORGOTTEN = "refs/gitsnap/forgotten/"
 _MOVED = re.compile(r"but expected|unable to resolve reference|File exists")
 
 
@@ -41,8 +52,36 @@ def unrecorded_samples(
     return tuple(pruned for pruned in record.samples if (pruned.tag, pruned.tag_id) not in present)
 
 
+def unrecorded_forgotten(
+    repository: pygit2.Repository, branch: str, unrecorded: Sequence[PrunedSample]
+) -> list[ForgottenSample]:
+    """The removed samples that a user removed. ``unrecorded``: all removed samples that no tag records yet.
+
+    Raises ArchiveError where the record is missing or damaged.
+    """
+    name = f"{FORGOTTEN}{branch}"
+    content = _read_blob(repository, name, "forgotten") if unrecorded else None
+    if content is None:
+        return []
+    gone = {(pruned.tag, pruned.tag_id) for pruned in unrecorded}
+    return [sample for sample in forgotten_from_bytes(content) if (sample.tag, sample.tag_id) in gone]
+
+
+def lines_of_forgotten(
+    repository: pygit2.Repository, branch: str, unrecorded: Sequence[PrunedSample]
+) -> tuple[tuple[str, str], ...]:
+    """The lines of the next tag about the samples that a user removed. See ``unrecorded_forgotten``."""
+    return forgotten_lines(unrecorded_forgotten(repository, branch, unrecorded))
+
+
 def remove(
-    repository: pygit2.Repository, branch: str, samples: Sequence[Sample], removed: Sequence[Sample], *, lock: int
+    repository: pygit2.Repository,
+    branch: str,
+    samples: Sequence[Sample],
+    removed: Sequence[Sample],
+    forgotten: Sequence[ForgottenSample],
+    *,
+    lock: int,
 ) -> None:
     """Delete the tags of samples, all or none. The list of removed samples is durable before that.
 
@@ -51,6 +90,7 @@ def remove(
         branch: The branch of the archive.
         samples: All samples of the archive.
         removed: The samples to remove.
+        forgotten: The records of those that a user removes.
         lock: Descriptor of the writer's lock.
 
     Raises:
@@ -64,11 +104,16 @@ def remove(
         last.sequence if last else 0,
         (*unrecorded, *(PrunedSample(sample.tag, sample.tag_id) for sample in removed)),
     )
+    contents = {f"{RECORD}{branch}": prune_record_to_bytes(record)}
+    earlier = unrecorded_forgotten(repository, branch, unrecorded)
+    if forgotten or earlier:  # first, so that no removal is recorded without its user
+        contents = {f"{FORGOTTEN}{branch}": forgotten_to_bytes([*earlier, *forgotten]), **contents}
     sink = ObjectSink(Path(repository.path) / "objects", lambda name: pygit2.Oid(hex=name) in repository)
     try:
-        blob = sink.add(BLOB, prune_record_to_bytes(record))
+        blobs = {name: sink.add(BLOB, content) for name, content in contents.items()}
         sink.finish()
-        create_ref(repository, f"{RECORD}{branch}", blob, force=True)
+        for name, blob in blobs.items():
+            create_ref(repository, name, blob, force=True)
     except (OSError, pygit2.GitError) as error:
         raise StorageError(f"nothing was removed: the archive cannot be written ({error})") from error
     _delete(repository, [(f"{TAGS}{sample.tag}", sample.tag_id) for sample in removed], lock=lock)
@@ -101,12 +146,16 @@ def _delete(repository: pygit2.Repository, refs: Sequence[tuple[str, str]], *, l
 
 
 def _read_record(repository: pygit2.Repository, branch: str) -> PruneRecord | None:
-    name = f"{RECORD}{branch}"
+    content = _read_blob(repository, f"{RECORD}{branch}", "pruned")
+    return None if content is None else prune_record_from_bytes(content)
+
+
+def _read_blob(repository: pygit2.Repository, name: str, subject: str) -> bytes | None:
+    """The content of the blob that a ref names; None without the ref."""
     target = read_ref(repository, name)
     if target is None:
         return None
     try:
-        content = read_blob(repository, BlobId(target))
+        return read_blob(repository, BlobId(target))
     except ArchiveError:
-        raise ArchiveError(f"the record {name} of the pruned samples is missing or damaged", hint=DAMAGED) from None
-    return prune_record_from_bytes(content)
+        raise ArchiveError(f"the record {name} of the {subject} samples is missing or damaged", hint=DAMAGED) from None

@@ -17,18 +17,18 @@ import pygit2
 
 from gitsnap.archive.commit_objects import History, read_commit, read_history
 from gitsnap.archive.completeness import MissingPart, is_clone, is_partial, shallow_commits
-from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files
+from gitsnap.archive.findings import MOST_NAMED, Finding, changed_files, removals_by_users
 from gitsnap.archive.missing_samples import find_missing_parts
 from gitsnap.archive.object_reader import read_blob, read_object
 from gitsnap.archive.reader import GitTree, Problem, newest, read_samples
 from gitsnap.archive.refs import TAGS, branch_heads, list_refs, read_refs
-from gitsnap.archive.removal import unrecorded_samples
+from gitsnap.archive.removal import unrecorded_forgotten, unrecorded_samples
 from gitsnap.archive.tag_objects import read_tag
 from gitsnap.archive.trees import Folders
 from gitsnap.core.errors import ArchiveError
 from gitsnap.core.model import Area, BlobId, Sample, SampleMetadata
 from gitsnap.core.text import join_names
-from gitsnap.format import parse_tag_message, pruned_count
+from gitsnap.format import parse_forgotten, parse_tag_message, pruned_count
 from gitsnap.git.process import common_folder, git_settings, run_git
 from gitsnap.git.signing import AllowedSigners
 
@@ -308,19 +308,23 @@ class _Verifier:
 
     def _check_recorded(self, gone: int) -> Iterator[Finding]:
         """Whether retention recorded the number of samples that are gone, as far as the tags can be followed."""
+        recorded, forgotten = 0, []
         try:
-            recorded = len(unrecorded_samples(self._repository, self._branch, self._samples))
+            unrecorded = unrecorded_samples(self._repository, self._branch, self._samples)
+            recorded = len(unrecorded)
+            forgotten += unrecorded_forgotten(self._repository, self._branch, unrecorded)
         except ArchiveError as error:
             yield Finding(True, self._branch, error.message)
-            recorded = 0
         followed = True
         last = newest(self._samples)
         metadata: SampleMetadata | None = last.metadata if last else None
         while metadata is not None:
             recorded += pruned_count(metadata.pruned) or 0
+            forgotten += parse_forgotten(metadata.extra)
             previous = self._read_tag(metadata.previous) if metadata.previous else None
             followed = followed and (previous is not None or metadata.previous is None)
             metadata = previous[1] if previous else None
+        yield from removals_by_users(self._branch, forgotten)
         lost = "1 sample is gone" if gone == 1 else f"{gone} samples are gone"
         if gone > recorded and followed:
             names = join_names(sorted(self._removed), most=MOST_NAMED)

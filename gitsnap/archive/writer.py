@@ -34,7 +34,7 @@ from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
-from gitsnap.core.ports import CaptureCache, RecordedSample, SampleDraft
+from gitsnap.core.ports import CaptureCache, ForgottenSample, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -156,7 +156,7 @@ class GitWriter:
         if sample.tag in self.marked():
             removal.unmark(self._repository, sample, lock=self._lock)
 
-    def remove(self, samples: Sequence[Sample]) -> None:
+    def remove(self, samples: Sequence[Sample], *, forgotten: Sequence[ForgottenSample] = ()) -> None:
         """Remove the tags of samples, all or none. The tag of the next sample records them.
 
         Raises StorageError, ConflictError, and ArchiveError for the newest sample, which the next sample builds on.
@@ -166,7 +166,7 @@ class GitWriter:
         if last is not None and any(sample.tag == last.tag for sample in samples):
             raise ArchiveError(f"the newest sample {last.tag} cannot be removed: the next sample builds on it")
         if samples:
-            removal.remove(self._repository, self._branch, present, samples, lock=self._lock)
+            removal.remove(self._repository, self._branch, present, samples, forgotten, lock=self._lock)
             self.samples()
 
     # The branch -------------------------------------------------------------------------------------------------------
@@ -284,16 +284,18 @@ class GitWriter:
     def _metadata(self, draft: SampleDraft, counts: ChangeCounts, content: str) -> SampleMetadata:
         last = newest(self._samples)
         lost = None if draft.detached else self._lost
+        removed = removal.unrecorded_samples(self._repository, self._branch, self._samples)
         return SampleMetadata(
             policy=draft.info.policy,
             time=draft.time.astimezone(UTC).replace(microsecond=0),
             sequence=lost.sequence + 1 if lost else self._next_sequence(last),
             previous=lost.id if lost else last.tag_id if last else None,
-            pruned=pruned_text(removal.unrecorded_samples(self._repository, self._branch, self._samples)),
+            pruned=pruned_text(removed),
             trigger=draft.trigger,
             target=draft.target,
             detached_from=CommitId(self._base) if draft.detached and self._base else None,
             imported=draft.imported,
+            message=draft.message,
             cluster=draft.cluster,
             server=draft.server,
             objects=len(draft.files.get(Area.CONFIGURATION, {})),
@@ -302,7 +304,7 @@ class GitWriter:
             incomplete=tuple(sorted(draft.incomplete)),
             unresolved=draft.unresolved,
             content_sha256=content,
-            extra=draft.extra,
+            extra=(*draft.extra, *removal.lines_of_forgotten(self._repository, self._branch, removed)),
         )
 
     def _next_sequence(self, last: Sample | None) -> int:

@@ -1,15 +1,17 @@
-"""Removes the samples that the retention rules of a policy do not keep.
+"""Removes samples: those that the retention rules of a policy do not keep, or single ones on request.
 
 Retention runs only after the new sample has been recorded. The rules themselves are in ``gitsnap.policy.retention``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from gitsnap.core.ports import Archive, ArchiveWriter
-from gitsnap.policy.retention import Decision, Rules, decide
+from gitsnap.core.errors import RefusedError
+from gitsnap.core.model import Sample
+from gitsnap.core.ports import Archive, ArchiveWriter, ForgottenSample
+from gitsnap.policy.retention import Decision, Rules, decide, refusals
 
 
 def plan(archive: Archive, rules: Rules, *, now: datetime | None = None) -> tuple[Decision, ...]:
@@ -34,3 +36,27 @@ def prune(
     )
     writer.remove([decision.sample for decision in decisions if not decision.keep])
     return decisions
+
+
+def check_forgettable(samples: Sequence[Sample], chosen: Collection[Sample], *, marked: Collection[str]) -> None:
+    """Raise RefusedError if a chosen sample is protected. ``samples``: all samples; ``marked``: their marked tags."""
+    protected = refusals(samples, marked=marked)
+    refused = [f"{sample.tag}: {protected[sample.tag]}" for sample in chosen if sample.tag in protected]
+    if refused:
+        raise RefusedError(
+            f"nothing was removed, because of protected samples: {'; '.join(refused)}",
+            hint="`gitsnap keep --remove SAMPLE` removes a mark. `gitsnap undo` ends a rollback that was not finished.",
+        )
+
+
+def forget(
+    writer: ArchiveWriter, chosen: Sequence[Sample], *, time: datetime, user: str = "", message: str = ""
+) -> None:
+    """Remove the samples that a user has chosen, all or none, and record the removal.
+
+    ``time``: now. ``user``: the user of the operating system. ``message``: the reason. Raises RefusedError for a
+    protected sample, StorageError, ConflictError.
+    """
+    check_forgettable(writer.samples(), chosen, marked=writer.marked())
+    record = [ForgottenSample(sample.tag, sample.tag_id, time, user, message) for sample in chosen]
+    writer.remove(chosen, forgotten=record)

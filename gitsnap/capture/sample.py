@@ -173,6 +173,8 @@ class Request:
     """Time limit for reading the cluster; kinds that are not read by then are carried forward, or missing."""
     also: frozenset[ObjectKey] = frozenset()
     """Objects to include even without a reference, or if a controller generated them: the objects of a rollback."""
+    message: str = ""
+    """The reason for the sample (``gitsnap.format.check_message``)."""
     extra: tuple[tuple[str, str], ...] = ()
     """Further keys of the tag, with encoded values."""
 
@@ -233,6 +235,7 @@ def _draft(request: Request, cluster: ClusterInfo, collected: Collected, unchang
         target=request.target,
         detached=request.detached,
         imported=request.imported,
+        message=request.message,
         cluster=cluster.uid,
         server=cluster.version,
         consistency=collected.consistency,

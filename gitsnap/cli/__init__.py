@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from gitsnap.core.consequences import exit_code_of
 from gitsnap.core.errors import (
@@ -25,6 +26,9 @@ from gitsnap.core.errors import (
     StorageError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from typer import Context
 
 _SHELL_SETUP = frozenset({"--install-completion", "--show-completion"})
 """The options that print or install the completion script of a shell."""
@@ -84,6 +88,9 @@ def _run(words: list[str]) -> int:
             traceback.print_exc()
         return _report_error(error)
     except TyperException as error:
+        if hasattr(error, "option_name") and hasattr(error, "possibilities"):  # typer exports no class for it
+            _print_error(*_describe_unknown_option(error.option_name, getattr(error, "ctx", None)))
+            return exit_code_of(UsageError)
         hint = "`gitsnap --help` lists the commands, `gitsnap COMMAND --help` the arguments and options."
         _print_error(error.format_message(), hint)
         return exit_code_of(UsageError)
@@ -139,6 +146,17 @@ def _report_error(error: GitsnapError | OSError) -> int:
         return exit_code_of(error)
     _print_error(_describe_system_error(error), "Check the permissions of that file or folder, and HOME and TMPDIR.")
     return exit_code_of(StorageError)
+
+
+def _describe_unknown_option(option: str, context: Context | None) -> tuple[str, str]:
+    """Return the message for an option that the command does not have, and the hint with the option that is meant."""
+    from gitsnap.cli.option_suggestions import suggest_options
+
+    names = {name for parameter in context.command.params for name in parameter.opts} if context is not None else set()
+    path = context.command_path if context is not None else _program_name()
+    meant = suggest_options(option, names)
+    proposal = f"Did you mean {' or '.join(meant)}? " if meant else ""
+    return f"{path} has no option {option}", f"{proposal}`{path} --help` lists the options."
 
 
 def _describe_system_error(error: OSError) -> str:

@@ -42,6 +42,7 @@ COMMANDS = {
     "verify": Command("verify:verify", "Verify that archives are complete and unchanged."),
     "keep": Command("keep:keep", "Mark a sample, so that retention never removes it."),
     "prune": Command("prune:prune", "Remove scheduled samples that no rule keeps."),
+    "forget": Command("forget:forget", "Remove single samples."),
     "import": Command("import_legacy:import_", "Import samples of the old Sveltos Snapshot feature."),
     "controller": Command("controller:controller", "Run the controller: take samples on schedule and on request."),
     "demo": Command("demo:demo", "Walk through capture, diff and rollback on a small cluster."),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from gitsnap.core.model import IncompleteKind, Sample
+from gitsnap.core.model import IncompleteKind, Sample, SampleMetadata
+from gitsnap.core.ports import ForgottenSample
+from gitsnap.format.forgotten import parse_forgotten
+from gitsnap.format.rollback_record import parse_record
 
 
 def sample_document(sample: Sample) -> dict[str, object]:
@@ -18,6 +21,8 @@ def sample_document(sample: Sample) -> dict[str, object]:
         "commit": sample.commit,
         "sequence": metadata.sequence,
         "trigger": str(metadata.trigger),
+        "message": metadata.message,
+        "rollback": _rollback_document(metadata),
         "objects": metadata.objects,
         "changes": {
             "added": metadata.changes.added,
@@ -31,6 +36,33 @@ def sample_document(sample: Sample) -> dict[str, object]:
         "server": metadata.server,
         "imported": metadata.imported,
         "pruned": metadata.pruned,
+        "forgotten": [_forgotten_document(sample) for sample in parse_forgotten(metadata.extra)],
+    }
+
+
+def _rollback_document(metadata: SampleMetadata) -> dict[str, str] | None:
+    """The record of a rollback in the sample before or after it; None for another sample."""
+    record = parse_record(metadata.extra)
+    if record is None:
+        return None
+    return {
+        "to": record.target,
+        "undoes": record.undoes,
+        "by": record.user,
+        "as": record.cluster_user,
+        "command": record.command,
+        "before": record.before,
+        "result": record.result,
+    }
+
+
+def _forgotten_document(sample: ForgottenSample) -> dict[str, str]:
+    return {
+        "tag": sample.tag,
+        "id": sample.tag_id,
+        "time": sample.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "by": sample.user,
+        "message": sample.message,
     }
 
 

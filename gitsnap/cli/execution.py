@@ -5,7 +5,6 @@ This module must not decide what is restored; ``gitsnap.rollback.plan`` does.
 
 from __future__ import annotations
 
-import getpass
 import shlex
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import typer
 from gitsnap.cli import options, terminal
 from gitsnap.cli.rollback_samples import RollbackSampler
 from gitsnap.cli.rollback_target import RollbackTarget
+from gitsnap.cli.system_user import user_name
 from gitsnap.core.errors import (
     EXIT_LEFT_OUT,
     AccessDeniedError,
@@ -83,6 +83,7 @@ class ExecutionOptions:
     without_undo: options.WithoutUndo = False
     accept_secrets_change: options.AcceptSecretsChange = False
     wait: options.Wait = None
+    message: options.Message = None
 
     def with_wait(self, plan_options: Options) -> Options:
         """Return the options of a plan with the time of --wait, in seconds."""
@@ -118,14 +119,18 @@ def execute(
         report = _execute(target, plan, request, execution, is_text=is_text)
     except Exception as error:
         if not is_text:
-            terminal.print_document(plan_document(plan, report=getattr(error, "report", None)), form)
+            terminal.print_document(_document(plan, execution, getattr(error, "report", None)), form)
         raise
     if not is_text:
-        terminal.print_document(plan_document(plan, report=report), form)
+        terminal.print_document(_document(plan, execution, report), form)
     if report is not None:
         _check_arrival(report)
     if report is not None and plan.refused:
         raise typer.Exit(EXIT_LEFT_OUT)
+
+
+def _document(plan: Plan, execution: ExecutionOptions, report: Report | None) -> dict[str, object]:
+    return plan_document(plan, report=report, message=execution.message or "")
 
 
 def _execute(
@@ -148,12 +153,16 @@ def _apply(
 ) -> Report:
     from gitsnap import rollback
 
-    request = replace(request, user=_user())
+    request = replace(request, user=user_name())
     is_live = target.cluster_options.from_dir is None  # no controller acts on a folder
     awaits = is_live and execution.waits_for_clusters and bool(plan.writes)
     before = rollback.read_rollout_state(target.cluster, plan) if awaits else {}
     sampler = RollbackSampler(
-        target, plan, without_undo=execution.without_undo, accept_record=execution.accept_secrets_change
+        target,
+        plan,
+        without_undo=execution.without_undo,
+        accept_record=execution.accept_secrets_change,
+        message=execution.message or "",
     )
     try:
         with terminal.ProgressLine(describe=lambda text, _: text) as progress:
@@ -219,11 +228,3 @@ def _next_commands(target: RollbackTarget, request: RecordedRequest, report: Rep
     if report.before is not None:
         lines.append(f"to go back: {target.command('undo --of ' + report.before.tag)}")
     return "\n".join(lines)
-
-
-def _user() -> str:
-    """Return the name of the user, or ``""`` if the system does not know it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may run with a uid that has no passwd entry
-        return ""

@@ -25,6 +25,13 @@ def _sample(name: str, help_text: str) -> Any:
     return typer.Option(name, metavar="SAMPLE", help=help_text, autocompletion=completion.complete_sample)
 
 
+def _checked_message(text: str | None) -> str:
+    """Return the message of --message; ``""`` without the option. Raises UsageError."""
+    from gitsnap.format.sample_message import check_message
+
+    return "" if text is None else check_message(text)
+
+
 def _objects_of(kind: str, metavar: str = "NAME") -> Any:
     """Declare a repeatable option for objects of one kind."""
     complete = completion.complete_name(kind)
@@ -76,6 +83,16 @@ FromDir = Annotated[
     Path | None,
     typer.Option(
         "--from-dir", metavar="DIR", help="Use a folder of YAML files, such as a kubectl dump, in place of a cluster."
+    ),
+]
+Message = Annotated[
+    str | None,
+    typer.Option(
+        "--message",
+        "-m",
+        metavar="TEXT",
+        help="Reason to record, such as a ticket.",
+        callback=_checked_message,
     ),
 ]
 PolicyFile = Annotated[
@@ -138,6 +155,9 @@ Sample = Annotated[str, _sample("--sample", _SAMPLE)]
 SampleOrLive = Annotated[str, _sample("--sample", "Sample. Default: the live cluster.")]
 ExpectedSample = Annotated[str, _sample("--sample", "Sample to compare the live cluster with.")]
 RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
+Decrypt = Annotated[
+    bool, typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields.")
+]
 Namespaces = Annotated[
     _Strings, typer.Option("--namespace", "-n", metavar="NS", help="Only objects in this namespace; repeatable.")
 ]

@@ -35,6 +35,8 @@ class RollbackSampler:
     """Whether values may be replaced that an undo cannot restore."""
     accept_record: bool = False
     """Whether the samples of a remote may decide who can decrypt new samples."""
+    message: str = ""
+    """The reason for the rollback, which both samples record."""
 
     def __call__(self, trigger: Trigger, record: RollbackRecord, also: Collection[ObjectKey]) -> Sample:
         """Take a sample, and send it to the remote if there is one.
@@ -89,6 +91,7 @@ class RollbackSampler:
                 require_complete=before,
                 also=frozenset(also),
                 signer=signer,
+                message=self.message,
                 extra=record_lines(record),
             )
             sample = sampling.capture(target.cluster, archive, request, writer=writer).recorded.sample

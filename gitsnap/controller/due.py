@@ -6,12 +6,14 @@ sample.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gitsnap.core.consequences import LATER, Backoff
 from gitsnap.core.model import Sample, Trigger
+from gitsnap.format.sample_message import MOST_CHARACTERS
 from gitsnap.policy.schedule import Due, Schedule, due
 from gitsnap.policy.snapshot import Policy, Push
 
@@ -20,6 +22,9 @@ _SPREAD = (0.75, 0.5)
 
 LONGEST_PAUSE = timedelta(seconds=LATER.longest * sum(_SPREAD))
 """The longest possible pause. The time of an attempt that is further away was set while the clock was ahead."""
+
+_REQUEST = re.compile(r"\d{4}-\d\d-\d\dT\S+\s+(.*)", re.DOTALL)
+"""Another text with spaces, such as the output of ``date``, is a request without a message."""
 
 _LONGEST_DEADLINE = 10 * 366 * 86400
 """Seconds. A starting deadline this long never passes between two times of a schedule."""
@@ -151,6 +156,15 @@ def decide(policy: Policy, state: RunState, now: datetime, *, request: str) -> D
         push=push,
         look_again=min((time for time in times if time is not None), default=None),
     )
+
+
+def message_of_request(request: str) -> str:
+    """The message for the sample: the text after the time in ``2023-08-26T05:00:00Z CHG-1042: before the upgrade``.
+
+    ``""`` for a request without a message. A message that is too long is cut: it must not prevent the sample.
+    """
+    match = _REQUEST.match(request)
+    return match[1].strip()[:MOST_CHARACTERS] if match else ""
 
 
 def _pause(failures: int, backoff: Backoff, jitter: Callable[[], float]) -> timedelta:

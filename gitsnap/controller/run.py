@@ -117,9 +117,10 @@ class Sampler:
         scheduled = next((sample for sample in reversed(samples) if sample.metadata.trigger is Trigger.SCHEDULE), None)
         return ArchiveState(samples[-1], scheduled, len(samples), archive.repository_bytes())
 
-    def take(self, policy: Policy, trigger: Trigger, *, cancelled: Callable[[], bool]) -> RunReport:
+    def take(self, policy: Policy, trigger: Trigger, *, message: str = "", cancelled: Callable[[], bool]) -> RunReport:
         """Take one sample and apply retention. The sample is not pushed: a remote that hangs must not delay samples.
 
+        ``message``: the reason for the sample.
         Each run opens a new connection, which has renewed credentials and sees newly installed kinds. Raises
         AbortedError soon after ``cancelled`` returns True, before anything is recorded, and any other GitsnapError.
         """
@@ -144,6 +145,7 @@ class Sampler:
                 trigger,
                 require_complete=policy.require_complete,
                 signer=signer,
+                message=message,
                 reading_seconds=reading_seconds(policy, self._now()),
             )
             result = capture.capture(cluster, archive, request, writer=writer, progress=progress)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
+from gitsnap.controller.due import message_of_request
 from gitsnap.controller.policy_state import ServedPolicy
 from gitsnap.controller.run import ArchiveState, PushReport, RunReport, Sampler
 from gitsnap.core.errors import AbortedError, GitsnapError, InternalError
@@ -48,7 +49,8 @@ class Workers:
 
         def job() -> RunReport:
             self._send(policy.name, lambda known, now: known.note_started(now))
-            return self._sampler.take(policy, trigger, cancelled=self._cancelled)
+            message = message_of_request(request)
+            return self._sampler.take(policy, trigger, message=message, cancelled=self._cancelled)
 
         def note(known: ServedPolicy, outcome: RunReport | GitsnapError, now: datetime) -> None:
             if isinstance(outcome, RunReport):

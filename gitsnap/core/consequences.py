@@ -140,7 +140,7 @@ EXIT_CODES: dict[int, str] = {
         "a sample was taken, but a kind or an object in it was carried forward or is missing; `import` left a folder "
         "out; `verify`, or a `log` that found nothing, read a copy of the archive that lacks a part"
     ),
-    14: "the plan of a rollback or a prune was refused; nothing was written",
+    14: "the plan of a rollback, a prune or a forget was refused; nothing was written",
     15: "a rollback stopped half-way; with `--atomic`: and could not be reverted",
     EXIT_LEFT_OUT: "a rollback was executed, but `--skip-refused` left objects out",
     17: "a rollback failed, and `--atomic` reverted all its steps",

@@ -20,7 +20,7 @@
     │   └── AlreadyExistsError
     ├── WrongClusterError         the archive belongs to another cluster
     ├── IncompleteError           a kind could not be read, and a complete sample was required
-    ├── RefusedError              the plan of a rollback or a prune was refused
+    ├── RefusedError              the plan of a rollback, a prune or a forget was refused
     ├── RollbackFailedError       a rollback stopped half-way
     │   └── RollbackRevertedError a rollback failed and was reverted (--atomic)
     ├── NotReconciledError        Sveltos did not report the state that the next step of a rollback needs
@@ -149,7 +149,7 @@ class IncompleteError(GitsnapError):
 
 
 class RefusedError(GitsnapError):
-    """The plan of a rollback or a prune was refused; nothing was written."""
+    """The plan of a rollback, a prune or a forget was refused; nothing was written."""
 
 
 class RollbackFailedError(GitsnapError):

@@ -245,6 +245,8 @@ class SampleMetadata:
     commit, or at a child of this commit that no branch has."""
     imported: str = ""
     """Of an imported sample: the folder of the old Sveltos feature."""
+    message: str = ""
+    """What the user gave as the reason for the sample, such as a ticket; may have several lines."""
     format: int = 1
     extra: tuple[tuple[str, str], ...] = ()
     """Keys of a later version, unchanged."""

@@ -247,6 +247,8 @@ class SampleDraft:
     """Whether the sample is detached: its tag is added, and the branch is not moved. For a copy of a remote archive."""
     imported: str = ""
     """The folder of the old Sveltos feature, ``""`` for a sample of a cluster."""
+    message: str = ""
+    """The reason for the sample, for its tag and its commit."""
     extra: tuple[tuple[str, str], ...] = ()
     """Further keys of the tag with encoded values, such as the record of a rollback."""
 
@@ -265,6 +267,27 @@ class RecordedSample:
     """Files of the working tree that were not updated, because a user has changed them."""
     worktree_error: str = ""
     """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ForgottenSample:
+    """A sample that a user removed."""
+
+    tag: str
+    tag_id: TagId
+    time: datetime
+    """When the sample was removed: UTC, in whole seconds."""
+    user: str = ""
+    """The user of the operating system, ``""`` if unknown."""
+    message: str = ""
+    """The reason that the user gave."""
+
+    @property
+    def removal(self) -> str:
+        """``by alice on 2026-01-01 12:00:00 UTC: CHG-1042``."""
+        by = f"by {self.user} " if self.user else ""
+        reason = f": {self.message}" if self.message else ""
+        return f"{by}on {self.time:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
 class ArchiveWriter(Protocol):
@@ -296,10 +319,11 @@ class ArchiveWriter(Protocol):
     def unmark(self, sample: Sample) -> None:
         """Remove the mark of a sample, if it has one."""
 
-    def remove(self, samples: Sequence[Sample]) -> None:
+    def remove(self, samples: Sequence[Sample], *, forgotten: Sequence[ForgottenSample] = ()) -> None:
         """Remove samples, all or none. The tag of the next sample records their number and a digest (docs/FORMAT.md).
 
-        Raises ArchiveError for the newest sample, ConflictError if another process changes the samples.
+        ``forgotten``: the records of samples that a user removes, which that tag lists. Raises ArchiveError for the
+        newest sample, ConflictError if another process changes the samples.
         """
 
 

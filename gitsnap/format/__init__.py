@@ -15,6 +15,12 @@ from gitsnap.format.constants import (
     UNRESOLVED_FILE,
     WRAPPED_KEY_FILE,
 )
+from gitsnap.format.forgotten import (
+    forgotten_from_bytes,
+    forgotten_lines,
+    forgotten_to_bytes,
+    parse_forgotten,
+)
 from gitsnap.format.paths import file_of, key_of, kind_folder, path_of
 from gitsnap.format.prune_record import (
     PrunedSample,
@@ -65,6 +71,9 @@ __all__ = [
     "decode_object",
     "encode",
     "file_of",
+    "forgotten_from_bytes",
+    "forgotten_lines",
+    "forgotten_to_bytes",
     "is_tag_of",
     "iterate_documents",
     "key_of",
@@ -72,6 +81,7 @@ __all__ = [
     "line_of",
     "load_document",
     "load_documents",
+    "parse_forgotten",
     "parse_record",
     "parse_tag_message",
     "path_of",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from gitsnap.core.model import Kind, ObjectKey
+from gitsnap.format.trailers import decode_text, encode_text, percent_encode
 
 _PREFIX = "Rollback-"
 _OBJECT = f"{_PREFIX}Object"
@@ -69,9 +70,7 @@ _TEXTS = {
 def record_lines(record: RollbackRecord) -> tuple[tuple[str, str], ...]:
     """The keys and values for a tag. The keys lack the prefix ``Gitsnap-``."""
     texts = ((key, str(getattr(record, name))) for key, name in _TEXTS.items())
-    lines = [
-        (f"{_PREFIX}{key}", _encoded(text, keep="/ " if text == text.strip() else "/")) for key, text in texts if text
-    ]
+    lines = [(f"{_PREFIX}{key}", encode_text(text)) for key, text in texts if text]
     lines += [(_OBJECT, f"{action} {_encoded_key(key)}") for action, key in record.objects]
     return tuple(lines)
 
@@ -83,7 +82,7 @@ def parse_record(lines: Iterable[tuple[str, str]]) -> RollbackRecord | None:
     for key, value in lines:
         name = _TEXTS.get(key.removeprefix(_PREFIX)) if key.startswith(_PREFIX) else None
         if name is not None:
-            texts[name] = unquote(value)
+            texts[name] = decode_text(value)
         elif key == _OBJECT:
             action, _, encoded_key = value.partition(" ")
             object_key = _decoded_key(encoded_key)
@@ -105,6 +104,6 @@ def _decoded_key(text: str) -> ObjectKey | None:
     return ObjectKey(Kind.parse(parts[0]), parts[1] if len(parts) == 3 else "", parts[-1])
 
 
-def _encoded(text: str, *, keep: str = "") -> str:
-    """Percent-encode everything but printable ASCII, and ``%``, the space and ``/``, except those in ``keep``."""
-    return quote(text, safe="!\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~" + keep, errors="surrogatepass")
+def _encoded(text: str) -> str:
+    """Percent-encode everything but printable ASCII, and ``%``, the space and ``/``."""
+    return percent_encode(text).replace("/", "%2F")

@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gitsnap.core.errors import ArchiveError, InputError
+from gitsnap.core.escapes import visible
 from gitsnap.core.model import Area, ChangeCounts, CommitId, Consistency, IncompleteKind, SampleMetadata, TagId, Trigger
 from gitsnap.core.text import plural
 from gitsnap.format.constants import FORMAT
-from gitsnap.format.trailers import encode_unknown, format_trailers, incomplete_lines, parse_incomplete, percent_encode
+from gitsnap.format.trailers import (
+    decode_text,
+    encode_text,
+    encode_unknown,
+    format_trailers,
+    incomplete_lines,
+    parse_incomplete,
+    percent_encode,
+)
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import ChangedFile
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 _LONGEST_SUBJECT = 120
 _LONGEST_NAME = 100
 _MOST_LINES = 100
+_INDENT = " " * 4
 _TAG_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-([2-9]|[1-9]\d+))?\Z")
 _REF_COMPONENT = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
@@ -33,7 +43,7 @@ _NEEDED_KEYS = frozenset(
     {"Policy", "Time", "Sequence", "Cluster", "Trigger", "Objects", "Consistency", "Content-SHA256"}
 )
 _SINGLE_KEYS = _NEEDED_KEYS | {
-    "Added", "Beside", "Deleted", "Format", "Imported", "Modified", "Previous", "Pruned", "Server", "Target",
+    "Added", "Beside", "Deleted", "Format", "Imported", "Message", "Modified", "Previous", "Pruned", "Server", "Target",
     "Unresolved",
 }  # fmt: skip
 _KNOWN_KEYS = _SINGLE_KEYS | {"Incomplete", "Incomplete-Object"}
@@ -88,6 +98,8 @@ def tag_message(metadata: SampleMetadata) -> str:
         lines.append(("Beside", metadata.detached_from))
     if metadata.imported:
         lines.append(("Imported", percent_encode(metadata.imported)))
+    if metadata.message:
+        lines.append(("Message", encode_text(metadata.message)))
     lines.append(("Objects", str(metadata.objects)))
     lines += _count_lines(metadata.changes)
     lines.append(("Consistency", metadata.consistency))
@@ -127,6 +139,7 @@ def parse_tag_message(message: str) -> SampleMetadata:
             target=TagId(fields["Target"]) or None,
             detached_from=CommitId(fields["Beside"]) or None,
             imported=fields["Imported"],
+            message=decode_text(fields["Message"]),
             objects=_parse_count(fields["Objects"]),
             changes=ChangeCounts(*(_parse_count(fields.get(key, "0")) for key in ("Added", "Modified", "Deleted"))),
             consistency=Consistency(fields["Consistency"]),
@@ -217,9 +230,12 @@ def commit_message(
     incomplete: Iterable[IncompleteKind] = (),
     marks: Sequence[str] = (),
     first: bool = False,
+    reason: str = "",
 ) -> str:
-    """The message of a commit: a subject, the changed files with the manager of each, and the counts.
+    """The message of a commit: a subject, the reason, the changed files with the manager of each, and the counts.
 
+    ``reason`` is the message of the sample, which may be any text. Its lines are indented, so that no reader takes one
+    of them for a trailer or for a changed file.
     ``marks`` names the changed settings of the tree (``scope``, ``rules``, ``secrets``): such a commit has more than
     changes of the configuration.
     """
@@ -232,6 +248,8 @@ def commit_message(
     lines = [("Format", str(FORMAT)), *_count_lines(counts), *incomplete_lines(incomplete)]
     lines += [("Changed", mark) for mark in marks]
     paragraphs = [_commit_subject(policy, own, marks, first=first)]
+    if reason:
+        paragraphs.append("\n".join(f"{_INDENT}{visible(line)}".rstrip() for line in reason.splitlines()))
     if body:
         paragraphs.append("\n".join(body))
     return "\n\n".join(paragraphs) + "\n\n" + format_trailers(lines)

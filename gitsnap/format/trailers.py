@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote
 
 from gitsnap.core.model import IncompleteKind, IncompleteReason, Kind, Substitute
 
+_KEPT = "!\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~"
+
 
 def incomplete_lines(incomplete: Iterable[IncompleteKind]) -> list[tuple[str, str]]:
     """The keys and values for incomplete kinds, and for incomplete objects.
@@ -60,7 +62,28 @@ def _incomplete_object(line: str) -> IncompleteKind:
 
 def format_trailers(lines: Iterable[tuple[str, str]]) -> str:
     """The paragraph with one line for each key."""
-    return "".join(f"Gitsnap-{key}: {value}\n" for key, value in lines)
+    return "".join(f"Gitsnap-{key}: {_without_marks(value)}\n" for key, value in lines)
+
+
+def _without_marks(value: str) -> str:
+    """A value that does not contain the beginning of a signature, at which a reader ends the message of a tag."""
+    return value.replace("-----BEGIN", "%2D----BEGIN")
+
+
+def encode_text(text: str) -> str:
+    """Percent-encode a text of words: everything but printable ASCII, and ``%``.
+
+    Spaces are kept, unless the text begins or ends with white space.
+    """
+    return quote(text, safe=_KEPT + ("/ " if text == text.strip() else "/"), errors="surrogatepass")
+
+
+def decode_text(encoded: str) -> str:
+    """The inverse of ``encode_text``. Bytes that are not text are replaced."""
+    try:
+        return unquote(encoded, errors="surrogatepass")
+    except UnicodeDecodeError:
+        return unquote(encoded, errors="replace")
 
 
 def percent_encode(text: str) -> str:

@@ -105,8 +105,24 @@ def _scheduled(ordered: Sequence[Sample]) -> list[Sample]:
 # Protected samples ----------------------------------------------------------------------------------------------------
 
 
+def refusals(samples: Iterable[Sample], *, marked: Collection[str] = ()) -> dict[str, str]:
+    """The samples that even a user must not remove: tag -> reasons. ``marked``: as for ``decide``."""
+    ordered = sorted(samples, key=lambda sample: sample.order)
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for sample, reason in _needed(ordered, marked):
+        reasons[sample.tag].append(reason)
+    for sample in _before_unfinished_rollbacks(ordered):
+        reasons[sample.tag].append("taken before an unfinished rollback")
+    return {tag: ", ".join(texts) for tag, texts in reasons.items()}
+
+
 def _protected(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[tuple[Sample, str]]:
-    targets = _targets_of_unfinished_rollbacks(ordered)
+    yield from _needed(ordered, marked)
+    yield from ((sample, "not scheduled") for sample in ordered if sample.metadata.trigger is not Trigger.SCHEDULE)
+
+
+def _needed(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[tuple[Sample, str]]:
+    targets = {sample.metadata.target for sample in _before_unfinished_rollbacks(ordered)}
     on_branch = [sample for sample in ordered if sample.metadata.detached_from is None]
     newest = {sample.tag for sample in (*ordered[-1:], *on_branch[-1:])}
     for sample in ordered:
@@ -116,19 +132,17 @@ def _protected(ordered: Sequence[Sample], marked: Collection[str]) -> Iterator[t
             yield sample, "marked by gitsnap keep"
         if sample.tag_id in targets:
             yield sample, "target of an unfinished rollback"
-        if sample.metadata.trigger is not Trigger.SCHEDULE:
-            yield sample, "not scheduled"
 
 
-def _targets_of_unfinished_rollbacks(ordered: Sequence[Sample]) -> frozenset[str]:
-    """Tag ids of the targets of all rollbacks that have started since the last finished rollback."""
-    targets: set[str] = set()
+def _before_unfinished_rollbacks(ordered: Sequence[Sample]) -> list[Sample]:
+    """The samples before all rollbacks that have started since the last finished rollback."""
+    started: list[Sample] = []
     for sample in ordered:
         if sample.metadata.trigger is Trigger.AFTER_ROLLBACK:
-            targets.clear()
-        elif sample.metadata.trigger is Trigger.BEFORE_ROLLBACK and sample.metadata.target:
-            targets.add(sample.metadata.target)
-    return frozenset(targets)
+            started.clear()
+        elif sample.metadata.trigger is Trigger.BEFORE_ROLLBACK:
+            started.append(sample)
+    return started
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------

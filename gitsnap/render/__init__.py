@@ -1,8 +1,9 @@
 """Turns values into text: tables, JSON, YAML, colored diffs, plans. Nothing here prints."""
 
+from gitsnap.core.escapes import one_line, visible
 from gitsnap.render.structured import as_json, as_yaml, json_line
 from gitsnap.render.table import render_table
-from gitsnap.render.text import one_line, paint_diff, shortened, visible, wrapped
+from gitsnap.render.text import paint_diff, shortened, wrapped
 
 __all__ = [
     "as_json",

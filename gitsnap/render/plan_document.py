@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from gitsnap.rollback import Report
 
 
-def plan_document(plan: Plan, *, report: Report | None = None) -> dict[str, object]:
-    """The JSON document of a plan, with the report if the plan was applied."""
+def plan_document(plan: Plan, *, report: Report | None = None, message: str = "") -> dict[str, object]:
+    """The JSON document of a plan, with the report if the plan was applied.
+
+    ``message``: the reason that the samples around the rollback record.
+    """
     document: dict[str, object] = {
         "kind": "RollbackPlan",
         "cluster": {"context": plan.cluster.context, "server": plan.cluster.server, "uid": plan.cluster.uid},
         "sample": plan.sample,
+        "message": message,
         "hash": plan_hash(plan),
         "steps": [
             {

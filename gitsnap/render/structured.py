@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from gitsnap.core.escapes import NOT_ASCII, UNSAFE
 from gitsnap.format import encode
-from gitsnap.render.text import NOT_ASCII, UNSAFE
 
 
 def as_json(value: Any, *, ascii_only: bool = False) -> str:

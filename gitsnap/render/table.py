@@ -12,7 +12,8 @@ from itertools import zip_longest
 from operator import gt
 from types import MappingProxyType
 
-from gitsnap.render.text import one_line, pieces, width, wrap
+from gitsnap.core.escapes import one_line
+from gitsnap.render.text import pieces, width, wrap
 
 _PROSE = 20
 """Columns with cells of several words are not narrowed below this width to make room for names in other columns."""

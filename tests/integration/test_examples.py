@@ -25,6 +25,7 @@ from tests.support import adapters
 from tests.support.commands import gitsnap
 from tests.support.controllers import kubectl
 from tests.support.trees import MemoryTree, build
+from tests.testbed import binaries
 from tests.testbed.apiserver import ApiServer
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -125,6 +126,37 @@ def test_kubectl_applies_the_output_of_show(api: ApiServer, shared: Path, tmp_pa
     lines = applied.splitlines()
     assert len(lines) == sample["objects"]
     assert [line for line in lines if " (server dry run)" not in line] == []
+
+
+@pytest.mark.parametrize("command", ["apply", "apply --server-side --force-conflicts", "create", "replace"])
+def test_no_server_takes_fingerprints_for_values(api: ApiServer, tmp_path: Path, command: str) -> None:
+    """An object with fingerprints is neither created nor changed, whether it exists or not. Others are unaffected."""
+    suffix = command.replace(" --", "-")
+    for kind in ("here", "gone"):
+        metadata = {"name": f"{kind}-{suffix}", "namespace": "default"}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"password": "hunter2"}}
+        api.ask("POST", "/api/v1/namespaces/default/configmaps", document)
+    kubeconfig = api.kubeconfig()
+    gitsnap(
+        tmp_path, "capture", "--snapshot", "hourly", "--kubeconfig", str(kubeconfig),
+        "--resources", "ConfigMap in default", "--sensitive-field", "ConfigMap data.password", code=0,
+    )  # fmt: skip
+    api.ask("DELETE", f"/api/v1/namespaces/default/configmaps/gone-{suffix}")
+    names = [f"ConfigMap/default/{kind}-{suffix}" for kind in ("here", "gone")]
+    folder = binaries.find()
+    assert folder is not None
+    for name in names:
+        shown = gitsnap(tmp_path, "show", name, "-o", "json" if command == "replace" else "table", code=0)
+        assert "fingerprints in place of values" in shown.stderr
+        words = [str(folder / "kubectl"), "--kubeconfig", str(kubeconfig), *command.split(), "-f", "-"]
+        refused = subprocess.run(words, input=shown.stdout, capture_output=True, text=True, check=False)
+        assert refused.returncode != 0, refused.stdout + refused.stderr
+
+    listed = api.ask("GET", "/api/v1/namespaces/default/configmaps")["items"]
+    values = {
+        item["metadata"]["name"]: item["data"]["password"] for item in listed if suffix in item["metadata"]["name"]
+    }
+    assert values == {f"here-{suffix}": "hunter2"}
 
 
 def test_diffs_between_examples(shared: Path) -> None:

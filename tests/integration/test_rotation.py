@@ -235,3 +235,60 @@ def test_a_forged_ciphertext_is_refused(place: _Place) -> None:
     done = place.run(f"secrets rotate --recipient {public}", 7)
 
     assert "Secret default/s" in done.stderr
+
+
+def test_drift_shows_values_with_decrypt_only(place: _Place) -> None:
+    """Values of the sample and of the live cluster, in both spellings of the command; nothing is written for it."""
+    before = place.git("for-each-ref")
+    place.put("another-value")
+
+    masked = place.run("drift --raw-diff --from-dir cluster").stdout
+    drift = place.run("drift --raw-diff --decrypt --from-dir cluster").stdout
+    diff = place.run("diff --to-sample live --raw-diff --decrypt --from-dir cluster").stdout
+    document = json.loads(place.run("drift --raw-diff --decrypt -o json --from-dir cluster").stdout)
+
+    assert "another-value" not in masked
+    assert "gitsnap:hmac-sha256:" in masked
+    assert f"-  password: {_VALUE}\n+  password: another-value\n" in drift
+    assert diff == drift
+    assert [raw["title"] for raw in document["rawDiff"]] == ["/Secret default/s"]
+    assert place.git("for-each-ref") == before
+    assert not [path for path in place.folder.rglob("*") if path.is_file() and b"another-value" in path.read_bytes()
+                and path.parent.name != "cluster"]  # fmt: skip
+    assert "--decrypt needs --raw-diff" in place.run("drift --decrypt --from-dir cluster", code=2).stderr
+
+
+def test_drift_decrypt_needs_an_identity_of_the_sample(place: _Place) -> None:
+    """Without one the command says so, and shows no value of the live cluster either."""
+    place.identity("other.txt")
+    (place.folder / ".keys" / "hourly" / "identity.txt").rename(place.folder / "identity-elsewhere.txt")
+    place.put("another-value")
+
+    refused = place.run("drift --raw-diff --decrypt --from-dir cluster --identity other.txt", code=7)
+    shown = place.run("drift --raw-diff --decrypt --from-dir cluster --identity identity-elsewhere.txt").stdout
+
+    assert "another-value" not in refused.stdout + refused.stderr
+    assert "+  password: another-value" in shown
+
+
+def test_the_documents_of_rotations_and_marks(place: _Place) -> None:
+    """The JSON names the new sample and what changed; it has no key but public ones."""
+    first, second = place.identity("first.txt"), place.identity("second.txt")
+
+    rotated = json.loads(place.run(f"secrets rotate --recipient {first} --recipient {second} -o json").stdout)
+    again = json.loads(place.run(f"secrets rotate --recipient {first} --identity first.txt -o json").stdout)
+    rekeyed = json.loads(place.run("secrets rekey --identity first.txt -o json").stdout)
+    kept = json.loads(place.run("keep latest~1 -o json").stdout)
+    unmarked = json.loads(place.run("keep latest~1 --remove -o json").stdout)
+
+    assert (rotated["kind"], sorted(rotated["recipients"])) == ("SecretsRotation", sorted([first, second]))
+    assert (len(rotated["added"]), len(rotated["dropped"])) == (2, 1)
+    assert (again["recipients"], again["added"], len(again["dropped"])) == ([first], [], 1)
+    assert rekeyed["kind"] == "SecretsRekey"
+    assert (place.folder / rekeyed["keyFile"]).is_file()
+    listed = json.loads(place.run("list -o json").stdout)["samples"]
+    assert [rotated["sample"]["tag"], again["sample"]["tag"], rekeyed["sample"]["tag"]] == [
+        sample["tag"] for sample in listed[1:]
+    ]
+    assert kept == {"kind": "Keep", "sample": {**listed[2], "kept": True}}
+    assert unmarked["sample"]["kept"] is False

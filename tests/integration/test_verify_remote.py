@@ -198,3 +198,22 @@ def test_a_pinned_id(place: _Place) -> None:
     place.git(place.archive, "reset", "--hard", "--quiet", "hourly~2")
     gitsnap(place.folder, "verify", "--snapshot", "hourly", code=0)
     gitsnap(place.folder, "verify", "--snapshot", "hourly", "--pinned", pin, code=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "samples"),
+    [(["--depth", "1"], 1), (["--depth", "2"], 2), (["--depth", "1", "--no-single-branch"], None)],
+)
+def test_a_shallow_clone(place: _Place, options: list[str], samples: int | None) -> None:
+    """The samples that were not fetched are named, with the command that fetches them. They are no error."""
+    place.git(place.folder, "clone", "-q", *options, "-b", "hourly", f"file://{place.remote}", "clone")
+
+    done = gitsnap(place.folder, "verify", "--archive", "clone", "--remote", f"file://{place.remote}", "-o", "json")
+
+    (archive,) = json.loads(done.stdout)["archives"]
+    assert done.returncode == 13, archive
+    assert not any(finding["wrong"] for finding in archive["findings"])
+    if samples is not None:
+        assert archive["samples"] == samples
+        messages = " ".join(finding["message"] for finding in archive["findings"])
+        assert "not in this shallow clone: `git fetch --unshallow --tags` fetches them" in messages

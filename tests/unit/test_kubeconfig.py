@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,4 +225,40 @@ def test_loopback_servers_use_no_proxy(server: _Server, tmp_path: Path, monkeypa
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     connect(kubeconfig=_file(tmp_path / "k", server.url, {"token": "t"})).info()
+    assert server.seen
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "message"),
+    [
+        ({"client-certificate": "empty"}, {}, r"client-certificate of the user u .* is empty \("),
+        ({"client-certificate": "key", "client-key": "text"}, {}, r"client-key of the user u .* has no PEM block"),
+        ({"client-certificate-data": "Cg=="}, {}, "client-certificate-data of the user .* is empty$"),
+        ({"client-key-data": "eA=="}, {}, "client-key-data of the user .* has no PEM block$"),
+        ({}, {"certificate-authority": "empty"}, "certificate-authority of the cluster of the context x .* is empty"),
+    ],
+)  # fmt: skip
+def test_a_certificate_without_content(
+    server: _Server, tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], message: str
+) -> None:
+    """The error names the field, its owner and its file, and has a hint. No connection is made."""
+    for name, content in (("empty", " \n"), ("text", "x"), ("key", "-----BEGIN PRIVATE KEY-----")):
+        (tmp_path / name).write_text(content)
+
+    with pytest.raises(InputError) as refused:
+        connect(kubeconfig=_file(tmp_path / "config", server.url, user, **cluster))
+
+    assert re.search(message, refused.value.message), refused.value.message
+    assert "new kubeconfig" in refused.value.hint
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "user",
+    [{"client-certificate": "", "client-key": ""}, {"client-certificate-data": "", "token": "t"}, {"tokenFile": ""}],
+)
+def test_empty_fields_count_as_missing(server: _Server, tmp_path: Path, user: dict[str, Any]) -> None:
+    """As in kubectl: an empty name of a file is no file."""
+    connect(kubeconfig=_file(tmp_path / "config", server.url, user)).info()
+
     assert server.seen

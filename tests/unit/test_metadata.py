@@ -30,10 +30,12 @@ from gitsnap.core.model import (
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import ChangedFile
+from gitsnap.core.ports import ChangedFile, ForgottenSample
 from gitsnap.format import (
     commit_message,
+    forgotten_lines,
     is_tag_of,
+    parse_forgotten,
     parse_tag_message,
     tag_message,
     tag_name,
@@ -91,6 +93,27 @@ def test_golden_tag_of_a_first_sample() -> None:
         METADATA, previous=None, pruned="", server="", changes=ChangeCounts(), incomplete=(), sequence=1, unresolved=0
     )
     _golden("tag-first.txt", tag_message(bare).encode())
+
+
+def test_golden_tag_with_a_message_and_forgotten_samples() -> None:
+    """The message of a tag of a sample with a message, after two samples were removed by a user."""
+    removed = [
+        ForgottenSample(
+            f"hourly/2023-08-26T0{hour}-00-00Z", TagId(f"{hour}e" * 20), METADATA.time, "alice", "CHG-1: a\nb"
+        )
+        for hour in (3, 4)
+    ]
+    message = tag_message(replace(METADATA, message="CHG-1042: 100% of the cafés", extra=forgotten_lines(removed)))
+    _golden("tag-message.txt", message.encode())
+    assert list(parse_forgotten(parse_tag_message(message).extra)) == removed
+
+
+def test_golden_commit_with_a_message() -> None:
+    """The message of the sample is an indented paragraph between the subject and the objects."""
+    changes = [ChangedFile("modified", "configuration/default/ConfigMap/database.yaml", "kubectl-edit")]
+    _golden(
+        "commit-message.txt", commit_message("hourly", changes, reason="CHG-1042: before\n\nGitsnap-Format: 2").encode()
+    )
 
 
 def test_golden_commit() -> None:

@@ -106,3 +106,26 @@ def test_a_cluster_that_newly_matches_is_not_approved() -> None:
 def test_a_cluster_that_no_longer_matches_is_approved() -> None:
     """A plan that reaches less than the approved one needs no second review."""
     assert not differences(read_plan_file(_file(_plan(WEST, EAST)), "plan.json"), _plan(WEST))
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ((), "the plan"),
+        (("selection",), "selection"),
+        (("options",), "options"),
+        (("steps", 0), "step 1"),
+        (("steps", 0, "object"), "the object of step 1"),
+    ],
+)
+def test_an_unknown_key_is_refused(path: tuple[Any, ...], where: str) -> None:
+    """Whoever edits a plan must not believe that a key has an effect which it does not have. The message names it."""
+    document = _file(_plan(WEST))
+    read_plan_file(copy.deepcopy(document), "plan.json")
+    inner: Any = document
+    for key in path:
+        inner = inner[key]
+    inner["skip"] = True
+
+    with pytest.raises(InputError, match=rf"plan\.json is damaged: {where} has the unknown key skip"):
+        read_plan_file(document, "plan.json")

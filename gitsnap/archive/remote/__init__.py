@@ -4,6 +4,7 @@ After a push the refs of the remote are read back. The push succeeds only if the
 Import ``verify``, which compares an archive with its remote, from its own module.
 """
 
+from gitsnap.archive.remote.configured import configured_remote
 from gitsnap.archive.remote.connection import Remote
 from gitsnap.archive.remote.credentials import Credentials
 from gitsnap.archive.remote.fetch import cache_folder, cached_clone, clone, is_url
@@ -17,6 +18,7 @@ __all__ = [
     "cache_folder",
     "cached_clone",
     "clone",
+    "configured_remote",
     "count_unpushed",
     "forget_pending",
     "is_url",

@@ -120,6 +120,11 @@ def _compare_tags(
         noun = "sample" if kept == 1 else "samples"
         yield Finding(False, branch, f"{remote.shown} still has {kept} {noun} that are no longer here")
     unknown = sorted(name.removeprefix(prefix) for name, target in remote_only.items() if target not in known)
+    if unknown and _is_shallow(git_folder):
+        samples_there = "1 sample that is" if len(unknown) == 1 else f"{len(unknown)} samples that are"
+        message = f"{remote.shown} has {samples_there} not in this shallow clone: `{FETCH_HISTORY}` fetches them"
+        yield Finding(False, branch, message, unchecked=True)
+        return
     for tag in unknown[:_MOST_NAMED]:
         yield Finding(True, tag, f"{remote.shown} has this sample; this archive never had it, or lost it")
     if len(unknown) > _MOST_NAMED:

@@ -46,6 +46,10 @@ _RequireComplete = Annotated[
 _Adopt = Annotated[
     bool, typer.Option("--adopt", help="Continue the archive with this cluster, because its cluster was rebuilt.")
 ]
+_Scheduled = Annotated[
+    bool,
+    typer.Option("--scheduled", help="Record a scheduled sample, as for cron: `gitsnap prune` may remove it later."),
+]
 _Continues = Annotated[
     str,
     typer.Option(
@@ -77,6 +81,8 @@ def capture(
     require_complete: _RequireComplete = False,
     adopt: _Adopt = False,
     continues: _Continues = "",
+    message: options.Message = None,
+    scheduled: _Scheduled = False,
     signing_key: options.SigningKey = None,
     full: _Full = False,
     include_generated: _IncludeGenerated = False,
@@ -88,6 +94,8 @@ def capture(
     previous sample, or lacks it.
 
     Example: gitsnap capture --snapshot hourly --storage /var/lib/gitsnap
+
+    Example: gitsnap capture --snapshot hourly --message 'CHG-1042: before the upgrade'
 
     Example: gitsnap capture --resources 'Deployment.apps in team-*' --resources NetworkPolicy.networking.k8s.io
     """
@@ -113,11 +121,12 @@ def capture(
             sampling.tree_info(policy, branch=archive.branch, keeper=keeper),
             keeper,
             datetime.now(UTC),
-            Trigger.MANUAL,
+            Trigger.SCHEDULE if scheduled else Trigger.MANUAL,
             require_complete=policy.require_complete,
             adopt=adopt,
             full=full,
             signer=signer_from_file(signing_key),
+            message=message or "",
             extra=_continues_line(archive, continues),
         )
         with terminal.ProgressLine() as progress:

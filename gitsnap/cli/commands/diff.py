@@ -17,7 +17,7 @@ from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import EXIT_DIFFERENCES, UsageError
-from gitsnap.core.model import Sample
+from gitsnap.core.model import Sample, SecretsMode
 from gitsnap.diff.comparison import compare
 from gitsnap.diff.raw_diff import RawDiff
 from gitsnap.diff.rows import Comparison
@@ -28,7 +28,8 @@ from gitsnap.sveltos.filters import Filters
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
-    from gitsnap.core.ports import Tree
+    from gitsnap.core.ports import SecretsKeeper, Tree
+    from gitsnap.history.decryption import KeyedTree
 
 LIVE = "live"
 _CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "message"]
@@ -61,10 +62,6 @@ _ToSample = Annotated[
         autocompletion=completion.complete_sample,
     ),
 ]
-_Decrypt = Annotated[
-    bool,
-    typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields."),
-]
 
 
 def diff(
@@ -75,7 +72,7 @@ def diff(
     from_sample: _FromSample = "",
     to_sample: _ToSample = "latest",
     raw_diff: options.RawDiff = False,
-    decrypt: _Decrypt = False,
+    decrypt: options.Decrypt = False,
     namespace: options.Namespaces = None,
     clusters: options.Clusters = None,
     exit_code: options.ExitCode = False,
@@ -91,15 +88,15 @@ def diff(
 
     Example: gitsnap diff --archive staging/hourly --archive production/hourly
     """
-    if decrypt and (not raw_diff or to_sample == LIVE):
-        raise UsageError("--decrypt needs --raw-diff and two samples")
+    if decrypt and not raw_diff:
+        raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
     samples, now = opened.samples(), datetime.now(UTC)
     if to_sample == LIVE:
         if other is not opened:
             raise UsageError("--to-sample live compares with a cluster: give --archive once")
         before = history.find_sample(samples, from_sample or "latest", now=now)
-        after_tree, server = _live_tree(opened, before, cluster, identity or [])
+        after_tree, server, live_keeper = _live_tree(opened, before, cluster, identity or [], decrypt=decrypt)
         after: Sample | None = None
     else:
         after = history.find_sample(samples if other is opened else other.samples(), to_sample, now=now)
@@ -116,8 +113,10 @@ def diff(
     terminal.warn(filter_check.check_filters(filters, [before_tree, after_tree], where=" or ".join(tags)))
     comparison = compare(before_tree, after_tree, filters=filters, texts=raw_diff)
     values: Mapping[str, RawDiff] = {}
-    if decrypt and after is not None:
-        values = _decrypted_diffs((opened, before), (other, after), filters, identity or [])
+    if decrypt:
+        labels = (before.tag, after.tag if after is not None else LIVE)
+        new = _keyed_tree(other, after, identity or []) if after is not None else (after_tree, live_keeper)
+        values = _decrypted_diffs(_keyed_tree(opened, before, identity or []), new, labels, filters)
     location = "" if other is opened else f" of {other.location}"
     _say_compared(before, opened.location, f"{_describe(after)}{location}" if after else f"{server} now")
     if other is opened and after is not None and after.tag == before.tag:
@@ -171,21 +170,22 @@ def _print(
         terminal.say(f"{skipped.reason}: {skipped.subject}{f' ({skipped.detail})' if skipped.detail else ''}")
 
 
+def _keyed_tree(archive: GitArchive, sample: Sample, identities: list[Path]) -> KeyedTree:
+    from gitsnap.secrets import archive_keys
+
+    return archive.tree(sample), archive_keys.for_reading(archive, sample, identities=identities)
+
+
 def _decrypted_diffs(
-    before: tuple[GitArchive, Sample], after: tuple[GitArchive, Sample], filters: Filters, identities: list[Path]
+    old: KeyedTree, new: KeyedTree, labels: tuple[str, str], filters: Filters
 ) -> Mapping[str, RawDiff]:
     """Return the raw diffs of objects with hidden values, with these values, by their titles."""
     from gitsnap.diff.raw_diff import object_texts, raw_diffs
     from gitsnap.diff.rows import object_title
     from gitsnap.history.decryption import revealed_changes
-    from gitsnap.secrets import archive_keys
 
-    old, new = (
-        (archive.tree(sample), archive_keys.for_reading(archive, sample, identities=identities))
-        for archive, sample in (before, after)
-    )
     pairs = (object_texts(object_title(key), *versions) for key, *versions in revealed_changes(old, new, filters))
-    return {diff.title: diff for diff in raw_diffs(pairs, before[1].tag, after[1].tag)}
+    return {diff.title: diff for diff in raw_diffs(pairs, *labels)}
 
 
 def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[str, RawDiff]) -> Iterator[RawDiff]:
@@ -194,22 +194,28 @@ def _raw_diffs(comparison: Comparison, labels: tuple[str, str], values: Mapping[
     yield from values.values()
 
 
-def _live_tree(archive: GitArchive, sample: Sample, choice: ClusterOptions, identities: list[Path]) -> tuple[Tree, str]:
-    """Return the configuration of the live cluster and the name of the cluster for messages.
+def _live_tree(
+    archive: GitArchive, sample: Sample, choice: ClusterOptions, identities: list[Path], *, decrypt: bool
+) -> tuple[Tree, str, SecretsKeeper | None]:
+    """Return the configuration of the live cluster, the name of the cluster for messages, and the keys of the tree.
 
-    The scope and the secrets mode are those of the sample that the cluster is compared with. Raises WrongClusterError.
+    With ``decrypt`` the tree also has the values of Secrets. The scope and the secrets mode are those of the sample
+    that the cluster is compared with. Raises WrongClusterError.
     """
     from gitsnap.capture import check_cluster, live_tree
+    from gitsnap.capture.live_tree import MemoryKeeper
     from gitsnap.secrets import archive_keys
 
     cluster = choice.open()
     info = cluster.info()
     check_cluster(archive, info)
-    keeper = archive_keys.for_reading(archive, sample, identities=identities)
+    keeper: SecretsKeeper | None = archive_keys.for_reading(archive, sample, identities=identities)
+    if decrypt and keeper is not None and archive.tree(sample).info.secrets.mode is SecretsMode.ENCRYPT:
+        keeper = MemoryKeeper(keeper.fingerprint_key)
     progress = terminal.ProgressLine()
     try:
         tree = live_tree(cluster, archive.tree(sample).info, keeper=keeper, progress=progress)
-        return tree, f"the cluster {info.server} (context {info.context})"
+        return tree, f"the cluster {info.server} (context {info.context})", keeper
     finally:
         progress.clear()
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gitsnap.cli import completion, terminal
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.history import samples
 
@@ -26,6 +27,7 @@ def keep(
     sample: _Sample,
     archive: ArchiveOptions,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the mark.")] = False,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Mark a sample, so that retention never removes it.
 
@@ -39,4 +41,8 @@ def keep(
         else:
             writer.mark(chosen)
     terminal.note_finished(f"the mark of {chosen.tag} was {'removed' if remove else 'set'}")
+    if form is not terminal.Output.TABLE:
+        document = {"kind": "Keep", "sample": {**sample_document(chosen), "kept": not remove}}
+        terminal.print_document(document, form)
+        return
     terminal.print_result(f"{chosen.tag}: {'retention decides' if remove else 'kept, whatever retention says'}")

@@ -17,6 +17,7 @@ from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.diff.rows import Comparison
+from gitsnap.format.sample_message import first_line
 from gitsnap.history import changelog
 from gitsnap.history import samples as history
 from gitsnap.render import render_table
@@ -120,7 +121,9 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             ]
             for entry in entries
         ]
-        terminal.print_result(_table(_HEADER, rows) if rows else "no changes found")
+        reasons = [entry.sample.metadata.message if entry.sample else "" for entry in entries]
+        header, rows = _with_reasons(_HEADER, rows, reasons)
+        terminal.print_result(_table(header, rows) if rows else "no changes found")
         return
     changes = [
         {
@@ -132,10 +135,20 @@ def _show_entries(entries: list[changelog.LogEntry], form: terminal.Output) -> N
             "action": entry.action,
             "fields": entry.fields,
             "manager": entry.manager,
+            "sampleMessage": entry.sample.metadata.message if entry.sample else "",
         }
         for entry in entries
     ]
     terminal.print_document({"kind": "ChangeLog", "changes": changes}, form)
+
+
+def _with_reasons(
+    header: list[str], rows: list[list[str]], reasons: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Add a column with the messages of the samples, if a sample has one."""
+    if not any(reasons):
+        return header, rows
+    return [*header, "reason"], [[*row, first_line(reason)] for row, reason in zip(rows, reasons, strict=True)]
 
 
 def _date(entry: changelog.LogEntry) -> str | None:
@@ -168,14 +181,19 @@ def _show_clusters(
     filter_check.check_clusters(filters.clusters, known, where="the history of the archive")
     history.sample_before(samples, newest)  # raises an error if there is only one sample
     changes = islice(cluster_changes(samples, archive.tree, filters, **bounds), limit or None)
-    rows = [row for sample, comparison in _collect(changes) for row in _cluster_rows(sample, comparison)]
+    by_row = [
+        (row, sample.metadata.message)
+        for sample, comparison in _collect(changes)
+        for row in _cluster_rows(sample, comparison)
+    ]
+    rows, reasons = [row for row, _ in by_row], [reason for _, reason in by_row]
     if form is terminal.Output.TABLE:
-        terminal.print_result(_table(_CLUSTER_HEADER, rows) if rows else "no changes found")
+        table = _table(*_with_reasons(_CLUSTER_HEADER, rows, reasons)) if rows else "no changes found"
+        terminal.print_result(table)
     else:
-        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message"]
-        terminal.print_document(
-            {"kind": "ClusterChangeLog", "changes": [dict(zip(names, row, strict=True)) for row in rows]}, form
-        )
+        names = ["date", "cluster", "resourceType", "namespace", "name", "action", "message", "sampleMessage"]
+        listed = [dict(zip(names, [*row, reason], strict=True)) for row, reason in by_row]
+        terminal.print_document({"kind": "ClusterChangeLog", "changes": listed}, form)
     _check_complete(archive, rows)
 
 

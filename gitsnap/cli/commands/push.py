@@ -5,6 +5,7 @@ This module must not decide which samples are pushed.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 from gitsnap.cli import options, terminal
 from gitsnap.cli.policies import find_policy
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
-from gitsnap.core.errors import UsageError
+from gitsnap.core.errors import ClusterError, InputError, UsageError
 from gitsnap.core.text import plural
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 
 _To = Annotated[
-    str, typer.Option("--to", metavar="URL", help="URL of the remote. Default: spec.push.url of the Snapshot.")
+    str,
+    typer.Option(
+        "--to",
+        metavar="URL",
+        help="URL of the remote. Default: the remote of the archive's git repository, else of the Snapshot.",
+    ),
 ]
 _File = Annotated[
     Path | None, typer.Option("--file", "-f", metavar="FILE", help="Snapshot manifest that names the remote.")
@@ -44,8 +50,10 @@ def push(
 ) -> None:
     """Push samples to a remote. A push is never forced.
 
-    With --to, git uses your own SSH keys, agent and credential helpers. Without --to, the Snapshot names the remote,
-    and the Secret with the credentials is read from the cluster.
+    Without --to, the samples go to the remote `origin` of the archive, or to its only remote, as `git remote add` sets
+    it. For these remotes git uses your own SSH keys, agent and credential helpers, and no cluster is needed. If the
+    archive has no remote, or with --file, --context or --kubeconfig, the Snapshot names the remote, and the Secret with
+    the credentials is read from the cluster.
 
     Example: gitsnap push --snapshot hourly --to ssh://git@git.example.com/platform/record.git
     """
@@ -57,8 +65,13 @@ def push(
             raise UsageError("--to and --file both name a remote: give one")
         remote = remotes.Remote(to)
     else:
-        remote, prunes = _remote_of_policy(opened, file, ClusterOptions(kubeconfig, context))
-        prune = prune or prunes
+        asks_cluster = file is not None or kubeconfig or context
+        configured = None if asks_cluster else remotes.configured_remote(opened.git_folder)
+        if configured is not None:
+            remote = configured
+        else:
+            remote, prunes = _remote_of_policy(opened, file, ClusterOptions(kubeconfig, context))
+            prune = prune or prunes
     with terminal.ProgressLine(f"pushing {opened.policy} to {remote.shown}"):
         pushed = remotes.push(opened.git_folder, opened.branch, remote, prune=prune)
     _report(opened, remote.shown, pushed, form)
@@ -69,10 +82,23 @@ def _remote_of_policy(archive: GitArchive, file: Path | None, options: ClusterOp
     from gitsnap.archive import remote as remotes
     from gitsnap.secrets import archive_keys
 
-    cluster = options.open()
-    policy = find_policy(archive.policy, file, cluster)
+    stored = f"or store a remote once: git -C {shlex.quote(archive.location)} remote add origin URL"
+    try:
+        cluster = options.open()
+        policy = find_policy(archive.policy, file, cluster)
+    except (InputError, ClusterError) as error:
+        if file is not None:
+            raise
+        raise UsageError(
+            f"no remote is known for {archive.policy}: the archive has none, and no Snapshot can be read "
+            f"({error.message})",
+            hint=f"Name the URL with --to, {stored}",
+        ) from error
     if policy.push is None:
-        raise UsageError(f"the Snapshot {policy.name} names no remote (spec.push.url): name a remote with --to")
+        raise UsageError(
+            f"no remote is known for {archive.policy}: neither the archive nor a Snapshot (spec.push.url) names one",
+            hint=f"Name the URL with --to, {stored}",
+        )
     secret = policy.push.secret
     credentials = None
     if secret:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gitsnap.cli import options, terminal
+from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 
@@ -26,6 +27,7 @@ def rotate(
     storage: options.Storage = None,
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Encrypt Secrets to other recipients from now on.
 
@@ -47,6 +49,11 @@ def rotate(
     for change, names in (("added", added), ("dropped", dropped)):
         for name in names:
             terminal.say(f"recipient {change}: {name}")
+    if form is not terminal.Output.TABLE:
+        document = {"kind": "SecretsRotation", "sample": sample_document(recorded.sample)}
+        recipients = {"recipients": sorted(new.recipients), "added": list(added), "dropped": list(dropped)}
+        terminal.print_document({**document, **recipients}, form)
+        return
     terminal.print_result(f"{recorded.sample.tag}: Secrets are now encrypted to {listed(new.recipients)}")
 
 
@@ -55,6 +62,7 @@ def rekey(
     storage: options.Storage = None,
     identity: options.Identity = None,
     signing_key: options.SigningKey = None,
+    form: options.Output = terminal.Output.TABLE,
 ) -> None:
     """Give the archive a new fingerprint key.
 
@@ -81,6 +89,10 @@ def rekey(
     )
     key_file = rekeying.activate()
     terminal.note_finished(f"the sample {recorded.sample.tag} was recorded, and the new key is {key_file}")
+    if form is not terminal.Output.TABLE:
+        document = {"kind": "SecretsRekey", "sample": sample_document(recorded.sample), "keyFile": str(key_file)}
+        terminal.print_document(document, form)
+        return
     terminal.print_result(
         f"{recorded.sample.tag}: fingerprints now have the new key {key_file}: keep a copy of the key elsewhere"
     )

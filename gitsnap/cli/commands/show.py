@@ -13,16 +13,19 @@ import typer
 from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
-from gitsnap.core.model import Area, ObjectKey
+from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
 from gitsnap.core.text import plural
 from gitsnap.format import decode, masking
 from gitsnap.history import samples
+from gitsnap.history.purpose import purpose
 from gitsnap.render import render_table, shortened
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree
 
 _REFERENCES = "references"
+_FINGERPRINTS = {"gitsnap.io/fingerprints in place of values": "gitsnap show --decrypt shows the values"}
+"""An annotation that no API server accepts, because of the spaces in its name: for objects that must not be applied."""
 
 
 _Objects = Annotated[
@@ -51,7 +54,8 @@ def show(
 ) -> None:
     """Show what a sample holds, or single objects as YAML.
 
-    Without --decrypt, Secrets have fingerprints in place of values, and kubectl apply refuses them.
+    Without --decrypt, Secrets and sensitive fields have fingerprints in place of values. Such objects also have an
+    annotation with which an API server refuses them.
 
     Example: gitsnap show ConfigMap/default/database --snapshot hourly --sample latest~1
 
@@ -61,7 +65,7 @@ def show(
     chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
     tree = opened.tree(chosen)
     if not objects and not everything:
-        _show_overview(tree, chosen.tag, namespace or [], form)
+        _show_overview(tree, chosen, namespace or [], form)
         return
     if objects and objects[0] == _REFERENCES:
         _show_references(tree, objects[1:], form)
@@ -78,26 +82,56 @@ def show(
 
         keeper = archive_keys.for_reading(opened, chosen, identities=identity or [])
         documents = [reveal(tree, document, keeper) for document in documents]
+    if not decrypt:
+        documents = _refusable(documents)
     if form is terminal.Output.JSON:
         terminal.print_document({"apiVersion": "v1", "kind": "List", "items": documents}, form)
         return
-    if not decrypt and any(
-        document.get("kind") != "Secret" and masking.shows_fingerprints(document) for document in documents
-    ):
-        terminal.say("note: some values are fingerprints: do not apply this output; --decrypt shows the values")
     terminal.print_yaml_stream(documents)
 
 
-def _show_overview(tree: Tree, tag: str, namespaces: list[str], form: terminal.Output) -> None:
+def _refusable(documents: list[JsonObject]) -> list[JsonObject]:
+    """Return the objects with a mark on those that have fingerprints in place of values, so that no server takes them.
+
+    `kubectl apply` would otherwise write the fingerprints. A comment or a message does not stop it. Prints a note.
+    """
+    marked = {
+        number: _with_annotation(document)
+        for number, document in enumerate(documents)
+        if masking.shows_fingerprints(document)
+    }
+    if marked:
+        subject = "1 object has" if len(marked) == 1 else f"{len(marked)} objects have"
+        terminal.say(
+            f"note: {subject} fingerprints in place of values, and an annotation with which an API server "
+            "refuses them; --decrypt shows the values"
+        )
+    return [marked.get(number, document) for number, document in enumerate(documents)]
+
+
+def _with_annotation(document: JsonObject) -> JsonObject:
+    metadata = document.get("metadata") or {}
+    return {
+        **document,
+        "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **_FINGERPRINTS}},
+    }
+
+
+def _show_overview(tree: Tree, sample: Sample, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
-    keys = [held_object.key for held_object in samples.list_objects(tree, namespaces=namespaces)]
+    tag, keys = sample.tag, [held.key for held in samples.list_objects(tree, namespaces=namespaces)]
     if form is not terminal.Output.TABLE:
         listed = [{"kind": str(key.kind), "namespace": key.namespace, "name": key.name} for key in keys]
-        terminal.print_document({"kind": "ObjectList", "sample": tag, "objects": listed}, form)
+        document = {"kind": "ObjectList", "sample": tag, "message": sample.metadata.message, "objects": listed}
+        terminal.print_document(document, form)
         return
     rows = [[key.namespace or "-", str(key.kind), key.name] for key in keys]
     terminal.print_result(render_table(["namespace", "kind", "name"], rows, columns=terminal.width()))
     terminal.say(f"{tag}: {plural(len(rows), 'object')}, Secrets: {tree.info.secrets.mode}")
+    if taken_for := purpose(sample):
+        terminal.say(f"taken {taken_for}")
+    if sample.metadata.message:
+        terminal.say(f"message: {sample.metadata.message}")
     for incomplete in tree.incomplete:
         terminal.say(f"incomplete: {incomplete} was {incomplete.substitute} ({incomplete.reason})")
     blob = tree.files(Area.INVENTORY).get("unresolved.yaml")

@@ -5,6 +5,7 @@ No request is sent, except by a credential plugin of the kubeconfig.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import os
@@ -54,6 +55,7 @@ def connect(*, known_kinds: KnownKinds, kubeconfig: str, context: str) -> Kubern
     if not named and not context and not any(map(_exists, paths)) and _exists(_SERVICE_ACCOUNT):
         return _in_this_pod(settings, known_kinds)
     chosen = _choose(paths, context)
+    _check_certificates(chosen)
     impersonation = Impersonation.of(chosen.user, name=chosen.user_name)
     _load(settings, chosen, os.pathsep.join(map(str, paths)))
     identity = Identity(chosen.context, impersonation.describe(chosen.user_name), tuple(impersonation.headers()))
@@ -156,6 +158,36 @@ def _choose(paths: Sequence[Path], context: str) -> _Chosen:
     return _Chosen(name, user_name, cluster, user)
 
 
+def _check_certificates(chosen: _Chosen) -> None:
+    """Raise InputError for a certificate or key without content: the connection would fail without a reason."""
+    owners = (
+        (chosen.cluster, "certificate-authority", f"the cluster of the context {chosen.context}"),
+        (chosen.user, "client-certificate", f"the user {chosen.user_name}"),
+        (chosen.user, "client-key", f"the user {chosen.user_name}"),
+    )
+    for entry, field, owner in owners:
+        name = f"{field}-data" if entry.get(f"{field}-data") else field
+        content = _pem_content(entry, field)
+        if content is not None and b"-----BEGIN" not in content:
+            state = "has no PEM block" if content.strip() else "is empty"
+            file = f" ({entry[field]})" if name == field else ""
+            raise InputError(
+                f"{name} of {owner} of the kubeconfig {state}{file}",
+                hint="Get a new kubeconfig, or remove this field if another credential is used. "
+                "Does `kubectl get namespaces` work with the same context?",
+            )
+
+
+def _pem_content(entry: JsonObject, field: str) -> bytes | None:
+    """The content of a certificate or key; None for none, and where it cannot be read, which the client reports."""
+    try:
+        if entry.get(f"{field}-data"):  # takes precedence, as in kubectl
+            return base64.b64decode(str(entry[f"{field}-data"]))
+        return Path(entry[field]).read_bytes() if entry.get(field) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def _entries(files: Sequence[tuple[Path, JsonObject]], listed: str, field: str) -> dict[str, _Entry]:
     """Entries by name; as in kubectl, the first file with a name decides."""
     by_name: dict[str, _Entry] = {}
@@ -172,7 +204,9 @@ def _with_paths(entry: _Entry, fields: Sequence[str]) -> JsonObject:
     folder = entry.path.absolute().parent
     value = dict(entry.value)
     for field in fields:
-        if isinstance(value.get(field), str) and value[field]:
+        if value.get(field) == "":
+            del value[field]  # as in kubectl; the client would read the current folder
+        elif isinstance(value.get(field), str):
             value[field] = str(folder / value[field])
     plugin = value.get("exec")
     if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):

@@ -22,6 +22,11 @@ from gitsnap.rollback.plan.steps import Action, Options, Plan, Step
 
 _KIND = "RollbackPlanFile"
 _VERSION = 1
+_FILE_KEYS = frozenset(
+    {"kind", "version", "hash", "cluster", "sample", "sampleId", "selection", "options", "steps", "withdraws"}
+)
+_STEP_KEYS = frozenset({"action", "object", "uid", "resourceVersion", "changed", "reach"})
+_OBJECT_KEYS = frozenset({"kind", "namespace", "name"})
 _REPLAN_HINT = "Make the plan again, and review what it would do now."
 
 
@@ -104,10 +109,13 @@ def read_plan_file(document: object, source: str) -> PlanFile:
             hint=_REPLAN_HINT,
         )
     try:
+        _check_keys(document, _FILE_KEYS, "the plan")
         steps: dict[ObjectKey, tuple[Any, ...]] = {}
         reach: dict[ObjectKey, Reach] = {}
-        for step in document["steps"]:
+        for number, step in enumerate(document["steps"], start=1):
+            _check_keys(step, _STEP_KEYS, f"step {number}")
             target = step["object"]
+            _check_keys(target, _OBJECT_KEYS, f"the object of step {number}")
             _check_texts(target, ("kind", "namespace", "name"))
             _check_texts(step, ("action", "uid", "resourceVersion"))
             key = ObjectKey(Kind.parse(target["kind"]), target["namespace"], target["name"])
@@ -135,6 +143,13 @@ def read_plan_file(document: object, source: str) -> PlanFile:
         raise InputError(f"{source} is damaged: {error}", hint=_REPLAN_HINT) from None
 
 
+def _check_keys(document: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    """Raises ValueError for a key that ``plan_file`` does not write: somebody may expect it to have an effect."""
+    unknown = sorted(set(document) - known)
+    if unknown:
+        raise ValueError(f"{where} has the unknown key {unknown[0]}")
+
+
 def _check_texts(document: Mapping[str, Any], names: Iterable[str]) -> None:
     """Raises TypeError if a field is not a string."""
     for name in names:
@@ -155,7 +170,8 @@ def _triple(value: Any) -> tuple[str, str, str]:
 
 
 def _check_types(default: Selection | Options, values: Mapping[str, Any], where: str) -> None:
-    """Raises TypeError if a value does not have the type of its field in ``default``."""
+    """Raises TypeError if a value does not have the type of its field in ``default``, ValueError for another field."""
+    _check_keys(values, frozenset(option.name for option in dataclasses.fields(default)), where)
     for name, value in values.items():
         if name == "keys":
             raise TypeError(f"{where}.{name} does not belong in a plan file")

@@ -1,0 +1,105 @@
+"""``gitsnap forget``: remove single samples.
+
+This module must not decide which samples are protected; ``gitsnap.policy.retention`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.documents import sample_document
+from gitsnap.cli.resolve import ArchiveOptions
+from gitsnap.cli.system_user import user_name
+from gitsnap.core.model import Sample
+from gitsnap.core.text import plural
+from gitsnap.format.sample_message import first_line
+from gitsnap.history import samples as history
+from gitsnap.render import render_table
+
+if TYPE_CHECKING:
+    from gitsnap.archive import GitArchive
+
+_Samples = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SAMPLE...",
+        help="The samples, in any form that --sample of other commands accepts.",
+        autocompletion=completion.complete_sample,
+    ),
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which samples would be removed, but remove none.")]
+
+
+def forget(
+    *,
+    names: _Samples,
+    archive: ArchiveOptions,
+    message: options.Message = None,
+    dry_run: _DryRun = False,
+    yes: options.Yes = False,
+    form: options.Output = terminal.Output.TABLE,
+) -> None:
+    """Remove single samples.
+
+    A sample is a tag: the branch keeps the history of the configuration, and the next sample records which samples were
+    removed, when, by whom, and the --message. All samples are removed, or none. Refused are the newest sample, samples
+    marked by `gitsnap keep`, and samples that an unfinished rollback needs. `gitsnap push --prune` removes the samples
+    from the remote.
+
+    Example: gitsnap forget 2023-08-26:05:00:00 2023-08-26:05:20:00 --snapshot hourly --dry-run
+    """
+    from gitsnap.capture import prune
+
+    opened = archive.open_to_write()
+    opened.check_samples()
+    now = datetime.now(UTC)
+    known = opened.samples()
+    chosen = sorted({history.find_sample(known, name, now=now) for name in names}, key=lambda sample: sample.order)
+    prune.check_forgettable(known, chosen, marked=opened.marked())
+    if form is terminal.Output.TABLE:  # the user must see the samples before the question
+        _show_table(chosen)
+    terminal.warn(_lost_undos(known, chosen))
+    if not dry_run:
+        question = f"Remove {plural(len(chosen), 'sample')} from {opened.location}?"
+        terminal.confirm(question, yes=yes, unchanged="nothing was removed")
+        with opened.writer() as writer:
+            prune.forget(writer, chosen, time=now, user=user_name(), message=message or "")
+        terminal.note_finished(f"{plural(len(chosen), 'sample')} removed from {opened.location}")
+    if form is not terminal.Output.TABLE:
+        _print_document(opened, chosen, form, message=message or "", dry_run=dry_run)
+    if dry_run:
+        terminal.say(f"dry run: {plural(len(chosen), 'sample')} would be removed from {opened.location}")
+    else:
+        terminal.say(f"{plural(len(chosen), 'sample')} removed from {opened.location}")
+
+
+def _show_table(chosen: Sequence[Sample]) -> None:
+    rows = [
+        [sample.moment, str(sample.metadata.trigger), str(sample.metadata.objects), first_line(sample.metadata.message)]
+        for sample in chosen
+    ]
+    header, least = ["date", "trigger", "objects", "message"], {"date": terminal.DATE_WIDTH}
+    terminal.print_result(render_table(header, rows, columns=terminal.width(), least=least))
+
+
+def _print_document(
+    archive: GitArchive, chosen: Sequence[Sample], form: terminal.Output, *, message: str, dry_run: bool
+) -> None:
+    document = {"kind": "Forget", "policy": archive.policy, "dryRun": dry_run, "message": message}
+    terminal.print_document({**document, "samples": [sample_document(sample) for sample in chosen]}, form)
+
+
+def _lost_undos(known: Sequence[Sample], chosen: Sequence[Sample]) -> list[str]:
+    """Return a warning for each rollback that cannot be undone without the chosen samples."""
+    from gitsnap.rollback import past_rollbacks
+
+    return [
+        f"without {rollback.before.tag}, `gitsnap undo` cannot undo the rollback to {rollback.record.target}"
+        for rollback in past_rollbacks(known)
+        if rollback.before in chosen and rollback.changed_something
+    ]
