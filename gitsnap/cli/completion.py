@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,12 +50,51 @@ def complete_sample(ctx: typer.Context, incomplete: str) -> list[str]:
     return []
 
 
+def complete_words(*, samples: int, objects: bool) -> Callable[[typer.Context, str], list[str]]:
+    """Return a function that offers samples and objects for positional arguments.
+
+    ``samples``: the number of samples that the command takes. After so many, only objects are offered.
+    """
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        start, dots, rest = incomplete.rpartition("..") if samples == _BOTH_ENDS else ("", "", incomplete)
+        earlier, offered = len(_named_samples(ctx)), list[str]()
+        if earlier < samples:
+            offered = [f"{start}{dots}{name}" for name in complete_sample(ctx, rest)]
+            if samples == _BOTH_ENDS and (earlier or dots or rest) and "live".startswith(rest):
+                offered.append(f"{start}{dots}live")
+        return offered + (complete_object(ctx, incomplete) if objects else [])
+
+    return complete
+
+
+_BOTH_ENDS = 2
+"""The number of samples of a range. Its ends may be joined by two dots, and the newer end may be `live`."""
+
+
+def _named_samples(ctx: typer.Context) -> list[str]:
+    """Return the samples among the positional arguments before the incomplete word."""
+    from gitsnap.history.samples import is_sample_name
+
+    words = ctx.params.get("words") or ()
+    return [word for word in words if is_sample_name(word)]
+
+
 def complete_object(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the objects of the sample as ``KIND/NAMESPACE/NAME`` or ``KIND/NAME``.
 
-    If there are too many objects, kinds or namespaces are offered.
+    The kind is written as the incomplete word writes it: ``cm/``, or in lower case. If there are too many objects,
+    kinds or namespaces are offered.
     """
-    names = {"/".join(part for part in (key.kind.name, key.namespace, key.name) if part) for key in _keys(ctx)}
+    from gitsnap.sveltos.kind_names import is_name_of
+
+    typed, slash, _ = incomplete.partition("/")
+
+    def write(key: ObjectKey) -> str:
+        name = key.kind.name if key.kind.name.startswith(typed) else key.kind.name.lower()
+        return "/".join(part for part in (typed if slash else name, key.namespace, key.name) if part)
+
+    names = {write(key) for key in _keys(ctx) if not slash or is_name_of(typed, key.kind)}
     matching = sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
     if len(matching) <= _MAX_OFFERED:
         return matching
@@ -84,7 +124,8 @@ def _keys(ctx: typer.Context) -> Iterator[ObjectKey]:
     with contextlib.suppress(GitsnapError):
         archive = _archive(ctx)
         if archive is not None:
-            sample = samples.find_sample(archive.samples(), ctx.params.get("sample") or "latest")
+            name = ctx.params.get("sample") or next(iter(_named_samples(ctx)), "latest")
+            sample = samples.find_sample(archive.samples(), name, now=datetime.now(UTC))
             yield from filter(None, map(key_of, archive.tree(sample).files(Area.CONFIGURATION)))
 
 

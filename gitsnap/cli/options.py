@@ -152,8 +152,9 @@ AcceptSecretsChange = Annotated[
 # Samples and differences ----------------------------------------------------------------------------------------------
 
 Sample = Annotated[str, _sample("--sample", _SAMPLE)]
+SampleOrNewest = Annotated[str, _sample("--sample", f"{_SAMPLE} Default: latest.")]
 SampleOrLive = Annotated[str, _sample("--sample", "Sample. Default: the live cluster.")]
-ExpectedSample = Annotated[str, _sample("--sample", "Sample to compare the live cluster with.")]
+ExpectedSample = Annotated[str, _sample("--sample", "Sample to compare the live cluster with. Default: latest.")]
 RawDiff = Annotated[bool, typer.Option("--raw-diff", help="Show the lines that changed.")]
 Decrypt = Annotated[
     bool, typer.Option("--decrypt", help="With --raw-diff: show the values of Secrets and of sensitive fields.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gitsnap.core.ports import Cluster
     from gitsnap.policy.snapshot import Policy
     from gitsnap.secrets.age import Keeper
+    from gitsnap.sveltos.kind_names import KindNames
 
 _DEFAULT_POLICY = "manual"
 _NONE = ["none"]
@@ -32,10 +34,14 @@ class PolicyOptions:
 
     def policy(self, name: str, cluster: Cluster, *, require_complete: bool) -> Policy:
         """Return the policy of that name with the values of the options. Raises InputError, UsageError."""
+        from gitsnap.cluster.definitions import list_definitions
+        from gitsnap.sveltos.kind_names import KindNames
+
         policy = find_policy(name, self.file, cluster)
         policy = replace_secrets(policy, self.secrets_mode, self.recipient or [])
-        policy = _replace_resources(policy, self.resources or [])
-        policy = _replace_sensitive_fields(policy, self.sensitive_fields or [])
+        names = KindNames(read_definitions=partial(list_definitions, cluster))
+        policy = _replace_resources(policy, self.resources or [], names)
+        policy = _replace_sensitive_fields(policy, self.sensitive_fields or [], names)
         return replace(policy, require_complete=policy.require_complete or require_complete)
 
 
@@ -102,21 +108,21 @@ def say_new_identity(keeper: Keeper | None) -> None:
         )
 
 
-def _replace_resources(policy: Policy, selectors: list[str]) -> Policy:
+def _replace_resources(policy: Policy, selectors: list[str], names: KindNames) -> Policy:
     from gitsnap.policy import resources
 
     if not selectors:
         return policy
-    parsed = () if selectors == _NONE else tuple(sorted({resources.parse(selector) for selector in selectors}))
+    parsed = () if selectors == _NONE else tuple(sorted({resources.parse(selector, names) for selector in selectors}))
     return replace(policy, resources=parsed, resources_set=True)
 
 
-def _replace_sensitive_fields(policy: Policy, fields: list[str]) -> Policy:
+def _replace_sensitive_fields(policy: Policy, fields: list[str], names: KindNames) -> Policy:
     from gitsnap.policy import sensitive_fields
 
     if not fields:
         return policy
-    parsed = () if fields == _NONE else tuple(sorted({sensitive_fields.parse(field) for field in fields}))
+    parsed = () if fields == _NONE else tuple(sorted({sensitive_fields.parse(field, names) for field in fields}))
     sensitive_fields.check(parsed, "--sensitive-field")
     return replace(policy, sensitive_fields=parsed, sensitive_fields_set=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,8 @@ class SelectionOptions:
     selector: options.Selector = ""
     with_references: options.WithReferences = False
 
-    def selection(self) -> Selection:
-        """Return the selection for a plan."""
+    def selection(self, objects: Sequence[str] = ()) -> Selection:
+        """Return the selection for a plan. ``objects`` are selected in addition, like those of --resource."""
         from gitsnap.rollback.plan import Selection
 
         return Selection(
@@ -37,7 +38,7 @@ class SelectionOptions:
             profiles=tuple(self.profile or ()),
             classifiers=tuple(self.classifier or ()),
             rolerequests=tuple(self.rolerequest or ()),
-            resources=tuple(self.resource or ()),
+            resources=(*(self.resource or ()), *objects),
             excepted=tuple(self.excepted or ()),
             labels=self.selector,
             with_references=self.with_references,

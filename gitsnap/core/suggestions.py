@@ -14,11 +14,17 @@ def nearest(text: str, names: Iterable[str], *, none: str) -> str:
     ``none``: the sentence to return if ``names`` is empty.
     """
     candidates = sorted(set(names))
-    by_lower_case = {name.lower(): name for name in candidates}
-    close = difflib.get_close_matches(text.lower(), by_lower_case, n=_MOST, cutoff=0.5)
+    close = closest(text, candidates)
     if close:
-        return f"The nearest names: {', '.join(by_lower_case[name] for name in close)}."
+        return f"The nearest names: {', '.join(close)}."
     if not candidates:
         return none
     more = f" and {len(candidates) - _MOST} more" if len(candidates) > _MOST else ""
     return f"Existing names: {', '.join(candidates[:_MOST])}{more}."
+
+
+def closest(text: str, names: Iterable[str]) -> list[str]:
+    """The names that are similar to ``text``, the most similar one first; at most five."""
+    by_lower_case = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(text.lower(), by_lower_case, n=_MOST, cutoff=0.5)
+    return [by_lower_case[name] for name in close]

@@ -82,13 +82,13 @@ class _Stage:
     def roll_back(self) -> None:
         """Plan and run the rollback to the first sample, and show that nothing differs from this sample."""
         self.tell("Roll back to the previous sample: first a dry run, then the rollback.")
-        self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --dry-run")
-        self._gitsnap("rollback --storage archive --from-dir cluster --sample latest~1 --yes")
+        self._gitsnap("rollback latest~1 --storage archive --from-dir cluster --dry-run")
+        self._gitsnap("rollback latest~1 --storage archive --from-dir cluster --yes")
         self._report(content=1)  # Sveltos reports the same hash as for the first sample
         time.sleep(1.1)
         self._gitsnap("capture --snapshot hourly --storage archive --from-dir cluster")
         self.tell("The cluster has the configuration of the first sample again.")
-        self._gitsnap("diff --storage archive --from-sample latest~4 --to-sample latest")
+        self._gitsnap("diff latest~4 latest --storage archive")
         self._gitsnap("list --storage archive --wide")
         self._run("git -C archive/hourly log --oneline", ["git", "-C", "archive/hourly", "log", "--oneline"])
 

@@ -15,12 +15,12 @@ from typing import Protocol
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
 from gitsnap.core.model import Area, BlobId, CommitId, JsonObject, Kind, ObjectKey, Sample
 from gitsnap.core.objects import changed_fields
-from gitsnap.core.ports import LoggedCommit, LoggedFile, Tree
+from gitsnap.core.ports import Archive, LoggedCommit, LoggedFile, Tree
 from gitsnap.core.text import join_names
 from gitsnap.diff.changes import MAX_NAMED, Change
 from gitsnap.diff.rows import ObjectActions
-from gitsnap.format import decode_object, path_of
-from gitsnap.sveltos import kinds
+from gitsnap.format import decode_object, kind_folder, path_of
+from gitsnap.sveltos.kind_names import KindNames, is_name_of, kinds_of_tree, known_namespaced, possible_singulars
 
 NO_OBJECT = "one side of the file is not a Kubernetes object"
 
@@ -49,20 +49,26 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPattern:
-    """The objects of a change log. Empty fields match everything."""
+    """A kind or an object of a change log. Empty fields match everything."""
 
     kind: str = ""
+    """The kind as the user wrote it."""
     namespace: str = ""
     name: str = ""
+    meaning: Kind | None = None
+    """The kind that ``kind`` names; None if it is not known, since the archive may have had it once."""
 
     @classmethod
-    def parse(cls, reference: str) -> ObjectPattern:
-        """Parse ``KIND``, ``KIND/NAME`` or ``KIND/NAMESPACE/NAME``; ``""`` is everything. Raises UsageError."""
-        parts = reference.split("/") if reference else []
+    def parse(cls, reference: str, names: KindNames) -> ObjectPattern:
+        """Parse ``KIND``, ``KIND/NAME`` or ``KIND/NAMESPACE/NAME``.
+
+        ``names``: the kinds of the newest sample. Raises UsageError for any other form, or for an ambiguous kind.
+        """
+        parts = reference.split("/")
         if len(parts) > 3 or not all(parts):
             raise UsageError(f"{reference!r} is not a kind or object; write KIND, KIND/NAME or KIND/NAMESPACE/NAME")
         namespace = parts[1] if len(parts) == 3 else ""
-        return cls(parts[0] if parts else "", namespace, parts[-1] if len(parts) > 1 else "")
+        return cls(parts[0], namespace, parts[-1] if len(parts) > 1 else "", names.kind_named(parts[0]))
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
@@ -72,19 +78,27 @@ class ObjectPattern:
         root = str(Area.CONFIGURATION)
         if not self.kind:
             return [root]
-        rows = [row for row in kinds.KINDS if kinds.is_name_of(self.kind, row.kind)]
-        if rows and self.name and all(self.namespace or not row.namespaced for row in rows):
-            keys = [ObjectKey(row.kind, self.namespace if row.namespaced else "", self.name) for row in rows]
-            return [f":(literal){root}/{path_of(key)}" for key in keys]
-        if rows:
-            return [f":(glob){root}/*/{row.kind}/**" for row in rows]
-        return [f":(glob,icase){root}/*/{self.kind}/**", f":(glob,icase){root}/*/{self.kind}.*/**"]
+        if self.meaning is None:
+            names = sorted(possible_singulars(self.kind))
+            return [f":(glob,icase){root}/*/{name}{group}/**" for name in names for group in ("", ".*")]
+        namespaced = known_namespaced(self.meaning)
+        if self.name and (self.namespace or namespaced is False) and namespaced is not None:
+            key = ObjectKey(self.meaning, self.namespace if namespaced else "", self.name)
+            return [f":(literal){root}/{path_of(key)}"]
+        return [f":(glob){root}/*/{kind_folder(self.meaning)}/**"]
 
     def matches(self, key: ObjectKey) -> bool:
-        """Return whether namespace and name of an object match exactly. The kind is matched by ``pathspecs``."""
-        if self.name and key.name != self.name:
-            return False
-        return not self.namespace or key.namespace == self.namespace
+        """Return whether kind, namespace and name of an object match."""
+        of_kind = (
+            not self.kind or key.kind == self.meaning or (self.meaning is None and is_name_of(self.kind, key.kind))
+        )
+        return of_kind and self.name in ("", key.name) and self.namespace in ("", key.namespace)
+
+
+def newest_kinds(archive: Archive) -> KindNames:
+    """Return the kinds of the newest sample of an archive, with its CustomResourceDefinitions."""
+    samples = archive.samples()
+    return KindNames.of_tree(archive.tree(samples[-1])) if samples else KindNames()
 
 
 class CommitHistory(Protocol):
@@ -112,7 +126,7 @@ ActionFinder = Callable[[Tree, Tree, Sequence[Change]], ObjectActions]
 
 def read_entries(
     archive: CommitHistory,
-    pattern: ObjectPattern,
+    patterns: Sequence[ObjectPattern],
     find_actions: ActionFinder,
     *,
     since: datetime | None = None,
@@ -120,17 +134,19 @@ def read_entries(
 ) -> Iterator[LogEntry]:
     """Yield the changes of the objects that match a pattern, newest first; by path within a commit.
 
+    Without patterns, the changes of all objects.
+
     ``since`` and ``until`` limit the time of the sample. If retention removed the sample, the time in the commit
     counts. A commit that somebody else made has no such time and is left out if there is a limit. Such a commit may
     replace an object by any other file: then one side of the change is not an object.
     """
     first_samples = archive.first_samples()
-    for commit in archive.log(pattern.pathspecs()):
+    for commit in archive.log(_pathspecs(patterns)):
         sample = first_samples.get(commit.id)
         time = sample.time if sample else commit.time
         if not is_within(time, since, until):
             continue
-        changes = list(_changes(archive, commit, pattern))
+        changes = list(_changes(archive, commit, patterns))
         actions = _actions(archive, commit, [change for _, change in changes], find_actions)
         for file, change in changes:
             if change.before and change.after:
@@ -171,9 +187,9 @@ def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> 
     """Raise NotFoundError if the pattern is a kind that no sample can contain. ``newest``: the newest sample."""
     if not pattern.kind or pattern.name:
         return
-    captured = {Kind.parse(path.split("/")[1]) for path in newest.files(Area.CONFIGURATION) if path.count("/") == 2}
+    captured = kinds_of_tree(newest)
     known = {*captured, *newest.info.kinds, *(selector.kind for selector in newest.info.resources)}
-    if any(kinds.is_name_of(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
+    if pattern.meaning in known or any(is_name_of(pattern.kind, kind) for kind in known) or _ever_had(archive, pattern):
         return
     names = difflib.get_close_matches(pattern.kind, {kind.name for kind in known}, n=MAX_SUGGESTIONS)
     raise NotFoundError(
@@ -183,18 +199,22 @@ def check_kind(archive: CommitHistory, pattern: ObjectPattern, newest: Tree) -> 
 
 
 def _ever_had(archive: CommitHistory, pattern: ObjectPattern) -> bool:
-    return any(any(_changes(archive, commit, pattern)) for commit in archive.log(pattern.pathspecs()))
+    return any(any(_changes(archive, commit, [pattern])) for commit in archive.log(pattern.pathspecs()))
+
+
+def _pathspecs(patterns: Sequence[ObjectPattern]) -> list[str]:
+    return [pathspec for pattern in patterns for pathspec in pattern.pathspecs()] or [str(Area.CONFIGURATION)]
 
 
 def _changes(
-    archive: CommitHistory, commit: LoggedCommit, pattern: ObjectPattern
+    archive: CommitHistory, commit: LoggedCommit, patterns: Sequence[ObjectPattern]
 ) -> Iterator[tuple[LoggedFile, Change]]:
     """Yield the changes of a commit to the objects that match a pattern, by path."""
     for file in sorted(commit.files, key=lambda file: file.path):
         before, after = (_read_object(archive, blob, file.path) for blob in (file.before, file.after))
         if before or after:
             change = Change(ObjectKey.of(after or before or {}), before, after)
-            if pattern.matches(change.key):
+            if not patterns or any(pattern.matches(change.key) for pattern in patterns):
                 yield file, change
 
 

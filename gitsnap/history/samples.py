@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from gitsnap.core.suggestions import nearest
 from gitsnap.core.text import plural
 from gitsnap.format import decode_object, file_of
 from gitsnap.history.relative_times import FORMS, to_absolute
-from gitsnap.sveltos.kinds import is_name_of
+from gitsnap.sveltos.kind_names import KindNames, kinds_of_tree
 
 if TYPE_CHECKING:
     from gitsnap.core.ports import Tree  # loading the ports takes as long as finding a sample
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LATEST = re.compile(r"latest(?:~(\d+))?\Z")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T: ](\d\d)(?:[:-](\d\d)(?:[:-](\d\d))?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
 _SAMPLE_NAME = re.compile(r"(\d{4}-\d\d-\d\d)[T:](\d\d)[-:](\d\d)[-:](\d\d)Z?(?:-\d+)?\Z")
+_DATE = re.compile(r"\d{4}-\d\d?(?:-|\Z)")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _MAX_SUGGESTIONS = 3
 
@@ -89,6 +90,27 @@ def find_sample(samples: Sequence[Sample], name: str, *, now: datetime | None = 
         return _find_by_moment(samples, name, match)
     _check_newest(samples, name)
     raise NotFoundError(f"there is no sample {name}", hint=_newest_names(samples))
+
+
+def is_sample_name(word: str) -> bool:
+    """Return whether a word has the form of a name that find_sample accepts, or nearly so, and not that of an object.
+
+    The last part of a tag is a time with capitals, and the other parts have none: no kind that is written with capitals
+    and no name of a ConfigMap, Secret or custom resource looks like a tag.
+    """
+    if ".." in word:
+        return False
+    if word.startswith("@") or word.partition("~")[0] == "latest" or _COMMIT.match(word):
+        return True
+    branch, _, name = word.rpartition("/")
+    if branch:
+        return branch == branch.lower() and _SAMPLE_NAME.fullmatch(name) is not None
+    return _DATE.match(word) is not None
+
+
+def is_moment(word: str) -> bool:
+    """Return whether a word is a time that ``@`` may precede, such as ``2h``."""
+    return _MOMENT.match(to_absolute(word, datetime(2000, 1, 2, tzinfo=UTC))) is not None
 
 
 def sample_before(samples: Sequence[Sample], sample: Sample) -> Sample:
@@ -209,9 +231,9 @@ class SampleObject:
 
 
 def list_objects(
-    tree: Tree, *, namespaces: Sequence[str] = (), kind: str = "", name: str = ""
+    tree: Tree, *, namespaces: Sequence[str] = (), kinds: Collection[Kind] | None = None, name: str = ""
 ) -> Iterator[SampleObject]:
-    """Yield the objects of a sample by path, limited to namespaces, a kind (in any case, or plural) and a name.
+    """Yield the objects of a sample by path, limited to namespaces, kinds (None for all) and a name.
 
     Raises ArchiveError for a file that is not an object.
     """
@@ -219,7 +241,7 @@ def list_objects(
     for path, blob in tree.files(Area.CONFIGURATION).items():
         if file_name and not path.endswith(f"/{file_name}"):
             continue
-        if kind and not is_name_of(kind, _kind_at(path)):
+        if kinds is not None and _kind_at(path) not in kinds:
             continue
         document: JsonObject = decode_object(tree.read(blob), f"{Area.CONFIGURATION}/{path}")
         key = ObjectKey.of(document)
@@ -239,39 +261,56 @@ def _kind_at(path: str) -> Kind:
     return Kind.parse(parts[1])
 
 
-def find_object(tree: Tree, reference: str) -> SampleObject:
-    """Return the object that ``KIND[/NAMESPACE]/NAME`` names.
+def find_object(tree: Tree, reference: str, *, namespaces: Sequence[str] = ()) -> SampleObject:
+    """Return the object that ``KIND[/NAMESPACE]/NAME`` names. The kind is any word that KindNames accepts.
 
-    Raises UsageError for any other form, and NotFoundError with suggestions if no object or several objects match.
+    ``namespaces`` limit a reference without a namespace; objects without a namespace are not limited. Raises UsageError
+    for any other form, and NotFoundError with suggestions if no object or several objects match.
     """
     parts = reference.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise UsageError(f"{reference!r} is not an object; write KIND/NAME or KIND/NAMESPACE/NAME")
-    kind, name, namespaces = parts[0], parts[-1], parts[1:-1]
-    matching = list(list_objects(tree, namespaces=namespaces, kind=kind, name=name))
+    word, name, own_namespace = parts[0], parts[-1], parts[1:-1]
+    if namespaces and own_namespace and own_namespace[0] not in namespaces:
+        raise UsageError(f"{reference} is outside --namespace {', '.join(namespaces)}")
+    within = {*own_namespace} or {*namespaces, ""}
+    names = KindNames.of_tree(tree)
+    kinds = names.kinds_named(word)
+    of_name = list_objects(tree, kinds=kinds, name=name)
+    matching = [held for held in of_name if not (own_namespace or namespaces) or held.key.namespace in within]
     if len(matching) == 1:
         return matching[0]
     if matching:
-        keys = ", ".join(str(candidate.key) for candidate in matching)
-        raise NotFoundError(f"{reference} is ambiguous: {keys}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
-    _check_not_missing(tree, reference)
-    of_kind = [candidate.key for candidate in list_objects(tree, kind=kind)]
+        written = ", ".join(map(_written, sorted(held.key for held in matching)))
+        raise NotFoundError(f"{reference} is ambiguous: {written}", hint="Write KIND/NAMESPACE/NAME, or KIND.GROUP.")
+    _check_not_missing(tree, reference, kinds)
+    of_kind = [held.key for held in list_objects(tree, kinds=kinds)]
     if not of_kind:
-        known = sorted({str(_kind_at(path)) for path in tree.files(Area.CONFIGURATION)})
-        raise NotFoundError(f"the sample has no {reference}", hint=f"Its kinds: {', '.join(known)}")
-    names = ("/".join([*([key.namespace] if namespaces and key.namespace else []), key.name]) for key in of_kind)
-    raise NotFoundError(f"the sample has no {reference}", hint=nearest("/".join([*namespaces, name]), names, none=""))
+        raise NotFoundError(f"the sample has no {reference}", hint=_kinds_hint(tree, names, word, kinds))
+    similar = (key.namespaced_name if own_namespace else key.name for key in of_kind)
+    hint = nearest("/".join([*own_namespace, name]), similar, none="")
+    raise NotFoundError(f"the sample has no {reference}", hint=hint)
 
 
-def _check_not_missing(tree: Tree, reference: str) -> None:
+def _written(key: ObjectKey) -> str:
+    """Return an object as a user may name it, ``ConfigMap/default/database``."""
+    return f"{key.kind}/{key.namespaced_name}"
+
+
+def _kinds_hint(tree: Tree, names: KindNames, word: str, kinds: Collection[Kind]) -> str:
+    """Return the hint for a kind of which the sample has no object. ``kinds``: the kinds that the word names."""
+    listed = f"Its kinds: {', '.join(sorted(map(str, kinds_of_tree(tree))))}"
+    if kinds:
+        return f"{listed}. It has no object of the kind {' or '.join(sorted(map(str, kinds)))}."
+    close = names.closest(word)
+    return f"{listed}. The nearest kinds: {', '.join(close)}." if close else listed
+
+
+def _check_not_missing(tree: Tree, reference: str, kinds: Collection[Kind]) -> None:
     """Raise NotFoundError for an object that the capture could not read: it may have existed."""
-    kind, *namespaces, name = reference.split("/")
+    _, *namespaces, name = reference.split("/")
     for incomplete in tree.incomplete:
-        is_named = (
-            kind in (incomplete.kind.name, str(incomplete.kind))
-            and namespaces in ([], [incomplete.namespace])
-            and name == incomplete.name
-        )
+        is_named = incomplete.kind in kinds and namespaces in ([], [incomplete.namespace]) and name == incomplete.name
         if is_named and incomplete.substitute is Substitute.MISSING:
             raise NotFoundError(
                 f"the capture could not read {incomplete} ({incomplete.reason}): its content is unknown",

@@ -13,6 +13,7 @@ from gitsnap.core.errors import InputError
 from gitsnap.core.model import Kind, ResourceSelector
 from gitsnap.kube.server_fields import NEVER_CONFIGURATION
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.kind_names import KindNames
 
 _GROUP = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)?")
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -79,10 +80,30 @@ def canonical(selector: ResourceSelector) -> ResourceSelector:
     )
 
 
-def parse(text: str) -> ResourceSelector:
+def parse_kind(word: str, names: KindNames, source: str) -> Kind:
+    """The kind that a word of the command line names.
+
+    An unknown kind is accepted if it is written with its group, as ``Widget.example.com``: it may be installed later.
+    Raises InputError for any other unknown kind, UsageError for an ambiguous one; ``source`` names it in messages.
+    """
+    kind = names.kind_named(word)
+    if kind is not None:
+        return kind
+    written = Kind.parse(word)
+    if written.group and _KIND.fullmatch(written.name):
+        return written
+    nearest = ", ".join(names.closest(word))
+    raise InputError(
+        f"{source}: kind: {_quote(word)} is not a kind such as Deployment",
+        hint=f"The nearest kinds: {nearest}." if nearest else "A kind that gitsnap does not know needs its group.",
+    )
+
+
+def parse(text: str, names: KindNames) -> ResourceSelector:
     """Parse a selector of the command line: ``KIND[.GROUP] [in NAMESPACES] [with LABELS]``.
 
-    Namespaces are separated by commas; ``!`` before a namespace excludes it. Raises InputError.
+    Namespaces are separated by commas; ``!`` before a namespace excludes it. ``names`` explain the kind. Raises
+    InputError, and UsageError for an ambiguous kind.
     """
     match = _ENTRY.fullmatch(text.strip())
     if match is None:
@@ -92,7 +113,7 @@ def parse(text: str) -> ResourceSelector:
         )
     namespaces = [glob for glob in (match["namespaces"] or "").split(",") if glob]
     selector = ResourceSelector(
-        Kind.parse(match["kind"]),
+        parse_kind(match["kind"], names, f"--resources {text!r}"),
         tuple(glob for glob in namespaces if not glob.startswith("!")),
         (match["labels"] or "").strip(),
         tuple(glob[1:] for glob in namespaces if glob.startswith("!")),

@@ -13,7 +13,9 @@ from gitsnap.core.errors import InputError
 from gitsnap.core.model import Kind, SensitiveField
 from gitsnap.format.masking import ANY, steps_of
 from gitsnap.kube.server_fields import CORE_KINDS, NEVER_CONFIGURATION
+from gitsnap.policy.resources import parse_kind
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.kind_names import KindNames
 from gitsnap.sveltos.matching import SELECTOR_PATHS
 from gitsnap.sveltos.references import REFERENCE_PATHS
 
@@ -77,10 +79,13 @@ def _read_by_gitsnap(kind: Kind) -> Iterator[str]:
         yield _UNQUOTED_KEY.sub(r'["\1"]', row.path)
 
 
-def parse(text: str) -> SensitiveField:
-    """Parse a field of the command line: ``KIND[.GROUP] PATH``. Raises InputError."""
+def parse(text: str, names: KindNames) -> SensitiveField:
+    """Parse a field of the command line: ``KIND[.GROUP] PATH``. ``names`` explain the kind.
+
+    Raises InputError, and UsageError for an ambiguous kind.
+    """
     kind, _, path = text.strip().partition(" ")
-    field = SensitiveField(Kind.parse(kind), path.strip())
+    field = SensitiveField(parse_kind(kind, names, f"--sensitive-field {text!r}"), path.strip())
     check([field], f"--sensitive-field {text!r}")
     return field
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
+from gitsnap.cluster.definitions import list_definitions
 from gitsnap.core.errors import WrongClusterError
 from gitsnap.core.model import ClusterInfo, JsonObject, ObjectKey, Sample
 from gitsnap.core.ports import Cluster, SecretsKeeper, Tree
@@ -28,6 +30,7 @@ from gitsnap.rollback.plan import (
 from gitsnap.rollback.sample_objects import SampleObjects
 from gitsnap.rollback.selected_objects import select_objects
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.kind_names import KindNames, definitions_of_tree
 
 
 def prepare(
@@ -49,11 +52,20 @@ def prepare(
     """
     check_identity(cluster.info(), expected_cluster)
     objects = SampleObjects(tree, keeper)
+    selection = selection.with_kinds_named(_kind_names(cluster, objects))
     selected, notes = select_objects(cluster, objects, selection, prune=options.prune)
     plan = plan_objects(cluster, objects, PlanRequest(sample, selection, options, selected))
     if sample.metadata.cluster != plan.cluster.uid:
         notes = (f"the sample is from another cluster: {sample.metadata.cluster}", *notes)
     return replace(plan, notes=notes)
+
+
+def _kind_names(cluster: Cluster, objects: SampleObjects) -> KindNames:
+    """The kinds of the sample, and the CustomResourceDefinitions of the sample and of the cluster."""
+    return KindNames(
+        frozenset(key.kind for key in objects.keys),
+        lambda: chain(definitions_of_tree(objects.tree), list_definitions(cluster)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def rollback_to_undo(samples: Sequence[Sample], of: str = "") -> PastRollback:
         if not changed:
             raise NotFoundError(
                 "there is no rollback to undo in this archive",
-                hint="`gitsnap list --wide` shows the samples; `gitsnap rollback --sample SAMPLE` rolls back to one.",
+                hint="`gitsnap list --wide` shows the samples; `gitsnap rollback SAMPLE` rolls back to one.",
             )
         return changed[-1]
     named = [rollback for rollback in rollbacks if of in _names(rollback.before)]

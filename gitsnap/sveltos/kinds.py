@@ -43,6 +43,8 @@ class SveltosKind:
     """API versions that gitsnap understands, the preferred one first."""
     status: bool = True
     """Whether ``status`` is a subresource."""
+    short_names: tuple[str, ...] = ()
+    """The abbreviations in the CustomResourceDefinition, which kubectl accepts."""
     since: str = ""
     """The first release of Sveltos that has the kind; ``""`` for a release before 0.33."""
 
@@ -85,6 +87,11 @@ ADDON_CONTROLLER = "addon-controller"
 """The Deployment in that namespace whose flags name ConfigMaps that apply to every profile."""
 
 
+def _source(kind: Kind, plural: str, *short_names: str) -> SveltosKind:
+    versions = ("v1", "v1beta2")
+    return SveltosKind(kind, plural, namespaced=True, role=Role.SOURCE, versions=versions, short_names=short_names)
+
+
 def _generated(group: str, name: str, plural: str, *, namespaced: bool = True, since: str = "") -> SveltosKind:
     return SveltosKind(Kind(group, name), plural, namespaced, Role.GENERATED, since=since)
 
@@ -99,7 +106,14 @@ KINDS: tuple[SveltosKind, ...] = (
         since="1.12.0",
     ),
     SveltosKind(SVELTOS_CLUSTER, "sveltosclusters", namespaced=True, role=Role.CLUSTER),
-    SveltosKind(CAPI_CLUSTER, "clusters", namespaced=True, role=Role.CLUSTER, versions=("v1beta2", "v1beta1")),
+    SveltosKind(
+        CAPI_CLUSTER,
+        "clusters",
+        namespaced=True,
+        role=Role.CLUSTER,
+        versions=("v1beta2", "v1beta1"),
+        short_names=("cl",),
+    ),
     SveltosKind(CLUSTER_SET, "clustersets", namespaced=False, role=Role.USER, since="0.33"),
     SveltosKind(SET, "sets", namespaced=True, role=Role.USER, since="0.33"),
     SveltosKind(CLUSTER_PROFILE, "clusterprofiles", namespaced=False, role=Role.USER),
@@ -116,9 +130,9 @@ KINDS: tuple[SveltosKind, ...] = (
     SveltosKind(CLUSTER_SUMMARY, "clustersummaries", namespaced=True, role=Role.INVENTORY),
     SveltosKind(CONFIG_MAP, "configmaps", namespaced=True, role=Role.REFERENCED, versions=("v1",), status=False),
     SveltosKind(SECRET, "secrets", namespaced=True, role=Role.REFERENCED, versions=("v1",), status=False),
-    SveltosKind(GIT_REPOSITORY, "gitrepositories", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
-    SveltosKind(OCI_REPOSITORY, "ocirepositories", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
-    SveltosKind(BUCKET, "buckets", namespaced=True, role=Role.SOURCE, versions=("v1", "v1beta2")),
+    _source(GIT_REPOSITORY, "gitrepositories", "gitrepo"),
+    _source(OCI_REPOSITORY, "ocirepositories", "ocirepo"),
+    _source(BUCKET, "buckets"),
     _generated(CONFIG_GROUP, "ClusterReport", "clusterreports"),
     _generated(LIB_GROUP, "ClassifierReport", "classifierreports"),
     _generated(LIB_GROUP, "ManagementClusterClassifierReport", "managementclusterclassifierreports", since="1.12.0"),
@@ -173,23 +187,3 @@ def is_namespaced(kind: Kind) -> bool:
     """Whether a kind is namespaced. A kind without a row counts as namespaced."""
     row = BY_KIND.get(kind)
     return row is None or row.namespaced
-
-
-def is_name_of(word: str, kind: Kind) -> bool:
-    """Whether a user's word names this kind: singular or plural, in any case, with or without the group."""
-    return word.lower() in names_of(kind)
-
-
-def names_of(kind: Kind) -> frozenset[str]:
-    """The names that a user may give a kind, in lower case: singular and plural, with and without the group."""
-    row = BY_KIND.get(kind)
-    singular = kind.name.lower()
-    plural = row.plural if row else _plural(singular)
-    return frozenset({singular, plural, f"{singular}.{kind.group}", f"{plural}.{kind.group}"})
-
-
-def _plural(singular: str) -> str:
-    """The resource name of a kind by the API convention: ``networkpolicies``, ``ingresses``, ``deployments``."""
-    if singular.endswith("y") and singular[-2:-1] not in "aeiou":
-        return f"{singular[:-1]}ies"
-    return f"{singular}es" if singular.endswith(("s", "x", "ch", "sh")) else f"{singular}s"

@@ -73,6 +73,31 @@ def test_kinds_and_names(place: Path) -> None:
     assert _offered(place, "gitsnap rollback --snapshot hourly --clusterprofile ") == ["base"]
 
 
+def test_arguments(place: Path) -> None:
+    """Samples are offered until the command has enough, and objects of the sample, with the kind as it is written."""
+    name = _offered(place, "gitsnap diff --snapshot hourly --from-sample ")[1]
+
+    assert _offered(place, "gitsnap diff --snapshot hourly ") == ["latest", name]
+    assert _offered(place, "gitsnap diff --snapshot hourly latest ") == ["latest", name, "live"]
+    assert _offered(place, "gitsnap diff --snapshot hourly latest latest ") == []
+    assert _offered(place, "gitsnap diff --snapshot hourly latest..l") == ["latest..latest", "latest..live"]
+    assert _offered(place, "gitsnap snapshot diff --snapshot hourly la") == ["latest"]
+    objects = ["ClusterProfile/", "ConfigMap/", "SveltosCluster/"]
+    for command in ("show", "rollback"):
+        assert _offered(place, f"gitsnap {command} --snapshot hourly ") == ["latest", name, *objects]
+        assert _offered(place, f"gitsnap {command} --snapshot hourly {name} ") == objects
+        assert _offered(place, f"gitsnap {command} --snapshot hourly latest ConfigMap/t") == ["ConfigMap/team/shared"]
+        assert _offered(place, f"gitsnap {command} --snapshot hourly cm/t") == ["cm/team/shared"]
+        assert _offered(place, f"gitsnap {command} --snapshot hourly clusterp") == ["clusterprofile/base"]
+    for command in ("drift", "addons", "undo"):
+        assert _offered(place, f"gitsnap {command} --snapshot hourly l") == ["latest"]
+        assert _offered(place, f"gitsnap {command} --snapshot hourly latest l") == []
+    assert _offered(place, "gitsnap keep --snapshot hourly latest l") == ["latest"]
+    assert _offered(place, "gitsnap log --snapshot hourly l") == []
+    assert _offered(place, "gitsnap log --snapshot hourly cm ConfigMap/t") == ["ConfigMap/team/shared"]
+    assert _offered(place, "gitsnap show --snapshot hourly 1999-01-01 Conf") == []
+
+
 def test_no_words_to_offer(place: Path, tmp_path: Path) -> None:
     """Without an archive, with several, with a URL or without the sample nothing is offered, and no network is used."""
     assert _offered(tmp_path, "gitsnap diff --from-sample ") == []
@@ -97,6 +122,10 @@ def test_protocol_of_zsh(place: Path) -> None:
     escaped = date.replace(":", r"\\:")
     offered = _protocol(place, "zsh", f"gitsnap show --snapshot hourly --sample {date[:12]}")
     assert offered == [f"""_arguments '*: :(("{escaped}"))'"""]
+    assert _protocol(place, "zsh", "gitsnap show --snapshot hourly latest cm/t") == [
+        """_arguments '*: :(("cm/team/shared"))'"""
+    ]
+    assert _protocol(place, "zsh", "gitsnap diff --snapshot hourly latest li") == ["""_arguments '*: :(("live"))'"""]
     assert _protocol(place, "zsh", "gitsnap list --storage h") == ["_files"]
     assert "[in NAMESPACES]" in _protocol(place, "zsh", "gitsnap capture --resource")[0]
 
@@ -106,6 +135,8 @@ def test_protocol_of_fish(place: Path) -> None:
     line = "gitsnap log --snapshot hourly ConfigMap/"
     assert _protocol(place, "fish", line, action="get-args") == ["ConfigMap/default/", "ConfigMap/team/"]
     assert _protocol(place, "fish", line, action="is-args") == []
+    shown = _protocol(place, "fish", "gitsnap rollback --snapshot hourly latest cm/", action="get-args")
+    assert shown == ["cm/default/", "cm/team/"]
     assert _protocol(place, "fish", "gitsnap list --storage h", code=1, action="is-args") == []
     for name in ("rollback --sample", "capture --resources"):
         (described,) = _protocol(place, "fish", f"gitsnap {name}", action="get-args")
@@ -191,6 +222,8 @@ def test_fish_itself(place: Path, tmp_path: Path, name: str) -> None:
     [
         ("gitsnap show --snapshot hourly ConfigMap/t", "ConfigMap/team/shared "),
         ("kubectl-gitsnap rollback --snapshot hourly --into", "--into-cluster "),
+        ("gitsnap show --snapshot hourly latest cm/t", "cm/team/shared "),
+        ("gitsnap diff --snapshot hourly latest li", "live "),
         ("gitsnap list --storage cl", "cluster/"),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import ObjectKey
 from gitsnap.history.changelog import ObjectPattern
-from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP
+from gitsnap.sveltos.kind_names import KindNames
+from gitsnap.sveltos.kinds import CLUSTER_PROFILE, CONFIG_MAP, SECRET
 from tests.support.commands import gitsnap
 
 _PROFILE = """apiVersion: config.projectsveltos.io/v1beta1
@@ -232,17 +233,23 @@ def test_a_commit_by_hand_is_shown_as_such(place: Path) -> None:
 
 def test_patterns_become_literal_paths() -> None:
     """A literal path lets git use its changed-path filters, which is fastest."""
-    assert ObjectPattern.parse("ClusterProfile/a").pathspecs() == [
+
+    def parse(reference: str) -> ObjectPattern:
+        return ObjectPattern.parse(reference, KindNames())
+
+    assert parse("ClusterProfile/a").pathspecs() == [
         ":(literal)configuration/_cluster/ClusterProfile.config.projectsveltos.io/a.yaml"
     ]
-    assert ObjectPattern.parse("cm/default/a").pathspecs()[0].startswith(":(glob,icase)")
-    assert ObjectPattern.parse("ConfigMap/default/a*b").pathspecs() == [
-        ":(literal)configuration/default/ConfigMap/a%2Ab.yaml"
-    ]
-    assert ObjectPattern.parse("").pathspecs() == ["configuration"]
-    assert ObjectPattern.parse("ConfigMap/x/a").matches(ObjectKey(CONFIG_MAP, "x", "a"))
-    with pytest.raises(UsageError):
-        ObjectPattern.parse("a//b")
+    assert parse("deploy/shop/a").pathspecs() == [":(literal)configuration/shop/Deployment.apps/a.yaml"]
+    assert parse("cm/default/a*b").pathspecs() == [":(literal)configuration/default/ConfigMap/a%2Ab.yaml"]
+    assert parse("widget/default/a").pathspecs()[0].startswith(":(glob,icase)")
+    assert parse("ConfigMap/x/a").matches(ObjectKey(CONFIG_MAP, "x", "a"))
+    assert ObjectPattern().pathspecs() == ["configuration"]
+    assert ObjectPattern().matches(ObjectKey(CONFIG_MAP, "x", "a"))
+    assert not parse("ConfigMap/x/a").matches(ObjectKey(SECRET, "x", "a"))
+    for malformed in ("", "a//b", "a/b/c/d", "/a"):
+        with pytest.raises(UsageError):
+            parse(malformed)
 
 
 def test_changes_by_the_server_have_no_manager(tmp_path: Path) -> None:

@@ -222,7 +222,9 @@ def test_a_kind_that_is_not_served_is_a_warning(story: _Story) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("deployment", "'deployment' is not a kind such as Deployment"),
+        ("deploymnt", "'deploymnt' is not a kind such as Deployment\nThe nearest kinds: Deployment"),
+        ("Widget", "'Widget' is not a kind such as Deployment"),
+        ("widgets.example.com", "'widgets.example.com' is not a kind such as Deployment"),
         ("SveltosCluster.lib.projectsveltos.io", "is always captured"),
         ("ClusterProfile.config.projectsveltos.io with a=b", "can only add objects that a controller owns"),
         ("Event", "not configuration"),

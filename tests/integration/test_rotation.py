@@ -290,5 +290,5 @@ def test_the_documents_of_rotations_and_marks(place: _Place) -> None:
     assert [rotated["sample"]["tag"], again["sample"]["tag"], rekeyed["sample"]["tag"]] == [
         sample["tag"] for sample in listed[1:]
     ]
-    assert kept == {"kind": "Keep", "sample": {**listed[2], "kept": True}}
+    assert kept == {"kind": "Keep", "samples": [{**listed[2], "kept": True}]}
     assert unmarked["sample"]["kept"] is False

@@ -12,7 +12,7 @@ import pytest
 
 from gitsnap.archive import open_archive
 from gitsnap.capture.substitutes import carries
-from gitsnap.core.model import Area
+from gitsnap.core.model import Area, SensitiveField
 from gitsnap.sveltos.kinds import CLUSTER_PROFILE
 from tests.support.commands import gitsnap
 from tests.support.trees import config_map, policy_ref, profile
@@ -224,11 +224,22 @@ def test_a_kind_that_cannot_be_read_is_not_carried_under_another_rule(place: _Pl
     assert not carries(shown, CLUSTER_PROFILE, hidden.info)
 
 
-def test_a_kind_without_its_group_is_refused(place: _Place) -> None:
-    """A rule for a kind without its group would hide nothing, and the value would stay in the archive."""
-    words = "capture --snapshot another --from-dir cluster --sensitive-field 'ClusterProfile spec.helmCharts[].values'"
+@pytest.mark.parametrize("word", ["ClusterProfil", "clusterprofils.config.projectsveltos.io", "Widget"])
+def test_an_unknown_kind_is_refused(place: _Place, word: str) -> None:
+    """A rule for a kind that does not exist would hide nothing, and the value would stay in the archive."""
+    words = f"capture --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'"
 
     refused = place.run(words, 3)
 
-    assert "ClusterProfile needs its group: config.projectsveltos.io" in refused.stderr
+    assert f"kind: '{word}' is not a kind" in refused.stderr
     assert not (place.folder / "another").exists()
+
+
+@pytest.mark.parametrize("word", ["ClusterProfile", "clusterprofiles"])
+def test_a_kind_may_be_written_without_its_group(place: _Place, word: str) -> None:
+    """The rule in the archive has the whole kind, whatever the word on the command line."""
+    place.run(f"capture --snapshot another --from-dir cluster --sensitive-field '{word} spec.helmCharts[].values'")
+
+    archive = open_archive(place.folder, "another")
+    (field,) = archive.tree(archive.samples()[-1]).info.secrets.sensitive_fields
+    assert field == SensitiveField(CLUSTER_PROFILE, "spec.helmCharts[].values")

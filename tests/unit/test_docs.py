@@ -57,7 +57,9 @@ def test_the_picture_has_no_external_resources() -> None:
     assert not re.search(r"<(?:image|style|script|a)\b|@import|url\(", picture)
 
 
-_NOTHING = re.compile(r"no (?:changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$|there is no archive")
+_NOTHING = re.compile(
+    r"no (?:changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$|there is no archive"
+)
 """The start of a *nothing* message."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import AccessDeniedError
 from gitsnap.history import deployed_addons, filter_check, samples
@@ -25,6 +25,7 @@ _FIELDS = ("cluster", "resourceType", "namespace", "name", "version", "time", "p
 
 def addons(
     *,
+    words: arguments.OneSample = None,
     archive: ArchiveOptions,
     sample: options.SampleOrLive = "",
     cluster: ClusterOptions,
@@ -34,10 +35,11 @@ def addons(
 ) -> None:
     """Show the add-ons of each managed cluster, now or in a sample.
 
-    Example: gitsnap addons --sample latest --snapshot hourly
+    Example: gitsnap addons latest --snapshot hourly
     """
     filters = Filters(tuple(namespace or ()), tuple(clusters or ()))
-    if sample:
+    sample = arguments.parse(words or (), live=True).sample("--sample", sample)
+    if sample and sample != arguments.LIVE:
         opened = archive.open()
         chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
         tree = opened.tree(chosen)

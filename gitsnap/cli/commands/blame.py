@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import NotFoundError
 from gitsnap.core.suggestions import nearest
@@ -29,23 +29,14 @@ _QUOTED = re.compile(r'\["([^"]*)"\]')
 _LONGEST = 40
 """Characters of a value in the table; JSON has the whole value."""
 
-_Object = Annotated[
-    str,
-    typer.Argument(metavar="KIND/[NAMESPACE/]NAME", help="The object.", autocompletion=completion.complete_object),
-]
-_Field = Annotated[
-    str,
-    typer.Argument(metavar="[FIELD]", help="Only this field and the fields below, such as spec.helmCharts[podinfo]."),
-]
 _Deleted = Annotated[bool, typer.Option("--deleted", help="Also show fields that the object had, and has no longer.")]
 
 
 def blame(
     *,
-    wanted: _Object,
-    field: _Field = "",
+    words: arguments.ObjectAndField,
     archive: ArchiveOptions,
-    sample: options.Sample = "latest",
+    sample: options.SampleOrNewest = "",
     deleted: _Deleted = False,
     form: options.Output = terminal.Output.TABLE,
 ) -> None:
@@ -57,14 +48,16 @@ def blame(
 
     Example: gitsnap blame ClusterProfile/guestbook
 
-    Example: gitsnap blame ConfigMap/default/database data --deleted
+    Example: gitsnap blame latest~1 cm/default/database data --deleted
     """
     from gitsnap.history.blame import blame as find_origins
     from gitsnap.history.blame import read_versions
 
+    named, field = arguments.parse_field(words)
     opened = archive.open()
+    sample = named.sample("--sample", sample) or "latest"
     chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
-    held = samples.find_object(opened.tree(chosen), wanted)
+    held = samples.find_object(opened.tree(chosen), named.objects[0])
     origins = find_origins(read_versions(opened, held.path, chosen))
     present = _below(origins.present, field)
     removed = _below(origins.deleted, field) if deleted else []

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, completion, options, terminal
+from gitsnap.cli.arguments import LIVE
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import EXIT_DIFFERENCES, UsageError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from gitsnap.core.ports import SecretsKeeper, Tree
     from gitsnap.history.decryption import KeyedTree
 
-LIVE = "live"
 _CLUSTER_HEADER = ["cluster", "resource type", "namespace", "name", "action", "message"]
 _OBJECT_HEADER = ["resource type", "namespace", "name", "action", "message"]
 
@@ -58,7 +58,7 @@ _ToSample = Annotated[
     typer.Option(
         "--to-sample",
         metavar="SAMPLE",
-        help="Newer sample, or `live` for the live cluster.",
+        help="Newer sample, or `live` for the live cluster. Default: latest.",
         autocompletion=completion.complete_sample,
     ),
 ]
@@ -66,11 +66,12 @@ _ToSample = Annotated[
 
 def diff(
     *,
+    words: arguments.Range = None,
     snapshot: options.Snapshot = "",
     storage: options.Storage = None,
     archive: _Archive = None,
     from_sample: _FromSample = "",
-    to_sample: _ToSample = "latest",
+    to_sample: _ToSample = "",
     raw_diff: options.RawDiff = False,
     decrypt: options.Decrypt = False,
     namespace: options.Namespaces = None,
@@ -84,10 +85,14 @@ def diff(
 
     The result has the changes in each managed cluster and the changes in the management cluster.
 
+    Example: gitsnap diff latest~1 latest
+
     Example: gitsnap diff --snapshot hourly --from-sample 2023-08-26:05:00:00 --to-sample 2023-08-26:05:20:00
 
     Example: gitsnap diff --archive staging/hourly --archive production/hourly
     """
+    from_sample, to_sample = arguments.parse_range(words or (), from_sample, to_sample)
+    to_sample = to_sample or "latest"
     if decrypt and not raw_diff:
         raise UsageError("--decrypt needs --raw-diff")
     opened, other = _open_archives(storage, snapshot, archive or [])
@@ -120,7 +125,7 @@ def diff(
     location = "" if other is opened else f" of {other.location}"
     _say_compared(before, opened.location, f"{_describe(after)}{location}" if after else f"{server} now")
     if other is opened and after is not None and after.tag == before.tag:
-        terminal.warn(["both sides are the same sample"])
+        terminal.warn(["both sides are the same sample; `gitsnap diff FROM live` compares with the cluster"])
     _print(comparison, before, after, raw_diff=raw_diff, values=values, form=form)
     if exit_code and comparison:
         raise typer.Exit(EXIT_DIFFERENCES)

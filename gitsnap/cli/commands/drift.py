@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from gitsnap.cli import options, terminal
-from gitsnap.cli.commands.diff import LIVE, diff
+from gitsnap.cli import arguments, options, terminal
+from gitsnap.cli.arguments import LIVE
+from gitsnap.cli.commands.diff import diff
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 
 
 def drift(
     *,
+    words: arguments.OneSample = None,
     archive: ArchiveOptions,
-    sample: options.ExpectedSample = "latest",
+    sample: options.ExpectedSample = "",
     raw_diff: options.RawDiff = False,
     decrypt: options.Decrypt = False,
     namespace: options.Namespaces = None,
@@ -24,13 +26,15 @@ def drift(
 
     This is `gitsnap diff --to-sample live`, for cron and CI.
 
+    Example: gitsnap drift --exit-code
+
     Example: gitsnap drift --snapshot hourly --sample latest --exit-code
     """
     diff(
         snapshot=archive.snapshot,
         storage=archive.storage,
         archive=[archive.archive] if archive.archive else None,
-        from_sample=sample,
+        from_sample=arguments.parse(words or ()).sample("--sample", sample),
         to_sample=LIVE,
         raw_diff=raw_diff,
         decrypt=decrypt,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
-from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
+from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
 from gitsnap.core.model import Sample
 from gitsnap.diff.rows import Comparison
 from gitsnap.format.sample_message import first_line
@@ -36,14 +36,6 @@ _CLUSTER_HEADER = ["date", "cluster", "resource type", "namespace", "name", "act
 _MOMENTS = "2h, yesterday, 14:30, 2023-08-26, 2023-08-26:05:20:00 or RFC 3339; in UTC unless it has an offset."
 
 
-_Wanted = Annotated[
-    str,
-    typer.Argument(
-        metavar="[KIND[/NAMESPACE]/NAME]",
-        help="Only this kind or object. Default: all objects.",
-        autocompletion=completion.complete_object,
-    ),
-]
 _Since = Annotated[
     str, typer.Option("--since", metavar="MOMENT", help=f"Only changes at or after this moment: {_MOMENTS}")
 ]
@@ -53,7 +45,7 @@ _Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Maximu
 
 def log(
     *,
-    wanted: _Wanted = "",
+    words: arguments.Objects = None,
     archive: ArchiveOptions,
     since: _Since = "",
     until: _Until = "",
@@ -67,7 +59,7 @@ def log(
 
     With --cluster: show what changed in that managed cluster.
 
-    Example: gitsnap log ClusterProfile/guestbook --since 2023-08-01
+    Example: gitsnap log cm/default/database ClusterProfile/guestbook --since 2023-08-01
     """
     opened, now = archive.open(), datetime.now(UTC)
     bounds = {
@@ -75,18 +67,47 @@ def log(
         "until": history.parse_moment(until, end=True, now=now) if until else None,
     }
     if clusters:
-        if wanted:
+        if words:
             raise UsageError("--cluster shows what changed in a cluster: omit the object, or --cluster")
         _show_clusters(opened, Filters(clusters=tuple(clusters)), bounds, limit, form)
         return
-    chosen = changelog.ObjectPattern.parse(wanted)
-    entries = _collect(islice(changelog.read_entries(opened, chosen, _find_actions, **bounds), limit or None))
-    if not entries and (samples := opened.samples()):
-        newest = opened.tree(samples[-1])
-        changelog.check_kind(opened, chosen, newest)
-        changelog.check_existed(opened, chosen, (held.key for held in history.list_objects(newest, kind=chosen.kind)))
+    patterns = _parse_patterns(opened, words or [])
+    entries = _collect(islice(changelog.read_entries(opened, patterns, _find_actions, **bounds), limit or None))
+    _check_existed(opened, patterns, entries)
     _show_entries(entries, form)
     _check_complete(opened, entries)
+
+
+def _parse_patterns(archive: GitArchive, words: list[str]) -> list[changelog.ObjectPattern]:
+    """Return the patterns for kinds and objects, whose kinds are those of the newest sample. Raises UsageError."""
+    if not words:
+        return []
+    names = changelog.newest_kinds(archive)
+    return [changelog.ObjectPattern.parse(word, names) for word in arguments.parse_patterns(words)]
+
+
+def _check_existed(
+    archive: GitArchive, patterns: Sequence[changelog.ObjectPattern], entries: Sequence[changelog.LogEntry]
+) -> None:
+    """Raise NotFoundError for a pattern of which the archive never had an object.
+
+    Raises UsageError if the pattern is the name of an object, and the pattern before it is its kind.
+    """
+    samples = archive.samples() if patterns else ()
+    for position, pattern in enumerate(patterns):
+        if not samples or any(pattern.matches(entry.key) for entry in entries):
+            continue
+        newest = archive.tree(samples[-1])
+        before = patterns[position - 1] if position else None
+        try:
+            changelog.check_kind(archive, pattern, newest)
+        except NotFoundError:
+            if before is None or before.name or before.meaning is None:
+                raise
+            written = arguments.joined(before.kind, pattern.kind)
+            raise UsageError(f"{pattern.kind} is not a kind", hint=f"An object is one word: {written}.") from None
+        of_kind = history.list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
+        changelog.check_existed(archive, pattern, (held_object.key for held_object in of_kind))
 
 
 def _check_complete(archive: GitArchive, entries: Sequence[object]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gitsnap.cli import options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
 from gitsnap.cli.plan_files import PlanFileOptions, check_plan_holds, find_planned_sample, load_plan, save_plan
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 def rollback(
     *,
+    words: arguments.SampleToRestore = None,
     sample: options.Sample = "",
     archive: ArchiveOptions,
     cluster: ClusterOptions,
@@ -44,9 +45,13 @@ def rollback(
     First the plan is shown and tried on the API server. Objects outside the selection are not changed, and no object is
     deleted without --prune. `gitsnap undo` reverts the rollback.
 
+    Example: gitsnap rollback latest~1 ClusterProfile/guestbook --dry-run
+
     Example: gitsnap rollback --snapshot hourly --sample 2023-08-26:05:00:00 --clusterprofile guestbook --dry-run
     """
-    request = RollbackRequest(sample, selected.selection(), permitted.plan_options())
+    named = arguments.parse(words or (), objects=True)
+    sample, selection = named.sample("--sample", sample), selected.selection(named.objects)
+    request = RollbackRequest(sample, selection, permitted.plan_options())
     file = load_plan(files.plan) if files.plan is not None else None
     if file is not None:
         if not request.is_empty:

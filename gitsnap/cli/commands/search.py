@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gitsnap.cli import options, terminal
+from gitsnap.cli import completion, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.text import plural
 from gitsnap.history import changelog
+from gitsnap.history.samples import list_objects
 from gitsnap.render import json_line, one_line, render_table
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ _LONGEST = 60
 
 _Text = Annotated[str, typer.Argument(metavar="VALUE", help="The text that values contain, such as nginx:1.25.")]
 _Kind = Annotated[
-    str, typer.Option("--kind", metavar="KIND[/[NS/]NAME]", help="Only objects of this kind, or only this object.")
+    str,
+    typer.Option(
+        "--kind",
+        metavar="KIND[/[NS/]NAME]",
+        help="Only objects of this kind, or only this object.",
+        autocompletion=completion.complete_object,
+    ),
 ]
 _Field = Annotated[str, typer.Option("--field", metavar="PATH", help="Only fields whose path begins with PATH.")]
 _First = Annotated[bool, typer.Option("--first", help="Only the period that began first.")]
@@ -58,9 +65,16 @@ def search(
     if first and last:
         raise UsageError("--first and --last exclude each other: give one, or none for all periods")
     opened = archive.open()
-    pattern = changelog.ObjectPattern.parse(kind)
+    pattern = changelog.ObjectPattern()
+    if kind:
+        pattern = changelog.ObjectPattern.parse(kind, changelog.newest_kinds(opened))
     with terminal.ProgressLine("searching the history"):
         matches = find_matches(opened, text, pattern, field=field)
+    if kind and not matches and (recorded := opened.samples()):
+        newest = opened.tree(recorded[-1])
+        changelog.check_kind(opened, pattern, newest)
+        of_kind = list_objects(newest, kinds=[pattern.meaning] if pattern.meaning else [])
+        changelog.check_existed(opened, pattern, (held.key for held in of_kind))
     matches = matches[:1] if first else matches[-1:] if last else matches
     if form is terminal.Output.TABLE:
         samples = opened.samples()

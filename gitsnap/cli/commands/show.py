@@ -5,12 +5,13 @@ This module must not compare or change anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, options, terminal
 from gitsnap.cli.resolve import ArchiveOptions
 from gitsnap.core.errors import UsageError
 from gitsnap.core.model import Area, JsonObject, ObjectKey, Sample
@@ -28,24 +29,15 @@ _FINGERPRINTS = {"gitsnap.io/fingerprints in place of values": "gitsnap show --d
 """An annotation that no API server accepts, because of the spaces in its name: for objects that must not be applied."""
 
 
-_Objects = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[references] [KIND/[NS/]NAME]...",
-        help="Objects to print. After the word `references`: objects whose references are listed. "
-        "Default: an overview.",
-        autocompletion=completion.complete_object,
-    ),
-]
 _Everything = Annotated[bool, typer.Option("--all", help="Print all objects, as a YAML stream for kubectl apply.")]
 _Decrypt = Annotated[bool, typer.Option("--decrypt", help="Show the values of Secrets and of sensitive fields.")]
 
 
 def show(
     *,
-    objects: _Objects = None,
+    words: arguments.SampleAndObjects = None,
     archive: ArchiveOptions,
-    sample: options.Sample = "latest",
+    sample: options.SampleOrNewest = "",
     namespace: options.Namespaces = None,
     everything: _Everything = False,
     decrypt: _Decrypt = False,
@@ -57,22 +49,27 @@ def show(
     Without --decrypt, Secrets and sensitive fields have fingerprints in place of values. Such objects also have an
     annotation with which an API server refuses them.
 
+    Example: gitsnap show latest~1 cm/default/database
+
     Example: gitsnap show ConfigMap/default/database --snapshot hourly --sample latest~1
 
     Example: gitsnap show references ClusterProfile/guestbook
     """
+    words, references = _split_references(words or [])
+    named = arguments.parse(words, objects=True)
+    sample, objects = named.sample("--sample", sample) or "latest", named.objects
     opened = archive.open()
     chosen = samples.find_sample(opened.samples(), sample, now=datetime.now(UTC))
     tree = opened.tree(chosen)
+    if references:
+        _show_references(tree, objects, namespace or [], form)
+        return
     if not objects and not everything:
         _show_overview(tree, chosen, namespace or [], form)
         return
-    if objects and objects[0] == _REFERENCES:
-        _show_references(tree, objects[1:], form)
-        return
     if objects and everything:
         raise UsageError("--all shows every object: omit the names, or --all")
-    held = [samples.find_object(tree, name) for name in objects or ()] or list(
+    held = [samples.find_object(tree, name, namespaces=namespace or ()) for name in objects] or list(
         samples.list_objects(tree, namespaces=namespace or ())
     )
     documents = [held_object.document for held_object in held]
@@ -117,6 +114,14 @@ def _with_annotation(document: JsonObject) -> JsonObject:
     }
 
 
+def _split_references(words: list[str]) -> tuple[list[str], bool]:
+    """Return the words without the word `references` at the start or after a sample, and whether it was there."""
+    for position in (0, 1):
+        if words[position : position + 1] == [_REFERENCES] and all(map(arguments.is_sample, words[:position])):
+            return words[:position] + words[position + 1 :], True
+    return words, False
+
+
 def _show_overview(tree: Tree, sample: Sample, namespaces: list[str], form: terminal.Output) -> None:
     """Print a line for each object, by namespace and kind, then incomplete kinds and unresolved references."""
     tag, keys = sample.tag, [held.key for held in samples.list_objects(tree, namespaces=namespaces)]
@@ -141,14 +146,14 @@ def _show_overview(tree: Tree, sample: Sample, namespaces: list[str], form: term
         terminal.say(f"unresolved: {entry['by']['kind']} {entry['by']['name']} refers to {target} ({entry['reason']})")
 
 
-def _show_references(tree: Tree, names: list[str], form: terminal.Output) -> None:
+def _show_references(tree: Tree, names: Sequence[str], namespaces: Sequence[str], form: terminal.Output) -> None:
     """Print the references of objects: clusters, field, target, and whether the target is in the sample."""
     from gitsnap.core.text import describe
     from gitsnap.history.references import read_references
 
     if not names:
         raise UsageError("show references: name an object, such as ClusterProfile/guestbook")
-    documents = [samples.find_object(tree, name).document for name in names]
+    documents = [samples.find_object(tree, name, namespaces=namespaces).document for name in names]
     references = [
         (ObjectKey.of(document), reference) for document in documents for reference in read_references(tree, document)
     ]

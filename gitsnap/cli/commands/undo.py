@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitsnap.cli import completion, options, terminal
+from gitsnap.cli import arguments, completion, options, terminal
 from gitsnap.cli.execution import ExecutionOptions, execute, role_explained, say_unfinished
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.cli.rollback_options import UndoOptions
@@ -35,6 +35,7 @@ _Of = Annotated[
 
 def undo(
     *,
+    words: arguments.RollbackToUndo = None,
     archive: ArchiveOptions,
     cluster: ClusterOptions,
     of: _Of = "",
@@ -56,6 +57,7 @@ def undo(
     from gitsnap import rollback
     from gitsnap.secrets import archive_keys
 
+    of = arguments.parse(words or ()).sample("--of", of)
     target = RollbackTarget.open(archive, cluster, identity or [], signing_key=signing_key)
     past = rollback.rollback_to_undo(target.samples_of_cluster, _tag(target, of))
     say_unfinished(target)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gitsnap.cluster.directory.files import ORDINARY_MODE, ObjectFile, find_files, stamp
 from gitsnap.cluster.directory.selectors import field_matcher, label_matcher
-from gitsnap.cluster.directory.served_kinds import DEFINITION, KindTable, ServedKind
+from gitsnap.cluster.directory.served_kinds import KindTable, ServedKind
 from gitsnap.cluster.directory.string_fields import find_mismatch, with_empty_strings
 from gitsnap.cluster.known_kinds import KnownKinds
 from gitsnap.cluster.semantics import (
@@ -46,6 +46,7 @@ from gitsnap.core.model import ClusterInfo, JsonObject, Kind, ObjectKey, Resourc
 from gitsnap.core.objects import same_json
 from gitsnap.core.ports import Page
 from gitsnap.format import path_of
+from gitsnap.kube.api_resources import CUSTOM_RESOURCE_DEFINITION
 
 PAGE_SIZE = 500
 STATE_FILE = ".gitsnap-cluster.json"
@@ -233,7 +234,8 @@ class DirectoryCluster:
         """The served form of a kind, None if it is not served. A kind stays served after its last object is deleted."""
         if kind not in self._served:
             table = self._kind_table
-            defined = (table.of_definition(stored.document) for stored in self._kinds.get(DEFINITION, {}).values())
+            definitions = self._kinds.get(CUSTOM_RESOURCE_DEFINITION, {}).values()
+            defined = (table.of_definition(stored.document) for stored in definitions)
             served = (
                 table.of_objects(kind, (stored.document for stored in self._kinds.get(kind, {}).values()))
                 or table.well_known(kind)

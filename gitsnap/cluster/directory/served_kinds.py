@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from gitsnap.cluster.known_kinds import KnownKinds, preferred_version
 from gitsnap.core.model import JsonObject, Kind, ResourceType
-
-DEFINITION = Kind("apiextensions.k8s.io", "CustomResourceDefinition")
+from gitsnap.kube.api_resources import API_RESOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,57 +23,7 @@ class ServedKind:
     """Whether status is a subresource: then ordinary writes leave it alone."""
 
 
-def _rows(group: str, version: str, text: str) -> dict[Kind, ServedKind]:
-    """Parse words ``Kind/plural``. Kinds after ``|`` are cluster-scoped; kinds with a ``*`` have no status."""
-    rows = {}
-    for part, namespaced in zip(text.split("|"), (True, False), strict=False):
-        for word in part.split():
-            name, plural = word.rstrip("*").split("/")
-            kind = Kind(group, name)
-            rows[kind] = ServedKind(ResourceType(kind, version, plural, namespaced), not word.endswith("*"))
-    return rows
-
-
-_BUILT_IN: dict[Kind, ServedKind] = {
-    **_rows(
-        "",
-        "v1",
-        "ConfigMap/configmaps* Secret/secrets* Service/services ServiceAccount/serviceaccounts* Pod/pods "
-        "Endpoints/endpoints* Event/events* LimitRange/limitranges* PersistentVolumeClaim/persistentvolumeclaims "
-        "PodTemplate/podtemplates* ReplicationController/replicationcontrollers ResourceQuota/resourcequotas "
-        "| Namespace/namespaces Node/nodes PersistentVolume/persistentvolumes",
-    ),
-    **_rows(
-        "apps",
-        "v1",
-        "Deployment/deployments StatefulSet/statefulsets DaemonSet/daemonsets ReplicaSet/replicasets "
-        "ControllerRevision/controllerrevisions*",
-    ),
-    **_rows("batch", "v1", "Job/jobs CronJob/cronjobs"),
-    **_rows("autoscaling", "v2", "HorizontalPodAutoscaler/horizontalpodautoscalers"),
-    **_rows("policy", "v1", "PodDisruptionBudget/poddisruptionbudgets"),
-    **_rows("coordination.k8s.io", "v1", "Lease/leases*"),
-    **_rows(
-        "networking.k8s.io", "v1", "Ingress/ingresses NetworkPolicy/networkpolicies* | IngressClass/ingressclasses*"
-    ),
-    **_rows(
-        "rbac.authorization.k8s.io",
-        "v1",
-        "Role/roles* RoleBinding/rolebindings* | ClusterRole/clusterroles* ClusterRoleBinding/clusterrolebindings*",
-    ),
-    **_rows("storage.k8s.io", "v1", "| StorageClass/storageclasses* CSIDriver/csidrivers*"),
-    **_rows("scheduling.k8s.io", "v1", "| PriorityClass/priorityclasses*"),
-    **_rows(
-        "admissionregistration.k8s.io",
-        "v1",
-        "| ValidatingWebhookConfiguration/validatingwebhookconfigurations* "
-        "MutatingWebhookConfiguration/mutatingwebhookconfigurations* "
-        "ValidatingAdmissionPolicy/validatingadmissionpolicies "
-        "ValidatingAdmissionPolicyBinding/validatingadmissionpolicybindings*",
-    ),
-    **_rows("apiextensions.k8s.io", "v1", "| CustomResourceDefinition/customresourcedefinitions"),
-    **_rows("apiregistration.k8s.io", "v1", "| APIService/apiservices"),
-}
+_BUILT_IN = {kind: ServedKind(row.resource, row.status) for kind, row in API_RESOURCES.items()}
 
 
 class KindTable:

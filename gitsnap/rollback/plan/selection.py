@@ -8,13 +8,14 @@ its labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gitsnap.core.errors import NotFoundError, UsageError
 from gitsnap.core.model import IncompleteKind, JsonObject, Kind, ObjectKey
 from gitsnap.core.suggestions import nearest
 from gitsnap.kube.label_selectors import matches_all, parse_requirements
 from gitsnap.sveltos import kinds
+from gitsnap.sveltos.kind_names import KindNames
 from gitsnap.sveltos.matching import ClusterRef
 from gitsnap.sveltos.restore import restorable
 
@@ -36,7 +37,7 @@ class Selection:
     classifiers: tuple[str, ...] = ()
     rolerequests: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
-    """``KIND[/NS]/NAME``. The kind may be in any case, a plural, or qualified with its group."""
+    """``KIND[/NS]/NAME``. The kind is any word that KindNames accepts, such as ``cm``."""
     excepted: tuple[str, ...] = ()
     """Objects to leave alone, in the form of ``resources``."""
     labels: str = ""
@@ -79,6 +80,17 @@ class Selection:
     def named_kinds(self, keys: Collection[ObjectKey]) -> frozenset[Kind]:
         """The kinds of the named and excepted objects. ``keys`` are all known objects, which may be of other kinds."""
         return frozenset[Kind]().union(*(term.kinds for term in (*_terms(self, keys), *_excepted(self, keys))))
+
+    def with_kinds_named(self, names: KindNames) -> Selection:
+        """The selection with kinds in place of words that only the CustomResourceDefinitions of ``names`` explain."""
+
+        def spell(text: str) -> str:
+            word, slash, name = text.partition("/")
+            kind = names.kind_named(word) if slash and not KindNames(names.present).kinds_named(word) else None
+            return f"{kind}/{name}" if kind is not None else text
+
+        resources, excepted = tuple(map(spell, self.resources)), tuple(map(spell, self.excepted))
+        return replace(self, resources=resources, excepted=excepted)
 
     def exception_filter(self, keys: Collection[ObjectKey]) -> Callable[[ObjectKey], bool]:
         """A function that returns whether --except names an object. ``keys`` are all known objects.
@@ -177,12 +189,11 @@ def _checked(term: _Term) -> _Term:
 
 
 def _parse_kind(text: str, keys: Collection[ObjectKey], typed: str) -> frozenset[Kind]:
-    known = {key.kind for key in keys} | set(kinds.BY_KIND)
-    named = frozenset(kind for kind in known if kinds.is_name_of(text, kind))
+    names = KindNames(frozenset(key.kind for key in keys))
+    named = names.kinds_named(text)
     if not named:
-        raise NotFoundError(
-            f"{typed}: no such kind", hint=_nearest(text, {kind.name for kind in known if restorable(kind)})
-        )
+        known = {kind.name for kind in names.present | kinds.BY_KIND.keys() if restorable(kind)}
+        raise NotFoundError(f"{typed}: no such kind", hint=_nearest(text, known))
     if not any(restorable(kind) for kind in named):
         raise UsageError(f"{typed}: Sveltos reports or generates {text}; it is never rolled back")
     return frozenset(kind for kind in named if restorable(kind))
