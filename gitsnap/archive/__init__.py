@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from gitsnap.archive.completeness import DAMAGED
+from gitsnap.archive.enclosing import find_enclosing
 from gitsnap.archive.lock import PATIENCE_SECONDS, writers_lock
 from gitsnap.archive.object_reader import read_blob
 from gitsnap.archive.reader import (
@@ -34,6 +35,8 @@ from gitsnap.archive.repository import (
     check_storage,
     chosen_branch,
     create_repository,
+    holds_other_files,
+    is_free,
     keep_objects,
     open_repository,
 )
@@ -53,9 +56,13 @@ __all__ = [
     "GitArchive",
     "GitTree",
     "Problem",
+    "check_policy_name",
     "chosen_branch",
     "create_archive",
     "create_archive_at",
+    "find_enclosing",
+    "holds_other_files",
+    "is_free",
     "is_own_folder",
     "list_archives",
     "open_archive",
@@ -271,7 +278,16 @@ def create_archive(storage: Path, policy: str, *, prefix: str = "") -> GitArchiv
 
 
 def create_archive_at(folder: Path, *, policy: str, prefix: str = "") -> GitArchive:
-    """Open the archive of a policy in ``folder``, or create it there. Raises StorageError, ArchiveError, InputError."""
+    """Open the archive of a policy in ``folder``, or create it there.
+
+    An archive is never created inside another one, where `git add` would take its files and private keys. Raises
+    StorageError, ArchiveError, InputError.
+    """
+    if is_free(folder) and (outer := find_enclosing(folder.parent)) is not None:
+        raise ArchiveError(
+            f"{folder} is inside the archive {outer}, and no archive may be inside another",
+            hint=f"Name a folder outside, such as {outer.parent}.",
+        )
     repository, branch = create_repository(folder, policy=policy, prefix=prefix)
     return GitArchive(repository, folder, branch)
 

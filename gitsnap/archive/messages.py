@@ -34,9 +34,14 @@ def changes_since(head: GitTree | None, draft: SampleDraft) -> list[ChangedFile]
     return changes
 
 
+def changed_objects(changes: Sequence[ChangedFile]) -> tuple[ChangedFile, ...]:
+    """The changes of files below ``configuration/``, where each file is an object."""
+    return tuple(change for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/"))
+
+
 def count_changes(changes: Sequence[ChangedFile]) -> ChangeCounts:
-    """The number of objects below ``configuration/`` that were added, modified and deleted."""
-    actions = [change.action for change in changes if change.path.startswith(f"{Area.CONFIGURATION}/")]
+    """The number of objects that were added, modified and deleted."""
+    actions = [change.action for change in changes]
     return ChangeCounts(actions.count("added"), actions.count("modified"), actions.count("deleted"))
 
 

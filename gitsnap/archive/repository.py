@@ -24,7 +24,7 @@ from gitsnap.format import FORMAT, check_branch
 _OLD_FEATURE = "snapshot"
 _LOST_AND_FOUND = "lost+found"
 """A folder of root at the root of many file systems."""
-_TREE_INFO = "gitsnap.yaml"
+TREE_INFO = "gitsnap.yaml"
 """A file of every sample: a folder with this file is the working tree of an archive."""
 _NOT_READABLE = "Only the owner can read an archive: run gitsnap as that user, or give this user the folder (chown -R)."
 _MACHINE_LEVELS = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
@@ -94,14 +94,28 @@ def archive_folders(storage: Path) -> Iterator[tuple[Path, ArchiveError | None]]
             yield folder, ArchiveError(f"{folder} is not readable for this user", hint=_NOT_READABLE)
             continue
         if not (folder / ".git").exists():
-            if (folder / _TREE_INFO).is_file():
+            if (folder / TREE_INFO).is_file():
                 yield folder, _without_git(folder)
             continue
         try:
-            if _branch_of(folder) is not None:
+            if branch_of(folder) is not None:
                 yield folder, None
         except ArchiveError as error:
             yield folder, error
+
+
+def holds_other_files(storage: Path, *, besides: Sequence[Path] = ()) -> bool:
+    """Whether a folder holds files that a storage without archives does not have. Hidden files do not count.
+
+    ``besides``: files and folders that do not count, such as the input of a capture. Raises StorageError.
+    """
+    check_storage(storage)
+    known = {storage / _LOST_AND_FOUND, storage / _OLD_FEATURE}
+    known.update(parent for path in besides for parent in (path.resolve(), *path.resolve().parents))
+    return any(
+        not entry.name.startswith(".") and entry not in known and entry.resolve() not in known
+        for entry in storage.iterdir()
+    )
 
 
 def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, str]:
@@ -133,10 +147,10 @@ def open_repository(folder: Path, policy: str = "") -> tuple[pygit2.Repository, 
                 f"{folder} is not a gitsnap archive: it is a storage folder, with the archives {inside}",
                 hint="Name this folder with --storage, or one of the archives with --archive.",
             )
-        if (folder / _TREE_INFO).is_file():
+        if (folder / TREE_INFO).is_file():
             raise _without_git(folder)
         raise ArchiveError(f"{folder} is not a gitsnap archive{_description(folder)}", hint="Name another --storage.")
-    branch = _branch_of(folder, policy)
+    branch = branch_of(folder, policy)
     if branch is None:
         for part in find_missing_objects(_open(folder)):
             raise ArchiveError(
@@ -173,11 +187,11 @@ def create_repository(folder: Path, *, policy: str, prefix: str = "") -> tuple[p
     """
     branch = check_branch(policy, prefix)
     check_storage(folder.parent)
-    if _is_free(folder):
+    if is_free(folder):
         try:
             _create(folder, branch)
         except (OSError, pygit2.GitError, StorageError) as error:
-            if _is_free(folder):  # otherwise another process has created the archive meanwhile
+            if is_free(folder):  # otherwise another process has created the archive meanwhile
                 reason = getattr(error, "strerror", None) or str(error)
                 raise StorageError(f"cannot make an archive at {folder}: {reason}") from error
     repository, existing = open_repository(folder)
@@ -206,7 +220,8 @@ def keep_objects(repository: pygit2.Repository) -> None:
         raise StorageError(f"cannot set {_PRECIOUS} in the archive {repository.path}: {error}") from error
 
 
-def _is_free(folder: Path) -> bool:
+def is_free(folder: Path) -> bool:
+    """Whether a folder is missing or empty, so that an archive can be created there."""
     return not folder.exists() or (folder.is_dir() and _is_readable(folder) and not any(folder.iterdir()))
 
 
@@ -225,7 +240,7 @@ def _create(folder: Path, branch: str) -> None:
     for part in (temporary, git_folder):
         part.mkdir(mode=0o700, exist_ok=True)
     with writers_lock(git_folder):
-        if not _is_free(folder):  # another process has created the archive meanwhile
+        if not is_free(folder):  # another process has created the archive meanwhile
             shutil.rmtree(temporary, ignore_errors=True)
             return
         _clear(temporary)
@@ -286,8 +301,12 @@ def _with_own_working_tree(repository: pygit2.Repository, folder: Path) -> pygit
     return repository
 
 
-def _branch_of(folder: Path, policy: str = "") -> str | None:
-    """The branch of the archive; None for another repository. Raises ArchiveError for a newer format."""
+def branch_of(folder: Path, policy: str = "", *, clones: bool = True) -> str | None:
+    """The branch of the archive; None for another repository.
+
+    ``clones``: whether to look for archives in the branches of a repository that gitsnap did not create. Raises
+    ArchiveError for a damaged repository or a newer format, NotFoundError and UsageError as ``chosen_branch``.
+    """
     repository = _open(folder)
     config = repository.config
     if "gitsnap.format" in config:
@@ -299,7 +318,7 @@ def _branch_of(folder: Path, policy: str = "") -> str | None:
             )
         own = str(config["gitsnap.branch"])
         return chosen_branch([own], policy, where=str(folder))
-    branches = find_archive_branches(repository)
+    branches = find_archive_branches(repository) if clones else []
     return chosen_branch(branches, policy, where=str(folder)) if branches else None
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from gitsnap.archive import capture_cache, leftovers, maintenance, removal, tag_
 from gitsnap.archive.commit_objects import read_commit
 from gitsnap.archive.lost_tags import LostTag, find_newest_lost
 from gitsnap.archive.messages import (
+    changed_objects,
     changes_since,
     commit_object,
     count_changes,
@@ -34,7 +36,7 @@ from gitsnap.archive.refs import KEEP, PENDING_PUSH, TAGS, create_ref, read_ref
 from gitsnap.archive.trees import Folders, write_tree
 from gitsnap.core.errors import ArchiveError, ConflictError, StorageError
 from gitsnap.core.model import Area, BlobId, ChangeCounts, CommitId, Sample, SampleMetadata, TagId
-from gitsnap.core.ports import CaptureCache, ForgottenSample, RecordedSample, SampleDraft
+from gitsnap.core.ports import CaptureCache, ChangedFile, ForgottenSample, RecordedSample, SampleDraft
 from gitsnap.format import ATTRIBUTES, README, check_branch, pruned_text, tag_name, tree_info_to_bytes
 
 _LOCK_ATTEMPTS = 80
@@ -104,17 +106,17 @@ class GitWriter:
         check_branch(draft.info.policy, draft.info.branch.rpartition("/")[0])
         head = self.head
         files = self._whole_tree(draft)
-        changed, marks = ChangeCounts(), marks_since(head, draft.info)
+        changed: tuple[ChangedFile, ...] = ()
+        marks = marks_since(head, draft.info)
         committed: Mapping[str, BlobId]
         if head is not None and self._is_unchanged(head, files):
             new_commit, commit, committed = False, head.commit, head.all_files
         else:
             new_commit, committed = True, files
             commit, changed = self._write_commit(draft, files, marks)
-        metadata = self._metadata(draft, changed, self._content_digest(committed))
+        metadata = self._metadata(draft, count_changes(changed), self._content_digest(committed))
         free_name = tag_names.detached_name if draft.detached else tag_names.next_name
-        name = free_name(self._repository, self._branch, draft.time)
-        tag = tag_object(commit, name, metadata)
+        tag = tag_object(commit, name := free_name(self._repository, self._branch, draft.time), metadata)
         tag_id = self._sink.add(TAG, tag + draft.signer(tag) if draft.signer is not None else tag)
         try:
             self._sink.finish()
@@ -122,16 +124,17 @@ class GitWriter:
             self._sink.abandon()
             raise _storage_error(self._repository, error) from error
         sample = Sample(name, TagId(tag_id), CommitId(commit), metadata)
+        recorded = RecordedSample(sample, new_commit, metadata.changes, marks, changed=changed)
         if draft.detached:
             self._add_tag(sample)
-            return RecordedSample(sample, new_commit, changed, marks)
+            return recorded
         self._move_refs(commit, name, tag_id)
         self._save_cache(commit, draft, files)
         left_alone, problem = self._update_worktree(commit, committed)
         git_folder = Path(self._repository.path)
         if commands := maintenance.due_commands(git_folder, self._branch):
             problem = problem or maintenance.maintain(git_folder, self._branch, commands, lock=self._lock)
-        return RecordedSample(sample, new_commit, changed, marks, left_alone=left_alone, worktree_error=problem)
+        return replace(recorded, left_alone=left_alone, worktree_error=problem)
 
     # Existing samples -------------------------------------------------------------------------------------------------
 
@@ -253,11 +256,11 @@ class GitWriter:
 
     def _write_commit(
         self, draft: SampleDraft, files: Mapping[str, BlobId], marks: Sequence[str]
-    ) -> tuple[CommitId, ChangeCounts]:
+    ) -> tuple[CommitId, tuple[ChangedFile, ...]]:
         changes = changes_since(self.head, draft)
         tree = write_tree(files, self._sink.add)
         commit = self._sink.add(COMMIT, commit_object(tree, self._base, draft, changes, marks))
-        return CommitId(commit), count_changes(changes)
+        return CommitId(commit), changed_objects(changes)
 
     def _content_digest(self, files: Mapping[str, BlobId]) -> str:
         """SHA-256 over the sorted paths and the SHA-256 of each content (docs/FORMAT.md). A signed tag covers it."""

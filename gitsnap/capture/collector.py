@@ -65,6 +65,10 @@ class Collected:
     """Objects that are left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...]
     """Kinds that the policy adds and the server does not serve, sorted."""
+    not_matched: tuple[ResourceSelector, ...]
+    """Entries of the policy's resources whose namespaces, labels or names match no object, sorted."""
+    serves_any: bool
+    """Whether the server serves a kind that was listed."""
     problems: Mapping[ObjectKey, str]
     """Messages about single objects that could not be archived, sorted."""
 
@@ -148,6 +152,8 @@ class _Collector:
         self._problems: dict[ObjectKey, str] = {}
         self._answered = False
         self._not_served: list[Kind] = []
+        self._not_matched: list[ResourceSelector] = []
+        self._serves_any = False
 
     def run(self, progress: Progress) -> Collected:
         """Read the listed kinds in their order of dependency, then the objects that they refer to."""
@@ -178,6 +184,8 @@ class _Collector:
             consistency=self._lister.consistency,
             generated=dict(sorted(self._sample.generated.items())),
             not_served=tuple(self._not_served),
+            not_matched=tuple(self._not_matched),
+            serves_any=self._serves_any,
             problems=dict(sorted(self._problems.items())),
         )
 
@@ -209,7 +217,10 @@ class _Collector:
             if following is not None and following.group == kind.group:  # discovery has the whole group now
                 self._prefetch(following)
             if resource is not None:
-                self._add(self._reader.read(resource, self._pages(resource, selectors)))
+                matched: set[ResourceSelector] = set()
+                self._add(self._reader.read(resource, self._pages(resource, selectors, matched)))
+                self._serves_any = True
+                self._not_matched += [entry for entry in selectors if entry.is_narrow and entry not in matched]
             elif selectors:
                 self._not_served.append(kind)
             self._answered = True
@@ -224,9 +235,11 @@ class _Collector:
         if resource is not None:
             self._reader.prefetch(resource)
 
-    def _pages(self, resource: ResourceType, selectors: Sequence[ResourceSelector]) -> Pages:
+    def _pages(
+        self, resource: ResourceType, selectors: Sequence[ResourceSelector], matched: set[ResourceSelector]
+    ) -> Pages:
         if selectors:
-            return partial(selected_pages, self._cluster, self._lister, resource, selectors)
+            return partial(selected_pages, self._cluster, self._lister, resource, selectors, matched=matched)
         return partial(self._lister.pages, resource)
 
     def _add(self, batch: Batch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gitsnap import capture
-from gitsnap.core.errors import AccessDeniedError, InputError
+from gitsnap.core.errors import AccessDeniedError, EmptyError, InputError
 from gitsnap.core.model import Sample, TreeInfo, Trigger
 from gitsnap.core.ports import Archive, Cluster, SecretsKeeper
 from gitsnap.sveltos import kinds
@@ -100,7 +100,7 @@ def import_samples(
                 info, keeper = decide()
                 request = capture.Request(scope(info), keeper, folder.time, Trigger.SCHEDULE, imported=folder.name)
                 result = capture.capture(cluster, archive, request, writer=writer)
-        except (InputError, AccessDeniedError) as error:
+        except (InputError, AccessDeniedError, EmptyError) as error:
             yield Imported(folder.name, Outcome.UNREADABLE, error.message)
         else:
             imported.add(folder.name)

@@ -32,10 +32,12 @@ def selected_pages(
     selectors: Sequence[ResourceSelector],
     *,
     metadata_only: bool,
+    matched: set[ResourceSelector] | None = None,
 ) -> Iterator[ObjectPage]:
     """The pages of the lists that the selectors of one kind need, each with the selected objects.
 
-    An object that several selectors match is on one page only. Raises the errors of ``Lister.pages``, and InputError
+    An object that several selectors match is on one page only. The selectors that match an object are added to
+    ``matched``. Raises the errors of ``Lister.pages``, and InputError
     for a selector that names namespaces of a cluster-scoped kind.
     """
     selected: set[ObjectKey] = set()
@@ -51,6 +53,8 @@ def selected_pages(
                 resource, namespace=namespace, label_selector=selector.label_selector, metadata_only=metadata_only
             ):
                 matching = [obj for obj in page.objects if selector.covers(obj.key)]
+                if matching and matched is not None:
+                    matched.add(selector)
                 yield page.select([obj for obj in matching if obj.key not in selected])
                 selected.update(obj.key for obj in matching)
 

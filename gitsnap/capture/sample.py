@@ -9,22 +9,34 @@ from datetime import datetime
 
 from gitsnap.capture.collector import READING_SECONDS, Collected, Progress, collect
 from gitsnap.capture.context import counts_as_unresolved
+from gitsnap.capture.emptiness import check_not_empty
 from gitsnap.capture.unchanged import Unchanged
 from gitsnap.core.errors import IncompleteError, InputError, SecretsError, WrongClusterError
 from gitsnap.core.model import (
     FIELD_MANAGER,
+    Area,
     ClusterInfo,
     Kind,
     ObjectKey,
+    ResourceSelector,
     SecretsInfo,
     SecretsMode,
     TagId,
     TreeInfo,
     Trigger,
 )
-from gitsnap.core.ports import Archive, ArchiveWriter, Cluster, RecordedSample, SampleDraft, SecretsKeeper, Tree
+from gitsnap.core.ports import (
+    Archive,
+    ArchiveWriter,
+    ChangedFile,
+    Cluster,
+    RecordedSample,
+    SampleDraft,
+    SecretsKeeper,
+    Tree,
+)
 from gitsnap.core.text import join_names, plural
-from gitsnap.format import path_of
+from gitsnap.format import path_of, shown_key
 from gitsnap.format.fingerprint import key_id
 from gitsnap.policy.snapshot import Policy
 from gitsnap.secrets.mode_change import changes
@@ -48,6 +60,8 @@ class CaptureResult:
     """Objects that are left out because a controller generated them, sorted."""
     not_served: tuple[Kind, ...] = ()
     """Kinds that the policy adds and the server does not serve."""
+    not_matched: tuple[ResourceSelector, ...] = ()
+    """Entries of the policy's resources that match no object."""
     secrets_changes: tuple[str, ...] = ()
     """Differences in how Secrets are kept since the previous sample, one phrase each."""
     problems: Mapping[ObjectKey, str] = field(default_factory=dict)
@@ -62,6 +76,12 @@ class CaptureResult:
             if origin in INCLUDABLE and (key.kind in kinds.USER_KINDS or key in referred):
                 by_origin.setdefault((key.kind, origin), []).append(key)
         return tuple(_left_out(kind, origin, keys) for (kind, origin), keys in by_origin.items())
+
+    @property
+    def changed(self) -> list[tuple[ChangedFile, ObjectKey]]:
+        """The changes since the previous commit with the objects that they are about, sorted by path."""
+        prefix = f"{Area.CONFIGURATION}/"
+        return [(entry, shown_key(entry.path.removeprefix(prefix))) for entry in self.recorded.changed]
 
     @property
     def summary(self) -> str:
@@ -163,6 +183,8 @@ class Request:
     imported: str = ""
     """The folder of the old Sveltos feature that is captured, ``""`` for a cluster."""
     require_complete: bool = False
+    allow_empty: bool = False
+    """Whether a sample without any object may be recorded, of whatever cluster."""
     adopt: bool = False
     """Whether the archive may continue with another cluster."""
     full: bool = False
@@ -192,8 +214,9 @@ def capture(
     ``writer``: the writer of the archive, if the caller holds its lock. A caller that reads the secrets mode,
     recipients or keys from the archive must hold the lock: another capture may record the first sample in between.
     Raises WrongClusterError unless ``request.adopt``, IncompleteError if a complete sample is required and cannot be
-    taken, SecretsError if Secrets cannot be kept, ClusterError if the cluster cannot be read, and StorageError or
-    ConflictError if the archive cannot be written. No sample is recorded then.
+    taken, EmptyError if there is no object to record (``check_not_empty``), SecretsError if Secrets cannot be kept,
+    ClusterError if the cluster cannot be read, and StorageError or ConflictError if the archive cannot be written. No
+    sample is recorded then.
     """
     cluster_info = cluster.info()
     with archive.writer() if writer is None else nullcontext(writer) as locked:
@@ -215,12 +238,15 @@ def capture(
                 progress=progress,
             )
         _check_complete(collected, request)
+        if not request.allow_empty:
+            check_not_empty(collected, cluster_info, archive.samples())
         recorded = locked.record(_draft(request, cluster_info, collected, unchanged))
     return CaptureResult(
         recorded,
         collected.unresolved,
         collected.generated,
         collected.not_served,
+        collected.not_matched,
         changes(previous.info.secrets, info.secrets) if previous is not None else (),
         collected.problems,
     )

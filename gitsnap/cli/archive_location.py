@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitsnap.cli import terminal
 from gitsnap.core.errors import ArchiveError, NotFoundError, UsageError
+from gitsnap.core.suggestions import nearest
 
 if TYPE_CHECKING:
     from gitsnap.archive import GitArchive
@@ -22,7 +23,7 @@ class ArchiveLocation:
     snapshot: str = ""
     """The policy of the archive; ``""`` if the location has one archive only."""
     storage: Path | None = None
-    """The folder that holds the archives; None for the current folder."""
+    """The folder that holds the archives, or a folder inside one archive; None for the current folder."""
     archive: str = ""
     """The folder of one archive, or the URL of a remote; ``""`` for an archive in the storage folder."""
 
@@ -30,6 +31,19 @@ class ArchiveLocation:
     def folder(self) -> Path:
         """The storage folder."""
         return self.storage or Path()
+
+    def enclosing(self) -> Path | None:
+        """Return the folder of the archive that the storage folder is, or is inside of; None for a storage folder.
+
+        Raises ArchiveError.
+        """
+        from gitsnap.archive import find_enclosing, list_archives
+
+        around = find_enclosing(self.folder)
+        if around is None or around == Path(os.path.realpath(self.folder)):
+            return around
+        is_storage = self.folder.is_dir() and list_archives(self.folder, problems=[])
+        return None if is_storage else around
 
     @property
     def is_remote(self) -> bool:
@@ -52,8 +66,11 @@ class ArchiveLocation:
         if self.archive:
             remote = self.remote
             return open_archive_at(Path(self.archive), self.snapshot) if remote is None else self._cached_clone(remote)
+        around = self.enclosing()
+        if around is not None:
+            return self._find_around(around)
         if self.snapshot:
-            return self._find_in_storage()
+            return self._find_in_storage(self.folder)
         archives = list_archives(self.folder)
         if len(archives) == 1:
             return archives[0]
@@ -72,7 +89,7 @@ class ArchiveLocation:
         """
         from gitsnap.archive import list_archives
 
-        if self.archive or self.snapshot:
+        if self.archive or self.snapshot or self.enclosing() is not None:
             return [self.find()]
         return list_archives(self.folder, problems=problems)
 
@@ -82,14 +99,23 @@ class ArchiveLocation:
         with terminal.ProgressLine(f"fetching {remote.shown}"):
             return cached_clone(remote, cache_folder(os.environ), self.snapshot)
 
-    def _find_in_storage(self) -> GitArchive:
+    def _find_around(self, folder: Path) -> GitArchive:
+        """Open the archive in ``folder``, which has the current folder inside, or the named archive beside it."""
+        from gitsnap.archive import open_archive_at
+
+        try:
+            return open_archive_at(folder, self.snapshot)
+        except NotFoundError:
+            return self._find_in_storage(folder.parent)
+
+    def _find_in_storage(self, storage: Path) -> GitArchive:
         from gitsnap.archive import list_archives, open_archive
 
         try:
-            return open_archive(self.folder, self.snapshot)
+            return open_archive(storage, self.snapshot)
         except NotFoundError:
-            known = ", ".join(archive.policy for archive in list_archives(self.folder, problems=[])) or "none"
+            known = [archive.policy for archive in list_archives(storage, problems=[])]
             raise NotFoundError(
-                f"there is no snapshot policy {self.snapshot} in {self.folder.resolve()}",
-                hint=f"Archives in this folder: {known}",
+                f"there is no snapshot policy {self.snapshot} in {storage.resolve()}",
+                hint=nearest(self.snapshot, known, none="This folder holds no archive."),
             ) from None

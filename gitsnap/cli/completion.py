@@ -30,7 +30,9 @@ def complete_policy(ctx: typer.Context, incomplete: str) -> list[str]:
     with contextlib.suppress(GitsnapError):
         from gitsnap.archive import list_archives
 
-        archives = list_archives(Path(ctx.params.get("storage") or ""), problems=[])
+        location = ArchiveLocation(storage=Path(ctx.params.get("storage") or ""))
+        around = location.enclosing()
+        archives = list_archives(around.parent if around is not None else location.folder, problems=[])
         return [archive.policy for archive in archives if archive.policy.startswith(incomplete)]
     return []
 

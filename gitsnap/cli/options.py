@@ -65,6 +65,14 @@ Storage = Annotated[
         help="Folder that holds the archives. Default: the current folder.",
     ),
 ]
+Create = Annotated[
+    bool,
+    typer.Option(
+        "--create",
+        help="Create the archive, and its storage folder, if it is missing. On a terminal gitsnap asks instead. The "
+        "first archive in an empty folder needs neither.",
+    ),
+]
 Archive = Annotated[
     str, typer.Option("--archive", metavar="DIR|URL", help="Folder or git URL of one archive; a clone works as well.")
 ]
@@ -200,8 +208,8 @@ Record = Annotated[
     typer.Option(
         "--record",
         metavar="DIR",
-        help="With --into-cluster: archive of that cluster for the samples before and after the rollback; created if "
-        "missing.",
+        help="With --into-cluster: archive of that cluster for the samples before and after the rollback. --create "
+        "creates it.",
     ),
 ]
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from gitsnap.secrets.age import Keeper
     from gitsnap.sveltos.kind_names import KindNames
 
-_DEFAULT_POLICY = "manual"
+DEFAULT_POLICY = "manual"
+"""The policy of the first capture in a storage, if the user names none."""
 _NONE = ["none"]
 """The value of an option that replaces the list of the policy by an empty list."""
 
@@ -32,8 +33,15 @@ class PolicyOptions:
     resources: options.Kinds = None
     sensitive_fields: options.SensitiveFields = None
 
+    def policy_name(self, name: str) -> str:
+        """Return ``name``, or the name of the policy in --file; ``""`` without both. Raises InputError."""
+        return policy_from_file(name, self.file).name if self.file is not None else name
+
     def policy(self, name: str, cluster: Cluster, *, require_complete: bool) -> Policy:
-        """Return the policy of that name with the values of the options. Raises InputError, UsageError."""
+        """Return the policy of that name with the values of the options.
+
+        Raises InputError, UsageError, SecretsError.
+        """
         from gitsnap.cluster.definitions import list_definitions
         from gitsnap.sveltos.kind_names import KindNames
 
@@ -54,7 +62,7 @@ def find_policy(name: str, file: Path | None, cluster: Cluster) -> Policy:
 
     if file is not None:
         return policy_from_file(name, file)
-    name = name or _DEFAULT_POLICY
+    name = name or DEFAULT_POLICY
     resource = _snapshot_resource(cluster, name)
     return snapshot.from_resource(resource, source=f"Snapshot {name}") if resource else snapshot.default(name)
 
@@ -80,18 +88,26 @@ def policy_from_file(name: str, file: Path) -> Policy:
 
 
 def replace_secrets(policy: Policy, mode: SecretsMode | None, recipients: list[str]) -> Policy:
-    """Return the policy with the secrets mode and the recipients of the options. Raises InputError."""
+    """Return the policy with the secrets mode and the recipients of the options.
+
+    Raises InputError, and SecretsError for a recipient that is not a key.
+    """
     from gitsnap.format.recipients import split_all
 
+    named = split_all(recipients)
+    if named:
+        from gitsnap.secrets.age import check_recipients
+
+        check_recipients(named)  # before any comparison with the archive
     if mode is not None:
         kept = policy.recipients if mode is SecretsMode.ENCRYPT else ()
         policy = replace(policy, secrets_mode=mode, secrets_set=True, recipients=kept, secrets_source="--secrets-mode")
-    if recipients:
+    if named:
         if policy.secrets_set and policy.secrets_mode is not SecretsMode.ENCRYPT:
             raise InputError(f"--recipient has no meaning in the secrets mode {policy.secrets_mode}")
         policy = replace(
             policy,
-            recipients=tuple(sorted(split_all(recipients))),
+            recipients=tuple(sorted(named)),
             secrets_mode=SecretsMode.ENCRYPT,
             secrets_set=True,
             secrets_source="--recipient",

@@ -89,6 +89,7 @@ class RollbackSampler:
                 target=self._tag_of_target(record) if before else None,
                 detached=target.remote is not None,
                 require_complete=before,
+                allow_empty=True,  # a rollback may restore a cluster that lost all its objects
                 also=frozenset(also),
                 signer=signer,
                 message=self.message,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitsnap.cli import options
+from gitsnap.cli.archive_creation import ArchiveFolder, confirm_creation
 from gitsnap.cli.resolve import ArchiveOptions, ClusterOptions
 from gitsnap.core.errors import UsageError, WrongClusterError
 from gitsnap.core.model import Sample
@@ -31,6 +32,8 @@ class CrossClusterOptions:
     """The uid of the cluster to write; ``""`` if the sample is of this cluster."""
     record: options.Record = None
     """The archive of the cluster to write; None for the archive that has the sample."""
+    create: options.Create = False
+    """Whether ``record`` may be created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +115,29 @@ class RollbackTarget:
             raise WrongClusterError(
                 f"the samples before and after are of the cluster {self.uid}, and the archive "
                 f"{self.record.location} is of the cluster {samples[-1].metadata.cluster}",
-                hint="Name the archive of this cluster with --record DIR, which is created if missing. If a cluster "
-                "was rebuilt and continues the old archive, run `gitsnap capture --adopt` once first.",
+                hint="Name the archive of this cluster with --record DIR. If a cluster was "
+                "rebuilt and continues the old archive, run `gitsnap capture --adopt` once first.",
             )
+
+    def confirm_record(self) -> None:
+        """Ask the user before --record becomes a new archive. Raises InputError, or see ``confirm_creation``."""
+        from gitsnap.archive import check_policy_name
+
+        if self.record is None and (new := self._record_folder) is not None:
+            check_policy_name(new.policy)
+            confirm_creation(new, create=self.cross_cluster.create)
 
     def create_record(self) -> GitArchive:
         """Return the archive for the samples before and after, and create it if it does not exist."""
-        from gitsnap.archive import create_archive
+        new = self._record_folder
+        return self.record or (new.open() if new is not None else self.archive)
 
-        if self.record is not None or self.cross_cluster.record is None:
-            return self.record or self.archive
+    @property
+    def _record_folder(self) -> ArchiveFolder | None:
+        if self.cross_cluster.record is None:
+            return None
         folder = self.cross_cluster.record.absolute()
-        return create_archive(folder.parent, folder.name)
+        return ArchiveFolder(folder, folder.name)
 
     def command(self, words: str) -> str:
         """Return a complete command for this target, such as ``gitsnap undo --snapshot hourly --storage …``.

@@ -212,13 +212,15 @@ class ServedPolicy:
         if self.policy is not None and self.policy.push is not None:
             self.runs.request_push(now, at_once=bool(request))
         summary = run.result.summary
+        complete = reports.completeness(sample.metadata, run.result.not_served)
+        self._report_doubt(complete, now)
         ready = ConditionUpdate(Condition.READY, True, Reason.COLLECTED, summary)
         if self.policy is not None and self.policy.suspend:
             ready = ConditionUpdate(Condition.READY, True, Reason.SUSPENDED, f"{summary}; {_SUSPENDED}")
         self._report_conditions(
             now,
             ready,
-            reports.completeness(sample.metadata.incomplete, run.result.not_served),
+            complete,
             reports.restorability(run.mode, run.recipients, requested=run.mode_requested),
             lastRunStatus="Collected",
             lastSample=sample.tag,
@@ -233,6 +235,14 @@ class ServedPolicy:
         self._report_retention(run, now)
         if run.lag is not None:
             self.services.metrics.set_push_lag(self.name, run.lag)
+
+    def _report_doubt(self, complete: ConditionUpdate, now: datetime) -> None:
+        """Report a sample without objects, or a kind that is not served: once, not for each sample."""
+        known = reports.find_condition(self.status, Condition.COMPLETE)
+        doubtful = complete.reason in (Reason.NO_OBJECTS, Reason.KINDS_NOT_SERVED)
+        if doubtful and not same_json(known.get("reason"), str(complete.reason)):
+            self._event(now, str(complete.reason), complete.message, warning=True)
+            _log.warning("%s", complete.message, extra={"policy": self.name})
 
     def _log_run(self, run: RunReport, now: datetime) -> None:
         sample = run.result.recorded.sample

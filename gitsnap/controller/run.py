@@ -144,6 +144,7 @@ class Sampler:
                 self._now(),
                 trigger,
                 require_complete=policy.require_complete,
+                allow_empty=True,  # the controller cannot be asked; the condition Complete reports it
                 signer=signer,
                 message=message,
                 reading_seconds=reading_seconds(policy, self._now()),

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitsnap.core.consequences import FailureReason
-from gitsnap.core.model import JsonObject, Kind, SecretsMode, Substitute
+from gitsnap.core.model import JsonObject, Kind, SampleMetadata, SecretsMode, Substitute
 from gitsnap.core.objects import same_json
+from gitsnap.core.text import plural
 from gitsnap.format.recipients import listed
 
 LONGEST_MESSAGE = 2000
@@ -44,6 +45,10 @@ class Reason(enum.StrEnum):
     """Not complete: kinds that could not be read were carried forward from the previous sample."""
     KINDS_MISSING = "KindsMissing"
     """Not complete: kinds that could not be read are missing."""
+    NO_OBJECTS = "NoObjects"
+    """Not complete: the sample has no object at all. The cluster is new, or everything was deleted."""
+    KINDS_NOT_SERVED = "KindsNotServed"
+    """Complete, but the cluster does not serve a kind of spec.resources: the kind may be misspelt."""
     PUSHED = "Pushed"
     NOT_PRUNED = "NotPruned"
     """Pushed, but samples that retention removed could not be removed from the remote (push.prune)."""
@@ -95,17 +100,23 @@ def update_conditions(
     return [conditions[name] for name in sorted(conditions)]
 
 
-def completeness(incomplete: Sequence[Any], not_served: Sequence[Kind] = ()) -> ConditionUpdate:
+def completeness(sample: SampleMetadata, not_served: Sequence[Kind] = ()) -> ConditionUpdate:
     """The condition Complete of a sample.
 
-    ``incomplete``: kinds and objects that the sample holds only as a substitute. ``not_served``: kinds of
-    spec.resources that the cluster does not serve. The sample is complete without them, but a kind may be misspelt.
+    ``not_served``: kinds of spec.resources that the cluster does not serve. The sample is complete without them, but a
+    kind may be misspelt.
     """
+    incomplete = sample.incomplete
     if not incomplete:
-        message = "every kind was read"
+        message, reason = "every kind was read", Reason.ALL_KINDS_READ
         if not_served:
+            reason = Reason.KINDS_NOT_SERVED
             message += f"; the cluster does not serve these kinds of spec.resources: {', '.join(map(str, not_served))}"
-        return ConditionUpdate(Condition.COMPLETE, True, Reason.ALL_KINDS_READ, message)
+        if not sample.objects:
+            gone = f": {plural(sample.changes.deleted, 'object')} deleted since the previous sample"
+            message += f", and the cluster has no object of them{gone if sample.changes.deleted else ''}"
+            return ConditionUpdate(Condition.COMPLETE, False, Reason.NO_OBJECTS, message)
+        return ConditionUpdate(Condition.COMPLETE, True, reason, message)
     missing = any(entry.substitute is Substitute.MISSING for entry in incomplete)
     named = ", ".join(f"{entry} ({entry.substitute}, {entry.reason})" for entry in incomplete)
     return ConditionUpdate(

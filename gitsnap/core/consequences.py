@@ -107,6 +107,7 @@ CONSEQUENCES: dict[type[GitsnapError], Consequence] = {
     errors.AlreadyExistsError: Consequence(10),
     errors.WrongClusterError: Consequence(11),
     errors.IncompleteError: Consequence(12),
+    errors.EmptyError: Consequence(22),
     errors.RefusedError: Consequence(14),
     errors.RollbackFailedError: Consequence(15),
     errors.RollbackRevertedError: Consequence(17),
@@ -137,7 +138,8 @@ EXIT_CODES: dict[int, str] = {
     11: "the archive belongs to another cluster",
     12: "a kind could not be read, and `--require-complete` was given: no sample was taken",
     EXIT_INCOMPLETE: (
-        "a sample was taken, but a kind or an object in it was carried forward or is missing; `import` left a folder "
+        "a sample was taken, but a kind or an object in it was carried forward or is missing, a kind of `--resources` "
+        "is not served, or the cluster has no object any more; `import` left a folder "
         "out; `verify`, or a `log` that found nothing, read a copy of the archive that lacks a part"
     ),
     14: "the plan of a rollback, a prune or a forget was refused; nothing was written",
@@ -148,6 +150,7 @@ EXIT_CODES: dict[int, str] = {
     19: "a rollback was written, and with `--wait` a cluster failed to deploy it or did not report it in time",
     20: "standard output cannot be written (a full disk); the message says what was already done",
     EXIT_ATTENTION: "`status` found something wrong; the line says what to do",
+    22: "there is no object to record, so no sample was taken; `capture --allow-empty` takes one",
     70: "a defect of gitsnap itself; `--debug` shows the details",
     130: "interrupted, or the user declined",
     129: "ended in order by SIGHUP: child processes have ended, temporary files are removed",

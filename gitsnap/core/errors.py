@@ -20,6 +20,7 @@
     │   └── AlreadyExistsError
     ├── WrongClusterError         the archive belongs to another cluster
     ├── IncompleteError           a kind could not be read, and a complete sample was required
+    ├── EmptyError                there is no object to record
     ├── RefusedError              the plan of a rollback, a prune or a forget was refused
     ├── RollbackFailedError       a rollback stopped half-way
     │   └── RollbackRevertedError a rollback failed and was reverted (--atomic)
@@ -44,7 +45,8 @@ EXIT_DIFFERENCES = 1
 """``gitsnap diff --exit-code`` found differences."""
 
 EXIT_INCOMPLETE = 13
-"""A sample was taken, but a kind or an object in it was carried forward or is missing, or a copy lacks a part."""
+"""A sample was taken, but it may not be what the user expects: a kind or an object in it was carried forward or is
+missing, a kind is not served, or no object is left. Also: a copy of an archive lacks a part."""
 
 EXIT_ATTENTION = 21
 """``gitsnap status`` found something that a person has to correct."""
@@ -146,6 +148,10 @@ class WrongClusterError(GitsnapError):
 
 class IncompleteError(GitsnapError):
     """A kind could not be read, and a complete sample was required; nothing was written."""
+
+
+class EmptyError(GitsnapError):
+    """There is no object to record: the folder or the cluster may be a wrong one; nothing was written."""
 
 
 class RefusedError(GitsnapError):

@@ -112,6 +112,8 @@ class ClusterInfo:
     """Whether objects with equal uid and resource version are equal. False for files that users edit."""
     is_folder: bool = False
     """Whether the cluster is a folder of files. A folder may lack the Namespace of an object and has no permissions."""
+    objects: int | None = None
+    """The number of objects in a folder of files; None for an API server, which does not count them."""
 
 
 class Area(enum.StrEnum):
@@ -332,6 +334,19 @@ class ResourceSelector:
     """Globs."""
     exclude_names: tuple[str, ...] = ()
     """Globs."""
+
+    def __str__(self) -> str:
+        """``Deployment.apps in team-*,!team-tmp with app=web``, as --resources takes it."""
+        namespaces = ",".join([*self.namespaces, *(f"!{name}" for name in self.exclude_namespaces)])
+        parts = [str(self.kind), f"in {namespaces}" if namespaces else ""]
+        parts += [f"with {self.label_selector}" if self.label_selector else ""]
+        parts += [f"without the names {', '.join(self.exclude_names)}" if self.exclude_names else ""]
+        return " ".join(filter(None, parts))
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the entry selects a part of the kind's objects only."""
+        return bool(self.namespaces or self.label_selector or self.exclude_namespaces or self.exclude_names)
 
     def covers(self, key: ObjectKey) -> bool:
         """Whether kind, namespace and name of an object match. The server evaluates the label selector."""

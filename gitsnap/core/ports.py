@@ -265,6 +265,8 @@ class RecordedSample:
     """The changed settings of the tree: ``scope``, ``rules``, ``secrets``."""
     left_alone: tuple[str, ...] = ()
     """Files of the working tree that were not updated, because a user has changed them."""
+    changed: tuple[ChangedFile, ...] = ()
+    """The files below ``configuration/`` that differ from the previous commit, sorted by path."""
     worktree_error: str = ""
     """Why the working tree could not be updated, ``""`` if it was. The sample is recorded in any case."""
 

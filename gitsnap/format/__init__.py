@@ -21,7 +21,7 @@ from gitsnap.format.forgotten import (
     forgotten_to_bytes,
     parse_forgotten,
 )
-from gitsnap.format.paths import file_of, key_of, kind_folder, path_of
+from gitsnap.format.paths import file_of, key_of, kind_folder, path_of, shown_key
 from gitsnap.format.prune_record import (
     PrunedSample,
     PruneRecord,
@@ -90,6 +90,7 @@ __all__ = [
     "pruned_count",
     "pruned_text",
     "record_lines",
+    "shown_key",
     "tag_message",
     "tag_name",
     "tree_info_from_bytes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 from gitsnap.core.model import Kind, ObjectKey
 from gitsnap.format.constants import CLUSTER_SCOPED, EXTENSION
@@ -38,6 +39,15 @@ def key_of(path: str) -> ObjectKey | None:
         return None
     namespace = "" if parts[0] == CLUSTER_SCOPED else parts[0]
     return ObjectKey(Kind.parse(parts[1]), namespace, parts[2].removesuffix(EXTENSION))
+
+
+def shown_key(path: str) -> ObjectKey:
+    """The key of an object below an area's folder, for people: exact, except for a name that is longer than 255 bytes.
+
+    ``path`` is a result of ``path_of``.
+    """
+    namespace, kind, name = (unquote(part) for part in path.removesuffix(EXTENSION).split("/"))
+    return ObjectKey(Kind.parse(kind), "" if namespace == CLUSTER_SCOPED else namespace, name)
 
 
 @lru_cache(maxsize=1024)

@@ -99,7 +99,7 @@ class Keeper:
 
     def with_recipients(self, recipients: Sequence[str]) -> Keeper:
         """The same keys with other recipients. Raises SecretsError for an invalid recipient."""
-        _check_recipients(recipients)
+        check_recipients(recipients)
         return Keeper(self._key, recipients=recipients, identities=self._identities)
 
     def with_new_key(self) -> Keeper:
@@ -156,7 +156,7 @@ def open_keeper(
     known = [identity for file in identities for identity in _required_identities(file)] + (own or [])
     named = list(recipients) if mode is SecretsMode.ENCRYPT else []
     if create:
-        _check_recipients(named)
+        check_recipients(named)
     Keeper(b"", recipients=named)  # refuses an invalid recipient before anything is written
     creates_identity = mode is SecretsMode.ENCRYPT and not named and own is None and create
     if creates_identity and wrapped_key is not None:
@@ -202,7 +202,7 @@ def keeper_from_texts(
             hint=f"Put the {KEY_BYTES * 2} hexadecimal digits of `openssl rand -hex {KEY_BYTES}` into it.",
         )
     if mode is SecretsMode.ENCRYPT:
-        _check_recipients(recipients)
+        check_recipients(recipients)
     key = _check_id(_parse_key(texts.fingerprint_key, f"{KEY_FILE} in {texts.source}"), texts.source, expected_key)
     identities = _parse_identities(texts.identity, f"{IDENTITY_FILE} in {texts.source}") if texts.identity else []
     return Keeper(key, recipients=recipients if mode is SecretsMode.ENCRYPT else (), identities=identities)
@@ -315,13 +315,14 @@ def _decrypted(ciphertext: bytes, identities: Sequence[Identity]) -> bytes | Non
     return None
 
 
-def _check_recipients(texts: Sequence[str]) -> None:
-    """Check recipients of new values. Raises SecretsError, also for the example keys of documents.
+def check_recipients(texts: Sequence[str]) -> None:
+    """Check recipients of new values. Raises SecretsError for a text that is no key, and for an example key.
 
     Old samples may be encrypted to such a key and can still be read.
     """
     for number, text in enumerate(texts, start=1):
         public_keys.check(text.strip(), number)
+        _recipient(text.strip(), number)
 
 
 def _recipient(text: str, number: int) -> object:

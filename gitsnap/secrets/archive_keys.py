@@ -65,6 +65,7 @@ def for_capture(
     policy that differs is refused without ``accept_change``, or without ``accept_fields`` if only hidden fields differ.
     Other kinds need no consent. Raises SecretsError, StorageError.
     """
+    age.check_recipients(policy.recipients)
     before = _newest_record(archive)
     if before is not None:
         if not accept_change:
@@ -168,8 +169,10 @@ def for_rotation(
     archive: Archive, *, recipients: Sequence[str], identities: Sequence[Path] = ()
 ) -> tuple[age.Keeper, age.Keeper]:
     """The keys of the newest sample, and the same keys with other recipients. Raises SecretsError, NotFoundError."""
+    named = split_all(recipients)
+    age.check_recipients(named)  # before an error about the identities: a text that is no key is the plainer mistake
     old = _keeper_of_newest(archive, identities)
-    return old, old.with_recipients(split_all(recipients))
+    return old, old.with_recipients(named)
 
 
 @dataclass(frozen=True, slots=True)

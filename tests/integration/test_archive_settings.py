@@ -21,7 +21,7 @@ _PROFILE = (
 def _capture(folder: Path, tier: int) -> None:
     (folder / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
     words = ("--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", "--signing-key", "key")
-    gitsnap(folder, "capture", *words, code=0)
+    gitsnap(folder, "capture", "--create", *words, code=0)
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def _push_forged_sample(stage: _Stage, remote: Path, *words: str) -> None:
     ]
     for number, document in enumerate(documents):
         (place / "cluster" / f"{number}.json").write_text(json.dumps(document))
-    gitsnap(place, "capture", "--snapshot", "often", "--from-dir", "cluster", *words, code=0)
+    gitsnap(place, "capture", "--create", "--snapshot", "often", "--from-dir", "cluster", *words, code=0)
     gitsnap(place, "push", "--snapshot", "often", "--to", str(remote), code=0)
     shutil.rmtree(place)
 

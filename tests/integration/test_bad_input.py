@@ -278,7 +278,7 @@ def test_a_wrong_identity_cannot_decrypt(place: Path) -> None:
     assert taken.returncode == 0, taken.stderr
     own = place / "storage" / ".keys" / "hourly" / "identity.txt"
     other = place / "storage" / ".keys" / "other" / "identity.txt"
-    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "other")
+    gitsnap(place, "capture", "--create", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "other")
     own.write_bytes(other.read_bytes())
 
     done = gitsnap(place, "show", "Secret/default/s", "--decrypt", "--storage", "storage", "--snapshot", "hourly")
@@ -312,7 +312,9 @@ def test_a_server_that_cannot_be_reached(place: Path, host: str) -> None:
         port = unused.getsockname()[1]
     _kubeconfig(place / "kubeconfig", f"https://{host}:{port}")
 
-    done = gitsnap(place, "capture", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new")
+    done = gitsnap(
+        place, "capture", "--create", "--kubeconfig", "kubeconfig", "--storage", "storage", "--snapshot", "new"
+    )
 
     assert done.returncode == 8
     assert f"https://{host}:{port}" in done.stderr
@@ -324,7 +326,9 @@ def test_credentials_that_are_not_accepted(place: Path, api: ApiServer) -> None:
     """The error names the status 401, and no archive is created."""
     config = api.kubeconfig(User("nobody", "not-a-token"))
 
-    done = gitsnap(place, "capture", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new")
+    done = gitsnap(
+        place, "capture", "--create", "--kubeconfig", str(config), "--storage", "storage", "--snapshot", "new"
+    )
 
     assert (done.returncode, "401" in done.stderr) == (9, True), done.stderr
     assert not (place / "storage" / "new").exists()

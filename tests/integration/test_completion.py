@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cluster" / "all.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     words = ("--from-dir", "cluster", "--secrets-mode", "omit", "--resources", "ConfigMap")
     for policy in ("hourly", "daily"):
-        gitsnap(folder, "capture", "--snapshot", policy, *words, code=0)
+        gitsnap(folder, "capture", "--create", "--snapshot", policy, *words, code=0)
     return folder
 
 

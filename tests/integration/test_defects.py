@@ -48,7 +48,7 @@ data: {a: b}
 
 
 def _capture(folder: Path, *arguments: str, policy: str = "hourly") -> subprocess.CompletedProcess[str]:
-    return gitsnap(folder, "capture", "--snapshot", policy, "--secrets-mode", "omit", *arguments)
+    return gitsnap(folder, "capture", "--create", "--snapshot", policy, "--secrets-mode", "omit", *arguments)
 
 
 def test_defect_03_an_empty_namespace_is_that_of_each_cluster(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def api_without_capi(api: ApiServer) -> Iterator[ApiServer]:
 
 def test_defect_04_a_cluster_without_cluster_api_is_captured(api_without_capi: ApiServer, tmp_path: Path) -> None:
     """A kind that is not installed counts as empty: no error, and the sample is complete."""
-    done = _capture(tmp_path, "--kubeconfig", str(api_without_capi.kubeconfig()), "-o", "json")
+    done = _capture(tmp_path, "--kubeconfig", str(api_without_capi.kubeconfig()), "--allow-empty", "-o", "json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sample"]["incomplete"] == []

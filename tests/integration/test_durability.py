@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WritePoints]:
 def _capture(server: WritePoints, place: Path, tier: int, settings: Mapping[str, float] | None = None) -> Ran:
     (place / "cluster").mkdir(exist_ok=True)
     (place / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
-    words = ("capture", "--from-dir", f"{place}/cluster", "--storage", str(place), "--snapshot", "hourly")
+    words = ("capture", "--create", "--from-dir", f"{place}/cluster", "--storage", str(place), "--snapshot", "hourly")
     ran = server.run(*words, log=True, settings=settings)
     assert ran.code == 0, ran.said
     return ran

@@ -69,7 +69,7 @@ def place(tmp_path: Path, silent_port: int) -> Path:
     (tmp_path / "tmp").mkdir()
     (cluster / "a.yaml").write_text(_PROFILE)
     words = ("--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
-    gitsnap(tmp_path, "capture", *words, code=0)
+    gitsnap(tmp_path, "capture", "--create", *words, code=0)
     public = generate_key(tmp_path / "key")
     known = f"[127.0.0.1]:{silent_port} {' '.join(public.split()[:2])}\n"
     values = {"identity": (tmp_path / "key").read_bytes(), "known_hosts": known.encode()}

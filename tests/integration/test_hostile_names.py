@@ -115,10 +115,11 @@ def test_names_in_a_folder(place: Path) -> None:
 def test_names_are_escaped_on_output(place: Path) -> None:
     """No control character and no forged line reaches the terminal."""
     (place / "cluster" / "all.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
-    gitsnap(place, "capture", "--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly", code=0)
+    words = ("--from-dir", "cluster", "--storage", "storage", "--snapshot", "hourly")
+    gitsnap(place, "capture", "--allow-empty", *words, code=0)
 
-    for words in (["diff", "--raw-diff"], ["show", "--sample", "latest~1"]):
-        done = gitsnap(place, *words, "--storage", "storage", code=0)
+    for command in (["diff", "--raw-diff"], ["show", "--sample", "latest~1"]):
+        done = gitsnap(place, *command, "--storage", "storage", code=0)
         assert not {"\x1b", "\0", "\u202e"} & set(done.stdout + done.stderr)
         assert "\nGitsnap-Sequence" not in done.stdout
 

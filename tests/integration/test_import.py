@@ -237,7 +237,7 @@ def test_older_samples_are_not_imported_after_a_capture(place: Path) -> None:
 
     assert _outcomes(_import(place)) == ["too old"] * 3
     assert len(_opened(place).samples()) == 1
-    assert _outcomes(_import(place, "--into", "hourly-old")) == ["imported"] * 3
+    assert _outcomes(_import(place, "--into", "hourly-old", "--create")) == ["imported"] * 3
 
 
 @pytest.mark.parametrize(

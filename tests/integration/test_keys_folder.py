@@ -24,7 +24,7 @@ def work(tmp_path: Path) -> Path:
 
 def _capture(storage: Path, policy: str = "p") -> str:
     words = ["--snapshot", policy, "--storage", str(storage), "--from-dir", "cluster", "--resources", "Secret"]
-    return gitsnap(storage.parents[1], "capture", *words, code=0).stderr
+    return gitsnap(storage.parents[1], "capture", "--create", *words, code=0).stderr
 
 
 def _added_files(work: Path) -> str:

@@ -49,7 +49,7 @@ class _Scenario:
     """Whether the cluster changed after the last of these samples."""
 
 
-_CAPTURE = ("capture", "--from-dir", "cluster", "--storage", ".", "--snapshot", "hourly")
+_CAPTURE = ("capture", "--create", "--from-dir", "cluster", "--storage", ".", "--snapshot", "hourly")
 _PRUNE = ("prune", "--storage", ".", "--keep-last", "1", "--yes")
 _SCENARIOS = {
     "first": _Scenario(_CAPTURE, {}, step=71, samples=0),

@@ -150,7 +150,7 @@ def test_selected_objects(story: _Story, api: ApiServer, new_namespace: Callable
         f"{first}/ConfigMap/own.yaml"
     ]
 
-    story.capture("--resources", "none")
+    story.capture("--resources", "none", "--allow-empty")
     assert story.paths(DEPLOYMENT) == []
 
 
@@ -160,7 +160,7 @@ def test_another_scope_is_no_change_of_the_configuration(
     """The sample with the wider scope is a commit marked `scope`; a diff says that the older sample lacks the kind."""
     place = new_namespace()
     ServerBed(api, new_namespace).connect().create(_deployment("web", place))
-    story.capture()
+    story.capture("--allow-empty")
     story.capture("--resources", f"Deployment.apps in {place}")
 
     found = json.loads(story.run("diff", "-o", "json").stdout)
@@ -184,9 +184,9 @@ def test_a_new_scope_without_objects_is_named(tmp_path: Path) -> None:
     """The summary of a capture names the scope as the reason for a commit without changed objects."""
     (tmp_path / "cluster").mkdir()
     words = ("capture", "--from-dir", "cluster", "--secrets-mode", "omit")
-    gitsnap(tmp_path, *words, code=0)
+    gitsnap(tmp_path, *words, "--allow-empty", code=0)
 
-    wider = gitsnap(tmp_path, *words, "--resources", "Deployment.apps in nowhere", code=0).stdout
+    wider = gitsnap(tmp_path, *words, "--allow-empty", "--resources", "Deployment.apps in nowhere", code=0).stdout
 
     assert re.search(r": 0 objects, scope changed, commit [0-9a-f]{12}\n", wider)
 
@@ -214,7 +214,8 @@ def test_a_forbidden_kind_is_carried_forward(api: ApiServer, tmp_path: Path, new
 
 def test_a_kind_that_is_not_served_is_a_warning(story: _Story) -> None:
     """The name may be mistyped, or its CustomResourceDefinition may be installed later."""
-    done = story.run("capture", "--secrets-mode", "omit", "--resources", "Deploymnt.apps")
+    words = ("capture", "--allow-empty", "--secrets-mode", "omit", "--resources", "Deploymnt.apps")
+    done = story.run(*words, code=13)
 
     assert "this cluster does not serve the kind Deploymnt.apps" in done.stderr
 

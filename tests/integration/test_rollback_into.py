@@ -231,3 +231,19 @@ def test_an_unfinished_rollback_names_the_commands(place: _Place) -> None:
 
     assert "nothing to do" in place.roll_back("--yes", *_INTO, *_RECORD).stderr
     assert "was not finished" not in place.undo("--dry-run").stderr
+
+
+def test_a_new_record_is_created_on_purpose(place: _Place) -> None:
+    """A misspelt --record in a storage with other archives creates no archive. A dry run needs none."""
+    record = ("--record", "storage/stage")
+    place.roll_back(*_INTO, *record, "--dry-run")
+    before = place.stage()
+
+    refused = place.roll_back(*_INTO, *record, "--yes", code=4)
+
+    assert "no archive stage in" in refused.stderr
+    assert "--create" in refused.stderr
+    assert not (place.folder / "storage" / "stage").exists()
+    assert place.stage() == before
+    place.roll_back(*_INTO, *record, "--yes", "--create")
+    assert (place.folder / "storage" / "stage" / ".git").is_dir()

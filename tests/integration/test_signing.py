@@ -31,7 +31,8 @@ def place(tmp_path: Path) -> Path:
 
 
 def _capture(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return gitsnap(folder, "capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit", *more)
+    words = ("capture", "--create", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+    return gitsnap(folder, *words, *more)
 
 
 def _verify_tag(folder: Path, allowed: str) -> bool:

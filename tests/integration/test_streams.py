@@ -130,7 +130,7 @@ def test_characters_that_the_encoding_lacks(place: Path, environment: dict[str, 
     shown = _captured(place, ("show", "ClusterProfile/a"), environment)
     (place / "back").mkdir(exist_ok=True)
     (place / "back" / "a.yaml").write_bytes(shown)
-    gitsnap(place, "capture", "--snapshot", "back", "--storage", "s", "--from-dir", "back", code=0)
+    gitsnap(place, "capture", "--create", "--snapshot", "back", "--storage", "s", "--from-dir", "back", code=0)
     again = gitsnap(place, "show", "ClusterProfile/a", "--snapshot", "back", "--storage", "s", PYTHONIOENCODING="utf-8")
     assert "M\u00fcller \u2013 \u65e5" in again.stdout
 

@@ -33,7 +33,7 @@ class _Place:
     def capture(self) -> None:
         tier = len(list(self.folder.glob("hourly/.git/refs/tags/hourly/*")))
         (self.folder / "cluster" / "a.yaml").write_text(_PROFILE.format(tier))
-        words = ("capture", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
+        words = ("capture", "--create", "--from-dir", "cluster", "--snapshot", "hourly", "--secrets-mode", "omit")
         gitsnap(self.folder, *words, code=0)
 
     def push(self) -> None:

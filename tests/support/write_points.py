@@ -169,8 +169,8 @@ _SETTINGS = {
 _SCHEDULED = SimpleNamespace(MANUAL=Trigger.SCHEDULE)
 """Replaces the enumeration in the command line, because captures of the command line are never scheduled."""
 _REHEARSED = (
-    ("capture", "--from-dir", "cluster", "--snapshot", "hourly"),
-    ("capture", "--from-dir", "cluster", "--snapshot", "hourly"),
+    ("capture", "--create", "--from-dir", "cluster", "--snapshot", "hourly"),
+    ("capture", "--create", "--from-dir", "cluster", "--snapshot", "hourly"),
     ("prune", "--keep-last", "1", "--yes"),
 )
 

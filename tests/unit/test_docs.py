@@ -58,7 +58,8 @@ def test_the_picture_has_no_external_resources() -> None:
 
 
 _NOTHING = re.compile(
-    r"no (?:changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$|there is no archive"
+    r"no (?:changes|document)\b|nothing (?:wrong|to|found)\b|up to date|unchanged$|there is no (?:archive|object)"
+    r"|warning: (?:the sample is empty|no object)"
 )
 """The start of a *nothing* message."""
 
@@ -71,6 +72,7 @@ def test_every_nothing_message_is_in_the_table() -> None:
         *(ROOT / "gitsnap/cli").rglob("*.py"),
         *(ROOT / "gitsnap/render").rglob("*.py"),
         ROOT / "gitsnap/capture/sample.py",
+        ROOT / "gitsnap/capture/emptiness.py",
     ]
     texts = {
         node.value

@@ -41,7 +41,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _fits(version: str, ranges: str) -> bool:
     checks = {">=": lambda a, b: a >= b, "<": lambda a, b: a < b}
-    for part in filter(None, ranges.split(",")):
+    versions = ranges.partition(";")[0]  # without the marker of the platform
+    for part in filter(None, versions.split(",")):
         match = re.fullmatch(r"(>=|<)([\d.]+)", part)
         assert match is not None, part
         if not checks[match[1]](_numbers(version), _numbers(match[2])):

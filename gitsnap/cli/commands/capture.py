@@ -5,7 +5,9 @@ This module must not decide what a sample holds.
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import completion, options, terminal
+from gitsnap.cli.archive_creation import ArchiveFolder, choose_archive
 from gitsnap.cli.documents import sample_document
-from gitsnap.cli.policies import PolicyOptions, say_new_identity
+from gitsnap.cli.policies import DEFAULT_POLICY, PolicyOptions, say_new_identity
 from gitsnap.cli.resolve import ClusterOptions
 from gitsnap.core.errors import EXIT_INCOMPLETE, UsageError
 from gitsnap.core.model import IncompleteKind, Substitute, Trigger
@@ -36,9 +39,14 @@ _Snapshot = Annotated[
     typer.Option(
         "--snapshot",
         metavar="POLICY",
-        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else `manual`.",
+        help="Snapshot policy; the archive has the same name. Default: the policy in --file, else the only archive in "
+        "the storage, else `manual`.",
         autocompletion=completion.complete_policy,
     ),
+]
+_AllowEmpty = Annotated[
+    bool,
+    typer.Option("--allow-empty", help="Take the sample even if there is no object to record; --adopt implies it."),
 ]
 _RequireComplete = Annotated[
     bool, typer.Option("--require-complete", help="Take no sample if a kind cannot be read (exit status 12).")
@@ -74,11 +82,13 @@ def capture(
     *,
     snapshot: _Snapshot = "",
     storage: options.Storage = None,
+    create: options.Create = False,
     cluster: ClusterOptions,
     policy_options: PolicyOptions,
     identity: options.Identity = None,
     accept_secrets_change: options.AcceptSecretsChange = False,
     require_complete: _RequireComplete = False,
+    allow_empty: _AllowEmpty = False,
     adopt: _Adopt = False,
     continues: _Continues = "",
     message: options.Message = None,
@@ -90,8 +100,9 @@ def capture(
 ) -> None:
     """Take one sample: read the configuration and record it.
 
-    Exit status 13: the sample was taken, but a kind could not be read. The sample has the kind as it was in the
-    previous sample, or lacks it.
+    Exit status 13: the sample was taken, but a kind could not be read or is not served, or no object is left. A kind
+    that could not be read is as it was in the previous sample, or missing. Exit status 22: no sample was taken, because
+    there is no object to record.
 
     Example: gitsnap capture --snapshot hourly --storage /var/lib/gitsnap
 
@@ -103,10 +114,21 @@ def capture(
     from gitsnap.git.signing import signer_from_file
     from gitsnap.secrets import archive_keys
 
+    allow_empty = allow_empty or adopt  # a cluster that was rebuilt is empty until it is restored
     connected = cluster.open()
-    policy = policy_options.policy(snapshot, connected, require_complete=require_complete)
+    chosen = choose_archive(
+        storage,
+        policy_options.policy_name(snapshot),
+        create=create or bool(continues),
+        default=DEFAULT_POLICY,
+        inputs=(cluster.from_dir, policy_options.file),
+    )
+    policy = policy_options.policy(chosen.policy, connected, require_complete=require_complete)
+    signer = signer_from_file(signing_key)
     info = connected.info()  # a cluster that does not answer is reported before anything is created on disk
-    archive = _open_archive(storage, policy.name)
+    if not allow_empty:
+        sampling.check_folder(info)
+    archive = _open_archive(chosen)
     with archive.writer() as writer:  # so that no other capture changes the cluster, the mode or the keys meanwhile
         if not adopt:
             sampling.check_cluster(archive, info)
@@ -123,9 +145,10 @@ def capture(
             datetime.now(UTC),
             Trigger.SCHEDULE if scheduled else Trigger.MANUAL,
             require_complete=policy.require_complete,
+            allow_empty=allow_empty,
             adopt=adopt,
             full=full,
-            signer=signer_from_file(signing_key),
+            signer=signer,
             message=message or "",
             extra=_continues_line(archive, continues),
         )
@@ -133,14 +156,21 @@ def capture(
             result = sampling.capture(connected, archive, request, writer=writer, progress=progress)
     terminal.note_finished(f"the sample {result.recorded.sample.tag} was taken")
     say_new_identity(keeper)
-    _report(result, form, include_generated=include_generated)
+    if include_generated:
+        _say_generated(result)
+    for text in _messages(result, allow_empty=allow_empty):
+        terminal.say(shortened(text))
+    if form is terminal.Output.TABLE:
+        terminal.print_result(_text(result, _diff_command(snapshot, storage)))
+    else:
+        terminal.print_document(_document(result), form)
+    if _is_doubtful(result, allow_empty=allow_empty):
+        raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def _open_archive(storage: Path | None, name: str) -> GitArchive:
-    """Open the archive of a policy, or create it. Prints warnings about the archive."""
-    from gitsnap.archive import create_archive
-
-    archive = create_archive(storage or Path(), name)
+def _open_archive(chosen: ArchiveFolder) -> GitArchive:
+    """Open the archive, or create it. Prints warnings about the archive."""
+    archive = chosen.open()
     _warn_of_outer_repository(archive)
     terminal.warn_missing(archive.policy, archive.missing_parts())
     return archive
@@ -182,21 +212,33 @@ def _say_generated(result: CaptureResult) -> None:
         terminal.say(f"left out: {key}, {DESCRIPTIONS[origin]}")
 
 
-def _report(result: CaptureResult, form: terminal.Output, *, include_generated: bool) -> None:
-    """Print the result of a capture. Raises typer.Exit if the sample is not complete."""
-    if include_generated:
-        _say_generated(result)
-    for message in _messages(result):
-        terminal.say(shortened(message))
-    if form is terminal.Output.TABLE:
-        terminal.print_result(result.summary)
+def _is_doubtful(result: CaptureResult, *, allow_empty: bool) -> bool:
+    """Return whether the sample may lack objects that the user expects in it."""
+    metadata = result.recorded.sample.metadata
+    return bool(metadata.incomplete or result.not_served or (not metadata.objects and not allow_empty))
+
+
+def _text(result: CaptureResult, diff: str) -> str:
+    """Return the summary, and below it the names of changed objects. ``diff``: the command that shows all of them."""
+    from gitsnap.render.changed_objects import changed_lines, kind_lines
+
+    changed = [(entry.action, key) for entry, key in result.changed]
+    if result.recorded.sample.metadata.previous is None:
+        lines = kind_lines(key for _, key in changed)
     else:
-        terminal.print_document(_document(result), form)
-    if result.recorded.sample.metadata.incomplete:
-        raise typer.Exit(EXIT_INCOMPLETE)
+        lines = changed_lines(changed, more=diff)
+    return "\n".join([result.summary, *lines])
 
 
-def _messages(result: CaptureResult) -> Iterator[str]:
+def _diff_command(snapshot: str, storage: Path | None) -> str:
+    """Return the command that shows the changes of the newest sample, with the options that the user gave."""
+    words = ["gitsnap", "diff", *(["--snapshot", snapshot] if snapshot else [])]
+    if storage is not None and os.environ.get("GITSNAP_STORAGE") != str(storage):
+        words += ["--storage", str(storage)]
+    return shlex.join(words)
+
+
+def _messages(result: CaptureResult, *, allow_empty: bool) -> Iterator[str]:
     """Yield the warnings and notes about a sample."""
     if result.secrets_changes:
         yield f"from this sample on, Secrets are stored differently: {'; '.join(result.secrets_changes)}"
@@ -205,8 +247,7 @@ def _messages(result: CaptureResult) -> Iterator[str]:
     for key, problem in islice(result.problems.items(), _MAX_PROBLEMS):
         yield f"warning: {key}: {problem}"
     yield from result.left_out
-    for kind in result.not_served:
-        yield f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources"
+    yield from _describe_absent(result, allow_empty=allow_empty)
     unresolved = [reference for reference in result.unresolved if reference.reason not in ("omitted", "optional")]
     for reference in unresolved[:_MAX_REFERENCES]:
         described = f"{reference.by} refers to {reference.target}"
@@ -217,6 +258,16 @@ def _messages(result: CaptureResult) -> Iterator[str]:
         yield f"not updated in the working tree, since edited by hand: {', '.join(result.recorded.left_alone)}"
     if result.recorded.worktree_error:
         yield f"warning: {result.recorded.worktree_error}"
+
+
+def _describe_absent(result: CaptureResult, *, allow_empty: bool) -> Iterator[str]:
+    """Yield a warning for each part of the policy that has no object, and for a sample without any."""
+    for kind in result.not_served:
+        yield f"warning: this cluster does not serve the kind {kind} of --resources or spec.resources"
+    for entry in result.not_matched:
+        yield f"warning: no object matches the entry '{entry}' of --resources or spec.resources"
+    if not result.recorded.sample.metadata.objects and not allow_empty:
+        yield "warning: the sample is empty: the cluster has no object that is captured (--allow-empty accepts that)"
 
 
 def _describe_substitute(incomplete: IncompleteKind) -> str:
@@ -235,6 +286,11 @@ def _document(result: CaptureResult) -> dict[str, object]:
         "newCommit": result.recorded.new_commit,
         "generated": [{"object": str(key), "by": str(origin)} for key, origin in result.generated.items()],
         "notServed": [str(kind) for kind in result.not_served],
+        "notMatched": [str(entry) for entry in result.not_matched],
+        "changed": [
+            {"action": entry.action, "kind": str(key.kind), "namespace": key.namespace, "name": key.name}
+            for entry, key in result.changed
+        ],
         "unresolved": [
             {"by": str(reference.by), "target": str(reference.target), "reason": str(reference.reason)}
             for reference in result.unresolved

@@ -19,6 +19,10 @@ def demo(
 
     Example: gitsnap demo /tmp/gitsnap-demo
     """
+    from gitsnap.archive import find_enclosing
+    from gitsnap.core.errors import StorageError
     from gitsnap.demo import play
 
+    if (archive := find_enclosing(folder)) is not None:
+        raise StorageError(f"{folder} is inside the archive {archive}", hint="Name a new folder: gitsnap demo DIR")
     play(folder)

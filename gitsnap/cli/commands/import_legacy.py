@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitsnap.cli import options, terminal
+from gitsnap.cli.archive_creation import choose_archive
 from gitsnap.cli.documents import sample_document
 from gitsnap.cli.policies import replace_secrets, say_new_identity
 from gitsnap.core.errors import EXIT_INCOMPLETE, NotFoundError, UsageError
@@ -65,6 +66,7 @@ def import_(
     snapshot: _Snapshot = "",
     storage: options.Storage = None,
     into: _Into = "",
+    create: options.Create = False,
     time_zone: _TimeZone = "UTC",
     cluster_uid: _ClusterUid = "",
     secrets_mode: _SecretsMode = None,
@@ -82,7 +84,6 @@ def import_(
 
     Example: gitsnap import --from /collection --snapshot hourly --time-zone America/Los_Angeles
     """
-    from gitsnap.archive import create_archive
     from gitsnap.cluster.directory.legacy import find_legacy_folders
     from gitsnap.policy.snapshot import default
 
@@ -94,7 +95,7 @@ def import_(
     if not folders:
         raise NotFoundError(f"{source} has no samples of the Snapshot {name}")
     policy = replace_secrets(default(into or name), secrets_mode, recipient or [])
-    archive = create_archive(storage or Path(), policy.name)
+    archive = choose_archive(storage, policy.name, create=create, inputs=[source]).open()
     imports = []
     for imported in _import_folders(folders, archive, policy, cluster_uid=cluster_uid, identities=identity or []):
         imports.append(imported)

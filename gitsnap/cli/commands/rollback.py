@@ -81,6 +81,7 @@ def _check_clusters(target: RollbackTarget, sample: Sample, permitted: Options, 
         )
     if not execution.dry_run:
         target.check_record()
+        target.confirm_record()
 
 
 def _plan(target: RollbackTarget, sample: Sample, request: RollbackRequest) -> Plan:

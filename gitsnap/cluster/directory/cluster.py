@@ -101,7 +101,8 @@ class DirectoryCluster:
         kube_system = self._kinds.get(_NAMESPACE, {}).get(_KUBE_SYSTEM)
         uid = str(kube_system.document["metadata"]["uid"]) if kube_system else self._uid or UNKNOWN_CLUSTER
         folder = str(self._folder)
-        return ClusterInfo(uid, folder, "directory", version="", keeps_versions=False, is_folder=True)
+        objects = sum(map(len, self._kinds.values()))
+        return ClusterInfo(uid, folder, "directory", version="", keeps_versions=False, is_folder=True, objects=objects)
 
     def resource_type(self, kind: Kind) -> ResourceType | None:
         """The served form of a kind, None if it is not served.

@@ -1,0 +1,61 @@
+"""Refuses a sample without objects: it would record that everything was deleted.
+
+The usual cause is a wrong folder, a volume that is not mounted, or the wrong cluster. The record must still say so if
+all objects of a known cluster are gone. This module must not read a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gitsnap.capture.collector import Collected
+from gitsnap.core.errors import EmptyError
+from gitsnap.core.model import Area, ClusterInfo, Sample
+from gitsnap.core.text import plural
+
+_ALLOW = "To record a sample without objects, give --allow-empty."
+
+
+def check_folder(cluster: ClusterInfo) -> None:
+    """Raise EmptyError for a folder of files without any object, before a new archive or key is created for it."""
+    if cluster.objects == 0:
+        raise EmptyError(
+            f"there is no object to record: no .yaml, .yml or .json file in {cluster.server} holds one. No sample was "
+            "taken",
+            hint=f"Is it the right folder, and is its volume mounted? {_ALLOW}",
+        )
+
+
+def check_not_empty(collected: Collected, cluster: ClusterInfo, samples: Sequence[Sample]) -> None:
+    """Raise EmptyError if no object was collected, unless the archive knows the cluster.
+
+    An API server with the uid of the newest sample is the right one, and its empty lists say that the objects were
+    deleted: that is recorded. A folder of files proves nothing. ``samples``: those of the archive, oldest first.
+    """
+    if collected.files.get(Area.CONFIGURATION):
+        return
+    newest = samples[-1].metadata if samples else None
+    if newest is not None and newest.cluster == cluster.uid and not cluster.is_folder:
+        return
+    before = f" The newest sample {samples[-1].tag} has {plural(newest.objects, 'object')}." if newest else ""
+    raise EmptyError(
+        f"there is no object to record: {_reason(collected, cluster)}. No sample was taken",
+        hint=f"Is it the right {'folder' if cluster.is_folder else '--context'}?{before} `--resources KIND` adds a "
+        f"kind. {_ALLOW}",
+    )
+
+
+def _reason(collected: Collected, cluster: ClusterInfo) -> str:
+    """Describe what was looked at, and why it yields no object."""
+    subject = cluster.server if cluster.is_folder else f"{cluster.server} (context {cluster.context})"
+    if collected.incomplete:
+        reason = f"no kind of {subject} can be read: {', '.join(str(entry) for entry in collected.incomplete)}"
+    elif cluster.is_folder:
+        reason = f"{subject} holds {plural(cluster.objects or 0, 'object')}, and none is captured"
+    elif not collected.serves_any:
+        reason = f"{subject} serves no kind of Sveltos, so it may not be the management cluster"
+    else:
+        reason = f"{subject} has no object of the kinds that are captured"
+    unmatched = [f"no object matches the entry '{entry}'" for entry in collected.not_matched]
+    unserved = [f"the kind {kind} is not served" for kind in collected.not_served]
+    return "; ".join([reason, *unserved, *unmatched])
